@@ -1,0 +1,1 @@
+"""One file a corpus: folder on disk -> manifest rows."""

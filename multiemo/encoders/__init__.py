@@ -1,0 +1,1 @@
+"""Encoders, one file a modality; importing the package registers them all."""

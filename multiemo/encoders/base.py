@@ -1,0 +1,113 @@
+"""What every encoder is, and the parts that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from multiemo.types import InputSpec, Modality
+
+
+class Encoder(nn.Module):
+    """One modality in, one embedding out.
+
+    A subclass registers itself with ``@encoders.register("name", modality=...)``, takes its options as typed keyword
+    arguments (they become config keys), and sets the three attributes below. Augmentation that suits the modality
+    happens inside ``forward`` while ``self.training``.
+
+    Attributes:
+        modality: which input it reads. The ``features`` encoder gets it as an argument.
+        out_dim: D, the width of the embedding.
+        input_spec: what ``forward`` wants to be fed; stored in the checkpoint.
+    """
+
+    modality: Modality
+    out_dim: int
+    input_spec: InputSpec
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Embed a padded batch.
+
+        Args:
+            x: ``[B, T, ...]`` as ``input_spec`` says, zero-padded.
+            mask: ``[B, T]`` bool, true where real; every row has at least one true step.
+
+        Returns:
+            ``[B, D]``. Padding never changes it.
+        """
+        raise NotImplementedError
+
+    def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
+        """Learn fixed input statistics (means, scales) from training inputs ``[T, ...]``; by default there are none."""
+
+    def save_assets(self, folder: Path) -> None:
+        """Write what is needed to rebuild the module besides its weights (a pretrained model's config)."""
+
+
+class Standardize(nn.Module):
+    """Subtract a mean and divide by a standard deviation per channel, both learnt once from training data.
+
+    Args:
+        dim: channels.
+        clip: values are kept within this many standard deviations, so that one odd value cannot blow up a branch.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, clip: float = 8.0) -> None:
+        super().__init__()
+        self.clip = clip
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    def fit(self, inputs: Iterable[Tensor]) -> None:
+        """Set the statistics from an iterable of ``[T, dim]``; constant channels keep a scale of one."""
+        count = 0
+        total = torch.zeros(self.mean.shape, dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for x in inputs:
+            values = x.double().reshape(-1, total.numel())
+            count += values.shape[0]
+            total += values.sum(0)
+            squares += values.square().sum(0)
+        if count < 2:
+            return
+        mean = total / count
+        std = (squares / count - mean.square()).clamp_min(0).sqrt()
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., dim]`` to the same shape."""
+        return ((x - self.mean) / self.std).clamp(-self.clip, self.clip)
+
+
+class AttentiveStatistics(nn.Module):
+    """Attention-weighted mean and standard deviation over time (Okabe et al., Interspeech 2018).
+
+    Args:
+        dim: D of the input; the output has ``2 * dim`` columns.
+        hidden: width of the scoring layer.
+    """
+
+    def __init__(self, dim: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``[B, T, D]`` and ``[B, T]`` to ``[B, 2 D]``."""
+        scores = self.score(x).squeeze(-1).masked_fill(~mask, float("-inf"))
+        weights = scores.softmax(dim=1).unsqueeze(-1)
+        mean = (weights * x).sum(1)
+        variance = (weights * (x - mean.unsqueeze(1)).square()).sum(1)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over real time steps: ``[B, T, D]`` and ``[B, T]`` to ``[B, D]``."""
+    weights = mask.to(x.dtype).unsqueeze(-1)
+    return (x * weights).sum(1) / weights.sum(1).clamp_min(1.0)

@@ -1,0 +1,1 @@
+"""Arrays -> tensors, as an encoder's InputSpec asks. No paths in here."""

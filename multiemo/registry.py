@@ -1,0 +1,137 @@
+"""Name -> builder, for encoders, fusions and corpora.
+
+A name registered twice is an error at import; an unknown name lists the choices; options are checked against the
+builder's own signature before it is called, so a wrong key or type never reaches torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, get_type_hints
+
+import pydantic
+
+from multiemo.errors import ConfigError
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+def suggest(name: str, choices: list[str]) -> str:
+    """``; did you mean 'x'? choices: ...`` for an error message."""
+    close = difflib.get_close_matches(name, choices, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"{hint} choices: {', '.join(sorted(choices))}"
+
+
+class Registry:
+    """One kind of buildable thing.
+
+    Args:
+        kind: what is registered, for messages ("encoder").
+
+    Example:
+        >>> shapes = Registry("shape")
+        >>> @shapes.register("square", modality="face")
+        ... def square(*, side: int = 2) -> int:
+        ...     return side * side
+        >>> shapes.build("square", {"side": 3}, where="demo")
+        9
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._builders: dict[str, Callable[..., Any]] = {}
+        self._facts: dict[str, Mapping[str, Any]] = {}
+
+    def register(self, name: str, **facts: Any) -> Callable[[T], T]:
+        """Decorator that files a builder under ``name`` with facts about it (``modality="text"``).
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+
+        def file(builder: T) -> T:
+            if name in self._builders:
+                raise ConfigError(f"{self.kind} {name!r} is registered twice")
+            self._builders[name] = builder
+            self._facts[name] = facts
+            return builder
+
+        return file
+
+    def names(self, **facts: Any) -> list[str]:
+        """Sorted names, or only those whose facts match."""
+        return sorted(n for n, f in self._facts.items() if all(f.get(k) == v for k, v in facts.items()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def facts(self, name: str) -> Mapping[str, Any]:
+        """What was said of ``name`` at registration."""
+        self.get(name, where=self.kind)
+        return self._facts[name]
+
+    def get(self, name: str, *, where: str) -> Callable[..., Any]:
+        """The builder called ``name``.
+
+        Args:
+            where: the config path that asked, for the message.
+
+        Raises:
+            ConfigError: no such name.
+        """
+        if name not in self._builders:
+            raise ConfigError(f"{where}: unknown {self.kind} {name!r}{suggest(name, list(self._builders))}")
+        return self._builders[name]
+
+    def build(self, name: str, options: Mapping[str, Any], *, where: str, **given: Any) -> Any:
+        """Call the builder with checked options.
+
+        Args:
+            options: keyword arguments from a config; checked for name and type.
+            where: config path for messages.
+            given: further keyword arguments from code, not checked; those the builder does not take are left out.
+
+        Raises:
+            ConfigError: unknown name, unknown option, or a value of the wrong type.
+        """
+        builder = self.get(name, where=where)
+        parameters = inspect.signature(builder).parameters
+        extra = {k: v for k, v in given.items() if k in parameters}
+        return builder(**self.check(name, options, where=where), **extra)
+
+    def check(self, name: str, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+        """The options as the builder's annotations want them.
+
+        Raises:
+            ConfigError: as in :meth:`build`.
+        """
+        builder = self.get(name, where=where)
+        target = builder.__init__ if inspect.isclass(builder) else builder  # type: ignore[misc]
+        hints = get_type_hints(target)
+        fields: dict[str, Any] = {}
+        for key, parameter in inspect.signature(builder).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key != "assets":
+                default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+                fields[key] = (hints.get(key, Any), default)
+        unknown = [k for k in options if k not in fields]
+        if unknown:
+            raise ConfigError(
+                f"{where}.{unknown[0]}: unknown option of {self.kind} {name!r}{suggest(unknown[0], list(fields))}"
+            )
+        # ``strict`` is off: YAML has no tuples, and 1 is a fine float.
+        model = pydantic.create_model("Options", __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+        try:
+            checked = model(**options)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{where}.{key}: {first['msg'].lower()}, got {first['input']!r}") from None
+        return {k: getattr(checked, k) for k in fields if k in options}
+
+
+encoders = Registry("encoder")
+fusions = Registry("fusion")
+corpora = Registry("corpus")

@@ -1,0 +1,1 @@
+"""The one trainer, its optimiser and its checkpoints."""

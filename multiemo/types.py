@@ -1,0 +1,333 @@
+"""The records that travel through multiemo, and the one legend of shapes and units.
+
+Shape letters, used in every docstring:
+
+====  =====================================================================
+B     clips in a batch
+L     tokens of a text
+N     audio samples
+T     time steps of a sequence, whatever the modality (tokens, 10 ms frames, video frames)
+F     video frames (sampled, not all of the file)
+M     mel bands
+P     prosody channels
+H, W  height and width of an image, pixels
+D     width of an embedding
+C     labels of the label set
+====  =====================================================================
+
+Units: time in seconds, audio in mono float32 within -1..1, rates in Hz, frames as uint8 RGB ``[F, H, W, 3]``,
+valence/arousal/dominance within -1..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Modality: TypeAlias = Literal["text", "speech", "face"]
+MODALITIES: tuple[Modality, ...] = ("text", "speech", "face")
+
+#: Every non-empty set of modalities, by the key it has in tables and JSON (T, S, F in that order).
+SUBSETS: dict[str, tuple[Modality, ...]] = {
+    "T": ("text",),
+    "S": ("speech",),
+    "F": ("face",),
+    "TS": ("text", "speech"),
+    "TF": ("text", "face"),
+    "SF": ("speech", "face"),
+    "TSF": ("text", "speech", "face"),
+}
+
+DIMENSIONS: tuple[str, ...] = ("valence", "arousal", "dominance")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRef:
+    """Where one clip's precomputed features lie.
+
+    Args:
+        path: CSV, ``.npy``, ``.npz`` or ``.safetensors``, relative to the manifest's folder.
+        key: the row id in a CSV, or the array's name in an ``.npz``/``.safetensors``; ``None`` for a file of one clip.
+    """
+
+    path: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One labelled span of media by one speaker: a manifest row (see ``data/manifest.py`` for the rules)."""
+
+    id: str
+    corpus: str
+    speaker: str | None = None
+    group: str | None = None
+    language: str | None = None
+    text: str | None = None
+    audio: str | None = None
+    video: str | None = None
+    image: str | None = None
+    features: Mapping[str, FeatureRef] = field(default_factory=dict)
+    start: float | None = None
+    end: float | None = None
+    label_set: str | None = None
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
+    votes: Mapping[str, float] | None = None
+    modality_labels: Mapping[str, str] = field(default_factory=dict)
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Returned by a preprocessor instead of a tensor: this modality is not there, and why."""
+
+    reason: str
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Input specs: what an encoder wants to be fed. Made by the encoder, stored in the checkpoint, turned into a
+# preprocessor by ``build``. Training and prediction read the same one.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSpec:
+    """Token ids ``[L]`` int64.
+
+    Args:
+        tokenizer: ``"trained"`` (a subword tokenizer trained on the training text, kept in the checkpoint), or the
+            name or folder of a pretrained model whose tokenizer is used.
+        vocab_size: most entries of a trained tokenizer; ignored for a pretrained one.
+        max_tokens: longer texts lose their oldest context first, then their end.
+        context: how many earlier utterances of the same dialogue are put before the text.
+    """
+
+    tokenizer: str = "trained"
+    vocab_size: int = 8000
+    max_tokens: int = 128
+    context: int = 0
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechSpec:
+    """Log-mel bands and prosody channels side by side, ``[T, M + P]`` float32, one row each ``hop`` seconds.
+
+    Args:
+        sample_rate: Hz.
+        n_mels: M; 0 leaves the log-mel stream out.
+        prosody: whether the P channels of ``preprocess/prosody.py`` follow the mel bands.
+        hop: seconds between rows.
+        max_seconds: longer audio is cut after this many seconds.
+    """
+
+    sample_rate: int = 16000
+    n_mels: int = 64
+    prosody: bool = True
+    hop: float = 0.01
+    max_seconds: float = 12.0
+    kind: Literal["speech"] = "speech"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveformSpec:
+    """The waveform itself, ``[N, 1]`` float32, for pretrained speech encoders.
+
+    Args:
+        sample_rate: Hz.
+        max_seconds: longer audio is cut.
+        normalize: scale each clip to zero mean and unit variance, where the pretrained model wants it.
+    """
+
+    sample_rate: int = 16000
+    max_seconds: float = 12.0
+    normalize: bool = True
+    kind: Literal["waveform"] = "waveform"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceSpec:
+    """Aligned face crops ``[F, 3, S, S]`` uint8 RGB, evenly spread over the span.
+
+    Args:
+        size: S, pixels.
+        frames: most crops taken of one clip (1 for a still).
+        fps: wanted frames a second before ``frames`` caps them.
+        detector: ``auto`` (the best one installed), ``centerface``, ``haar``, ``yunet`` or ``none`` (the picture is
+            already a face crop).
+        detector_size: longer side of the picture handed to the detector, pixels.
+        min_score: detections below this confidence are not faces.
+        min_face: smallest face taken, as a share of the picture's shorter side.
+        mean: subtracted per channel after scaling to 0..1 (done by the encoder, on the device).
+        std: divided by, per channel.
+    """
+
+    size: int = 64
+    frames: int = 8
+    fps: float = 4.0
+    detector: str = "auto"
+    detector_size: int = 320
+    min_score: float = 0.5
+    min_face: float = 0.04
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+    kind: Literal["face"] = "face"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """Precomputed vectors (T = 1) or sequences, ``[T, dim]`` float32.
+
+    Args:
+        dim: columns; the data set says how many there are.
+        max_steps: longer sequences are thinned evenly to this many rows.
+    """
+
+    dim: int
+    max_steps: int = 256
+    kind: Literal["features"] = "features"
+
+
+InputSpec: TypeAlias = TextSpec | SpeechSpec | WaveformSpec | FaceSpec | FeatureSpec
+_SPECS: dict[str, type[Any]] = {
+    "text": TextSpec,
+    "speech": SpeechSpec,
+    "waveform": WaveformSpec,
+    "face": FaceSpec,
+    "features": FeatureSpec,
+}
+
+
+def spec_to_dict(spec: InputSpec) -> dict[str, Any]:
+    """The spec as plain JSON values."""
+    return asdict(spec)
+
+
+def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
+    """The inverse of :func:`spec_to_dict`.
+
+    Example:
+        >>> spec_from_dict(spec_to_dict(TextSpec(max_tokens=32))).max_tokens
+        32
+    """
+    cls = _SPECS[values["kind"]]
+    known = {f.name for f in fields(cls)}
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    return cls(**plain)  # type: ignore[no-any-return]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Samples, batches, outputs
+
+
+@dataclass(slots=True)
+class Sample:
+    """One preprocessed clip.
+
+    Args:
+        id, corpus, speaker: of the clip; ``speaker`` falls back to group, then id.
+        inputs: {modality: ``[T, ...]``}; only the modalities that are there.
+        absent: {modality: reason} for those that are not.
+        target: ``[C]`` float32: one-hot, soft votes, or several ones (multi-label); ``None`` when unlabelled.
+        dimensions: ``[3]`` float32 valence, arousal, dominance; NaN where unknown.
+    """
+
+    id: str
+    corpus: str
+    speaker: str
+    inputs: dict[Modality, Tensor]
+    absent: dict[Modality, str]
+    target: Tensor | None
+    dimensions: Tensor
+
+
+@dataclass(slots=True)
+class Batch:
+    """Padded clips.
+
+    Args:
+        ids, corpora, speakers: one string a clip.
+        inputs: {modality: ``[B, T, ...]``}, zero-padded; every modality of the model has its key.
+        masks: {modality: ``[B, T]`` bool}, true where a time step is real.
+        presence: {modality: ``[B]`` bool}, true where the clip has the modality. A row that is absent holds zeros
+            that no module reads.
+        absent: per clip {modality: reason}.
+        target: ``[B, C]`` float32; zeros where unlabelled.
+        labelled: ``[B]`` bool.
+        dimensions: ``[B, 3]`` float32, NaN where unknown.
+    """
+
+    ids: list[str]
+    corpora: list[str]
+    speakers: list[str]
+    inputs: dict[Modality, Tensor]
+    masks: dict[Modality, Tensor]
+    presence: dict[Modality, Tensor]
+    absent: list[dict[Modality, str]]
+    target: Tensor
+    labelled: Tensor
+    dimensions: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: Any, non_blocking: bool = True) -> Batch:
+        """The batch with every tensor on ``device``."""
+
+        def move(tensors: dict[Modality, Tensor]) -> dict[Modality, Tensor]:
+            return {m: t.to(device, non_blocking=non_blocking) for m, t in tensors.items()}
+
+        return replace(
+            self,
+            inputs=move(self.inputs),
+            masks=move(self.masks),
+            presence=move(self.presence),
+            target=self.target.to(device, non_blocking=non_blocking),
+            labelled=self.labelled.to(device, non_blocking=non_blocking),
+            dimensions=self.dimensions.to(device, non_blocking=non_blocking),
+        )
+
+
+@dataclass(slots=True)
+class Output:
+    """What a model says of a batch.
+
+    Args:
+        logits: ``[B, C]`` for the modalities that were present.
+        branch_logits: {modality: ``[B, C]``} of each branch's own head; read only where present.
+        dimensions: ``[B, 3]`` within -1..1, or ``None`` when the model has no such head.
+        by_subset: {subset key: ``[B, C]``} fused logits as if only that subset were present; asked for, else empty.
+        usable: {subset key: ``[B]`` bool}: the clip has at least one modality of the subset.
+        embeddings: {modality: ``[B, D]``}.
+    """
+
+    logits: Tensor
+    branch_logits: dict[Modality, Tensor] = field(default_factory=dict)
+    dimensions: Tensor | None = None
+    by_subset: dict[str, Tensor] = field(default_factory=dict)
+    usable: dict[str, Tensor] = field(default_factory=dict)
+    embeddings: dict[Modality, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """Anything ``evaluate`` can measure: a callable from a batch to an output."""
+
+    def __call__(self, batch: Batch) -> Output: ...
+
+
+def subset_key(modalities: Sequence[str]) -> str:
+    """The table key of a set of modalities.
+
+    Example:
+        >>> subset_key(["face", "text"])
+        'TF'
+    """
+    return "".join(m[0].upper() for m in MODALITIES if m in modalities)
