@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multiemo.build import train
-    from multiemo.evaluate import evaluate_model as evaluate
-    from multiemo.predict import Predictor, load
+    from multiemo.predict import Predictor, evaluate, load
 
 __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__", "evaluate", "load", "train"]

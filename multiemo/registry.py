@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import pydantic
@@ -100,10 +100,12 @@ class Registry:
         builder = self.get(name, where=where)
         parameters = inspect.signature(builder).parameters
         extra = {k: v for k, v in given.items() if k in parameters}
-        return builder(**self.check(name, options, where=where), **extra)
+        return builder(**self.check(name, options, where=where, given=extra), **extra)
 
-    def check(self, name: str, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-        """The options as the builder's annotations want them.
+    def check(
+        self, name: str, options: Mapping[str, Any], *, where: str, given: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """The options as the builder's annotations want them; those in ``given`` come from code, not from a config.
 
         Raises:
             ConfigError: as in :meth:`build`.
@@ -113,7 +115,7 @@ class Registry:
         hints = get_type_hints(target)
         fields: dict[str, Any] = {}
         for key, parameter in inspect.signature(builder).parameters.items():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key != "assets":
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in given:
                 default = ... if parameter.default is inspect.Parameter.empty else parameter.default
                 fields[key] = (hints.get(key, Any), default)
         unknown = [k for k in options if k not in fields]

@@ -44,6 +44,21 @@ SUBSETS: dict[str, tuple[Modality, ...]] = {
 
 DIMENSIONS: tuple[str, ...] = ("valence", "arousal", "dominance")
 
+#: P, the columns of the prosody track, in order; ``preprocess/prosody.py`` says what each one measures.
+PROSODY_CHANNELS: tuple[str, ...] = (
+    "f0",
+    "voicing",
+    "energy",
+    "tilt",
+    "harmonicity",
+    "jitter",
+    "shimmer",
+    "rate",
+    "delta_f0",
+    "flux",
+    "h1_h2",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureRef:
@@ -97,6 +112,11 @@ class Absent:
 # preprocessor by ``build``. Training and prediction read the same one.
 
 
+#: First entries of a trained tokenizer, by id: padding, unknown, start, end of an utterance, masked (augmentation), and
+#: the marks put before an earlier utterance of the same speaker and of another one.
+TEXT_SPECIALS: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[SELF]", "[OTHER]")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSpec:
     """Token ids ``[L]`` int64.
@@ -126,6 +146,8 @@ class SpeechSpec:
         prosody: whether the P channels of ``preprocess/prosody.py`` follow the mel bands.
         hop: seconds between rows.
         max_seconds: longer audio is cut after this many seconds.
+        trim: both ends are cut where they lie this many dB under the clip's loudest 25 ms (0.1 s is kept); 0 keeps
+            them.
     """
 
     sample_rate: int = 16000
@@ -133,6 +155,7 @@ class SpeechSpec:
     prosody: bool = True
     hop: float = 0.01
     max_seconds: float = 12.0
+    trim: float = 40.0
     kind: Literal["speech"] = "speech"
 
 
@@ -143,11 +166,13 @@ class WaveformSpec:
     Args:
         sample_rate: Hz.
         max_seconds: longer audio is cut.
+        trim: as in :class:`SpeechSpec`.
         normalize: scale each clip to zero mean and unit variance, where the pretrained model wants it.
     """
 
     sample_rate: int = 16000
     max_seconds: float = 12.0
+    trim: float = 40.0
     normalize: bool = True
     kind: Literal["waveform"] = "waveform"
 

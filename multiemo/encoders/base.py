@@ -96,7 +96,7 @@ class AttentiveStatistics(nn.Module):
 
     def __init__(self, dim: int, hidden: int = 64) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``[B, T, D]`` and ``[B, T]`` to ``[B, 2 D]``."""

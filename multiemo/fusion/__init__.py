@@ -1,1 +1,6 @@
-"""Late fusion: {modality: [B, D]} + presence -> [B, D]; importing the package registers them all."""
+"""Late fusion: {modality: [B, D]} + presence -> [B, D]; importing the package registers every fusion."""
+
+from multiemo.fusion import attention, concat, decision, gated, tensor
+from multiemo.fusion.base import Fusion
+
+__all__ = ["Fusion", "attention", "concat", "decision", "gated", "tensor"]

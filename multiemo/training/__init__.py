@@ -1,1 +1,1 @@
-"""The one trainer, its optimiser and its checkpoints."""
+"""The one trainer, its optimiser and its resumable state."""

@@ -1,1 +1,19 @@
-"""One file a corpus: folder on disk -> manifest rows."""
+"""Corpus adapters: a folder on disk -> clips. Importing this package registers all of them.
+
+An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` registered under its corpus's name:
+
+- ``root``: the corpus folder as published. Paths in the clips are relative to it (POSIX form).
+- ``skip``: called with (file or row, reason) for everything that is left out, so that nothing is lost silently.
+- ``made`` (only where an adapter asks for it): a callable giving a writable folder for media that must be written out
+  first; paths of such files are absolute.
+- keyword-only options, typed; checked by the registry before the call.
+
+``real``, ``composite`` or ``synthetic`` is the registered fact ``kind``. A folder that does not look like the corpus
+raises ManifestError saying what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+from multiemo.data.corpora import emodb, emotiontalk, fer2013, goemotions, meld, ravdess, table
+
+__all__ = ["emodb", "emotiontalk", "fer2013", "goemotions", "meld", "ravdess", "table"]

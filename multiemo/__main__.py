@@ -1,0 +1,5 @@
+"""``python -m multiemo``."""
+
+from multiemo.cli import main
+
+main()

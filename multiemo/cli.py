@@ -1,0 +1,245 @@
+"""The command line. Nothing heavy is imported before a command runs.
+
+Exit codes: 0 done, 1 the work failed (one line on standard error), 2 wrong usage or config.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from multiemo import __version__
+from multiemo.errors import ConfigError, MultiemoError
+
+if TYPE_CHECKING:
+    from multiemo.evaluate import Report
+
+app = typer.Typer(
+    help="Emotion recognition from text, voice and face: train branches, fuse them, measure honestly, predict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; '-' is standard output.")]
+
+
+def main() -> None:
+    """Run the command line; errors the user can meet become one line."""
+    try:
+        app()
+    except MultiemoError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; a training run goes on with --resume", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        typer.echo(f"multiemo {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/demo, or the next free number.")] = None,
+) -> None:
+    """Make a small synthetic corpus and go the whole path with it: train, fuse, evaluate, predict, report."""
+    from multiemo.console import ConsoleObserver
+    from multiemo.demo import run_demo
+    from multiemo.report import format_table
+
+    folder = out or _free_folder(Path("runs/demo"))
+    with ConsoleObserver() as observer:
+        result = run_demo(folder, overrides=tuple(overrides or ()), observer=observer)
+    typer.echo(format_table(result.report))
+    segment = result.example["segments"][0]
+    shares = ", ".join(f"{m} {v:+.2f}" for m, v in segment["contribution"].items())
+    typer.echo(f"\none test clip: {result.example['input']}")
+    typer.echo(f"  made as {result.truth}, predicted {segment['label']} ({segment['probs'][segment['label']]:.2f})")
+    typer.echo(f"  contribution of each modality to that probability: {shares}")
+    typer.echo(f"\nreport: {result.folder / 'report.html'}")
+    typer.echo(f"next:   multiemo predict {result.folder} VIDEO --text 'what is said in it'")
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="Corpus adapter, for instance ravdess, meld or table.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the corpus as published.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...")] = None,
+    out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
+) -> None:
+    """Turn a corpus folder into a manifest: one row a clip."""
+    from collections import Counter
+
+    from multiemo.data.prepare import prepare as prepare_corpus
+
+    given = {}
+    for option in options or ():
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"option {option!r}: write it as name=value")
+        given[key] = value
+    made = prepare_corpus(corpus, root, out, given)
+    for skipped in made.skipped[:20]:
+        typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
+    if len(made.skipped) > 20:
+        typer.echo(f"left out {len(made.skipped) - 20} more", err=True)
+    labels = Counter(c.label if c.label else "several or none" for c in made.clips)
+    people = len({c.speaker for c in made.clips if c.speaker})
+    typer.echo(f"{out}: {len(made.clips)} clips, {people} speakers, {len(made.skipped)} left out")
+    typer.echo("  " + ", ".join(f"{label} {count}" for label, count in labels.most_common()))
+
+
+@app.command()
+def validate(
+    manifest: Annotated[Path, typer.Argument(help="Manifest, .jsonl or .parquet.")],
+    media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
+) -> None:
+    """Check a manifest; every bad row is named."""
+    from multiemo.console import ConsoleObserver
+    from multiemo.data.manifest import check_media, check_rows
+
+    problems = check_rows(manifest)
+    if media:
+        with ConsoleObserver() as observer:
+            observer.stage("open media")
+            problems = sorted([*problems, *check_media(manifest, on_progress=observer.progress)], key=lambda p: p.row)
+    for problem in problems:
+        typer.echo(str(problem))
+    if problems:
+        typer.echo(f"error: {manifest}: {len(problems)} bad rows", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{manifest}: all rows are valid" + (", all media can be read" if media else ""))
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/run"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Pretrain the branches and fine-tune the fused model; prints the validation table."""
+    from multiemo.config import load_config
+    from multiemo.console import ConsoleObserver
+
+    checked = load_config(config, overrides or ())
+    from multiemo.build import train as run_training
+    from multiemo.report import format_table
+
+    with ConsoleObserver() as observer:
+        run = run_training(checked, out, resume=resume, observer=observer)
+    typer.echo(format_table(run.validation))
+    typer.echo(f"\nmodel: {run.folder / 'model'}")
+    typer.echo(f"next:  multiemo evaluate {run.folder}    (reads the test part)")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
+    split: Annotated[str, typer.Option(help="Part of the run's own split: test, val or train.")] = "test",
+    json_file: JsonOption = None,
+) -> None:
+    """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
+    from multiemo.build import evaluate_run
+    from multiemo.console import ConsoleObserver
+    from multiemo.report import format_table, save_evaluation
+
+    with ConsoleObserver() as observer:
+        report: Report = evaluate_run(run, manifest=manifest, split=split, observer=observer)
+    if manifest is None and split == "test":
+        save_evaluation(run, report)
+    if json_file != "-":
+        typer.echo(format_table(report))
+    _write_json(report.to_json(), json_file)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
+    inputs: Annotated[list[str] | None, typer.Argument(help="Videos, audio, images, folders or manifests.")] = None,
+    text: Annotated[str | None, typer.Option(help="What is said; alone it is predicted by itself.")] = None,
+    transcript: Annotated[Path | None, typer.Option(help="Text file with what is said.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Emotion of each segment of each input, with what each modality says and contributes."""
+    from multiemo.predict import expand, load, predict_all
+
+    if text is not None and transcript is not None:
+        raise ConfigError("give --text or --transcript, not both")
+    if transcript is not None:
+        text = _read_transcript(transcript)
+    if not inputs and text is None:
+        raise ConfigError("nothing to predict: name a file or give --text")
+    items = expand(inputs or (), text=text)
+    result, failures = predict_all(load(run), items)
+    if json_file != "-":
+        for entry in result["inputs"]:
+            _show(entry)
+    _write_json(result, json_file)
+    for _, message in failures:
+        typer.echo(f"error: {message}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _show(entry: dict[str, Any]) -> None:
+    typer.echo(f"{entry['input']}: present: {', '.join(entry['present']) or 'nothing'}")
+    for m, reason in entry["absent"].items():
+        typer.echo(f"  {m} absent: {reason}")
+    for note in entry["notes"]:
+        typer.echo(f"  note: {note}")
+    spans = [(s["start"], s["end"], s) for s in entry["segments"]] + [
+        (s["start"], s["end"], s) for s in entry["skipped"]
+    ]
+    for start, end, said in sorted(spans, key=lambda span: span[:2]):
+        if "label" not in said:
+            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by")
+            continue
+        shares = ", ".join(f"{m} {v:+.2f}" for m, v in said["contribution"].items())
+        typer.echo(
+            f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {said['probs'][said['label']]:.2f}   ({shares})"
+        )
+
+
+def _write_json(values: dict[str, Any], target: str | None) -> None:
+    if target is None:
+        return
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(target).write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json: {target!r} cannot be written: {error.strerror}") from None
+
+
+def _read_transcript(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"--transcript: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--transcript: {path} is not UTF-8 text; save it as UTF-8") from None
+
+
+def _free_folder(base: Path) -> Path:
+    number = 1
+    while (folder := base if number == 1 else base.with_name(f"{base.name}-{number}")).exists():
+        number += 1
+    return folder

@@ -1,0 +1,331 @@
+"""The one configuration: frozen models, read from YAML with dotted overrides; an unknown key is an error.
+
+Example:
+    >>> config = parse_config({"name": "x", "label_set": "polarity3", "data": {"manifest": "m.jsonl"},
+    ...                        "encoders": {"text": {"name": "text_transformer"}}, "stages": ["text"]})
+    >>> config.training_of("text").epochs
+    20
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from multiemo.errors import ConfigError
+from multiemo.labels import LABEL_SETS
+from multiemo.types import MODALITIES, Modality
+
+Stage = Literal["text", "speech", "face", "fuse"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitConfig(_Frozen):
+    """How clips are dealt to train, val and test.
+
+    Args:
+        kind: ``holdout`` and ``kfold`` draw whole groups by seed; ``official`` takes the manifest's ``split`` and holds
+            out groups of train where a part is missing; ``speakers`` names the speakers of each part.
+        group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
+            speakers recur on purpose; ``clip`` only for corpora that know neither.
+        val, test: share of the groups held out (``holdout``; ``official`` where the part is missing).
+        folds, fold: ``kfold``: how many, and which one is test (0-based).
+        val_as_test: ``official``: the published validation part is the test (where the published test is not to be had),
+            and validation is held out of train.
+        train_speakers, val_speakers, test_speakers: ``speakers``: names, or ranges such as ``01-12``.
+        seed: of the draw; apart from the training seed, so that seeds share one split.
+    """
+
+    kind: Literal["holdout", "kfold", "official", "speakers"] = "holdout"
+    group_by: Literal["speaker", "group", "clip"] = "speaker"
+    val: float = Field(0.15, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+    folds: int = Field(5, ge=2)
+    fold: int = Field(0, ge=0)
+    val_as_test: bool = False
+    train_speakers: tuple[str, ...] = ()
+    val_speakers: tuple[str, ...] = ()
+    test_speakers: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class SourceConfig(_Frozen):
+    """One manifest and how it is read.
+
+    Args:
+        manifest: path of a JSONL or Parquet manifest, relative to the working directory.
+        split: see :class:`SplitConfig`.
+        label_from: ``clip`` (the row's label), or the modality whose own label (``modality_labels``) is the target.
+    """
+
+    manifest: str
+    split: SplitConfig = SplitConfig()
+    label_from: Literal["clip", "text", "speech", "face"] = "clip"
+
+
+class DataConfig(_Frozen):
+    """What is trained on: one ``manifest``, or ``sources`` to pretrain on and fuse as a label-paired composite.
+
+    Args:
+        manifest, split, label_from: one corpus for every stage, as in :class:`SourceConfig`.
+        sources: {modality: source}; branch *m* pretrains on source *m*; the fused stage sees composite clips whose
+            modalities come from different people with the same label, drawn within each part.
+        per_label: composite clips drawn a label, for each part.
+        workers: processes that decode and preprocess; 0 = one a core.
+        cache: folder of preprocessed tensors; ``None`` = ``$MULTIEMO_CACHE`` or the user's cache folder.
+        skip_bad: list and leave out clips whose media cannot be read, instead of stopping.
+    """
+
+    manifest: str | None = None
+    split: SplitConfig = SplitConfig()
+    label_from: Literal["clip", "text", "speech", "face"] = "clip"
+    sources: dict[Modality, SourceConfig] = {}
+    per_label: dict[Literal["train", "val", "test"], int] = {"train": 400, "val": 100, "test": 100}
+    workers: int = Field(0, ge=0)
+    cache: str | None = None
+    skip_bad: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> DataConfig:
+        if (self.manifest is None) == (not self.sources):
+            raise ValueError("give either 'manifest' or 'sources'")
+        return self
+
+
+class PartConfig(BaseModel):
+    """A registered part by name; every other key is an option of it, checked against its signature."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class TrainingConfig(_Frozen):
+    """One stage of training.
+
+    Args:
+        epochs: passes over train.
+        batch_size: clips a step and process.
+        accumulate: batches whose gradients are summed before a step.
+        lr: peak learning rate of heads and fusion, and of encoders not named in ``branch_lr``.
+        branch_lr: {modality: peak learning rate of its encoder}.
+        freeze: encoders that keep their weights.
+        weight_decay: of AdamW, on weight matrices only.
+        warmup: share of all steps for the linear rise; a cosine falls to zero after it.
+        clip_norm: largest gradient norm.
+        label_smoothing: share of the target spread over all labels.
+        class_weights: loss weight of a label is its train frequency to the power of minus this (0 none, 1 balanced).
+        mixup: alpha of the Beta distribution that mixes pairs of clips (0 off); inputs are mixed in a branch stage
+            where the encoder takes real-valued input, embeddings otherwise.
+        ema: decay of an exponential moving average of the weights, evaluated and kept in place of them (0 off).
+        branch_loss: weight of the branches' own losses in the fused stage.
+        modality_dropout: chance that a clip shows only a random subset of its modalities, in the fused stage.
+        dimension_loss: weight of the valence/arousal/dominance loss.
+        patience: epochs without a better ``monitor`` before the stage stops.
+        monitor: validation figure that selects the epoch.
+    """
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(32, ge=1)
+    accumulate: int = Field(1, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    branch_lr: dict[Modality, float] = {}
+    freeze: tuple[Modality, ...] = ()
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: float = Field(0.0, ge=0, le=1)
+    mixup: float = Field(0.0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1)
+    branch_loss: float = Field(0.3, ge=0)
+    modality_dropout: float = Field(0.5, ge=0, le=1)
+    dimension_loss: float = Field(0.5, ge=0)
+    patience: int = Field(10, ge=1)
+    monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "loss"] = "uar"
+
+
+class Config(_Frozen):
+    """A whole experiment.
+
+    Args:
+        name: of the experiment.
+        seed: of initial weights, batch order and augmentation.
+        label_set: a name in ``labels.LABEL_SETS``; the corpus' labels are mapped to it.
+        task: ``single`` label; ``multi`` (several at once); ``soft`` (crowd votes as a distribution).
+        dimensions: also learn valence, arousal and dominance where clips have them.
+        data: see :class:`DataConfig`.
+        encoders: {modality: encoder name and options}.
+        fusion: fusion name and options.
+        stages: in order; a modality pretrains its branch, ``fuse`` trains the fused model.
+        training: settings of every stage.
+        per_stage: {stage: keys of ``training`` that differ there}.
+        branches: {modality: run or model folder} to start from; its pretraining stage is then skipped.
+        device: ``auto`` is a GPU when there is one.
+        precision: ``auto`` is bf16 on a GPU that has it, else float32 (``no``).
+    """
+
+    name: str
+    seed: int = 0
+    label_set: str
+    task: Literal["single", "multi", "soft"] = "single"
+    dimensions: bool = False
+    data: DataConfig
+    encoders: dict[Modality, PartConfig]
+    fusion: PartConfig = PartConfig(name="gated")
+    stages: tuple[Stage, ...] = ("text", "speech", "face", "fuse")
+    training: TrainingConfig = TrainingConfig()
+    per_stage: dict[Stage, dict[str, Any]] = {}
+    branches: dict[Modality, str] = {}
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.label_set not in LABEL_SETS:
+            raise ValueError(f"label_set: unknown label set {self.label_set!r}; choices: {', '.join(LABEL_SETS)}")
+        if not self.encoders:
+            raise ValueError("encoders: name at least one")
+        if not self.stages:
+            raise ValueError("stages: name at least one")
+        for stage in self.stages:
+            if stage != "fuse" and stage not in self.encoders:
+                raise ValueError(f"stages: {stage!r} has no encoder; add encoders.{stage} or leave the stage out")
+        if len(set(self.stages)) != len(self.stages):
+            raise ValueError("stages: a stage is named twice")
+        if "fuse" in self.stages and self.stages[-1] != "fuse":
+            raise ValueError("stages: 'fuse' comes last")
+        if "fuse" not in self.stages and len(self.stages) > 1:
+            raise ValueError("stages: several branches need 'fuse' at the end")
+        if self.data.sources and set(self.data.sources) != set(self.encoders):
+            raise ValueError("data.sources: name one source for each encoder")
+        for stage in self.per_stage:
+            if stage not in self.stages:
+                raise ValueError(f"per_stage.{stage}: the stage is not in stages")
+        return self
+
+    def training_of(self, stage: str) -> TrainingConfig:
+        """``training`` with the differences of one stage.
+
+        Raises:
+            ConfigError: an unknown key under ``per_stage``.
+        """
+        merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
+        try:
+            return TrainingConfig(**merged)
+        except ValidationError as error:
+            raise _explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Modalities that have an encoder, in the order of the tables."""
+        return tuple(m for m in MODALITIES if m in self.encoders)
+
+
+def parse_config(values: Mapping[str, Any]) -> Config:
+    """Check plain values.
+
+    Raises:
+        ConfigError: names the key, the value and what to do.
+    """
+    try:
+        config = Config(**values)
+    except ValidationError as error:
+        raise _explain(error, Config) from None
+    for stage in config.stages:
+        config.training_of(stage)
+    return config
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply ``key.path=value`` overrides (values are YAML too).
+
+    Raises:
+        ConfigError: the file is missing or not a mapping, or a key or value is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such config file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: the file must hold a mapping of keys, found {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return parse_config(values)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the complete config, every default spelled out."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {override!r}: write it as key.path=value, for instance training.epochs=5")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from None
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    *parents, last = key.split(".")
+    here = values
+    for part in parents:
+        if here.get(part) is None:
+            here[part] = {}
+        here = here[part]
+        if not isinstance(here, dict):
+            raise ConfigError(f"override {override!r}: {part!r} is a value, not a group of keys")
+    here[last] = value
+
+
+def _explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> ConfigError:
+    """The first problem as one line."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    path = prefix + ".".join(location)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
+        return ConfigError(f"{path}: unknown config key{hint}{more}")
+    if first["type"] == "missing":
+        return ConfigError(f"{path}: this key is required{more}")
+    if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        return ConfigError(f"{path + ': ' if path else ''}{message}{more}")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return ConfigError(f"{path}: {message}, got {first['input']!r}{more}")
+
+
+def _keys_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
+    """Field names of the model that a path leads to."""
+    here: Any = model
+    for part in location:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            here = here.model_fields[part].annotation if part in here.model_fields else None
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+        if get_origin(here) is Union:
+            here = next((a for a in get_args(here) if a is not type(None)), None)
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

@@ -1,0 +1,71 @@
+"""Progress on standard error: live bars in a terminal, one line a stage elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from multiemo.build import Observer
+
+
+class ConsoleObserver(Observer):
+    """Shows a run to a person; use as a context manager."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[said]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._name = ""
+        self._said = ""
+        self._began = 0.0
+
+    def __enter__(self) -> ConsoleObserver:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        """Begin a bar."""
+        self._close()
+        self._name, self._said, self._began = name, "", time.perf_counter()
+        self._task = self._bars.add_task(name, total=None, said="")
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, total=total)
+
+    def epoch(self, stage: str, record: Mapping[str, Any]) -> None:
+        """Show the last epoch beside the bar."""
+        self._said = f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation UAR {record['val']['uar']:.3f}"
+        if self._task is not None:
+            self._bars.update(self._task, said=self._said)
+
+    def note(self, message: str) -> None:
+        """Print a line above the bars."""
+        self.console.print(f"  note: {message}", markup=False)
+
+    def _close(self) -> None:
+        if self._task is not None and not self.console.is_terminal:
+            seconds = time.perf_counter() - self._began
+            last = f"; last {self._said}" if self._said else ""
+            self.console.print(f"{self._name}: {seconds:.1f} s{last}", markup=False)
+        self._task = None

@@ -1,0 +1,83 @@
+"""MELD: utterances of dialogues from the series Friends, seven emotions (Poria et al. 2019, arXiv:1810.02508)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from multiemo.data.corpora.source import Skip, mend, not_the_corpus, read_table, relative
+from multiemo.labels import LABEL_SETS, canonical
+from multiemo.registry import corpora
+from multiemo.types import Clip
+
+#: Official part -> (ours, the folder its clips are published in).
+_PARTS = {
+    "train": ("train", "train_splits"),
+    "dev": ("val", "dev_splits_complete"),
+    "test": ("test", "output_repeated_splits_test"),
+}
+_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+
+
+@corpora.register("meld", kind="real", languages=("en",))
+def meld(root: Path, skip: Skip) -> Iterator[Clip]:
+    """One clip an utterance, in the order of the dialogues; with its video where that was fetched.
+
+    The season's times in the table are not used, because the video files are cut to the utterances already.
+
+    Args:
+        root: the folder with ``train_sent_emo.csv``, ``dev_sent_emo.csv``, ``test_sent_emo.csv`` (those that are
+            there, at any depth) and, where they exist, ``train_splits/``, ``dev_splits_complete/`` and
+            ``output_repeated_splits_test/``.
+        skip: told of every row that is left out.
+
+    Yields:
+        Clips with id ``train_dia0_utt0``, group ``train_dia0``, the official part, label set ``meld7``.
+
+    Raises:
+        ManifestError: none of the tables is there, or one lacks a column.
+    """
+    found = {part: table for part in _PARTS if (table := _nearest(root, f"{part}_sent_emo.csv")) is not None}
+    if not found:
+        raise not_the_corpus("meld", root, "train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv")
+    for part, table in found.items():
+        yield from _rows(part, table, root, skip)
+
+
+def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
+    ours, clips_folder = _PARTS[part]
+    videos = _nearest(root, clips_folder)
+    rows: list[tuple[int, int, dict[str, str]]] = []
+    for number, row in read_table(table, columns=_COLUMNS, corpus="meld"):
+        where = f"{table.name} row {number}"
+        if not (row["Dialogue_ID"].isdecimal() and row["Utterance_ID"].isdecimal()):
+            skip(where, f"Dialogue_ID {row['Dialogue_ID']!r}, Utterance_ID {row['Utterance_ID']!r}: not numbers")
+        elif canonical(row["Emotion"]) not in LABEL_SETS["meld7"]:
+            skip(where, f"Emotion {row['Emotion']!r} is not one of the seven of MELD")
+        else:
+            rows.append((int(row["Dialogue_ID"]), int(row["Utterance_ID"]), row))
+    for dialogue, utterance, row in sorted(rows, key=lambda entry: entry[:2]):
+        video = None if videos is None else videos / f"dia{dialogue}_utt{utterance}.mp4"
+        text = mend(row["Utterance"]).strip()
+        has_video = video is not None and video.is_file()
+        if not text and not has_video:
+            skip(f"{table.name} dia{dialogue}_utt{utterance}", "has neither text nor a video")
+            continue
+        yield Clip(
+            id=f"{part}_dia{dialogue}_utt{utterance}",
+            corpus="meld",
+            speaker=mend(row["Speaker"]).strip() or None,
+            group=f"{part}_dia{dialogue}",
+            language="en",
+            text=text or None,
+            audio=relative(video, root) if video is not None and has_video else None,
+            video=relative(video, root) if video is not None and has_video else None,
+            label_set="meld7",
+            label=canonical(row["Emotion"]),
+            split=ours,
+        )
+
+
+def _nearest(root: Path, name: str) -> Path | None:
+    """The file or folder called ``name`` that lies least deep under ``root``."""
+    return min(root.rglob(name), key=lambda path: (len(path.parts), path), default=None)

@@ -1,0 +1,110 @@
+"""What the adapters share: how a corpus folder is looked at, and its text tables are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from multiemo.errors import ManifestError
+
+#: Reports what is left out: (file or row, reason).
+Skip: TypeAlias = Callable[[str, str], None]
+
+_HIGH_RUN = re.compile(r"[^\x00-\x7f]{2,}")
+_C1 = re.compile(r"[\x80-\x9f]")
+
+
+def not_the_corpus(corpus: str, root: Path, expected: str) -> ManifestError:
+    """The error for a folder that does not look like ``corpus``; it lists the first entries found there."""
+    if not root.exists():
+        return ManifestError(f"{corpus}: {root} does not exist; expected {expected}")
+    if root.is_file():
+        return ManifestError(f"{corpus}: {root} is a file; expected a folder with {expected}")
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in root.iterdir())
+    found = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"
+    return ManifestError(f"{corpus}: {root} does not look like the corpus: expected {expected}; found {found}")
+
+
+def walk(root: Path, suffixes: Iterable[str]) -> Iterator[Path]:
+    """Files under ``root`` with one of the (lower-case) suffixes, sorted; hidden files are passed over."""
+    wanted = frozenset(suffixes)
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if os.path.splitext(name)[1].lower() in wanted and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def relative(path: Path, root: Path) -> str:
+    """``path`` below ``root`` in POSIX form."""
+    return path.relative_to(root).as_posix()
+
+
+def read_text(path: Path) -> str:
+    """A text file as UTF-8, or as Windows-1252 where it is not UTF-8.
+
+    Raises:
+        ManifestError: the file cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with a header line.
+
+    Args:
+        columns: must all be there.
+
+    Yields:
+        (row number counted from 1 after the header, {column: value}).
+
+    Raises:
+        ManifestError: the file cannot be read, or lacks a column.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
+    present = reader.fieldnames or []
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise ManifestError(f"{corpus}: {path} lacks the column {missing[0]!r}; it has: {', '.join(present)}")
+    try:
+        yield from enumerate(reader, start=1)
+    except csv.Error as error:
+        raise ManifestError(f"{corpus}: {path} is not a CSV: {error}") from None
+
+
+def mend(text: str) -> str:
+    """``text`` with Windows-1252 punctuation restored where an earlier program read its bytes in the wrong encoding.
+
+    Two kinds of damage occur in published corpora: UTF-8 bytes read as Windows-1252 or Latin-1, and Windows-1252
+    bytes kept as C1 control characters.
+
+    Example:
+        >>> mend("he\\u00e2\\u20ac\\u2122s"), mend("he\\x92s"), mend("Nestl\\u00e9")
+        ('he’s', 'he’s', 'Nestlé')
+    """
+    return _C1.sub(lambda match: _as_cp1252(ord(match[0])), _HIGH_RUN.sub(lambda match: _reread(match[0]), text))
+
+
+def _as_cp1252(byte: int) -> str:
+    return bytes([byte]).decode("cp1252", errors="ignore")
+
+
+def _reread(run: str) -> str:
+    """A run of characters above ASCII read as UTF-8 after all, or as it stands where it is not that."""
+    try:
+        raw = b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode("cp1252") for c in run)
+        return raw.decode("utf-8")
+    except UnicodeError:
+        return run

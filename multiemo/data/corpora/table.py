@@ -1,0 +1,139 @@
+"""Any table: a CSV or TSV with a header line, whose columns are named by options."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from multiemo.data.corpora.source import Skip, not_the_corpus, read_text
+from multiemo.data.rows import closest
+from multiemo.errors import ManifestError
+from multiemo.labels import canonical
+from multiemo.labels import label_set as labels_of
+from multiemo.registry import corpora
+from multiemo.types import Clip
+
+_NUMBERS = ("start", "end", "valence", "arousal", "dominance")
+
+
+@corpora.register("table", kind="real", languages=())
+def table(
+    root: Path,
+    skip: Skip,
+    *,
+    corpus: str = "table",
+    language: str | None = None,
+    label_set: str | None = None,
+    id: str | None = None,
+    speaker: str | None = None,
+    group: str | None = None,
+    text: str | None = None,
+    audio: str | None = None,
+    video: str | None = None,
+    image: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    label: str | None = None,
+    valence: str | None = None,
+    arousal: str | None = None,
+    dominance: str | None = None,
+    split: str | None = None,
+) -> Iterator[Clip]:
+    """One clip a row. ``corpus``, ``language`` and ``label_set`` are values; every other option names a column.
+
+    Cells are stripped; an empty cell is an absent value. Labels are brought to this package's spelling (``Joy`` ->
+    ``happy``) where the label set does not have them as they stand.
+
+    Args:
+        root: the table, or a folder with exactly one; media paths in it are relative to its folder.
+        skip: told of every row that is left out, and why.
+        id: column of ids; without it a clip is called after the table and the row (``clips-000001``).
+
+    Yields:
+        Clips in the order of the table.
+
+    Raises:
+        ManifestError: no table, an unknown column (the message lists those there are), no column of content named,
+            or ``label`` without ``label_set``.
+        ConfigError: an unknown label set.
+    """
+    columns = {
+        "id": id, "speaker": speaker, "group": group, "text": text, "audio": audio, "video": video, "image": image,
+        "start": start, "end": end, "label": label, "valence": valence, "arousal": arousal, "dominance": dominance,
+        "split": split,
+    }  # fmt: skip
+    named = {key: column for key, column in columns.items() if column is not None}
+    if not named.keys() & {"text", "audio", "video", "image"}:
+        raise ManifestError("table: no content; name the column of text, audio, video or image, like text=utterance")
+    if (label is None) != (label_set is None):
+        raise ManifestError("table: label and label_set belong together, like label=emotion label_set=ekman7")
+    allowed = labels_of(label_set, where="table: label_set") if label_set is not None else ()
+    path = _find(root)
+    reader = _reader(path)
+    present = [column.strip() for column in next(reader, [])]
+    for key, column in named.items():
+        if column not in present:
+            raise ManifestError(
+                f"table: {path} has no column {column!r} (asked for by {key}={column}); "
+                f"{closest(column, present)}its columns: {', '.join(present)}"
+            )
+    places = {key: present.index(column) for key, column in named.items()}
+    for number, cells in enumerate(reader, start=1):
+        if not any(cell.strip() for cell in cells):
+            continue
+        values: dict[str, Any] = {k: cells[i].strip() for k, i in places.items() if i < len(cells) and cells[i].strip()}
+        trouble = _numbers(values) or _label(values, allowed)
+        if not values.keys() & {"text", "audio", "video", "image"}:
+            trouble = "has neither text nor media"
+        if trouble:
+            skip(f"{path.name} row {number}", trouble)
+            continue
+        values.setdefault("id", f"{path.stem}-{number:06d}")
+        yield Clip(corpus=corpus, language=language, label_set=label_set, **values)
+
+
+def _find(root: Path) -> Path:
+    if root.is_file():
+        return root
+    tables = [p for p in sorted(root.glob("*")) if p.suffix.lower() in (".csv", ".tsv")] if root.is_dir() else []
+    if len(tables) != 1:
+        if tables:
+            raise ManifestError(
+                f"table: {root} holds {len(tables)} tables; name one: {', '.join(map(str, tables[:5]))}"
+            )
+        raise not_the_corpus("table", root, "one .csv or .tsv")
+    return tables[0]
+
+
+def _reader(path: Path) -> Iterator[list[str]]:
+    """Rows of cells; the separator is the one of tab, semicolon and comma that the header line has most of."""
+    text = read_text(path)
+    header = text.partition("\n")[0]
+    separator = "\t" if path.suffix.lower() == ".tsv" else max(",\t;", key=header.count)
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    except csv.Error as error:
+        raise ManifestError(f"table: {path} cannot be read as a table: {error}") from None
+
+
+def _numbers(values: dict[str, Any]) -> str | None:
+    for key in _NUMBERS:
+        if key in values:
+            try:
+                values[key] = float(values[key])
+            except ValueError:
+                return f"{key} is {values[key]!r}, not a number"
+    return None
+
+
+def _label(values: dict[str, Any], allowed: tuple[str, ...]) -> str | None:
+    if "label" not in values or values["label"] in allowed:
+        return None
+    label = canonical(values["label"])
+    if label not in allowed:
+        return f"label {values['label']!r} is not one of {', '.join(allowed)}"
+    values["label"] = label
+    return None

@@ -1,0 +1,295 @@
+"""Manifest rows -> Samples, with the preprocessors that the encoders' InputSpecs ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from multiemo.data.cache import TensorCache
+from multiemo.data.features import read_features
+from multiemo.data.manifest import media_path
+from multiemo.data.media import read_media
+from multiemo.errors import ManifestError, MediaError, MultiemoError
+from multiemo.labels import label_set as labels_of
+from multiemo.labels import map_label
+from multiemo.types import DIMENSIONS, Absent, Clip, Modality, Sample, spec_to_dict
+
+
+class Preprocessor(Protocol):
+    """What ``build`` hands over for one modality; ``spec`` says which arrays it is called with."""
+
+    spec: Any
+
+    def __call__(self, *arrays: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSpace:
+    """How rows become targets.
+
+    Args:
+        name: label set of the model.
+        task: ``single``, ``multi`` or ``soft``.
+        label_from: ``clip``, or the modality whose own label counts.
+    """
+
+    name: str
+    task: str = "single"
+    label_from: str = "clip"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in order."""
+        return labels_of(self.name)
+
+    def target(self, clip: Clip) -> Tensor | None:
+        """``[C]`` float32, or ``None`` when the row has no label that survives the map to this set."""
+        shares = self._shares(clip)
+        target = torch.zeros(len(self.labels))
+        for label, share in shares.items():
+            mapped = map_label(label, clip.label_set, self.name)
+            if mapped is not None:
+                target[self.labels.index(mapped)] += share
+        if target.sum() <= 0:
+            return None
+        if self.task == "multi":
+            return target.clamp_max(1.0)
+        if self.task == "soft":
+            return target / target.sum()
+        return torch.nn.functional.one_hot(target.argmax(), len(self.labels)).float()
+
+    def _shares(self, clip: Clip) -> dict[str, float]:
+        if self.label_from != "clip":
+            own = clip.modality_labels.get(self.label_from)
+            return {own: 1.0} if own else {}
+        if self.task == "soft" and clip.votes:
+            return dict(clip.votes)
+        if clip.label:
+            return {clip.label: 1.0}
+        if clip.labels:
+            if self.task != "multi" and len(clip.labels) > 1:
+                return {}
+            return dict.fromkeys(clip.labels, 1.0)
+        if clip.votes:
+            best = max(clip.votes.values())
+            winners = [label for label, count in clip.votes.items() if count == best]
+            return {winners[0]: 1.0} if len(winners) == 1 else {}
+        return {}
+
+
+#: Prepared samples stay in memory up to this many bytes; a larger part is read from the cache every epoch.
+MEMORY_LIMIT = 4 << 30
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What preprocessing a whole part found.
+
+    Args:
+        absent: {modality: {reason: clips}}.
+        bad: {clip id: message} of clips left out because their media cannot be read.
+        lengths: {modality: time steps of each clip, 0 where absent}.
+        labelled: which clips have a label.
+        frequencies: ``[C]`` share of each label among the labelled clips.
+    """
+
+    absent: dict[Modality, dict[str, int]] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+    lengths: dict[Modality, list[int]] = field(default_factory=dict)
+    labelled: list[bool] = field(default_factory=list)
+    frequencies: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+
+class ClipDataset(Dataset[Sample]):
+    """Clips of one manifest as samples.
+
+    Args:
+        clips: rows of the part.
+        folder: the manifest's folder.
+        preprocessors: {modality: preprocessor}.
+        space: how labels become targets.
+        cache: preprocessed speech and faces are kept there; ``None`` computes them each time.
+        dialogue: all rows of the manifest in order, for text encoders that read earlier utterances.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        folder: Path,
+        preprocessors: Mapping[Modality, Preprocessor],
+        space: LabelSpace,
+        *,
+        cache: TensorCache | None = None,
+        dialogue: Sequence[Clip] = (),
+    ) -> None:
+        self.clips = list(clips)
+        self.folder = folder
+        self.preprocessors = dict(preprocessors)
+        self.space = space
+        self.cache = cache
+        self.samples: list[Sample] | None = None
+        text = self.preprocessors.get("text")
+        width = getattr(text.spec, "context", 0) if text is not None else 0
+        self._context = _contexts(dialogue or clips, width) if width else {}
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Sample:
+        if self.samples is not None:
+            return self.samples[index]
+        clip = self.clips[index]
+        inputs: dict[Modality, Tensor] = {}
+        absent: dict[Modality, str] = {}
+        for modality, preprocessor in self.preprocessors.items():
+            try:
+                got = self._read(clip, modality, preprocessor)
+            except MultiemoError as error:
+                raise type(error)(f"clip {clip.id!r}: {error}") from None
+            if isinstance(got, Absent):
+                absent[modality] = got.reason
+            else:
+                inputs[modality] = got
+        known = [getattr(clip, name) for name in DIMENSIONS]
+        return Sample(
+            id=clip.id,
+            corpus=clip.corpus,
+            speaker=f"{clip.corpus}:{clip.speaker or clip.group or clip.id}",
+            inputs=inputs,
+            absent=absent,
+            target=self.space.target(clip),
+            dimensions=torch.tensor([float("nan") if v is None else float(v) for v in known]),
+        )
+
+    def prepare(
+        self,
+        *,
+        workers: int = 0,
+        skip_bad: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Prepared:
+        """Preprocess every clip once and hold the samples in memory for the epochs to come.
+
+        Args:
+            workers: processes that decode; 0 = this one.
+            skip_bad: leave out clips whose media cannot be read, and say so in the result, instead of stopping.
+            on_progress: called with (done, all).
+
+        Raises:
+            MediaError: media cannot be read and ``skip_bad`` is off; names the clip.
+        """
+        found = Prepared(lengths={m: [] for m in self.preprocessors})
+        samples: list[Sample] = []
+        size = 0
+        total = torch.zeros(len(self.space.labels))
+        loader = DataLoader(_Guarded(self), batch_size=None, num_workers=workers if len(self) > 64 else 0)
+        for done, (clip, got) in enumerate(zip(self.clips, loader, strict=True), start=1):
+            if on_progress is not None:
+                on_progress(done, len(self.clips))
+            if isinstance(got, str):
+                if not skip_bad:
+                    raise MediaError(
+                        f"{got}; mend or remove the row, or set data.skip_bad=true to leave such clips out"
+                    )
+                found.bad[clip.id] = got
+                continue
+            for m in self.preprocessors:
+                found.lengths[m].append(got.inputs[m].shape[0] if m in got.inputs else 0)
+            for m, reason in got.absent.items():
+                counts = found.absent.setdefault(m, {})
+                counts[reason] = counts.get(reason, 0) + 1
+            found.labelled.append(got.target is not None)
+            if got.target is not None:
+                total += got.target
+            size += sum(x.nbytes for x in got.inputs.values())
+            if size <= MEMORY_LIMIT:
+                samples.append(got)
+            else:
+                samples.clear()
+        found.frequencies = total / max(sum(found.labelled), 1)
+        self.clips = [c for c in self.clips if c.id not in found.bad]
+        self.samples = samples if len(samples) == len(self.clips) else None
+        return found
+
+    # ------------------------------------------------------------------------------------------------------------
+    def _read(self, clip: Clip, modality: Modality, preprocessor: Preprocessor) -> Tensor | Absent:
+        kind = preprocessor.spec.kind
+        if kind == "text":
+            if clip.text is None:
+                return Absent("the row has no text")
+            return preprocessor(clip.text, self._context.get(clip.id, ()))  # type: ignore[no-any-return]
+        if kind == "features":
+            reference = clip.features.get(modality)
+            if reference is None:
+                return Absent(f"the row has no features.{modality}")
+            path = media_path(reference.path, self.folder)
+            values, _ = read_features(path, reference.key, clip.start, clip.end)
+            return preprocessor(values)  # type: ignore[no-any-return]
+        source = _source(clip, kind)
+        if isinstance(source, Absent):
+            return source
+        path = media_path(source, self.folder)
+        if self.cache is None:
+            return _decode(path, clip, preprocessor)
+        key = self.cache.key(path, clip.start, clip.end, spec_to_dict(preprocessor.spec))
+        known = self.cache.get(key)
+        if known is None:
+            known = _decode(path, clip, preprocessor)
+            self.cache.put(key, known)
+        return known
+
+
+class _Guarded(Dataset[Any]):
+    """The data set with media errors as values, so that a worker process can hand them over."""
+
+    def __init__(self, inner: ClipDataset) -> None:
+        self.inner = inner
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def __getitem__(self, index: int) -> Sample | str:
+        try:
+            return self.inner[index]
+        except (MediaError, ManifestError) as error:
+            return str(error)
+
+
+def _source(clip: Clip, kind: str) -> str | Absent:
+    """The file that holds the voice or the face of a clip."""
+    if kind in ("speech", "waveform"):
+        return clip.audio or clip.video or Absent("the row has neither audio nor video")
+    return clip.video or clip.image or Absent("the row has neither video nor image")
+
+
+def _decode(path: Path, clip: Clip, preprocessor: Preprocessor) -> Tensor | Absent:
+    spec = preprocessor.spec
+    if spec.kind in ("speech", "waveform"):
+        media = read_media(path, start=clip.start, end=clip.end, rate=spec.sample_rate)
+        if media.audio is None:
+            return Absent(media.absent.get("audio", "the file has no audio"))
+        return preprocessor(media.audio, media.rate)  # type: ignore[no-any-return]
+    media = read_media(path, start=clip.start, end=clip.end, fps=spec.fps, max_frames=spec.frames)
+    if media.frames is None:
+        return Absent(media.absent.get("video", "the file has no video"))
+    track = preprocessor(media.frames, media.times)
+    return track if isinstance(track, Absent) else track.crops  # type: ignore[no-any-return]
+
+
+def _contexts(dialogue: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str]]]:
+    """{clip id: up to ``width`` earlier utterances of its group as (same speaker, text)}, oldest first."""
+    said: dict[str, list[Clip]] = {}
+    contexts: dict[str, list[tuple[bool, str]]] = {}
+    for clip in dialogue:
+        if clip.group is None:
+            continue
+        earlier = said.setdefault(f"{clip.corpus}:{clip.group}", [])
+        contexts[clip.id] = [(c.speaker == clip.speaker, c.text) for c in earlier[-width:] if c.text]
+        earlier.append(clip)
+    return contexts

@@ -1,0 +1,383 @@
+"""One pass over a media file: packets in, timed pieces of sound and pictures out. Used only by ``media.py``.
+
+Times count from the beginning of the file, whatever its own clock says (MPEG-TS starts anywhere).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.errors import MediaError
+
+Floats: TypeAlias = NDArray[np.float32]
+Pixels: TypeAlias = NDArray[np.uint8]
+
+#: Most pixels a picture may have; a larger one is refused before it is decoded.
+MAX_PIXELS = 200_000_000
+#: Audio timestamps may wander this far (seconds) from the count of samples before a gap is believed.
+GAP = 0.05
+#: One track may lag this far (seconds) behind the other in the file; a longer lag means that it has ended.
+LAG = 10.0
+#: A file that ends this much earlier (seconds) than its header says is called truncated.
+SHORT = 0.5
+#: Seeking lands this much (seconds) early, so that codecs with memory (Opus, MP3) have settled at the start.
+PREROLL = 0.5
+#: Frames this little (seconds) before a wanted time count as on time: containers round to milliseconds.
+ON_TIME = 0.002
+#: Everything PyAV is known to raise for media that it cannot read.
+FAILURES = (av.FFmpegError, ValueError, RuntimeError, OSError, LookupError)
+#: Demuxers that turn text into pictures or that open other files by name.
+_NOT_MEDIA = {"tty", "hls", "concat", "dash", "sdp", "bin", "xbin", "adf", "idf", "ass", "srt", "webvtt", "lrc"}
+#: Containers whose header tells the true duration; for others (raw MP3, AAC, ...) it is an estimate.
+_EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def fail(where: str, path: object, reason: str) -> MediaError:
+    """A :class:`MediaError` naming the clip (if any), the file, what is wrong and what to do."""
+    return MediaError(f"{where}: {path}: {reason}" if where else f"{path}: {reason}")
+
+
+def check_path(path: str | Path, where: str) -> Path:
+    """The path, if a non-empty file lies there.
+
+    Raises:
+        MediaError: a URL, a folder, nothing there, or a file of 0 bytes.
+    """
+    if _URL.match(str(path)):
+        raise fail(where, path, "is a URL; only files on this machine are read, so download it first")
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+    except (OSError, ValueError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error})"
+        raise fail(where, path, f"{reason}; check the path") from None
+    if file.is_dir():
+        raise fail(where, path, "is a folder; name a media file")
+    if size == 0:
+        raise fail(where, path, "is empty (0 bytes); copy or record it again")
+    return file
+
+
+def open_container(file: Path, where: str) -> Any:
+    """An open PyAV container that reads this file and no other.
+
+    Raises:
+        MediaError: not a media file, or its header is missing.
+    """
+    try:
+        container = av.open(str(file.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except FAILURES as error:
+        detail = getattr(error, "strerror", None) or error
+        reason = f"is not a media file, or its header is cut off ({detail}); convert it or copy it again"
+        raise fail(where, file, reason) from None
+    if _NOT_MEDIA & set(container.format.name.split(",")) or not container.streams:
+        container.close()
+        raise fail(where, file, "is not a media file; name an audio, video or image file")
+    return container
+
+
+def audio_stream(container: Any) -> Any | None:
+    """The main audio stream, or ``None``."""
+    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    best = container.streams.best("audio") if streams else None
+    return best if best in streams else (streams[0] if streams else None)
+
+
+def video_stream(container: Any) -> Any | None:
+    """The main video stream, or ``None``; the cover art of a song is not video."""
+    streams = [s for s in container.streams.video if s.codec_context is not None and not _is_cover(s)]
+    best = container.streams.best("video") if streams else None
+    return best if best in streams else (streams[0] if streams else None)
+
+
+def _is_cover(stream: Any) -> bool:
+    return "attached_pic" in str(stream.disposition).lower()
+
+
+def origin_of(container: Any) -> float:
+    """The file's own clock at its beginning, seconds; a codec's priming delay (just below 0) does not count."""
+    start = (container.start_time or 0) / av.time_base
+    return 0.0 if -0.1 < start < 0 else float(start)
+
+
+def header_end(container: Any, origin: float) -> float | None:
+    """Where the file ends according to its header, seconds from its beginning; ``None`` when it does not say."""
+    if container.duration and container.duration > 0:
+        return float(container.duration / av.time_base)
+    ends = [
+        float(((s.start_time or 0) + s.duration) * s.time_base) - origin
+        for s in container.streams
+        if s.duration and s.duration > 0 and s.time_base
+    ]
+    return max(ends, default=None)
+
+
+def exact_header(container: Any) -> bool:
+    """Whether :func:`header_end` can be relied on for this kind of file."""
+    return bool(_EXACT & set(container.format.name.split(",")))
+
+
+def time_of(frame: Any, stream: Any, origin: float) -> float | None:
+    """When a frame is shown or heard, seconds from the file's beginning; ``None`` when it has no timestamp."""
+    return None if frame.pts is None else float(frame.pts * stream.time_base) - origin
+
+
+def frame_rate(stream: Any) -> float | None:
+    """Frames a second of a video stream, or ``None`` when it does not say."""
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate and 0 < rate < 1000 else None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Sound
+
+
+@dataclass(slots=True)
+class Sound:
+    """A piece of mono audio.
+
+    Args:
+        position: of its first sample, in samples at the wanted rate, from the span's start (negative before it).
+        samples: ``[N]`` float32.
+    """
+
+    position: int
+    samples: Floats
+
+
+class AudioTrack:
+    """Decodes one audio stream to mono at a wanted rate, each sample where its timestamp puts it.
+
+    Runs of contiguous frames go through one resampler, so positions cannot drift; after a gap, an overlap or a change
+    of format a new run starts at the position its timestamp says.
+
+    Args:
+        stream: of PyAV.
+        rate: wanted, Hz.
+        origin: the file's clock at its beginning, seconds.
+        start: of the span, seconds from the file's beginning.
+    """
+
+    def __init__(self, stream: Any, rate: int, origin: float, start: float) -> None:
+        self.stream, self.rate, self.origin, self.start = stream, rate, origin, start
+        self.time = -math.inf
+        self.errors = 0
+        self._resampler: Any = None
+        self._format: tuple[Any, ...] | None = None
+        self._position = 0
+        self._expected: float | None = None
+
+    def decode(self, packet: Any) -> Iterator[Sound]:
+        """What a packet gives; ``None`` flushes at the end of the file."""
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except FAILURES:
+            self.errors += 1
+            frames = []
+        for frame in frames:
+            yield from self._place(frame)
+        if packet is None:
+            yield from self._finish()
+
+    def _place(self, frame: Any) -> Iterator[Sound]:
+        if frame.samples == 0 or not frame.sample_rate:
+            return
+        expected = self._expected
+        stamp = time_of(frame, self.stream, self.origin)
+        time = (expected or 0.0) if stamp is None else stamp
+        self.time = time + frame.samples / frame.sample_rate
+        layout = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if expected is None or layout != self._format or abs(time - expected) > GAP:
+            yield from self._finish()
+            expected, self._format = time, layout
+            self._position = round((time - self.start) * self.rate)
+            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self.rate)
+        self._expected = expected + frame.samples / frame.sample_rate
+        yield from self._emit(frame)
+
+    def _emit(self, frame: Any) -> Iterator[Sound]:
+        try:
+            pieces = self._resampler.resample(frame)
+        except FAILURES:
+            self.errors += 1
+            self._resampler = self._expected = None
+            return
+        for piece in pieces:
+            samples = np.array(piece.to_ndarray()[0], dtype=np.float32)
+            np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+            yield Sound(self._position, samples)
+            self._position += len(samples)
+
+    def _finish(self) -> Iterator[Sound]:
+        if self._resampler is not None:
+            yield from self._emit(None)
+        self._resampler = None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded frame, not yet converted.
+
+    Args:
+        time: seconds from the file's beginning.
+        frame: of PyAV.
+    """
+
+    time: float
+    frame: Any
+
+
+class VideoTrack:
+    """Decodes one video stream to frames with the times that the file gives them.
+
+    Args:
+        stream: of PyAV.
+        origin: the file's clock at its beginning, seconds.
+        step: seconds between wanted frames; where it is long, the decoder leaves out what no wanted frame needs.
+    """
+
+    def __init__(self, stream: Any, origin: float, step: float) -> None:
+        self.stream, self.origin = stream, origin
+        self.time = -math.inf
+        self.errors = 0
+        self.period = 1.0 / (frame_rate(stream) or 25.0)
+        stream.thread_type = "AUTO"
+        if step >= 4 * self.period:
+            stream.codec_context.skip_frame = "NONREF"
+
+    def decode(self, packet: Any) -> Iterator[Picture]:
+        """What a packet gives; ``None`` flushes at the end of the file."""
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except FAILURES:
+            self.errors += 1
+            return
+        for frame in frames:
+            time = time_of(frame, self.stream, self.origin)
+            if time is not None:
+                self.time = time
+            else:
+                self.time = 0.0 if math.isinf(self.time) else self.time + self.period
+            yield Picture(self.time, frame)
+
+
+def to_rgb(frame: Any, stream: Any, max_side: int | None) -> Pixels:
+    """Convert a frame: square pixels, upright, at most ``max_side`` long, transparent parts white.
+
+    Returns:
+        ``[H, W, 3]`` uint8 RGB.
+    """
+    aspect = float(getattr(stream, "sample_aspect_ratio", None) or Fraction(1))
+    width, height = frame.width * (aspect if 0.1 < aspect < 10 else 1.0), float(frame.height)
+    shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    size = {"width": max(1, round(width * shrink)), "height": max(1, round(height * shrink))}
+    if any(c.is_alpha for c in frame.format.components):
+        picture = on_white(frame.reformat(format="rgba", **size).to_ndarray())
+    else:
+        picture = frame.reformat(format="rgb24", **size).to_ndarray()
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def on_white(rgba: Pixels) -> Pixels:
+    """Put a picture with transparency, ``[H, W, 4]``, on a white ground: ``[H, W, 3]``.
+
+    Example:
+        >>> on_white(np.array([[[0, 0, 0, 0], [9, 9, 9, 255]]], dtype=np.uint8)).tolist()
+        [[[255, 255, 255], [9, 9, 9]]]
+    """
+    alpha = rgba[..., 3:].astype(np.uint16)
+    if alpha.min(initial=255) == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Both, in one pass
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over an open container, from ``start`` on.
+
+    Iterating yields :class:`Sound` and :class:`Picture` in the file's order. The caller sets ``audio`` or ``video`` to
+    ``None`` when it has enough of a track; the pass ends when both are.
+
+    Args:
+        container: of PyAV.
+        audio, video: the tracks to decode.
+        start: seconds from the file's beginning.
+        end: seconds; packets later than this plus :data:`LAG` end the pass.
+    """
+
+    container: Any
+    origin: float
+    audio: AudioTrack | None
+    video: VideoTrack | None
+    start: float = 0.0
+    end: float = math.inf
+    reached: float = -math.inf
+    exhausted: bool = False
+    problems: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Pass:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    def __iter__(self) -> Iterator[Sound | Picture]:
+        tracks = (self.audio, self.video)
+        self._seek()
+        try:
+            for packet in self.container.demux():
+                if self._past_the_end(packet):
+                    break
+                if self.audio is None and self.video is None:
+                    break
+                if packet.dts is None and packet.pts is None and packet.size == 0:
+                    continue  # PyAV's own flush packets; flushed below, when the file has really ended.
+                for track in (self.audio, self.video):
+                    if track is not None and packet.stream_index == track.stream.index:
+                        yield from track.decode(packet)
+            else:
+                self.exhausted = True
+        except FAILURES as error:
+            self.exhausted = True
+            self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({error})")
+        for track in (self.audio, self.video):
+            if track is not None:
+                yield from track.decode(None)
+        broken = sum(track.errors for track in tracks if track is not None)
+        if broken:
+            self.problems.append(f"{broken} packets could not be decoded and were left out")
+
+    def _seek(self) -> None:
+        if self.start > 2 * PREROLL:
+            try:
+                self.container.seek(int((self.start - PREROLL + self.origin) * av.time_base), backward=True)
+            except FAILURES:
+                self.container.seek(0, any_frame=True)
+
+    def _past_the_end(self, packet: Any) -> bool:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or not packet.time_base:
+            return False
+        time = float(stamp * packet.time_base) - self.origin
+        self.reached = max(self.reached, time + float((packet.duration or 0) * packet.time_base))
+        return time > self.end + LAG

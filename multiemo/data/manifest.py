@@ -1,0 +1,281 @@
+"""Manifests: JSONL or Parquet, one row a clip, read and written whole, checked at two depths.
+
+Paths in a manifest are relative to its folder and stay inside it, so a folder with its manifest can be moved or copied.
+The rules of a row are in :mod:`multiemo.data.rows`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from multiemo.data.rows import MEDIA_KEYS, RowError, format_row, parse_row
+from multiemo.errors import ManifestError, MediaError
+from multiemo.types import DIMENSIONS, Clip
+
+#: Opens a media file far enough to know that it can be decoded; raises MediaError.
+Probe = Callable[[Path, Literal["audio", "video", "image"]], object]
+
+_JSONL = (".jsonl", ".ndjson")
+_FORMATS = f"{', '.join(_JSONL)} or .parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one row.
+
+    Args:
+        row: counted from 1; in JSONL the line.
+        id: of the clip, or ``None`` where the row names none.
+        message: which key, which value, what to do.
+    """
+
+    row: int
+    id: str | None
+    message: str
+
+    def __str__(self) -> str:
+        clip = "" if self.id is None else f" (clip {self.id!r})"
+        return f"row {self.row}{clip}: {self.message}"
+
+
+def media_path(clip_path: str, folder: Path) -> Path:
+    """Where a path of a row lies.
+
+    Args:
+        clip_path: as the row has it, relative.
+        folder: the manifest's folder.
+
+    Example:
+        >>> media_path("audio/a.wav", Path("corpus")).as_posix()
+        'corpus/audio/a.wav'
+    """
+    return folder / clip_path
+
+
+def read_manifest(path: Path) -> list[Clip]:
+    """Every clip of a manifest, in order.
+
+    Args:
+        path: ``.jsonl`` (or ``.ndjson``) or ``.parquet``.
+
+    Raises:
+        ManifestError: the file is missing, unreadable or without rows, or a row breaks a rule; the message names the
+            file, the first bad row, its clip, key and value, and counts the further bad rows.
+    """
+    clips: list[Clip] = []
+    first: Problem | None = None
+    bad = 0
+    for _, found in _scan(path):
+        if isinstance(found, Clip):
+            clips.append(found)
+        else:
+            first = first or found
+            bad += 1
+    if first is not None:
+        more = f" (and {bad - 1} more bad rows; `multiemo validate` lists them)" if bad > 1 else ""
+        raise ManifestError(f"{path}, {first}{more}")
+    if not clips:
+        raise ManifestError(f"{path}: has no rows; write one JSON object a clip")
+    return clips
+
+
+def check_rows(path: Path) -> list[Problem]:
+    """Every row of a manifest that breaks a rule (the first rule it breaks), in order.
+
+    Raises:
+        ManifestError: the file itself is missing, unreadable or of another format.
+    """
+    return [found for _, found in _scan(path) if isinstance(found, Problem)]
+
+
+def check_media(
+    path: Path, probe: Probe | None = None, on_progress: Callable[[int, int], None] | None = None
+) -> list[Problem]:
+    """Open every file that the good rows of a manifest name; each file once.
+
+    Args:
+        path: the manifest. Rows that :func:`check_rows` would list are passed over here.
+        probe: opens one media file; default is ``multiemo.data.media.probe``.
+        on_progress: called with (rows done, rows in all) after every row.
+
+    Returns:
+        One problem for each key of each row whose file is missing or cannot be read.
+
+    Raises:
+        ManifestError: the manifest itself is missing, unreadable or of another format.
+    """
+    from multiemo.data.features import read_features  # numpy and safetensors are needed only at this depth
+
+    if probe is None:
+        from multiemo.data.media import probe as media_probe  # PyAV is needed only at this depth
+
+        probe = media_probe
+    folder = path.parent
+    opened: dict[tuple[Path, str], str | None] = {}
+    problems: list[Problem] = []
+    rows = [(row, found) for row, found in _scan(path) if isinstance(found, Clip)]
+    for done, (row, clip) in enumerate(rows, start=1):
+        for kind in MEDIA_KEYS:
+            name = getattr(clip, kind)
+            if name is None:
+                continue
+            file = media_path(name, folder)
+            if (file, kind) not in opened:
+                opened[file, kind] = _trouble(probe, file, kind)
+            trouble = opened[file, kind]
+            if trouble is not None:
+                problems.append(Problem(row, clip.id, f"{kind} {name!r}: {trouble}"))
+        for modality, ref in clip.features.items():
+            try:
+                read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
+            except MediaError as error:
+                problems.append(Problem(row, clip.id, f"features.{modality}: {error}"))
+        if on_progress is not None:
+            on_progress(done, len(rows))
+    return problems
+
+
+def write_manifest(clips: Sequence[Clip], path: Path) -> None:
+    """Write a manifest whole or not at all; what is written can be read again.
+
+    Args:
+        clips: at least one; checked by the same rules as on reading.
+        path: ``.jsonl`` (absent keys are missing) or ``.parquet`` (absent values are null). Its folder must exist.
+
+    Raises:
+        ManifestError: a clip breaks a rule, two share an id, there are none, or the file cannot be written.
+    """
+    rows: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for number, clip in enumerate(clips, start=1):
+        row = format_row(clip)
+        found = _judge(row, number, seen)
+        if isinstance(found, Problem):
+            raise ManifestError(f"{path}: not written: {found}")
+        rows.append(row)
+    if not rows:
+        raise ManifestError(f"{path}: not written: there are no clips")
+    suffix = _suffix(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if suffix == ".parquet":
+            pl.DataFrame(rows, schema=_schema(rows)).write_parquet(draft)
+        else:
+            with draft.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        draft.replace(path)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
+    """Why ``file`` cannot be used, or ``None``."""
+    if not file.is_file():
+        return "is a folder; name a file" if file.is_dir() else "no such file; correct the path or fetch the file"
+    try:
+        probe(file, kind)
+    except MediaError as error:
+        return str(error)
+    return None
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (*_JSONL, ".parquet"):
+        raise ManifestError(f"{path}: unknown manifest format {path.suffix!r}; use {_FORMATS}")
+    return suffix
+
+
+def _scan(path: Path) -> Iterator[tuple[int, Clip | Problem]]:
+    """Every row with its number, judged."""
+    suffix = _suffix(path)
+    if not path.is_file():
+        raise ManifestError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a manifest")
+    seen: dict[str, int] = {}
+    for number, row in _parquet_rows(path) if suffix == ".parquet" else _json_rows(path):
+        yield number, row if isinstance(row, Problem) else _judge(row, number, seen)
+
+
+def _judge(row: object, number: int, seen: dict[str, int]) -> Clip | Problem:
+    """The clip of a row, or what is wrong with it; ``seen`` collects id -> row."""
+    try:
+        clip = parse_row(row)
+    except RowError as error:
+        name = row.get("id") if isinstance(row, dict) else None
+        return Problem(number, name if isinstance(name, str) else None, str(error))
+    other = seen.setdefault(clip.id, number)
+    if other != number:
+        return Problem(number, clip.id, f"id {clip.id!r} is that of row {other} too; every id must be unique")
+    return clip
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if not raw.strip():
+                    continue
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                    row = json.loads(line)
+                    if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
+                        json.dumps(row, ensure_ascii=False).encode()
+                except UnicodeError:
+                    yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
+                except (ValueError, RecursionError) as error:
+                    reason = getattr(error, "msg", str(error))
+                    yield number, Problem(number, None, f"is not JSON ({reason}); write one JSON object a line")
+                else:
+                    yield number, row
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ManifestError(f"{path}: is not a Parquet file ({str(error).splitlines()[0]}); write it again") from None
+    for number, row in enumerate(table.iter_rows(named=True), start=1):
+        yield number, _without_nulls(row)
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` without null entries, also inside objects; a column of objects holds null for every absent key."""
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = _without_nulls(value) or None
+        if value is not None:
+            kept[key] = value
+    return kept
+
+
+def _schema(rows: Iterable[dict[str, Any]]) -> dict[str, pl.DataType]:
+    """Column types for the keys that occur; objects become structs over all of their keys."""
+    inner: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for key, value in row.items():
+            names = inner.setdefault(key, {})
+            if isinstance(value, dict):
+                names.update(dict.fromkeys(value))
+    reference = pl.Struct({"path": pl.String, "key": pl.String})
+    types: dict[str, pl.DataType] = {}
+    for key, names in inner.items():
+        if key in ("features", "votes", "modality_labels"):
+            item: Any = {"features": reference, "votes": pl.Float64, "modality_labels": pl.String}[key]
+            types[key] = pl.Struct(dict.fromkeys(names, item))
+        elif key == "labels":
+            types[key] = pl.List(pl.String)
+        else:
+            types[key] = pl.Float64() if key in ("start", "end", *DIMENSIONS) else pl.String()
+    return types

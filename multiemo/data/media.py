@@ -1,0 +1,388 @@
+"""The only place that decodes: a file and a span in, mono audio and timed RGB frames out.
+
+PyAV does the work (its wheels carry FFmpeg). One pass over the file serves sound and pictures; only what is asked for
+is decoded. Whatever is wrong with a file becomes a :class:`~multiemo.errors.MediaError`, or a line in ``problems``
+when part of it could be used.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.data.demux import (
+    LAG,
+    ON_TIME,
+    SHORT,
+    AudioTrack,
+    Floats,
+    Pass,
+    Picture,
+    Pixels,
+    Sound,
+    VideoTrack,
+    audio_stream,
+    check_path,
+    exact_header,
+    fail,
+    header_end,
+    open_container,
+    origin_of,
+    to_rgb,
+    video_stream,
+)
+from multiemo.data.probe import Info, probe
+from multiemo.data.stills import is_still, read_still
+
+__all__ = ["Info", "Media", "is_image", "iter_media", "probe", "read_media"]
+
+
+@dataclass(slots=True)
+class Media:
+    """What a span of a file holds.
+
+    Args:
+        audio: ``[N]`` mono float32 from the span's first moment; ``None`` if not asked for or not there.
+        rate: of ``audio``, Hz.
+        frames: ``[F, H, W, 3]`` uint8 RGB, upright; ``None`` if not asked for or not there.
+        times: ``[F]`` seconds from the span's start.
+        duration: seconds of the span that the file really covers; 0 for a still picture.
+        offset: the span's start in the file, seconds.
+        absent: {``"audio"`` or ``"video"``: reason} for what was asked for and is not there.
+        problems: what went wrong without stopping the reading, one line each.
+    """
+
+    audio: Floats | None = None
+    rate: int | None = None
+    frames: Pixels | None = None
+    times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    duration: float = 0.0
+    offset: float = 0.0
+    absent: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether the file is a still picture, by its first bytes; false if it cannot be opened."""
+    return is_still(Path(path))
+
+
+def read_media(
+    path: str | Path,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    rate: int | None = None,
+    fps: float | None = None,
+    max_frames: int | None = None,
+    max_side: int | None = None,
+    where: str = "",
+) -> Media:
+    """Decode one span of a file.
+
+    Frames are the first at or after each wanted time, by their own timestamps, so variable frame rates come out
+    right; where the file has fewer frames than wanted, each is given once.
+
+    Args:
+        path: any audio, video or image file.
+        start, end: the span, seconds from the file's beginning; the whole file by default.
+        rate: wanted sample rate, Hz; ``None`` leaves the audio out.
+        fps: wanted frames a second; ``None`` leaves the pictures out.
+        max_frames: where ``fps`` would give more, this many are spread evenly over the span.
+        max_side: longer side of the frames, pixels; larger ones are shrunk.
+        where: the clip's name, for messages.
+
+    Raises:
+        MediaError: nothing could be decoded: no such file, not media, a span outside the file, ...
+    """
+    reader = _Reader(path, start, end, rate, fps, max_frames, max_side, where)
+    if reader.still:
+        return reader.read_still()
+    with reader.run:
+        for piece in reader.run:
+            reader.take(piece)
+    return reader.finish()
+
+
+def iter_media(
+    path: str | Path,
+    *,
+    window: float,
+    hop: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    rate: int | None = None,
+    fps: float | None = None,
+    max_frames: int | None = None,
+    max_side: int | None = None,
+    where: str = "",
+) -> Iterator[Media]:
+    """Decode a file of any length as consecutive windows, in one pass and bounded memory.
+
+    Args:
+        window: length of a window, seconds; the last may be shorter.
+        hop: seconds from one window's start to the next; ``window`` by default.
+        max_frames: most frames a window, thinned evenly.
+        path, start, end, rate, fps, max_side, where: as in :func:`read_media`.
+
+    Returns:
+        An iterator over windows; ``offset`` says where each starts. What is wrong with the file as a whole stands in
+        the ``problems`` of the last one.
+
+    Raises:
+        MediaError: as in :func:`read_media`; at the call for what can be seen at once.
+    """
+    hop = window if hop is None else hop
+    if not (window > 0 and hop > 0 and math.isfinite(window) and math.isfinite(hop)):
+        raise fail(where, path, f"window ({window}) and hop ({hop}) must be positive seconds")
+    reader = _Reader(path, start, end, rate, fps, None, max_side, where)
+    return _windows(reader, window, hop, max_frames)
+
+
+def _windows(reader: _Reader, window: float, hop: float, max_frames: int | None) -> Iterator[Media]:
+    if reader.still:
+        yield reader.read_still()
+        return
+    number = 0
+    with reader.run:
+        for piece in reader.run:
+            reader.take(piece)
+            while reader.passed(number * hop + window):
+                yield reader.cut(number * hop, number * hop + window, max_frames)
+                number += 1
+                reader.drop(number * hop)
+    total = reader.settle()
+    while number == 0 or (number * hop < total and (number - 1) * hop + window < total - 1e-6):
+        low, number = number * hop, number + 1
+        media = reader.cut(low, min(low + window, total), max_frames)
+        last = number * hop >= total or low + window >= total - 1e-6
+        media.problems = list(reader.problems) if last else []
+        yield media
+
+
+class _Reader:
+    """Collects the pieces of one pass; times in here count from the span's start."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        start: float | None,
+        end: float | None,
+        rate: int | None,
+        fps: float | None,
+        max_frames: int | None,
+        max_side: int | None,
+        where: str,
+    ) -> None:
+        self.file = check_path(path, where)
+        self.rate, self.fps, self.max_frames, self.max_side, self.where = rate, fps, max_frames, max_side, where
+        self.start, self.end = _check_span(self.file, start, end, where)
+        _check_positive(self.file, where, rate=rate, fps=fps, max_frames=max_frames, max_side=max_side)
+        self.absent: dict[str, str] = {}
+        self.problems: list[str] = []
+        self.sounds: list[Sound] = []
+        self.heard = -math.inf
+        self.frames: list[tuple[float, Pixels]] = []
+        self.before: Picture | None = None
+        self.still = is_still(self.file)
+        if not self.still:
+            self._open()
+
+    def _open(self) -> None:
+        container = open_container(self.file, self.where)
+        origin = origin_of(container)
+        header = header_end(container, origin)
+        self.exact = exact_header(container)
+        self.header = math.inf if header is None else header
+        self.span = min(self.end, self.header) - self.start
+        if self.span <= 0 and self.exact:
+            container.close()
+            reason = f"the span starts at {self.start:.2f} s but the file lasts {self.header:.2f} s; correct the span"
+            raise fail(self.where, self.file, reason)
+        sound = self._wanted("audio", "sound", self.rate, audio_stream(container))
+        sight = self._wanted("video", "pictures", self.fps, video_stream(container))
+        self.stream = sight
+        self.wanted = _Wanted(self.span, self.fps or 1.0, self.max_frames)
+        self.run = Pass(
+            container,
+            origin,
+            AudioTrack(sound, self.rate, origin, self.start) if sound and self.rate else None,
+            VideoTrack(sight, origin, self.wanted.step) if sight else None,
+            self.start,
+            self.end,
+        )
+        self.audio, self.video = self.run.audio, self.run.video
+
+    def _wanted(self, key: str, name: str, asked: float | None, stream: Any) -> Any:
+        if asked is None:
+            return None
+        if stream is None:
+            self.absent[key] = f"the file has no {key} track"
+        return stream
+
+    def read_still(self) -> Media:
+        """The picture as a single frame at time 0."""
+        if self.rate is not None:
+            self.absent["audio"] = "a still picture has no sound"
+        frames = None if self.fps is None else read_still(self.file, self.max_side, self.where)[None]
+        return Media(frames=frames, times=np.zeros(0 if frames is None else 1), absent=self.absent)
+
+    def take(self, piece: Sound | Picture) -> None:
+        """Keep what belongs to the span; stop a track that has reached its end."""
+        if isinstance(piece, Sound):
+            length = len(piece.samples)
+            self.heard = (piece.position + length) / (self.rate or 1)
+            if piece.position + length > 0 and piece.position < (self.end - self.start) * (self.rate or 1):
+                self.sounds.append(piece)
+            if self.heard >= self.end - self.start:
+                self.run.audio = None
+            return
+        time = piece.time - self.start
+        if time < -ON_TIME:
+            self.before = piece
+        elif piece.time >= self.end:
+            self.run.video = None
+        elif self.wanted.due(time):
+            self.frames.append((max(time, 0.0), to_rgb(piece.frame, self.stream, self.max_side)))
+            if self.max_frames and not self.wanted.times and len(self.frames) >= 2 * self.max_frames:
+                self.frames = self.frames[::2]
+                self.wanted.step *= 2
+            if self.wanted.done:
+                self.run.video = None
+
+    def passed(self, time: float) -> bool:
+        """Whether both tracks are beyond a time, so that nothing more can come before it."""
+        reached = []
+        if self.audio is not None:
+            reached.append(math.inf if self.run.audio is None else self.heard)
+        if self.video is not None:
+            reached.append(math.inf if self.run.video is None else self.video.time - self.start)
+        finite = [r for r in reached if math.isfinite(r)]
+        return bool(finite) and (min(reached) >= time or max(finite) >= time + LAG)
+
+    def drop(self, time: float) -> None:
+        """Forget what lies before a time."""
+        edge = time * (self.rate or 1)
+        self.sounds = [s for s in self.sounds if s.position + len(s.samples) > edge]
+        self.frames = [f for f in self.frames if f[0] >= time - ON_TIME]
+
+    def cut(self, low: float, high: float, max_frames: int | None) -> Media:
+        """The part between two times, as a span of its own."""
+        media = Media(rate=self.rate, duration=high - low, offset=self.start + low, absent=dict(self.absent))
+        span = f"from {self.start + low:.2f} to {self.start + high:.2f} s"
+        if self.audio is not None and self.rate:
+            media.audio = _join(self.sounds, round(low * self.rate), round(high * self.rate))
+            if not len(media.audio):
+                media.audio = None
+                media.absent["audio"] = f"the audio track has nothing {span}"
+        if self.video is not None:
+            inside = [f for f in self.frames if low - ON_TIME <= f[0] < high - ON_TIME]
+            if max_frames and len(inside) > max_frames:
+                inside = [inside[i] for i in _evenly(len(inside), max_frames)]
+            media.times = np.array([max(t - low, 0.0) for t, _ in inside])
+            if inside:
+                media.frames = np.stack([picture for _, picture in inside])
+            else:
+                media.absent["video"] = f"the video track has no frame {span}"
+        return media
+
+    def settle(self) -> float:
+        """After the pass: note what went wrong, and say how many seconds were covered.
+
+        Raises:
+            MediaError: nothing was decoded although there was a track.
+        """
+        if not self.frames and self.before is not None and self.video is not None:
+            # The picture that is on the screen when the span starts.
+            self.frames.append((0.0, to_rgb(self.before.frame, self.stream, self.max_side)))
+        self.problems.extend(self.run.problems)
+        reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
+        covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
+        covered = max(0.0, min(covered, self.end - self.start))
+        if (self.audio or self.video) and not (self.frames or self.sounds):
+            detail = f" ({self.problems[0]})" if self.problems else ""
+            reason = f"nothing could be decoded from {self.start:.2f} s on{detail}; the file is cut off or damaged"
+            raise fail(self.where, self.file, reason)
+        if not (self.audio or self.video):
+            return max(0.0, self.span) if math.isfinite(self.span) else 0.0
+        if self.exact and self.run.exhausted and self.span - covered > SHORT:
+            header = self.start + self.span
+            self.problems.append(f"the file is cut off: {self.start + covered:.2f} of {header:.2f} s are there")
+        elif math.isfinite(self.end) and self.end - self.start - covered > SHORT:
+            self.problems.append(f"the span ends at {self.end:.2f} s but the file at {self.start + covered:.2f} s")
+        return covered
+
+    def finish(self) -> Media:
+        """The whole span."""
+        total = self.settle()
+        media = self.cut(0.0, total + 1.0, self.max_frames)
+        media.duration, media.problems = total, self.problems
+        if media.audio is not None and self.rate and math.isfinite(self.end):
+            media.audio = media.audio[: round((self.end - self.start) * self.rate)]
+        return media
+
+
+class _Wanted:
+    """The times at which a frame is wanted: a regular grid, or a fixed number spread over the span."""
+
+    def __init__(self, span: float, fps: float, count: int | None) -> None:
+        self.step = 1.0 / fps
+        self.times: list[float] = []
+        self.next = 0.0
+        if count and math.isfinite(span) and math.ceil(span * fps - 1e-9) > count:
+            self.step = span / count
+            self.times = [(i + 0.5) * self.step for i in range(count)]
+            self.next = self.times[0]
+
+    @property
+    def done(self) -> bool:
+        """Whether no further frame is wanted."""
+        return math.isinf(self.next)
+
+    def due(self, time: float) -> bool:
+        """Whether a frame at this time is wanted; if so, look for the next wanted time after it."""
+        if time < self.next - ON_TIME:
+            return False
+        if self.times:
+            index = bisect_right(self.times, time + ON_TIME)
+            self.next = self.times[index] if index < len(self.times) else math.inf
+        else:
+            self.next = (math.floor((time + ON_TIME) / self.step) + 1) * self.step
+        return True
+
+
+def _evenly(count: int, wanted: int) -> list[int]:
+    """Indices of ``wanted`` of ``count`` things, each from the middle of its share."""
+    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+
+
+def _join(sounds: list[Sound], low: int, high: int) -> Floats:
+    """Samples ``low`` to ``high``, silence in the gaps, up to the last sample there is."""
+    inside = [s for s in sounds if s.position < high and s.position + len(s.samples) > low]
+    stop = max((min(high, s.position + len(s.samples)) for s in inside), default=low)
+    samples = np.zeros(stop - low, dtype=np.float32)
+    for sound in inside:
+        first, last = max(sound.position, low), min(sound.position + len(sound.samples), stop)
+        samples[first - low : last - low] = sound.samples[first - sound.position : last - sound.position]
+    return samples
+
+
+def _check_span(file: Path, start: float | None, end: float | None, where: str) -> tuple[float, float]:
+    low = 0.0 if start is None else start
+    high = math.inf if end is None else end
+    if not (0 <= low < high) or math.isinf(low):
+        raise fail(where, file, f"the span {start} to {end} is not one; start must be 0 or more and below end")
+    return low, high
+
+
+def _check_positive(file: Path, where: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not (0 < value < math.inf):
+            raise fail(where, file, f"{name} must be a positive number, got {value}")

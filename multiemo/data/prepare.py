@@ -1,0 +1,169 @@
+"""Corpus folder -> manifest: run an adapter, make its paths reachable from the manifest's folder, write the rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import multiemo.data.corpora  # noqa: F401  (registers the adapters)
+from multiemo.data.manifest import write_manifest
+from multiemo.data.rows import MEDIA_KEYS
+from multiemo.errors import ManifestError
+from multiemo.registry import corpora
+from multiemo.types import Clip
+
+#: A folder with this file was written by ``prepare`` and may be written again.
+_MARK = ".multiemo-media"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something of a corpus that did not become a clip.
+
+    Args:
+        what: file or row.
+        reason: why.
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What :func:`prepare` made.
+
+    Args:
+        clips: the rows as written.
+        skipped: what was left out, and why.
+    """
+
+    clips: list[Clip]
+    skipped: list[Skipped]
+
+
+def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> Prepared:
+    """Write the manifest of a corpus.
+
+    A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
+    ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media that have to be written out first (the
+    pixels of FER2013's CSV) go into a real folder of that name.
+
+    Args:
+        corpus: a registered adapter.
+        root: the corpus folder (or, for some adapters, its one file).
+        out: the manifest, ``.jsonl`` or ``.parquet``; its folder is made.
+        options: of the adapter; checked for name and type (strings such as ``"true"`` are converted).
+
+    Raises:
+        ConfigError: unknown corpus or option.
+        ManifestError: ``root`` is not the corpus, holds no usable clip, or the manifest cannot be written.
+    """
+    folder = out.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ManifestError(f"{folder}: cannot be made: {error.strerror or error}") from None
+    written = folder / f"{out.stem}.media"
+    skipped: list[Skipped] = []
+    found: list[Clip] = list(
+        corpora.build(
+            corpus,
+            options,
+            where="prepare",
+            root=root,
+            skip=lambda what, reason: skipped.append(Skipped(what, reason)),
+            made=lambda: _writable(written),
+        )
+    )
+    if not found:
+        why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
+        raise ManifestError(f"{corpus}: {root} gave no clip{why}")
+    prefix = ""
+    if any(not os.path.isabs(path) for clip in found for path in clip_paths(clip)):
+        prefix = reach(root if root.is_dir() else root.parent, folder, link=written.name)
+
+    def place(path: str) -> str:
+        made = Path(path)
+        return made.relative_to(folder.absolute()).as_posix() if made.is_absolute() else join(prefix, path)
+
+    clips = [with_paths(clip, place) for clip in found]
+    write_manifest(clips, out)
+    return Prepared(clips, skipped)
+
+
+def clip_paths(clip: Clip) -> list[str]:
+    """Every path of a clip: media, then features."""
+    media = [path for key in MEDIA_KEYS if (path := getattr(clip, key)) is not None]
+    return media + [ref.path for ref in clip.features.values()]
+
+
+def with_paths(clip: Clip, place: Callable[[str], str]) -> Clip:
+    """The clip with every path replaced by ``place(path)``."""
+    media = {key: place(path) for key in MEDIA_KEYS if (path := getattr(clip, key)) is not None}
+    features = {modality: replace(ref, path=place(ref.path)) for modality, ref in clip.features.items()}
+    return replace(clip, features=features, **media)
+
+
+def join(prefix: str, path: str) -> str:
+    """``path`` below ``prefix``, which may be empty.
+
+    Example:
+        >>> join("meld.media", "a.mp4"), join("", "a.mp4")
+        ('meld.media/a.mp4', 'a.mp4')
+    """
+    return f"{prefix}/{path}" if prefix else path
+
+
+def reach(target: Path, folder: Path, *, link: str) -> str:
+    """How ``target`` is called from ``folder``: its relative path when inside, else that of a link made for it.
+
+    Args:
+        target: an existing folder.
+        folder: the manifest's folder.
+        link: name of the link; an older link of that name is replaced, a real file or folder never.
+
+    Returns:
+        A prefix in POSIX form; empty when the two are one folder.
+
+    Raises:
+        ManifestError: the name is taken, or the platform makes no links.
+    """
+    lexical = (Path(os.path.abspath(target)), Path(os.path.abspath(folder)))
+    for inner, outer in (lexical, (target.resolve(), folder.resolve())):
+        if inner.is_relative_to(outer):
+            return "" if inner == outer else inner.relative_to(outer).as_posix()
+    place = folder / link
+    advice = "put the manifest at or above the corpus folder"
+    if place.exists() and not place.is_symlink():
+        raise ManifestError(
+            f"{place} is a real file or folder, so no link to {target} is put there; move it, or {advice}"
+        )
+    try:
+        place.unlink(missing_ok=True)
+        place.symlink_to(target.resolve(), target_is_directory=True)
+    except OSError as error:
+        raise ManifestError(f"{place}: cannot link to {target} ({error.strerror or error}); {advice}") from None
+    return link
+
+
+def _writable(place: Path) -> Path:
+    """The folder ``place``, made for media that an adapter writes; absolute.
+
+    Raises:
+        ManifestError: something that ``prepare`` did not make has that name.
+    """
+    try:
+        if place.is_symlink():
+            place.unlink()
+        elif place.exists() and not (place / _MARK).is_file():
+            raise ManifestError(f"{place} is there already and was not made by prepare; move it or rename the manifest")
+        place.mkdir(exist_ok=True)
+        (place / _MARK).touch()
+    except OSError as error:
+        raise ManifestError(f"{place}: cannot be made: {error.strerror or error}") from None
+    return place.absolute()

@@ -1,0 +1,154 @@
+"""What a media file is, found out by opening it and decoding its first moments. Reached through ``media.probe``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+
+from multiemo.data.demux import (
+    FAILURES,
+    SHORT,
+    audio_stream,
+    check_path,
+    exact_header,
+    fail,
+    frame_rate,
+    header_end,
+    open_container,
+    origin_of,
+    video_stream,
+)
+from multiemo.data.stills import is_still, read_still
+
+#: Packets of a track that may fail before it counts as not decodable.
+_PATIENCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a file is.
+
+    Args:
+        duration: seconds, 0 for a still, ``None`` when the header does not say.
+        has_audio, has_video: real tracks; cover art is no video, and a still has neither.
+        width, height: upright, pixels.
+        rate: of the audio, Hz.
+        fps: frames a second, on average.
+        is_image: a still picture.
+        rotation: degrees counter-clockwise (0, 90, 180, 270) by which stored video frames are turned to be upright.
+        problems: the file can be used, but not all of it.
+    """
+
+    duration: float | None = None
+    has_audio: bool = False
+    has_video: bool = False
+    width: int | None = None
+    height: int | None = None
+    rate: int | None = None
+    fps: float | None = None
+    is_image: bool = False
+    rotation: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "any", *, where: str = "") -> Info:
+    """Open a file, decode the beginning of each track, and look whether its end is there.
+
+    Args:
+        path: any media file.
+        kind: what it must hold.
+        where: the clip's name, for messages.
+
+    Raises:
+        MediaError: missing, empty, not media, without the wanted track, or the wanted track does not decode.
+    """
+    file = check_path(path, where)
+    if is_still(file):
+        if kind in ("audio", "video"):
+            raise fail(where, file, f"is a still picture and has no {kind} track; name it under 'image'")
+        height, width = read_still(file, None, where).shape[:2]
+        return Info(duration=0.0, width=width, height=height, is_image=True)
+    if kind == "image":
+        raise fail(where, file, "is not a still picture; name it under 'video' or 'audio'")
+    with open_container(file, where) as container:
+        found = {"audio": audio_stream(container), "video": video_stream(container)}
+        tracks = {name: stream for name, stream in found.items() if stream is not None}
+        if not tracks:
+            raise fail(where, file, "has neither an audio nor a video track; name another file")
+        if kind != "any" and kind not in tracks:
+            raise fail(where, file, f"has no {kind} track; name another file or leave {kind!r} out of the row")
+        firsts = _first_frames(container, tracks)
+        broken = [name for name in tracks if name not in firsts]
+        if kind in broken or len(broken) == len(tracks):
+            names = kind if kind in broken else " and ".join(broken)
+            raise fail(where, file, f"nothing of its {names} can be decoded; it is cut off or damaged, copy it again")
+        problems = [f"nothing of its {name} can be decoded" for name in broken]
+        origin = origin_of(container)
+        duration = header_end(container, origin)
+        if duration is not None and exact_header(container):
+            problems.extend(_missing_end(container, origin, duration))
+        return _describe(tracks, firsts.get("video"), duration, tuple(problems))
+
+
+def _first_frames(container: Any, tracks: dict[str, Any]) -> dict[str, Any]:
+    """The first frame that each track gives; a track that gives none is left out."""
+    firsts: dict[str, Any] = {}
+    tries = dict.fromkeys(tracks, 0)
+    names = {stream.index: name for name, stream in tracks.items()}
+    try:
+        for packet in container.demux(*tracks.values()):
+            name = names[packet.stream_index]
+            if name not in firsts and tries[name] < _PATIENCE:
+                tries[name] += 1
+                try:
+                    frames = packet.decode()
+                except FAILURES:
+                    continue
+                if frames:
+                    firsts[name] = frames[0]
+            if all(n in firsts or tries[n] >= _PATIENCE for n in tracks):
+                break
+    except FAILURES:
+        pass  # What was found before the damage counts.
+    return firsts
+
+
+def _missing_end(container: Any, origin: float, duration: float) -> list[str]:
+    """A line if the last packets that the header promises are not there."""
+    reached = 0.0
+    try:
+        container.seek(int((max(0.0, duration - 2.0) + origin) * av.time_base), backward=True)
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin
+                reached = max(reached, end)
+    except FAILURES:
+        pass  # The end cannot be reached, which is what is being asked.
+    if duration - reached <= SHORT:
+        return []
+    return [f"the file is cut off: its header says {duration:.2f} s, but the last part is not there"]
+
+
+def _describe(tracks: dict[str, Any], picture: Any, duration: float | None, problems: tuple[str, ...]) -> Info:
+    sound, sight = tracks.get("audio"), tracks.get("video")
+    width = height = None
+    rotation = 0
+    if sight is not None:
+        width, height = sight.codec_context.width, sight.codec_context.height
+        rotation = round(picture.rotation / 90) % 4 * 90 if picture is not None else 0
+        if rotation in (90, 270):
+            width, height = height, width
+    return Info(
+        duration=duration,
+        has_audio=sound is not None,
+        has_video=sight is not None,
+        width=width,
+        height=height,
+        rate=sound.codec_context.sample_rate if sound is not None else None,
+        fps=frame_rate(sight) if sight is not None else None,
+        rotation=rotation,
+        problems=problems,
+    )

@@ -1,0 +1,292 @@
+"""Splits that cannot leak: whole groups (speakers, else dialogues, else clips) go to one part; the result is hashed.
+
+Selection and early stopping read ``val``; ``test`` is read once, by evaluation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from multiemo.data.grouping import GROUP_BY, GroupBy, deal, group_of, grouped, match_speaker
+from multiemo.data.rows import PARTS
+from multiemo.errors import SplitError
+from multiemo.types import Clip
+
+#: Raised when the same arguments would give another split than before.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which clips stand in which part.
+
+    Args:
+        name: how it was made, with its arguments.
+        group_by: what is kept whole.
+        parts: {train, val, test: ids, sorted}; none is empty.
+        groups: {train, val, test: groups, sorted}, as :func:`multiemo.data.grouping.group_of` names them.
+        notes: what a reader of the results should know of this split.
+        version: of the way splits are made.
+    """
+
+    name: str
+    group_by: GroupBy
+    parts: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+    version: int = VERSION
+    hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        content = [self.version, self.name, self.group_by, [sorted(self.parts[part]) for part in PARTS]]
+        digest = hashlib.sha256(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
+        object.__setattr__(self, "hash", digest.hexdigest())
+
+    def part_of(self) -> dict[str, str]:
+        """{clip id: part}."""
+        return {name: part for part in PARTS for name in self.parts[part]}
+
+    def to_json(self) -> str:
+        """The split as JSON text; :meth:`from_json` reads it."""
+        values = {
+            "name": self.name, "version": self.version, "hash": self.hash, "group_by": self.group_by,
+            "notes": list(self.notes),
+            "groups": {part: list(self.groups[part]) for part in PARTS},
+            "parts": {part: list(self.parts[part]) for part in PARTS},
+        }  # fmt: skip
+        return json.dumps(values, ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Split:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            SplitError: the text is no split, or its clips are no longer those that were hashed.
+        """
+        try:
+            values = json.loads(text)
+            if values["group_by"] not in GROUP_BY:
+                raise ValueError(f"group_by {values['group_by']!r}")
+            split = cls(
+                name=str(values["name"]),
+                group_by=values["group_by"],
+                parts={part: tuple(values["parts"][part]) for part in PARTS},
+                groups={part: tuple(values["groups"][part]) for part in PARTS},
+                notes=tuple(values["notes"]),
+                version=int(values["version"]),
+            )
+            expected = values["hash"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise SplitError(f"split: not a stored split ({type(error).__name__}: {error}); make it again") from None
+        if split.hash != expected:
+            raise SplitError(f"split {split.name!r}: its clips do not match its hash {expected}; it was edited by hand")
+        return split
+
+
+def holdout(
+    clips: Sequence[Clip], *, group_by: GroupBy = "speaker", val: float = 0.15, test: float = 0.2, seed: int = 0
+) -> Split:
+    """Whole groups held out for validation and test, with about the same labels in each part.
+
+    Groups are dealt out by :func:`multiemo.data.grouping.deal`.
+
+    Args:
+        clips: of one or several corpora.
+        group_by: what is kept whole.
+        val, test: wanted shares of all clips, each above 0, together below 1.
+        seed: the same arguments and clips, in whatever order, give the same split.
+
+    Raises:
+        SplitError: too few groups, a clip without group, or shares that leave nothing for a part.
+    """
+    _check_shares(val=val, test=test)
+    groups = grouped(clips, group_by)
+    placed = deal(groups, {"train": 1 - val - test, "val": val, "test": test}, seed)
+    return _split(f"holdout(val={val:g}, test={test:g}, seed={seed})", clips, group_by, placed)
+
+
+def kfold(
+    clips: Sequence[Clip], k: int, fold: int, *, group_by: GroupBy = "speaker", val: float = 0.15, seed: int = 0
+) -> Split:
+    """Fold ``fold`` of ``k``: its groups are the test, and of the rest some are held out for validation.
+
+    Over all folds every clip is tested once.
+
+    Args:
+        clips, group_by, seed: as in :func:`holdout`.
+        k: number of folds, 2 or more.
+        fold: which, from 0.
+        val: wanted share of the clips outside the fold.
+
+    Raises:
+        SplitError: as in :func:`holdout`, or ``k`` or ``fold`` out of range.
+    """
+    _check_shares(val=val)
+    if k < 2 or not 0 <= fold < k:
+        raise SplitError(f"kfold: fold {fold} of {k}; use k of 2 or more and fold from 0 to k - 1")
+    groups = grouped(clips, group_by)
+    folds = deal(groups, {str(i): 1 / k for i in range(k)}, seed)
+    rest = {name: members for name, members in groups.items() if folds[name] != str(fold)}
+    placed = deal(rest, {"train": 1 - val, "val": val}, seed)
+    placed.update((name, "test") for name in groups if name not in rest)
+    return _split(f"kfold(k={k}, fold={fold}, val={val:g}, seed={seed})", clips, group_by, placed)
+
+
+def official(
+    clips: Sequence[Clip],
+    *,
+    group_by: GroupBy = "speaker",
+    val: float = 0.15,
+    val_as_test: bool = False,
+    seed: int = 0,
+) -> Split:
+    """The parts that the corpus publishes (``split`` of every clip); a missing validation part is held out of train.
+
+    Args:
+        clips, group_by, seed: as in :func:`holdout`.
+        val: share of the training clips held out where there is no official validation part to use.
+        val_as_test: for a corpus without test labels: its validation part is the test, and another is held out.
+
+    Raises:
+        SplitError: a clip has no official part; a part is missing and nothing says where to take it from; or the
+            official parts share a group.
+    """
+    without = [clip.id for clip in clips if clip.split is None]
+    if without:
+        raise SplitError(f"official: clip {without[0]!r} has no split ({len(without)} clips); use holdout or kfold")
+    given = {clip.id: str(clip.split) for clip in clips}
+    if val_as_test:
+        if "test" in given.values():
+            raise SplitError("official: val_as_test, but the corpus has a test part; leave val_as_test out")
+        given = {name: "test" if part == "val" else part for name, part in given.items()}
+    present = set(given.values())
+    if "test" not in present:
+        advice = "set val_as_test to test on its validation part" if "val" in present else "use holdout or kfold"
+        raise SplitError(f"official: the corpus has no test part; {advice}")
+    if "train" not in present:
+        raise SplitError("official: no clip is in train; use holdout or kfold")
+    name = "official" + ("(val as test" if val_as_test else "(")
+    if "val" not in present:
+        _check_shares(val=val)
+        train = [clip for clip in clips if given[clip.id] == "train"]
+        placed = deal(grouped(train, group_by), {"train": 1 - val, "val": val}, seed)
+        given.update((clip.id, placed[group_of(clip, group_by)]) for clip in train)
+        name += f"{', ' if val_as_test else ''}val={val:g}, seed={seed}"
+    split = _by_id(name + ")", clips, group_by, given)
+    check_disjoint(split, clips)
+    return split
+
+
+def by_speakers(
+    clips: Sequence[Clip],
+    *,
+    train: Iterable[str],
+    val: Iterable[str],
+    test: Iterable[str],
+) -> Split:
+    """Parts by lists of speakers.
+
+    Args:
+        clips: all must say their speaker.
+        train, val, test: speakers as they are called in the clips (``"Joey"``), with their corpus
+            (``"ravdess:01"``), as numbers (``"1"`` is ``01``), or as ranges of numbers (``"01-12"``).
+
+    Raises:
+        SplitError: a speaker is not in the clips, stands in two parts or in two corpora, or a part is empty.
+    """
+    groups = grouped(clips, "speaker")
+    placed: dict[str, str] = {}
+    for part, wanted in zip(PARTS, (train, val, test), strict=True):
+        for entry in wanted:
+            for name in match_speaker(entry, list(groups)):
+                if placed.setdefault(name, part) != part:
+                    raise SplitError(f"speaker {name} is listed in {placed[name]} and in {part}; keep one")
+    left = sorted(groups.keys() - placed.keys())
+    notes = (f"{len(left)} speakers stand in no part: {', '.join(left)}",) if left else ()
+    return _split("by_speakers", [c for c in clips if group_of(c, "speaker") in placed], "speaker", placed, notes)
+
+
+def check_disjoint(split: Split, clips: Sequence[Clip]) -> None:
+    """Refuse a split that leaks; groups are read from the clips, not from what the split says of itself.
+
+    Raises:
+        SplitError: a part is empty, a clip of the split is not among ``clips`` or stands in two parts, or a group
+            does; the message names the group and the parts.
+    """
+    known = {clip.id: clip for clip in clips}
+    part_of_clip: dict[str, str] = {}
+    part_of_group: dict[str, str] = {}
+    for part in PARTS:
+        if not split.parts[part]:
+            raise SplitError(f"split {split.name!r}: {part} is empty; every part needs a clip")
+        for name in split.parts[part]:
+            if name not in known:
+                raise SplitError(f"split {split.name!r}: clip {name!r} of {part} is not in the manifest")
+            if part_of_clip.setdefault(name, part) != part:
+                raise SplitError(f"split {split.name!r}: clip {name!r} stands in {part_of_clip[name]} and {part}")
+            group = group_of(known[name], split.group_by)
+            if part_of_group.setdefault(group, part) != part:
+                advice = (
+                    "make a split by speakers" if split.group_by == "speaker" else f"keep each {split.group_by} whole"
+                )
+                raise SplitError(
+                    f"split {split.name!r}: {split.group_by} {group!r} stands in {part_of_group[group]} and {part}; "
+                    f"{advice}, or choose another group_by"
+                )
+
+
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise SplitError(f"{name} is {share}; it must be a share of the clips between 0 and 1")
+    if sum(shares.values()) >= 1:
+        raise SplitError(f"{' + '.join(shares)} is {sum(shares.values()):g}; it must leave clips to train on")
+
+
+def _split(
+    name: str, clips: Sequence[Clip], group_by: GroupBy, placed: Mapping[str, str], notes: tuple[str, ...] = ()
+) -> Split:
+    """The split that {group: part} makes of ``clips``."""
+    return _by_id(name, clips, group_by, {clip.id: placed[group_of(clip, group_by)] for clip in clips}, notes)
+
+
+def _by_id(
+    name: str, clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str], notes: tuple[str, ...] = ()
+) -> Split:
+    """The split that {clip id: part} makes of ``clips``."""
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    groups: dict[str, set[str]] = {part: set() for part in PARTS}
+    for clip in clips:
+        parts[part_of[clip.id]].append(clip.id)
+        groups[part_of[clip.id]].add(group_of(clip, group_by))
+    for part in PARTS:
+        if not parts[part]:
+            raise SplitError(f"{name}: {part} is empty; every part needs a clip")
+    return Split(
+        name=name,
+        group_by=group_by,
+        parts={part: tuple(sorted(parts[part])) for part in PARTS},
+        groups={part: tuple(sorted(groups[part])) for part in PARTS},
+        notes=notes + _notes(clips, group_by, part_of),
+    )
+
+
+def _notes(clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str]) -> tuple[str, ...]:
+    """One note for each other kind of group that stands in several parts."""
+    notes: list[str] = []
+    for other in ("speaker", "group"):
+        if other == group_by:
+            continue
+        parts: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for clip in clips:
+            name = getattr(clip, other)
+            if name is not None:
+                parts[clip.corpus, name].add(part_of[clip.id])
+        shared = sum(len(found) > 1 for found in parts.values())
+        if shared:
+            notes.append(f"group_by={group_by}: {shared} of {len(parts)} {other}s stand in several parts")
+    return tuple(notes)

@@ -1,0 +1,66 @@
+"""The main job on the embedded corpus: media files -> branches -> fusion -> table, prediction, report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from multiemo.build import Observer, evaluate_run, train
+from multiemo.config import load_config
+from multiemo.data.demo import make_corpus
+from multiemo.data.manifest import read_manifest
+from multiemo.evaluate import Report
+from multiemo.predict import Item, load
+from multiemo.report import save_evaluation
+from multiemo.training.checkpoint import write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What the demo made.
+
+    Args:
+        folder: the run folder; ``corpus/`` in it holds the media and the manifest.
+        report: on the test speakers.
+        example: prediction of one test clip.
+        truth: the label that clip was made with.
+    """
+
+    folder: Path
+    report: Report
+    example: dict[str, Any]
+    truth: str
+
+
+def run_demo(out: Path, *, overrides: tuple[str, ...] = (), observer: Observer | None = None) -> DemoResult:
+    """Make the synthetic corpus, train, evaluate, predict one clip, write the report.
+
+    Args:
+        out: run folder.
+        overrides: ``key.path=value`` on top of the embedded config.
+        observer: is told of progress.
+
+    Raises:
+        MultiemoError: ``out`` holds a run already, or something went wrong on the way.
+    """
+    observer = observer or Observer()
+    observer.stage("make the synthetic corpus")
+    manifest = make_corpus(out / "corpus", on_progress=observer.progress)
+    template = files("multiemo").joinpath("demo.yaml").read_text("utf-8")
+    recipe = out / "demo.yaml"
+    write_atomically(recipe, template)
+    config = load_config(recipe, [f"data.manifest={json.dumps(str(manifest))}", *overrides])
+    run = train(config, out, observer=observer)
+    report = evaluate_run(run.folder, observer=observer)
+    test = set(json.loads((out / "splits.json").read_text("utf-8"))["fuse"]["parts"]["test"])
+    clip = next(c for c in read_manifest(manifest) if c.id in test and c.video and c.text)
+    predictor = load(run.folder)
+    path = manifest.parent / str(clip.video)
+    example = predictor.predict_item(Item(str(path), path, clip.text))
+    prediction = {"inputs": [example], "model": predictor.describe()}
+    write_atomically(out / "prediction.json", json.dumps(prediction, indent=2, ensure_ascii=False) + "\n")
+    save_evaluation(out, report, example=example, title="multiemo demo (synthetic corpus)")
+    return DemoResult(out, report, example, str(clip.label))

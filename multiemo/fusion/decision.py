@@ -1,0 +1,42 @@
+"""Decision-level fusion: learnt per-class weights over the branches' own probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from multiemo.fusion.base import Fusion, stack_presence
+from multiemo.registry import fusions
+from multiemo.types import Modality
+
+
+@fusions.register("decision")
+class DecisionFusion(Fusion):
+    """A weighted product of experts (logarithmic opinion pool) with a weight a modality and class.
+
+    ``logit_c = bias_c + sum_m w_mc * log p_m(c)`` over the present modalities. Weights start at one, which is the
+    product of independent experts (Genest & Zidek 1986). Few parameters, so it suits small corpora, and each branch's
+    share can be read off.
+
+    Args:
+        dims: {modality: C}, the same C for all.
+    """
+
+    level: Literal["embedding", "decision"] = "decision"
+
+    def __init__(self, *, dims: Mapping[Modality, int]) -> None:
+        super().__init__()
+        self.order: list[Modality] = list(dims)
+        self.out_dim = next(iter(dims.values()))
+        # log-weights, so that a branch can be silenced but never turned against itself
+        self.log_weight = nn.Parameter(torch.zeros(len(dims), self.out_dim))
+        self.bias = nn.Parameter(torch.zeros(self.out_dim))
+
+    def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
+        """``{modality: [B, C]}`` log-probabilities to logits ``[B, C]``."""
+        here = stack_presence(presence, self.order).unsqueeze(-1)
+        votes = torch.stack([embeddings[m] for m in self.order], dim=1).masked_fill(~here, 0.0)
+        return (votes * self.log_weight.exp()).sum(dim=1) + self.bias

@@ -1,0 +1,41 @@
+"""Gated multimodal unit with a presence mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from multiemo.fusion.base import Fusion, projection, stack_presence
+from multiemo.registry import fusions
+from multiemo.types import Modality
+
+
+@fusions.register("gated")
+class GatedFusion(Fusion):
+    """A weighted sum whose weights the present branches compete for, dimension by dimension.
+
+    ``h_m = tanh(W_m e_m)``; ``g = softmax_m(V_m e_m)`` over the present modalities; ``z = sum_m g_m * h_m``.
+    After the gated multimodal unit (Arevalo et al., ICLR 2017 workshop), with softmax gates for more than two inputs.
+
+    Args:
+        dims: {modality: D}.
+        dim: width of the result.
+        dropout: on each projection.
+    """
+
+    def __init__(self, *, dims: Mapping[Modality, int], dim: int = 128, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.order: list[Modality] = list(dims)
+        self.project = nn.ModuleDict({m: projection(d, dim, dropout) for m, d in dims.items()})
+        self.gate = nn.ModuleDict({m: nn.Sequential(nn.LayerNorm(d), nn.Linear(d, dim)) for m, d in dims.items()})
+        self.out_dim = dim
+
+    def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
+        """See :class:`Fusion`."""
+        here = stack_presence(presence, self.order).unsqueeze(-1)
+        values = torch.stack([self.project[m](embeddings[m]) for m in self.order], dim=1)
+        gates = torch.stack([self.gate[m](embeddings[m]) for m in self.order], dim=1)
+        weights = gates.masked_fill(~here, float("-inf")).softmax(dim=1)
+        return (weights * values.masked_fill(~here, 0.0)).sum(dim=1)

@@ -1,0 +1,245 @@
+"""Video frames -> aligned face crops of one person, as a :class:`~multiemo.types.FaceSpec` asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from multiemo.preprocess.detect import Face, Pixels, Whole, make_detector
+from multiemo.types import Absent, FaceSpec
+
+Doubles: TypeAlias = NDArray[np.float64]
+
+#: The chosen face must be seen in at least this share of the frames; less is a passer-by or a false alarm.
+MIN_SHARE = 0.25
+#: A face that has not been seen for this long (seconds) is a new one when it comes back.
+MEMORY = 2.0
+#: A face moves at most this many times its own size between two frames, and grows or shrinks at most by GROWTH.
+REACH = 1.0
+GROWTH = 2.0
+#: Where the eyes come to lie in the crop, as shares of its side.
+EYES_Y = 0.38
+EYES_APART = 0.38
+#: Eyes closer together than this share of the face belong to a profile, which cannot be aligned by them.
+PROFILE = 0.22
+#: Side of the crop over the side of the face's box where there are no eyes to align by.
+MARGIN = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One person's face over a span.
+
+    Args:
+        crops: ``[F, 3, S, S]`` uint8 RGB, aligned, in order of time; only frames in which the face was found.
+        times: ``[F]`` seconds from the span's start.
+        boxes: ``[F, 4]`` x0, y0, x1, y1 in pixels of the frames.
+        scores: ``[F]`` confidence of the detector, 0..1.
+        faces: how many different faces the span shows.
+        seen: in how many of ``looked`` frames this face was found, before thinning to ``FaceSpec.frames``.
+        looked: frames in which it was looked for.
+        notes: what the user may want to know, one line each.
+    """
+
+    crops: Tensor
+    times: Doubles
+    boxes: Doubles
+    scores: Doubles
+    faces: int
+    seen: int
+    looked: int
+    notes: list[str] = field(default_factory=list)
+
+
+class FacePreprocessor:
+    """Detect, link into tracks, choose the main one, align by the eyes, crop.
+
+    Args:
+        spec: what the encoder wants.
+
+    Raises:
+        ConfigError: the spec names a detector that does not exist.
+    """
+
+    def __init__(self, spec: FaceSpec) -> None:
+        self.spec = spec
+        self.detector = make_detector(
+            spec.detector, size=spec.detector_size, min_score=spec.min_score, min_face=spec.min_face
+        )
+
+    def __call__(self, frames: Pixels, times: Doubles | None = None) -> FaceTrack | Absent:
+        """The main face of a span.
+
+        Args:
+            frames: ``[F, H, W, 3]`` uint8 RGB.
+            times: ``[F]`` seconds from the span's start; zeros for a still.
+
+        Returns:
+            The track, or :class:`~multiemo.types.Absent` with the reason.
+        """
+        count = len(frames)
+        stamps = np.zeros(count) if times is None else np.asarray(times, dtype=np.float64)
+        if count == 0:
+            return Absent("there are no video frames to look for a face in")
+        found = [self.detector.detect(frame) for frame in frames]
+        limit = self.spec.min_face * min(frames.shape[1:3])
+        large = [[f for f in faces if f.side >= limit] for faces in found]
+        tracks = link(large, stamps)
+        if not tracks:
+            return Absent(_why_none(found, min(frames.shape[1:3]), self.spec.min_face))
+        main = max(tracks, key=lambda t: sum(f.side**2 * f.score for _, f in t))
+        if len(main) < MIN_SHARE * count:
+            return Absent(f"no steady face: the best one was found in only {len(main)} of {count} frames")
+        return self._crop(frames, stamps, main, tracks)
+
+    def _crop(self, frames: Pixels, times: Doubles, main: Track, tracks: Sequence[Track]) -> FaceTrack:
+        most = self.spec.frames
+        chosen = main if len(main) <= most else [main[int((i + 0.5) * len(main) / most)] for i in range(most)]
+        cut = whole_picture if isinstance(self.detector, Whole) else crop_face
+        crops = np.stack([cut(frames[i], face, self.spec.size) for i, face in chosen])
+        faces = _count(tracks)
+        notes = []
+        if faces > 1:
+            notes.append(f"{faces} faces found; the largest and steadiest was used")
+        if len(main) < len(frames):
+            notes.append(f"the face was found in {len(main)} of {len(frames)} frames")
+        return FaceTrack(
+            crops=torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))),
+            times=times[[i for i, _ in chosen]],
+            boxes=np.array([face.box for _, face in chosen]),
+            scores=np.array([face.score for _, face in chosen]),
+            faces=faces,
+            seen=len(main),
+            looked=len(frames),
+            notes=notes,
+        )
+
+
+#: A face over time: the number of each frame, and the face in it.
+Track: TypeAlias = list[tuple[int, Face]]
+
+
+def link(found: Sequence[Sequence[Face]], times: Doubles) -> list[Track]:
+    """Join detections that can be the same face in consecutive frames, nearest first.
+
+    Args:
+        found: the faces of each frame.
+        times: ``[F]`` seconds of each frame.
+
+    Returns:
+        Tracks, in the order in which they begin.
+
+    Example:
+        >>> a, b = Face((0, 0, 10, 10), 0.9), Face((1, 0, 11, 10), 0.9)
+        >>> [[i for i, _ in track] for track in link([[a], [b], []], np.array([0.0, 0.25, 0.5]))]
+        [[0, 1]]
+    """
+    tracks: list[Track] = []
+    for number, faces in enumerate(found):
+        open_tracks = [t for t in tracks if times[number] - times[t[-1][0]] <= MEMORY]
+        pairs = sorted(
+            (
+                (distance, t, f)
+                for t, track in enumerate(open_tracks)
+                for f, face in enumerate(faces)
+                if (distance := _distance(track[-1][1], face)) <= REACH
+            ),
+        )
+        taken: set[int] = set()
+        joined: set[int] = set()
+        for _, t, f in pairs:
+            if t not in joined and f not in taken:
+                open_tracks[t].append((number, faces[f]))
+                joined.add(t)
+                taken.add(f)
+        tracks.extend([(number, face)] for f, face in enumerate(faces) if f not in taken)
+    return tracks
+
+
+def _distance(a: Face, b: Face) -> float:
+    """How far apart two boxes are, in face sizes; infinite where the sizes do not fit."""
+    small, large = sorted((max(a.side, 1e-6), max(b.side, 1e-6)))
+    if large / small > GROWTH:
+        return math.inf
+    return math.dist(a.center, b.center) / large
+
+
+def _count(tracks: Sequence[Track]) -> int:
+    """Faces seen at once at most; one that leaves and comes back is not counted twice."""
+    per_frame: dict[int, int] = {}
+    for track in tracks:
+        for number, _ in track:
+            per_frame[number] = per_frame.get(number, 0) + 1
+    return max(per_frame.values(), default=0)
+
+
+def _why_none(found: Sequence[Sequence[Face]], shorter: int, min_face: float) -> str:
+    sides = [face.side for faces in found for face in faces]
+    if sides:
+        largest = max(sides) / shorter
+        return f"every face is too small: {largest:.1%} of the picture's shorter side at most, {min_face:.1%} is needed"
+    return "no face found in the picture" if len(found) == 1 else f"no face found in any of {len(found)} frames"
+
+
+def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
+    """The face, upright with its eyes at fixed places where they are known, as ``[S, S, 3]``.
+
+    Args:
+        frame: ``[H, W, 3]`` uint8.
+        face: where it is.
+        size: S, pixels.
+    """
+    matrix = None if face.landmarks is None else _eye_transform(face.landmarks, face.side)
+    if matrix is None:
+        x, y = face.center
+        x0, _, x1, _ = face.box
+        side = MARGIN * max(x1 - x0, face.side)
+        matrix = np.array([[1 / side, 0, 0.5 - x / side], [0, 1 / side, 0.5 - y / side]])
+    # The warp has no antialiasing of its own: large faces are warped to a multiple of the size, then averaged down.
+    scale = math.hypot(matrix[0, 0], matrix[1, 0]) * size
+    times = max(1, min(8, round(1 / scale)))
+    warped = cv2.warpAffine(
+        frame,
+        matrix * size * times,
+        (size * times, size * times),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return _resize(warped, size)
+
+
+def _eye_transform(landmarks: Any, side: float) -> Any:
+    """The similarity that takes the eyes to their places in a unit square, or ``None`` for a profile."""
+    left, right = landmarks[0].astype(float), landmarks[1].astype(float)
+    apart = right - left
+    distance = float(np.hypot(*apart))
+    if distance < PROFILE * side or apart[0] <= 0:
+        return None
+    scale = EYES_APART / distance
+    cos, sin = scale * apart / distance
+    rotation = np.array([[cos, sin], [-sin, cos]])
+    middle = rotation @ ((left + right) / 2)
+    return np.hstack([rotation, (np.array([0.5, EYES_Y]) - middle)[:, None]])
+
+
+def whole_picture(frame: Pixels, face: Face, size: int) -> Pixels:
+    """The largest centred square of the picture, as ``[S, S, 3]``; for pictures that are face crops already."""
+    height, width = frame.shape[:2]
+    side = min(height, width)
+    y, x = (height - side) // 2, (width - side) // 2
+    return _resize(frame[y : y + side, x : x + side], size)
+
+
+def _resize(picture: Any, size: int) -> Pixels:
+    if picture.shape[0] == size:
+        return np.asarray(picture, dtype=np.uint8)
+    method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), dtype=np.uint8)

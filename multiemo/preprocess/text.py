@@ -1,0 +1,287 @@
+"""Text -> token ids: cleaning that keeps emotion, a subword tokenizer for any language, dialogue context.
+
+A sequence is laid out target first, then the dialogue backwards::
+
+    [CLS] the utterance [SEP] [OTHER] the turn before it [SEP] [SELF] the turn before that [SEP] ...
+
+so that cutting at ``max_tokens`` loses the oldest context first and the end of the utterance last, and everything up to
+the first ``[SEP]`` is the utterance itself, wherever its context ends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from multiemo.errors import CheckpointError, ConfigError
+from multiemo.types import TEXT_SPECIALS, Absent, TextSpec
+
+#: An earlier utterance of the dialogue: whether the same person said it, and what was said.
+Turn: TypeAlias = tuple[bool, str]
+
+_PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
+_BYTES = [f"<0x{i:02X}>" for i in range(256)]
+
+# Windows-1252 leaves five bytes undefined; text that went through it keeps them as the control characters they are.
+_CP1252 = {i: bytes([i]).decode("cp1252", errors="ignore") or chr(i) for i in range(0x80, 0xA0)}
+_CP1252_BYTE = {text: byte for byte, text in _CP1252.items()} | {chr(i): i for i in range(0xA0, 0x100)}
+_MISREAD = re.compile(f"[{re.escape(''.join(_CP1252_BYTE))}]{{2,}}")
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "´": "'", "`": "'", "“": '"', "”": '"', "„": '"'})
+_LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
+_HANDLE = re.compile(r"(?<![\w.])@\w+")
+_ELONGATED = re.compile(r"([^\d\s]\ufe0f?)\1{3,}")
+_JOINERS = "\u200d\ufe0f"  # hold emoji together
+
+
+def _repair_misread(match: re.Match[str]) -> str:
+    try:
+        return bytes(_CP1252_BYTE[c] for c in match.group()).decode("utf-8")
+    except UnicodeDecodeError:
+        return match.group()
+
+
+def clean(text: str) -> str:
+    """One plain form of a text, with everything that carries emotion kept.
+
+    UTF-8 that was read as Windows-1252 (``â€™``) and stray Windows-1252 bytes are repaired; NFKC makes full-width
+    letters and the marks ``，！？：；（）`` half-width, so that "!" is one token in every language (``。、《》`` have
+    no equal and stay); curly quotes become straight; links become ``http`` and handles ``@user`` (the convention of
+    TweetEval, Barbieri et al. 2020); characters repeated more than three times are kept three times, so that
+    "soooooo" differs from "so" but not from "soooo"; control, private and unpaired characters go; white space is
+    folded. Case, punctuation and emoji stay.
+
+    Args:
+        text: anything.
+
+    Returns:
+        The cleaned text, possibly empty.
+
+    Example:
+        >>> clean("Itâ€™s   soooooo good！！！！！ @bob https://t.co/x 😀")
+        "It's sooo good!!! @user http 😀"
+    """
+    text = _MISREAD.sub(_repair_misread, text).translate(_CP1252)
+    text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
+    text = _HANDLE.sub("@user", _LINK.sub("http", text))
+    kept = (" " if c.isspace() else c for c in text)
+    text = "".join(c for c in kept if c in _JOINERS or unicodedata.category(c)[0] != "C")
+    return " ".join(_ELONGATED.sub(r"\1\1\1", text.replace("\ufffd", " ")).split())
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Learn a lower-case BPE vocabulary (Sennrich et al. 2016) with a fallback to bytes.
+
+    Words of alphabetic scripts are marked at their start with ``▁``; a run of Chinese characters is one stretch in
+    which frequent neighbours merge, so common words become tokens without a segmenter; what was never seen is spelt in
+    UTF-8 bytes. The same texts always give the same tokenizer. The first ids are :data:`~multiemo.types.TEXT_SPECIALS`.
+
+    Args:
+        texts: training texts, raw; they are cleaned here.
+        vocab_size: most entries, at least 512 (the specials and 256 bytes are among them).
+
+    Raises:
+        ConfigError: ``vocab_size`` is too small, or no text holds anything.
+
+    Example:
+        >>> tokenizer = train_tokenizer(["good day"] * 9 + ["好的，好的"] * 9, 512)
+        >>> tokenizer.encode("Good 好的", add_special_tokens=False).tokens
+        ['▁good', '好的']
+    """
+    if vocab_size < 512:
+        raise ConfigError(f"vocab_size: {vocab_size} is too small; 512 is the least that holds letters and bytes")
+    tokenizer = _empty_tokenizer()
+    reserved = [*TEXT_SPECIALS, *_BYTES]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=reserved,
+        limit_alphabet=max(128, (vocab_size - len(reserved)) // 2),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((clean(t) for t in texts), trainer)
+    learnt = json.loads(tokenizer.to_str())["model"]
+    if len(learnt["vocab"]) == len(reserved):
+        raise ConfigError("no training text to learn a tokenizer from: every text is empty")
+    # Rebuilt without "added tokens", so that a text which spells out "[SEP]" cannot smuggle one in.
+    merges = [tuple(pair) for pair in learnt["merges"]]
+    return _empty_tokenizer(learnt["vocab"], merges)
+
+
+def _empty_tokenizer(vocab: dict[str, int] | None = None, merges: list[tuple[str, ...]] | None = None) -> Tokenizer:
+    options: dict[str, Any] = {} if vocab is None else {"vocab": vocab, "merges": merges}
+    tokenizer = Tokenizer(models.BPE(**options, unk_token=TEXT_SPECIALS[_UNK], byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Lowercase(),
+            normalizers.Replace(Regex(r"(?:^|\s+)(?=\p{L})(?!\p{Han})"), "▁"),
+        ]
+    )
+    pieces = r"\p{Han}+|▁?(?:(?!\p{Han})[\p{L}\p{M}'])+|\p{N}|[!?.]+|[^\s]"
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True)
+    return tokenizer
+
+
+class _Pieces(Protocol):
+    """What the layout needs of a tokenizer."""
+
+    start: list[int]
+    end: list[int]
+    unknown: int | None
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def mark(self, same_speaker: bool) -> list[int]: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+class _Trained:
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.start, self.end = [_CLS], [_SEP]
+        self.unknown: int | None = _UNK
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def mark(self, same_speaker: bool) -> list[int]:
+        return [_SELF if same_speaker else _OTHER]
+
+    def save(self, folder: Path) -> None:
+        self._tokenizer.save(str(folder / "tokenizer.json"))
+
+
+class _Pretrained:
+    """A transformers tokenizer; speakers are marked in words, since its vocabulary has no such marks."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        probe = self.encode("a")
+        whole = list(tokenizer("a")["input_ids"])
+        at = next((i for i in range(len(whole)) if whole[i : i + len(probe)] == probe), 0)
+        self.start, self.end = whole[:at], whole[at + len(probe) :]
+        self.unknown: int | None = tokenizer.unk_token_id
+        if not self.end:
+            fallback = (tokenizer.sep_token_id, tokenizer.eos_token_id)
+            self.end = [i for i in fallback if i is not None][:1] or self.encode("\n")
+        self._marks = {True: self.encode("self:"), False: self.encode("other:")}
+
+    def encode(self, text: str) -> list[int]:
+        ids = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+        return list(ids)
+
+    def mark(self, same_speaker: bool) -> list[int]:
+        return self._marks[same_speaker]
+
+    def save(self, folder: Path) -> None:
+        self._tokenizer.save_pretrained(str(folder))
+
+
+class TextPreprocessor:
+    """Text and its dialogue context to token ids.
+
+    Args:
+        spec: the encoder's wishes.
+        tokenizer: a ``tokenizers.Tokenizer`` from :func:`train_tokenizer` (``spec.tokenizer == "trained"``), or a
+            transformers tokenizer.
+
+    Example:
+        >>> tokenizer = train_tokenizer(["good day"] * 9, 512)
+        >>> read = TextPreprocessor(TextSpec(context=1), tokenizer)
+        >>> read("good day", context=[(True, "day")]).shape
+        torch.Size([7])
+        >>> read("  ")
+        Absent(reason='empty text')
+    """
+
+    def __init__(self, spec: TextSpec, tokenizer: Any) -> None:
+        self.spec = spec
+        self._pieces: _Pieces = _Trained(tokenizer) if isinstance(tokenizer, Tokenizer) else _Pretrained(tokenizer)
+        around = len(self._pieces.start) + len(self._pieces.end)
+        if spec.max_tokens <= around:
+            raise ConfigError(f"max_tokens: {spec.max_tokens} leaves no room for text; give at least {around + 1}")
+
+    def __call__(self, text: str, context: Sequence[Turn] = ()) -> Tensor | Absent:
+        """Token ids of one utterance.
+
+        Args:
+            text: the utterance, raw.
+            context: earlier utterances of the dialogue, oldest first; the last ``spec.context`` of them are used.
+
+        Returns:
+            ``[L]`` int64 with ``L <= spec.max_tokens``, or why there is nothing to read.
+        """
+        plain = clean(text)
+        if not plain:
+            return Absent("empty text")
+        pieces = self._pieces
+        ids = pieces.encode(plain)
+        if all(i == pieces.unknown for i in ids):
+            return Absent(f"the tokenizer knows nothing in the text {plain[:40]!r}")
+        room = self.spec.max_tokens - len(pieces.start) - len(pieces.end)
+        ids = [*pieces.start, *ids[:room], *pieces.end]
+        recent = context[max(0, len(context) - self.spec.context) :] if self.spec.context else ()
+        for same_speaker, earlier in reversed(recent):
+            turn = pieces.encode(clean(earlier))
+            if turn and len(ids) < self.spec.max_tokens:
+                ids += [*pieces.mark(same_speaker), *turn, *pieces.end]
+        return torch.tensor(ids[: self.spec.max_tokens], dtype=torch.int64)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files, so that :meth:`from_assets` needs nothing else."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._pieces.save(folder)
+
+    @classmethod
+    def train(cls, spec: TextSpec, texts: Iterable[str]) -> TextPreprocessor:
+        """A preprocessor with a tokenizer learnt from training texts."""
+        return cls(spec, train_tokenizer(texts, spec.vocab_size))
+
+    @classmethod
+    def from_pretrained(cls, spec: TextSpec) -> TextPreprocessor:
+        """A preprocessor with the tokenizer of the pretrained model that ``spec.tokenizer`` names.
+
+        Raises:
+            ConfigError: there is no tokenizer.
+        """
+        try:
+            return cls(spec, _load_pretrained(spec.tokenizer))
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise ConfigError(
+                f"text tokenizer: none found in {spec.tokenizer!r} ({_first_line(error)}); "
+                "give a model folder that holds its tokenizer files, or the name of a hub model"
+            ) from None
+
+    @classmethod
+    def from_assets(cls, spec: TextSpec, folder: Path) -> TextPreprocessor:
+        """The preprocessor that :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: the files are missing or damaged.
+        """
+        try:
+            if spec.tokenizer != "trained":
+                return cls(spec, _load_pretrained(str(folder)))
+            return cls(spec, Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8")))
+        except ConfigError:
+            raise
+        except Exception as error:  # tokenizers raises bare Exception
+            raise CheckpointError(f"{folder}: no usable text tokenizer ({_first_line(error)})") from None
+
+
+def _load_pretrained(reference: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(reference, local_files_only=True, trust_remote_code=False)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

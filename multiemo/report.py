@@ -1,0 +1,221 @@
+"""Tables for a terminal and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from multiemo.evaluate import Report
+from multiemo.training.checkpoint import write_atomically
+from multiemo.types import SUBSETS
+
+_SAID = {"synthetic": "synthetic media: the figures say nothing about people",
+         "composite": "composite corpus (modalities of different people paired by label): the figures say nothing "
+                      "about one person's text, voice and face"}  # fmt: skip
+
+
+def caveat(report: Report) -> str:
+    """What must stand beside the figures of a corpus that is not recordings of people; empty for a real one."""
+    return _SAID.get(report.corpus_kind, "")
+
+
+def table_rows(report: Report) -> list[list[str]]:
+    """Header and one row for the majority baseline and each subset."""
+    multi = any("map" in v for v in report.subsets.values())
+    head = ["subset", "modalities", "n", "UAR", "95% interval", "macro F1", "WF1", "accuracy", "ECE"]
+    rows = [[*head, "mAP"] if multi else head]
+
+    def cell(values: Mapping[str, Any], key: str) -> str:
+        return f"{values[key]:.3f}" if isinstance(values.get(key), int | float) else "-"
+
+    for key, values in [("-", report.majority), *report.subsets.items()]:
+        interval = values.get("uar_ci")
+        name = f"majority ({values.get('label')})" if key == "-" else " + ".join(SUBSETS[key])
+        row = [
+            key,
+            name,
+            str(values.get("n", report.n)),
+            cell(values, "uar"),
+            f"{interval[0]:.3f} .. {interval[1]:.3f}" if interval else "-",
+            *(cell(values, k) for k in ("macro_f1", "wf1", "accuracy", "ece")),
+        ]
+        rows.append([*row, cell(values, "map")] if multi else row)
+    return rows
+
+
+def format_table(report: Report) -> str:
+    """The subset table, the paired tests and the caveats as plain text (Markdown)."""
+    lines = [f"{report.corpus_kind} corpus, {report.split} part: {report.n} clips of {report.speakers} speakers"]
+    if caveat(report):
+        lines.append(caveat(report).upper())
+    lines += ["", *_markdown(table_rows(report))]
+    best = best_single(report)
+    if best is not None:
+        test = report.comparisons[f"{report.full}-{best}"]
+        lines += [
+            "",
+            f"{report.full} against the best single modality ({best}), the same {test['n']} clips: UAR "
+            f"{test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
+            f"permutation p = {test['p']:.4f}",
+        ]
+    for name, values in report.dimensions.items():
+        lines.append(f"{name}: CCC {values['ccc']:.3f}, MAE {values['mae']:.3f} (n = {values['n']})")
+    lines += [f"note: {note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def best_single(report: Report) -> str | None:
+    """The single modality with the highest UAR that has a paired test against the full subset."""
+    singles = [k for k in report.subsets if len(k) == 1 and f"{report.full}-{k}" in report.comparisons]
+    return max(singles, key=lambda k: report.subsets[k]["uar"], default=None)
+
+
+def write_html(
+    run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
+) -> Path:
+    """Write ``report.html`` into a run folder: figures, plots, protocol, versions; nothing is loaded from elsewhere.
+
+    Args:
+        run: run folder.
+        report: of the part that was evaluated.
+        example: one entry of ``inputs`` of the prediction JSON, shown as an example.
+        title: heading; the run's name by default.
+    """
+    model = json.loads((run / "model" / "config.json").read_text("utf-8"))
+    splits = json.loads((run / "splits.json").read_text("utf-8"))[model["facts"]["stage"]]
+    history = read_history(run / "metrics.jsonl")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("report.html").render(
+        title=title or model["config"]["name"],
+        report=report,
+        caveat=caveat(report),
+        table=table_rows(report),
+        best=best_single(report),
+        plots={
+            "subsets": _plot_subsets(report),
+            "confusion": _plot_confusion(report) if report.confusion else "",
+            "history": _plot_history(history) if history else "",
+        },
+        split={k: v for k, v in splits.items() if k not in ("parts", "groups")},
+        sizes={p: (len(splits["parts"][p]), len(splits["groups"][p])) for p in splits["parts"]},
+        model=model,
+        config=(run / "config.yaml").read_text("utf-8"),
+        example=example,
+    )
+    write_atomically(run / "report.html", page)
+    return run / "report.html"
+
+
+def read_history(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """{stage: its epoch records}; an epoch that was run twice (after a resume) counts once, the later."""
+    stages: dict[str, dict[int, dict[str, Any]]] = {}
+    if path.is_file():
+        for line in path.read_text("utf-8").splitlines():
+            record = json.loads(line)
+            stages.setdefault(record["stage"], {})[record["epoch"]] = record
+    return {stage: [epochs[e] for e in sorted(epochs)] for stage, epochs in stages.items()}
+
+
+def save_evaluation(
+    run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
+) -> None:
+    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder.
+
+    How often the test part has been read is counted in ``evaluations.jsonl``, and a second reading is noted: a figure
+    that was looked at again and again while a config changed is no longer a test.
+    """
+    log = run / "evaluations.jsonl"
+    full = {"split": report.split, "subset": report.full, **report.subsets[report.full]}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(full) + "\n")
+    times = sum(json.loads(line)["split"] == report.split for line in log.read_text("utf-8").splitlines())
+    if report.split == "test" and times > 1:
+        report.notes.append(f"the test part of this run has been read {times} times")
+    write_atomically(run / "evaluation.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
+    write_atomically(run / "predictions.jsonl", "".join(lines))
+    write_html(run, report, example=example, title=title)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return lines
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(width, height), dpi=110)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _encoded(figure: Any) -> str:
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.tight_layout()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _plot_subsets(report: Report) -> str:
+    figure, axes = _figure(7.2, 0.9 + 0.36 * len(report.subsets))
+    keys = [k for k in report.subsets if "uar" in report.subsets[k]][::-1]
+    values = [report.subsets[k]["uar"] for k in keys]
+    ends = [report.subsets[k].get("uar_ci", (v, v)) for k, v in zip(keys, values, strict=True)]
+    errors = [
+        [max(0.0, v - e[0]) for v, e in zip(values, ends, strict=True)],
+        [max(0.0, e[1] - v) for v, e in zip(values, ends, strict=True)],
+    ]
+    colours = ["#2f5d8c" if k == report.full else "#9bb7d4" for k in keys]
+    axes.barh(keys, values, xerr=errors, color=colours, ecolor="#333333", capsize=3, height=0.62)
+    axes.axvline(report.majority["uar"], color="#b33a3a", linewidth=1.2, linestyle="--", label="majority class")
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("UAR with 95% interval")
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    return _encoded(figure)
+
+
+def _plot_confusion(report: Report) -> str:
+    size = len(report.label_set)
+    figure, axes = _figure(1.9 + 0.55 * size, 1.5 + 0.5 * size)
+    shares = [[v / max(sum(row), 1) for v in row] for row in report.confusion]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(report.confusion):
+        for j, count in enumerate(row):
+            axes.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=8,
+                      color="white" if shares[i][j] > 0.55 else "black")  # fmt: skip
+    axes.set_xticks(range(size), report.label_set, rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(size), report.label_set, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("truth")
+    return _encoded(figure)
+
+
+def _plot_history(history: Mapping[str, list[dict[str, Any]]]) -> str:
+    figure, axes = _figure(7.2, 3.2)
+    for stage, records in history.items():
+        epochs = [r["epoch"] for r in records]
+        (line,) = axes.plot(epochs, [r["val"]["uar"] for r in records], label=stage)
+        best = max((r for r in records if r["best"]), key=lambda r: r["epoch"], default=None)
+        if best is not None:
+            axes.plot(best["epoch"], best["val"]["uar"], "o", color=line.get_color())
+    axes.set_xlabel("epoch (the dot is the one that was kept)")
+    axes.set_ylabel("validation UAR")
+    axes.legend(frameon=False, fontsize=8)
+    return _encoded(figure)

@@ -1,0 +1,102 @@
+"""Resumable training state in one safetensors file: tensors plus JSON in its header. No pickle.
+
+Written to a temporary name, flushed to disk, then renamed, so a crash leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from multiemo.errors import CheckpointError
+
+STATE_VERSION = 1
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a text file in one step."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and JSON facts to one file in one step.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}  # clone: shared storage is refused
+    try:
+        save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: cannot be written: {error}; free some space or choose another --out") from None
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of :func:`save_tensors`.
+
+    Raises:
+        CheckpointError: the file is missing or not a safetensors file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, facts  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def pack(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State under a prefix, so that several fit in one file."""
+    return {f"{prefix}/{k}": v for k, v in state.items()}
+
+
+def unpack(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of :func:`pack`."""
+    return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's moments as ``{parameter number/name: tensor}``."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}/{name}": torch.as_tensor(value) for i, slot in state.items() for name, value in slot.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[Any]) -> None:
+    """Put moments and group settings (learning rates) back."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split("/", 1)
+        slots.setdefault(int(number), {})[name] = value
+    state = optimizer.state_dict()
+    for present, saved in zip(state["param_groups"], groups, strict=True):
+        present.update({k: v for k, v in saved.items() if k != "params"})
+    optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+
+
+def optimizer_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Group settings as JSON values."""
+    plain = (bool, int, float, str, type(None), list, tuple)
+    return [
+        {k: v for k, v in group.items() if k != "params" and isinstance(v, plain)} for group in optimizer.param_groups
+    ]

