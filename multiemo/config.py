@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -32,8 +33,8 @@ class SplitConfig(_Frozen):
     """How clips are dealt to train, val and test.
 
     Args:
-        kind: ``holdout`` and ``kfold`` draw whole groups by seed; ``official`` takes the manifest's ``split`` and holds
-            out groups of train where a part is missing; ``speakers`` names the speakers of each part.
+        kind: ``holdout`` and ``kfold`` draw whole groups by seed; ``official`` takes the manifest's ``split`` and
+            holds out groups of train where a part is missing; ``speakers`` names the speakers of each part.
         group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
             speakers recur on purpose; ``clip`` only for corpora that know neither.
         val, test: share of the groups held out (``holdout``; ``official`` where the part is missing).
@@ -283,10 +284,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     except yaml.YAMLError:
         raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
+        with suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     *parents, last = key.split(".")
     here = values
     for part in parents:

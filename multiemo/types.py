@@ -345,7 +345,9 @@ class Output:
 class Predicts(Protocol):
     """Anything ``evaluate`` can measure: a callable from a batch to an output."""
 
-    def __call__(self, batch: Batch) -> Output: ...
+    def __call__(self, batch: Batch) -> Output:
+        """Predict a batch."""
+        ...
 
 
 def subset_key(modalities: Sequence[str]) -> str:

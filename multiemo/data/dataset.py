@@ -26,7 +26,9 @@ class Preprocessor(Protocol):
 
     spec: Any
 
-    def __call__(self, *arrays: Any) -> Any: ...
+    def __call__(self, *arrays: Any) -> Any:
+        """Arrays of one clip to a tensor (a face track for faces), or :class:`Absent`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,8 +38,8 @@ PREROLL = 0.5
 ON_TIME = 0.002
 #: Everything PyAV is known to raise for media that it cannot read.
 FAILURES = (av.FFmpegError, ValueError, RuntimeError, OSError, LookupError)
-#: Demuxers that turn text into pictures or that open other files by name.
-_NOT_MEDIA = {"tty", "hls", "concat", "dash", "sdp", "bin", "xbin", "adf", "idf", "ass", "srt", "webvtt", "lrc"}
+#: Bytes that text may hold below the space.
+_TEXT = frozenset(b"\t\n\f\r\x1b")
 #: Containers whose header tells the true duration; for others (raw MP3, AAC, ...) it is an estimate.
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
@@ -75,16 +77,28 @@ def open_container(file: Path, where: str) -> Any:
     Raises:
         MediaError: not a media file, or its header is missing.
     """
+    if _is_text(file):
+        raise fail(where, file, "is not a media file but text or a playlist; name an audio, video or image file")
     try:
         container = av.open(str(file.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except FAILURES as error:
         detail = getattr(error, "strerror", None) or error
         reason = f"is not a media file, or its header is cut off ({detail}); convert it or copy it again"
         raise fail(where, file, reason) from None
-    if _NOT_MEDIA & set(container.format.name.split(",")) or not container.streams:
+    if not container.streams:
         container.close()
-        raise fail(where, file, "is not a media file; name an audio, video or image file")
+        raise fail(where, file, "is not a media file: it has no tracks; name an audio, video or image file")
     return container
+
+
+def _is_text(file: Path) -> bool:
+    """Whether a file is text. FFmpeg would draw it, or open what a playlist names."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(1024)
+    except OSError:
+        return False
+    return all(byte >= 32 or byte in _TEXT for byte in head) and not head.startswith(b"YUV4MPEG2")
 
 
 def audio_stream(container: Any) -> Any | None:
@@ -256,12 +270,14 @@ class VideoTrack:
         self.time = -math.inf
         self.errors = 0
         self.period = 1.0 / (frame_rate(stream) or 25.0)
+        self.step = step
+        self._stamps: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
-        if step >= 4 * self.period:
-            stream.codec_context.skip_frame = "NONREF"
 
     def decode(self, packet: Any) -> Iterator[Picture]:
         """What a packet gives; ``None`` flushes at the end of the file."""
+        if packet is not None:
+            self._skip(packet)
         try:
             frames = self.stream.codec_context.decode(packet)
         except FAILURES:
@@ -274,6 +290,19 @@ class VideoTrack:
             else:
                 self.time = 0.0 if math.isinf(self.time) else self.time + self.period
             yield Picture(self.time, frame)
+
+    def _skip(self, packet: Any) -> None:
+        """Leave frames that no other needs undecoded, while those that remain lie closer together than is wanted.
+
+        The packets seen last are the frames around this one; a variable frame rate shows as a wide gap among them.
+        """
+        if packet.pts is None:
+            return
+        self._stamps.append(packet.pts)
+        stamps = sorted(self._stamps)
+        gap = max((b - a for a, b in pairwise(stamps)), default=math.inf)
+        fast = len(stamps) > 2 and float(gap * packet.time_base) <= 0.75 * self.step
+        self.stream.codec_context.skip_frame = "NONREF" if fast else "DEFAULT"
 
 
 def to_rgb(frame: Any, stream: Any, max_side: int | None) -> Pixels:

@@ -104,7 +104,7 @@ def clip_paths(clip: Clip) -> list[str]:
 
 def with_paths(clip: Clip, place: Callable[[str], str]) -> Clip:
     """The clip with every path replaced by ``place(path)``."""
-    media = {key: place(path) for key in MEDIA_KEYS if (path := getattr(clip, key)) is not None}
+    media: dict[str, Any] = {key: place(path) for key in MEDIA_KEYS if (path := getattr(clip, key)) is not None}
     features = {modality: replace(ref, path=place(ref.path)) for modality, ref in clip.features.items()}
     return replace(clip, features=features, **media)
 

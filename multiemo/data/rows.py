@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -20,9 +20,8 @@ PARTS: tuple[str, ...] = ("train", "val", "test")
 MEDIA_KEYS: tuple[str, ...] = ("audio", "video", "image")
 
 _KEYS: tuple[str, ...] = tuple(f.name for f in fields(Clip))
-_KNOWN = frozenset(_KEYS)
-_STRINGS = ("id", "corpus", "speaker", "group", "language", "label_set", "label", "split")
-_NUMBERS = ("start", "end", *DIMENSIONS)
+_TARGETS = ("label", "labels", "votes")
+_CONTENT = frozenset(("text", *MEDIA_KEYS))
 _JSON_TYPES = {
     bool: "a boolean",
     int: "a number",
@@ -70,31 +69,18 @@ def parse_row(row: object) -> Clip:
     """
     if not isinstance(row, dict):
         raise RowError(f"is {_kind(row)}, not an object; write one JSON object a line")
-    if not _KNOWN.issuperset(row):
-        unknown = next(k for k in row if k not in _KNOWN)
-        raise RowError(f"unknown key {unknown!r}; {closest(str(unknown), _KEYS)}known keys: {', '.join(_KEYS)}")
+    values: dict[str, Any] = {}
+    for key, value in row.items():
+        check = _CHECKS.get(key)
+        if check is None:
+            raise RowError(f"unknown key {key!r}; {closest(str(key), _KEYS)}known keys: {', '.join(_KEYS)}")
+        values[key] = check(value, key)
     for key in ("id", "corpus"):
-        if key not in row:
+        if key not in values:
             raise RowError(f"{key} is missing; every row needs one")
-    values: dict[str, Any] = dict(row)
-    for key in _STRINGS:
-        if key in row:
-            _string(row[key], key)
-    if "text" in row and not _is_string(row["text"], "text").strip():
-        raise RowError(f"text is {row['text']!r}; leave the key out if there is no text")
-    for key in MEDIA_KEYS:
-        if key in row:
-            _path(row[key], key)
-    for key in _NUMBERS:
-        if key in row:
-            values[key] = _number(row[key], key)
     _span_and_dimensions(values)
-    if "features" in row:
-        values["features"] = _features(row["features"])
-    if not (values.get("features") or any(k in row for k in ("text", *MEDIA_KEYS))):
+    if _CONTENT.isdisjoint(values) and not values.get("features"):
         raise RowError("has neither text, audio, video, image nor features; give at least one")
-    if "split" in row and row["split"] not in PARTS:
-        raise RowError(f"split is {row['split']!r}; it must be one of {', '.join(PARTS)}")
     _labels(values)
     return Clip(**values)
 
@@ -137,9 +123,27 @@ def _is_string(value: object, key: str) -> str:
 
 def _string(value: object, key: str) -> str:
     text = _is_string(value, key)
-    if not text.strip():
+    if not text or text.isspace():
         raise RowError(f"{key} is {text!r}; name it, or leave the key out where it is optional")
     return text
+
+
+def _text(value: object, key: str) -> str:
+    text = _is_string(value, key)
+    if not text or text.isspace():
+        raise RowError(f"{key} is {text!r}; leave the key out if there is no text")
+    return text
+
+
+def _part(value: object, key: str) -> str:
+    if value not in PARTS:
+        raise RowError(f"{key} is {_is_string(value, key)!r}; it must be one of {', '.join(PARTS)}")
+    return str(value)
+
+
+def _later(value: object, key: str) -> object:
+    """Checked by :func:`_labels`, which knows the label set."""
+    return value
 
 
 def _number(value: object, key: str) -> float:
@@ -186,7 +190,7 @@ def _span_and_dimensions(values: Mapping[str, Any]) -> None:
             raise RowError(f"{key} is {value:g}; rescale it to -1..1")
 
 
-def _features(value: object) -> dict[str, FeatureRef]:
+def _features(value: object, _: str) -> dict[str, FeatureRef]:
     if type(value) is not dict:
         raise RowError(f"features is {_kind(value)}; it must be an object like {{'face': {{'path': 'au.csv'}}}}")
     found: dict[str, FeatureRef] = {}
@@ -203,7 +207,7 @@ def _features(value: object) -> dict[str, FeatureRef]:
 
 def _labels(values: dict[str, Any]) -> None:
     """Check ``label_set`` and everything that names a label; turn the list of ``labels`` into a tuple."""
-    given = [k for k in ("label", "labels", "votes") if k in values]
+    given = [k for k in _TARGETS if k in values]
     if len(given) > 1:
         raise RowError(f"has {' and '.join(given)}; give one of label, labels, votes")
     name = values.get("label_set")
@@ -260,3 +264,14 @@ def _votes(value: object, name: str) -> dict[str, float]:
     if sum(counted.values()) <= 0:
         raise RowError(f"votes {value!r} sum to 0; leave the key out if nobody voted")
     return counted
+
+
+_CHECKS: dict[str, Callable[[object, str], object]] = {
+    **dict.fromkeys(("id", "corpus", "speaker", "group", "language", "label_set", "label"), _string),
+    "text": _text,
+    **dict.fromkeys(MEDIA_KEYS, _path),
+    **dict.fromkeys(("start", "end", *DIMENSIONS), _number),
+    "features": _features,
+    **dict.fromkeys(("labels", "votes", "modality_labels"), _later),
+    "split": _part,
+}

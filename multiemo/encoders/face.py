@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,92 +13,20 @@ import torch
 from safetensors import SafetensorError, safe_open
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
-from torch.nn import functional
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, masked_mean
+from multiemo.encoders.face_augment import FaceAugment
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.registry import encoders
 from multiemo.types import FaceSpec
 
 #: ``backbone: default`` is this timm model with these options: measured on 48-64 px faces, trained from scratch.
 DEFAULT_BACKBONE = "resnet10t"
-DEFAULT_OPTIONS: Mapping[str, Any] = {"channels": (32, 64, 128, 256), "stem_width": 16, "zero_init_last": False}
+DEFAULT_OPTIONS: Mapping[str, Any] = {"channels": (32, 64, 128, 256), "stem_width": 8, "zero_init_last": False}
 DEFAULT_SIZE = 64
 
 _ASSETS = "backbone.json"
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _NORMS = (nn.modules.batchnorm._BatchNorm,)
-
-
-class FaceAugment(nn.Module):
-    """Random changes that keep an expression: one draw a clip, so that motion between its frames stays real.
-
-    Args:
-        flip: probability of mirroring left and right.
-        rotate: most degrees of in-plane rotation, either way.
-        zoom: most relative change of scale, either way.
-        shift: most shift along each axis, as a share of the side.
-        light: most relative change of contrast, and most change of brightness on the 0..1 scale.
-        grey: probability of losing colour.
-        erase: probability of one grey rectangle of 2% to 20% of the crop (Zhong et al., AAAI 2020).
-    """
-
-    def __init__(
-        self, flip: float, rotate: float, zoom: float, shift: float, light: float, grey: float, erase: float
-    ) -> None:
-        super().__init__()
-        self.flip, self.rotate, self.zoom, self.shift = flip, rotate, zoom, shift
-        self.light, self.grey, self.erase = light, grey, erase
-
-    def forward(self, x: Tensor, clip: Tensor, clips: int) -> Tensor:
-        """Augment frames.
-
-        Args:
-            x: ``[N, 3, S, S]`` float within 0..1, the frames of all clips.
-            clip: ``[N]`` int64, which clip each frame belongs to.
-            clips: how many clips there are.
-
-        Returns:
-            ``[N, 3, S, S]`` within 0..1.
-        """
-
-        def uniform(low: float, high: float) -> Tensor:
-            return torch.empty(clips, device=x.device).uniform_(low, high)[clip]
-
-        x = self._move(x, uniform)
-        gain = 1 + uniform(-self.light, self.light)
-        offset = uniform(-self.light, self.light)
-        middle = x.mean((1, 2, 3))
-        x = torch.addcmul((offset + middle * (1 - gain)).view(-1, 1, 1, 1), x, gain.view(-1, 1, 1, 1))
-        if self.grey > 0:
-            luma = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-            x = torch.where((uniform(0, 1) < self.grey).view(-1, 1, 1, 1), luma, x)
-        x = x.clamp(0, 1)
-        return self._erase(x, uniform) if self.erase > 0 else x
-
-    def _move(self, x: Tensor, uniform: Any) -> Tensor:
-        """Mirror, rotate, scale and shift in one resampling."""
-        angle = uniform(-self.rotate, self.rotate) * (math.pi / 180)
-        scale = 1 / (1 + uniform(-self.zoom, self.zoom))
-        mirror = 1 - 2 * (uniform(0, 1) < self.flip).to(x.dtype)
-        cos, sin = angle.cos() * scale, angle.sin() * scale
-        # The grid spans -1..1, so a share of the side is twice as much.
-        right, down = uniform(-2 * self.shift, 2 * self.shift), uniform(-2 * self.shift, 2 * self.shift)
-        theta = torch.stack([cos * mirror, -sin, right, sin * mirror, cos, down], 1).view(-1, 2, 3)
-        grid = functional.affine_grid(theta.to(x.dtype), list(x.shape), align_corners=False)
-        return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-
-    def _erase(self, x: Tensor, uniform: Any) -> Tensor:
-        """Cover a rectangle with mid-grey."""
-        side = x.shape[-1]
-        area, ratio = uniform(0.02, 0.2), uniform(-1, 1).mul(math.log(2)).exp()
-        height, width = (area * ratio).sqrt(), (area / ratio).sqrt()
-        top, left = uniform(0, 1) * (1 - height), uniform(0, 1) * (1 - width)
-        at = (torch.arange(side, device=x.device, dtype=top.dtype) + 0.5) / side
-        rows = (at >= top[:, None]) & (at < (top + height)[:, None])
-        columns = (at >= left[:, None]) & (at < (left + width)[:, None])
-        chosen = uniform(0, 1) < self.erase
-        return x.masked_fill((rows[:, :, None] & columns[:, None, :] & chosen[:, None, None])[:, None], 0.5)
 
 
 @encoders.register("face_timm", modality="face")
@@ -208,14 +135,20 @@ class TimmFaceEncoder(Encoder):
             ``[B, D]``.
         """
         clips, frames = mask.shape
-        images = x[mask].to(self.mean.dtype) / 255
+        # A row has at least one real frame, so stills need no indexing by mask (which waits for the device).
+        stills = frames == 1
+        images = (x[:, 0] if stills else x[mask]).to(self.mean.dtype) / 255
         if self.training:
-            owner = torch.arange(clips, device=x.device).unsqueeze(1).expand(clips, frames)[mask]
+            owner = torch.arange(clips, device=x.device)
+            owner = owner if stills else owner.unsqueeze(1).expand(clips, frames)[mask]
             images = self.augment(images, owner, clips)
         images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         values = self._embed(images)
-        sequence = values.new_zeros(clips, frames, values.shape[1])
-        sequence[mask] = values
+        if stills:
+            sequence = values.unsqueeze(1)
+        else:
+            sequence = values.new_zeros(clips, frames, values.shape[1])
+            sequence[mask] = values
         if self.temporal == "attention":
             return self.project(self.pool(sequence, mask))  # type: ignore[no-any-return]
         if self.temporal == "transformer":

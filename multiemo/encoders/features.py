@@ -39,10 +39,10 @@ class FeatureEncoder(Encoder):
         dim: int,
         hidden: int = 128,
         layers: int = 2,
-        dropout: float = 0.3,
+        dropout: float = 0.5,
         pooling: Literal["mean", "attention", "gru"] = "mean",
-        noise: float = 0.2,
-        feature_dropout: float = 0.1,
+        noise: float = 0.5,
+        feature_dropout: float = 0.2,
         max_steps: int = 256,
     ) -> None:
         super().__init__()

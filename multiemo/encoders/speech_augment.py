@@ -48,7 +48,7 @@ class SpeechAugment:
             n_mels: M.
 
         Returns:
-            The changed ``x``, of a new T, and its mask.
+            The changed ``x`` and its mask, of the same T: what a slower tempo pushes past it is lost.
         """
         if self.stretch > 0:
             x, mask = self._stretch(x, mask, n_mels)
@@ -77,7 +77,7 @@ class SpeechAugment:
         speed = torch.exp(_uniform(x, math.log1p(self.stretch)))
         lengths = mask.sum(1, keepdim=True)
         longer = ((lengths - 1) / speed).floor().long() + 1
-        t = torch.arange(int(longer.max()), device=x.device)
+        t = torch.arange(x.shape[1], device=x.device)
         place = (t * speed).clamp_max(lengths - 1)
         low = place.floor().long()
         high = torch.minimum(low + 1, lengths - 1)
@@ -115,7 +115,7 @@ def _shift_bands(mel: Tensor, shift: Tensor) -> Tensor:
 
 
 def mask_spans(x: Tensor, count: int, share: float, dim: int) -> Tensor:
-    """Zero ``count`` random spans of ``[B, T, D]`` along ``dim``, each up to ``share`` of it (SpecAugment, Park 2019)."""
+    """Zero ``count`` random spans of ``[B, T, D]`` along ``dim``, each up to ``share`` of it (SpecAugment)."""
     size = x.shape[dim]
     place = torch.arange(size, device=x.device).view(1, 1, size)
     width = torch.rand(x.shape[0], count, 1, device=x.device) * share * size

@@ -203,7 +203,8 @@ def _extractor(folder: str, config: Any) -> Any:
     elif config.model_type == "wav2vec2-bert":
         kind, settings = SeamlessM4TFeatureExtractor, {}
     else:
-        kind, settings = Wav2Vec2FeatureExtractor, {"do_normalize": getattr(config, "feat_extract_norm", "layer") == "layer"}
+        normalize = getattr(config, "feat_extract_norm", "layer") == "layer"
+        kind, settings = Wav2Vec2FeatureExtractor, {"do_normalize": normalize}
     if any((Path(folder) / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         return kind.from_pretrained(folder, local_files_only=True)
     return kind(**settings)

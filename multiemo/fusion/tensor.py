@@ -16,8 +16,8 @@ from multiemo.types import Modality
 class TensorFusion(Fusion):
     """All products between modalities, through low-rank factors.
 
-    ``z = sum_r w_r * prod_m (W_m^r [e_m; 1])`` (Liu et al., ACL 2018), so uni-, bi- and trimodal terms are all there. An
-    absent modality is left out of the product: its factor is one.
+    ``z = sum_r w_r * prod_m (W_m^r [e_m; 1])`` (Liu et al., ACL 2018), so uni-, bi- and trimodal terms are all there.
+    An absent modality is left out of the product: its factor is one.
 
     Args:
         dims: {modality: D}.

@@ -150,13 +150,15 @@ def _band_levels(power: Tensor, sample_rate: int) -> Tensor:
 
 
 def _first_harmonics(power: Tensor, pitch: Pitch, sample_rate: int) -> Tensor:
-    """Level of the first harmonic less that of the second, dB; the strongest of three bins at each."""
+    """Level of the first harmonic less that of the second, dB, each by a parabola through three bins."""
     width = sample_rate / 2 / (power.shape[-1] - 1)
-    around = torch.tensor([-1, 0, 1], device=power.device)
+    last = power.shape[-1] - 1
 
     def level(frequency: Tensor) -> Tensor:
-        bins = (frequency / width).round().long().unsqueeze(-1) + around
-        return 10 * torch.log10(power.gather(-1, bins.clamp(0, power.shape[-1] - 1)).amax(-1) + 1e-8)
+        middle = (frequency / width).round().long().unsqueeze(-1)
+        a, b, c = (10 * torch.log10(power.gather(-1, (middle + d).clamp(0, last)) + 1e-8) for d in (-1, 0, 1))
+        offset = ((a - c) / (2 * (a - 2 * b + c)).clamp_max(-1e-3)).clamp(-1.0, 1.0)
+        return (b - 0.25 * (a - c) * offset).squeeze(-1)
 
     difference = (level(pitch.f0) - level(2 * pitch.f0)).clamp(-60.0, 60.0)
     return torch.where(pitch.f0 > 0, difference, 0.0)
@@ -170,16 +172,16 @@ def _perturbation(wave: Tensor, pitch: Pitch, sample_rate: int, step: int) -> tu
     """
     voiced = pitch.f0 > 0
     n, reach = CYCLE_SAMPLES, CYCLE_SHIFT
-    period = sample_rate / pitch.f0.clamp_min(F0_MIN / 2)
+    period = sample_rate / pitch.f0.clamp_min(F0_MIN)
     total = CYCLES * n + 2 * reach
     phase = (torch.arange(total, device=wave.device) - (total - 1) / 2) / n
-    centre = torch.arange(period.shape[1], device=wave.device) * step
-    place = (centre.unsqueeze(-1) + period.unsqueeze(-1) * phase).clamp(0, max(wave.shape[-1] - 2, 0))
+    margin = math.ceil(total / n * sample_rate / F0_MIN / 2) + 1
+    centre = torch.arange(period.shape[1], device=wave.device) * step + margin
+    place = centre.unsqueeze(-1) + period.unsqueeze(-1) * phase
     low = place.floor()
-    share = place - low
     index = low.long().flatten(1)
-    padded = F.pad(wave, (0, 2))
-    drawn = torch.lerp(padded.gather(1, index), padded.gather(1, index + 1), share.flatten(1))
+    around = F.pad(wave, (margin, margin + 1))
+    drawn = torch.lerp(around.gather(1, index), around.gather(1, index + 1), (place - low).flatten(1))
     drawn = drawn.view(*place.shape)
     cycles = drawn[..., reach : total - reach].view(*period.shape, CYCLES, n)
     starts = (torch.arange(1, CYCLES).unsqueeze(-1) * n + torch.arange(2 * reach + 1)).to(wave.device)

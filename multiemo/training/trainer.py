@@ -93,8 +93,8 @@ def objective(
 def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]:
     """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, inputs do not.
 
-    The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of which
-    one has no label, are not mixed.
+    The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of
+    which one has no label, are not mixed.
     """
     size = len(batch)
     device = batch.target.device
@@ -274,8 +274,8 @@ class Trainer:
             if not math.isfinite(float(loss)):
                 shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
                 raise TrainingError(
-                    f"the loss is {float(loss)} on the batch with clips {shown}; look at their inputs, lower training.lr "
-                    "or training.clip_norm"
+                    f"the loss is {float(loss)} on the batch with clips {shown}; look at their inputs, or lower "
+                    "training.lr"
                 )
 
     def _validate(

@@ -8,7 +8,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from multiemo.encoders.face import FaceAugment, TimmFaceEncoder
+from multiemo.encoders.face import TimmFaceEncoder
+from multiemo.encoders.face_augment import FaceAugment
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.registry import encoders
 

@@ -23,7 +23,7 @@ CORPUS = "synthetic-demo"
 LABEL_SET = "demo5"
 
 #: Chance that a modality shows neutral, and that it shows an emotion drawn from the others.
-FLAT: dict[Modality, float] = {"text": 0.18, "speech": 0.22, "face": 0.22}
+FLAT: dict[Modality, float] = {"text": 0.16, "speech": 0.20, "face": 0.18}
 CONTRADICTING: dict[Modality, float] = {"text": 0.05, "speech": 0.05, "face": 0.05}
 #: Chance that a clip lacks the modality altogether; one clip lacks at most one.
 MISSING: dict[Modality, float] = {"text": 0.08, "speech": 0.08, "face": 0.08}

@@ -1,7 +1,7 @@
 """What each emotion does to a voice and to a face: published cue tables as plain data.
 
-Nothing here is fitted to data. Directions and order come from the sources below; where a source gives a direction only
-("F0 mean: high"), the size is set to a value usual for acted speech.
+Nothing here is fitted to recordings. Directions and order come from the sources below; where a source gives a direction
+only ("F0 mean: high"), the size is of the order usual for acted speech, chosen so that the cue is clear.
 
 Sources:
     - Juslin & Laukka 2003, "Communication of emotions in vocal expression and music performance", Psychological

@@ -69,7 +69,7 @@ class Look:
             mouth=float(rng.uniform(25, 29)),
             hair_style=style,
             fringe=float(rng.uniform(0.0, 1.0)),
-            beard=float(rng.uniform(0.25, 0.6)) if style != 1 and rng.random() < 0.3 else 0.0,
+            beard=float(rng.uniform(0.2, 0.45)) if style != 1 and rng.random() < 0.3 else 0.0,
             glasses=bool(rng.random() < 0.25),
             rest=tuple((au, float(rng.uniform(0.0, 0.12))) for au in (1, 4, 12, 15)),
         )

@@ -178,7 +178,10 @@ def _join(opener: str, situation: list[str], wording: str, language: str, *, fir
 
 
 def _syllables(text: str, language: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Syllables as numbers and their tones: groups of vowel letters in English, characters in Chinese."""
+    """Syllables as numbers and their tones: groups of vowel letters in English, characters in Chinese.
+
+    Sounds and tones of Chinese follow from the character code, not from the reading: the voice is not intelligible.
+    """
     if language == "zh":
         codes = [ord(c) for c in text if c.isalnum()]
         return tuple(c % 600 for c in codes), tuple(1 + c % 4 for c in codes)

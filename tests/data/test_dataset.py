@@ -1,0 +1,196 @@
+"""Rows -> samples -> batches, and the cache between."""
+
+from __future__ import annotations
+
+import wave
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from multiemo.data.cache import TensorCache
+from multiemo.data.collate import BucketSampler, Collate, pad
+from multiemo.data.dataset import ClipDataset, LabelSpace
+from multiemo.errors import MediaError
+from multiemo.types import Absent, Clip, Sample, SpeechSpec, TextSpec, spec_to_dict
+
+
+class Levels:
+    """A speech preprocessor that counts its calls."""
+
+    def __init__(self, **options):
+        self.spec = SpeechSpec(**options)
+        self.calls = 0
+
+    def __call__(self, audio, rate):
+        self.calls += 1
+        if np.abs(audio).max() < 0.01:
+            return Absent("silence")
+        return torch.from_numpy(np.abs(audio[: rate // 10])).reshape(-1, 1)
+
+
+class Words:
+    def __init__(self, context=0):
+        self.spec = TextSpec(context=context)
+
+    def __call__(self, text, context=()):
+        said = " ".join(f"<{'same' if same else 'other'}>{turn}" for same, turn in context)
+        return torch.tensor([ord(c) for c in f"{said}|{text}"])
+
+
+def write_wav(path: Path, level: float, seconds: float = 0.5) -> None:
+    samples = (np.sin(np.arange(int(16000 * seconds)) * 0.1) * level * 32767).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for i in range(4):
+        write_wav(tmp_path / f"{i}.wav", 0.0 if i == 3 else 0.5 + 0.1 * i)
+    return [
+        Clip(id=f"c{i}", corpus="x", speaker=str(i), audio=f"{i}.wav", label_set="polarity3", label="neutral")
+        for i in range(4)
+    ]
+
+
+SPACE = LabelSpace("polarity3")
+
+
+def test_cache_is_used_and_changes_with_content_span_and_spec(tmp_path, clips):
+    cache = TensorCache(tmp_path / "cache")
+
+    def calls(some, **options):
+        preprocessor = Levels(**options)
+        samples = [ClipDataset(some, tmp_path, {"speech": preprocessor}, SPACE, cache=cache)[i] for i in range(4)]
+        return preprocessor.calls, samples
+
+    first, made = calls(clips)
+    again, read = calls(clips)
+    assert (first, again) == (4, 0)
+    for a, b in zip(made, read, strict=True):
+        assert a.absent == b.absent
+        assert all(torch.equal(a.inputs[m], b.inputs[m]) for m in a.inputs)
+    assert made[3].absent == {"speech": "silence"}
+    assert calls([replace(c, end=0.25) for c in clips])[0] == 4
+    assert calls(clips, n_mels=32)[0] == 4
+    write_wav(tmp_path / "0.wav", 0.9)
+    changed, samples = calls(clips)
+    assert changed == 1
+    assert not torch.equal(samples[0].inputs["speech"], made[0].inputs["speech"])
+
+
+def test_a_damaged_cache_entry_is_made_again(tmp_path, clips):
+    cache = TensorCache(tmp_path / "cache")
+    preprocessor = Levels()
+    dataset = ClipDataset(clips[:1], tmp_path, {"speech": preprocessor}, SPACE, cache=cache)
+    good = dataset[0].inputs["speech"]
+    key = cache.key(tmp_path / "0.wav", None, None, spec_to_dict(preprocessor.spec))
+    cache._put(key, b"+not safetensors")
+    assert torch.equal(dataset[0].inputs["speech"], good)
+    assert preprocessor.calls == 2
+
+
+def test_the_cache_grows_when_it_is_full(tmp_path):
+    cache = TensorCache(tmp_path / "cache", map_size=1 << 16)
+    for i in range(20):
+        cache.put(bytes([i]) * 8, torch.full((4000,), float(i)))
+    assert all(torch.equal(cache.get(bytes([i]) * 8), torch.full((4000,), float(i))) for i in range(20))
+
+
+def test_bad_media_stop_with_the_clip_or_are_listed(tmp_path, clips):
+    (tmp_path / "1.wav").write_bytes(b"")
+    rows = [*clips, replace(clips[0], id="gone", audio="gone.wav")]
+    dataset = ClipDataset(rows, tmp_path, {"speech": Levels()}, SPACE)
+    with pytest.raises(MediaError, match="'c1'"):
+        dataset.prepare()
+    found = dataset.prepare(skip_bad=True)
+    assert set(found.bad) == {"c1", "gone"}
+    assert [c.id for c in dataset.clips] == ["c0", "c2", "c3"]
+    assert [dataset[i].id for i in range(3)] == ["c0", "c2", "c3"]
+    assert found.absent == {"speech": {"silence": 1}}
+    assert found.lengths["speech"] == [1600, 1600, 0]
+
+
+def test_a_file_cut_short_after_caching_is_an_error_not_old_data(tmp_path, clips):
+    cache = TensorCache(tmp_path / "cache")
+    dataset = ClipDataset(clips, tmp_path, {"speech": Levels()}, SPACE, cache=cache)
+    assert dataset[0].inputs
+    (tmp_path / "0.wav").write_bytes(b"RIFF")
+    with pytest.raises(MediaError, match="'c0'"):
+        dataset[0]
+
+
+def test_dialogue_context_comes_from_earlier_turns_of_the_same_dialogue(tmp_path):
+    rows = [
+        Clip(id="a", corpus="x", speaker="1", group="d", text="one"),
+        Clip(id="b", corpus="x", speaker="2", group="d", text="two"),
+        Clip(id="z", corpus="x", speaker="1", group="other", text="else"),
+        Clip(id="c", corpus="x", speaker="1", group="d", text="three"),
+    ]
+    dataset = ClipDataset([rows[3]], tmp_path, {"text": Words(context=2)}, SPACE, dialogue=rows)
+    said = "".join(chr(c) for c in dataset[0].inputs["text"])
+    assert said == "<same>one <other>two|three"
+    alone = ClipDataset([rows[0]], tmp_path, {"text": Words(context=2)}, SPACE, dialogue=rows)
+    assert "".join(chr(c) for c in alone[0].inputs["text"]) == "|one"
+
+
+@pytest.mark.parametrize(
+    ("space", "fields", "expected"),
+    [
+        (LabelSpace("polarity3"), {"label_set": "ekman7", "label": "sad"}, [1, 0, 0]),
+        (LabelSpace("polarity3"), {"label_set": "ekman7", "label": "surprised"}, None),
+        (LabelSpace("polarity3"), {}, None),
+        (LabelSpace("ekman7", "multi"), {"label_set": "goemotions28", "labels": ("joy", "love", "anger")},
+         [0, 1, 0, 1, 0, 0, 0]),
+        (LabelSpace("cremad6", "soft"), {"label_set": "cremad6", "votes": {"sad": 3, "neutral": 1}},
+         [0.25, 0, 0.75, 0, 0, 0]),
+        (LabelSpace("cremad6"), {"label_set": "cremad6", "votes": {"sad": 3, "neutral": 1}}, [0, 0, 1, 0, 0, 0]),
+        (LabelSpace("cremad6"), {"label_set": "cremad6", "votes": {"sad": 2, "neutral": 2}}, None),
+        (LabelSpace("ekman7", label_from="text"), {"label_set": "ekman7", "label": "sad",
+         "modality_labels": {"text": "happy"}}, [0, 1, 0, 0, 0, 0, 0]),
+    ],
+)  # fmt: skip
+def test_targets(space, fields, expected):
+    target = space.target(Clip(id="a", corpus="x", text="t", **fields))
+    assert (target if target is None else target.tolist()) == expected
+
+
+def sample(i, speech=None, face=None):
+    inputs = {m: torch.ones(n, 2) * i for m, n in (("speech", speech), ("face", face)) if n}
+    return Sample(str(i), "c", "s", inputs, {}, None if i == 0 else torch.tensor([1.0, 0.0]), torch.zeros(3))
+
+
+def test_collate_pads_and_marks_what_is_there():
+    batch = Collate(("speech", "face"), 2)([sample(0, speech=3), sample(1, speech=5, face=1), sample(2, face=2)])
+    assert batch.inputs["speech"].shape == (3, 5, 2)
+    assert batch.masks["speech"].sum(1).tolist() == [3, 5, 0]
+    assert batch.presence["face"].tolist() == [False, True, True]
+    assert batch.labelled.tolist() == [False, True, True]
+    assert batch.inputs["speech"][0, 3:].abs().sum() == 0
+    empty = Collate(("text",), 2)([sample(1, speech=3)])
+    assert not empty.presence["text"].any()
+    x, mask = pad([None, None])
+    assert not mask.any()
+    assert x.shape[0] == 2
+
+
+def test_bucket_sampler_covers_everything_once_and_repeats_by_seed():
+    lengths = list(np.random.default_rng(0).integers(1, 100, 103))
+    sampler = BucketSampler(lengths, 10, seed=3)
+    batches = list(sampler)
+    assert sorted(i for b in batches for i in b) == list(range(103))
+    assert len(batches) == len(sampler)
+    assert batches == list(BucketSampler(lengths, 10, seed=3))
+    sampler.epoch = 1
+    assert batches != list(sampler)
+    spread = np.mean([np.ptp([lengths[i] for i in b]) for b in batches])
+    assert spread < 30
+    assert min(len(b) for b in BucketSampler([1] * 21, 10)) == 10  # no batch of one
+    assert list(BucketSampler(lengths, 50, shuffle=False))[0] == list(range(50))
+

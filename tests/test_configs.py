@@ -1,0 +1,28 @@
+"""Every file in configs/ is read and its parts are built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import multiemo
+from multiemo.build.bundle import assemble, build_encoder, build_preprocessor, uses_features
+from multiemo.config import load_config
+
+FILES = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+FILES.append(Path(multiemo.__file__).with_name("demo.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_the_config_builds(path):
+    config = load_config(path, ["data.manifest=unused.jsonl"] if path.stem == "demo" else [])
+    assert config.name == path.stem
+    texts = ["what a day", "no", "今天天气很好", "我不知道"] * 30
+    parts, specs = {}, {}
+    for m in config.modalities:
+        parts[m] = build_encoder(config, m, feature_dim=35 if uses_features(config, m) else None)
+        specs[m] = build_preprocessor(parts[m].input_spec, texts=lambda: texts).spec
+        assert specs[m] == parts[m].input_spec
+    model = assemble(config, parts, fused="fuse" in config.stages)
+    assert model.modalities == config.modalities
