@@ -30,6 +30,7 @@ class Registry:
 
     Args:
         kind: what is registered, for messages ("encoder").
+        key: config key that holds the name, for messages.
 
     Example:
         >>> shapes = Registry("shape")
@@ -40,8 +41,9 @@ class Registry:
         9
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, key: str = "") -> None:
         self.kind = kind
+        self.key = key
         self._builders: dict[str, Callable[..., Any]] = {}
         self._facts: dict[str, Mapping[str, Any]] = {}
 
@@ -83,7 +85,8 @@ class Registry:
             ConfigError: no such name.
         """
         if name not in self._builders:
-            raise ConfigError(f"{where}: unknown {self.kind} {name!r}{suggest(name, list(self._builders))}")
+            place = f"{where}.{self.key}" if self.key else where
+            raise ConfigError(f"{place}: unknown {self.kind} {name!r}{suggest(name, list(self._builders))}")
         return self._builders[name]
 
     def build(self, name: str, options: Mapping[str, Any], *, where: str, **given: Any) -> Any:
@@ -134,6 +137,6 @@ class Registry:
         return {k: getattr(checked, k) for k in fields if k in options}
 
 
-encoders = Registry("encoder")
-fusions = Registry("fusion")
+encoders = Registry("encoder", key="name")
+fusions = Registry("fusion", key="name")
 corpora = Registry("corpus")

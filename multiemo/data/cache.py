@@ -19,12 +19,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from multiemo.errors import MediaError
+from multiemo.errors import CheckpointError, MediaError
 from multiemo.types import Absent
 
 #: Part of every key; raise it when preprocessing code changes what it returns.
 PREPROCESSING_VERSION = 1
 _GROWTH = 4
+_ENVIRONMENTS: dict[tuple[int, str], lmdb.Environment] = {}
 
 
 def default_cache() -> Path:
@@ -46,16 +47,24 @@ class TensorCache:
     def __init__(self, folder: Path, map_size: int = 1 << 30) -> None:
         self.folder = folder
         self._map_size = map_size
-        self._environment: lmdb.Environment | None = None
-        self._owner = -1
 
     def _open(self) -> lmdb.Environment:
-        if self._environment is None or self._owner != os.getpid():  # an LMDB handle must not cross a fork
+        """The folder's environment; a process opens each only once, and a fork needs its own."""
+        place = (os.getpid(), str(self.folder.resolve()))
+        if place not in _ENVIRONMENTS:
             self.folder.mkdir(parents=True, exist_ok=True)
             size = max(self._map_size, sum(f.stat().st_size for f in self.folder.glob("data.mdb")) * 2)
-            self._environment = lmdb.open(str(self.folder), map_size=size, lock=True, readahead=False, max_readers=512)
-            self._owner = os.getpid()
-        return self._environment
+            try:
+                _ENVIRONMENTS[place] = lmdb.open(place[1], map_size=size, readahead=False, max_readers=512)
+            except lmdb.Error as error:
+                raise CheckpointError(f"{self.folder}: the cache cannot be opened: {error}; remove it") from None
+        return _ENVIRONMENTS[place]
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again. Needed before a fork whose children use the cache."""
+        environment = _ENVIRONMENTS.pop((os.getpid(), str(self.folder.resolve())), None)
+        if environment is not None:
+            environment.close()
 
     def content_digest(self, path: Path) -> str:
         """Digest of a file's bytes, remembered by path, size and modification time.

@@ -190,7 +190,10 @@ class ClipDataset(Dataset[Sample]):
         samples: list[Sample] = []
         size = 0
         total = torch.zeros(len(self.space.labels))
-        loader = DataLoader(_Guarded(self), batch_size=None, num_workers=workers if len(self) > 64 else 0)
+        workers = workers if len(self) > 64 else 0
+        if workers and self.cache is not None:
+            self.cache.close()
+        loader = DataLoader(_Guarded(self), batch_size=None, num_workers=workers)
         for done, (clip, got) in enumerate(zip(self.clips, loader, strict=True), start=1):
             if on_progress is not None:
                 on_progress(done, len(self.clips))

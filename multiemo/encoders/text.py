@@ -146,7 +146,7 @@ class TextTransformer(Encoder):
     ) -> None:
         super().__init__()
         if dim % heads:
-            raise ConfigError(f"text_transformer.heads: {heads} must divide dim, which is {dim}")
+            raise ConfigError(f"encoders.text.heads: {heads} must divide dim, which is {dim}")
         self.input_spec = TextSpec(vocab_size=vocab_size, max_tokens=max_tokens, context=context)
         self.token_dropout = token_dropout
         self.tokens = nn.Embedding(vocab_size, dim)

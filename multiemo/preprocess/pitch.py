@@ -2,7 +2,7 @@
 
 Autocorrelation of short windowed frames, corrected for the window, with a best path over candidates: Boersma 1993,
 "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled sound". The
-path is found by an associative scan (log2 T steps instead of T), so that nothing here loops over frames.
+path is found by an associative scan (16 + log2(T / 16) steps instead of T), so that nothing loops over frames.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ VOICING_CHANGE_COST = 0.14
 RMS_FLOOR = 10 ** (-70 / 20)
 # Lags are found on a grid at least this fine, so that the parabola through three of them is good to a few cents.
 LAG_RATE = 16000
+# Steps that the path search takes one after the other, in all chunks of a clip at once.
+CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +136,24 @@ def _candidates(correlation: Tensor, lag_rate: int) -> tuple[Tensor, Tensor]:
     is_peak = (here > left) & (here >= right) & (here > 0)
     # A shorter lag wins among equals, or every second multiple of the period would be as good as the period.
     score = here - OCTAVE_COST * torch.log2(lag * (F0_MIN / lag_rate))
-    best, index = score.masked_fill(~is_peak, -1.0).topk(CANDIDATES, dim=-1)
+    best, index = _largest(score.masked_fill(~is_peak, -1.0))
     a, b, c = left.gather(-1, index), here.gather(-1, index), right.gather(-1, index)
     offset = ((a - c) / (2 * (a - 2 * b + c)).clamp_max(-1e-9)).clamp(-0.5, 0.5)
     strength = (b - 0.25 * (a - c) * offset).clamp(0.0, 1.0)
     f0 = lag_rate / (index + shortest + offset)
     real = best > -1.0
     return torch.where(real, f0, 0.0), torch.where(real, strength, 0.0)
+
+
+def _largest(score: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and places of the K largest along the last axis; for so few, K times the maximum is faster than a sort."""
+    values, places = [], []
+    for _ in range(CANDIDATES):
+        value, place = score.max(-1, keepdim=True)
+        score = score.scatter(-1, place, -1.0)
+        values.append(value)
+        places.append(place)
+    return torch.cat(values, -1), torch.cat(places, -1)
 
 
 def track_pitch(frames: Frames, mask: Tensor) -> Pitch:
@@ -180,8 +193,8 @@ def track_pitch(frames: Frames, mask: Tensor) -> Pitch:
 def max_marginals(emission: Tensor, transition: Tensor, mask: Tensor) -> Tensor:
     """Score of the best path through each state at each step (max-product forward-backward).
 
-    The argmax over states is the Viterbi path. Prefix and suffix products of (max, +) matrices are taken by a
-    Hillis-Steele scan, so the depth is log2 T.
+    The argmax over states is the Viterbi path. Prefix and suffix products of (max, +) matrices are taken in chunks of
+    16 steps side by side, and over the chunks by a Hillis-Steele scan, so the depth is 16 + log2(T / 16).
 
     Args:
         emission: ``[B, T, K]`` score of a state.
@@ -209,11 +222,24 @@ def max_marginals(emission: Tensor, transition: Tensor, mask: Tensor) -> Tensor:
 
 def _prefix(steps: Tensor, start: Tensor) -> Tensor:
     """``[B, T, K]``: row ``start`` times the first t + 1 matrices of ``[B, T, K, K]`` in the (max, +) semiring."""
-    if steps.shape[1] == 0:
+    count, states = steps.shape[1], steps.shape[-1]
+    if count == 0:
         return steps[..., 0]
+    steps = F.pad(steps, (0, 0, 0, 0, 0, -count % CHUNK)).unflatten(1, (-1, CHUNK)).unbind(2)
+    inside = [steps[0]]
+    for step in steps[1:]:
+        inside.append(_product(inside[-1], step))
+    whole = inside[-1]
     span = 1
-    while span < steps.shape[1]:
-        joined = (steps[:, :-span, :, :, None] + steps[:, span:, None, :, :]).amax(-2)
-        steps = torch.cat([steps[:, :span], joined], 1)
+    while span < whole.shape[1]:
+        whole = torch.cat([whole[:, :span], _product(whole[:, :-span], whole[:, span:])], 1)
         span *= 2
-    return (start[:, None, :, None] + steps).amax(-2)
+    ends = (start[:, None, :, None] + whole[:, :-1]).amax(-2)
+    entry = torch.cat([start.unsqueeze(1), ends], 1)
+    reached = (entry[:, :, None, :, None] + torch.stack(inside, 2)).amax(-2)
+    return reached.reshape(len(start), -1, states)[:, :count]
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """(max, +) matrix product over the last two axes."""
+    return (a.unsqueeze(-1) + b.unsqueeze(-3)).amax(-2)

@@ -184,8 +184,8 @@ def _perturbation(wave: Tensor, pitch: Pitch, sample_rate: int, step: int) -> tu
     drawn = torch.lerp(around.gather(1, index), around.gather(1, index + 1), (place - low).flatten(1))
     drawn = drawn.view(*place.shape)
     cycles = drawn[..., reach : total - reach].view(*period.shape, CYCLES, n)
-    starts = (torch.arange(1, CYCLES).unsqueeze(-1) * n + torch.arange(2 * reach + 1)).to(wave.device)
-    candidates = drawn.unfold(-1, n, 1)[..., starts, :]
+    # Each period but the first, at every shift: [..., CYCLES - 1, 2 * reach + 1, n], without copying.
+    candidates = drawn[..., n:].unfold(-1, n + 2 * reach, n).unfold(-1, n, 1)
     match = (candidates * cycles[..., :-1, :].unsqueeze(-2)).sum(-1)
     match = match / candidates.square().sum(-1).sqrt().clamp_min(1e-6)
     best = match[..., 1:-1].argmax(-1, keepdim=True) + 1
