@@ -225,7 +225,7 @@ def _prefix(steps: Tensor, start: Tensor) -> Tensor:
     count, states = steps.shape[1], steps.shape[-1]
     if count == 0:
         return steps[..., 0]
-    steps = F.pad(steps, (0, 0, 0, 0, 0, -count % CHUNK)).unflatten(1, (-1, CHUNK)).unbind(2)
+    steps = F.pad(steps, (0, 0, 0, 0, 0, -count % CHUNK)).view(len(start), -1, CHUNK, states, states).unbind(2)
     inside = [steps[0]]
     for step in steps[1:]:
         inside.append(_product(inside[-1], step))
