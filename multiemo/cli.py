@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed (one line on standard error), 2 wrong usag
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +46,12 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Make any call to a model hub an error.")] = False,
+) -> None:
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     if version:
         typer.echo(f"multiemo {__version__}")
         raise typer.Exit

@@ -32,7 +32,7 @@ def make_model(fusion="gated", task="single", dimensions=False):
     torch.manual_seed(0)
     encoders = {m: Mean(m) for m in MODALITIES}
     level = fusions.get(fusion, where="t").level
-    dims = {m: CLASSES if level == "decision" else 6 for m in MODALITIES}
+    dims = dict.fromkeys(MODALITIES, CLASSES if level == "decision" else 6)
     built = fusions.build(fusion, {}, where="fusion", dims=dims)
     prior = torch.tensor([0.5, 0.3, 0.2])
     return EmotionModel(encoders, CLASSES, fusion=built, task=task, dimensions=dimensions, prior=prior).eval()

@@ -225,10 +225,11 @@ def _prefix(steps: Tensor, start: Tensor) -> Tensor:
     count, states = steps.shape[1], steps.shape[-1]
     if count == 0:
         return steps[..., 0]
-    steps = F.pad(steps, (0, 0, 0, 0, 0, -count % CHUNK)).view(len(start), -1, CHUNK, states, states).unbind(2)
-    inside = [steps[0]]
-    for step in steps[1:]:
-        inside.append(_product(inside[-1], step))
+    # What is padded at the end is never read.
+    chunks = F.pad(steps, (0, 0, 0, 0, 0, -count % CHUNK)).view(len(start), -1, CHUNK, states, states)
+    inside = [chunks[:, :, 0]]
+    for i in range(1, CHUNK):
+        inside.append(_product(inside[-1], chunks[:, :, i]))
     whole = inside[-1]
     span = 1
     while span < whole.shape[1]:

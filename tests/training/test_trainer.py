@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
-import multiemo.encoders  # noqa: F401  (registers)
+import multiemo.encoders
 import multiemo.fusion  # noqa: F401  (registers)
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
