@@ -39,8 +39,8 @@ class SplitConfig(_Frozen):
             speakers recur on purpose; ``clip`` only for corpora that know neither.
         val, test: share of the groups held out (``holdout``; ``official`` where the part is missing).
         folds, fold: ``kfold``: how many, and which one is test (0-based).
-        val_as_test: ``official``: the published validation part is the test (where the published test is not to be had),
-            and validation is held out of train.
+        val_as_test: ``official``: the published validation part is the test, for want of the published test, and
+            validation is held out of train.
         train_speakers, val_speakers, test_speakers: ``speakers``: names, or ranges such as ``01-12``.
         seed: of the draw; apart from the training seed, so that seeds share one split.
     """

@@ -27,7 +27,7 @@ class SpeechProsody(Encoder):
     """Two streams at 10 ms, each brought to 80 ms rows, joined, pooled over time.
 
     The log-mel stream is a small two-dimensional CNN; the prosody stream a one-dimensional one over the channels of
-    the prosody track, absolute and relative to the clip's own mean. Two residual convolutions read both side by side;
+    the prosody track, absolute and relative to the clip's own mean. A recurrent layer reads both side by side;
     attentive statistics pooling and a projection make the embedding.
 
     Args:
@@ -38,7 +38,7 @@ class SpeechProsody(Encoder):
         trim: see :class:`~multiemo.types.SpeechSpec`.
         width: channels of the first CNN block; the later ones have two, four and four times as many.
         out_dim: D.
-        dropout: before the projection, and half of it where the streams join.
+        dropout: before the projection; half of it where the streams join, a third inside the log-mel stream.
         stretch, mel_shift, pitch_shift, gain, tilt, noise: augmentation, see
             :class:`~multiemo.encoders.speech_augment.SpeechAugment`.
         time_mask: longest masked span, as a share of the clip; two of them.
@@ -86,10 +86,10 @@ class SpeechProsody(Encoder):
         )
         self.standardize = Standardize(n_mels + (len(PROSODY_CHANNELS) if prosody else 0))
         self.mel = MelStream(n_mels, width, dropout / 3) if n_mels else None
-        self.prosody = ProsodyStream(4 * width, dropout / 3) if prosody else None
+        self.prosody = ProsodyStream(4 * width) if prosody else None
         joined = (8 * width if self.mel else 0) + (4 * width if self.prosody else 0)
         self.join = nn.Sequential(nn.Linear(joined, 8 * width), nn.ReLU(), nn.Dropout(dropout / 2))
-        self.context = nn.ModuleList(Residual(8 * width, dilation) for dilation in (1, 2))
+        self.context = Recurrent(8 * width)
         self.pool = AttentiveStatistics(8 * width)
         self.project = nn.Sequential(nn.LayerNorm(16 * width), nn.Dropout(dropout), nn.Linear(16 * width, out_dim))
 
@@ -113,10 +113,8 @@ class SpeechProsody(Encoder):
             if stream is not None
         ]
         mask = halve(mask, _STRIDE)
-        joined = self.join(torch.cat(streams, -1)).transpose(1, 2)
-        for layer in self.context:
-            joined = layer(joined, mask)
-        embedding: Tensor = self.project(self.pool(joined.transpose(1, 2), mask))
+        joined = self.context(self.join(torch.cat(streams, -1)), mask)
+        embedding: Tensor = self.project(self.pool(joined, mask))
         return embedding
 
     def _hide(self, mel: Tensor, prosody: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,42 +132,66 @@ class SpeechProsody(Encoder):
 class MelStream(nn.Module):
     """``[B, T, M]`` standardised log-mel bands to ``[B, T / 8, 8 * width]``."""
 
-    KERNELS = (5, 3, 3, 3)
-    STRIDES = ((2, 2), (2, 2), (2, 2), (1, 2))
-
     def __init__(self, n_mels: int, width: int, dropout: float) -> None:
         super().__init__()
-        sizes = [2, width, 2 * width, 4 * width, 8 * width]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, kernel, stride=stride, padding=kernel // 2, bias=False)
-            for (a, b), kernel, stride in zip(pairwise(sizes), self.KERNELS, self.STRIDES, strict=True)
+        self.blocks = nn.ModuleList(
+            [
+                MelBlock(1, width, dropout, kernel=5, stride=2, pool=(1, 1)),
+                MelBlock(width, 2 * width, dropout),
+                MelBlock(2 * width, 4 * width, dropout),
+                MelBlock(4 * width, 8 * width, dropout, pool=(1, 2)),
+            ]
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes[1:])
-        self.dropout = nn.Dropout2d(dropout)
-        # On CPUs convolutions of few channels are nearly twice as fast in this memory format.
-        self.convs.to(memory_format=torch.channels_last)
-        self.project = nn.Linear(sizes[-1] * math.ceil(n_mels / 16), 8 * width)
+        self.project = nn.Linear(8 * width * (math.ceil(n_mels / 2) // 8), 8 * width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """T is a multiple of 8, and ``x`` is zero where ``mask`` is false."""
-        x = torch.stack([x, (x - clip_mean(x, mask)) * mask.unsqueeze(-1)], 1)
-        for conv, norm, (time, _) in zip(self.convs, self.norms, self.STRIDES, strict=True):
-            mask = halve(mask, time)
-            # Past its end a clip reads as zeros in every layer, whatever a normalisation has made of them.
-            x = self.dropout(F.relu(norm(conv(x)), inplace=True)) * mask[:, None, :, None]
+        x = x.unsqueeze(1)
+        for block in self.blocks:
+            x, mask = block(x, mask)
         return F.relu(self.project(x.transpose(1, 2).flatten(2)))
+
+
+class MelBlock(nn.Module):
+    """Convolution, normalisation, ReLU and maximum over time and bands, ``[B, C, T, M]``."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        dropout: float,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        pool: tuple[int, int] = (2, 2),
+    ) -> None:
+        super().__init__()
+        conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+        # On CPUs convolutions of few channels are faster in this memory format.
+        self.conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.norm = nn.BatchNorm2d(outputs)
+        self.pool = pool
+        self.dropout = nn.Dropout2d(dropout)
+        self.fewer = stride * pool[0]
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """With the mask ``[B, T]``; both come back at the lower rate."""
+        x = F.relu(self.norm(self.conv(x)), inplace=True)
+        # A clip ends on a whole row of the last block only, so what was padded is silenced before the maximum as well.
+        x = F.max_pool2d(x * halve(mask, self.fewer // self.pool[0])[:, None, :, None], self.pool)
+        mask = halve(mask, self.fewer)
+        return self.dropout(x), mask
 
 
 class ProsodyStream(nn.Module):
     """``[B, T, P]`` standardised prosody to ``[B, T / 8, width]``."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.relative = [PROSODY_CHANNELS.index(name) for name in RELATIVE]
         sizes = [len(PROSODY_CHANNELS) + len(RELATIVE), width, width, width]
         self.convs = nn.ModuleList(nn.Conv1d(a, b, 5, stride=2, padding=2, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:])
-        self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """T is a multiple of 8."""
@@ -178,22 +200,28 @@ class ProsodyStream(nn.Module):
         x = torch.cat([x, relative], -1).transpose(1, 2)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             mask = halve(mask, 2)
-            x = self.dropout(F.relu(norm(conv(x)), inplace=True)) * mask.unsqueeze(1)
+            x = F.relu(norm(conv(x)), inplace=True) * mask.unsqueeze(1)
         return x.transpose(1, 2)
 
 
-class Residual(nn.Module):
-    """``x + f(x)`` with a dilated convolution over time, ``[B, D, T]``."""
+class Recurrent(nn.Module):
+    """A bidirectional GRU, ``[B, T, D]``, whose way back starts at each clip's own end.
 
-    def __init__(self, dim: int, dilation: int) -> None:
+    Two one-way GRUs and a gather: unlike packed sequences this asks the device for no lengths.
+    """
+
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(dim, dim, 3, padding=dilation, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm1d(dim)
+        self.ahead = nn.GRU(dim, dim // 2, batch_first=True)
+        self.back = nn.GRU(dim, dim // 2, batch_first=True)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """With the mask ``[B, T]``."""
-        out: Tensor = x + F.relu(self.norm(self.conv(x * mask.unsqueeze(1))))
-        return out
+        t = torch.arange(x.shape[1], device=x.device)
+        last = mask.sum(1, keepdim=True) - 1
+        turn = torch.where(t <= last, last - t, t).unsqueeze(-1)
+        back = self.back(x.gather(1, turn.expand_as(x)))[0]
+        return torch.cat([self.ahead(x)[0], back.gather(1, turn.expand_as(back))], -1)
 
 
 def clip_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,114 @@
+"""Everything registered as an encoder keeps the promises of the base class; a new one is covered by being registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from test_text_encoder import save_bert
+
+import multiemo.encoders  # noqa: F401  (registers)
+from multiemo.build.bundle import build_preprocessor
+from multiemo.registry import encoders
+from multiemo.types import FaceSpec, FeatureSpec, SpeechSpec, TextSpec, WaveformSpec, spec_from_dict, spec_to_dict
+
+
+def save_wav2vec2(folder: Path) -> Path:
+    torch.manual_seed(0)
+    config = transformers.Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=(16, 16),
+        conv_kernel=(10, 8), conv_stride=(5, 4), num_feat_extract_layers=2, num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    transformers.Wav2Vec2Model(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+#: Small options of each encoder; one without an entry is built with its defaults.
+OPTIONS = {
+    "text_transformer": {"dim": 16, "layers": 1, "heads": 2, "ngram_dim": 8, "ngram_buckets": 64, "vocab_size": 600},
+    "speech_prosody": {"width": 4, "out_dim": 16},
+    "text_pretrained": {"max_tokens": 24},
+    "face_timm": {"backbone": "mobilenetv3_small_050", "size": 32, "dim": 16},
+}
+FOLDERS = {"text_pretrained": save_bert, "speech_pretrained": save_wav2vec2}
+
+
+@pytest.fixture(params=encoders.names())
+def encoder(request, tmp_path):
+    options = dict(OPTIONS.get(request.param, {}))
+    if request.param in FOLDERS:
+        options["model"] = str(FOLDERS[request.param](tmp_path / "model"))
+    torch.manual_seed(0)
+    given = {"modality": "face", "dim": 7} if encoders.facts(request.param)["modality"] is None else {}
+    return encoders.build(request.param, options, where="encoders.x", assets=None, **given).eval()
+
+
+def inputs(spec, steps: int) -> torch.Tensor:
+    torch.manual_seed(steps)
+    if isinstance(spec, TextSpec):
+        return torch.randint(5, 11, (steps,))
+    if isinstance(spec, SpeechSpec):
+        return torch.randn(steps * 10, spec.n_mels + 11 * spec.prosody)
+    if isinstance(spec, WaveformSpec):
+        return 0.1 * torch.randn(steps * 400, 1)
+    if isinstance(spec, FaceSpec):
+        return torch.randint(0, 256, (steps, 3, spec.size, spec.size), dtype=torch.uint8)
+    assert isinstance(spec, FeatureSpec)
+    return torch.randn(steps, spec.dim)
+
+
+def padded(clips):
+    longest = max(c.shape[0] for c in clips)
+    x = clips[0].new_zeros((len(clips), longest, *clips[0].shape[1:]))
+    mask = torch.zeros(len(clips), longest, dtype=torch.bool)
+    for i, clip in enumerate(clips):
+        x[i, : clip.shape[0]] = clip
+        mask[i, : clip.shape[0]] = True
+    return x, mask
+
+
+def test_width_and_blindness_to_padding(encoder):
+    clips = [inputs(encoder.input_spec, n) for n in (6, 3, 9)]
+    together = encoder(*padded(clips))
+    assert together.shape == (3, encoder.out_dim)
+    assert together.isfinite().all()
+    for row, clip in enumerate(clips):
+        alone = encoder(*padded([clip]))[0]
+        torch.testing.assert_close(together[row], alone, atol=2e-4, rtol=1e-3)
+    assert not torch.allclose(together[0], together[1], atol=1e-4)
+
+
+def test_every_trainable_parameter_gets_a_gradient(encoder):
+    encoder.train()
+    seen = dict.fromkeys((n for n, p in encoder.named_parameters() if p.requires_grad), False)
+    for seed in range(6):  # dropout and augmentation may hide a parameter once, not always
+        torch.manual_seed(seed)
+        encoder.zero_grad()
+        out = encoder(*padded([inputs(encoder.input_spec, n) for n in (8, 5, 7, 6)]))
+        (out * torch.randn_like(out)).sum().backward()
+        for name, parameter in encoder.named_parameters():
+            if parameter.grad is not None and parameter.grad.abs().sum() > 0:
+                seen[name] = True
+    assert all(seen.values()), [n for n, got in seen.items() if not got]
+
+
+def test_the_spec_survives_the_checkpoint_and_makes_a_preprocessor(encoder):
+    spec = spec_from_dict(spec_to_dict(encoder.input_spec))
+    assert spec == encoder.input_spec
+    made = build_preprocessor(spec, texts=lambda: ["some words to learn", "and some more words"] * 20)
+    assert made.spec == spec
+
+
+def test_the_weights_survive_the_checkpoint(encoder, tmp_path):
+    clips = [inputs(encoder.input_spec, n) for n in (4, 6)]
+    before = encoder(*padded(clips))
+    encoder.save_assets(tmp_path)
+    state = {k: v.clone() for k, v in encoder.state_dict().items()}
+    for parameter in encoder.parameters():
+        parameter.data.add_(0.05)
+    encoder.load_state_dict(state)
+    torch.testing.assert_close(encoder(*padded(clips)), before)
