@@ -55,7 +55,8 @@ class TimmFaceEncoder(Encoder):
         assets: folder written by :meth:`save_assets`; the backbone is rebuilt from it and nothing is downloaded.
 
     Raises:
-        ConfigError: the backbone is unknown, does not take these options or this size, or its weights cannot be had.
+        ConfigError: the backbone is unknown, does not take these options or this size, or its weights cannot be had;
+            or a count is below one.
         CheckpointError: ``assets`` lacks its file.
     """
 
@@ -89,6 +90,9 @@ class TimmFaceEncoder(Encoder):
         assets: Path | None = None,
     ) -> None:
         super().__init__()
+        for key, value in (("size", size), ("frames", frames), ("dim", dim)):
+            if value is not None and value < 1:
+                raise ConfigError(f"encoders.face.{key}: must be at least 1, got {value}")
         known = _read_assets(assets)
         if known is None:
             self.backbone, facts = _create(backbone, backbone_options, pretrained, checkpoint, size)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize, masked_mean
+from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import FeatureSpec, Modality
 
@@ -30,6 +31,9 @@ class FeatureEncoder(Encoder):
         noise: standard deviation of the normal noise added in training, in standard deviations of the feature.
         feature_dropout: share of columns set to their mean in training, the same columns for all steps of a clip.
         max_steps: longer sequences are thinned evenly to this many steps.
+
+    Raises:
+        ConfigError: a width or count below one.
     """
 
     def __init__(
@@ -46,6 +50,9 @@ class FeatureEncoder(Encoder):
         max_steps: int = 256,
     ) -> None:
         super().__init__()
+        for key, value in (("hidden", hidden), ("layers", layers), ("max_steps", max_steps)):
+            if value < 1:
+                raise ConfigError(f"encoders.{modality}.{key}: must be at least 1, got {value}")
         self.modality = modality
         self.input_spec = FeatureSpec(dim=dim, max_steps=max_steps)
         self.out_dim = hidden

@@ -20,6 +20,7 @@ from multiemo.types import PROSODY_CHANNELS, SpeechSpec
 #: voice quality out.
 RELATIVE = ("f0", "energy", "tilt", "harmonicity", "h1_h2")
 _STRIDE = 8
+_VOICING = PROSODY_CHANNELS.index("voicing")
 
 
 @encoders.register("speech_prosody", modality="speech")
@@ -27,8 +28,8 @@ class SpeechProsody(Encoder):
     """Two streams at 10 ms, each brought to 80 ms rows, joined, pooled over time.
 
     The log-mel stream is a small two-dimensional CNN; the prosody stream a one-dimensional one over the channels of
-    the prosody track, absolute and relative to the clip's own mean. A recurrent layer reads both side by side;
-    attentive statistics pooling and a projection make the embedding.
+    the prosody track, absolute and relative to the clip's own mean. Two residual convolutions read both side by side;
+    attentive statistics pooling, joined by the clip's prosody statistics, and a projection make the embedding.
 
     Args:
         n_mels: M; 0 leaves the log-mel stream out.
@@ -36,9 +37,9 @@ class SpeechProsody(Encoder):
         sample_rate: Hz.
         max_seconds: longer audio is cut.
         trim: see :class:`~multiemo.types.SpeechSpec`.
-        width: channels of the first CNN block; the later ones have two, four and four times as many.
+        width: channels of the first CNN block; each later one has twice as many.
         out_dim: D.
-        dropout: before the projection; half of it where the streams join, a third inside the log-mel stream.
+        dropout: before the projection, and half of it where the streams join.
         stretch, mel_shift, pitch_shift, gain, tilt, noise: augmentation, see
             :class:`~multiemo.encoders.speech_augment.SpeechAugment`.
         time_mask: longest masked span, as a share of the clip; two of them.
@@ -85,13 +86,15 @@ class SpeechProsody(Encoder):
             stretch=stretch, mel_shift=mel_shift, pitch_shift=pitch_shift, gain=gain, tilt=tilt, noise=noise
         )
         self.standardize = Standardize(n_mels + (len(PROSODY_CHANNELS) if prosody else 0))
-        self.mel = MelStream(n_mels, width, dropout / 3) if n_mels else None
+        self.mel = MelStream(n_mels, width) if n_mels else None
         self.prosody = ProsodyStream(4 * width) if prosody else None
         joined = (8 * width if self.mel else 0) + (4 * width if self.prosody else 0)
         self.join = nn.Sequential(nn.Linear(joined, 8 * width), nn.ReLU(), nn.Dropout(dropout / 2))
-        self.context = Recurrent(8 * width)
+        self.context = nn.ModuleList(Residual(8 * width, dilation) for dilation in (1, 2))
         self.pool = AttentiveStatistics(8 * width)
-        self.project = nn.Sequential(nn.LayerNorm(16 * width), nn.Dropout(dropout), nn.Linear(16 * width, out_dim))
+        self.summary = Summary(4 * width) if prosody else None
+        wide = 16 * width + (4 * width if prosody else 0)
+        self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
         """Mean and standard deviation of every column, from training inputs ``[T, M + P]``."""
@@ -101,20 +104,25 @@ class SpeechProsody(Encoder):
         """``[B, T, M + P]`` and ``[B, T]`` to ``[B, D]``."""
         if self.training:
             x, mask = self.augment(x, mask, self.n_mels)
+        voicing = x[..., self.n_mels + _VOICING] if self.summary is not None else None
         # The mean of every column stands in for what lies beyond a clip's end.
         x = self.standardize(x).masked_fill(~mask.unsqueeze(-1), 0.0)
         mel, prosody = x[..., : self.n_mels], x[..., self.n_mels :]
         if self.training:
             mel, prosody = self._hide(mel, prosody)
-        mask = F.pad(mask, (0, -mask.shape[1] % _STRIDE))
+        summary = [] if self.summary is None or voicing is None else [self.summary(prosody, voicing, mask)]
+        # Two rows at least come out, for batch normalisation has no variance of one.
+        mask = F.pad(mask, (0, max(-mask.shape[1] % _STRIDE, 2 * _STRIDE - mask.shape[1])))
         streams = [
             stream(F.pad(part, (0, 0, 0, mask.shape[1] - part.shape[1])), mask)
             for stream, part in ((self.mel, mel), (self.prosody, prosody))
             if stream is not None
         ]
         mask = halve(mask, _STRIDE)
-        joined = self.context(self.join(torch.cat(streams, -1)), mask)
-        embedding: Tensor = self.project(self.pool(joined, mask))
+        joined = self.join(torch.cat(streams, -1)).transpose(1, 2)
+        for layer in self.context:
+            joined = layer(joined, mask)
+        embedding: Tensor = self.project(torch.cat([self.pool(joined.transpose(1, 2), mask), *summary], 1))
         return embedding
 
     def _hide(self, mel: Tensor, prosody: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,55 +140,29 @@ class SpeechProsody(Encoder):
 class MelStream(nn.Module):
     """``[B, T, M]`` standardised log-mel bands to ``[B, T / 8, 8 * width]``."""
 
-    def __init__(self, n_mels: int, width: int, dropout: float) -> None:
+    KERNELS = (5, 3, 3, 3)
+    STRIDES = ((2, 2), (2, 2), (2, 2), (1, 2))
+
+    def __init__(self, n_mels: int, width: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            [
-                MelBlock(1, width, dropout, kernel=5, stride=2, pool=(1, 1)),
-                MelBlock(width, 2 * width, dropout),
-                MelBlock(2 * width, 4 * width, dropout),
-                MelBlock(4 * width, 8 * width, dropout, pool=(1, 2)),
-            ]
+        sizes = [1, width, 2 * width, 4 * width, 8 * width]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, kernel, stride=stride, padding=kernel // 2, bias=False)
+            for (a, b), kernel, stride in zip(pairwise(sizes), self.KERNELS, self.STRIDES, strict=True)
         )
-        self.project = nn.Linear(8 * width * (math.ceil(n_mels / 2) // 8), 8 * width)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes[1:])
+        # On CPUs convolutions of few channels are nearly twice as fast in this memory format.
+        self.convs.to(memory_format=torch.channels_last)
+        self.project = nn.Linear(sizes[-1] * math.ceil(n_mels / 16), 8 * width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """T is a multiple of 8, and ``x`` is zero where ``mask`` is false."""
         x = x.unsqueeze(1)
-        for block in self.blocks:
-            x, mask = block(x, mask)
+        for conv, norm, (time, _) in zip(self.convs, self.norms, self.STRIDES, strict=True):
+            mask = halve(mask, time)
+            # Past its end a clip reads as zeros in every layer, whatever a normalisation has made of them.
+            x = F.relu(norm(conv(x)), inplace=True) * mask[:, None, :, None]
         return F.relu(self.project(x.transpose(1, 2).flatten(2)))
-
-
-class MelBlock(nn.Module):
-    """Convolution, normalisation, ReLU and maximum over time and bands, ``[B, C, T, M]``."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        dropout: float,
-        *,
-        kernel: int = 3,
-        stride: int = 1,
-        pool: tuple[int, int] = (2, 2),
-    ) -> None:
-        super().__init__()
-        conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-        # On CPUs convolutions of few channels are faster in this memory format.
-        self.conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.norm = nn.BatchNorm2d(outputs)
-        self.pool = pool
-        self.dropout = nn.Dropout2d(dropout)
-        self.fewer = stride * pool[0]
-
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """With the mask ``[B, T]``; both come back at the lower rate."""
-        x = F.relu(self.norm(self.conv(x)), inplace=True)
-        # A clip ends on a whole row of the last block only, so what was padded is silenced before the maximum as well.
-        x = F.max_pool2d(x * halve(mask, self.fewer // self.pool[0])[:, None, :, None], self.pool)
-        mask = halve(mask, self.fewer)
-        return self.dropout(x), mask
 
 
 class ProsodyStream(nn.Module):
@@ -196,37 +178,48 @@ class ProsodyStream(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """T is a multiple of 8."""
         part = x[..., self.relative]
-        relative = (part - clip_mean(part, mask)) * mask.unsqueeze(-1)
-        x = torch.cat([x, relative], -1).transpose(1, 2)
+        weights = mask.unsqueeze(-1).to(x.dtype)
+        mean = (part * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+        x = (torch.cat([x, part - mean], -1) * weights).transpose(1, 2)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             mask = halve(mask, 2)
             x = F.relu(norm(conv(x)), inplace=True) * mask.unsqueeze(1)
         return x.transpose(1, 2)
 
 
-class Recurrent(nn.Module):
-    """A bidirectional GRU, ``[B, T, D]``, whose way back starts at each clip's own end.
+class Residual(nn.Module):
+    """``x + f(x)`` with a dilated convolution over time, ``[B, D, T]``."""
 
-    Two one-way GRUs and a gather: unlike packed sequences this asks the device for no lengths.
-    """
-
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, dilation: int) -> None:
         super().__init__()
-        self.ahead = nn.GRU(dim, dim // 2, batch_first=True)
-        self.back = nn.GRU(dim, dim // 2, batch_first=True)
+        self.conv = nn.Conv1d(dim, dim, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm1d(dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """With the mask ``[B, T]``."""
-        t = torch.arange(x.shape[1], device=x.device)
-        last = mask.sum(1, keepdim=True) - 1
-        turn = torch.where(t <= last, last - t, t).unsqueeze(-1)
-        back = self.back(x.gather(1, turn.expand_as(x)))[0]
-        return torch.cat([self.ahead(x)[0], back.gather(1, turn.expand_as(back))], -1)
+        out: Tensor = x + F.relu(self.norm(self.conv(x * mask.unsqueeze(1))))
+        return out
 
 
-def clip_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """``[B, 1, D]`` mean over the real steps of ``[B, T, D]``, which is zero elsewhere."""
-    return x.sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
+class Summary(nn.Module):
+    """What a phonetician tabulates: mean and deviation of each prosody channel, over the clip and over its voiced part.
+
+    ``[B, T, P]`` standardised prosody to ``[B, width]``.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(4 * len(PROSODY_CHANNELS), width)
+
+    def forward(self, x: Tensor, voicing: Tensor, mask: Tensor) -> Tensor:
+        """With the voicing probability and the mask, each ``[B, T]``."""
+        parts = []
+        for weights in (mask.to(x.dtype), (voicing.clamp(0, 1) + 1e-3) * mask):
+            share = (weights / weights.sum(1, keepdim=True)).unsqueeze(-1)
+            mean = (x * share).sum(1)
+            variance = ((x - mean.unsqueeze(1)).square() * share).sum(1)
+            parts += [mean, (variance + 1e-4).sqrt()]
+        return F.relu(self.mix(torch.cat(parts, 1)))
 
 
 def halve(mask: Tensor, by: int) -> Tensor:

@@ -83,28 +83,40 @@ class Block(nn.Module):
 
 
 class HashedNgrams(nn.Module):
-    """The mean embedding of an utterance's tokens and hashed token pairs (fastText: Joulin et al. 2017).
+    """A bag of an utterance's tokens and hashed runs of tokens (fastText: Joulin et al. 2017).
+
+    Formula: ``sum(rows) / sqrt(count)``, so that a longer utterance, which says more, has a larger vector.
 
     Args:
         dim: D.
         vocab_size: entries of the tokenizer.
-        buckets: rows that all pairs share.
+        buckets: rows that all runs of one length share.
+        orders: longest run.
+        dropout: share of the rows left out in training.
     """
 
-    def __init__(self, dim: int, vocab_size: int, buckets: int) -> None:
+    def __init__(self, dim: int, vocab_size: int, buckets: int, orders: int, dropout: float) -> None:
         super().__init__()
-        self.buckets = buckets
-        self.words = nn.Embedding(vocab_size, dim)
-        self.pairs = nn.Embedding(buckets, dim)
-        nn.init.normal_(self.words.weight, std=0.1)
-        nn.init.normal_(self.pairs.weight, std=0.1)
+        self.buckets, self.dropout = buckets, dropout
+        sizes = [vocab_size] + [buckets] * (orders - 1)
+        self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.05)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """``[B, L]`` ids and bool to ``[B, D]``."""
-        hashed = (tokens[:, :-1] * 1_000_003 + tokens[:, 1:]) % self.buckets
-        both = mask[:, :-1] & mask[:, 1:]
-        rows = torch.cat([self.words(tokens), self.pairs(hashed)], dim=1)
-        return masked_mean(rows, torch.cat([mask, both], dim=1))
+        rows, real = [self.tables[0](tokens)], [mask]
+        key, whole = tokens, mask
+        for order, table in enumerate(list(self.tables)[1:], start=1):
+            key = key[:, :-1] * 1_000_003 + tokens[:, order:]
+            whole = whole[:, :-1] & mask[:, order:]
+            rows.append(table(key % self.buckets))
+            real.append(whole)
+        weights = torch.cat(real, dim=1)
+        if self.training and self.dropout:
+            weights = weights & (torch.rand(weights.shape, device=weights.device) >= self.dropout)
+        kept = weights.to(rows[0].dtype).unsqueeze(-1)
+        return (torch.cat(rows, dim=1) * kept).sum(1) / kept.sum(1).clamp_min(1.0).sqrt()
 
 
 @encoders.register("text_transformer", modality="text")
@@ -122,7 +134,9 @@ class TextTransformer(Encoder):
         dropout: within the Transformer and on the embeddings.
         token_dropout: share of tokens hidden in training.
         ngram_dim: width of the bag of n-grams; 0 leaves it out.
-        ngram_buckets: hashed token pairs share this many rows.
+        ngram_orders: longest run of tokens in the bag.
+        ngram_buckets: the runs of one length share this many rows, by their hash.
+        ngram_dropout: share of the runs left out in training.
         vocab_size: most entries of the tokenizer, which is learnt from the training text.
         max_tokens: longer inputs lose their oldest context first, then their end.
         context: earlier utterances of the same dialogue that are read as well.
@@ -138,9 +152,11 @@ class TextTransformer(Encoder):
         heads: int = 4,
         dropout: float = 0.3,
         token_dropout: float = 0.15,
-        ngram_dim: int = 128,
-        ngram_buckets: int = 32768,
-        vocab_size: int = 8000,
+        ngram_dim: int = 64,
+        ngram_orders: int = 3,
+        ngram_buckets: int = 65536,
+        ngram_dropout: float = 0.3,
+        vocab_size: int = 3000,
         max_tokens: int = 128,
         context: int = 0,
     ) -> None:
@@ -159,16 +175,18 @@ class TextTransformer(Encoder):
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.pool = AttentionPool(dim)
-        self.ngrams = HashedNgrams(ngram_dim, vocab_size, ngram_buckets) if ngram_dim else None
+        bag = (ngram_dim, vocab_size, ngram_buckets, ngram_orders, ngram_dropout)
+        self.ngrams = HashedNgrams(*bag) if ngram_dim else None
         self.out_dim = 2 * dim + ngram_dim
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``[B, L]`` ids and bool to ``[B, D]``."""
         own = utterance_mask(x, mask, _SEP)
+        read = x
         if self.training and self.token_dropout:
             hidden = torch.rand(x.shape, device=x.device) < self.token_dropout
-            x = torch.where(hidden & (x >= len(TEXT_SPECIALS)), _MASK, x)
-        h = self.tokens(x) + self.positions.weight[: x.shape[1]]
+            read = torch.where(hidden & (x >= len(TEXT_SPECIALS)), _MASK, x)
+        h = self.tokens(read) + self.positions.weight[: x.shape[1]]
         if self.part is not None:
             h = h + self.part(own.long())
         h = self.drop(h)

@@ -170,6 +170,8 @@ def test_unknown_names_and_options_are_named() -> None:
         TimmFaceEncoder(backbone="vit_tiny_patch16_224", size=64)
     with pytest.raises(ConfigError, match=r"encoders\.face\.temporal"):
         encoders.build("face_timm", {"temporal": "median"}, where="encoders.face")
+    with pytest.raises(ConfigError, match=r"encoders\.face\.frames: must be at least 1, got 0"):
+        TimmFaceEncoder(frames=0)
     with pytest.raises(ConfigError, match="no published weights"):
         TimmFaceEncoder(pretrained=True)
 

@@ -79,6 +79,11 @@ def test_unknown_pooling_is_named() -> None:
         encoders.build("features", {"pooling": "median"}, where="encoders.face", modality="face", dim=3)
 
 
+def test_counts_below_one_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"encoders\.face\.layers: must be at least 1, got 0"):
+        FeatureEncoder(modality="face", dim=3, layers=0)
+
+
 def test_learns_action_units_of_real_faces(real_data: Path) -> None:
     file = real_data / "ravdess" / "openface_au_means.csv"
     if not file.is_file():

@@ -72,7 +72,15 @@ SAVERS = {"bert": save_bert, "roberta": save_roberta, "t5": save_t5}
 
 def scratch(**options) -> TextTransformer:
     torch.manual_seed(0)
-    small = {"dim": 16, "heads": 2, "ngram_dim": 8, "ngram_buckets": 64, "vocab_size": 600, "max_tokens": 24}
+    small = {
+        "dim": 16,
+        "heads": 2,
+        "ngram_dim": 8,
+        "ngram_buckets": 64,
+        "ngram_dropout": 0.0,
+        "vocab_size": 600,
+        "max_tokens": 24,
+    }
     return TextTransformer(**{**small, **options})
 
 
