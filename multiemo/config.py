@@ -128,8 +128,7 @@ class TrainingConfig(_Frozen):
         clip_norm: largest gradient norm.
         label_smoothing: share of the target spread over all labels.
         class_weights: loss weight of a label is its train frequency to the power of minus this (0 none, 1 balanced).
-        mixup: alpha of the Beta distribution that mixes pairs of clips (0 off); inputs are mixed in a branch stage
-            where the encoder takes real-valued input, embeddings otherwise.
+        mixup: alpha of the Beta distribution by which the embeddings of pairs of clips are mixed (0 off).
         ema: decay of an exponential moving average of the weights, evaluated and kept in place of them (0 off).
         branch_loss: weight of the branches' own losses in the fused stage.
         modality_dropout: chance that a clip shows only a random subset of its modalities, in the fused stage.

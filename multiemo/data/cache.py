@@ -55,15 +55,22 @@ class TensorCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             size = max(self._map_size, sum(f.stat().st_size for f in self.folder.glob("data.mdb")) * 2)
             try:
-                _ENVIRONMENTS[place] = lmdb.open(place[1], map_size=size, readahead=False, max_readers=512)
+                _ENVIRONMENTS[place] = lmdb.open(
+                    place[1], map_size=size, readahead=False, max_readers=512, sync=False
+                )
             except lmdb.Error as error:
                 raise CheckpointError(f"{self.folder}: the cache cannot be opened: {error}; remove it") from None
         return _ENVIRONMENTS[place]
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again. Needed before a fork whose children use the cache."""
+        """Flush to disk and let go of the file; the next use opens it again.
+
+        Needed before a fork whose children use the cache. Single writes are not flushed: what is lost in a power cut is
+        made again.
+        """
         environment = _ENVIRONMENTS.pop((os.getpid(), str(self.folder.resolve())), None)
         if environment is not None:
+            environment.sync(True)
             environment.close()
 
     def content_digest(self, path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -204,6 +204,8 @@ class ClipDataset(Dataset[Sample]):
                     )
                 found.bad[clip.id] = got
                 continue
+            if workers:
+                got = _own(got)
             for m in self.preprocessors:
                 found.lengths[m].append(got.inputs[m].shape[0] if m in got.inputs else 0)
             for m, reason in got.absent.items():
@@ -218,6 +220,8 @@ class ClipDataset(Dataset[Sample]):
             else:
                 samples.clear()
         found.frequencies = total / max(sum(found.labelled), 1)
+        if self.cache is not None:
+            self.cache.close()
         self.clips = [c for c in self.clips if c.id not in found.bad]
         self.samples = samples if len(samples) == len(self.clips) else None
         return found
@@ -264,6 +268,16 @@ class _Guarded(Dataset[Any]):
             return self.inner[index]
         except (MediaError, ManifestError) as error:
             return str(error)
+
+
+def _own(sample: Sample) -> Sample:
+    """A copy outside the memory shared with the worker, of which each piece holds an open file."""
+    return replace(
+        sample,
+        inputs={m: x.clone() for m, x in sample.inputs.items()},
+        target=None if sample.target is None else sample.target.clone(),
+        dimensions=sample.dimensions.clone(),
+    )
 
 
 def _source(clip: Clip, kind: str) -> str | Absent:

@@ -101,7 +101,7 @@ class HashedNgrams(nn.Module):
         sizes = [vocab_size] + [buckets] * (orders - 1)
         self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
         for table in self.tables:
-            nn.init.normal_(table.weight, std=0.05)
+            nn.init.normal_(table.weight, std=0.005)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """``[B, L]`` ids and bool to ``[B, D]``."""

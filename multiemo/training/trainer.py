@@ -91,7 +91,7 @@ def objective(
 
 
 def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]:
-    """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, inputs do not.
+    """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, the model mixes its embeddings.
 
     The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of
     which one has no label, are not mixed.
@@ -109,18 +109,6 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     dimensions = column * batch.dimensions + (1 - column) * batch.dimensions[partner]
     dimensions = torch.where((share == 1).unsqueeze(1), batch.dimensions, dimensions)
     return replace(batch, target=target, dimensions=dimensions), (share, partner)
-
-
-def mix_inputs(batch: Batch, mix: tuple[Tensor, Tensor]) -> Batch:
-    """Mix the inputs themselves where both clips of a pair have a real time step."""
-    share, partner = mix
-    inputs = dict(batch.inputs)
-    for m, x in batch.inputs.items():
-        both = batch.masks[m] & batch.masks[m][partner]
-        own = torch.where(both, share.unsqueeze(1), torch.ones_like(share).unsqueeze(1))
-        own = own.reshape(*own.shape, *[1] * (x.ndim - 2))
-        inputs[m] = own * x + (1 - own) * x[partner]
-    return replace(batch, inputs=inputs)
 
 
 class Trainer:
@@ -256,8 +244,6 @@ class Trainer:
         mix: tuple[Tensor, Tensor] | None = None
         if settings.mixup > 0:
             batch, mix = mix_pairs(batch, settings.mixup)
-            if not fused and all(x.is_floating_point() for x in batch.inputs.values()):
-                batch, mix = mix_inputs(batch, mix), None
         with self.accelerator.autocast():
             output = model(batch, modality_dropout=settings.modality_dropout if fused else 0.0, mix=mix)
         return objective(output, batch, settings, task=self.task, weights=self.weights, fused=fused)

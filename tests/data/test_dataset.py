@@ -126,6 +126,15 @@ def test_a_file_cut_short_after_caching_is_an_error_not_old_data(tmp_path, clips
         dataset[0]
 
 
+def test_workers_leave_no_open_files_behind(tmp_path, clips):
+    rows = [replace(clips[i % 3], id=f"r{i}") for i in range(200)]
+    dataset = ClipDataset(rows, tmp_path, {"speech": Levels()}, SPACE, cache=TensorCache(tmp_path / "cache"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    dataset.prepare(workers=1)
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 50
+    assert dataset[199].inputs["speech"].shape == (1600, 1)
+
+
 def test_dialogue_context_comes_from_earlier_turns_of_the_same_dialogue(tmp_path):
     rows = [
         Clip(id="a", corpus="x", speaker="1", group="d", text="one"),
