@@ -184,10 +184,12 @@ def _plot_subsets(report: Report) -> str:
     ]
     colours = ["#2f5d8c" if k == report.full else "#9bb7d4" for k in keys]
     axes.barh(keys, values, xerr=errors, color=colours, ecolor="#333333", capsize=3, height=0.62)
-    axes.axvline(report.majority["uar"], color="#b33a3a", linewidth=1.2, linestyle="--", label="majority class")
+    base = report.majority["uar"]
+    axes.axvline(base, color="#b33a3a", linewidth=1.2, linestyle="--")
+    axes.text(base, 1.01, "majority class", color="#b33a3a", fontsize=8, ha="center", va="bottom",
+              transform=axes.get_xaxis_transform())  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_xlabel("UAR with 95% interval")
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
     return _encoded(figure)
 
 
@@ -215,6 +217,7 @@ def _plot_history(history: Mapping[str, list[dict[str, Any]]]) -> str:
         best = max((r for r in records if r["best"]), key=lambda r: r["epoch"], default=None)
         if best is not None:
             axes.plot(best["epoch"], best["val"]["uar"], "o", color=line.get_color())
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("epoch (the dot is the one that was kept)")
     axes.set_ylabel("validation UAR")
     axes.legend(frameon=False, fontsize=8)
