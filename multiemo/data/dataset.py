@@ -85,6 +85,8 @@ class LabelSpace:
         return {}
 
 
+#: Fewer clips than this are decoded in this process; starting others would take longer.
+_ENOUGH = 16
 #: Prepared samples stay in memory up to this many bytes; a larger part is read from the cache every epoch.
 MEMORY_LIMIT = 4 << 30
 
@@ -190,7 +192,7 @@ class ClipDataset(Dataset[Sample]):
         samples: list[Sample] = []
         size = 0
         total = torch.zeros(len(self.space.labels))
-        workers = workers if len(self) > 64 else 0
+        workers = workers if len(self) >= _ENOUGH else 0
         if workers and self.cache is not None:
             self.cache.close()
         loader = DataLoader(_Guarded(self), batch_size=None, num_workers=workers)

@@ -7,8 +7,14 @@ differ. ``modality_labels`` says what each one shows.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +79,7 @@ def make_corpus(
         speakers: how many people; half speak English, half Chinese.
         clips_per_speaker: clips of each; the labels take turns.
         seed: everything random follows from it.
-        on_progress: called with (clips done, clips in all) after each clip.
+        on_progress: called with (clips done, clips in all) after each speaker.
 
     Returns:
         Path of the manifest.
@@ -101,15 +107,26 @@ def make_corpus(
 def _make_clips(
     out: Path, speakers: int, clips_per_speaker: int, seed: int, on_progress: Callable[[int, int], None] | None
 ) -> Iterator[Clip]:
-    """Write every clip's file and yield its row."""
-    for number in range(speakers):
-        person = make_person(number, seed)
-        for index, label in enumerate(_labels(number, clips_per_speaker, seed)):
-            rng = np.random.default_rng([seed, 2, number, index])
-            plan = make_plan(label, person, rng)
-            yield _make_clip(out, f"{person.id}-{index + 1:03d}", person, plan, rng)
+    """Write every clip's file and yield its row; speakers are made side by side where processes can be forked."""
+    one = partial(_make_speaker, out, clips_per_speaker, seed)
+    count = min(os.cpu_count() or 1, speakers)
+    forks = sys.platform.startswith("linux") and count > 1
+    with ProcessPoolExecutor(count, multiprocessing.get_context("fork")) if forks else nullcontext() as pool:
+        for number, clips in enumerate(pool.map(one, range(speakers)) if pool else map(one, range(speakers))):
+            yield from clips
             if on_progress is not None:
-                on_progress(number * clips_per_speaker + index + 1, speakers * clips_per_speaker)
+                on_progress((number + 1) * clips_per_speaker, speakers * clips_per_speaker)
+
+
+def _make_speaker(out: Path, clips_per_speaker: int, seed: int, number: int) -> list[Clip]:
+    """Write the clips of one speaker; nothing in them depends on another speaker's."""
+    person = make_person(number, seed)
+    clips = []
+    for index, label in enumerate(_labels(number, clips_per_speaker, seed)):
+        rng = np.random.default_rng([seed, 2, number, index])
+        plan = make_plan(label, person, rng)
+        clips.append(_make_clip(out, f"{person.id}-{index + 1:03d}", person, plan, rng))
+    return clips
 
 
 def make_person(number: int, seed: int) -> Person:
