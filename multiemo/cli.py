@@ -214,7 +214,8 @@ def _show(entry: dict[str, Any]) -> None:
     ]
     for start, end, said in sorted(spans, key=lambda span: span[:2]):
         if "label" not in said:
-            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by")
+            why = "; ".join(f"{m}: {reason}" for m, reason in said["absent"].items())
+            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by ({why})")
             continue
         shares = ", ".join(f"{m} {v:+.2f}" for m, v in said["contribution"].items())
         typer.echo(
