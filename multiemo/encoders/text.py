@@ -83,91 +83,131 @@ class Block(nn.Module):
 
 
 class HashedNgrams(nn.Module):
-    """A bag of an utterance's tokens and hashed runs of tokens (fastText: Joulin et al. 2017).
+    """A bag of tokens and short runs of tokens, hashed into one table (fastText: Joulin et al. 2017).
 
-    Formula: ``sum(rows) / sqrt(count)``, so that a longer utterance, which says more, has a larger vector.
+    Formula: ``sum(rows) / sqrt(count)``, so that an utterance in which more is recognised has a longer vector.
 
     Args:
         dim: D.
-        vocab_size: entries of the tokenizer.
-        buckets: rows that all runs of one length share.
+        buckets: rows of the table.
         orders: longest run.
         dropout: share of the rows left out in training.
     """
 
-    def __init__(self, dim: int, vocab_size: int, buckets: int, orders: int, dropout: float) -> None:
+    def __init__(self, dim: int, buckets: int, orders: int, dropout: float) -> None:
         super().__init__()
-        self.buckets, self.dropout = buckets, dropout
-        sizes = [vocab_size] + [buckets] * (orders - 1)
-        self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
-        for table in self.tables:
-            nn.init.normal_(table.weight, std=0.005)
+        self.buckets, self.orders, self.dropout = buckets, orders, dropout
+        self.table = nn.Embedding(buckets, dim)
+        nn.init.normal_(self.table.weight, std=0.01)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``."""
-        rows, real = [self.tables[0](tokens)], [mask]
+        """``[B, L]`` ids and bool to ``[B, D]``; zeros where ``mask`` has nothing."""
         key, whole = tokens, mask
-        for order, table in enumerate(list(self.tables)[1:], start=1):
-            key = key[:, :-1] * 1_000_003 + tokens[:, order:]
-            whole = whole[:, :-1] & mask[:, order:]
-            rows.append(table(key % self.buckets))
+        rows, real = [], []
+        for order in range(self.orders):
+            if order:
+                key = key[:, :-1] * 1_000_003 + tokens[:, order:]
+                whole = whole[:, :-1] & mask[:, order:]
+            mixed = key * 7919 + order
+            rows.append((mixed ^ (mixed >> 15)) % self.buckets)
             real.append(whole)
-        weights = torch.cat(real, dim=1)
+        kept = torch.cat(real, dim=1)
         if self.training and self.dropout:
-            weights = weights & (torch.rand(weights.shape, device=weights.device) >= self.dropout)
-        kept = weights.to(rows[0].dtype).unsqueeze(-1)
-        return (torch.cat(rows, dim=1) * kept).sum(1) / kept.sum(1).clamp_min(1.0).sqrt()
+            kept = kept & (torch.rand(kept.shape, device=kept.device) >= self.dropout)
+        weights = kept.to(self.table.weight.dtype).unsqueeze(-1)
+        total: Tensor = (self.table(torch.cat(rows, dim=1)) * weights).sum(1)
+        return total / weights.sum(1).clamp_min(1.0).sqrt()
 
 
 @encoders.register("text_transformer", modality="text")
 class TextTransformer(Encoder):
-    """A small Transformer trained from scratch, beside a bag of n-grams.
+    """A small Transformer trained from scratch, beside bags of n-grams.
 
-    The Transformer reads the utterance and its context; the bag (fastText) reads the utterance alone and keeps the
-    encoder from being weaker than a linear bag-of-words model when there is little data. In training, tokens are
-    hidden at random ("word dropout", Iyyer et al. 2015).
+    The bags (fastText), one of the utterance and one of its context, hold what a linear bag-of-words model would
+    learn; the Transformer reads order. Below some tens of thousands of utterances the bags alone (``layers: 0``) and a
+    small ``vocab_size``, at which tokens are little more than characters, generalise best. In training, tokens are
+    hidden from the Transformer at random ("word dropout", Iyyer et al. 2015).
 
     Args:
         dim: width of the Transformer.
-        layers: Transformer layers; 0 leaves attention to the pooling alone.
+        layers: Transformer layers; 0 leaves the bags alone.
         heads: attention heads; must divide ``dim``.
-        dropout: within the Transformer and on the embeddings.
-        token_dropout: share of tokens hidden in training.
-        ngram_dim: width of the bag of n-grams; 0 leaves it out.
-        ngram_orders: longest run of tokens in the bag.
-        ngram_buckets: the runs of one length share this many rows, by their hash.
+        dropout: within the Transformer, on its embeddings, and on the bags.
+        token_dropout: share of tokens hidden from the Transformer in training.
+        ngram_dim: width of a bag; 0 leaves them out.
+        ngram_orders: longest run of tokens in the utterance's bag (the context's has at most 2).
+        ngram_buckets: rows that all runs share, by their hash (the context's bag has a quarter).
         ngram_dropout: share of the runs left out in training.
         vocab_size: most entries of the tokenizer, which is learnt from the training text.
         max_tokens: longer inputs lose their oldest context first, then their end.
         context: earlier utterances of the same dialogue that are read as well.
+
+    Raises:
+        ConfigError: ``heads`` does not divide ``dim``, or nothing is left to read with.
     """
 
     modality = "text"
+    scale: Tensor
 
     def __init__(
         self,
         *,
-        dim: int = 128,
-        layers: int = 2,
+        dim: int = 64,
+        layers: int = 1,
         heads: int = 4,
         dropout: float = 0.3,
         token_dropout: float = 0.15,
-        ngram_dim: int = 64,
+        ngram_dim: int = 32,
         ngram_orders: int = 3,
-        ngram_buckets: int = 65536,
+        ngram_buckets: int = 131072,
         ngram_dropout: float = 0.3,
-        vocab_size: int = 3000,
+        vocab_size: int = 2000,
         max_tokens: int = 128,
         context: int = 0,
     ) -> None:
         super().__init__()
         if dim % heads:
-            raise ConfigError(f"encoders.text.heads: {heads} must divide dim, which is {dim}")
+            raise ConfigError(f"text_transformer.heads: {heads} must divide dim, which is {dim}")
+        if layers < 1 and ngram_dim < 1:
+            raise ConfigError("text_transformer: layers and ngram_dim are both 0; one of them must read the text")
         self.input_spec = TextSpec(vocab_size=vocab_size, max_tokens=max_tokens, context=context)
+        self.transformer = _Transformer(self.input_spec, dim, layers, heads, dropout, token_dropout) if layers else None
+        self.ngrams: HashedNgrams | None = None
+        self.context_ngrams: HashedNgrams | None = None
+        if ngram_dim:
+            self.ngrams = HashedNgrams(ngram_dim, ngram_buckets, ngram_orders, ngram_dropout)
+            if context:
+                rows = max(1, ngram_buckets // 4)
+                self.context_ngrams = HashedNgrams(ngram_dim, rows, min(2, ngram_orders), ngram_dropout)
+        self.drop = nn.Dropout(dropout)
+        # Heads normalise the embedding. Constants beside the bags keep their length, which says how much of the text
+        # was recognised, visible after that.
+        self.register_buffer("scale", torch.tensor([1.0, -1.0]).repeat(ngram_dim)[:ngram_dim], persistent=False)
+        bags = 2 if self.context_ngrams is not None else 1
+        self.out_dim = (2 * dim if layers else 0) + (bags + 1) * ngram_dim
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L]`` ids and bool to ``[B, D]``."""
+        own = utterance_mask(x, mask, _SEP)
+        parts = []
+        if self.transformer is not None:
+            parts.append(self.transformer(x, mask, own))
+        if self.ngrams is not None:
+            parts += [self.scale.expand(len(x), -1), self.drop(self.ngrams(x, own))]
+        if self.context_ngrams is not None:
+            parts.append(self.drop(self.context_ngrams(x, mask & ~own)))
+        return torch.cat(parts, dim=1)
+
+
+class _Transformer(nn.Module):
+    """The Transformer stream of :class:`TextTransformer`: ``[B, L]`` to ``[B, 2 dim]``."""
+
+    def __init__(self, spec: TextSpec, dim: int, layers: int, heads: int, dropout: float, token_dropout: float) -> None:
+        super().__init__()
         self.token_dropout = token_dropout
-        self.tokens = nn.Embedding(vocab_size, dim)
-        self.positions = nn.Embedding(max_tokens, dim)
-        self.part = nn.Embedding(2, dim) if context else None
+        self.tokens = nn.Embedding(spec.vocab_size, dim)
+        self.positions = nn.Embedding(spec.max_tokens, dim)
+        self.part = nn.Embedding(2, dim) if spec.context else None
         for table in (self.tokens, self.positions, self.part):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.1)
@@ -175,28 +215,20 @@ class TextTransformer(Encoder):
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.pool = AttentionPool(dim)
-        bag = (ngram_dim, vocab_size, ngram_buckets, ngram_orders, ngram_dropout)
-        self.ngrams = HashedNgrams(*bag) if ngram_dim else None
-        self.out_dim = 2 * dim + ngram_dim
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``."""
-        own = utterance_mask(x, mask, _SEP)
-        read = x
+    def forward(self, x: Tensor, mask: Tensor, own: Tensor) -> Tensor:
+        """Ids, which are real, and which are the utterance's: pooled by attention and by maximum over the latter."""
         if self.training and self.token_dropout:
             hidden = torch.rand(x.shape, device=x.device) < self.token_dropout
-            read = torch.where(hidden & (x >= len(TEXT_SPECIALS)), _MASK, x)
-        h = self.tokens(read) + self.positions.weight[: x.shape[1]]
+            x = torch.where(hidden & (x >= len(TEXT_SPECIALS)), _MASK, x)
+        h = self.tokens(x) + self.positions.weight[: x.shape[1]]
         if self.part is not None:
             h = h + self.part(own.long())
         h = self.drop(h)
         for block in self.blocks:
             h = block(h, mask)
         h = self.norm(h)
-        parts = [self.pool(h, own), h.masked_fill(~own.unsqueeze(-1), float("-inf")).amax(1)]
-        if self.ngrams is not None:
-            parts.append(self.ngrams(x, own))
-        return torch.cat(parts, dim=1)
+        return torch.cat([self.pool(h, own), h.masked_fill(~own.unsqueeze(-1), float("-inf")).amax(1)], dim=1)
 
 
 @encoders.register("text_pretrained", modality="text")

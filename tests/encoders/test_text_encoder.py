@@ -91,14 +91,21 @@ def tokens(rows: int = 3, length: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.ones(rows, length, dtype=torch.bool)
 
 
-@pytest.fixture(params=["scratch", "context", "no bag", *SAVERS, "cls", "attention"])
+@pytest.fixture(params=["scratch", "context", "no bag", "bags only", *SAVERS, "cls", "attention"])
 def encoder(request, tmp_path: Path):
     name = request.param
     if name in SAVERS:
         return TextPretrained(model=str(SAVERS[name](tmp_path / name)), max_tokens=24, context=1)
     if name in ("cls", "attention"):
         return TextPretrained(model=str(save_bert(tmp_path / "bert")), max_tokens=24, pooling=name)
-    return scratch(**{"scratch": {}, "context": {"context": 2}, "no bag": {"ngram_dim": 0}}[name])
+    return scratch(
+        **{
+            "scratch": {},
+            "context": {"context": 2},
+            "no bag": {"ngram_dim": 0},
+            "bags only": {"layers": 0, "context": 1},
+        }[name]
+    )
 
 
 def test_width_and_padding(encoder):
@@ -134,7 +141,7 @@ def test_utterance_mask_without_separator_is_everything_real():
 
 
 def test_tokens_are_hidden_in_training_only():
-    encoder = scratch(dropout=0.0, token_dropout=0.5)
+    encoder = scratch(dropout=0.0, token_dropout=0.5, ngram_dropout=0.5)
     x, mask = tokens(rows=2, length=24)
     assert not torch.equal(encoder.train()(x, mask), encoder(x, mask))
     assert torch.equal(encoder.eval()(x, mask), encoder(x, mask))
@@ -143,6 +150,17 @@ def test_tokens_are_hidden_in_training_only():
 def test_heads_must_divide_width():
     with pytest.raises(ConfigError, match="heads: 3 must divide dim"):
         scratch(heads=3)
+
+
+def test_something_must_read():
+    with pytest.raises(ConfigError, match="layers and ngram_dim are both 0"):
+        scratch(layers=0, ngram_dim=0)
+
+
+def test_hashed_runs_tell_word_order_apart():
+    encoder = scratch(layers=0, ngram_buckets=4096).eval()
+    x, mask = torch.tensor([[2, 8, 9, SEP], [2, 9, 8, SEP]]), torch.ones(2, 4, dtype=torch.bool)
+    assert not torch.allclose(*encoder(x, mask))
 
 
 def test_built_from_config_options():
