@@ -18,6 +18,10 @@ from multiemo.report import save_evaluation
 from multiemo.training.checkpoint import write_atomically
 
 
+#: Enough for five people in the test part.
+SPEAKERS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class DemoResult:
     """What the demo made.
@@ -48,7 +52,7 @@ def run_demo(out: Path, *, overrides: tuple[str, ...] = (), observer: Observer |
     """
     observer = observer or Observer()
     observer.stage("make the synthetic corpus")
-    manifest = make_corpus(out / "corpus", on_progress=observer.progress)
+    manifest = make_corpus(out / "corpus", speakers=SPEAKERS, on_progress=observer.progress)
     template = files("multiemo").joinpath("demo.yaml").read_text("utf-8")
     recipe = out / "demo.yaml"
     write_atomically(recipe, template)
