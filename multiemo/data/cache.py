@@ -55,9 +55,7 @@ class TensorCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             size = max(self._map_size, sum(f.stat().st_size for f in self.folder.glob("data.mdb")) * 2)
             try:
-                _ENVIRONMENTS[place] = lmdb.open(
-                    place[1], map_size=size, readahead=False, max_readers=512, sync=False
-                )
+                _ENVIRONMENTS[place] = lmdb.open(place[1], map_size=size, readahead=False, max_readers=512, sync=False)
             except lmdb.Error as error:
                 raise CheckpointError(f"{self.folder}: the cache cannot be opened: {error}; remove it") from None
         return _ENVIRONMENTS[place]

@@ -167,7 +167,7 @@ class TextTransformer(Encoder):
     ) -> None:
         super().__init__()
         if dim % heads:
-            raise ConfigError(f"text_transformer.heads: {heads} must divide dim, which is {dim}")
+            raise ConfigError(f"encoders.text.heads: {heads} must divide dim, which is {dim}")
         if layers < 1 and ngram_dim < 1:
             raise ConfigError("text_transformer: layers and ngram_dim are both 0; one of them must read the text")
         self.input_spec = TextSpec(vocab_size=vocab_size, max_tokens=max_tokens, context=context)
@@ -305,7 +305,7 @@ def _build(model: str, assets: Path | None) -> tuple[Any, str]:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    where = "text_pretrained.model"
+    where = "encoders.text.model"
     if assets is not None and (assets / "config.json").is_file():
         config = AutoConfig.from_pretrained(str(assets), local_files_only=True, trust_remote_code=False)
         return _text_encoder(AutoModel.from_config(config, trust_remote_code=False), model, where), model
@@ -339,4 +339,4 @@ def _check_length(backbone: Any, model: str, max_tokens: int) -> None:
     if limit and isinstance(table, nn.Embedding) and table.padding_idx is not None:
         limit -= table.padding_idx + 1  # RoBERTa counts positions from there
     if limit and max_tokens > limit:
-        raise ConfigError(f"text_pretrained.max_tokens: {max_tokens} is more than the {limit} that {model!r} can read")
+        raise ConfigError(f"encoders.text.max_tokens: {max_tokens} is more than the {limit} that {model!r} can read")
