@@ -17,7 +17,6 @@ from multiemo.predict import Item, load
 from multiemo.report import save_evaluation
 from multiemo.training.checkpoint import write_atomically
 
-
 #: Enough for five people in the test part.
 SPEAKERS = 20
 

@@ -1,4 +1,4 @@
-"""Everything registered as an encoder keeps the promises of the base class; a new one is covered by being registered."""
+"""Everything registered as an encoder keeps the promises of the base class, a new one too, by being registered."""
 
 from __future__ import annotations
 

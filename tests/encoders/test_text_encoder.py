@@ -219,7 +219,7 @@ def test_a_model_that_reads_no_text_is_refused(tmp_path: Path):
     save_bert(tmp_path / "vit")
     config = ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32)
     ViTModel(config).save_pretrained(tmp_path / "vit")
-    with pytest.raises(ConfigError, match=r"text_pretrained\.model: .*(tokenizer|read text)"):
+    with pytest.raises(ConfigError, match=r"encoders\.text\.model: .*(tokenizer|read text)"):
         TextPretrained(model=str(tmp_path / "vit"), max_tokens=24)
 
 
