@@ -5,6 +5,8 @@
     python benchmarks/baselines.py fer2013 --root DIR         HOG + SVM
     python benchmarks/baselines.py ravdess --root DIR         MFCC statistics + SVM, action-unit means + regression
 
+``--run RUN`` puts an evaluated multiemo run on the same test rows beside them, with paired tests.
+
 Every classifier has fixed settings that were chosen before looking at test rows. The parts are the official ones (MELD:
 train -> dev; EmotionTalk: train -> val; FER2013: train -> test); RAVDESS trains on actors 01-12 and tests on 16-18.
 """
@@ -16,7 +18,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from multiemo.data.manifest import read_manifest
 from multiemo.data.media import read_media
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
+from multiemo.metrics import FIGURES, paired_test
 from multiemo.types import Clip
 
 Array = NDArray[np.float64]
@@ -143,16 +146,47 @@ def figures(truth: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
     }
 
 
-def measure(corpus: str, clips: Sequence[Clip], folder: Path) -> dict[str, Any]:
+def read_run(run: Path, test: Sequence[Clip]) -> dict[str, list[str]]:
+    """What an evaluated run said of the test rows: {``multiemo`` and subset key: labels}.
+
+    Raises:
+        MultiemoError: the run has not been evaluated, or on other rows.
+    """
+    path = run / "predictions.jsonl"
+    if not path.is_file():
+        raise MultiemoError(f"{path}: no such file; run `multiemo evaluate {run}` first")
+    labels = json.loads((run / "evaluation.json").read_text("utf-8"))["label_set"]
+    said = {r["id"]: r["probs"] for r in map(json.loads, path.read_text("utf-8").splitlines())}
+    if set(said) != {c.id for c in test}:
+        raise MultiemoError(f"{run}: was evaluated on {len(said)} other rows than the {len(test)} of the baselines")
+    keys = sorted({key for probs in said.values() for key in probs}, key=len)
+    whole = [key for key in keys if all(key in said[c.id] for c in test)]
+    return {f"multiemo {key}": [labels[int(np.argmax(said[c.id][key]))] for c in test] for key in whole}
+
+
+def compare(
+    truth: Sequence[str], first: Sequence[str], second: Sequence[str], clips: Sequence[Clip]
+) -> dict[str, dict[str, float]]:
+    """{figure: difference with its interval and p-value} of two predictions of the same rows."""
+    order = {label: i for i, label in enumerate(sorted({*truth, *first, *second}))}
+    t, a, b = (np.array([order[x] for x in column]) for column in (truth, first, second))
+    speakers = [c.speaker or c.id for c in clips]
+    return {
+        name: asdict(paired_test(t, a, b, speakers, len(order), FIGURES[name])) for name in ("uar", "macro_f1", "wf1")
+    }
+
+
+def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None = None) -> dict[str, Any]:
     """Fit every baseline of the corpus on its train rows and measure it on its test rows.
 
     Args:
         corpus: a name that :func:`task_of` knows.
         clips: rows of its manifest.
         folder: where the manifest's paths start.
+        run: an evaluated run on the same test rows, to stand beside them.
 
     Returns:
-        ``{"corpus", "train", "test", "baselines": {name: figures}}`` with numbers of rows.
+        ``{"corpus", "train", "test", "baselines": {name: figures}, "comparison"}`` with numbers of rows.
     """
     task = task_of(corpus)
     train = [c for c in clips if task.train(c) and task.label(c) is not None]
@@ -161,11 +195,20 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path) -> dict[str, Any]:
         raise MultiemoError(f"{corpus}: {len(train)} rows to train on and {len(test)} to test on; is --root complete?")
     known, truth = [str(task.label(c)) for c in train], [str(task.label(c)) for c in test]
     majority = DummyClassifier().fit(np.zeros((len(train), 1)), known).predict(np.zeros((len(test), 1)))
-    results = {"majority class": figures(truth, list(majority))}
+    said = {"majority class": list(majority)}
     for name, (inputs, classifier) in task.baselines.items():
         fitted = classifier.fit(inputs(train, folder), known)
-        results[name] = figures(truth, list(fitted.predict(inputs(test, folder))))
-    return {"corpus": corpus, "train": len(train), "test": len(test), "baselines": results}
+        said[name] = list(fitted.predict(inputs(test, folder)))
+    results = {name: figures(truth, predicted) for name, predicted in said.items()}
+    best = max(results, key=lambda name: results[name]["uar"])
+    comparison = {}
+    if run is not None:
+        for name, predicted in read_run(run, test).items():
+            results[name] = figures(truth, predicted)
+            comparison[f"{name} - {best}"] = compare(truth, predicted, said[best], test)
+    return {
+        "corpus": corpus, "train": len(train), "test": len(test), "baselines": results, "comparison": comparison
+    }  # fmt: skip
 
 
 def table(result: dict[str, Any]) -> str:
@@ -177,6 +220,12 @@ def table(result: dict[str, Any]) -> str:
     lines.append(" " * width + "".join(f"{key:>10}" for key in keys))
     for name in names:
         lines.append(f"{name:<{width}}" + "".join(f"{result['baselines'][name][key]:>10.3f}" for key in keys))
+    for pair, tests in result["comparison"].items():
+        said = (
+            f"{key} {v['difference']:+.3f} ({v['low']:+.3f} .. {v['high']:+.3f}, p {v['p']:.4f})"
+            for key, v in tests.items()
+        )
+        lines.append(f"{pair}: {'; '.join(said)}")
     return "\n".join(lines)
 
 
@@ -184,12 +233,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Classic baselines on the rows that multiemo reads.")
     parser.add_argument("corpus", choices=("meld", "emotiontalk", "fer2013", "ravdess"))
     parser.add_argument("--root", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--run", type=Path, help="an evaluated multiemo run on the same test rows")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / f"{given.corpus}.jsonl"
         try:
             prepare(given.corpus, given.root, manifest)
-            result = measure(given.corpus, list(read_manifest(manifest)), manifest.parent)
+            result = measure(given.corpus, list(read_manifest(manifest)), manifest.parent, given.run)
         except MultiemoError as error:
             print(f"baselines: {error}", file=sys.stderr)
             return 1

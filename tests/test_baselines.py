@@ -48,6 +48,27 @@ def test_text_baseline_prints_a_table_then_json(baselines: ModuleType, tmp_path:
     assert "majority class" in "\n".join(lines[:-1])
 
 
+def test_a_run_stands_beside_the_baselines_on_the_same_rows(baselines: ModuleType, tmp_path: Path, capsys):
+    write_meld(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    labels = ["happy", "angry", "neutral"]
+    records = [
+        {"id": f"dev_dia{i // 6}_utt{i % 6}", "probs": {"T": [1.0 * (j == (i % 3 if i < 9 else 0)) for j in range(3)]}}
+        for i in range(12)
+    ]
+    (run / "evaluation.json").write_text(json.dumps({"label_set": labels}))
+    (run / "predictions.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    assert baselines.main(["meld", "--root", str(tmp_path), "--run", str(run)]) == 0
+    result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert result["baselines"]["multiemo T"]["accuracy"] == pytest.approx(10 / 12)
+    test = result["comparison"]["multiemo T - TF-IDF + logistic regression"]["uar"]
+    assert test["difference"] == pytest.approx(-2 / 12)
+    (run / "predictions.jsonl").write_text(json.dumps(records[0]) + "\n")
+    assert baselines.main(["meld", "--root", str(tmp_path), "--run", str(run)]) == 1
+    assert "other rows" in capsys.readouterr().err
+
+
 def test_face_baseline_tells_shapes_apart(baselines: ModuleType, tmp_path: Path, capsys):
     random = np.random.default_rng(0)
     for part in ("train", "test"):

@@ -1,0 +1,243 @@
+"""A model with everything it needs to be fed, in memory and as a folder.
+
+``model.safetensors`` holds the weights; ``config.json`` the resolved config, label set, InputSpecs and versions; one
+folder a modality what its preprocessor and encoder cannot derive from those (tokenizer, a pretrained model's config).
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import multiemo
+from multiemo import encoders as _register_encoders  # noqa: F401
+from multiemo import fusion as _register_fusions  # noqa: F401
+from multiemo.config import Config, parse_config
+from multiemo.data.dataset import LabelSpace, Preprocessor
+from multiemo.encoders.base import Encoder
+from multiemo.errors import CheckpointError, ConfigError, MultiemoError
+from multiemo.fusion.base import Fusion
+from multiemo.labels import label_set
+from multiemo.model import EmotionModel
+from multiemo.preprocess.face import FacePreprocessor
+from multiemo.preprocess.features import FeaturePreprocessor
+from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
+from multiemo.preprocess.text import TextPreprocessor
+from multiemo.registry import encoders, fusions, suggest
+from multiemo.training.checkpoint import load_tensors, save_tensors, write_atomically
+from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
+
+FORMAT_VERSION = 1
+
+
+@dataclass(slots=True)
+class Bundle:
+    """A model, how to feed it, and where it comes from.
+
+    Args:
+        model: on the CPU until moved.
+        config: resolved; ``encoders`` holds just the model's modalities.
+        preprocessors: {modality: preprocessor}, made from the encoders' InputSpecs.
+        facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
+    """
+
+    model: EmotionModel
+    config: Config
+    preprocessors: dict[Modality, Preprocessor]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the columns."""
+        return label_set(self.config.label_set)
+
+    def space(self, label_from: str = "clip") -> LabelSpace:
+        """How rows become targets for this model."""
+        return LabelSpace(self.config.label_set, self.config.task, label_from)
+
+    @property
+    def prior(self) -> Tensor:
+        """``[C]`` train frequencies."""
+        return self.model.prior.detach().cpu()
+
+
+def build_encoder(
+    config: Config, modality: Modality, *, feature_dim: int | None = None, assets: Path | None = None
+) -> Encoder:
+    """The encoder that the config names for one modality.
+
+    Args:
+        feature_dim: columns of the data, for the ``features`` encoder.
+        assets: folder of a checkpoint; a pretrained encoder then takes its architecture from there, not from a hub.
+
+    Raises:
+        ConfigError: unknown encoder, wrong modality, unknown option or value.
+    """
+    part = config.encoders[modality]
+    where = f"encoders.{modality}"
+    reads = encoders.facts(part.name)["modality"] if part.name in encoders else modality
+    if reads not in (modality, None):
+        fitting = encoders.names(modality=modality) + encoders.names(modality=None)
+        raise ConfigError(f"{where}.name: {part.name!r} reads {reads}, not {modality}{suggest('', fitting)}")
+    given: dict[str, Any] = {"modality": modality, "assets": assets}
+    if feature_dim is not None:
+        given["dim"] = feature_dim
+    try:
+        encoder: Encoder = encoders.build(part.name, part.options, where=where, **given)
+    except MultiemoError:
+        raise
+    except (ValueError, TypeError, AssertionError) as error:
+        raise ConfigError(f"{where}: {part.name!r} cannot be built with these options: {error}") from error
+    return encoder
+
+
+def uses_features(config: Config, modality: Modality) -> bool:
+    """Whether the encoder of a modality reads precomputed features."""
+    return config.encoders[modality].name == "features"
+
+
+def build_preprocessor(
+    spec: InputSpec, *, texts: Callable[[], Iterable[str]] | None = None, assets: Path | None = None
+) -> Preprocessor:
+    """What turns arrays into the tensors an encoder wants.
+
+    Args:
+        spec: the encoder's.
+        texts: training texts, for a tokenizer that has yet to be trained.
+        assets: folder of a checkpoint that holds a tokenizer.
+    """
+    if isinstance(spec, TextSpec):
+        if assets is not None:
+            return TextPreprocessor.from_assets(spec, assets)
+        if spec.tokenizer != "trained":
+            return TextPreprocessor.from_pretrained(spec)
+        return TextPreprocessor.train(spec, texts() if texts is not None else ())
+    builders: Mapping[str, Any] = {
+        "speech": SpeechPreprocessor,
+        "waveform": WaveformPreprocessor,
+        "face": FacePreprocessor,
+        "features": FeaturePreprocessor,
+    }
+    return builders[spec.kind](spec)  # type: ignore[no-any-return]
+
+
+def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusion:
+    """The fusion that the config names over these encoders.
+
+    Raises:
+        ConfigError: unknown fusion or option.
+    """
+    classes = len(label_set(config.label_set))
+    level = getattr(fusions.get(config.fusion.name, where="fusion"), "level", "embedding")
+    dims = {m: classes if level == "decision" else e.out_dim for m, e in encoders_.items()}
+    try:
+        fusion: Fusion = fusions.build(config.fusion.name, config.fusion.options, where="fusion", dims=dims)
+    except (ValueError, AssertionError) as error:
+        raise ConfigError(f"fusion: {config.fusion.name!r} cannot be built with these options: {error}") from None
+    return fusion
+
+
+def assemble(
+    config: Config, parts: Mapping[Modality, Encoder], *, prior: Tensor | None = None, fused: bool
+) -> EmotionModel:
+    """Encoders, fusion and heads as one model."""
+    return EmotionModel(
+        parts,
+        len(label_set(config.label_set)),
+        fusion=build_fusion(config, parts) if fused else None,
+        task=config.task,
+        dimensions=config.dimensions,
+        prior=prior,
+    )
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for m in bundle.model.modalities:
+        assets = folder / m
+        assets.mkdir(exist_ok=True)
+        encoder = bundle.model.encoders[m]
+        if isinstance(encoder, Encoder):
+            encoder.save_assets(assets)
+        preprocessor = bundle.preprocessors[m]
+        if isinstance(preprocessor, TextPreprocessor):
+            preprocessor.save(assets)
+    save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
+    values = {
+        "format": FORMAT_VERSION,
+        "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
+        "fused": bundle.model.fusion is not None,
+        "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
+        "config": bundle.config.model_dump(mode="json"),
+        "facts": bundle.facts,
+        "versions": versions(),
+    }
+    write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Read a run folder, a branch folder or a model folder.
+
+    Raises:
+        CheckpointError: not there, incomplete, or of another version or shape.
+    """
+    folder = model_folder(Path(path))
+    try:
+        values = json.loads((folder / "config.json").read_text("utf-8"))
+        config = parse_config(values["config"])
+        specs = {m: spec_from_dict(s) for m, s in values["inputs"].items()}
+        stored = values["label_set"]["labels"]
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, ConfigError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: not a multiemo model config: {error}") from None
+    if values.get("format") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder}: written in format {values.get('format')!r}, this version reads {FORMAT_VERSION}; "
+            f"it was made with multiemo {values.get('versions', {}).get('multiemo', '?')}"
+        )
+    if list(label_set(config.label_set)) != stored:
+        raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
+    parts: dict[Modality, Encoder] = {}
+    preprocessors: dict[Modality, Preprocessor] = {}
+    for m, spec in specs.items():
+        parts[m] = build_encoder(config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
+        preprocessors[m] = build_preprocessor(spec, assets=folder / m)
+    model = assemble(config, parts, fused=values["fused"])
+    tensors, _ = load_tensors(folder / "model.safetensors")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(f"{folder}: the weights do not fit its config: {first}") from None
+    return Bundle(model.eval(), config, preprocessors, values["facts"])
+
+
+def model_folder(path: Path) -> Path:
+    """The folder with ``model.safetensors``: the path itself, or its ``model`` folder.
+
+    Raises:
+        CheckpointError: neither is one.
+    """
+    for folder in (path / "model", path):
+        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+            return folder
+    what = "no such folder" if not path.exists() else "no finished model in it (model.safetensors and config.json)"
+    raise CheckpointError(f"{path}: {what}; give a folder that `multiemo train ... --out` has written")
+
+
+def versions() -> dict[str, str]:
+    """Of the package and what decides its numbers."""
+    names = ("torch", "torchaudio", "torchvision", "transformers", "timm", "opencv-python", "av", "numpy")
+    return {
+        "multiemo": multiemo.__version__,
+        "python": platform.python_version(),
+        **{name: torch.__version__ if name == "torch" else version(name) for name in names},
+    }

@@ -1,0 +1,211 @@
+"""Manifests, splits, datasets and loaders, as the config asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Subset
+
+from multiemo.config import Config, SourceConfig, SplitConfig
+from multiemo.data import splits
+from multiemo.data.cache import TensorCache, default_cache
+from multiemo.data.collate import BucketSampler, Collate
+from multiemo.data.composite import compose_manifests
+from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
+from multiemo.data.features import read_features
+from multiemo.data.manifest import media_path, read_manifest
+from multiemo.errors import ManifestError, SplitError
+from multiemo.types import Clip, Modality
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(slots=True)
+class Source:
+    """One manifest, split.
+
+    Args:
+        manifest: its path.
+        clips: all rows, in order.
+        split: which clip is in which part.
+        label_from: ``clip`` or the modality whose own label counts.
+    """
+
+    manifest: Path
+    clips: list[Clip]
+    split: splits.Split
+    label_from: str = "clip"
+
+    @property
+    def folder(self) -> Path:
+        """What the rows' paths are relative to."""
+        return self.manifest.parent
+
+    def part(self, name: str) -> list[Clip]:
+        """Rows of one part, in manifest order."""
+        wanted = set(self.split.parts[name])
+        return [c for c in self.clips if c.id in wanted]
+
+
+@dataclass(slots=True)
+class Part:
+    """One part of a source, preprocessed."""
+
+    dataset: ClipDataset
+    prepared: Prepared
+
+    def rows_with(self, modalities: Sequence[Modality]) -> list[int]:
+        """Labelled rows that have at least one of the modalities."""
+        lengths = self.prepared.lengths
+        return [
+            i for i, known in enumerate(self.prepared.labelled) if known and any(lengths[m][i] > 0 for m in modalities)
+        ]
+
+    def loader(
+        self,
+        modalities: Sequence[Modality],
+        rows: Sequence[int],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = False,
+    ) -> DataLoader[Any]:
+        """Batches of those rows with those modalities."""
+        lengths = [max(self.prepared.lengths[m][i] for m in modalities) for i in rows]
+        return DataLoader(
+            Subset(self.dataset, rows),
+            batch_sampler=BucketSampler(lengths, batch_size, seed=seed, shuffle=shuffle),
+            collate_fn=Collate(modalities, len(self.dataset.space.labels)),
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def open_source(source: SourceConfig, *, where: str = "data") -> Source:
+    """Read a manifest and split it.
+
+    Raises:
+        ManifestError: a row breaks a rule.
+        SplitError: a group would stand in two parts.
+    """
+    manifest = Path(source.manifest)
+    if not manifest.is_file():
+        raise ManifestError(
+            f"{where}.manifest: no file {source.manifest!r}; make it with `multiemo prepare CORPUS ROOT --out "
+            f"{source.manifest}` or name another one with {where}.manifest=PATH"
+        )
+    clips = read_manifest(manifest)
+    usable = [c for c in clips if has_label(c, source.label_from)]
+    if not usable:
+        raise ManifestError(f"{manifest}: no row has a label to learn from (label_from={source.label_from})")
+    split = make_split(usable, source.split)
+    splits.check_disjoint(split, usable)
+    return Source(manifest, clips, split, source.label_from)
+
+
+def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
+    """The split that the config asks for."""
+    if how.kind == "holdout":
+        return splits.holdout(clips, group_by=how.group_by, val=how.val, test=how.test, seed=how.seed)
+    if how.kind == "kfold":
+        return splits.kfold(clips, how.folds, how.fold, group_by=how.group_by, val=how.val, seed=how.seed)
+    if how.kind == "official":
+        return splits.official(clips, group_by=how.group_by, val=how.val, val_as_test=how.val_as_test, seed=how.seed)
+    return splits.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
+
+
+def has_label(clip: Clip, label_from: str) -> bool:
+    """Whether a row has a label of the wished kind."""
+    if label_from != "clip":
+        return label_from in clip.modality_labels
+    return clip.label is not None or bool(clip.labels) or bool(clip.votes)
+
+
+def open_sources(config: Config, run: Path) -> dict[str, Source]:
+    """{stage: source}; ``fuse`` has the fused stage's, also when only one branch is trained.
+
+    Raises:
+        SplitError: somebody who is in val or test of one stage is in train of another.
+    """
+    data = config.data
+    if data.manifest is not None:
+        one = open_source(SourceConfig(manifest=data.manifest, split=data.split, label_from=data.label_from))
+        return dict.fromkeys((*config.modalities, "fuse"), one)
+    sources: dict[str, Source] = {
+        m: open_source(s, where=f"data.sources.{m}") for m, s in data.sources.items() if m in config.modalities
+    }
+    manifest = compose_manifests(
+        {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]
+        run / "composite.jsonl",
+        label_set=config.label_set,
+        per_label={part: data.per_label[part] for part in data.per_label},
+        seed=config.seed,
+    )
+    clips = read_manifest(manifest)
+    composite = splits.official(clips)
+    return {**sources, "fuse": Source(manifest, clips, composite)}
+
+
+def check_seen(seen: Iterable[str], source: Source, what: str) -> None:
+    """Refuse to evaluate on people that a branch has been trained on.
+
+    Args:
+        seen: groups (``corpus:speaker``) that a checkpoint was trained or selected on.
+        source: of this run.
+        what: names the checkpoint in the message.
+
+    Raises:
+        SplitError: one of them is in this run's test part.
+    """
+    both = sorted(set(seen) & set(source.split.groups["test"]))
+    if both:
+        raise SplitError(
+            f"{what} was trained or selected on {both[0]!r}, who is in the test part of this run ({len(both)} such "
+            "groups); use the same split for both, or train the branch here"
+        )
+
+
+def feature_dim(source: Source, modality: Modality) -> int:
+    """Columns of the precomputed features of a modality.
+
+    Raises:
+        ManifestError: no row has any.
+    """
+    for clip in source.clips:
+        reference = clip.features.get(modality)
+        if reference is not None:
+            values, _ = read_features(media_path(reference.path, source.folder), reference.key, clip.start, clip.end)
+            return int(values.shape[1])
+    raise ManifestError(f"{source.manifest}: no row has features.{modality}, which encoder 'features' reads")
+
+
+def prepare_part(
+    config: Config,
+    folder: Path,
+    clips: Sequence[Clip],
+    preprocessors: Mapping[Modality, Preprocessor],
+    *,
+    label_from: str = "clip",
+    dialogue: Sequence[Clip] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Part:
+    """Preprocess clips, through the cache.
+
+    Args:
+        folder: of their manifest.
+        clips: rows of the part.
+        preprocessors: {modality: preprocessor}.
+        label_from: see :class:`Source`.
+        dialogue: all rows of the manifest, for text encoders that read earlier utterances.
+    """
+    cache = TensorCache(Path(config.data.cache) if config.data.cache else default_cache())
+    space = LabelSpace(config.label_set, config.task, label_from)
+    dataset = ClipDataset(clips, folder, preprocessors, space, cache=cache, dialogue=dialogue)
+    decodes = any(p.spec.kind in ("speech", "waveform", "face") for p in preprocessors.values())
+    workers = (config.data.workers or os.cpu_count() or 1) if decodes else 0
+    prepared = dataset.prepare(workers=workers, skip_bad=config.data.skip_bad, on_progress=on_progress)
+    return Part(dataset, prepared)

@@ -1,0 +1,125 @@
+"""A trained model on one part of a split, or on another manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from multiemo.build import data as wiring
+from multiemo.build.bundle import Bundle, load_bundle
+from multiemo.build.observer import Observer
+from multiemo.data.grouping import group_of
+from multiemo.data.manifest import read_manifest
+from multiemo.data.splits import Split, check_disjoint
+from multiemo.errors import CheckpointError, ConfigError, ManifestError
+from multiemo.evaluate import Report, evaluate_model
+from multiemo.types import SUBSETS, Batch, Clip, Output
+
+EVALUATION_BATCH = 64
+
+
+def evaluate_bundle(
+    bundle: Bundle, part: wiring.Part, *, split: str, device: Any = "cpu", intervals: bool = True
+) -> Report:
+    """All subsets of one preprocessed part."""
+    model = bundle.model.to(device).eval()
+    keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
+    rows = [i for i, known in enumerate(part.prepared.labelled) if known]
+    loader = part.loader(model.modalities, rows, EVALUATION_BATCH)
+
+    def predict(batch: Batch) -> Output:
+        output: Output = model(batch.to(device), subsets=keys)
+        return output
+
+    report = evaluate_model(
+        predict,
+        loader,
+        label_set=bundle.labels,
+        prior=bundle.prior.double().numpy(),
+        split=split,
+        task=bundle.config.task,
+        intervals=intervals,
+    )
+    for clip, message in part.prepared.bad.items():
+        report.notes.append(f"left out {clip}: {message}")
+    return report
+
+
+def evaluate_run(
+    run: str | Path,
+    *,
+    manifest: str | Path | None = None,
+    split: str = "test",
+    observer: Observer | None = None,
+) -> Report:
+    """Measure a finished run on a part of its own split, or on another manifest as a whole.
+
+    Args:
+        run: run folder (with ``manifest`` also any model folder).
+        manifest: evaluate on all labelled rows of this one instead.
+        split: part of the run's own split.
+        observer: is told of progress.
+
+    Raises:
+        MultiemoError: the run is not complete, its split is no longer what it was, or media cannot be read.
+    """
+    observer = observer or Observer()
+    folder = Path(run)
+    bundle = load_bundle(folder)
+    label_from = bundle.config.data.label_from
+    if manifest is not None:
+        path = Path(manifest)
+        rows = read_manifest(path)
+        clips = [c for c in rows if wiring.has_label(c, label_from)]
+        if not clips:
+            raise ManifestError(f"{path}: no row has a label to evaluate against")
+        notes = _seen_notes(bundle, clips)
+    else:
+        source = _stored_source(folder, bundle)
+        if split not in source.split.parts:
+            raise ConfigError(f"--split: {split!r} is not a part; choices: {', '.join(source.split.parts)}")
+        path, rows, clips, notes = source.manifest, source.clips, source.part(split), list(source.split.notes)
+    observer.stage("prepare")
+    part = wiring.prepare_part(
+        bundle.config,
+        path.parent,
+        clips,
+        bundle.preprocessors,
+        label_from=label_from,
+        dialogue=rows,
+        on_progress=observer.progress,
+    )
+    observer.stage("evaluate")
+    report = evaluate_bundle(bundle, part, split=split)
+    report.notes += notes
+    return report
+
+
+def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:
+    """A warning where a manifest holds people the model was trained or selected on."""
+    groups = {group_of(c, by) for c in clips for by in ("speaker", "group") if getattr(c, by) is not None}
+    known = groups & set(bundle.facts.get("seen", ()))
+    return [f"{len(known)} speakers or groups here were in training: the figures are optimistic"] if known else []
+
+
+def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
+    """The source of a run, split as the run wrote it down."""
+    path = folder / "splits.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no splits.json; name a manifest to evaluate on with --manifest")
+    stage = bundle.facts["stage"]
+    stored = json.loads(path.read_text("utf-8"))[stage]
+    manifest = Path(bundle.facts["manifest"])
+    if not manifest.is_file():
+        raise ManifestError(f"{manifest}: the run's manifest is not there; name it with --manifest")
+    split = Split.from_json(json.dumps(stored))
+    clips = read_manifest(manifest)
+    missing = {i for ids in split.parts.values() for i in ids} - {c.id for c in clips}
+    if missing:
+        raise ManifestError(
+            f"{manifest}: {len(missing)} clips of the run's split are gone (first: {min(missing)!r}); the figures "
+            "would not be those of this run"
+        )
+    check_disjoint(split, clips)
+    return wiring.Source(manifest, clips, split, bundle.config.data.label_from)
