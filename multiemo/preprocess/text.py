@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -99,20 +100,30 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         raise ConfigError(f"vocab_size: {vocab_size} is too small; 512 is the least that holds letters and bytes")
     tokenizer = _empty_tokenizer()
     reserved = [*TEXT_SPECIALS, *_BYTES]
+    lines = [clean(text) for text in texts]
+    # Given as a whole: left to itself, the trainer breaks ties between equally frequent characters at random.
+    alphabet = _alphabet(map(tokenizer.normalizer.normalize_str, lines), max(128, (vocab_size - len(reserved)) // 2))
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
         special_tokens=reserved,
-        limit_alphabet=max(128, (vocab_size - len(reserved)) // 2),
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((clean(t) for t in texts), trainer)
+    tokenizer.train_from_iterator(lines, trainer)
     learnt = json.loads(tokenizer.to_str())["model"]
     if len(learnt["vocab"]) == len(reserved):
         raise ConfigError("no training text to learn a tokenizer from: every text is empty")
     # Rebuilt without "added tokens", so that a text which spells out "[SEP]" cannot smuggle one in.
     merges = [tuple(pair) for pair in learnt["merges"]]
     return _empty_tokenizer(learnt["vocab"], merges)
+
+
+def _alphabet(lines: Iterable[str], limit: int) -> list[str]:
+    """The most frequent characters, ties in code order."""
+    counts = Counter(c for line in lines for c in line if not c.isspace())
+    return sorted(counts, key=lambda c: (-counts[c], c))[:limit]
 
 
 def _empty_tokenizer(vocab: dict[str, int] | None = None, merges: list[tuple[str, ...]] | None = None) -> Tokenizer:

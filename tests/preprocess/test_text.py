@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,13 @@ def test_pretrained_tokenizer(wordpiece: Path, tmp_path: Path):
 def test_pretrained_folder_without_tokenizer(tmp_path: Path):
     with pytest.raises(ConfigError, match="text tokenizer: none found in"):
         TextPreprocessor.from_pretrained(TextSpec(tokenizer=str(tmp_path)))
+
+
+def test_the_same_texts_give_the_same_tokenizer_in_another_process():
+    code = (
+        "from multiemo.preprocess.text import train_tokenizer as t; import hashlib; "
+        "texts = [chr(0x4e00 + i) + chr(0x5e00 + i) for i in range(600)] * 2; "  # ties far beyond the alphabet's limit
+        "print(hashlib.sha256(t(texts, 700).to_str().encode()).hexdigest())"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
+    assert len({run.stdout for run in runs}) == 1
