@@ -191,8 +191,9 @@ def predict(
         text = _read_transcript(transcript)
     if not inputs and text is None:
         raise ConfigError("nothing to predict: name a file or give --text")
-    items = expand(inputs or (), text=text)
-    result, failures = predict_all(load(run), items)
+    predictor = load(run)
+    items = expand(inputs or (), text=text, context=predictor.context)
+    result, failures = predict_all(predictor, items)
     if json_file != "-":
         for entry in result["inputs"]:
             _show(entry)

@@ -11,6 +11,7 @@ import torch
 
 from multiemo.build import Bundle, evaluate_run, load_bundle
 from multiemo.data.collate import Collate
+from multiemo.data.dataset import contexts
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.media import Media, is_image, iter_media, probe, read_media
@@ -49,6 +50,7 @@ class Item:
         path: media file, or ``None`` for text alone.
         text: transcript, or ``None``.
         clip, folder: the manifest row it comes from, and the manifest's folder.
+        context: earlier utterances of its dialogue as (same speaker, text), oldest first.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Item:
     text: str | None = None
     clip: Clip | None = None
     folder: Path | None = None
+    context: Sequence[tuple[bool, str]] = ()
 
 
 class Predictor:
@@ -131,6 +134,12 @@ class Predictor:
             "notes": notes,
         }
 
+    @property
+    def context(self) -> int:
+        """How many earlier utterances of a dialogue the text encoder reads."""
+        text = self.bundle.preprocessors.get("text")
+        return 0 if text is None else int(getattr(text.spec, "context", 0))
+
     def describe(self) -> dict[str, Any]:
         """The ``model`` entry of the prediction JSON."""
         facts = self.bundle.facts
@@ -146,7 +155,7 @@ class Predictor:
     # ------------------------------------------------------------------------------------------------------ reading
     def _segments(self, item: Item) -> Iterator[_Segment]:
         if item.clip is not None and item.folder is not None:
-            yield self._row(item.clip, item.folder)
+            yield self._row(item.clip, item.folder, item.context)
             return
         if item.path is None:
             yield self._segment(Media(), item.text, "no audio was given", "no video or image was given")
@@ -177,13 +186,20 @@ class Predictor:
     def _read(self, path: Path, start: float | None, end: float | None) -> Media:
         return read_media(path, start=start, end=end, **self._wanted())
 
-    def _segment(self, media: Media, text: str | None, no_audio: str = "", no_video: str = "") -> _Segment:
+    def _segment(
+        self,
+        media: Media,
+        text: str | None,
+        no_audio: str = "",
+        no_video: str = "",
+        context: Sequence[tuple[bool, str]] = (),
+    ) -> _Segment:
         segment = _Segment(round(media.offset, 3), round(media.offset + media.duration, 3), notes=list(media.problems))
         for m, preprocessor in self.bundle.preprocessors.items():
             kind = preprocessor.spec.kind
             got: Any
             if kind == "text":
-                got = preprocessor(text) if text is not None else Absent("no transcript was given")
+                got = preprocessor(text, context) if text is not None else Absent("no transcript was given")
             elif kind == "features":
                 got = Absent(f"the model reads precomputed features.{m}; give a manifest row that has them")
             elif kind in ("speech", "waveform"):
@@ -195,7 +211,7 @@ class Predictor:
             self._file(segment, m, got)
         return segment
 
-    def _row(self, clip: Clip, folder: Path) -> _Segment:
+    def _row(self, clip: Clip, folder: Path, context: Sequence[tuple[bool, str]]) -> _Segment:
         """A manifest row is one segment, fed as in training."""
         merged = _Segment(clip.start or 0.0, clip.end or clip.start or 0.0)
         for m, preprocessor in self.bundle.preprocessors.items():
@@ -215,7 +231,7 @@ class Predictor:
             merged.notes += part.notes
             merged.inputs.update({m: x for m, x in part.inputs.items() if m in wanted})
             merged.absent.update({m: r for m, r in part.absent.items() if m in wanted})
-        rest = self._segment(Media(), clip.text, "the row has no audio", "the row has neither video nor image")
+        rest = self._segment(Media(), clip.text, "the row has no audio", "the row has neither video nor image", context)
         merged.inputs = {**rest.inputs, **merged.inputs}
         merged.absent = {m: r for m, r in {**rest.absent, **merged.absent}.items() if m not in merged.inputs}
         return merged
@@ -283,7 +299,7 @@ def evaluate(model: str | Path, manifest: str | Path | None = None, *, split: st
     return evaluate_run(model, manifest=manifest, split=split)
 
 
-def expand(sources: Iterable[str | Path], *, text: str | None = None) -> list[Item]:
+def expand(sources: Iterable[str | Path], *, text: str | None = None, context: int = 0) -> list[Item]:
     """Files, folders and manifests as single things to predict, in a stable order.
 
     A folder means every media file below it; a ``.jsonl`` or ``.parquet`` file every row of the manifest.
@@ -291,6 +307,7 @@ def expand(sources: Iterable[str | Path], *, text: str | None = None) -> list[It
     Args:
         sources: paths.
         text: transcript of all of them (normally of one).
+        context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
 
     Raises:
         MediaError: a path does not exist, or a folder holds no media.
@@ -307,7 +324,9 @@ def expand(sources: Iterable[str | Path], *, text: str | None = None) -> list[It
                 raise MediaError(f"{path}: no media file in this folder")
             items += [Item(str(f), f, text) for f in files]
         elif path.suffix.lower() in (".jsonl", ".parquet"):
-            items += [Item(c.id, None, c.text, c, path.parent) for c in read_manifest(path)]
+            rows = read_manifest(path)
+            earlier = contexts(rows, context) if context else {}
+            items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
         else:
             items.append(Item(str(source), path, text))
     if not items and text is not None:

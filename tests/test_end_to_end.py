@@ -18,7 +18,7 @@ from multiemo.cli import main
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
-from multiemo.predict import Item
+from multiemo.predict import Item, expand
 from multiemo.training.checkpoint import load_tensors
 
 
@@ -206,6 +206,27 @@ def test_predict_text_alone_and_a_folder_and_a_manifest(cli, tiny_run, small_cor
     assert len(inputs) == len(read_manifest(small_corpus))
     for entry in inputs:
         check_prediction(entry)
+
+
+def test_predict_feeds_a_manifest_its_dialogue_as_evaluate_does(tiny_config, tmp_path):
+    said = ["so happy today", "I am sad", "leave me alone", "what was that", "all is well"]
+    labels = ["happy", "sad", "angry", "fearful", "neutral"]
+    rows = [
+        {"id": f"u{i}", "corpus": "x", "speaker": f"s{i // 5 % 6}", "group": f"d{i // 10}", "text": said[i * 7 % 5],
+         "label_set": "demo5", "label": labels[i % 5]}
+        for i in range(120)
+    ]  # fmt: skip
+    manifest = tmp_path / "talk.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overrides = [f"data.manifest={manifest}", "encoders.text.context=3", "training.epochs=1"]
+    train(load_config(tiny_config(tmp_path, modalities=("text",)), overrides), tmp_path / "run")
+    records = {r["id"]: r["probs"]["T"] for r in evaluate_run(tmp_path / "run", manifest=manifest).predictions}
+    predictor = multiemo.load(tmp_path / "run")
+    items = expand([manifest], context=predictor.context)
+    assert len(items[3].context) == 3
+    for item in items[:12]:
+        probs = predictor.predict_item(item)["segments"][0]["probs"]
+        assert list(probs.values()) == pytest.approx(records[item.name], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ class ClipDataset(Dataset[Sample]):
         self.samples: list[Sample] | None = None
         text = self.preprocessors.get("text")
         width = getattr(text.spec, "context", 0) if text is not None else 0
-        self._context = _contexts(dialogue or clips, width) if width else {}
+        self._context = contexts(dialogue or clips, width) if width else {}
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -303,7 +303,7 @@ def _decode(path: Path, clip: Clip, preprocessor: Preprocessor) -> Tensor | Abse
     return track if isinstance(track, Absent) else track.crops  # type: ignore[no-any-return]
 
 
-def _contexts(dialogue: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str]]]:
+def contexts(dialogue: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str]]]:
     """{clip id: up to ``width`` earlier utterances of its group as (same speaker, text)}, oldest first."""
     said: dict[str, list[Clip]] = {}
     contexts: dict[str, list[tuple[bool, str]]] = {}
