@@ -34,7 +34,8 @@ class SplitConfig(_Frozen):
 
     Args:
         kind: ``holdout`` and ``kfold`` draw whole groups by seed; ``official`` takes the manifest's ``split`` and
-            holds out groups of train where a part is missing; ``speakers`` names the speakers of each part.
+            holds out groups of train where a part is missing; ``speakers`` names the speakers of each part;
+            ``corpora`` tests on whole corpora of the manifest and trains on the others.
         group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
             speakers recur on purpose; ``clip`` only for corpora that know neither.
         val, test: share of the groups held out (``holdout``; ``official`` where the part is missing).
@@ -42,10 +43,13 @@ class SplitConfig(_Frozen):
         val_as_test: ``official``: the published validation part is the test, for want of the published test, and
             validation is held out of train.
         train_speakers, val_speakers, test_speakers: ``speakers``: names, or ranges such as ``01-12``.
+        test_corpora: ``corpora``: which ones are the test.
+        exclude: ids of clips that stand in no part, such as near-duplicates.
+        hash: what the split must hash to; a split that came out differently is refused.
         seed: of the draw; apart from the training seed, so that seeds share one split.
     """
 
-    kind: Literal["holdout", "kfold", "official", "speakers"] = "holdout"
+    kind: Literal["holdout", "kfold", "official", "speakers", "corpora"] = "holdout"
     group_by: Literal["speaker", "group", "clip"] = "speaker"
     val: float = Field(0.15, gt=0, lt=1)
     test: float = Field(0.2, gt=0, lt=1)
@@ -55,6 +59,9 @@ class SplitConfig(_Frozen):
     train_speakers: tuple[str, ...] = ()
     val_speakers: tuple[str, ...] = ()
     test_speakers: tuple[str, ...] = ()
+    test_corpora: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hash: str | None = None
     seed: int = 0
 
 
@@ -157,6 +164,33 @@ class TrainingConfig(_Frozen):
     monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "loss"] = "uar"
 
 
+class BenchmarkConfig(_Frozen):
+    """What ``multiemo benchmark`` runs; training alone does not read it.
+
+    Args:
+        protocol: ``holdout`` (one split, as ``data.split`` draws or names it), ``kfold``, ``leave-one-speaker-out``,
+            ``leave-one-session-out``, ``official``, or ``cross-corpus`` (each corpus of the manifest is the test
+            once). Left out, it follows ``data.split.kind``.
+        folds: of ``kfold``.
+        seeds: trainings of each fold; the first has the seed ``seed``, the next ``seed + 1`` ...
+        duplicates: what to do with near-duplicate clips in two parts: ``stop``; ``drop`` the one outside the test (of
+            a train and validation pair the one in train); ``keep`` them, and say so in the report.
+        baselines: also fit the classic baselines on the same folds.
+        robustness: also measure the models of the first seed on corrupted test clips.
+        jobs: trainings at a time; 0 = one a GPU, or one a core.
+    """
+
+    protocol: (
+        Literal["holdout", "kfold", "leave-one-speaker-out", "leave-one-session-out", "official", "cross-corpus"] | None
+    ) = None
+    folds: int = Field(5, ge=2)
+    seeds: int = Field(3, ge=1)
+    duplicates: Literal["stop", "drop", "keep"] = "stop"
+    baselines: bool = True
+    robustness: bool = True
+    jobs: int = Field(0, ge=0)
+
+
 class Config(_Frozen):
     """A whole experiment.
 
@@ -173,6 +207,7 @@ class Config(_Frozen):
         training: settings of every stage.
         per_stage: {stage: keys of ``training`` that differ there}.
         branches: {modality: run or model folder} to start from; its pretraining stage is then skipped.
+        benchmark: see :class:`BenchmarkConfig`.
         device: ``auto`` is a GPU when there is one.
         precision: ``auto`` is bf16 on a GPU that has it, else float32 (``no``).
     """
@@ -189,6 +224,7 @@ class Config(_Frozen):
     training: TrainingConfig = TrainingConfig()
     per_stage: dict[Stage, dict[str, Any]] = {}
     branches: dict[Modality, str] = {}
+    benchmark: BenchmarkConfig = BenchmarkConfig()
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
 
@@ -270,8 +306,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def save_config(config: Config, path: Path) -> None:
-    """Write the complete config, every default spelled out."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
+    """Write the complete config, every default spelled out; a reader never finds half of it."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
+    temporary.replace(path)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -309,6 +347,11 @@ def _explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -
         return ConfigError(f"{path}: unknown config key{hint}{more}")
     if first["type"] == "missing":
         return ConfigError(f"{path}: this key is required{more}")
+    if location[-1:] == ["monitor"] and "test" in str(first["input"]):
+        return ConfigError(
+            f"{path}: {first['input']!r} would choose the epoch on the test part; epochs are chosen on validation, by "
+            f"one of {', '.join(get_args(TrainingConfig.model_fields['monitor'].annotation))}{more}"
+        )
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return ConfigError(f"{path + ': ' if path else ''}{message}{more}")

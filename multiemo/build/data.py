@@ -104,18 +104,28 @@ def open_source(source: SourceConfig, *, where: str = "data") -> Source:
         raise ManifestError(f"{manifest}: no row has a label to learn from (label_from={source.label_from})")
     split = make_split(usable, source.split)
     splits.check_disjoint(split, usable)
+    if source.split.hash not in (None, split.hash):
+        raise SplitError(
+            f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
+            f"({split.name}); the manifest or the split settings have changed, so the figures would be of other clips"
+        )
     return Source(manifest, clips, split, source.label_from)
 
 
 def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
     """The split that the config asks for."""
+    group_by, val, seed = how.group_by, how.val, how.seed
     if how.kind == "holdout":
-        return splits.holdout(clips, group_by=how.group_by, val=how.val, test=how.test, seed=how.seed)
-    if how.kind == "kfold":
-        return splits.kfold(clips, how.folds, how.fold, group_by=how.group_by, val=how.val, seed=how.seed)
-    if how.kind == "official":
-        return splits.official(clips, group_by=how.group_by, val=how.val, val_as_test=how.val_as_test, seed=how.seed)
-    return splits.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
+        made = splits.holdout(clips, group_by=group_by, val=val, test=how.test, seed=seed)
+    elif how.kind == "kfold":
+        made = splits.kfold(clips, how.folds, how.fold, group_by=group_by, val=val, seed=seed)
+    elif how.kind == "official":
+        made = splits.official(clips, group_by=group_by, val=val, val_as_test=how.val_as_test, seed=seed)
+    elif how.kind == "corpora":
+        made = splits.by_corpora(clips, test=how.test_corpora, group_by=group_by, val=val, seed=seed)
+    else:
+        made = splits.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
+    return splits.without(made, how.exclude) if how.exclude else made
 
 
 def has_label(clip: Clip, label_from: str) -> bool:

@@ -12,7 +12,7 @@ from multiemo.build.observer import Observer
 from multiemo.data.grouping import group_of
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split, check_disjoint
-from multiemo.errors import CheckpointError, ConfigError, ManifestError
+from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
 from multiemo.evaluate import Report, evaluate_model
 from multiemo.types import SUBSETS, Batch, Clip, Output
 
@@ -114,6 +114,11 @@ def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
     if not manifest.is_file():
         raise ManifestError(f"{manifest}: the run's manifest is not there; name it with --manifest")
     split = Split.from_json(json.dumps(stored))
+    if split.hash != bundle.facts["split"]:
+        raise CheckpointError(
+            f"{path}: holds the split {split.hash}, the model was trained on {bundle.facts['split']}; splits.json is of "
+            "another run"
+        )
     clips = read_manifest(manifest)
     missing = {i for ids in split.parts.values() for i in ids} - {c.id for c in clips}
     if missing:
@@ -122,4 +127,10 @@ def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
             "would not be those of this run"
         )
     check_disjoint(split, clips)
+    seen = sorted(set(bundle.facts["seen"]) & set(split.groups["test"]))
+    if seen:
+        raise SplitError(
+            f"{folder}: {seen[0]!r} of the test part was in training or selection ({len(seen)} such groups); figures "
+            "on this part would not be a test"
+        )
     return wiring.Source(manifest, clips, split, bundle.config.data.label_from)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from multiemo.data.grouping import GROUP_BY, GroupBy, deal, group_of, grouped, match_speaker
 from multiemo.data.rows import PARTS
@@ -208,6 +208,51 @@ def by_speakers(
     left = sorted(groups.keys() - placed.keys())
     notes = (f"{len(left)} speakers stand in no part: {', '.join(left)}",) if left else ()
     return _split("by_speakers", [c for c in clips if group_of(c, "speaker") in placed], "speaker", placed, notes)
+
+
+def by_corpora(
+    clips: Sequence[Clip], *, test: Iterable[str], group_by: GroupBy = "speaker", val: float = 0.15, seed: int = 0
+) -> Split:
+    """Whole corpora are the test; of the others some groups are held out for validation.
+
+    Args:
+        clips, group_by, seed: as in :func:`holdout`.
+        test: names of corpora.
+        val: wanted share of the clips of the other corpora.
+
+    Raises:
+        SplitError: a corpus is not in the clips, or none is left to train on.
+    """
+    _check_shares(val=val)
+    wanted, known = set(test), {clip.corpus for clip in clips}
+    unknown = sorted(wanted - known)
+    if unknown or not wanted:
+        found = f"no clip is of the corpus {unknown[0]!r}" if unknown else "no corpus is named"
+        raise SplitError(f"corpora: {found}; there are: {', '.join(sorted(known))}")
+    if wanted == known:
+        raise SplitError(f"corpora: every corpus ({', '.join(sorted(known))}) is in the test; leave one to train on")
+    rest = grouped([clip for clip in clips if clip.corpus not in wanted], group_by)
+    placed = deal(rest, {"train": 1 - val, "val": val}, seed)
+    placed.update((group_of(clip, group_by), "test") for clip in clips if clip.corpus in wanted)
+    return _split(f"corpora(test={'+'.join(sorted(wanted))}, val={val:g}, seed={seed})", clips, group_by, placed)
+
+
+def without(split: Split, exclude: Iterable[str]) -> Split:
+    """The split less some clips, such as near-duplicates of others.
+
+    Raises:
+        SplitError: a clip is in no part, or a part is left empty.
+    """
+    gone = set(exclude)
+    unknown = sorted(gone - split.part_of().keys())
+    if unknown:
+        raise SplitError(f"split {split.name!r}: clip {unknown[0]!r}, which is to be left out, is in no part")
+    parts = {part: tuple(name for name in split.parts[part] if name not in gone) for part in PARTS}
+    for part in PARTS:
+        if not parts[part]:
+            raise SplitError(f"split {split.name!r}: nothing of {part} is left without the {len(gone)} clips left out")
+    note = f"{len(gone)} clips left out by their ids"
+    return replace(split, name=f"{split.name} less {len(gone)} clips", parts=parts, notes=(*split.notes, note))
 
 
 def check_disjoint(split: Split, clips: Sequence[Clip]) -> None:
