@@ -51,18 +51,6 @@ def test_concordance_from_its_definition():
     assert np.isnan(metrics.concordance(x, np.full(200, np.nan)))
 
 
-def test_bootstrap_draws_whole_speakers():
-    speakers = [f"s{i // 3}" for i in range(90)]
-    counts = metrics.bootstrap_counts(speakers, 50)
-    blocks = counts.reshape(50, 30, 3)
-    assert (blocks == blocks[:, :, :1]).all()
-    assert (counts.sum(1) == 90).all()
-    few = metrics.bootstrap_counts(["a"] * 4 + ["b"] * 4, 50)
-    assert (few.sum(1) == 8).all()
-    assert (few % 1 == 0).all()
-    assert len(np.unique(few[:, :4].sum(1))) > 1
-
-
 def test_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(3)
     covered = 0
@@ -105,3 +93,41 @@ def test_paired_p_values_are_uniform_enough_under_no_difference():
         names = [str(i % 20) for i in range(60)]
         small += metrics.paired_test(truth, one, two, names, 3, resamples=200, seed=trial).p < 0.05
     assert small / 150 < 0.11
+
+
+def test_figures_of_several_runs_are_averaged_within_each_resample():
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 3, 240)
+    names = [f"s{i // 10}" for i in range(240)]
+    runs = np.stack([np.where(rng.random(240) < 0.6, truth, rng.integers(0, 3, 240)) for _ in range(3)])
+    measure = metrics.label_measure(3)
+    pooled = metrics.estimates(measure, truth, runs, names)["uar"]
+    alone = [metrics.estimates(measure, truth, run, names)["uar"].value for run in runs]
+    assert pooled.value == pytest.approx(np.mean(alone))
+    assert pooled.deviation == pytest.approx(np.std(alone, ddof=1))
+    assert (pooled.runs, pooled.n, pooled.speakers) == (3, 240, 24)
+    same = metrics.estimates(measure, truth, np.stack([runs[0]] * 3), names)["uar"]
+    once = metrics.estimates(measure, truth, runs[0], names)["uar"]
+    assert (same.low, same.high) == pytest.approx((once.low, once.high))
+    assert same.deviation == 0
+    assert once.deviation is None
+
+
+def test_clips_that_a_run_has_not_are_left_out_of_it():
+    rng = np.random.default_rng(6)
+    truth = rng.integers(0, 3, 60)
+    names = [f"s{i // 10}" for i in range(60)]
+    runs = np.stack([truth, rng.integers(0, 3, 60)])
+    runs[:, :10] = -1
+    runs[1, 10:20] = -1
+    found = metrics.estimates(metrics.label_measure(3), truth, runs, names)["uar"]
+    second = metrics.uar(metrics.confusion(truth[20:], runs[1, 20:], 3))
+    assert found.value == pytest.approx((1 + second) / 2)
+    assert (found.n, found.speakers) == (50, 5)
+    test = metrics.paired_test(truth, runs[0], runs, names, 3)  # one run stands against several
+    assert test.difference == pytest.approx((1 - second) / 2)
+    assert test.n == 50
+    with pytest.raises(ValueError, match="run 1 has no usable clip"):
+        metrics.estimates(metrics.label_measure(3), truth, np.stack([truth, np.full(60, -1)]), names)
+    with pytest.raises(ValueError, match="cannot be paired"):
+        metrics.paired_test(truth, runs, np.stack([truth] * 3), names, 3)
