@@ -1,0 +1,206 @@
+"""Trains and tests every fold with every seed, several at a time, and keeps what is finished.
+
+A *cell* is one training: a fold and a seed. It is a run folder like any other; it counts as finished once it holds
+``evaluation.json``. A benchmark that was killed goes on with the cells that are not, each from its last epoch.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import torch
+
+from multiemo.benchmark.protocol import Protocol
+from multiemo.build import Observer, evaluate_run, train
+from multiemo.build import data as wiring
+from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
+from multiemo.config import Config, SourceConfig, parse_config
+from multiemo.errors import MultiemoError, TrainingError
+from multiemo.report import save_evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training of a benchmark.
+
+    Args:
+        fold: name of the fold.
+        seed: of the training.
+        config: what is trained.
+        folder: its run folder.
+    """
+
+    fold: str
+    seed: int
+    config: Config
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.fold}, seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained and tested."""
+        return (self.folder / "evaluation.json").is_file()
+
+
+def cells_of(protocol: Protocol, seeds: int, folder: Path) -> list[Cell]:
+    """All trainings of a protocol, seed by seed."""
+    return [
+        Cell(fold.name, seed, fold.config.model_copy(update={"seed": seed}), folder / f"{fold.name}-seed{seed}")
+        for seed in range(protocol.folds[0].config.seed, protocol.folds[0].config.seed + seeds)
+        for fold in protocol.folds
+    ]
+
+
+def run_cells(cells: Sequence[Cell], *, jobs: int = 0, observer: Observer | None = None) -> None:
+    """Train and test the cells that are not finished yet.
+
+    Args:
+        cells: of one manifest.
+        jobs: cells at a time; 0 = one a GPU, or one a core.
+        observer: is told when a cell ends.
+
+    Raises:
+        MultiemoError: a cell failed; the message begins with its name. Cells that are finished stay so.
+    """
+    observer = observer or Observer()
+    pending = [cell for cell in cells if not cell.finished]
+    kept = len(cells) - len(pending)
+    if kept:
+        observer.note(f"{kept} of {len(cells)} trainings were finished before and are kept")
+    if not pending:
+        return
+    jobs = min(jobs or automatic_jobs(pending[0].config), len(pending))
+    fill_cache(pending[0].config, observer)
+    observer.stage("train and test")
+    observer.progress(kept, len(cells))
+    run = _in_this_process if jobs == 1 else _in_processes(jobs)
+    for done, (cell, seconds) in enumerate(run(pending), start=kept + 1):
+        observer.progress(done, len(cells))
+        observer.note(f"{cell.name}: trained and tested in {seconds:.0f} s")
+
+
+def automatic_jobs(config: Config) -> int:
+    """One training a GPU, or one a core where there is none."""
+    gpus = torch.cuda.device_count() if config.device in ("auto", "cuda") else 0
+    return gpus or os.cpu_count() or 1
+
+
+def fill_cache(config: Config, observer: Observer) -> None:
+    """Decode and preprocess every clip once, so that the cells only read; text and features need no cache."""
+    data = config.data
+    source = wiring.open_source(SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from))
+    preprocessors = {}
+    for m in config.modalities:
+        spec = None if uses_features(config, m) else build_encoder(config, m).input_spec
+        if spec is not None and spec.kind != "text":
+            preprocessors[m] = build_preprocessor(spec)
+    if preprocessors:
+        observer.stage("decode")
+        wiring.prepare_part(config, source.folder, source.clips, preprocessors, on_progress=observer.progress)
+
+
+def run_cell(cell: Cell) -> None:
+    """Train one cell, going on where an earlier attempt stopped, and read its test part once."""
+    begun = (cell.folder / "config.yaml").is_file()
+    train(cell.config, cell.folder, resume=begun)
+    save_evaluation(cell.folder, evaluate_run(cell.folder))
+
+
+def _in_this_process(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
+    for cell in cells:
+        began = time.perf_counter()
+        try:
+            run_cell(cell)
+        except MultiemoError as error:
+            raise type(error)(f"{cell.name}: {error}") from error
+        yield cell, time.perf_counter() - began
+
+
+def _in_processes(jobs: int) -> Callable[[Sequence[Cell]], Iterator[tuple[Cell, float]]]:
+    """Runs cells in processes of their own, ``jobs`` at a time; none outlives a failure or an interrupt."""
+    context = multiprocessing.get_context("spawn")
+    gpus = torch.cuda.device_count()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+
+    def run(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
+        waiting = list(cells)
+        running: dict[Connection, tuple[Cell, float, multiprocessing.process.BaseProcess, int]] = {}
+        slots = list(range(jobs))
+        try:
+            while waiting or running:
+                while waiting and slots:
+                    cell, slot = waiting.pop(0), slots.pop(0)
+                    ours, theirs = context.Pipe(duplex=False)
+                    gpu = slot % gpus if gpus else None
+                    values = cell.config.model_dump(mode="json")
+                    arguments = (theirs, cell.fold, cell.seed, values, str(cell.folder), threads, gpu)
+                    process = context.Process(target=_child, args=arguments)
+                    process.start()
+                    theirs.close()
+                    running[ours] = (cell, time.perf_counter(), process, slot)
+                for ended in wait(list(running)):
+                    cell, began, process, slot = running.pop(ended)  # type: ignore[index]
+                    message = _last_word(ended)  # type: ignore[arg-type]
+                    process.join()
+                    slots.append(slot)
+                    if message is None:
+                        raise TrainingError(
+                            f"{cell.name}: its process ended with code {process.exitcode}; -9 is mostly too little "
+                            "memory, then set benchmark.jobs=1. Finished trainings are kept: run the command again"
+                        )
+                    if message:
+                        raise TrainingError(f"{cell.name}: {message}")
+                    yield cell, time.perf_counter() - began
+        finally:
+            for _, _, process, _ in running.values():
+                process.terminate()
+            for _, _, process, _ in running.values():
+                process.join()
+
+    return run
+
+
+def _last_word(connection: Connection) -> str | None:
+    """What a child said at its end: nothing wrong (empty), an error, or ``None`` when it died without a word."""
+    try:
+        return str(connection.recv())
+    except EOFError:
+        return None
+
+
+def _child(
+    report: Connection, fold: str, seed: int, values: dict[str, object], folder: str, threads: int, gpu: int | None
+) -> None:
+    """One cell in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    torch.set_num_threads(threads)
+    try:
+        run_cell(Cell(fold, seed, parse_config(values), Path(folder)))
+    except MultiemoError as error:
+        report.send(str(error))
+    else:
+        report.send("")
+    report.close()
+
+
+def _follow_parent() -> None:
+    """Leave when the parent is gone, however it went: an orphan would write into the folders of the next call."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

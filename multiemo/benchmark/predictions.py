@@ -1,0 +1,99 @@
+"""What a system said of the test clips, of every seed, read from run folders and benchmark folders alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.errors import CheckpointError
+from multiemo.types import SUBSETS
+
+#: One clip as evaluation writes it: ``id``, ``speaker``, ``target`` (``[C]`` or nothing), ``probs`` {subset: ``[C]``}.
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One system on one test part.
+
+    Args:
+        name: of the system, for tables.
+        ids, speakers: of the N labelled clips, sorted by id.
+        target: ``[N, C]``.
+        probabilities: {subset key: ``[R, N, C]``} of R seeds; NaN where a clip has no modality of the subset.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    speakers: tuple[str, ...]
+    target: NDArray[np.float64]
+    probabilities: dict[str, NDArray[np.float64]]
+
+    @property
+    def full(self) -> str:
+        """The key of the largest subset."""
+        return max(self.probabilities, key=len)
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """``[N]`` columns of a single-label task."""
+        return self.target.argmax(axis=1)
+
+    def said(self, subset: str) -> NDArray[np.int64]:
+        """``[R, N]`` columns that a subset predicts; -1 where it cannot."""
+        p = self.probabilities[subset]
+        here = ~np.isnan(p).any(axis=2)
+        return np.where(here, np.where(here[..., None], p, 0.0).argmax(axis=2), -1)
+
+
+def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
+    """Records of all folds, seed by seed, as one.
+
+    Args:
+        name: of the system.
+        seeds: for each seed the records of its folds; a clip stands once in each.
+
+    Raises:
+        CheckpointError: no labelled clip, or a clip is tested twice with one seed.
+    """
+    runs: list[dict[str, Record]] = []
+    for records in seeds:
+        run: dict[str, Record] = {}
+        for record in records:
+            if record["target"] is None:
+                continue
+            if run.setdefault(record["id"], record) is not record:
+                raise CheckpointError(f"{name}: clip {record['id']!r} is tested twice with one seed")
+        runs.append(run)
+    known = {i: record for run in runs for i, record in run.items()}
+    if not known:
+        raise CheckpointError(f"{name}: no labelled clip was tested")
+    ids = sorted(known)
+    target = np.array([known[i]["target"] for i in ids], dtype=float)
+    keys = [k for k in SUBSETS if any(k in r["probs"] for r in known.values())]
+    nothing = [float("nan")] * target.shape[1]
+    probabilities = {
+        key: np.array([[run[i]["probs"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])
+        for key in keys
+    }
+    return Predictions(name, tuple(ids), tuple(known[i]["speaker"] for i in ids), target, probabilities)
+
+
+def read_records(path: Path) -> list[Record]:
+    """The lines of a ``predictions.jsonl``.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except OSError:
+        raise CheckpointError(f"{path}: no such file; run `multiemo evaluate {path.parent}` first") from None
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: damaged ({error}); remove it and evaluate again") from None
