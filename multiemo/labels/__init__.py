@@ -1,0 +1,20 @@
+"""Label sets of the field, explicit maps between them, and where categories lie on the circumplex."""
+
+from __future__ import annotations
+
+from multiemo.labels.circumplex import circumplex
+from multiemo.labels.maps import MAPS, LabelMap, label_map, map_label
+from multiemo.labels.sets import ALIASES, CUSTOM, LABEL_SETS, canonical, label_set
+
+__all__ = [
+    "ALIASES",
+    "CUSTOM",
+    "LABEL_SETS",
+    "MAPS",
+    "LabelMap",
+    "canonical",
+    "circumplex",
+    "label_map",
+    "label_set",
+    "map_label",
+]

@@ -1,0 +1,158 @@
+"""Explicit maps between label sets: for every source label where it goes, or that it is lost.
+
+A registered map decides. Without one a label keeps its name where the target set has it, and is lost where it has not;
+nothing else is guessed from names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from multiemo.errors import ConfigError
+from multiemo.labels.sets import LABEL_SETS, label_set
+
+_GOEMOTIONS_TO_EKMAN: dict[str, str] = {
+    # The authors' own ekman_mapping.json (google-research/goemotions).
+    **dict.fromkeys(("anger", "annoyance", "disapproval"), "angry"),
+    "disgust": "disgusted",
+    **dict.fromkeys(("fear", "nervousness"), "fearful"),
+    **dict.fromkeys(
+        ("joy", "amusement", "approval", "excitement", "gratitude", "love", "optimism", "relief", "pride",
+         "admiration", "desire", "caring"),
+        "happy",
+    ),
+    **dict.fromkeys(("sadness", "disappointment", "embarrassment", "grief", "remorse"), "sad"),
+    **dict.fromkeys(("surprise", "realization", "confusion", "curiosity"), "surprised"),
+    "neutral": "neutral",
+}  # fmt: skip
+
+_TO_EKMAN: dict[str, str] = {
+    # RAVDESS calls calm a second baseline beside neutral (Livingstone & Russo 2018, "Emotional categories").
+    "calm": "neutral",
+    # As in the field's four classes of IEMOCAP, and in GoEmotions' ekman_mapping.json (excitement -> joy).
+    "excited": "happy",
+    # Synonyms, from the feeling wheel of EmoryNLP.
+    "joyful": "happy", "mad": "angry", "scared": "fearful",
+}  # fmt: skip
+
+_POLARITY: dict[str, str] = {
+    "neutral": "neutral", "calm": "neutral", "happy": "positive", "excited": "positive", "sad": "negative",
+    "angry": "negative", "fearful": "negative", "disgusted": "negative", "bored": "negative",
+    "frustrated": "negative", "worried": "negative",
+    # The coarse labels of EmoryNLP (Zahiri & Choi 2018, section 3).
+    "joyful": "positive", "peaceful": "positive", "powerful": "positive", "mad": "negative", "scared": "negative",
+    # GoEmotions' sentiment_mapping.json; what it calls ambiguous (surprise, realization, ...) is lost, and so is
+    # surprise elsewhere, which is of either sign.
+    **dict.fromkeys(
+        ("admiration", "amusement", "approval", "caring", "desire", "excitement", "gratitude", "joy", "love",
+         "optimism", "pride", "relief"),
+        "positive",
+    ),
+    **dict.fromkeys(
+        ("anger", "annoyance", "disappointment", "disapproval", "disgust", "embarrassment", "fear", "grief",
+         "nervousness", "remorse", "sadness"),
+        "negative",
+    ),
+}  # fmt: skip
+
+_POLARITIES = ("polarity2", "polarity3", "polarity5")
+_EMOTIONS = tuple(name for name in LABEL_SETS if name not in _POLARITIES)
+#: Sets of Ekman's categories, whatever their order.
+_EKMAN = tuple(n for n in _EMOTIONS if set(LABEL_SETS["ekman6"]) <= set(LABEL_SETS[n]) <= set(LABEL_SETS["ekman7"]))
+
+
+def _within(pairs: Mapping[str, str], source: str, target: str) -> dict[str, str]:
+    """Labels of ``source`` that keep their name or have a pair, as far as ``target`` has it."""
+    named = {label: label for label in LABEL_SETS[source]}
+    paired = {label: pairs[label] for label in LABEL_SETS[source] if label in pairs and label not in LABEL_SETS[target]}
+    return {label: to for label, to in {**named, **paired}.items() if to in LABEL_SETS[target]}
+
+
+#: {(source set, target set): {source label: target label}}; a label that is missing is lost.
+MAPS: dict[tuple[str, str], Mapping[str, str]] = {
+    **{(source, target): _within(_TO_EKMAN, source, target) for source in _EMOTIONS for target in _EKMAN},
+    **{
+        ("goemotions28", target): _within(_GOEMOTIONS_TO_EKMAN, "goemotions28", target)
+        for target in _EMOTIONS
+        if target != "goemotions28"
+    },
+    # Excitement is counted as happiness (5531 turns), the field's way with four classes of IEMOCAP.
+    **{(source, "iemocap4"): _within({"excited": "happy"}, source, "iemocap4") for source in ("iemocap9", "iemocap6")},
+    **{
+        (source, target): {k: _POLARITY[k] for k in LABEL_SETS[source] if _POLARITY.get(k) in LABEL_SETS[target]}
+        for source in _EMOTIONS
+        for target in ("polarity2", "polarity3")
+    },
+    **{
+        ("polarity5", target): _within({"very negative": "negative", "very positive": "positive"}, "polarity5", target)
+        for target in ("polarity2", "polarity3")
+    },
+    # A coarse sign does not say how strong it is.
+    ("polarity2", "polarity5"): {},
+    ("polarity3", "polarity5"): {"neutral": "neutral"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """Where the labels of one set go in another.
+
+    Args:
+        source: name of the set that labels come from.
+        target: name of the set that they go to.
+        kept: {source label: target label}.
+        lost: {source label that has no place in ``target``: how many carry it}; 0 where no counts were given.
+    """
+
+    source: str
+    target: str
+    kept: Mapping[str, str]
+    lost: Mapping[str, float]
+
+
+def label_map(source: str, target: str, counts: Mapping[str, float] = MappingProxyType({})) -> LabelMap:
+    """The map from one label set to another, and what is lost on the way.
+
+    Args:
+        source, target: names of label sets.
+        counts: {source label: how many clips carry it}, to weigh what is lost.
+
+    Raises:
+        ConfigError: an unknown set, or a counted label that the source set does not have.
+
+    Example:
+        >>> found = label_map("ravdess8", "iemocap4", {"calm": 192, "happy": 192})
+        >>> found.kept["happy"], found.lost["calm"], found.lost["fearful"]
+        ('happy', 192, 0)
+    """
+    labels = label_set(source, where="source label set")
+    strange = [label for label in counts if label not in labels]
+    if strange:
+        raise ConfigError(f"counts: {strange[0]!r} is not in label set {source}: {', '.join(labels)}")
+    to = {label: map_label(label, source, target) for label in labels}
+    return LabelMap(
+        source,
+        target,
+        kept={label: mapped for label, mapped in to.items() if mapped is not None},
+        lost={label: counts.get(label, 0) for label, mapped in to.items() if mapped is None},
+    )
+
+
+def map_label(label: str, source: str | None, target: str) -> str | None:
+    """``label`` of the set ``source`` in the set ``target``, or ``None`` when it is lost there.
+
+    Raises:
+        ConfigError: no such target set.
+
+    Example:
+        >>> map_label("calm", "ravdess8", "ekman7")
+        'neutral'
+        >>> map_label("bored", "emodb7", "ekman7") is None
+        True
+    """
+    explicit = MAPS.get((source, target)) if source is not None and source != target else None
+    if explicit is not None:
+        return explicit.get(label)
+    return label if label in label_set(target) else None

@@ -1,0 +1,132 @@
+"""Named, ordered label sets of the field, sets that a user declares, and the spelling of categories.
+
+Categories have one canonical spelling; each corpus adapter writes that spelling.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+
+from multiemo.errors import ConfigError
+
+#: Named, ordered label sets.
+LABEL_SETS: dict[str, tuple[str, ...]] = {
+    # Ekman's six and neutral, in the spelling of this package.
+    "ekman7": ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"),
+    # Ekman 1992, "An argument for basic emotions", Cognition and Emotion 6.
+    "ekman6": ("angry", "disgusted", "fearful", "happy", "sad", "surprised"),
+    # Livingstone & Russo 2018, in the order of the codes 01-08 in the file names.
+    "ravdess8": ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised"),
+    # Goodfellow et al. 2013, in the order of the codes 0-6 of the published CSV.
+    "fer7": ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral"),
+    # Poria et al. 2019.
+    "meld7": ("neutral", "surprised", "fearful", "sad", "happy", "disgusted", "angry"),
+    # BAAI 2025.
+    "emotiontalk7": ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"),
+    # Burkhardt et al. 2005.
+    "emodb7": ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "bored"),
+    # Cao et al. 2014.
+    "cremad6": ("neutral", "happy", "sad", "angry", "fearful", "disgusted"),
+    # Busso et al. 2008: all categories but "other", and the two subsets that the field reports on.
+    "iemocap9": (
+        "angry", "happy", "sad", "neutral", "frustrated", "excited", "fearful", "surprised", "disgusted",
+    ),
+    "iemocap4": ("angry", "happy", "sad", "neutral"),
+    "iemocap6": ("happy", "sad", "neutral", "angry", "excited", "frustrated"),
+    # Busso et al. 2017.
+    "mspimprov4": ("angry", "happy", "sad", "neutral"),
+    # Zhou et al. 2022.
+    "esd5": ("neutral", "happy", "sad", "angry", "surprised"),
+    # Lian et al. 2023, MER 2023.
+    "mer6": ("neutral", "angry", "happy", "sad", "worried", "surprised"),
+    # Zahiri & Choi 2018: the inner ring of Willcox's feeling wheel, and neutral.
+    "emorynlp7": ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared"),
+    # Demszky et al. 2020, in the order of labels.txt.
+    "goemotions28": (
+        "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
+        "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
+        "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise",
+        "neutral",
+    ),
+    # The five states of the embedded synthetic corpus.
+    "demo5": ("neutral", "happy", "sad", "angry", "fearful"),
+    "polarity2": ("negative", "positive"),
+    "polarity3": ("negative", "neutral", "positive"),
+    # Socher et al. 2013 (SST-5).
+    "polarity5": ("very negative", "negative", "neutral", "positive", "very positive"),
+}  # fmt: skip
+
+#: What the name of a declared set begins with: ``custom:happy,sad,bored``.
+CUSTOM = "custom:"
+
+#: Other spellings met in published corpora -> ours. Used by adapters, never silently at training time.
+ALIASES: dict[str, str] = {
+    "anger": "angry", "ang": "angry", "disgust": "disgusted", "dis": "disgusted", "fear": "fearful", "fea": "fearful",
+    "happiness": "happy", "joy": "happy", "hap": "happy", "sadness": "sad", "surprise": "surprised",
+    "sur": "surprised", "neu": "neutral", "boredom": "bored", "exc": "excited", "excitement": "excited",
+    "fru": "frustrated", "frustration": "frustrated",
+}  # fmt: skip
+
+
+def label_set(name: str, *, where: str = "label_set") -> tuple[str, ...]:
+    """The labels of a set, in order.
+
+    Args:
+        name: one of ``LABEL_SETS``, or a set declared by its name: ``custom:`` and the labels, joined by commas
+            without spaces around them.
+        where: config key for messages.
+
+    Raises:
+        ConfigError: no such set, or a declared one has fewer than two labels, an empty or repeated one, or one with
+            spaces around it.
+
+    Example:
+        >>> label_set("polarity3")
+        ('negative', 'neutral', 'positive')
+        >>> label_set("custom:happy,sad,bored")
+        ('happy', 'sad', 'bored')
+    """
+    if name in LABEL_SETS:
+        return LABEL_SETS[name]
+    if name.startswith(CUSTOM):
+        labels = _declared(name)
+        trouble = _trouble(labels)
+        if trouble:
+            raise ConfigError(f"{where}: {name!r} {trouble}; write it like {CUSTOM}happy,sad,bored")
+        return labels
+    close = difflib.get_close_matches(name, LABEL_SETS, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise ConfigError(
+        f"{where}: unknown label set {name!r}; {hint}choices: {', '.join(sorted(LABEL_SETS))}, or your own, like "
+        f"{CUSTOM}happy,sad,bored"
+    )
+
+
+@lru_cache
+def _declared(name: str) -> tuple[str, ...]:
+    return tuple(name.removeprefix(CUSTOM).split(","))
+
+
+def _trouble(labels: tuple[str, ...]) -> str | None:
+    """What is wrong with the labels of a declared set."""
+    if len(labels) < 2:
+        return "has fewer than two labels"
+    for label in labels:
+        if not label:
+            return "has an empty label"
+        if label != label.strip():
+            return f"has spaces around the label {label!r}"
+    repeated = [label for label in labels if labels.count(label) > 1]
+    return f"has the label {repeated[0]!r} twice" if repeated else None
+
+
+def canonical(label: str) -> str:
+    """This package's spelling of a category: lower case, aliases resolved.
+
+    Example:
+        >>> canonical("Joy"), canonical("SURPRISE"), canonical("calm")
+        ('happy', 'surprised', 'calm')
+    """
+    plain = label.strip().lower()
+    return ALIASES.get(plain, plain)
