@@ -40,7 +40,7 @@ _TO_EKMAN: dict[str, str] = {
 _POLARITY: dict[str, str] = {
     "neutral": "neutral", "calm": "neutral", "happy": "positive", "excited": "positive", "sad": "negative",
     "angry": "negative", "fearful": "negative", "disgusted": "negative", "bored": "negative",
-    "frustrated": "negative", "worried": "negative",
+    "frustrated": "negative", "worried": "negative", "contemptuous": "negative",
     # The coarse labels of EmoryNLP (Zahiri & Choi 2018, section 3).
     "joyful": "positive", "peaceful": "positive", "powerful": "positive", "mad": "negative", "scared": "negative",
     # GoEmotions' sentiment_mapping.json; what it calls ambiguous (surprise, realization, ...) is lost, and so is
@@ -57,7 +57,14 @@ _POLARITY: dict[str, str] = {
     ),
 }  # fmt: skip
 
-_POLARITIES = ("polarity2", "polarity3", "polarity5")
+#: The seven points of CMU-MOSI's scale as five: clipped to -2..2, as the field counts accuracy over five classes.
+_SEVEN_TO_FIVE: dict[str, str] = {
+    **dict.fromkeys(("strongly negative", "negative"), "very negative"), "weakly negative": "negative",
+    "neutral": "neutral",
+    "weakly positive": "positive", **dict.fromkeys(("positive", "strongly positive"), "very positive"),
+}  # fmt: skip
+
+_POLARITIES = ("polarity2", "polarity3", "polarity5", "polarity7")
 _EMOTIONS = tuple(name for name in LABEL_SETS if name not in _POLARITIES)
 #: Sets of Ekman's categories, whatever their order.
 _EKMAN = tuple(n for n in _EMOTIONS if set(LABEL_SETS["ekman6"]) <= set(LABEL_SETS[n]) <= set(LABEL_SETS["ekman7"]))
@@ -89,9 +96,20 @@ MAPS: dict[tuple[str, str], Mapping[str, str]] = {
         ("polarity5", target): _within({"very negative": "negative", "very positive": "positive"}, "polarity5", target)
         for target in ("polarity2", "polarity3")
     },
+    ("polarity7", "polarity5"): _SEVEN_TO_FIVE,
+    **{
+        ("polarity7", target): {
+            label: sign for label in LABEL_SETS["polarity7"] if (sign := label.rsplit(" ", 1)[-1]) in LABEL_SETS[target]
+        }
+        for target in ("polarity2", "polarity3")
+    },
     # A coarse sign does not say how strong it is.
     ("polarity2", "polarity5"): {},
+    ("polarity2", "polarity7"): {},
     ("polarity3", "polarity5"): {"neutral": "neutral"},
+    ("polarity3", "polarity7"): {"neutral": "neutral"},
+    # One of the five may be either of two of the seven.
+    ("polarity5", "polarity7"): {"neutral": "neutral"},
 }
 
 

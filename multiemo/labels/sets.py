@@ -42,6 +42,17 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     "mer6": ("neutral", "angry", "happy", "sad", "worried", "surprised"),
     # Zahiri & Choi 2018: the inner ring of Willcox's feeling wheel, and neutral.
     "emorynlp7": ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared"),
+    # Mollahosseini et al. 2019, in the order of the codes 0-7.
+    "affectnet8": (
+        "neutral", "happy", "sad", "surprised", "fearful", "disgusted", "angry", "contemptuous",
+    ),
+    # Li et al. 2017, in the order of the codes 1-7 of the basic emotions.
+    "rafdb7": ("surprised", "fearful", "disgusted", "happy", "sad", "angry", "neutral"),
+    # Lucey et al. 2010, in the order of the codes 0-7; without neutral, as seven classes.
+    "ckplus8": (
+        "neutral", "angry", "contemptuous", "disgusted", "fearful", "happy", "sad", "surprised",
+    ),
+    "ckplus7": ("angry", "contemptuous", "disgusted", "fearful", "happy", "sad", "surprised"),
     # Demszky et al. 2020, in the order of labels.txt.
     "goemotions28": (
         "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
@@ -55,6 +66,11 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     "polarity3": ("negative", "neutral", "positive"),
     # Socher et al. 2013 (SST-5).
     "polarity5": ("very negative", "negative", "neutral", "positive", "very positive"),
+    # Zadeh et al. 2016: the seven points of CMU-MOSI's scale, -3 to 3.
+    "polarity7": (
+        "strongly negative", "negative", "weakly negative", "neutral", "weakly positive", "positive",
+        "strongly positive",
+    ),
 }  # fmt: skip
 
 #: What the name of a declared set begins with: ``custom:happy,sad,bored``.
@@ -65,7 +81,7 @@ ALIASES: dict[str, str] = {
     "anger": "angry", "ang": "angry", "disgust": "disgusted", "dis": "disgusted", "fear": "fearful", "fea": "fearful",
     "happiness": "happy", "joy": "happy", "hap": "happy", "sadness": "sad", "surprise": "surprised",
     "sur": "surprised", "neu": "neutral", "boredom": "bored", "exc": "excited", "excitement": "excited",
-    "fru": "frustrated", "frustration": "frustrated",
+    "fru": "frustrated", "frustration": "frustrated", "contempt": "contemptuous",
 }  # fmt: skip
 
 
