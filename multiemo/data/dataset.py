@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,6 +67,30 @@ class LabelSpace:
             return target / target.sum()
         return torch.nn.functional.one_hot(target.argmax(), len(self.labels)).float()
 
+    def notes(self, clips: Iterable[Clip]) -> list[str]:
+        """What the labels of some rows lose on the way to this set, a sentence each; empty when nothing is lost.
+
+        Example:
+            >>> LabelSpace("iemocap4").notes([Clip(id="a", corpus="x", label_set="ravdess8", label="calm")])
+            ['1 clips with label calm have no place in iemocap4 and are left out']
+        """
+        gone: Counter[str] = Counter()
+        trimmed: Counter[str] = Counter()
+        undecided = 0
+        for clip in clips:
+            shares = [label for label, share in self._shares(clip).items() if share > 0]
+            lost = [label for label in shares if map_label(label, clip.label_set, self.name) is None]
+            (gone if len(lost) == len(shares) else trimmed).update(lost)
+            undecided += not shares and self.label_from == "clip" and bool(clip.labels or clip.votes)
+        said = [
+            f"{n} clips with label {label} have no place in {self.name} and are left out" for label, n in _most(gone)
+        ]
+        for label, n in _most(trimmed):
+            said.append(f"{n} clips lose {label}, which {self.name} does not have, and keep their other labels")
+        if undecided:
+            said.append(f"{undecided} clips have several labels or tied votes, so no single one, and are left out")
+        return said
+
     def _shares(self, clip: Clip) -> dict[str, float]:
         if self.label_from != "clip":
             own = clip.modality_labels.get(self.label_from)
@@ -83,6 +108,11 @@ class LabelSpace:
             winners = [label for label, count in clip.votes.items() if count == best]
             return {winners[0]: 1.0} if len(winners) == 1 else {}
         return {}
+
+
+def _most(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Largest first, then by name."""
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
 #: Fewer clips than this are decoded in this process; starting others would take longer.

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-from multiemo.labels import LABEL_SETS
+from multiemo.errors import ConfigError
+from multiemo.labels import CUSTOM, LABEL_SETS, label_set
 from multiemo.types import DIMENSIONS, MODALITIES, Clip, FeatureRef
 
 #: The parts of a split, in order.
@@ -208,18 +209,15 @@ def _features(value: object, _: str) -> dict[str, FeatureRef]:
 def _labels(values: dict[str, Any]) -> None:
     """Check ``label_set`` and everything that names a label; turn the list of ``labels`` into a tuple."""
     given = [k for k in _TARGETS if k in values]
-    if len(given) > 1:
-        raise RowError(f"has {' and '.join(given)}; give one of label, labels, votes")
+    if "labels" in given and len(given) > 1:
+        raise RowError(f"has {' and '.join(given)}; give one of them (only label and votes may stand together)")
     name = values.get("label_set")
     if name is None:
         if given or values.get("modality_labels"):
             key = given[0] if given else "modality_labels"
             raise RowError(f"label_set is missing beside {key}; name one of {', '.join(sorted(LABEL_SETS))}")
         return
-    if name not in LABEL_SETS:
-        raise RowError(
-            f"label_set is {name!r}; {closest(name, LABEL_SETS)}known label sets: {', '.join(sorted(LABEL_SETS))}"
-        )
+    _known_set(name)
     if "label" in values:
         _label(values["label"], "label", name)
     if "labels" in values:
@@ -243,12 +241,24 @@ def _labels(values: dict[str, Any]) -> None:
             _label(label, f"modality_labels.{modality}", name)
 
 
+def _known_set(name: str) -> None:
+    if name not in LABEL_SETS and not name.startswith(CUSTOM):
+        raise RowError(
+            f"label_set is {name!r}; {closest(name, LABEL_SETS)}known label sets: {', '.join(sorted(LABEL_SETS))}, "
+            f"or your own, like {CUSTOM}happy,sad,bored"
+        )
+    try:
+        label_set(name)
+    except ConfigError as error:
+        raise RowError(str(error)) from None
+
+
 def _label(value: object, key: str, name: str) -> None:
     label = _is_string(value, key)
-    if label not in LABEL_SETS[name]:
+    known = label_set(name)
+    if label not in known:
         raise RowError(
-            f"{key}: {label!r} is not in label set {name}; "
-            f"{closest(label, LABEL_SETS[name])}its labels: {', '.join(LABEL_SETS[name])}"
+            f"{key}: {label!r} is not in label set {name}; {closest(label, known)}its labels: {', '.join(known)}"
         )
 
 

@@ -161,6 +161,11 @@ def test_dialogue_context_comes_from_earlier_turns_of_the_same_dialogue(tmp_path
          [0.25, 0, 0.75, 0, 0, 0]),
         (LabelSpace("cremad6"), {"label_set": "cremad6", "votes": {"sad": 3, "neutral": 1}}, [0, 0, 1, 0, 0, 0]),
         (LabelSpace("cremad6"), {"label_set": "cremad6", "votes": {"sad": 2, "neutral": 2}}, None),
+        (LabelSpace("cremad6"), {"label_set": "cremad6", "label": "sad", "votes": {"happy": 3}}, [0, 0, 1, 0, 0, 0]),
+        (LabelSpace("cremad6", "soft"), {"label_set": "cremad6", "label": "sad", "votes": {"happy": 3}},
+         [0, 1, 0, 0, 0, 0]),
+        (LabelSpace("custom:sad,happy"), {"label_set": "ravdess8", "label": "happy"}, [0, 1]),
+        (LabelSpace("custom:sad,happy"), {"label_set": "ravdess8", "label": "calm"}, None),
         (LabelSpace("ekman7", label_from="text"), {"label_set": "ekman7", "label": "sad",
          "modality_labels": {"text": "happy"}}, [0, 1, 0, 0, 0, 0, 0]),
     ],
@@ -168,6 +173,33 @@ def test_dialogue_context_comes_from_earlier_turns_of_the_same_dialogue(tmp_path
 def test_targets(space, fields, expected):
     target = space.target(Clip(id="a", corpus="x", text="t", **fields))
     assert (target if target is None else target.tolist()) == expected
+
+
+def test_what_labels_lose_is_said():
+    def rows(count, **fields):
+        return [Clip(id="a", corpus="x", text="t", **fields)] * count
+
+    clips = [
+        *rows(3, label_set="ravdess8", label="calm"),
+        *rows(2, label_set="ravdess8", label="disgusted"),
+        *rows(4, label_set="ravdess8", label="sad"),
+        *rows(1),
+        *rows(2, label_set="cremad6", votes={"sad": 2, "neutral": 2}),
+        *rows(1, label_set="cremad6", votes={"sad": 3, "fearful": 1, "disgusted": 0}),
+    ]
+    assert LabelSpace("iemocap4").notes(clips) == [
+        "3 clips with label calm have no place in iemocap4 and are left out",
+        "2 clips with label disgusted have no place in iemocap4 and are left out",
+        "2 clips have several labels or tied votes, so no single one, and are left out",
+    ]
+    assert LabelSpace("iemocap4", "soft").notes(clips)[2:] == [
+        "1 clips lose fearful, which iemocap4 does not have, and keep their other labels"
+    ]
+    assert LabelSpace("ravdess8", "soft").notes(clips) == []
+    many = rows(2, label_set="goemotions28", labels=("joy", "neutral"))
+    assert LabelSpace("polarity2", "multi").notes(many) == [
+        "2 clips lose neutral, which polarity2 does not have, and keep their other labels"
+    ]
 
 
 def sample(i, speech=None, face=None):

@@ -51,6 +51,8 @@ def lines(path: Path, *rows: Any) -> Path:
 def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     clips = [FULL, Clip(id="bare", corpus="other", text="x"), Clip(
         id="many", corpus="mine", image="i.png", label_set="ekman7", labels=("happy", "sad")
+    ), Clip(
+        id="own", corpus="mine", text="x", label_set="custom:glad,very sad", label="glad", votes={"very sad": 2.0}
     )]  # fmt: skip
     write_manifest(clips, tmp_path / name)
     assert read_manifest(tmp_path / name) == clips
@@ -122,6 +124,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"label": "happy"}, "label_set is missing beside label"),
     ({"modality_labels": {"face": "sad"}}, "label_set is missing beside modality_labels"),
     ({"label_set": "ekmann7"}, "label_set is 'ekmann7'; did you mean 'ekman7'"),
+    ({"label_set": "custom:sad"}, "label_set: 'custom:sad' has fewer than two labels"),
+    ({"label_set": "custom:sad,glad", "label": "happy"}, "label: 'happy' is not in label set custom:sad,glad; its"),
+    ({"label_set": "ekman7", "votes": {"sad": 1}, "labels": ["sad"]}, "has labels and votes; give one"),
     ({"label_set": "ekman7", "label": "hapy"}, "label: 'hapy' is not in label set ekman7; did you mean 'happy'"),
     ({"label_set": "ekman7", "label": ["happy"]}, "label is a list"),
     ({"label_set": "ekman7", "labels": []}, "labels is .*one or more"),
