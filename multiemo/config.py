@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from multiemo.errors import ConfigError
-from multiemo.labels import LABEL_SETS
+from multiemo.labels import label_set
 from multiemo.types import MODALITIES, Modality
 
 Stage = Literal["text", "speech", "face", "fuse"]
@@ -197,7 +197,8 @@ class Config(_Frozen):
     Args:
         name: of the experiment.
         seed: of initial weights, batch order and augmentation.
-        label_set: a name in ``labels.LABEL_SETS``; the corpus' labels are mapped to it.
+        label_set: a name in ``labels.LABEL_SETS``, or labels of your own, like ``custom:happy,sad,bored``; the corpus'
+            labels are mapped to it.
         task: ``single`` label; ``multi`` (several at once); ``soft`` (crowd votes as a distribution).
         dimensions: also learn valence, arousal and dominance where clips have them.
         data: see :class:`DataConfig`.
@@ -230,8 +231,7 @@ class Config(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if self.label_set not in LABEL_SETS:
-            raise ValueError(f"label_set: unknown label set {self.label_set!r}; choices: {', '.join(LABEL_SETS)}")
+        label_set(self.label_set)
         if not self.encoders:
             raise ValueError("encoders: name at least one")
         if not self.stages:

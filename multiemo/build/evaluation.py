@@ -43,6 +43,7 @@ def evaluate_bundle(
     )
     for clip, message in part.prepared.bad.items():
         report.notes.append(f"left out {clip}: {message}")
+    report.notes += part.dataset.space.notes(part.dataset.clips)
     return report
 
 

@@ -179,6 +179,8 @@ class _Session:
             )
             for clip, message in part.prepared.bad.items():
                 self.observer.note(f"left out {clip}: {message}")
+            for note in part.dataset.space.notes(part.dataset.clips):
+                self.observer.note(f"{name}: {note}")
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
