@@ -108,8 +108,12 @@ MAPS: dict[tuple[str, str], Mapping[str, str]] = {
     ("polarity2", "polarity7"): {},
     ("polarity3", "polarity5"): {"neutral": "neutral"},
     ("polarity3", "polarity7"): {"neutral": "neutral"},
-    # One of the five may be either of two of the seven.
-    ("polarity5", "polarity7"): {"neutral": "neutral"},
+    # The ends of the five are two points of the seven each.
+    ("polarity5", "polarity7"): {
+        "negative": "weakly negative",
+        "neutral": "neutral",
+        "positive": "weakly positive",
+    },
 }
 
 

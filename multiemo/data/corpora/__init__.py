@@ -14,6 +14,28 @@ raises ManifestError saying what was expected and what was found.
 
 from __future__ import annotations
 
-from multiemo.data.corpora import emodb, emotiontalk, fer2013, goemotions, meld, ravdess, table
+from multiemo.data.corpora import (
+    chsims,
+    cmumosei,
+    cmumosi,
+    emodb,
+    emotiontalk,
+    fer2013,
+    goemotions,
+    meld,
+    ravdess,
+    table,
+)
 
-__all__ = ["emodb", "emotiontalk", "fer2013", "goemotions", "meld", "ravdess", "table"]
+__all__ = [
+    "chsims",
+    "cmumosei",
+    "cmumosi",
+    "emodb",
+    "emotiontalk",
+    "fer2013",
+    "goemotions",
+    "meld",
+    "ravdess",
+    "table",
+]
