@@ -1,13 +1,13 @@
-"""Classic baselines on the rows that multiemo reads: a table, then one JSON line.
+"""The classic baselines of `multiemo benchmark` on published parts of a corpus: a table, then one JSON line.
 
     python benchmarks/baselines.py meld --root DIR            TF-IDF (words + characters) + logistic regression
     python benchmarks/baselines.py emotiontalk --root DIR     the same, on the labels given from the text alone
     python benchmarks/baselines.py fer2013 --root DIR         HOG + SVM
-    python benchmarks/baselines.py ravdess --root DIR         MFCC statistics + SVM, action-unit means + regression
+    python benchmarks/baselines.py ravdess --root DIR         acoustic functionals + SVM, action units + regression
 
 ``--run RUN`` puts an evaluated multiemo run on the same test rows beside them, with paired tests.
 
-Every classifier has fixed settings that were chosen before looking at test rows. The parts are the official ones (MELD:
+The classifiers and their settings are those of ``multiemo/benchmark/classic.py``. Parts are the official ones (MELD:
 train -> dev; EmotionTalk: train -> val; FER2013: train -> test); RAVDESS trains on actors 01-12 and tests on 16-18.
 """
 
@@ -22,93 +22,56 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from sklearn.dummy import DummyClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, recall_score
-from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
-
+from multiemo.benchmark.classic import fit_predict, read_inputs
+from multiemo.benchmark.predictions import Predictions, pool, read_records
+from multiemo.benchmark.results import summarise
+from multiemo.config import parse_config
+from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
-from multiemo.data.manifest import read_manifest
-from multiemo.data.media import read_media
+from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
-from multiemo.metrics import FIGURES, paired_test
-from multiemo.types import Clip
+from multiemo.metrics import label_measure, paired_tests
+from multiemo.preprocess.face import FacePreprocessor
+from multiemo.preprocess.features import FeaturePreprocessor
+from multiemo.preprocess.speech import SpeechPreprocessor
+from multiemo.preprocess.text import TextPreprocessor
+from multiemo.types import Clip, FaceSpec, FeatureSpec, Modality, SpeechSpec, TextSpec
 
-Array = NDArray[np.float64]
+FIGURES = ("uar", "macro_f1", "wf1", "accuracy")
+TESTED = ("uar", "macro_f1", "wf1")
 
 
 @dataclass(frozen=True)
 class Task:
-    """Which rows are learnt from and measured on, and what is compared there.
+    """Which rows are learnt from and measured on, and by what.
 
     Args:
+        label_set: of the corpus.
         train, test: whether a clip belongs to the part.
-        label: the target of a clip.
-        baselines: {name: (clips -> inputs, classifier)}.
+        reads: (clips, folder of the manifest) -> {modality: preprocessor}.
+        label_from: ``clip``, or the modality whose own label counts.
     """
 
+    label_set: str
     train: Callable[[Clip], bool]
     test: Callable[[Clip], bool]
-    label: Callable[[Clip], str | None]
-    baselines: dict[str, tuple[Callable[[Sequence[Clip], Path], Any], Any]]
+    reads: Callable[[Sequence[Clip], Path], dict[Modality, Preprocessor]]
+    label_from: str = "clip"
 
 
-def texts(clips: Sequence[Clip], folder: Path) -> list[str]:
-    return [clip.text or "" for clip in clips]
+def words(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
+    return {"text": TextPreprocessor.train(TextSpec(), [c.text for c in clips if c.text])}
 
 
-def tfidf_regression() -> Any:
-    """Words (1-2) and characters (1-4) side by side; balanced logistic regression."""
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[!?]+")
-    characters = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True)
-    return make_pipeline(make_union(words, characters), LogisticRegression(max_iter=2000, class_weight="balanced"))
+def pictures(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
+    return {"face": FacePreprocessor(FaceSpec(frames=1, detector="none"))}
 
 
-def hog(clips: Sequence[Clip], folder: Path) -> Array:
-    """Histograms of oriented gradients (Dalal & Triggs 2005): 8x8 cells, 2x2 blocks, 9 bins, on 48x48 grey pictures."""
-    import cv2
-
-    descriptor = cv2.HOGDescriptor((48, 48), (16, 16), (8, 8), (8, 8), 9)
-    rows = []
-    for clip in clips:
-        frames = read_media(folder / str(clip.image), fps=1.0, where=clip.id).frames
-        if frames is None:
-            raise MultiemoError(f"{clip.id}: no picture in {clip.image}")
-        grey = cv2.cvtColor(np.asarray(frames)[0], cv2.COLOR_RGB2GRAY)
-        rows.append(descriptor.compute(cv2.resize(grey, (48, 48), interpolation=cv2.INTER_AREA)).ravel())
-    return np.stack(rows)
-
-
-def mfcc_statistics(clips: Sequence[Clip], folder: Path) -> Array:
-    """Mean and deviation over time of 20 MFCCs and their first two differences, 16 kHz."""
-    import librosa
-
-    rows = []
-    for clip in clips:
-        audio = read_media(folder / str(clip.audio), start=clip.start, end=clip.end, rate=16000, where=clip.id).audio
-        if audio is None:
-            raise MultiemoError(f"{clip.id}: no sound in {clip.audio}")
-        base = librosa.feature.mfcc(y=np.asarray(audio), sr=16000, n_mfcc=20)
-        track = np.concatenate([base, librosa.feature.delta(base), librosa.feature.delta(base, order=2)])
-        rows.append(np.concatenate([track.mean(axis=1), track.std(axis=1)]))
-    return np.stack(rows)
-
-
-def action_units(clips: Sequence[Clip], folder: Path) -> Array:
-    """Means over the clip of its action-unit features."""
-    refs = [clip.features["face"] for clip in clips]
-    return np.stack([read_features(folder / ref.path, ref.key)[0].mean(axis=0) for ref in refs])
-
-
-def svm() -> Any:
-    """RBF support vector machine on standardised columns, balanced."""
-    return make_pipeline(StandardScaler(), SVC(C=3.0, class_weight="balanced"))
+def voice_and_units(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
+    units = next(c.features["face"] for c in clips if "face" in c.features)
+    dim = read_features(media_path(units.path, folder), units.key)[0].shape[1]
+    return {"speech": SpeechPreprocessor(SpeechSpec()), "face": FeaturePreprocessor(FeatureSpec(dim=dim))}
 
 
 def _actor(first: int, last: int) -> Callable[[Clip], bool]:
@@ -119,68 +82,43 @@ def _part(name: str) -> Callable[[Clip], bool]:
     return lambda clip: clip.split == name
 
 
-def task_of(corpus: str) -> Task:
-    """Rows and baselines of a corpus."""
-    tfidf = {"TF-IDF + logistic regression": (texts, tfidf_regression())}
-    if corpus == "meld":
-        return Task(_part("train"), _part("val"), lambda c: c.label, tfidf)
-    if corpus == "emotiontalk":
-        return Task(_part("train"), _part("val"), lambda c: c.modality_labels.get("text"), tfidf)
-    if corpus == "fer2013":
-        return Task(_part("train"), _part("test"), lambda c: c.label, {"HOG + SVM": (hog, svm())})
-    units = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, C=0.1, class_weight="balanced"))
-    voice_and_face: dict[str, Any] = {
-        "MFCC statistics + SVM": (mfcc_statistics, svm()),
-        "action-unit means + logistic regression": (action_units, units),
-    }
-    return Task(_actor(1, 12), _actor(16, 18), lambda c: c.label, voice_and_face)
+TASKS = {
+    "meld": Task("meld7", _part("train"), _part("val"), words),
+    "emotiontalk": Task("emotiontalk7", _part("train"), _part("val"), words, label_from="text"),
+    "fer2013": Task("fer7", _part("train"), _part("test"), pictures),
+    "ravdess": Task("ravdess8", _actor(1, 12), _actor(16, 18), voice_and_units),
+}
 
 
-def figures(truth: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
-    """Unweighted average recall, macro F1, weighted F1 and accuracy, in 0..1."""
-    return {
-        "uar": float(recall_score(truth, predicted, average="macro", zero_division=0)),
-        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
-        "wf1": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
-        "accuracy": float(np.mean(np.asarray(truth) == np.asarray(predicted))),
-    }
-
-
-def read_run(run: Path, test: Sequence[Clip]) -> dict[str, list[str]]:
-    """What an evaluated run said of the test rows: {``multiemo`` and subset key: labels}.
+def read_run(run: Path, baselines: Predictions, labels: Sequence[str]) -> Predictions:
+    """What an evaluated run said of the same test rows.
 
     Raises:
-        MultiemoError: the run has not been evaluated, or on other rows.
+        MultiemoError: the run has not been evaluated, or on other rows or labels.
     """
-    path = run / "predictions.jsonl"
-    if not path.is_file():
-        raise MultiemoError(f"{path}: no such file; run `multiemo evaluate {run}` first")
-    labels = json.loads((run / "evaluation.json").read_text("utf-8"))["label_set"]
-    said = {r["id"]: r["probs"] for r in map(json.loads, path.read_text("utf-8").splitlines())}
-    if set(said) != {c.id for c in test}:
-        raise MultiemoError(f"{run}: was evaluated on {len(said)} other rows than the {len(test)} of the baselines")
-    keys = sorted({key for probs in said.values() for key in probs}, key=len)
-    whole = [key for key in keys if all(key in said[c.id] for c in test)]
-    return {f"multiemo {key}": [labels[int(np.argmax(said[c.id][key]))] for c in test] for key in whole}
+    said = pool("multiemo", [read_records(run / "predictions.jsonl")])
+    known = json.loads((run / "evaluation.json").read_text("utf-8"))["label_set"]
+    if known != list(labels):
+        raise MultiemoError(f"{run}: its labels are {', '.join(known)}, those of the baselines {', '.join(labels)}")
+    if said.ids != baselines.ids:
+        raise MultiemoError(
+            f"{run}: was evaluated on {len(said.ids)} other rows than the {len(baselines.ids)} of the baselines"
+        )
+    return said
 
 
-def compare(
-    truth: Sequence[str], first: Sequence[str], second: Sequence[str], clips: Sequence[Clip]
-) -> dict[str, dict[str, float]]:
-    """{figure: difference with its interval and p-value} of two predictions of the same rows."""
-    order = {label: i for i, label in enumerate(sorted({*truth, *first, *second}))}
-    t, a, b = (np.array([order[x] for x in column]) for column in (truth, first, second))
-    speakers = [c.speaker or c.id for c in clips]
-    return {
-        name: asdict(paired_test(t, a, b, speakers, len(order), FIGURES[name])) for name in ("uar", "macro_f1", "wf1")
-    }
+def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, dict[str, Any]]:
+    """{figure: difference with its interval and p-value} of two subsets of two systems."""
+    measure = label_measure(first.target.shape[1])
+    tests = paired_tests(measure, first.truth, first.said(one), second.said(two), first.speakers)
+    return {name: asdict(tests[name]) for name in TESTED}
 
 
 def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None = None) -> dict[str, Any]:
     """Fit every baseline of the corpus on its train rows and measure it on its test rows.
 
     Args:
-        corpus: a name that :func:`task_of` knows.
+        corpus: a key of ``TASKS``.
         clips: rows of its manifest.
         folder: where the manifest's paths start.
         run: an evaluated run on the same test rows, to stand beside them.
@@ -188,38 +126,46 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
     Returns:
         ``{"corpus", "train", "test", "baselines": {name: figures}, "comparison"}`` with numbers of rows.
     """
-    task = task_of(corpus)
-    train = [c for c in clips if task.train(c) and task.label(c) is not None]
-    test = [c for c in clips if task.test(c) and task.label(c) is not None]
-    if not train or not test:
-        raise MultiemoError(f"{corpus}: {len(train)} rows to train on and {len(test)} to test on; is --root complete?")
-    known, truth = [str(task.label(c)) for c in train], [str(task.label(c)) for c in test]
-    majority = DummyClassifier().fit(np.zeros((len(train), 1)), known).predict(np.zeros((len(test), 1)))
-    said = {"majority class": list(majority)}
-    for name, (inputs, classifier) in task.baselines.items():
-        fitted = classifier.fit(inputs(train, folder), known)
-        said[name] = list(fitted.predict(inputs(test, folder)))
-    results = {name: figures(truth, predicted) for name, predicted in said.items()}
-    best = max(results, key=lambda name: results[name]["uar"])
+    task = TASKS[corpus]
+    reads = task.reads(clips, folder)
+    values = {
+        "name": corpus,
+        "label_set": task.label_set,
+        "data": {"manifest": corpus},
+        "encoders": {m: {"name": p.spec.kind} for m, p in reads.items()},
+        "stages": list(reads)[:1],
+    }
+    inputs = read_inputs(parse_config(values), folder, clips, reads, label_from=task.label_from)
+    rows = {part: [c.id for c in clips if wanted(c)] for part, wanted in (("train", task.train), ("test", task.test))}
+    count = {part: int(inputs.labelled[[inputs.rows[i] for i in ids]].sum()) for part, ids in rows.items()}
+    if not all(count.values()):
+        raise MultiemoError(
+            f"{corpus}: {count['train']} rows to train on and {count['test']} to test on; is --root complete?"
+        )
+    said = {name: pool(name, [records]) for name, records in fit_predict(inputs, rows["train"], rows["test"]).items()}
+    classic, figures = said["classic"], summarise(said["classic"])
+    names = {m[0].upper(): recipe.name for m, recipe in inputs.recipes.items()}
+    results = {"majority class": summarise(said["majority"])[classic.full]}
+    results |= {names.get(key, f"mean of {' and '.join(key)}"): values for key, values in figures.items()}
     comparison = {}
     if run is not None:
-        for name, predicted in read_run(run, test).items():
-            results[name] = figures(truth, predicted)
-            comparison[f"{name} - {best}"] = compare(truth, predicted, said[best], test)
-    return {
-        "corpus": corpus, "train": len(train), "test": len(test), "baselines": results, "comparison": comparison
-    }  # fmt: skip
+        ours = read_run(run, classic, inputs.labels)
+        best = max(figures, key=lambda key: figures[key]["uar"])
+        for key, values in summarise(ours).items():
+            results[f"multiemo {key}"] = values
+            comparison[f"multiemo {key} - {names.get(best, best)}"] = compare(ours, key, classic, best)
+    shown = {name: {figure: values[figure] for figure in FIGURES} for name, values in results.items()}
+    return {"corpus": corpus, **count, "baselines": shown, "comparison": comparison}
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as text."""
     names = list(result["baselines"])
     width = max(map(len, names))
-    keys = ("uar", "macro_f1", "wf1", "accuracy")
     lines = [f"{result['corpus']}: trained on {result['train']} rows, tested on {result['test']}"]
-    lines.append(" " * width + "".join(f"{key:>10}" for key in keys))
+    lines.append(" " * width + "".join(f"{key:>10}" for key in FIGURES))
     for name in names:
-        lines.append(f"{name:<{width}}" + "".join(f"{result['baselines'][name][key]:>10.3f}" for key in keys))
+        lines.append(f"{name:<{width}}" + "".join(f"{result['baselines'][name][key]:>10.3f}" for key in FIGURES))
     for pair, tests in result["comparison"].items():
         said = (
             f"{key} {v['difference']:+.3f} ({v['low']:+.3f} .. {v['high']:+.3f}, p {v['p']:.4f})"
@@ -230,8 +176,8 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Classic baselines on the rows that multiemo reads.")
-    parser.add_argument("corpus", choices=("meld", "emotiontalk", "fer2013", "ravdess"))
+    parser = argparse.ArgumentParser(description="The classic baselines on published parts of a corpus.")
+    parser.add_argument("corpus", choices=tuple(TASKS))
     parser.add_argument("--root", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--run", type=Path, help="an evaluated multiemo run on the same test rows")
     given = parser.parse_args(arguments)
@@ -239,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         manifest = Path(folder) / f"{given.corpus}.jsonl"
         try:
             prepare(given.corpus, given.root, manifest)
-            result = measure(given.corpus, list(read_manifest(manifest)), manifest.parent, given.run)
+            result = measure(given.corpus, read_manifest(manifest), manifest.parent, given.run)
         except MultiemoError as error:
             print(f"baselines: {error}", file=sys.stderr)
             return 1

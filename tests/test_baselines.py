@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from multiemo.labels import label_set
+
 pytest.importorskip("sklearn", reason="the baselines need the 'benchmark' extra")
 
 
@@ -52,9 +54,19 @@ def test_a_run_stands_beside_the_baselines_on_the_same_rows(baselines: ModuleTyp
     write_meld(tmp_path)
     run = tmp_path / "run"
     run.mkdir()
-    labels = ["happy", "angry", "neutral"]
+    labels = list(label_set("meld7"))
+    place = [labels.index(label) for label in ("happy", "angry", "neutral")]
+
+    def one_hot(column: int) -> list[float]:
+        return [float(column == c) for c in range(len(labels))]
+
     records = [
-        {"id": f"dev_dia{i // 6}_utt{i % 6}", "probs": {"T": [1.0 * (j == (i % 3 if i < 9 else 0)) for j in range(3)]}}
+        {
+            "id": f"dev_dia{i // 6}_utt{i % 6}",
+            "speaker": "meld:Joey",
+            "target": one_hot(place[i % 3]),
+            "probs": {"T": one_hot(place[i % 3 if i < 9 else 0])},
+        }
         for i in range(12)
     ]
     (run / "evaluation.json").write_text(json.dumps({"label_set": labels}))
@@ -67,6 +79,9 @@ def test_a_run_stands_beside_the_baselines_on_the_same_rows(baselines: ModuleTyp
     (run / "predictions.jsonl").write_text(json.dumps(records[0]) + "\n")
     assert baselines.main(["meld", "--root", str(tmp_path), "--run", str(run)]) == 1
     assert "other rows" in capsys.readouterr().err
+    (run / "evaluation.json").write_text(json.dumps({"label_set": labels[::-1]}))
+    assert baselines.main(["meld", "--root", str(tmp_path), "--run", str(run)]) == 1
+    assert "its labels are" in capsys.readouterr().err
 
 
 def test_face_baseline_tells_shapes_apart(baselines: ModuleType, tmp_path: Path, capsys):

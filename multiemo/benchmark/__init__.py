@@ -1,0 +1,1 @@
+"""Protocols, baselines, robustness and cost: many runs measured and compared."""
