@@ -74,7 +74,7 @@ def demo(
     segment = result.example["segments"][0]
     shares = ", ".join(f"{m} {v:+.2f}" for m, v in segment["contribution"].items())
     typer.echo(f"\none test clip: {result.example['input']}")
-    typer.echo(f"  made as {result.truth}, predicted {segment['label']} ({segment['probs'][segment['label']]:.2f})")
+    typer.echo(f"  made as {result.truth}, predicted {segment['best']} ({segment['probs'][segment['best']]:.2f})")
     typer.echo(f"  contribution of each modality to that probability: {shares}")
     typer.echo(f"\nreport: {result.folder / 'report.html'}")
     typer.echo(f"next:   multiemo predict {result.folder} VIDEO --text 'what is said in it'")
@@ -219,9 +219,10 @@ def _show(entry: dict[str, Any]) -> None:
             typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by ({why})")
             continue
         shares = ", ".join(f"{m} {v:+.2f}" for m, v in said["contribution"].items())
-        typer.echo(
-            f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {said['probs'][said['label']]:.2f}   ({shares})"
-        )
+        best = f"{said['probs'][said['best']]:.2f}"
+        if said["label"] != said["best"]:
+            best = f"(best guess: {said['best']} {best})"
+        typer.echo(f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {best}   ({shares})")
 
 
 def _write_json(values: dict[str, Any], target: str | None) -> None:

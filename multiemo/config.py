@@ -208,6 +208,8 @@ class Config(_Frozen):
         training: settings of every stage.
         per_stage: {stage: keys of ``training`` that differ there}.
         branches: {modality: run or model folder} to start from; its pretraining stage is then skipped.
+        max_error: wished error rate among the labels that are given; the others become ``uncertain``. The confidence
+            that assures it is found on validation (``calibration.abstention_threshold``). ``None`` gives every label.
         benchmark: see :class:`BenchmarkConfig`.
         device: ``auto`` is a GPU when there is one.
         precision: ``auto`` is bf16 on a GPU that has it, else float32 (``no``).
@@ -225,6 +227,7 @@ class Config(_Frozen):
     training: TrainingConfig = TrainingConfig()
     per_stage: dict[Stage, dict[str, Any]] = {}
     branches: dict[Modality, str] = {}
+    max_error: float | None = Field(None, gt=0, lt=1)
     benchmark: BenchmarkConfig = BenchmarkConfig()
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,7 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo import metrics
-from multiemo.types import DIMENSIONS, SUBSETS, Batch, Predicts
+from multiemo.calibration import (
+    Calibration,
+    aurc,
+    events,
+    reliability,
+    risk_coverage,
+    shown_keys,
+    thinned,
+    top_label,
+)
+from multiemo.types import DIMENSIONS, SUBSETS, Batch, Modality, Predicts
 
 #: Corpora that are not recordings of people, and what their figures are called.
 CORPUS_KINDS = {"synthetic-demo": "synthetic", "composite": "composite"}
@@ -31,6 +41,8 @@ class Report:
         corpus_kind: ``real``, ``composite`` or ``synthetic``.
         absent: {modality: {reason: clips}}.
         dimensions: {dimension: {"ccc", "mae", "n"}}.
+        calibration: temperatures and thresholds; for each single modality and the full subset the bins of the
+            reliability diagram before and after, and the risk-coverage curve.
         predictions: one record a clip, for comparisons later.
         notes: what a reader must know.
     """
@@ -45,6 +57,7 @@ class Report:
     comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)
     confusion: list[list[float]] = field(default_factory=list)
     dimensions: dict[str, dict[str, float]] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, dict[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     predictions: list[dict[str, Any]] = field(default_factory=list)
@@ -73,6 +86,8 @@ class Collected:
     dimensions: NDArray[np.float64]
     probabilities: dict[str, NDArray[np.float64]]
     usable: dict[str, NDArray[np.bool_]]
+    branches: dict[Modality, NDArray[np.float64]]
+    presence: dict[Modality, NDArray[np.bool_]]
     predicted_dimensions: NDArray[np.float64] | None
     absent: dict[str, dict[str, int]]
 
@@ -90,6 +105,7 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
     batches: list[Batch] = []
     probabilities: dict[str, list[torch.Tensor]] = {}
     usable: dict[str, list[torch.Tensor]] = {}
+    branches: dict[Modality, list[torch.Tensor]] = {}
     dimensions: list[torch.Tensor] = []
     absent: dict[str, dict[str, int]] = {}
     for batch in loader:
@@ -98,10 +114,11 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
         key = "".join(k for k, v in (("T", "text"), ("S", "speech"), ("F", "face")) if v in batch.presence)
         by_subset = output.by_subset or {key: output.logits}
         for name, logits in by_subset.items():
-            values = logits.float().sigmoid() if task == "multi" else logits.float().softmax(dim=1)
-            probabilities.setdefault(name, []).append(values.cpu())
+            probabilities.setdefault(name, []).append(_probabilities(logits, task))
             some = output.usable.get(name, torch.ones(len(batch), dtype=torch.bool))
             usable.setdefault(name, []).append(some.cpu())
+        for modality, logits in output.branch_logits.items():
+            branches.setdefault(modality, []).append(_probabilities(logits, task))
         if output.dimensions is not None:
             dimensions.append(output.dimensions.float().cpu())
         for reasons in batch.absent:
@@ -117,11 +134,19 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
         target=torch.cat([b.target.cpu() for b in batches]).double().numpy(),
         labelled=torch.cat([b.labelled.cpu() for b in batches]).numpy(),
         dimensions=torch.cat([b.dimensions.cpu() for b in batches]).double().numpy(),
-        probabilities={k: torch.cat(v).double().numpy() for k, v in probabilities.items()},
+        probabilities={k: torch.cat(v).numpy() for k, v in probabilities.items()},
         usable={k: torch.cat(v).numpy() for k, v in usable.items()},
+        branches={m: torch.cat(v).numpy() for m, v in branches.items()},
+        presence={m: torch.cat([b.presence[m].cpu() for b in batches]).numpy() for m in batches[0].presence},
         predicted_dimensions=torch.cat(dimensions).double().numpy() if dimensions else None,
         absent=absent,
     )
+
+
+def _probabilities(logits: torch.Tensor, task: str) -> torch.Tensor:
+    """``[B, C]``, in double precision, so that the logits can be had back from them."""
+    exact = logits.float().cpu().double()
+    return exact.sigmoid() if task == "multi" else exact.softmax(dim=1)
 
 
 def evaluate_model(
@@ -133,6 +158,7 @@ def evaluate_model(
     split: str = "test",
     task: str = "single",
     intervals: bool = True,
+    calibration: Calibration | None = None,
 ) -> Report:
     """Measure a model.
 
@@ -144,8 +170,12 @@ def evaluate_model(
         split: name of the part.
         task: ``single``, ``soft`` or ``multi``.
         intervals: also compute bootstrap intervals and paired tests (slower; selection does without).
+        calibration: applied to the probabilities before anything is measured, and reported; ``None`` does neither.
     """
     got = collect(predict, loader, task=task)
+    raw = got.probabilities
+    if calibration is not None:
+        got.probabilities = {k: calibration.apply(k, p, got.presence, task) for k, p in raw.items()}
     report = Report(
         label_set=list(label_set),
         split=split,
@@ -166,6 +196,8 @@ def evaluate_model(
         _multi_label(report, got, keys, prior)
     else:
         _single_label(report, got, keys, prior, intervals)
+    if calibration is not None:
+        _confidence(report, got, raw, calibration, task)
     if got.predicted_dimensions is not None:
         for c, name in enumerate(DIMENSIONS):
             truth, predicted = got.dimensions[:, c], got.predicted_dimensions[:, c]
@@ -211,7 +243,7 @@ def _single_label(report: Report, got: Collected, keys: list[str], prior: NDArra
         values: dict[str, Any] = {"n": int(rows.sum())}
         if rows.any():
             values |= _figures(truth[rows], said[key][rows], classes)
-            values["ece"] = metrics.expected_calibration_error(got.probabilities[key][rows], truth[rows])
+            values["ece"] = _ece(got.probabilities[key][rows], got.target[rows])
             share = np.clip(got.probabilities[key][rows], 1e-12, 1)
             values["loss"] = float(-(got.target[rows] * np.log(share)).sum(axis=1).mean())
             if intervals:
@@ -234,7 +266,6 @@ def _figures(truth: NDArray[np.int64], said: NDArray[np.int64], classes: int) ->
 
 def _multi_label(report: Report, got: Collected, keys: list[str], prior: NDArray[np.float64]) -> None:
     from torchmetrics.functional.classification import (
-        binary_calibration_error,
         multilabel_average_precision,
         multilabel_f1_score,
     )
@@ -253,7 +284,7 @@ def _multi_label(report: Report, got: Collected, keys: list[str], prior: NDArray
             "accuracy": float(((p > 0.5) == t.bool()).all(dim=1).double().mean()),
             # the mean recall of the labels, which is what the unweighted average recall is for several labels
             "uar": _multi_recall(p, t),
-            "ece": float(binary_calibration_error(p.flatten(), t.flatten(), n_bins=15)),
+            "ece": _ece(probabilities[rows], got.target[rows], "multi"),
             "loss": float(torch.nn.functional.binary_cross_entropy(p.clamp(1e-7, 1 - 1e-7), t.double())),
         }
 
@@ -268,3 +299,40 @@ def _multi_recall(p: torch.Tensor, t: torch.Tensor) -> float:
     hits = ((p > 0.5) & t.bool()).sum(0).double()
     support = t.sum(0)
     return float((hits[support > 0] / support[support > 0]).mean())
+
+
+def _ece(probabilities: NDArray[np.float64], target: NDArray[np.float64], task: str = "single") -> float:
+    """Expected calibration error of the label that is given; for ``multi`` of every label of every clip."""
+    if task != "multi":
+        return metrics.expected_calibration_error(probabilities, target.argmax(axis=1))
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    p, t = torch.from_numpy(probabilities.ravel()), torch.from_numpy(target.ravel() > 0.5).long()
+    return float(binary_calibration_error(p, t, n_bins=15))
+
+
+def _confidence(
+    report: Report, got: Collected, raw: Mapping[str, NDArray[np.float64]], calibration: Calibration, task: str
+) -> None:
+    """What calibration has changed, and what answering less is worth."""
+    diagrams: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
+    for key, values in report.subsets.items():
+        rows = got.labelled & got.usable[key]
+        if not rows.any():
+            continue
+        before, after, target = raw[key][rows], got.probabilities[key][rows], got.target[rows]
+        confidence, right = top_label(after, target, task)
+        coverage, risk = risk_coverage(confidence, right)
+        values |= {"ece_raw": _ece(before, target, task), "aurc": aurc(coverage, risk)}
+        if calibration.max_error is not None:
+            shown = shown_keys(key, {m: here[rows] for m, here in got.presence.items()})
+            given = np.asarray([calibration.answers(k, c) for k, c in zip(shown, confidence, strict=True)])
+            error = float((~right[given]).mean()) if given.any() else None
+            values |= {"coverage": float(given.mean()), "selective_error": error}
+        if len(key) == 1 or key == report.full:
+            diagrams[key] = {
+                name: reliability(*events(p, target, task)) for name, p in (("raw", before), ("calibrated", after))
+            }
+            curves[key] = thinned(coverage, risk)
+    report.calibration = {**calibration.to_json(), "reliability": diagrams, "risk_coverage": curves}

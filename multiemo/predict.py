@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from multiemo.build import Bundle, evaluate_run, load_bundle
+from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.data.dataset import contexts
 from multiemo.data.features import read_features
@@ -78,6 +79,7 @@ class Predictor:
         self.window = window
         self.model = bundle.model.to(self.device).eval()
         self.labels = bundle.labels
+        self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
         self._collate = Collate(self.model.modalities, len(self.labels))
 
@@ -89,7 +91,8 @@ class Predictor:
             text: what is said in it.
 
         Returns:
-            One entry of ``inputs`` of the prediction JSON.
+            One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the most probable label, and
+            ``label`` is the same, or ``uncertain`` where the model's threshold does not let it be given.
 
         Raises:
             MediaError: the file cannot be read, or there is neither a file nor a text.
@@ -150,6 +153,7 @@ class Predictor:
             "modalities": list(self.model.modalities),
             "trained_on": facts.get("corpus_kind", "real"),
             "validation": facts.get("validation", {}),
+            "calibration": self.calibration.to_json(),
         }
 
     # ------------------------------------------------------------------------------------------------------ reading
@@ -254,20 +258,24 @@ class Predictor:
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
         output = self.model(self._collate(samples).to(self.device), subsets=self._subsets)
-        model = self.model
-        fused = model.probabilities(output.logits).cpu()
-        branches = {m: model.probabilities(v).cpu() for m, v in output.branch_logits.items()}
-        subsets = {k: model.probabilities(v).cpu() for k, v in output.by_subset.items()}
+        model, calibration = self.model, self.calibration
+        shown = [subset_key(list(s.inputs)) for s in segments]
+        fused = self._calibrated(output.logits, [calibration.temperature(k) for k in shown])
+        branches = {m: self._calibrated(v, [calibration.branches.get(m, 1.0)]) for m, v in output.branch_logits.items()}
+        # read only for segments that have all of the subset
+        subsets = {k: self._calibrated(v, [calibration.temperature(k)]) for k, v in output.by_subset.items()}
         said = []
         for i, segment in enumerate(segments):
             here = [m for m in model.modalities if m in segment.inputs]
             best = int(fused[i].argmax())
             by_subset = {k: v[i] for k, v in subsets.items()}
-            by_subset[subset_key(here)] = fused[i]
+            by_subset[shown[i]] = fused[i]
+            given = calibration.answers(shown[i], float(fused[i, best]))
             entry: dict[str, Any] = {
                 "start": segment.start,
                 "end": segment.end,
-                "label": self.labels[best],
+                "label": self.labels[best] if given else UNCERTAIN,
+                "best": self.labels[best],
                 "probs": self._named(fused[i]),
                 "by_modality": {m: self._named(branches[m][i]) for m in here},
                 "contribution": {
@@ -280,6 +288,10 @@ class Predictor:
                 entry |= {n: round(float(v), 4) for n, v in zip(DIMENSIONS, output.dimensions[i], strict=True)}
             said.append(entry)
         return said
+
+    def _calibrated(self, logits: torch.Tensor, temperatures: Sequence[float]) -> torch.Tensor:
+        """``[B, C]`` probabilities on the CPU; one temperature, or one a row."""
+        return self.model.probabilities(logits.float().cpu() / torch.tensor(temperatures).unsqueeze(1))
 
     def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
         return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from multiemo import plots
 from multiemo.evaluate import Report
 from multiemo.training.checkpoint import write_atomically
 from multiemo.types import SUBSETS
@@ -28,7 +27,7 @@ def caveat(report: Report) -> str:
 def table_rows(report: Report) -> list[list[str]]:
     """Header and one row for the majority baseline and each subset."""
     multi = any("map" in v for v in report.subsets.values())
-    head = ["subset", "modalities", "n", "UAR", "95% interval", "macro F1", "WF1", "accuracy", "ECE"]
+    head = ["subset", "modalities", "n", "UAR", "95% interval", "macro F1", "WF1", "accuracy", "ECE raw", "ECE"]
     rows = [[*head, "mAP"] if multi else head]
 
     def cell(values: Mapping[str, Any], key: str) -> str:
@@ -43,7 +42,7 @@ def table_rows(report: Report) -> list[list[str]]:
             str(values.get("n", report.n)),
             cell(values, "uar"),
             f"{interval[0]:.3f} .. {interval[1]:.3f}" if interval else "-",
-            *(cell(values, k) for k in ("macro_f1", "wf1", "accuracy", "ece")),
+            *(cell(values, k) for k in ("macro_f1", "wf1", "accuracy", "ece_raw", "ece")),
         ]
         rows.append([*row, cell(values, "map")] if multi else row)
     return rows
@@ -64,6 +63,8 @@ def format_table(report: Report) -> str:
             f"{test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
             f"permutation p = {test['p']:.4f}",
         ]
+    if report.calibration.get("max_error") is not None:
+        lines += ["", *_answered(report)]
     for name, values in report.dimensions.items():
         lines.append(f"{name}: CCC {values['ccc']:.3f}, MAE {values['mae']:.3f} (n = {values['n']})")
     lines += [f"note: {note}" for note in report.notes]
@@ -89,7 +90,6 @@ def write_html(
     """
     model = json.loads((run / "model" / "config.json").read_text("utf-8"))
     splits = json.loads((run / "splits.json").read_text("utf-8"))[model["facts"]["stage"]]
-    history = read_history(run / "metrics.jsonl")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -99,11 +99,7 @@ def write_html(
         caveat=caveat(report),
         table=table_rows(report),
         best=best_single(report),
-        plots={
-            "subsets": _plot_subsets(report),
-            "confusion": _plot_confusion(report) if report.confusion else "",
-            "history": _plot_history(history) if history else "",
-        },
+        plots=_plots(report, read_history(run / "metrics.jsonl")),
         split={k: v for k, v in splits.items() if k not in ("parts", "groups")},
         sizes={p: (len(splits["parts"][p]), len(splits["groups"][p])) for p in splits["parts"]},
         model=model,
@@ -112,6 +108,43 @@ def write_html(
     )
     write_atomically(run / "report.html", page)
     return run / "report.html"
+
+
+def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """{name: PNG, base64}; empty where there is nothing to show."""
+    figures = {k: v for k, v in report.subsets.items() if "uar" in v}
+    bins, curves = (report.calibration.get(name, {}) for name in ("reliability", "risk_coverage"))
+    titles = {k: f"{k}   ECE {figures[k]['ece_raw']:.3f} → {figures[k]['ece']:.3f}" for k in bins}
+    points = {k: (figures[k]["coverage"], figures[k]["selective_error"]) for k in curves
+              if figures[k].get("selective_error") is not None}  # fmt: skip
+    return {
+        "subsets": plots.bars(
+            {k: v["uar"] for k, v in figures.items()},
+            {k: v["uar_ci"] for k, v in figures.items() if "uar_ci" in v},
+            label="UAR with 95% interval",
+            highlight=report.full,
+            reference=("majority class", report.majority["uar"]),
+        ),
+        "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
+        "history": plots.training(history) if history else "",
+        "reliability": plots.reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
+        "risk_coverage": plots.risk_coverage(curves, points=points, max_error=report.calibration["max_error"])
+        if curves
+        else "",
+    }
+
+
+def _answered(report: Report) -> list[str]:
+    """For each subset that a threshold was found for: how many clips get a label, and how many of those are wrong."""
+    lines = []
+    for key, threshold in report.calibration["thresholds"].items():
+        values = report.subsets[key]
+        if threshold is None or "coverage" not in values:
+            continue
+        wrong = "" if values["selective_error"] is None else f", error among them {values['selective_error']:.3f}"
+        share = f"{values['coverage']:.0%} of the clips get a label (confidence from {threshold:.2f})"
+        lines.append(f"{key}: {share}{wrong}")
+    return lines
 
 
 def read_history(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -150,75 +183,3 @@ def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return lines
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(width, height), dpi=110)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _encoded(figure: Any) -> str:
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    figure.tight_layout()
-    figure.savefig(buffer, format="png")
-    plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _plot_subsets(report: Report) -> str:
-    figure, axes = _figure(7.2, 0.9 + 0.36 * len(report.subsets))
-    keys = [k for k in report.subsets if "uar" in report.subsets[k]][::-1]
-    values = [report.subsets[k]["uar"] for k in keys]
-    ends = [report.subsets[k].get("uar_ci", (v, v)) for k, v in zip(keys, values, strict=True)]
-    errors = [
-        [max(0.0, v - e[0]) for v, e in zip(values, ends, strict=True)],
-        [max(0.0, e[1] - v) for v, e in zip(values, ends, strict=True)],
-    ]
-    colours = ["#2f5d8c" if k == report.full else "#9bb7d4" for k in keys]
-    axes.barh(keys, values, xerr=errors, color=colours, ecolor="#333333", capsize=3, height=0.62)
-    base = report.majority["uar"]
-    axes.axvline(base, color="#b33a3a", linewidth=1.2, linestyle="--")
-    axes.text(base, 1.01, "majority class", color="#b33a3a", fontsize=8, ha="center", va="bottom",
-              transform=axes.get_xaxis_transform())  # fmt: skip
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("UAR with 95% interval")
-    return _encoded(figure)
-
-
-def _plot_confusion(report: Report) -> str:
-    size = len(report.label_set)
-    figure, axes = _figure(1.9 + 0.55 * size, 1.5 + 0.5 * size)
-    shares = [[v / max(sum(row), 1) for v in row] for row in report.confusion]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, row in enumerate(report.confusion):
-        for j, count in enumerate(row):
-            axes.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=8,
-                      color="white" if shares[i][j] > 0.55 else "black")  # fmt: skip
-    axes.set_xticks(range(size), report.label_set, rotation=40, ha="right", fontsize=8)
-    axes.set_yticks(range(size), report.label_set, fontsize=8)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("truth")
-    return _encoded(figure)
-
-
-def _plot_history(history: Mapping[str, list[dict[str, Any]]]) -> str:
-    figure, axes = _figure(7.2, 3.2)
-    for stage, records in history.items():
-        epochs = [r["epoch"] for r in records]
-        (line,) = axes.plot(epochs, [r["val"]["uar"] for r in records], label=stage)
-        best = max((r for r in records if r["best"]), key=lambda r: r["epoch"], default=None)
-        if best is not None:
-            axes.plot(best["epoch"], best["val"]["uar"], "o", color=line.get_color())
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("epoch (the dot is the one that was kept)")
-    axes.set_ylabel("validation UAR")
-    axes.legend(frameon=False, fontsize=8)
-    return _encoded(figure)

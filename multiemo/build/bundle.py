@@ -1,7 +1,8 @@
 """A model with everything it needs to be fed, in memory and as a folder.
 
-``model.safetensors`` holds the weights; ``config.json`` the resolved config, label set, InputSpecs and versions; one
-folder a modality what its preprocessor and encoder cannot derive from those (tokenizer, a pretrained model's config).
+``model.safetensors`` holds the weights; ``config.json`` the resolved config, label set, InputSpecs, calibration and
+versions; one folder a modality what its preprocessor and encoder cannot derive from those (tokenizer, a pretrained
+model's config).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 import multiemo
 from multiemo import encoders as _register_encoders  # noqa: F401
 from multiemo import fusion as _register_fusions  # noqa: F401
+from multiemo.calibration import Calibration
 from multiemo.config import Config, parse_config
 from multiemo.data.dataset import LabelSpace, Preprocessor
 from multiemo.encoders.base import Encoder
@@ -47,12 +49,14 @@ class Bundle:
         config: resolved; ``encoders`` holds just the model's modalities.
         preprocessors: {modality: preprocessor}, made from the encoders' InputSpecs.
         facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
+        calibration: temperatures and thresholds, fitted on validation; the empty one before that.
     """
 
     model: EmotionModel
     config: Config
     preprocessors: dict[Modality, Preprocessor]
     facts: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -179,6 +183,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
         "config": bundle.config.model_dump(mode="json"),
         "facts": bundle.facts,
+        "calibration": bundle.calibration.to_json(),
         "versions": versions(),
     }
     write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
@@ -205,6 +210,10 @@ def load_bundle(path: str | Path) -> Bundle:
         )
     if list(label_set(config.label_set)) != stored:
         raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
+    try:
+        calibration = Calibration.from_json(values.get("calibration", {}))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
     parts: dict[Modality, Encoder] = {}
     preprocessors: dict[Modality, Preprocessor] = {}
     for m, spec in specs.items():
@@ -217,7 +226,7 @@ def load_bundle(path: str | Path) -> Bundle:
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(f"{folder}: the weights do not fit its config: {first}") from None
-    return Bundle(model.eval(), config, preprocessors, values["facts"])
+    return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
 
 
 def model_folder(path: Path) -> Path:

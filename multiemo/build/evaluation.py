@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.observer import Observer
+from multiemo.calibration import Calibration, fit_calibration
 from multiemo.data.grouping import group_of
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split, check_disjoint
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
-from multiemo.evaluate import Report, evaluate_model
-from multiemo.types import SUBSETS, Batch, Clip, Output
+from multiemo.evaluate import Report, collect, evaluate_model
+from multiemo.types import SUBSETS, Batch, Clip, Output, Predicts
 
 EVALUATION_BATCH = 64
 
@@ -22,29 +24,50 @@ EVALUATION_BATCH = 64
 def evaluate_bundle(
     bundle: Bundle, part: wiring.Part, *, split: str, device: Any = "cpu", intervals: bool = True
 ) -> Report:
-    """All subsets of one preprocessed part."""
-    model = bundle.model.to(device).eval()
-    keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
-    rows = [i for i, known in enumerate(part.prepared.labelled) if known]
-    loader = part.loader(model.modalities, rows, EVALUATION_BATCH)
-
-    def predict(batch: Batch) -> Output:
-        output: Output = model(batch.to(device), subsets=keys)
-        return output
-
+    """All subsets of one preprocessed part, with calibrated probabilities."""
     report = evaluate_model(
-        predict,
-        loader,
+        *_over(bundle, part, device),
         label_set=bundle.labels,
         prior=bundle.prior.double().numpy(),
         split=split,
         task=bundle.config.task,
         intervals=intervals,
+        calibration=bundle.calibration,
     )
+    if split == "val" and bundle.calibration.temperatures:
+        what = "temperatures" if bundle.calibration.max_error is None else "temperatures and thresholds"
+        report.notes.append(f"the {what} were fitted on this part: its calibrated figures are optimistic")
+    report.notes += bundle.calibration.notes()
     for clip, message in part.prepared.bad.items():
         report.notes.append(f"left out {clip}: {message}")
     report.notes += part.dataset.space.notes(part.dataset.clips)
     return report
+
+
+def calibrate_bundle(bundle: Bundle, part: wiring.Part, *, device: Any = "cpu") -> Calibration:
+    """Temperatures, and thresholds for the config's ``max_error``, from a preprocessed validation part."""
+    got = collect(*_over(bundle, part, device), task=bundle.config.task)
+    return fit_calibration(
+        got.probabilities,
+        got.branches,
+        got.presence,
+        got.target,
+        task=bundle.config.task,
+        max_error=bundle.config.max_error,
+    )
+
+
+def _over(bundle: Bundle, part: wiring.Part, device: Any) -> tuple[Predicts, Iterable[Batch]]:
+    """The model with all its subsets, and the labelled clips of a part."""
+    model = bundle.model.to(device).eval()
+    keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
+    rows = [i for i, known in enumerate(part.prepared.labelled) if known]
+
+    def predict(batch: Batch) -> Output:
+        output: Output = model(batch.to(device), subsets=keys)
+        return output
+
+    return predict, part.loader(model.modalities, rows, EVALUATION_BATCH)
 
 
 def evaluate_run(
@@ -117,8 +140,8 @@ def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
     split = Split.from_json(json.dumps(stored))
     if split.hash != bundle.facts["split"]:
         raise CheckpointError(
-            f"{path}: holds the split {split.hash}, the model was trained on {bundle.facts['split']}; splits.json is of "
-            "another run"
+            f"{path}: holds the split {split.hash}, the model was trained on {bundle.facts['split']}; splits.json is "
+            "of another run"
         )
     clips = read_manifest(manifest)
     missing = {i for ids in split.parts.values() for i in ids} - {c.id for c in clips}

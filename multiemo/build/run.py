@@ -25,7 +25,7 @@ from multiemo.build.bundle import (
     save_bundle,
     uses_features,
 )
-from multiemo.build.evaluation import EVALUATION_BATCH, evaluate_bundle
+from multiemo.build.evaluation import EVALUATION_BATCH, calibrate_bundle, evaluate_bundle
 from multiemo.build.observer import Observer
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.dataset import Preprocessor
@@ -300,7 +300,10 @@ class _Session:
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 1),
         }
-        return Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
+        bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
+        bundle.calibration = calibrate_bundle(bundle, self._part(stage, "val"), device=self.accelerator.device)
+        model.cpu()
+        return bundle
 
 
 def _texts(source: wiring.Source) -> list[str]:

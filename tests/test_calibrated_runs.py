@@ -1,0 +1,231 @@
+"""Calibration on its way: fitted in training, kept in the folder, used by evaluate and predict."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import multiemo
+from multiemo.build import evaluate_run, load_bundle, train
+from multiemo.calibration import Calibration, temper
+from multiemo.cli import main
+from multiemo.config import load_config
+from multiemo.data.manifest import read_manifest
+from multiemo.errors import CheckpointError, ConfigError
+from multiemo.evaluate import evaluate_model
+from multiemo.predict import Item
+from multiemo.report import format_table, save_evaluation
+from multiemo.types import Batch, Output
+
+SUBSET_KEYS = ("T", "S", "F", "TS", "TF", "SF", "TSF")
+HOT = {key: 1.5 + 0.5 * i for i, key in enumerate(SUBSET_KEYS)}
+
+
+@pytest.fixture
+def with_calibration(tiny_run, tmp_path):
+    """Copies of the run whose model folders hold another calibration, or, with ``None``, none at all."""
+
+    def write(values):
+        copy = tmp_path / "run"
+        shutil.copytree(tiny_run, copy, dirs_exist_ok=True)
+        path = copy / "model" / "config.json"
+        stored = json.loads(path.read_text())
+        del stored["calibration"]
+        if values is not None:
+            stored["calibration"] = values
+        path.write_text(json.dumps(stored))
+        return copy
+
+    return write
+
+
+# ------------------------------------------------------------------------------------------------------------- folder
+def test_training_fits_the_fused_model_and_every_branch(tiny_run):
+    fused = load_bundle(tiny_run).calibration
+    assert set(fused.temperatures) == set(SUBSET_KEYS)
+    assert set(fused.branches) == {"text", "speech", "face"}
+    assert fused.max_error is None
+    assert min(fused.clips.values()) > 0
+    assert all(0.01 < t < 100 and t != 1 for t in fused.temperatures.values())
+    speech = load_bundle(tiny_run / "branches" / "speech").calibration
+    assert set(speech.temperatures) == {"S"}
+    assert speech.branches["speech"] == speech.temperatures["S"], "of a lone branch the two are the same logits"
+
+
+def test_a_folder_written_before_there_was_calibration_still_loads(with_calibration, tiny_run):
+    old = with_calibration(None)
+    assert load_bundle(old).calibration == Calibration()
+    said = multiemo.load(old).predict(text="I am so happy")["segments"][0]
+    new = multiemo.load(tiny_run).predict(text="I am so happy")["segments"][0]
+    assert said["label"] == said["best"] == new["best"]
+    assert said["probs"] != new["probs"]
+    figures = evaluate_run(old).subsets["TSF"]
+    assert figures["ece"] == figures["ece_raw"]
+
+
+def test_a_damaged_calibration_is_refused(with_calibration):
+    with pytest.raises(CheckpointError, match=r"config\.json: calibration: 'warm'"):
+        load_bundle(with_calibration({"temperatures": {"T": "warm"}}))
+
+
+# ----------------------------------------------------------------------------------------------------------- evaluate
+def test_evaluation_says_what_calibration_changed_and_labels_stay(tiny_run, with_calibration):
+    raw, cal = evaluate_run(with_calibration(None)), evaluate_run(tiny_run)
+    calibration = load_bundle(tiny_run).calibration
+    for key, figures in cal.subsets.items():
+        before = raw.subsets[key]
+        assert figures["ece_raw"] == pytest.approx(before["ece"], abs=1e-6)
+        assert {k: figures[k] for k in ("uar", "accuracy", "n")} == {k: before[k] for k in ("uar", "accuracy", "n")}
+        assert 0 <= figures["aurc"] <= 1
+        assert "coverage" not in figures, "without max_error every clip is answered"
+    whole = next(i for i, p in enumerate(raw.predictions) if set(p["probs"]) == set(SUBSET_KEYS))
+    one, other = (np.array([r.predictions[whole]["probs"]["SF"]]) for r in (raw, cal))
+    np.testing.assert_allclose(temper(one, calibration.temperatures["SF"]), other, atol=1e-4)
+    values = json.loads(json.dumps(cal.to_json()))["calibration"]
+    assert values["temperatures"] == calibration.temperatures
+    assert set(values["reliability"]) == set(values["risk_coverage"]) == {"T", "S", "F", "TSF"}
+    assert sum(values["reliability"]["S"]["raw"]["n"]) == cal.subsets["S"]["n"]
+    assert values["risk_coverage"]["S"]["risk"][-1] == pytest.approx(1 - cal.subsets["S"]["accuracy"], abs=1e-4)
+
+
+def test_coverage_and_error_at_the_threshold(with_calibration):
+    half = {"max_error": 0.3, "temperatures": HOT, "thresholds": dict.fromkeys(SUBSET_KEYS, 0.25) | {"T": None}}
+    report = evaluate_run(with_calibration(half))
+    records = [(p["probs"]["S"], p["target"]) for p in report.predictions if "S" in p["probs"]]
+    given = [(np.argmax(p), np.argmax(t)) for p, t in records if max(p) >= 0.25]
+    figures = report.subsets["S"]
+    assert 0 < len(given) < len(records)
+    assert figures["coverage"] == pytest.approx(len(given) / len(records))
+    assert figures["selective_error"] == pytest.approx(np.mean([said != truth for said, truth in given]))
+    assert (report.subsets["T"]["coverage"], report.subsets["T"]["selective_error"]) == (0.0, None)
+    assert any("max_error 0.3 cannot be assured for T" in note for note in report.notes)
+    table = format_table(report)
+    assert "S: " in table
+    assert "of the clips get a label (confidence from 0.25), error among them" in table
+
+
+def test_the_page_shows_it(with_calibration):
+    half = {"max_error": 0.3, "temperatures": HOT, "thresholds": dict.fromkeys(SUBSET_KEYS, 0.25) | {"T": None}}
+    run = with_calibration(half)
+    said = multiemo.load(run).predict(text="no")
+    save_evaluation(run, evaluate_run(run), example=said)
+    page = (run / "report.html").read_text("utf-8")
+    assert page.count("data:image/png;base64,iVBOR") >= 4
+    assert "ECE raw" in page
+    assert "error rate of 0.3" in page
+    assert f"best guess: {said['segments'][0]['best']}" in page
+
+
+@pytest.mark.parametrize("task", ["multi", "soft"])
+def test_other_tasks_are_calibrated_too(task):
+    rng = np.random.default_rng(0)
+    logits = torch.tensor(rng.normal(0, 2, (60, 3)), dtype=torch.float32)
+    target = logits.sigmoid().round() if task == "multi" else logits.softmax(1)
+    here = torch.ones(60, dtype=torch.bool)
+    batch = Batch(
+        ids=[str(i) for i in range(60)], corpora=["c"] * 60, speakers=[str(i % 30) for i in range(60)], inputs={},
+        masks={}, presence={"text": here}, absent=[{}] * 60, target=target, labelled=here,
+        dimensions=torch.full((60, 3), float("nan")),
+    )  # fmt: skip
+    calibration = Calibration({"T": 5.0}, max_error=0.5, thresholds={"T": 0.0})
+    report = evaluate_model(
+        lambda b: Output(logits), [batch], label_set=["a", "b", "c"], prior=np.full(3, 1 / 3), task=task,
+        calibration=calibration,
+    )  # fmt: skip
+    figures = report.subsets["T"]
+    assert figures["ece"] > figures["ece_raw"], "flattened far too much"
+    assert figures["coverage"] == 1.0
+    n = 180 if task == "multi" else 60
+    assert sum(report.calibration["reliability"]["T"]["raw"]["n"]) == n
+    probs = temper(np.array([report.predictions[0]["probs"]["T"]]), 0.2, task)
+    raw = logits[0].sigmoid() if task == "multi" else logits[0].softmax(0)
+    np.testing.assert_allclose(probs[0], raw, atol=1e-3)
+
+
+# ------------------------------------------------------------------------------------------------------------ predict
+def test_prediction_and_evaluation_calibrate_a_clip_by_what_it_has(with_calibration, small_corpus):
+    run = with_calibration({"temperatures": HOT})
+    records = {p["id"]: p["probs"] for p in evaluate_run(run).predictions}
+    model = multiemo.load(run)
+    patterns = set()
+    for clip in read_manifest(small_corpus):
+        if clip.id in records:
+            segment = model.predict_item(Item(clip.id, None, clip.text, clip, small_corpus.parent))["segments"][0]
+            assert list(segment["probs"].values()) == pytest.approx(records[clip.id]["TSF"], abs=2e-3)
+            patterns.add(tuple(segment["present"]))
+    assert len(patterns) > 1, "the corpus has clips that lack a modality"
+
+
+def test_contributions_sum_to_the_calibrated_gain_and_branches_are_calibrated(with_calibration, small_corpus):
+    clips = read_manifest(small_corpus)
+    film = small_corpus.parent / next(c.video for c in clips if c.video and c.audio is None)
+    plain = multiemo.load(with_calibration({})).predict(film, text="No!")["segments"][0]
+    heads = {"branches": {"text": 1.0, "speech": 1.0, "face": 4.0}, "temperatures": HOT}
+    model = multiemo.load(with_calibration(heads))
+    segment = model.predict(film, text="No!")["segments"][0]
+    assert segment["present"] == ["text", "speech", "face"]
+    column = list(segment["probs"]).index(segment["best"])
+    gained = segment["probs"][segment["best"]] - float(model.bundle.prior[column])
+    assert sum(segment["contribution"].values()) == pytest.approx(gained, abs=1e-5)
+    assert segment["contribution"] != plain["contribution"]
+    assert segment["by_modality"]["text"] == plain["by_modality"]["text"]
+    face = np.array([list(plain["by_modality"]["face"].values())])
+    np.testing.assert_allclose(list(segment["by_modality"]["face"].values()), temper(face, 4.0)[0], atol=1e-4)
+
+
+def test_a_lone_branch_says_the_same_twice(tiny_run):
+    segment = multiemo.load(tiny_run / "branches" / "text").predict(text="so sad")["segments"][0]
+    assert segment["by_modality"]["text"] == segment["probs"]
+
+
+def test_a_label_below_the_threshold_is_uncertain_and_the_guess_is_kept(with_calibration, monkeypatch, capsys):
+    strict = {"max_error": 0.1, "thresholds": {"T": 0.999, "S": 0.0}}
+    run = with_calibration(strict)
+    model = multiemo.load(run)
+    segment = model.predict(text="I am so happy")["segments"][0]
+    assert segment["label"] == "uncertain"
+    assert segment["best"] == max(segment["probs"], key=segment["probs"].get)
+    assert sum(segment["probs"].values()) == pytest.approx(1, abs=1e-5)
+    assert model.describe()["calibration"]["thresholds"] == strict["thresholds"]
+    monkeypatch.setattr(sys, "argv", ["multiemo", "predict", str(run), "--text", "I am so happy"])
+    main()
+    said = capsys.readouterr().out
+    assert f"uncertain  (best guess: {segment['best']} {segment['probs'][segment['best']]:.2f})" in said
+
+
+# ------------------------------------------------------------------------------------------------------------ max_error
+def talk(tmp_path, speakers=12):
+    said = {"happy": "so happy today", "sad": "I am sad", "angry": "leave me alone"}
+    rows = [
+        {"id": f"s{s}u{i}", "corpus": "x", "speaker": f"s{s}", "text": text, "label_set": "demo5", "label": label}
+        for s in range(speakers)
+        for i, (label, text) in enumerate(said.items())
+    ]
+    manifest = tmp_path / "talk.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return manifest
+
+
+@pytest.mark.parametrize(("max_error", "reached"), [(0.7, True), (0.01, False)])
+def test_max_error_of_the_config_becomes_a_threshold_or_is_said_to_be_out_of_reach(
+    tiny_config, tmp_path, max_error, reached
+):
+    overrides = [f"data.manifest={talk(tmp_path)}", f"max_error={max_error}", "training.epochs=3", "training.lr=0.01"]
+    run = train(load_config(tiny_config(tmp_path, modalities=("text",)), overrides), tmp_path / "run")
+    calibration = load_bundle(run.folder).calibration
+    assert calibration.max_error == max_error
+    assert (calibration.thresholds["T"] is not None) is reached
+    assert (run.validation.subsets["T"]["coverage"] > 0) is reached
+    assert any("were fitted on this part" in note for note in run.validation.notes)
+    assert any("cannot be assured for T" in note for note in run.validation.notes) is not reached
+
+
+@pytest.mark.parametrize("value", ["0", "1", "often"])
+def test_a_max_error_that_is_no_rate_is_named(tiny_config, tmp_path, value):
+    with pytest.raises(ConfigError, match="max_error: input should be"):
+        load_config(tiny_config(tmp_path), [f"max_error={value}"])

@@ -1,0 +1,262 @@
+"""Temperatures against what made the data and scipy; curves against brute force; the guarantee by simulation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+
+from multiemo import metrics
+from multiemo.calibration import (
+    Calibration,
+    abstention_threshold,
+    aurc,
+    error_bound,
+    events,
+    fit_calibration,
+    fit_temperature,
+    reliability,
+    risk_coverage,
+    shown_keys,
+    temper,
+    thinned,
+    top_label,
+)
+
+
+def drawn(n: int, classes: int = 5, seed: int = 0):
+    """Logits, and labels drawn from just their softmax."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (n, classes))
+    p = special.softmax(logits, axis=1)
+    truth = (p.cumsum(1) > rng.random((n, 1))).argmax(1)
+    return logits, np.eye(classes)[truth]
+
+
+# -------------------------------------------------------------------------------------------------------- temperature
+@pytest.mark.parametrize("made", [0.4, 1.0, 2.5])
+def test_the_temperature_that_miscalibrated_the_data_is_found(made):
+    logits, target = drawn(6000)
+    wrong = special.softmax(logits * made, axis=1)  # too sure by a factor
+    found = fit_temperature(wrong, target)
+    assert found == pytest.approx(made, rel=0.05)
+    assert reliability_gap(temper(wrong, found), target) < 0.02
+
+
+def reliability_gap(p, target):
+    return metrics.expected_calibration_error(p, target.argmax(1))
+
+
+def test_it_is_the_optimum_of_torch_on_the_same_likelihood():
+    logits, target = drawn(500)
+    z, t = torch.tensor(logits * 2), torch.tensor(target)
+    b = torch.ones((), dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([b], max_iter=100, tolerance_change=1e-14, line_search_fn="strong_wolfe")
+
+    def step():
+        solver.zero_grad()
+        loss = torch.nn.functional.cross_entropy(b * z, t, reduction="sum") + b - 1 - b.log()
+        loss.backward()
+        return loss
+
+    solver.step(step)
+    assert fit_temperature(special.softmax(logits * 2, axis=1), target) == pytest.approx(1 / float(b), rel=1e-5)
+
+
+def test_several_labels_have_a_binary_likelihood():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 2, (4000, 4))
+    target = (rng.random(logits.shape) < special.expit(logits)).astype(float)
+    assert fit_temperature(special.expit(logits * 3), target, "multi") == pytest.approx(3, rel=0.05)
+
+
+def test_soft_votes_are_met_as_a_distribution():
+    logits, _ = drawn(2000)
+    votes = special.softmax(logits, axis=1)
+    assert fit_temperature(special.softmax(logits * 2, axis=1), votes, "soft") == pytest.approx(2, rel=0.02)
+
+
+def test_few_clips_that_are_all_right_do_not_make_the_model_sure_of_everything():
+    p = np.array([[0.6, 0.4]] * 5)
+    target = np.array([[1.0, 0.0]] * 5)
+    found = fit_temperature(p, target)
+    assert 0.2 < found < 1
+    assert fit_temperature(np.zeros((0, 3)), np.zeros((0, 3))) == pytest.approx(1, abs=1e-6)
+
+
+def test_extreme_probabilities_stay_finite():
+    p = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    target = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    for task in ("single", "multi"):
+        found = fit_temperature(p, target, task)
+        assert found > 1, "one of three certain answers is wrong"
+        assert np.isfinite(temper(p, found, task)).all()
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_tempering_keeps_the_order_of_labels_and_is_undone_by_its_inverse(task):
+    logits, _ = drawn(200)
+    p = special.expit(logits) if task == "multi" else special.softmax(logits, axis=1)
+    for temperature in (0.3, 4.0):
+        other = temper(p, temperature, task)
+        np.testing.assert_array_equal(other.argsort(1), p.argsort(1))
+        np.testing.assert_allclose(temper(other, 1 / temperature, task), p, atol=1e-9)
+    by_row = temper(p, np.where(np.arange(200) < 100, 1.0, 2.0), task)
+    np.testing.assert_allclose(by_row[:100], p[:100], atol=1e-12)
+    np.testing.assert_allclose(by_row[100:], temper(p[100:], 2.0, task))
+
+
+# ----------------------------------------------------------------------------------------------------------- diagrams
+def test_the_bins_add_up_to_the_calibration_error():
+    logits, target = drawn(400)
+    p = special.softmax(logits * 2, axis=1)
+    bins = reliability(*events(p, target))
+    gaps = np.abs(np.array(bins["confidence"]) - bins["accuracy"]) * bins["n"] / 400
+    assert sum(bins["n"]) == 400
+    assert gaps.sum() == pytest.approx(metrics.expected_calibration_error(p, target.argmax(1)), abs=2e-4)
+
+
+def test_several_labels_are_binned_label_by_label():
+    confidence, outcome = events(np.array([[0.2, 0.9]]), np.array([[0.0, 1.0]]), "multi")
+    assert (confidence.tolist(), outcome.tolist()) == ([0.2, 0.9], [False, True])
+    said, right = top_label(np.array([[0.6, 0.9], [0.7, 0.1]]), np.array([[1.0, 1.0], [0.0, 0.0]]), "multi")
+    assert (said.tolist(), right.tolist()) == ([0.9, 0.7], [True, False])
+
+
+def test_risk_coverage_against_brute_force():
+    rng = np.random.default_rng(2)
+    confidence = rng.integers(0, 20, 150) / 20  # with ties
+    correct = rng.random(150) < confidence
+    coverage, risk = risk_coverage(confidence, correct)
+    for share, error, threshold in zip(coverage, risk, np.unique(confidence)[::-1], strict=True):
+        chosen = confidence >= threshold
+        assert share == pytest.approx(chosen.mean())
+        assert error == pytest.approx(1 - correct[chosen].mean())
+    by_hand = np.mean([1 - correct[confidence >= c].mean() for c in confidence])
+    assert aurc(coverage, risk) == pytest.approx(by_hand)
+    small = thinned(coverage, risk, points=5)
+    assert len(small["risk"]) == 5
+    assert (small["coverage"][-1], small["risk"][-1]) == (1.0, round(float(risk[-1]), 4))
+
+
+# --------------------------------------------------------------------------------------------------------- abstention
+def test_the_bound_is_the_one_of_clopper_and_pearson():
+    for errors, n in ((0, 10), (3, 40), (40, 40)):
+        oracle = stats.binomtest(errors, n).proportion_ci(0.9, method="exact").high  # two-sided: 0.05 above
+        assert error_bound(errors, n, 0.05) == pytest.approx(oracle)
+    assert stats.binom.cdf(3, 40, error_bound(3, 40, 0.05)) == pytest.approx(0.05)
+
+
+def skilled(rng, n):
+    """Confidence, and whether it is right as often as it says."""
+    confidence = rng.beta(4, 1, n)
+    return confidence, rng.random(n) < confidence
+
+
+@pytest.mark.parametrize("error", [0.1, 0.15])
+def test_the_wished_error_is_kept_on_new_clips_as_surely_as_promised(error):
+    rng = np.random.default_rng(3)
+    many, right = skilled(rng, 100_000)
+    order = np.argsort(-many)
+    risk = np.cumsum(~right[order]) / np.arange(1, len(many) + 1)
+
+    def exceeds(threshold):
+        return risk[int(np.searchsorted(-many[order], -threshold, side="right")) - 1] > error
+
+    answered = exceeded = naive = 0
+    trials = 300
+    for _ in range(trials):
+        confidence, correct = skilled(rng, 400)
+        threshold = abstention_threshold(confidence, correct, error)
+        if threshold is not None:
+            answered += 1
+            exceeded += exceeds(threshold)
+        _, seen = risk_coverage(confidence, correct)
+        lowest = np.unique(confidence)[::-1][np.flatnonzero(seen <= error).max(initial=0)]
+        naive += exceeds(lowest)
+    assert answered > trials / 2
+    assert exceeded / trials <= 0.1
+    assert naive / trials > 0.2, "without the bound the same clips do not assure it"
+
+
+def test_the_threshold_is_the_lowest_that_the_bound_lets_pass():
+    confidence = np.linspace(0.01, 1, 100)
+    correct = confidence > 0.4
+    threshold = abstention_threshold(confidence, correct, 0.15)
+    chosen = confidence >= threshold
+    steps = 7  # of a binary search over 100
+    assert error_bound(int((chosen & ~correct).sum()), int(chosen.sum()), 0.1 / steps) <= 0.15
+    assert threshold == pytest.approx(0.4, abs=0.05)
+    assert abstention_threshold(confidence, np.ones(100, dtype=bool), 0.15) == confidence[0]
+
+
+def test_an_error_that_too_few_clips_can_assure_has_no_threshold():
+    confidence = np.linspace(0.5, 1, 12)
+    assert abstention_threshold(confidence, np.ones(12, dtype=bool), 0.05) is None
+    assert abstention_threshold(np.zeros(0), np.zeros(0, dtype=bool), 0.5) is None
+
+
+# -------------------------------------------------------------------------------------------------------- calibration
+PRESENCE = {"text": np.arange(400) % 4 != 0, "speech": np.arange(400) % 5 != 0}
+
+
+def fitted(max_error=None):
+    logits, target = drawn(400, seed=4)
+    made = {"T": 1.0, "S": 2.0, "TS": 3.0}
+    p = {k: special.softmax(logits * made[k], axis=1) for k in made}
+    heads = {"text": p["T"], "speech": special.softmax(logits * 0.5, axis=1)}
+    return fit_calibration(p, heads, PRESENCE, target, max_error=max_error), p, target
+
+
+def test_each_subset_is_fitted_on_the_clips_that_have_all_of_it():
+    calibration, p, target = fitted()
+    assert calibration.clips == {"T": 300, "S": 320, "TS": 240}
+    both = PRESENCE["text"] & PRESENCE["speech"]
+    assert calibration.temperatures["TS"] == fit_temperature(p["TS"][both], target[both])
+    assert calibration.branches["speech"] == pytest.approx(0.5, rel=0.2)
+    assert calibration.thresholds == {}
+    assert calibration.answers("TS", 0.0)
+    assert calibration.notes() == []
+
+
+def test_a_clip_is_calibrated_by_what_it_has_of_a_subset():
+    calibration, p, _ = fitted()
+    after = calibration.apply("TS", p["TS"], PRESENCE)
+    shown = shown_keys("TS", PRESENCE)
+    assert shown[:6] == ["", "TS", "TS", "TS", "S", "T"]
+    for row in (1, 4, 5):
+        np.testing.assert_allclose(after[[row]], temper(p["TS"][[row]], calibration.temperature(shown[row])))
+
+
+def test_a_subset_that_cannot_keep_the_wished_error_never_answers_and_says_so():
+    calibration, *_ = fitted(max_error=0.02)
+    assert calibration.thresholds == {"T": None, "S": None, "TS": None}
+    assert not calibration.answers("TS", 1.0)
+    (note,) = calibration.notes()
+    assert "max_error 0.02 cannot be assured for T, S, TS by 240 to 320 validation clips" in note
+    reached, *_ = fitted(max_error=0.4)
+    threshold = reached.thresholds["TS"]
+    assert reached.answers("TS", threshold)
+    assert not reached.answers("TS", threshold - 1e-6)
+    assert not reached.answers("F", 1.0), "a set that was not fitted assures nothing"
+
+
+def test_a_subset_without_validation_clips_says_so():
+    never = {**PRESENCE, "speech": ~PRESENCE["text"]}
+    logits, target = drawn(400)
+    calibration = fit_calibration({"TS": special.softmax(logits, axis=1)}, {}, never, target)
+    assert calibration.temperature("TS") == pytest.approx(1, abs=1e-6)
+    assert "no validation clip has all modalities of TS" in calibration.notes()[0]
+
+
+def test_json_round_trip_and_values_that_are_refused():
+    calibration, *_ = fitted(max_error=0.4)
+    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+    assert Calibration.from_json({}) == Calibration()
+    for bad in ({"temperatures": {"T": 0.0}}, {"temperatures": {"T": "hot"}}, {"temperatures": [1]},
+                {"thresholds": {"T": float("nan")}}, {"max_error": -1}, {"warmth": 1}, {"clips": 3}):  # fmt: skip
+        with pytest.raises(ValueError, match="calibration: "):
+            Calibration.from_json(bad)
