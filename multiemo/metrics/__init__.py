@@ -1,40 +1,63 @@
-"""Figures of merit, their intervals over speakers, and paired tests; numpy alone, no model.
+"""Figures of merit, their intervals over speakers, and paired tests; arrays alone, no model.
 
-A *figure* is one number. A *measure* maps the truth, the predictions and rows of clip weights to figures, so that
-intervals, tests and averages over seeds are written once, whatever the task.
+A *figure* is one number. A *measure* maps the truth, the predictions and weights of clips to the figures of a task, so
+that intervals, tests and averages over seeds are written once, whatever the task.
 """
 
-from multiemo.metrics.comparisons import PairedTest, paired_test, paired_tests
+from multiemo.metrics.comparisons import (
+    PairedTest,
+    holm,
+    minimum_detectable_difference,
+    paired_test,
+    paired_tests,
+)
 from multiemo.metrics.figures import (
     FIGURES,
     accuracy,
     confusion,
     expected_calibration_error,
+    label_measure,
     macro_f1,
+    per_class,
     uar,
-    weighted_confusion,
     wf1,
 )
-from multiemo.metrics.intervals import FEW_SPEAKERS, Estimate, Measure, estimates, interval, label_measure
-from multiemo.metrics.regression import concordance
+from multiemo.metrics.intervals import FEW_SPEAKERS, Estimate, estimates, interval, usable_clips
+from multiemo.metrics.measures import Measure
+from multiemo.metrics.multilabel import multi_measure, per_label
+from multiemo.metrics.regression import concordance, dimension_measure
+from multiemo.metrics.tasks import MAIN_FIGURE, guessing, measure_of, scored
+from multiemo.metrics.votes import has_winner, vote_measure
 
 __all__ = [
     "FEW_SPEAKERS",
     "FIGURES",
+    "MAIN_FIGURE",
     "Estimate",
     "Measure",
     "PairedTest",
     "accuracy",
     "concordance",
     "confusion",
+    "dimension_measure",
     "estimates",
     "expected_calibration_error",
+    "guessing",
+    "has_winner",
+    "holm",
     "interval",
     "label_measure",
     "macro_f1",
+    "measure_of",
+    "minimum_detectable_difference",
+    "multi_measure",
     "paired_test",
     "paired_tests",
+    "per_class",
+    "per_label",
+    "scored",
     "uar",
-    "weighted_confusion",
+    "usable_clips",
+    "vote_measure",
     "wf1",
 ]

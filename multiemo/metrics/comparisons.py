@@ -1,4 +1,4 @@
-"""Paired tests: two systems, or two subsets of modalities, on the same clips."""
+"""Paired tests (two systems, or two subsets of modalities, on the same clips), and what belongs to a family of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.figures import uar
+from multiemo.metrics.figures import label_measure, uar
 from multiemo.metrics.intervals import (
-    Array,
-    Measure,
     as_runs,
+    bootstrap_weights,
     by_run,
+    check_usable,
     clusters_of,
-    label_measure,
-    margin,
-    random_weights,
+    degrees,
+    quantile,
+    standard_error,
     usable_clips,
 )
+from multiemo.metrics.measures import Array, Measure, Owners
 
 #: Fewest speakers whose predictions are swapped for a p-value: the smallest one that G speakers can give is 2 / 2^G.
 SWAP_SPEAKERS = 6
@@ -36,7 +37,8 @@ class PairedTest:
         p: two-sided.
         n: clips.
         speakers: of these clips.
-        error: standard error of the difference, over speakers.
+        error: standard error of the difference over speakers.
+        freedom: degrees of freedom of ``error``.
         deviation: standard deviation of the difference over runs (n - 1); ``None`` for a single run.
         test: where p is from: ``swaps`` of whole speakers, or Student's ``t`` where they are too few for that.
     """
@@ -48,6 +50,7 @@ class PairedTest:
     n: int
     speakers: int
     error: float
+    freedom: float
     deviation: float | None
     test: Literal["swaps", "t"]
 
@@ -65,8 +68,8 @@ def paired_tests(
     """Compare two sets of predictions of the same clips in every figure of a measure.
 
     The p-value is the share of swaps of the two predictions whose difference is at least as large as the observed one
-    (randomisation test, Fisher 1935; approximate, Noreen 1989, where not all swaps are tried). Clips of one speaker are
-    not independent, so all predictions of a speaker, in all runs, are swapped together. Fewer than ``SWAP_SPEAKERS``
+    (randomisation test, Fisher 1935; Noreen 1989, where not all swaps are tried). Clips of one speaker are not
+    independent, so all predictions of a speaker, in all runs, are swapped together. Fewer than ``SWAP_SPEAKERS``
     speakers cannot give a small p that way: theirs is Student's t of the difference over its standard error.
 
     Args:
@@ -74,7 +77,7 @@ def paired_tests(
         truth: ``[N, ...]``.
         first, second: ``[N, ...]`` of one run or ``[R, N, ...]`` of several, run r against run r; one run (a baseline)
             may stand against several. -1 or NaN where a run has no prediction: both then leave the clip out.
-        speakers: ``[N]``; to test the claim about these clips alone, give each clip a name of its own.
+        speakers: ``[N]``; for a test about these clips alone, give each clip a name of its own.
         resamples: bootstrap resamples, and most swaps that are tried.
         seed: of both.
 
@@ -89,34 +92,32 @@ def paired_tests(
         raise ValueError(f"{len(one)} runs cannot be paired with {len(two)}")
     one, two = np.broadcast_arrays(one, two)
     usable = usable_clips(one) & usable_clips(two)
-    if not usable.any(axis=1).all():
-        raise ValueError(f"the two have no common clip in run {int(np.argmin(usable.any(axis=1)))}")
+    check_usable(usable)
     some = usable.any(axis=0)
     truth, one, two, usable = truth[some], one[:, some], two[:, some], usable[:, some]
     names = np.asarray(speakers)[some]
-    owner = clusters_of(names.tolist())
-    clusters = int(owner.max()) + 1
-    weights = np.concatenate([np.ones((1, len(owner))), random_weights(owner, resamples, seed)])
-    a, b = by_run(measure, truth, one, usable, weights), by_run(measure, truth, two, usable, weights)
-    swapped = (
-        _swapped_gaps(measure, truth, one, two, usable, owner, resamples, seed) if clusters >= SWAP_SPEAKERS else {}
-    )
+    owner = clusters_of(names)
+    clusters, freedom = int(owner.max()) + 1, degrees(owner)
+    weights = bootstrap_weights(clusters, resamples, seed)
+    a, b = (by_run(measure, truth, said, usable, owner, weights) for said in (one, two))
+    swapped = _swapped(measure, truth, one, two, usable, owner, resamples, seed) if clusters >= SWAP_SPEAKERS else {}
     found = {}
     for name in a:
         gaps = a[name] - b[name]
-        mean = gaps.mean(axis=0)
-        observed = float(mean[0])
-        error, half = margin(mean[1:], clusters)
+        observed = float(gaps[:, 0].mean())
+        error = standard_error(gaps.mean(axis=0)[1:], clusters)
+        half, reach = error * quantile(0.975, freedom), measure.scale(name).reach
         found[name] = PairedTest(
-            observed,
-            observed - half,
-            observed + half,
-            _share_as_large(swapped[name], observed) if swapped else _student_p(observed, error, clusters),
-            len(owner),
-            len(np.unique(names)),
-            error,
-            float(gaps[:, 0].std(ddof=1)) if len(gaps) > 1 else None,
-            "swaps" if swapped else "t",
+            difference=observed,
+            low=max(observed - half, -reach),
+            high=min(observed + half, reach),
+            p=_share(swapped[name], observed) if swapped else _student(observed, error, freedom, clusters),
+            n=len(names),
+            speakers=len(np.unique(names)),
+            error=error,
+            freedom=freedom,
+            deviation=float(gaps[:, 0].std(ddof=1)) if len(gaps) > 1 else None,
+            test="swaps" if swapped else "t",
         )
     return found
 
@@ -137,45 +138,91 @@ def paired_test(
     return paired_tests(measure, truth, first, second, speakers, resamples=resamples, seed=seed)["figure"]
 
 
-def _swaps(clusters: int, most: int, seed: int) -> NDArray[np.bool_]:
-    """Which clusters are swapped, ``[B, G]``: every pattern where there are few, else random ones and the identity.
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of a family of tests, adjusted so that one below alpha keeps the chance of any false claim below it.
+
+    The step-down procedure of Holm (1979): the i-th smallest of m is multiplied by ``m - i + 1``; none may be smaller
+    than one before it, or above one.
+
+    Returns:
+        In the order given.
+
+    Example:
+        >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
+        [0.03, 0.06, 0.06, 0.02]
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)), 1)
+    return [float(p) for p in adjusted]
+
+
+def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference that a test on these speakers would find.
+
+    ``(t[1 - alpha / 2] + t[power]) * error`` (Bloom 1995, with normal quantiles 2.80 standard errors), with the degrees
+    of freedom of the test. It is of a single test: in a family, Holm's first step takes ``alpha / m``.
+
+    Args:
+        test: gives the standard error of the difference over speakers.
+        alpha: two-sided level.
+        power: chance to find it.
+    """
+    return (quantile(1 - alpha / 2, test.freedom) + quantile(power, test.freedom)) * test.error
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _patterns(clusters: int, most: int, seed: int) -> NDArray[np.bool_]:
+    """Which clusters are swapped, ``[B, G]``: every pattern where there are few, else random ones; none swapped first.
 
     A pattern and its opposite give the same size of difference, so the first cluster of an exhaustive list stays.
     """
     if 2 ** (clusters - 1) <= most:
-        return np.asarray((np.arange(2 ** (clusters - 1))[:, None] >> np.arange(clusters - 1, -1, -1)) % 2 == 1)
+        bits = np.arange(clusters - 1, -1, -1)
+        return np.asarray((np.arange(2 ** (clusters - 1))[:, None] >> bits) % 2 == 1)
     patterns = np.random.default_rng(seed).random((most + 1, clusters)) < 0.5
     patterns[0] = False
     return patterns
 
 
-def _swapped_gaps(
+def _swapped(
     measure: Measure,
     truth: NDArray[Any],
     first: NDArray[Any],
     second: NDArray[Any],
     usable: NDArray[np.bool_],
-    owner: NDArray[np.int64],
+    owner: Owners,
     most: int,
     seed: int,
 ) -> dict[str, Array]:
-    """{figure: ``[B]``}: the difference under every pattern of swaps, averaged over runs."""
-    swap = _swaps(int(owner.max()) + 1, most, seed)[:, owner].astype(float)
-    kept = 1 - swap
-    both, twice = np.concatenate([first, second], axis=1), np.concatenate([usable, usable], axis=1)
-    truths = np.concatenate([truth, truth])
-    one = by_run(measure, truths, both, twice, np.concatenate([kept, swap], axis=1))
-    two = by_run(measure, truths, both, twice, np.concatenate([swap, kept], axis=1))
+    """{figure: ``[B]``}: the difference under every pattern of swaps, averaged over runs.
+
+    Both predictions of every clip stand in one list, as two clusters; a pattern weighs one of the two with one and the
+    other with nothing.
+    """
+    clusters = int(owner.max()) + 1
+    swap = _patterns(clusters, most, seed).astype(float)
+    there = np.concatenate([1 - swap, swap], axis=1)
+    back = np.concatenate([swap, 1 - swap], axis=1)
+    truths, owners = np.concatenate([truth, truth]), np.concatenate([owner, owner + clusters])
+    said, known = np.concatenate([first, second], axis=1), np.concatenate([usable, usable], axis=1)
+    one, two = (by_run(measure, truths, said, known, owners, weights) for weights in (there, back))
     return {name: (one[name] - two[name]).mean(axis=0) for name in one}
 
 
-def _share_as_large(gaps: Array, observed: float) -> float:
-    return float((np.abs(gaps) >= abs(observed) - 1e-12).mean())
+def _share(gaps: Array, observed: float) -> float:
+    """Of swaps with a difference as large; a figure that is not defined says nothing."""
+    known = gaps[~np.isnan(gaps)]
+    return float((np.abs(known) >= abs(observed) - 1e-12).mean()) if len(known) and np.isfinite(observed) else 1.0
 
 
-def _student_p(observed: float, error: float, clusters: int) -> float:
+def _student(observed: float, error: float, freedom: float, clusters: int) -> float:
+    """Two-sided p of a difference over its standard error; speakers that all agree exactly count as signs."""
     from scipy.special import stdtr  # type: ignore[import-untyped]
 
-    if clusters < 2 or observed == 0:
+    if not np.isfinite(error) or observed == 0 or np.isnan(observed):
         return 1.0
-    return float(2 * stdtr(clusters - 1, -abs(observed) / error)) if error > 0 else 0.0
+    return float(2 * stdtr(freedom, -abs(observed) / error)) if error > 0 else 2.0 ** (1 - clusters)

@@ -1,16 +1,14 @@
-"""Figures of a single-label task: functions of a confusion matrix ``[..., C, C]`` (rows: truth).
-
-A resample of the clips is a row of weights, and its confusion matrix one weighted sum.
-"""
+"""Figures of a single-label task: functions of a confusion matrix ``[..., C, C]`` (rows: truth)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from multiemo.metrics.measures import Array, Measure, Owners, ratio
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Array:
@@ -21,60 +19,61 @@ def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: i
         array([[1., 1.],
                [0., 1.]])
     """
-    return weighted_confusion(truth, predicted, classes, np.ones(len(truth)))
+    once = np.zeros(len(truth), dtype=np.int64)
+    return np.asarray(confusions(truth, predicted, classes, once, np.ones((1, 1)))[0])
 
 
-def weighted_confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Array) -> Array:
-    """One confusion matrix for each row of clip weights.
+def confusions(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, owner: Owners, weights: Array
+) -> Array:
+    """One confusion matrix for each row of cluster weights.
 
     Args:
         truth, predicted: ``[N]`` columns.
         classes: C.
-        weights: ``[..., N]``, how much each clip counts.
+        owner: ``[N]`` cluster of each clip.
+        weights: ``[B, G]``.
 
     Returns:
-        ``[..., C, C]``; rows are the truth.
+        ``[B, C, C]``; rows are the truth.
     """
-    cells = truth * classes + predicted
-    order = np.argsort(cells, kind="stable")
-    met, starts = np.unique(cells[order], return_index=True)
-    matrix = np.zeros((*weights.shape[:-1], classes * classes))
-    if len(met):
-        matrix[..., met] = np.add.reduceat(weights[..., order], starts, axis=-1)
-    return matrix.reshape(*weights.shape[:-1], classes, classes)
+    met, cell = np.unique(truth * classes + predicted, return_inverse=True)
+    shape = (weights.shape[1], len(met))
+    table = np.bincount(owner * len(met) + cell, minlength=shape[0] * shape[1]).reshape(shape)
+    matrices = np.zeros((len(weights), classes * classes))
+    matrices[:, met] = weights @ table
+    return matrices.reshape(-1, classes, classes)
 
 
-def _ratio(a: Array, b: Array) -> Array:
-    return np.divide(a, b, out=np.zeros(np.broadcast(a, b).shape), where=b > 0)
+def _hits(matrix: Array) -> Array:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+def _f1(matrix: Array) -> Array:
+    return ratio(2 * _hits(matrix), matrix.sum(-1) + matrix.sum(-2))
 
 
 def uar(matrix: Array) -> Array:
     """Unweighted average recall over the labels that occur: ``[..., C, C]`` to ``[...]``."""
     support = matrix.sum(-1)
-    recall = _ratio(np.diagonal(matrix, axis1=-2, axis2=-1), support)
-    return _ratio(recall.sum(-1), (support > 0).sum(-1).astype(float))
-
-
-def _f1(matrix: Array) -> Array:
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    return _ratio(2 * hits, matrix.sum(-1) + matrix.sum(-2))
+    return ratio(ratio(_hits(matrix), support).sum(-1), (support > 0).sum(-1).astype(float))
 
 
 def macro_f1(matrix: Array) -> Array:
     """Mean F1 over the labels that occur in truth or prediction."""
     seen = (matrix.sum(-1) + matrix.sum(-2)) > 0
-    return _ratio(_f1(matrix).sum(-1), seen.sum(-1).astype(float))
+    return ratio(_f1(matrix).sum(-1), seen.sum(-1).astype(float))
 
 
 def wf1(matrix: Array) -> Array:
     """F1 weighted by how often each label occurs."""
     support = matrix.sum(-1)
-    return _ratio((_f1(matrix) * support).sum(-1), support.sum(-1))
+    return ratio((_f1(matrix) * support).sum(-1), support.sum(-1))
 
 
 def accuracy(matrix: Array) -> Array:
     """Share of clips that are right."""
-    return _ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
+    return ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
 
 
 FIGURES: dict[str, Callable[[Array], Array]] = {
@@ -83,6 +82,30 @@ FIGURES: dict[str, Callable[[Array], Array]] = {
     "wf1": wf1,
     "accuracy": accuracy,
 }
+
+
+def label_measure(classes: int, figures: Mapping[str, Callable[[Array], Array]] = FIGURES) -> Measure:
+    """The measure of a single-label task: truth and predictions are columns ``[N]`` of the label set."""
+
+    def measure(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
+        matrices = confusions(truth, predicted, classes, owner, weights)
+        return {name: figure(matrices) for name, figure in figures.items()}
+
+    return Measure(measure)
+
+
+def per_class(matrix: Array) -> dict[str, Array]:
+    """Recall, precision and F1 of every label, and how often it occurs (``support``), each ``[C]``.
+
+    Zero where there is nothing to divide by, as in scikit-learn's ``zero_division=0``.
+    """
+    support = matrix.sum(-1)
+    return {
+        "recall": ratio(_hits(matrix), support),
+        "precision": ratio(_hits(matrix), matrix.sum(-2)),
+        "f1": _f1(matrix),
+        "support": support,
+    }
 
 
 def expected_calibration_error(probabilities: Array, truth: NDArray[np.int64], bins: int = 15) -> float:

@@ -1,20 +1,26 @@
-"""Figures with their intervals over speakers, of one run or averaged over runs of several seeds."""
+"""Figures with their intervals over speakers, of one run or averaged over runs of several seeds.
+
+The interval is about speakers like these, not about these alone: whole speakers are drawn with replacement (cluster
+bootstrap; Davison & Hinkley 1997, section 3.8), and the spread of the figure over the draws is its standard error. The
+percentiles of the draws would make far too narrow an interval where speakers are few (three speakers: 69% to 77% of
+nominal 95% intervals hold the truth). So the interval is Student's t times the standard error, on the figure's own
+scale (a logit for shares), with as many degrees of freedom as there are effective speakers less one (Carter, Schnepel &
+Steigerwald 2017): speakers of very different size are worth fewer. ``tests/test_statistics.py`` measures the coverage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.figures import FIGURES, uar, weighted_confusion
+from multiemo.metrics.figures import label_measure, uar
+from multiemo.metrics.measures import Array, Measure, Owners
 
-Array = NDArray[np.float64]
-#: ``(truth [N, ...], predicted [N, ...], weights [B, N]) -> {figure: [B]}``.
-Measure: TypeAlias = Callable[[NDArray[Any], NDArray[Any], Array], dict[str, Array]]
-#: With fewer speakers than this a report says that its intervals say little about other people.
+#: With fewer speakers than this a report says how few its intervals rest on.
 FEW_SPEAKERS = 20
 
 
@@ -24,9 +30,9 @@ class Estimate:
 
     Args:
         value: the figure; with several runs, its mean over them.
-        low, high: interval over speakers. It is about new speakers and these trained models: with several runs, about
+        low, high: interval over speakers. It is about other speakers and these trained models: with several runs, about
             the mean of these runs.
-        error: standard error of the value, over speakers.
+        error: standard error of the value over speakers.
         deviation: standard deviation over runs (n - 1); ``None`` for a single run.
         runs, n, speakers: runs, clips usable in any of them, and speakers of these clips.
     """
@@ -39,76 +45,6 @@ class Estimate:
     runs: int
     n: int
     speakers: int
-
-
-def label_measure(classes: int, figures: Mapping[str, Callable[[Array], Array]] = FIGURES) -> Measure:
-    """The measure of a single-label task: truth and predictions are columns ``[N]`` of the label set."""
-
-    def measure(truth: NDArray[Any], predicted: NDArray[Any], weights: Array) -> dict[str, Array]:
-        matrix = weighted_confusion(truth, predicted, classes, weights)
-        return {name: figure(matrix) for name, figure in figures.items()}
-
-    return measure
-
-
-def clusters_of(speakers: Sequence[str]) -> NDArray[np.int64]:
-    """``[N]`` which cluster each clip belongs to: its speaker; its own where there is only one speaker."""
-    names, owner = np.unique(np.asarray(speakers), return_inverse=True)
-    return np.arange(len(owner)) if len(names) == 1 else owner.astype(np.int64)
-
-
-def random_weights(owner: NDArray[np.int64], resamples: int, seed: int) -> Array:
-    """Clip weights of fractional-random-weight bootstrap resamples.
-
-    Each resample weighs whole clusters by draws of a flat Dirichlet distribution (Rubin 1981; Xu et al. 2020,
-    doi:10.1080/00031305.2020.1731599), so that no label vanishes from a resample, as it does when clusters are drawn
-    with replacement and one speaker alone has it.
-
-    Args:
-        owner: ``[N]`` cluster of each clip, 0..G-1.
-        resamples: B.
-        seed: of the draws.
-
-    Returns:
-        ``[B, N]``, with mean one over clusters.
-    """
-    clusters = int(owner.max()) + 1
-    drawn = np.random.default_rng(seed).standard_exponential((resamples, clusters))
-    drawn *= clusters / drawn.sum(axis=1, keepdims=True)
-    return np.take(drawn, owner, axis=1)
-
-
-def margin(values: Array, clusters: int, level: float = 0.95) -> tuple[float, float]:
-    """Standard error and half-width of the interval, from the figure in every resample.
-
-    The variance over flat Dirichlet weights is (G - 1) / (G + 1) of the unbiased variance of a mean of G clusters; the
-    width takes Student's t with G - 1 degrees of freedom (Cameron & Miller 2015, section VI.D).
-    """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
-    if clusters < 2:
-        return float("nan"), float("nan")
-    error = float(values.std() * np.sqrt((clusters + 1) / (clusters - 1)))
-    return error, error * float(stdtrit(clusters - 1, (1 + level) / 2))
-
-
-def as_runs(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
-    """Predictions of one run ``[N, ...]`` or several ``[R, N, ...]`` as ``[R, N, ...]``."""
-    return predicted[None] if predicted.ndim == truth.ndim else predicted
-
-
-def usable_clips(predicted: NDArray[Any]) -> NDArray[np.bool_]:
-    """``[R, N]``: false where a prediction is missing, -1 (columns) or NaN (scores)."""
-    known = predicted >= 0 if np.issubdtype(predicted.dtype, np.integer) else ~np.isnan(predicted)
-    return np.asarray(known.all(axis=tuple(range(2, known.ndim))))
-
-
-def by_run(
-    measure: Measure, truth: NDArray[Any], predicted: NDArray[Any], usable: NDArray[np.bool_], weights: Array
-) -> dict[str, Array]:
-    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it."""
-    runs = [measure(truth[rows], said[rows], weights[:, rows]) for said, rows in zip(predicted, usable, strict=True)]
-    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
 
 def estimates(
@@ -125,6 +61,7 @@ def estimates(
 
     Where a benchmark tests each clip once per seed (K folds, R seeds), hand in the predictions pooled over the folds,
     ``[R, N]``: speakers are resampled, and the runs averaged within each resample as repeated measures of one clip.
+    A single speaker cannot be resampled: the interval is then over the clips, and about that speaker alone.
 
     Args:
         measure: of the task.
@@ -137,40 +74,29 @@ def estimates(
         seed: of the resamples.
 
     Returns:
-        {figure: estimate}; intervals stay within 0..1 only where the measure's figures do.
+        {figure: estimate}.
 
     Raises:
         ValueError: a run has no usable clip.
     """
     runs = as_runs(truth, predicted)
     usable = usable_clips(runs)
-    some = _checked(usable)
-    owner = clusters_of(np.asarray(speakers)[some].tolist())
-    clusters = int(owner.max()) + 1
-    weights = np.concatenate([np.ones((1, len(owner))), random_weights(owner, resamples, seed)])
-    values = by_run(measure, truth[some], runs[:, some], usable[:, some], weights)
+    some = usable.any(axis=0)
+    check_usable(usable)
+    names = np.asarray(speakers)[some]
+    owner = clusters_of(names)
+    weights = bootstrap_weights(int(owner.max()) + 1, resamples, seed)
+    values = by_run(measure, truth[some], runs[:, some], usable[:, some], owner, weights)
     found = {}
     for name, value in values.items():
         each, mean = value[:, 0], value.mean(axis=0)
-        error, half = margin(mean[1:], clusters, level)
+        error = standard_error(mean[1:], len(weights[0]))
+        low, high = measure.scale(name).around(float(mean[0]), error * quantile((1 + level) / 2, degrees(owner)))
+        deviation = float(each.std(ddof=1)) if len(each) > 1 else None
         found[name] = Estimate(
-            float(mean[0]),
-            float(mean[0]) - half,
-            float(mean[0]) + half,
-            error,
-            float(each.std(ddof=1)) if len(each) > 1 else None,
-            len(each),
-            int(some.sum()),
-            len(np.unique(np.asarray(speakers)[some])),
-        )
+            float(mean[0]), low, high, error, deviation, len(each), len(names), len(np.unique(names))
+        )  # fmt: skip
     return found
-
-
-def _checked(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``[N]`` clips usable in any run."""
-    if not usable.any(axis=1).all():
-        raise ValueError(f"run {int(np.argmin(usable.any(axis=1)))} has no usable clip")
-    return np.asarray(usable.any(axis=0))
 
 
 def interval(
@@ -188,3 +114,86 @@ def interval(
     measure = label_measure(classes, {"figure": figure})
     found = estimates(measure, truth, predicted, speakers, level=level, resamples=resamples, seed=seed)["figure"]
     return found.low, found.high
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What intervals and tests share
+
+
+def as_runs(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
+    """Predictions of one run ``[N, ...]`` or several ``[R, N, ...]`` as ``[R, N, ...]``."""
+    return predicted[None] if predicted.ndim == truth.ndim else predicted
+
+
+def usable_clips(predicted: NDArray[Any]) -> NDArray[np.bool_]:
+    """``[R, N]``: false where a prediction is missing, -1 (columns) or NaN (scores)."""
+    known = predicted >= 0 if np.issubdtype(predicted.dtype, np.integer) else ~np.isnan(predicted)
+    return np.asarray(known.all(axis=tuple(range(2, known.ndim))))
+
+
+def check_usable(usable: NDArray[np.bool_]) -> None:
+    """Refuse a run without a clip.
+
+    Raises:
+        ValueError: names the run.
+    """
+    if not usable.any(axis=1).all():
+        raise ValueError(f"run {int(np.argmin(usable.any(axis=1)))} has no usable clip")
+
+
+def clusters_of(speakers: NDArray[Any]) -> Owners:
+    """``[N]`` which cluster each clip belongs to: its speaker; its own where there is only one speaker."""
+    names, owner = np.unique(speakers, return_inverse=True)
+    return np.arange(len(owner)) if len(names) == 1 else owner.astype(np.int64)
+
+
+def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Array:
+    """How often each cluster is drawn, ``[1 + B, G]``; the first row is the sample itself."""
+    drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+    return np.concatenate([np.ones((1, clusters)), drawn])
+
+
+def by_run(
+    measure: Measure,
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
+    usable: NDArray[np.bool_],
+    owner: Owners,
+    weights: Array,
+) -> dict[str, Array]:
+    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it; NaN where none is drawn."""
+    runs = []
+    for said, rows in zip(predicted, usable, strict=True):
+        drawn = weights @ np.bincount(owner[rows], minlength=weights.shape[1]) > 0
+        figures = measure.figures(truth[rows], said[rows], owner[rows], weights)
+        runs.append({name: np.where(drawn, values, np.nan) for name, values in figures.items()})
+    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
+
+
+def standard_error(values: Array, clusters: int) -> float:
+    """From the figure in every resample; infinite where one cluster is all there is.
+
+    Drawing G clusters shows (G - 1) / G of the unbiased variance of a mean of G.
+    """
+    known = values[~np.isnan(values)]
+    if clusters < 2 or not len(known):
+        return float("inf")
+    return float(known.std() * np.sqrt(clusters / (clusters - 1)))
+
+
+def degrees(owner: Owners) -> float:
+    """Degrees of freedom: effective number of clusters, ``n^2 / sum of squared sizes``, less one; at least one.
+
+    Example:
+        >>> degrees(np.array([0, 0, 1, 1, 2, 2])), round(degrees(np.array([0, 0, 0, 0, 1, 2, 2])), 2)
+        (2.0, 1.33)
+    """
+    sizes = np.bincount(owner).astype(float)
+    return max(float(sizes.sum() ** 2 / (sizes**2).sum()) - 1, 1.0)
+
+
+def quantile(share: float, freedom: float) -> float:
+    """Of Student's t distribution."""
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    return float(stdtrit(freedom, share))

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from multiemo.metrics.measures import CORRELATION, POSITIVE, Array, Measure, Owners, ratio, weighted_sums
+
+
+def dimension_measure() -> Measure:
+    """The measure of one dimension, truth and predictions ``[N]``.
+
+    ``ccc``, concordance correlation (Lin 1989): 2 cov / (var + var + (difference of the means)^2), moments over n;
+    ``pearson``; ``mae``, mean absolute error; ``rmse``, root mean square error. A correlation without any spread is
+    NaN.
+    """
+    return Measure(_figures, {"ccc": CORRELATION, "pearson": CORRELATION, "mae": POSITIVE, "rmse": POSITIVE})
+
+
+def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
+    shift = truth.mean() if len(truth) else 0.0  # moments about a value near the mean lose no digits
+    x, y = predicted - shift, truth - shift
+    rows = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y, np.abs(x - y)], axis=1)
+    sums = weighted_sums(rows, owner, weights)
+    mean_x, mean_y, xx, yy, xy, error = ratio(sums[:, 1:].T, sums[:, 0], np.nan)
+    var_x, var_y = (np.where(v > 1e-12 * (1 + m), v, 0.0) for v, m in ((xx - mean_x**2, xx), (yy - mean_y**2, yy)))
+    covariance = xy - mean_x * mean_y
+    return {
+        "ccc": ratio(2 * covariance, var_x + var_y + (mean_x - mean_y) ** 2, np.nan),
+        "pearson": np.clip(ratio(covariance, np.sqrt(var_x * var_y), np.nan), -1, 1),
+        "mae": error,
+        "rmse": np.sqrt(np.maximum(xx + yy - 2 * xy, 0)),
+    }
 
 
 def concordance(predicted: Array, truth: Array) -> float:
     """Concordance correlation coefficient (Lin 1989) over pairs that are known; NaN with fewer than two."""
     known = ~np.isnan(truth)
-    x, y = predicted[known], truth[known]
-    if len(x) < 2:
-        return float("nan")
-    spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
-    return float(2 * ((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 0 else float("nan")
+    return dimension_measure().plain(truth[known], predicted[known])["ccc"] if known.sum() > 1 else float("nan")

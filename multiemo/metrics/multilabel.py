@@ -1,0 +1,92 @@
+"""Figures where a clip may have several labels at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_sums
+
+#: A label is given where its probability is above this.
+THRESHOLD = 0.5
+
+
+def multi_measure() -> Measure:
+    """The measure of a multi-label task, truth ``[N, C]`` (above a half: the clip has it) and probabilities ``[N, C]``.
+
+    ``map``: mean over the labels that occur of their average precision (the area under the precision-recall steps, as
+    scikit-learn and torchmetrics have it); ``macro_f1`` over the labels that occur in truth or prediction;
+    ``micro_f1``; ``wf1``, weighted by how often a label occurs; ``uar``, mean recall of the labels that occur;
+    ``accuracy``, share of clips whose labels are all right.
+    """
+    return Measure(_figures)
+
+
+def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
+    has, given = truth > 0.5, predicted > THRESHOLD
+    right = (has == given).all(axis=1, keepdims=True)
+    rows = np.concatenate([has & given, given, has, right, np.ones_like(right)], axis=1).astype(float)
+    sums = weighted_sums(rows, owner, weights)
+    hits, said, support = np.split(sums[:, :-2], 3, axis=1)
+    return {
+        "map": _mean_average_precision(has, predicted, weights[:, owner]),
+        **counted(hits, said, support),
+        "accuracy": ratio(sums[:, -2], sums[:, -1]),
+    }
+
+
+def counted(hits: Array, said: Array, support: Array) -> dict[str, Array]:
+    """The figures of counts a label: rightly given, given, and occurring, each ``[B, C]``; every result ``[B]``."""
+    f1 = ratio(2 * hits, said + support)
+    return {
+        "macro_f1": ratio(f1.sum(1), (said + support > 0).sum(1).astype(float)),
+        "micro_f1": ratio(2 * hits.sum(1), (said + support).sum(1)),
+        "wf1": ratio((f1 * support).sum(1), support.sum(1)),
+        "uar": ratio(ratio(hits, support).sum(1), (support > 0).sum(1).astype(float)),
+    }
+
+
+def per_label(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Array]:
+    """As :func:`multiemo.metrics.per_class`, and the average precision (``ap``, NaN for a label that never occurs)."""
+    has, given = truth > 0.5, predicted > THRESHOLD
+    hits, said, support = (has & given).sum(0), given.sum(0), has.sum(0).astype(float)
+    once = np.ones((1, len(truth)))
+    return {
+        "recall": ratio(hits, support),
+        "precision": ratio(hits, said),
+        "f1": ratio(2 * hits, said + support),
+        "support": support,
+        "ap": np.array([average_precision(has[:, c], predicted[:, c], once)[0] for c in range(truth.shape[1])]),
+    }
+
+
+def average_precision(truth: NDArray[np.bool_], scores: Array, weights: Array) -> Array:
+    """Mean precision at the scores of the clips that have the label; clips of one score come in together.
+
+    Args:
+        truth: ``[N]``, which clips have the label.
+        scores: ``[N]``.
+        weights: ``[B, N]``, how often each clip counts.
+
+    Returns:
+        ``[B]``; NaN where no clip has the label.
+    """
+    order = np.argsort(-scores, kind="stable")
+    position = np.flatnonzero(truth[order])
+    if not len(position):
+        return np.full(len(weights), np.nan)
+    falling = -scores[order]
+    end = np.searchsorted(falling, falling[position], side="right") - 1  # last clip of the same score
+    ranked = weights[:, order]
+    own = ranked[:, position]
+    found = np.cumsum(own, axis=1)[:, np.searchsorted(position, end, side="right") - 1]
+    precision = ratio(found, np.cumsum(ranked, axis=1)[:, end])
+    return ratio((own * precision).sum(1), own.sum(1), np.nan)
+
+
+def _mean_average_precision(has: NDArray[np.bool_], scores: Array, weights: Array) -> Array:
+    each = np.stack([average_precision(has[:, c], scores[:, c], weights) for c in range(has.shape[1])])
+    known = ~np.isnan(each)
+    return ratio(np.where(known, each, 0).sum(0), known.sum(0).astype(float), np.nan)

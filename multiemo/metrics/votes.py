@@ -1,0 +1,64 @@
+"""Figures against the votes of a crowd: how near the predicted distribution is to how people voted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.metrics.figures import FIGURES, confusions
+from multiemo.metrics.measures import POSITIVE, Array, Measure, Owners, ratio, weighted_sums
+
+#: Probabilities below this count as this, so that a vote for a label that a model thinks impossible costs 28 nats.
+SMALLEST = 1e-12
+
+
+def vote_measure(classes: int) -> Measure:
+    """The measure of a soft-label task, truth (shares of the votes) and probabilities ``[N, C]``.
+
+    Means over clips of ``cross_entropy`` (nats; Peterson et al. 2019; the soft evaluation of Uma et al. 2021),
+    ``kl`` (Kullback-Leibler divergence of the prediction from the votes, nats: the cross-entropy less the entropy of
+    the votes, so that it can reach zero), ``js`` (Jensen-Shannon divergence, bits, 0..1; Lin 1991, Uma et al. 2021) and
+    ``cosine`` (cosine similarity, 0..1; Geng 2016). The figures of a single label (``uar`` ...) compare the likeliest
+    label with the label that has most votes, on the clips where one label has; where votes tie, none is the truth.
+    """
+
+    def measure(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
+        sums = weighted_sums(
+            np.concatenate([_distances(truth, predicted), np.ones((len(truth), 1))], 1), owner, weights
+        )
+        means = ratio(sums[:, :-1].T, sums[:, -1], np.nan)
+        clear = has_winner(truth)
+        matrices = confusions(truth[clear].argmax(1), predicted[clear].argmax(1), classes, owner[clear], weights)
+        return {
+            **{name: figure(matrices) for name, figure in FIGURES.items()},
+            **dict(zip(("cross_entropy", "kl", "js", "cosine"), means, strict=True)),
+        }
+
+    return Measure(measure, {"cross_entropy": POSITIVE, "kl": POSITIVE})
+
+
+def has_winner(votes: Array) -> NDArray[np.bool_]:
+    """``[N]``: one label has more votes than any other.
+
+    Example:
+        >>> has_winner(np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0]]))
+        array([False,  True])
+    """
+    top = np.sort(votes, axis=1)[:, ::-1]
+    return np.asarray(top[:, 0] - (top[:, 1] if votes.shape[1] > 1 else 0) > 1e-6)
+
+
+def _distances(votes: Array, predicted: Array) -> Array:
+    """``[N, 4]``: cross-entropy, Kullback-Leibler, Jensen-Shannon, cosine."""
+    p = np.clip(predicted, SMALLEST, None)
+    cross, own = -(votes * np.log(p)).sum(1), -_plogp(votes).sum(1)
+    middle = (votes + p) / 2
+    shared = (_plogp(votes) + _plogp(p) - 2 * _plogp(middle)).sum(1) / (2 * np.log(2))
+    cosine = ratio((votes * p).sum(1), np.linalg.norm(votes, axis=1) * np.linalg.norm(p, axis=1))
+    return np.stack([cross, np.maximum(cross - own, 0), np.clip(shared, 0, 1), np.minimum(cosine, 1)], axis=1)
+
+
+def _plogp(p: Array) -> Array:
+    return p * np.log(np.where(p > 0, p, 1))
