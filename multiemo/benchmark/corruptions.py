@@ -1,0 +1,105 @@
+"""What can go wrong with a clip, by name: the corruptions that a robustness curve steps through.
+
+A corruption maps what one clip gives a preprocessor (:class:`~multiemo.benchmark.corrupt_speech.Sound`,
+:class:`~multiemo.benchmark.corrupt_face.Film` or :class:`~multiemo.benchmark.corrupt_text.Wording`) to the same, made
+worse. Its chances depend on seed, clip and corruption alone: not on the order of the clips, not on the process, and not
+on the severity, so that a curve shows one accident growing worse and not a new one at each point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.random import Generator
+
+from multiemo.benchmark import corrupt_face, corrupt_speech, corrupt_text
+from multiemo.errors import ConfigError
+from multiemo.registry import suggest
+from multiemo.types import MODALITIES, Modality
+
+_SNR = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
+_RATES = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """One way in which clips get worse.
+
+    Args:
+        name: in tables, files and on the command line.
+        modality: what it changes; ``None`` for all of them.
+        unit: of a severity, as the label of an axis.
+        severities: from mild to severe.
+        function: (what the clip gives, severity, source of randomness) to the same made worse; ``None`` where the
+            modality is taken away from a share of the clips, and there is nothing to compute.
+        needs: what has to be there besides the modality: ``voices`` of other people or ``words`` of the train part, or
+            ``film``, more than a still picture.
+    """
+
+    name: str
+    modality: Modality | None
+    unit: str
+    severities: tuple[float, ...]
+    function: Callable[[Any, float, Generator], Any] | None
+    needs: Literal["", "voices", "words", "film"] = ""
+
+
+def _table() -> dict[str, Corruption]:
+    missing = [Corruption(f"missing_{m}", m, "share of clips", _RATES, None) for m in MODALITIES]
+    listed = [
+        Corruption("white_noise", "speech", "SNR, dB", _SNR, corrupt_speech.white_noise),
+        Corruption("babble", "speech", "SNR, dB", _SNR, corrupt_speech.babble, "voices"),
+        Corruption("clipping", "speech", "headroom, dB", (12.0, 6.0, 3.0, 0.0, -6.0, -12.0), corrupt_speech.clipping),
+        Corruption("telephone", "speech", "packets lost", (0.0, 0.05, 0.1, 0.2, 0.4), corrupt_speech.telephone),
+        Corruption("occlusion", "face", "share of the face", (0.1, 0.2, 0.35, 0.5, 0.7), corrupt_face.occlusion),
+        Corruption("blur", "face", "sigma / face side", (0.01, 0.02, 0.04, 0.08, 0.16), corrupt_face.blur),
+        Corruption("low_light", "face", "stops", (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), corrupt_face.low_light),
+        Corruption("low_resolution", "face", "face side, px", (64.0, 48.0, 32.0, 24.0, 16.0, 8.0),
+                   corrupt_face.low_resolution),
+        Corruption("dropped_frames", "face", "share of frames", (0.2, 0.4, 0.6, 0.8, 0.9), corrupt_face.dropped_frames,
+                   "film"),
+        Corruption("asr_errors", "text", "word error rate", (0.05, 0.1, 0.2, 0.3, 0.5), corrupt_text.asr_errors,
+                   "words"),
+        Corruption("typos", "text", "share of letters", (0.02, 0.05, 0.1, 0.2, 0.3), corrupt_text.typos),
+        *missing,
+        Corruption("missing_any", None, "share of clips", _RATES, None),
+    ]  # fmt: skip
+    return {corruption.name: corruption for corruption in listed}
+
+
+#: {name: corruption}.
+CORRUPTIONS: dict[str, Corruption] = _table()
+
+
+def choose(names: Sequence[str | Corruption] | None = None) -> list[Corruption]:
+    """The corruptions of these names, or all; one of your own can stand among the names.
+
+    Raises:
+        ConfigError: no such corruption.
+
+    Example:
+        >>> [c.unit for c in choose(["babble", "typos"])]
+        ['SNR, dB', 'share of letters']
+    """
+    chosen = []
+    for name in CORRUPTIONS if names is None else names:
+        if isinstance(name, str) and name not in CORRUPTIONS:
+            raise ConfigError(f"corruptions: unknown corruption {name!r}{suggest(name, list(CORRUPTIONS))}")
+        chosen.append(CORRUPTIONS[name] if isinstance(name, str) else name)
+    return chosen
+
+
+def randomness(seed: int, clip: str, name: str) -> Generator:
+    """The source of randomness of one clip under one corruption.
+
+    Args:
+        seed: of the whole curve.
+        clip: id of the clip.
+        name: of the corruption.
+    """
+    digest = hashlib.blake2b(f"{seed}\0{name}\0{clip}".encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
