@@ -50,8 +50,8 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
     """Write the manifest of a corpus.
 
     A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
-    ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media that have to be written out first (the
-    pixels of FER2013's CSV) go into a real folder of that name.
+    ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media and features that have to be written out
+    first (the pixels of FER2013's CSV) go into a real folder of that name, and a link to ``root`` then lies in it.
 
     Args:
         corpus: a registered adapter.
@@ -69,7 +69,14 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
     except OSError as error:
         raise ManifestError(f"{folder}: cannot be made: {error.strerror or error}") from None
     written = folder / f"{out.stem}.media"
+    link = written.name
     skipped: list[Skipped] = []
+
+    def made() -> Path:
+        nonlocal link
+        link = f"{written.name}/corpus"
+        return _writable(written)
+
     found: list[Clip] = list(
         corpora.build(
             corpus,
@@ -77,7 +84,7 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
             where="prepare",
             root=root,
             skip=lambda what, reason: skipped.append(Skipped(what, reason)),
-            made=lambda: _writable(written),
+            made=made,
         )
     )
     if not found:
@@ -85,11 +92,11 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         raise ManifestError(f"{corpus}: {root} gave no clip{why}")
     prefix = ""
     if any(not os.path.isabs(path) for clip in found for path in clip_paths(clip)):
-        prefix = reach(root if root.is_dir() else root.parent, folder, link=written.name)
+        prefix = reach(root if root.is_dir() else root.parent, folder, link=link)
 
     def place(path: str) -> str:
-        made = Path(path)
-        return made.relative_to(folder.absolute()).as_posix() if made.is_absolute() else join(prefix, path)
+        new = Path(path)
+        return new.relative_to(folder.absolute()).as_posix() if new.is_absolute() else join(prefix, path)
 
     clips = [with_paths(clip, place) for clip in found]
     write_manifest(clips, out)

@@ -279,7 +279,7 @@ def test_table(tmp_path: Path) -> None:
         prepare("table", path, tmp_path / "m.jsonl", {"speaker": "who"})
 
 
-OPTIONS = {"table": {"text": "text"}}
+OPTIONS = {"hfdataset": {"text": "text"}, "table": {"text": "text"}}
 
 
 @pytest.mark.parametrize("corpus", list(corpora))

@@ -255,6 +255,19 @@ def test_media_and_features_together(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_features_and_a_link_to_the_media_stand_side_by_side(tmp_path: Path) -> None:
+    root = tmp_path / "far/MOSI"
+    table(root / "label.csv", ("v", 0, "Oh", 3, "", "", "", "Positive", "train"))
+    touch(root, "Raw/v/0.mp4")
+    dump(root / "a.pkl", {"train": columns(["v$_$0"])})
+    out = tmp_path / "manifests/mosi.jsonl"
+    for _ in range(2):
+        (clip,) = run("cmumosi", root, out, features="a.pkl").clips
+    assert clip.video == "mosi.media/corpus/Raw/v/0.mp4"
+    assert clip.features["face"].path == "mosi.media/a/train-face-0000.safetensors"
+    assert (out.parent / "mosi.media/corpus").is_symlink()
+
+
 class Attack:
     def __init__(self, victim: Path) -> None:
         self.victim = victim

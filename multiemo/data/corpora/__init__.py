@@ -15,27 +15,35 @@ raises ManifestError saying what was expected and what was found.
 from __future__ import annotations
 
 from multiemo.data.corpora import (
+    affectnet,
     chsims,
+    ckplus,
     cmumosei,
     cmumosi,
     emodb,
     emotiontalk,
     fer2013,
     goemotions,
+    hfdataset,
     meld,
+    rafdb,
     ravdess,
     table,
 )
 
 __all__ = [
+    "affectnet",
     "chsims",
+    "ckplus",
     "cmumosei",
     "cmumosi",
     "emodb",
     "emotiontalk",
     "fer2013",
     "goemotions",
+    "hfdataset",
     "meld",
+    "rafdb",
     "ravdess",
     "table",
 ]

@@ -6,17 +6,12 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from multiemo.data.corpora.columns import columns_of
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_text
-from multiemo.data.rows import closest
 from multiemo.errors import ManifestError
-from multiemo.labels import canonical
-from multiemo.labels import label_set as labels_of
 from multiemo.registry import corpora
 from multiemo.types import Clip
-
-_NUMBERS = ("start", "end", "valence", "arousal", "dominance")
 
 
 @corpora.register("table", kind="real", languages=())
@@ -65,34 +60,21 @@ def table(
         "start": start, "end": end, "label": label, "valence": valence, "arousal": arousal, "dominance": dominance,
         "split": split,
     }  # fmt: skip
-    named = {key: column for key, column in columns.items() if column is not None}
-    if not named.keys() & {"text", "audio", "video", "image"}:
-        raise ManifestError("table: no content; name the column of text, audio, video or image, like text=utterance")
-    if (label is None) != (label_set is None):
-        raise ManifestError("table: label and label_set belong together, like label=emotion label_set=ekman7")
-    allowed = labels_of(label_set, where="table: label_set") if label_set is not None else ()
+    mapping = columns_of("table", corpus=corpus, language=language, label_set=label_set, columns=columns)
     path = _find(root)
     reader = _reader(path)
     present = [column.strip() for column in next(reader, [])]
-    for key, column in named.items():
-        if column not in present:
-            raise ManifestError(
-                f"table: {path} has no column {column!r} (asked for by {key}={column}); "
-                f"{closest(column, present)}its columns: {', '.join(present)}"
-            )
-    places = {key: present.index(column) for key, column in named.items()}
+    mapping.check(present, path)
+    places = {key: present.index(column) for key, column in mapping.named.items()}
     for number, cells in enumerate(reader, start=1):
         if not any(cell.strip() for cell in cells):
             continue
-        values: dict[str, Any] = {k: cells[i].strip() for k, i in places.items() if i < len(cells) and cells[i].strip()}
-        trouble = _numbers(values) or _label(values, allowed)
-        if not values.keys() & {"text", "audio", "video", "image"}:
-            trouble = "has neither text nor media"
-        if trouble:
-            skip(f"{path.name} row {number}", trouble)
-            continue
-        values.setdefault("id", f"{path.stem}-{number:06d}")
-        yield Clip(corpus=corpus, language=language, label_set=label_set, **values)
+        values = {k: cells[i].strip() for k, i in places.items() if i < len(cells) and cells[i].strip()}
+        clip = mapping.clip(values, f"{path.stem}-{number:06d}")
+        if isinstance(clip, str):
+            skip(f"{path.name} row {number}", clip)
+        else:
+            yield clip
 
 
 def _find(root: Path) -> Path:
@@ -117,23 +99,3 @@ def _reader(path: Path) -> Iterator[list[str]]:
         yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     except csv.Error as error:
         raise ManifestError(f"table: {path} cannot be read as a table: {error}") from None
-
-
-def _numbers(values: dict[str, Any]) -> str | None:
-    for key in _NUMBERS:
-        if key in values:
-            try:
-                values[key] = float(values[key])
-            except ValueError:
-                return f"{key} is {values[key]!r}, not a number"
-    return None
-
-
-def _label(values: dict[str, Any], allowed: tuple[str, ...]) -> str | None:
-    if "label" not in values or values["label"] in allowed:
-        return None
-    label = canonical(values["label"])
-    if label not in allowed:
-        return f"label {values['label']!r} is not one of {', '.join(allowed)}"
-    values["label"] = label
-    return None

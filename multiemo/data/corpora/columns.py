@@ -1,0 +1,113 @@
+"""Columns of a table -> clips: the mapping that ``table`` and ``hfdataset`` are told by their options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from multiemo.data.rows import MEDIA_KEYS, closest
+from multiemo.errors import ManifestError
+from multiemo.labels import canonical
+from multiemo.labels import label_set as labels_of
+from multiemo.types import DIMENSIONS, Clip
+
+_CONTENT = frozenset(("text", *MEDIA_KEYS))
+_NUMBERS = ("start", "end", *DIMENSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column holds which key of a clip, and what is the same for all.
+
+    Args:
+        adapter: name of the corpus adapter, for messages.
+        named: {key of a clip: column}.
+        corpus, language, label_set: of every clip.
+        allowed: the labels of the set.
+    """
+
+    adapter: str
+    named: Mapping[str, str]
+    corpus: str
+    language: str | None
+    label_set: str | None
+    allowed: tuple[str, ...]
+
+    def check(self, present: Sequence[str], where: object) -> None:
+        """Every named column is there.
+
+        Args:
+            present: the columns that ``where`` has.
+
+        Raises:
+            ManifestError: one is not; the message lists those that are.
+        """
+        for key, column in self.named.items():
+            if column not in present:
+                raise ManifestError(
+                    f"{self.adapter}: {where} has no column {column!r} (asked for by {key}={column}); "
+                    f"{closest(column, present)}its columns: {', '.join(present)}"
+                )
+
+    def clip(self, cells: Mapping[str, str], default_id: str) -> Clip | str:
+        """The clip of a row, or why there is none.
+
+        Labels are brought to this package's spelling (``Joy`` -> ``happy``) where the label set does not have them as
+        they stand.
+
+        Args:
+            cells: {key of a clip: cell}, absent ones left out.
+            default_id: where no column of ids is named.
+        """
+        values: dict[str, Any] = dict(cells)
+        trouble = _numbers(values) or _label(values, self.allowed)
+        if not values.keys() & _CONTENT:
+            trouble = "has neither text nor media"
+        if trouble:
+            return trouble
+        values.setdefault("id", default_id)
+        return Clip(corpus=self.corpus, language=self.language, label_set=self.label_set, **values)
+
+
+def columns_of(
+    adapter: str, *, corpus: str, language: str | None, label_set: str | None, columns: Mapping[str, str | None]
+) -> Columns:
+    """The mapping that the options of an adapter describe.
+
+    Args:
+        columns: {key of a clip: column, or ``None`` where none was named}.
+
+    Raises:
+        ManifestError: no column of content is named, or ``label`` without ``label_set``.
+        ConfigError: an unknown label set.
+    """
+    named = {key: column for key, column in columns.items() if column is not None}
+    if not named.keys() & _CONTENT:
+        raise ManifestError(
+            f"{adapter}: no content; name the column of text, audio, video or image, like text=utterance"
+        )
+    if ("label" in named) != (label_set is not None):
+        raise ManifestError(f"{adapter}: label and label_set belong together, like label=emotion label_set=ekman7")
+    allowed = labels_of(label_set, where=f"{adapter}: label_set") if label_set is not None else ()
+    return Columns(adapter, named, corpus, language, label_set, allowed)
+
+
+def _numbers(values: dict[str, Any]) -> str | None:
+    for key in _NUMBERS:
+        if key in values:
+            try:
+                values[key] = float(values[key])
+            except ValueError:
+                return f"{key} is {values[key]!r}, not a number"
+    return None
+
+
+def _label(values: dict[str, Any], allowed: tuple[str, ...]) -> str | None:
+    if "label" not in values or values["label"] in allowed:
+        return None
+    label = canonical(values["label"])
+    if label not in allowed:
+        return f"label {values['label']!r} is not one of {', '.join(allowed)}"
+    values["label"] = label
+    return None
