@@ -10,10 +10,12 @@ by name.
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import pickletools
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +27,7 @@ from multiemo.errors import ManifestError
 #: Numbers and strings of a fixed size, as NumPy names them; ``O`` is an array of objects, kept as a list.
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d+|O\d*")
 _NDARRAY = "numpy.ndarray"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class _Unreadable(ValueError):
@@ -46,9 +49,7 @@ def read_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            _look_through(file)
-            file.seek(0)
-            return _plain(_Unpickler(file, path).load(), {})
+            return _read(file, path)
     except ManifestError:
         raise
     except OSError as error:
@@ -56,6 +57,43 @@ def read_pickle(path: Path) -> Any:
     except Exception as error:  # a damaged pickle can raise nearly anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ManifestError(f"{path}: is not a pickle of features ({reason}); fetch the file again") from None
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """{name: array} of an ``.npz``; what an array of objects holds is read as by :func:`read_pickle`.
+
+    Args:
+        path: the file. An array of objects without dimensions, as NumPy stores a dict, gives that object.
+
+    Raises:
+        ManifestError: the file cannot be read, is not an ``.npz``, or an array of objects is refused.
+    """
+    found: dict[str, Any] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                file = io.BytesIO(archive.read(name))
+                read_header = _HEADERS[np.lib.format.read_magic(file)]
+                if read_header(file)[2].hasobject:
+                    found[name.removesuffix(".npy")] = _read(io.BytesIO(file.read()), path)
+                else:
+                    file.seek(0)
+                    found[name.removesuffix(".npy")] = np.load(file, allow_pickle=False)
+    except ManifestError:
+        raise
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # a damaged archive can raise nearly anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ManifestError(f"{path}: is not an .npz of arrays ({reason}); fetch the file again") from None
+    return found
+
+
+def _read(file: IO[bytes], path: Path) -> Any:
+    """A whole file that is one pickle."""
+    _look_through(file)
+    file.seek(0)
+    return _plain(_Unpickler(file, path).load(), {})
 
 
 class _Unpickler(pickle.Unpickler):
@@ -134,9 +172,9 @@ def _view(data: Any, dtype: Any, shape: Any, order: str) -> Any:
         raise _Unreadable("an array without type or shape")
     plain = dtype.plain()
     if plain is None:
-        if not isinstance(data, list) or len(shape) != 1 or len(data) != shape[0]:
+        if not isinstance(data, list) or len(shape) > 1 or len(data) != math.prod(shape):
             raise _Unreadable("an array of objects that is no list of them")
-        return data
+        return data if shape else data[0]
     if not isinstance(data, bytes | bytearray) or math.prod(shape) * plain.itemsize != len(data):
         raise _Unreadable(f"an array whose bytes do not fill its shape {shape}")
     if not len(data):

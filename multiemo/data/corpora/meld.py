@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, mend, not_the_corpus, read_table, relative
+from multiemo.data.corpora.source import Skip, mend, nearest, not_the_corpus, read_table, relative
 from multiemo.labels import LABEL_SETS, canonical
 from multiemo.registry import corpora
 from multiemo.types import Clip
@@ -37,7 +37,7 @@ def meld(root: Path, skip: Skip) -> Iterator[Clip]:
     Raises:
         ManifestError: none of the tables is there, or one lacks a column.
     """
-    found = {part: table for part in _PARTS if (table := _nearest(root, f"{part}_sent_emo.csv")) is not None}
+    found = {part: table for part in _PARTS if (table := nearest(root, f"{part}_sent_emo.csv")) is not None}
     if not found:
         raise not_the_corpus("meld", root, "train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv")
     for part, table in found.items():
@@ -46,7 +46,7 @@ def meld(root: Path, skip: Skip) -> Iterator[Clip]:
 
 def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
     ours, clips_folder = _PARTS[part]
-    videos = _nearest(root, clips_folder)
+    videos = nearest(root, clips_folder)
     rows: list[tuple[int, int, dict[str, str]]] = []
     for number, row in read_table(table, columns=_COLUMNS, corpus="meld"):
         where = f"{table.name} row {number}"
@@ -76,8 +76,3 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             label=canonical(row["Emotion"]),
             split=ours,
         )
-
-
-def _nearest(root: Path, name: str) -> Path | None:
-    """The file or folder called ``name`` that lies least deep under ``root``."""
-    return min(root.rglob(name), key=lambda path: (len(path.parts), path), default=None)

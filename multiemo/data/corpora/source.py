@@ -40,6 +40,25 @@ def walk(root: Path, suffixes: Iterable[str]) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+def nearest(root: Path, *names: str) -> Path | None:
+    """The file or folder called by one of the names that lies least deep under ``root``; earlier names go first."""
+    for name in names:
+        found = min(root.rglob(name), key=lambda path: (len(path.parts), path), default=None)
+        if found is not None:
+            return found
+    return None
+
+
+def unit(value: float, low: float, high: float) -> float:
+    """A rating on the scale ``low``..``high`` brought to -1..1; one beyond the scale is taken at its end.
+
+    Example:
+        >>> unit(1, 1, 5), unit(4.5, 1, 5), unit(5.5, 1, 5)
+        (-1.0, 0.75, 1.0)
+    """
+    return min(1.0, max(-1.0, (2 * value - low - high) / (high - low)))
+
+
 def relative(path: Path, root: Path) -> str:
     """``path`` below ``root`` in POSIX form."""
     return path.relative_to(root).as_posix()

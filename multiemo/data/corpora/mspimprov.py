@@ -1,0 +1,125 @@
+"""MSP-IMPROV: twelve actors in six sessions of two, improvised and natural turns, four emotions and three dimensions
+(Busso et al. 2017, doi:10.1109/TAFFC.2016.2515617).
+
+Layout: ``session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav`` (and ``.avi``): sentence and intended emotion, speaker,
+scenario (R read, S and T improvised, P natural), turn; ``Evalution.txt`` (so spelled) has label, ratings, votes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from multiemo.data.corpora.source import Skip, nearest, not_the_corpus, read_text, relative, unit, walk
+from multiemo.labels import LABEL_SETS, canonical
+from multiemo.registry import corpora
+from multiemo.types import Clip
+
+_TURN = r"(?:UTD|MSP)-IMPROV-(S\d\d[A-Z]-([FM]\d\d)-[A-Z]-[A-Z]+\d+)"
+_NUMBER = r"(\d+(?:\.\d+)?|NaN)"
+#: ``UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0; V:3.0; D:3.0 ; N:4.0;``: consensus, activation, valence, dominance.
+_CONSENSUS = re.compile(rf"{_TURN}\.avi\s*;\s*([A-Z])\s*;\s*A:{_NUMBER}\s*;\s*V:{_NUMBER}\s*;\s*D:{_NUMBER}\s*;.*")
+#: ``F0001; Angry; Frustrated; A:...``: an annotator and the main category.
+_VOTE = re.compile(r"([^;]+);\s*([A-Za-z]+)\s*;.*")
+_FILE = re.compile(_TURN)
+_EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
+#: Another emotion, and no agreement.
+_UNDECIDED = ("O", "X")
+_KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
+
+
+@dataclass
+class _Turn:
+    """What the evaluation says of one turn; ``ratings`` are valence, arousal, dominance on 1..5, or ``None``."""
+
+    speaker: str
+    code: str
+    ratings: tuple[float | None, float | None, float | None]
+    votes: dict[str, str] = field(default_factory=dict)
+
+
+@corpora.register("mspimprov", kind="real", languages=("en",))
+def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
+    """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes``.
+
+    A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+
+    Args:
+        root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files.
+        skip: told of every file and turn that is left out.
+
+    Yields:
+        Clips with id ``MSP-IMPROV-S01A-F01-P-FM01``, speaker ``F01``, group ``session1``, label set ``mspimprov4``;
+        valence, arousal and dominance are brought from 1..5 to -1..1.
+
+    Raises:
+        ManifestError: the evaluation is missing or holds no turn.
+    """
+    table = nearest(root, "Evalution.txt", "Evaluation.txt")
+    turns = _turns(table, skip) if table is not None else {}
+    if not turns:
+        raise not_the_corpus(
+            "mspimprov", root, "Evalution.txt with lines like UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0;"
+        )
+    media = _find_media(root, turns, skip)
+    for name, turn in turns.items():
+        if name not in media:
+            skip(f"MSP-IMPROV-{name}", "has no media file")
+            continue
+        valence, arousal, dominance = (None if r is None else unit(r, 1, 5) for r in turn.ratings)
+        label = _EMOTIONS.get(turn.code)
+        votes = Counter(vote for vote in turn.votes.values() if vote in LABEL_SETS["mspimprov4"])
+        yield Clip(
+            id=f"MSP-IMPROV-{name}",
+            corpus="mspimprov",
+            speaker=turn.speaker,
+            group=f"session{int(turn.speaker[1:])}",
+            language="en",
+            audio=media[name].get("audio"),
+            video=media[name].get("video"),
+            label_set="mspimprov4",
+            label=label,
+            votes=dict(votes) if label is not None and votes else None,
+            valence=valence,
+            arousal=arousal,
+            dominance=dominance,
+        )
+
+
+def _turns(table: Path, skip: Skip) -> dict[str, _Turn]:
+    """{turn: what is said of it}, in the order of the file; votes follow their turn, some of them twice."""
+    found: dict[str, _Turn] = {}
+    turn: _Turn | None = None
+    for number, line in enumerate(read_text(table).splitlines(), start=1):
+        if match := _CONSENSUS.fullmatch(line.strip()):
+            name, speaker, code, arousal, valence, dominance = match.groups()
+            turn = _Turn(speaker, code, (_rating(valence), _rating(arousal), _rating(dominance)))
+            if code in _EMOTIONS or code in _UNDECIDED:
+                found[name] = turn
+            else:
+                skip(f"{table.name} line {number}", f"label {code!r} of {name} is not one of A, H, N, S, O, X")
+        elif turn is not None and (match := _VOTE.fullmatch(line.strip())):
+            turn.votes[match[1].strip()] = canonical(match[2])
+    return found
+
+
+def _rating(value: str) -> float | None:
+    return None if value == "NaN" else float(value)
+
+
+def _find_media(root: Path, turns: dict[str, _Turn], skip: Skip) -> dict[str, dict[str, str]]:
+    """{turn: {"audio" | "video": path}}."""
+    found: dict[str, dict[str, str]] = {}
+    for path in walk(root, _KINDS):
+        name, kind = relative(path, root), _KINDS[path.suffix.lower()]
+        match = _FILE.fullmatch(path.stem)
+        if match is None or match[1] not in turns:
+            skip(name, "is not of a turn in the evaluation")
+        elif kind in found.setdefault(match[1], {}):
+            skip(name, f"is a second copy of {found[match[1]][kind]}")
+        else:
+            found[match[1]][kind] = name
+    return found
