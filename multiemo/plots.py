@@ -87,6 +87,91 @@ def bars(
     return encoded(figure)
 
 
+def points(
+    values: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    label: str,
+    reference: tuple[str, float] | None = None,
+) -> str:
+    """Systems side by side for every name: a dot with its interval, the first system in front.
+
+    Args:
+        values: {system: {name: value}}; the names of the first system are the rows, the first on top.
+        intervals: {system: {name: (low, high)}}.
+        label: of the axis, which goes from zero to one.
+        reference: name and value of a dashed line.
+    """
+    names = list(next(iter(values.values())))
+    figure, (axes,) = canvas(height=1.1 + 0.36 * len(names))
+    colours = [ACCENT, *LINES[1:]]
+    for number, (system, found) in enumerate(values.items()):
+        rows = [i for i, name in enumerate(names) if name in found]
+        x = [found[names[i]] for i in rows]
+        ends = [intervals[system][names[i]] for i in rows]
+        spread = [[v - e[0] for v, e in zip(x, ends, strict=True)], [e[1] - v for v, e in zip(x, ends, strict=True)]]
+        y = [i + 0.26 * number for i in rows]
+        axes.errorbar(x, y, xerr=spread, fmt="o", color=colours[number], markersize=6 if number == 0 else 4.5,
+                      elinewidth=1.4 if number == 0 else 1.0, capsize=2.5, label=system)  # fmt: skip
+    if reference is not None:
+        name, value = reference
+        axes.axvline(value, color=ALERT, linewidth=1.1, linestyle="--")
+        axes.text(value, 1.01, name, color=ALERT, fontsize=8, ha="center", va="bottom",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#e3e8ee", linewidth=0.8)
+    axes.set(xlim=(0, 1), axisbelow=True)
+    axes.set_xlabel(label)
+    if len(values) > 1:
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return encoded(figure)
+
+
+def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
+    """Shares from zero to one as shaded cells with their values; empty where there are no rows.
+
+    Args:
+        rows: {name: a value a column}.
+        columns: names.
+    """
+    if not rows:
+        return ""
+    small = 8 if len(columns) <= 12 else 5
+    figure, (axes,) = canvas(height=0.9 + 0.32 * len(rows))
+    axes.imshow(list(rows.values()), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for i, values in enumerate(rows.values()):
+        for j, value in enumerate(values):
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=small,
+                      color="white" if value > 0.55 else INK)  # fmt: skip
+    axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=0 if len(columns) <= 9 else 40,
+                    ha="center" if len(columns) <= 9 else "right")  # fmt: skip
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_title("recall", fontsize=9, color=INK, loc="left")
+    return encoded(figure)
+
+
+def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highlight: str) -> str:
+    """Named dots on a logarithmic axis of cost.
+
+    Args:
+        places: {name: (cost above zero, figure within 0..1)}.
+        x, y: axis labels.
+        highlight: the dot that the page is about.
+    """
+    figure, (axes,) = canvas(height=3.6)
+    for name, (cost, value) in places.items():
+        colour = ACCENT if name == highlight else GREY
+        axes.plot(cost, value, "o", color=colour, markersize=7)
+        axes.annotate(name, (cost, value), xytext=(6, 4), textcoords="offset points", fontsize=9, color=colour)
+    axes.set_xscale("log")
+    axes.grid(color="#e3e8ee", linewidth=0.8)
+    axes.set(ylim=(0, 1), axisbelow=True)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return encoded(figure)
+
+
 def confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
     """Counts, shaded by their share of the row (the truth)."""
     size = len(labels)
