@@ -191,3 +191,9 @@ def test_a_wrong_declaration_in_a_config(tmp_path: Path, own_corpus: Path) -> No
     with pytest.raises(ConfigError, match="label_set: 'custom:sad' has fewer than two labels"):
         load_config(path)
     assert load_config(path, ["label_set=custom:sad,happy"]).label_set == "custom:sad,happy"
+
+
+def test_every_set_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[1] / "docs/data.md").read_text("utf-8")
+    table = text.partition("## Label sets")[2].partition("**Your own.**")[0]
+    assert [name for name in LABEL_SETS if f"`{name}`" not in table] == []
