@@ -110,6 +110,25 @@ def prepare(
 
 
 @app.command()
+def merge(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests, .jsonl or .parquet.")],
+    out: Annotated[Path, typer.Option(help="Manifest to write.")],
+) -> None:
+    """Put several manifests into one, for training on or measuring across corpora."""
+    from multiemo.data.merge import merge as merge_manifests
+
+    merged = merge_manifests(manifests, out)
+    typer.echo(f"{out}: {len(merged.clips)} clips of {len(manifests)} manifests")
+    for corpus in dict.fromkeys(clip.corpus for clip in merged.clips):
+        clips = [clip for clip in merged.clips if clip.corpus == corpus]
+        sets = " and ".join(dict.fromkeys(clip.label_set or "none" for clip in clips))
+        people = len({clip.speaker for clip in clips if clip.speaker})
+        typer.echo(f"  {corpus}: {len(clips)} clips, {people} speakers, label sets {sets}")
+    if merged.shared is not None:
+        typer.echo(f"  ids are corpus:id, since {merged.shared!r} is in two corpora")
+
+
+@app.command()
 def validate(
     manifest: Annotated[Path, typer.Argument(help="Manifest, .jsonl or .parquet.")],
     media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
