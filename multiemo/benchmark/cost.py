@@ -1,0 +1,193 @@
+"""What each subset of modalities costs: parameters, FLOPs, real-time factor, peak memory, seconds of training."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from multiemo.benchmark.environment import describe_environment
+from multiemo.benchmark.memory import peak_memory
+from multiemo.benchmark.predictions import read_records
+from multiemo.benchmark.timing import Measured, choose_clips, measure_clip
+from multiemo.build import Source, load_bundle
+from multiemo.build.bundle import model_folder
+from multiemo.config import load_config
+from multiemo.model import EmotionModel
+from multiemo.types import SUBSETS
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one subset costs.
+
+    Args:
+        parameters: of its branches (encoder and own head) and the fusion.
+        flops: floating-point operations of the model for one clip; mean over the measured clips.
+        seconds: preprocessing and model for one clip; mean over the measured clips.
+        rtf: real-time factor, the same for a second of media; ``None`` where the clips have no media of any length.
+        decode_rtf: decoding (reading, for features) for a second of media, apart.
+        peak_memory_mb: highest resident memory of a process that loads the model and classifies the longest of the
+            measured clips by this subset, MiB; on a GPU the most that its tensors took there.
+        train_seconds: of the training of its branches and the fusion; ``None`` where no log says.
+    """
+
+    parameters: int
+    flops: int
+    seconds: float
+    rtf: float | None
+    decode_rtf: float | None
+    peak_memory_mb: float | None
+    train_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What every subset of one run costs, and how that was measured.
+
+    Args:
+        subsets: {key: cost}.
+        parameters: {branch or ``fusion``: parameters}.
+        clips: ids of the measured clips.
+        media_seconds: their mean length; ``None`` without media.
+        device, threads: of the measurements.
+        hardware: one line.
+        notes: what a reader must know.
+    """
+
+    subsets: dict[str, Cost]
+    parameters: dict[str, int]
+    clips: tuple[str, ...]
+    media_seconds: float | None
+    device: str
+    threads: int
+    hardware: str
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def measure_cost(
+    run: str | Path, source: Source, *, clips: int = 4, repeats: int = 5, device: str = "auto"
+) -> CostReport:
+    """Measure a finished run on a few clips of its validation part; the test part is not read.
+
+    Times are medians of warm repeats of one clip at a time, preprocessed afresh, past the cache. Each modality reads
+    its file by itself, as in training; ``predict`` decodes voice and face of one file in one pass, so it takes no
+    longer than the sum.
+
+    Args:
+        run: run folder.
+        source: its manifest and split.
+        clips: how many, spread over the part; those that have all modalities come first.
+        repeats: of each time.
+        device: torch device; ``auto`` is a GPU when there is one.
+
+    Raises:
+        CheckpointError: the run is not complete.
+        ManifestError: no clip of the validation part can be measured.
+    """
+    bundle = load_bundle(run)
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    keys = [k for k, members in SUBSETS.items() if set(members) <= set(bundle.model.modalities)]
+    measured = [
+        measure_clip(bundle, clip, source, keys, repeats, where) for clip in choose_clips(bundle, source, clips)
+    ]
+    parameters = count_parameters(bundle.model)
+    trained = training_seconds(run)
+    longest = max(measured, key=lambda one: (one.media or 0.0, sum(one.prepare.values())))
+    memory = {key: peak_memory(run, source, longest.clip, key, device=where.type) for key in keys}
+    lengths = [one.media for one in measured if one.media]
+    return CostReport(
+        {key: _cost(key, measured, parameters, trained, memory[key]) for key in keys},
+        parameters,
+        tuple(one.clip.id for one in measured),
+        statistics.fmean(lengths) if lengths else None,
+        str(where),
+        torch.get_num_threads(),
+        describe_environment()["hardware"],
+        _notes(where.type, lengths, trained),
+    )
+
+
+def count_parameters(model: EmotionModel) -> dict[str, int]:
+    """{modality: parameters of its encoder and its own head, ``fusion``: those of the fusion and the fused heads}.
+
+    A branch alone has no fusion; a head for valence, arousal and dominance is then the branch's.
+    """
+
+    def count(*parts: nn.Module | None) -> int:
+        return sum(p.numel() for part in parts if part is not None for p in part.parameters())
+
+    if model.fusion is None:
+        return {model.modalities[0]: count(model)}
+    found: dict[str, int] = {m: count(model.encoders[m], model.branch_heads[m]) for m in model.modalities}
+    return {**found, "fusion": count(model.fusion, model.head, model.dimension_head)}
+
+
+def training_seconds(run: str | Path) -> dict[str, float]:
+    """{stage: seconds of its training loop}, preprocessing left out; empty where the run kept no log.
+
+    A branch that was taken over from elsewhere has the seconds of the stage that made it.
+    """
+    folder = Path(run)
+    log = folder / "metrics.jsonl"
+    if not log.is_file():
+        return {}
+    seconds = {record["stage"]: float(record["seconds"]) for record in read_records(log)}
+    for m, path in load_config(folder / "config.yaml").branches.items():
+        facts = json.loads((model_folder(Path(path)) / "config.json").read_text("utf-8"))["facts"]
+        seconds.setdefault(m, float(facts["seconds"]))
+    return seconds
+
+
+def _cost(
+    key: str,
+    measured: Sequence[Measured],
+    parameters: Mapping[str, int],
+    trained: Mapping[str, float],
+    memory: float | None,
+) -> Cost:
+    members = SUBSETS[key]
+    seconds = [sum(one.prepare[m] for m in members) + one.model[key] for one in measured]
+    decode = [sum(one.decode[m] for m in members) for one in measured]
+    media = [one.media for one in measured]
+
+    def per_second(times: Sequence[float]) -> float | None:
+        known = [(t, length) for t, length in zip(times, media, strict=True) if length]
+        return sum(t for t, _ in known) / sum(length for _, length in known) if known else None
+
+    return Cost(
+        parameters=sum(parameters.get(part, 0) for part in (*members, "fusion")),
+        flops=round(statistics.fmean(one.flops[key] for one in measured)),
+        seconds=statistics.fmean(seconds),
+        rtf=per_second(seconds),
+        decode_rtf=per_second(decode),
+        peak_memory_mb=memory,
+        train_seconds=sum(trained.get(part, 0.0) for part in (*members, "fuse")) if trained else None,
+    )
+
+
+def _notes(device: str, lengths: Sequence[float], trained: Mapping[str, float]) -> tuple[str, ...]:
+    resident = "highest resident memory of a new process that loads the whole model, Python and its libraries included"
+    notes = [
+        "FLOPs count the model's matrix products, convolutions and attention, a multiplication and an addition as two; "
+        "decoding and preprocessing are not counted",
+        "the real-time factor is preprocessing and model, one clip at a time, warm, median of repeats; decoding apart",
+        f"memory: {'most that tensors took on the GPU, in a new process' if device == 'cuda' else resident}",
+    ]
+    if not lengths:
+        notes.append("the clips have no media of any length, so there is no real-time factor: seconds are for one clip")
+    if trained:
+        notes.append(
+            "training seconds are those of the subset's branches and of the fusion, without decoding and preprocessing"
+        )
+    return tuple(notes)

@@ -1,0 +1,89 @@
+"""Peak memory of classifying one clip, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multiemo.build import Source, load_bundle
+from multiemo.data.collate import Collate
+from multiemo.data.dataset import ClipDataset
+from multiemo.data.rows import format_row, parse_row
+from multiemo.errors import MultiemoError
+from multiemo.types import SUBSETS, Clip
+
+
+def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device: str = "cpu") -> float | None:
+    """Peak memory of a new process that loads a model and classifies one clip by one subset, MiB.
+
+    A process of its own, since memory that was once used is not always given back. All weights are loaded, as they are
+    when the model is served; only the modalities of the subset are read and encoded.
+
+    Args:
+        run: run or model folder.
+        source: where the clip is from.
+        clip: a row of it.
+        key: of the subset.
+        device: ``cpu``: resident memory, Python and its libraries included; ``cuda``: what tensors took on the GPU.
+
+    Returns:
+        MiB, or ``None`` where the system does not tell.
+
+    Raises:
+        MultiemoError: the process failed.
+    """
+    dialogue = [c for c in source.clips if clip.group is not None and c.group == clip.group] or [clip]
+    request = {
+        "run": str(Path(run).resolve()),
+        "folder": str(source.folder.resolve()),
+        "clip": clip.id,
+        "rows": [format_row(c) for c in dialogue],
+        "subset": key,
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }
+    command = [sys.executable, "-c", "from multiemo.benchmark.memory import answer; answer()"]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"its process ended with code {done.returncode}"])[-1]
+        raise MultiemoError(f"the memory that {key} takes could not be measured on clip {clip.id!r}: {last}")
+    megabytes: float | None = json.loads(done.stdout.splitlines()[-1])
+    return megabytes
+
+
+def answer() -> None:
+    """The other process: a request on standard input, MiB as JSON on standard output."""
+    request: dict[str, Any] = json.load(sys.stdin)
+    torch.set_num_threads(request["threads"])
+    bundle = load_bundle(request["run"])
+    rows = [parse_row(row) for row in request["rows"]]
+    clip = next(c for c in rows if c.id == request["clip"])
+    wanted = {m: bundle.preprocessors[m] for m in SUBSETS[request["subset"]]}
+    dataset = ClipDataset([clip], Path(request["folder"]), wanted, bundle.space(), cache=None, dialogue=rows)
+    batch = Collate(bundle.model.modalities, len(bundle.labels))([dataset[0]])
+    with torch.inference_mode():
+        bundle.model.to(request["device"])(batch.to(request["device"]))
+    print(json.dumps(_peak(request["device"])))
+
+
+def _peak(device: str) -> float | None:
+    """Of this process so far, MiB."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        # Not getrusage, whose figure begins with the memory of the process that started this one.
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

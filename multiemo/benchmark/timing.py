@@ -1,0 +1,201 @@
+"""One clip, timed: decoding, preprocessing, and the model on each subset of modalities; and the FLOPs of that."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from multiemo.build import Bundle, Source
+from multiemo.data.collate import Collate
+from multiemo.data.dataset import ClipDataset, Preprocessor
+from multiemo.data.manifest import media_path
+from multiemo.data.media import probe
+from multiemo.errors import ManifestError, MediaError
+from multiemo.model import EmotionModel
+from multiemo.types import SUBSETS, Batch, Clip, Modality, Sample
+
+#: At most this many clips are looked at for each that is measured, to find some with all modalities.
+_LOOKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one clip took.
+
+    Args:
+        clip: which.
+        media: its length, seconds; ``None`` without media of any length.
+        decode, prepare: {modality: seconds of reading its file, and of preprocessing what was read}.
+        model, flops: {subset: seconds and operations of the model}.
+    """
+
+    clip: Clip
+    media: float | None
+    decode: dict[Modality, float]
+    prepare: dict[Modality, float]
+    model: dict[str, float]
+    flops: dict[str, int]
+
+
+def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
+    """Clips spread over the validation part, those with most modalities first.
+
+    Raises:
+        ManifestError: none of those looked at has a modality that the model reads.
+        MediaError: one cannot be read, and the config does not allow to skip it.
+    """
+    rows = source.part("val")
+    looked = min(len(rows), count * _LOOKS)
+    found: list[tuple[int, Clip]] = []
+    every = len(bundle.model.modalities)
+    for i in _spread(looked):
+        clip = rows[i * len(rows) // looked]
+        try:
+            sample = _dataset(bundle, clip, source, bundle.preprocessors)[0]
+        except MediaError:
+            if not bundle.config.data.skip_bad:
+                raise
+            continue
+        found.append((len(sample.inputs), clip))
+        if sum(present == every for present, _ in found) == count:
+            break
+    best = sorted(found, key=lambda entry: -entry[0])[:count]
+    if not best or not best[0][0]:
+        raise ManifestError(
+            f"{source.manifest}: no clip of val has a modality that the model reads; nothing to measure"
+        )
+    return [clip for present, clip in best if present]
+
+
+def measure_clip(
+    bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, device: torch.device
+) -> Measured:
+    """Time one clip, as a batch of one, and count its operations.
+
+    Args:
+        keys: subsets of the model's modalities.
+        repeats: of each time, after one that does not count; the median is kept.
+        device: of the model.
+    """
+    decode: dict[Modality, float] = {}
+    prepare: dict[Modality, float] = {}
+    samples: list[Sample] = []
+    for m, preprocessor in bundle.preprocessors.items():
+        timed = _Timed(preprocessor)
+        dataset = _dataset(bundle, clip, source, {m: timed})
+        samples.append(dataset[0])  # warm
+        whole, own = [], []
+        for _ in range(repeats):
+            timed.seconds = 0.0
+            whole.append(_clock(partial(dataset.__getitem__, 0)))
+            own.append(timed.seconds)
+        prepare[m] = statistics.median(own)
+        decode[m] = statistics.median(a - b for a, b in zip(whole, own, strict=True))
+    joined = replace(samples[0], inputs={m: x for s in samples for m, x in s.inputs.items()})
+    batch = Collate(bundle.model.modalities, len(bundle.labels))([joined])
+    views = {key: shown(batch, SUBSETS[key]) for key in keys}
+    model = bundle.model.cpu().eval()
+    flops = {key: count_flops(model, view) for key, view in views.items()}
+    model.to(device)
+    seconds = {}
+    with torch.inference_mode():
+        for key, view in views.items():
+            run = _forward(model, view, device)
+            run()  # warm
+            seconds[key] = statistics.median(_clock(run) for _ in range(repeats))
+    return Measured(clip, media_seconds(clip, source.folder), decode, prepare, seconds, flops)
+
+
+def count_flops(model: nn.Module, batch: Batch) -> int:
+    """Floating-point operations of one forward pass: matrix products, convolutions and attention.
+
+    A multiplication and an addition count as two. What torch's counter cannot see into (fused Transformer layers, fused
+    attention and recurrent kernels of the CPU) is switched off for the counting, so that nothing is missed; elementwise
+    operations, normalisations and Fourier transforms are not counted.
+
+    Args:
+        model: called with the batch; on the CPU.
+        batch: of the modalities that are to be counted; heads of absent branches run on zeros and count too.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        plain = torch.backends.mkldnn.flags(enabled=False)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), plain, FlopCounterMode(display=False) as counter:
+            model(batch)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    return int(counter.get_total_flops())
+
+
+class _Timed:
+    """A preprocessor that remembers how long its last call took."""
+
+    def __init__(self, inner: Preprocessor) -> None:
+        self.inner = inner
+        self.spec = inner.spec
+        self.seconds = 0.0
+
+    def __call__(self, *arrays: Any) -> Any:
+        began = time.perf_counter()
+        result = self.inner(*arrays)
+        self.seconds = time.perf_counter() - began
+        return result
+
+
+def _spread(count: int) -> list[int]:
+    """Numbers below ``count``, each far from those before it (van der Corput 1935).
+
+    Example:
+        >>> _spread(8)
+        [0, 4, 2, 6, 1, 5, 3, 7]
+    """
+    bits = max(count - 1, 0).bit_length()
+    return [i for i in (int(f"{n:0{bits}b}"[::-1], 2) for n in range(1 << bits)) if i < count]
+
+
+def _dataset(bundle: Bundle, clip: Clip, source: Source, preprocessors: Mapping[Modality, Preprocessor]) -> ClipDataset:
+    """One clip as training reads it, past the cache."""
+    space = bundle.space(source.label_from)
+    return ClipDataset([clip], source.folder, preprocessors, space, cache=None, dialogue=source.clips)
+
+
+def shown(batch: Batch, members: Sequence[Modality]) -> Batch:
+    """The batch as if only some modalities were there."""
+    presence = {m: here if m in members else torch.zeros_like(here) for m, here in batch.presence.items()}
+    return replace(batch, presence=presence)
+
+
+def _forward(model: EmotionModel, batch: Batch, device: torch.device) -> Callable[[], None]:
+    def run() -> None:
+        model(batch.to(device))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run
+
+
+def _clock(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def media_seconds(clip: Clip, folder: Path) -> float | None:
+    """Length of a clip's media; ``None`` for stills and clips without any."""
+    paths = [path for path in (clip.audio, clip.video) if path]
+    if not paths:
+        return None
+    end = clip.end or max(probe(media_path(path, folder)).duration or 0.0 for path in paths)
+    return max(end - (clip.start or 0.0), 0.0) or None

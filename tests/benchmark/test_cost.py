@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from multiemo.benchmark import memory, timing
+from multiemo.benchmark.cost import CostReport, count_parameters, measure_cost, training_seconds
+from multiemo.benchmark.memory import peak_memory
+from multiemo.benchmark.timing import count_flops, shown
+from multiemo.build import Source, load_bundle, open_source, train
+from multiemo.config import SourceConfig, load_config, parse_config
+from multiemo.data.collate import Collate
+from multiemo.data.manifest import write_manifest
+from multiemo.errors import MultiemoError
+from multiemo.types import MODALITIES, SUBSETS, Batch, Clip, FeatureRef, Sample
+
+
+def batch_of(**inputs: torch.Tensor) -> Batch:
+    sample = Sample("a", "c", "s", dict(inputs), {}, None, torch.full((3,), float("nan")))
+    return Collate([m for m in MODALITIES if m in inputs], 2)([sample])
+
+
+def source_of(run: Path) -> Source:
+    data = load_config(run / "config.yaml").data
+    return open_source(SourceConfig(manifest=data.manifest, split=data.split, label_from=data.label_from))
+
+
+def answered_here(command: list[str], *, input: str, **_: object) -> subprocess.CompletedProcess[str]:
+    """Stands in for ``subprocess.run``: the other process' part, in this one, which has torch imported already."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(sys, "stdin", io.StringIO(input))
+        memory.answer()
+    return subprocess.CompletedProcess(command, 0, out.getvalue(), "")
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_run: Path) -> CostReport:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "subprocess", SimpleNamespace(run=answered_here))
+        return measure_cost(tiny_run, source_of(tiny_run), clips=2, repeats=3, device="cpu")
+
+
+class Reads(nn.Module):
+    """A module over one input of a batch."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self.inner(batch.inputs["face"])
+
+
+def test_flops_of_known_layers_match_their_closed_forms():
+    steps, width = 10, 16
+    x = batch_of(face=torch.randn(steps, width))
+    assert count_flops(Reads(nn.Linear(width, 5)), x) == 2 * steps * width * 5
+    # Four projections, two products of all pairs of steps, and the two layers after them.
+    layer = nn.TransformerEncoderLayer(width, 2, 32, batch_first=True).eval()
+    attention = 2 * steps * width * 4 * width + 2 * 2 * steps * steps * width
+    assert count_flops(Reads(layer), x) == attention + 2 * 2 * steps * width * 32
+    # Four gates, each over the input and the state.
+    assert count_flops(Reads(nn.LSTM(width, 8, batch_first=True).eval()), x) == 2 * steps * 4 * 8 * (width + 8)
+    convolution = nn.Conv1d(steps, 3, 5, padding=2)
+    assert count_flops(Reads(convolution), x) == 2 * width * 3 * steps * 5
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_parameters_equal_a_hand_count(tiny_run: Path, measured: CostReport):
+    model = load_bundle(tiny_run).model
+    classes, dim = 5, model.encoders["text"].out_dim
+    parts = measured.parameters
+    assert parts["fusion"] == sum(
+        p.numel() for name, p in model.named_parameters() if name.startswith(("fusion.", "head.", "dimension_head."))
+    )
+    encoder = sum(p.numel() for p in model.encoders["text"].parameters())
+    assert parts["text"] == encoder + 2 * dim + dim * classes + classes  # a normalisation and a linear layer
+    assert sum(parts.values()) == sum(p.numel() for p in model.parameters())
+    assert measured.subsets["TSF"].parameters == sum(parts.values())
+    assert measured.subsets["SF"].parameters == parts["speech"] + parts["face"] + parts["fusion"]
+
+
+def test_a_branch_alone_has_no_fusion(tiny_run: Path):
+    model = load_bundle(tiny_run / "branches" / "speech").model
+    assert count_parameters(model) == {"speech": sum(p.numel() for p in model.parameters())}
+
+
+def test_a_larger_subset_never_costs_less(measured: CostReport):
+    assert list(measured.subsets) == list(SUBSETS)
+    for small, one in measured.subsets.items():
+        for large, other in measured.subsets.items():
+            if set(SUBSETS[small]) < set(SUBSETS[large]):
+                assert one.parameters < other.parameters
+                assert one.flops < other.flops
+                assert one.train_seconds < other.train_seconds
+    assert measured.subsets["TSF"].seconds > measured.subsets["T"].seconds
+    assert measured.subsets["TSF"].decode_rtf > measured.subsets["T"].decode_rtf
+
+
+def test_the_report_says_how_it_was_measured(measured: CostReport, tiny_run: Path):
+    source = source_of(tiny_run)
+    assert set(measured.clips) <= set(source.split.parts["val"])
+    assert 0.5 < measured.media_seconds < 10
+    assert (measured.device, measured.threads) == ("cpu", torch.get_num_threads())
+    values = json.loads(json.dumps(measured.to_json()))
+    assert values["subsets"]["S"]["rtf"] == pytest.approx(measured.subsets["S"].rtf)
+    # Clips differ in length, so the ratio of the means is only about the ratio of the sums.
+    cost = measured.subsets["TSF"]
+    assert cost.rtf == pytest.approx(cost.seconds / measured.media_seconds, rel=1e-6)
+
+
+def test_training_seconds_are_those_of_the_last_record_of_each_stage(tiny_run: Path, measured: CostReport):
+    records = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    last = {r["stage"]: r["seconds"] for r in records}
+    assert training_seconds(tiny_run) == last
+    assert measured.subsets["TF"].train_seconds == pytest.approx(last["text"] + last["face"] + last["fuse"])
+
+
+def test_a_branch_taken_over_brings_its_seconds(tiny_run: Path, tmp_path: Path):
+    config = load_config(tiny_run / "config.yaml", [f"branches.speech={tiny_run / 'branches' / 'speech'}"])
+    (tmp_path / "config.yaml").write_text(json.dumps(config.model_dump(mode="json")))
+    (tmp_path / "metrics.jsonl").write_text('{"stage": "fuse", "seconds": 3.0}\n')
+    facts = json.loads((tiny_run / "branches" / "speech" / "config.json").read_text())["facts"]
+    assert training_seconds(tmp_path) == {"fuse": 3.0, "speech": facts["seconds"]}
+    (tmp_path / "metrics.jsonl").unlink()
+    assert training_seconds(tmp_path) == {}
+
+
+def test_memory_is_the_peak_of_the_process_that_answers(measured: CostReport):
+    assert all(one.peak_memory_mb > 100 for one in measured.subsets.values())
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_the_process_that_classifies_alone(tiny_run: Path):
+    source = source_of(tiny_run)
+    clip = source.part("val")[0]
+    text, full = (peak_memory(tiny_run, source, clip, key) for key in ("T", "TSF"))
+    assert 100 < text < full < 2000
+    ballast = np.ones(int(full) * 2**17)  # as much again, in this process
+    assert peak_memory(tiny_run, source, clip, "TSF") == pytest.approx(full, rel=0.1)
+    assert len(ballast)
+
+
+def test_a_process_that_fails_says_why(tiny_run: Path, monkeypatch: pytest.MonkeyPatch):
+    failed = subprocess.CompletedProcess([], 1, "", "Traceback ...\nOSError: no room\n")
+    monkeypatch.setattr(memory, "subprocess", SimpleNamespace(run=lambda *_, **__: failed))
+    source = source_of(tiny_run)
+    clip = source.part("val")[0]
+    with pytest.raises(MultiemoError, match=f"the memory that SF takes .*{clip.id}.*OSError: no room"):
+        peak_memory(tiny_run, source, clip, "SF")
+
+
+def test_an_encoder_that_is_not_shown_does_not_run(tiny_run: Path):
+    bundle = load_bundle(tiny_run)
+    source = source_of(tiny_run)
+    clip = timing.choose_clips(bundle, source, 1)[0]
+    one = timing.measure_clip(bundle, clip, source, ("T", "TSF"), 1, torch.device("cpu"))
+    text = load_bundle(tiny_run / "branches" / "text")
+    alone = timing.measure_clip(text, clip, source, ("T",), 1, torch.device("cpu"))
+    assert alone.flops["T"] <= one.flops["T"] < one.flops["TSF"] / 2
+
+
+def test_shown_hides_the_other_modalities():
+    batch = shown(batch_of(text=torch.ones(3, dtype=torch.int64), face=torch.ones(2, 4)), ("face",))
+    assert {m: bool(here) for m, here in batch.presence.items()} == {"text": False, "face": True}
+
+
+def test_precomputed_features_without_media_have_no_real_time_factor(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(memory, "subprocess", SimpleNamespace(run=answered_here))
+    random = np.random.default_rng(0)
+    clips = []
+    for i in range(24):
+        np.save(tmp_path / f"{i}.npy", random.normal(size=(3, 6)).astype(np.float32))
+        label = ("happy", "sad")[i % 2]
+        feature = {"face": FeatureRef(f"{i}.npy")}
+        clips.append(
+            Clip(id=f"c{i}", corpus="x", speaker=f"s{i // 4}", features=feature, label=label, label_set="demo5")
+        )
+    write_manifest(clips, tmp_path / "m.jsonl")
+    values = {
+        "name": "features", "label_set": "demo5", "device": "cpu",
+        "data": {"manifest": str(tmp_path / "m.jsonl"), "split": {"val": 0.3, "test": 0.3}},
+        "encoders": {"face": {"name": "features", "hidden": 8}}, "stages": ["face"],
+        "training": {"epochs": 1},
+    }  # fmt: skip
+    train(parse_config(values), tmp_path / "run")
+    report = measure_cost(tmp_path / "run", source_of(tmp_path / "run"), clips=1, repeats=1, device="cpu")
+    cost = report.subsets["F"]
+    assert list(report.subsets) == ["F"]
+    assert (cost.rtf, cost.decode_rtf, report.media_seconds) == (None, None, None)
+    assert cost.seconds > 0
+    # Two layers at three steps; a branch alone asks its head twice, for itself and for the whole.
+    assert cost.flops == 2 * 3 * (6 * 8 + 8 * 8) + 2 * (2 * 8 * 5)
+    assert any("no real-time factor" in note for note in report.notes)
+
+
+def test_clips_with_all_modalities_come_first(tiny_run: Path):
+    bundle = load_bundle(tiny_run)
+    source = source_of(tiny_run)
+    chosen = timing.choose_clips(bundle, source, 3)
+    assert len({c.id for c in chosen}) == 3
+    assert all(c.text and c.video for c in chosen)
+    silent = [replace(c, text=None, audio=None, video=None) for c in source.clips]
+    with pytest.raises(MultiemoError, match="nothing to measure"):
+        timing.choose_clips(bundle, replace(source, clips=silent), 1)
