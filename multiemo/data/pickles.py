@@ -25,7 +25,7 @@ import numpy as np
 from multiemo.errors import ManifestError
 
 #: Numbers and strings of a fixed size, as NumPy names them; ``O`` is an array of objects, kept as a list.
-_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d+|O\d*")
+_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU][1-9]\d*|O\d*")
 _NDARRAY = "numpy.ndarray"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

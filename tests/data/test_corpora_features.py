@@ -44,7 +44,7 @@ def columns(ids: list[str], **changes: Any) -> dict[str, Any]:
         "id": ids, "raw_text": np.array([f"words {i}" for i in range(n)]), "text": np.ones((n, 5, 7), np.float32),
         "text_bert": bert, "audio": audio, "vision": vision, "audio_lengths": [5] * n, "vision_lengths": [3] * n,
         "annotations": ["Positive"] * n, "regression_labels": np.linspace(0.6, 3, n, dtype=np.float32),
-        "classification_labels": np.full(n, 2), **changes,
+        "classification_labels": np.full(n, 2), "names": ["f0"], **changes,
     }  # fmt: skip
 
 

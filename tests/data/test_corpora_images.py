@@ -113,7 +113,7 @@ def test_rafdb_release(tmp_path: Path) -> None:
         "compound/Image/aligned/train_00001_aligned.jpg",
     )
     write(root / "compound/EmoLabel/list_patition_label.txt", "train_00001.jpg 11\n")
-    lines = "train_00001.jpg 5\ntest_0001.jpg 1\ntrain_00003.jpg 2\ntrain_00002.jpg 8\nother_1.jpg 1\n\n"
+    lines = "train_00001.jpg 5\ntest_0001.jpg 1\ntrain_00003.jpg 2\ntrain_00002.jpg 0\nother_1.jpg 1\n\n"
     write(root / "basic/EmoLabel/list_patition_label.txt", lines)
     prepared = run("rafdb", root, tmp_path / "m.jsonl")
     assert [(c.id, c.label, c.split, c.label_set, c.image) for c in prepared.clips] == [
@@ -122,9 +122,16 @@ def test_rafdb_release(tmp_path: Path) -> None:
     ]
     assert [(s.what, s.reason) for s in prepared.skipped] == [
         ("list_patition_label.txt line 3", "the picture 'train_00003.jpg' is not there, aligned or not"),
-        ("list_patition_label.txt line 4", "'train_00002.jpg 8' is not a picture of train or test and a code 1-7"),
+        ("list_patition_label.txt line 4", "'train_00002.jpg 0' is not a picture of train or test and a code 1-7"),
         ("list_patition_label.txt line 5", "'other_1.jpg 1' is not a picture of train or test and a code 1-7"),
     ]
+
+
+def test_rafdb_compound_codes_are_not_taken_for_basic_ones(tmp_path: Path) -> None:
+    root = touch(tmp_path / "compound", "Image/aligned/train_00001_aligned.jpg")
+    write(root / "EmoLabel/list_patition_label.txt", "train_00001.jpg 3\ntrain_00002.jpg 11\n")
+    with pytest.raises(ManifestError, match=r"lists the compound expressions \(codes 1-11\); take the folder basic/"):
+        prepare("rafdb", root, tmp_path / "m.jsonl")
 
 
 def test_rafdb_in_class_folders(tmp_path: Path) -> None:

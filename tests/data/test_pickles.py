@@ -169,6 +169,11 @@ RECORD = (
             "do not fill its shape",
             id="a shape far beyond the bytes",
         ),
+        pytest.param(
+            START[:-3] + b"\x8a\x06\x00\x00\x00\x00\x00\x01\x85" + dtype(b"S0", PLAIN) + b"\x89C\x00tb.",
+            "type 'S0'",
+            id="a shape that no bytes fill",
+        ),
         pytest.param(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.", "'hex'", id="a codec"),
         pytest.param(b"\x80\x02c_codecs\nencode\n}X\x08\x00\x00\x00__code__K\x01sb.", "given a state", id="a state"),
         pytest.param(b"\x80\x02c_codecs\nencode\nN}X\x08\x00\x00\x00__code__K\x01s\x86b.", "a state", id="slots"),

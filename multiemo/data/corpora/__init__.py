@@ -4,8 +4,8 @@ An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` register
 
 - ``root``: the corpus folder as published. Paths in the clips are relative to it (POSIX form).
 - ``skip``: called with (file or row, reason) for everything that is left out, so that nothing is lost silently.
-- ``made`` (only where an adapter asks for it): a callable giving a writable folder for media that must be written out
-  first; paths of such files are absolute.
+- ``made`` (only where an adapter asks for it): a callable giving a writable folder for media and features that must be
+  written out first; paths of such files are absolute.
 - keyword-only options, typed; checked by the registry before the call.
 
 ``real``, ``composite`` or ``synthetic`` is the registered fact ``kind``. A folder that does not look like the corpus

@@ -29,6 +29,9 @@ MARK = "$_$"
 
 _FEATURES = {"text": "text", "speech": "audio", "face": "vision"}
 _SUFFIXES = {"text": "_T", "speech": "_A", "face": "_V"}
+_USED = frozenset(
+    ("raw_text", "text_bert", "audio_lengths", "vision_lengths", "annotations", "regression_labels")
+).union(_FEATURES.values(), (f"regression_labels{suffix}" for suffix in _SUFFIXES.values()))
 #: Clips a file: a reader parses the header of a file for every clip, so a file of a whole corpus would be slow.
 _SHARD = 256
 
@@ -97,7 +100,7 @@ class _Block:
             raise ManifestError(f"{path}: part {name} lacks {missing[0]!r}; it has: {', '.join(map(str, columns))}")
         self.clips = len(columns["id"])
         for key, column in columns.items():
-            if not isinstance(column, Sequence | np.ndarray) or len(column) != self.clips:
+            if key in _USED and (not isinstance(column, Sequence | np.ndarray) or len(column) != self.clips):
                 raise ManifestError(f"{path}: part {name} has {self.clips} ids, but another number of {key!r}")
         self._columns = columns
 

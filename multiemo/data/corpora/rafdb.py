@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_text, relative, walk
+from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
 _CODES = {str(code): label for code, label in enumerate(LABEL_SETS["rafdb7"], start=1)}
+_COMPOUND = ("8", "9", "10", "11")
 _PARTS = ("train", "test")
 #: The list of the release, in its own spelling, and in the one that copies correct it to.
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
@@ -33,9 +35,10 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
         Clips with id ``train_00001``, the official part (train, test), label set ``rafdb7``.
 
     Raises:
-        ManifestError: neither the list nor the folders are there.
+        ManifestError: neither the list nor the folders are there, or the list is that of the compound expressions,
+            whose codes mean something else.
     """
-    lists = [path for path in walk(root, (".txt",)) if path.name in _LISTS and "compound" not in path.parts]
+    lists = [path for path in walk(root, (".txt",)) if path.name in _LISTS and "compound" not in relative(path, root)]
     if lists:
         yield from _listed(lists[0], root, skip)
         return
@@ -55,16 +58,18 @@ def _listed(listing: Path, root: Path, skip: Skip) -> Iterator[Clip]:
         name = _name(path)
         if name not in pictures or path.stem.endswith("_aligned"):
             pictures[name] = relative(path, root)
-    for number, line in enumerate(read_text(listing).splitlines(), start=1):
+    lines = [line.split() for line in read_text(listing).splitlines()]
+    if any(cells[-1] in _COMPOUND for cells in lines if cells):
+        raise ManifestError(f"rafdb: {listing} lists the compound expressions (codes 1-11); take the folder basic/")
+    for number, cells in enumerate(lines, start=1):
         where = f"{listing.name} line {number}"
-        cells = line.split()
         if not cells:
             continue
         name = Path(cells[0]).stem
         part = name.partition("_")[0]
         label = _CODES.get(cells[1]) if len(cells) == 2 else None
         if part not in _PARTS or label is None:
-            skip(where, f"{line!r} is not a picture of train or test and a code 1-7")
+            skip(where, f"{' '.join(cells)!r} is not a picture of train or test and a code 1-7")
         elif name not in pictures:
             skip(where, f"the picture {cells[0]!r} is not there, aligned or not")
         else:
