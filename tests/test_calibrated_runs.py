@@ -18,6 +18,7 @@ from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluate import evaluate_model
+from multiemo.model import contributions
 from multiemo.predict import Item
 from multiemo.report import format_table, save_evaluation
 from multiemo.types import Batch, Output
@@ -152,27 +153,28 @@ def test_prediction_and_evaluation_calibrate_a_clip_by_what_it_has(with_calibrat
     run = with_calibration({"temperatures": HOT})
     records = {p["id"]: p["probs"] for p in evaluate_run(run).predictions}
     model = multiemo.load(run)
-    patterns = set()
-    for clip in read_manifest(small_corpus):
-        if clip.id in records:
-            segment = model.predict_item(Item(clip.id, None, clip.text, clip, small_corpus.parent))["segments"][0]
-            assert list(segment["probs"].values()) == pytest.approx(records[clip.id]["TSF"], abs=2e-3)
-            patterns.add(tuple(segment["present"]))
-    assert len(patterns) > 1, "the corpus has clips that lack a modality"
+    one_each = {tuple(records[c.id]): c for c in read_manifest(small_corpus) if c.id in records}
+    assert len(one_each) > 1, "the corpus has clips that lack a modality"
+    for clip in one_each.values():
+        segment = model.predict_item(Item(clip.id, None, clip.text, clip, small_corpus.parent))["segments"][0]
+        assert list(segment["probs"].values()) == pytest.approx(records[clip.id]["TSF"], abs=2e-3)
 
 
-def test_contributions_sum_to_the_calibrated_gain_and_branches_are_calibrated(with_calibration, small_corpus):
-    clips = read_manifest(small_corpus)
-    film = small_corpus.parent / next(c.video for c in clips if c.video and c.audio is None)
-    plain = multiemo.load(with_calibration({})).predict(film, text="No!")["segments"][0]
+def test_contributions_are_of_the_calibrated_subsets_and_branches_are_calibrated(with_calibration, small_corpus):
     heads = {"branches": {"text": 1.0, "speech": 1.0, "face": 4.0}, "temperatures": HOT}
-    model = multiemo.load(with_calibration(heads))
-    segment = model.predict(film, text="No!")["segments"][0]
-    assert segment["present"] == ["text", "speech", "face"]
+    run = with_calibration(heads)
+    record = next(p for p in evaluate_run(run).predictions if set(p["probs"]) == set(SUBSET_KEYS))
+    clip = next(c for c in read_manifest(small_corpus) if c.id == record["id"])
+    item = Item(clip.id, None, clip.text, clip, small_corpus.parent)
+    model = multiemo.load(run)
+    segment = model.predict_item(item)["segments"][0]
     column = list(segment["probs"]).index(segment["best"])
     gained = segment["probs"][segment["best"]] - float(model.bundle.prior[column])
     assert sum(segment["contribution"].values()) == pytest.approx(gained, abs=1e-5)
-    assert segment["contribution"] != plain["contribution"]
+    by_subset = {k: torch.tensor(p) for k, p in record["probs"].items()}
+    expected = contributions(by_subset, model.bundle.prior, model.model.modalities, column)
+    assert segment["contribution"] == pytest.approx(expected, abs=2e-3)
+    plain = multiemo.load(with_calibration({})).predict_item(item)["segments"][0]
     assert segment["by_modality"]["text"] == plain["by_modality"]["text"]
     face = np.array([list(plain["by_modality"]["face"].values())])
     np.testing.assert_allclose(list(segment["by_modality"]["face"].values()), temper(face, 4.0)[0], atol=1e-4)
@@ -193,7 +195,8 @@ def test_a_label_below_the_threshold_is_uncertain_and_the_guess_is_kept(with_cal
     assert sum(segment["probs"].values()) == pytest.approx(1, abs=1e-5)
     assert model.describe()["calibration"]["thresholds"] == strict["thresholds"]
     monkeypatch.setattr(sys, "argv", ["multiemo", "predict", str(run), "--text", "I am so happy"])
-    main()
+    with pytest.raises(SystemExit, match="0"):
+        main()
     said = capsys.readouterr().out
     assert f"uncertain  (best guess: {segment['best']} {segment['probs'][segment['best']]:.2f})" in said
 
