@@ -2,7 +2,8 @@
 
 The hash is the DCT hash of Zauner (2010, "Implementation and benchmarking of perceptual image hash functions"): the
 signs of the 63 lowest frequencies of the small grey picture. Mirroring a picture turns the sign of the odd horizontal
-frequencies and nothing else, so mirrored copies cost a second look-up.
+frequencies and nothing else, so mirrored copies cost a second look-up. Faces that are cut out alike have hashes alike,
+so the correlation of the pictures' detail decides.
 
 All clips of one studio have about the same picture, so films are told apart by what moves: the picture's course over
 time after the clip's own mean picture is taken away.
@@ -11,7 +12,7 @@ time after the clip's own mean picture is taken away.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,25 +21,27 @@ from numpy.typing import NDArray
 from multiemo.data.demux import Floats, Pixels
 
 Greys: TypeAlias = NDArray[np.uint8]
-Alike: TypeAlias = tuple[int, int, bool, float]
+Indices: TypeAlias = NDArray[np.int64]
 
 #: Side of the small grey picture: of a still, of a film's frames.
 STILL_SIDE, FILM_SIDE = 32, 16
 #: Frames a second that are taken of a film, and of how many seconds of it.
 FILM_FPS, FILM_SECONDS = 10.0, 12.0
 
-_LOW = 8
-#: Hash bits that may differ: re-encoding turns up to 5 of 63, and by chance 1 pair in 10^9 has as few.
-_MOST_BITS = 8
-#: Least correlation of two small pictures.
-STILL_CORRELATION = 0.9
+#: Frequencies of the hash in each direction; of its 63 bits this many may differ. Re-encoding turns up to 5.
+_LOW, _MOST_BITS = 8, 10
+#: The detail of a picture is what differs from a blur of this width (standard deviation, share of the side): the light
+#: and the outline of two faces agree, their detail does not.
+_BLUR = 3 / 32
+#: Least correlation of the detail of two stills. Re-encoding and halving leave 0.89 and more.
+STILL_CORRELATION = 0.8
 #: Least correlation of what moves in two films. Takes of one person in one place stay below 0.8.
 FILM_CORRELATION = 0.85
 #: A copy of a film may begin this much (seconds) earlier or later, and hold this share of the shorter one.
 _SHIFT, _COVERED = 0.5, 0.8
 #: Below these (grey levels, root mean square) a picture is blank, a film stands still; neither can be told apart.
 _BLANK, _STANDING = 2.0, 1.0
-#: Pictures compared with all later ones at a time, and candidates looked at together.
+#: Pictures whose hashes are compared with all later ones at a time, and candidates looked at together.
 _BLOCK, _CHUNK = 512, 4096
 
 
@@ -63,11 +66,18 @@ def same_stills(pictures: Sequence[Greys]) -> Iterator[tuple[int, int, float]]:
         pictures: ``[side, side]`` each, see :func:`small_greys`.
 
     Yields:
-        (first, second, 1 - correlation of the greys) by index, first below second; each pair once, in order.
+        (first, second, 1 - correlation of the detail) by index, first below second; each pair once, in order.
     """
     best: dict[tuple[int, int], float] = {}
-    for first, second, _, correlation in _alike(pictures):
-        best[first, second] = max(correlation, best.get((first, second), 0.0))
+    details = _details(pictures)
+    for firsts, seconds, mirrored in _candidates(pictures):
+        for low in range(0, len(firsts), _CHUNK):
+            first, second = firsts[low : low + _CHUNK], seconds[low : low + _CHUNK]
+            others = details[second, :, ::-1] if mirrored else details[second]
+            correlation = np.einsum("nij,nij->n", details[first], others)
+            for n in np.flatnonzero(correlation >= STILL_CORRELATION):
+                pair = int(first[n]), int(second[n])
+                best[pair] = max(float(correlation[n]), best.get(pair, 0.0))
     yield from _distances(best)
 
 
@@ -82,11 +92,12 @@ def same_films(films: Sequence[Greys]) -> Iterator[tuple[int, int, float]]:
     """
     moving = [_motion(film) for film in films]
     best: dict[tuple[int, int], float] = {}
-    for first, second, mirrored, _ in _alike([film.mean(axis=0) for film in films]):
-        other = moving[second][:, :, ::-1] if mirrored else moving[second]
-        correlation = _together(moving[first], other)
-        if correlation >= FILM_CORRELATION:
-            best[first, second] = max(correlation, best.get((first, second), 0.0))
+    for firsts, seconds, mirrored in _candidates([film.mean(axis=0) for film in films]):
+        for first, second in zip(firsts.tolist(), seconds.tolist(), strict=True):
+            other = moving[second][:, :, ::-1] if mirrored else moving[second]
+            correlation = _together(moving[first], other)
+            if correlation >= FILM_CORRELATION:
+                best[first, second] = max(correlation, best.get((first, second), 0.0))
     yield from _distances(best)
 
 
@@ -95,36 +106,38 @@ def _distances(correlations: Mapping[tuple[int, int], float]) -> Iterator[tuple[
         yield first, second, max(0.0, 1 - correlation)
 
 
-def _alike(pictures: Sequence[NDArray[np.uint8] | Floats]) -> Iterator[Alike]:
-    """(first, second, whether mirrored, correlation) of pictures whose hashes and greys agree, none of them blank."""
-    if not pictures:
-        return
-    greys = np.stack(pictures).astype(np.float32)
-    greys -= greys.mean(axis=(1, 2), keepdims=True)
-    contrast = np.sqrt((greys**2).mean(axis=(1, 2)))
+def _candidates(pictures: Sequence[NDArray[Any]]) -> Iterator[tuple[Indices, Indices, bool]]:
+    """(first, second, whether mirrored) of pictures whose hashes are alike, first below second; no blank ones."""
+    contrast = np.array([float(picture.std()) for picture in pictures])
     kept = np.flatnonzero(contrast > _BLANK)
-    greys = greys[kept] / (contrast[kept, None, None] * greys.shape[1])
-    hashes = _hashes(greys)
+    hashes = _hashes([pictures[index] for index in kept.tolist()])
     turned = hashes * np.where(np.arange(_LOW * _LOW) % _LOW % 2, -1.0, 1.0)[1:].astype(np.float32)
     least = hashes.shape[1] - 2 * _MOST_BITS
     for start in range(0, len(kept), _BLOCK):
         for mirrored, others in ((False, hashes), (True, turned)):
-            agreement = hashes[start : start + _BLOCK] @ others[start:].T
-            rows, columns = np.nonzero(agreement >= least)
+            rows, columns = np.nonzero(hashes[start : start + _BLOCK] @ others[start:].T >= least)
             later = columns > rows
-            firsts, seconds = rows[later] + start, columns[later] + start
-            for low in range(0, len(firsts), _CHUNK):
-                first, second = firsts[low : low + _CHUNK], seconds[low : low + _CHUNK]
-                other = greys[second, :, ::-1] if mirrored else greys[second]
-                correlation = np.einsum("nij,nij->n", greys[first], other)
-                for n in np.flatnonzero(correlation >= STILL_CORRELATION):
-                    yield int(kept[first[n]]), int(kept[second[n]]), mirrored, float(correlation[n])
+            yield kept[rows[later] + start], kept[columns[later] + start], mirrored
 
 
-def _hashes(greys: Floats) -> Floats:
+def _hashes(pictures: Sequence[NDArray[Any]]) -> Floats:
     """Signs (-1 or 1) of the lowest frequencies, the mean left out, ``[N, 63]``."""
-    low = np.stack([cv2.dct(grey)[:_LOW, :_LOW].reshape(-1)[1:] for grey in greys]) if len(greys) else np.zeros((0, 63))
-    return np.where(low > 0, 1.0, -1.0).astype(np.float32)
+    hashes = np.ones((len(pictures), _LOW * _LOW - 1), dtype=np.float32)
+    for index, picture in enumerate(pictures):
+        low = cv2.dct(picture.astype(np.float32))[:_LOW, :_LOW].reshape(-1)[1:]
+        hashes[index, low < 0] = -1
+    return hashes
+
+
+def _details(pictures: Sequence[Greys]) -> Floats:
+    """``[N, side, side]`` what differs from the blurred picture, of unit length; 0 where nothing does."""
+    details = []
+    for picture in pictures:
+        grey = picture.astype(np.float32)
+        detail = grey - cv2.GaussianBlur(grey, (0, 0), _BLUR * len(grey))
+        detail -= detail.mean()
+        details.append(detail / max(float(np.linalg.norm(detail)), 1.0))
+    return np.stack(details) if details else np.zeros((0, 1, 1), dtype=np.float32)
 
 
 def _motion(film: Greys) -> Floats:
