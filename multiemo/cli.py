@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -191,6 +192,53 @@ def evaluate(
     if json_file != "-":
         typer.echo(format_table(report))
     _write_json(report.to_json(), json_file)
+
+
+@app.command()
+def benchmark(
+    config: Annotated[Path, typer.Argument(help="YAML file; its benchmark section names the protocol.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write; a begun one is finished.")] = Path("runs/benchmark"),
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each fold (benchmark.seeds).")] = None,
+    folds: Annotated[int | None, typer.Option(help="K folds of people (protocol kfold with benchmark.folds).")] = None,
+    show_leak: Annotated[
+        bool, typer.Option("--show-leak", help="Also train and test on shuffled clips, and print what that claims.")
+    ] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Train and test every fold with every seed; tables, tests, robustness, cost, and a report to send."""
+    from multiemo.config import load_config
+    from multiemo.console import ConsoleObserver
+
+    given = list(overrides or ())
+    given += [] if folds is None else ["benchmark.protocol=kfold", f"benchmark.folds={folds}"]
+    given += [] if seeds is None else [f"benchmark.seeds={seeds}"]
+    checked = load_config(config, given)
+    from multiemo.benchmark.run import run_benchmark
+    from multiemo.benchmark.tables import summary
+
+    command = shlex.join(["multiemo", *sys.argv[1:]])
+    with ConsoleObserver() as observer:
+        result = run_benchmark(checked, out, show_leak=show_leak, command=command, observer=observer)
+    if json_file != "-":
+        typer.echo(summary(result))
+        typer.echo(f"\nreport: {out / 'report.html'}   table: {out / 'table.csv'}, {out / 'table.tex'}")
+    _write_json(result, json_file)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Evaluated runs or finished benchmarks, two or more.")],
+    json_file: JsonOption = None,
+) -> None:
+    """Runs or benchmarks side by side with paired tests; refused where their test parts differ."""
+    from multiemo.benchmark.compare import compare as compare_folders
+    from multiemo.benchmark.tables import comparison
+
+    result = compare_folders(folders)
+    if json_file != "-":
+        typer.echo(comparison(result))
+    _write_json(result, json_file)
 
 
 @app.command()

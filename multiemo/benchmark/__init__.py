@@ -1,1 +1,1 @@
-"""Protocols, baselines, robustness and cost: many runs measured and compared."""
+"""Benchmarks of modalities: protocols, folds and seeds, baselines, robustness, cost, comparison, report."""

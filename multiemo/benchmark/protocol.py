@@ -9,14 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import uses_features
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
+from multiemo.data import splits
 from multiemo.data.dataset import LabelSpace
 from multiemo.data.grouping import GroupBy, grouped
 from multiemo.data.manifest import read_manifest
@@ -150,9 +155,9 @@ def plan(config: Config) -> Protocol:
     )
 
 
-def pinned(config: Config, how: SplitConfig, split: Split, *, exclude: Sequence[str] = ()) -> Config:
+def pinned(config: Config, how: SplitConfig, split: Split) -> Config:
     """The config of one fold: its split with its hash, and nothing of the benchmark around it."""
-    fixed = how.model_copy(update={"hash": split.hash, "exclude": tuple(exclude)})
+    fixed = how.model_copy(update={"hash": split.hash})
     data = config.data.model_copy(update={"split": fixed})
     return config.model_copy(update={"data": data, "benchmark": BenchmarkConfig()})
 
@@ -172,6 +177,32 @@ def random_protocol(config: Config, protocol: Protocol) -> Protocol:
     benchmark = config.benchmark.model_copy(update={"protocol": "kfold", "folds": len(protocol.folds)})
     data = config.data.model_copy(update={"split": split})
     return plan(config.model_copy(update={"data": data, "benchmark": benchmark}))
+
+
+def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequence[str]]) -> Protocol:
+    """The protocol with some clips left out of train and validation.
+
+    Args:
+        config: that the protocol was made from.
+        protocol: as planned.
+        gone: {fold: clip ids}.
+    """
+    folds = []
+    for fold in protocol.folds:
+        ids = gone.get(fold.name, ())
+        split = splits.without(fold.split, ids) if ids else fold.split
+        how = fold.config.data.split.model_copy(update={"exclude": tuple(ids)})
+        folds.append(replace(fold, split=split, config=pinned(config, how, split)))
+    return replace(protocol, folds=tuple(folds))
+
+
+def prior_of(fold: Fold, protocol: Protocol, config: Config) -> NDArray[np.float64]:
+    """``[C]`` label frequencies of the fold's train part."""
+    space = LabelSpace(config.label_set, config.task, config.data.label_from)
+    wanted = set(fold.split.parts["train"])
+    targets = [t for c in protocol.clips if c.id in wanted and (t := space.target(c)) is not None]
+    mean: NDArray[np.float64] = torch.stack(targets).double().mean(dim=0).numpy()
+    return mean
 
 
 def _splits(

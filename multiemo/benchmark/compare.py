@@ -1,0 +1,121 @@
+"""Runs and benchmarks side by side, on the same test clips or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from multiemo.benchmark.predictions import Predictions, pool, read_records
+from multiemo.benchmark.results import family, summarise
+from multiemo.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run or a benchmark that has been tested.
+
+    Args:
+        predictions: its name, and what it said.
+        label_set: labels in the order of the columns.
+        task: ``single``, ``multi`` or ``soft``.
+    """
+
+    predictions: Predictions
+    label_set: tuple[str, ...]
+    task: str
+
+
+def read_measured(path: Path) -> Measured:
+    """Read a run folder (one seed) or a benchmark folder (all its seeds).
+
+    Raises:
+        CheckpointError: neither, or not tested yet.
+    """
+    benchmark = path / "benchmark.json"
+    report = benchmark if benchmark.is_file() else path / "evaluation.json"
+    if not report.is_file():
+        raise CheckpointError(
+            f"{path}: neither benchmark.json nor evaluation.json is in it; run `multiemo evaluate {path}`, or finish "
+            "the benchmark"
+        )
+    try:
+        values = json.loads(report.read_text("utf-8"))
+        labels = tuple(values["label_set"])
+        task = str(values["task"])
+    except (json.JSONDecodeError, KeyError) as error:
+        raise CheckpointError(f"{report}: not readable as a result: {error}") from None
+    if report is benchmark:
+        seeds = [[path / "cells" / f"{fold['name']}-seed{seed}" for fold in values["protocol"]["folds"]]
+                 for seed in values["seeds"]]  # fmt: skip
+    else:
+        seeds = [[path]]
+    records = [[r for folder in folders for r in read_records(folder / "predictions.jsonl")] for folders in seeds]
+    return Measured(pool(str(path), records), labels, task)
+
+
+def compare(paths: Sequence[Path]) -> dict[str, Any]:
+    """Figures of each, and a paired test of every two.
+
+    Args:
+        paths: two or more run or benchmark folders.
+
+    Returns:
+        ``{"label_set", "task", "n", "speakers", "systems": {path: {subset: figures}}, "tests": [...]}``; the tests
+        compare the largest subset of each.
+
+    Raises:
+        ConfigError: fewer than two, or one named twice.
+        CheckpointError: not tested, or tested on other clips, labels or seeds.
+    """
+    if len(paths) < 2 or len({p.resolve() for p in paths}) < len(paths):
+        raise ConfigError("compare: name two or more different run or benchmark folders")
+    measured = [read_measured(path) for path in paths]
+    first, *others = measured
+    for other in others:
+        check_same_test(first, other)
+    everyone = [m.predictions for m in measured]
+    pairs = [(a, a.full, b, b.full) for a, b in combinations(everyone, 2)]
+    return {
+        "label_set": list(first.label_set),
+        "task": first.task,
+        "n": len(first.predictions.ids),
+        "speakers": len(set(first.predictions.speakers)),
+        "systems": {p.name: summarise(p, first.task) for p in everyone},
+        "tests": family(pairs, first.task),
+    }
+
+
+def check_same_test(first: Measured, other: Measured) -> None:
+    """Refuse two that were not tested on the same clips with the same labels.
+
+    Raises:
+        CheckpointError: says how they differ.
+    """
+    a, b = first.predictions, other.predictions
+    if (first.label_set, first.task) != (other.label_set, other.task):
+        raise CheckpointError(
+            f"{a.name} predicts {', '.join(first.label_set)} ({first.task}), {b.name} predicts "
+            f"{', '.join(other.label_set)} ({other.task}); they cannot be compared"
+        )
+    if a.ids != b.ids:
+        only = sorted(set(a.ids) ^ set(b.ids))
+        where = a.name if only[0] in a.ids else b.name
+        raise CheckpointError(
+            f"{a.name} was tested on {len(a.ids)} clips, {b.name} on {len(b.ids)}, and {len(only)} are not in both "
+            f"(first: {only[0]!r}, only in {where}); test both on the same split"
+        )
+    differing = [i for i, x, y in zip(a.ids, a.target, b.target, strict=True) if (x != y).any()]
+    if differing:
+        raise CheckpointError(
+            f"{a.name} and {b.name} have other labels for {len(differing)} clips (first: {differing[0]!r}); the "
+            "manifest has changed between them, so test both again"
+        )
+    runs = [next(iter(p.probabilities.values())).shape[0] for p in (a, b)]
+    if runs[0] != runs[1] and 1 not in runs:
+        raise CheckpointError(
+            f"{a.name} has {runs[0]} seeds and {b.name} {runs[1]}; seeds are paired, so give both the same number"
+        )

@@ -1,0 +1,135 @@
+"""The benchmark as one self-contained HTML page, and its main table as CSV and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from multiemo import plots
+from multiemo.benchmark import tables
+from multiemo.benchmark.robustness import Curve
+from multiemo.benchmark.robustness_plot import plot_robustness
+from multiemo.metrics import MAIN_FIGURE
+from multiemo.report import caveat
+from multiemo.training.checkpoint import write_atomically
+from multiemo.types import SUBSETS
+
+_SECTIONS = {
+    "results": "Results", "comparisons": "Paired tests", "leak": "Leak", "labels": "Labels",
+    "calibration": "Calibration", "robustness": "Robustness", "cost": "Cost", "notes": "Notes", "protocol": "Protocol",
+    "config": "Configuration",
+}  # fmt: skip
+
+
+def write_report(folder: Path, result: Mapping[str, Any]) -> Path:
+    """Write ``report.html``, ``table.csv`` and ``table.tex`` into a benchmark folder.
+
+    Args:
+        folder: holds ``config.yaml``.
+        result: the benchmark JSON.
+    """
+    main = MAIN_FIGURE[result["task"]]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    pictures = _plots(result, main)
+    absent = {
+        "leak": "leak" not in result,
+        "labels": not pictures["recall"],
+        "calibration": not pictures["reliability"],
+        "robustness": not pictures["robustness"],
+        "notes": not result["notes"],
+    }
+    page = environment.get_template("report.html").render(
+        r=result,
+        caption=tables.caption_of(result),
+        caveat=caveat(result["corpus_kind"]),
+        sections=[(key, name) for key, name in _SECTIONS.items() if not absent.get(key)],
+        rows=tables.rows_of(result),
+        figures=tables.figures_in(result),
+        heads=tables.FIGURES,
+        main=main,
+        families=result["comparisons"],
+        cost=cost_table(result["cost"]),
+        skipped=skipped_corruptions(result),
+        plots=pictures,
+        number=tables.number,
+        span=tables.span,
+        config=(folder / "config.yaml").read_text("utf-8"),
+    )
+    write_atomically(folder / "report.html", page)
+    write_atomically(folder / "table.csv", tables.csv_table(result))
+    write_atomically(folder / "table.tex", tables.latex_table(result))
+    return folder / "report.html"
+
+
+def cost_table(cost: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Heads under ``head``, then {subset: cells}."""
+    head = [
+        "parameters",
+        "MFLOPs a clip",
+        "compute, s a clip",
+        "real-time factor",
+        "decoding",
+        "memory, MiB",
+        "training, s",
+    ]
+    rows = {"head": head}
+    for key, values in cost["subsets"].items():
+        rows[key] = [
+            f"{values['parameters']:,}",
+            f"{values['flops'] / 1e6:,.1f}",
+            tables.number(values["seconds"]),
+            tables.number(values["rtf"]),
+            tables.number(values["decode_rtf"]),
+            "-" if values["peak_memory_mb"] is None else f"{values['peak_memory_mb']:,.0f}",
+            "-" if values["train_seconds"] is None else f"{values['train_seconds']:,.0f}",
+        ]
+    return rows
+
+
+def skipped_corruptions(result: Mapping[str, Any]) -> dict[str, list[str]]:
+    """{reason: corruptions that were not measured for it}."""
+    found: dict[str, list[str]] = {}
+    for curve in result.get("robustness", ()):
+        names = found.setdefault(curve["skipped"], [])
+        if curve["corruption"] not in names:
+            names.append(curve["corruption"])
+    found.pop("", None)
+    return found
+
+
+def _plots(result: Mapping[str, Any], main: str) -> dict[str, str]:
+    """Every picture as base64; empty where there is nothing to show."""
+    heads, full = tables.FIGURES, result["full"]
+    systems = result["systems"]
+    cost = result["cost"]["subsets"]
+    return {
+        "subsets": plots.points(
+            {name: {k: subsets[k][main] for k in SUBSETS if k in subsets} for name, subsets in systems.items()},
+            {name: {k: v[f"{main}_ci"] for k, v in subsets.items()} for name, subsets in systems.items()},
+            label=f"{heads[main]} with 95% interval over speakers",
+            reference=("majority class", result["majority"][main]),
+        ),
+        "recall": plots.heat(
+            {k: v["recall"] for k, v in systems["multiemo"].items() if v.get("recall")}, result["label_set"]
+        ),
+        "confusion": plots.confusion(result["confusion"], result["label_set"]) if result["confusion"] else "",
+        "reliability": plots.reliability(result["reliability"]) if result["reliability"] else "",
+        "risk_coverage": plots.risk_coverage(_last(result["risk_coverage"], full)),
+        "robustness": plot_robustness([Curve.from_json(c) for c in result.get("robustness", ())]),
+        "cost": plots.scatter(
+            {k: (v["seconds"], systems["multiemo"][k][main]) for k, v in cost.items() if k in systems["multiemo"]},
+            x="seconds of preprocessing and model for one clip",
+            y=heads[main],
+            highlight=full,
+        ),
+    }
+
+
+def _last(curves: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The same curves, that of ``key`` at the end."""
+    return {**{k: v for k, v in curves.items() if k != key}, key: curves[key]}

@@ -1,0 +1,178 @@
+"""Figures of a whole benchmark: pooled over folds, averaged over seeds, with intervals over speakers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo import metrics
+from multiemo.benchmark.predictions import Predictions
+from multiemo.calibration import events, reliability, risk_coverage, thinned, top_label
+from multiemo.metrics import PairedTest
+from multiemo.types import SUBSETS
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[str, Any]]:
+    """{subset: its figures}: ``NAME``, ``NAME_ci``, ``NAME_sd`` (over seeds), ``n``, ``ece``, and ``recall`` by label.
+
+    Args:
+        predictions: of one system.
+        task: ``single``, ``multi`` or ``soft``.
+    """
+    measure = metrics.measure_of(task, predictions.target.shape[1])
+    found: dict[str, dict[str, Any]] = {}
+    for key, probabilities in predictions.probabilities.items():
+        truth, said = metrics.scored(task, predictions.target, probabilities)
+        values: dict[str, Any] = {}
+        for name, estimate in metrics.estimates(measure, truth, said, predictions.speakers).items():
+            values |= {"n": estimate.n, name: estimate.value, f"{name}_ci": [estimate.low, estimate.high]}
+            if estimate.deviation is not None:
+                values[f"{name}_sd"] = estimate.deviation
+        runs = list(_runs(predictions, key))
+        values["ece"] = float(np.mean([error_of(reliability(*events(p, t, task))) for p, t in runs]))
+        values["recall"] = np.mean([_recall(p, t, task) for p, t in runs], axis=0).round(4).tolist()
+        found[key] = values
+    return found
+
+
+def _runs(predictions: Predictions, subset: str) -> Iterator[tuple[Array, Array]]:
+    """Probabilities and targets ``[n, C]`` of the usable clips of every seed."""
+    for p in predictions.probabilities[subset]:
+        rows = ~np.isnan(p).any(axis=1)
+        yield p[rows], predictions.target[rows]
+
+
+def _recall(probabilities: Array, target: Array, task: str) -> Array:
+    """``[C]`` recall of each label; zero where it does not occur."""
+    if task == "multi":
+        return metrics.per_label(target, probabilities)["recall"]
+    clear = metrics.has_winner(target)
+    truth, said = target[clear].argmax(axis=1), probabilities[clear].argmax(axis=1)
+    return metrics.per_class(metrics.confusion(truth, said, target.shape[1]))["recall"]
+
+
+def error_of(bins: Mapping[str, Sequence[float]]) -> float:
+    """Expected calibration error of the bins of a reliability diagram (Guo et al. 2017)."""
+    count = np.asarray(bins["n"], dtype=float)
+    gaps = np.abs(np.asarray(bins["confidence"]) - np.asarray(bins["accuracy"]))
+    return float((gaps * count).sum() / max(count.sum(), 1))
+
+
+def joined_bins(diagrams: Sequence[Mapping[str, Sequence[float]]], bins: int = 15) -> dict[str, list[float]]:
+    """The reliability diagram of several sets of clips together, from those of each."""
+    total = np.zeros((3, bins))
+    for diagram in diagrams:
+        for confidence, accuracy, n in zip(diagram["confidence"], diagram["accuracy"], diagram["n"], strict=True):
+            total[:, min(int(confidence * bins), bins - 1)] += np.array([confidence, accuracy, 1.0]) * n
+    some = total[2] > 0
+    means = (total[:2, some] / total[2, some]).round(4)
+    return {"confidence": means[0].tolist(), "accuracy": means[1].tolist(), "n": total[2, some].astype(int).tolist()}
+
+
+def guesses(
+    predictions: Predictions, task: str, folds: Mapping[str, tuple[Sequence[str], Array]]
+) -> dict[str, dict[str, Any]]:
+    """Figures of saying the most frequent train label, and of drawing labels with their train frequencies.
+
+    Args:
+        predictions: say which clips are tested.
+        task: see :func:`summarise`.
+        folds: {fold: its test clips, its ``[C]`` train frequencies}.
+
+    Returns:
+        ``{"majority": figures, "prior": figures}``; those of drawing are expected ones.
+    """
+    prior_by_clip = {name: prior for ids, prior in folds.values() for name in ids}
+    priors = np.array([prior_by_clip[name] for name in predictions.ids])
+    most = priors > 0.5 if task == "multi" else priors.argmax(axis=1)[:, None] == np.arange(priors.shape[1])
+    truth, said = metrics.scored(task, predictions.target, most.astype(float))
+    measure = metrics.measure_of(task, priors.shape[1])
+    return {
+        "majority": {"n": len(priors), **measure.plain(truth, said)},
+        "prior": {"n": len(priors), **metrics.guessing(task, predictions.target, priors.mean(axis=0))},
+    }
+
+
+def confusion_of(predictions: Predictions) -> list[list[float]]:
+    """``[C, C]`` counts of the full subset, averaged over seeds; rows are the truth."""
+    classes = predictions.target.shape[1]
+    said = predictions.said(predictions.full)
+    matrices = [metrics.confusion(predictions.truth[run >= 0], run[run >= 0], classes) for run in said]
+    mean: NDArray[np.float64] = np.mean(matrices, axis=0)
+    return mean.round(2).tolist()  # type: ignore[no-any-return]
+
+
+def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, dict[str, Any]]:
+    """{subset: risk-coverage curve} over all seeds together."""
+    found = {}
+    for key in predictions.probabilities:
+        runs = [top_label(p, t, task) for p, t in _runs(predictions, key)]
+        confidence, right = (np.concatenate(column) for column in zip(*runs, strict=True))
+        found[key] = thinned(*risk_coverage(confidence, right))
+    return found
+
+
+def paired(
+    first: Predictions, first_subset: str, second: Predictions, second_subset: str, task: str = "single"
+) -> PairedTest | None:
+    """The paired test of the main figure of two systems or subsets, or ``None`` where they share no clip.
+
+    Raises:
+        ValueError: the two were not tested on the same clips.
+    """
+    if first.ids != second.ids or not np.array_equal(first.target, second.target):
+        raise ValueError(f"{first.name} and {second.name} were tested on different clips")
+    truth, one = metrics.scored(task, first.target, first.probabilities[first_subset])
+    _, two = metrics.scored(task, second.target, second.probabilities[second_subset])
+    if not (metrics.usable_clips(one) & metrics.usable_clips(two)).any(axis=1).all():
+        return None
+    measure = metrics.measure_of(task, first.target.shape[1])
+    return metrics.paired_tests(measure, truth, one, two, first.speakers)[metrics.MAIN_FIGURE[task]]
+
+
+def family(
+    pairs: Sequence[tuple[Predictions, str, Predictions, str]],
+    task: str = "single",
+) -> list[dict[str, Any]]:
+    """Paired tests that belong together, their p-values adjusted by Holm's method.
+
+    Args:
+        pairs: (first system, its subset, second system, its subset).
+        task: of all.
+
+    Returns:
+        One record a test: ``first``, ``second``, ``figure``, the fields of
+        :class:`multiemo.metrics.PairedTest`, ``p_holm`` and ``mdd``, the difference that a test like this one finds
+        four times out of five.
+    """
+    tests = [(pair, paired(*pair, task)) for pair in pairs]
+    known = [(pair, test) for pair, test in tests if test is not None]
+    adjusted = metrics.holm([test.p for _, test in known])
+    return [
+        {
+            "first": f"{first.name} {one}",
+            "second": f"{second.name} {two}",
+            "subset": one,
+            "figure": metrics.MAIN_FIGURE[task],
+            **asdict(test),
+            "p_holm": p,
+            "mdd": metrics.minimum_detectable_difference(test),
+        }
+        for ((first, one, second, two), test), p in zip(known, adjusted, strict=True)
+    ]
+
+
+def modality_pairs(model: Predictions) -> list[tuple[Predictions, str, Predictions, str]]:
+    """The full subset against every smaller one."""
+    return [(model, model.full, model, key) for key in model.probabilities if key != model.full]
+
+
+def system_pairs(model: Predictions, other: Predictions) -> list[tuple[Predictions, str, Predictions, str]]:
+    """The same subset of two systems, for every subset that both have."""
+    return [(model, key, other, key) for key in SUBSETS if key in model.probabilities and key in other.probabilities]

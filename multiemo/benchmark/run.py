@@ -1,0 +1,293 @@
+"""The whole benchmark: plan, train and test every fold with every seed, measure, write it down.
+
+Everything that takes long is kept in the folder as soon as it is known, so a call that was stopped is simply made
+again::
+
+    config.yaml  protocol.json  duplicates.json   what is measured
+    cells/  shuffled/                             one run folder a training
+    classic.json  robustness.json  cost.json      measured from them
+    benchmark.json  report.html  table.csv  table.tex
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from multiemo import metrics
+from multiemo.benchmark import results
+from multiemo.benchmark.cells import Cell, cells_of, run_cells
+from multiemo.benchmark.classic import fit_predict, read_inputs
+from multiemo.benchmark.cost import measure_cost
+from multiemo.benchmark.environment import describe_environment
+from multiemo.benchmark.predictions import Predictions, Record, pool, read_records
+from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol, without_clips
+from multiemo.benchmark.report import write_report
+from multiemo.benchmark.robustness import robustness_curves
+from multiemo.build import Observer, load_bundle
+from multiemo.build import data as wiring
+from multiemo.config import Config, SourceConfig, load_config, save_config
+from multiemo.data.cache import default_cache
+from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
+from multiemo.errors import CheckpointError, SplitError
+from multiemo.labels import label_set
+from multiemo.training.checkpoint import write_atomically
+
+
+def run_benchmark(
+    config: Config, out: str | Path, *, show_leak: bool = False, command: str = "", observer: Observer | None = None
+) -> dict[str, Any]:
+    """Measure a config by its protocol.
+
+    Args:
+        config: an experiment; its ``benchmark`` section says how it is measured.
+        out: benchmark folder; one that was begun with the same config is finished.
+        show_leak: also train and test on shuffled clips, and report what that would have claimed.
+        command: the command line, for the report.
+        observer: is told of progress.
+
+    Returns:
+        The benchmark JSON.
+
+    Raises:
+        MultiemoError: the protocol does not fit, a training failed, or ``out`` holds another benchmark.
+    """
+    observer = observer or Observer()
+    folder = Path(out)
+    protocol = plan(config)
+    shuffled = random_protocol(config, protocol) if show_leak else None
+    _open_folder(folder, config)
+    protocol, duplicates = _settle_duplicates(config, protocol, folder, observer)
+    _write_protocol(folder, protocol)
+    seeds = config.benchmark.seeds
+    cells = cells_of(protocol, seeds, folder / "cells")
+    run_cells(cells, jobs=config.benchmark.jobs, observer=observer)
+    leaking: list[Cell] = []
+    if shuffled is not None:
+        observer.note("now with shuffled clips, to see what a leak is worth")
+        leaking = cells_of(shuffled, seeds, folder / "shuffled")
+        run_cells(leaking, jobs=config.benchmark.jobs, observer=observer)
+    model = pool_cells("multiemo", cells)
+    result = {
+        "name": config.name,
+        "task": config.task,
+        "label_set": list(label_set(config.label_set)),
+        "split": "test",
+        "n": len(model.ids),
+        "speakers": len(set(model.speakers)),
+        "corpus_kind": protocol.corpus_kind,
+        "seeds": sorted({cell.seed for cell in cells}),
+        "full": model.full,
+        "protocol": protocol.to_json(),
+        "duplicates": duplicates,
+        "command": command,
+        "environment": describe_environment(),
+    }
+    classic = _classic(config, protocol, cells, folder, observer) if config.benchmark.baselines else {}
+    result |= _figures(model, classic, protocol, cells, config)
+    if leaking:
+        result["leak"] = _leak(model, pool_cells("shuffled clips", leaking), config.task)
+    if config.benchmark.robustness:
+        first = [cell for cell in cells if cell.seed == config.seed]
+        result["robustness"] = _kept(folder / "robustness.json", lambda: _robustness(first, observer))
+    result["cost"] = _kept(folder / "cost.json", lambda: _cost(cells[0], observer))
+    result["notes"] = list(protocol.notes) + _notes(result, config)
+    write_atomically(folder / "benchmark.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_report(folder, result)
+    return result
+
+
+def pool_cells(name: str, cells: Sequence[Cell]) -> Predictions:
+    """What all cells said, seed by seed."""
+    seeds: dict[int, list[Record]] = {}
+    for cell in cells:
+        seeds.setdefault(cell.seed, []).extend(read_records(cell.folder / "predictions.jsonl"))
+    return pool(name, list(seeds.values()))
+
+
+def _open_folder(folder: Path, config: Config) -> None:
+    """Make the folder, or see that what is in it is the same benchmark."""
+    stored = folder / "config.yaml"
+    if stored.is_file():
+        known = load_config(stored)
+        if known != config:
+            raise CheckpointError(
+                f"{folder}: holds a benchmark of another config ({', '.join(_differing(known, config))}); choose "
+                "another --out, or remove it"
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder}: is not empty and holds no benchmark; choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, stored)
+
+
+def _differing(one: Config, other: Config) -> list[str]:
+    a, b = one.model_dump(), other.model_dump()
+    return [key for key in a if a[key] != b[key]]
+
+
+def _write_protocol(folder: Path, protocol: Protocol) -> None:
+    """Write the protocol down, or refuse one that is not the one that was begun with."""
+    path = folder / "protocol.json"
+    if path.is_file():
+        known = json.loads(path.read_text("utf-8"))["hash"]
+        if known != protocol.hash:
+            raise CheckpointError(
+                f"{path}: was begun with the protocol {known}, the manifest and config now give {protocol.hash}; the "
+                "manifest has changed, so choose another --out"
+            )
+    write_atomically(path, json.dumps(protocol.to_json(), indent=1, ensure_ascii=False) + "\n")
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What the file holds, or what ``make`` gives, which the file then holds."""
+    if path.is_file():
+        return json.loads(path.read_text("utf-8"))
+    made = make()
+    write_atomically(path, json.dumps(made, ensure_ascii=False) + "\n")
+    return made
+
+
+def _settle_duplicates(
+    config: Config, protocol: Protocol, folder: Path, observer: Observer
+) -> tuple[Protocol, dict[str, Any]]:
+    """Look for near-duplicates across the parts of every fold and do with them what the config says.
+
+    Raises:
+        SplitError: there are some, and ``benchmark.duplicates`` is ``stop``.
+    """
+    cache = Path(config.data.cache) if config.data.cache else default_cache()
+    observer.stage("look for near-duplicates")
+    found = find_duplicates(protocol.clips, protocol.folder, cache=cache, on_progress=observer.progress)
+    crossings = {fold.name: across_parts(found, fold.split) for fold in protocol.folds}
+    pairs = [
+        f"{name}: {line}" for name, crossing in crossings.items() for line in describe(crossing, len(crossing))[1:]
+    ]
+    write_atomically(folder / "duplicates.json", json.dumps(pairs, indent=1, ensure_ascii=False) + "\n")
+    if not pairs:
+        return protocol, {"found": 0, "said": f"none across parts ({len(found)} pairs within one)", "pairs": []}
+    if config.benchmark.duplicates == "stop":
+        shown = "; ".join(pairs[:3]) + (f"; and {len(pairs) - 3} more" if len(pairs) > 3 else "")
+        raise SplitError(
+            f"{len(pairs)} near-duplicates stand in two parts: {shown}. All are listed in "
+            f"{folder / 'duplicates.json'}; set benchmark.duplicates=drop to leave out the copy that is not tested, or "
+            "keep to test on what was trained on and have the report say so"
+        )
+    said = f"{len(pairs)} across parts, kept: figures on those clips may measure memory"
+    if config.benchmark.duplicates == "drop":
+        protocol = without_clips(config, protocol, {name: to_leave_out(c) for name, c in crossings.items()})
+        said = f"{len(pairs)} across parts; of each, the copy that is not tested was left out"
+    observer.note(f"near-duplicates: {said}")
+    return protocol, {"found": len(pairs), "said": said, "pairs": pairs[:50]}
+
+
+def _classic(
+    config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, observer: Observer
+) -> dict[str, Predictions]:
+    """{``majority``, ``prior``, ``classic``: predictions pooled over the folds}."""
+
+    def make() -> dict[str, list[Record]]:
+        observer.stage("classic baselines: read")
+        inputs = read_inputs(
+            config,
+            protocol.folder,
+            protocol.clips,
+            load_bundle(cells[0].folder).preprocessors,
+            label_from=config.data.label_from,
+            on_progress=observer.progress,
+        )
+        observer.stage("classic baselines: fit")
+        said: dict[str, list[Record]] = {}
+        for done, fold in enumerate(protocol.folds, start=1):
+            parts = fold.split.parts
+            for name, records in fit_predict(inputs, [*parts["train"], *parts["val"]], parts["test"]).items():
+                said.setdefault(name, []).extend(records)
+            observer.progress(done, len(protocol.folds))
+        return said
+
+    return {name: pool(name, [records]) for name, records in _kept(folder / "classic.json", make).items()}
+
+
+def _figures(
+    model: Predictions,
+    classic: Mapping[str, Predictions],
+    protocol: Protocol,
+    cells: Sequence[Cell],
+    config: Config,
+) -> dict[str, Any]:
+    """Tables and tests of the benchmark JSON."""
+    task = config.task
+    systems = {"multiemo": results.summarise(model, task)}
+    families = {"what each modality adds": results.family(results.modality_pairs(model), task)}
+    if "classic" in classic:
+        systems["classic"] = results.summarise(classic["classic"], task)
+        pairs = results.system_pairs(model, classic["classic"])
+        families["against the classic baselines"] = results.family(pairs, task)
+    evaluations = [json.loads((cell.folder / "evaluation.json").read_text("utf-8")) for cell in cells]
+    diagrams: dict[str, dict[str, Any]] = {}
+    for key in model.probabilities:
+        stored = [e["calibration"]["reliability"].get(key) for e in evaluations]
+        if all(stored):
+            diagrams[key] = {name: results.joined_bins([s[name] for s in stored]) for name in ("raw", "calibrated")}
+            systems["multiemo"][key]["ece_raw"] = results.error_of(diagrams[key]["raw"])
+    by_fold: dict[str, list[float]] = {}
+    for cell, evaluation in zip(cells, evaluations, strict=True):
+        by_fold.setdefault(cell.fold, []).append(evaluation["subsets"][model.full][metrics.MAIN_FIGURE[task]])
+    return {
+        **results.guesses(
+            model,
+            task,
+            {fold.name: (fold.split.parts["test"], prior_of(fold, protocol, config)) for fold in protocol.folds},
+        ),
+        "systems": systems,
+        "subsets": systems["multiemo"],
+        "comparisons": families,
+        "confusion": results.confusion_of(model) if task != "multi" else [],
+        "reliability": diagrams,
+        "risk_coverage": results.risk_curves(model, task),
+        "by_fold": by_fold,
+    }
+
+
+def _leak(model: Predictions, shuffled: Predictions, task: str) -> dict[str, Any]:
+    """What a split of shuffled clips claims, beside what one of people measures, on the same clips."""
+    pairs = [(shuffled, key, model, key) for key in model.probabilities]
+    return {
+        "disjoint": results.summarise(model, task),
+        "shuffled": results.summarise(shuffled, task),
+        "tests": results.family(pairs, task),
+    }
+
+
+def _robustness(cells: Sequence[Cell], observer: Observer) -> list[dict[str, Any]]:
+    """Curves of the models of one seed over the test clips of all folds."""
+    models = [(load_bundle(cell.folder), source_of(cell)) for cell in cells]
+    return [curve.to_json() for curve in robustness_curves(models, observer=observer)]
+
+
+def _cost(cell: Cell, observer: Observer) -> dict[str, Any]:
+    observer.stage("cost")
+    return measure_cost(cell.folder, source_of(cell)).to_json()
+
+
+def source_of(cell: Cell) -> wiring.Source:
+    """The manifest of a cell, split as its config pins it."""
+    data = cell.config.data
+    return wiring.open_source(SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from))
+
+
+def _notes(result: Mapping[str, Any], config: Config) -> list[str]:
+    """What a reader must know besides what the protocol says."""
+    notes = []
+    if result["speakers"] < metrics.FEW_SPEAKERS:
+        notes.append(
+            f"{result['speakers']} speakers are tested: intervals, which are about other people, are wide for it"
+        )
+    if config.benchmark.seeds < 3:
+        notes.append(f"{config.benchmark.seeds} seed(s): how far training varies is not known; use 3 or more")
+    if config.branches:
+        notes.append(f"branches of earlier runs: {', '.join(f'{m} from {p}' for m, p in config.branches.items())}")
+    return notes

@@ -1,0 +1,193 @@
+"""The main table of a benchmark as text, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from multiemo.metrics import MAIN_FIGURE
+from multiemo.types import SUBSETS
+
+#: Column heads of figures, in order.
+FIGURES = {
+    "uar": "UAR", "macro_f1": "macro F1", "micro_f1": "micro F1", "wf1": "WF1", "map": "mAP", "accuracy": "accuracy",
+    "ece": "ECE",
+}  # fmt: skip
+
+
+def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One record a line of the table: ``system``, ``subset``, ``modalities``, ``n`` and the figures."""
+    rows = [{"system": name, "subset": "", "modalities": "", **result[name]} for name in ("majority", "prior")]
+    for system, subsets in result["systems"].items():
+        for key in SUBSETS:
+            if key in subsets:
+                rows.append({"system": system, "subset": key, "modalities": " + ".join(SUBSETS[key]), **subsets[key]})
+    return rows
+
+
+def figures_in(result: Mapping[str, Any]) -> list[str]:
+    """The figures that the table has, in order."""
+    rows = rows_of(result)
+    return [name for name in FIGURES if any(name in row for row in rows)]
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """A finished benchmark as text (Markdown): table, tests, leak, notes."""
+    lines = [caption_of(result), "", text_table(result)]
+    for name, tests in result["comparisons"].items():
+        if tests:
+            lines += ["", f"{name}:", comparison_table(tests)]
+    if "leak" in result:
+        lines += ["", leak_sentence(result)]
+    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+
+
+def leak_sentence(result: Mapping[str, Any]) -> str:
+    """What shuffled clips claim of the full subset, and the gap."""
+    full, main = result["full"], MAIN_FIGURE[result["task"]]
+    leak = result["leak"]
+    test = next(t for t in leak["tests"] if t["subset"] == full)
+    return (
+        f"leak: with folds of shuffled clips, which put every person on both sides, {full} claims {FIGURES[main]} "
+        f"{leak['shuffled'][full][main]:.3f} instead of {leak['disjoint'][full][main]:.3f}: {test['difference']:+.3f}, "
+        f"95% interval {test['low']:+.3f} .. {test['high']:+.3f}, p = {test['p']:.4f}"
+    )
+
+
+def comparison(result: Mapping[str, Any]) -> str:
+    """What ``compare`` found, as text (Markdown)."""
+    main = MAIN_FIGURE[result["task"]]
+    figures = [f for f in FIGURES if any(f in v for subsets in result["systems"].values() for v in subsets.values())]
+    lines = [["run", "subset", "n", *(FIGURES[f] for f in figures), f"95% interval of {FIGURES[main]}"]]
+    for name, subsets in result["systems"].items():
+        lines += [
+            [name, key, str(v["n"]), *(number(v.get(f)) for f in figures), span(v.get(f"{main}_ci"))]
+            for key, v in subsets.items()
+        ]
+    head = f"{result['n']} test clips of {result['speakers']} speakers"
+    return "\n".join([head, "", markdown(lines), "", comparison_table(result["tests"])])
+
+
+def text_table(result: Mapping[str, Any]) -> str:
+    """Markdown."""
+    main = MAIN_FIGURE[result["task"]]
+    figures = figures_in(result)
+    head = ["system", "subset", "n"]
+    for name in figures:
+        head += [FIGURES[name], "95% interval", "sd over seeds"] if name == main else [FIGURES[name]]
+    lines = [head]
+    for row in rows_of(result):
+        line = [row["system"], row["subset"] or "-", str(row.get("n", result["n"]))]
+        for name in figures:
+            line.append(number(row.get(name)))
+            if name == main:
+                line += [span(row.get(f"{name}_ci")), number(row.get(f"{name}_sd"))]
+        lines.append(line)
+    return markdown(lines)
+
+
+def comparison_table(tests: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown."""
+    lines = [["comparison", "clips", "difference", "95% interval", "p", "p (Holm)", "detectable"]]
+    lines += [
+        [
+            f"{t['first']} - {t['second']}",
+            str(t["n"]),
+            f"{t['difference']:+.3f}",
+            f"{t['low']:+.3f} .. {t['high']:+.3f}",
+            f"{t['p']:.4f}",
+            f"{t['p_holm']:.4f}",
+            number(t["mdd"]),
+        ]
+        for t in tests
+    ]
+    return markdown(lines)
+
+
+def csv_table(result: Mapping[str, Any]) -> str:
+    """Every figure with its interval and deviation in columns of their own."""
+    columns = ["system", "subset", "modalities", "n"]
+    for name in figures_in(result):
+        columns += [name, f"{name}_low", f"{name}_high", f"{name}_sd"]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows_of(result):
+        ends = {
+            f"{name}_{end}": value
+            for name in FIGURES
+            for end, value in zip(("low", "high"), row.get(f"{name}_ci", ()), strict=False)
+        }
+        writer.writerow({**row, **ends})
+    return out.getvalue()
+
+
+def latex_table(result: Mapping[str, Any]) -> str:
+    """A ``booktabs`` table; the best figure of a column stands in bold."""
+    main = MAIN_FIGURE[result["task"]]
+    figures = figures_in(result)
+    rows = rows_of(result)
+    best = {}
+    for name in figures:
+        values = [row[name] for row in rows if name in row]
+        best[name] = min(values) if name == "ece" else max(values)
+    heads = " & ".join(FIGURES[name] for name in figures)
+    lines = [
+        "% " + " ".join(caption_of(result).split()),
+        r"\begin{tabular}{ll" + "r" * (len(figures) + 1) + "}",
+        r"\toprule",
+        rf"System & Modalities & $n$ & {heads} \\",
+        r"\midrule",
+    ]
+    system = None
+    for row in rows:
+        if system not in (None, row["system"]) and row["subset"]:
+            lines.append(r"\addlinespace")
+        system = row["system"]
+        cells = [_escaped(system), row["subset"] or "--", str(row.get("n", result["n"]))]
+        for name in figures:
+            value = row.get(name)
+            cell = "--" if value is None else f"{value:.3f}"
+            if value is not None and value == best[name]:
+                cell = rf"\textbf{{{cell}}}"
+            if name == main and f"{name}_ci" in row:
+                low, high = row[f"{name}_ci"]
+                cell += rf" {{\scriptsize [{low:.3f}, {high:.3f}]}}"
+            cells.append(cell)
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def caption_of(result: Mapping[str, Any]) -> str:
+    """One sentence that says what the table holds."""
+    protocol, seeds = result["protocol"], len(result["seeds"])
+    folds = len(protocol["folds"])
+    return (
+        f"{result['name']}: {result['corpus_kind']} corpus, {result['n']} test clips of {result['speakers']} speakers, "
+        f"{protocol['name']} by {protocol['group_by']} ({folds} {'folds' if folds > 1 else 'split'}), "
+        f"{seeds} {'seeds' if seeds > 1 else 'seed'}; 95% intervals over speakers."
+    )
+
+
+def number(value: Any) -> str:
+    """Three decimals, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def span(ends: Sequence[float] | None) -> str:
+    """Both ends of an interval, or a dash."""
+    return "-" if ends is None else f"{ends[0]:.3f} .. {ends[1]:.3f}"
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its columns aligned; the first line is the head."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
+    text.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(text)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)

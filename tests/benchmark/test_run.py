@@ -1,0 +1,233 @@
+"""The whole benchmark on the small synthetic corpus: what it writes, what it keeps, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from multiemo.benchmark.compare import compare
+from multiemo.benchmark.predictions import read_records
+from multiemo.benchmark.run import run_benchmark
+from multiemo.cli import app
+from multiemo.config import Config, load_config
+from multiemo.data.manifest import read_manifest, write_manifest
+from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
+from multiemo.types import SUBSETS
+
+QUICK = ("training.epochs=1", "benchmark.folds=2", "benchmark.seeds=2", "benchmark.protocol=kfold", "benchmark.jobs=1")
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config, tmp_path_factory) -> Config:
+    folder = tmp_path_factory.mktemp("benchmark")
+    return load_config(tiny_config(folder, modalities=("text", "speech")), [*QUICK, "benchmark.robustness=false"])
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    run_benchmark(config, out, show_leak=True, command="multiemo benchmark tiny.yaml --show-leak")
+    return out
+
+
+def result_of(folder: Path) -> dict:
+    return json.loads((folder / "benchmark.json").read_text("utf-8"))
+
+
+def test_the_result_holds_every_system_subset_fold_and_seed(finished, small_corpus):
+    result = result_of(finished)
+    assert set(result["systems"]) == {"multiemo", "classic"}
+    assert set(result["subsets"]) == {"T", "S", "TS"}
+    clips = read_manifest(small_corpus)
+    assert result["n"] == len(clips)
+    assert result["speakers"] == len({c.speaker for c in clips})
+    assert (result["corpus_kind"], result["split"], result["seeds"]) == ("synthetic", "test", [3, 4])
+    for subsets in result["systems"].values():
+        for values in subsets.values():
+            low, high = values["uar_ci"]
+            assert 0 <= low <= values["uar"] <= high <= 1
+            assert len(values["recall"]) == len(result["label_set"])
+    assert result["subsets"]["TS"]["uar_sd"] >= 0
+    assert result["subsets"]["T"]["ece_raw"] >= 0
+    assert {len(v) for v in result["by_fold"].values()} == {2}
+    assert [len(f) for f in (result["protocol"]["folds"], result["by_fold"])] == [2, 2]
+    assert set(result["cost"]["subsets"]) == {"T", "S", "TS"}
+    assert 0 <= result["prior"]["uar"] <= 1
+    assert result["majority"]["uar"] <= 1 / 3
+
+
+def test_families_are_adjusted_and_say_what_they_could_have_found(finished):
+    families = result_of(finished)["comparisons"]
+    assert {name: len(tests) for name, tests in families.items()} == {
+        "what each modality adds": 2, "against the classic baselines": 3,
+    }  # fmt: skip
+    for tests in families.values():
+        for test in tests:
+            assert test["p_holm"] >= test["p"]
+            assert test["mdd"] > 0
+            assert test["low"] <= test["difference"] <= test["high"]
+
+
+def test_pooled_figures_are_those_of_the_cells_predictions(finished):
+    from sklearn.metrics import recall_score
+
+    result = result_of(finished)
+    values = []
+    for seed in result["seeds"]:
+        records = [
+            json.loads(line)
+            for fold in result["protocol"]["folds"]
+            for line in (finished / "cells" / f"{fold['name']}-seed{seed}" / "predictions.jsonl")
+            .read_text()
+            .splitlines()
+        ]
+        records = [r for r in records if "TS" in r["probs"]]
+        truth = [max(range(5), key=r["target"].__getitem__) for r in records]
+        said = [max(range(5), key=r["probs"]["TS"].__getitem__) for r in records]
+        values.append(recall_score(truth, said, average="macro"))
+    assert result["subsets"]["TS"]["uar"] == pytest.approx(sum(values) / 2, abs=1e-9)
+    assert result["subsets"]["TS"]["uar_sd"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-9)
+
+
+def test_the_leak_is_measured_on_the_same_clips(finished):
+    result = result_of(finished)
+    full = next(t for t in result["leak"]["tests"] if t["subset"] == "TS")
+    gap = result["leak"]["shuffled"]["TS"]["uar"] - result["leak"]["disjoint"]["TS"]["uar"]
+    assert full["difference"] == pytest.approx(gap, abs=1e-9)
+    assert result["leak"]["disjoint"]["TS"]["uar"] == result["subsets"]["TS"]["uar"]
+
+
+def test_the_report_is_one_file_that_loads_nothing(finished):
+    page = (finished / "report.html").read_text("utf-8")
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+    for word in ("Synthetic.", "Paired tests", "leaking split", "Protocol", "--show-leak", "classic", "MFLOPs"):
+        assert word in page
+    assert result_of(finished)["protocol"]["hash"] in page
+    rows = list(csv.DictReader(io.StringIO((finished / "table.csv").read_text("utf-8"))))
+    assert [r["system"] for r in rows] == ["majority", "prior", *["multiemo"] * 3, *["classic"] * 3]
+    assert float(rows[2]["uar_low"]) <= float(rows[2]["uar"]) <= float(rows[2]["uar_high"])
+    latex = (finished / "table.tex").read_text("utf-8")
+    assert latex.count(r"\\") == 1 + len(rows)
+    assert r"\textbf{" in latex
+
+
+def test_a_killed_benchmark_goes_on_and_keeps_what_is_finished(config, finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    kept = out / "cells" / "fold0-seed3" / "evaluation.json"
+    lost = out / "cells" / "fold1-seed4"
+    (lost / "evaluation.json").unlink()  # killed before it was tested
+    shutil.rmtree(lost / "model")
+    shutil.rmtree(out / "cells" / "fold0-seed4")  # never begun
+    (out / "benchmark.json").unlink()
+    stamp = kept.stat().st_mtime_ns
+    run_benchmark(config, out)
+    assert kept.stat().st_mtime_ns == stamp
+    again, before = result_of(out), result_of(finished)
+    assert again["systems"] == before["systems"]
+    assert len((lost / "evaluations.jsonl").read_text().splitlines()) == 2  # its test part was read before, and says so
+
+
+def test_another_config_or_manifest_in_the_same_folder_is_refused(config, finished, tmp_path):
+    other = config.model_copy(update={"seed": 9})
+    with pytest.raises(CheckpointError, match=r"holds a benchmark of another config \(seed\)"):
+        run_benchmark(other, finished)
+    (tmp_path / "something").touch()
+    with pytest.raises(CheckpointError, match="is not empty and holds no benchmark"):
+        run_benchmark(config, tmp_path)
+    out = tmp_path / "moved"
+    shutil.copytree(finished, out)
+    stored = json.loads((out / "protocol.json").read_text("utf-8"))
+    (out / "protocol.json").write_text(json.dumps({**stored, "hash": "0" * 64}), "utf-8")
+    with pytest.raises(CheckpointError, match="was begun with the protocol 000"):
+        run_benchmark(config, out)
+
+
+def renamed_copy(small_corpus: Path, folder: Path, tiny_config) -> Config:
+    """The small corpus with one clip of one speaker given to another under a new name."""
+    rows = read_manifest(small_corpus)
+    chosen = next(c for c in rows if c.video is not None)
+    other = next(c.speaker for c in rows if c.speaker != chosen.speaker)
+    for name in ("media", "media2"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(small_corpus.parent / "media")
+    copy = replace(chosen, id="copy", speaker=other, video=str(chosen.video).replace("media", "media2", 1),
+                   audio=None if chosen.audio is None else chosen.audio.replace("media", "media2", 1))  # fmt: skip
+    write_manifest([*rows, copy], folder / "m.jsonl")
+    path = tiny_config(folder, modalities=("text", "speech"))
+    return load_config(
+        path, [f"data.manifest={folder / 'm.jsonl'}", *QUICK, "benchmark.protocol=leave-one-speaker-out"]
+    )
+
+
+def test_a_renamed_copy_in_another_part_stops_the_run(small_corpus, tiny_config, tmp_path):
+    config = renamed_copy(small_corpus, tmp_path, tiny_config)
+    with pytest.raises(SplitError, match=r"near-duplicates stand in two parts: .*'copy'.*benchmark\.duplicates=drop"):
+        run_benchmark(config, tmp_path / "out")
+    assert any("copy" in line for line in json.loads((tmp_path / "out" / "duplicates.json").read_text("utf-8")))
+
+
+def test_a_failing_cell_is_named_and_the_others_are_kept(config, tmp_path):
+    broken = config.model_copy(
+        update={"training": config.training.model_copy(update={"lr": 1e30}), "per_stage": {}, "stages": ("text",),
+                "encoders": {"text": config.encoders["text"]}}
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"fold0, seed 3: the loss is"):
+        run_benchmark(broken, tmp_path / "out")
+
+
+def test_compare_pairs_benchmarks_and_refuses_other_test_parts(finished, tiny_run, tmp_path):
+    twin = tmp_path / "twin"
+    shutil.copytree(finished, twin)
+    result = compare([finished, twin])
+    (test,) = result["tests"]
+    assert test["difference"] == 0
+    assert test["p"] == 1
+    assert set(result["systems"]) == {str(finished), str(twin)}
+    with pytest.raises(ConfigError, match="two or more different"):
+        compare([finished, finished])
+    with pytest.raises(CheckpointError, match=r"run `multiemo evaluate"):
+        compare([finished, tiny_run])
+    for fold in ("fold0", "fold1"):
+        path = twin / "cells" / f"{fold}-seed3" / "predictions.jsonl"
+        lines = path.read_text("utf-8").splitlines()
+        path.write_text("\n".join(lines[1:]), "utf-8")
+        path = twin / "cells" / f"{fold}-seed4" / "predictions.jsonl"
+        path.write_text("\n".join(path.read_text("utf-8").splitlines()[1:]), "utf-8")
+    with pytest.raises(CheckpointError, match=r"2 are not in both \(first: "):
+        compare([finished, twin])
+
+
+def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
+    twin = tmp_path / "twin"
+    shutil.copytree(finished, twin)
+    said = CliRunner().invoke(app, ["compare", str(finished), str(twin)])
+    assert said.exit_code == 0
+    assert "| run" in said.stdout
+    said = CliRunner().invoke(app, ["compare", str(finished), str(twin), "--json", "-"])
+    assert set(json.loads(said.stdout)["systems"][str(twin)]) <= set(SUBSETS)
+
+
+@pytest.mark.slow
+def test_processes_give_what_one_process_gives(config, finished, tmp_path):
+    two = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"jobs": 2})})
+    run_benchmark(two, tmp_path / "out")
+    assert result_of(tmp_path / "out")["systems"] == result_of(finished)["systems"]
+
+
+@pytest.mark.slow
+def test_a_failure_in_a_process_of_its_own_is_one_line(config, tmp_path):
+    broken = config.model_copy(
+        update={"training": config.training.model_copy(update={"lr": 1e30}),
+                "benchmark": config.benchmark.model_copy(update={"jobs": 2})}
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"fold\d, seed \d: the loss is"):
+        run_benchmark(broken, tmp_path / "out")
