@@ -1,4 +1,4 @@
-"""(model, loader) -> Report: all subsets, the majority baseline, intervals, calibration, paired tests."""
+"""(model, loader) -> Report: all subsets, baselines, intervals, calibration, paired tests."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ class Report:
         label_set: labels in order.
         split: which part.
         n, speakers: clips with a label, and their speakers.
+        task: ``single``, ``soft`` or ``multi``.
         majority: figures of always saying the most frequent train label.
-        subsets: {key: figures}.
-        comparisons: paired tests of the full subset against each smaller one.
+        prior: figures to be expected of guessing with the frequencies of train.
+        subsets: {key: figures}, each ``NAME`` with its interval ``NAME_ci``.
+        per_class: {key: {label: recall, precision, F1, support}}.
+        comparisons: paired tests of the full subset against each smaller one (see ``metrics.compare_subsets``).
         corpus_kind: ``real``, ``composite`` or ``synthetic``.
         absent: {modality: {reason: clips}}.
-        dimensions: {dimension: {"ccc", "mae", "n"}}.
+        dimensions: {dimension: {"ccc", "pearson", "mae", "rmse", "n"}}, each figure with its interval.
         calibration: temperatures and thresholds; for each single modality and the full subset the bins of the
             reliability diagram before and after, and the risk-coverage curve.
         predictions: one record a clip, for comparisons later.
@@ -54,19 +57,22 @@ class Report:
     corpus_kind: str
     majority: dict[str, Any]
     subsets: dict[str, dict[str, Any]]
+    task: str = "single"
+    prior: dict[str, Any] = field(default_factory=dict)
+    per_class: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)
     confusion: list[list[float]] = field(default_factory=list)
-    dimensions: dict[str, dict[str, float]] = field(default_factory=dict)
+    dimensions: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, dict[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     predictions: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The public evaluation JSON; without the per-clip records."""
+        """The public evaluation JSON, without the per-clip records; a figure that is not defined is null."""
         values = asdict(self)
         values.pop("predictions")
-        return values
+        return {name: _finite(value) for name, value in values.items()}
 
     @property
     def full(self) -> str:
@@ -176,38 +182,29 @@ def evaluate_model(
     raw = got.probabilities
     if calibration is not None:
         got.probabilities = {k: calibration.apply(k, p, got.presence, task) for k, p in raw.items()}
+    keys = [k for k in SUBSETS if k in got.probabilities]
+    scores = _scores(got, keys, label_set, prior, task)
+    found = metrics.measure_subsets(scores, intervals=intervals)
     report = Report(
         label_set=list(label_set),
         split=split,
-        n=int(got.labelled.sum()),
-        speakers=len({s for s, here in zip(got.speakers, got.labelled, strict=True) if here}),
+        n=len(scores.target),
+        speakers=len(set(scores.speakers)),
         corpus_kind=corpus_kind(got.corpora),
-        majority={},
-        subsets={},
+        majority=found.majority,
+        subsets=found.subsets,
+        task=task,
+        prior=found.prior,
+        per_class=found.per_class,
+        comparisons=found.comparisons,
+        confusion=found.confusion,
+        dimensions=_dimensions(got, intervals),
         absent=got.absent,
     )
-    if report.speakers < metrics.FEW_SPEAKERS and intervals:
-        report.notes.append(
-            f"{report.speakers} speakers: intervals resample clips within the drawn speakers too, and still say little "
-            "about other people"
-        )
-    keys = [k for k in SUBSETS if k in got.probabilities]
-    if task == "multi":
-        _multi_label(report, got, keys, prior)
-    else:
-        _single_label(report, got, keys, prior, intervals)
+    if intervals and report.speakers < metrics.FEW_SPEAKERS:
+        report.notes.append(_few(report.speakers))
     if calibration is not None:
         _confidence(report, got, raw, calibration, task)
-    if got.predicted_dimensions is not None:
-        for c, name in enumerate(DIMENSIONS):
-            truth, predicted = got.dimensions[:, c], got.predicted_dimensions[:, c]
-            known = ~np.isnan(truth)
-            if known.sum() > 1:
-                report.dimensions[name] = {
-                    "ccc": metrics.concordance(predicted, truth),
-                    "mae": float(np.abs(predicted[known] - truth[known]).mean()),
-                    "n": int(known.sum()),
-                }
     report.predictions = [
         {
             "id": got.ids[i],
@@ -226,89 +223,54 @@ def corpus_kind(corpora: Iterable[str]) -> str:
     return next((k for k in ("synthetic", "composite") if k in kinds), "real")
 
 
-def _single_label(report: Report, got: Collected, keys: list[str], prior: NDArray[np.float64], intervals: bool) -> None:
-    classes = len(report.label_set)
-    truth = got.target.argmax(axis=1)
-    speakers = np.asarray(got.speakers)
-    said = {k: got.probabilities[k].argmax(axis=1) for k in keys}
-    majority = np.full_like(truth, int(prior.argmax()))
+def _scores(
+    got: Collected, keys: Sequence[str], label_set: Sequence[str], prior: NDArray[np.float64], task: str
+) -> metrics.Scores:
+    """The clips that have a label."""
     rows = got.labelled
-    report.majority = {
-        "label": report.label_set[int(prior.argmax())],
-        "n": int(rows.sum()),
-        **_figures(truth[rows], majority[rows], classes),
-    }
-    for key in keys:
-        rows = got.labelled & got.usable[key]
-        values: dict[str, Any] = {"n": int(rows.sum())}
-        if rows.any():
-            values |= _figures(truth[rows], said[key][rows], classes)
-            values["ece"] = _ece(got.probabilities[key][rows], got.target[rows])
-            share = np.clip(got.probabilities[key][rows], 1e-12, 1)
-            values["loss"] = float(-(got.target[rows] * np.log(share)).sum(axis=1).mean())
-            if intervals:
-                values["uar_ci"] = list(metrics.interval(truth[rows], said[key][rows], list(speakers[rows]), classes))
-        report.subsets[key] = values
-    full = max(keys, key=len)
-    rows = got.labelled & got.usable[full]
-    report.confusion = metrics.confusion(truth[rows], said[full][rows], classes).tolist()
-    for key in keys:
-        rows = got.labelled & got.usable[full] & got.usable[key]
-        if intervals and key != full and rows.any():
-            test = metrics.paired_test(truth[rows], said[full][rows], said[key][rows], list(speakers[rows]), classes)
-            report.comparisons[f"{full}-{key}"] = asdict(test)
-
-
-def _figures(truth: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> dict[str, float]:
-    matrix = metrics.confusion(truth, said, classes)
-    return {name: float(figure(matrix)) for name, figure in metrics.FIGURES.items()}
-
-
-def _multi_label(report: Report, got: Collected, keys: list[str], prior: NDArray[np.float64]) -> None:
-    from torchmetrics.functional.classification import (
-        multilabel_average_precision,
-        multilabel_f1_score,
+    return metrics.Scores(
+        task=task,
+        labels=list(label_set),
+        target=got.target[rows],
+        probabilities={k: got.probabilities[k][rows] for k in keys},
+        usable={k: got.usable[k][rows] for k in keys},
+        speakers=np.asarray(got.speakers)[rows],
+        prior=prior,
     )
 
-    classes = len(report.label_set)
 
-    def figures(probabilities: NDArray[np.float64], rows: NDArray[np.bool_]) -> dict[str, Any]:
-        p, t = torch.from_numpy(probabilities[rows]), torch.from_numpy(got.target[rows] > 0.5).long()
-        f1 = float(multilabel_f1_score(p, t, classes, average="macro"))
-        ap = multilabel_average_precision(p, t, classes, average="none")
-        return {
-            "n": int(rows.sum()),
-            "macro_f1": f1,
-            "map": float(ap[~ap.isnan() & (t.sum(0) > 0)].mean()),
-            "wf1": float(multilabel_f1_score(p, t, classes, average="weighted")),
-            "accuracy": float(((p > 0.5) == t.bool()).all(dim=1).double().mean()),
-            # the mean recall of the labels, which is what the unweighted average recall is for several labels
-            "uar": _multi_recall(p, t),
-            "ece": _ece(probabilities[rows], got.target[rows], "multi"),
-            "loss": float(torch.nn.functional.binary_cross_entropy(p.clamp(1e-7, 1 - 1e-7), t.double())),
-        }
-
-    constant = np.broadcast_to(prior, got.target.shape)
-    report.majority = {"label": report.label_set[int(prior.argmax())], **figures(constant.copy(), got.labelled)}
-    for key in keys:
-        rows = got.labelled & got.usable[key]
-        report.subsets[key] = figures(got.probabilities[key], rows) if rows.any() else {"n": 0}
+def _dimensions(got: Collected, intervals: bool) -> dict[str, dict[str, Any]]:
+    """{dimension: its figures} of those that two clips have."""
+    found: dict[str, dict[str, Any]] = {}
+    measure = metrics.dimension_measure()
+    for c, name in enumerate(DIMENSIONS if got.predicted_dimensions is not None else ()):
+        known = ~np.isnan(got.dimensions[:, c])
+        if known.sum() < 2 or got.predicted_dimensions is None:
+            continue
+        truth, predicted = got.dimensions[known, c], got.predicted_dimensions[known, c]
+        found[name] = {"n": int(known.sum()), **measure.plain(truth, predicted)}
+        if intervals:
+            speakers = np.asarray(got.speakers)[known].tolist()
+            estimates = metrics.estimates(measure, truth, predicted, speakers)
+            found[name] |= {f"{figure}_ci": [e.low, e.high] for figure, e in estimates.items()}
+    return found
 
 
-def _multi_recall(p: torch.Tensor, t: torch.Tensor) -> float:
-    hits = ((p > 0.5) & t.bool()).sum(0).double()
-    support = t.sum(0)
-    return float((hits[support > 0] / support[support > 0]).mean())
+def _few(speakers: int) -> str:
+    if speakers == 1:
+        return "1 speaker: intervals and tests are over this speaker's clips, and say nothing about other people"
+    how = "Student's t with as many degrees of freedom, less one"
+    tests = "" if speakers >= metrics.SWAP_SPEAKERS else "; so do the p-values, for there are too few to swap"
+    return f"{speakers} speakers: intervals, which are about other people like them, are wide for it ({how}){tests}"
 
 
-def _ece(probabilities: NDArray[np.float64], target: NDArray[np.float64], task: str = "single") -> float:
-    """Expected calibration error of the label that is given; for ``multi`` of every label of every clip."""
-    if task != "multi":
-        return metrics.expected_calibration_error(probabilities, target.argmax(axis=1))
-    from torchmetrics.functional.classification import binary_calibration_error
-
-    p, t = torch.from_numpy(probabilities.ravel()), torch.from_numpy(target.ravel() > 0.5).long()
-    return float(binary_calibration_error(p, t, n_bins=15))
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: ``None`` instead."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _confidence(
@@ -324,7 +286,7 @@ def _confidence(
         before, after, target = raw[key][rows], got.probabilities[key][rows], got.target[rows]
         confidence, right = top_label(after, target, task)
         coverage, risk = risk_coverage(confidence, right)
-        values |= {"ece_raw": _ece(before, target, task), "aurc": aurc(coverage, risk)}
+        values |= {"ece_raw": metrics.calibration_error(task, target, before), "aurc": aurc(coverage, risk)}
         if calibration.max_error is not None:
             shown = shown_keys(key, {m: here[rows] for m, here in got.presence.items()})
             given = np.asarray([calibration.answers(k, c) for k, c in zip(shown, confidence, strict=True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import jinja2
 
 from multiemo import plots
 from multiemo.evaluate import Report
+from multiemo.metrics import MAIN_FIGURE
 from multiemo.training.checkpoint import write_atomically
 from multiemo.types import SUBSETS
 
@@ -19,62 +21,92 @@ _SAID = {"synthetic": "synthetic media: the figures say nothing about people",
                       "about one person's text, voice and face"}  # fmt: skip
 
 
-def caveat(report: Report) -> str:
+def caveat(corpus_kind: str) -> str:
     """What must stand beside the figures of a corpus that is not recordings of people; empty for a real one."""
-    return _SAID.get(report.corpus_kind, "")
+    return _SAID.get(corpus_kind, "")
+
+
+#: Columns of a table: figure and heading, by task; the first is the one that comparisons test.
+_COLUMNS = {
+    "single": {"uar": "UAR", "macro_f1": "macro F1", "wf1": "WF1", "accuracy": "accuracy"},
+    "soft": {"uar": "UAR", "macro_f1": "macro F1", "cross_entropy": "cross-entropy", "js": "JS", "cosine": "cosine"},
+    "multi": {"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "uar": "UAR", "wf1": "WF1"},
+}
+
+
+def figure_name(report: Report, figure: str | None = None) -> str:
+    """How a figure is called in tables; the main one of the task by default."""
+    return _COLUMNS[report.task][figure or MAIN_FIGURE[report.task]]
 
 
 def table_rows(report: Report) -> list[list[str]]:
-    """Header and one row for the majority baseline and each subset."""
-    multi = any("map" in v for v in report.subsets.values())
-    head = ["subset", "modalities", "n", "UAR", "95% interval", "macro F1", "WF1", "accuracy", "ECE raw", "ECE"]
-    rows = [[*head, "mAP"] if multi else head]
-
-    def cell(values: Mapping[str, Any], key: str) -> str:
-        return f"{values[key]:.3f}" if isinstance(values.get(key), int | float) else "-"
-
-    for key, values in [("-", report.majority), *report.subsets.items()]:
-        interval = values.get("uar_ci")
-        name = f"majority ({values.get('label')})" if key == "-" else " + ".join(SUBSETS[key])
-        row = [
-            key,
-            name,
-            str(values.get("n", report.n)),
-            cell(values, "uar"),
-            f"{interval[0]:.3f} .. {interval[1]:.3f}" if interval else "-",
-            *(cell(values, k) for k in ("macro_f1", "wf1", "accuracy", "ece_raw", "ece")),
-        ]
-        rows.append([*row, cell(values, "map")] if multi else row)
+    """Header, a row for always saying the majority label, one for guessing, and one for each subset."""
+    main, *others = _COLUMNS[report.task]
+    heads = [_COLUMNS[report.task][name] for name in others]
+    rows = [["subset", "modalities", "n", figure_name(report), "95% interval", *heads, "ECE raw", "ECE"]]
+    bases = [(f"majority ({report.majority.get('label')})", report.majority), ("guessing as in train", report.prior)]
+    named = [(key, " + ".join(SUBSETS[key]), values) for key, values in report.subsets.items()]
+    for key, name, values in [*(("-", *base) for base in bases if base[1]), *named]:
+        cells = (_number(values.get(k)) for k in (*others, "ece_raw", "ece"))
+        rows.append([key, name, str(values.get("n", report.n)), _number(values.get(main)), _span(values, main), *cells])
     return rows
+
+
+def interval_rows(report: Report) -> list[list[str]]:
+    """Header and a row a subset: every figure of the table with its interval."""
+    columns = _COLUMNS[report.task]
+    measured = {key: values for key, values in report.subsets.items() if f"{next(iter(columns))}_ci" in values}
+    rows = [[f"{_number(v[k])} ({_span(v, k)})" for k in columns] for v in measured.values()]
+    return [["subset", *columns.values()], *([key, *row] for key, row in zip(measured, rows, strict=True))]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+
+
+def _span(values: Mapping[str, Any], figure: str) -> str:
+    ends = values.get(f"{figure}_ci")
+    return f"{ends[0]:.3f} .. {ends[1]:.3f}" if ends else "-"
+
+
+def comparison_text(report: Report, pair: str) -> str:
+    """A paired test in one line: difference, interval, p-values, and what the test would have found."""
+    test = report.comparisons[pair]
+    how = "permutation of speakers" if test["test"] == "swaps" else "Student's t"
+    return (
+        f"{figure_name(report)} {test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
+        f"{how} p = {test['p']:.4f} (Holm: {test['p_holm']:.4f}); a difference of {test['mdd']:.3f} would be found 4 "
+        "times out of 5"
+    )
 
 
 def format_table(report: Report) -> str:
     """The subset table, the paired tests and the caveats as plain text (Markdown)."""
     lines = [f"{report.corpus_kind} corpus, {report.split} part: {report.n} clips of {report.speakers} speakers"]
-    if caveat(report):
-        lines.append(caveat(report).upper())
+    if caveat(report.corpus_kind):
+        lines.append(caveat(report.corpus_kind).upper())
     lines += ["", *_markdown(table_rows(report))]
     best = best_single(report)
     if best is not None:
-        test = report.comparisons[f"{report.full}-{best}"]
+        pair = f"{report.full}-{best}"
         lines += [
             "",
-            f"{report.full} against the best single modality ({best}), the same {test['n']} clips: UAR "
-            f"{test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
-            f"permutation p = {test['p']:.4f}",
+            f"{report.full} against the best single modality ({best}), the same {report.comparisons[pair]['n']} clips: "
+            + comparison_text(report, pair),
         ]
     if report.calibration.get("max_error") is not None:
         lines += ["", *_answered(report)]
     for name, values in report.dimensions.items():
-        lines.append(f"{name}: CCC {values['ccc']:.3f}, MAE {values['mae']:.3f} (n = {values['n']})")
+        spans = (f"{n} {_number(values[k])} ({_span(values, k)})" for k, n in (("ccc", "CCC"), ("mae", "MAE")))
+        lines.append(f"{name}: {', '.join(spans)}, n = {values['n']}")
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
 
 
 def best_single(report: Report) -> str | None:
-    """The single modality with the highest UAR that has a paired test against the full subset."""
+    """The single modality with the highest main figure that has a paired test against the full subset."""
     singles = [k for k in report.subsets if len(k) == 1 and f"{report.full}-{k}" in report.comparisons]
-    return max(singles, key=lambda k: report.subsets[k]["uar"], default=None)
+    return max(singles, key=lambda k: report.subsets[k][MAIN_FIGURE[report.task]], default=None)
 
 
 def write_html(
@@ -96,9 +128,12 @@ def write_html(
     page = environment.get_template("report.html").render(
         title=title or model["config"]["name"],
         report=report,
-        caveat=caveat(report),
+        caveat=caveat(report.corpus_kind),
         table=table_rows(report),
+        intervals=interval_rows(report),
+        figure=figure_name(report),
         best=best_single(report),
+        comparison_text=partial(comparison_text, report),
         plots=_plots(report, read_history(run / "metrics.jsonl")),
         split={k: v for k, v in splits.items() if k not in ("parts", "groups")},
         sizes={p: (len(splits["parts"][p]), len(splits["groups"][p])) for p in splits["parts"]},
@@ -112,18 +147,19 @@ def write_html(
 
 def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
     """{name: PNG, base64}; empty where there is nothing to show."""
-    figures = {k: v for k, v in report.subsets.items() if "uar" in v}
+    main, name = MAIN_FIGURE[report.task], figure_name(report)
+    figures = {k: v for k, v in report.subsets.items() if main in v}
     bins, curves = (report.calibration.get(name, {}) for name in ("reliability", "risk_coverage"))
     titles = {k: f"{k}   ECE {figures[k]['ece_raw']:.3f} → {figures[k]['ece']:.3f}" for k in bins}
     points = {k: (figures[k]["coverage"], figures[k]["selective_error"]) for k in curves
               if figures[k].get("selective_error") is not None}  # fmt: skip
     return {
         "subsets": plots.bars(
-            {k: v["uar"] for k, v in figures.items()},
-            {k: v["uar_ci"] for k, v in figures.items() if "uar_ci" in v},
-            label="UAR with 95% interval",
+            {k: v[main] for k, v in figures.items()},
+            {k: v[f"{main}_ci"] for k, v in figures.items() if f"{main}_ci" in v},
+            label=f"{name} with 95% interval",
             highlight=report.full,
-            reference=("majority class", report.majority["uar"]),
+            reference=("majority class", report.majority[main]),
         ),
         "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
         "history": plots.training(history) if history else "",

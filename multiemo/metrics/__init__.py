@@ -5,6 +5,7 @@ that intervals, tests and averages over seeds are written once, whatever the tas
 """
 
 from multiemo.metrics.comparisons import (
+    SWAP_SPEAKERS,
     PairedTest,
     holm,
     minimum_detectable_difference,
@@ -26,17 +27,24 @@ from multiemo.metrics.intervals import FEW_SPEAKERS, Estimate, estimates, interv
 from multiemo.metrics.measures import Measure
 from multiemo.metrics.multilabel import multi_measure, per_label
 from multiemo.metrics.regression import concordance, dimension_measure
-from multiemo.metrics.tasks import MAIN_FIGURE, guessing, measure_of, scored
+from multiemo.metrics.subsets import Scores, SubsetFigures, compare_subsets, measure_subsets
+from multiemo.metrics.tasks import MAIN_FIGURE, calibration_error, clear_clips, guessing, mean_loss, measure_of, scored
 from multiemo.metrics.votes import has_winner, vote_measure
 
 __all__ = [
     "FEW_SPEAKERS",
     "FIGURES",
     "MAIN_FIGURE",
+    "SWAP_SPEAKERS",
     "Estimate",
     "Measure",
     "PairedTest",
+    "Scores",
+    "SubsetFigures",
     "accuracy",
+    "calibration_error",
+    "clear_clips",
+    "compare_subsets",
     "concordance",
     "confusion",
     "dimension_measure",
@@ -48,7 +56,9 @@ __all__ = [
     "interval",
     "label_measure",
     "macro_f1",
+    "mean_loss",
     "measure_of",
+    "measure_subsets",
     "minimum_detectable_difference",
     "multi_measure",
     "paired_test",

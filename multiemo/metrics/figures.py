@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import Array, Measure, Owners, ratio
+from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_counts
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Array:
@@ -32,7 +32,7 @@ def confusions(
         truth, predicted: ``[N]`` columns.
         classes: C.
         owner: ``[N]`` cluster of each clip.
-        weights: ``[B, G]``.
+        weights: ``[B, G]``, whole numbers.
 
     Returns:
         ``[B, C, C]``; rows are the truth.
@@ -41,7 +41,7 @@ def confusions(
     shape = (weights.shape[1], len(met))
     table = np.bincount(owner * len(met) + cell, minlength=shape[0] * shape[1]).reshape(shape)
     matrices = np.zeros((len(weights), classes * classes))
-    matrices[:, met] = weights @ table
+    matrices[:, met] = weighted_counts(table, weights)
     return matrices.reshape(-1, classes, classes)
 
 

@@ -40,7 +40,7 @@ class Scale:
             (0.748, 0.965)
         """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            middle, spread = self.to(value), half * self.slope(value)
+            middle, spread = self.to(value), half * self.slope(np.float64(value))
             ends = float(self.back(middle - spread)), float(self.back(middle + spread))
         return ends if np.isfinite(middle) and half > 0 else (value, value)
 
@@ -99,6 +99,15 @@ def weighted_sums(rows: Array, owner: Owners, weights: Array) -> Array:
     return np.asarray(weights @ table)
 
 
+def weighted_counts(table: NDArray[Any], weights: Array) -> Array:
+    """``[B, K]``: counts of each cluster ``[G, K]``, weighted ``[B, G]``, both whole numbers.
+
+    In single precision, which is twice as fast and exact for whole numbers below 2^24.
+    """
+    return (weights.astype(np.float32) @ table.astype(np.float32)).astype(np.float64)
+
+
 def ratio(a: Array, b: Array, empty: float = 0.0) -> Array:
     """``a / b``, and ``empty`` where ``b`` is not above zero."""
-    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, empty), where=b > 0)
+    out: Array = np.full(np.broadcast(a, b).shape, empty)
+    return np.divide(a, b, out=out, where=b > 0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_sums
+from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_counts, weighted_sums
 
 #: A label is given where its probability is above this.
 THRESHOLD = 0.5
@@ -31,7 +31,7 @@ def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weight
     sums = weighted_sums(rows, owner, weights)
     hits, said, support = np.split(sums[:, :-2], 3, axis=1)
     return {
-        "map": _mean_average_precision(has, predicted, weights[:, owner]),
+        "map": _mean_average_precision(has, predicted, owner, weights),
         **counted(hits, said, support),
         "accuracy": ratio(sums[:, -2], sums[:, -1]),
     }
@@ -52,41 +52,42 @@ def per_label(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Array]:
     """As :func:`multiemo.metrics.per_class`, and the average precision (``ap``, NaN for a label that never occurs)."""
     has, given = truth > 0.5, predicted > THRESHOLD
     hits, said, support = (has & given).sum(0), given.sum(0), has.sum(0).astype(float)
-    once = np.ones((1, len(truth)))
+    once = np.zeros(len(truth), dtype=np.int64), np.ones((1, 1))
     return {
         "recall": ratio(hits, support),
         "precision": ratio(hits, said),
         "f1": ratio(2 * hits, said + support),
         "support": support,
-        "ap": np.array([average_precision(has[:, c], predicted[:, c], once)[0] for c in range(truth.shape[1])]),
+        "ap": np.array([average_precision(has[:, c], predicted[:, c], *once)[0] for c in range(truth.shape[1])]),
     }
 
 
-def average_precision(truth: NDArray[np.bool_], scores: Array, weights: Array) -> Array:
+def average_precision(truth: NDArray[np.bool_], scores: Array, owner: Owners, weights: Array) -> Array:
     """Mean precision at the scores of the clips that have the label; clips of one score come in together.
 
     Args:
         truth: ``[N]``, which clips have the label.
         scores: ``[N]``.
-        weights: ``[B, N]``, how often each clip counts.
+        owner: ``[N]`` cluster of each clip.
+        weights: ``[B, G]``, whole numbers.
 
     Returns:
         ``[B]``; NaN where no clip has the label.
     """
-    order = np.argsort(-scores, kind="stable")
-    position = np.flatnonzero(truth[order])
-    if not len(position):
+    steps = np.unique(-scores[truth])  # where precision is read, from the highest score down
+    if not len(steps):
         return np.full(len(weights), np.nan)
-    falling = -scores[order]
-    end = np.searchsorted(falling, falling[position], side="right") - 1  # last clip of the same score
-    ranked = weights[:, order]
-    own = ranked[:, position]
-    found = np.cumsum(own, axis=1)[:, np.searchsorted(position, end, side="right") - 1]
-    precision = ratio(found, np.cumsum(ranked, axis=1)[:, end])
+    place = np.searchsorted(steps, -scores)  # the first step that holds the clip
+    shape = (weights.shape[1], len(steps) + 1)
+    cell = owner * shape[1] + place
+    every, having = (np.bincount(c, minlength=shape[0] * shape[1]).reshape(shape)[:, :-1] for c in (cell, cell[truth]))
+    own = weighted_counts(having, weights)
+    total = weighted_counts(every.cumsum(axis=1), weights)
+    precision = ratio(own.cumsum(axis=1), total)
     return ratio((own * precision).sum(1), own.sum(1), np.nan)
 
 
-def _mean_average_precision(has: NDArray[np.bool_], scores: Array, weights: Array) -> Array:
-    each = np.stack([average_precision(has[:, c], scores[:, c], weights) for c in range(has.shape[1])])
+def _mean_average_precision(has: NDArray[np.bool_], scores: Array, owner: Owners, weights: Array) -> Array:
+    each = np.stack([average_precision(has[:, c], scores[:, c], owner, weights) for c in range(has.shape[1])])
     known = ~np.isnan(each)
     return ratio(np.where(known, each, 0).sum(0), known.sum(0).astype(float), np.nan)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.figures import FIGURES, label_measure
+from multiemo.metrics.figures import FIGURES, expected_calibration_error, label_measure
 from multiemo.metrics.measures import Array, Measure
 from multiemo.metrics.multilabel import counted, multi_measure
-from multiemo.metrics.votes import has_winner, vote_measure
+from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
 
 #: The figure that a table is read by and a comparison tests, by task.
 MAIN_FIGURE = {"single": "uar", "soft": "uar", "multi": "macro_f1"}
@@ -37,14 +37,20 @@ def scored(task: str, target: Array, probabilities: Array) -> tuple[NDArray[Any]
     return target.argmax(axis=-1), np.where(missing, -1, np.nan_to_num(probabilities).argmax(axis=-1))
 
 
+def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
+    """``[N]``: clips whose label can be told; with votes, those where one label has most."""
+    return has_winner(target) if task == "soft" else np.ones(len(target), dtype=bool)
+
+
 def guessing(task: str, target: Array, prior: Array) -> dict[str, float]:
     """Figures to be expected of labels drawn at random with their frequencies in train.
 
-    F1 is that of the expected counts, which its expectation approaches with the number of clips.
+    F1 is that of the expected counts, which its expectation approaches with the number of clips. With votes, the
+    distances are those of the frequencies themselves.
 
     Args:
         task: ``single``, ``soft`` (labels are drawn, against the label with most votes) or ``multi`` (each label is
-            drawn by itself; the expected average precision of a random order is how often the label occurs).
+            drawn by itself; the average precision of a random order is about how often the label occurs).
         target: ``[N, C]``.
         prior: ``[C]``.
     """
@@ -52,9 +58,42 @@ def guessing(task: str, target: Array, prior: Array) -> dict[str, float]:
         has = target > 0.5
         support = has.sum(0).astype(float)
         found = counted((support * prior)[None], (len(target) * prior)[None], support[None])
-        right = np.where(has, prior, 1 - prior).prod(axis=1).mean()
         shares = support[support > 0] / max(len(target), 1)
-        return {"map": float(shares.mean()), **{k: float(v[0]) for k, v in found.items()}, "accuracy": float(right)}
-    truth = target[has_winner(target)].argmax(axis=1)
+        return {
+            "map": float(shares.mean()) if len(shares) else float("nan"),
+            **{name: float(value[0]) for name, value in found.items()},
+            "accuracy": float(np.where(has, prior, 1 - prior).prod(axis=1).mean()),
+        }
+    truth = target[clear_clips(task, target)].argmax(axis=1)
     matrix = np.outer(np.bincount(truth, minlength=len(prior)), prior)
-    return {name: float(figure(matrix)) for name, figure in FIGURES.items()}
+    drawn = {name: float(figure(matrix)) for name, figure in FIGURES.items()}
+    constant = np.broadcast_to(prior, target.shape)
+    return {**vote_measure(len(prior)).plain(target, constant), **drawn} if task == "soft" else drawn
+
+
+def calibration_error(task: str, target: Array, probabilities: Array) -> float:
+    """Expected calibration error of the label that is given; for ``multi`` of every label of every clip.
+
+    Args:
+        task: with ``soft`` only clips count where one label has most votes; NaN where there is none.
+        target, probabilities: ``[N, C]``.
+    """
+    if task != "multi":
+        clear = clear_clips(task, target)
+        if not clear.any():
+            return float("nan")
+        return expected_calibration_error(probabilities[clear], target[clear].argmax(axis=1))
+    import torch
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    p, t = torch.from_numpy(probabilities.ravel()), torch.from_numpy(target.ravel() > 0.5).long()
+    return float(binary_calibration_error(p, t, n_bins=15))
+
+
+def mean_loss(task: str, target: Array, probabilities: Array) -> float:
+    """Cross-entropy a clip; for ``multi`` binary cross-entropy a label. Nats."""
+    p = np.clip(probabilities, SMALLEST, 1)
+    if task != "multi":
+        return float(-(target * np.log(p)).sum(axis=1).mean())
+    rest = np.clip(1 - probabilities, SMALLEST, 1)
+    return float(-(target * np.log(p) + (1 - target) * np.log(rest)).mean())

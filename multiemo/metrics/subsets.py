@@ -1,0 +1,156 @@
+"""Every subset of modalities measured: figures, baselines, intervals, labels one by one, and the family of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.metrics.comparisons import PairedTest, holm, minimum_detectable_difference, paired_tests
+from multiemo.metrics.figures import FIGURES, confusion, per_class
+from multiemo.metrics.intervals import estimates
+from multiemo.metrics.measures import Array, Measure
+from multiemo.metrics.multilabel import per_label
+from multiemo.metrics.tasks import MAIN_FIGURE, calibration_error, clear_clips, guessing, mean_loss, measure_of, scored
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The labelled clips of a part, and what was said of them.
+
+    Args:
+        task: ``single``, ``soft`` or ``multi``.
+        labels: the label set, in order.
+        target: ``[N, C]``.
+        probabilities: {subset: ``[N, C]``}.
+        usable: {subset: ``[N]``}, whether the clip has any modality of the subset.
+        speakers: ``[N]``.
+        prior: ``[C]`` label frequencies of train.
+    """
+
+    task: str
+    labels: Sequence[str]
+    target: Array
+    probabilities: Mapping[str, Array]
+    usable: Mapping[str, NDArray[np.bool_]]
+    speakers: NDArray[Any]
+    prior: Array
+
+    @property
+    def full(self) -> str:
+        """The key of the largest subset."""
+        return max(self.probabilities, key=len)
+
+    @property
+    def measure(self) -> Measure:
+        """Of the task."""
+        return measure_of(self.task, len(self.labels))
+
+
+@dataclass(slots=True)
+class SubsetFigures:
+    """What :func:`measure_subsets` found; the fields are those of the report."""
+
+    majority: dict[str, Any]
+    prior: dict[str, Any]
+    subsets: dict[str, dict[str, Any]]
+    confusion: list[list[float]]
+    per_class: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
+    """Measure every subset on the clips that have any of its modalities.
+
+    Args:
+        scores: of one part.
+        intervals: also intervals, labels one by one, and paired tests (slower).
+    """
+    found = SubsetFigures(
+        majority=_majority(scores),
+        prior={"n": len(scores.target), **guessing(scores.task, scores.target, scores.prior)},
+        subsets={key: _subset(scores, key, intervals) for key in scores.probabilities},
+        confusion=_confusion(scores, scores.full).tolist() if scores.task != "multi" else [],
+    )
+    if intervals:
+        found.per_class = {key: _each_label(scores, key) for key in scores.probabilities}
+        found.comparisons = compare_subsets(scores)
+    return found
+
+
+def _majority(scores: Scores) -> dict[str, Any]:
+    """Always the most frequent label of train; with several labels, those that more than half of train has."""
+    constant = np.broadcast_to(scores.prior, scores.target.shape)
+    figures = scores.measure.plain(*scored(scores.task, scores.target, constant))
+    if scores.task == "soft":  # one label for certain is no distribution
+        figures = {name: figures[name] for name in FIGURES}
+    return {"label": scores.labels[int(scores.prior.argmax())], "n": len(scores.target), **figures}
+
+
+def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
+    rows = scores.usable[key]
+    values: dict[str, Any] = {"n": int(rows.sum())}
+    if not rows.any():
+        return values
+    target, probabilities = scores.target[rows], scores.probabilities[key][rows]
+    truth, said = scored(scores.task, target, probabilities)
+    if intervals:
+        found = estimates(scores.measure, truth, said, scores.speakers[rows].tolist())
+        values |= {name: estimate.value for name, estimate in found.items()}
+        values |= {f"{name}_ci": [estimate.low, estimate.high] for name, estimate in found.items()}
+    else:
+        values |= scores.measure.plain(truth, said)
+    if scores.task == "soft":
+        values["n_clear"] = int(clear_clips(scores.task, target).sum())
+    values["ece"] = calibration_error(scores.task, target, probabilities)
+    values["loss"] = mean_loss(scores.task, target, probabilities)
+    return values
+
+
+def _confusion(scores: Scores, key: str) -> Array:
+    rows = scores.usable[key] & clear_clips(scores.task, scores.target)
+    said = scores.probabilities[key][rows].argmax(axis=1)
+    return confusion(scores.target[rows].argmax(axis=1), said, len(scores.labels))
+
+
+def _each_label(scores: Scores, key: str) -> dict[str, dict[str, float]]:
+    """{label: its recall, precision, F1 and support}."""
+    if scores.task == "multi":
+        rows = scores.usable[key]
+        columns = per_label(scores.target[rows], scores.probabilities[key][rows])
+    else:
+        columns = per_class(_confusion(scores, key))
+    return {label: {k: float(v[c]) for k, v in columns.items()} for c, label in enumerate(scores.labels)}
+
+
+def compare_subsets(scores: Scores) -> dict[str, dict[str, Any]]:
+    """Paired tests of the full subset against each smaller one, on the clips that both are usable on.
+
+    The comparisons of one figure are a family: ``p_holm`` is adjusted within it.
+
+    Returns:
+        {``FULL-KEY``: the fields of :class:`PairedTest` for the main figure of the task, named ``figure``, with
+        ``p_holm`` and ``mdd`` (the smallest difference that the test would find four times out of five); and
+        ``others``, the same for the other figures}.
+    """
+    full, found = scores.full, {}
+    for key in scores.probabilities:
+        rows = scores.usable[full] & scores.usable[key]
+        if key != full and rows.any():
+            truth, one = scored(scores.task, scores.target[rows], scores.probabilities[full][rows])
+            _, two = scored(scores.task, scores.target[rows], scores.probabilities[key][rows])
+            found[f"{full}-{key}"] = paired_tests(scores.measure, truth, one, two, scores.speakers[rows].tolist())
+    records: dict[str, dict[str, Any]] = {pair: {} for pair in found}
+    for figure in next(iter(found.values()), {}):
+        adjusted = holm([tests[figure].p for tests in found.values()])
+        for (pair, tests), p in zip(found.items(), adjusted, strict=True):
+            records[pair][figure] = _record(tests[figure], p)
+    main = MAIN_FIGURE[scores.task]
+    return {pair: {"figure": main, **tests.pop(main), "others": tests} for pair, tests in records.items()}
+
+
+def _record(test: PairedTest, p_holm: float) -> dict[str, Any]:
+    return {**asdict(test), "p_holm": p_holm, "mdd": minimum_detectable_difference(test)}
