@@ -1,16 +1,15 @@
-"""Text encoders: a small Transformer from scratch, and any pretrained transformers text model."""
+"""A small text encoder from scratch: bags of n-grams and a Transformer."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multiemo.encoders.base import Encoder, masked_mean
-from multiemo.encoders.pretrained import resolve_model
+from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import TEXT_SPECIALS, TextSpec
@@ -85,23 +84,56 @@ class Block(nn.Module):
 class HashedNgrams(nn.Module):
     """A bag of tokens and short runs of tokens, hashed into one table (fastText: Joulin et al. 2017).
 
-    Formula: ``sum(rows) / sqrt(count)``, so that an utterance in which more is recognised has a longer vector.
+    The bag is a weighted sum of rows. ``count`` weighs every run alike, ``1 / sqrt(runs)``, so that an utterance in
+    which more is recognised has a longer vector. ``tfidf`` is the vector of unit length whose weights are
+    ``(1 + ln tf) * idf`` with ``idf = 1 + ln((1 + texts) / (1 + df))`` (Salton & Buckley 1988), in which runs that
+    fewer than two training texts hold weigh nothing: rare runs can then not be learnt by heart.
 
     Args:
         dim: D.
         buckets: rows of the table.
         orders: longest run.
-        dropout: share of the rows left out in training.
+        dropout: share of the runs left out in training.
+        weighting: ``count`` or ``tfidf``; the latter is even until :meth:`fit` has seen the training texts.
     """
 
-    def __init__(self, dim: int, buckets: int, orders: int, dropout: float) -> None:
+    idf: Tensor
+
+    def __init__(
+        self, dim: int, buckets: int, orders: int, dropout: float, weighting: Literal["count", "tfidf"] = "count"
+    ) -> None:
         super().__init__()
-        self.buckets, self.orders, self.dropout = buckets, orders, dropout
+        self.buckets, self.orders, self.dropout, self.weighting = buckets, orders, dropout, weighting
         self.table = nn.Embedding(buckets, dim)
         nn.init.normal_(self.table.weight, std=0.01)
+        if weighting == "tfidf":
+            self.register_buffer("idf", torch.ones(buckets))
+
+    def fit(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set ``idf`` from training texts, each ``[1, L]`` ids and bool."""
+        count = 0
+        holding = torch.zeros_like(self.idf)
+        for tokens, mask in texts:
+            rows, real = self._runs(tokens, mask)
+            holding[rows[real].unique()] += 1
+            count += 1
+        rarity = 1 + torch.log((1 + count) / (1 + holding))
+        self.idf.copy_(torch.where(holding >= 2, rarity, torch.zeros_like(rarity)))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """``[B, L]`` ids and bool to ``[B, D]``; zeros where ``mask`` has nothing."""
+        rows, kept = self._runs(tokens, mask)
+        if self.training and self.dropout:
+            kept = kept & (torch.rand(kept.shape, device=kept.device) >= self.dropout)
+        if self.weighting == "tfidf":
+            weights = self._tfidf(rows, kept)
+        else:
+            even = kept.to(self.table.weight.dtype)
+            weights = even / even.sum(1, keepdim=True).clamp_min(1.0).sqrt()
+        return (self.table(rows) * weights.unsqueeze(-1)).sum(1)
+
+    def _runs(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, R]`` rows of the table, one a run, and which runs are real."""
         key, whole = tokens, mask
         rows, real = [], []
         for order in range(self.orders):
@@ -111,12 +143,16 @@ class HashedNgrams(nn.Module):
             mixed = key * 7919 + order
             rows.append((mixed ^ (mixed >> 15)) % self.buckets)
             real.append(whole)
-        kept = torch.cat(real, dim=1)
-        if self.training and self.dropout:
-            kept = kept & (torch.rand(kept.shape, device=kept.device) >= self.dropout)
-        weights = kept.to(self.table.weight.dtype).unsqueeze(-1)
-        total: Tensor = (self.table(torch.cat(rows, dim=1)) * weights).sum(1)
-        return total / weights.sum(1).clamp_min(1.0).sqrt()
+        return torch.cat(rows, dim=1), torch.cat(real, dim=1)
+
+    def _tfidf(self, rows: Tensor, kept: Tensor) -> Tensor:
+        """``[B, R]`` weights; a run that stands several times has its weight spread over them."""
+        keys = torch.where(kept, rows, -1)
+        ordered = keys.sort(dim=1).values
+        times = torch.searchsorted(ordered, keys, right=True) - torch.searchsorted(ordered, keys)
+        weights = (1 + times.log()) * self.idf[rows] * kept
+        length = (weights.square() / times).sum(1, keepdim=True).sqrt()
+        return weights / times / length.clamp_min(1e-6)
 
 
 @encoders.register("text_transformer", modality="text")
@@ -138,6 +174,7 @@ class TextTransformer(Encoder):
         ngram_orders: longest run of tokens in the utterance's bag (the context's has at most 2).
         ngram_buckets: rows that all runs share, by their hash (the context's bag has a quarter).
         ngram_dropout: share of the runs left out in training.
+        ngram_weighting: ``count`` weighs all runs alike; ``tfidf`` as in TF-IDF, learnt from the training text.
         vocab_size: most entries of the tokenizer, which is learnt from the training text.
         max_tokens: longer inputs lose their oldest context first, then their end.
         context: earlier utterances of the same dialogue that are read as well.
@@ -161,6 +198,7 @@ class TextTransformer(Encoder):
         ngram_orders: int = 3,
         ngram_buckets: int = 131072,
         ngram_dropout: float = 0.3,
+        ngram_weighting: Literal["count", "tfidf"] = "count",
         vocab_size: int = 2000,
         max_tokens: int = 128,
         context: int = 0,
@@ -175,16 +213,27 @@ class TextTransformer(Encoder):
         self.ngrams: HashedNgrams | None = None
         self.context_ngrams: HashedNgrams | None = None
         if ngram_dim:
-            self.ngrams = HashedNgrams(ngram_dim, ngram_buckets, ngram_orders, ngram_dropout)
+            self.ngrams = HashedNgrams(ngram_dim, ngram_buckets, ngram_orders, ngram_dropout, ngram_weighting)
             if context:
                 rows = max(1, ngram_buckets // 4)
-                self.context_ngrams = HashedNgrams(ngram_dim, rows, min(2, ngram_orders), ngram_dropout)
+                orders = min(2, ngram_orders)
+                self.context_ngrams = HashedNgrams(ngram_dim, rows, orders, ngram_dropout, ngram_weighting)
         self.drop = nn.Dropout(dropout)
         # Heads normalise the embedding. Constants beside the bags keep their length, which says how much of the text
         # was recognised, visible after that.
         self.register_buffer("scale", torch.tensor([1.0, -1.0]).repeat(ngram_dim)[:ngram_dim], persistent=False)
         bags = 2 if self.context_ngrams is not None else 1
         self.out_dim = (2 * dim if layers else 0) + (bags + 1) * ngram_dim
+
+    def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
+        """Learn from training texts ``[L]`` how many hold each run, for ``ngram_weighting: tfidf``."""
+        if self.ngrams is None or self.ngrams.weighting != "tfidf":
+            return
+        texts = [(x[None], torch.ones(1, len(x), dtype=torch.bool)) for x in inputs]
+        own = [utterance_mask(x, mask, _SEP) for x, mask in texts]
+        self.ngrams.fit((x, part) for (x, _), part in zip(texts, own, strict=True))
+        if self.context_ngrams is not None:
+            self.context_ngrams.fit((x, mask & ~part) for (x, mask), part in zip(texts, own, strict=True))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``[B, L]`` ids and bool to ``[B, D]``."""
@@ -229,114 +278,3 @@ class _Transformer(nn.Module):
             h = block(h, mask)
         h = self.norm(h)
         return torch.cat([self.pool(h, own), h.masked_fill(~own.unsqueeze(-1), float("-inf")).amax(1)], dim=1)
-
-
-@encoders.register("text_pretrained", modality="text")
-class TextPretrained(Encoder):
-    """Any text model of the transformers library, with its own tokenizer.
-
-    Args:
-        model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model.
-        pooling: ``mean`` or learnt ``attention`` over the utterance's tokens, or ``cls``, the first token.
-        freeze: train nothing of the pretrained model.
-        max_tokens: longer inputs lose their oldest context first, then their end.
-        context: earlier utterances of the same dialogue that are read as well.
-        assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
-
-    Raises:
-        ConfigError: ``model`` is not a usable text model, or takes fewer than ``max_tokens`` tokens.
-    """
-
-    modality = "text"
-
-    def __init__(
-        self,
-        *,
-        model: str,
-        pooling: Literal["cls", "mean", "attention"] = "mean",
-        freeze: bool = False,
-        max_tokens: int = 128,
-        context: int = 0,
-        assets: Path | None = None,
-    ) -> None:
-        super().__init__()
-        self.backbone, tokenizer = _build(model, assets)
-        config = self.backbone.config
-        _check_length(self.backbone, model, max_tokens)
-        self.separator: int = config.sep_token_id
-        self.segments = context > 0 and getattr(config, "type_vocab_size", 0) > 1
-        self.padding: int = config.pad_token_id if config.pad_token_id is not None else 0
-        self.freeze = freeze
-        pooler = getattr(self.backbone, "pooler", None)
-        if isinstance(pooler, nn.Module):
-            pooler.requires_grad_(False)  # its output is never read
-        if freeze:
-            self.backbone.requires_grad_(False)
-        self.out_dim = int(config.hidden_size)
-        self.pooling = pooling
-        self.pool = AttentionPool(self.out_dim) if pooling == "attention" else None
-        self.input_spec = TextSpec(tokenizer=tokenizer, max_tokens=max_tokens, context=context)
-
-    def train(self, mode: bool = True) -> TextPretrained:
-        """As in torch, but a frozen backbone stays in evaluation mode (no dropout)."""
-        super().train(mode)
-        if self.freeze:
-            self.backbone.eval()
-        return self
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``."""
-        own = utterance_mask(x, mask, self.separator)
-        inputs = {"input_ids": x.masked_fill(~mask, self.padding), "attention_mask": mask.long()}
-        if self.segments:
-            inputs["token_type_ids"] = (mask & ~own).long()
-        hidden: Tensor = self.backbone(**inputs).last_hidden_state
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        return masked_mean(hidden, own) if self.pool is None else self.pool(hidden, own)
-
-    def save_assets(self, folder: Path) -> None:
-        """Write the architecture as ``config.json``."""
-        self.backbone.config.save_pretrained(str(folder))
-
-
-def _build(model: str, assets: Path | None) -> tuple[Any, str]:
-    """The transformers model, and where its tokenizer is."""
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    where = "encoders.text.model"
-    if assets is not None and (assets / "config.json").is_file():
-        config = AutoConfig.from_pretrained(str(assets), local_files_only=True, trust_remote_code=False)
-        return _text_encoder(AutoModel.from_config(config, trust_remote_code=False), model, where), model
-    folder = resolve_model(model, where)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        built = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{where}: {model!r} does not load as a text model with its tokenizer: {reason}") from None
-    built = _text_encoder(built, model, where)
-    ends = [tokenizer.sep_token_id, tokenizer.eos_token_id]
-    built.config.sep_token_id = next((i for i in ends if i is not None), -1)
-    return built, folder
-
-
-def _text_encoder(built: Any, model: str, where: str) -> Any:
-    if hasattr(built, "encoder") and hasattr(built, "decoder"):
-        built = built.get_encoder()
-    if not isinstance(built.get_input_embeddings(), nn.Embedding) or not hasattr(built.config, "hidden_size"):
-        kind = getattr(built.config, "model_type", "unknown")
-        raise ConfigError(f"{where}: {model!r} is a {kind!r} model, which does not read text; name a text model")
-    return built
-
-
-def _check_length(backbone: Any, model: str, max_tokens: int) -> None:
-    limit = getattr(backbone.config, "max_position_embeddings", None)
-    table = next((m for n, m in backbone.named_modules() if n.endswith("position_embeddings")), None)
-    if limit and isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        limit -= table.padding_idx + 1  # RoBERTa counts positions from there
-    if limit and max_tokens > limit:
-        raise ConfigError(f"encoders.text.max_tokens: {max_tokens} is more than the {limit} that {model!r} can read")

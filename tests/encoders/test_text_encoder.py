@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from multiemo.encoders.pretrained import resolve_model
-from multiemo.encoders.text import TextPretrained, TextTransformer, utterance_mask
+from multiemo.encoders.text import HashedNgrams, TextTransformer, utterance_mask
+from multiemo.encoders.text_pretrained import TextPretrained
 from multiemo.errors import ConfigError
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import encoders
@@ -91,7 +92,7 @@ def tokens(rows: int = 3, length: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.ones(rows, length, dtype=torch.bool)
 
 
-@pytest.fixture(params=["scratch", "context", "no bag", "bags only", *SAVERS, "cls", "attention"])
+@pytest.fixture(params=["scratch", "context", "no bag", "bags only", "tfidf", *SAVERS, "cls", "attention"])
 def encoder(request, tmp_path: Path):
     name = request.param
     if name in SAVERS:
@@ -104,6 +105,7 @@ def encoder(request, tmp_path: Path):
             "context": {"context": 2},
             "no bag": {"ngram_dim": 0},
             "bags only": {"layers": 0, "context": 1},
+            "tfidf": {"layers": 0, "context": 1, "ngram_weighting": "tfidf"},
         }[name]
     )
 
@@ -161,6 +163,37 @@ def test_hashed_runs_tell_word_order_apart():
     encoder = scratch(layers=0, ngram_buckets=4096).eval()
     x, mask = torch.tensor([[2, 8, 9, SEP], [2, 9, 8, SEP]]), torch.ones(2, 4, dtype=torch.bool)
     assert not torch.allclose(*encoder(x, mask))
+
+
+def test_tfidf_bag_is_that_of_scikit_learn():
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    torch.manual_seed(0)
+    bag = HashedNgrams(5, buckets=50, orders=2, dropout=0.0, weighting="tfidf")
+    texts = [torch.randint(7, 17, (1, length)) for length in (4, 9, 9, 12, 6, 1)]
+    masks = [torch.ones_like(x, dtype=torch.bool) for x in texts]
+    rows = [bag._runs(x, mask)[0][0].tolist() for x, mask in zip(texts, masks, strict=True)]
+    bag.fit(zip(texts, masks, strict=True))
+    oracle = TfidfVectorizer(analyzer=lambda runs: runs, min_df=2, sublinear_tf=True, vocabulary=None)
+    expected = oracle.fit_transform(rows).toarray()
+    assert max(row.count(x) for row in rows for x in row) > 1  # the sublinear term is used
+    assert len(oracle.vocabulary_) < len({x for row in rows for x in row})  # and rare runs are left out
+    table = bag.table.weight.detach()[list(oracle.get_feature_names_out())]
+    got = torch.cat([bag(x, mask) for x, mask in zip(texts, masks, strict=True)])
+    assert torch.allclose(got, torch.tensor(expected, dtype=torch.float32) @ table, atol=1e-6)
+
+
+def test_tfidf_weights_are_learnt_from_each_part_and_kept():
+    x = torch.tensor([2, 8, SEP, 6, 9, SEP])
+    encoder = scratch(layers=0, context=1, ngram_weighting="tfidf", ngram_buckets=4096)
+    before = encoder.state_dict()["ngrams.idf"].clone()
+    encoder.fit_statistics(iter([x, x, torch.tensor([2, 10, SEP])]))
+    assert not torch.equal(encoder.ngrams.idf, before)
+    own, context = (bag.idf.count_nonzero() for bag in (encoder.ngrams, encoder.context_ngrams))
+    assert (own, context) == (6, 5)  # runs of three tokens, and of up to two; what stands in one text weighs nothing
+    again = scratch(layers=0, context=1, ngram_weighting="tfidf", ngram_buckets=4096)
+    again.load_state_dict(encoder.state_dict())
+    assert torch.equal(again.ngrams.idf, encoder.ngrams.idf)
 
 
 def test_built_from_config_options():
