@@ -54,6 +54,7 @@ class CostReport:
     Args:
         subsets: {key: cost}.
         parameters: {branch or ``fusion``: parameters}.
+        libraries_mb: memory of a process before the model is loaded, which every ``peak_memory_mb`` includes.
         clips: ids of the measured clips.
         media_seconds: their mean length; ``None`` without media.
         device, threads: of the measurements.
@@ -63,6 +64,7 @@ class CostReport:
 
     subsets: dict[str, Cost]
     parameters: dict[str, int]
+    libraries_mb: float | None
     clips: tuple[str, ...]
     media_seconds: float | None
     device: str
@@ -107,8 +109,9 @@ def measure_cost(
     memory = {key: peak_memory(run, source, longest.clip, key, device=where.type) for key in keys}
     lengths = [one.media for one in measured if one.media]
     return CostReport(
-        {key: _cost(key, measured, parameters, trained, memory[key]) for key in keys},
+        {key: _cost(key, measured, parameters, trained, memory[key].peak) for key in keys},
         parameters,
+        memory[keys[0]].libraries,
         tuple(one.clip.id for one in measured),
         statistics.fmean(lengths) if lengths else None,
         str(where),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,21 @@ from multiemo.errors import MultiemoError
 from multiemo.types import SUBSETS, Clip
 
 
-def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device: str = "cpu") -> float | None:
-    """Peak memory of a new process that loads a model and classifies one clip by one subset, MiB.
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of one process, MiB; ``None`` where the system does not tell.
+
+    Args:
+        libraries: before the model is loaded.
+        peak: the most until the clip is classified.
+    """
+
+    libraries: float | None
+    peak: float | None
+
+
+def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device: str = "cpu") -> Memory:
+    """Peak memory of a new process that loads a model and classifies one clip by one subset.
 
     A process of its own, since memory that was once used is not always given back. All weights are loaded, as they are
     when the model is served; only the modalities of the subset are read and encoded.
@@ -30,9 +44,6 @@ def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device
         clip: a row of it.
         key: of the subset.
         device: ``cpu``: resident memory, Python and its libraries included; ``cuda``: what tensors took on the GPU.
-
-    Returns:
-        MiB, or ``None`` where the system does not tell.
 
     Raises:
         MultiemoError: the process failed.
@@ -52,13 +63,13 @@ def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"its process ended with code {done.returncode}"])[-1]
         raise MultiemoError(f"the memory that {key} takes could not be measured on clip {clip.id!r}: {last}")
-    megabytes: float | None = json.loads(done.stdout.splitlines()[-1])
-    return megabytes
+    return Memory(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def answer() -> None:
-    """The other process: a request on standard input, MiB as JSON on standard output."""
+    """The other process: a request on standard input, :class:`Memory` as JSON on standard output."""
     request: dict[str, Any] = json.load(sys.stdin)
+    libraries = _peak(request["device"])
     torch.set_num_threads(request["threads"])
     bundle = load_bundle(request["run"])
     rows = [parse_row(row) for row in request["rows"]]
@@ -68,7 +79,7 @@ def answer() -> None:
     batch = Collate(bundle.model.modalities, len(bundle.labels))([dataset[0]])
     with torch.inference_mode():
         bundle.model.to(request["device"])(batch.to(request["device"]))
-    print(json.dumps(_peak(request["device"])))
+    print(json.dumps(asdict(Memory(libraries, _peak(request["device"])))))
 
 
 def _peak(device: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,13 +106,16 @@ def measure_clip(
     model = bundle.model.cpu().eval()
     flops = {key: count_flops(model, view) for key, view in views.items()}
     model.to(device)
-    seconds = {}
+    runs = {key: _forward(model, view, device) for key, view in views.items()}
+    seconds: dict[str, list[float]] = {key: [] for key in keys}
     with torch.inference_mode():
-        for key, view in views.items():
-            run = _forward(model, view, device)
-            run()  # warm
-            seconds[key] = statistics.median(_clock(run) for _ in range(repeats))
-    return Measured(clip, media_seconds(clip, source.folder), decode, prepare, seconds, flops)
+        for turn in range(1 + repeats):  # subset after subset, so that a busy moment does not fall on one of them
+            for key, run in runs.items():
+                took = _clock(run)
+                if turn > 0:
+                    seconds[key].append(took)
+    times = {key: statistics.median(took) for key, took in seconds.items()}
+    return Measured(clip, media_seconds(clip, source.folder), decode, prepare, times, flops)
 
 
 def count_flops(model: nn.Module, batch: Batch) -> int:
@@ -131,9 +135,11 @@ def count_flops(model: nn.Module, batch: Batch) -> int:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        plain = torch.backends.mkldnn.flags(enabled=False)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), plain, FlopCounterMode(display=False) as counter:
-            model(batch)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of settings of other hardware here
+            plain = torch.backends.mkldnn.flags(enabled=False)
+            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), plain, FlopCounterMode(display=False) as counter:
+                model(batch)
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
     return int(counter.get_total_flops())
