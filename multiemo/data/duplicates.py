@@ -77,7 +77,8 @@ def find_duplicates(
       sentence by one speaker are two recordings.
     - ``frames``: one film, rescaled, re-encoded, mirrored or up to 0.5 s longer or shorter. Where both clips can be
       heard their sound must agree too. Of a long film the first 12 s are compared.
-    - ``image``: one picture, rescaled, re-encoded or mirrored.
+    - ``image``: one picture, rescaled, re-encoded, mirrored or cut a few per cent tighter. Stills cut from one film a
+      moment apart are one picture too.
     - ``text``: of clips that have nothing but text, the same letters and digits, whatever the case, punctuation and
       spaces, from 8 different words (12 different characters of Chinese) on. A sentence that many speakers were given
       to say is no duplicate.
@@ -89,7 +90,7 @@ def find_duplicates(
         clips: of one or several corpora.
         folder: the manifest's folder.
         cache: folder of the preprocessed tensors, where fingerprints are kept too; ``None`` keeps none.
-        on_progress: called with (clips read, clips in all).
+        on_progress: called with (spans of media read, spans to read); films add to the second when they are needed.
 
     Returns:
         Duplicates in the order of the clips, then by kind.

@@ -306,7 +306,7 @@ class _Reader:
         reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
         covered = max(0.0, min(covered, self.end - self.start))
-        if (self.audio or self.video) and not (self.frames or self.sounds):
+        if (self.audio or self.video) and not (self.frames or self.sounds) and math.isinf(self.heard):
             detail = f" ({self.problems[0]})" if self.problems else ""
             reason = f"nothing could be decoded from {self.start:.2f} s on{detail}; the file is cut off or damaged"
             raise fail(self.where, self.file, reason)

@@ -140,6 +140,16 @@ def test_a_span_equals_the_same_part_of_the_whole(tmp_path: Path, name: str, cod
     np.testing.assert_allclose(part[200:-200], whole[52200:71800], atol=0.09)  # one sample
 
 
+def test_a_span_before_the_sound_begins_has_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "late.mp4", stamps=grid(75), audio=tone(1.0), audio_at=2.0)
+    media = read_media(path, rate=16000, end=1.5)
+    assert media.audio is None
+    assert "nothing from 0.00 to" in media.absent["audio"]
+    whole = read_media(path, rate=16000).audio
+    assert whole is not None
+    assert np.abs(whole[:30000]).max() < 0.01
+
+
 def test_sound_does_not_drift(tmp_path: Path) -> None:
     signal = np.zeros(60 * 22050, dtype=np.float32)
     signal[::22050] = 0.9
