@@ -81,13 +81,8 @@ def test_pooled_figures_are_those_of_the_cells_predictions(finished):
     result = result_of(finished)
     values = []
     for seed in result["seeds"]:
-        records = [
-            json.loads(line)
-            for fold in result["protocol"]["folds"]
-            for line in (finished / "cells" / f"{fold['name']}-seed{seed}" / "predictions.jsonl")
-            .read_text()
-            .splitlines()
-        ]
+        folders = [finished / "cells" / f"{fold['name']}-seed{seed}" for fold in result["protocol"]["folds"]]
+        records = [r for folder in folders for r in read_records(folder / "predictions.jsonl")]
         records = [r for r in records if "TS" in r["probs"]]
         truth = [max(range(5), key=r["target"].__getitem__) for r in records]
         said = [max(range(5), key=r["probs"]["TS"].__getitem__) for r in records]
