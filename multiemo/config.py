@@ -138,6 +138,9 @@ class TrainingConfig(_Frozen):
         mixup: alpha of the Beta distribution by which the embeddings of pairs of clips are mixed (0 off).
         ema: decay of an exponential moving average of the weights, evaluated and kept in place of them (0 off).
         branch_loss: weight of the branches' own losses in the fused stage.
+        auxiliary_loss: weight, in a branch's own stage, of learning beside the label what every other source says of
+            the same clips (``modality_labels`` and the row's own label; see ``data.label_from``); heads of their own
+            carry that and are thrown away, so that nothing of it is read in prediction (0 off).
         modality_dropout: chance that a clip shows only a random subset of its modalities, in the fused stage.
         dimension_loss: weight of the valence/arousal/dominance loss.
         patience: epochs without a better ``monitor`` before the stage stops.
@@ -158,6 +161,7 @@ class TrainingConfig(_Frozen):
     mixup: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
     branch_loss: float = Field(0.3, ge=0)
+    auxiliary_loss: float = Field(0.0, ge=0)
     modality_dropout: float = Field(0.5, ge=0, le=1)
     dimension_loss: float = Field(0.5, ge=0)
     patience: int = Field(10, ge=1)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Modality: TypeAlias = Literal["text", "speech", "face"]
 MODALITIES: tuple[Modality, ...] = ("text", "speech", "face")
 
+#: Where the label of a row can come from: the row itself, or what was judged from one modality alone.
+LABEL_SOURCES: tuple[str, ...] = ("clip", *MODALITIES)
+
 #: Every non-empty set of modalities, by the key it has in tables and JSON (T, S, F in that order).
 SUBSETS: dict[str, tuple[Modality, ...]] = {
     "T": ("text",),
@@ -262,6 +265,8 @@ class Sample:
         absent: {modality: reason} for those that are not.
         target: ``[C]`` float32: one-hot, soft votes, or several ones (multi-label); ``None`` when unlabelled.
         dimensions: ``[3]`` float32 valence, arousal, dominance; NaN where unknown.
+        other_targets: ``[A, C]`` float32, what the other label sources (``LABEL_SOURCES`` without the one that
+            ``target`` is from) say of the clip; rows of zeros where they say nothing. ``None`` outside training.
     """
 
     id: str
@@ -271,6 +276,7 @@ class Sample:
     absent: dict[Modality, str]
     target: Tensor | None
     dimensions: Tensor
+    other_targets: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -287,6 +293,7 @@ class Batch:
         target: ``[B, C]`` float32; zeros where unlabelled.
         labelled: ``[B]`` bool.
         dimensions: ``[B, 3]`` float32, NaN where unknown.
+        other_targets: ``[B, A, C]`` float32, see :class:`Sample`; ``None`` where a sample has none.
     """
 
     ids: list[str]
@@ -299,6 +306,7 @@ class Batch:
     target: Tensor
     labelled: Tensor
     dimensions: Tensor
+    other_targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -317,6 +325,9 @@ class Batch:
             target=self.target.to(device, non_blocking=non_blocking),
             labelled=self.labelled.to(device, non_blocking=non_blocking),
             dimensions=self.dimensions.to(device, non_blocking=non_blocking),
+            other_targets=None
+            if self.other_targets is None
+            else self.other_targets.to(device, non_blocking=non_blocking),
         )
 
 

@@ -30,7 +30,7 @@ from multiemo.build.observer import Observer
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.encoders.base import Encoder
-from multiemo.errors import CheckpointError, ManifestError
+from multiemo.errors import CheckpointError, ConfigError, ManifestError
 from multiemo.evaluate import Report, corpus_kind, evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.training.checkpoint import write_atomically
@@ -227,6 +227,8 @@ class _Session:
     def _fit(self, stage: str, model: EmotionModel, modalities: tuple[Modality, ...]) -> FitResult:
         config = self.config
         settings = config.training_of(stage)
+        if stage != "fuse" and settings.auxiliary_loss > 0:
+            self._check_other_labels(stage)
         train_part, val_part = self._part(stage, "train"), self._part(stage, "val")
         loader = train_part.loader(
             modalities,
@@ -272,6 +274,15 @@ class _Session:
         model.cpu()
         self.results[stage] = result
         return result
+
+    def _check_other_labels(self, stage: str) -> None:
+        """Raises: ConfigError: no clip of train has a label from another source to learn beside its own."""
+        dataset = self._part(stage, "train").dataset
+        if not any(bool(dataset.space.other_targets(clip).any()) for clip in dataset.clips):
+            raise ConfigError(
+                f"training.auxiliary_loss: no clip of train has a label from another source than "
+                f"{dataset.space.label_from!r}; give the manifest modality_labels, or set it to 0"
+            )
 
     def _epoch(self, stage: str, record: dict[str, Any]) -> None:
         append_jsonl(self.folder / "metrics.jsonl", {"stage": stage, **record})

@@ -32,6 +32,7 @@ class Collate:
             inputs[m], masks[m] = pad([s.inputs.get(m) for s in samples])
             presence[m] = torch.tensor([m in s.inputs for s in samples])
         nothing = torch.zeros(self.classes)
+        others = [s.other_targets for s in samples if s.other_targets is not None]
         return Batch(
             ids=[s.id for s in samples],
             corpora=[s.corpus for s in samples],
@@ -43,6 +44,7 @@ class Collate:
             target=torch.stack([nothing if s.target is None else s.target for s in samples]),
             labelled=torch.tensor([s.target is not None for s in samples]),
             dimensions=torch.stack([s.dimensions for s in samples]),
+            other_targets=torch.stack(others) if len(others) == len(samples) else None,
         )
 
 

@@ -19,7 +19,7 @@ from multiemo.data.media import read_media
 from multiemo.errors import ManifestError, MediaError, MultiemoError
 from multiemo.labels import label_set as labels_of
 from multiemo.labels import map_label
-from multiemo.types import DIMENSIONS, Absent, Clip, Modality, Sample, spec_to_dict
+from multiemo.types import DIMENSIONS, LABEL_SOURCES, Absent, Clip, Modality, Sample, spec_to_dict
 
 
 class Preprocessor(Protocol):
@@ -66,6 +66,11 @@ class LabelSpace:
         if self.task == "soft":
             return target / target.sum()
         return torch.nn.functional.one_hot(target.argmax(), len(self.labels)).float()
+
+    def other_targets(self, clip: Clip) -> Tensor:
+        """``[A, C]`` float32: the target from each other label source, in the order of ``LABEL_SOURCES``, or zeros."""
+        others = (replace(self, label_from=s).target(clip) for s in LABEL_SOURCES if s != self.label_from)
+        return torch.stack([torch.zeros(len(self.labels)) if t is None else t for t in others])
 
     def notes(self, clips: Iterable[Clip]) -> list[str]:
         """What the labels of some rows lose on the way to this set, a sentence each; empty when nothing is lost.
@@ -199,6 +204,7 @@ class ClipDataset(Dataset[Sample]):
             absent=absent,
             target=self.space.target(clip),
             dimensions=torch.tensor([float("nan") if v is None else float(v) for v in known]),
+            other_targets=self.space.other_targets(clip),
         )
 
     def prepare(
@@ -309,6 +315,7 @@ def _own(sample: Sample) -> Sample:
         inputs={m: x.clone() for m, x in sample.inputs.items()},
         target=None if sample.target is None else sample.target.clone(),
         dimensions=sample.dimensions.clone(),
+        other_targets=None if sample.other_targets is None else sample.other_targets.clone(),
     )
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from multiemo.model import EmotionModel
 
 
-def build_optimizer(model: EmotionModel, settings: TrainingConfig) -> AdamW:
+def build_optimizer(model: EmotionModel, settings: TrainingConfig, beside: nn.Module | None = None) -> AdamW:
     """AdamW with one learning rate a branch; biases, norms and other vectors are not decayed.
 
-    Frozen encoders (``settings.freeze``) lose ``requires_grad`` here.
+    Frozen encoders (``settings.freeze``) lose ``requires_grad`` here. ``beside`` is trained along, as a head is.
     """
     for m in settings.freeze:
         if m in model.modalities:
@@ -33,6 +33,8 @@ def build_optimizer(model: EmotionModel, settings: TrainingConfig) -> AdamW:
         owner = rest.partition(".")[0] if part == "encoders" else ""
         rate = settings.branch_lr.get(owner, settings.lr)  # type: ignore[call-overload]
         groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
+    for parameter in beside.parameters() if beside is not None else ():
+        groups.setdefault((settings.lr, parameter.ndim > 1), []).append(parameter)
     if not groups:
         raise ValueError("nothing to train: every parameter is frozen")
     return AdamW(

@@ -10,7 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from multiemo import losses
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler
 from multiemo.errors import CheckpointError, TrainingError
+from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
 from multiemo.training.checkpoint import (
     STATE_VERSION,
     load_tensors,
@@ -33,6 +34,7 @@ from multiemo.training.checkpoint import (
     save_tensors,
     unpack,
 )
+from multiemo.training.mixup import mix_pairs
 from multiemo.training.optim import MovingAverage, build_optimizer, build_schedule, learning_rates
 from multiemo.types import Batch, Output
 
@@ -88,27 +90,6 @@ def objective(
     if output.dimensions is not None:
         loss = loss + settings.dimension_loss * losses.dimension_loss(output.dimensions, batch.dimensions)
     return loss
-
-
-def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]:
-    """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, the model mixes its embeddings.
-
-    The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of
-    which one has no label, are not mixed.
-    """
-    size = len(batch)
-    device = batch.target.device
-    partner = torch.randperm(size, device=device)
-    drawn = torch.distributions.Beta(alpha, alpha).sample((size,)).to(device)
-    alike = batch.labelled & batch.labelled[partner]
-    for presence in batch.presence.values():
-        alike = alike & (presence == presence[partner])
-    share = torch.where(alike, torch.maximum(drawn, 1 - drawn), torch.ones_like(drawn))
-    column = share.unsqueeze(1)
-    target = column * batch.target + (1 - column) * batch.target[partner]
-    dimensions = column * batch.dimensions + (1 - column) * batch.dimensions[partner]
-    dimensions = torch.where((share == 1).unsqueeze(1), batch.dimensions, dimensions)
-    return replace(batch, target=target, dimensions=dimensions), (share, partner)
 
 
 class Trainer:
@@ -174,14 +155,18 @@ class Trainer:
         steps = math.ceil(len(sampler) / accelerator.num_processes / settings.accumulate) * settings.epochs
         fused = model.fusion is not None
         bare = model
-        optimizer = build_optimizer(bare, settings)
+        heads = self._auxiliary_heads(bare)
+        optimizer = build_optimizer(bare, settings, beside=heads)
         schedule = build_schedule(optimizer, steps, settings.warmup)
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+        if heads is not None:
+            heads = accelerator.prepare(heads)
+        trained = [*bare.parameters(), *(heads.parameters() if heads is not None else ())]
         average = MovingAverage(bare, settings.ema) if settings.ema > 0 else None
         progress = _Progress()
         best: dict[str, Tensor] = {}
         if self.state_file is not None and self.state_file.is_file():
-            progress, best = self._restore(bare, optimizer, schedule, average)
+            progress, best = self._restore(bare, optimizer, schedule, average, heads)
         began = time.perf_counter() - progress.seconds
         recent: deque[tuple[Tensor, list[str]]] = deque()
         look = CHECK_EVERY if accelerator.device.type == "cuda" else 1
@@ -193,10 +178,10 @@ class Trainer:
             batches = 0
             for batch in loader:
                 with accelerator.accumulate(model):
-                    loss = self._loss(model, batch, fused)
+                    loss = self._loss(model, batch, fused, heads)
                     accelerator.backward(loss)
                     if accelerator.sync_gradients:
-                        accelerator.clip_grad_norm_(bare.parameters(), settings.clip_norm)
+                        accelerator.clip_grad_norm_(trained, settings.clip_norm)
                     optimizer.step()
                     if accelerator.sync_gradients:
                         schedule.step()
@@ -231,7 +216,7 @@ class Trainer:
                 "seconds": round(progress.seconds, 3),
             }
             progress.history.append(record)
-            self._save(bare, optimizer, schedule, average, progress, best)
+            self._save(bare, optimizer, schedule, average, progress, best, heads)
             if on_epoch is not None:
                 on_epoch(record)
         bare.load_state_dict(best)
@@ -239,14 +224,25 @@ class Trainer:
         return FitResult(progress.best, progress.best_epoch, progress.epoch, progress.seconds, progress.history)
 
     # ------------------------------------------------------------------------------------------------------------
-    def _loss(self, model: Any, batch: Batch, fused: bool) -> Tensor:
+    def _auxiliary_heads(self, model: EmotionModel) -> AuxiliaryHeads | None:
+        """Heads for ``auxiliary_loss``, in a branch's own stage."""
+        if self.settings.auxiliary_loss <= 0 or model.fusion is not None:
+            return None
+        width = int(model.encoders[model.modalities[0]].out_dim)  # type: ignore[arg-type]
+        return AuxiliaryHeads(width, len(model.prior)).to(self.accelerator.device)
+
+    def _loss(self, model: Any, batch: Batch, fused: bool, heads: Any) -> Tensor:
         settings = self.settings
         mix: tuple[Tensor, Tensor] | None = None
         if settings.mixup > 0:
             batch, mix = mix_pairs(batch, settings.mixup)
         with self.accelerator.autocast():
             output = model(batch, modality_dropout=settings.modality_dropout if fused else 0.0, mix=mix)
-        return objective(output, batch, settings, task=self.task, weights=self.weights, fused=fused)
+            others = heads(next(iter(output.embeddings.values()))) if heads is not None else None
+        loss = objective(output, batch, settings, task=self.task, weights=self.weights, fused=fused)
+        if others is not None:
+            loss = loss + settings.auxiliary_loss * auxiliary_loss(others, batch.other_targets, task=self.task)
+        return loss
 
     def _train_mode(self, model: EmotionModel) -> None:
         model.train()
@@ -287,6 +283,7 @@ class Trainer:
         average: MovingAverage | None,
         progress: _Progress,
         best: Mapping[str, Tensor],
+        heads: Any,
     ) -> None:
         if self.state_file is None or not self.accelerator.is_main_process:
             return
@@ -296,6 +293,7 @@ class Trainer:
             **pack("best", best),
             **pack("optimizer", optimizer_tensors(inner)),
             **(pack("average", average.state_dict()) if average is not None else {}),
+            **(pack("auxiliary", self.accelerator.unwrap_model(heads).state_dict()) if heads is not None else {}),
             "rng/cpu": torch.get_rng_state(),
         }
         if self.accelerator.device.type == "cuda":
@@ -311,7 +309,7 @@ class Trainer:
         save_tensors(self.state_file, tensors, facts)
 
     def _restore(
-        self, model: EmotionModel, optimizer: Any, schedule: Any, average: MovingAverage | None
+        self, model: EmotionModel, optimizer: Any, schedule: Any, average: MovingAverage | None, heads: Any
     ) -> tuple[_Progress, dict[str, Tensor]]:
         if self.state_file is None:
             raise ValueError("there is no state file")
@@ -322,6 +320,8 @@ class Trainer:
                 "started with, or choose another --out"
             )
         model.load_state_dict(unpack("model", tensors))
+        if heads is not None:
+            self.accelerator.unwrap_model(heads).load_state_dict(unpack("auxiliary", tensors))
         restore_optimizer(getattr(optimizer, "optimizer", optimizer), unpack("optimizer", tensors), facts["groups"])
         schedule.load_state_dict({**schedule.state_dict(), **facts["schedule"]})
         if average is not None:

@@ -15,10 +15,13 @@ from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.errors import CheckpointError, TrainingError
 from multiemo.evaluate import evaluate_model
+from multiemo.losses import label_loss
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
+from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
+from multiemo.training.mixup import mix_pairs
 from multiemo.training.optim import build_optimizer, build_schedule
-from multiemo.training.trainer import Trainer, mix_pairs
+from multiemo.training.trainer import Trainer
 from multiemo.types import Sample
 
 CLASSES = 3
@@ -49,15 +52,21 @@ def make_model() -> EmotionModel:
     return EmotionModel(parts, CLASSES, fusion=fusion)
 
 
-def make_loader(samples, shuffle=True):
+def make_branch() -> EmotionModel:
+    torch.manual_seed(0)
+    part = encoders.build("features", {"hidden": 16}, where="e", modality="speech", dim=5)
+    return EmotionModel({"speech": part}, CLASSES)
+
+
+def make_loader(samples, modalities, shuffle=True):
     lengths = [max(x.shape[0] for x in s.inputs.values()) for s in samples]
     sampler = BucketSampler(lengths, 8, seed=1, shuffle=shuffle)
-    return DataLoader(samples, batch_sampler=sampler, collate_fn=Collate(MODALITIES, CLASSES))
+    return DataLoader(samples, batch_sampler=sampler, collate_fn=Collate(modalities, CLASSES))
 
 
 def fit(model, settings, state: Path | None = None, stop_after: int | None = None, samples=None, identity="a"):
     samples = samples or make_samples(60, 0)
-    check = make_loader(make_samples(30, 1), shuffle=False)
+    check = make_loader(make_samples(30, 1), model.modalities, shuffle=False)
     trainer = Trainer(
         Accelerator(cpu=True), settings, task="single", frequencies=torch.full((CLASSES,), 1 / CLASSES), seed=4,
         state_file=state, identity=identity,
@@ -73,7 +82,7 @@ def fit(model, settings, state: Path | None = None, stop_after: int | None = Non
         if record["epoch"] == stop_after:
             raise KeyboardInterrupt
 
-    return trainer.fit(model, make_loader(samples), figures, on_epoch=on_epoch)
+    return trainer.fit(model, make_loader(samples, model.modalities), figures, on_epoch=on_epoch)
 
 
 def test_it_learns_and_keeps_the_best_epoch():
@@ -175,3 +184,70 @@ def test_mixup_mixes_targets_and_embeddings_of_alike_pairs_only():
         model(batch, mix=(share, partner)).embeddings["speech"],
         share.unsqueeze(1) * plain + (1 - share.unsqueeze(1)) * plain[partner],
     )
+
+
+def say_others(samples: list[Sample], labels) -> list[Sample]:
+    """The samples with what three other sources say of each."""
+    for sample, label in zip(samples, labels, strict=True):
+        sample.other_targets = torch.eye(CLASSES)[int(label)].repeat(3, 1)
+    return samples
+
+
+def test_auxiliary_loss_sums_the_sources_over_the_rows_they_speak_of():
+    torch.manual_seed(0)
+    logits, targets = torch.randn(4, 3, CLASSES), torch.eye(CLASSES)[torch.randint(0, CLASSES, (4, 3))]
+    targets[1, 0] = targets[:, 2] = 0
+    first = label_loss(logits[[0, 2, 3], 0], targets[[0, 2, 3], 0], torch.ones(3, dtype=torch.bool))
+    second = label_loss(logits[:, 1], targets[:, 1], torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(auxiliary_loss(logits, targets, task="single"), first + second)
+    assert auxiliary_loss(logits, None, task="single") == 0
+    assert AuxiliaryHeads(5, CLASSES)(torch.randn(4, 5)).shape == logits.shape
+
+
+def test_a_branch_learns_from_other_sources_alone():
+    samples = make_samples(60, 0)
+    say_others(samples, [i % CLASSES for i in range(60)])
+    for sample in samples:
+        sample.target = torch.eye(CLASSES)[int(torch.randint(0, CLASSES, ()))]  # the label itself says nothing
+    model, without = make_branch(), make_branch()
+    fit(model, TrainingConfig(epochs=8, lr=5e-3, auxiliary_loss=3.0), samples=samples)
+    fit(without, TrainingConfig(epochs=8, lr=5e-3), samples=samples)
+    held = Collate(("speech",), CLASSES)(make_samples(90, 2))
+
+    def spread(branch):  # of the labels' mean embeddings, against that within labels
+        with torch.no_grad():
+            x = branch.eval()(held).embeddings["speech"]
+        means = torch.stack([x[held.target[:, c] == 1].mean(0) for c in range(CLASSES)])
+        return float(means.var(0).sum() / (x - means[held.target.argmax(1)]).var(0).sum())
+
+    assert spread(model) > 1.2 * spread(without)
+    assert model.state_dict().keys() == without.state_dict().keys()  # the heads are not kept
+
+
+def test_a_branch_with_auxiliary_heads_resumes_bit_for_bit(tmp_path):
+    settings = TrainingConfig(epochs=4, lr=3e-3, auxiliary_loss=0.5, mixup=0.4)
+    straight, broken, resumed = make_branch(), make_branch(), make_branch()
+    samples = say_others(make_samples(60, 0), torch.arange(60) % 2)
+    fit(straight, settings, tmp_path / "a.safetensors", samples=samples)
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, settings, tmp_path / "b.safetensors", stop_after=2, samples=samples)
+    torch.manual_seed(99)
+    fit(resumed, settings, tmp_path / "b.safetensors", samples=samples)
+    for key, value in straight.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+
+
+def test_mixup_mixes_what_other_sources_say():
+    torch.manual_seed(0)
+    batch = Collate(MODALITIES, CLASSES)(say_others(make_samples(20, 0), torch.arange(20) % CLASSES))
+    mixed, (share, partner) = mix_pairs(batch, 0.4)
+    share = share.view(-1, 1, 1)
+    expected = share * batch.other_targets + (1 - share) * batch.other_targets[partner]
+    torch.testing.assert_close(mixed.other_targets, expected)
+
+
+def test_auxiliary_heads_are_trained_at_the_rate_of_heads():
+    heads = AuxiliaryHeads(4, CLASSES)
+    optimizer = build_optimizer(make_model(), TrainingConfig(lr=1e-3, branch_lr={"face": 1e-5}), beside=heads)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert {rates[id(p)] for p in heads.parameters()} == {1e-3}

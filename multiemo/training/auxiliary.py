@@ -1,0 +1,52 @@
+"""What other sources say of the same clips, learnt beside the label: multi-task learning (Caruana 1997)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from multiemo import losses
+from multiemo.types import LABEL_SOURCES
+
+
+class AuxiliaryHeads(nn.Module):
+    """One linear head for each other label source over a branch's embedding; only training has them.
+
+    Labels that were given from the voice, the face or the whole clip are no truth about the words, but the same words
+    bear on them; an embedding that must serve all of them depends less on the noise of one annotator.
+
+    Args:
+        dim: D.
+        classes: C.
+        dropout: on the normalised embedding.
+    """
+
+    def __init__(self, dim: int, classes: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.sources, self.classes = len(LABEL_SOURCES) - 1, classes
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(self.sources))
+        self.drop = nn.Dropout(dropout)
+        self.heads = nn.ModuleList(nn.Linear(dim, classes) for _ in range(self.sources))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """``[B, D]`` to logits ``[B, A, C]``."""
+        pairs = zip(self.norms, self.heads, strict=True)
+        return torch.stack([head(self.drop(norm(embedding))) for norm, head in pairs], dim=1)
+
+
+def auxiliary_loss(logits: Tensor, targets: Tensor | None, *, task: str) -> Tensor:
+    """Sum over the sources of their mean loss over the rows of which they say something.
+
+    Args:
+        logits: ``[B, A, C]``.
+        targets: ``[B, A, C]``; rows of zeros where a source says nothing; ``None`` where none says anything.
+        task: as in :func:`multiemo.losses.label_loss`.
+
+    Returns:
+        A scalar; zero (with a gradient) where nothing is said.
+    """
+    if targets is None:
+        return logits.sum() * 0.0
+    known = targets.sum(dim=2) > 0
+    each = [losses.label_loss(logits[:, a], targets[:, a], known[:, a], task=task) for a in range(targets.shape[1])]
+    return torch.stack(each).sum()

@@ -1,0 +1,34 @@
+"""Mixup: training on mixtures of pairs of clips."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from multiemo.types import Batch
+
+
+def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]:
+    """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, the model mixes its embeddings.
+
+    The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of
+    which one has no label, are not mixed.
+    """
+    size = len(batch)
+    device = batch.target.device
+    partner = torch.randperm(size, device=device)
+    drawn = torch.distributions.Beta(alpha, alpha).sample((size,)).to(device)
+    alike = batch.labelled & batch.labelled[partner]
+    for presence in batch.presence.values():
+        alike = alike & (presence == presence[partner])
+    share = torch.where(alike, torch.maximum(drawn, 1 - drawn), torch.ones_like(drawn))
+    column = share.unsqueeze(1)
+    target = column * batch.target + (1 - column) * batch.target[partner]
+    dimensions = column * batch.dimensions + (1 - column) * batch.dimensions[partner]
+    dimensions = torch.where((share == 1).unsqueeze(1), batch.dimensions, dimensions)
+    others = batch.other_targets
+    if others is not None:
+        others = column.unsqueeze(2) * others + (1 - column.unsqueeze(2)) * others[partner]
+    return replace(batch, target=target, dimensions=dimensions, other_targets=others), (share, partner)
