@@ -237,6 +237,21 @@ def test_media_that_cannot_be_read_stop_or_are_left_out(tiny_run: Path, source: 
     assert test[0] not in {r["id"] for r in fit_predict(read, train, test)["classic"]}
 
 
+def test_a_machine_that_learns_from_some_clips_keeps_every_label_and_says_so():
+    x, y = clouds(100, 2)
+    y[50] = 2  # alone of its label
+    train, test = ids(*range(80)), ids(*range(80, 100))
+    few = vectors(x, y, recipes={"face": replace(RECIPES["face"], most=20)})
+    records = fit_predict(few, train, test)["classic"]
+    assert records == fit_predict(few, train, test)["classic"]
+    assert records != fit_predict(vectors(x, y, kind="face"), train, test)["classic"]
+    assert all(r["probs"]["F"][2] > 0 for r in records)
+    assert recall_score(y[80:], [int(np.argmax(r["probs"]["F"])) for r in records], average="macro") > 0.8
+    assert few.notes(train) == ["HOG + SVM learns from 20 of 80 train clips, drawn label by label"]
+    bad = replace(few, bad={"x": "gone"})
+    assert bad.notes(train[:9]) == ["classic baselines: left out x: gone"]
+
+
 def test_texts_without_common_words_still_have_common_characters():
     texts = ["我很高兴", "高兴极了", "太难过了", "真的难过"]
     said = classify(RECIPES["text"], texts, np.eye(3)[[1, 1, 2, 2]], list("abcd"), ["不高兴", "难过吧"])
