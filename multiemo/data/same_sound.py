@@ -35,7 +35,8 @@ _BLOCK = 512
 #: Word of a moment that is too quiet.
 QUIET = -1
 
-#: Most bits that may differ. Lossy copies stay below 0.15; two takes of a sentence by one speaker lie above 0.25.
+#: Most bits that may differ. A lossy copy stays below 0.15 of its original and below 0.17 of another lossy copy; two
+#: takes of a sentence by one speaker lie above 0.25.
 MOST_ERRORS = 0.2
 #: Bits of independent recordings differ by half, with three times the deviation of independent bits (the paper, from
 #: the overlap of the windows). A short overlap must lie this many deviations below one half: one such accident in
