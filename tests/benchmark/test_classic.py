@@ -246,7 +246,7 @@ def test_a_machine_that_learns_from_some_clips_keeps_every_label_and_says_so():
     assert records == fit_predict(few, train, test)["classic"]
     assert records != fit_predict(vectors(x, y, kind="face"), train, test)["classic"]
     assert all(r["probs"]["F"][2] > 0 for r in records)
-    assert recall_score(y[80:], [int(np.argmax(r["probs"]["F"])) for r in records], average="macro") > 0.8
+    assert np.mean([np.argmax(r["probs"]["F"]) for r in records] == y[80:]) > 0.7
     assert few.notes(train) == ["HOG + SVM learns from 20 of 80 train clips, drawn label by label"]
     bad = replace(few, bad={"x": "gone"})
     assert bad.notes(train[:9]) == ["classic baselines: left out x: gone"]
