@@ -1,11 +1,15 @@
-"""Figures against scikit-learn and scipy; intervals and tests against what they must do."""
+"""Figures, intervals and tests against scikit-learn, scipy, torchmetrics and hand-worked cases."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from scipy.spatial import distance
 from sklearn import metrics as oracle
+from sklearn.dummy import DummyClassifier
+from torchmetrics.functional.classification import multilabel_average_precision
 
 from multiemo import metrics
 
@@ -18,6 +22,28 @@ def said():
     return truth, predicted
 
 
+@pytest.fixture
+def several():
+    """Targets and probabilities ``[200, 5]`` with tied scores; the fifth label never occurs."""
+    rng = np.random.default_rng(1)
+    truth = (rng.random((200, 5)) < [0.5, 0.3, 0.1, 0.05, 0.0]).astype(float)
+    scores = 1 / (1 + np.exp(-(3 * truth - 1.5 + rng.normal(size=truth.shape))))
+    return truth, np.clip(scores.round(1), 0, 0.9)
+
+
+@pytest.fixture
+def votes():
+    """Shares of ten votes and probabilities ``[150, 4]``; some votes tie."""
+    rng = np.random.default_rng(2)
+    shares = rng.multinomial(10, [0.4, 0.3, 0.2, 0.1], 150) / 10
+    predicted = rng.dirichlet(np.ones(4), 150)
+    return shares, 0.5 * predicted + 0.5 * shares
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Figures
+
+
 def test_figures_agree_with_scikit_learn(said):
     truth, predicted = said
     matrix = metrics.confusion(truth, predicted, 4)
@@ -26,6 +52,16 @@ def test_figures_agree_with_scikit_learn(said):
     assert metrics.macro_f1(matrix) == pytest.approx(oracle.f1_score(truth, predicted, average="macro"))
     assert metrics.wf1(matrix) == pytest.approx(oracle.f1_score(truth, predicted, average="weighted"))
     assert metrics.accuracy(matrix) == pytest.approx(oracle.accuracy_score(truth, predicted))
+
+
+def test_each_label_agrees_with_scikit_learn(said):
+    truth, predicted = said
+    found = metrics.per_class(metrics.confusion(truth, np.where(predicted == 3, 0, predicted), 5))
+    expected = oracle.precision_recall_fscore_support(
+        truth, np.where(predicted == 3, 0, predicted), labels=range(5), zero_division=0
+    )
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        np.testing.assert_allclose(found[name], values, err_msg=name)
 
 
 def test_a_label_that_never_occurs_does_not_count():
@@ -39,60 +75,177 @@ def test_calibration_error_of_a_known_case():
     probabilities = np.array([[0.8, 0.2]] * 10)
     truth = np.array([0] * 6 + [1] * 4)
     assert metrics.expected_calibration_error(probabilities, truth) == pytest.approx(0.2, abs=1e-6)
+    target = np.eye(2)[truth]
+    assert metrics.calibration_error("single", target, probabilities) == pytest.approx(0.2, abs=1e-6)
+    tied = np.full((10, 2), 0.5)
+    assert np.isnan(metrics.calibration_error("soft", tied, probabilities)), "no clip has a label to be right about"
 
 
-def test_concordance_from_its_definition():
+def test_several_labels_agree_with_scikit_learn_and_torchmetrics(several):
+    truth, scores = several
+    found = metrics.multi_measure().plain(truth, scores)
+    given, some = scores > 0.5, [0, 1, 2, 3]
+    assert given[:, 4].any(), "a label that is given but never occurs counts against macro F1"
+    assert found["map"] == pytest.approx(oracle.average_precision_score(truth[:, some], scores[:, some]))
+    p, t = torch.from_numpy(scores[:, some]), torch.from_numpy(truth[:, some]).long()
+    assert found["map"] == pytest.approx(float(multilabel_average_precision(p, t, 4)), abs=1e-6)
+    assert found["macro_f1"] == pytest.approx(oracle.f1_score(truth, given, average="macro", zero_division=0))
+    assert found["micro_f1"] == pytest.approx(oracle.f1_score(truth, given, average="micro"))
+    assert found["wf1"] == pytest.approx(oracle.f1_score(truth, given, average="weighted", zero_division=0))
+    recall = oracle.recall_score(truth[:, some], given[:, some], average="macro")
+    assert found["uar"] == pytest.approx(recall)
+    assert found["accuracy"] == pytest.approx(oracle.accuracy_score(truth, given))
+    each = metrics.per_label(truth, scores)
+    assert each["ap"][:4] == pytest.approx([oracle.average_precision_score(truth[:, c], scores[:, c]) for c in some])
+    assert np.isnan(each["ap"][4])
+    np.testing.assert_allclose(each["precision"], oracle.precision_score(truth, given, average=None, zero_division=0))
+
+
+def test_dimensions_agree_with_their_definitions():
     rng = np.random.default_rng(1)
     x = rng.normal(size=200)
     y = 0.5 * x + rng.normal(size=200)
     r = stats.pearsonr(x, y).statistic
     expected = 2 * r * x.std() * y.std() / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    found = metrics.dimension_measure().plain(y, x)
+    assert found["ccc"] == pytest.approx(expected)
     assert metrics.concordance(x, y) == pytest.approx(expected)
-    assert np.isnan(metrics.concordance(x, np.full(200, np.nan)))
+    assert found["pearson"] == pytest.approx(r)
+    assert found["mae"] == pytest.approx(oracle.mean_absolute_error(y, x))
+    assert found["rmse"] == pytest.approx(oracle.root_mean_squared_error(y, x))
+    far = metrics.dimension_measure().plain(y + 1e6, x + 1e6)
+    assert far["ccc"] == pytest.approx(expected, abs=1e-6), "no digits are lost far from zero"
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
+def test_a_correlation_without_spread_is_not_defined():
+    measure, flat = metrics.dimension_measure(), np.full(20, 0.3)
+    assert np.isnan(metrics.concordance(np.zeros(20), np.full(20, np.nan)))
+    assert np.isnan(measure.plain(flat, flat)["ccc"])
+    assert np.isnan(measure.plain(flat, np.arange(20.0))["pearson"])
+    assert measure.plain(flat, np.arange(20.0))["ccc"] == pytest.approx(0)
+
+
+def test_votes_agree_with_scipy(votes):
+    shares, predicted = votes
+    found = metrics.vote_measure(4).plain(shares, predicted)
+    pairs = list(zip(shares, predicted, strict=True))
+    assert found["kl"] == pytest.approx(np.mean([stats.entropy(v, p) for v, p in pairs]))
+    entropy = np.mean([stats.entropy(v) for v in shares])
+    assert found["cross_entropy"] == pytest.approx(found["kl"] + entropy)
+    assert found["js"] == pytest.approx(np.mean([distance.jensenshannon(v, p, base=2) ** 2 for v, p in pairs]))
+    assert found["cosine"] == pytest.approx(np.mean([1 - distance.cosine(v, p) for v, p in pairs]))
+    clear = np.array([np.sum(v == v.max()) == 1 for v in shares])
+    assert 0 < clear.sum() < len(clear), "the case holds ties and winners"
+    recall = oracle.balanced_accuracy_score(shares[clear].argmax(1), predicted[clear].argmax(1))
+    assert found["uar"] == pytest.approx(recall)
+    perfect = metrics.vote_measure(4).plain(shares, shares)
+    assert (perfect["kl"], perfect["js"], perfect["cosine"]) == pytest.approx((0, 0, 1), abs=1e-9)
+
+
+def test_a_vote_for_the_impossible_is_finite():
+    found = metrics.vote_measure(2).plain(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    assert found["cross_entropy"] == pytest.approx(-np.log(1e-12))
+    assert found["js"] == pytest.approx(1, abs=1e-9)
+
+
+def cases(said, several, votes):
     rng = np.random.default_rng(3)
-    covered = 0
-    trials = 200
-    for trial in range(trials):
-        skill = np.clip(rng.normal(0.7, 0.1, 30), 0, 1)  # speakers differ in how well they are recognised
-        truth = rng.integers(0, 2, (30, 20))
-        right = rng.random((30, 20)) < skill[:, None]
-        predicted = np.where(right, truth, 1 - truth)
-        names = [str(s) for s in range(30) for _ in range(20)]
-        low, high = metrics.interval(truth.ravel(), predicted.ravel(), names, 2, resamples=300, seed=trial)
-        covered += low <= 0.7 <= high
-    assert 0.88 <= covered / trials <= 0.99
+    yield "single", metrics.label_measure(4), *said
+    yield "multi", metrics.multi_measure(), *several
+    yield "soft", metrics.vote_measure(4), *votes
+    yield "dimension", metrics.dimension_measure(), *rng.normal(size=(2, 90))
 
 
-def test_paired_test_finds_a_difference_and_none_where_there_is_none(said):
-    truth, predicted = said
+def test_weighing_speakers_is_repeating_their_clips(said, several, votes):
+    rng = np.random.default_rng(4)
+    for name, measure, truth, predicted in cases(said, several, votes):
+        owner = rng.integers(0, 6, len(truth))
+        weights = rng.integers(0, 4, (5, 6)).astype(float)
+        found = measure.figures(truth, predicted, owner, weights)
+        for b, row in enumerate(weights):
+            again = np.repeat(np.arange(len(truth)), row[owner].astype(int))
+            expected = measure.plain(truth[again], predicted[again])
+            assert {k: v[b] for k, v in found.items()} == pytest.approx(expected), name
+
+
+def test_guessing_is_what_a_stratified_dummy_gets_on_average(said):
+    truth, _ = said
+    rng = np.random.default_rng(0)
+    train = rng.choice(4, 1000, p=[0.5, 0.3, 0.15, 0.05])
+    prior = np.bincount(train, minlength=4) / 1000
+    expected = metrics.guessing("single", np.eye(4)[truth], prior)
+    fitted = DummyClassifier(strategy="stratified", random_state=np.random.RandomState(0)).fit(train[:, None], train)
+    drawn = [metrics.label_measure(4).plain(truth, fitted.predict(truth[:, None])) for _ in range(300)]
+    for name, value in expected.items():
+        assert value == pytest.approx(np.mean([d[name] for d in drawn]), abs=0.005), name
+    assert expected["uar"] == pytest.approx(0.25)
+
+
+def test_guessing_several_labels_is_drawing_each(several):
+    truth, _ = several
+    prior = np.array([0.6, 0.2, 0.1, 0.1, 0.05])
+    expected = metrics.guessing("multi", truth, prior)
     rng = np.random.default_rng(5)
-    speakers = [f"s{i % 30}" for i in range(300)]
-    better = np.where(rng.random(300) < 0.5, truth, predicted)
-    found = metrics.paired_test(truth, better, predicted, speakers, 4)
-    assert found.difference > 0.05
-    assert found.low > 0
-    assert found.p < 0.01
-    same = metrics.paired_test(truth, predicted, predicted, speakers, 4)
-    assert same.difference == 0
-    assert same.p == 1.0
-    back = metrics.paired_test(truth, predicted, better, speakers, 4)
-    assert back.difference == pytest.approx(-found.difference)
-    assert back.p == pytest.approx(found.p, abs=0.02)
+    drawn = [metrics.multi_measure().plain(truth, (rng.random(truth.shape) < prior) * 1.0) for _ in range(300)]
+    for name in ("macro_f1", "micro_f1", "uar", "accuracy"):
+        assert expected[name] == pytest.approx(np.mean([d[name] for d in drawn]), abs=0.01), name
+    order = [metrics.multi_measure().plain(truth, rng.random(truth.shape))["map"] for _ in range(300)]
+    assert expected["map"] == pytest.approx(np.mean(order), abs=0.02)
 
 
-def test_paired_p_values_are_uniform_enough_under_no_difference():
-    rng = np.random.default_rng(9)
-    small = 0
-    for trial in range(150):
-        truth = rng.integers(0, 3, 60)
-        one = np.where(rng.random(60) < 0.6, truth, rng.integers(0, 3, 60))
-        two = np.where(rng.random(60) < 0.6, truth, rng.integers(0, 3, 60))
-        names = [str(i % 20) for i in range(60)]
-        small += metrics.paired_test(truth, one, two, names, 3, resamples=200, seed=trial).p < 0.05
-    assert small / 150 < 0.11
+def test_scores_of_a_missing_prediction_are_marked():
+    target = np.eye(3)
+    probabilities = np.stack([np.eye(3), np.full((3, 3), np.nan)])
+    truth, predicted = metrics.scored("single", target, probabilities)
+    assert truth.tolist() == [0, 1, 2]
+    assert predicted.tolist() == [[0, 1, 2], [-1, -1, -1]]
+    assert metrics.usable_clips(predicted).tolist() == metrics.usable_clips(probabilities).tolist()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Intervals
+
+
+def test_the_error_over_many_speakers_is_that_of_scipys_bootstrap():
+    rng = np.random.default_rng(7)
+    right = rng.random(150) < 0.7  # one clip a speaker: the accuracy is a mean of independent values
+    truth = np.zeros(150, dtype=int)
+    names = [str(i) for i in range(150)]
+    measure = metrics.label_measure(2, {"accuracy": metrics.accuracy})
+    found = metrics.estimates(measure, truth, np.where(right, 0, 1), names, resamples=4000)["accuracy"]
+    drawn = stats.bootstrap((right.astype(float),), np.mean, n_resamples=4000, method="BCa", rng=rng)
+    assert found.error == pytest.approx(drawn.standard_error, rel=0.05)
+    ends = drawn.confidence_interval
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.1 * (ends.high - ends.low))
+
+
+def test_every_figure_of_every_task_has_an_interval(said, several, votes):
+    for name, measure, truth, predicted in cases(said, several, votes):
+        speakers = [f"s{i % 12}" for i in range(len(truth))]
+        for figure, e in metrics.estimates(measure, truth, predicted, speakers, resamples=200).items():
+            assert e.low < e.value < e.high, (name, figure)
+            assert e.value == pytest.approx(measure.plain(truth, predicted)[figure])
+            if figure not in ("ccc", "pearson", "mae", "rmse", "cross_entropy", "kl"):
+                assert 0 <= e.low < e.high <= 1, (name, figure)
+            if figure in ("mae", "rmse", "cross_entropy", "kl"):
+                assert e.low > 0, (name, figure)
+
+
+def test_a_figure_at_the_end_of_its_range_is_its_own_interval():
+    truth = np.arange(40) % 4
+    names = [f"s{i // 5}" for i in range(40)]
+    assert metrics.interval(truth, truth, names, 4) == (1.0, 1.0)
+    assert metrics.interval(truth, np.zeros(40, dtype=int), names, 4) == pytest.approx((0.25, 0.25))
+
+
+def test_one_speaker_is_resampled_by_clips_and_one_clip_says_nothing(said):
+    truth, predicted = said
+    one = metrics.estimates(metrics.label_measure(4), truth, predicted, ["a"] * 300)["uar"]
+    apart = metrics.estimates(metrics.label_measure(4), truth, predicted, [str(i) for i in range(300)])["uar"]
+    assert (one.low, one.high) == pytest.approx((apart.low, apart.high), abs=0.01)
+    assert one.speakers == 1
+    lone = metrics.estimates(metrics.dimension_measure(), np.array([0.5]), np.array([0.4]), ["a"])["mae"]
+    assert (lone.low, lone.high) == (0, np.inf)
 
 
 def test_figures_of_several_runs_are_averaged_within_each_resample():
@@ -131,3 +284,163 @@ def test_clips_that_a_run_has_not_are_left_out_of_it():
         metrics.estimates(metrics.label_measure(3), truth, np.stack([truth, np.full(60, -1)]), names)
     with pytest.raises(ValueError, match="cannot be paired"):
         metrics.paired_test(truth, runs, np.stack([truth] * 3), names, 3)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Comparisons
+
+
+def paired(speakers, each=10, gain=0.2, seed=8):
+    """Two predictions of one label of two, the first more often right, and the share of a speaker's clips each has."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros(speakers * each, dtype=int)
+    one, two = (rng.random(len(truth)) > share for share in (0.6 + gain, 0.6))
+    names = [f"s{i // each:03}" for i in range(len(truth))]
+    shares = [1 - said.reshape(speakers, each).mean(1) for said in (one, two)]
+    return truth, one.astype(int), two.astype(int), names, shares
+
+
+@pytest.mark.parametrize("speakers", [6, 9, 30])
+def test_swaps_of_speakers_agree_with_scipy(speakers):
+    truth, one, two, names, shares = paired(speakers, gain=0.1, seed=5)
+    found = metrics.paired_test(truth, one, two, names, 2, metrics.accuracy, resamples=4000)
+    expected = stats.permutation_test(
+        shares, lambda a, b, axis: (a - b).mean(axis=axis), permutation_type="samples", n_resamples=4000, rng=0
+    )
+    assert found.test == "swaps"
+    assert found.difference == pytest.approx(expected.statistic)
+    tolerance = 1e-9 if speakers < 12 else 0.03  # few speakers: every swap is tried, by both
+    assert 0.001 < expected.pvalue < 0.95
+    assert found.p == pytest.approx(expected.pvalue, abs=tolerance)
+
+
+def test_too_few_speakers_to_swap_are_tested_by_students_t():
+    truth, one, two, names, shares = paired(5)
+    found = metrics.paired_test(truth, one, two, names, 2, metrics.accuracy, resamples=4000)
+    expected = stats.ttest_rel(*shares)
+    ends = expected.confidence_interval()
+    assert found.test == "t"
+    assert found.freedom == expected.df
+    assert found.p == pytest.approx(expected.pvalue, rel=0.1)
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.01)
+    same = metrics.paired_test(truth, one, one, names, 2, metrics.accuracy)
+    assert (same.p, same.difference, same.low, same.high) == (1, 0, 0, 0)
+    agreed = metrics.paired_test(
+        np.zeros(6, dtype=int), np.zeros(6, dtype=int), np.ones(6, dtype=int), list("aabbcc"), 2
+    )
+    assert agreed.p == pytest.approx(2 / 2**3), "three speakers who all agree are three signs"
+
+
+def test_paired_test_finds_a_difference_and_none_where_there_is_none(said):
+    truth, predicted = said
+    rng = np.random.default_rng(5)
+    speakers = [f"s{i % 30}" for i in range(300)]
+    better = np.where(rng.random(300) < 0.5, truth, predicted)
+    found = metrics.paired_test(truth, better, predicted, speakers, 4)
+    assert found.difference > 0.05
+    assert found.low > 0
+    assert found.p < 0.01
+    same = metrics.paired_test(truth, predicted, predicted, speakers, 4)
+    assert same.difference == 0
+    assert same.p == 1.0
+    back = metrics.paired_test(truth, predicted, better, speakers, 4)
+    assert back.difference == pytest.approx(-found.difference)
+    assert back.p == pytest.approx(found.p, abs=0.02)
+
+
+def test_every_task_has_paired_tests(said, several, votes):
+    rng = np.random.default_rng(9)
+    for name, measure, truth, predicted in cases(said, several, votes):
+        speakers = [f"s{i % 10}" for i in range(len(truth))]
+        worse = predicted[rng.permutation(len(predicted))]
+        for figure, test in metrics.paired_tests(measure, truth, predicted, worse, speakers, resamples=600).items():
+            expected = measure.plain(truth, predicted)[figure] - measure.plain(truth, worse)[figure]
+            assert test.difference == pytest.approx(expected), (name, figure)
+            assert test.low <= test.difference <= test.high
+            if name != "dimension":
+                assert test.p < 0.05, (name, figure)
+
+
+def test_holm_on_a_worked_example():
+    # Sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1 -> 0.02, 0.03, 0.06, and 0.06 again: never below the one before.
+    assert metrics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert metrics.holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
+    assert metrics.holm([0.7, 0.9, 0.8]) == [1, 1, 1]
+    assert metrics.holm([0.03]) == [0.03]
+    assert metrics.holm([]) == []
+
+
+def test_the_detectable_difference_is_that_of_students_t():
+    truth, one, two, names, _ = paired(400)
+    test = metrics.paired_test(truth, one, two, names, 2, metrics.accuracy, resamples=300)
+    wanted = stats.t.ppf(0.975, 399) + stats.t.ppf(0.8, 399)
+    assert metrics.minimum_detectable_difference(test) == pytest.approx(wanted * test.error)
+    assert wanted == pytest.approx(2.80, abs=0.01)
+    assert metrics.minimum_detectable_difference(test, power=0.9) > metrics.minimum_detectable_difference(test)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Every subset
+
+
+def scores(task="single", speakers=10, **changes):
+    rng = np.random.default_rng(11)
+    target = np.eye(3)[rng.integers(0, 3, 120)]
+    if task == "multi":
+        target = (rng.random((120, 3)) < 0.4).astype(float)
+    if task == "soft":
+        target = rng.multinomial(5, [0.5, 0.3, 0.2], 120) / 5
+    good, poor = (np.clip(target * gain + rng.random((120, 3)), 1e-3, None) for gain in (1.0, 0.2))
+    probabilities = {"S": poor, "F": poor[::-1], "SF": good}
+    scale = {k: v / (2.0 if task == "multi" else v.sum(1, keepdims=True)) for k, v in probabilities.items()}
+    usable = {"S": np.arange(120) >= 12, "F": np.ones(120, bool), "SF": np.ones(120, bool)}
+    names = np.array([f"s{i // (120 // speakers)}" for i in range(120)])
+    values = {"task": task, "labels": ["a", "b", "c"], "target": target, "probabilities": scale, "usable": usable,
+              "speakers": names, "prior": np.array([0.5, 0.3, 0.2])}  # fmt: skip
+    return metrics.Scores(**{**values, **changes})
+
+
+@pytest.mark.parametrize("task", ["single", "soft", "multi"])
+def test_every_subset_is_measured_on_the_clips_it_can_be(task):
+    case = scores(task)
+    found = metrics.measure_subsets(case)
+    assert found.subsets["S"]["n"] == 108
+    names = set(case.measure.plain(case.target, case.probabilities["SF"]) if task != "single" else metrics.FIGURES)
+    for values in found.subsets.values():
+        assert names | {f"{name}_ci" for name in names} | {"n", "ece", "loss"} <= set(values)
+    assert names <= set(found.prior)
+    assert set(found.comparisons) == {"SF-S", "SF-F"}
+    main = found.comparisons["SF-S"]
+    assert main["figure"] == metrics.MAIN_FIGURE[task]
+    assert main["n"] == 108
+    assert set(main["others"]) == names - {main["figure"]}
+    tests = [found.comparisons[pair] for pair in ("SF-S", "SF-F")]
+    assert [t["p_holm"] for t in tests] == pytest.approx(metrics.holm([t["p"] for t in tests]))
+    assert main["mdd"] > 2 * main["error"]
+    assert main["others"]["accuracy"]["p_holm"] >= main["others"]["accuracy"]["p"]
+    assert set(found.per_class["F"]) == {"a", "b", "c"}
+    quick = metrics.measure_subsets(case, intervals=False)
+    assert (quick.per_class, quick.comparisons) == ({}, {})
+    expected = {k: v for k, v in found.subsets["F"].items() if not k.endswith("_ci")}
+    assert quick.subsets["F"] == pytest.approx(expected), "selection sees the same figures"
+
+
+def test_the_majority_and_the_matrix_are_those_of_train_and_of_the_full_subset():
+    case = scores()
+    found = metrics.measure_subsets(case)
+    assert found.majority["label"] == "a"
+    assert found.majority["uar"] == pytest.approx(1 / 3)
+    truth, predicted = case.target.argmax(1), case.probabilities["SF"].argmax(1)
+    np.testing.assert_array_equal(found.confusion, oracle.confusion_matrix(truth, predicted))
+    recall = oracle.recall_score(truth, predicted, average=None)
+    assert [found.per_class["SF"][label]["recall"] for label in "abc"] == pytest.approx(recall)
+
+
+def test_a_subset_without_clips_is_left_empty():
+    nothing = np.zeros(120, bool)
+    found = metrics.measure_subsets(scores(usable={"S": nothing, "F": ~nothing, "SF": ~nothing}))
+    assert found.subsets["S"] == {"n": 0}
+    assert set(found.comparisons) == {"SF-F"}
+    none = metrics.measure_subsets(scores("soft", target=np.full((120, 3), 1 / 3)))
+    assert none.subsets["F"]["n_clear"] == 0
+    assert none.subsets["F"]["js"] > 0
