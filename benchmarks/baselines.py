@@ -144,16 +144,17 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
         )
     said = {name: pool(name, [records]) for name, records in fit_predict(inputs, rows["train"], rows["test"]).items()}
     classic, figures = said["classic"], summarise(said["classic"])
-    names = {m[0].upper(): recipe.name for m, recipe in inputs.recipes.items()}
+    names = {key: f"mean of {' and '.join(key)}" for key in figures}
+    names |= {m[0].upper(): recipe.name for m, recipe in inputs.recipes.items()}
     results = {"majority class": summarise(said["majority"])[classic.full]}
-    results |= {names.get(key, f"mean of {' and '.join(key)}"): values for key, values in figures.items()}
+    results |= {names[key]: values for key, values in figures.items()}
     comparison = {}
     if run is not None:
         ours = read_run(run, classic, inputs.labels)
         best = max(figures, key=lambda key: figures[key]["uar"])
         for key, values in summarise(ours).items():
             results[f"multiemo {key}"] = values
-            comparison[f"multiemo {key} - {names.get(best, best)}"] = compare(ours, key, classic, best)
+            comparison[f"multiemo {key} - {names[best]}"] = compare(ours, key, classic, best)
     shown = {name: {figure: values[figure] for figure in FIGURES} for name, values in results.items()}
     return {"corpus": corpus, **count, "baselines": shown, "comparison": comparison}
 
