@@ -71,12 +71,10 @@ def bars(
     figure, (axes,) = canvas(height=0.9 + 0.34 * len(values))
     names = list(values)[::-1]
     lengths = [values[n] for n in names]
-    ends = [intervals.get(n, (values[n], values[n])) for n in names]
-    low = [max(0.0, v - e[0]) for v, e in zip(lengths, ends, strict=True)]
-    high = [max(0.0, e[1] - v) for v, e in zip(lengths, ends, strict=True)]
+    spread = _whiskers(lengths, [intervals.get(n, (values[n], values[n])) for n in names])
     colours = [ACCENT if n == highlight else PALE for n in names]
     whiskers = {"elinewidth": 1.0, "ecolor": INK}
-    axes.barh(names, lengths, xerr=[low, high], color=colours, error_kw=whiskers, capsize=3, height=0.62)
+    axes.barh(names, lengths, xerr=spread, color=colours, error_kw=whiskers, capsize=3, height=0.62)
     if reference is not None:
         name, value = reference
         axes.axvline(value, color=ALERT, linewidth=1.1, linestyle="--")
@@ -108,8 +106,7 @@ def points(
     for number, (system, found) in enumerate(values.items()):
         rows = [i for i, name in enumerate(names) if name in found]
         x = [found[names[i]] for i in rows]
-        ends = [intervals[system][names[i]] for i in rows]
-        spread = [[v - e[0] for v, e in zip(x, ends, strict=True)], [e[1] - v for v, e in zip(x, ends, strict=True)]]
+        spread = _whiskers(x, [intervals[system][names[i]] for i in rows])
         y = [i + 0.26 * number for i in rows]
         axes.errorbar(x, y, xerr=spread, fmt="o", color=colours[number], markersize=6 if number == 0 else 4.5,
                       elinewidth=1.4 if number == 0 else 1.0, capsize=2.5, label=system)  # fmt: skip
@@ -160,10 +157,12 @@ def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highli
         highlight: the dot that the page is about.
     """
     figure, (axes,) = canvas(height=3.6)
-    for name, (cost, value) in places.items():
+    for number, (name, place) in enumerate(sorted(places.items(), key=lambda item: item[1])):
         colour = ACCENT if name == highlight else GREY
-        axes.plot(cost, value, "o", color=colour, markersize=7)
-        axes.annotate(name, (cost, value), xytext=(6, 4), textcoords="offset points", fontsize=9, color=colour)
+        axes.plot(*place, "o", color=colour, markersize=7)
+        above = number % 2 == 0  # neighbours do not write over each other
+        axes.annotate(name, place, xytext=(0, 7 if above else -7), textcoords="offset points", fontsize=9, color=colour,
+                      ha="center", va="bottom" if above else "top")  # fmt: skip
     axes.set_xscale("log")
     axes.grid(color="#e3e8ee", linewidth=0.8)
     axes.set(ylim=(0, 1), axisbelow=True)
@@ -285,6 +284,12 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
     for below, above in pairwise(order):
         placed[above] = max(placed[above], placed[below] + gap)
     return placed
+
+
+def _whiskers(values: Sequence[float], ends: Sequence[Sequence[float]]) -> list[list[float]]:
+    """How far each interval reaches below and above its value."""
+    pairs = list(zip(values, ends, strict=True))
+    return [[max(0.0, v - low) for v, (low, _) in pairs], [max(0.0, high - v) for v, (_, high) in pairs]]
 
 
 def _colours(count: int) -> list[str]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import torch
@@ -128,48 +129,65 @@ def _in_this_process(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
         yield cell, time.perf_counter() - began
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A cell in a process of its own, in one of the slots (a slot has a GPU, where there are any)."""
+
+    cell: Cell
+    process: SpawnProcess
+    said: Connection
+    slot: int
+    began: float
+
+
 def _in_processes(jobs: int) -> Callable[[Sequence[Cell]], Iterator[tuple[Cell, float]]]:
     """Runs cells in processes of their own, ``jobs`` at a time; none outlives a failure or an interrupt."""
-    context = multiprocessing.get_context("spawn")
-    gpus = torch.cuda.device_count()
-    threads = max(1, (os.cpu_count() or 1) // jobs)
 
     def run(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
-        waiting = list(cells)
-        running: dict[Connection, tuple[Cell, float, multiprocessing.process.BaseProcess, int]] = {}
-        slots = list(range(jobs))
+        waiting, slots, running = list(cells), list(range(jobs)), list[_Running]()
         try:
             while waiting or running:
                 while waiting and slots:
-                    cell, slot = waiting.pop(0), slots.pop(0)
-                    ours, theirs = context.Pipe(duplex=False)
-                    gpu = slot % gpus if gpus else None
-                    values = cell.config.model_dump(mode="json")
-                    arguments = (theirs, cell.fold, cell.seed, values, str(cell.folder), threads, gpu)
-                    process = context.Process(target=_child, args=arguments)
-                    process.start()
-                    theirs.close()
-                    running[ours] = (cell, time.perf_counter(), process, slot)
-                for ended in wait(list(running)):
-                    cell, began, process, slot = running.pop(ended)  # type: ignore[index]
-                    message = _last_word(ended)  # type: ignore[arg-type]
-                    process.join()
-                    slots.append(slot)
-                    if message is None:
-                        raise TrainingError(
-                            f"{cell.name}: its process ended with code {process.exitcode}; -9 is mostly too little "
-                            "memory, then set benchmark.jobs=1. Finished trainings are kept: run the command again"
-                        )
-                    if message:
-                        raise TrainingError(f"{cell.name}: {message}")
-                    yield cell, time.perf_counter() - began
+                    running.append(_start(waiting.pop(0), slots.pop(0), jobs))
+                ready = wait([one.said for one in running])
+                for one in [one for one in running if one.said in ready]:
+                    running.remove(one)
+                    slots.append(one.slot)
+                    _check(one)
+                    yield one.cell, time.perf_counter() - one.began
         finally:
-            for _, _, process, _ in running.values():
-                process.terminate()
-            for _, _, process, _ in running.values():
-                process.join()
+            for one in running:
+                one.process.terminate()
+            for one in running:
+                one.process.join()
 
     return run
+
+
+def _start(cell: Cell, slot: int, jobs: int) -> _Running:
+    context = multiprocessing.get_context("spawn")
+    gpus = torch.cuda.device_count()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    ours, theirs = context.Pipe(duplex=False)
+    values = cell.config.model_dump(mode="json")
+    arguments = (theirs, cell.fold, cell.seed, values, str(cell.folder), threads, slot % gpus if gpus else None)
+    process = context.Process(target=_child, args=arguments)
+    process.start()
+    theirs.close()
+    return _Running(cell, process, ours, slot, time.perf_counter())
+
+
+def _check(one: _Running) -> None:
+    """Raise what went wrong in a process that has ended."""
+    message = _last_word(one.said)
+    one.process.join()
+    if message is None:
+        raise TrainingError(
+            f"{one.cell.name}: its process ended with code {one.process.exitcode}; -9 is mostly too little memory, "
+            "then set benchmark.jobs=1. Finished trainings are kept: run the command again"
+        )
+    if message:
+        raise TrainingError(f"{one.cell.name}: {message}")
 
 
 def _last_word(connection: Connection) -> str | None:

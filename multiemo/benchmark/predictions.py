@@ -40,17 +40,6 @@ class Predictions:
         """The key of the largest subset."""
         return max(self.probabilities, key=len)
 
-    @property
-    def truth(self) -> NDArray[np.int64]:
-        """``[N]`` columns of a single-label task."""
-        return self.target.argmax(axis=1)
-
-    def said(self, subset: str) -> NDArray[np.int64]:
-        """``[R, N]`` columns that a subset predicts; -1 where it cannot."""
-        p = self.probabilities[subset]
-        here = ~np.isnan(p).any(axis=2)
-        return np.where(here, np.where(here[..., None], p, 0.0).argmax(axis=2), -1)
-
 
 def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
     """Records of all folds, seed by seed, as one.

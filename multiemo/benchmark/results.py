@@ -52,9 +52,7 @@ def _recall(probabilities: Array, target: Array, task: str) -> Array:
     """``[C]`` recall of each label; zero where it does not occur."""
     if task == "multi":
         return metrics.per_label(target, probabilities)["recall"]
-    clear = metrics.has_winner(target)
-    truth, said = target[clear].argmax(axis=1), probabilities[clear].argmax(axis=1)
-    return metrics.per_class(metrics.confusion(truth, said, target.shape[1]))["recall"]
+    return metrics.per_class(_matrix(probabilities, target))["recall"]
 
 
 def error_of(bins: Mapping[str, Sequence[float]]) -> float:
@@ -101,11 +99,15 @@ def guesses(
 
 def confusion_of(predictions: Predictions) -> list[list[float]]:
     """``[C, C]`` counts of the full subset, averaged over seeds; rows are the truth."""
-    classes = predictions.target.shape[1]
-    said = predictions.said(predictions.full)
-    matrices = [metrics.confusion(predictions.truth[run >= 0], run[run >= 0], classes) for run in said]
-    mean: NDArray[np.float64] = np.mean(matrices, axis=0)
-    return mean.round(2).tolist()  # type: ignore[no-any-return]
+    matrices = [_matrix(p, t) for p, t in _runs(predictions, predictions.full)]
+    return np.mean(matrices, axis=0).round(2).tolist()  # type: ignore[no-any-return]
+
+
+def _matrix(probabilities: Array, target: Array) -> Array:
+    """``[C, C]`` of the clips whose label is clear."""
+    clear = metrics.has_winner(target)
+    truth, said = target[clear].argmax(axis=1), probabilities[clear].argmax(axis=1)
+    return metrics.confusion(truth, said, target.shape[1])
 
 
 def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, dict[str, Any]]:

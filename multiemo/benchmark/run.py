@@ -70,6 +70,7 @@ def run_benchmark(
         leaking = cells_of(shuffled, seeds, folder / "shuffled")
         run_cells(leaking, jobs=config.benchmark.jobs, observer=observer)
     model = pool_cells("multiemo", cells)
+    notes = list(protocol.notes)
     result = {
         "name": config.name,
         "task": config.task,
@@ -85,7 +86,10 @@ def run_benchmark(
         "command": command,
         "environment": describe_environment(),
     }
-    classic = _classic(config, protocol, cells, folder, observer) if config.benchmark.baselines else {}
+    classic: Predictions | None = None
+    if config.benchmark.baselines:
+        classic, said = _classic(config, protocol, cells, folder, observer)
+        notes += said
     result |= _figures(model, classic, protocol, cells, config)
     if leaking:
         result["leak"] = _leak(model, pool_cells("shuffled clips", leaking), config.task)
@@ -93,7 +97,7 @@ def run_benchmark(
         first = [cell for cell in cells if cell.seed == config.seed]
         result["robustness"] = _kept(folder / "robustness.json", lambda: _robustness(first, observer))
     result["cost"] = _kept(folder / "cost.json", lambda: _cost(cells[0], observer))
-    result["notes"] = list(protocol.notes) + _notes(result, config)
+    result["notes"] = list(dict.fromkeys([*notes, *_notes(result, config)]))
     write_atomically(folder / "benchmark.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     write_report(folder, result)
     return result
@@ -186,10 +190,10 @@ def _settle_duplicates(
 
 def _classic(
     config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, observer: Observer
-) -> dict[str, Predictions]:
-    """{``majority``, ``prior``, ``classic``: predictions pooled over the folds}."""
+) -> tuple[Predictions, list[str]]:
+    """What the classic baselines said, pooled over the folds, and what a reader must know of them."""
 
-    def make() -> dict[str, list[Record]]:
+    def make() -> dict[str, Any]:
         observer.stage("classic baselines: read")
         inputs = read_inputs(
             config,
@@ -200,20 +204,23 @@ def _classic(
             on_progress=observer.progress,
         )
         observer.stage("classic baselines: fit")
-        said: dict[str, list[Record]] = {}
+        said: list[Record] = []
+        notes: list[str] = []
         for done, fold in enumerate(protocol.folds, start=1):
             parts = fold.split.parts
-            for name, records in fit_predict(inputs, [*parts["train"], *parts["val"]], parts["test"]).items():
-                said.setdefault(name, []).extend(records)
+            learnt = [*parts["train"], *parts["val"]]  # nothing is selected, so validation is learnt from too
+            said += fit_predict(inputs, learnt, parts["test"])["classic"]
+            notes += inputs.notes(learnt)
             observer.progress(done, len(protocol.folds))
-        return said
+        return {"notes": list(dict.fromkeys(notes)), "records": said}
 
-    return {name: pool(name, [records]) for name, records in _kept(folder / "classic.json", make).items()}
+    kept = _kept(folder / "classic.json", make)
+    return pool("classic", [kept["records"]]), kept["notes"]
 
 
 def _figures(
     model: Predictions,
-    classic: Mapping[str, Predictions],
+    classic: Predictions | None,
     protocol: Protocol,
     cells: Sequence[Cell],
     config: Config,
@@ -222,9 +229,9 @@ def _figures(
     task = config.task
     systems = {"multiemo": results.summarise(model, task)}
     families = {"what each modality adds": results.family(results.modality_pairs(model), task)}
-    if "classic" in classic:
-        systems["classic"] = results.summarise(classic["classic"], task)
-        pairs = results.system_pairs(model, classic["classic"])
+    if classic is not None:
+        systems["classic"] = results.summarise(classic, task)
+        pairs = results.system_pairs(model, classic)
         families["against the classic baselines"] = results.family(pairs, task)
     evaluations = [json.loads((cell.folder / "evaluation.json").read_text("utf-8")) for cell in cells]
     diagrams: dict[str, dict[str, Any]] = {}
@@ -287,7 +294,7 @@ def _notes(result: Mapping[str, Any], config: Config) -> list[str]:
             f"{result['speakers']} speakers are tested: intervals, which are about other people, are wide for it"
         )
     if config.benchmark.seeds < 3:
-        notes.append(f"{config.benchmark.seeds} seed(s): how far training varies is not known; use 3 or more")
+        notes.append("fewer than 3 seeds: how far the figures vary from training to training is not known")
     if config.branches:
         notes.append(f"branches of earlier runs: {', '.join(f'{m} from {p}' for m, p in config.branches.items())}")
     return notes
