@@ -104,6 +104,15 @@ def test_a_moved_speaker_breaks_the_pinned_hash(tmp_path):
         wiring.open_source(source)
 
 
+def test_a_speaker_moved_into_the_published_test_part_is_named(tmp_path):
+    parts = {"s0": "test", "s1": "val"}
+    rows = [replace(c, split=parts.get(str(c.speaker), "train")) for c in clips()]
+    assert plan(config(tmp_path, rows, "data.split.kind=official")).name == "official"
+    moved = [replace(c, split="test") if c.id == "toy-4-2" else c for c in rows]
+    with pytest.raises(SplitError, match=r"speaker 'toy:s4' stands in (train and test|test and train)"):
+        plan(config(tmp_path, moved, "data.split.kind=official"))
+
+
 def test_a_corpus_without_speakers_is_told_which_protocol_fits(tmp_path):
     bare = [replace(c, speaker=None, group=None) for c in clips()]
     with pytest.raises(SplitError, match=r"no clip of .* has a speaker; use .*protocol=kfold with .*group_by=clip"):
