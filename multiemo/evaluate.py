@@ -201,8 +201,8 @@ def evaluate_model(
         dimensions=_dimensions(got, intervals),
         absent=got.absent,
     )
-    if intervals and report.speakers < metrics.FEW_SPEAKERS:
-        report.notes.append(_few(report.speakers))
+    if intervals:
+        report.notes += _resting_on(report.speakers, report.n)
     if calibration is not None:
         _confidence(report, got, raw, calibration, task)
     report.predictions = [
@@ -256,12 +256,16 @@ def _dimensions(got: Collected, intervals: bool) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _few(speakers: int) -> str:
+def _resting_on(speakers: int, clips: int) -> list[str]:
+    """What a reader must know of the people behind the intervals."""
     if speakers == 1:
-        return "1 speaker: intervals and tests are over this speaker's clips, and say nothing about other people"
-    how = "Student's t with as many degrees of freedom, less one"
-    tests = "" if speakers >= metrics.SWAP_SPEAKERS else "; so do the p-values, for there are too few to swap"
-    return f"{speakers} speakers: intervals, which are about other people like them, are wide for it ({how}){tests}"
+        return ["1 speaker: intervals and tests are over this speaker's clips, and say nothing about other people"]
+    if speakers == clips:
+        return ["no two clips are known to be of one speaker: intervals and tests are over clips"]
+    if speakers >= metrics.FEW_SPEAKERS:
+        return []
+    tests = "" if speakers >= metrics.SWAP_SPEAKERS else ", and so do p-values, for there are too few to swap"
+    return [f"{speakers} speakers: intervals are about other people like them, and take Student's t{tests}"]
 
 
 def _finite(value: Any) -> Any:

@@ -226,3 +226,46 @@ def test_the_t_quantiles_are_those_of_scipy():
     half = stats.t.ppf(0.975, 4) * found.error * slope
     middle = np.log(found.value / (1 - found.value))
     assert (low, high) == pytest.approx(tuple(1 / (1 + np.exp(-(middle + d))) for d in (-half, half)))
+
+
+def dimension_case(rng, owner, speakers):
+    truth = rng.normal(0, 0.4, len(owner)) + rng.normal(0, 0.1, speakers)[owner]
+    follows = (0.6 + rng.normal(0, 0.15, speakers))[owner] * truth
+    return truth, follows + rng.normal(0, 0.12, speakers)[owner] + rng.normal(0, 0.25, len(owner))
+
+
+def several_case(rng, owner, speakers):
+    truth = (rng.random((len(owner), 6)) < [0.4, 0.3, 0.2, 0.15, 0.1, 0.08]) * 1.0
+    found = (1.5 + rng.normal(0, 0.5, (speakers, 1)))[owner] * truth + rng.normal(0, 0.4, (speakers, 6))[owner]
+    return truth, 1 / (1 + np.exp(-(found - 1.2 + rng.normal(size=truth.shape))))
+
+
+def votes_case(rng, owner, speakers):
+    felt = rng.dirichlet(np.full(6, 0.6), len(owner))
+    skill = (1 / (1 + np.exp(-(0.3 + rng.normal(0, 0.6, speakers)))))[owner, None]
+    return rng.multinomial(8, felt) / 8, skill * felt + (1 - skill) * rng.dirichlet(np.ones(6), len(owner))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speakers", [3, 5, 8, 12, 24])
+@pytest.mark.parametrize(
+    ("case", "measure"),
+    [
+        (dimension_case, metrics.dimension_measure()),
+        (several_case, metrics.multi_measure()),
+        (votes_case, metrics.vote_measure(6)),
+    ],
+)
+def test_coverage_of_the_figures_of_other_tasks(case, measure, speakers):
+    trials = 400
+    population = measure.plain(*case(np.random.default_rng(99), np.repeat(np.arange(10000), 30), 10000))
+    inside = dict.fromkeys(population, 0)
+    rng, owner = np.random.default_rng(speakers), np.repeat(np.arange(speakers), 30)
+    for trial in range(trials):
+        found = metrics.estimates(
+            measure, *case(rng, owner, speakers), [f"s{i}" for i in owner], resamples=200, seed=trial
+        )
+        for name, e in found.items():
+            inside[name] += e.low <= population[name] <= e.high
+    for name, hits in inside.items():
+        assert 0.93 - error(0.93, trials) <= hits / trials <= 0.99 + error(0.99, trials), (name, hits / trials)
