@@ -140,6 +140,38 @@ def test_coverage_is_93_to_97_per_cent(name, speakers):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("speakers", "share"), [(3, 0.76), (8, 0.90)])
+def test_percentiles_of_the_draws_would_be_too_narrow(speakers, share):
+    design, trials, inside = DESIGNS["alike"], 500, 0
+    rng = np.random.default_rng(speakers)
+    for _ in range(trials):
+        truth, said, names = design.draw(rng, speakers)
+        owner = np.unique(names, return_inverse=True)[1]
+        weights = rng.multinomial(speakers, np.full(speakers, 1 / speakers), 500).astype(float)
+        drawn = metrics.label_measure(CLASSES).figures(truth, said, owner, weights)["uar"]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        inside += low <= design.population <= high
+    assert inside / trials <= share + error(share, trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("speakers", "share"), [(3, 0.97), (8, 0.96), (20, 0.92), (40, 0.87)])
+def test_coverage_where_one_speaker_alone_has_a_label(speakers, share):
+    design, harder, trials, inside = DESIGNS["alike"], Design((-1.0, -1.0)), 500, 0
+    rng = np.random.default_rng(speakers)
+    population = (7 * design.population + harder.population) / 8
+    for trial in range(trials):
+        recall, truth, owner = design.people(rng, speakers)
+        recall[:, 7] = harder.people(rng, speakers)[0][:, 7]
+        kept = (truth != 7) | (owner == 0)
+        truth, owner = truth[kept], owner[kept]
+        said = say(rng, truth, recall[owner, truth])
+        low, high = metrics.interval(truth, said, [f"s{i}" for i in owner], CLASSES, resamples=200, seed=trial)
+        inside += low <= population <= high
+    assert inside / trials == pytest.approx(share, abs=0.01 + error(share, trials))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("speakers", [3, 6, 12, 24])
 def test_coverage_of_macro_f1_and_of_a_mean_over_seeds(speakers):
     design, measure, trials = DESIGNS["varied"], metrics.label_measure(CLASSES), 500

@@ -2,7 +2,7 @@
 
 The interval is about speakers like these, not about these alone: whole speakers are drawn with replacement (cluster
 bootstrap; Davison & Hinkley 1997, section 3.8), and the spread of the figure over the draws is its standard error. The
-percentiles of the draws would make far too narrow an interval where speakers are few (three speakers: 69% to 77% of
+percentiles of the draws would make far too narrow an interval where speakers are few (three speakers: 69% to 76% of
 nominal 95% intervals hold the truth). So the interval is Student's t times the standard error, on the figure's own
 scale (a logit for shares), with as many degrees of freedom as there are effective speakers less one (Carter, Schnepel &
 Steigerwald 2017): speakers of very different size are worth fewer. ``tests/test_statistics.py`` measures the coverage.
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from multiemo.metrics.figures import label_measure, uar
 from multiemo.metrics.measures import Array, Measure, Owners
@@ -194,6 +195,4 @@ def degrees(owner: Owners) -> float:
 
 def quantile(share: float, freedom: float) -> float:
     """Of Student's t distribution."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
     return float(stdtrit(freedom, share))
