@@ -1,24 +1,12 @@
-"""The one configuration: frozen models, read from YAML with dotted overrides; an unknown key is an error.
-
-Example:
-    >>> config = parse_config({"name": "x", "label_set": "polarity3", "data": {"manifest": "m.jsonl"},
-    ...                        "encoders": {"text": {"name": "text_transformer"}}, "stages": ["text"]})
-    >>> config.training_of("text").epochs
-    20
-"""
+"""The models of the one configuration: frozen, typed, closed; every key is documented here."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from multiemo.errors import ConfigError
+from multiemo.config.explain import explain
 from multiemo.labels import label_set
 from multiemo.types import MODALITIES, Modality
 
@@ -167,6 +155,16 @@ class TrainingConfig(_Frozen):
     patience: int = Field(10, ge=1)
     monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "loss"] = "uar"
 
+    @field_validator("monitor", mode="before")
+    @classmethod
+    def _selects_on_validation(cls, value: Any) -> Any:
+        if "test" in str(value):
+            raise ValueError(
+                f"{value!r} would choose the epoch on the test part; it is chosen on validation, by uar, macro_f1, "
+                "wf1, accuracy or loss"
+            )
+        return value
+
 
 class BenchmarkConfig(_Frozen):
     """What ``multiemo benchmark`` runs; training alone does not read it.
@@ -269,111 +267,9 @@ class Config(_Frozen):
         try:
             return TrainingConfig(**merged)
         except ValidationError as error:
-            raise _explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+            raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Modalities that have an encoder, in the order of the tables."""
         return tuple(m for m in MODALITIES if m in self.encoders)
-
-
-def parse_config(values: Mapping[str, Any]) -> Config:
-    """Check plain values.
-
-    Raises:
-        ConfigError: names the key, the value and what to do.
-    """
-    try:
-        config = Config(**values)
-    except ValidationError as error:
-        raise _explain(error, Config) from None
-    for stage in config.stages:
-        config.training_of(stage)
-    return config
-
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file and apply ``key.path=value`` overrides (values are YAML too).
-
-    Raises:
-        ConfigError: the file is missing or not a mapping, or a key or value is wrong.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such config file")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: the file must hold a mapping of keys, found {type(values).__name__}")
-    for override in overrides:
-        _apply(values, override)
-    return parse_config(values)
-
-
-def save_config(config: Config, path: Path) -> None:
-    """Write the complete config, every default spelled out; a reader never finds half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
-    temporary.replace(path)
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"override {override!r}: write it as key.path=value, for instance training.epochs=5")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from None
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        with suppress(ValueError):
-            value = float(value)
-    *parents, last = key.split(".")
-    here = values
-    for part in parents:
-        if here.get(part) is None:
-            here[part] = {}
-        here = here[part]
-        if not isinstance(here, dict):
-            raise ConfigError(f"override {override!r}: {part!r} is a value, not a group of keys")
-    here[last] = value
-
-
-def _explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> ConfigError:
-    """The first problem as one line."""
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
-    path = prefix + ".".join(location)
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(model, location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
-        return ConfigError(f"{path}: unknown config key{hint}{more}")
-    if first["type"] == "missing":
-        return ConfigError(f"{path}: this key is required{more}")
-    if location[-1:] == ["monitor"] and "test" in str(first["input"]):
-        return ConfigError(
-            f"{path}: {first['input']!r} would choose the epoch on the test part; epochs are chosen on validation, by "
-            f"one of {', '.join(get_args(TrainingConfig.model_fields['monitor'].annotation))}{more}"
-        )
-    if first["type"] == "value_error":
-        message = first["msg"].removeprefix("Value error, ")
-        return ConfigError(f"{path + ': ' if path else ''}{message}{more}")
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return ConfigError(f"{path}: {message}, got {first['input']!r}{more}")
-
-
-def _keys_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Field names of the model that a path leads to."""
-    here: Any = model
-    for part in location:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            here = here.model_fields[part].annotation if part in here.model_fields else None
-        elif get_origin(here) is dict:
-            here = get_args(here)[1]
-        if get_origin(here) is Union:
-            here = next((a for a in get_args(here) if a is not type(None)), None)
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

@@ -1,0 +1,34 @@
+"""The one configuration: frozen models, read from YAML with dotted overrides; an unknown key is an error.
+
+Example:
+    >>> config = parse_config({"name": "x", "label_set": "polarity3", "data": {"manifest": "m.jsonl"},
+    ...                        "encoders": {"text": {"name": "text_transformer"}}, "stages": ["text"]})
+    >>> config.training_of("text").epochs
+    20
+"""
+
+from multiemo.config.reading import load_config, parse_config, save_config
+from multiemo.config.schema import (
+    BenchmarkConfig,
+    Config,
+    DataConfig,
+    PartConfig,
+    SourceConfig,
+    SplitConfig,
+    Stage,
+    TrainingConfig,
+)
+
+__all__ = [
+    "BenchmarkConfig",
+    "Config",
+    "DataConfig",
+    "PartConfig",
+    "SourceConfig",
+    "SplitConfig",
+    "Stage",
+    "TrainingConfig",
+    "load_config",
+    "parse_config",
+    "save_config",
+]

@@ -1,0 +1,79 @@
+"""Configs from YAML and dotted overrides, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from multiemo.config.explain import explain
+from multiemo.config.schema import Config
+from multiemo.errors import ConfigError
+
+
+def parse_config(values: Mapping[str, Any]) -> Config:
+    """Check plain values.
+
+    Raises:
+        ConfigError: names the key, the value and what to do.
+    """
+    try:
+        config = Config(**values)
+    except ValidationError as error:
+        raise explain(error, Config) from None
+    for stage in config.stages:
+        config.training_of(stage)
+    return config
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply ``key.path=value`` overrides (values are YAML too).
+
+    Raises:
+        ConfigError: the file is missing or not a mapping, or a key or value is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such config file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: the file must hold a mapping of keys, found {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return parse_config(values)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the complete config, every default spelled out; a reader never finds half of it."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
+    temporary.replace(path)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {override!r}: write it as key.path=value, for instance training.epochs=5")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from None
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        with suppress(ValueError):
+            value = float(value)
+    *parents, last = key.split(".")
+    here = values
+    for part in parents:
+        if here.get(part) is None:
+            here[part] = {}
+        here = here[part]
+        if not isinstance(here, dict):
+            raise ConfigError(f"override {override!r}: {part!r} is a value, not a group of keys")
+    here[last] = value
