@@ -128,12 +128,14 @@ class TextSpec:
         tokenizer: ``"trained"`` (a subword tokenizer trained on the training text, kept in the checkpoint), or the
             name or folder of a pretrained model whose tokenizer is used.
         vocab_size: most entries of a trained tokenizer; ignored for a pretrained one.
+        characters: the tokens of a trained tokenizer are single characters.
         max_tokens: longer texts lose their oldest context first, then their end.
         context: how many earlier utterances of the same dialogue are put before the text.
     """
 
     tokenizer: str = "trained"
     vocab_size: int = 8000
+    characters: bool = False
     max_tokens: int = 128
     context: int = 0
     kind: Literal["text"] = "text"

@@ -77,7 +77,7 @@ def clean(text: str) -> str:
     return " ".join(_ELONGATED.sub(r"\1\1\1", text.replace("\ufffd", " ")).split())
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], vocab_size: int, *, characters: bool = False) -> Tokenizer:
     """Learn a lower-case BPE vocabulary (Sennrich et al. 2016) with a fallback to bytes.
 
     Words of alphabetic scripts are marked at their start with ``▁``; a run of Chinese characters is one stretch in
@@ -87,6 +87,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     Args:
         texts: training texts, raw; they are cleaned here.
         vocab_size: most entries, at least 512 (the specials and 256 bytes are among them).
+        characters: nothing merges; every token is a character, or a byte of one that is not among the most frequent.
 
     Raises:
         ConfigError: ``vocab_size`` is too small, or no text holds anything.
@@ -95,6 +96,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         >>> tokenizer = train_tokenizer(["good day"] * 9 + ["好的，好的"] * 9, 512)
         >>> tokenizer.encode("Good 好的", add_special_tokens=False).tokens
         ['▁good', '好的']
+        >>> train_tokenizer(["好的，好的"], 512, characters=True).encode("好的").tokens
+        ['好', '的']
     """
     if vocab_size < 512:
         raise ConfigError(f"vocab_size: {vocab_size} is too small; 512 is the least that holds letters and bytes")
@@ -102,7 +105,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     reserved = [*TEXT_SPECIALS, *_BYTES]
     lines = [clean(text) for text in texts]
     # Given as a whole: left to itself, the trainer breaks ties between equally frequent characters at random.
-    alphabet = _alphabet(map(tokenizer.normalizer.normalize_str, lines), max(128, (vocab_size - len(reserved)) // 2))
+    room = vocab_size - len(reserved)
+    alphabet = _alphabet(map(tokenizer.normalizer.normalize_str, lines), room if characters else max(128, room // 2))
+    if characters and alphabet:
+        return _empty_tokenizer({token: i for i, token in enumerate([*reserved, *alphabet])}, [])
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
@@ -254,7 +260,7 @@ class TextPreprocessor:
     @classmethod
     def train(cls, spec: TextSpec, texts: Iterable[str]) -> TextPreprocessor:
         """A preprocessor with a tokenizer learnt from training texts."""
-        return cls(spec, train_tokenizer(texts, spec.vocab_size))
+        return cls(spec, train_tokenizer(texts, spec.vocab_size, characters=spec.characters))
 
     @classmethod
     def from_pretrained(cls, spec: TextSpec) -> TextPreprocessor:

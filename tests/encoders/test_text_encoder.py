@@ -199,6 +199,7 @@ def test_tfidf_weights_are_learnt_from_each_part_and_kept():
 def test_built_from_config_options():
     encoder = encoders.build("text_transformer", {"dim": 32, "context": 3}, where="text.encoder")
     assert encoder.input_spec.context == 3
+    assert encoders.build("text_transformer", {"characters": True}, where="e").input_spec.characters
     assert encoders.facts("text_pretrained")["modality"] == "text"
     with pytest.raises(ConfigError, match=r"text\.encoder\.pooling"):
         encoders.build("text_pretrained", {"model": "x", "pooling": "max"}, where="text.encoder")

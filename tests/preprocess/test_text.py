@@ -57,6 +57,19 @@ def test_training_is_deterministic_and_bounded(tokenizer):
     assert [tokenizer.id_to_token(i) for i in range(len(TEXT_SPECIALS))] == list(TEXT_SPECIALS)
 
 
+def test_characters_never_merge_and_survive_a_save(tmp_path: Path):
+    spec = TextSpec(vocab_size=600, characters=True)
+    read = TextPreprocessor.train(spec, ENGLISH + CHINESE)
+    assert len(read("我真的很高兴。")) == len("我真的很高兴。") + 2
+    assert len(read("猫")) == 3 + 2  # never seen: its bytes
+    read.save(tmp_path)
+    assert torch.equal(TextPreprocessor.from_assets(spec, tmp_path)("what? 真的"), read("what? 真的"))
+    few = train_tokenizer(["abcdef"] * 3 + ["a"], 512, characters=True)
+    assert few.get_vocab_size() == len(TEXT_SPECIALS) + 256 + len("▁abcdef")
+    with pytest.raises(ConfigError, match="every text is empty"):
+        train_tokenizer(["", " "], 600, characters=True)
+
+
 def test_every_character_is_representable(tokenizer):
     for text in ("鑫淼", "Привет", "😀", "naïve", "ｶﾅ"):
         ids = tokenizer.encode(clean(text), add_special_tokens=False).ids
