@@ -211,10 +211,19 @@ def evaluate_model(
             "speaker": got.speakers[i],
             "target": [round(float(v), 6) for v in got.target[i]] if got.labelled[i] else None,
             "probs": {k: [round(float(v), 6) for v in got.probabilities[k][i]] for k in keys if got.usable[k][i]},
+            **_dimension_record(got, i),
         }
         for i in range(len(got.ids))
     ]
     return report
+
+
+def _dimension_record(got: Collected, i: int) -> dict[str, Any]:
+    """``dimensions``: {name: [truth, predicted]} of those that are known of a clip; nothing without such a head."""
+    if got.predicted_dimensions is None:
+        return {}
+    pairs = zip(DIMENSIONS, got.dimensions[i], got.predicted_dimensions[i], strict=True)
+    return {"dimensions": {name: [round(float(t), 6), round(float(p), 6)] for name, t, p in pairs if not np.isnan(t)}}
 
 
 def corpus_kind(corpora: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.errors import CheckpointError
-from multiemo.types import SUBSETS
+from multiemo.types import DIMENSIONS, SUBSETS
 
 #: One clip as evaluation writes it: ``id``, ``speaker``, ``target`` (``[C]`` or nothing), ``probs`` {subset: ``[C]``}.
 Record = Mapping[str, Any]
@@ -27,6 +27,7 @@ class Predictions:
         ids, speakers: of the N labelled clips, sorted by id.
         target: ``[N, C]``.
         probabilities: {subset key: ``[R, N, C]``} of R seeds; NaN where a clip has no modality of the subset.
+        dimensions: {name: truth ``[N]``, predicted ``[R, N]``}, NaN where unknown; of a model with such a head.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Predictions:
     speakers: tuple[str, ...]
     target: NDArray[np.float64]
     probabilities: dict[str, NDArray[np.float64]]
+    dimensions: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
 
     @property
     def full(self) -> str:
@@ -71,7 +73,23 @@ def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
         key: np.array([[run[i]["probs"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])
         for key in keys
     }
-    return Predictions(name, tuple(ids), tuple(known[i]["speaker"] for i in ids), target, probabilities)
+    speakers = tuple(known[i]["speaker"] for i in ids)
+    dimensions = {d: _dimension(d, runs, ids) for d in DIMENSIONS if any(d in _said(r) for r in known.values())}
+    return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions)
+
+
+def _said(record: Record) -> Mapping[str, Any]:
+    """{dimension: (truth, predicted)} of a clip."""
+    found: Mapping[str, Any] = record.get("dimensions", {})
+    return found
+
+
+def _dimension(
+    name: str, runs: Sequence[Mapping[str, Record]], ids: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    unknown = (float("nan"), float("nan"))
+    pairs = np.array([[_said(run.get(i, {})).get(name, unknown) for i in ids] for run in runs])
+    return pairs[0, :, 0], pairs[:, :, 1]
 
 
 def read_records(path: Path) -> list[Record]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from multiemo import metrics
 from multiemo.benchmark.predictions import Predictions
 from multiemo.calibration import events, reliability, risk_coverage, thinned, top_label
-from multiemo.metrics import PairedTest
+from multiemo.metrics import Estimate, PairedTest
 from multiemo.types import SUBSETS
 
 Array: TypeAlias = NDArray[np.float64]
@@ -31,9 +31,7 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
         truth, said = metrics.scored(task, predictions.target, probabilities)
         values: dict[str, Any] = {}
         for name, estimate in metrics.estimates(measure, truth, said, predictions.speakers).items():
-            values |= {"n": estimate.n, name: estimate.value, f"{name}_ci": [estimate.low, estimate.high]}
-            if estimate.deviation is not None:
-                values[f"{name}_sd"] = estimate.deviation
+            values |= _named(name, estimate)
         runs = list(_runs(predictions, key))
         values["ece"] = float(np.mean([error_of(reliability(*events(p, t, task))) for p, t in runs]))
         values["recall"] = np.mean([_recall(p, t, task) for p, t in runs], axis=0).round(4).tolist()
@@ -71,6 +69,24 @@ def joined_bins(diagrams: Sequence[Mapping[str, Sequence[float]]], bins: int = 1
     some = total[2] > 0
     means = (total[:2, some] / total[2, some]).round(4)
     return {"confidence": means[0].tolist(), "accuracy": means[1].tolist(), "n": total[2, some].astype(int).tolist()}
+
+
+def summarise_dimensions(predictions: Predictions) -> dict[str, dict[str, Any]]:
+    """{dimension: ``n``; ``NAME``, ``NAME_ci``, ``NAME_sd`` of each figure}, over the clips whose truth is known."""
+    found: dict[str, dict[str, Any]] = {}
+    measure = metrics.dimension_measure()
+    for name, (truth, said) in predictions.dimensions.items():
+        known = ~np.isnan(truth)
+        speakers = np.asarray(predictions.speakers)[known].tolist()
+        found[name] = {}
+        for figure, estimate in metrics.estimates(measure, truth[known], said[:, known], speakers).items():
+            found[name] |= _named(figure, estimate)
+    return found
+
+
+def _named(figure: str, estimate: Estimate) -> dict[str, Any]:
+    values: dict[str, Any] = {"n": estimate.n, figure: estimate.value, f"{figure}_ci": [estimate.low, estimate.high]}
+    return values if estimate.deviation is None else {**values, f"{figure}_sd": estimate.deviation}
 
 
 def guesses(

@@ -252,6 +252,7 @@ def _figures(
         "systems": systems,
         "subsets": systems["multiemo"],
         "comparisons": families,
+        "dimensions": results.summarise_dimensions(model),
         "confusion": results.confusion_of(model) if task != "multi" else [],
         "reliability": diagrams,
         "risk_coverage": results.risk_curves(model, task),

@@ -27,7 +27,8 @@ QUICK = ("training.epochs=1", "benchmark.folds=2", "benchmark.seeds=2", "benchma
 @pytest.fixture(scope="module")
 def config(tiny_config, tmp_path_factory) -> Config:
     folder = tmp_path_factory.mktemp("benchmark")
-    return load_config(tiny_config(folder, modalities=("text", "speech")), [*QUICK, "benchmark.robustness=false"])
+    path = tiny_config(folder, modalities=("text", "speech"), dimensions="true")
+    return load_config(path, [*QUICK, "benchmark.robustness=false"])
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,20 @@ def test_the_result_holds_every_system_subset_fold_and_seed(finished, small_corp
     assert set(result["cost"]["subsets"]) == {"T", "S", "TS"}
     assert 0 <= result["prior"]["uar"] <= 1
     assert result["majority"]["uar"] <= 1 / 3
+
+
+def test_dimensions_are_pooled_over_folds_and_seeds(finished):
+    from scipy.stats import pearsonr
+
+    result = result_of(finished)
+    assert set(result["dimensions"]) == {"valence", "arousal", "dominance"} & set(result["dimensions"])
+    values = []
+    for seed in result["seeds"]:
+        folders = [finished / "cells" / f"{fold['name']}-seed{seed}" for fold in result["protocol"]["folds"]]
+        pairs = [r["dimensions"]["valence"] for f in folders for r in read_records(f / "predictions.jsonl")
+                 if "valence" in r["dimensions"]]  # fmt: skip
+        values.append(pearsonr(*zip(*pairs, strict=True)).statistic)
+    assert result["dimensions"]["valence"]["pearson"] == pytest.approx(sum(values) / 2, abs=1e-9)
 
 
 def test_families_are_adjusted_and_say_what_they_could_have_found(finished):
