@@ -130,6 +130,15 @@ def _in_this_process(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """What a process may use: threads, a GPU, and how its own workers start (a spawned process would spawn them)."""
+
+    threads: int
+    gpu: int | None
+    start_method: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Running:
     """A cell in a process of its own, in one of the slots (a slot has a GPU, where there are any)."""
 
@@ -169,9 +178,9 @@ def _start(cell: Cell, slot: int, jobs: int) -> _Running:
     gpus = torch.cuda.device_count()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     ours, theirs = context.Pipe(duplex=False)
+    place = _Place(threads, slot % gpus if gpus else None, multiprocessing.get_start_method())
     values = cell.config.model_dump(mode="json")
-    arguments = (theirs, cell.fold, cell.seed, values, str(cell.folder), threads, slot % gpus if gpus else None)
-    process = context.Process(target=_child, args=arguments)
+    process = context.Process(target=_child, args=(theirs, cell.fold, cell.seed, values, str(cell.folder), place))
     process.start()
     theirs.close()
     return _Running(cell, process, ours, slot, time.perf_counter())
@@ -198,15 +207,14 @@ def _last_word(connection: Connection) -> str | None:
         return None
 
 
-def _child(
-    report: Connection, fold: str, seed: int, values: dict[str, object], folder: str, threads: int, gpu: int | None
-) -> None:
+def _child(report: Connection, fold: str, seed: int, values: dict[str, object], folder: str, place: _Place) -> None:
     """One cell in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     threading.Thread(target=_follow_parent, daemon=True).start()
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
-    torch.set_num_threads(threads)
+    multiprocessing.set_start_method(place.start_method, force=True)
+    if place.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(place.gpu)
+    torch.set_num_threads(place.threads)
     try:
         run_cell(Cell(fold, seed, parse_config(values), Path(folder)))
     except MultiemoError as error:

@@ -66,8 +66,8 @@ def run_benchmark(
     run_cells(cells, jobs=config.benchmark.jobs, observer=observer)
     leaking: list[Cell] = []
     if shuffled is not None:
-        observer.note("now with shuffled clips, to see what a leak is worth")
-        leaking = cells_of(shuffled, seeds, folder / "shuffled")
+        observer.note("now with shuffled clips and the first seed, to see what a leak is worth")
+        leaking = cells_of(shuffled, 1, folder / "shuffled")
         run_cells(leaking, jobs=config.benchmark.jobs, observer=observer)
     model = pool_cells("multiemo", cells)
     notes = list(protocol.notes)
@@ -91,10 +91,10 @@ def run_benchmark(
         classic, said = _classic(config, protocol, cells, folder, observer)
         notes += said
     result |= _figures(model, classic, protocol, cells, config)
+    first = [cell for cell in cells if cell.seed == config.seed]
     if leaking:
-        result["leak"] = _leak(model, pool_cells("shuffled clips", leaking), config.task)
+        result["leak"] = _leak(pool_cells("people apart", first), pool_cells("shuffled clips", leaking), config.task)
     if config.benchmark.robustness:
-        first = [cell for cell in cells if cell.seed == config.seed]
         result["robustness"] = _kept(folder / "robustness.json", lambda: _robustness(first, observer))
     result["cost"] = _kept(folder / "cost.json", lambda: _cost(cells[0], observer))
     result["notes"] = list(dict.fromkeys([*notes, *_notes(result, config)]))
@@ -260,11 +260,11 @@ def _figures(
     }
 
 
-def _leak(model: Predictions, shuffled: Predictions, task: str) -> dict[str, Any]:
+def _leak(disjoint: Predictions, shuffled: Predictions, task: str) -> dict[str, Any]:
     """What a split of shuffled clips claims, beside what one of people measures, on the same clips."""
-    pairs = [(shuffled, key, model, key) for key in model.probabilities]
+    pairs = [(shuffled, key, disjoint, key) for key in disjoint.probabilities]
     return {
-        "disjoint": results.summarise(model, task),
+        "disjoint": results.summarise(disjoint, task),
         "shuffled": results.summarise(shuffled, task),
         "tests": results.family(pairs, task),
     }

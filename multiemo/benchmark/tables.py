@@ -50,9 +50,9 @@ def leak_sentence(result: Mapping[str, Any]) -> str:
     leak = result["leak"]
     test = next(t for t in leak["tests"] if t["subset"] == full)
     return (
-        f"leak: with folds of shuffled clips, which put every person on both sides, {full} claims {FIGURES[main]} "
-        f"{leak['shuffled'][full][main]:.3f} instead of {leak['disjoint'][full][main]:.3f}: {test['difference']:+.3f}, "
-        f"95% interval {test['low']:+.3f} .. {test['high']:+.3f}, p = {test['p']:.4f}"
+        f"leak (one seed): folds of shuffled clips, which put every person on both sides, claim {FIGURES[main]} "
+        f"{leak['shuffled'][full][main]:.3f} of {full} instead of {leak['disjoint'][full][main]:.3f}: "
+        f"{test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, p = {test['p']:.4f}"
     )
 
 

@@ -111,7 +111,8 @@ def test_the_leak_is_measured_on_the_same_clips(finished):
     full = next(t for t in result["leak"]["tests"] if t["subset"] == "TS")
     gap = result["leak"]["shuffled"]["TS"]["uar"] - result["leak"]["disjoint"]["TS"]["uar"]
     assert full["difference"] == pytest.approx(gap, abs=1e-9)
-    assert result["leak"]["disjoint"]["TS"]["uar"] == result["subsets"]["TS"]["uar"]
+    assert sorted(p.name for p in (finished / "shuffled").iterdir()) == ["fold0-seed3", "fold1-seed3"]
+    assert result["leak"]["disjoint"]["TS"]["n"] == result["subsets"]["TS"]["n"]
 
 
 def test_the_report_is_one_file_that_loads_nothing(finished):
