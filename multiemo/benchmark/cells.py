@@ -23,7 +23,7 @@ from multiemo.benchmark.protocol import Protocol
 from multiemo.build import Observer, evaluate_run, train
 from multiemo.build import data as wiring
 from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
-from multiemo.config import Config, SourceConfig, parse_config
+from multiemo.config import Config, parse_config
 from multiemo.errors import MultiemoError, TrainingError
 from multiemo.report import save_evaluation
 
@@ -100,8 +100,7 @@ def automatic_jobs(config: Config) -> int:
 
 def fill_cache(config: Config, observer: Observer) -> None:
     """Decode and preprocess every clip once, so that the cells only read; text and features need no cache."""
-    data = config.data
-    source = wiring.open_source(SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from))
+    source = wiring.open_manifest(config)
     preprocessors = {}
     for m in config.modalities:
         spec = None if uses_features(config, m) else build_encoder(config, m).input_spec

@@ -28,7 +28,7 @@ from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
-from multiemo.config import Config, SourceConfig, load_config, save_config
+from multiemo.config import Config, load_config, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
@@ -272,19 +272,13 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str) -> dict[str, 
 
 def _robustness(cells: Sequence[Cell], observer: Observer) -> list[dict[str, Any]]:
     """Curves of the models of one seed over the test clips of all folds."""
-    models = [(load_bundle(cell.folder), source_of(cell)) for cell in cells]
+    models = [(load_bundle(cell.folder), wiring.open_manifest(cell.config)) for cell in cells]
     return [curve.to_json() for curve in robustness_curves(models, observer=observer)]
 
 
 def _cost(cell: Cell, observer: Observer) -> dict[str, Any]:
     observer.stage("cost")
-    return measure_cost(cell.folder, source_of(cell)).to_json()
-
-
-def source_of(cell: Cell) -> wiring.Source:
-    """The manifest of a cell, split as its config pins it."""
-    data = cell.config.data
-    return wiring.open_source(SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from))
+    return measure_cost(cell.folder, wiring.open_manifest(cell.config)).to_json()
 
 
 def _notes(result: Mapping[str, Any], config: Config) -> list[str]:

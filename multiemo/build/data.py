@@ -135,6 +135,12 @@ def has_label(clip: Clip, label_from: str) -> bool:
     return clip.label is not None or bool(clip.labels) or bool(clip.votes)
 
 
+def open_manifest(config: Config) -> Source:
+    """The source of a config with one manifest; raises as :func:`open_source`."""
+    data = config.data
+    return open_source(SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from))
+
+
 def open_sources(config: Config, run: Path) -> dict[str, Source]:
     """{stage: source}; ``fuse`` has the fused stage's, also when only one branch is trained.
 
@@ -143,7 +149,7 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     """
     data = config.data
     if data.manifest is not None:
-        one = open_source(SourceConfig(manifest=data.manifest, split=data.split, label_from=data.label_from))
+        one = open_manifest(config)
         return dict.fromkeys((*config.modalities, "fuse"), one)
     sources: dict[str, Source] = {
         m: open_source(s, where=f"data.sources.{m}") for m, s in data.sources.items() if m in config.modalities
