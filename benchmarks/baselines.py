@@ -24,14 +24,13 @@ from typing import Any
 
 from multiemo.benchmark.classic import fit_predict, read_inputs
 from multiemo.benchmark.predictions import Predictions, pool, read_records
-from multiemo.benchmark.results import summarise
+from multiemo.benchmark.results import paired, summarise
 from multiemo.config import parse_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
-from multiemo.metrics import label_measure, paired_tests
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.features import FeaturePreprocessor
 from multiemo.preprocess.speech import SpeechPreprocessor
@@ -109,8 +108,7 @@ def read_run(run: Path, baselines: Predictions, labels: Sequence[str]) -> Predic
 
 def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, dict[str, Any]]:
     """{figure: difference with its interval and p-value} of two subsets of two systems."""
-    measure = label_measure(first.target.shape[1])
-    tests = paired_tests(measure, first.truth, first.said(one), second.said(two), first.speakers)
+    tests = paired(first, one, second, two)
     return {name: asdict(tests[name]) for name in TESTED}
 
 

@@ -138,8 +138,8 @@ def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, dic
 
 def paired(
     first: Predictions, first_subset: str, second: Predictions, second_subset: str, task: str = "single"
-) -> PairedTest | None:
-    """The paired test of the main figure of two systems or subsets, or ``None`` where they share no clip.
+) -> dict[str, PairedTest]:
+    """{figure: paired test} of two systems or subsets; nothing where they share no clip.
 
     Raises:
         ValueError: the two were not tested on the same clips.
@@ -149,9 +149,9 @@ def paired(
     truth, one = metrics.scored(task, first.target, first.probabilities[first_subset])
     _, two = metrics.scored(task, second.target, second.probabilities[second_subset])
     if not (metrics.usable_clips(one) & metrics.usable_clips(two)).any(axis=1).all():
-        return None
+        return {}
     measure = metrics.measure_of(task, first.target.shape[1])
-    return metrics.paired_tests(measure, truth, one, two, first.speakers)[metrics.MAIN_FIGURE[task]]
+    return metrics.paired_tests(measure, truth, one, two, first.speakers)
 
 
 def family(
@@ -169,7 +169,8 @@ def family(
         :class:`multiemo.metrics.PairedTest`, ``p_holm`` and ``mdd``, the difference that a test like this one finds
         four times out of five.
     """
-    tests = [(pair, paired(*pair, task)) for pair in pairs]
+    main = metrics.MAIN_FIGURE[task]
+    tests = [(pair, paired(*pair, task).get(main)) for pair in pairs]
     known = [(pair, test) for pair, test in tests if test is not None]
     adjusted = metrics.holm([test.p for _, test in known])
     return [
@@ -177,7 +178,7 @@ def family(
             "first": f"{first.name} {one}",
             "second": f"{second.name} {two}",
             "subset": one,
-            "figure": metrics.MAIN_FIGURE[task],
+            "figure": main,
             **asdict(test),
             "p_holm": p,
             "mdd": metrics.minimum_detectable_difference(test),
