@@ -157,12 +157,14 @@ def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highli
         highlight: the dot that the page is about.
     """
     figure, (axes,) = canvas(height=3.6)
+    sides = (((-8, 0), "right", "center"), ((8, 0), "left", "center"), ((0, 7), "center", "bottom"),
+             ((0, -7), "center", "top"))  # fmt: skip  (in turn, so that neighbours do not write over each other)
     for number, (name, place) in enumerate(sorted(places.items(), key=lambda item: item[1])):
         colour = ACCENT if name == highlight else GREY
+        offset, across, along = sides[number % len(sides)]
         axes.plot(*place, "o", color=colour, markersize=7)
-        above = number % 2 == 0  # neighbours do not write over each other
-        axes.annotate(name, place, xytext=(0, 7 if above else -7), textcoords="offset points", fontsize=9, color=colour,
-                      ha="center", va="bottom" if above else "top")  # fmt: skip
+        axes.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=9, color=colour, ha=across,
+                      va=along)  # fmt: skip
     axes.set_xscale("log")
     axes.grid(color="#e3e8ee", linewidth=0.8)
     axes.set(ylim=(0, 1), axisbelow=True)

@@ -172,7 +172,7 @@ def _settle_duplicates(
     ]
     write_atomically(folder / "duplicates.json", json.dumps(pairs, indent=1, ensure_ascii=False) + "\n")
     if not pairs:
-        return protocol, {"found": 0, "said": f"none across parts ({len(found)} pairs within one)", "pairs": []}
+        return protocol, {"found": 0, "said": f"none across parts (within one: {len(found)})", "pairs": []}
     if config.benchmark.duplicates == "stop":
         shown = "; ".join(pairs[:3]) + (f"; and {len(pairs) - 3} more" if len(pairs) > 3 else "")
         raise SplitError(
