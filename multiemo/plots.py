@@ -157,8 +157,12 @@ def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highli
         highlight: the dot that the page is about.
     """
     figure, (axes,) = canvas(height=3.6)
-    sides = (((-8, 0), "right", "center"), ((8, 0), "left", "center"), ((0, 7), "center", "bottom"),
-             ((0, -7), "center", "top"))  # fmt: skip  (in turn, so that neighbours do not write over each other)
+    sides = (
+        ((-8, 0), "right", "center"),
+        ((8, 0), "left", "center"),
+        ((0, 7), "center", "bottom"),
+        ((0, -7), "center", "top"),
+    )  # fmt: skip  (in turn, so that neighbours do not write over each other)
     for number, (name, place) in enumerate(sorted(places.items(), key=lambda item: item[1])):
         colour = ACCENT if name == highlight else GREY
         offset, across, along = sides[number % len(sides)]
