@@ -6,6 +6,8 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from transformers.utils import logging
+
 from multiemo.errors import ConfigError
 
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -30,6 +32,7 @@ def resolve_model(name: str, where: str) -> str:
     Raises:
         ConfigError: there is no such model, or it has no safetensors weights, or the hub cannot be reached.
     """
+    logging.disable_progress_bar()  # of loading weights; it knows nothing of ours
     if name.startswith(_PACKAGE):
         return _in_package(name.removeprefix(_PACKAGE), name, where)
     folder = Path(name).expanduser()
