@@ -60,6 +60,7 @@ def run_benchmark(
     shuffled = random_protocol(config, protocol) if show_leak else None
     _open_folder(folder, config)
     protocol, duplicates = _settle_duplicates(config, protocol, folder, observer)
+    save_config(config, folder / "config.yaml")  # only now: what duplicates stopped may be begun otherwise
     _write_protocol(folder, protocol)
     seeds = config.benchmark.seeds
     cells = cells_of(protocol, seeds, folder / "cells")
@@ -122,10 +123,9 @@ def _open_folder(folder: Path, config: Config) -> None:
                 "another --out, or remove it"
             )
         return
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(entry.name != "duplicates.json" for entry in folder.iterdir()):
         raise CheckpointError(f"{folder}: is not empty and holds no benchmark; choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, stored)
 
 
 def _differing(one: Config, other: Config) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.benchmark.protocol import Protocol, plan, random_protocol
+from multiemo.benchmark.protocol import Protocol, plan, random_protocol, without_clips
+from multiemo.build import data as wiring
 from multiemo.config import Config, load_config
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import ConfigError, ManifestError, SplitError
@@ -97,8 +98,6 @@ def test_a_moved_speaker_breaks_the_pinned_hash(tmp_path):
     fold = plan(config(tmp_path, rows, "benchmark.protocol=kfold")).folds[0]
     moved = [replace(c, speaker="s1") if c.speaker == "s0" else c for c in rows]
     write_manifest(moved, tmp_path / "m.jsonl")
-    from multiemo.build import data as wiring
-
     source = wiring.SourceConfig(manifest=str(tmp_path / "m.jsonl"), split=fold.config.data.split)
     with pytest.raises(SplitError, match=r"data\.split\.hash: the config wants the split"):
         wiring.open_source(source)
@@ -157,6 +156,20 @@ def test_a_random_protocol_has_as_many_folds_of_clips_and_needs_folds_of_people(
     assert all_tested(shuffled) == all_tested(plan(one))
     with pytest.raises(ConfigError, match="--show-leak compares K folds"):
         random_protocol(one, plan(config(tmp_path, clips())))
+
+
+def test_clips_left_out_of_a_fold_are_pinned_in_its_config(tmp_path):
+    one = config(tmp_path, clips(), "benchmark.protocol=kfold", "benchmark.folds=3")
+    protocol = plan(one)
+    gone = protocol.folds[0].split.parts["train"][:2]
+    less = without_clips(one, protocol, {"fold0": gone})
+    data = less.folds[0].config.data
+    split = wiring.open_source(wiring.SourceConfig(manifest=str(data.manifest), split=data.split)).split
+    assert split.hash == less.folds[0].split.hash != protocol.folds[0].split.hash
+    assert set(protocol.folds[0].split.parts["train"]) - set(split.parts["train"]) == set(gone)
+    assert split.parts["test"] == protocol.folds[0].split.parts["test"]
+    assert less.folds[1] == protocol.folds[1]
+    assert less.hash != protocol.hash
 
 
 def test_a_metric_that_selects_on_test_is_refused(tmp_path):

@@ -184,6 +184,14 @@ def test_a_renamed_copy_in_another_part_stops_the_run(small_corpus, tiny_config,
     with pytest.raises(SplitError, match=r"near-duplicates stand in two parts: .*'copy'.*benchmark\.duplicates=drop"):
         run_benchmark(config, tmp_path / "out")
     assert any("copy" in line for line in json.loads((tmp_path / "out" / "duplicates.json").read_text("utf-8")))
+    # What the message advises works with the same folder; here it stops at the next thing that is wrong.
+    kept = config.benchmark.model_copy(update={"duplicates": "drop"})
+    broken = config.model_copy(
+        update={"benchmark": kept, "training": config.training.model_copy(update={"lr": 1e30}), "stages": ("text",),
+                "encoders": {"text": config.encoders["text"]}, "per_stage": {}}
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"fold\d, seed 3: the loss is"):
+        run_benchmark(broken, tmp_path / "out")
 
 
 def test_a_failing_cell_is_named_and_the_others_are_kept(config, tmp_path):
