@@ -38,7 +38,7 @@ from multiemo.preprocess.text import TextPreprocessor
 from multiemo.types import Clip, FaceSpec, FeatureSpec, Modality, SpeechSpec, TextSpec
 
 FIGURES = ("uar", "macro_f1", "wf1", "accuracy")
-TESTED = ("uar", "macro_f1", "wf1")
+TESTED = ("uar", "macro_f1", "wf1", "accuracy")
 
 
 @dataclass(frozen=True)
