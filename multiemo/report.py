@@ -27,7 +27,7 @@ def caveat(corpus_kind: str) -> str:
 
 
 #: Columns of a table: figure and heading, by task; the first is the one that comparisons test.
-_COLUMNS = {
+COLUMNS = {
     "single": {"uar": "UAR", "macro_f1": "macro F1", "wf1": "WF1", "accuracy": "accuracy"},
     "soft": {"uar": "UAR", "macro_f1": "macro F1", "cross_entropy": "cross-entropy", "js": "JS", "cosine": "cosine"},
     "multi": {"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "uar": "UAR", "wf1": "WF1"},
@@ -36,35 +36,37 @@ _COLUMNS = {
 
 def figure_name(report: Report, figure: str | None = None) -> str:
     """How a figure is called in tables; the main one of the task by default."""
-    return _COLUMNS[report.task][figure or MAIN_FIGURE[report.task]]
+    return COLUMNS[report.task][figure or MAIN_FIGURE[report.task]]
 
 
 def table_rows(report: Report) -> list[list[str]]:
     """Header, a row for always saying the majority label, one for guessing, and one for each subset."""
-    main, *others = _COLUMNS[report.task]
-    heads = [_COLUMNS[report.task][name] for name in others]
+    main, *others = COLUMNS[report.task]
+    heads = [COLUMNS[report.task][name] for name in others]
     rows = [["subset", "modalities", "n", figure_name(report), "95% interval", *heads, "ECE raw", "ECE"]]
     bases = [(f"majority ({report.majority.get('label')})", report.majority), ("guessing as in train", report.prior)]
     named = [(key, " + ".join(SUBSETS[key]), values) for key, values in report.subsets.items()]
     for key, name, values in [*(("-", *base) for base in bases if base[1]), *named]:
-        cells = (_number(values.get(k)) for k in (*others, "ece_raw", "ece"))
-        rows.append([key, name, str(values.get("n", report.n)), _number(values.get(main)), _span(values, main), *cells])
+        cells = (number(values.get(k)) for k in (*others, "ece_raw", "ece"))
+        rows.append([key, name, str(values.get("n", report.n)), number(values.get(main)), span(values, main), *cells])
     return rows
 
 
 def interval_rows(report: Report) -> list[list[str]]:
     """Header and a row a subset: every figure of the table with its interval."""
-    columns = _COLUMNS[report.task]
+    columns = COLUMNS[report.task]
     measured = {key: values for key, values in report.subsets.items() if f"{next(iter(columns))}_ci" in values}
-    rows = [[f"{_number(v[k])} ({_span(v, k)})" for k in columns] for v in measured.values()]
+    rows = [[f"{number(v[k])} ({span(v, k)})" for k in columns] for v in measured.values()]
     return [["subset", *columns.values()], *([key, *row] for key, row in zip(measured, rows, strict=True))]
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """Three decimals, or a dash for what is not known."""
     return f"{value:.3f}" if isinstance(value, int | float) else "-"
 
 
-def _span(values: Mapping[str, Any], figure: str) -> str:
+def span(values: Mapping[str, Any], figure: str) -> str:
+    """The interval of a figure, or a dash where it has none."""
     ends = values.get(f"{figure}_ci")
     return f"{ends[0]:.3f} .. {ends[1]:.3f}" if ends else "-"
 
@@ -85,7 +87,7 @@ def format_table(report: Report) -> str:
     lines = [f"{report.corpus_kind} corpus, {report.split} part: {report.n} clips of {report.speakers} speakers"]
     if caveat(report.corpus_kind):
         lines.append(caveat(report.corpus_kind).upper())
-    lines += ["", *_markdown(table_rows(report))]
+    lines += ["", *markdown(table_rows(report))]
     best = best_single(report)
     if best is not None:
         pair = f"{report.full}-{best}"
@@ -97,7 +99,7 @@ def format_table(report: Report) -> str:
     if report.calibration.get("max_error") is not None:
         lines += ["", *_answered(report)]
     for name, values in report.dimensions.items():
-        spans = (f"{n} {_number(values[k])} ({_span(values, k)})" for k, n in (("ccc", "CCC"), ("mae", "MAE")))
+        spans = (f"{n} {number(values[k])} ({span(values, k)})" for k, n in (("ccc", "CCC"), ("mae", "MAE")))
         lines.append(f"{name}: {', '.join(spans)}, n = {values['n']}")
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
@@ -214,7 +216,8 @@ def save_evaluation(
     write_html(run, report, example=example, title=title)
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, its columns aligned; the first row is the head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")

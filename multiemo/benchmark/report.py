@@ -13,7 +13,7 @@ from multiemo.benchmark import tables
 from multiemo.benchmark.robustness import Curve
 from multiemo.benchmark.robustness_plot import plot_robustness
 from multiemo.metrics import MAIN_FIGURE
-from multiemo.report import caveat
+from multiemo.report import caveat, number, span
 from multiemo.training.checkpoint import write_atomically
 from multiemo.types import SUBSETS
 
@@ -50,14 +50,14 @@ def write_report(folder: Path, result: Mapping[str, Any]) -> Path:
         sections=[(key, name) for key, name in _SECTIONS.items() if not absent.get(key)],
         rows=tables.rows_of(result),
         figures=tables.figures_in(result),
-        heads=tables.FIGURES,
+        heads=tables.heads_of(result["task"]),
         main=main,
         families=result["comparisons"],
         cost=cost_table(result["cost"]),
         skipped=skipped_corruptions(result),
         plots=pictures,
-        number=tables.number,
-        span=tables.span,
+        number=number,
+        span=span,
         config=(folder / "config.yaml").read_text("utf-8"),
     )
     write_atomically(folder / "report.html", page)
@@ -82,9 +82,9 @@ def cost_table(cost: Mapping[str, Any]) -> dict[str, list[str]]:
         rows[key] = [
             f"{values['parameters']:,}",
             f"{values['flops'] / 1e6:,.1f}",
-            tables.number(values["seconds"]),
-            tables.number(values["rtf"]),
-            tables.number(values["decode_rtf"]),
+            number(values["seconds"]),
+            number(values["rtf"]),
+            number(values["decode_rtf"]),
             "-" if values["peak_memory_mb"] is None else f"{values['peak_memory_mb']:,.0f}",
             "-" if values["train_seconds"] is None else f"{values['train_seconds']:,.0f}",
         ]
@@ -104,7 +104,7 @@ def skipped_corruptions(result: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _plots(result: Mapping[str, Any], main: str) -> dict[str, str]:
     """Every picture as base64; empty where there is nothing to show."""
-    heads, full = tables.FIGURES, result["full"]
+    heads, full = tables.heads_of(result["task"]), result["full"]
     systems = result["systems"]
     cost = result["cost"]["subsets"]
     return {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from multiemo import metrics
 from multiemo.benchmark.predictions import Predictions
-from multiemo.calibration import events, reliability, risk_coverage, thinned, top_label
+from multiemo.calibration import risk_coverage, thinned, top_label
 from multiemo.metrics import Estimate, PairedTest
 from multiemo.types import SUBSETS
 
@@ -33,7 +33,7 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
         for name, estimate in metrics.estimates(measure, truth, said, predictions.speakers).items():
             values |= _named(name, estimate)
         runs = list(_runs(predictions, key))
-        values["ece"] = float(np.mean([error_of(reliability(*events(p, t, task))) for p, t in runs]))
+        values["ece"] = float(np.mean([metrics.calibration_error(task, t, p) for p, t in runs]))
         values["recall"] = np.mean([_recall(p, t, task) for p, t in runs], axis=0).round(4).tolist()
         found[key] = values
     return found

@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multiemo.metrics import MAIN_FIGURE
+from multiemo.report import COLUMNS, markdown, number, span
 from multiemo.types import SUBSETS
 
-#: Column heads of figures, in order.
-FIGURES = {
-    "uar": "UAR", "macro_f1": "macro F1", "micro_f1": "micro F1", "wf1": "WF1", "map": "mAP", "accuracy": "accuracy",
-    "ece": "ECE",
-}  # fmt: skip
+#: Figures of which less is better.
+_LOWER = ("cross_entropy", "js", "ece")
+
+
+def heads_of(task: str) -> dict[str, str]:
+    """{figure: its column head}, in order."""
+    return {**COLUMNS[task], "ece": "ECE"}
 
 
 def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -30,7 +33,7 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 def figures_in(result: Mapping[str, Any]) -> list[str]:
     """The figures that the table has, in order."""
     rows = rows_of(result)
-    return [name for name in FIGURES if any(name in row for row in rows)]
+    return [name for name in heads_of(result["task"]) if any(name in row for row in rows)]
 
 
 def summary(result: Mapping[str, Any]) -> str:
@@ -47,10 +50,11 @@ def summary(result: Mapping[str, Any]) -> str:
 def leak_sentence(result: Mapping[str, Any]) -> str:
     """What shuffled clips claim of the full subset, and the gap."""
     full, main = result["full"], MAIN_FIGURE[result["task"]]
+    head = heads_of(result["task"])[main]
     leak = result["leak"]
     test = next(t for t in leak["tests"] if t["subset"] == full)
     return (
-        f"leak (one seed): folds of shuffled clips, which put every person on both sides, claim {FIGURES[main]} "
+        f"leak (one seed): folds of shuffled clips, which put every person on both sides, claim {head} "
         f"{leak['shuffled'][full][main]:.3f} of {full} instead of {leak['disjoint'][full][main]:.3f}: "
         f"{test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, p = {test['p']:.4f}"
     )
@@ -59,33 +63,33 @@ def leak_sentence(result: Mapping[str, Any]) -> str:
 def comparison(result: Mapping[str, Any]) -> str:
     """What ``compare`` found, as text (Markdown)."""
     main = MAIN_FIGURE[result["task"]]
-    figures = [f for f in FIGURES if any(f in v for subsets in result["systems"].values() for v in subsets.values())]
-    lines = [["run", "subset", "n", *(FIGURES[f] for f in figures), f"95% interval of {FIGURES[main]}"]]
+    heads = heads_of(result["task"])
+    figures = [f for f in heads if any(f in v for subsets in result["systems"].values() for v in subsets.values())]
+    lines = [["run", "subset", "n", *(heads[f] for f in figures), f"95% interval of {heads[main]}"]]
     for name, subsets in result["systems"].items():
         lines += [
-            [name, key, str(v["n"]), *(number(v.get(f)) for f in figures), span(v.get(f"{main}_ci"))]
-            for key, v in subsets.items()
+            [name, key, str(v["n"]), *(number(v.get(f)) for f in figures), span(v, main)] for key, v in subsets.items()
         ]
     head = f"{result['n']} test clips of {result['speakers']} speakers"
-    return "\n".join([head, "", markdown(lines), "", comparison_table(result["tests"])])
+    return "\n".join([head, "", *markdown(lines), "", comparison_table(result["tests"])])
 
 
 def text_table(result: Mapping[str, Any]) -> str:
     """Markdown."""
     main = MAIN_FIGURE[result["task"]]
-    figures = figures_in(result)
+    figures, heads = figures_in(result), heads_of(result["task"])
     head = ["system", "subset", "n"]
     for name in figures:
-        head += [FIGURES[name], "95% interval", "sd over seeds"] if name == main else [FIGURES[name]]
+        head += [heads[name], "95% interval", "sd over seeds"] if name == main else [heads[name]]
     lines = [head]
     for row in rows_of(result):
         line = [row["system"], row["subset"] or "-", str(row.get("n", result["n"]))]
         for name in figures:
             line.append(number(row.get(name)))
             if name == main:
-                line += [span(row.get(f"{name}_ci")), number(row.get(f"{name}_sd"))]
+                line += [span(row, name), number(row.get(f"{name}_sd"))]
         lines.append(line)
-    return markdown(lines)
+    return "\n".join(markdown(lines))
 
 
 def comparison_table(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -103,7 +107,7 @@ def comparison_table(tests: Sequence[Mapping[str, Any]]) -> str:
         ]
         for t in tests
     ]
-    return markdown(lines)
+    return "\n".join(markdown(lines))
 
 
 def csv_table(result: Mapping[str, Any]) -> str:
@@ -117,7 +121,7 @@ def csv_table(result: Mapping[str, Any]) -> str:
     for row in rows_of(result):
         ends = {
             f"{name}_{end}": value
-            for name in FIGURES
+            for name in figures_in(result)
             for end, value in zip(("low", "high"), row.get(f"{name}_ci", ()), strict=False)
         }
         writer.writerow({**row, **ends})
@@ -132,8 +136,8 @@ def latex_table(result: Mapping[str, Any]) -> str:
     best = {}
     for name in figures:
         values = [row[name] for row in rows if name in row]
-        best[name] = min(values) if name == "ece" else max(values)
-    heads = " & ".join(FIGURES[name] for name in figures)
+        best[name] = min(values) if name in _LOWER else max(values)
+    heads = " & ".join(heads_of(result["task"])[name] for name in figures)
     lines = [
         "% " + " ".join(caption_of(result).split()),
         r"\begin{tabular}{ll" + "r" * (len(figures) + 1) + "}",
@@ -169,24 +173,6 @@ def caption_of(result: Mapping[str, Any]) -> str:
         f"{protocol['name']} by {protocol['group_by']} ({folds} {'folds' if folds > 1 else 'split'}), "
         f"{seeds} {'seeds' if seeds > 1 else 'seed'}; 95% intervals over speakers."
     )
-
-
-def number(value: Any) -> str:
-    """Three decimals, or a dash."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def span(ends: Sequence[float] | None) -> str:
-    """Both ends of an interval, or a dash."""
-    return "-" if ends is None else f"{ends[0]:.3f} .. {ends[1]:.3f}"
-
-
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns aligned; the first line is the head."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    text.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    return "\n".join(text)
 
 
 def _escaped(text: str) -> str:
