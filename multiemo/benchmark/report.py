@@ -37,6 +37,7 @@ def write_report(folder: Path, result: Mapping[str, Any]) -> Path:
     )
     pictures = _plots(result, main)
     absent = {
+        "comparisons": not result["comparisons"],
         "leak": "leak" not in result,
         "labels": not pictures["recall"],
         "calibration": not pictures["reliability"],

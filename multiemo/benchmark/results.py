@@ -106,9 +106,11 @@ def guesses(
     priors = np.array([prior_by_clip[name] for name in predictions.ids])
     most = priors > 0.5 if task == "multi" else priors.argmax(axis=1)[:, None] == np.arange(priors.shape[1])
     truth, said = metrics.scored(task, predictions.target, most.astype(float))
-    measure = metrics.measure_of(task, priors.shape[1])
+    majority = metrics.measure_of(task, priors.shape[1]).plain(truth, said)
+    if task == "soft":  # one label for certain is no distribution
+        majority = {name: majority[name] for name in metrics.FIGURES}
     return {
-        "majority": {"n": len(priors), **measure.plain(truth, said)},
+        "majority": {"n": len(priors), **majority},
         "prior": {"n": len(priors), **metrics.guessing(task, predictions.target, priors.mean(axis=0))},
     }
 

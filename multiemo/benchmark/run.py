@@ -251,7 +251,7 @@ def _figures(
         ),
         "systems": systems,
         "subsets": systems["multiemo"],
-        "comparisons": families,
+        "comparisons": {name: tests for name, tests in families.items() if tests},
         "dimensions": results.summarise_dimensions(model),
         "confusion": results.confusion_of(model) if task != "multi" else [],
         "reliability": diagrams,

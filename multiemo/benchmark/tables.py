@@ -40,8 +40,7 @@ def summary(result: Mapping[str, Any]) -> str:
     """A finished benchmark as text (Markdown): table, tests, leak, notes."""
     lines = [caption_of(result), "", text_table(result)]
     for name, tests in result["comparisons"].items():
-        if tests:
-            lines += ["", f"{name}:", comparison_table(tests)]
+        lines += ["", f"{name}:", comparison_table(tests)]
     if "leak" in result:
         lines += ["", leak_sentence(result)]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])

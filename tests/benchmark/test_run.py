@@ -19,7 +19,7 @@ from multiemo.cli import app
 from multiemo.config import Config, load_config
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
-from multiemo.types import SUBSETS
+from multiemo.types import SUBSETS, Clip
 
 QUICK = ("training.epochs=1", "benchmark.folds=2", "benchmark.seeds=2", "benchmark.protocol=kfold", "benchmark.jobs=1")
 
@@ -233,6 +233,35 @@ def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
     assert "| run" in said.stdout
     said = CliRunner().invoke(app, ["compare", str(finished), str(twin), "--json", "-"])
     assert set(json.loads(said.stdout)["systems"][str(twin)]) <= set(SUBSETS)
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "soft"])
+def test_one_modality_alone_is_measured_for_every_task(tmp_path, task):
+    names = ("negative", "neutral", "positive")
+    words = ("awful", "plain", "lovely")
+    rows = []
+    for i in range(72):
+        label = {
+            "single": {"label": names[i % 3]},
+            "multi": {"labels": (names[i % 3], "neutral") if i % 2 and i % 3 != 1 else (names[i % 3],)},
+            "soft": {"votes": {names[i % 3]: 3.0, names[(i + 1) % 3]: 1.0}},
+        }[task]
+        rows.append(Clip(id=f"c{i}", corpus="toy", speaker=f"s{i % 8}", text=f"a {words[i % 3]} day {i}",
+                         label_set="polarity3", **label))  # fmt: skip
+    write_manifest(rows, tmp_path / "m.jsonl")
+    (tmp_path / "c.yaml").write_text(
+        f"name: toy\nlabel_set: polarity3\ntask: {task}\ndata: {{manifest: '{tmp_path / 'm.jsonl'}'}}\n"
+        "encoders: {text: {name: text_transformer, layers: 0, vocab_size: 600}}\nstages: [text]\n"
+        "training: {epochs: 1}\nbenchmark: {protocol: kfold, folds: 2, seeds: 1, robustness: false, jobs: 1}\n",
+        "utf-8",
+    )
+    result = run_benchmark(load_config(tmp_path / "c.yaml"), tmp_path / "out")
+    assert set(result["comparisons"]) == {"against the classic baselines"}
+    assert set(result["subsets"]) == {"T"}
+    main = {"single": "uar", "multi": "macro_f1", "soft": "uar"}[task]
+    assert 0 <= result["subsets"]["T"][main] <= 1
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert {"single": "WF1", "multi": "mAP", "soft": "cross-entropy"}[task] in page
 
 
 @pytest.mark.slow
