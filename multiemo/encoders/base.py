@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from multiemo.errors import ConfigError
 from multiemo.types import InputSpec, Modality
 
 
@@ -45,6 +46,48 @@ class Encoder(nn.Module):
 
     def save_assets(self, folder: Path) -> None:
         """Write what is needed to rebuild the module besides its weights (a pretrained model's config)."""
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters by depth, the input side first, for layer-wise learning rates and gradual unfreezing.
+
+        Every parameter is in exactly one group; those without a depth (pooling, projection) are in the last one. By
+        default there is one group.
+        """
+        return [list(self.parameters())]
+
+    def recompute_activations(self) -> None:
+        """From now on compute the backbone's activations again in the backward pass instead of keeping them.
+
+        Less memory for more time (Chen et al. 2016); without effect where there is no deep backbone.
+        """
+
+    def masked_task(self) -> MaskedTask:
+        """The decoder and loss by which the encoder learns from what is hidden of its input, without labels.
+
+        Raises:
+            ConfigError: this encoder has no such task.
+        """
+        raise ConfigError(f"encoders.{self.modality}: {type(self).__name__} cannot learn with objective 'masked'")
+
+
+class MaskedTask(nn.Module):
+    """Hides parts of a batch, asks the encoder for them, and measures the answer; thrown away after pretraining.
+
+    A subclass holds the decoder only; the encoder is handed to ``forward``, so that its weights are in one place.
+    """
+
+    def forward(self, encoder: Encoder, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss over what was hidden.
+
+        Args:
+            encoder: the one that made this task.
+            x, mask: as in :meth:`Encoder.forward`.
+
+        Returns:
+            Two scalars, both means over the hidden values: the loss, and, detached, that of a guess that knows the
+            training data but not the clip (the mean of the values; the frequencies of the tokens).
+        """
+        raise NotImplementedError
 
 
 class Standardize(nn.Module):

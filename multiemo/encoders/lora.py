@@ -1,0 +1,61 @@
+"""Low-rank adaptation of pretrained backbones (Hu et al. 2022), by peft."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from multiemo.errors import ConfigError
+
+#: How the attention's query and value layers are called in transformers and timm; these are adapted by default.
+_ATTENTION = ("query", "value", "q_proj", "v_proj", "linear_q", "linear_v", "q_lin", "v_lin", "q", "v", "qkv", "Wqkv")
+
+
+class Lora(BaseModel):
+    """Which layers of a backbone get adapters, and how large they are.
+
+    Args:
+        rank: r, of the update.
+        alpha: the update is scaled by ``alpha / rank``.
+        dropout: on the adapters' input.
+        targets: names of linear or convolution layers; left out, the attention's query and value layers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(16.0, gt=0)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = ()
+
+
+def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
+    """Freeze a backbone and put trainable adapters beside its target layers, in place.
+
+    Args:
+        backbone: a transformers or timm model.
+        lora: see :class:`Lora`.
+        where: config path of the encoder, for messages.
+
+    Raises:
+        ConfigError: a target names no layer of the backbone that an adapter fits.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    adaptable = (nn.Linear, nn.Conv2d, nn.Conv1d, nn.Embedding)
+    names = {n.rpartition(".")[2] for n, m in backbone.named_modules() if isinstance(m, adaptable)}
+    full = {n for n, m in backbone.named_modules() if isinstance(m, adaptable)}
+    targets = lora.targets or tuple(sorted(names & set(_ATTENTION)))
+    known = f"it has {', '.join(sorted(names))}"
+    if not targets:
+        raise ConfigError(
+            f"{where}.lora.targets: the backbone has no query or value layers to adapt; name some ({known})"
+        )
+    for target in targets:
+        if not any(n == target or n.endswith("." + target) for n in full):
+            raise ConfigError(f"{where}.lora.targets: the backbone has no layer {target!r} to adapt; {known}")
+    settings = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(targets), bias="none"
+    )
+    backbone.requires_grad_(False)
+    inject_adapter_in_model(settings, backbone)
