@@ -42,20 +42,20 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    adaptable = (nn.Linear, nn.Conv2d, nn.Conv1d, nn.Embedding)
-    names = {n.rpartition(".")[2] for n, m in backbone.named_modules() if isinstance(m, adaptable)}
-    full = {n for n, m in backbone.named_modules() if isinstance(m, adaptable)}
-    targets = lora.targets or tuple(sorted(names & set(_ATTENTION)))
-    known = f"it has {', '.join(sorted(names))}"
-    if not targets:
-        raise ConfigError(
-            f"{where}.lora.targets: the backbone has no query or value layers to adapt; name some ({known})"
-        )
-    for target in targets:
-        if not any(n == target or n.endswith("." + target) for n in full):
+    adaptable = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    names = sorted({n.rpartition(".")[2] for n in adaptable})
+    wanted = lora.targets or [n for n in names if n in _ATTENTION]
+    known = f"it has {', '.join(names)}"
+    if not wanted:
+        raise ConfigError(f"{where}.lora.targets: the backbone has no query or value layers; name some ({known})")
+    chosen: list[str] = []
+    for target in wanted:
+        found = [n for n in adaptable if n == target or n.endswith("." + target)]
+        if not found:
             raise ConfigError(f"{where}.lora.targets: the backbone has no layer {target!r} to adapt; {known}")
+        chosen += found
     settings = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(targets), bias="none"
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=chosen, bias="none"
     )
     backbone.requires_grad_(False)
     inject_adapter_in_model(settings, backbone)
