@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiemo.encoders.base import Encoder
+from multiemo.encoders.depth import depth_groups
+from multiemo.encoders.masked_text import MaskedTokens
+from multiemo.encoders.ngrams import HashedNgrams
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import TEXT_SPECIALS, TextSpec
@@ -81,81 +84,6 @@ class Block(nn.Module):
         return x + fed
 
 
-class HashedNgrams(nn.Module):
-    """A bag of tokens and short runs of tokens, hashed into one table (fastText: Joulin et al. 2017).
-
-    The bag is a weighted sum of rows. ``count`` weighs every run alike, ``1 / sqrt(runs)``, so that an utterance in
-    which more is recognised has a longer vector. ``tfidf`` is the vector of unit length whose weights are
-    ``(1 + ln tf) * idf`` with ``idf = 1 + ln((1 + texts) / (1 + df))`` (Salton & Buckley 1988), in which runs that
-    fewer than two training texts hold weigh nothing: rare runs can then not be learnt by heart.
-
-    Args:
-        dim: D.
-        buckets: rows of the table.
-        orders: longest run.
-        dropout: share of the runs left out in training.
-        weighting: ``count`` or ``tfidf``; the latter is even until :meth:`fit` has seen the training texts.
-    """
-
-    idf: Tensor
-
-    def __init__(
-        self, dim: int, buckets: int, orders: int, dropout: float, weighting: Literal["count", "tfidf"] = "count"
-    ) -> None:
-        super().__init__()
-        self.buckets, self.orders, self.dropout, self.weighting = buckets, orders, dropout, weighting
-        self.table = nn.Embedding(buckets, dim)
-        nn.init.normal_(self.table.weight, std=0.01)
-        if weighting == "tfidf":
-            self.register_buffer("idf", torch.ones(buckets))
-
-    def fit(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set ``idf`` from training texts, each ``[1, L]`` ids and bool."""
-        count = 0
-        holding = torch.zeros_like(self.idf)
-        for tokens, mask in texts:
-            rows, real = self._runs(tokens, mask)
-            holding[torch.unique(rows[real])] += 1
-            count += 1
-        rarity = 1 + torch.log((1 + count) / (1 + holding))
-        self.idf.copy_(torch.where(holding >= 2, rarity, torch.zeros_like(rarity)))
-
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``; zeros where ``mask`` has nothing."""
-        rows, kept = self._runs(tokens, mask)
-        if self.training and self.dropout:
-            kept = kept & (torch.rand(kept.shape, device=kept.device) >= self.dropout)
-        if self.weighting == "tfidf":
-            weights = self._tfidf(rows, kept)
-        else:
-            even = kept.to(self.table.weight.dtype)
-            weights = even / even.sum(1, keepdim=True).clamp_min(1.0).sqrt()
-        total: Tensor = (self.table(rows) * weights.unsqueeze(-1)).sum(1)
-        return total
-
-    def _runs(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, R]`` rows of the table, one a run, and which runs are real."""
-        key, whole = tokens, mask
-        rows, real = [], []
-        for order in range(self.orders):
-            if order:
-                key = key[:, :-1] * 1_000_003 + tokens[:, order:]
-                whole = whole[:, :-1] & mask[:, order:]
-            mixed = key * 7919 + order
-            rows.append((mixed ^ (mixed >> 15)) % self.buckets)
-            real.append(whole)
-        return torch.cat(rows, dim=1), torch.cat(real, dim=1)
-
-    def _tfidf(self, rows: Tensor, kept: Tensor) -> Tensor:
-        """``[B, R]`` weights; a run that stands several times has its weight spread over them."""
-        keys = torch.where(kept, rows, -1)
-        ordered = keys.sort(dim=1).values
-        times = torch.searchsorted(ordered, keys, right=True) - torch.searchsorted(ordered, keys)
-        weights = (1 + times.log()) * self.idf[rows] * kept
-        length = (weights.square() / times).sum(1, keepdim=True).sqrt()
-        return weights / times / length.clamp_min(1e-6)
-
-
 @encoders.register("text_transformer", modality="text")
 class TextTransformer(Encoder):
     """A small Transformer trained from scratch, beside bags of n-grams.
@@ -212,7 +140,8 @@ class TextTransformer(Encoder):
         if layers < 1 and ngram_dim < 1:
             raise ConfigError("text_transformer: layers and ngram_dim are both 0; one of them must read the text")
         self.input_spec = TextSpec(vocab_size=vocab_size, characters=characters, max_tokens=max_tokens, context=context)
-        self.transformer = _Transformer(self.input_spec, dim, layers, heads, dropout, token_dropout) if layers else None
+        self.token_dropout = token_dropout
+        self.transformer = _Transformer(self.input_spec, dim, layers, heads, dropout) if layers else None
         self.ngrams: HashedNgrams | None = None
         self.context_ngrams: HashedNgrams | None = None
         if ngram_dim:
@@ -243,20 +172,58 @@ class TextTransformer(Encoder):
         own = utterance_mask(x, mask, _SEP)
         parts = []
         if self.transformer is not None:
-            parts.append(self.transformer(x, mask, own))
+            parts.append(self.transformer(self._hide(x), mask, own))
         if self.ngrams is not None:
             parts += [self.scale.expand(len(x), -1), self.drop(self.ngrams(x, own))]
         if self.context_ngrams is not None:
             parts.append(self.drop(self.context_ngrams(x, mask & ~own)))
         return torch.cat(parts, dim=1)
 
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`; the bags have no depth."""
+        return super().layer_groups() if self.transformer is None else depth_groups(self, self.transformer)
+
+    def token_states(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L]`` ids and bool to ``[B, L, dim]``, the Transformer's state at each token."""
+        return self._layered().states(x, mask, utterance_mask(x, mask, _SEP))
+
+    def token_table(self) -> nn.Embedding:
+        """The Transformer's input embeddings."""
+        return self._layered().tokens
+
+    def masked_task(self) -> MaskedTokens:
+        """Hidden tokens, from the Transformer's states.
+
+        The bags take no part: a sum over the text has no places to ask about, and one over the text before anything
+        was hidden would give it away.
+
+        Raises:
+            ConfigError: there is no Transformer.
+        """
+        table = self.token_table()
+        return MaskedTokens(table, table.embedding_dim, range(len(TEXT_SPECIALS)), _MASK)
+
+    def _layered(self) -> _Transformer:
+        if self.transformer is None:
+            raise ConfigError(
+                "encoders.text.layers: 0 leaves bags of n-grams, which cannot learn with objective 'masked'; "
+                "give at least 1"
+            )
+        return self.transformer
+
+    def _hide(self, x: Tensor) -> Tensor:
+        """Word dropout: a share of the tokens is masked in training."""
+        if not (self.training and self.token_dropout):
+            return x
+        hidden = torch.rand(x.shape, device=x.device) < self.token_dropout
+        return torch.where(hidden & (x >= len(TEXT_SPECIALS)), _MASK, x)
+
 
 class _Transformer(nn.Module):
     """The Transformer stream of :class:`TextTransformer`: ``[B, L]`` to ``[B, 2 dim]``."""
 
-    def __init__(self, spec: TextSpec, dim: int, layers: int, heads: int, dropout: float, token_dropout: float) -> None:
+    def __init__(self, spec: TextSpec, dim: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.token_dropout = token_dropout
         self.tokens = nn.Embedding(spec.vocab_size, dim)
         self.positions = nn.Embedding(spec.max_tokens, dim)
         self.part = nn.Embedding(2, dim) if spec.context else None
@@ -270,14 +237,16 @@ class _Transformer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, own: Tensor) -> Tensor:
         """Ids, which are real, and which are the utterance's: pooled by attention and by maximum over the latter."""
-        if self.training and self.token_dropout:
-            hidden = torch.rand(x.shape, device=x.device) < self.token_dropout
-            x = torch.where(hidden & (x >= len(TEXT_SPECIALS)), _MASK, x)
-        h = self.tokens(x) + self.positions.weight[: x.shape[1]]
+        h = self.states(x, mask, own)
+        return torch.cat([self.pool(h, own), h.masked_fill(~own.unsqueeze(-1), float("-inf")).amax(1)], dim=1)
+
+    def states(self, x: Tensor, mask: Tensor, own: Tensor) -> Tensor:
+        """The same to ``[B, L, dim]``, one state a token."""
+        h: Tensor = self.tokens(x) + self.positions.weight[: x.shape[1]]
         if self.part is not None:
             h = h + self.part(own.long())
         h = self.drop(h)
         for block in self.blocks:
             h = block(h, mask)
-        h = self.norm(h)
-        return torch.cat([self.pool(h, own), h.masked_fill(~own.unsqueeze(-1), float("-inf")).amax(1)], dim=1)
+        normed: Tensor = self.norm(h)
+        return normed

@@ -8,12 +8,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from multiemo.encoders.backbone import keep_on_device, recompute_layers
 from multiemo.encoders.base import Encoder, masked_mean
+from multiemo.encoders.depth import depth_groups
+from multiemo.encoders.lora import Lora, add_lora
+from multiemo.encoders.masked_text import MaskedTokens
 from multiemo.encoders.pretrained import resolve_model
 from multiemo.encoders.text import AttentionPool, utterance_mask
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import TextSpec
+
+_WHERE = "encoders.text"
 
 
 @encoders.register("text_pretrained", modality="text")
@@ -24,12 +30,14 @@ class TextPretrained(Encoder):
         model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model.
         pooling: ``mean`` or learnt ``attention`` over the utterance's tokens, or ``cls``, the first token.
         freeze: train nothing of the pretrained model.
+        lora: train low-rank adapters in the pretrained model instead of its own weights.
         max_tokens: longer inputs lose their oldest context first, then their end.
         context: earlier utterances of the same dialogue that are read as well.
         assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
 
     Raises:
-        ConfigError: ``model`` is not a usable text model, or takes fewer than ``max_tokens`` tokens.
+        ConfigError: ``model`` is not a usable text model, or takes fewer than ``max_tokens`` tokens; or both ``freeze``
+            and ``lora`` are given.
     """
 
     modality = "text"
@@ -40,18 +48,24 @@ class TextPretrained(Encoder):
         model: str,
         pooling: Literal["cls", "mean", "attention"] = "mean",
         freeze: bool = False,
+        lora: Lora | None = None,
         max_tokens: int = 128,
         context: int = 0,
         assets: Path | None = None,
     ) -> None:
         super().__init__()
+        if freeze and lora is not None:
+            raise ConfigError(f"{_WHERE}.freeze and {_WHERE}.lora: adapters train in a backbone; give one of the two")
         self.backbone, tokenizer = _build(model, assets)
+        keep_on_device(self.backbone)
         config = self.backbone.config
         _check_length(self.backbone, model, max_tokens)
         self.separator: int = config.sep_token_id
         self.segments = context > 0 and getattr(config, "type_vocab_size", 0) > 1
         self.padding: int = config.pad_token_id if config.pad_token_id is not None else 0
         self.freeze = freeze
+        if lora is not None:
+            add_lora(self.backbone, lora, _WHERE)
         pooler = getattr(self.backbone, "pooler", None)
         if isinstance(pooler, nn.Module):
             pooler.requires_grad_(False)  # its output is never read
@@ -71,14 +85,55 @@ class TextPretrained(Encoder):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``[B, L]`` ids and bool to ``[B, D]``."""
-        own = utterance_mask(x, mask, self.separator)
-        inputs = {"input_ids": x.masked_fill(~mask, self.padding), "attention_mask": mask.long()}
-        if self.segments:
-            inputs["token_type_ids"] = (mask & ~own).long()
-        hidden: Tensor = self.backbone(**inputs).last_hidden_state
+        hidden = self.token_states(x, mask)
         if self.pooling == "cls":
             return hidden[:, 0]
+        own = utterance_mask(x, mask, self.separator)
         return masked_mean(hidden, own) if self.pool is None else self.pool(hidden, own)
+
+    def token_states(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L]`` ids and bool to ``[B, L, D]``, the backbone's last state at each token."""
+        inputs = {"input_ids": x.masked_fill(~mask, self.padding), "attention_mask": mask.long()}
+        if self.segments:
+            inputs["token_type_ids"] = (mask & ~utterance_mask(x, mask, self.separator)).long()
+        states: Tensor = self.backbone(**inputs).last_hidden_state
+        return states
+
+    def token_table(self) -> nn.Embedding:
+        """The backbone's input embeddings."""
+        table: nn.Embedding = self.backbone.get_input_embeddings()
+        return table
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`: embeddings, each layer of the backbone, pooling."""
+        return depth_groups(self, self.backbone)
+
+    def recompute_activations(self) -> None:
+        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+
+        Raises:
+            ConfigError: the architecture cannot.
+        """
+        if not self.freeze:
+            recompute_layers(self.backbone, _WHERE)
+
+    def masked_task(self) -> MaskedTokens:
+        """Hidden tokens; a tokenizer without a mask token hides them behind its unknown token.
+
+        Raises:
+            ConfigError: it has neither, or the backbone is frozen.
+        """
+        if self.freeze:
+            raise ConfigError(
+                f"{_WHERE}.freeze: a frozen backbone learns nothing with objective 'masked'; set it to false"
+            )
+        config = self.backbone.config
+        if getattr(config, "hiding_token_id", None) is None:
+            raise ConfigError(
+                f"{_WHERE}.model: its tokenizer has neither a mask nor an unknown token, which objective 'masked' "
+                "needs; name another model"
+            )
+        return MaskedTokens(self.token_table(), self.out_dim, config.special_token_ids, config.hiding_token_id)
 
     def save_assets(self, folder: Path) -> None:
         """Write the architecture as ``config.json``."""
@@ -90,10 +145,11 @@ def _build(model: str, assets: Path | None) -> tuple[Any, str]:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    where = "encoders.text.model"
+    where = f"{_WHERE}.model"
     if assets is not None and (assets / "config.json").is_file():
         config = AutoConfig.from_pretrained(str(assets), local_files_only=True, trust_remote_code=False)
-        return _text_encoder(AutoModel.from_config(config, trust_remote_code=False), model, where), model
+        built = AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)
+        return _text_encoder(built, model, where), model
     folder = resolve_model(model, where)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -104,9 +160,17 @@ def _build(model: str, assets: Path | None) -> tuple[Any, str]:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{where}: {model!r} does not load as a text model with its tokenizer: {reason}") from None
     built = _text_encoder(built, model, where)
-    ends = [tokenizer.sep_token_id, tokenizer.eos_token_id]
-    built.config.sep_token_id = next((i for i in ends if i is not None), -1)
+    _note_tokens(built.config, tokenizer, built.get_input_embeddings().num_embeddings)
     return built, folder
+
+
+def _note_tokens(config: Any, tokenizer: Any, size: int) -> None:
+    """Keep in the config, and so in a checkpoint, what the encoder must know of its tokenizer."""
+    ends = [tokenizer.sep_token_id, tokenizer.eos_token_id]
+    config.sep_token_id = next((i for i in ends if i is not None), -1)
+    config.special_token_ids = sorted(i for i in set(tokenizer.all_special_ids) if i < size)
+    hiding = [tokenizer.mask_token_id, tokenizer.unk_token_id]
+    config.hiding_token_id = next((i for i in hiding if i is not None and i < size), None)
 
 
 def _text_encoder(built: Any, model: str, where: str) -> Any:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from multiemo.encoders.ngrams import HashedNgrams
 from multiemo.encoders.pretrained import resolve_model
-from multiemo.encoders.text import HashedNgrams, TextTransformer, utterance_mask
+from multiemo.encoders.text import TextTransformer, utterance_mask
 from multiemo.encoders.text_pretrained import TextPretrained
 from multiemo.errors import ConfigError
 from multiemo.preprocess.text import TextPreprocessor
