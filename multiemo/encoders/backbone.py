@@ -44,6 +44,7 @@ def recompute_layers(backbone: Any, where: str) -> None:
             f"{where}.model: a {backbone.config.model_type!r} model cannot recompute its activations; "
             "train it without, or name another model"
         )
+    backbone.config.use_cache = False  # of generation; the library else turns it off itself, with a warning
     # Renamed within version 5 of the library; the second name goes with version 6.
     enable = getattr(backbone, "activation_checkpointing_enable", None) or backbone.gradient_checkpointing_enable
     enable({"use_reentrant": False})

@@ -8,7 +8,10 @@ from torch import nn
 from multiemo.errors import ConfigError
 
 #: How the attention's query and value layers are called in transformers and timm; these are adapted by default.
-_ATTENTION = ("query", "value", "q_proj", "v_proj", "linear_q", "linear_v", "q_lin", "v_lin", "q", "v", "qkv", "Wqkv")
+_ATTENTION = (
+    *("query", "value", "query_proj", "value_proj", "q_proj", "v_proj", "linear_q", "linear_v", "q_lin", "v_lin"),
+    *("q", "v", "qkv", "Wqkv"),
+)
 
 
 class Lora(BaseModel):

@@ -23,6 +23,8 @@ _SEP, _MASK = TEXT_SPECIALS.index("[SEP]"), TEXT_SPECIALS.index("[MASK]")
 def utterance_mask(tokens: Tensor, mask: Tensor, separator: int) -> Tensor:
     """Which tokens are the utterance itself, not its dialogue context: all up to the first separator, included.
 
+    The first token is never an end: some tokenizers start a text with the token that also ends one.
+
     Args:
         tokens: ``[B, L]`` token ids.
         mask: ``[B, L]`` bool, true where real.
@@ -36,6 +38,7 @@ def utterance_mask(tokens: Tensor, mask: Tensor, separator: int) -> Tensor:
         [[True, True, True, False, False, False]]
     """
     ends = (tokens == separator) & mask
+    ends[:, 0] = False
     return mask & (ends.cumsum(1) - ends.long() == 0)
 
 

@@ -57,6 +57,19 @@ def save_t5(folder: Path) -> Path:
     return folder
 
 
+def save_gpt2(folder: Path) -> Path:
+    from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=2, n_positions=40, bos_token_id=2, eos_token_id=2)
+    GPT2Model(config).save_pretrained(folder)
+    # One token for everything, as GPT-2 has it; neither the tokenizer nor the model knows of padding.
+    PreTrainedTokenizerFast(
+        tokenizer_object=_bytes_tokenizer(), bos_token="</s>", eos_token="</s>", unk_token="</s>"
+    ).save_pretrained(folder)
+    return folder
+
+
 def _bytes_tokenizer():
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -69,7 +82,7 @@ def _bytes_tokenizer():
     return tokenizer
 
 
-SAVERS = {"bert": save_bert, "roberta": save_roberta, "t5": save_t5}
+SAVERS = {"bert": save_bert, "roberta": save_roberta, "t5": save_t5, "gpt2": save_gpt2}
 
 
 def scratch(**options) -> TextTransformer:
@@ -278,6 +291,24 @@ def test_folders_that_are_no_models(tmp_path: Path):
     }.items():
         with pytest.raises(ConfigError, match=words):
             resolve_model(name, where)
+
+
+def test_a_hub_name_when_offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ConfigError, match=r"encoders\.text\.model: 'no/such-model' is not in the local model cache"):
+        TextPretrained(model="no/such-model")
+
+
+def test_a_tokenizer_without_a_pad_token(tmp_path: Path):
+    encoder = TextPretrained(model=str(save_gpt2(tmp_path / "gpt2")), max_tokens=24).eval()
+    read = TextPreprocessor.from_pretrained(encoder.input_spec)
+    assert read._pieces._tokenizer.pad_token_id is None
+    assert encoder.backbone.config.pad_token_id is None
+    texts = [read(t) for t in ("a longer text", "short")]
+    x = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
+    mask = torch.arange(x.shape[1]) < torch.tensor([[len(t)] for t in texts])
+    alone = encoder(texts[1][None], torch.ones(1, len(texts[1]), dtype=torch.bool))
+    assert torch.allclose(encoder(x, mask)[1:], alone, atol=1e-6)
 
 
 def test_the_network_is_not_asked_when_offline(monkeypatch, tmp_path: Path):
