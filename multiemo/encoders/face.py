@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import timm
 import torch
-from safetensors import SafetensorError, safe_open
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, masked_mean
 from multiemo.encoders.face_augment import FaceAugment
-from multiemo.errors import CheckpointError, ConfigError
+from multiemo.encoders.face_backbone import (
+    NORMS,
+    as_map,
+    backbone_groups,
+    create_backbone,
+    embedding_width,
+    map_shape,
+    rebuild_backbone,
+    recompute_blocks,
+    save_facts,
+)
+from multiemo.encoders.lora import Lora, add_lora
+from multiemo.encoders.masked_face import MaskedPatches
+from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import FaceSpec
-
-#: ``backbone: default`` is this timm model with these options: measured on 48-64 px faces, trained from scratch.
-DEFAULT_BACKBONE = "resnet10t"
-DEFAULT_OPTIONS: Mapping[str, Any] = {"channels": (32, 64, 128, 256), "stem_width": 8, "zero_init_last": False}
-DEFAULT_SIZE = 64
-
-_ASSETS = "backbone.json"
-_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 @encoders.register("face_timm", modality="face")
 class TimmFaceEncoder(Encoder):
-    """A timm image backbone on each real frame, then pooling over time.
+    """A timm image backbone on each frame, then pooling over time.
 
-    Padding frames never reach the backbone: they cost nothing and cannot move its batch statistics.
+    In place of padding the backbone sees the clip's own frames again, so that a batch has one shape whatever it holds
+    and the host never waits to learn it. Batch statistics are those of real faces; where clips differ in length, the
+    frames of the shorter ones weigh more in them. The copies cost as much as frames and are not pooled.
 
     Args:
         backbone: ``default`` (a narrow ResNet for small faces, good from scratch), any name of ``timm.list_models()``,
@@ -51,12 +53,14 @@ class TimmFaceEncoder(Encoder):
         dropout: share of embedding values dropped in training.
         freeze: ``nothing``; ``norm`` keeps the running statistics of batch normalisation, for small batches;
             ``backbone`` trains only pooling and projection.
+        lora: train low-rank adapters in the backbone instead of its own weights. A vision transformer needs no targets;
+            a convolutional network does (``{targets: [conv2]}``).
         flip, rotate, zoom, shift, light, grey, erase: see :class:`FaceAugment`.
         assets: folder written by :meth:`save_assets`; the backbone is rebuilt from it and nothing is downloaded.
 
     Raises:
         ConfigError: the backbone is unknown, does not take these options or this size, or its weights cannot be had;
-            or a count is below one.
+            or a count is below one; or both ``lora`` and ``freeze: backbone`` are given.
         CheckpointError: ``assets`` lacks its file.
     """
 
@@ -80,6 +84,7 @@ class TimmFaceEncoder(Encoder):
         temporal: Literal["mean", "attention", "transformer"] = "mean",
         dropout: float = 0.2,
         freeze: Literal["nothing", "norm", "backbone"] = "nothing",
+        lora: Lora | None = None,
         flip: float = 0.5,
         rotate: float = 15.0,
         zoom: float = 0.15,
@@ -93,12 +98,15 @@ class TimmFaceEncoder(Encoder):
         for key, value in (("size", size), ("frames", frames), ("dim", dim)):
             if value is not None and value < 1:
                 raise ConfigError(f"encoders.face.{key}: must be at least 1, got {value}")
-        known = _read_assets(assets)
-        if known is None:
-            self.backbone, facts = _create(backbone, backbone_options, pretrained, checkpoint, size)
+        if freeze == "backbone" and lora is not None:
+            raise ConfigError(
+                "encoders.face.lora and encoders.face.freeze: backbone exclude each other, "
+                "for adapters train in a backbone; drop one"
+            )
+        if assets is None:
+            self.backbone, facts = create_backbone(backbone, backbone_options, pretrained, checkpoint, size)
         else:
-            self.backbone = _instantiate(known["architecture"], known["options"])
-            facts = known
+            self.backbone, facts = rebuild_backbone(assets)
         self._facts = facts
         self.input_spec = FaceSpec(
             size=facts["size"],
@@ -113,10 +121,11 @@ class TimmFaceEncoder(Encoder):
         self.register_buffer("std", torch.tensor(self.input_spec.std).view(1, 3, 1, 1), persistent=False)
         self.augment = FaceAugment(flip, rotate, zoom, shift, light, grey, erase)
         self.freeze = freeze
+        width = embedding_width(self.backbone, facts)
         if freeze == "backbone":
             self.backbone.requires_grad_(False)
-
-        width = _width(self.backbone, facts)
+        if lora is not None:
+            add_lora(self.backbone, lora, "encoders.face")
         self.temporal = temporal
         if temporal == "attention":
             self.pool = AttentiveStatistics(width)
@@ -138,38 +147,47 @@ class TimmFaceEncoder(Encoder):
         Returns:
             ``[B, D]``.
         """
-        clips, frames = mask.shape
-        # A row has at least one real frame, so stills need no indexing by mask (which waits for the device).
-        stills = frames == 1
-        images = (x[:, 0] if stills else x[mask]).to(self.mean.dtype) / 255
-        if self.training:
-            owner = torch.arange(clips, device=x.device)
-            owner = owner if stills else owner.unsqueeze(1).expand(clips, frames)[mask]
-            images = self.augment(images, owner, clips)
-        images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        values = self._embed(images)
-        if stills:
-            sequence = values.unsqueeze(1)
-        else:
-            sequence = values.new_zeros(clips, frames, values.shape[1])
-            sequence[mask] = values
+        sequence = self._run(self.backbone, self.pictures(x, mask)).view(*mask.shape, -1)
         if self.temporal == "attention":
             return self.project(self.pool(sequence, mask))  # type: ignore[no-any-return]
         if self.temporal == "transformer":
-            sequence = sequence + self.position[:frames]
+            sequence = sequence + self.position[: mask.shape[1]]
             sequence = self.mix(sequence, src_key_padding_mask=~mask)
         return self.project(masked_mean(sequence, mask))  # type: ignore[no-any-return]
 
-    def _embed(self, images: Tensor) -> Tensor:
-        """``[N, 3, S, S]`` normalised to ``[N, W]``."""
+    def pictures(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the backbone is shown, ``[B * F, 3, S, S]``: normalised, in training augmented.
+
+        The n real frames of a clip, which stand before its padding, are repeated in it: frame f is frame f modulo n.
+        """
+        clips, frames = mask.shape
+        owner = torch.arange(clips, device=x.device)
+        if frames == 1:
+            images = x[:, 0]
+        else:
+            frame = torch.arange(frames, device=x.device) % mask.sum(1, keepdim=True)
+            images = x.flatten(0, 1)[(owner.unsqueeze(1) * frames + frame).flatten()]
+            owner = owner.repeat_interleave(frames)
+        images = images.to(self.mean.dtype) / 255
+        if self.training:
+            images = self.augment(images, owner, clips)
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """``[N, 3, S, S]`` normalised to the last ``[N, C, h, h]`` of the backbone; see :func:`map_shape`."""
+        features = self._run(self.backbone.forward_features, images)  # type: ignore[arg-type]
+        return as_map(features, self.backbone)  # type: ignore[return-value]
+
+    def _run(self, part: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """The backbone or a part of it, with what is frozen kept so."""
         if self.freeze == "backbone":
             with torch.no_grad():
-                return self.backbone(images)  # type: ignore[no-any-return]
+                return part(images)
         # One picture has no batch statistics where the last feature map is a single pixel.
         alone = self.training and len(images) == 1
         if alone:
             self._hold_norms()
-        values: Tensor = self.backbone(images)
+        values = part(images)
         if alone:
             self.train()
         return values
@@ -185,117 +203,37 @@ class TimmFaceEncoder(Encoder):
 
     def _hold_norms(self) -> None:
         for module in self.backbone.modules():
-            if isinstance(module, _NORMS):
+            if isinstance(module, NORMS):
                 module.eval()
 
     def save_assets(self, folder: Path) -> None:
         """Write the backbone's architecture and input statistics, so that it can be rebuilt without timm's hub."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _ASSETS).write_text(json.dumps(self._facts, indent=2) + "\n", encoding="utf-8")
+        save_facts(self._facts, folder)
 
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`: stem, blocks and what follows them, then pooling and projection."""
+        return backbone_groups(self, self.backbone)
 
-def _create(
-    name: str, options: dict[str, Any] | None, pretrained: bool, checkpoint: Path | None, size: int | None
-) -> tuple[nn.Module, dict[str, Any]]:
-    """The backbone as the config asks for it, and the facts that rebuild it."""
-    if name == "default":
-        name, options = DEFAULT_BACKBONE, {**DEFAULT_OPTIONS, **(options or {})}
-        if pretrained:
+    def recompute_activations(self) -> None:
+        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+
+        Raises:
+            ConfigError: the architecture cannot.
+        """
+        if self.freeze != "backbone":
+            recompute_blocks(self.backbone, self._facts["architecture"])
+
+    def masked_task(self) -> MaskedPatches:
+        """Hidden squares of the pictures.
+
+        Raises:
+            ConfigError: the backbone is frozen or has no map of places in a picture.
+        """
+        if self.freeze == "backbone":
             raise ConfigError(
-                "encoders.face.pretrained: the default backbone has no published weights; "
-                "name a timm model as encoders.face.backbone"
+                "encoders.face.freeze: a frozen backbone learns nothing with objective 'masked'; "
+                "set it to nothing or norm"
             )
-    options = dict(options or {})
-    if pretrained and checkpoint is not None:
-        raise ConfigError(f"encoders.face.checkpoint: {checkpoint} and pretrained: true exclude each other; drop one")
-    if checkpoint is not None:
-        _check_file(checkpoint, name, options)
-        backbone = _instantiate(name, options, pretrained=True, pretrained_cfg_overlay={"file": str(checkpoint)})
-    else:
-        backbone = _instantiate(name, options, pretrained=pretrained)
-
-    plain = FaceSpec()
-    mean, std, own_size = plain.mean, plain.std, DEFAULT_SIZE
-    if pretrained or checkpoint is not None:
-        data = resolve_model_data_config(backbone)
-        mean, std, own_size = data["mean"], data["std"], data["input_size"][-1]
-    hub_options = {k: v for k, v in getattr(backbone, "_model_args", {}).items() if k != "num_classes"}
-    facts = {
-        "architecture": str(getattr(backbone, "pretrained_cfg")["architecture"]),  # noqa: B009, timm sets it
-        "options": {**hub_options, **options},
-        "size": size or own_size,
-        "mean": list(mean),
-        "std": list(std),
-    }
-    return backbone, facts
-
-
-def _instantiate(name: str, options: Mapping[str, Any], **weights: Any) -> nn.Module:
-    """``timm.create_model`` without a classifier, and with messages a user can act on."""
-    scheme, _, folder = name.partition(":")
-    if scheme == "local-dir" and weights.get("pretrained") and not (Path(folder) / "model.safetensors").is_file():
-        raise ConfigError(f"encoders.face.backbone: {folder} holds no model.safetensors (pickled weights are not read)")
-    if ":" not in name and not timm.is_model(name):
-        close = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=4)
-        hint = f"; did you mean {', '.join(close)}?" if close else ""
-        raise ConfigError(f"encoders.face.backbone: timm has no model {name!r}{hint} (timm.list_models() has them all)")
-    try:
-        model: nn.Module = timm.create_model(name, num_classes=0, **weights, **options)
-    except Exception as error:  # the hub client and some 80 model files raise what they like
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if weights.get("pretrained"):
-            raise ConfigError(
-                f"encoders.face.backbone: no weights for {name!r} ({reason}); check the name and the connection, "
-                "or give encoders.face.checkpoint a local .safetensors file, or set pretrained: false"
-            ) from error
-        key, given = ("backbone", name) if folder else ("backbone_options", dict(options))
-        raise ConfigError(f"encoders.face.{key}: timm cannot build {name!r} from {given!r}: {reason}") from error
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _check_file(path: Path, name: str, options: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that is not one of this backbone, before anything is lost silently in a partial load."""
-    where = "encoders.face.checkpoint"
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"{where}: {path} is not a .safetensors file; convert it (pickled weights are never loaded)")
-    try:
-        with safe_open(path, framework="pt") as file:
-            stored = set(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{where}: cannot read {path}: {error}") from error
-    lacking = [key for key in _instantiate(name, options).state_dict() if key not in stored]
-    if lacking:
-        raise ConfigError(
-            f"{where}: {path} is no checkpoint of {name!r}: it lacks {len(lacking)} tensors, first {lacking[0]!r}"
-        )
-
-
-def _width(backbone: nn.Module, facts: Mapping[str, Any]) -> int:
-    """W, measured on one grey picture: timm has no attribute that is right for every family."""
-    size = facts["size"]
-    backbone.eval()
-    try:
-        with torch.no_grad():
-            shape = backbone(torch.zeros(1, 3, size, size)).shape
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"encoders.face.size: {facts['architecture']!r} does not take {size} px crops ({reason}); "
-            f"for a vision transformer set backbone_options: {{img_size: {size}}}"
-        ) from error
-    backbone.train()
-    if len(shape) != 2:
-        raise ConfigError(
-            f"encoders.face.backbone: {facts['architecture']!r} gives {tuple(shape)} a picture, not one vector"
-        )
-    return int(shape[1])
-
-
-def _read_assets(folder: Path | None) -> dict[str, Any] | None:
-    if folder is None:
-        return None
-    file = folder / _ASSETS
-    if not file.is_file():
-        raise CheckpointError(f"{file} is missing; the checkpoint is incomplete, save it again")
-    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return facts
+        channels, cells = map_shape(self.backbone, self._facts)
+        self.train(self.training)
+        return MaskedPatches(channels, cells, self._facts["size"])

@@ -53,7 +53,7 @@ class FaceAugment(nn.Module):
         middle = x.mean((1, 2, 3))
         x = torch.addcmul((offset + middle * (1 - gain)).view(-1, 1, 1, 1), x, gain.view(-1, 1, 1, 1))
         if self.grey > 0:
-            luma = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            luma = sum(share * x[:, i : i + 1] for i, share in enumerate(_LUMA))
             x = torch.where((uniform(0, 1) < self.grey).view(-1, 1, 1, 1), luma, x)
         x = x.clamp(0, 1)
         return self._erase(x, uniform) if self.erase > 0 else x

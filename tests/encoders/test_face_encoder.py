@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from multiemo.encoders.face import TimmFaceEncoder
 from multiemo.encoders.face_augment import FaceAugment
+from multiemo.encoders.lora import Lora
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.registry import encoders
 
@@ -44,17 +45,30 @@ def test_padding_and_neighbours_do_not_change_an_embedding(temporal: str) -> Non
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-4, rtol=1e-4)
 
 
-def test_padding_does_not_move_batch_statistics() -> None:
+def statistics_after(x: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
     encoder = TimmFaceEncoder(rotate=0, zoom=0, shift=0, light=0, flip=0, grey=0, erase=0)
-    before = {k: v.clone() for k, v in encoder.state_dict().items()}
-    after = []
-    for pad in (0, 5):
-        encoder.load_state_dict(before)
-        encoder.train()(*crops(2, 1, pad=pad))
-        after.append({k: v.clone() for k, v in encoder.state_dict().items() if "running" in k})
-    assert any(not torch.equal(before[k], v) for k, v in after[0].items())
-    for key, value in after[0].items():
-        torch.testing.assert_close(value, after[1][key])
+    encoder.train()(x, mask)
+    return {k: v.clone() for k, v in encoder.backbone.state_dict().items() if "running" in k}
+
+
+def test_padding_brings_only_the_clips_own_frames_into_batch_statistics() -> None:
+    x, mask = crops(2, 3, pad=4)
+    plain = statistics_after(x, mask)
+    x[~mask] = 77
+    for key, value in statistics_after(x, mask).items():
+        assert torch.equal(value, plain[key]), key
+    # By hand: 2 and 3 frames in 7 places.
+    frames = [0, 1, 0, 1, 0, 1, 0], [0, 1, 2, 0, 1, 2, 0]
+    spelled = torch.stack([clip[rows] for clip, rows in zip(x, frames, strict=True)])
+    for key, value in statistics_after(spelled, torch.ones_like(mask)).items():
+        assert torch.equal(value, plain[key]), key
+
+
+def test_clips_of_one_length_weigh_the_same_in_batch_statistics_however_they_are_padded() -> None:
+    means = [statistics_after(*crops(2, 2, pad=pad))["bn1.running_mean"] for pad in (0, 2, 6)]
+    torch.testing.assert_close(means[0], means[1], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(means[0], means[2], atol=1e-6, rtol=1e-4)
 
 
 def test_a_batch_of_stills_and_a_single_still() -> None:
@@ -174,6 +188,15 @@ def test_unknown_names_and_options_are_named() -> None:
         TimmFaceEncoder(frames=0)
     with pytest.raises(ConfigError, match="no published weights"):
         TimmFaceEncoder(pretrained=True)
+
+
+def test_options_that_exclude_each_other_or_are_not_the_users_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"encoders\.face\.lora and encoders\.face\.freeze: backbone exclude"):
+        TimmFaceEncoder(freeze="backbone", lora=Lora())
+    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone_options\.checkpoint_path: the encoder sets it"):
+        TimmFaceEncoder(backbone="test_resnet", backbone_options={"checkpoint_path": "weights.pth"})
+    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone: 'test_resnet' gives .* not one vector"):
+        TimmFaceEncoder(backbone="test_resnet", backbone_options={"global_pool": ""})
 
 
 def test_an_unreachable_hub_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
