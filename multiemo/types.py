@@ -166,20 +166,36 @@ class SpeechSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveformSpec:
-    """The waveform itself, ``[N, 1]`` float32, for pretrained speech encoders.
+    """The waveform itself, float32, for pretrained speech encoders.
+
+    ``[N, 1]``; with ``prosody`` ``[T, hop * sample_rate + P]``, one row a hop: its samples, then the prosody channels.
 
     Args:
         sample_rate: Hz.
         max_seconds: longer audio is cut.
         trim: as in :class:`SpeechSpec`.
         normalize: scale each clip to zero mean and unit variance, where the pretrained model wants it.
+        prosody: whether the P channels of ``preprocess/prosody.py`` stand beside the samples.
+        hop: seconds between rows of prosody.
     """
 
     sample_rate: int = 16000
     max_seconds: float = 12.0
     trim: float = 40.0
     normalize: bool = True
+    prosody: bool = False
+    hop: float = 0.01
     kind: Literal["waveform"] = "waveform"
+
+    @property
+    def row_samples(self) -> int:
+        """Samples in each row."""
+        return round(self.hop * self.sample_rate) if self.prosody else 1
+
+    @property
+    def rows_per_second(self) -> float:
+        """How many rows a second of sound has."""
+        return self.sample_rate / self.row_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize
+from multiemo.encoders.masked_speech import MaskedRows
 from multiemo.encoders.speech_augment import SpeechAugment, mask_spans
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
@@ -51,6 +52,7 @@ class SpeechProsody(Encoder):
     """
 
     modality = "speech"
+    input_spec: SpeechSpec
 
     def __init__(
         self,
@@ -111,19 +113,42 @@ class SpeechProsody(Encoder):
         if self.training:
             mel, prosody = self._hide(mel, prosody)
         summary = [] if self.summary is None or voicing is None else [self.summary(prosody, voicing, mask)]
+        states, steps = self.sequence(torch.cat([mel, prosody], -1), mask)
+        embedding: Tensor = self.project(torch.cat([self.pool(states, steps), *summary], 1))
+        return embedding
+
+    def sequence(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What is pooled over time.
+
+        Args:
+            x: ``[B, T, M + P]`` standardised, zeros where ``mask`` ``[B, T]`` is false.
+
+        Returns:
+            ``[B, T', 8 * width]``, a step each 8 rows, and which of them are real, ``[B, T']``.
+        """
         # Two rows at least come out, for batch normalisation has no variance of one.
         mask = F.pad(mask, (0, max(-mask.shape[1] % _STRIDE, 2 * _STRIDE - mask.shape[1])))
-        streams = [
-            stream(F.pad(part, (0, 0, 0, mask.shape[1] - part.shape[1])), mask)
-            for stream, part in ((self.mel, mel), (self.prosody, prosody))
-            if stream is not None
-        ]
+        x = F.pad(x, (0, 0, 0, mask.shape[1] - x.shape[1]))
+        parts = ((self.mel, x[..., : self.n_mels]), (self.prosody, x[..., self.n_mels :]))
+        streams = [stream(part, mask) for stream, part in parts if stream is not None]
         mask = halve(mask, _STRIDE)
         joined = self.join(torch.cat(streams, -1)).transpose(1, 2)
         for layer in self.context:
             joined = layer(joined, mask)
-        embedding: Tensor = self.project(torch.cat([self.pool(joined.transpose(1, 2), mask), *summary], 1))
-        return embedding
+        return joined.transpose(1, 2), mask
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`: the convolutions of both streams, what joins them, context, pooling."""
+        stages = [zip(s.convs, s.norms, strict=True) for s in (self.mel, self.prosody) if s is not None]
+        depths: list[list[nn.Module]] = [[m for pair in level if pair for m in pair] for level in zip_longest(*stages)]
+        depths += [[self.join, *([self.mel.project] if self.mel else [])], *([layer] for layer in self.context)]
+        depths += [[self.pool, self.project, *([self.summary] if self.summary else [])]]
+        return [[p for module in level for p in module.parameters()] for level in depths]
+
+    def masked_task(self) -> MaskedRows:
+        """Hidden rows of the standardised input; augmentation is off."""
+        columns = self.standardize.mean.numel()
+        return MaskedRows(self.join[0].out_features, columns, _STRIDE, self.input_spec.hop)  # type: ignore[arg-type]
 
     def _hide(self, mel: Tensor, prosody: Tensor) -> tuple[Tensor, Tensor]:
         if self.mel is not None and self.mel_mask > 0:

@@ -114,10 +114,18 @@ def _shift_bands(mel: Tensor, shift: Tensor) -> Tensor:
     return torch.lerp(mel.gather(2, low), mel.gather(2, (low + 1).clamp_max(bands - 1)), share.expand_as(mel))
 
 
-def mask_spans(x: Tensor, count: int, share: float, dim: int) -> Tensor:
-    """Zero ``count`` random spans of ``[B, T, D]`` along ``dim``, each up to ``share`` of it (SpecAugment)."""
-    size = x.shape[dim]
-    place = torch.arange(size, device=x.device).view(1, 1, size)
+def mask_spans(x: Tensor, count: int, share: float, dim: int, lengths: Tensor | None = None) -> Tensor:
+    """Zero random spans of a batch (SpecAugment, Park et al. 2019).
+
+    Args:
+        x: ``[B, T, D]``.
+        count: spans in each row.
+        share: longest span, as a share of the row's length.
+        dim: 1 or 2, along which they lie.
+        lengths: ``[B]`` real steps along ``dim``; all by default.
+    """
+    place = torch.arange(x.shape[dim], device=x.device)
+    size: int | Tensor = x.shape[dim] if lengths is None else lengths.view(-1, 1, 1)
     width = torch.rand(x.shape[0], count, 1, device=x.device) * share * size
     start = torch.rand(x.shape[0], count, 1, device=x.device) * (size - width)
     gone = ((place >= start) & (place < start + width)).any(1)

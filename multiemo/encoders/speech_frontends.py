@@ -47,12 +47,13 @@ class WhisperFrontEnd(nn.Module):
         super().__init__()
         self.n_fft, self.hop = int(extractor.n_fft), int(extractor.hop_length)
         self.samples = int(extractor.n_samples)
+        self.step = 2 * self.hop
         filters = torch.as_tensor(extractor.mel_filters, dtype=torch.float32)
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
 
-    def forward(self, wave: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, None]:
-        """``[B, N]`` to ``[B, M, 3000]``, with the mask of the encoder's 1500 steps."""
+    def forward(self, wave: Tensor, mask: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
+        """``[B, N]`` to ``[B, 3000, M]``, with the mask of the encoder's 1500 steps; ``hidden`` samples are silence."""
         wave, mask = wave[:, : self.samples], mask[:, : self.samples]
         wave = F.pad(wave, (0, self.samples - wave.shape[1]))
         spectrum = torch.stft(wave, self.n_fft, self.hop, window=self.window, return_complex=True)[..., :-1]
@@ -61,7 +62,7 @@ class WhisperFrontEnd(nn.Module):
         log = torch.maximum(log, log.amax((1, 2), keepdim=True) - 8.0)
         steps = (mask.sum(1, keepdim=True) / (2 * self.hop)).ceil()
         frames = torch.arange(log.shape[2] // 2, device=wave.device) < steps
-        return (log + 4.0) / 4.0, frames, None
+        return ((log + 4.0) / 4.0).transpose(1, 2), frames, None
 
 
 class KaldiFrontEnd(nn.Module):
@@ -78,12 +79,22 @@ class KaldiFrontEnd(nn.Module):
     def __init__(self, extractor: Any) -> None:
         super().__init__()
         self.stride = int(extractor.stride)
+        self.step = self.stride * self.HOP
         filters = torch.as_tensor(extractor.mel_filters, dtype=torch.float32)
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.as_tensor(extractor.window, dtype=torch.float32), persistent=False)
 
-    def forward(self, wave: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``[B, N]`` to ``[B, T, 2 M]``, with the mask ``[B, T]`` twice, as bool and as int."""
+    def forward(self, wave: Tensor, mask: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-mel bands, standardised over the clip.
+
+        Args:
+            wave, mask: ``[B, N]``.
+            hidden: ``[B, N]`` bool, silent samples that stand for hidden ones: frames of nothing else have no part in
+                the clip's means and read as zero.
+
+        Returns:
+            ``[B, T, 2 M]``, with the mask ``[B, T]`` twice, as bool and as int.
+        """
         wave = F.pad(wave, (0, max(self.SIZE + self.HOP - wave.shape[1], 0)))
         frames = wave.unfold(1, self.SIZE, self.HOP) * 2**15
         frames = frames - frames.mean(2, keepdim=True)
@@ -92,9 +103,14 @@ class KaldiFrontEnd(nn.Module):
         log = (torch.fft.rfft(frames, n=self.N_FFT).abs().square() @ self.filters).clamp_min(self.FLOOR).log()
         count = ((mask.sum(1) - self.SIZE) // self.HOP + 1).clamp_min(self.stride).view(-1, 1, 1)
         real = torch.arange(log.shape[1], device=wave.device).view(1, -1, 1) < count
-        mean = (log * real).sum(1, keepdim=True) / count
-        variance = ((log - mean) * real).square().sum(1, keepdim=True) / (count - 1)
-        log = (log - mean) * (variance + 1e-7).rsqrt() * real
+        seen = real
+        if hidden is not None:
+            beyond = log.shape[1] * self.HOP + self.SIZE - self.HOP - hidden.shape[1]
+            seen = real & ~F.pad(hidden, (0, max(beyond, 0))).unfold(1, self.SIZE, self.HOP).all(2, keepdim=True)
+        number = seen.sum(1, keepdim=True)
+        mean = (log * seen).sum(1, keepdim=True) / number.clamp_min(1)
+        variance = ((log - mean) * seen).square().sum(1, keepdim=True) / (number - 1).clamp_min(1)
+        log = (log - mean) * (variance + 1e-7).rsqrt() * seen
         rows = log.shape[1] // self.stride
         stacked = log[:, : rows * self.stride].reshape(log.shape[0], rows, -1)
         attention = torch.arange(rows, device=wave.device) < (count.view(-1, 1) // self.stride)

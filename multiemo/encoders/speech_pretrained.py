@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from multiemo.encoders.backbone import recompute_layers
 from multiemo.encoders.base import AttentiveStatistics, Encoder, masked_mean
-from multiemo.encoders.pretrained import resolve_model
+from multiemo.encoders.depth import depth_groups
+from multiemo.encoders.lora import Lora, add_lora
+from multiemo.encoders.masked_speech import MaskedWave
+from multiemo.encoders.speech import SpeechProsody
+from multiemo.encoders.speech_augment import mask_spans
+from multiemo.encoders.speech_backbones import ONE_BY_ONE, build_speech_model
 from multiemo.encoders.speech_frontends import KaldiFrontEnd, MaskedGroupNorm, WhisperFrontEnd
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import WaveformSpec
 
-_WHERE = "encoders.speech.model"
-# These read the waveform; those in the second set let padding leak into a clip's end, so they see one clip at a time.
-_PADDABLE = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
-_ONE_BY_ONE = ("data2vec-audio", "sew", "sew-d", "wav2vec2-conformer")
-_OTHERS = ("whisper", "wav2vec2-bert")
+_WHERE = "encoders.speech"
 
 
 @encoders.register("speech_pretrained", modality="speech")
 class SpeechPretrained(Encoder):
     """A learnt mixture of the model's layers (Yang et al. 2021, SUPERB), pooled over time.
+
+    SDPA attention is used wherever the architecture allows it. Nothing is read back to the host, but for the models
+    whose padding would leak (data2vec, SEW, the conformer): they see one clip at a time and need its length.
 
     Args:
         model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model
@@ -32,17 +39,26 @@ class SpeechPretrained(Encoder):
         pooling: ``mean``, or ``attentive`` mean and standard deviation.
         freeze: ``none``; ``feature_extractor``, the convolutions over the waveform (or Whisper's over the mel bands);
             or ``all`` of the pretrained model.
+        lora: train low-rank adapters in the pretrained model instead of its own weights.
+        prosody: a small ``speech_prosody`` encoder reads the prosody track beside the model; both embeddings are joined
+            before the projection to D.
         out_dim: D.
         dropout: before the projection to D.
+        time_mask: in training two spans of time are hidden, each at most this share of the clip (SpecAugment, Park et
+            al. 2019): after the convolutions over the waveform, as wav2vec 2.0 does (Baevski et al. 2020), or in the
+            mel bands.
+        feature_mask: the same across the features, or the mel bands. A model that is frozen wholly is not masked.
         max_seconds: longer audio is cut; Whisper reads 30 s at most.
         trim: see :class:`~multiemo.types.SpeechSpec`.
         assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
 
     Raises:
-        ConfigError: ``model`` is not to be had, or is not a speech model.
+        ConfigError: ``model`` is not to be had, or is not a speech model; adapters for a model that is frozen wholly,
+            or for layers it does not have.
     """
 
     modality = "speech"
+    input_spec: WaveformSpec
 
     def __init__(
         self,
@@ -50,41 +66,60 @@ class SpeechPretrained(Encoder):
         model: str,
         pooling: Literal["mean", "attentive"] = "attentive",
         freeze: Literal["none", "feature_extractor", "all"] = "feature_extractor",
+        lora: Lora | None = None,
+        prosody: bool = False,
         out_dim: int = 256,
         dropout: float = 0.1,
+        time_mask: float = 0.1,
+        feature_mask: float = 0.1,
         max_seconds: float = 12.0,
         trim: float = 40.0,
         assets: Path | None = None,
     ) -> None:
         super().__init__()
-        self.backbone, self.extractor = _build(model, assets)
-        config = self.backbone.config
-        self.kind: str = config.model_type
-        self.freeze = freeze
-        self.front: nn.Module | None = None
-        self.norm: MaskedGroupNorm | None = None
+        if freeze == "all" and lora is not None:
+            raise ConfigError(
+                f"{_WHERE}.freeze is 'all' and {_WHERE}.lora is given, which trains inside the model; drop one of them"
+            )
+        self.backbone, extractor = build_speech_model(model, assets, f"{_WHERE}.model")
+        self.extractor = extractor
+        self.kind: str = self.backbone.config.model_type
+        self.freeze, self.time_mask, self.feature_mask = freeze, time_mask, feature_mask
+        self.front: WhisperFrontEnd | KaldiFrontEnd | None = None
         if self.kind == "whisper":
-            self.front = WhisperFrontEnd(self.extractor)
-            max_seconds = min(max_seconds, float(self.extractor.chunk_length))
+            self.front = WhisperFrontEnd(extractor)
+            max_seconds = min(max_seconds, float(extractor.chunk_length))
         elif self.kind == "wav2vec2-bert":
-            self.front = KaldiFrontEnd(self.extractor)
-        elif getattr(config, "feat_extract_norm", "layer") == "group":
-            first = self.backbone.feature_extractor.conv_layers[0]
-            first.layer_norm = self.norm = MaskedGroupNorm(first.layer_norm)
+            self.front = KaldiFrontEnd(extractor)
+        else:
+            self._prepare_waveform_model()
         _freeze(self.backbone, freeze)
-        hidden = int(config.hidden_size)
-        layers = int(config.num_hidden_layers) + 1
-        self.layer_weights = nn.Parameter(torch.zeros(layers))
-        self.pool = AttentiveStatistics(hidden) if pooling == "attentive" else None
-        wide = 2 * hidden if self.pool is not None else hidden
-        self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
-        self.out_dim = out_dim
+        if lora is not None:
+            add_lora(self.backbone, lora, _WHERE)
         self.input_spec = WaveformSpec(
-            sample_rate=int(self.extractor.sampling_rate),
+            sample_rate=int(extractor.sampling_rate),
             max_seconds=max_seconds,
             trim=trim,
-            normalize=self.front is None and bool(self.extractor.do_normalize),
+            normalize=self.front is None and bool(extractor.do_normalize),
+            prosody=prosody,
         )
+        hidden = int(self.backbone.config.hidden_size)
+        self.layer_weights = nn.Parameter(torch.zeros(int(self.backbone.config.num_hidden_layers) + 1))
+        self.pool = AttentiveStatistics(hidden) if pooling == "attentive" else None
+        self.prosody = SpeechProsody(n_mels=0, sample_rate=self.input_spec.sample_rate) if prosody else None
+        wide = (2 * hidden if self.pool is not None else hidden) + (self.prosody.out_dim if self.prosody else 0)
+        self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
+        self.out_dim = out_dim
+
+    def _prepare_waveform_model(self) -> None:
+        config = self.backbone.config
+        self._masking = False  # whether the next pass through the layers hides spans
+        self.backbone.encoder.register_forward_pre_hook(self._mask_projected, with_kwargs=True)
+        # Set, it asks for the gradient of the waveform, and so for a backward pass through frozen convolutions.
+        self.backbone.feature_extractor._requires_grad = False
+        if getattr(config, "feat_extract_norm", "layer") == "group":
+            first = self.backbone.feature_extractor.conv_layers[0]
+            first.layer_norm = MaskedGroupNorm(first.layer_norm)
 
     def train(self, mode: bool = True) -> SpeechPretrained:
         """As in torch, but a frozen backbone stays in evaluation mode (no dropout)."""
@@ -93,54 +128,145 @@ class SpeechPretrained(Encoder):
             self.backbone.eval()
         return self
 
+    def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
+        """Those of the prosody columns, if any, from training inputs ``[T, hop samples + P]``."""
+        if self.prosody is not None:
+            self.prosody.fit_statistics(x[:, self.input_spec.row_samples :] for x in inputs)
+
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, N, 1]`` and ``[B, N]`` to ``[B, D]``."""
-        wave = x.squeeze(-1).masked_fill(~mask, 0.0)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.freeze != "all"):
-            if self.kind in _ONE_BY_ONE:
-                layers, frames = self._one_by_one(wave, mask)
-            else:
-                layers, frames = self._layers(wave, mask)
-        weights = self.layer_weights.softmax(0)
-        hidden = torch.einsum("lbtd,l->btd", layers, weights)
-        pooled = masked_mean(hidden, frames) if self.pool is None else self.pool(hidden, frames)
+        """``[B, N, 1]``, or ``[B, T, hop samples + P]`` with prosody, and its mask to ``[B, D]``."""
+        wave, real, prosody = self.split(x, mask)
+        states, steps = self.sequence(wave, real)
+        pooled = masked_mean(states, steps) if self.pool is None else self.pool(states, steps)
+        if self.prosody is not None:
+            pooled = torch.cat([pooled, self.prosody(prosody, mask)], 1)
         embedding: Tensor = self.project(pooled)
         return embedding
+
+    def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The input as waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
+        row = self.input_spec.row_samples
+        real = mask.repeat_interleave(row, 1)
+        return x[..., :row].flatten(1).masked_fill(~real, 0.0), real, x[..., row:]
+
+    def sequence(self, wave: Tensor, real: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What is pooled over time.
+
+        Args:
+            wave, real: ``[B, N]`` samples, zero where padded, and their mask.
+            hidden: ``[B, N]`` bool, samples that the model must not know; masks of training are then off.
+
+        Returns:
+            ``[B, T, H]``, the mixture of layers, and which steps are real, ``[B, T]``.
+        """
+        if hidden is not None:
+            wave = wave.masked_fill(hidden, 0.0)
+        masking = self.training and hidden is None and self.freeze != "all"
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.freeze != "all"):
+            if self.front is not None:
+                bands, steps, attention = self.front(wave, real, hidden)
+                if masking:
+                    bands = self._mask(bands, steps.sum(1) * (bands.shape[1] // steps.shape[1]))
+                layers = self._from_bands(bands, attention)
+            else:
+                self._masking = masking
+                layers, steps = (self._one_by_one if self.kind in ONE_BY_ONE else self._layers)(wave, real)
+        return torch.einsum("lbtd,l->btd", layers, self.layer_weights.softmax(0)), steps
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`: front-end, each layer of the backbone, prosody with mixing and pooling."""
+        return depth_groups(self, self.backbone)
+
+    def recompute_activations(self) -> None:
+        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+
+        Raises:
+            ConfigError: the architecture cannot.
+        """
+        if self.freeze == "all":
+            return
+        recompute_layers(self.backbone, _WHERE)
+        if self._group_norm() is not None:  # it knows the lengths of the latest batch, by then perhaps another one
+            self.backbone.feature_extractor.conv_layers[0].gradient_checkpointing = False
+
+    def masked_task(self) -> MaskedWave:
+        """Log-mel frames of hidden spans of the waveform.
+
+        Raises:
+            ConfigError: the model is frozen.
+        """
+        if self.freeze == "all":
+            raise ConfigError(f"{_WHERE}.freeze: 'all' leaves objective 'masked' nothing to train; freeze less")
+        return MaskedWave(int(self.backbone.config.hidden_size), self._stride(), self.input_spec.sample_rate)
 
     def save_assets(self, folder: Path) -> None:
         """Write the architecture and the feature extractor's settings."""
         self.backbone.config.save_pretrained(str(folder))
         self.extractor.save_pretrained(str(folder))
 
-    def _layers(self, wave: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """``[L, B, T, D]`` hidden states and their mask ``[B, T]``."""
+    def _stride(self) -> int:
+        """Samples between two steps of the model."""
         if self.front is not None:
-            features, frames, attention = self.front(wave, mask)
-            out = self.backbone(features, attention_mask=attention, output_hidden_states=True)
-            return _stack(out), frames
-        lengths = mask.sum(1)
-        if self.norm is not None:
-            config = self.backbone.config
-            self.norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[0] + 1
-        out = self.backbone(wave, attention_mask=mask.long(), output_hidden_states=True)
-        layers = _stack(out)
-        steps = self.backbone._get_feat_extract_output_lengths(lengths)
-        return layers, torch.arange(layers.shape[2], device=wave.device) < steps.unsqueeze(1)
+            return self.front.step
+        config = self.backbone.config
+        strides: list[int] = [*config.conv_stride, getattr(config, "squeeze_factor", 1)]
+        return math.prod(strides)
 
-    def _one_by_one(self, wave: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _from_bands(self, bands: Tensor, attention: Tensor | None) -> Tensor:
+        """``[L, B, T, H]`` hidden states."""
+        if self.kind == "whisper":
+            bands = bands.transpose(1, 2)
+        return _stack(self.backbone(bands, attention_mask=attention, output_hidden_states=True))
+
+    def _layers(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """``[L, B, T, H]`` hidden states of a waveform and their mask ``[B, T]``."""
+        lengths = real.sum(1)
+        norm = self._group_norm()
+        if norm is not None:
+            config = self.backbone.config
+            norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[0] + 1
+        out = self.backbone(wave, attention_mask=real.long(), output_hidden_states=True)
+        layers = _stack(out)
+        count = self.backbone._get_feat_extract_output_lengths(lengths)
+        return layers, torch.arange(layers.shape[2], device=wave.device) < count.unsqueeze(1)
+
+    def _group_norm(self) -> MaskedGroupNorm | None:
+        """The norm in the first convolution that must know the clips' lengths."""
+        if self.front is not None:
+            return None
+        norm = getattr(self.backbone.feature_extractor.conv_layers[0], "layer_norm", None)
+        return norm if isinstance(norm, MaskedGroupNorm) else None
+
+    def _one_by_one(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         alone = []
-        for clip, length in zip(wave, mask.sum(1).tolist(), strict=True):
+        for clip, length in zip(wave, real.sum(1).tolist(), strict=True):
             out = self.backbone(clip[None, :length], output_hidden_states=True)
             alone.append(_stack(out).squeeze(1).transpose(0, 1))
         padded = nn.utils.rnn.pad_sequence(alone, batch_first=True)
-        steps = torch.tensor([len(one) for one in alone], device=wave.device)
-        frames = torch.arange(padded.shape[1], device=wave.device) < steps.unsqueeze(1)
-        return padded.permute(2, 0, 1, 3), frames
+        count = torch.tensor([len(one) for one in alone], device=wave.device)
+        steps = torch.arange(padded.shape[1], device=wave.device) < count.unsqueeze(1)
+        return padded.permute(2, 0, 1, 3), steps
+
+    def _mask_projected(self, encoder: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Hide spans of what enters the layers ``[B, T, H]``."""
+        if not self._masking:
+            return None
+        projected, *rest = inputs
+        attention = options.get("attention_mask")
+        return (self._mask(projected, None if attention is None else attention.sum(1)), *rest), options
+
+    def _mask(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.time_mask > 0:
+            x = mask_spans(x, 2, self.time_mask, dim=1, lengths=lengths)
+        return mask_spans(x, 2, self.feature_mask, dim=2) if self.feature_mask > 0 else x
 
 
 def _stack(out: Any) -> Tensor:
     """``[L, B, T, D]``: every hidden state; the last one after the model's final normalisation, where it has one."""
-    return torch.stack([*out.hidden_states[:-1], out.last_hidden_state])
+    *before, last = out.hidden_states
+    # SEW brings its last state back to the rate of its convolutions by a layer of its own, which is left out.
+    final = out.last_hidden_state
+    return torch.stack([*before, final if final.shape[1] == last.shape[1] else last])
 
 
 def _freeze(backbone: Any, freeze: str) -> None:
@@ -151,60 +277,3 @@ def _freeze(backbone: Any, freeze: str) -> None:
             part = getattr(backbone, name, None)
             if isinstance(part, nn.Module):
                 part.requires_grad_(False)
-
-
-def _build(model: str, assets: Path | None) -> tuple[Any, Any]:
-    """The transformers model and its feature extractor."""
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel
-
-    has_assets = assets is not None and (assets / "config.json").is_file()
-    folder = str(assets) if has_assets else resolve_model(model, _WHERE)
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        _check_kind(config, model)
-        # The library's own masking fails on clips of a few frames and its layer drop hides layers from the mixture.
-        for name in ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop"):
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
-        if hasattr(config, "add_adapter"):
-            config.add_adapter = False
-        extractor = _extractor(folder, config)
-        if has_assets:
-            built = AutoModel.from_config(config, trust_remote_code=False)
-        else:
-            built = AutoModel.from_pretrained(
-                folder,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-            )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{_WHERE}: {model!r} does not load as a speech model: {reason}") from None
-    return (built.get_encoder() if config.model_type == "whisper" else built), extractor
-
-
-def _check_kind(config: Any, model: str) -> None:
-    known = (*_PADDABLE, *_ONE_BY_ONE, *_OTHERS)
-    kind = getattr(config, "model_type", "unknown")
-    if kind not in known:
-        raise ConfigError(f"{_WHERE}: {model!r} is a {kind!r} model; name a speech model, one of {', '.join(known)}")
-
-
-def _extractor(folder: str, config: Any) -> Any:
-    """The feature extractor in the folder; where its file is missing, the one such models are published with."""
-    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
-
-    if config.model_type == "whisper":
-        kind, settings = WhisperFeatureExtractor, {"feature_size": config.num_mel_bins}
-    elif config.model_type == "wav2vec2-bert":
-        kind, settings = SeamlessM4TFeatureExtractor, {}
-    else:
-        normalize = getattr(config, "feat_extract_norm", "layer") == "layer"
-        kind, settings = Wav2Vec2FeatureExtractor, {"do_normalize": normalize}
-    if any((Path(folder) / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
-        return kind.from_pretrained(folder, local_files_only=True)
-    return kind(**settings)

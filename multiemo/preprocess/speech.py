@@ -71,17 +71,32 @@ class SpeechPreprocessor:
 
 
 class WaveformPreprocessor:
-    """The waveform itself, for pretrained encoders.
+    """The waveform itself, for pretrained encoders, with the prosody track beside it when asked.
 
     Args:
         spec: of the encoder.
+
+    Example:
+        >>> tone = np.sin(2 * np.pi * 200 * np.arange(8000) / 8000).astype("float32")
+        >>> tuple(WaveformPreprocessor(WaveformSpec())(tone, 8000).shape)
+        (16000, 1)
+        >>> tuple(WaveformPreprocessor(WaveformSpec(prosody=True))(tone, 8000).shape)
+        (100, 171)
     """
 
     def __init__(self, spec: WaveformSpec) -> None:
         self.spec = spec
 
     def __call__(self, audio: NDArray[np.float32], rate: int) -> Tensor | Absent:
-        """``[N]`` float at ``rate`` to ``[N, 1]`` float32 at the encoder's rate, or why there is nothing to hear.
+        """Prepare one clip.
+
+        Args:
+            audio: ``[N]`` float, -1..1.
+            rate: of ``audio``, Hz.
+
+        Returns:
+            At the encoder's rate, ``[N, 1]`` float32; with prosody ``[T, hop samples + P]``, whole hops only. The track
+            is measured before the samples are normalised. Or why there is nothing to hear.
 
         Raises:
             MediaError: samples that are not finite, or not one channel.
@@ -90,9 +105,12 @@ class WaveformPreprocessor:
         wave = prepare_wave(audio, rate, spec.sample_rate, spec.max_seconds, spec.trim)
         if isinstance(wave, Absent):
             return wave
+        tracks = [prosody(wave, spec.sample_rate, hop=spec.hop)] if spec.prosody else []
         if spec.normalize:
             wave = (wave - wave.mean()) / (wave.var(unbiased=False) + 1e-7).sqrt()
-        return wave.unsqueeze(1)
+        rows = len(wave) // spec.row_samples
+        samples = wave[: rows * spec.row_samples].view(rows, spec.row_samples)
+        return torch.cat([samples, *(track[:rows] for track in tracks)], 1)
 
 
 def prepare_wave(
