@@ -1,15 +1,20 @@
-"""Preprocessed tensors on disk, addressed by what they were made from.
+"""Preprocessed tensors and embeddings of frozen encoders on disk, addressed by what they were made from.
 
-The key of an entry is a digest of the media file's content, the span, and the fingerprint of the preprocessor, so a
-changed file, span or setting is simply another entry; nothing is ever stale. Entries are safetensors bytes in one
-LMDB, memory-mapped and safe for many readers and one writer at a time.
+A key (:mod:`multiemo.data.cache_keys`) is a digest of content, span, settings and weights, so a change of any of them
+is simply another entry; nothing is ever stale. Entries are safetensors bytes in one LMDB
+(:mod:`multiemo.data.cache_store`), memory-mapped, with a checksum each, for many readers and one writer at a time. What
+is there can be lost at any time without harm: it is made again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import shutil
+import struct
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +24,36 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from multiemo.errors import CheckpointError, MediaError
+from multiemo.data.cache_keys import (
+    PREPROCESSING_VERSION,
+    embedding_key,
+    file_memo_key,
+    kind_of,
+    span_key,
+    text_key,
+    weights_digest,
+)
+from multiemo.data.cache_store import Opened, Store
+from multiemo.errors import ConfigError, MediaError
 from multiemo.types import Absent
 
-#: Part of every key; raise it when preprocessing code changes what it returns.
-PREPROCESSING_VERSION = 1
-_GROWTH = 4
-_ENVIRONMENTS: dict[tuple[int, str], lmdb.Environment] = {}
+__all__ = [
+    "PREPROCESSING_VERSION", "TensorCache", "default_cache", "default_limit", "embedding_key", "kind_of", "text_key",
+    "weights_digest",
+]  # fmt: skip
+
+#: Before each entry: CRC-32 of its key, form and content; then its form, one of the three below.
+HEADER = struct.Struct("<Ic")
+_TENSOR, _ABSENT, _DIGEST = b"+", b"-", b"="
+#: In the table of uses: seconds since 1970, and bytes of the entry.
+USE = struct.Struct("<dQ")
+#: A use is written down when the last one is older than this, seconds.
+_STALE = 3600.0
+_STALE_KEYS = 1024
+#: Share of the limit that is left after the least used entries have gone.
+_KEPT = 0.9
+#: Disk space that is left to others: this much, or this share of a small disk.
+_RESERVE, _RESERVE_SHARE = 1 << 30, 0.02
 
 
 def default_cache() -> Path:
@@ -36,40 +64,60 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multiemo"
 
 
+def default_limit() -> int:
+    """Bytes: ``$MULTIEMO_CACHE_GB`` (10**9 bytes each, a fraction is fine), else 50 GB.
+
+    Raises:
+        ConfigError: the variable is no number above 0.
+    """
+    given = os.environ.get("MULTIEMO_CACHE_GB") or "50"
+    try:
+        limit = int(float(given) * 1e9)
+    except (ValueError, OverflowError):
+        limit = 0
+    if limit <= 0:
+        raise ConfigError(f"MULTIEMO_CACHE_GB is {given!r}; it must be a number of gigabytes above 0")
+    return limit
+
+
 class TensorCache:
-    """One LMDB of preprocessed tensors.
+    """One LMDB of tensors, for every process and thread that likes.
+
+    Above the limit the least recently used entries go, down to nine tenths of it. Freed pages are filled again, so the
+    file stays near the limit, but it shrinks only by ``multiemo cache prune``. Where the disk is (nearly) full nothing
+    more is stored, and work goes on without.
 
     Args:
         folder: made when missing.
-        map_size: bytes reserved at first; grown when full.
+        map_size: bytes of address space reserved at first; grown when full.
+        limit: bytes that entries may use; ``None`` = :func:`default_limit`.
+
+    Attributes:
+        corrupt: entries that did not match their checksum, counted by this object; each counts as missing.
+        evicted: entries that this object removed to keep the limit.
+        note: what the user should know, such as why nothing more is stored; ``None`` while all is well.
     """
 
-    def __init__(self, folder: Path, map_size: int = 1 << 30) -> None:
+    def __init__(self, folder: Path, map_size: int = 1 << 30, *, limit: int | None = None) -> None:
         self.folder = folder
-        self._map_size = map_size
-
-    def _open(self) -> lmdb.Environment:
-        """The folder's environment; a process opens each only once, and a fork needs its own."""
-        place = (os.getpid(), str(self.folder.resolve()))
-        if place not in _ENVIRONMENTS:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            size = max(self._map_size, sum(f.stat().st_size for f in self.folder.glob("data.mdb")) * 2)
-            try:
-                _ENVIRONMENTS[place] = lmdb.open(place[1], map_size=size, readahead=False, max_readers=512, sync=False)
-            except lmdb.Error as error:
-                raise CheckpointError(f"{self.folder}: the cache cannot be opened: {error}; remove it") from None
-        return _ENVIRONMENTS[place]
+        self.limit = default_limit() if limit is None else limit
+        self.corrupt = 0
+        self.evicted = 0
+        self.note: str | None = None
+        self._stopped = False
+        self._stale: set[bytes] = set()
+        self._store = Store(folder.resolve(), map_size)
 
     def close(self) -> None:
-        """Flush to disk and let go of the file; the next use opens it again.
+        """Write down what was used, flush to disk and let go of the file; the next use opens it again.
 
-        Needed before a fork whose children use the cache. Single writes are not flushed: what is lost in a power cut is
-        made again.
+        Single writes are not flushed: what is lost in a power cut is made again.
         """
-        environment = _ENVIRONMENTS.pop((os.getpid(), str(self.folder.resolve())), None)
-        if environment is not None:
-            environment.sync(True)
-            environment.close()
+        try:
+            self._flush_uses()
+            self._store.close()
+        except lmdb.Error as error:
+            self._stop(error)
 
     def content_digest(self, path: Path) -> str:
         """Digest of a file's bytes, remembered by path, size and modification time.
@@ -81,51 +129,197 @@ class TensorCache:
             stat = path.stat()
         except OSError as error:
             raise MediaError(f"{path}: no such file ({error.strerror})") from None
-        memo = f"file:{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()
-        memo_key = hashlib.blake2b(memo, digest_size=20).digest()
-        with self._open().begin() as reader:
-            known = reader.get(memo_key)
+        memo = file_memo_key(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+        (known,) = self._read([memo])
         if known is not None:
-            return str(bytes(known), "ascii")
+            return known[1].decode("ascii")
         digest = hashlib.blake2b(digest_size=20)
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        self._put(memo_key, digest.hexdigest().encode("ascii"))
+        self._put(memo, _packed(memo, _DIGEST, digest.hexdigest().encode("ascii")))
         return digest.hexdigest()
 
-    def key(self, path: Path, start: float | None, end: float | None, fingerprint: dict[str, Any]) -> bytes:
-        """The key of one preprocessed span of one file."""
-        parts = [PREPROCESSING_VERSION, self.content_digest(path), start, end, fingerprint]
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=20).digest()
+    def key(self, path: Path, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:
+        """The key of one preprocessed span of one file.
+
+        Args:
+            path: media or feature file; its content counts, not its name.
+            start, end: seconds, as the row has them.
+            fingerprint: every setting of the preprocessor, as JSON values; of a feature file also which row or array.
+
+        Raises:
+            MediaError: the file is missing.
+        """
+        return span_key(self.content_digest(path), start, end, fingerprint)
 
     def get(self, key: bytes) -> Tensor | Absent | None:
-        """The entry, or ``None``; an entry that cannot be read counts as none and is made again."""
-        with self._open().begin() as reader:
-            stored = reader.get(key)
-        if stored is None:
-            return None
-        if stored[:1] == b"-":
-            return Absent(str(stored[1:], "utf-8"))
-        try:
-            tensor: Tensor = load_tensors(bytes(stored[1:]))["x"]
-            return tensor
-        except (SafetensorError, KeyError):
-            return None
+        """The entry, or ``None``; an entry that is damaged counts as none, and is made again."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Tensor | Absent | None]:
+        """The entries of many keys, read in one transaction; as :meth:`get`.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        return [None if found is None else self._decoded(*found) for found in self._read(keys)]
 
     def put(self, key: bytes, value: Tensor | Absent) -> None:
         """Store an entry."""
-        stored = b"-" + value.reason.encode() if isinstance(value, Absent) else b"+" + save_tensors({"x": value})
-        self._put(key, stored)
+        self.put_many([(key, value)])
 
-    def _put(self, key: bytes, value: bytes) -> None:
-        environment = self._open()
-        while True:
-            try:
-                with environment.begin(write=True) as writer:
-                    writer.put(key, value)
-                return
-            except lmdb.MapFullError:
-                environment.set_mapsize(environment.info()["map_size"] * _GROWTH)
-            except lmdb.MapResizedError:
-                environment.set_mapsize(0)
+    def put_many(self, items: Iterable[tuple[bytes, Tensor | Absent]]) -> None:
+        """Store many entries in one transaction; of one key the last counts.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        self._put_packed({key: _encoded(key, value) for key, value in items})
+
+    def touch(self, keys: Iterable[bytes]) -> None:
+        """Write down that entries were used now, in one transaction; unknown keys are passed over.
+
+        Reading does this by itself for entries that were not used for an hour, many at a time.
+        """
+        now, known = time.time(), set(keys)
+
+        def write(transaction: lmdb.Transaction, opened: Opened) -> None:
+            for key in known:
+                use = transaction.get(key, db=opened.uses)
+                if use is not None:
+                    transaction.put(key, USE.pack(now, USE.unpack(use)[1]), db=opened.uses)
+
+        if known and not self._stopped:
+            self._guarded(write)
+
+    # ------------------------------------------------------------------------------------------------------------
+    def _read(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
+        """(form, content) of each key whose entry is there and sound."""
+
+        def read(transaction: lmdb.Transaction, opened: Opened) -> list[tuple[bytes, bytes] | None]:
+            found: list[tuple[bytes, bytes] | None] = []
+            old = time.time() - _STALE
+            for key in keys:
+                stored = transaction.get(key, db=opened.entries)
+                if stored is None or not _is_sound(key, stored):
+                    self.corrupt += stored is not None
+                    found.append(None)
+                    continue
+                found.append((HEADER.unpack_from(stored)[1], bytes(stored[HEADER.size :])))
+                use = transaction.get(key, db=opened.uses)
+                if use is not None and USE.unpack(use)[0] < old:
+                    self._stale.add(key)
+            return found
+
+        found = self._store.run(read)
+        if len(self._stale) >= _STALE_KEYS:
+            self._flush_uses()
+        return found
+
+    def _decoded(self, form: bytes, content: bytes) -> Tensor | Absent | None:
+        if form == _ABSENT:
+            return Absent(str(content, "utf-8"))
+        try:
+            tensor: Tensor = load_tensors(content)["x"]
+            return tensor
+        except (SafetensorError, KeyError):
+            self.corrupt += 1
+            return None
+
+    def _put(self, key: bytes, stored: bytes) -> None:
+        self._put_packed({key: stored})
+
+    def _put_packed(self, entries: Mapping[bytes, bytes]) -> None:
+        if self._stopped or not entries:
+            return
+        usage = shutil.disk_usage(self._existing())
+        if usage.free < min(_RESERVE, _RESERVE_SHARE * usage.total):
+            self._stop(f"only {usage.free / 1e6:.0f} MB are free on the disk")
+            return
+        if sum(map(len, entries.values())) > self.limit:
+            self.note = f"{self.folder}: entries larger than the cache's limit of {self.limit / 1e9:g} GB are not kept"
+            return
+
+        def write(transaction: lmdb.Transaction, opened: Opened) -> list[float]:
+            now = time.time()
+            for key, stored in entries.items():
+                transaction.put(key, stored, db=opened.entries)
+                transaction.put(key, USE.pack(now, len(stored)), db=opened.uses)
+            if opened.used(transaction) <= self.limit:
+                return []
+            return [used for used, _ in evict(transaction, opened, int(_KEPT * self.limit), keep=entries)]
+
+        gone = self._guarded(write) or []
+        self.evicted += len(gone)
+        if gone and gone[-1] > time.time() - _STALE:
+            self.note = (
+                f"{self.folder}: the cache's limit of {self.limit / 1e9:g} GB is too small for this data: entries go "
+                "that were used within the hour; raise $MULTIEMO_CACHE_GB"
+            )
+
+    def _guarded(self, write: Any) -> Any:
+        """``write`` in a transaction; a disk that takes nothing more ends storing, not the work."""
+        try:
+            return self._store.run(write, write=True)
+        except lmdb.Error as error:
+            self._stop(error)
+            return None
+
+    def _flush_uses(self) -> None:
+        stale, self._stale = self._stale, set()
+        self.touch(stale)
+
+    def _stop(self, reason: object) -> None:
+        self._stopped = True
+        self.note = f"{self.folder}: the cache stores nothing more: {reason}; work goes on without it"
+
+    def _existing(self) -> Path:
+        return next(place for place in (self._store.folder, *self._store.folder.parents) if place.exists())
+
+
+def evict(
+    transaction: lmdb.Transaction, opened: Opened, target: int, keep: Mapping[bytes, Any] | None = None
+) -> Iterator[tuple[float, bytes]]:
+    """Delete the least recently used entries until at most ``target`` bytes are used.
+
+    Args:
+        transaction: one that writes.
+        opened: the tables.
+        target: bytes.
+        keep: keys that stay.
+
+    Yields:
+        (last use in seconds since 1970, key) of each entry that is gone.
+    """
+    with transaction.cursor(db=opened.uses) as cursor:
+        order = sorted((USE.unpack(use)[0], bytes(key)) for key, use in cursor)
+    for used, key in order:
+        if opened.used(transaction) <= target:
+            return
+        if keep is None or key not in keep:
+            transaction.delete(key, db=opened.entries)
+            transaction.delete(key, db=opened.uses)
+            yield used, key
+
+
+def _encoded(key: bytes, value: Tensor | Absent) -> bytes:
+    if isinstance(value, Absent):
+        return _packed(key, _ABSENT, value.reason.encode())
+    return _packed(key, _TENSOR, save_tensors({"x": value.detach().contiguous()}))
+
+
+def _packed(key: bytes, form: bytes, content: bytes) -> bytes:
+    return HEADER.pack(_checksum(key, form, content), form) + content
+
+
+def _is_sound(key: bytes, stored: Any) -> bool:
+    if len(stored) < HEADER.size:
+        return False
+    checksum, form = HEADER.unpack_from(stored)
+    return bool(checksum == _checksum(key, form, stored[HEADER.size :]))
+
+
+def _checksum(key: bytes, form: bytes, content: Any) -> int:
+    """CRC-32: against disks, not against people, and read at several GB/s."""
+    return zlib.crc32(content, zlib.crc32(form, zlib.crc32(key)))
