@@ -28,6 +28,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+cache_app = typer.Typer(help="Look into the cache of preprocessed inputs, or make it smaller.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MULTIEMO_CACHE or the user's cache.")]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; '-' is standard output.")]
 
 
@@ -239,6 +243,44 @@ def compare(
     if json_file != "-":
         typer.echo(comparison(result))
     _write_json(result, json_file)
+
+
+@cache_app.command()
+def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
+    """What the cache holds: entries by kind, bytes, limit, last uses."""
+    from multiemo.data.cache import default_cache, default_limit
+    from multiemo.data.cache_care import inspect, say_info
+
+    found = inspect(folder or default_cache(), default_limit())
+    if json_file != "-":
+        typer.echo("\n".join(say_info(found)))
+    _write_json(found.to_json(), json_file)
+
+
+@cache_app.command()
+def prune(
+    folder: CacheOption = None,
+    max_gb: Annotated[float | None, typer.Option(min=0, help="The least recently used go until this fits.")] = None,
+    older_than: Annotated[float | None, typer.Option(min=0, help="Those not used for this many days go.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All go; removes a damaged cache too.")] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Delete entries and give their space back to the disk; what is needed again is made again."""
+    from multiemo.data.cache import default_cache
+    from multiemo.data.cache_care import prune as prune_cache
+    from multiemo.data.cache_care import say_pruned
+
+    if max_gb is None and older_than is None and not everything:
+        raise ConfigError("cache prune: say what goes: --max-gb GB, --older-than DAYS or --all")
+    done = prune_cache(
+        folder or default_cache(),
+        max_bytes=None if max_gb is None else int(max_gb * 1e9),
+        older_than=None if older_than is None else older_than * 86400,
+        everything=everything,
+    )
+    if json_file != "-":
+        typer.echo(say_pruned(done))
+    _write_json(done.to_json(), json_file)
 
 
 @app.command()
