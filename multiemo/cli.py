@@ -161,8 +161,14 @@ def train(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/run"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also trace some steps of each stage: RUN/profile.")
+    ] = False,
 ) -> None:
-    """Pretrain the branches and fine-tune the fused model; prints the validation table."""
+    """Pretrain the branches and fine-tune the fused model; prints the validation table.
+
+    With several processes: accelerate launch --num_processes 8 -m multiemo train ...
+    """
     from multiemo.config import load_config
     from multiemo.console import ConsoleObserver
 
@@ -171,10 +177,19 @@ def train(
     from multiemo.report import format_table
 
     with ConsoleObserver() as observer:
-        run = run_training(checked, out, resume=resume, observer=observer)
-    typer.echo(format_table(run.validation))
-    typer.echo(f"\nmodel: {run.folder / 'model'}")
-    typer.echo(f"next:  multiemo evaluate {run.folder}    (reads the test part)")
+        run = run_training(checked, out, resume=resume, profile=profile, observer=observer)
+    if int(os.environ.get("RANK", "0")):
+        return
+    if run.validation is not None:
+        typer.echo(format_table(run.validation))
+        typer.echo(f"\nmodel: {run.folder / 'model'}")
+        typer.echo(f"next:  multiemo evaluate {run.folder}    (reads the test part)")
+        return
+    for stage, result in run.stages.items():
+        loss, guess = result.best["loss"], result.best["naive_loss"]
+        typer.echo(f"{stage}: validation loss {loss:.3f}, of a guess {guess:.3f} (epoch {result.best_epoch})")
+    for m in checked.modalities:
+        typer.echo(f"next:  fine-tune it with init.{m}={run.folder / 'branches' / m}")
 
 
 @app.command()

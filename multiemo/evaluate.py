@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,40 @@ class Collected:
     absent: dict[str, dict[str, int]]
 
 
+#: Makes one of what several processes have collected; see :func:`join`.
+Gather = Callable[[Collected], Collected]
+
+
+def join(parts: Sequence[Collected], order: Sequence[str]) -> Collected:
+    """What several processes have collected, each of other clips, as one.
+
+    Args:
+        parts: one a process.
+        order: ids; the clips come out in this order.
+    """
+    place = {name: i for i, name in enumerate(order)}
+    ids = [i for p in parts for i in p.ids]
+    rows = sorted(range(len(ids)), key=lambda row: place[ids[row]])
+
+    def joined(name: str) -> Any:
+        first = getattr(parts[0], name)
+        if isinstance(first, list):
+            values = [v for p in parts for v in getattr(p, name)]
+            return [values[row] for row in rows]
+        if isinstance(first, dict):
+            return {k: np.concatenate([getattr(p, name)[k] for p in parts])[rows] for k in first}
+        return None if first is None else np.concatenate([getattr(p, name) for p in parts])[rows]
+
+    absent: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for modality, reasons in part.absent.items():
+            counts = absent.setdefault(modality, {})
+            for reason, count in reasons.items():
+                counts[reason] = counts.get(reason, 0) + count
+    made: dict[str, Any] = {f.name: joined(f.name) for f in fields(Collected) if f.name != "absent"}
+    return Collected(**made, absent=absent)
+
+
 @torch.inference_mode()
 def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single") -> Collected:
     """Run a model over a loader.
@@ -165,6 +199,7 @@ def evaluate_model(
     task: str = "single",
     intervals: bool = True,
     calibration: Calibration | None = None,
+    gather: Gather | None = None,
 ) -> Report:
     """Measure a model.
 
@@ -177,8 +212,11 @@ def evaluate_model(
         task: ``single``, ``soft`` or ``multi``.
         intervals: also compute bootstrap intervals and paired tests (slower; selection does without).
         calibration: applied to the probabilities before anything is measured, and reported; ``None`` does neither.
+        gather: with several processes, each of which has other batches: makes one of what they have collected.
     """
     got = collect(predict, loader, task=task)
+    if gather is not None:
+        got = gather(got)
     raw = got.probabilities
     if calibration is not None:
         got.probabilities = {k: calibration.apply(k, p, got.presence, task) for k, p in raw.items()}

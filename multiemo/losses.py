@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+#: Sums a tensor over the processes of a training; with one process it is the tensor itself.
+Across = Callable[[Tensor], Tensor]
+
+
+def alone(x: Tensor) -> Tensor:
+    """:data:`Across` of a single process."""
+    return x
 
 
 def label_loss(
@@ -15,10 +25,14 @@ def label_loss(
     task: str = "single",
     weights: Tensor | None = None,
     smoothing: float = 0.0,
+    focal: float = 0.0,
+    across: Across = alone,
 ) -> Tensor:
     """Mean loss over the rows that have a label.
 
     ``single`` and ``soft``: cross-entropy against the target distribution; ``multi``: binary cross-entropy a label.
+    With ``focal`` each term is weighted by ``(1 - p) ** focal``, p the probability given to what is true (Lin et al.
+    2017).
 
     Args:
         logits: ``[B, C]``.
@@ -27,6 +41,8 @@ def label_loss(
         task: ``single``, ``soft`` or ``multi``.
         weights: ``[C]`` weight of each label.
         smoothing: share of the target spread evenly (``multi``: pulled towards a half).
+        focal: how much less what is already right counts; 0 is plain cross-entropy.
+        across: makes the mean one over all processes.
 
     Returns:
         A scalar; zero (with a gradient) when no row counts.
@@ -34,14 +50,21 @@ def label_loss(
     if task == "multi":
         smoothed = target * (1 - smoothing) + 0.5 * smoothing
         loss = functional.binary_cross_entropy_with_logits(logits.float(), smoothed, reduction="none", weight=weights)
+        if focal > 0:
+            right = logits.float().sigmoid()
+            loss = loss * (target * (1 - right) + (1 - target) * right).pow(focal)
         per_row = loss.mean(dim=1)
         mass = rows.to(per_row.dtype)
     else:
         smoothed = target * (1 - smoothing) + smoothing / target.shape[1]
         scale = torch.ones_like(smoothed[0]) if weights is None else weights
-        per_row = -(smoothed * scale * logits.float().log_softmax(dim=1)).sum(dim=1)
+        log_probabilities = logits.float().log_softmax(dim=1)
+        terms = smoothed * scale * log_probabilities
+        if focal > 0:
+            terms = terms * (-torch.expm1(log_probabilities)).clamp_min(1e-8).pow(focal)
+        per_row = -terms.sum(dim=1)
         mass = rows * (target * scale).sum(dim=1)  # so that weights change shares, not the size of the loss
-    return (per_row * rows).sum() / mass.sum().clamp_min(1e-8)
+    return across((per_row * rows).sum()) / across(mass.sum()).clamp_min(1e-8)
 
 
 def class_weights(frequencies: Tensor, power: float) -> Tensor:
@@ -59,25 +82,30 @@ def class_weights(frequencies: Tensor, power: float) -> Tensor:
     return raw / (raw * frequencies).sum().clamp_min(1e-8)
 
 
-def dimension_loss(predicted: Tensor, target: Tensor) -> Tensor:
+def dimension_loss(predicted: Tensor, target: Tensor, *, across: Across = alone) -> Tensor:
     """One minus the concordance correlation (Lin 1989), a column, over the known values, plus the squared error.
 
     The correlation needs spread within the batch; the squared error keeps the loss defined for few values.
 
     Args:
         predicted, target: ``[B, 3]``; NaN in ``target`` = unknown.
+        across: makes the sums ones over all processes.
+
+    Returns:
+        A scalar, the mean over the columns of which something is known; zero (with a gradient) when there are none.
     """
     known = ~target.isnan()
-    total = predicted.sum() * 0.0
-    columns = 0
-    for c in range(target.shape[1]):
-        x, y = predicted[known[:, c], c].float(), target[known[:, c], c].float()
-        if x.numel() == 0:
-            continue
-        columns += 1
-        total = total + functional.mse_loss(x, y)
-        if x.numel() > 2:
-            covariance = ((x - x.mean()) * (y - y.mean())).mean()
-            spread = x.var(unbiased=False) + y.var(unbiased=False) + (x.mean() - y.mean()).square()
-            total = total + 1 - 2 * covariance / spread.clamp_min(1e-6)
-    return total / max(columns, 1)
+    x, y = predicted.float(), torch.where(known, target, 0.0).float()
+    count = across(known.float().sum(0))
+    some = count.clamp_min(1e-8)
+
+    def mean(values: Tensor) -> Tensor:
+        return across((values * known).sum(0)) / some
+
+    x_mean, y_mean = mean(x), mean(y)
+    covariance = mean((x - x_mean) * (y - y_mean))
+    spread = mean((x - x_mean).square()) + mean((y - y_mean).square()) + (x_mean - y_mean).square()
+    agreement = 1 - 2 * covariance / spread.clamp_min(1e-6)
+    column = mean((x - y).square()) + torch.where(count > 2, agreement, 0.0)
+    used = (count > 0).float()
+    return (column * used).sum() / used.sum().clamp_min(1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import factorial
 
@@ -69,15 +69,20 @@ class EmotionModel(nn.Module):
         self.register_buffer("prior", torch.full((classes,), 1.0 / classes) if prior is None else prior.float())
 
     def encode(self, batch: Batch) -> dict[Modality, Tensor]:
-        """{modality: ``[B, D]``}. Only rows that have the modality reach the encoder; the others stay zero, unread."""
+        """{modality: ``[B, D]``}. Only rows that have the modality reach the encoder; the others stay zero, unread.
+
+        Embeddings that the batch brings along (of frozen encoders) are taken as they are.
+        """
         embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
-            here = batch.presence[m]
+            if m in batch.embeddings:
+                embeddings[m] = batch.embeddings[m]
+                continue
+            rows = batch.rows[m] if m in batch.rows else batch.presence[m].nonzero().squeeze(1)
             encoder = self.encoders[m]
-            if bool(here.all()):
+            if rows is None:
                 embeddings[m] = encoder(batch.inputs[m], batch.masks[m])
-            elif bool(here.any()):
-                rows = here.nonzero().squeeze(1)
+            elif rows.numel():
                 encoded = encoder(batch.inputs[m][rows], batch.masks[m][rows])
                 empty = encoded.new_zeros(len(batch), encoded.shape[1])
                 embeddings[m] = empty.index_copy(0, rows, encoded)
@@ -108,6 +113,8 @@ class EmotionModel(nn.Module):
         subsets: Sequence[str] = (),
         modality_dropout: float = 0.0,
         mix: tuple[Tensor, Tensor] | None = None,
+        modulation: Callable[[Mapping[Modality, Tensor], Mapping[Modality, Tensor], Batch], dict[Modality, Tensor]]
+        | None = None,
     ) -> Output:
         """Encode once, fuse for the modalities present and for each wished subset.
 
@@ -117,6 +124,8 @@ class EmotionModel(nn.Module):
             modality_dropout: chance that a clip shows only a random subset of what it has (training).
             mix: shares ``[B]`` and partner rows ``[B]``; embeddings become ``share * own + (1 - share) * partner's``
                 (training; Verma et al. 2019). A row whose partner has other modalities needs a share of one.
+            modulation: called with embeddings, branch logits and batch; the fusion gets the embeddings it returns
+                (training; see :mod:`multiemo.training.modulation`).
         """
         presence = {m: batch.presence[m] for m in self.modalities}
         embeddings = self.encode(batch)
@@ -124,11 +133,9 @@ class EmotionModel(nn.Module):
             share, partner = mix[0].unsqueeze(1), mix[1]
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
-        output = Output(
-            logits=self.fuse(embeddings, shown),
-            branch_logits={m: self.branch_heads[m](embeddings[m]) for m in self.modalities},
-            embeddings=embeddings,
-        )
+        branch_logits = {m: self.branch_heads[m](embeddings[m]) for m in self.modalities}
+        into_fusion = embeddings if modulation is None else modulation(embeddings, branch_logits, batch)
+        output = Output(logits=self.fuse(into_fusion, shown), branch_logits=branch_logits, embeddings=embeddings)
         if self.dimension_head is not None:
             output.dimensions = torch.tanh(self.dimension_head(self._dimension_input(embeddings, shown)))
         for key in subsets:

@@ -21,7 +21,7 @@ valence/arousal/dominance within -1..1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -285,6 +285,7 @@ class Sample:
         dimensions: ``[3]`` float32 valence, arousal, dominance; NaN where unknown.
         other_targets: ``[A, C]`` float32, what the other label sources (``LABEL_SOURCES`` without the one that
             ``target`` is from) say of the clip; rows of zeros where they say nothing. ``None`` outside training.
+        embeddings: {modality: ``[D]``} of frozen encoders; such a modality is present without an input.
     """
 
     id: str
@@ -295,6 +296,7 @@ class Sample:
     target: Tensor | None
     dimensions: Tensor
     other_targets: Tensor | None = None
+    embeddings: dict[Modality, Tensor] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -312,6 +314,9 @@ class Batch:
         labelled: ``[B]`` bool.
         dimensions: ``[B, 3]`` float32, NaN where unknown.
         other_targets: ``[B, A, C]`` float32, see :class:`Sample`; ``None`` where a sample has none.
+        embeddings: {modality: ``[B, D]``} of frozen encoders, zeros where absent; their inputs are empty.
+        rows: {modality: the rows that have it, int64, or ``None`` when all do}. Worked out on the CPU, so that a step
+            on a GPU need not wait to learn it; a batch made on another device does without.
     """
 
     ids: list[str]
@@ -325,28 +330,37 @@ class Batch:
     labelled: Tensor
     dimensions: Tensor
     other_targets: Tensor | None = None
+    embeddings: dict[Modality, Tensor] = field(default_factory=dict)
+    rows: dict[Modality, Tensor | None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.rows = {
+            m: None if bool(here.all()) else here.nonzero().squeeze(1)
+            for m, here in self.presence.items()
+            if here.device.type == "cpu"
+        }
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def to(self, device: Any, non_blocking: bool = True) -> Batch:
-        """The batch with every tensor on ``device``."""
+    def to(self, device: Any) -> Batch:
+        """The batch with every tensor on ``device``; from pinned memory the copies do not wait."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-        def move(tensors: dict[Modality, Tensor]) -> dict[Modality, Tensor]:
-            return {m: t.to(device, non_blocking=non_blocking) for m, t in tensors.items()}
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory; a loader calls it."""
+        return self._each(lambda tensor: tensor.pin_memory())
 
-        return replace(
-            self,
-            inputs=move(self.inputs),
-            masks=move(self.masks),
-            presence=move(self.presence),
-            target=self.target.to(device, non_blocking=non_blocking),
-            labelled=self.labelled.to(device, non_blocking=non_blocking),
-            dimensions=self.dimensions.to(device, non_blocking=non_blocking),
-            other_targets=None
-            if self.other_targets is None
-            else self.other_targets.to(device, non_blocking=non_blocking),
-        )
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        def changed(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: changed(inner) for key, inner in value.items()}
+            return None if value is None else change(value)
+
+        names = ("inputs", "masks", "presence", "target", "labelled", "dimensions", "other_targets", "embeddings")
+        batch = replace(self, **{name: changed(getattr(self, name)) for name in names})
+        batch.rows = changed(self.rows)
+        return batch
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ import torch
 
 import multiemo
 from multiemo.build import evaluate_run, load_bundle, train
+from multiemo.build.bundle import file_digest
 from multiemo.cli import main
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
@@ -41,9 +42,9 @@ def cli(monkeypatch, capsys):
 # ------------------------------------------------------------------------------------------------------------- a run
 def test_a_run_folder_holds_what_it_should(tiny_run):
     for name in ("config.yaml", "splits.json", "metrics.jsonl", "validation.json", "model/model.safetensors",
-                 "model/config.json", "model/text/tokenizer.json", "branches/speech/model.safetensors",
-                 "state/fuse.safetensors"):  # fmt: skip
+                 "model/config.json", "model/text/tokenizer.json", "branches/speech/model.safetensors"):  # fmt: skip
         assert (tiny_run / name).is_file(), name
+    assert [p.name.partition("-")[0] for p in sorted((tiny_run / "state" / "fuse").iterdir())] == ["best", "step"]
     assert list((tiny_run / "tensorboard").iterdir())
     stages = {json.loads(line)["stage"] for line in (tiny_run / "metrics.jsonl").read_text().splitlines()}
     assert stages == {"text", "speech", "face", "fuse"}
@@ -115,7 +116,7 @@ def test_killed_between_stages_and_resumed_gives_the_same_weights(tiny_config, t
     config = load_config(tiny_run / "config.yaml")
     copy = tmp_path / "run"
     shutil.copytree(tiny_run, copy)
-    for late in ("model", "branches/face", "state/face.safetensors", "state/fuse.safetensors", "validation.json"):
+    for late in ("model", "branches/face", "state/face", "state/fuse", "validation.json"):
         path = copy / late
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     train(config, copy, resume=True)
@@ -355,8 +356,23 @@ def test_a_tampered_model_is_refused(tiny_run, tmp_path):
 def test_weights_of_another_shape_are_refused(tiny_run, tmp_path):
     copy = tmp_path / "model"
     shutil.copytree(tiny_run / "model", copy)
-    shutil.copy(tiny_run / "branches" / "text" / "model.safetensors", copy / "model.safetensors")
+    other = tiny_run / "branches" / "text" / "model.safetensors"
+    shutil.copy(other, copy / "model.safetensors")
+    with pytest.raises(CheckpointError, match="its digest differs"):
+        load_bundle(copy)
+    values = json.loads((copy / "config.json").read_text())
+    values["weights"] = file_digest(other)
+    (copy / "config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="do not fit"):
+        load_bundle(copy)
+
+
+def test_a_model_of_another_format_is_refused(tiny_run, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(tiny_run / "model", copy)
+    values = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**values, "format": 99}))
+    with pytest.raises(CheckpointError, match="written in format 99, this version reads"):
         load_bundle(copy)
 
 

@@ -7,6 +7,7 @@ model's config).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +38,7 @@ from multiemo.registry import encoders, fusions, suggest
 from multiemo.training.checkpoint import load_tensors, save_tensors, write_atomically
 from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(slots=True)
@@ -178,6 +179,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
     values = {
         "format": FORMAT_VERSION,
+        "weights": file_digest(folder / "model.safetensors"),
         "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
         "fused": bundle.model.fusion is not None,
         "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
@@ -189,11 +191,15 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def load_bundle(path: str | Path) -> Bundle:
+def load_bundle(path: str | Path, *, labels: bool = True) -> Bundle:
     """Read a run folder, a branch folder or a model folder.
 
+    Args:
+        path: the folder.
+        labels: refuse a model that has not learnt labels; only its encoder is of use, to begin from.
+
     Raises:
-        CheckpointError: not there, incomplete, or of another version or shape.
+        CheckpointError: not there, incomplete, changed since it was written, or of another version or shape.
     """
     folder = model_folder(Path(path))
     try:
@@ -207,6 +213,17 @@ def load_bundle(path: str | Path) -> Bundle:
         raise CheckpointError(
             f"{folder}: written in format {values.get('format')!r}, this version reads {FORMAT_VERSION}; "
             f"it was made with multiemo {values.get('versions', {}).get('multiemo', '?')}"
+        )
+    objective = values["facts"].get("objective", "labels")
+    if labels and objective != "labels":
+        raise CheckpointError(
+            f"{folder}: learnt without labels (objective {objective}), so it answers nothing yet; fine-tune it with "
+            f"init.{next(iter(specs))}={path}"
+        )
+    if file_digest(folder / "model.safetensors") != values.get("weights"):
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'}: is not the file that config.json was written for (its digest differs); "
+            "it was changed or damaged, fetch or train it again"
         )
     if list(label_set(config.label_set)) != stored:
         raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
@@ -224,9 +241,59 @@ def load_bundle(path: str | Path) -> Bundle:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise CheckpointError(f"{folder}: the weights do not fit its config: {first}") from None
+        raise CheckpointError(f"{folder}: the weights do not fit its config: {_first_mismatch(error)}") from None
     return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
+
+
+def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:
+    """An encoder as the config wants it, with the weights of another run's, and that run's preprocessor.
+
+    Args:
+        config: of the new run.
+        m: modality.
+        begun: what is begun from.
+        path: its folder.
+
+    Raises:
+        CheckpointError: it has no such encoder, or one of other sizes or another input.
+    """
+    where = f"init.{m}: {path}"
+    if m not in begun.preprocessors or begun.config.encoders[m].name != config.encoders[m].name:
+        raise CheckpointError(f"{where} holds no {m} encoder {config.encoders[m].name!r}")
+    before = begun.model.encoders[m]
+    assert isinstance(before, Encoder)
+    dim = getattr(before.input_spec, "dim", None)
+    encoder = build_encoder(config, m, feature_dim=dim, assets=model_folder(Path(path)) / m)
+    theirs, ours = spec_to_dict(before.input_spec), spec_to_dict(encoder.input_spec)
+    for key, value in theirs.items():
+        if key != "tokenizer" and ours.get(key) != value:
+            raise CheckpointError(f"{where} reads {key}={value!r}, encoders.{m} wants {ours.get(key)!r}; use the same")
+    try:
+        encoder.load_state_dict(before.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
+    return encoder, begun.preprocessors[m]
+
+
+def _first_mismatch(error: RuntimeError) -> str:
+    """The first complaint of ``load_state_dict``."""
+    return str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def model_folder(path: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from multiemo.config import Config, SourceConfig, SplitConfig
 from multiemo.data import splits
@@ -20,7 +20,7 @@ from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocesso
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.errors import ManifestError, SplitError
-from multiemo.types import Clip, Modality
+from multiemo.types import Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
 PARTS = ("train", "val", "test")
 
@@ -59,11 +59,13 @@ class Part:
     dataset: ClipDataset
     prepared: Prepared
 
-    def rows_with(self, modalities: Sequence[Modality]) -> list[int]:
-        """Labelled rows that have at least one of the modalities."""
+    def rows_with(self, modalities: Sequence[Modality], *, labelled: bool = True, least: int = 1) -> list[int]:
+        """Rows that have at least ``least`` of the modalities, and a label unless that does not matter."""
         lengths = self.prepared.lengths
         return [
-            i for i, known in enumerate(self.prepared.labelled) if known and any(lengths[m][i] > 0 for m in modalities)
+            i
+            for i, known in enumerate(self.prepared.labelled)
+            if (known or not labelled) and sum(lengths[m][i] > 0 for m in modalities) >= least
         ]
 
     def loader(
@@ -74,19 +76,74 @@ class Part:
         *,
         seed: int = 0,
         shuffle: bool = False,
+        balance: float = 0.0,
+        budget: Mapping[Modality, float] | None = None,
+        samples: Dataset[Sample] | None = None,
+        processes: tuple[int, int] = (0, 1),
     ) -> DataLoader[Any]:
-        """Batches of those rows with those modalities."""
-        lengths = [max(self.prepared.lengths[m][i] for m in modalities) for i in rows]
+        """Batches of those rows with those modalities.
+
+        Args:
+            modalities: of the batches.
+            rows: of the part.
+            batch_size: most clips a batch, of all processes together.
+            seed, shuffle: of the order.
+            balance: draw clips with the frequency of their label to the power of minus this.
+            budget: {modality: most of it in a batch of one process}, see ``training.budget``.
+            samples: read instead of the part's own, row by row.
+            processes: which one this is, of how many.
+        """
+        lengths = self.prepared.lengths
+        rank, count = processes
+        sampler = BucketSampler(
+            [max(lengths[m][i] for m in modalities) for i in rows],
+            batch_size,
+            seed=seed,
+            shuffle=shuffle,
+            weights=self._weights(rows, balance) if balance > 0 else None,
+            costs=[
+                ([lengths[m][i] for i in rows], limit * count * steps_per_unit(self.dataset.preprocessors[m].spec))
+                for m, limit in (budget or {}).items()
+                if m in modalities
+            ],
+            rank=rank,
+            processes=count,
+        )
+        from_disk = self.dataset.samples is None
+        workers = (os.cpu_count() or 1) if from_disk else 0
         return DataLoader(
-            Subset(self.dataset, rows),
-            batch_sampler=BucketSampler(lengths, batch_size, seed=seed, shuffle=shuffle),
+            Subset(self.dataset if samples is None else samples, rows),
+            batch_sampler=sampler,
             collate_fn=Collate(modalities, len(self.dataset.space.labels)),
             pin_memory=torch.cuda.is_available(),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
         )
 
+    def _weights(self, rows: Sequence[int], power: float) -> list[float]:
+        """Of each row, by how rare its rarest label is."""
+        frequencies = self.prepared.frequencies
+        rarity = torch.where(frequencies > 0, frequencies, 1.0).pow(-power)
+        targets = (self.dataset.space.target(self.dataset.clips[i]) for i in rows)
+        return [1.0 if t is None else float((rarity * (t > 0)).max()) for t in targets]
 
-def open_source(source: SourceConfig, *, where: str = "data") -> Source:
+
+def steps_per_unit(spec: InputSpec) -> float:
+    """Time steps in one unit of a budget: a token, a second of speech, a frame, a row of features."""
+    if isinstance(spec, SpeechSpec):
+        return 1 / spec.hop
+    if isinstance(spec, WaveformSpec):
+        return spec.rows_per_second
+    return 1.0
+
+
+def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = True) -> Source:
     """Read a manifest and split it.
+
+    Args:
+        source: manifest and split.
+        where: config path, for messages.
+        labelled: leave out rows without a label; learning without labels takes them too.
 
     Raises:
         ManifestError: a row breaks a rule.
@@ -99,7 +156,7 @@ def open_source(source: SourceConfig, *, where: str = "data") -> Source:
             f"{source.manifest}` or name another one with {where}.manifest=PATH"
         )
     clips = read_manifest(manifest)
-    usable = [c for c in clips if has_label(c, source.label_from)]
+    usable = [c for c in clips if has_label(c, source.label_from)] if labelled else clips
     if not usable:
         raise ManifestError(f"{manifest}: no row has a label to learn from (label_from={source.label_from})")
     split = make_split(usable, source.split)
@@ -138,7 +195,13 @@ def has_label(clip: Clip, label_from: str) -> bool:
 def open_manifest(config: Config) -> Source:
     """The source of a config with one manifest; raises as :func:`open_source`."""
     data = config.data
-    return open_source(SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from))
+    one = SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from)
+    return open_source(one, labelled=all(learns_labels(config, stage) for stage in config.stages))
+
+
+def learns_labels(config: Config, stage: str) -> bool:
+    """Whether a stage learns from labels; one that is left out (a branch is named instead) does not ask for others."""
+    return stage not in config.stages or config.training_of(stage).objective == "labels"
 
 
 def open_sources(config: Config, run: Path) -> dict[str, Source]:
@@ -152,7 +215,9 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
         one = open_manifest(config)
         return dict.fromkeys((*config.modalities, "fuse"), one)
     sources: dict[str, Source] = {
-        m: open_source(s, where=f"data.sources.{m}") for m, s in data.sources.items() if m in config.modalities
+        m: open_source(s, where=f"data.sources.{m}", labelled=learns_labels(config, m))
+        for m, s in data.sources.items()
+        if m in config.modalities
     }
     manifest = compose_manifests(
         {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,40 @@ from multiemo.data.grouping import group_of
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split, check_disjoint
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
-from multiemo.evaluate import Report, collect, evaluate_model
+from multiemo.evaluate import Gather, Report, collect, evaluate_model, join
+from multiemo.training.parallel import gather_objects
 from multiemo.types import SUBSETS, Batch, Clip, Output, Predicts
 
 EVALUATION_BATCH = 64
 
 
+def gatherer(clips: Sequence[Clip], processes: int) -> Gather | None:
+    """What makes one of the collections of several processes, in the order of the clips."""
+    if processes == 1:
+        return None
+    order = [clip.id for clip in clips]
+    return lambda collected: join(gather_objects(collected), order)
+
+
 def evaluate_bundle(
-    bundle: Bundle, part: wiring.Part, *, split: str, device: Any = "cpu", intervals: bool = True
+    bundle: Bundle,
+    part: wiring.Part,
+    *,
+    split: str,
+    device: Any = "cpu",
+    intervals: bool = True,
+    processes: tuple[int, int] = (0, 1),
 ) -> Report:
-    """All subsets of one preprocessed part, with calibrated probabilities."""
+    """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work."""
     report = evaluate_model(
-        *_over(bundle, part, device),
+        *_over(bundle, part, device, processes),
         label_set=bundle.labels,
         prior=bundle.prior.double().numpy(),
         split=split,
         task=bundle.config.task,
         intervals=intervals,
         calibration=bundle.calibration,
+        gather=gatherer(part.dataset.clips, processes[1]),
     )
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures" if bundle.calibration.max_error is None else "temperatures and thresholds"
@@ -44,9 +60,14 @@ def evaluate_bundle(
     return report
 
 
-def calibrate_bundle(bundle: Bundle, part: wiring.Part, *, device: Any = "cpu") -> Calibration:
+def calibrate_bundle(
+    bundle: Bundle, part: wiring.Part, *, device: Any = "cpu", processes: tuple[int, int] = (0, 1)
+) -> Calibration:
     """Temperatures, and thresholds for the config's ``max_error``, from a preprocessed validation part."""
-    got = collect(*_over(bundle, part, device), task=bundle.config.task)
+    got = collect(*_over(bundle, part, device, processes), task=bundle.config.task)
+    gather = gatherer(part.dataset.clips, processes[1])
+    if gather is not None:
+        got = gather(got)
     return fit_calibration(
         got.probabilities,
         got.branches,
@@ -57,7 +78,9 @@ def calibrate_bundle(bundle: Bundle, part: wiring.Part, *, device: Any = "cpu") 
     )
 
 
-def _over(bundle: Bundle, part: wiring.Part, device: Any) -> tuple[Predicts, Iterable[Batch]]:
+def _over(
+    bundle: Bundle, part: wiring.Part, device: Any, processes: tuple[int, int]
+) -> tuple[Predicts, Iterable[Batch]]:
     """The model with all its subsets, and the labelled clips of a part."""
     model = bundle.model.to(device).eval()
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
@@ -67,7 +90,7 @@ def _over(bundle: Bundle, part: wiring.Part, device: Any) -> tuple[Predicts, Ite
         output: Output = model(batch.to(device), subsets=keys)
         return output
 
-    return predict, part.loader(model.modalities, rows, EVALUATION_BATCH)
+    return predict, part.loader(model.modalities, rows, EVALUATION_BATCH, processes=processes)
 
 
 def evaluate_run(

@@ -1,19 +1,17 @@
-"""A whole run: pretrain each branch, fine-tune the fused model, keep everything that made it."""
+"""Config -> a run folder: pretrain the branches, fine-tune the fused model, measure on validation."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch.utils.tensorboard import SummaryWriter
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import (
@@ -22,19 +20,23 @@ from multiemo.build.bundle import (
     build_encoder,
     build_preprocessor,
     load_bundle,
+    load_encoder,
     save_bundle,
     uses_features,
 )
-from multiemo.build.evaluation import EVALUATION_BATCH, calibrate_bundle, evaluate_bundle
+from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
+from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
 from multiemo.build.observer import Observer
+from multiemo.build.trackers import Trackers
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.encoders.base import Encoder
-from multiemo.errors import CheckpointError, ConfigError, ManifestError
-from multiemo.evaluate import Report, corpus_kind, evaluate_model
+from multiemo.errors import CheckpointError
+from multiemo.evaluate import Report, corpus_kind
 from multiemo.model import EmotionModel
 from multiemo.training.checkpoint import write_atomically
-from multiemo.training.trainer import FitResult, Trainer, append_jsonl
+from multiemo.training.profiling import profiled
+from multiemo.training.trainer import FitResult, append_jsonl
 from multiemo.types import Modality
 
 
@@ -44,50 +46,61 @@ class Run:
 
     Args:
         folder: the run folder.
-        bundle: the trained model.
-        validation: its report on the validation part.
+        bundle: the trained model; ``None`` where nothing learnt labels, and ``branches`` holds what can be begun from.
+        validation: its report on the validation part; ``None`` likewise.
         stages: {stage: how it went}.
     """
 
     folder: Path
-    bundle: Bundle
-    validation: Report
+    bundle: Bundle | None
+    validation: Report | None
     stages: dict[str, FitResult]
 
 
-def train(config: Config, out: str | Path, *, resume: bool = False, observer: Observer | None = None) -> Run:
+def train(
+    config: Config,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    profile: bool = False,
+    observer: Observer | None = None,
+) -> Run:
     """Do all stages of a config and write a run folder.
 
-    The test part is not read; ``evaluate_run`` does that.
+    The test part is not read; ``evaluate_run`` does that. Under ``accelerate launch`` or ``torchrun`` every process
+    calls this, and the first one writes.
 
     Args:
         config: see :mod:`multiemo.config`.
         out: run folder.
         resume: go on with the run that is in ``out``.
+        profile: write a trace of some steps of each stage to ``out/profile``.
         observer: is told of progress.
 
     Raises:
         MultiemoError: anything wrong with config, manifest, split, media or checkpoints.
+        KeyboardInterrupt: Ctrl-C came; what was done can be resumed.
     """
-    return _Session(config, Path(out), resume, observer or Observer()).run()
+    return _Session(config, Path(out), resume, profile, observer or Observer()).run()
 
 
 class _Session:
     """The state that the stages of one run share."""
 
-    def __init__(self, config: Config, folder: Path, resume: bool, observer: Observer) -> None:
+    def __init__(self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer) -> None:
         self.config = config
         self.folder = folder
-        self.observer = observer
-        self._open_folder(resume)
         AcceleratorState._reset_state(True)
-        self.accelerator = Accelerator(
-            cpu=config.device == "cpu",
-            mixed_precision=_precision(config),
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        )
-        self.log = SummaryWriter(str(folder / "tensorboard"))
-        self.sources = wiring.open_sources(config, folder)
+        self.accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=_precision(config))
+        self.main = self.accelerator.is_main_process
+        self.observer = observer if self.main else Observer()
+        self.profile = profile
+        with self.accelerator.main_process_first():
+            self._open_folder(resume)
+            self.sources = wiring.open_sources(config, folder)
+        self.trackers = Trackers(config, folder)
+        self.logged = _logged(folder / "metrics.jsonl")
+        self.seen_before: set[str] = set()
         self.parts: dict[tuple[str, str], wiring.Part] = {}
         self.preprocessors: dict[Modality, Preprocessor] = {}
         self.encoders: dict[Modality, Encoder] = {}
@@ -101,18 +114,44 @@ class _Session:
         for stage in config.stages:
             if stage != "fuse" and stage not in self.branches:
                 self._pretrain(stage)
-        bundle = self._fuse() if "fuse" in config.stages else self.branches[config.modalities[0]]
-        save_bundle(bundle, self.folder / "model")
-        self.observer.stage("validate")
-        stage = "fuse" if "fuse" in config.stages else config.modalities[0]
-        part = self._part(stage, "val")
-        validation = evaluate_bundle(bundle, part, split="val", device=self.accelerator.device)
-        write_atomically(self.folder / "validation.json", json.dumps(validation.to_json(), indent=2) + "\n")
-        self.log.close()
+        bundle: Bundle | None = None
+        if "fuse" in config.stages:
+            bundle = self._fuse()
+        elif self._learns_labels(config.stages[0]):
+            bundle = self.branches[config.modalities[0]]
+        validation = None if bundle is None else self._finish(bundle)
+        self.trackers.close()
+        self.accelerator.wait_for_everyone()
         return Run(self.folder, bundle, validation, self.results)
 
+    def _finish(self, bundle: Bundle) -> Report:
+        """Write the model and measure it on validation."""
+        self._save(bundle, self.folder / "model")
+        self.observer.stage("validate")
+        stage = bundle.facts["stage"]
+        device, processes = self.accelerator.device, self._processes
+        report = evaluate_bundle(bundle, self._part(stage, "val"), split="val", device=device, processes=processes)
+        bundle.model.cpu()
+        if self.main:
+            write_atomically(self.folder / "validation.json", json.dumps(report.to_json(), indent=2) + "\n")
+        return report
+
     # ------------------------------------------------------------------------------------------------ preparation
+    @property
+    def _processes(self) -> tuple[int, int]:
+        return self.accelerator.process_index, self.accelerator.num_processes
+
+    def _learns_labels(self, stage: str) -> bool:
+        return wiring.learns_labels(self.config, stage)
+
+    def _save(self, bundle: Bundle, folder: Path) -> None:
+        if self.main:
+            save_bundle(bundle, folder)
+        self.accelerator.wait_for_everyone()
+
     def _open_folder(self, resume: bool) -> None:
+        if not self.main:
+            return
         stored = self.folder / "config.yaml"
         if stored.is_file() and not resume:
             raise CheckpointError(f"{self.folder}: holds a run already; add --resume or choose another --out")
@@ -129,54 +168,52 @@ class _Session:
         text = json.dumps(splits, indent=2) + "\n"
         if known.is_file() and known.read_text("utf-8") != text:
             raise CheckpointError(f"{known}: the manifest no longer gives the split this run was started with")
-        write_atomically(known, text)
+        if self.main:
+            write_atomically(known, text)
         for note in dict.fromkeys(n for s in self.sources.values() for n in s.split.notes):
             self.observer.note(note)
 
     def _build_parts(self) -> None:
-        """Encoders and preprocessors, from a named branch, an earlier attempt of this run, or new."""
+        """Encoders and preprocessors: from a named branch or an earlier attempt of this run, begun from one, or new."""
         config = self.config
         for m in config.modalities:
             finished = self.folder / "branches" / m
             named = config.branches.get(m)
             if named is not None or (finished / "config.json").is_file():
-                branch = load_bundle(named or finished)
+                branch = load_bundle(named or finished, labels=named is not None or self._learns_labels(m))
                 if m not in branch.preprocessors or branch.config.encoders[m].name != config.encoders[m].name:
                     raise CheckpointError(f"branches.{m}: {named!r} holds no {m} encoder {config.encoders[m].name!r}")
-                for source in self.sources.values():  # of a composite, the people are those of its sources
-                    wiring.check_seen(branch.facts.get("seen", ()), source, f"branches.{m} ({named or finished})")
+                self._check_seen(branch, f"branches.{m} ({named or finished})")
                 self.branches[m] = branch
                 encoder = branch.model.encoders[m]
                 assert isinstance(encoder, Encoder)
                 self.encoders[m], self.preprocessors[m] = encoder, branch.preprocessors[m]
                 continue
+            torch.manual_seed(stage_seed(config, m))
+            if m in config.init:
+                begun = load_bundle(config.init[m], labels=False)
+                self._check_seen(begun, f"init.{m} ({config.init[m]})")
+                self.encoders[m], self.preprocessors[m] = load_encoder(config, m, begun, config.init[m])
+                self.seen_before |= set(begun.facts.get("seen", ()))
+                continue
             dim = wiring.feature_dim(self.sources[m], m) if uses_features(config, m) else None
-            torch.manual_seed(self._seed(m))
             self.encoders[m] = build_encoder(config, m, feature_dim=dim)
             texts = partial(_texts, self.sources[m])
             self.preprocessors[m] = build_preprocessor(self.encoders[m].input_spec, texts=texts)
 
-    def _seed(self, stage: str) -> int:
-        return self.config.seed * 1009 + zlib.crc32(stage.encode()) % 1009
+    def _check_seen(self, bundle: Bundle, what: str) -> None:
+        """Refuse a checkpoint that has seen a test speaker; of a composite, the people are those of its sources."""
+        for source in self.sources.values():
+            wiring.check_seen(bundle.facts.get("seen", ()), source, what)
 
     def _part(self, stage: str, name: str) -> wiring.Part:
         """A preprocessed part; stages that read the same manifest share it."""
         source = self.sources[stage]
         key = (str(source.manifest), name)
         if key not in self.parts:
-            wanted = self.config.modalities
-            if self.config.data.sources and stage != "fuse":
-                wanted = (stage,)  # type: ignore[assignment]
             self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
-            part = wiring.prepare_part(
-                self.config,
-                source.folder,
-                source.part(name),
-                {m: self.preprocessors[m] for m in wanted},
-                label_from=source.label_from,
-                dialogue=source.clips,
-                on_progress=self.observer.progress,
-            )
+            with self.accelerator.main_process_first():  # the others then find everything in the cache
+                part = self._prepare(stage, name)
             for clip, message in part.prepared.bad.items():
                 self.observer.note(f"left out {clip}: {message}")
             for note in part.dataset.space.notes(part.dataset.clips):
@@ -188,121 +225,98 @@ class _Session:
             self.parts[key] = part
         return self.parts[key]
 
+    def _prepare(self, stage: str, name: str) -> wiring.Part:
+        source, wanted = self.sources[stage], self.config.modalities
+        if self.config.data.sources and stage != "fuse":
+            wanted = (stage,)  # type: ignore[assignment]
+        return wiring.prepare_part(
+            self.config,
+            source.folder,
+            source.part(name),
+            {m: self.preprocessors[m] for m in wanted},
+            label_from=source.label_from,
+            dialogue=source.clips,
+            on_progress=self.observer.progress,
+        )
+
     # ----------------------------------------------------------------------------------------------------- stages
     def _pretrain(self, m: Modality) -> None:
         """Train one branch alone."""
         train_part = self._part(m, "train")
-        rows = self._rows(train_part, (m,), "train")
-        encoder = self.encoders[m]
-        encoder.fit_statistics(train_part.dataset[i].inputs[m] for i in rows)
-        torch.manual_seed(self._seed(m) + 1)
-        model = assemble(self.config, {m: encoder}, prior=train_part.prepared.frequencies, fused=False)
-        result = self._fit(m, model, (m,))
+        self._fit_statistics(m, train_part, rows_of(train_part, (m,), self.config.training_of(m), "train"))
+        torch.manual_seed(stage_seed(self.config, m) + 1)
+        model = assemble(self.config, {m: self.encoders[m]}, prior=train_part.prepared.frequencies, fused=False)
+        result = self._fit(m, model)
         bundle = self._bundle(model, (m,), m, result)
-        save_bundle(bundle, self.folder / "branches" / m)
+        self._save(bundle, self.folder / "branches" / m)
         self.branches[m] = bundle
 
-    def _fuse(self) -> Bundle:
-        """Train the fused model from the branches."""
+    def _fuse(self) -> Bundle | None:
+        """Train the fused model from the branches, or, without labels, their encoders together."""
         modalities = self.config.modalities
         train_part = self._part("fuse", "train")
         for m in modalities:
             if m not in self.branches:  # its pretraining stage was left out
-                rows = self._rows(train_part, (m,), "train")
-                self.encoders[m].fit_statistics(train_part.dataset[i].inputs[m] for i in rows)
-        torch.manual_seed(self._seed("fuse"))
+                self._fit_statistics(m, train_part, train_part.rows_with((m,), labelled=False))
+        torch.manual_seed(stage_seed(self.config, "fuse"))
         model = assemble(self.config, self.encoders, prior=train_part.prepared.frequencies, fused=True)
         for m, branch in self.branches.items():
             if branch.config.label_set == self.config.label_set:
                 model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
-        result = self._fit("fuse", model, modalities)
-        return self._bundle(model, modalities, "fuse", result)
+        result = self._fit("fuse", model)
+        if self._learns_labels("fuse"):
+            return self._bundle(model, modalities, "fuse", result)
+        for m in modalities:
+            alone = assemble(self.config, {m: self.encoders[m]}, prior=model.prior, fused=False)
+            self._save(self._bundle(alone, (m,), "fuse", result), self.folder / "branches" / m)
+        return None
 
-    def _rows(self, part: wiring.Part, modalities: tuple[Modality, ...], name: str) -> list[int]:
-        rows = part.rows_with(modalities)
-        if not rows:
-            raise ManifestError(f"{part.dataset.folder}: no labelled clip of {name} has {' or '.join(modalities)}")
-        return rows
+    def _fit_statistics(self, m: Modality, part: wiring.Part, rows: list[int]) -> None:
+        if m not in self.config.init:
+            self.encoders[m].fit_statistics(part.dataset[i].inputs[m] for i in rows)
 
-    def _fit(self, stage: str, model: EmotionModel, modalities: tuple[Modality, ...]) -> FitResult:
-        config = self.config
-        settings = config.training_of(stage)
-        if stage != "fuse" and settings.auxiliary_loss > 0:
-            self._check_other_labels(stage)
-        train_part, val_part = self._part(stage, "train"), self._part(stage, "val")
-        loader = train_part.loader(
-            modalities,
-            self._rows(train_part, modalities, "train"),
-            settings.batch_size,
-            seed=self._seed(stage),
-            shuffle=True,
-        )
-        check = val_part.loader(modalities, self._rows(val_part, modalities, "val"), EVALUATION_BATCH)
-        prior = train_part.prepared.frequencies.double().numpy()
-        labels = val_part.dataset.space.labels
-        device = self.accelerator.device
+    def _fit(self, name: str, model: EmotionModel) -> FitResult:
+        train_part, val_part = self._part(name, "train"), self._part(name, "val")
+        stage = Stage(name, self.config, model, train_part, val_part, self.accelerator, self.folder, self.observer)
+        trace = self.folder / "profile" / name if self.profile and self.main else None
+        with profiled(trace) if trace is not None else nullcontext(lambda: None) as count:
 
-        def figures(candidate: EmotionModel) -> dict[str, float]:
-            report = evaluate_model(
-                lambda batch: candidate(batch.to(device)),
-                check,
-                label_set=labels,
-                prior=prior,
-                split="val",
-                task=config.task,
-                intervals=False,
-            )
-            return {k: v for k, v in report.subsets[report.full].items() if k != "n"}
+            def on_step(done: int, total: int) -> None:
+                count()
+                self.observer.progress(done, total)
 
-        trainer = Trainer(
-            self.accelerator,
-            settings,
-            task=config.task,
-            frequencies=train_part.prepared.frequencies,
-            seed=self._seed(stage) + 2,
-            state_file=self.folder / "state" / f"{stage}.safetensors",
-            identity=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
-        )
-        self.observer.stage(stage)
-        result = trainer.fit(
-            model,
-            loader,
-            figures,
-            on_step=self.observer.progress,
-            on_epoch=lambda record: self._epoch(stage, record),
-        )
-        model.cpu()
-        self.results[stage] = result
+            result = fit_stage(stage, on_step=on_step, on_epoch=partial(self._epoch, name))
+        self.results[name] = result
         return result
 
-    def _check_other_labels(self, stage: str) -> None:
-        """Raises: ConfigError: no clip of train has a label from another source to learn beside its own."""
-        dataset = self._part(stage, "train").dataset
-        if not any(bool(dataset.space.other_targets(clip).any()) for clip in dataset.clips):
-            raise ConfigError(
-                f"training.auxiliary_loss: no clip of train has a label from another source than "
-                f"{dataset.space.label_from!r}; give the manifest modality_labels, or set it to 0"
-            )
-
     def _epoch(self, stage: str, record: dict[str, Any]) -> None:
-        append_jsonl(self.folder / "metrics.jsonl", {"stage": stage, **record})
-        self.log.add_scalar(f"{stage}/loss", record["loss"], record["epoch"])
-        self.log.add_scalar(f"{stage}/lr", record["lr"], record["epoch"])
-        for name, value in record["val"].items():
-            self.log.add_scalar(f"{stage}/val_{name}", value, record["epoch"])
+        """Log an epoch once, also when a resumed run tells of it again."""
+        if self.main and (stage, record["epoch"]) not in self.logged:
+            self.logged.add((stage, record["epoch"]))
+            append_jsonl(self.folder / "metrics.jsonl", {"stage": stage, **record})
+            self.trackers.log(stage, record)
         self.observer.epoch(stage, record)
 
     def _bundle(self, model: EmotionModel, modalities: tuple[Modality, ...], stage: str, result: FitResult) -> Bundle:
         source = self.sources[stage]
         seen = {g for s in (*modalities, stage) for p in ("train", "val") for g in self.sources[s].split.groups[p]}
+        seen |= self.seen_before
         for m in modalities:
             if m in self.branches:
                 seen |= set(self.branches[m].facts.get("seen", ()))
         config = self.config.model_copy(
-            update={"encoders": {m: self.config.encoders[m] for m in modalities}, "stages": (stage,), "per_stage": {}}
+            update={
+                "encoders": {m: self.config.encoders[m] for m in modalities},
+                "stages": (modalities[0] if len(modalities) == 1 else "fuse",),
+                "per_stage": {},
+                "branches": {},
+                "init": {},
+            }
         )
+        objective = self.config.training_of(stage).objective
         facts = {
             "stage": stage,
+            "objective": objective,
             "corpus_kind": corpus_kind(c.corpus for c in source.clips),
             "manifest": str(source.manifest),
             "split": source.split.hash,
@@ -312,13 +326,23 @@ class _Session:
             "seconds": round(result.seconds, 1),
         }
         bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
-        bundle.calibration = calibrate_bundle(bundle, self._part(stage, "val"), device=self.accelerator.device)
+        if objective == "labels":
+            device, part = self.accelerator.device, self._part(stage, "val")
+            bundle.calibration = calibrate_bundle(bundle, part, device=device, processes=self._processes)
         model.cpu()
         return bundle
 
 
 def _texts(source: wiring.Source) -> list[str]:
     return [c.text for c in source.part("train") if c.text]
+
+
+def _logged(path: Path) -> set[tuple[str, int]]:
+    """Stages and epochs that a log holds."""
+    if not path.is_file():
+        return set()
+    records = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.endswith("}")]
+    return {(r["stage"], r["epoch"]) for r in records}
 
 
 def _precision(config: Config) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from multiemo.config.explain import explain
+from multiemo.errors import ConfigError
 from multiemo.labels import label_set
 from multiemo.types import MODALITIES, Modality
 
 Stage = Literal["text", "speech", "face", "fuse"]
+Objective = Literal["labels", "masked", "contrastive"]
 
 
 class _Frozen(BaseModel):
@@ -113,47 +115,73 @@ class TrainingConfig(_Frozen):
 
     Args:
         epochs: passes over train.
-        batch_size: clips a step and process.
-        accumulate: batches whose gradients are summed before a step.
+        objective: ``labels``; ``masked``, a branch learns without labels to fill in what is hidden of its input; or
+            ``contrastive``, in the stage ``fuse`` the encoders learn without labels which words, voice and face are of
+            one clip.
+        batch_size: clips a batch, of all processes together.
+        accumulate: batches whose gradients are averaged before a step.
+        budget: {modality: most of it in a batch of one process, padding included}, in tokens of text, seconds of
+            speech, frames of faces, or rows of features; long clips then come in smaller batches.
         lr: peak learning rate of heads and fusion, and of encoders not named in ``branch_lr``.
         branch_lr: {modality: peak learning rate of its encoder}.
-        freeze: encoders that keep their weights.
+        layer_decay: {modality: factor between the learning rates of an encoder's layer and the one below it}.
+        freeze: encoders that keep their weights; what they make of each clip is computed once and cached.
+        unfreeze: {modality: epochs from the thawing of one layer of its encoder to that of the next below}; the last
+            layer is trained from the start.
+        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
         weight_decay: of AdamW, on weight matrices only.
         warmup: share of all steps for the linear rise; a cosine falls to zero after it.
         clip_norm: largest gradient norm.
         label_smoothing: share of the target spread over all labels.
+        focal: exponent of the focal loss, by which what is already right counts less (0 off).
         class_weights: loss weight of a label is its train frequency to the power of minus this (0 none, 1 balanced).
+        balanced_sampling: clips are drawn with the frequency of their label to the power of minus this (0 each once, 1
+            all labels alike).
         mixup: alpha of the Beta distribution by which the embeddings of pairs of clips are mixed (0 off).
         ema: decay of an exponential moving average of the weights, evaluated and kept in place of them (0 off).
         branch_loss: weight of the branches' own losses in the fused stage.
+        modulation: how strongly, in the fused stage, the gradient of a modality that is ahead of the others is slowed
+            down (OGM-GE; 0 off); needs ``branch_loss``.
         auxiliary_loss: weight, in a branch's own stage, of learning beside the label what every other source says of
             the same clips (``modality_labels`` and the row's own label; see ``data.label_from``); heads of their own
             carry that and are thrown away, so that nothing of it is read in prediction (0 off).
         modality_dropout: chance that a clip shows only a random subset of its modalities, in the fused stage.
         dimension_loss: weight of the valence/arousal/dominance loss.
         patience: epochs without a better ``monitor`` before the stage stops.
-        monitor: validation figure that selects the epoch.
+        monitor: validation figure that selects the epoch; without labels it is always ``loss``.
+        save_steps: a resumable state every so many steps besides the one after each epoch (0 none).
+        keep: how many of the last states are kept.
     """
 
+    objective: Objective = "labels"
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1)
     accumulate: int = Field(1, ge=1)
+    budget: dict[Modality, Annotated[float, Field(gt=0)]] = {}
     lr: float = Field(1e-3, gt=0)
     branch_lr: dict[Modality, float] = {}
+    layer_decay: dict[Modality, Annotated[float, Field(gt=0, le=1)]] = {}
     freeze: tuple[Modality, ...] = ()
+    unfreeze: dict[Modality, Annotated[float, Field(gt=0)]] = {}
+    gradient_checkpointing: bool = False
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    focal: float = Field(0.0, ge=0)
     class_weights: float = Field(0.0, ge=0, le=1)
+    balanced_sampling: float = Field(0.0, ge=0, le=1)
     mixup: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
     branch_loss: float = Field(0.3, ge=0)
+    modulation: float = Field(0.0, ge=0)
     auxiliary_loss: float = Field(0.0, ge=0)
     modality_dropout: float = Field(0.5, ge=0, le=1)
     dimension_loss: float = Field(0.5, ge=0)
     patience: int = Field(10, ge=1)
     monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "loss"] = "uar"
+    save_steps: int = Field(0, ge=0)
+    keep: int = Field(1, ge=1)
 
     @field_validator("monitor", mode="before")
     @classmethod
@@ -164,6 +192,15 @@ class TrainingConfig(_Frozen):
                 "wf1, accuracy or loss"
             )
         return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingConfig:
+        if self.modulation > 0 and self.branch_loss == 0:
+            raise ValueError("modulation: compares the branches' own answers, so branch_loss must be above 0")
+        both = sorted(set(self.freeze) & set(self.unfreeze))
+        if both:
+            raise ValueError(f"unfreeze.{both[0]}: freeze keeps this encoder as it is; take it out of one of the two")
+        return self
 
 
 class BenchmarkConfig(_Frozen):
@@ -210,11 +247,16 @@ class Config(_Frozen):
         training: settings of every stage.
         per_stage: {stage: keys of ``training`` that differ there}.
         branches: {modality: run or model folder} to start from; its pretraining stage is then skipped.
+        init: {modality: run or model folder} whose encoder a stage starts from, for instance one that was pretrained
+            without labels.
         max_error: wished error rate among the labels that are given; the others become ``uncertain``. The confidence
             that assures it is found on validation (``calibration.abstention_threshold``). ``None`` gives every label.
         benchmark: see :class:`BenchmarkConfig`.
         device: ``auto`` is a GPU when there is one.
         precision: ``auto`` is bf16 on a GPU that has it, else float32 (``no``).
+        compile: run the encoders through ``torch.compile``; needs a C++ compiler, pays off in long trainings.
+        parallel: with several processes, ``ddp`` (each has the whole model) or ``fsdp`` (each has a share of it).
+        trackers: where learning curves go besides the run folder.
     """
 
     name: str
@@ -229,10 +271,14 @@ class Config(_Frozen):
     training: TrainingConfig = TrainingConfig()
     per_stage: dict[Stage, dict[str, Any]] = {}
     branches: dict[Modality, str] = {}
+    init: dict[Modality, str] = {}
     max_error: float | None = Field(None, gt=0, lt=1)
     benchmark: BenchmarkConfig = BenchmarkConfig()
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -255,6 +301,13 @@ class Config(_Frozen):
         for stage in self.per_stage:
             if stage not in self.stages:
                 raise ValueError(f"per_stage.{stage}: the stage is not in stages")
+        for name in ("branches", "init"):
+            for m in getattr(self, name):
+                if m not in self.encoders:
+                    raise ValueError(f"{name}.{m}: there is no encoders.{m} to start from it")
+        for m in self.init:
+            if m in self.branches:
+                raise ValueError(f"init.{m}: branches.{m} is used as it is; name the folder in one of the two")
         return self
 
     def training_of(self, stage: str) -> TrainingConfig:
@@ -265,9 +318,16 @@ class Config(_Frozen):
         """
         merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
         try:
-            return TrainingConfig(**merged)
+            settings = TrainingConfig(**merged)
         except ValidationError as error:
             raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+        fitting = {"masked": stage != "fuse", "contrastive": stage == "fuse" and len(self.encoders) > 1}
+        if not fitting.get(settings.objective, True):
+            needs = {"masked": "the stage of one modality", "contrastive": "the stage 'fuse' over several encoders"}
+            raise ConfigError(
+                f"per_stage.{stage}.objective: {settings.objective!r} is for {needs[settings.objective]}; set it there"
+            )
+        return settings if settings.objective == "labels" else settings.model_copy(update={"monitor": "loss"})
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

@@ -28,9 +28,13 @@ class Collate:
         inputs: dict[Modality, Tensor] = {}
         masks: dict[Modality, Tensor] = {}
         presence: dict[Modality, Tensor] = {}
+        embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
             inputs[m], masks[m] = pad([s.inputs.get(m) for s in samples])
-            presence[m] = torch.tensor([m in s.inputs for s in samples])
+            presence[m] = torch.tensor([m in s.inputs or m in s.embeddings for s in samples])
+            known = next((s.embeddings[m] for s in samples if m in s.embeddings), None)
+            if known is not None:
+                embeddings[m] = torch.stack([s.embeddings.get(m, torch.zeros_like(known)) for s in samples])
         nothing = torch.zeros(self.classes)
         others = [s.other_targets for s in samples if s.other_targets is not None]
         return Batch(
@@ -45,6 +49,7 @@ class Collate:
             labelled=torch.tensor([s.target is not None for s in samples]),
             dimensions=torch.stack([s.dimensions for s in samples]),
             other_targets=torch.stack(others) if len(others) == len(samples) else None,
+            embeddings=embeddings,
         )
 
 
@@ -72,51 +77,101 @@ def pad(tensors: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
 class BucketSampler(Sampler[list[int]]):
     """Batches of clips of similar length, in an order that depends only on seed and epoch.
 
-    Clips are shuffled, cut into pools of ``pool`` batches, sorted by length within each pool, cut into batches, and the
-    batches shuffled: little padding, still nearly random.
+    Clips are shuffled (or drawn by ``weights``), cut into pools of ``pool`` batches, sorted by length within each pool,
+    cut into batches, and the batches shuffled: little padding, still nearly random. With several processes each takes
+    every so-manieth clip of every batch, so that all do the same number of steps and no clip comes twice.
 
     Args:
-        lengths: of every clip.
-        batch_size: clips a batch; a last batch of a single clip joins the one before it.
+        lengths: of every clip; orders them.
+        batch_size: most clips a batch, of all processes together.
         seed: of the order.
         shuffle: off keeps manifest order (evaluation).
         pool: batches a pool.
+        weights: of every clip; clips are then drawn by them with replacement, as many as there are.
+        costs: (steps of every clip, most padded steps a batch), one pair a modality with a budget. A padded batch costs
+            its clips times the longest of them.
+        rank, processes: which process this is, of how many.
+
+    Raises:
+        ValueError: there are fewer clips than processes.
     """
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, *, seed: int = 0, shuffle: bool = True, pool: int = 16
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        pool: int = 16,
+        weights: Sequence[float] | None = None,
+        costs: Sequence[tuple[Sequence[int], float]] = (),
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
+        if len(lengths) < processes:
+            raise ValueError(f"{len(lengths)} clips are too few for {processes} processes")
         self.lengths = list(lengths)
-        self.batch_size = batch_size
+        self.batch_size = max(batch_size, processes)
         self.seed = seed
         self.shuffle = shuffle
         self.pool = pool
+        self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+        self.costs = [(list(steps), limit) for steps, limit in costs]
+        self.rank, self.processes = rank, processes
         self.epoch = 0
+        self.start = 0
+        self._planned: tuple[int, list[list[int]]] | None = None
 
     def __len__(self) -> int:
-        return len(self._sizes())
-
-    def _sizes(self) -> list[int]:
-        full, rest = divmod(len(self.lengths), self.batch_size)
-        sizes = [self.batch_size] * full
-        if rest == 1 and sizes:
-            sizes[-1] += 1  # batch statistics of one clip mean nothing
-        elif rest:
-            sizes.append(rest)
-        return sizes
+        return len(self.batches())
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = list(range(len(self.lengths)))
+        """From batch ``start`` of the epoch on, what this process has of each batch."""
+        for batch in self.batches()[self.start :]:
+            yield batch[self.rank :: self.processes]
+
+    def batches(self) -> list[list[int]]:
+        """All batches of the present epoch, of all processes together."""
+        if self._planned is None or self._planned[0] != self.epoch:
+            self._planned = (self.epoch, self._plan())
+        return self._planned[1]
+
+    def _plan(self) -> list[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        order = list(range(len(self.lengths)))
         if self.shuffle:
-            order = torch.randperm(len(order), generator=generator).tolist()
+            if self.weights is None:
+                order = torch.randperm(len(order), generator=generator).tolist()
+            else:
+                order = torch.multinomial(self.weights, len(order), replacement=True, generator=generator).tolist()
             width = self.batch_size * self.pool
             pools = (sorted(order[i : i + width], key=self.lengths.__getitem__) for i in range(0, len(order), width))
             order = [i for part in pools for i in part]
-        batches, start = [], 0
-        for size in self._sizes():
-            batches.append(order[start : start + size])
-            start += size
+        batches = self._cut(order)
         if self.shuffle:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-        yield from batches
+        return batches
+
+    def _cut(self, order: list[int]) -> list[list[int]]:
+        """Clips in order to batches within ``batch_size`` and the budgets; a last one that is too small joins another.
+
+        Batch statistics of a single clip mean nothing, and every process needs a clip of every batch.
+        """
+        batches: list[list[int]] = [[]]
+        longest = [0] * len(self.costs)
+        for i in order:
+            wider = [max(was, steps[i]) for was, (steps, _) in zip(longest, self.costs, strict=True)]
+            size = len(batches[-1]) + 1
+            full = size > self.batch_size or any(
+                size * steps > limit for steps, (_, limit) in zip(wider, self.costs, strict=True)
+            )
+            if full and size > self.processes:
+                batches.append([])
+                wider = [steps[i] for steps, _ in self.costs]
+            batches[-1].append(i)
+            longest = wider
+        if len(batches) > 1 and len(batches[-1]) < max(2, self.processes):
+            last = batches.pop()
+            batches[-1] += last
+        return batches

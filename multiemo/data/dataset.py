@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multiemo.data.cache import TensorCache
+from multiemo.data.cache_keys import text_key
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path
 from multiemo.data.media import read_media
@@ -183,12 +184,20 @@ class ClipDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if self.samples is not None:
             return self.samples[index]
+        return self.read(index, tuple(self.preprocessors))
+
+    def read(self, index: int, modalities: Sequence[Modality]) -> Sample:
+        """A clip with those of its modalities, from the cache or its media.
+
+        Raises:
+            MultiemoError: it cannot be read; names the clip.
+        """
         clip = self.clips[index]
         inputs: dict[Modality, Tensor] = {}
         absent: dict[Modality, str] = {}
-        for modality, preprocessor in self.preprocessors.items():
+        for modality in modalities:
             try:
-                got = self._read(clip, modality, preprocessor)
+                got = self._read(clip, modality, self.preprocessors[modality])
             except MultiemoError as error:
                 raise type(error)(f"clip {clip.id!r}: {error}") from None
             if isinstance(got, Absent):
@@ -206,6 +215,21 @@ class ClipDataset(Dataset[Sample]):
             dimensions=torch.tensor([float("nan") if v is None else float(v) for v in known]),
             other_targets=self.space.other_targets(clip),
         )
+
+    def input_key(self, index: int, modality: Modality) -> bytes:
+        """What the preprocessed input of a clip is called in the cache; the clip must have the modality."""
+        clip, preprocessor = self.clips[index], self.preprocessors[modality]
+        assert self.cache is not None
+        fingerprint = spec_to_dict(preprocessor.spec)
+        kind = preprocessor.spec.kind
+        if kind == "text":
+            return text_key(clip.text or "", self._context.get(clip.id, ()), fingerprint)
+        if kind == "features":
+            reference = clip.features[modality]
+            path, fingerprint = media_path(reference.path, self.folder), {**fingerprint, "key": reference.key}
+        else:
+            path = media_path(str(_source(clip, kind)), self.folder)
+        return self.cache.key(path, clip.start, clip.end, fingerprint)
 
     def prepare(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,13 +36,15 @@ class AuxiliaryHeads(nn.Module):
         return torch.stack([head(self.drop(norm(embedding))) for norm, head in pairs], dim=1)
 
 
-def auxiliary_loss(logits: Tensor, targets: Tensor | None, *, task: str) -> Tensor:
+def auxiliary_loss(
+    logits: Tensor, targets: Tensor | None, *, task: str, across: losses.Across = losses.alone
+) -> Tensor:
     """Sum over the sources of their mean loss over the rows of which they say something.
 
     Args:
         logits: ``[B, A, C]``.
         targets: ``[B, A, C]``; rows of zeros where a source says nothing; ``None`` where none says anything.
-        task: as in :func:`multiemo.losses.label_loss`.
+        task, across: as in :func:`multiemo.losses.label_loss`.
 
     Returns:
         A scalar; zero (with a gradient) where nothing is said.
@@ -48,5 +52,6 @@ def auxiliary_loss(logits: Tensor, targets: Tensor | None, *, task: str) -> Tens
     if targets is None:
         return logits.sum() * 0.0
     known = targets.sum(dim=2) > 0
-    each = [losses.label_loss(logits[:, a], targets[:, a], known[:, a], task=task) for a in range(targets.shape[1])]
+    options: dict[str, Any] = {"task": task, "across": across}
+    each = [losses.label_loss(logits[:, a], targets[:, a], known[:, a], **options) for a in range(targets.shape[1])]
     return torch.stack(each).sum()

@@ -17,8 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from multiemo.errors import CheckpointError
-
-STATE_VERSION = 1
+from multiemo.training.parallel import sharded_like
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -83,11 +82,13 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[Any]) -> None:
-    """Put moments and group settings (learning rates) back."""
+    """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, name = key.split("/", 1)
-        slots.setdefault(int(number), {})[name] = value
+        model = parameters[int(number)]
+        slots.setdefault(int(number), {})[name] = sharded_like(value, model) if value.shape == model.shape else value
     state = optimizer.state_dict()
     for present, saved in zip(state["param_groups"], groups, strict=True):
         present.update({k: v for k, v in saved.items() if k != "params"})

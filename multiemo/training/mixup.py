@@ -19,7 +19,7 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     size = len(batch)
     device = batch.target.device
     partner = torch.randperm(size, device=device)
-    drawn = torch.distributions.Beta(alpha, alpha).sample((size,)).to(device)
+    drawn = torch.distributions.Beta(torch.full((size,), alpha, device=device), alpha).sample()
     alike = batch.labelled & batch.labelled[partner]
     for presence in batch.presence.values():
         alike = alike & (presence == presence[partner])
@@ -31,4 +31,6 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     others = batch.other_targets
     if others is not None:
         others = column.unsqueeze(2) * others + (1 - column.unsqueeze(2)) * others[partner]
-    return replace(batch, target=target, dimensions=dimensions, other_targets=others), (share, partner)
+    mixed = replace(batch, target=target, dimensions=dimensions, other_targets=others)
+    mixed.rows = batch.rows
+    return mixed, (share, partner)

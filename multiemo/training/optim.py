@@ -3,48 +3,85 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from multiemo.config import TrainingConfig
+from multiemo.encoders.base import Encoder
+from multiemo.errors import ConfigError
+from multiemo.types import Modality
 
 if TYPE_CHECKING:
     from multiemo.model import EmotionModel
+    from multiemo.training.objectives import Objective
 
 
-def build_optimizer(model: EmotionModel, settings: TrainingConfig, beside: nn.Module | None = None) -> AdamW:
-    """AdamW with one learning rate a branch; biases, norms and other vectors are not decayed.
+def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
+    """AdamW with one learning rate a branch, and a layer; biases, norms and other vectors are not decayed.
 
-    Frozen encoders (``settings.freeze``) lose ``requires_grad`` here. ``beside`` is trained along, as a head is.
+    ``settings.layer_decay`` lowers the learning rate of an encoder by that factor from each layer to the one below it
+    (layer-wise decay; Clark et al. 2020). Parameters without ``requires_grad`` are left out.
+
+    Raises:
+        ConfigError: nothing is left to train.
     """
-    for m in settings.freeze:
-        if m in model.modalities:
-            model.encoders[m].requires_grad_(False)
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        part, _, rest = name.partition(".")
-        owner = rest.partition(".")[0] if part == "encoders" else ""
-        rate = settings.branch_lr.get(owner, settings.lr)  # type: ignore[call-overload]
-        groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
-    for parameter in beside.parameters() if beside is not None else ():
-        groups.setdefault((settings.lr, parameter.ndim > 1), []).append(parameter)
-    if not groups:
-        raise ValueError("nothing to train: every parameter is frozen")
+    model = objective.model
+    rates: dict[int, float] = {}
+    for m in model.modalities:
+        rate, decay = settings.branch_lr.get(m, settings.lr), settings.layer_decay.get(m, 1.0)
+        groups = layer_groups(model, m)
+        for below, parameters in enumerate(reversed(groups)):
+            rates.update((id(p), rate * decay**below) for p in parameters)
+    grouped: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in objective.parameters():
+        if parameter.requires_grad:
+            key = (rates.get(id(parameter), settings.lr), parameter.ndim > 1)
+            grouped.setdefault(key, []).append(parameter)
+    if not grouped:
+        raise ConfigError("training.freeze: nothing is left to train; leave a part out of it, or leave out the stage")
     return AdamW(
         [
             {"params": parameters, "lr": rate, "weight_decay": settings.weight_decay if decayed else 0.0}
-            for (rate, decayed), parameters in groups.items()
+            for (rate, decayed), parameters in grouped.items()
         ],
         lr=settings.lr,
         fused=True,  # one kernel for all parameters; several times faster than the default, on CPUs too
     )
+
+
+def layer_groups(model: EmotionModel, m: Modality) -> list[list[nn.Parameter]]:
+    """Parameters of one encoder by depth, the input side first."""
+    encoder = model.encoders[m]
+    assert isinstance(encoder, Encoder)
+    return [group for group in encoder.layer_groups() if group]
+
+
+class Thaw:
+    """Gradual unfreezing (Howard & Ruder 2018): an encoder trains its last layers first, then one more at a time.
+
+    Args:
+        model: its encoders' parameters that are trainable now are those that will be in the end.
+        every: {modality: epochs, or parts of one, from one layer to the next below it}.
+    """
+
+    def __init__(self, model: EmotionModel, every: Mapping[Modality, float]) -> None:
+        self.every = {m: epochs for m, epochs in every.items() if m in model.modalities}
+        self.groups = {m: [[p for p in g if p.requires_grad] for g in layer_groups(model, m)] for m in self.every}
+
+    def at(self, epochs: float) -> None:
+        """Let those layers train that do after so many epochs."""
+        for m, groups in self.groups.items():
+            awake = 1 + int(epochs / self.every[m])
+            for depth, parameters in enumerate(reversed(groups)):
+                for parameter in parameters:
+                    parameter.requires_grad_(depth < awake)
 
 
 def build_schedule(optimizer: AdamW, steps: int, warmup: float) -> LambdaLR:
@@ -60,43 +97,64 @@ def build_schedule(optimizer: AdamW, steps: int, warmup: float) -> LambdaLR:
 
 
 class MovingAverage:
-    """Exponential moving average of all floating-point weights and buffers.
+    """Exponential moving average of a model's trainable weights and of its floating-point buffers.
 
     The decay rises with the step count as ``min(decay, (1 + t) / (10 + t))``, so that early averages are not stuck to
     the initial weights.
 
     Args:
-        model: whose state is followed.
+        model: whose state is followed; it must keep its tensors, as training in place does.
         decay: 0..1.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+        state = {k: v for k, v in model.state_dict().items() if k not in frozen}
+        self.average = {k: v.detach().clone() for k, v in state.items()}
+        smooth = [k for k, v in state.items() if v.is_floating_point()]
+        plain = [k for k in smooth if not isinstance(state[k], DTensor)]
+        self._plain = [self.average[k] for k in plain], [state[k] for k in plain]
+        self._sharded = [(self.average[k], state[k]) for k in smooth if isinstance(state[k], DTensor)]
+        self._counts = [(self.average[k], state[k]) for k in state if k not in smooth]
+        self._live = state
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
         """Take one step towards the model's present state."""
         self.steps += 1
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        mine: list[Tensor] = []
-        theirs: list[Tensor] = []
-        for key, value in model.state_dict().items():
-            if value.is_floating_point():
-                mine.append(self.average[key])
-                theirs.append(value)
-            else:
-                self.average[key].copy_(value)
-        torch._foreach_lerp_(mine, theirs, weight)
+        torch._foreach_lerp_(*self._plain, weight)
+        for average, live in self._sharded:
+            average.lerp_(live, weight)
+        for average, live in self._counts:
+            average.copy_(live)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights."""
+        kept = {k: v.detach().clone() for k, v in self._live.items()}
+        self._put(self.average)
+        try:
+            yield
+        finally:
+            self._put(kept)
+
+    @torch.no_grad()
+    def _put(self, values: Mapping[str, Tensor]) -> None:
+        for key, live in self._live.items():
+            live.copy_(values[key])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averaged state, loadable into the model."""
+        """The averages by the names of the model's state."""
         return self.average
 
+    @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Go on from a saved average."""
-        self.average = {k: v.clone() for k, v in state.items()}
+        for key, value in self.average.items():
+            value.copy_(state[key])
         self.steps = steps
 
 

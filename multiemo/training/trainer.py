@@ -1,6 +1,6 @@
-"""The one loop: it pretrains a branch and fine-tunes the fused model alike.
+"""The one loop: it pretrains a branch, with labels or without, and fine-tunes the fused model alike.
 
-It gets the model, the loaders and the evaluation function as arguments and knows nothing of how they are built.
+It gets the objective, the loaders and the evaluation function as arguments and knows nothing of how they are built.
 """
 
 from __future__ import annotations
@@ -8,41 +8,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from multiemo import losses
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler
-from multiemo.errors import CheckpointError, TrainingError
-from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
-from multiemo.training.checkpoint import (
-    STATE_VERSION,
-    load_tensors,
-    optimizer_groups,
-    optimizer_tensors,
-    pack,
-    restore_optimizer,
-    save_tensors,
-    unpack,
-)
-from multiemo.training.mixup import mix_pairs
-from multiemo.training.optim import MovingAverage, build_optimizer, build_schedule, learning_rates
-from multiemo.types import Batch, Output
+from multiemo.errors import TrainingError
+from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
+from multiemo.training.objectives import Objective
+from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates
+from multiemo.training.parallel import Replica, gather_objects, sharded_like, whole
+from multiemo.training.state import Progress, States
+from multiemo.training.watch import Interrupts, LossWatch, on_device
 
-if TYPE_CHECKING:
-    from multiemo.model import EmotionModel
-
-#: On a GPU the loss is looked at this often, so that no step waits for the device.
-CHECK_EVERY = 16
+#: With several processes, whether one was told to stop is asked every so many steps.
+_ASK_EVERY = 16
 
 
 @dataclass(slots=True)
@@ -65,31 +55,19 @@ class FitResult:
 
 
 @dataclass(slots=True)
-class _Progress:
-    """What survives a crash besides tensors."""
+class _Parts:
+    """What changes while a stage is trained."""
 
-    epoch: int = 0
-    step: int = 0
-    best_score: float = -math.inf
-    best_epoch: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-
-def objective(
-    output: Output, batch: Batch, settings: TrainingConfig, *, task: str, weights: Tensor | None, fused: bool
-) -> Tensor:
-    """The loss of one batch: fused labels, the branches' own labels, and the dimensions."""
-    options: dict[str, Any] = {"task": task, "weights": weights, "smoothing": settings.label_smoothing}
-    loss = losses.label_loss(output.logits, batch.target, batch.labelled, **options)
-    if fused and settings.branch_loss > 0:
-        for m, logits in output.branch_logits.items():
-            rows = batch.labelled & batch.presence[m]
-            loss = loss + settings.branch_loss * losses.label_loss(logits, batch.target, rows, **options)
-    if output.dimensions is not None:
-        loss = loss + settings.dimension_loss * losses.dimension_loss(output.dimensions, batch.dimensions)
-    return loss
+    replica: Replica
+    objective: Objective
+    optimizer: AdamW
+    schedule: LambdaLR
+    average: MovingAverage | None
+    thaw: Thaw
+    trained: list[nn.Parameter]
+    total: Tensor
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Trainer:
@@ -98,11 +76,10 @@ class Trainer:
     Args:
         accelerator: device, precision and processes.
         settings: of the stage.
-        task: ``single``, ``multi`` or ``soft``.
-        frequencies: ``[C]`` label frequencies of train, for class weights.
-        seed: of the stage.
-        state_file: where the resumable state goes after every epoch; ``None`` keeps none.
-        identity: what must match for a state to be resumed (the resolved config).
+        seed: of the stage; processes after the first draw from streams of their own.
+        states: where resumable states go; ``None`` keeps none.
+        shard: FSDP instead of DDP, with several processes.
+        compile_encoders: run the encoders through ``torch.compile``.
     """
 
     def __init__(
@@ -110,226 +87,255 @@ class Trainer:
         accelerator: Accelerator,
         settings: TrainingConfig,
         *,
-        task: str,
-        frequencies: Tensor,
         seed: int,
-        state_file: Path | None = None,
-        identity: str = "",
+        states: States | None = None,
+        shard: bool = False,
+        compile_encoders: bool = False,
     ) -> None:
         self.accelerator = accelerator
         self.settings = settings
-        self.task = task
-        power = settings.class_weights
-        self.weights = losses.class_weights(frequencies, power).to(accelerator.device) if power > 0 else None
         self.seed = seed
-        self.state_file = state_file
-        self.identity = identity
+        self.states = states
+        self.shard = shard
+        self.compile_encoders = compile_encoders
+        self._drawn: dict[str, Tensor] = {}
 
     def fit(
         self,
-        model: EmotionModel,
+        objective: Objective,
         loader: DataLoader[Any],
-        evaluate: Callable[[EmotionModel], Mapping[str, float]],
+        evaluate: Callable[[Objective], Mapping[str, float]],
         *,
         on_step: Callable[[int, int], None] | None = None,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
     ) -> FitResult:
-        """Train, keep the epoch with the best validation figure, and leave its weights in ``model``.
+        """Train, keep the epoch with the best validation figure, and leave its weights in the objective's model.
 
         Args:
-            model: on any device.
+            objective: on any device; made after ``torch.manual_seed``, whose stream goes on here.
             loader: train batches; its ``batch_sampler`` is a :class:`BucketSampler`.
-            evaluate: validation figures of the model; must hold ``settings.monitor``.
+            evaluate: validation figures of the objective's model; must hold ``settings.monitor``.
             on_step: called with (step, all steps).
-            on_epoch: called with the epoch's record.
+            on_epoch: called with the epoch's record; after a resumption first with those of before.
 
         Raises:
-            TrainingError: the loss is not finite; names the clips of the batch.
+            TrainingError: the loss is not finite (names the clips of the batch), or SIGTERM came; its state is kept.
+            KeyboardInterrupt: Ctrl-C came; its state is kept.
+            CheckpointError: a state cannot be written or read.
         """
-        settings, accelerator = self.settings, self.accelerator
+        settings, device = self.settings, self.accelerator.device
         sampler = loader.batch_sampler
         if not isinstance(sampler, BucketSampler):
             raise TypeError("the loader needs a BucketSampler")
-        torch.manual_seed(self.seed)
-        accelerator.gradient_accumulation_steps = settings.accumulate
-        steps = math.ceil(len(sampler) / accelerator.num_processes / settings.accumulate) * settings.epochs
-        fused = model.fusion is not None
-        bare = model
-        heads = self._auxiliary_heads(bare)
-        optimizer = build_optimizer(bare, settings, beside=heads)
-        schedule = build_schedule(optimizer, steps, settings.warmup)
-        model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        if heads is not None:
-            heads = accelerator.prepare(heads)
-        trained = [*bare.parameters(), *(heads.parameters() if heads is not None else ())]
-        average = MovingAverage(bare, settings.ema) if settings.ema > 0 else None
-        progress = _Progress()
-        best: dict[str, Tensor] = {}
-        if self.state_file is not None and self.state_file.is_file():
-            progress, best = self._restore(bare, optimizer, schedule, average, heads)
-        began = time.perf_counter() - progress.seconds
-        recent: deque[tuple[Tensor, list[str]]] = deque()
-        look = CHECK_EVERY if accelerator.device.type == "cuda" else 1
-
-        while progress.epoch < settings.epochs and progress.epoch - progress.best_epoch < settings.patience:
-            sampler.epoch = progress.epoch
-            self._train_mode(bare)
-            total = torch.zeros((), device=accelerator.device)
-            batches = 0
-            for batch in loader:
-                with accelerator.accumulate(model):
-                    loss = self._loss(model, batch, fused, heads)
-                    accelerator.backward(loss)
-                    if accelerator.sync_gradients:
-                        accelerator.clip_grad_norm_(trained, settings.clip_norm)
-                    optimizer.step()
-                    if accelerator.sync_gradients:
-                        schedule.step()
-                        progress.step += 1
-                        if average is not None:
-                            average.update(bare)
-                    optimizer.zero_grad(set_to_none=True)
-                total += loss.detach()
-                batches += 1
-                recent.append((loss.detach(), batch.ids))
-                if len(recent) >= look:
-                    self._check(recent)
-                if on_step is not None:
-                    on_step(progress.step, steps)
-            self._check(recent)
-            progress.epoch += 1
-            figures = self._validate(bare, evaluate, average)
-            score = -figures["loss"] if settings.monitor == "loss" else figures[settings.monitor]
-            improved = score > progress.best_score
-            if improved:
-                progress.best_score, progress.best_epoch, progress.best = score, progress.epoch, dict(figures)
-                kept = average.state_dict() if average is not None else bare.state_dict()
-                best = {k: v.detach().cpu().clone() for k, v in kept.items()}
-            progress.seconds = time.perf_counter() - began
-            record = {
-                "epoch": progress.epoch,
-                "step": progress.step,
-                "loss": round(float(total) / max(batches, 1), 6),
-                "lr": learning_rates(optimizer),
-                "val": {k: round(v, 6) for k, v in figures.items()},
-                "best": improved,
-                "seconds": round(progress.seconds, 3),
-            }
-            progress.history.append(record)
-            self._save(bare, optimizer, schedule, average, progress, best, heads)
+        steps = math.ceil(len(sampler) / settings.accumulate) * settings.epochs
+        parts = self._prepare(objective, steps)
+        self._restore(parts)
+        progress = parts.progress
+        for record in progress.history:
             if on_epoch is not None:
                 on_epoch(record)
-        bare.load_state_dict(best)
-        accelerator.free_memory()
+        began = time.perf_counter() - progress.seconds
+        watch = LossWatch(device)
+        with Interrupts() as interrupts:
+            while progress.epoch < settings.epochs and progress.epoch - progress.best_epoch < settings.patience:
+                sampler.epoch, sampler.start = progress.epoch, progress.batch
+                count = len(sampler)
+                self._train_mode(parts.objective)
+                if progress.batch == 0:
+                    self._resume_drawing()
+                for batch in on_device(loader, device):
+                    self._resume_drawing()  # within an epoch, after the loader has drawn its seed
+                    first = progress.batch // settings.accumulate * settings.accumulate
+                    group = min(settings.accumulate, count - first)
+                    progress.batch += 1
+                    more = progress.batch < first + group
+                    parts.thaw.at(progress.epoch + (progress.batch - 1) / count)
+                    with parts.replica.waiting(for_more=more):
+                        with self.accelerator.autocast() if self._mixed else nullcontext():
+                            loss = parts.replica.outer(batch)
+                        self._backward(loss if group == 1 else loss / group)
+                    parts.total += loss.detach()
+                    watch.add(loss, batch.ids)
+                    if more:
+                        continue
+                    self._step(parts)
+                    if on_step is not None:
+                        on_step(progress.step, steps)
+                    progress.seconds = time.perf_counter() - began
+                    stop = self._told_to_stop(interrupts, progress.step)
+                    if stop or (settings.save_steps and progress.step % settings.save_steps == 0):
+                        self._save(parts)
+                    if stop:
+                        interrupts.leave(f"the state after step {progress.step} is kept; go on with --resume")
+                watch.finish()
+                record = self._end_epoch(parts, evaluate)
+                progress.seconds = record["seconds"] = round(time.perf_counter() - began, 3)
+                self._save(parts)
+                if on_epoch is not None:
+                    on_epoch(record)
+        if not parts.best:
+            raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
+        objective.model.load_state_dict(parts.best)
+        for m in objective.model.modalities:
+            objective.model.encoders[m]._compiled_call_impl = None
         return FitResult(progress.best, progress.best_epoch, progress.epoch, progress.seconds, progress.history)
 
     # ------------------------------------------------------------------------------------------------------------
-    def _auxiliary_heads(self, model: EmotionModel) -> AuxiliaryHeads | None:
-        """Heads for ``auxiliary_loss``, in a branch's own stage."""
-        if self.settings.auxiliary_loss <= 0 or model.fusion is not None:
-            return None
-        width = int(model.encoders[model.modalities[0]].out_dim)  # type: ignore[arg-type]
-        return AuxiliaryHeads(width, len(model.prior)).to(self.accelerator.device)
+    @property
+    def _mixed(self) -> bool:
+        return str(self.accelerator.mixed_precision) != "no"
 
-    def _loss(self, model: Any, batch: Batch, fused: bool, heads: Any) -> Tensor:
-        settings = self.settings
-        mix: tuple[Tensor, Tensor] | None = None
-        if settings.mixup > 0:
-            batch, mix = mix_pairs(batch, settings.mixup)
-        with self.accelerator.autocast():
-            output = model(batch, modality_dropout=settings.modality_dropout if fused else 0.0, mix=mix)
-            others = heads(next(iter(output.embeddings.values()))) if heads is not None else None
-        loss = objective(output, batch, settings, task=self.task, weights=self.weights, fused=fused)
-        if others is not None:
-            loss = loss + settings.auxiliary_loss * auxiliary_loss(others, batch.other_targets, task=self.task)
-        return loss
+    def _prepare(self, objective: Objective, steps: int) -> _Parts:
+        settings, model = self.settings, objective.model
+        for m in model.modalities:
+            if m in settings.freeze:
+                model.encoders[m].requires_grad_(False)
+            if settings.gradient_checkpointing:
+                model.encoders[m].recompute_activations()  # type: ignore[operator]
+        replica = Replica(objective, self.accelerator, shard=self.shard)
+        trained = replica.inner
+        assert isinstance(trained, Objective)
+        if self.accelerator.process_index > 0:
+            torch.manual_seed(self.seed + self.accelerator.process_index)
+        if self.compile_encoders:
+            for m in model.modalities:
+                trained.model.encoders[m].compile(dynamic=True)
+        optimizer = build_optimizer(trained, settings)
+        return _Parts(
+            replica=replica,
+            objective=trained,
+            optimizer=optimizer,
+            schedule=build_schedule(optimizer, steps, settings.warmup),
+            average=MovingAverage(trained.model, settings.ema) if settings.ema > 0 else None,
+            thaw=Thaw(trained.model, settings.unfreeze),
+            trained=[p for group in optimizer.param_groups for p in group["params"]],
+            total=torch.zeros((), device=self.accelerator.device),
+        )
 
-    def _train_mode(self, model: EmotionModel) -> None:
-        model.train()
+    def _train_mode(self, objective: Objective) -> None:
+        objective.train()
         for m in self.settings.freeze:
-            if m in model.modalities:
-                model.encoders[m].eval()
+            if m in objective.model.modalities:
+                objective.model.encoders[m].eval()
 
-    def _check(self, recent: deque[tuple[Tensor, list[str]]]) -> None:
-        while recent:
-            loss, ids = recent.popleft()
-            if not math.isfinite(float(loss)):
-                shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
-                raise TrainingError(
-                    f"the loss is {float(loss)} on the batch with clips {shown}; look at their inputs, or lower "
-                    "training.lr"
-                )
+    def _backward(self, loss: Tensor) -> None:
+        scaler = self.accelerator.scaler
+        (loss if scaler is None else scaler.scale(loss)).backward()
 
-    def _validate(
-        self,
-        model: EmotionModel,
-        evaluate: Callable[[EmotionModel], Mapping[str, float]],
-        average: MovingAverage | None,
-    ) -> dict[str, float]:
-        model.eval()
-        if average is None:
-            return dict(evaluate(model))
-        live = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        model.load_state_dict(average.state_dict())
-        figures = dict(evaluate(model))
-        model.load_state_dict(live)
-        return figures
+    def _step(self, parts: _Parts) -> None:
+        scaler, optimizer = self.accelerator.scaler, parts.optimizer
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(parts.trained, self.settings.clip_norm)
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            scaler.update()
+        parts.schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        parts.progress.step += 1
+        if parts.average is not None:
+            parts.average.update()
 
-    def _save(
-        self,
-        model: EmotionModel,
-        optimizer: Any,
-        schedule: Any,
-        average: MovingAverage | None,
-        progress: _Progress,
-        best: Mapping[str, Tensor],
-        heads: Any,
-    ) -> None:
-        if self.state_file is None or not self.accelerator.is_main_process:
+    def _told_to_stop(self, interrupts: Interrupts, step: int) -> bool:
+        if self.accelerator.num_processes == 1:
+            return interrupts.received is not None
+        if step % _ASK_EVERY:
+            return False
+        received: list[int] = [n for n in gather_objects(interrupts.received) if n is not None]
+        interrupts.received = received[0] if received else None
+        return len(received) > 0
+
+    def _end_epoch(self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]]) -> dict[str, Any]:
+        """Validate, keep the weights where they are the best, and make the epoch's record."""
+        progress, settings, average = parts.progress, self.settings, parts.average
+        batches, progress.batch = progress.batch, 0
+        progress.epoch += 1
+        parts.objective.eval()
+        with average.in_place() if average is not None else nullcontext():
+            with parts.replica.gathered():
+                figures = dict(evaluate(parts.objective))
+            score = -figures["loss"] if settings.monitor == "loss" else figures[settings.monitor]
+            improved = score > progress.best_score
+            if improved:
+                progress.best_score, progress.best_epoch, progress.best = score, progress.epoch, figures
+                state = whole(parts.objective.model.state_dict())
+                parts.best = {k: v.detach().cpu().clone() for k, v in state.items()}
+                if self.states is not None and self.accelerator.is_main_process:
+                    self.states.save_best(progress, parts.best)
+        record = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "loss": round(float(parts.total) / max(batches, 1), 6),
+            "lr": learning_rates(parts.optimizer),
+            "val": {k: round(v, 6) for k, v in figures.items()},
+            "best": improved,
+        }
+        parts.total.zero_()
+        progress.history.append(record)
+        return record
+
+    def _save(self, parts: _Parts) -> None:
+        if self.states is None:
             return
-        inner = getattr(optimizer, "optimizer", optimizer)
+        average, scaler = parts.average, self.accelerator.scaler
         tensors = {
-            **pack("model", model.state_dict()),
-            **pack("best", best),
-            **pack("optimizer", optimizer_tensors(inner)),
-            **(pack("average", average.state_dict()) if average is not None else {}),
-            **(pack("auxiliary", self.accelerator.unwrap_model(heads).state_dict()) if heads is not None else {}),
-            "rng/cpu": torch.get_rng_state(),
+            **pack("objective", whole(parts.objective.state_dict())),
+            **pack("optimizer", whole(optimizer_tensors(parts.optimizer))),
+            **(pack("average", whole(average.state_dict())) if average is not None else {}),
+            "total": parts.total,
         }
-        if self.accelerator.device.type == "cuda":
-            tensors["rng/cuda"] = torch.cuda.get_rng_state()
+        for rank, state in enumerate(gather_objects(_random_state())):
+            tensors.update(pack(f"random/{rank}", state))
+        if not self.accelerator.is_main_process:
+            return
         facts = {
-            "version": STATE_VERSION,
-            "identity": self.identity,
-            "groups": optimizer_groups(inner),
-            "schedule": {"last_epoch": schedule.last_epoch, "_step_count": schedule._step_count},
+            "groups": optimizer_groups(parts.optimizer),
+            "schedule": {"last_epoch": parts.schedule.last_epoch, "_step_count": parts.schedule._step_count},
             "average_steps": average.steps if average is not None else 0,
-            "progress": {name: getattr(progress, name) for name in progress.__slots__},
+            "scaler": scaler.state_dict() if scaler is not None else None,
         }
-        save_tensors(self.state_file, tensors, facts)
+        self.states.save(parts.progress, tensors, facts)
 
-    def _restore(
-        self, model: EmotionModel, optimizer: Any, schedule: Any, average: MovingAverage | None, heads: Any
-    ) -> tuple[_Progress, dict[str, Tensor]]:
-        if self.state_file is None:
-            raise ValueError("there is no state file")
-        tensors, facts = load_tensors(self.state_file)
-        if facts.get("version") != STATE_VERSION or facts.get("identity") != self.identity:
-            raise CheckpointError(
-                f"{self.state_file}: the saved state is of another config or version; resume with the config it was "
-                "started with, or choose another --out"
-            )
-        model.load_state_dict(unpack("model", tensors))
-        if heads is not None:
-            self.accelerator.unwrap_model(heads).load_state_dict(unpack("auxiliary", tensors))
-        restore_optimizer(getattr(optimizer, "optimizer", optimizer), unpack("optimizer", tensors), facts["groups"])
-        schedule.load_state_dict({**schedule.state_dict(), **facts["schedule"]})
-        if average is not None:
-            average.load_state_dict(unpack("average", tensors), facts["average_steps"])
-        torch.set_rng_state(tensors["rng/cpu"])
-        if "rng/cuda" in tensors and self.accelerator.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng/cuda"])
-        return _Progress(**facts["progress"]), unpack("best", tensors)
+    def _restore(self, parts: _Parts) -> None:
+        """Go on from the newest state, where there is one."""
+        stored = self.states.load() if self.states is not None else None
+        if self.states is None or stored is None:
+            return
+        progress, tensors, facts = stored
+        for name in Progress.__slots__:
+            setattr(parts.progress, name, getattr(progress, name))
+        here = parts.objective.state_dict()
+        kept = unpack("objective", tensors)
+        parts.objective.load_state_dict({k: sharded_like(v, here[k]) for k, v in kept.items()})
+        restore_optimizer(parts.optimizer, unpack("optimizer", tensors), facts["groups"])
+        parts.schedule.load_state_dict({**parts.schedule.state_dict(), **facts["schedule"]})
+        if parts.average is not None:
+            averages = parts.average.state_dict()
+            kept = {k: sharded_like(v, averages[k]) for k, v in unpack("average", tensors).items()}
+            parts.average.load_state_dict(kept, facts["average_steps"])
+        if self.accelerator.scaler is not None and facts["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(facts["scaler"])
+        parts.total.copy_(tensors["total"])
+        parts.best = self.states.load_best(progress) if progress.best_file else {}
+        self._drawn = unpack(f"random/{self.accelerator.process_index}", tensors)
+
+    def _resume_drawing(self) -> None:
+        """Put the stored random state back, once."""
+        if self._drawn:
+            torch.set_rng_state(self._drawn["cpu"])
+        if "cuda" in self._drawn and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self._drawn["cuda"])
+        self._drawn = {}
+
+
+def _random_state() -> dict[str, Tensor]:
+    """Of torch's generators in this process."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:

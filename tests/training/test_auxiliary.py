@@ -66,8 +66,9 @@ def test_a_run_learns_them_and_keeps_no_heads(tmp_path: Path):
     run = train(config(manifest), tmp_path / "run")
     assert run.stages["text"].epochs == 1
     assert not [k for k in run.bundle.model.state_dict() if "auxiliary" in k]
-    with safe_open(run.folder / "state" / "text.safetensors", framework="pt") as file:
-        assert [k for k in file.keys() if k.startswith("auxiliary/heads")]  # noqa: SIM118
+    (state,) = (run.folder / "state" / "text").glob("step-*.safetensors")
+    with safe_open(state, framework="pt") as file:
+        assert [k for k in file.keys() if k.startswith("objective/auxiliary.heads")]  # noqa: SIM118
     assert torch.isfinite(torch.tensor(run.stages["text"].history[0]["loss"]))
 
 

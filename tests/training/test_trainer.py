@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,16 @@ from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.errors import CheckpointError, TrainingError
 from multiemo.evaluate import evaluate_model
-from multiemo.losses import label_loss
+from multiemo.losses import alone, label_loss
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
+from multiemo.training import checkpoint
 from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
 from multiemo.training.mixup import mix_pairs
-from multiemo.training.optim import build_optimizer, build_schedule
+from multiemo.training.modulation import Modulation
+from multiemo.training.objectives import Labels
+from multiemo.training.optim import Thaw, build_optimizer, build_schedule, layer_groups
+from multiemo.training.state import States
 from multiemo.training.trainer import Trainer
 from multiemo.types import Sample
 
@@ -64,25 +69,52 @@ def make_loader(samples, modalities, shuffle=True):
     return DataLoader(samples, batch_sampler=sampler, collate_fn=Collate(modalities, CLASSES))
 
 
-def fit(model, settings, state: Path | None = None, stop_after: int | None = None, samples=None, identity="a"):
+class Killed(Exception):
+    """What stands in for a crash."""
+
+
+def labels(model, settings) -> Labels:
+    return Labels(model, settings, task="single", frequencies=torch.full((CLASSES,), 1 / CLASSES))
+
+
+def fit(
+    model, settings, folder: Path | None = None, samples=None, identity="a", after_epoch=None, after_step=None,
+    crash=Killed,
+):  # fmt: skip
+    """Train; after an epoch or a step, ``crash`` is raised or called."""
     samples = samples or make_samples(60, 0)
     check = make_loader(make_samples(30, 1), model.modalities, shuffle=False)
-    trainer = Trainer(
-        Accelerator(cpu=True), settings, task="single", frequencies=torch.full((CLASSES,), 1 / CLASSES), seed=4,
-        state_file=state, identity=identity,
-    )  # fmt: skip
+    states = States(folder, identity=identity, keep=settings.keep) if folder is not None else None
+    trainer = Trainer(Accelerator(cpu=True), settings, seed=4, states=states)
 
-    def figures(candidate):
+    def figures(objective):
         report = evaluate_model(
-            candidate, check, label_set=["a", "b", "c"], prior=torch.ones(3).double().numpy(), intervals=False
+            objective.model, check, label_set=["a", "b", "c"], prior=torch.ones(3).double().numpy(), intervals=False
         )
         return {k: v for k, v in report.subsets[report.full].items() if k != "n"}
 
-    def on_epoch(record):
-        if record["epoch"] == stop_after:
-            raise KeyboardInterrupt
+    def fall():
+        made = crash()
+        if isinstance(made, BaseException):
+            raise made
 
-    return trainer.fit(model, make_loader(samples, model.modalities), figures, on_epoch=on_epoch)
+    def on_epoch(record):
+        if record["epoch"] == after_epoch:
+            fall()
+
+    def on_step(step, steps):
+        if step == after_step:
+            fall()
+
+    torch.manual_seed(4)
+    objective = labels(model, settings)
+    loader = make_loader(samples, model.modalities)
+    return trainer.fit(objective, loader, figures, on_step=on_step, on_epoch=on_epoch)
+
+
+def assert_same_weights(one, other):
+    for key, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key]), key
 
 
 def test_it_learns_and_keeps_the_best_epoch():
@@ -95,34 +127,108 @@ def test_it_learns_and_keeps_the_best_epoch():
     assert again[0]["val"]["uar"] == pytest.approx(result.best["uar"], abs=1e-6)
 
 
-@pytest.mark.parametrize("extra", [{}, {"ema": 0.9, "mixup": 0.4}, {"accumulate": 2, "class_weights": 0.5}])
-def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, extra):
+WAYS = [
+    {},
+    {"ema": 0.9, "mixup": 0.4},
+    {"accumulate": 2, "class_weights": 0.5},
+    {"accumulate": 3, "save_steps": 1, "modulation": 0.5, "unfreeze": {"speech": 0.5}, "focal": 2.0},
+    {"save_steps": 2, "keep": 3, "ema": 0.9, "balanced_sampling": 1.0, "layer_decay": {"face": 0.5}},
+]
+
+
+@pytest.mark.parametrize("extra", WAYS)
+@pytest.mark.parametrize("where", [{"after_epoch": 2}, {"after_step": 1}, {"after_step": 5}, {"after_step": 13}])
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, extra, where):
     settings = TrainingConfig(epochs=5, lr=3e-3, modality_dropout=0.5, **extra)
-    straight = make_model()
-    fit(straight, settings, tmp_path / "a.safetensors")
-    broken = make_model()
-    with pytest.raises(KeyboardInterrupt):
-        fit(broken, settings, tmp_path / "b.safetensors", stop_after=2)
-    resumed = make_model()
+    straight, broken, resumed = make_model(), make_model(), make_model()
+    result = fit(straight, settings, tmp_path / "a")
+    with pytest.raises(Killed):
+        fit(broken, settings, tmp_path / "b", **where)
     torch.manual_seed(99)
-    fit(resumed, settings, tmp_path / "b.safetensors")
-    for key, value in straight.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[key]), key
+    again = fit(resumed, settings, tmp_path / "b")
+    assert_same_weights(straight, resumed)
+    without_time = [[{k: v for k, v in r.items() if k != "seconds"} for r in x.history] for x in (result, again)]
+    assert without_time[0] == without_time[1]
+
+
+def test_a_killed_run_goes_on_from_its_last_step_not_its_last_epoch(tmp_path):
+    settings = TrainingConfig(epochs=2, save_steps=3)
+    with pytest.raises(Killed):
+        fit(make_model(), settings, tmp_path, after_step=5)
+    seen = []
+    fit(make_model(), settings, tmp_path, after_step=4, crash=lambda: seen.append(4))
+    assert seen == [4]  # step 4 is done again, 3 is not
+    with pytest.raises(Killed):
+        fit(make_model(), settings, tmp_path / "other", after_step=5)
+    fit(make_model(), settings, tmp_path / "other", after_step=3, crash=lambda: seen.append(3))
+    assert seen == [4]
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, TrainingError), (signal.SIGINT, KeyboardInterrupt)])
+def test_signals_end_with_a_state_of_that_very_step(tmp_path, number, error):
+    settings = TrainingConfig(epochs=3, lr=3e-3)
+    straight, broken, resumed = make_model(), make_model(), make_model()
+    fit(straight, settings, tmp_path / "a")
+    before = signal.getsignal(number)
+    with pytest.raises(error, match="after step 11 is kept; go on with --resume"):
+        fit(broken, settings, tmp_path / "b", after_step=11, crash=lambda: signal.raise_signal(number))
+    assert signal.getsignal(number) is before
+    assert (tmp_path / "b" / "step-00000011.safetensors").is_file()
+    fit(resumed, settings, tmp_path / "b")
+    assert_same_weights(straight, resumed)
+
+
+def test_the_best_weights_and_the_last_states_are_kept(tmp_path):
+    result = fit(make_model(), TrainingConfig(epochs=4, lr=3e-3, save_steps=3, keep=2), tmp_path)
+    steps = sorted(p.name for p in tmp_path.glob("step-*"))
+    assert steps == ["step-00000030.safetensors", "step-00000032.safetensors"]
+    assert [p.name for p in tmp_path.glob("best-*")] == [f"best-{result.best_epoch:05d}.safetensors"]
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_a_state_of_another_config_is_refused(tmp_path):
     settings = TrainingConfig(epochs=1)
-    fit(make_model(), settings, tmp_path / "a.safetensors")
+    fit(make_model(), settings, tmp_path)
     with pytest.raises(CheckpointError, match="another config"):
-        fit(make_model(), settings, tmp_path / "a.safetensors", identity="b")
+        fit(make_model(), settings, tmp_path, identity="b")
 
 
-def test_a_damaged_state_is_named(tmp_path):
-    state = tmp_path / "a.safetensors"
-    fit(make_model(), TrainingConfig(epochs=1), state)
-    state.write_bytes(state.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match=r"a\.safetensors"):
-        fit(make_model(), TrainingConfig(epochs=1), state)
+def test_a_damaged_state_gives_way_to_the_one_before_and_is_named_where_there_is_none(tmp_path):
+    settings = TrainingConfig(epochs=3, lr=3e-3, keep=2)
+    straight, broken = make_model(), make_model()
+    fit(straight, settings, tmp_path)
+    last, before = sorted(tmp_path.glob("step-*"), reverse=True)
+    last.write_bytes(last.read_bytes()[:100])
+    fit(broken, settings, tmp_path)
+    assert_same_weights(straight, broken)
+    for path in tmp_path.glob("step-*"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"step-00000024\.safetensors.*remove .* to begin this stage anew"):
+        fit(make_model(), settings, tmp_path)
+    assert before.is_file()
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_state_of_before(tmp_path, monkeypatch):
+    settings = TrainingConfig(epochs=3, lr=3e-3)
+    straight, resumed = make_model(), make_model()
+    fit(straight, settings, tmp_path / "a")
+    real = checkpoint.save_file
+    written = []
+
+    def full(tensors, path, metadata):
+        written.append(path)
+        if len(written) > 3:  # in the second epoch
+            Path(path).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        real(tensors, path, metadata=metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(CheckpointError, match="No space left on device.*free some space"):
+        fit(make_model(), settings, tmp_path / "b")
+    monkeypatch.setattr(checkpoint, "save_file", real)
+    assert not list((tmp_path / "b").glob("*.tmp"))
+    fit(resumed, settings, tmp_path / "b")
+    assert_same_weights(straight, resumed)
 
 
 def test_a_loss_that_is_not_finite_names_the_clips():
@@ -146,7 +252,8 @@ def test_frozen_encoders_keep_their_weights_and_others_move():
 
 def test_branch_learning_rates_and_decay_groups():
     model = make_model()
-    optimizer = build_optimizer(model, TrainingConfig(lr=1e-3, branch_lr={"face": 1e-5}, weight_decay=0.1))
+    settings = TrainingConfig(lr=1e-3, branch_lr={"face": 1e-5}, weight_decay=0.1)
+    optimizer = build_optimizer(labels(model, settings), settings)
     rates = {id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
     for name, parameter in model.named_parameters():
         rate, decay = rates[id(parameter)]
@@ -154,8 +261,79 @@ def test_branch_learning_rates_and_decay_groups():
         assert decay == (0.1 if parameter.ndim > 1 else 0.0), name
 
 
+def test_layer_decay_lowers_the_rate_from_layer_to_layer():
+    settings = TrainingConfig(lr=1.0, branch_lr={"text": 0.1}, layer_decay={"text": 0.5})
+    torch.manual_seed(0)
+    options = {"layers": 3, "dim": 16, "heads": 2, "vocab_size": 600, "ngram_dim": 0}
+    model = EmotionModel({"text": encoders.build("text_transformer", options, where="e")}, CLASSES)
+    optimizer = build_optimizer(labels(model, settings), settings)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    groups = layer_groups(model, "text")
+    assert len(groups) == 5  # embeddings, three layers, the rest
+    for below, group in enumerate(reversed(groups)):
+        assert {rates[id(p)] for p in group} == {0.1 * 0.5**below}
+    assert {rates[id(p)] for p in model.branch_heads.parameters()} == {1.0}
+
+
+def test_layers_thaw_one_after_the_other_from_the_last():
+    options = {"layers": 3, "dim": 16, "heads": 2, "vocab_size": 600, "ngram_dim": 0}
+    model = EmotionModel({"text": encoders.build("text_transformer", options, where="e")}, CLASSES)
+    groups = layer_groups(model, "text")
+    groups[1][0].requires_grad_(False)  # frozen for good
+    thaw = Thaw(model, {"text": 0.5})
+    for epochs, awake in ((0.0, 1), (0.49, 1), (0.5, 2), (1.2, 3), (9.0, 5)):
+        thaw.at(epochs)
+        trained = [any(p.requires_grad for p in group) for group in groups]
+        assert trained == [depth >= 5 - awake for depth in range(5)], epochs
+    assert not groups[1][0].requires_grad
+
+
+def test_a_thawing_encoder_keeps_its_lower_layers_until_their_time():
+    model = make_model()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    groups = layer_groups(model, "speech")
+    lower = {id(p) for group in groups[:-1] for p in group}
+    names = {n for n, p in model.named_parameters() if id(p) in lower}
+    assert names
+    fit(model, TrainingConfig(epochs=1, lr=1e-2, unfreeze={"speech": 9.0}))
+    for name, value in model.state_dict().items():
+        if name in names:
+            assert torch.equal(value, before[name]), name
+    assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters() if n.startswith("encoders.speech"))
+
+
+def test_modulation_slows_the_modality_that_is_ahead():
+    torch.manual_seed(0)
+    batch = Collate(MODALITIES, CLASSES)(make_samples(40, 0))
+    modulation = Modulation(0.8, multi=False, across=alone)
+    sure, unsure = batch.target * 4, batch.target * 0.1
+    factors = modulation.factors({"speech": sure, "face": unsure}, batch)
+    right = [(batch.target * x.softmax(1)).sum(1) for x in (sure, unsure)]
+    ratio = right[0].mean() / right[1][batch.presence["face"]].mean()
+    torch.testing.assert_close(factors["speech"], 1 - torch.tanh(0.8 * (ratio - 1)))
+    assert factors["face"] == 1
+
+    embeddings = {m: torch.randn(40, 8, requires_grad=True) for m in MODALITIES}
+    out = modulation(embeddings, {"speech": sure, "face": unsure}, batch)
+    assert all(torch.equal(out[m], embeddings[m]) for m in MODALITIES)  # forward it changes nothing
+    weights = torch.randn(40, 8)
+    sum((x * weights).sum() for x in out.values()).backward()
+    torch.testing.assert_close(embeddings["face"].grad, weights)
+    slowed = embeddings["speech"].grad
+    shrunk = float((slowed * weights).sum() / weights.square().sum())
+    assert shrunk == pytest.approx(float(factors["speech"]), rel=0.25)  # noise on top
+    assert not torch.allclose(slowed, weights * factors["speech"])
+
+
+def test_modulation_in_training_changes_the_weights():
+    one, other = make_model(), make_model()
+    fit(one, TrainingConfig(epochs=1, lr=1e-2))
+    fit(other, TrainingConfig(epochs=1, lr=1e-2, modulation=1.0))
+    assert any(not torch.equal(v, other.state_dict()[k]) for k, v in one.state_dict().items())
+
+
 def test_schedule_rises_then_falls_to_zero():
-    optimizer = build_optimizer(make_model(), TrainingConfig(lr=1.0))
+    optimizer = build_optimizer(labels(make_model(), TrainingConfig()), TrainingConfig(lr=1.0))
     schedule = build_schedule(optimizer, 100, 0.1)
     rates = []
     for _ in range(100):
@@ -228,13 +406,12 @@ def test_a_branch_with_auxiliary_heads_resumes_bit_for_bit(tmp_path):
     settings = TrainingConfig(epochs=4, lr=3e-3, auxiliary_loss=0.5, mixup=0.4)
     straight, broken, resumed = make_branch(), make_branch(), make_branch()
     samples = say_others(make_samples(60, 0), torch.arange(60) % 2)
-    fit(straight, settings, tmp_path / "a.safetensors", samples=samples)
-    with pytest.raises(KeyboardInterrupt):
-        fit(broken, settings, tmp_path / "b.safetensors", stop_after=2, samples=samples)
+    fit(straight, settings, tmp_path / "a", samples=samples)
+    with pytest.raises(Killed):
+        fit(broken, settings, tmp_path / "b", after_epoch=2, samples=samples)
     torch.manual_seed(99)
-    fit(resumed, settings, tmp_path / "b.safetensors", samples=samples)
-    for key, value in straight.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[key]), key
+    fit(resumed, settings, tmp_path / "b", samples=samples)
+    assert_same_weights(straight, resumed)
 
 
 def test_mixup_mixes_what_other_sources_say():
@@ -247,7 +424,8 @@ def test_mixup_mixes_what_other_sources_say():
 
 
 def test_auxiliary_heads_are_trained_at_the_rate_of_heads():
-    heads = AuxiliaryHeads(4, CLASSES)
-    optimizer = build_optimizer(make_model(), TrainingConfig(lr=1e-3, branch_lr={"face": 1e-5}), beside=heads)
+    settings = TrainingConfig(lr=1e-3, branch_lr={"speech": 1e-5}, auxiliary_loss=0.5)
+    objective = labels(make_branch(), settings)
+    optimizer = build_optimizer(objective, settings)
     rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
-    assert {rates[id(p)] for p in heads.parameters()} == {1e-3}
+    assert {rates[id(p)] for p in objective.auxiliary.parameters()} == {1e-3}

@@ -1,0 +1,215 @@
+"""One stage of a run: loaders, objective, validation figures, and the trainer over them."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader
+
+from multiemo.build.data import Part
+from multiemo.build.evaluation import EVALUATION_BATCH, gatherer
+from multiemo.build.frozen import WithEmbeddings, embed_part
+from multiemo.build.observer import Observer
+from multiemo.config import Config, TrainingConfig
+from multiemo.encoders.base import Encoder
+from multiemo.errors import ConfigError, ManifestError
+from multiemo.evaluate import evaluate_model
+from multiemo.model import EmotionModel
+from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
+from multiemo.training.state import States
+from multiemo.training.trainer import FitResult, Trainer
+from multiemo.types import Modality
+
+
+@dataclass(slots=True)
+class Stage:
+    """What one stage trains, and on what.
+
+    Args:
+        name: a modality, or ``fuse``.
+        config: of the run.
+        model: a branch, or the fused model.
+        train, val: preprocessed parts.
+        accelerator: device, precision and processes.
+        folder: run folder.
+        observer: is told of progress.
+    """
+
+    name: str
+    config: Config
+    model: EmotionModel
+    train: Part
+    val: Part
+    accelerator: Accelerator
+    folder: Path
+    observer: Observer
+
+    @property
+    def settings(self) -> TrainingConfig:
+        """Of this stage."""
+        return self.config.training_of(self.name)
+
+    @property
+    def processes(self) -> tuple[int, int]:
+        """Which process this is, of how many."""
+        return self.accelerator.process_index, self.accelerator.num_processes
+
+
+def stage_seed(config: Config, stage: str) -> int:
+    """Of what a stage draws."""
+    return config.seed * 1009 + zlib.crc32(stage.encode()) % 1009
+
+
+def fit_stage(
+    stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[dict[str, Any]], None]
+) -> FitResult:
+    """Train a stage; its best weights are then in ``stage.model``, on the CPU.
+
+    Args:
+        stage: what and on what.
+        on_step, on_epoch: as in :meth:`Trainer.fit`.
+
+    Raises:
+        MultiemoError: no clip to learn from, a wish that the data or the encoders cannot meet, or what the trainer
+            raises.
+    """
+    config, settings, seed = stage.config, stage.settings, stage_seed(stage.config, stage.name)
+    train_loader, val_loader = _loaders(stage)
+    torch.manual_seed(seed + 2)
+    objective = _objective(stage)
+    trainer = Trainer(
+        stage.accelerator,
+        settings,
+        seed=seed + 2,
+        states=States(
+            stage.folder / "state" / stage.name,
+            identity=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+            keep=settings.keep,
+        ),
+        shard=config.parallel == "fsdp",
+        compile_encoders=config.compile,
+    )
+    figures = _label_figures(stage, val_loader) if settings.objective == "labels" else _plain_figures(stage, val_loader)
+    result = trainer.fit(objective, train_loader, figures, on_step=on_step, on_epoch=on_epoch)
+    stage.model.cpu()
+    return result
+
+
+def rows_of(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:
+    """Rows of a part that a stage can learn from.
+
+    Raises:
+        ManifestError: there are none.
+    """
+    labelled, least = settings.objective == "labels", 2 if settings.objective == "contrastive" else 1
+    rows = part.rows_with(modalities, labelled=labelled, least=least)
+    if not rows:
+        what = " or ".join(modalities) if least == 1 else f"two of {', '.join(modalities)}"
+        raise ManifestError(f"{part.dataset.folder}: no {'labelled ' * labelled}clip of {name} has {what}")
+    return rows
+
+
+def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """Of train and validation; what frozen encoders make of the clips comes ready-made."""
+    settings, modalities, processes = stage.settings, stage.model.modalities, stage.processes
+    loaders = []
+    for name, part in (("train", stage.train), ("val", stage.val)):
+        rows = rows_of(part, modalities, settings, name)
+        if len(rows) < processes[1]:
+            raise ManifestError(f"{part.dataset.folder}: {len(rows)} clips of {name} for {processes[1]} processes")
+        samples = None
+        frozen = [m for m in settings.freeze if m in modalities]
+        if frozen:
+            stage.observer.stage(f"embed {name}")
+            with stage.accelerator.main_process_first():
+                embedded = {m: embed_part(part, m, _encoder(stage.model, m), stage.accelerator) for m in frozen}
+            samples = WithEmbeddings(part, embedded)
+        extra: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
+        extra |= {"balance": settings.balanced_sampling, "budget": settings.budget}
+        loaders.append(
+            part.loader(
+                modalities,
+                rows,
+                settings.batch_size if name == "train" else EVALUATION_BATCH,
+                samples=samples,
+                processes=processes,
+                **(extra if name == "train" else {}),
+            )
+        )
+    stage.observer.stage(stage.name)
+    return loaders[0], loaders[1]
+
+
+def _encoder(model: EmotionModel, m: Modality) -> Encoder:
+    encoder = model.encoders[m]
+    assert isinstance(encoder, Encoder)
+    return encoder
+
+
+def _objective(stage: Stage) -> Objective:
+    settings = stage.settings
+    if settings.objective == "masked":
+        return Masked(stage.model)
+    if settings.objective == "contrastive":
+        return Contrastive(stage.model)
+    if stage.name != "fuse" and settings.auxiliary_loss > 0:
+        _check_other_labels(stage)
+    frequencies = stage.train.prepared.frequencies
+    return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies)
+
+
+def _check_other_labels(stage: Stage) -> None:
+    """Raises: ConfigError: no clip of train has a label from another source to learn beside its own."""
+    dataset = stage.train.dataset
+    if not any(bool(dataset.space.other_targets(clip).any()) for clip in dataset.clips):
+        raise ConfigError(
+            f"training.auxiliary_loss: no clip of train has a label from another source than "
+            f"{dataset.space.label_from!r}; give the manifest modality_labels, or set it to 0"
+        )
+
+
+def _label_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
+    """Validation figures of all modalities together."""
+    dataset, device = stage.val.dataset, stage.accelerator.device
+    prior = stage.train.prepared.frequencies.double().numpy()
+
+    def figures(objective: Objective) -> dict[str, float]:
+        report = evaluate_model(
+            lambda batch: objective.model(batch.to(device)),
+            loader,
+            label_set=dataset.space.labels,
+            prior=prior,
+            split="val",
+            task=stage.config.task,
+            intervals=False,
+            gather=gatherer(dataset.clips, stage.processes[1]),
+        )
+        return {k: v for k, v in report.subsets[report.full].items() if k != "n"}
+
+    return figures
+
+
+def _plain_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
+    """Validation loss without labels, beside that of a guess; every epoch hides the same things."""
+    device = stage.accelerator.device
+
+    @torch.no_grad()
+    def figures(objective: Objective) -> dict[str, float]:
+        sums = torch.zeros(3, dtype=torch.float64, device=device)
+        with torch.random.fork_rng():
+            torch.manual_seed(stage_seed(stage.config, stage.name) + 3)
+            for batch in loader:
+                batch = batch.to(device)
+                loss, naive = objective.compare(batch)
+                sums += torch.stack([loss.double(), naive.double(), torch.ones_like(loss).double()]) * len(batch)
+        loss, naive, count = stage.accelerator.reduce(sums, reduction="sum").tolist()
+        return {"loss": loss / count, "naive_loss": naive / count}
+
+    return figures

@@ -1,0 +1,169 @@
+"""What a stage learns: labels, hidden parts of its own input, or which words, voice and face belong together."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from multiemo import losses
+from multiemo.config import TrainingConfig
+from multiemo.encoders.base import Encoder
+from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
+from multiemo.training.mixup import mix_pairs
+from multiemo.training.modulation import Modulation
+from multiemo.training.parallel import gather_rows, sum_over_processes
+from multiemo.types import Batch, Modality
+
+if TYPE_CHECKING:
+    from multiemo.model import EmotionModel
+
+
+class Objective(nn.Module):
+    """A model and what is asked of it; calling it with a batch gives the loss.
+
+    Modules beside the model (heads, decoders) are trained along and not kept.
+
+    Args:
+        model: its weights are what a stage is for.
+    """
+
+    def __init__(self, model: EmotionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of one batch, the same in all processes."""
+        raise NotImplementedError
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of one batch without labels, and that of a guess which knows nothing of the clips."""
+        raise NotImplementedError
+
+
+class Labels(Objective):
+    """Learn the labels: of the fused answer, of each branch, of other sources, and the dimensions.
+
+    Args:
+        model: a branch or a fused model.
+        settings: of the stage.
+        task: ``single``, ``multi`` or ``soft``.
+        frequencies: ``[C]`` label frequencies of train, for class weights.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, model: EmotionModel, settings: TrainingConfig, *, task: str, frequencies: Tensor) -> None:
+        super().__init__(model)
+        self.settings, self.task = settings, task
+        self.fused = model.fusion is not None
+        power = settings.class_weights
+        weights = losses.class_weights(frequencies, power) if power > 0 else None
+        self.register_buffer("weights", weights, persistent=False)
+        self.auxiliary: AuxiliaryHeads | None = None
+        if settings.auxiliary_loss > 0 and not self.fused:
+            width = int(model.encoders[model.modalities[0]].out_dim)  # type: ignore[arg-type]
+            self.auxiliary = AuxiliaryHeads(width, len(model.prior))
+        self.modulation: Modulation | None = None
+        if settings.modulation > 0 and self.fused:
+            self.modulation = Modulation(settings.modulation, multi=task == "multi", across=sum_over_processes)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The sum of the stage's losses."""
+        settings = self.settings
+        mix: tuple[Tensor, Tensor] | None = None
+        if settings.mixup > 0:
+            batch, mix = mix_pairs(batch, settings.mixup)
+        dropout = settings.modality_dropout if self.fused else 0.0
+        output = self.model(batch, modality_dropout=dropout, mix=mix, modulation=self.modulation)
+        options: dict[str, Any] = {"task": self.task, "weights": self.weights, "smoothing": settings.label_smoothing}
+        options |= {"focal": settings.focal, "across": sum_over_processes}
+        loss = losses.label_loss(output.logits, batch.target, batch.labelled, **options)
+        if self.fused and settings.branch_loss > 0:
+            for m, logits in output.branch_logits.items():
+                rows = batch.labelled & batch.presence[m]
+                loss = loss + settings.branch_loss * losses.label_loss(logits, batch.target, rows, **options)
+        if output.dimensions is not None:
+            extra = losses.dimension_loss(output.dimensions, batch.dimensions, across=sum_over_processes)
+            loss = loss + settings.dimension_loss * extra
+        if self.auxiliary is not None:
+            others = self.auxiliary(next(iter(output.embeddings.values())))
+            extra = auxiliary_loss(others, batch.other_targets, task=self.task, across=sum_over_processes)
+            loss = loss + settings.auxiliary_loss * extra
+        return loss
+
+
+class Masked(Objective):
+    """Learn what was hidden of one modality's input; the task is the encoder's own.
+
+    Args:
+        model: a branch.
+
+    Raises:
+        ConfigError: its encoder has no such task.
+    """
+
+    def __init__(self, model: EmotionModel) -> None:
+        super().__init__(model)
+        self.modality: Modality = model.modalities[0]
+        encoder = model.encoders[self.modality]
+        assert isinstance(encoder, Encoder)
+        self.task = encoder.masked_task()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean loss over what was hidden in this process's clips."""
+        return self.compare(batch)[0]
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss, and that of a guess that knows the training data but not the clip."""
+        m = self.modality
+        loss, naive = self.task(self.model.encoders[m], batch.inputs[m], batch.masks[m])
+        return loss, naive
+
+
+class Contrastive(Objective):
+    """Learn which words, voice and face are of one clip (Radford et al. 2021, for every pair of modalities).
+
+    Every embedding is projected to one shared space; of all clips of the batch, in all processes, a clip's embedding of
+    one modality must be nearest to its own of the other.
+
+    Args:
+        model: with two modalities or more; its fusion and heads stay as they are.
+        dim: columns of the shared space.
+    """
+
+    def __init__(self, model: EmotionModel, dim: int = 128) -> None:
+        super().__init__(model)
+        widths = {m: int(model.encoders[m].out_dim) for m in model.modalities}  # type: ignore[arg-type]
+        self.project = nn.ModuleDict({m: nn.Linear(width, dim) for m, width in widths.items()})
+        self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean over the pairs of modalities, both ways."""
+        return self.compare(batch)[0]
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss, and that of a guess among the clips that have both modalities."""
+        embeddings = self.model.encode(batch)
+        points, here = {}, {}
+        for m in self.model.modalities:
+            points[m] = gather_rows(functional.normalize(self.project[m](embeddings[m]).float(), dim=1))
+            here[m] = gather_rows(batch.presence[m])
+        each = [self._pair(points[a], points[b], here[a] & here[b]) for a, b in combinations(self.model.modalities, 2)]
+        loss = torch.stack([loss for loss, _ in each]).mean()
+        return loss, torch.stack([naive for _, naive in each]).mean()
+
+    def _pair(self, a: Tensor, b: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
+        """Of ``[N, dim]`` twice and ``[N]``: whether the clip has both."""
+        scores = self.scale.clamp(max=math.log(100.0)).exp() * a @ b.T
+        lowest = torch.finfo(scores.dtype).min
+        scores = scores.masked_fill(~(both.unsqueeze(0) & both.unsqueeze(1)), lowest)
+        count = both.sum()
+        own = scores.diagonal()
+        each = 0.5 * (scores.logsumexp(1) + scores.logsumexp(0)) - own
+        loss = torch.where(both, each, 0.0).sum() / count.clamp_min(1)
+        return loss, count.clamp_min(1).log()

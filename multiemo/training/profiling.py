@@ -1,0 +1,37 @@
+"""A trace of a few training steps, by torch.profiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+_WAIT, _WARM, _ACTIVE = 3, 2, 6
+
+
+@contextmanager
+def profiled(path: Path) -> Iterator[Callable[[], None]]:
+    """Trace steps 6 to 11 of what happens inside.
+
+    Args:
+        path: without suffix; ``.json`` gets the trace (for Perfetto or chrome://tracing), ``.txt`` the operators by
+            time.
+
+    Yields:
+        To be called after every step.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    on_gpu = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+
+    def write(made: profile) -> None:
+        made.export_chrome_trace(str(path.with_suffix(".json")))
+        order = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
+        path.with_suffix(".txt").write_text(made.key_averages().table(sort_by=order, row_limit=40), "utf-8")
+
+    steps = schedule(wait=_WAIT, warmup=_WARM, active=_ACTIVE, repeat=1)
+    with profile(activities=activities, schedule=steps, on_trace_ready=write, record_shapes=True) as tracer:
+        yield tracer.step
