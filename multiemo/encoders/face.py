@@ -60,7 +60,7 @@ class TimmFaceEncoder(Encoder):
 
     Raises:
         ConfigError: the backbone is unknown, does not take these options or this size, or its weights cannot be had;
-            or a count is below one; or both ``lora`` and ``freeze: backbone`` are given.
+            a count is below one, a share not within 0 and 1; or both ``lora`` and ``freeze: backbone`` are given.
         CheckpointError: ``assets`` lacks its file.
     """
 
@@ -98,6 +98,8 @@ class TimmFaceEncoder(Encoder):
         for key, value in (("size", size), ("frames", frames), ("dim", dim)):
             if value is not None and value < 1:
                 raise ConfigError(f"encoders.face.{key}: must be at least 1, got {value}")
+        if not 0 <= dropout <= 1:
+            raise ConfigError(f"encoders.face.dropout: must lie within 0 and 1, got {dropout}")
         if freeze == "backbone" and lora is not None:
             raise ConfigError(
                 "encoders.face.lora and encoders.face.freeze: backbone exclude each other, "

@@ -266,7 +266,8 @@ class _CountOnce:
         self.momentum = momentum
 
     def __call__(self, module: Any, _: Any) -> None:
-        again = torch._C._current_graph_task_id() != -1  # within a backward pass; so torch's checkpoints ask, too
+        # Torch's own checkpoints ask so, too, whether a backward pass is on. A compiled step recomputes results only.
+        again = not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
         module.momentum = 0.0 if again else self.momentum
         if again and module.training and module.num_batches_tracked is not None:
             module.num_batches_tracked.sub_(1)

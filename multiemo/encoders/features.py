@@ -8,9 +8,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize, masked_mean
+from multiemo.encoders.masked_features import MaskedFeatures
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import FeatureSpec, Modality
@@ -33,7 +33,7 @@ class FeatureEncoder(Encoder):
         max_steps: longer sequences are thinned evenly to this many steps.
 
     Raises:
-        ConfigError: a width or count below one.
+        ConfigError: a width or count below one, or a share that is not within 0 and 1.
     """
 
     def __init__(
@@ -53,6 +53,9 @@ class FeatureEncoder(Encoder):
         for key, value in (("hidden", hidden), ("layers", layers), ("max_steps", max_steps)):
             if value < 1:
                 raise ConfigError(f"encoders.{modality}.{key}: must be at least 1, got {value}")
+        for key, share in (("dropout", dropout), ("feature_dropout", feature_dropout)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"encoders.{modality}.{key}: must lie within 0 and 1, got {share}")
         self.modality = modality
         self.input_spec = FeatureSpec(dim=dim, max_steps=max_steps)
         self.out_dim = hidden
@@ -71,7 +74,8 @@ class FeatureEncoder(Encoder):
             self.pool = AttentiveStatistics(hidden)
             self.merge = nn.Linear(2 * hidden, hidden)
         elif pooling == "gru":
-            self.recurrent = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
+            self.ahead = nn.GRU(hidden, hidden, batch_first=True)
+            self.back = nn.GRU(hidden, hidden, batch_first=True)
             self.merge = nn.Linear(2 * hidden, hidden)
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
@@ -88,20 +92,45 @@ class FeatureEncoder(Encoder):
         Returns:
             ``[B, D]``.
         """
-        x = self.standardize(x)
-        if self.training:
-            x = self._augment(x)
-        x = self.steps(x)
-        if self.pooling == "attention":
-            return self.merge(self.pool(x, mask))  # type: ignore[no-any-return]
-        if self.pooling == "gru":
-            packed = pack_padded_sequence(x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-            x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=mask.shape[1])
-            return self.merge(masked_mean(x, mask))  # type: ignore[no-any-return]
-        return x[:, 0] if x.shape[1] == 1 else masked_mean(x, mask)
+        _, values = self.values(x)
+        return self.embed(self.states(values, mask), mask)
 
-    def _augment(self, x: Tensor) -> Tensor:
-        """Noise on every value, and whole columns back to their mean (zero, once standardised)."""
-        x = x + self.noise * torch.randn_like(x)
+    def values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, T, dim]`` standardised, and the same as the network is shown it: augmented in training.
+
+        Augmented are noise on every value, and whole columns back to their mean (zero, once standardised).
+        """
+        values: Tensor = self.standardize(x)
+        if not self.training:
+            return values, values
+        noisy = values + self.noise * torch.randn_like(values)
         keep = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.feature_dropout
-        return x * keep
+        return values, noisy * keep
+
+    def states(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Standardised ``[B, T, dim]`` to ``[B, T, W]``; W is 2 D for ``gru``, else D."""
+        x: Tensor = self.steps(values)
+        if self.pooling != "gru":
+            return x
+        # The way back starts at a clip's last real step: reversed up to there, and so again afterwards.
+        place, length = torch.arange(x.shape[1], device=x.device), mask.sum(1, keepdim=True)
+        mirror = torch.where(place < length, length - 1 - place, place).unsqueeze(-1).expand_as(x)
+        return torch.cat([self.ahead(x)[0], self.back(x.gather(1, mirror))[0].gather(1, mirror)], -1)
+
+    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
+        """``[B, T, W]`` to ``[B, D]``."""
+        if self.pooling == "attention":
+            return self.merge(self.pool(states, mask))  # type: ignore[no-any-return]
+        pooled = states[:, 0] if states.shape[1] == 1 else masked_mean(states, mask)
+        return self.merge(pooled) if self.pooling == "gru" else pooled
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`: each layer, then what pools over time."""
+        layers = [list(layer.parameters()) for layer in self.steps]
+        deep = {parameter for layer in layers for parameter in layer}
+        return [*layers, [p for p in self.parameters() if p not in deep]]
+
+    def masked_task(self) -> MaskedFeatures:
+        """Hidden steps of a sequence, hidden columns of a single vector."""
+        dim, width = self.steps[0][0].in_features, self.out_dim * (3 if self.pooling == "gru" else 2)  # type: ignore[index]
+        return MaskedFeatures(width, dim)

@@ -41,7 +41,7 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
         where: config path of the encoder, for messages.
 
     Raises:
-        ConfigError: a target names no layer of the backbone that an adapter fits.
+        ConfigError: a target names no layer of the backbone that an adapter fits, or the rank does not fit it.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -61,4 +61,9 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=chosen, bias="none"
     )
     backbone.requires_grad_(False)
-    inject_adapter_in_model(settings, backbone)
+    try:
+        inject_adapter_in_model(settings, backbone)
+    except ValueError as error:  # a grouped convolution takes a rank that its groups divide
+        raise ConfigError(
+            f"{where}.lora: peft cannot adapt {', '.join(wanted)} with rank {lora.rank}: {error}"
+        ) from error

@@ -186,6 +186,8 @@ def test_unknown_names_and_options_are_named() -> None:
         encoders.build("face_timm", {"temporal": "median"}, where="encoders.face")
     with pytest.raises(ConfigError, match=r"encoders\.face\.frames: must be at least 1, got 0"):
         TimmFaceEncoder(frames=0)
+    with pytest.raises(ConfigError, match=r"encoders\.face\.dropout: must lie within 0 and 1, got 1\.5"):
+        TimmFaceEncoder(dropout=1.5)
     with pytest.raises(ConfigError, match="no published weights"):
         TimmFaceEncoder(pretrained=True)
 

@@ -88,6 +88,9 @@ def test_adapters_without_a_place_are_named() -> None:
         encoders.build("face_timm", {"lora": {}}, where="encoders.face")
     with pytest.raises(ConfigError, match=r"encoders\.face\.lora\.targets: the backbone has no layer 'attn'"):
         encoders.build("face_timm", {**VIT, "lora": {"targets": ["attn"]}}, where="encoders.face")
+    depthwise = {"backbone": "test_convnext", "size": 64, "lora": {"targets": ["conv_dw"]}}
+    with pytest.raises(ConfigError, match=r"encoders\.face\.lora: peft cannot adapt conv_dw with rank 8: .*groups"):
+        encoders.build("face_timm", depthwise, where="encoders.face")
     with pytest.raises(ConfigError, match=r"encoders\.face\.lora\.rank.* got 0"):
         encoders.build("face_timm", {**VIT, "lora": {"rank": 0}}, where="encoders.face")
 

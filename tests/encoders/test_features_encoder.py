@@ -79,9 +79,11 @@ def test_unknown_pooling_is_named() -> None:
         encoders.build("features", {"pooling": "median"}, where="encoders.face", modality="face", dim=3)
 
 
-def test_counts_below_one_are_named() -> None:
+def test_counts_and_shares_out_of_range_are_named() -> None:
     with pytest.raises(ConfigError, match=r"encoders\.face\.layers: must be at least 1, got 0"):
         FeatureEncoder(modality="face", dim=3, layers=0)
+    with pytest.raises(ConfigError, match=r"encoders\.speech\.feature_dropout: must lie within 0 and 1, got 2"):
+        FeatureEncoder(modality="speech", dim=3, feature_dropout=2)
 
 
 def test_learns_action_units_of_real_faces(real_data: Path) -> None:
@@ -107,3 +109,19 @@ def test_learns_action_units_of_real_faces(real_data: Path) -> None:
     encoder.eval()
     right = head(encoder(x[held], mask[held])).argmax(1) == y[held]
     assert right.float().mean() > 0.35  # chance is 0.13
+
+
+def test_both_ways_of_the_gru_agree_with_a_bidirectional_one() -> None:
+    encoder = FeatureEncoder(modality="face", dim=7, hidden=5, pooling="gru").eval()
+    oracle = torch.nn.GRU(5, 5, batch_first=True, bidirectional=True)
+    ways = {
+        f"{k}{end}": v
+        for way, end in ((encoder.ahead, ""), (encoder.back, "_reverse"))
+        for k, v in way.state_dict().items()
+    }
+    oracle.load_state_dict(ways)
+    x, mask = sequences(4, 1, 3, pad=2)
+    states = encoder.states(x, mask)
+    for row, length in enumerate((4, 1, 3)):
+        alone, _ = oracle(encoder.steps(x[row : row + 1, :length]))
+        torch.testing.assert_close(states[row : row + 1, :length], alone)
