@@ -102,9 +102,10 @@ def dimension_loss(predicted: Tensor, target: Tensor, *, across: Across = alone)
     def mean(values: Tensor) -> Tensor:
         return across((values * known).sum(0)) / some
 
+    # Moments about zero, so that every sum is over clips alone; the values lie within -1..1, so nothing is lost.
     x_mean, y_mean = mean(x), mean(y)
-    covariance = mean((x - x_mean) * (y - y_mean))
-    spread = mean((x - x_mean).square()) + mean((y - y_mean).square()) + (x_mean - y_mean).square()
+    covariance = mean(x * y) - x_mean * y_mean
+    spread = mean(x.square()) + mean(y.square()) - 2 * x_mean * y_mean
     agreement = 1 - 2 * covariance / spread.clamp_min(1e-6)
     column = mean((x - y).square()) + torch.where(count > 2, agreement, 0.0)
     used = (count > 0).float()

@@ -223,7 +223,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_state_of_before(tmp_path, monkey
         real(tensors, path, metadata=metadata)
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(CheckpointError, match="No space left on device.*free some space"):
+    with pytest.raises(CheckpointError, match=r"No space left on device.*free some space"):
         fit(make_model(), settings, tmp_path / "b")
     monkeypatch.setattr(checkpoint, "save_file", real)
     assert not list((tmp_path / "b").glob("*.tmp"))
