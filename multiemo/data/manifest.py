@@ -1,4 +1,4 @@
-"""Manifests: JSONL or Parquet, one row a clip, read and written whole, checked at two depths.
+"""Manifests: JSONL or Parquet, one row a clip, read and written row by row, checked at two depths.
 
 Paths in a manifest are relative to its folder and stay inside it, so a folder with its manifest can be moved or copied.
 The rules of a row are in :mod:`multiemo.data.rows`.
@@ -6,10 +6,13 @@ The rules of a row are in :mod:`multiemo.data.rows`.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +27,8 @@ Probe = Callable[[Path, Literal["audio", "video", "image"]], object]
 
 _JSONL = (".jsonl", ".ndjson")
 _FORMATS = f"{', '.join(_JSONL)} or .parquet"
+#: Rows of a Parquet file that are held as columns at once.
+_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,13 @@ def read_manifest(path: Path) -> list[Clip]:
     clips: list[Clip] = []
     first: Problem | None = None
     bad = 0
-    for _, found in _scan(path):
-        if isinstance(found, Clip):
-            clips.append(found)
-        else:
-            first = first or found
-            bad += 1
+    with _no_collecting():
+        for _, found in _scan(path):
+            if isinstance(found, Clip):
+                clips.append(found)
+            else:
+                first = first or found
+                bad += 1
     if first is not None:
         more = f" (and {bad - 1} more bad rows; `multiemo validate` lists them)" if bad > 1 else ""
         raise ManifestError(f"{path}, {first}{more}")
@@ -152,21 +158,15 @@ def write_manifest(clips: Sequence[Clip], path: Path) -> None:
     Raises:
         ManifestError: a clip breaks a rule, two share an id, there are none, or the file cannot be written.
     """
-    rows: list[dict[str, Any]] = []
-    seen: dict[str, int] = {}
-    for number, clip in enumerate(clips, start=1):
-        row = format_row(clip)
-        found = _judge(row, number, seen)
-        if isinstance(found, Problem):
-            raise ManifestError(f"{path}: not written: {found}")
-        rows.append(row)
-    if not rows:
+    if not clips:
         raise ManifestError(f"{path}: not written: there are no clips")
     suffix = _suffix(path)
+    rows = _checked(clips, path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if suffix == ".parquet":
-            pl.DataFrame(rows, schema=_schema(rows)).write_parquet(draft)
+            schema = _schema(rows)
+            _columns(clips, schema).write_parquet(draft, row_group_size=_ROWS)
         else:
             with draft.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -175,6 +175,38 @@ def write_manifest(clips: Sequence[Clip], path: Path) -> None:
         raise ManifestError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Clips hold no cycles; looking for cycles among a million of them takes as long as reading them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _checked(clips: Iterable[Clip], path: Path) -> Iterator[dict[str, Any]]:
+    """The row of every clip; raises where one breaks a rule."""
+    seen: dict[str, int] = {}
+    for number, clip in enumerate(clips, start=1):
+        row = format_row(clip)
+        found = _judge(row, number, seen)
+        if isinstance(found, Problem):
+            raise ManifestError(f"{path}: not written: {found}")
+        yield row
+
+
+def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """The rows as columns; only some are objects of Python at a time."""
+    rows = map(format_row, clips)
+    parts: list[pl.DataFrame] = []
+    while some := list(islice(rows, _ROWS)):
+        parts.append(pl.DataFrame(some, schema=schema))
+    return pl.concat(parts, rechunk=False)
 
 
 def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
@@ -241,12 +273,19 @@ def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
-    try:
-        table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ManifestError(f"{path}: is not a Parquet file ({str(error).splitlines()[0]}); write it again") from None
-    for number, row in enumerate(table.iter_rows(named=True), start=1):
-        yield number, _without_nulls(row)
+    table = pl.scan_parquet(path, glob=False)
+    number = 0
+    while True:
+        try:
+            some = table.slice(number, _ROWS).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ManifestError(f"{path}: is not a Parquet file ({reason}); write it again") from None
+        if some.is_empty():
+            return
+        for row in some.iter_rows(named=True):
+            number += 1
+            yield number, _without_nulls(row)
 
 
 def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:

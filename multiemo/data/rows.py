@@ -1,12 +1,14 @@
 """One manifest row: the rules it must keep, and its two forms (JSON object and :class:`~multiemo.types.Clip`).
 
-Every check is plain Python on one row, so that a manifest of a million rows is read in seconds.
+Every check is plain Python on one row, and strings that rows share are kept once, so that a manifest of a million rows
+is read in seconds and fits in memory.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
@@ -21,8 +23,11 @@ PARTS: tuple[str, ...] = ("train", "val", "test")
 MEDIA_KEYS: tuple[str, ...] = ("audio", "video", "image")
 
 _KEYS: tuple[str, ...] = tuple(f.name for f in fields(Clip))
+_MODALITY: dict[str, str] = {m: m for m in MODALITIES}
 _TARGETS = ("label", "labels", "votes")
 _CONTENT = frozenset(("text", *MEDIA_KEYS))
+#: Stands for absent features and modality labels in every row; nobody changes what a clip holds.
+_NOTHING: Mapping[str, Any] = {}
 _JSON_TYPES = {
     bool: "a boolean",
     int: "a number",
@@ -83,6 +88,8 @@ def parse_row(row: object) -> Clip:
     if _CONTENT.isdisjoint(values) and not values.get("features"):
         raise RowError("has neither text, audio, video, image nor features; give at least one")
     _labels(values)
+    values.setdefault("features", _NOTHING)
+    values.setdefault("modality_labels", _NOTHING)
     return Clip(**values)
 
 
@@ -123,10 +130,14 @@ def _is_string(value: object, key: str) -> str:
 
 
 def _string(value: object, key: str) -> str:
-    text = _is_string(value, key)
-    if not text or text.isspace():
-        raise RowError(f"{key} is {text!r}; name it, or leave the key out where it is optional")
-    return text
+    if type(value) is str and value and not value.isspace():
+        return value
+    raise RowError(f"{key} is {_is_string(value, key)!r}; name it, or leave the key out where it is optional")
+
+
+def _name(value: object, key: str) -> str:
+    """A string that many rows share, kept once for all of them."""
+    return sys.intern(_string(value, key))
 
 
 def _text(value: object, key: str) -> str:
@@ -136,10 +147,10 @@ def _text(value: object, key: str) -> str:
     return text
 
 
-def _part(value: object, key: str) -> str:
+def _part(value: Any, key: str) -> str:
     if value not in PARTS:
         raise RowError(f"{key} is {_is_string(value, key)!r}; it must be one of {', '.join(PARTS)}")
-    return str(value)
+    return PARTS[PARTS.index(value)]
 
 
 def _later(value: object, key: str) -> object:
@@ -202,7 +213,7 @@ def _features(value: object, _: str) -> dict[str, FeatureRef]:
         if type(ref) is not dict or "path" not in ref or not {"path", "key"}.issuperset(ref):
             raise RowError(f"{where} is {ref!r}; it must be an object with 'path' and, where needed, 'key'")
         key = _string(ref["key"], f"{where}.key") if "key" in ref else None
-        found[modality] = FeatureRef(_path(ref["path"], f"{where}.path"), key)
+        found[_MODALITY[modality]] = FeatureRef(_path(ref["path"], f"{where}.path"), key)
     return found
 
 
@@ -211,9 +222,12 @@ def _labels(values: dict[str, Any]) -> None:
     given = [k for k in _TARGETS if k in values]
     if "labels" in given and len(given) > 1:
         raise RowError(f"has {' and '.join(given)}; give one of them (only label and votes may stand together)")
+    marked = values.get("modality_labels", _NOTHING)
+    if type(marked) is not dict:
+        raise RowError(f"modality_labels is {_kind(marked)}; it must be an object like {{'speech': 'happy'}}")
     name = values.get("label_set")
     if name is None:
-        if given or values.get("modality_labels"):
+        if given or marked:
             key = given[0] if given else "modality_labels"
             raise RowError(f"label_set is missing beside {key}; name one of {', '.join(sorted(LABEL_SETS))}")
         return
@@ -228,17 +242,15 @@ def _labels(values: dict[str, Any]) -> None:
             _label(label, "labels", name)
         if len(set(labels)) < len(labels):
             raise RowError(f"labels {labels!r} name one label twice; name each once")
-        values["labels"] = tuple(labels)
+        values["labels"] = tuple(map(sys.intern, labels))
     if "votes" in values:
         values["votes"] = _votes(values["votes"], name)
-    if "modality_labels" in values:
-        marked = values["modality_labels"]
-        if type(marked) is not dict:
-            raise RowError(f"modality_labels is {_kind(marked)}; it must be an object like {{'speech': 'happy'}}")
+    if marked:
         for modality, label in marked.items():
             if modality not in MODALITIES:
                 raise RowError(f"modality_labels.{modality}: unknown modality; one of {', '.join(MODALITIES)}")
             _label(label, f"modality_labels.{modality}", name)
+        values["modality_labels"] = {_MODALITY[m]: sys.intern(label) for m, label in marked.items()}
 
 
 def _known_set(name: str) -> None:
@@ -268,6 +280,7 @@ def _votes(value: object, name: str) -> dict[str, float]:
     counted: dict[str, float] = {}
     for label, count in value.items():
         _label(label, "votes", name)
+        label = sys.intern(label)
         counted[label] = _number(count, f"votes.{label}")
         if counted[label] < 0:
             raise RowError(f"votes.{label} is {counted[label]:g}; a count is 0 or more")
@@ -277,7 +290,8 @@ def _votes(value: object, name: str) -> dict[str, float]:
 
 
 _CHECKS: dict[str, Callable[[object, str], object]] = {
-    **dict.fromkeys(("id", "corpus", "speaker", "group", "language", "label_set", "label"), _string),
+    "id": _string,
+    **dict.fromkeys(("corpus", "speaker", "group", "language", "label_set", "label"), _name),
     "text": _text,
     **dict.fromkeys(MEDIA_KEYS, _path),
     **dict.fromkeys(("start", "end", *DIMENSIONS), _number),

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import cProfile
+import gc
 import json
 import os
+import pickle
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multiemo.data import manifest
 from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest, write_manifest
+from multiemo.data.splits import check_disjoint, holdout, kfold
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip, FeatureRef
@@ -137,6 +146,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"label_set": "ekman7", "votes": {"joy": 2}}, "votes: 'joy' is not in label set ekman7"),
     ({"label_set": "ekman7", "votes": ["sad"]}, "votes is a list"),
     ({"label_set": "ekman7", "modality_labels": {"voice": "sad"}}, "modality_labels.voice: unknown modality"),
+    ({"modality_labels": None}, "modality_labels is null; it must be an object"),
+    ({"label_set": "ekman7", "modality_labels": ["sad"]}, "modality_labels is a list; it must be an object"),
     ({"split": "dev"}, "split is 'dev'; it must be one of train, val, test"),
     ({"audio": "/etc/passwd"}, "audio is the absolute path '/etc/passwd'"),
     ({"audio": "C:\\a.wav"}, "absolute path"),
@@ -260,3 +271,87 @@ def test_media_are_opened_once_and_every_problem_is_named(tmp_path: Path) -> Non
 
 def test_media_path() -> None:
     assert media_path("a/b.wav", Path("m")) == Path("m/a/b.wav")
+
+
+def many(number: int) -> list[Clip]:
+    """Rows of a dialogue corpus, a tenth of them a speaker."""
+    return [
+        Clip(
+            id=f"clip-{i:07d}", corpus="c", speaker=f"spk{i * 10 // number}", group=f"dia{i // 20}", language="en",
+            text=f"what is said in {i:07d}", video=f"media/{i // 100:05d}.mp4", start=i + 0.125, end=i + 1.5,
+            label_set="ekman7", label=LABEL_SETS["ekman7"][i % 7], modality_labels={"text": "happy"}, valence=0.25,
+        )
+        for i in range(number)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_memory_and_work_of_a_row_do_not_grow_with_the_manifest(tmp_path: Path, form: str) -> None:
+    """Ten times the rows: at most as many bytes and calls a row, give or take a hash table's spare room."""
+    bytes_a_row: dict[str, list[float]] = defaultdict(list)
+    calls_a_row: dict[str, list[float]] = defaultdict(list)
+    for number in (400, 4000):
+        clips, path = many(number), tmp_path / f"{number}.{form}"
+        steps: dict[str, Callable[[], object]] = {
+            "write": lambda clips=clips, path=path: write_manifest(clips, path),
+            "check": lambda path=path: check_rows(path),
+            "read": lambda path=path: read_manifest(path),
+            "split": lambda clips=clips: check_disjoint(holdout(clips), clips),
+            "fold": lambda clips=clips: kfold(clips, 3, 1),
+        }
+        for name, step in steps.items():
+            tracemalloc.start()
+            kept = step()
+            bytes_a_row[name].append(tracemalloc.get_traced_memory()[1] / number)
+            tracemalloc.stop()
+            del kept
+            profile = cProfile.Profile()
+            profile.runcall(step)
+            calls_a_row[name].append(sum(entry.callcount for entry in profile.getstats()) / number)
+    for figures in (bytes_a_row, calls_a_row):
+        for name, (small, large) in figures.items():
+            assert large < 1.2 * small, (name, small, large)
+    assert bytes_a_row["read"][1] < 1000
+    if form == "jsonl":
+        assert bytes_a_row["check"][1] < 250
+        assert bytes_a_row["write"][1] < 250
+
+
+def test_rows_share_what_they_repeat(tmp_path: Path) -> None:
+    write_manifest(many(20), tmp_path / "m.jsonl")
+    first, *others = read_manifest(tmp_path / "m.jsonl")
+    for key in ("corpus", "language", "label_set", "group"):
+        assert all(getattr(clip, key) is getattr(first, key) for clip in others)
+    assert all(clip.features is first.features for clip in others)
+    assert copy.deepcopy(others[0]) == pickle.loads(pickle.dumps(others[0])) == others[0]
+
+
+@pytest.mark.parametrize("group", [3, 100])
+def test_parquet_is_read_in_pieces_whatever_its_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    monkeypatch.setattr(manifest, "_ROWS", 7)
+    clips = many(30)
+    write_manifest(clips, tmp_path / "m.parquet")
+    assert read_manifest(tmp_path / "m.parquet") == clips
+    pl.read_parquet(tmp_path / "m.parquet").write_parquet(tmp_path / "n.parquet", row_group_size=group)
+    assert read_manifest(tmp_path / "n.parquet") == clips
+    bad = pl.read_parquet(tmp_path / "m.parquet").with_columns(
+        valence=pl.when(pl.col("id") == clips[22].id).then(7.0).otherwise(pl.col("valence"))
+    )
+    bad.write_parquet(tmp_path / "bad.parquet", row_group_size=group)
+    assert [(p.row, p.id) for p in check_rows(tmp_path / "bad.parquet")] == [(23, clips[22].id)]
+
+
+def test_reading_leaves_garbage_collection_as_it_was(tmp_path: Path) -> None:
+    path = lines(tmp_path / "m.jsonl", {"id": "a"})
+    assert gc.isenabled()
+    with pytest.raises(ManifestError):
+        read_manifest(path)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        read_manifest(lines(tmp_path / "m.jsonl", GOOD))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
