@@ -9,7 +9,9 @@ import torch
 from no_sync import no_sync
 from test_text_encoder import scratch
 from tiny_text import ARCHITECTURES, LAYERS, SDPA, batch, tiny
+from torch import nn
 
+from multiemo.encoders.depth import depth_groups
 from multiemo.encoders.lora import Lora
 from multiemo.errors import ConfigError
 
@@ -46,6 +48,23 @@ def test_every_parameter_is_in_one_group_by_depth(tmp_path: Path, name, lora):
     for index, layer in enumerate(layers):
         assert all(f".{index}." in n for n in layer)
     assert not any(f".{index}." in n for n in first | last for index in range(LAYERS))
+
+
+def test_a_table_that_all_layers_read_comes_first(tmp_path: Path):
+    first, *_, last = names(tiny(tmp_path, "deberta-v2"))
+    assert "backbone.encoder.rel_embeddings.weight" in first
+    assert last == {"backbone.encoder.LayerNorm.weight", "backbone.encoder.LayerNorm.bias"}
+
+
+def test_the_layers_are_the_list_of_most_parameters():
+    front = nn.ModuleList(nn.Linear(2, 2) for _ in range(5))
+    net = nn.Sequential(front, nn.ModuleList(nn.Linear(9, 9) for _ in range(2)), nn.ModuleList())
+    assert [len(group) for group in depth_groups(net, net)] == [10, 2, 2, 0]
+
+
+def test_a_backbone_without_layers_is_one_group():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
+    assert [len(group) for group in depth_groups(net, net[0])] == [2, 2]
 
 
 @pytest.mark.parametrize("name", SCRATCH)
@@ -94,8 +113,8 @@ def test_recomputed_activations_give_the_same_gradients(tmp_path: Path, name, lo
     expected = gradients(encoder)
     encoder.zero_grad()
     calls = []
-    layers = max((m for m in encoder.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
-    inner = next(m for m in layers[0].modules() if isinstance(m, torch.nn.Linear))
+    layers = max((m for m in encoder.modules() if isinstance(m, nn.ModuleList)), key=len)
+    inner = next(m for m in layers[0].modules() if isinstance(m, nn.Linear))
     inner.register_forward_pre_hook(lambda *_: calls.append(1))
     encoder.recompute_activations()
     assert torch.equal(step(encoder), kept)
