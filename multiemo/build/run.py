@@ -307,6 +307,7 @@ class _Session:
         config = self.config.model_copy(
             update={
                 "encoders": {m: self.config.encoders[m] for m in modalities},
+                "training": self.config.training.model_copy(update={"objective": "labels"}),
                 "stages": (modalities[0] if len(modalities) == 1 else "fuse",),
                 "per_stage": {},
                 "branches": {},
