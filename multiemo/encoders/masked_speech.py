@@ -96,7 +96,8 @@ class MaskedWave(MaskedTask):
         """As :meth:`MaskedTask.forward`; the guess is the mean of each band over the clip."""
         reader = cast("SpeechPretrained", encoder)
         wave, real, _ = reader.split(x, mask)
-        frames, steps = self.frames(wave, real)
+        with torch.autocast(wave.device.type, enabled=False):
+            frames, steps = self.frames(wave, real)
         hidden = hide_spans(steps.sum(1), steps.shape[1], SHARE_TRANSFORMER, self.span)
         predicted, heard = self.predict(reader, wave, real, hidden)
         count = min(predicted.shape[1], frames.shape[1])
@@ -114,7 +115,7 @@ class MaskedWave(MaskedTask):
         """``[B, N]`` to ``[B, T, bands]`` standardised over the clip, with the mask ``[B, T]``; one step at least."""
         wave = F.pad(wave, (0, max(0, self.stride - wave.shape[1])))
         count = (real.sum(1, keepdim=True) // self.stride).clamp_min(1)
-        cut = wave.float().unfold(1, self.stride, self.stride)
+        cut = wave.unfold(1, self.stride, self.stride)
         power = torch.fft.rfft(cut * self.window, n=self.n_fft).abs().square()
         log = (power @ self.filters).clamp_min(FLOOR).log()
         steps = torch.arange(log.shape[1], device=wave.device) < count

@@ -24,7 +24,8 @@ class MaskedGroupNorm(nn.Module):
         self.lengths: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, T]`` to the same; ``lengths`` ``[B]`` is set before."""
+        """``[B, C, T]`` to the same, float32; ``lengths`` ``[B]`` is set before."""
+        x = x.float()
         steps = torch.full((x.shape[0],), x.shape[2], device=x.device) if self.lengths is None else self.lengths
         mask = (torch.arange(x.shape[2], device=x.device) < steps.unsqueeze(1)).unsqueeze(1).to(x.dtype)
         count = mask.sum(2, keepdim=True)

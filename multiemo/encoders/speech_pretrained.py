@@ -164,7 +164,8 @@ class SpeechPretrained(Encoder):
         masking = self.training and hidden is None and self.freeze != "all"
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.freeze != "all"):
             if self.front is not None:
-                bands, steps, attention = self.front(wave, real, hidden)
+                with torch.autocast(wave.device.type, enabled=False):  # half precision would overflow in a spectrum
+                    bands, steps, attention = self.front(wave, real, hidden)
                 if masking:
                     bands = self._mask(bands, steps.sum(1) * (bands.shape[1] // steps.shape[1]))
                 layers = self._from_bands(bands, attention)

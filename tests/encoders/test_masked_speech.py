@@ -9,11 +9,13 @@ import librosa
 import numpy as np
 import pytest
 import torch
+import transformers
 from no_sync import no_sync
 from tiny_speech import FAMILIES, P, padded, save_model, tracks, waves
 
 from multiemo.encoders.masked_speech import BANDS, FLOOR, MaskedRows, MaskedWave, hide_spans
 from multiemo.encoders.speech import SpeechProsody
+from multiemo.encoders.speech_frontends import KaldiFrontEnd
 from multiemo.encoders.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
 
@@ -144,6 +146,22 @@ def test_hidden_sound_is_learnt_without_reading_back(pretrained: SpeechPretraine
     assert [n for n in trained if grads[n].grad is None] == []
 
 
+@pytest.mark.parametrize("kind", ["wav2vec2-group", "wav2vec2-bert"])
+def test_hidden_sound_is_learnt_in_half_precision(kind: str, tmp_path: Path) -> None:
+    pretrained = SpeechPretrained(model=str(save_model(kind, tmp_path)), freeze="none")
+    task = pretrained.train().masked_task()
+    x, mask = padded(waves([0.3, 0.2]))
+    torch.manual_seed(1)
+    _, exact = task(pretrained, x, mask)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.float16):
+        loss, naive = task(pretrained, x, mask)
+    assert float(naive) == float(exact)
+    loss.backward()
+    grads = [p.grad for p in pretrained.backbone.parameters() if p.grad is not None]
+    assert all(torch.isfinite(g).all() for g in grads)
+
+
 def test_masks_of_training_are_off_while_sound_is_hidden(pretrained: SpeechPretrained) -> None:
     pretrained.time_mask = pretrained.feature_mask = 1.0
     wave, real, _ = pretrained.split(*padded(waves([0.4])))
@@ -174,6 +192,21 @@ def test_frames_are_librosa_s_mel_bands_and_ignore_padding() -> None:
     x, mask = padded([clip, torch.cat([clip, clip])])
     longer, real = task.frames(x.squeeze(-1), mask)
     torch.testing.assert_close(longer[0, real[0]], ours[0])
+
+
+def test_kaldi_s_bands_are_standardised_over_what_is_seen() -> None:
+    torch.manual_seed(0)
+    front = KaldiFrontEnd(transformers.SeamlessM4TFeatureExtractor())
+    wave, real = waves([1.0])[0].T, torch.ones(1, 16000, dtype=torch.bool)
+    hidden = torch.zeros_like(real)
+    hidden[:, 4000:9000] = True
+    bands, steps, _ = front(wave.masked_fill(hidden, 0.0), real, hidden)
+    frames = bands[steps].view(-1, 80)
+    gone = torch.arange(len(frames)) * 160
+    gone = (gone >= 4000) & (gone + 400 <= 9000)
+    assert (frames[gone] == 0).all()
+    torch.testing.assert_close(frames[~gone].mean(0), torch.zeros(80), atol=1e-3, rtol=0)
+    torch.testing.assert_close(frames[~gone].std(0), torch.ones(80), atol=1e-2, rtol=0)
 
 
 def test_a_frozen_model_has_nothing_to_learn(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,38 @@ def test_recomputed_activations_give_the_same_gradients(kind: str, lora: Any, tm
     assert before.keys() == after.keys()
     for name, gradient in before.items():
         torch.testing.assert_close(after[name], gradient, msg=name)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2-group", "wavlm"])
+def test_half_precision_is_as_near_as_the_library_s(kind: str, tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path).eval()
+    theirs = transformers.AutoModel.from_pretrained(str(tmp_path / kind)).eval()
+    (clip,) = waves([0.3])
+    x, mask = clip.T, torch.ones(1, len(clip), dtype=torch.bool)
+
+    def both() -> list[torch.Tensor]:
+        return [encoder._layers(x, mask)[0].float(), torch.stack(theirs(x, output_hidden_states=True).hidden_states)]
+
+    with torch.no_grad():
+        exact = both()
+        with torch.autocast("cpu", torch.bfloat16):
+            near = both()
+    ours, library = ((a - b).square().mean().sqrt() for a, b in zip(exact, near, strict=True))
+    assert ours < 1.05 * library
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_copy_stands_on_its_own(kind: str, tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path, time_mask=1.0).eval()
+    clips = padded(waves([0.2]))
+    with torch.no_grad():
+        before = encoder(*clips)
+        twin = copy.deepcopy(encoder)
+        assert torch.equal(twin(*clips), before)
+        for parameter in encoder.parameters():
+            parameter.zero_()
+        encoder.train()(*clips)
+        assert torch.equal(twin(*clips), before)
 
 
 def test_frozen_convolutions_are_not_gone_through_backwards(tmp_path: Path) -> None:
