@@ -120,7 +120,7 @@ class TensorCache:
             self._stop(error)
 
     def content_digest(self, path: Path) -> str:
-        """Digest of a file's bytes, remembered by path, size and modification time.
+        """Digest of a file's bytes, remembered by path, size, modification time and inode.
 
         Raises:
             MediaError: the file is missing.
@@ -129,7 +129,7 @@ class TensorCache:
             stat = path.stat()
         except OSError as error:
             raise MediaError(f"{path}: no such file ({error.strerror})") from None
-        memo = file_memo_key(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+        memo = file_memo_key(os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
         (known,) = self._read([memo])
         if known is not None:
             return known[1].decode("ascii")

@@ -38,15 +38,16 @@ def kind_of(key: bytes) -> str:
     return f"embedding of {kind}" if last & _EMBEDDING else kind
 
 
-def file_memo_key(place: str, size: int, modified: int) -> bytes:
+def file_memo_key(place: str, size: int, modified: int, inode: int) -> bytes:
     """The key under which the digest of a file is remembered.
 
     Args:
         place: absolute path.
         size: bytes.
         modified: nanoseconds.
+        inode: number of the file itself, so that a link that is pointed elsewhere is noticed.
     """
-    return _tagged(f"file:{place}:{size}:{modified}".encode(), KINDS.index("file digest"))
+    return _tagged(f"file:{place}:{size}:{modified}:{inode}".encode(), KINDS.index("file digest"))
 
 
 def span_key(content: str, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ from multiemo.data import cache as cache_module
 from multiemo.data.cache import TensorCache, default_limit
 from multiemo.data.cache_care import inspect, prune
 from multiemo.data.cache_keys import embedding_key, kind_of, span_key, text_key, weights_digest
-from multiemo.errors import CheckpointError, ConfigError
+from multiemo.errors import CheckpointError, ConfigError, MediaError
 from multiemo.types import Absent
 
 FORK = multiprocessing.get_context("fork")
@@ -119,9 +119,24 @@ def test_a_damaged_file_digest_is_made_again(cache: TensorCache, tmp_path: Path)
     cache._store.run(damage, write=True)
     assert cache.content_digest(file) == good
     assert cache.corrupt == 1
-    file.write_bytes(b"other")
-    os.utime(file, ns=(1, 1))
-    assert cache.content_digest(file) != good
+
+
+def test_the_digest_of_a_file_follows_its_content(cache: TensorCache, tmp_path: Path) -> None:
+    """Size and time are the same throughout: a link is pointed elsewhere, a file is put in place of another."""
+    for name, content in (("one", b"sound"), ("two", b"other"), ("three", b"third")):
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, ns=(1, 1))
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    first = cache.content_digest(link)
+    assert first == cache.content_digest(tmp_path / "one") == cache.content_digest(link)
+    link.unlink()
+    link.symlink_to("two")
+    second = cache.content_digest(link)
+    os.replace(tmp_path / "three", tmp_path / "two")
+    assert len({first, second, cache.content_digest(link)}) == 3
+    with pytest.raises(MediaError, match="gone: no such file"):
+        cache.content_digest(tmp_path / "gone")
 
 
 def test_entries_of_the_first_format_are_dropped(tmp_path: Path) -> None:
@@ -485,3 +500,14 @@ def test_info_and_prune_on_the_command_line(cache: TensorCache, monkeypatch: pyt
     assert json.loads(run("prune", "--older-than", "1", "--json", "-"))["removed"] == 0
     assert json.loads(run("prune", "--all", "--json", "-"))["disk_after"] == 0
     assert cache.get(key(4)) is None
+
+
+@pytest.mark.slow
+def test_the_measure_of_a_second_epoch(small_corpus: Path) -> None:
+    from benchmarks.measure.cache import second_epoch
+
+    found = second_epoch(small_corpus.parent, 6)
+    for kind in ("speech", "waveform", "face", "all"):
+        assert found[kind]["equal"]
+        assert found[kind]["mb"] > 0
+    assert found["all"]["ratio"] > 1
