@@ -28,6 +28,7 @@ from multiemo.data.cache_keys import (
     PREPROCESSING_VERSION,
     embedding_key,
     file_memo_key,
+    is_file_digest,
     kind_of,
     span_key,
     text_key,
@@ -281,7 +282,9 @@ class TensorCache:
 def evict(
     transaction: lmdb.Transaction, opened: Opened, target: int, keep: Mapping[bytes, Any] | None = None
 ) -> Iterator[tuple[float, bytes]]:
-    """Delete the least recently used entries until at most ``target`` bytes are used.
+    """Delete the least recently used entries until at most ``target`` bytes are used; digests of files go last.
+
+    Those take little room, and making one again takes reading its file.
 
     Args:
         transaction: one that writes.
@@ -293,8 +296,8 @@ def evict(
         (last use in seconds since 1970, key) of each entry that is gone.
     """
     with transaction.cursor(db=opened.uses) as cursor:
-        order = sorted((USE.unpack(use)[0], bytes(key)) for key, use in cursor)
-    for used, key in order:
+        order = sorted((is_file_digest(bytes(key)), USE.unpack(use)[0], bytes(key)) for key, use in cursor)
+    for _, used, key in order:
         if opened.used(transaction) <= target:
             return
         if keep is None or key not in keep:

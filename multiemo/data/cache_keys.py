@@ -19,6 +19,7 @@ PREPROCESSING_VERSION = 1
 
 #: What an entry can be, by the last byte of its key. New kinds go to the end.
 KINDS: tuple[str, ...] = ("other", "speech", "waveform", "face", "text", "features", "file digest")
+_FILE_DIGEST = bytes([KINDS.index("file digest")])
 _EMBEDDING = 0x80
 _DIGEST_BYTES = 20
 
@@ -47,7 +48,12 @@ def file_memo_key(place: str, size: int, modified: int, inode: int) -> bytes:
         modified: nanoseconds.
         inode: number of the file itself, so that a link that is pointed elsewhere is noticed.
     """
-    return _tagged(f"file:{place}:{size}:{modified}:{inode}".encode(), KINDS.index("file digest"))
+    return _tagged(f"file:{place}:{size}:{modified}:{inode}".encode(), _FILE_DIGEST[0])
+
+
+def is_file_digest(key: bytes) -> bool:
+    """Whether a key is one of :func:`file_memo_key`."""
+    return key[-1:] == _FILE_DIGEST
 
 
 def span_key(content: str, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:

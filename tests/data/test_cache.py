@@ -196,6 +196,8 @@ def test_weights_digest_sees_names_types_shapes_bytes_and_facts() -> None:
 # -------------------------------------------------------------------------------------------------------------- limit
 def test_the_least_recently_used_go_and_the_limit_holds(tmp_path: Path) -> None:
     cache = TensorCache(tmp_path / "cache", limit=1_000_000)
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    cache.content_digest(tmp_path / "a.wav")
     for i in range(40):
         cache.put(key(i), value(i))
     cache.touch([key(0), key(1), b"unknown"])
@@ -207,6 +209,7 @@ def test_the_least_recently_used_go_and_the_limit_holds(tmp_path: Path) -> None:
     assert not {2, 3, 4, 5} & set(there)
     assert there[2:] == list(range(there[2], 60))
     assert cache.evicted == 60 - len(there)
+    assert inspect(cache.folder, 0).entries == {"file digest": 1, "speech": len(there)}
     assert "raise $MULTIEMO_CACHE_GB" in str(cache.note)
     assert (cache.folder / "data.mdb").stat().st_size < 2_000_000
 
