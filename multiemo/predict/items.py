@@ -1,0 +1,73 @@
+"""What there is to predict: files, folders and manifests as single things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multiemo.data.dataset import contexts
+from multiemo.data.manifest import read_manifest
+from multiemo.errors import MediaError
+from multiemo.types import Clip
+
+_MEDIA = {
+    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts",
+    ".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac", ".wma", ".aiff",
+    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Item:
+    """One thing to predict.
+
+    Args:
+        name: what it is called in the output.
+        path: media file, or ``None`` for text alone.
+        text: transcript, or ``None``.
+        clip, folder: the manifest row it comes from, and the manifest's folder.
+        context: earlier utterances of its dialogue as (same speaker, text), oldest first.
+    """
+
+    name: str
+    path: Path | None = None
+    text: str | None = None
+    clip: Clip | None = None
+    folder: Path | None = None
+    context: Sequence[tuple[bool, str]] = ()
+
+
+def expand(sources: Iterable[str | Path], *, text: str | None = None, context: int = 0) -> list[Item]:
+    """Files, folders and manifests as single things to predict, in a stable order.
+
+    A folder means every media file below it; a ``.jsonl`` or ``.parquet`` file every row of the manifest.
+
+    Args:
+        sources: paths.
+        text: transcript of all of them (normally of one).
+        context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
+
+    Raises:
+        MediaError: a path does not exist, or a folder holds no media.
+        ManifestError: a manifest is not valid.
+    """
+    items: list[Item] = []
+    for source in sources:
+        path = Path(source)
+        if str(source).partition("://")[1]:
+            items.append(Item(str(source), path, text))  # refused with a reason where it is opened
+        elif path.is_dir():
+            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _MEDIA and f.is_file())
+            if not files:
+                raise MediaError(f"{path}: no media file in this folder")
+            items += [Item(str(f), f, text) for f in files]
+        elif path.suffix.lower() in (".jsonl", ".parquet"):
+            rows = read_manifest(path)
+            earlier = contexts(rows, context) if context else {}
+            items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
+        else:
+            items.append(Item(str(source), path, text))
+    if not items and text is not None:
+        items.append(Item("text", None, text))
+    return items
