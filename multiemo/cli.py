@@ -43,7 +43,7 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
-        typer.echo("interrupted; a training run goes on with --resume", err=True)
+        typer.echo("interrupted; a training run goes on with --resume, predict --out when it is run again", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
@@ -304,17 +304,37 @@ def predict(
     inputs: Annotated[list[str] | None, typer.Argument(help="Videos, audio, images, folders or manifests.")] = None,
     text: Annotated[str | None, typer.Option(help="What is said; alone it is predicted by itself.")] = None,
     transcript: Annotated[Path | None, typer.Option(help="Text file with what is said.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for very many inputs; run again, it goes on.")] = None,
+    engine: Annotated[str | None, typer.Option(help="With --out: local (processes; default) or ray.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --out: processes; default: one a core.")] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="With --out: also a manifest of the encoders' vectors.")
+    ] = False,
     json_file: JsonOption = None,
 ) -> None:
     """Emotion of each segment of each input, with what each modality says and contributes."""
-    from multiemo.predict import expand, load, predict_all
-
+    if out is None and (engine is not None or workers is not None or embeddings):
+        raise ConfigError("--engine, --workers and --embeddings are for very many inputs: give --out DIR too")
     if text is not None and transcript is not None:
         raise ConfigError("give --text or --transcript, not both")
     if transcript is not None:
         text = _read_transcript(transcript)
     if not inputs and text is None:
         raise ConfigError("nothing to predict: name a file or give --text")
+    if out is not None:
+        _predict_bulk(
+            out,
+            json_file,
+            run=run,
+            inputs=inputs or (),
+            text=text,
+            engine=engine,
+            workers=workers,
+            embeddings=embeddings,
+        )
+        return
+    from multiemo.predict import expand, load, predict_all
+
     predictor = load(run)
     items = expand(inputs or (), text=text, context=predictor.context)
     result, failures = predict_all(predictor, items)
@@ -325,6 +345,23 @@ def predict(
     for _, message in failures:
         typer.echo(f"error: {message}", err=True)
     if failures:
+        raise typer.Exit(1)
+
+
+def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **given: Any) -> None:
+    from multiemo.bulk import predict_bulk
+    from multiemo.console import ConsoleObserver
+
+    with ConsoleObserver() as observer:
+        summary = predict_bulk(out=out, engine=engine or "local", observer=observer, **given)
+    if json_file != "-":
+        typer.echo(f"{out / 'predictions.jsonl'}: {summary['predicted']} of {summary['inputs']} inputs")
+        if "with_features" in summary:
+            typer.echo(f"{out / 'features.jsonl'}: {summary['with_features']} clips with vectors")
+    _write_json(summary, json_file)
+    if summary["quarantined"]:
+        where = out / "quarantine.jsonl"
+        typer.echo(f"error: {summary['quarantined']} inputs could not be predicted; {where} says why", err=True)
         raise typer.Exit(1)
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from multiemo.benchmark.protocol import Protocol
 from multiemo.build import Observer, evaluate_run, train
 from multiemo.build import data as wiring
 from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
+from multiemo.build.children import obey_parent
 from multiemo.config import Config, parse_config
 from multiemo.errors import MultiemoError, TrainingError
 from multiemo.report import save_evaluation
@@ -208,8 +207,7 @@ def _last_word(connection: Connection) -> str | None:
 
 def _child(report: Connection, fold: str, seed: int, values: dict[str, object], folder: str, place: _Place) -> None:
     """One cell in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    obey_parent()
     multiprocessing.set_start_method(place.start_method, force=True)
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(place.gpu)
@@ -221,11 +219,3 @@ def _child(report: Connection, fold: str, seed: int, values: dict[str, object], 
     else:
         report.send("")
     report.close()
-
-
-def _follow_parent() -> None:
-    """Leave when the parent is gone, however it went: an orphan would write into the folders of the next call."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -1,0 +1,130 @@
+"""Plan, do what is not done, put the parts together."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from multiemo.build import Observer
+from multiemo.build.bundle import file_digest, model_folder
+from multiemo.bulk.local import run_local
+from multiemo.bulk.on_ray import check_ray, run_ray
+from multiemo.bulk.plan import Job, claimed, cut, plan_of
+from multiemo.errors import CheckpointError, ConfigError
+from multiemo.predict import expand, load
+from multiemo.training.checkpoint import write_atomically
+
+ENGINES = {"local": run_local, "ray": run_ray}
+
+
+def predict_bulk(
+    run: str | Path,
+    inputs: Iterable[str | Path],
+    out: str | Path,
+    *,
+    text: str | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    embeddings: bool = False,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Predict very many clips with many processes, each once; called again, it goes on where it stopped.
+
+    A program that calls this from its main module must guard it with ``if __name__ == "__main__"``, since the workers
+    import that module.
+
+    Args:
+        run: run folder or model folder.
+        inputs: files, folders and manifests.
+        out: folder to write, for this alone: ``predictions.jsonl`` (an entry of the prediction JSON a line, in input
+            order), ``quarantine.jsonl`` (``{"input", "error"}``), ``summary.json``, and the shards in ``parts``.
+        text: transcript of all inputs but manifests.
+        engine: ``local`` (processes of this machine) or ``ray``.
+        workers: processes; default: one a core of this machine. The predictions do not depend on it.
+        embeddings: also write ``features.jsonl``, a manifest of the encoders' vectors for the ``features`` encoder.
+        observer: told of the progress.
+
+    Returns:
+        The content of ``summary.json``.
+
+    Raises:
+        ConfigError: unknown engine, Ray is not installed, or ``out`` holds something else.
+        MediaError, ManifestError: an input is not there, or named twice.
+        CheckpointError: not a finished model, or the disk is full.
+    """
+    began = time.perf_counter()
+    observer = observer or Observer()
+    if engine not in ENGINES:
+        raise ConfigError(f"--engine: {engine!r} is not one of {', '.join(ENGINES)}")
+    if engine == "ray":
+        check_ray()
+    workers = workers or os.cpu_count() or 1
+    predictor = load(run, device="cpu")
+    context, described = predictor.context, predictor.describe()
+    del predictor
+    observer.stage("plan")
+    shards = cut(expand(inputs, text=text, context=context))
+    job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex)
+    digest = file_digest(model_folder(job.model) / "config.json")  # it names the digest of the weights
+    with claimed(job, plan_of(shards, digest, embeddings=embeddings)):
+        observer.stage("predict")
+        todo = [number for number in range(len(shards)) if not job.is_done(number)]
+        kept = done = len(shards.lines) - sum(len(shards[number]) for number in todo)
+        observer.progress(done, len(shards.lines))
+        for number in ENGINES[engine](job, shards, todo, workers):
+            done += len(shards[number])
+            observer.progress(done, len(shards.lines))
+        observer.stage("put together")
+        counts = _put_together(job, range(len(shards)))
+        summary = {
+            "inputs": len(shards.lines),
+            **counts,
+            "kept": kept,
+            "engine": engine,
+            "workers": workers,
+            "seconds": round(time.perf_counter() - began, 3),
+            "model": described,
+        }
+        write_atomically(job.out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return summary
+
+
+def _put_together(job: Job, numbers: Sequence[int]) -> dict[str, int]:
+    """The files of all shards as one each, in order; {what: lines}."""
+    files = {"predicted": ("predictions.jsonl", ".jsonl"), "quarantined": ("quarantine.jsonl", ".bad.jsonl")}
+    if job.embeddings:
+        files["with_features"] = ("features.jsonl", ".features.jsonl")
+    try:
+        counts = {
+            what: _join([job.part(number, suffix) for number in numbers], job.out / name)
+            for what, (name, suffix) in files.items()
+        }
+        for left in job.parts.iterdir():  # by workers that died
+            if left.suffix in (".tmp", ".trail"):
+                left.unlink()
+    except OSError as error:
+        raise CheckpointError(
+            f"{job.out}: cannot be put together: {error.strerror or error}; mend that and run the command again, "
+            "the shards that are done are kept"
+        ) from None
+    return counts
+
+
+def _join(parts: Iterable[Path], whole: Path) -> int:
+    """Write files one after the other as one, whole or not at all; the number of lines."""
+    draft = whole.with_name(whole.name + ".tmp")
+    lines = 0
+    with draft.open("wb") as file:
+        for part in parts:
+            content = part.read_bytes()
+            lines += content.count(b"\n")
+            file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(whole)
+    return lines
