@@ -408,6 +408,13 @@ def test_ray_says_what_is_wrong_with_the_model(tmp_path, quiet_ray):
         list(run_ray(job, cut([Item("text", text="so")]), [0], 1))
 
 
+def test_ray_is_not_started_for_nothing(done, quiet_ray, monkeypatch):
+    from multiemo.bulk import on_ray
+
+    monkeypatch.setattr(on_ray, "_connect", lambda _: pytest.fail("nothing is to be done"))
+    assert list(on_ray.run_ray(Job(done, done, False, "call"), cut([Item("text", text="so")]), [], 2)) == []
+
+
 def test_without_ray_its_extra_is_named(tiny_run, tmp_path, cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = cli("predict", tiny_run, tmp_path, "--out", tmp_path / "out", "--engine", "ray")

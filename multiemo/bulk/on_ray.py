@@ -76,6 +76,8 @@ def run_ray(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iter
     Raises:
         MultiemoError: an actor cannot load the model, or write, or the cluster is not to be had.
     """
+    if not todo:
+        return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     import ray
 
