@@ -251,6 +251,25 @@ def test_a_worker_without_a_model_is_one_error(tmp_path):
         list(run_local(job, cut([Item("text", text="so")]), [0], 1))
 
 
+def test_workers_that_die_while_they_load_are_one_error(tiny_run, tmp_path):
+    over = threading.Event()
+
+    def kill():
+        while not over.is_set():
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        with pytest.raises(MultiemoError, match=r"code -9 while they load the model.*fewer --workers"):
+            list(run_local(Job(tiny_run, tmp_path, False, "call"), cut([Item("text", text="so")]), [0], 1))
+    finally:
+        over.set()
+        thread.join()
+
+
 # ------------------------------------------------------------------------------------------------------------- shard
 def test_a_trail_finds_the_clip_that_kills(tmp_path):
     items = [Item(str(n)) for n in range(6)]

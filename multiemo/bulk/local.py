@@ -21,11 +21,20 @@ from multiemo.errors import MultiemoError
 
 @dataclass(slots=True)
 class _Member:
-    """A worker process and the shard it is at; ``ready`` once it has loaded the model."""
+    """A worker process and the shard it is at.
+
+    Args:
+        slot: which of the workers it is.
+        process, pipe: to talk to it.
+        early: how many before it in this slot, one after the other, died while they loaded the model.
+        ready: whether it has loaded the model.
+        shard: ``None`` when it waits.
+    """
 
     slot: int
     process: SpawnProcess
     pipe: Connection
+    early: int = 0
     ready: bool = False
     shard: int | None = None
 
@@ -50,7 +59,7 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
                 if not _heard(member):
                     if member.shard is not None:
                         waiting.appendleft(member.shard)
-                    crew[place] = _start(job, member.slot)
+                    crew[place] = _start(job, member.slot, 0 if member.ready else member.early + 1)
                     continue
                 if member.shard is not None:
                     yield member.shard
@@ -65,29 +74,29 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
             member.process.join()
 
 
-def _start(job: Job, slot: int) -> _Member:
+def _start(job: Job, slot: int, early: int = 0) -> _Member:
     context = multiprocessing.get_context("spawn")
     gpus = torch.cuda.device_count()
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(theirs, job, f"cuda:{slot % gpus}" if gpus else "cpu"))
     process.start()
     theirs.close()
-    return _Member(slot, process, ours)
+    return _Member(slot, process, ours, early)
 
 
 def _heard(member: _Member) -> bool:
     """Whether a worker says that it is ready for a shard; otherwise it has died.
 
     Raises:
-        MultiemoError: it says what went wrong, or died before it was ready.
+        MultiemoError: it says what went wrong, or died while it loaded the model, as the one before it.
     """
     try:
         trouble = member.pipe.recv()
     except (EOFError, ConnectionResetError):
         member.process.join()
-        if not member.ready:
+        if not member.ready and member.early:
             raise MultiemoError(
-                f"a worker ended with code {member.process.exitcode} while it loaded the model; -9 is mostly too "
+                f"workers end with code {member.process.exitcode} while they load the model; -9 is mostly too "
                 "little memory, then give fewer --workers"
             ) from None
         return False
