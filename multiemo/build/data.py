@@ -273,6 +273,7 @@ def prepare_part(
     label_from: str = "clip",
     dialogue: Sequence[Clip] = (),
     on_progress: Callable[[int, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Part:
     """Preprocess clips, through the cache.
 
@@ -282,6 +283,8 @@ def prepare_part(
         preprocessors: {modality: preprocessor}.
         label_from: see :class:`Source`.
         dialogue: all rows of the manifest, for text encoders that read earlier utterances.
+        on_progress: called with (clips done, clips in all).
+        on_note: called with what a user should know of the cache.
     """
     cache = TensorCache(Path(config.data.cache) if config.data.cache else default_cache())
     space = LabelSpace(config.label_set, config.task, label_from)
@@ -289,4 +292,6 @@ def prepare_part(
     decodes = any(p.spec.kind in ("speech", "waveform", "face") for p in preprocessors.values())
     workers = (config.data.workers or os.cpu_count() or 1) if decodes else 0
     prepared = dataset.prepare(workers=workers, skip_bad=config.data.skip_bad, on_progress=on_progress)
+    if cache.note is not None and on_note is not None:
+        on_note(f"cache: {cache.note}")
     return Part(dataset, prepared)

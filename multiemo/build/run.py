@@ -237,6 +237,7 @@ class _Session:
             label_from=source.label_from,
             dialogue=source.clips,
             on_progress=self.observer.progress,
+            on_note=self.observer.note,
         )
 
     # ----------------------------------------------------------------------------------------------------- stages

@@ -223,7 +223,9 @@ class ClipDataset(Dataset[Sample]):
         fingerprint = spec_to_dict(preprocessor.spec)
         kind = preprocessor.spec.kind
         if kind == "text":
-            return text_key(clip.text or "", self._context.get(clip.id, ()), fingerprint)
+            tokens = self._read(clip, modality, preprocessor)
+            assert isinstance(tokens, Tensor)  # a spec does not say what a trained tokenizer has learnt
+            return text_key(clip.text or "", self._context.get(clip.id, ()), {**fingerprint, "ids": tokens.tolist()})
         if kind == "features":
             reference = clip.features[modality]
             path, fingerprint = media_path(reference.path, self.folder), {**fingerprint, "key": reference.key}

@@ -1,0 +1,92 @@
+"""Speed as ratios measured in one run: ``python benchmarks/speed.py [trainer] [cache] [frozen] [manifest]``.
+
+Needs ``pip install ".[speed]"``. Without a name all parts are run, about twenty minutes on two cores. Prints tables,
+then one JSON line; ``--json FILE`` writes it too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from measure import cache, frozen, manifest, trainer
+
+from multiemo.benchmark.environment import describe_environment
+
+
+def measure_trainer() -> list[dict[str, Any]]:
+    """The trainer against a bare loop, Hugging Face's and Lightning."""
+    rows = trainer.training_rates()
+    print("training, clips a second: of a bare loop, and the others relative to it (median of the turns, range)")
+    for row in rows:
+        said = "   ".join(
+            f"{n} {row[n]:.3f} ({row['spread'][n][0]:.2f}..{row['spread'][n][1]:.2f})" for n in trainer.WAYS
+        )
+        print(f"  {row['model']:<26} bare {row['bare_clips_per_s']:8.1f}/s   {said}")
+    return rows
+
+
+def measure_cache() -> dict[str, Any]:
+    """The second epoch against the first."""
+    found = cache.second_epoch(None)
+    print("second epoch from the cache, times as fast as decoding:")
+    for kind in ("all", "speech", "waveform", "face"):
+        if kind in found:
+            print(f"  {kind:<10} {found[kind]['ratio']:7.1f}   equal tensors: {found[kind]['equal']}")
+    return found
+
+
+def measure_frozen() -> dict[str, Any]:
+    """The fused stage over frozen encoders."""
+    found = frozen.fused_from_cache()
+    loop, cached = found["in_the_loop_s"], found["from_cache_s"]
+    print(
+        f"fused epoch on frozen encoders: in the loop {loop:.2f} s, from the cache {cached:.3f} s: {found['ratio']:.0f} x"
+    )
+    print(f"  validation UAR {found['val_uar']}, loss {found['val_loss']}")
+    return found
+
+
+def measure_manifest() -> list[dict[str, Any]]:
+    """Manifests of ten thousand to a million rows."""
+    rows = manifest.million()
+    print(manifest.table(rows))
+    return rows
+
+
+PARTS: dict[str, Callable[[], Any]] = {
+    "trainer": measure_trainer,
+    "cache": measure_cache,
+    "frozen": measure_frozen,
+    "manifest": measure_manifest,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="default: all")
+    parser.add_argument("--json", type=Path, help="also write the JSON here")
+    arguments = parser.parse_args()
+    for name in arguments.parts:
+        if name not in PARTS:
+            parser.error(f"{name!r} is not a part; choose from {', '.join(PARTS)}")
+    warnings.filterwarnings("ignore")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    found: dict[str, Any] = {"environment": describe_environment(), "threads": torch.get_num_threads()}
+    for name in arguments.parts or PARTS:
+        found[name] = PARTS[name]()
+    line = json.dumps(found)
+    print(line)
+    if arguments.json:
+        arguments.json.write_text(line + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
