@@ -45,10 +45,8 @@ def measure_cache() -> dict[str, Any]:
 def measure_frozen() -> dict[str, Any]:
     """The fused stage over frozen encoders."""
     found = frozen.fused_from_cache()
-    loop, cached = found["in_the_loop_s"], found["from_cache_s"]
-    print(
-        f"fused epoch on frozen encoders: in the loop {loop:.2f} s, from the cache {cached:.3f} s: {found['ratio']:.0f} x"
-    )
+    loop, cached, ratio = found["in_the_loop_s"], found["from_cache_s"], found["ratio"]
+    print(f"fused epoch on frozen encoders: in the loop {loop:.2f} s, from the cache {cached:.3f} s: {ratio:.0f} x")
     print(f"  validation UAR {found['val_uar']}, loss {found['val_loss']}")
     return found
 

@@ -153,8 +153,8 @@ class MovingAverage:
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Go on from a saved average."""
-        for key, value in self.average.items():
-            value.copy_(state[key])
+        for key, value in state.items():
+            self.average[key].copy_(value)
         self.steps = steps
 
 

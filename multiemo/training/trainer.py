@@ -175,7 +175,7 @@ class Trainer:
                     on_epoch(record)
         if not parts.best:
             raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
-        objective.model.load_state_dict(parts.best)
+        objective.model.load_state_dict({**objective.model.state_dict(), **parts.best})
         for m in objective.model.modalities:
             objective.model.encoders[m]._compiled_call_impl = None
         return FitResult(progress.best, progress.best_epoch, progress.epoch, progress.seconds, progress.history)
@@ -211,6 +211,11 @@ class Trainer:
             trained=[p for group in optimizer.param_groups for p in group["params"]],
             total=torch.zeros((), device=self.accelerator.device),
         )
+
+    def _learnt(self, state: Mapping[str, Tensor], encoders: str) -> dict[str, Tensor]:
+        """A state without the frozen encoders, which are where they came from."""
+        frozen = tuple(f"{encoders}.{m}." for m in self.settings.freeze)
+        return {k: v for k, v in state.items() if not k.startswith(frozen)}
 
     def _train_mode(self, objective: Objective) -> None:
         objective.train()
@@ -260,7 +265,7 @@ class Trainer:
             improved = score > progress.best_score
             if improved:
                 progress.best_score, progress.best_epoch, progress.best = score, progress.epoch, figures
-                state = whole(parts.objective.model.state_dict())
+                state = whole(self._learnt(parts.objective.model.state_dict(), "encoders"))
                 parts.best = {k: v.detach().cpu().clone() for k, v in state.items()}
                 if self.states is not None and self.accelerator.is_main_process:
                     self.states.save_best(progress, parts.best)
@@ -281,9 +286,9 @@ class Trainer:
             return
         average, scaler = parts.average, self.accelerator.scaler
         tensors = {
-            **pack("objective", whole(parts.objective.state_dict())),
+            **pack("objective", whole(self._learnt(parts.objective.state_dict(), "model.encoders"))),
             **pack("optimizer", whole(optimizer_tensors(parts.optimizer))),
-            **(pack("average", whole(average.state_dict())) if average is not None else {}),
+            **(pack("average", whole(self._learnt(average.state_dict(), "encoders"))) if average is not None else {}),
             "total": parts.total,
         }
         for rank, state in enumerate(gather_objects(_random_state())):
@@ -308,7 +313,7 @@ class Trainer:
             setattr(parts.progress, name, getattr(progress, name))
         here = parts.objective.state_dict()
         kept = unpack("objective", tensors)
-        parts.objective.load_state_dict({k: sharded_like(v, here[k]) for k, v in kept.items()})
+        parts.objective.load_state_dict({**here, **{k: sharded_like(v, here[k]) for k, v in kept.items()}})
         restore_optimizer(parts.optimizer, unpack("optimizer", tensors), facts["groups"])
         parts.schedule.load_state_dict({**parts.schedule.state_dict(), **facts["schedule"]})
         if parts.average is not None:

@@ -213,8 +213,8 @@ def test_a_profile_is_written(tiny_config, tmp_path):
 def test_ways_to_fine_tune_go_through_a_run(tiny_config, tmp_path):
     settings = (
         "{epochs: 2, batch_size: 8, lr: 1.0e-3, layer_decay: {text: 0.7, face: 0.9}, unfreeze: {speech: 0.5},"
-        " focal: 1.5, balanced_sampling: 0.5, modulation: 0.3, gradient_checkpointing: true, ema: 0.9, save_steps: 2, keep: 2,"
-        " budget: {speech: 20, text: 300, face: 40}}"
+        " focal: 1.5, balanced_sampling: 0.5, modulation: 0.3, gradient_checkpointing: true, ema: 0.9, save_steps: 2,"
+        " keep: 2, budget: {speech: 20, text: 300, face: 40}}"
     )
     run = train(load_config(tiny_config(tmp_path, training=settings)), tmp_path / "run")
     assert run.validation.n > 0

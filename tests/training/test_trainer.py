@@ -250,6 +250,18 @@ def test_frozen_encoders_keep_their_weights_and_others_move():
     assert any(k.startswith("encoders.face") for k in moved)
 
 
+def test_states_leave_out_what_is_frozen_and_resume_without_it(tmp_path):
+    settings = TrainingConfig(epochs=4, lr=3e-3, freeze=("speech",), ema=0.9)
+    straight, broken, resumed = make_model(), make_model(), make_model()
+    fit(straight, settings, tmp_path / "a")
+    with pytest.raises(Killed):
+        fit(broken, settings, tmp_path / "b", after_epoch=2)
+    for path in (tmp_path / "b").glob("*.safetensors"):
+        assert not [k for k in checkpoint.load_tensors(path)[0] if ".speech." in k and "encoders" in k]
+    fit(resumed, settings, tmp_path / "b")
+    assert_same_weights(straight, resumed)
+
+
 def test_branch_learning_rates_and_decay_groups():
     model = make_model()
     settings = TrainingConfig(lr=1e-3, branch_lr={"face": 1e-5}, weight_decay=0.1)
