@@ -74,7 +74,7 @@ def test_a_branch_learns_without_labels_and_a_run_begins_from_it(m, configured, 
 
 
 def test_clips_modalities_against_each_other(configured, tmp_path):
-    lines = {"stages": "[fuse]", "training": "{objective: contrastive, epochs: 3, batch_size: 16, lr: 3.0e-3}"}
+    lines = {"stages": "[fuse]", "training": "{objective: contrastive, epochs: 12, batch_size: 8, lr: 3.0e-3}"}
     run = train(configured(tmp_path / "a", **lines), tmp_path / "run")
     history = run.stages["fuse"].history
     assert history[-1]["loss"] < history[0]["loss"]
