@@ -71,7 +71,7 @@ def test_pretrain_fuse_resume_predict(name, tiny_config, small_corpus, tmp_path,
             modalities=order,
             encoders=f"{{{modality}: {line}, {other}: {small[other]}}}",
             stages=f"[{modality}, fuse]",
-            training="{epochs: 1, batch_size: 8, lr: 1.0e-3, save_steps: 1, keep: 2, layer_decay: {text: 0.9, face: 0.9}}",
+            training="{epochs: 1, batch_size: 8, save_steps: 1, keep: 2, layer_decay: {text: 0.9, face: 0.9}}",
         )
     )
     real = _Session._save
