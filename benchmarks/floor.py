@@ -1,0 +1,161 @@
+"""What a training step of large encoders costs at least: ``python benchmarks/floor.py [--measure]``.
+
+Counts the arithmetic of a fused step (wav2vec 2.0 base, RoBERTa base, EfficientNet-B0; random weights, so nothing is
+fetched) by running it on shapes alone, adds up the bytes of weights, gradients and optimiser state that it must move,
+and divides both by what an H100 can do. ``--measure`` then times the real trainer on a CUDA device and prints how far
+it is from that floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import transformers
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+
+import multiemo.encoders
+import multiemo.fusion  # noqa: F401  (registers)
+from multiemo.config import TrainingConfig
+from multiemo.data.collate import BucketSampler, Collate
+from multiemo.model import EmotionModel
+from multiemo.registry import encoders, fusions
+from multiemo.training.objectives import Labels
+from multiemo.training.trainer import Trainer
+from multiemo.types import Sample
+
+#: Clips a step, seconds of speech, tokens, frames, pixels.
+CLIPS, SECONDS, TOKENS, FRAMES, PIXELS = 32, 6.0, 64, 8, 224
+#: H100 SXM: dense bf16 operations and bytes of memory a second (NVIDIA's data sheet).
+OPERATIONS, BYTES = 989e12, 3.35e12
+#: Bytes a step moves for each trained float32 weight: AdamW reads and writes the weight and two moments (24) and reads
+#: the gradient (4) that the backward pass writes (4); autocast reads it, writes it in bf16, and reads that twice (10).
+PER_WEIGHT = 42
+CLASSES = 7
+
+
+def backbones() -> dict[str, tuple[torch.nn.Module, dict[str, Tensor]]]:
+    """The three models and one step's inputs, as shapes without values."""
+    with torch.device("meta"):
+        speech = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(layerdrop=0.0, mask_time_prob=0.0))
+        words = transformers.RobertaModel(transformers.RobertaConfig(vocab_size=50265, max_position_embeddings=514))
+        face = timm.create_model("efficientnet_b0", num_classes=0)
+        return {
+            "speech": (speech, {"input_values": torch.empty(CLIPS, int(16000 * SECONDS))}),
+            "text": (words, {"input_ids": torch.empty(CLIPS, TOKENS, dtype=torch.long)}),
+            "face": (face, {"x": torch.empty(CLIPS * FRAMES, 3, PIXELS, PIXELS)}),
+        }
+
+
+def floor() -> dict[str, Any]:
+    """Operations, bytes, and the least time of a step on an H100."""
+    rows: dict[str, Any] = {}
+    for name, (model, inputs) in backbones().items():
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            model.train()(**inputs)
+        weights = sum(p.numel() for p in model.parameters())
+        # The backward pass does twice the forward's work. (The counter's own figure for it counts grouped convolutions
+        # as if they had no groups.)
+        rows[name] = {"weights": weights, "operations": 3 * counter.get_total_flops(), "bytes": weights * PER_WEIGHT}
+    rows["all"] = {key: sum(row[key] for row in rows.values()) for key in ("weights", "operations", "bytes")}
+    for row in rows.values():
+        row["compute_ms"] = 1e3 * row["operations"] / OPERATIONS
+        row["memory_ms"] = 1e3 * row["bytes"] / BYTES
+    return rows
+
+
+def fused_model(folder: Path) -> EmotionModel:
+    """The same three as branches under a gated fusion."""
+    torch.manual_seed(0)
+    transformers.Wav2Vec2Model(transformers.Wav2Vec2Config()).save_pretrained(folder / "speech")
+    config = transformers.RobertaConfig(vocab_size=50265, max_position_embeddings=514)
+    transformers.RobertaModel(config).save_pretrained(folder / "text")
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    transformers.BertTokenizer(
+        vocab={w: i for i, w in enumerate(words)}, cls_token="<s>", pad_token="<pad>", sep_token="</s>",
+        unk_token="<unk>", mask_token="<mask>",
+    ).save_pretrained(folder / "text")  # fmt: skip
+    options = {
+        "text": ("text_pretrained", {"model": str(folder / "text"), "max_tokens": TOKENS}),
+        "speech": ("speech_pretrained", {"model": str(folder / "speech"), "max_seconds": SECONDS}),
+        "face": ("face_timm", {"backbone": "efficientnet_b0", "size": PIXELS, "frames": FRAMES}),
+    }
+    parts = {m: encoders.build(name, given, where=m, modality=m) for m, (name, given) in options.items()}
+    fusion = fusions.build("gated", {}, where="fusion", dims={m: e.out_dim for m, e in parts.items()})
+    return EmotionModel(parts, CLASSES, fusion=fusion)  # type: ignore[arg-type]
+
+
+def measure(steps: int = 60) -> dict[str, Any]:
+    """Steps a second of the real trainer in bf16 on this CUDA device, and its peak memory."""
+    nothing = torch.full((3,), float("nan"))
+    samples = []
+    for i in range(CLIPS * steps):
+        inputs: dict[Any, Tensor] = {
+            "text": torch.randint(5, 50000, (TOKENS,)),
+            "speech": torch.randn(int(16000 * SECONDS), 1),
+            "face": torch.randint(0, 256, (FRAMES, 3, PIXELS, PIXELS), dtype=torch.uint8) if i < CLIPS else None,
+        }
+        inputs["face"] = samples[i % CLIPS].inputs["face"] if inputs["face"] is None else inputs["face"]
+        samples.append(Sample(f"c{i}", "speed", f"s{i}", inputs, {}, torch.eye(CLASSES)[i % CLASSES], nothing))
+    sampler = BucketSampler([TOKENS] * len(samples), CLIPS)
+    collate = Collate(("text", "speech", "face"), CLASSES)
+    loader = DataLoader(samples, batch_sampler=sampler, collate_fn=collate, pin_memory=True, num_workers=8)
+    times: list[float] = []
+
+    def on_step(*_: int) -> None:
+        times.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainingConfig(epochs=1)
+        model = fused_model(Path(folder))
+        objective = Labels(model, settings, task="single", frequencies=torch.full((CLASSES,), 1 / CLASSES))
+        trainer = Trainer(Accelerator(mixed_precision="bf16"), settings, seed=0)
+
+        def finish(_: Any) -> dict[str, float]:
+            torch.cuda.synchronize()
+            on_step()
+            return {"uar": 1.0}
+
+        trainer.fit(objective, loader, finish, on_step=on_step)
+    warm = steps // 3
+    return {
+        "device": torch.cuda.get_device_name(),
+        "step_ms": 1e3 * (times[-1] - times[warm]) / (len(times) - 2 - warm),
+        "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", action="store_true", help="also time the trainer; needs a CUDA device")
+    arguments = parser.parse_args()
+    if arguments.measure and not torch.cuda.is_available():
+        parser.error("--measure needs a CUDA device, and torch finds none")
+    found: dict[str, Any] = {"floor": floor()}
+    print(f"a step of {CLIPS} clips: {SECONDS:g} s of speech, {TOKENS} tokens, {FRAMES} faces of {PIXELS} px")
+    print(f"{'':<8}{'weights, M':>12}{'TFLOP':>10}{'GB moved':>10}{'compute, ms':>13}{'memory, ms':>12}")
+    for name, row in found["floor"].items():
+        print(
+            f"{name:<8}{row['weights'] / 1e6:>12.1f}{row['operations'] / 1e12:>10.2f}{row['bytes'] / 1e9:>10.1f}"
+            f"{row['compute_ms']:>13.1f}{row['memory_ms']:>12.1f}"
+        )
+    if arguments.measure:
+        found["measured"] = measure()
+        least = found["floor"]["all"]["compute_ms"] + found["floor"]["all"]["memory_ms"]
+        found["measured"]["of_floor"] = least / found["measured"]["step_ms"]
+        print(found["measured"])
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
