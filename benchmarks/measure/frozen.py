@@ -26,7 +26,7 @@ def fused_from_cache(epochs: int = 3) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="multiemo-") as scratch:
         folder = Path(scratch)
-        manifest = make_corpus(folder / "corpus", speakers=8, clips_per_speaker=20, seed=3)
+        manifest = make_corpus(folder / "corpus", speakers=16, clips_per_speaker=24, seed=3)
         pretrain = _config(manifest, folder, ["text", "speech", "face", "fuse"], {})
         train(pretrain, folder / "pretrained", observer=Observer())
         branches = {m: str(folder / "pretrained" / "branches" / m) for m in MODALITIES}

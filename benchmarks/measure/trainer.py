@@ -218,7 +218,9 @@ def lightning(work: Work) -> float:
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, gradient_clip_val=SETTINGS.clip_norm, callbacks=[Ticks()],
     )  # fmt: skip
-    trainer.fit(Module(), loader)
+    module = Module()
+    module.train()  # Lightning leaves pretrained parts in the mode they were loaded in, without dropout
+    trainer.fit(module, loader)
     return clock.rate
 
 
