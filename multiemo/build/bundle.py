@@ -246,7 +246,7 @@ def load_bundle(path: str | Path, *, labels: bool = True) -> Bundle:
 
 
 def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:
-    """An encoder as the config wants it, with the weights of another run's, and that run's preprocessor.
+    """An encoder as the config wants it, with the weights of another run's and, for words, its tokenizer.
 
     Args:
         config: of the new run.
@@ -255,24 +255,20 @@ def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple
         path: its folder.
 
     Raises:
-        CheckpointError: it has no such encoder, or one of other sizes or another input.
+        CheckpointError: it has no such encoder, or one of other sizes.
     """
     where = f"init.{m}: {path}"
     if m not in begun.preprocessors or begun.config.encoders[m].name != config.encoders[m].name:
         raise CheckpointError(f"{where} holds no {m} encoder {config.encoders[m].name!r}")
     before = begun.model.encoders[m]
     assert isinstance(before, Encoder)
-    dim = getattr(before.input_spec, "dim", None)
-    encoder = build_encoder(config, m, feature_dim=dim, assets=model_folder(Path(path)) / m)
-    theirs, ours = spec_to_dict(before.input_spec), spec_to_dict(encoder.input_spec)
-    for key, value in theirs.items():
-        if key != "tokenizer" and ours.get(key) != value:
-            raise CheckpointError(f"{where} reads {key}={value!r}, encoders.{m} wants {ours.get(key)!r}; use the same")
+    assets = model_folder(Path(path)) / m
+    encoder = build_encoder(config, m, feature_dim=getattr(before.input_spec, "dim", None), assets=assets)
     try:
         encoder.load_state_dict(before.state_dict())
     except RuntimeError as error:
         raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
-    return encoder, begun.preprocessors[m]
+    return encoder, build_preprocessor(encoder.input_spec, assets=assets)
 
 
 def _first_mismatch(error: RuntimeError) -> str:
