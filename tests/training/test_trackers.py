@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.build import train
 from multiemo.build import trackers as module
+from multiemo.build import train
 from multiemo.config import load_config
 from multiemo.errors import ConfigError
 
