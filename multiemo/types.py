@@ -22,7 +22,8 @@ valence/arousal/dominance within -1..1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from copy import copy
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -358,8 +359,9 @@ class Batch:
             return None if value is None else change(value)
 
         names = ("inputs", "masks", "presence", "target", "labelled", "dimensions", "other_targets", "embeddings")
-        batch = replace(self, **{name: changed(getattr(self, name)) for name in names})
-        batch.rows = changed(self.rows)
+        batch = copy(self)  # not ``replace``, which would work the rows out again
+        for name in (*names, "rows"):
+            setattr(batch, name, changed(getattr(self, name)))
         return batch
 
 

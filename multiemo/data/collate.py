@@ -154,9 +154,10 @@ class BucketSampler(Sampler[list[int]]):
         return batches
 
     def _cut(self, order: list[int]) -> list[list[int]]:
-        """Clips in order to batches within ``batch_size`` and the budgets; a last one that is too small joins another.
+        """Clips in order to batches within ``batch_size`` and the budgets.
 
-        Batch statistics of a single clip mean nothing, and every process needs a clip of every batch.
+        A last batch of a single clip joins the one before it where the budgets allow, for batch statistics of one clip
+        mean nothing; one with fewer clips than processes joins it in any case, for each needs a clip.
         """
         batches: list[list[int]] = [[]]
         longest = [0] * len(self.costs)
@@ -172,6 +173,8 @@ class BucketSampler(Sampler[list[int]]):
             batches[-1].append(i)
             longest = wider
         if len(batches) > 1 and len(batches[-1]) < max(2, self.processes):
-            last = batches.pop()
-            batches[-1] += last
+            joined = batches[-2] + batches[-1]
+            fits = all(len(joined) * max(steps[i] for i in joined) <= limit for steps, limit in self.costs)
+            if fits or len(batches[-1]) < self.processes:
+                batches[-2:] = [joined]
         return batches

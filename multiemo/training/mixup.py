@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     size = len(batch)
     device = batch.target.device
     partner = torch.randperm(size, device=device)
-    drawn = torch.distributions.Beta(torch.full((size,), alpha, device=device), alpha).sample()
+    drawn = torch.distributions.Beta(torch.full((size,), alpha, device=device), alpha, validate_args=False).sample()
     alike = batch.labelled & batch.labelled[partner]
     for presence in batch.presence.values():
         alike = alike & (presence == presence[partner])
@@ -31,6 +31,6 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     others = batch.other_targets
     if others is not None:
         others = column.unsqueeze(2) * others + (1 - column.unsqueeze(2)) * others[partner]
-    mixed = replace(batch, target=target, dimensions=dimensions, other_targets=others)
-    mixed.rows = batch.rows
+    mixed = copy(batch)  # with the rows of each modality, which stay the same
+    mixed.target, mixed.dimensions, mixed.other_targets = target, dimensions, others
     return mixed, (share, partner)
