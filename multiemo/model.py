@@ -186,7 +186,7 @@ def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Mo
     here = torch.stack([presence[m] for m in order], dim=1)
     kept = here & (torch.rand(here.shape, device=here.device) < 0.5)
     one = torch.rand(here.shape, device=here.device).masked_fill(~here, -1.0).argmax(dim=1)
-    only = nn.functional.one_hot(one, len(order)).bool() & here
+    only = torch.zeros_like(here).scatter(1, one.unsqueeze(1), True) & here
     kept = torch.where(kept.any(dim=1, keepdim=True), kept, only)
     chosen = torch.rand(here.shape[0], 1, device=here.device) < rate
     shown = torch.where(chosen, kept, here)
