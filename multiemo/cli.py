@@ -188,7 +188,7 @@ def train(
     for stage, result in run.stages.items():
         loss, guess = result.best["loss"], result.best["naive_loss"]
         typer.echo(f"{stage}: validation loss {loss:.3f}, of a guess {guess:.3f} (epoch {result.best_epoch})")
-    for m in checked.modalities:
+    for m in checked.modalities if "fuse" in run.stages else run.stages:
         typer.echo(f"next:  fine-tune it with init.{m}={run.folder / 'branches' / m}")
 
 

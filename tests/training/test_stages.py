@@ -11,7 +11,8 @@ import torch
 
 from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.run import _Session
-from multiemo.config import load_config
+from multiemo.cli import main
+from multiemo.config import load_config, save_config
 from multiemo.data.cache import TensorCache
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
@@ -213,3 +214,14 @@ def test_ways_to_fine_tune_go_through_a_run(tiny_config, tmp_path):
     run = train(load_config(tiny_config(tmp_path, training=settings)), tmp_path / "run")
     assert run.validation.n > 0
     assert evaluate_run(tmp_path / "run").n > 0
+
+
+def test_the_command_says_what_was_learnt_and_how_to_go_on(configured, tmp_path, monkeypatch, capsys):
+    save_config(configured(tmp_path / "a", "training.objective=masked", modalities=("text",)), tmp_path / "c.yaml")
+    monkeypatch.setattr("sys.argv", ["multiemo", "train", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run")])
+    main()
+    said = capsys.readouterr().out
+    assert "text: validation loss" in said
+    assert "of a guess" in said
+    assert f"next:  fine-tune it with init.text={tmp_path}/run/branches/text" in said
+    assert said.count("next:") == 1
