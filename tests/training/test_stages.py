@@ -219,7 +219,9 @@ def test_ways_to_fine_tune_go_through_a_run(tiny_config, tmp_path):
 def test_the_command_says_what_was_learnt_and_how_to_go_on(configured, tmp_path, monkeypatch, capsys):
     save_config(configured(tmp_path / "a", "training.objective=masked", modalities=("text",)), tmp_path / "c.yaml")
     monkeypatch.setattr("sys.argv", ["multiemo", "train", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run")])
-    main()
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
     said = capsys.readouterr().out
     assert "text: validation loss" in said
     assert "of a guess" in said
