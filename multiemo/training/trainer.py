@@ -162,7 +162,7 @@ class Trainer:
                     if on_step is not None:
                         on_step(progress.step, steps)
                     progress.seconds = time.perf_counter() - began
-                    stop = self._told_to_stop(interrupts, progress.step)
+                    stop = self._told_to_stop(interrupts, ask=progress.step % _ASK_EVERY == 0)
                     if stop or (settings.save_steps and progress.step % settings.save_steps == 0):
                         self._save(parts)
                     if stop:
@@ -173,6 +173,8 @@ class Trainer:
                 self._save(parts)
                 if on_epoch is not None:
                     on_epoch(record)
+                if self._told_to_stop(interrupts, ask=True):
+                    interrupts.leave(f"the state after epoch {progress.epoch} is kept; go on with --resume")
         if not parts.best:
             raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
         objective.model.load_state_dict({**objective.model.state_dict(), **parts.best})
@@ -243,10 +245,11 @@ class Trainer:
         if parts.average is not None:
             parts.average.update()
 
-    def _told_to_stop(self, interrupts: Interrupts, step: int) -> bool:
+    def _told_to_stop(self, interrupts: Interrupts, *, ask: bool) -> bool:
+        """Whether a signal came; of several processes, to any of them, when all ``ask``."""
         if self.accelerator.num_processes == 1:
             return interrupts.received is not None
-        if step % _ASK_EVERY:
+        if not ask:
             return False
         received: list[int] = [n for n in gather_objects(interrupts.received) if n is not None]
         interrupts.received = received[0] if received else None

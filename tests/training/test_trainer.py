@@ -178,6 +178,13 @@ def test_signals_end_with_a_state_of_that_very_step(tmp_path, number, error):
     assert_same_weights(straight, resumed)
 
 
+def test_a_signal_during_the_last_validation_is_not_swallowed(tmp_path):
+    settings = TrainingConfig(epochs=2)
+    with pytest.raises(TrainingError, match="after epoch 2 is kept"):
+        fit(make_model(), settings, tmp_path, after_epoch=2, crash=lambda: signal.raise_signal(signal.SIGTERM))
+    assert fit(make_model(), settings, tmp_path).epochs == 2
+
+
 def test_the_best_weights_and_the_last_states_are_kept(tmp_path):
     result = fit(make_model(), TrainingConfig(epochs=4, lr=3e-3, save_steps=3, keep=2), tmp_path)
     steps = sorted(p.name for p in tmp_path.glob("step-*"))
