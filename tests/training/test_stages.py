@@ -13,6 +13,7 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.run import _Session
 from multiemo.cli import main
 from multiemo.config import load_config, save_config
+from multiemo.data import dataset
 from multiemo.data.cache import TensorCache
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
@@ -227,3 +228,19 @@ def test_the_command_says_what_was_learnt_and_how_to_go_on(configured, tmp_path,
     assert "of a guess" in said
     assert f"next:  fine-tune it with init.text={tmp_path}/run/branches/text" in said
     assert said.count("next:") == 1
+
+
+def test_a_part_larger_than_memory_is_read_by_workers_with_the_same_outcome(tiny_config, tmp_path, monkeypatch):
+    config = load_config(tiny_config(tmp_path, modalities=("speech",)), ["training.epochs=1"])
+    held = train(config, tmp_path / "held")
+    monkeypatch.setattr(dataset, "MEMORY_LIMIT", 0)
+    read = train(config, tmp_path / "read")
+    assert read.stages["speech"].history[0]["loss"] == held.stages["speech"].history[0]["loss"]
+    branches = f"{{speech: '{tmp_path}/held/branches/speech', text: '{tmp_path}/text/branches/text'}}"
+    train(load_config(tiny_config(tmp_path, modalities=("text",)), ["training.epochs=1"]), tmp_path / "text")
+    frozen = {"branches": branches, "per_stage": "{fuse: {freeze: [speech]}}", "modalities": ("text", "speech")}
+    fused = load_config(tiny_config(tmp_path, **frozen), ["training.epochs=1"])
+    read = train(fused, tmp_path / "fused_read")
+    monkeypatch.undo()
+    held = train(fused, tmp_path / "fused_held")
+    assert read.stages["fuse"].history[0]["loss"] == held.stages["fuse"].history[0]["loss"]
