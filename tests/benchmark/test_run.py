@@ -213,8 +213,9 @@ def test_compare_pairs_benchmarks_and_refuses_other_test_parts(finished, tiny_ru
     assert set(result["systems"]) == {str(finished), str(twin)}
     with pytest.raises(ConfigError, match="two or more different"):
         compare([finished, finished])
+    untested = shutil.copytree(tiny_run, tmp_path / "untested", ignore=shutil.ignore_patterns("predictions.jsonl"))
     with pytest.raises(CheckpointError, match=r"run `multiemo evaluate"):
-        compare([finished, tiny_run])
+        compare([finished, untested])
     for fold in ("fold0", "fold1"):
         path = twin / "cells" / f"{fold}-seed3" / "predictions.jsonl"
         lines = path.read_text("utf-8").splitlines()
