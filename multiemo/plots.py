@@ -21,20 +21,29 @@ ACCENT, PALE, ALERT, INK, GREY = "#2f5d8c", "#9bb7d4", "#b33a3a", "#1c2530", "#8
 LINES: tuple[str, ...] = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8860b", "#5d6b7a")
 
 
-def canvas(width: float = WIDTH, height: float = 3.2, *, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+def canvas(
+    width: float = WIDTH,
+    height: float = 3.2,
+    *,
+    columns: int = 1,
+    rows: int = 1,
+    heights: Sequence[float] | None = None,
+) -> tuple[Figure, list[Axes]]:
     """An empty figure of axes, in the style of all plots.
 
     Args:
         width, height: inches.
         columns: axes side by side.
         rows: of such axes, one below the other.
+        heights: of the rows, relative to each other; the same by default.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = [figure.add_subplot(rows, columns, i + 1) for i in range(rows * columns)]
+    grid = figure.add_gridspec(rows, columns, height_ratios=heights)
+    panels = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(rows * columns)]
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color("#b9c4d0")

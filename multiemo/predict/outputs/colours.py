@@ -1,0 +1,68 @@
+"""One colour a label and a modality, out of those of all plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+
+from multiemo.calibration import UNCERTAIN
+from multiemo.labels import canonical
+from multiemo.plots import ACCENT, ALERT, GREY, INK, LINES, PALE
+from multiemo.predict.outputs.timeline import OTHER
+
+MODALITY_COLOURS = {"text": ACCENT, "speech": PALE, "face": GREY}
+_FAINT = "#c3ccd6"
+
+
+def mixed(colour: str, other: str, share: float) -> str:
+    """A colour with a share of another.
+
+    Example:
+        >>> mixed("#000000", "#ffffff", 0.5)
+        '#808080'
+    """
+    pairs = zip(_channels(colour), _channels(other), strict=True)
+    return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in pairs)
+
+
+def label_colours(labels: Sequence[str]) -> dict[str, str]:
+    """{label: colour}; a category has the same colour in every label set, the others take what is left.
+
+    Example:
+        >>> label_colours(["angry", "happy"])["angry"] == label_colours(["anger"])["anger"]
+        True
+    """
+    found: dict[str, str] = {}
+    for label in labels:
+        colour = _FAINT if label in (UNCERTAIN, OTHER) else _KNOWN.get(canonical(label))
+        if colour is not None and (colour == _FAINT or colour not in found.values()):
+            found[label] = colour
+    every = (*_BASE, *(mixed(c, "#ffffff", 0.5) for c in _BASE), *(mixed(c, "#000000", 0.45) for c in _BASE))
+    rest = cycle([c for c in every if c not in found.values()] or every)
+    return {label: found.get(label) or next(rest) for label in labels}
+
+
+def ink_on(colour: str) -> str:
+    """Dark or white, whichever reads better on a colour (contrast of WCAG 2)."""
+    light = _luminance(colour) + 0.05
+    return "#ffffff" if 1.05 / light > light / (_luminance(INK) + 0.05) else INK
+
+
+def _luminance(colour: str) -> float:
+    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in _channels(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _channels(colour: str) -> list[int]:
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+_GREEN, _ORANGE, _PINK, _SKY, _GOLD, _SLATE = LINES
+_BASE = (_GOLD, _SKY, ALERT, _PINK, _GREEN, _ORANGE, _SLATE)
+_KNOWN = {
+    "neutral": _SLATE, "happy": _GOLD, "sad": _SKY, "angry": ALERT, "fearful": _PINK, "disgusted": _GREEN,
+    "surprised": _ORANGE, "negative": ALERT, "positive": _GREEN,
+    "very negative": mixed(ALERT, "#000000", 0.45), "strongly negative": mixed(ALERT, "#000000", 0.45),
+    "weakly negative": mixed(ALERT, "#ffffff", 0.5), "very positive": mixed(_GREEN, "#000000", 0.45),
+    "strongly positive": mixed(_GREEN, "#000000", 0.45), "weakly positive": mixed(_GREEN, "#ffffff", 0.5),
+}  # fmt: skip

@@ -1,0 +1,49 @@
+"""The timeline as subtitles: SubRip (SRT) and WebVTT (W3C candidate recommendation, 2019)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multiemo.predict.outputs.timeline import Entry, caption, one_line, parts, smoothed
+
+#: What a player would take for markup: a tag, or an override of the ASS format.
+_MARKUP = re.compile(r"<(?=[/a-zA-Z])|\{(?=\\)")
+
+
+def srt(entry: Entry) -> str:
+    """A cue a segment: smoothed label with its probability, and below it the words.
+
+    Where segments overlap, both are cut at the middle of the overlap, so that one is on the screen at a time. SRT has
+    no escapes: a word joiner (U+2060, not visible) keeps players from reading ``<b`` in a transcript as a tag.
+    """
+    cues = []
+    for number, (start, end, lines) in enumerate(_cues(entry), 1):
+        text = _MARKUP.sub("\\g<0>\u2060", "\n".join(lines)).replace("-->", "→")
+        cues.append(f"{number}\n{_time(start, ',')} --> {_time(end, ',')}\n{text}\n")
+    return "\n".join(cues)
+
+
+def vtt(entry: Entry) -> str:
+    """The cues of :func:`srt` as WebVTT."""
+    cues = ["WEBVTT\n"]
+    for number, (start, end, lines) in enumerate(_cues(entry), 1):
+        text = "\n".join(lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        cues.append(f"{number}\n{_time(start, '.')} --> {_time(end, '.')}\n{text}\n")
+    return "\n".join(cues)
+
+
+def _cues(entry: Entry) -> Iterator[tuple[int, int, list[str]]]:
+    """Start and end in milliseconds, and one or two lines."""
+    for part in parts(entry):
+        if part.index is None:
+            continue
+        start, end = round(1000 * part.left), round(1000 * part.right)
+        lines = [one_line(caption(*smoothed(part.said))), one_line(part.said.get("text") or "")]
+        if end > start:
+            yield start, end, [line for line in lines if line]
+
+
+def _time(milliseconds: int, comma: str) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{comma}{rest:03d}"
