@@ -1,0 +1,155 @@
+"""SRT and WebVTT -> cues, as they are found in the wild rather than as they should be.
+
+SRT has no standard; WebVTT: https://www.w3.org/TR/webvtt1/.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds, voices
+from multiemo.data.transcripts.transcript import Cue
+
+_CLOCK = r"-?(?:\d+\s*:\s*)?\d+\s*:\s*\d+(?:\s*[.,:，．]\s*\d+)?"
+_ARROW = r"-{1,3}\s*>"
+_TIMING = re.compile(rf"^\s*(\[)?\s*({_CLOCK})\s*{_ARROW}\s*({_CLOCK})?\s*\]?(.*)$")
+_ANY_ARROW = re.compile(r"\d.*-\s*>|-->.*\d|^\s*-->")
+_INDEX = re.compile(r"^\s*\d+\s*$")
+_INLINE_TIME = re.compile(r"<\d\d[\d:.]*>")
+#: How blocks of WebVTT begin that hold no words.
+_NO_CUE = ("WEBVTT", "\ufeffWEBVTT", "NOTE", "STYLE", "REGION", "X-TIMESTAMP-MAP")
+
+
+@dataclass(slots=True)
+class _Raw:
+    """A cue as it stands in the file."""
+
+    start: float
+    end: float
+    lines: list[str]
+
+
+def seconds_of(clock: str) -> float:
+    """A clock of SRT or WebVTT in seconds; hours and fractions may be missing.
+
+    Example:
+        >>> seconds_of("01:02:03,5"), seconds_of("02:03.250"), seconds_of("-00:00:01,000")
+        (3723.5, 123.25, -1.0)
+    """
+    sign = -1.0 if clock.strip().startswith("-") else 1.0
+    numbers = re.findall(r"\d+", clock)
+    fraction = float(f"0.{numbers.pop()}") if re.search(r"[.,，．]", clock) or len(numbers) == 4 else 0.0
+    return sign * (sum(int(n) * 60.0**i for i, n in enumerate(reversed(numbers))) + fraction)
+
+
+def has_times(text: str) -> bool:
+    """Whether a text has a line that sets the times of a cue."""
+    return any(_TIMING.match(line) for line in text.split("\n"))
+
+
+def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
+    """The cues of an SRT or WebVTT file, in its order.
+
+    Returns:
+        The cues (the end is NaN where it is not readable); notes that count what was mended or left out; and the line
+        of the first cue whose times cannot be read.
+    """
+    raws, broken, strays = _split(text)
+    if _INLINE_TIME.search(text):
+        _unroll(raws)
+    cues: list[Cue] = []
+    sounds = 0
+    for raw in raws:
+        found, count = _cues_of(raw)
+        cues += found
+        sounds += count
+    notes = said_of(sounds)
+    if broken:
+        notes.append(f"{len(broken)} cue(s) whose times cannot be read were left out, the first in line {broken[0]}")
+    if strays:
+        notes.append(f"{strays} line(s) after an empty line were taken as part of the cue before it")
+    return cues, notes, broken[0] if broken else None
+
+
+def _split(text: str) -> tuple[list[_Raw], list[int], int]:
+    """Cues with their lines; the lines of times that cannot be read; how many lines strayed from their cue."""
+    raws: list[_Raw] = []
+    broken: list[int] = []
+    strays = 0
+    last: list[str] = []  # of the cue before, readable or not; what strays goes there
+    for first, block in _blocks(text):
+        if block[0].startswith(_NO_CUE):
+            continue
+        lines: list[str] | None = None
+        for number, line in enumerate(block, first):
+            timing = _TIMING.match(line)
+            if timing is None and not _ANY_ARROW.search(line):
+                if lines is not None:
+                    lines.append(line)
+                elif not _is_name(block, number - first):
+                    last.append(line)
+                    strays += bool(raws) and last is raws[-1].lines
+                continue
+            if lines and _INDEX.match(lines[-1]):
+                lines.pop()  # no empty line stands before the next cue
+            last = lines = []
+            if timing is None:
+                broken.append(number)
+                continue
+            raws.append(_Raw(seconds_of(timing[2]), seconds_of(timing[3]) if timing[3] else math.nan, lines))
+            if timing[1]:  # as Whisper prints: [00:00.000 --> 00:02.000] text
+                lines.append(timing[4])
+    return raws, broken, strays
+
+
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """What empty lines separate, with the number of its first line."""
+    block: list[str] = []
+    is_vtt = _NO_CUE[0] in text[:16]  # there a line of spaces is not empty, and YouTube writes such
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        if line and (is_vtt or line.strip()):
+            block.append(line)
+        elif block:
+            yield number - len(block), block
+            block = []
+
+
+def _is_name(block: list[str], position: int) -> bool:
+    """Whether a line names the cue whose times follow: a number, or in WebVTT anything."""
+    follows = position + 1 < len(block) and _ANY_ARROW.search(block[position + 1]) is not None
+    return follows or (len(block) == 1 and _INDEX.match(block[0]) is not None)
+
+
+def _unroll(raws: list[_Raw]) -> None:
+    """Captions that roll (YouTube's) show a line again above the next one; each is kept where it is shown first."""
+    shown: list[str] = []
+    for raw in raws:
+        lines = [_INLINE_TIME.sub("", strip_markup(line)).strip() for line in raw.lines]
+        fresh = [line for line in lines if line and line not in shown]
+        shown = [line for line in lines if line]
+        raw.lines = fresh
+
+
+def _cues_of(raw: _Raw) -> tuple[list[Cue], int]:
+    """A cue for each of its speakers, its time shared out by the length of what each says; and the sounds in it."""
+    parts: list[tuple[str | None, str]] = []
+    sounds = 0
+    for speaker, said in voices("\n".join(raw.lines)):
+        words, count = strip_sounds(strip_markup(said))
+        sounds += count
+        if words:
+            parts.append((speaker, words))
+    if len(parts) < 2 or math.isnan(raw.end):
+        return [Cue(raw.start, raw.end, words, speaker) for speaker, words in parts], sounds
+    total = sum(len(words) for _, words in parts)
+    cues: list[Cue] = []
+    start, spoken = raw.start, 0
+    for speaker, words in parts:
+        spoken += len(words)
+        end = raw.start + (raw.end - raw.start) * spoken / total
+        cues.append(Cue(start, end, words, speaker))
+        start = end
+    return cues, sounds

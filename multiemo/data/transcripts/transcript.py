@@ -1,0 +1,170 @@
+"""Words with times, and which of them a span holds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from multiemo.data.transcripts.language import UNSPACED, language_of
+
+_OPENING = r"“‘《「『（【〈〔｛［(\["
+_CLOSING = r"，。、！？；：…—～·”’》」』）】〉〕｝］\u0300-\u036f\u3099\u309a\ufe00-\ufe0f"
+#: A word: a character of a script that sets none apart by spaces, with the marks that cling to it; else what stands
+#: between two spaces (or between a space and such a character), so no Latin word is ever cut.
+_WORD = re.compile(
+    rf"[{_OPENING}]*[{UNSPACED}](?:[{_CLOSING}]|[,.!?;:%)\]](?![a-zA-Z0-9]))*"
+    rf"|(?:(?![{_OPENING}]+[{UNSPACED}])[^\s{UNSPACED}])+"
+)
+#: Cues that overlap by less (seconds) touch: tools round.
+_OVERLAP = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A stretch of words.
+
+    Args:
+        start, end: seconds.
+        text: what is said, on one line; empty never.
+        speaker: who says it, where the source tells.
+        joined: no space stands between the cue before and this one (parts of one sentence in Chinese).
+    """
+
+    start: float
+    end: float
+    text: str
+    speaker: str | None = None
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a file.
+
+    Args:
+        cues: in order of their start.
+        source: where the words come from, for people to read: a file's name, a subtitle track, a model.
+        language: code ("en", "zh"), or ``None`` where it cannot be told.
+        timed: whether the times mean anything.
+        notes: what was mended, left out or guessed, one line each.
+    """
+
+    cues: tuple[Cue, ...]
+    source: str
+    language: str | None
+    timed: bool
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, cues: Iterable[Cue], source: str, notes: Sequence[str] = (), *, language: str | None = None
+    ) -> Transcript:
+        """Timed cues in any order; the language is found out where none is given."""
+        ordered = tuple(sorted(cues, key=lambda cue: cue.start))
+        found = language or language_of(" ".join(cue.text for cue in ordered))
+        return cls(ordered, source, found, True, tuple(notes))
+
+    @classmethod
+    def untimed(cls, text: str, source: str, notes: Sequence[str] = (), *, language: str | None = None) -> Transcript:
+        """Words without times, such as those of a plain text file; see :meth:`spread`."""
+        text = text.strip()
+        cues = (Cue(0.0, 0.0, text),) if text else ()
+        return cls(cues, source, language or language_of(text), False, tuple(notes))
+
+    @property
+    def text(self) -> str:
+        """All of the words."""
+        return "".join(cue.text if cue.joined else f" {cue.text}" for cue in self.cues).strip()
+
+    def spread(self, duration: float) -> Transcript:
+        """The transcript with times: words that have none are spread evenly over the media.
+
+        Args:
+            duration: of the media, seconds.
+        """
+        if self.timed:
+            return self
+        note = f"the words have no times ({self.source}); they were spread evenly over the {duration:.1f} s"
+        cues = tuple(replace(cue, start=0.0, end=duration) for cue in self.cues)
+        return replace(self, cues=cues, timed=True, notes=(*self.notes, note))
+
+    def between(self, start: float, end: float) -> str | None:
+        """The words whose middle lies in a span; spans that tile the time give every word exactly once.
+
+        The time of a cue is spread evenly over its characters. Spacing stays as it was.
+
+        Args:
+            start: seconds, within the span.
+            end: seconds, not within the span; ``math.inf`` for all that follows.
+
+        Returns:
+            ``None`` when the span has no words.
+
+        Raises:
+            ValueError: the transcript has no times; :meth:`spread` it first.
+
+        Example:
+            >>> words = Transcript.of([Cue(0.0, 2.0, "I know. 我知道了")], "example")
+            >>> words.between(0.0, 1.2), words.between(1.2, 2.0), words.between(2.0, 9.0)
+            ('I know.', '我知道了', None)
+        """
+        if not self.timed:
+            raise ValueError("this transcript has no times; call spread(duration) first")
+        parts: list[str] = []
+        for cue in self.cues:
+            if cue.start >= end:
+                break
+            if cue.end >= start:
+                inside = [(a, b) for a, b, middle in _words(cue) if start <= middle < end]
+                if inside:
+                    first, last = inside[0][0], inside[-1][1]
+                    gap = "" if not parts or (cue.joined and first == 0) else " "
+                    parts.append(gap + cue.text[first:last])
+        return "".join(parts) or None
+
+    def shifted(self, seconds: float) -> Transcript:
+        """The same words this much later."""
+        return replace(self, cues=tuple(replace(c, start=c.start + seconds, end=c.end + seconds) for c in self.cues))
+
+
+def _words(cue: Cue) -> Iterator[tuple[int, int, float]]:
+    """Each word of a cue: its first character, the one after its last, and the time of its middle."""
+    length = len(cue.text)
+    for found in _WORD.finditer(cue.text):
+        share = (found.start() + found.end()) / (2 * length)
+        yield found.start(), found.end(), cue.start + share * (cue.end - cue.start)
+
+
+def mend(cues: Sequence[Cue]) -> tuple[list[Cue], list[str]]:
+    """Cues with times that can be: none below zero, none reversed, in order, none twice.
+
+    A cue whose end is not known (NaN) lasts until the next one starts. Cues that overlap stay as they are: two people
+    may speak at once, and every word has its own time.
+
+    Args:
+        cues: in the order of the file.
+
+    Returns:
+        The cues in order of their start, and notes that count what was mended.
+    """
+    turned = [replace(c, start=c.end, end=c.start) if c.end < c.start else c for c in cues]
+    whole = [replace(c, start=max(c.start, 0.0), end=c.end if math.isnan(c.end) else max(c.end, 0.0)) for c in turned]
+    ordered = sorted(whole, key=lambda c: c.start)
+    kept: list[Cue] = []
+    for number, cue in enumerate(ordered):
+        if math.isnan(cue.end):
+            later = (c.start for c in ordered[number + 1 :] if c.start > cue.start)
+            cue = replace(cue, end=next(later, cue.start))
+        if not kept or cue != kept[-1]:
+            kept.append(cue)
+    counts = {
+        "ended before they began and were turned round": sum(c.end < c.start for c in cues),
+        "began below zero and now begin at it": sum(c.start < 0 for c in turned),
+        "were out of order and were sorted": sum(b.start < a.start for a, b in pairwise(whole)),
+        "stood there twice and were taken once": len(ordered) - len(kept),
+        "overlap the one before and were left so": sum(b.start < a.end - _OVERLAP for a, b in pairwise(kept)),
+    }
+    return kept, [f"{count} cue(s) {what}" for what, count in counts.items() if count]
