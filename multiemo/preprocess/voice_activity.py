@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from multiemo.errors import ConfigError
@@ -31,11 +30,11 @@ STEP = 512
 #: Samples before a step that the network sees with it.
 _CONTEXT = 64
 #: Steps in one pass; longer blocks take several, which bounds the memory.
-_BLOCK = 512
+_BLOCK = 128
 _FILE = "silero_vad.jit"
-#: Size and shift of the spectra, bins of each, and width of the recurrent layer.
-_WINDOW, _SHIFT, _BINS, _WIDTH = 256, 128, 129, 128
-#: Strides of the convolutions; 4, 4, 2, 1 and 1 spectra of a step are left.
+#: Spectra of a step (each of 256 samples, overlapping by half), bins of each, and width of the recurrent layer.
+_SPECTRA, _BINS, _WIDTH = 4, 129, 128
+#: Of the convolutions, which leave 4, 2, 1 and 1 of the spectra.
 _STRIDES = (1, 2, 2, 1)
 
 
@@ -117,49 +116,77 @@ class _Network:
     """
 
     def __init__(self, weights: Mapping[str, Floats]) -> None:
-        self._basis = weights["stft.forward_basis_buffer"][:, 0].T.copy()  # [256, 2 * bins]
+        self._basis = _split(weights["stft.forward_basis_buffer"][:, 0].T, _SPECTRA)
         names = [f"encoder.{k}.reparam_conv" for k in range(len(_STRIDES))]
-        self._kernels = [weights[f"{n}.weight"].transpose(2, 1, 0) for n in names]
-        self._kernels = [np.ascontiguousarray(k.reshape(-1, k.shape[2])) for k in self._kernels]  # [3 * in, out]
+        kernels = [weights[f"{n}.weight"].transpose(2, 1, 0) for n in names]
+        left = [_SPECTRA // s for s in np.cumprod(_STRIDES).tolist()]
+        self._kernels = [_split(k.reshape(-1, k.shape[2]), n) for k, n in zip(kernels, left, strict=True)]
         self._biases = [weights[f"{n}.bias"] for n in names]
-        # Gates: in, forget, new, out. The sigmoid of three of them is (1 + tanh(x / 2)) / 2: one tanh for all four.
-        half = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype=np.float32), _WIDTH)
-        self._input = (weights["decoder.rnn.weight_ih"].T * half).copy()  # [128, 4 * 128]
-        self._recurrent = (weights["decoder.rnn.weight_hh"].T * half).copy()
-        self._gate_bias = (weights["decoder.rnn.bias_ih"] + weights["decoder.rnn.bias_hh"]) * half
-        self._output = weights["decoder.decoder.2.weight"][0, :, 0].copy()
+        self._input = _split(_gates(weights["decoder.rnn.weight_ih"].T), 1)
+        self._recurrent = _split(_gates(weights["decoder.rnn.weight_hh"].T), 1)
+        self._gate_bias = _gates(weights["decoder.rnn.bias_ih"] + weights["decoder.rnn.bias_hh"])
+        self._output = weights["decoder.decoder.2.weight"][0, :, 0]
         self._output_bias = weights["decoder.decoder.2.bias"][0]
 
     def run(self, sound: Floats, state: tuple[Floats, Floats]) -> tuple[Floats, tuple[Floats, Floats]]:
         """Probabilities ``[K]`` of ``[64 + 512 K]`` samples, and the state after them."""
-        steps = sliding_window_view(sound, _CONTEXT + STEP)[::STEP]
-        mirrored = np.concatenate([steps, steps[:, -2 : -2 - _CONTEXT : -1]], axis=1)
-        spectra = _windows(mirrored, _WINDOW, _SHIFT) @ self._basis
-        x = np.hypot(spectra[..., :_BINS], spectra[..., _BINS:])
+        context, steps = sound[:-_CONTEXT].reshape(-1, STEP)[:, :_CONTEXT], sound[_CONTEXT:].reshape(-1, STEP)
+        mirrored = np.concatenate([context, steps, steps[:, -2 : -2 - _CONTEXT : -1]], axis=1)
+        halves = mirrored.reshape(len(steps), _SPECTRA + 1, -1)
+        spectra = _product(np.concatenate([halves[:, :-1], halves[:, 1:]], axis=2), self._basis)
+        x = np.sqrt(spectra[..., :_BINS] ** 2 + spectra[..., _BINS:] ** 2)
         for kernel, bias, stride in zip(self._kernels, self._biases, _STRIDES, strict=True):
-            padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
-            flat, width = padded.reshape(len(padded), -1), padded.shape[2]
-            x = np.maximum(_windows(flat, 3 * width, stride * width) @ kernel + bias, 0.0)
-        hidden, state = self._remember(x[:, 0], state)
+            count, length, width = x.shape
+            padded = np.zeros((count, length + 2, width), dtype=np.float32)
+            padded[:, 1:-1] = x
+            taps = [padded[:, t : length + t : stride] for t in range(3)]
+            x = np.maximum(_product(np.concatenate(taps, axis=2), kernel) + bias, 0.0)
+        hidden, state = self._remember(x, state)
         logits = np.maximum(hidden, 0.0) @ self._output + self._output_bias
         return 1 / (1 + np.exp(-logits)), state
 
     def _remember(self, x: Floats, state: tuple[Floats, Floats]) -> tuple[Floats, tuple[Floats, Floats]]:
-        """The LSTM over ``[K, 128]``: what it puts out, and its state at the end."""
-        before = x @ self._input + self._gate_bias
-        out = np.empty_like(x)
+        """The LSTM over ``[K, 1, 128]``: what it puts out, ``[K, 128]``, and its state at the end."""
+        before = (_product(x, self._input) + self._gate_bias).reshape(len(x), *self._recurrent.shape[::2])
+        out = np.empty((len(x), _WIDTH), dtype=np.float32)
         hidden, cell = state
         for k in range(len(x)):
-            gates = np.tanh(hidden @ self._recurrent + before[k]).reshape(4, _WIDTH)
-            come, stay, _, show = 0.5 + 0.5 * gates
-            cell = stay * cell + come * gates[2]
-            hidden = out[k] = show * np.tanh(cell)
+            mixed = hidden @ self._recurrent
+            mixed += before[k]
+            new, come, stay, show = np.tanh(mixed, out=mixed).reshape(4, _WIDTH)
+            cell = (0.5 + 0.5 * stay) * cell + (0.5 + 0.5 * come) * new
+            hidden = out[k] = (0.5 + 0.5 * show) * np.tanh(cell)
         return out, (hidden, cell)
 
 
-def _windows(rows: Floats, size: int, shift: int) -> Floats:
-    """``[K, N]`` -> ``[K, T, size]``, the stretches of each row that begin every ``shift`` values."""
-    return np.ascontiguousarray(sliding_window_view(rows, size, axis=1)[:, ::shift])
+def _split(matrix: Floats, rows: int) -> Floats:
+    """``[A, B]`` as pieces ``[P, A, B / P]``, so small that BLAS multiplies ``rows`` with one without threads.
+
+    Threads would wait for each other at every step, and with other work on the machine for that, too: OpenBLAS shares a
+    product of fewer than 9216 values with a row, and of 2 ** 18 with more, among none.
+    """
+    width = matrix.shape[1]
+    fits = (p for p in range(1, width + 1) if width % p == 0 and _alone(rows, matrix.size // p))
+    return np.ascontiguousarray(matrix.reshape(len(matrix), next(fits), -1).swapaxes(0, 1))
+
+
+def _alone(rows: int, values: int) -> bool:
+    return values < 9216 if rows == 1 else rows * values <= 2**18
+
+
+def _product(rows: Floats, pieces: Floats) -> Floats:
+    """``[K, T, A]`` times what :func:`_split` made of ``[A, B]``: ``[K, T, B]``."""
+    found: Floats = (rows[:, None] @ pieces).swapaxes(1, 2).reshape(*rows.shape[:2], -1)
+    return found
+
+
+def _gates(weights: Floats) -> Floats:
+    """The gates of ``[..., 4 * 128]`` in the order new, in, forget, out, so that one tanh serves all.
+
+    The last three are sigmoids: (1 + tanh(x / 2)) / 2.
+    """
+    come, stay, new, show = np.split(weights, 4, axis=-1)
+    return np.concatenate([new, come / 2, stay / 2, show / 2], axis=-1)
 
 
 @cache
@@ -169,5 +196,5 @@ def _load(path: Path) -> _Network:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but is what the package comes as
-        tensors = torch.jit.load(str(path), map_location="cpu").state_dict()
+        tensors = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
     return _Network({k.removeprefix("_model."): v.numpy() for k, v in tensors.items() if k.startswith("_model.")})
