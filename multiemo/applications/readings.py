@@ -1,0 +1,212 @@
+"""Predictions, tables and recordings of one person as dated readings of valence and arousal."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from multiemo.applications.affect import affect
+from multiemo.applications.tables import Row, read_rows, require_column
+from multiemo.build import Observer
+from multiemo.errors import ConfigError, ManifestError
+from multiemo.predict import Answer, Item, expand, load
+
+NAME, MODIFIED = "the file's name", "the file's time of modification"
+#: A date within a name, not part of a longer number unless a time follows it.
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?=\d{6}(?!\d)|(?!\d))")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One clip.
+
+    Args:
+        date: its day.
+        valence, arousal: -1..1, the latter ``None`` where nothing says it.
+        dated: where the date is from.
+        source: where the values are from.
+    """
+
+    date: datetime.date
+    valence: float
+    arousal: float | None
+    dated: str
+    source: str
+
+
+@dataclass(slots=True)
+class Readings:
+    """All clips of one person.
+
+    Args:
+        readings: in the order of the input.
+        left_out: {clip: why nothing is known of it}.
+    """
+
+    readings: list[Reading] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """Names of the columns of a table of a person's days.
+
+    Args:
+        date: ISO dates, or times of which the day counts.
+        valence, arousal: -1..1; the second may be missing.
+        clip: paths, relative to the table's folder, for a table without ``valence``.
+    """
+
+    date: str = "date"
+    valence: str = "valence"
+    arousal: str = "arousal"
+    clip: str = "clip"
+
+
+def read_readings(
+    source: Path, *, run: Path | None, columns: TableColumns | None = None, observer: Observer | None = None
+) -> Readings:
+    """What is known of a person's days.
+
+    Args:
+        source: prediction JSON, ``predictions.jsonl`` of a bulk prediction, a table, a media file or a folder of them.
+        run: run or model folder that predicts clips; needed where ``source`` holds no predictions and no values.
+        columns: of a table.
+        observer: told of the progress.
+
+    Raises:
+        ConfigError: a model or a column is missing.
+        ManifestError: the file is not there, or a row of it is broken.
+        MediaError: a folder holds no media.
+    """
+    columns, observer = columns or TableColumns(), observer or Observer()
+    if source.suffix.lower() == ".json":
+        return _of_entries((entry, None) for entry in _prediction_json(source))
+    if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
+        return _predicted(source, [(item, None) for item in expand([source])], run, observer)
+    names, rows = read_rows(source)
+    if "segments" in names:
+        return _of_entries((row, None) for row in rows)
+    require_column(source, names, columns.date)
+    if columns.valence in names:
+        return _of_values(source, rows, columns)
+    require_column(source, names, columns.clip if run is not None else columns.valence)
+    items = []
+    for number, row in enumerate(rows, start=1):
+        path = source.parent / str(row.get(columns.clip))
+        items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
+    return _predicted(source, items, run, observer)
+
+
+def date_of(name: str) -> tuple[datetime.date, str]:
+    """The day of a recording, and where it is from: an ISO date in the name, else the time of modification.
+
+    Raises:
+        ManifestError: the name holds none, and there is no such file.
+
+    Example:
+        >>> date_of("walks/VID_20240229-143000.mp4")
+        (datetime.date(2024, 2, 29), "the file's name")
+    """
+    for found in _DATE.finditer(Path(name).name):
+        try:
+            return datetime.date(int(found[1]), int(found[3]), int(found[4])), NAME
+        except ValueError:
+            continue  # a number that is no date
+    try:
+        modified = Path(name).stat().st_mtime
+    except OSError:
+        raise ManifestError(
+            f"{name}: its name holds no date (2024-05-31) and the file is not here to ask; rename it, or give a table "
+            "with a date column"
+        ) from None
+    return datetime.date.fromtimestamp(modified), MODIFIED
+
+
+def _prediction_json(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return [entry for entry in values["inputs"] if entry["segments"] is not None]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"{path}: is not a prediction JSON of multiemo ({error})") from None
+
+
+def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]]) -> Readings:
+    found = Readings()
+    for entry, day in entries:
+        name = str(entry.get("input", ""))
+        date, dated = (day, "a column") if day is not None else date_of(name)
+        said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := affect(s)) is not None]
+        if not said:
+            found.left_out[name] = "no segment says valence: nothing was present, or its labels have no place"
+            continue
+        weights = [max(length, 1e-3) for length, _ in said]  # a still picture lasts no time
+        arousals = [a.arousal for _, a in said]
+        valence = sum(w * a.valence for w, (_, a) in zip(weights, said, strict=True)) / sum(weights)
+        arousal = None
+        if all(a is not None for a in arousals):
+            arousal = sum(w * (a or 0.0) for w, a in zip(weights, arousals, strict=True)) / sum(weights)
+        found.readings.append(Reading(date, valence, arousal, dated, said[0][1].source))
+    return found
+
+
+def _predicted(
+    source: Path, items: Sequence[tuple[Item, datetime.date | None]], run: Path | None, observer: Observer
+) -> Readings:
+    if run is None:
+        raise ConfigError(f"{source}: holds recordings, which a model must read first; name a run")
+    observer.stage("predict")
+    failures: dict[str, str] = {}
+
+    def entries() -> Iterator[tuple[Mapping[str, Any], datetime.date | None]]:
+        answers = load(run).predict_many([item for item, _ in items])
+        for number, ((item, day), answer) in enumerate(zip(items, answers, strict=True), start=1):
+            observer.progress(number, len(items))
+            if isinstance(answer, Answer):
+                yield answer.entry, day
+            else:
+                failures[item.name] = str(answer)
+
+    found = _of_entries(entries())
+    found.left_out |= failures
+    return found
+
+
+def _of_values(path: Path, rows: Iterable[Row], columns: TableColumns) -> Readings:
+    found = Readings()
+    for number, row in enumerate(rows, start=1):
+        date = _day(path, number, row.get(columns.date), columns.date)
+        valence, arousal = (_number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal))
+        if valence is None:
+            found.left_out[f"row {number}"] = f"has no {columns.valence}"
+        else:
+            found.readings.append(Reading(date, valence, arousal, "a column", "the table"))
+    return found
+
+
+def _day(path: Path, number: int, value: Any, column: str) -> datetime.date:
+    if isinstance(value, datetime.date):
+        return value.date() if isinstance(value, datetime.datetime) else value
+    try:
+        return datetime.date.fromisoformat(str(value).strip()[:10])
+    except ValueError:
+        raise ManifestError(
+            f"{path} row {number}: {column!r} is {value!r}; write dates as 2024-05-31, with or without a time after it"
+        ) from None
+
+
+def _number(path: Path, number: int, value: Any, column: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = float("nan")
+    if not -1 <= found <= 1:
+        raise ManifestError(f"{path} row {number}: {column!r} is {value!r}; it must be a number from -1 to 1")
+    return found

@@ -1,0 +1,211 @@
+"""Texts in bulk: a column of a table in, the same rows with columns of emotion out.
+
+Only the text encoder runs. Rows are read and written in windows, so that memory does not grow with the table; within a
+window texts of similar length go through the model together, which leaves little padding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from multiemo.applications.tables import Columns, Row, Writer, format_of, read_rows, require_column
+from multiemo.build import Observer
+from multiemo.calibration import UNCERTAIN
+from multiemo.data.collate import Collate
+from multiemo.errors import ConfigError
+from multiemo.metrics.multilabel import THRESHOLD
+from multiemo.predict import Predictor, load
+from multiemo.preprocess.text import TextPreprocessor
+from multiemo.types import DIMENSIONS, Absent, Sample
+
+#: Rows that are read, answered and written at a time.
+WINDOW = 8192
+#: Most texts that go through the model together.
+BATCH = 128
+#: Most tokens, padding counted, that do.
+_TOKENS = 16384
+#: Rows without a text that the summary names.
+_NAMED = 20
+
+
+class TextModel:
+    """What a model says of texts alone; the same as ``Predictor.predict(text=...)``, for many.
+
+    Args:
+        predictor: a loaded model.
+        batch: most texts that go through the model together.
+
+    Raises:
+        ConfigError: the model does not read text.
+    """
+
+    def __init__(self, predictor: Predictor, *, batch: int = BATCH) -> None:
+        reader = predictor.bundle.preprocessors.get("text")
+        if not isinstance(reader, TextPreprocessor):
+            name, reads = predictor.bundle.config.name, ", ".join(predictor.model.modalities)
+            raise ConfigError(f"{name}: this model reads {reads}, not words; give one that does")
+        self._read, self._predictor, self._batch = reader, predictor, batch
+        self._collate = Collate(predictor.model.modalities, len(predictor.labels))
+        self._multi = predictor.model.task == "multi"
+        numbers = ("emotion_prob", *(f"p_{label}" for label in predictor.labels))
+        #: What is added to a row: ``emotion`` (or ``uncertain``), the most probable label and its probability, the
+        #: probability of each label, then ``emotion_labels`` (several at once) and the dimensions of models with them.
+        self.columns: Columns = {
+            "emotion": pl.String(),
+            "emotion_best": pl.String(),
+            **dict.fromkeys(numbers, pl.Float64()),
+            **({"emotion_labels": pl.List(pl.String)} if self._multi else {}),
+            **dict.fromkeys(DIMENSIONS if predictor.model.dimension_head is not None else (), pl.Float64()),
+        }
+
+    def answer(self, texts: Sequence[str | None]) -> list[Row | str]:
+        """For each text the added columns, or why there are none."""
+        read = [Absent("no text") if text is None else self._read(text) for text in texts]
+        answers: list[Row | str] = [_reason(r) if isinstance(r, Absent) else {} for r in read]
+        waiting = [(i, r) for i, r in enumerate(read) if isinstance(r, Tensor)]
+        waiting.sort(key=lambda one: -len(one[1]))
+        while waiting:
+            count = max(1, min(self._batch, _TOKENS // len(waiting[0][1])))
+            some, waiting = waiting[:count], waiting[count:]
+            for (i, _), said in zip(some, self._classify([tokens for _, tokens in some]), strict=True):
+                answers[i] = said
+        return answers
+
+    @torch.inference_mode()
+    def _classify(self, tokens: Sequence[Tensor]) -> Iterator[Row]:
+        predictor = self._predictor
+        model, calibration = predictor.model, predictor.calibration
+        unknown = torch.full((len(DIMENSIONS),), float("nan"))
+        samples = [Sample("", "", "", {"text": t}, {}, None, unknown) for t in tokens]
+        output = model(self._collate(samples).to(predictor.device))
+        exact = model.probabilities(output.logits.float().cpu() / calibration.temperature("T")).numpy()
+        probabilities = exact.astype(np.float64).round(6)
+        dimensions: NDArray[np.float64] = np.zeros((len(tokens), 0))
+        if output.dimensions is not None:
+            dimensions = output.dimensions.float().cpu().numpy().astype(np.float64).round(4)
+        for i, best in enumerate(exact.argmax(1).tolist()):
+            row, label = probabilities[i].tolist(), predictor.labels[best]
+            given = calibration.answers("T", float(exact[i, best]))
+            said: list[Any] = [label if given else UNCERTAIN, label, row[best], *row]
+            if self._multi:
+                said.append([name for name, p in zip(predictor.labels, row, strict=True) if p > THRESHOLD])
+            yield dict(zip(self.columns, [*said, *dimensions[i].tolist()], strict=True))
+
+
+def _reason(absent: Absent) -> str:
+    """Without the text itself, so that rows can be counted by it."""
+    return "no token that the model knows" if absent.reason.startswith("the tokenizer") else absent.reason
+
+
+def predict_texts(
+    run: str | Path,
+    table: str | Path,
+    *,
+    column: str,
+    out: str | Path,
+    id_column: str | None = None,
+    batch: int = BATCH,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Add the emotion of a text column to every row of a table.
+
+    Rows come out in the order in which they come in, each with all of its own values. A row whose text is missing,
+    empty or unknown to the tokenizer gets empty columns, and is counted by its reason.
+
+    Args:
+        run: run folder or model folder with a text encoder.
+        table: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
+        column: that holds the texts.
+        out: table to write, in the format that its suffix says; it appears when it is complete.
+        id_column: names rows without a text in the summary; default: their number.
+        batch: most texts that go through the model together.
+        observer: told of the progress.
+
+    Returns:
+        ``{"rows", "predicted", "without_text": {reason: rows}, "examples": {row: reason}, "labels": {label: rows},
+        "seconds", "rows_per_minute", "out", "model"}``.
+
+    Raises:
+        ConfigError: the model reads no text, a column is not there or already there, a format is unknown.
+        ManifestError: the table is not there, or a row of it is broken.
+        CheckpointError: not a finished model.
+    """
+    observer = observer or Observer()
+    source, target = Path(table), Path(out)
+    observer.stage("load")
+    format_of(target)
+    if target.exists() and target.resolve() == source.resolve():
+        raise ConfigError(f"{target}: is the table itself; write to another file")
+    columns, rows = read_rows(source)
+    for name in (column, *([] if id_column is None else [id_column])):
+        require_column(source, columns, name)
+    predictor = load(run)
+    model = TextModel(predictor, batch=batch)
+    _refuse_taken(source, [dict.fromkeys(columns)], model.columns)
+    observer.stage("predict")
+    began = time.perf_counter()
+    total, reasons, labels = 0, Counter[str](), Counter[str]()
+    examples: dict[str, str] = {}
+    with Writer(target, columns | model.columns) as writer:
+        while window := list(islice(rows, WINDOW)):
+            _refuse_taken(source, window, model.columns)
+            answers = model.answer([_text(source, row, column, total + i + 1) for i, row in enumerate(window)])
+            for i, (row, said) in enumerate(zip(window, answers, strict=True)):
+                if isinstance(said, str):
+                    reasons[said] += 1
+                    if len(examples) < _NAMED:
+                        examples[str(row.get(id_column)) if id_column else f"row {total + i + 1}"] = said
+                    said = dict.fromkeys(model.columns)
+                else:
+                    labels[said["emotion"]] += 1
+                row.update(said)
+            if format_of(target) in (".csv", ".tsv"):
+                _join_labels(window)
+            writer.write(window)
+            total += len(window)
+            observer.progress(total, total)
+    seconds = time.perf_counter() - began
+    return {
+        "rows": total,
+        "predicted": total - sum(reasons.values()),
+        "without_text": dict(reasons.most_common()),
+        "examples": examples,
+        "labels": dict(labels.most_common()),
+        "seconds": round(seconds, 3),
+        "rows_per_minute": round(60 * total / seconds),
+        "out": str(target),
+        "model": predictor.describe(),
+    }
+
+
+def _text(path: Path, row: Row, column: str, number: int) -> str | None:
+    text = row.get(column)
+    if text is None or isinstance(text, str):
+        return text
+    raise ConfigError(f"{path} row {number}: {column!r} holds {text!r}, which is no text; name the column of the texts")
+
+
+def _refuse_taken(path: Path, rows: Sequence[Row], added: Iterable[str]) -> None:
+    """An older prediction, or anything of the same name, is not overwritten."""
+    taken = [name for name in added if any(name in row for row in rows)]
+    if taken:
+        names = ", ".join(map(repr, taken))
+        raise ConfigError(f"{path}: already has {names}, which would be added; rename or remove what is there")
+
+
+def _join_labels(rows: Sequence[Row]) -> None:
+    """A cell of a CSV holds several labels as one text."""
+    for row in rows:
+        if isinstance(labels := row.get("emotion_labels"), list):
+            row["emotion_labels"] = ";".join(labels)
