@@ -164,8 +164,16 @@ def test_a_killed_run_goes_on_from_its_last_step_not_its_last_epoch(tmp_path):
     assert seen == [4]
 
 
+@pytest.fixture
+def signals_count():
+    """A shell starts what runs in the background with Ctrl-C ignored, which a run respects."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, TrainingError), (signal.SIGINT, KeyboardInterrupt)])
-def test_signals_end_with_a_state_of_that_very_step(tmp_path, number, error):
+def test_signals_end_with_a_state_of_that_very_step(tmp_path, number, error, signals_count):
     settings = TrainingConfig(epochs=3, lr=3e-3)
     straight, broken, resumed = make_model(), make_model(), make_model()
     fit(straight, settings, tmp_path / "a")
