@@ -35,7 +35,7 @@ FORMATS: dict[str, Callable[[Entry, Traces, Path], str | bytes]] = {
     ".textgrid": lambda entry, traces, path: textgrid(entry),
     ".eaf": lambda entry, traces, path: eaf(entry, path),
     ".png": lambda entry, traces, path: png(entry, traces),
-    ".html": lambda entry, traces, path: html(entry, traces),
+    ".html": lambda entry, traces, path: plain(html(entry, traces)),
 }
 
 

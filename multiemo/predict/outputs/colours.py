@@ -11,7 +11,6 @@ from multiemo.plots import ACCENT, ALERT, GREY, INK, LINES, PALE
 from multiemo.predict.outputs.timeline import OTHER
 
 MODALITY_COLOURS = {"text": ACCENT, "speech": PALE, "face": GREY}
-_FAINT = "#c3ccd6"
 
 
 def mixed(colour: str, other: str, share: float) -> str:
@@ -34,8 +33,8 @@ def label_colours(labels: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for label in labels:
-        colour = _FAINT if label in (UNCERTAIN, OTHER) else _KNOWN.get(canonical(label))
-        if colour is not None and (colour == _FAINT or colour not in found.values()):
+        colour = _KNOWN.get(canonical(label))
+        if colour is not None and colour not in found.values():
             found[label] = colour
     every = (*_BASE, *(mixed(c, "#ffffff", 0.5) for c in _BASE), *(mixed(c, "#000000", 0.45) for c in _BASE))
     rest = cycle([c for c in every if c not in found.values()] or every)
@@ -60,6 +59,7 @@ def _channels(colour: str) -> list[int]:
 _GREEN, _ORANGE, _PINK, _SKY, _GOLD, _SLATE = LINES
 _BASE = (_GOLD, _SKY, ALERT, _PINK, _GREEN, _ORANGE, _SLATE)
 _KNOWN = {
+    UNCERTAIN: "#c3ccd6", OTHER: "#e3e8ee",
     "neutral": _SLATE, "happy": _GOLD, "sad": _SKY, "angry": ALERT, "fearful": _PINK, "disgusted": _GREEN,
     "surprised": _ORANGE, "negative": ALERT, "positive": _GREEN,
     "very negative": mixed(ALERT, "#000000", 0.45), "strongly negative": mixed(ALERT, "#000000", 0.45),

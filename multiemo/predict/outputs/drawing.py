@@ -6,6 +6,7 @@ import base64
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from xml.etree import ElementTree
 
 import cv2
@@ -13,22 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.predict.outputs.colours import MODALITY_COLOURS, ink_on
-from multiemo.predict.outputs.lettering import first_fitting
-from multiemo.predict.outputs.timeline import Block, Timeline, best, caption, clock, one_line, spaced, stacked
+from multiemo.predict.outputs.lettering import columns, first_fitting
+from multiemo.predict.outputs.timeline import Block, Timeline, best, caption, clock, marks, one_line, spaced, stacked
 from multiemo.predict.traces import Traces
 from multiemo.types import DIMENSIONS
 
 Element = ElementTree.Element
 
 #: Pixels: a segment as it should be, the page's width, the widest that browsers draw well, and heights of lanes.
-_SEGMENT, _PAGE, _WIDEST = 64, 960, 30_000
+_SEGMENT, _PAGE, _WIDEST = 64, 960, 60_000
 _AXIS, _STRIP, _BRANCH, _BANDS, _LOW_BANDS, _ROW, _WORDS, _GAP = 20, 20, 16, 96, 48, 52, 66, 8
-#: Width of a column of the small letters; narrower than so many of them no words are written.
-_COLUMN, _FEW = 6.0, 5
+#: Width and height of the small letters; in narrower spans than so many of them no words are written.
+_COLUMN, _LETTER, _FEW = 6.0, 13, 5
 _PITCH_RANGE = (60.0, 600.0)
 _POINTS = 8000
-#: Seconds between marks of time, the first that leaves them far enough apart.
-_MARKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+#: Pixels between marks of time, at least.
 _FAR_ENOUGH = 80
 _DASHES = ("none", "6 3", "1.5 3")
 
@@ -80,7 +80,6 @@ class Drawing:
         root = Element("svg", {"width": str(self.width), "height": f"{self.height:.0f}", "role": "img"})
         pattern = _add(root, "pattern", id="hatch", width=7, height=7, patternUnits="userSpaceOnUse",
                        patternTransform="rotate(45)")  # fmt: skip
-        _add(pattern, "rect", width=7, height=7, class_="under")
         _add(pattern, "path", d="M0,0V7", class_="hatching")
         self._axis(root)
         for lane in self.lanes:
@@ -108,9 +107,10 @@ class Drawing:
         for name, blocks in shown.lanes.items():
             if name not in people:
                 bands = _BANDS if name == "smoothed" or "smoothed" not in shown.lanes else _LOW_BANDS
-                yield name, _STRIP + bands, lambda g, b=blocks, h=bands: self._bands(g, b, h)  # type: ignore[misc]
+                look = "band" if bands == _BANDS else "low"
+                yield name, _STRIP + bands, partial(self._bands, blocks=blocks, height=bands, look=look)
         for m in shown.modalities:
-            yield m, _BRANCH, lambda g, m=m: self._branch(g, m)  # type: ignore[misc]
+            yield m, _BRANCH, partial(self._branch, modality=m)
         if any(p.said.get("contribution") for p in self._segments):
             yield "contribution", _ROW, self._contributions
         if traces.thumbnails:
@@ -122,29 +122,41 @@ class Drawing:
         if any(p.said.get(d) is not None for p in self._segments for d in DIMENSIONS):
             yield "dimensions", _ROW, self._dimensions
         for name, blocks in people.items():
-            yield name, _STRIP + _LOW_BANDS, lambda g, b=blocks: self._person(g, b)  # type: ignore[misc]
+            yield name, _STRIP + _LOW_BANDS, partial(self._person, blocks=blocks)
 
     def _axis(self, root: Element) -> None:
-        step = next((s for s in _MARKS if s * self._scale >= _FAR_ENOUGH), _MARKS[-1])
-        for number in range(int(self.shown.whole / step + 1e-6) + 1):
-            x = number * step * self._scale
+        for time in marks(self.shown.whole, self.width // _FAR_ENOUGH):
+            x = time * self._scale
             _add(root, "path", d=f"M{x:.1f},{_AXIS - 4}V{self.height:.0f}", class_="grid")
             if x < self.width - 30:
-                _add(root, "text", x=x + 3, y=_AXIS - 7, class_="time").text = clock(number * step)
+                _add(root, "text", x=x + 3, y=_AXIS - 7, class_="time").text = clock(time)
 
-    def _bands(self, group: Element, blocks: Sequence[Block], height: float) -> None:
-        """A strip of labels, and below it the stacked probabilities."""
-        paths: dict[str, list[str]] = {label: [] for label in self.shown.bands}
+    def _bands(self, group: Element, blocks: Sequence[Block], height: float, look: str = "band") -> None:
+        """A strip of labels, and below it the stacked probabilities, the other labels named where there is room."""
+        paths = {label: _add(group, "path", fill=self.colours[label], class_=look) for label in self.shown.bands}
+        pieces: dict[str, list[str]] = {label: [] for label in self.shown.bands}
         for block in blocks:
             self._tile(group, block.left, block.right, _STRIP - 1, block.label, caption(block.label, block.probs))
-            y = _STRIP + height
+            bottom = _STRIP + height
             for label, share in zip(self.shown.bands, self.shown.shares(block.probs), strict=True):
-                paths[label].append(self._box(block.left, block.right, y - share * height, y))
-                y -= share * height
-        for label, pieces in paths.items():
-            _add(
-                group, "path", d="".join(pieces), fill=self.colours[label], class_="band" if height == _BANDS else "low"
-            )
+                top = bottom - share * height
+                pieces[label].append(self._box(block.left, block.right, top, bottom))
+                text = one_line(f"{label} {share:.0%}")
+                if (
+                    label != block.label
+                    and bottom - top > _LETTER
+                    and columns(text) <= self._room(block.left, block.right)
+                ):
+                    ink = ink_on(self.colours[label]) if look == "band" else "currentColor"
+                    middle = (block.left + block.right) / 2 * self._scale
+                    _add(group, "text", x=middle, y=(top + bottom) / 2 + 4, fill=ink, class_="on").text = text
+                bottom = top
+        for label, path in paths.items():
+            path.set("d", "".join(pieces[label]))
+
+    def _room(self, left: float, right: float) -> int:
+        """Columns of small letters between two times."""
+        return int(((right - left) * self._scale - 2) / _COLUMN)
 
     def _branch(self, group: Element, modality: str) -> None:
         for part in self._segments:
@@ -156,7 +168,7 @@ class Drawing:
         """A rectangle in the label's colour, with as much of the text as fits."""
         x, width = left * self._scale, (right - left) * self._scale
         _add(group, "rect", x=x, width=max(width - 1, 0.5), height=height, fill=self.colours[label], class_="tile")
-        written = first_fitting([one_line(text), one_line(label)], int((width - 2) / _COLUMN))
+        written = first_fitting([one_line(text), one_line(label)], self._room(left, right))
         if written:
             ink = ink_on(self.colours[label])
             _add(group, "text", x=x + width / 2, y=height / 2 + 4, fill=ink, class_="on").text = written

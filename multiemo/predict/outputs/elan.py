@@ -88,7 +88,10 @@ def _media(media: Path, path: Path) -> dict[str, str]:
     mime = mimetypes.guess_type(media.name)[0] or _MIME.get(media.suffix.lower(), "")
     if mime.partition("/")[0] not in ("audio", "video", "image"):
         return {}
-    found = {"MEDIA_URL": media.absolute().as_uri(), "MIME_TYPE": mime}
+    try:
+        found = {"MEDIA_URL": media.absolute().as_uri(), "MIME_TYPE": mime}
+    except UnicodeEncodeError:  # a name that no file can have
+        return {}
     try:
         near = os.path.relpath(media.absolute(), path.absolute().parent)
     except ValueError:  # another drive

@@ -22,6 +22,7 @@ from multiemo.predict.outputs.timeline import (
     best,
     caption,
     clock,
+    marks,
     spaced,
     stacked,
     timeline,
@@ -32,11 +33,12 @@ from multiemo.types import DIMENSIONS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Inches: widths, what stands left and right of the lanes, a column of the small letters, and heights.
+#: Inches: widths, what stands left and right of the lanes, the small letters, and heights.
 _NARROW, _WIDE, _A_PART, _MARGIN = 10.0, 24.0, 0.4, 1.25
-_COLUMN = 0.064
+_COLUMN, _LETTER = 0.067, 0.13
 _LANE, _SMALL_LANE, _STRIP, _ROW = 1.35, 0.75, 0.2, 0.6
 _LETTERS = 7.0
+_HATCH = "#b9c4d0"
 _PITCH_RANGE = (60.0, 600.0)
 _POINTS = 4000
 #: Lines of words, and the fewest columns in which any are written.
@@ -66,7 +68,7 @@ class _Picture:
 
     def room(self, left: float, right: float) -> int:
         """Columns of letters between two times."""
-        return int((right - left) * self.columns_per_second)
+        return int((right - left) * self.columns_per_second - 0.5)
 
     def write(self, axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
         """Small letters about a point."""
@@ -99,6 +101,7 @@ def png(entry: Entry, traces: Traces) -> bytes:
         _prepare(axes, name, shown.whole)
         draw(axes)
     rows[-1].tick_params(labelbottom=True, bottom=True)
+    rows[-1].set_xticks(marks(shown.whole, int(1.4 * width)))
     _frame(picture, rows, notes, width)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -116,19 +119,14 @@ def _panels(picture: _Picture) -> tuple[list[_Panel], list[str]]:
     for name, blocks in shown.lanes.items():
         if name not in people:
             tall = name == "smoothed" or "smoothed" not in shown.lanes
-            panels.append(
-                (
-                    name,
-                    _LANE if tall else _SMALL_LANE,
-                    _later(_lane, picture, blocks, *((1.0, _LANE) if tall else (0.6, _SMALL_LANE))),
-                )
-            )
+            look = (1.0, _LANE) if tall else (0.6, _SMALL_LANE)
+            panels.append((name, look[1], _later(_lane, picture, blocks, *look)))
     panels += [(m, _STRIP, _later(_branch, picture, m)) for m in shown.modalities]
     segments = [p for p in shown.parts if p.index is not None]
     if any(p.said.get("contribution") for p in segments):
         panels.append(("contribution", _ROW, _later(_contributions, picture)))
     if traces.thumbnails:
-        panels.append(("face", _ROW, _later(_faces, picture)))
+        panels.append(("face seen", _ROW, _later(_faces, picture)))
     if traces.envelope.size or traces.pitch.size:
         panels.append(("sound", _ROW, _later(_sound, picture)))
     words = [(p, str(p.said["text"])) for p in shown.parts if p.said.get("text")]
@@ -161,14 +159,26 @@ def _prepare(axes: Axes, name: str, whole: float) -> None:
 def _lane(axes: Axes, picture: _Picture, blocks: Sequence[Block], alpha: float, inches: float) -> None:
     """Stacked probabilities from 0 to 1, and the label in a strip above them."""
     strip = _STRIP / (inches - _STRIP)
-    axes.set_ylim(0, 1 + strip)
-    picture.tiles(axes, [(b.left, b.right, b.label, (caption(b.label, b.probs), b.label)) for b in blocks], 1, strip)
+    axes.set_ylim(0, 1.02 + strip)
+    picture.tiles(axes, [(b.left, b.right, b.label, (caption(b.label, b.probs), b.label)) for b in blocks], 1.02, strip)
     x, index = _steps(blocks)
     heights = np.array([*(picture.shown.shares(b.probs) for b in blocks), [np.nan] * len(picture.shown.bands)])
     tops = np.cumsum(heights[index], axis=1).T
     for i, label in enumerate(picture.shown.bands):
         below = tops[i - 1] if i else np.where(np.isnan(tops[0]), np.nan, 0.0)
         axes.fill_between(x, below, tops[i], color=picture.colours[label], alpha=alpha, linewidth=0)
+    for block, shares in zip(blocks, heights, strict=False):
+        low = 0.0
+        for label, share in zip(picture.shown.bands, shares, strict=True):
+            text = picture.letters.drawable(f"{label} {share:.0%}")
+            if (
+                label != block.label
+                and share * (inches - _STRIP) > _LETTER
+                and columns(text) <= picture.room(block.left, block.right)
+            ):
+                ink = ink_on(picture.colours[label]) if alpha == 1 else plots.INK
+                picture.write(axes, (block.left + block.right) / 2, low + share / 2, text, color=ink)
+            low += share
 
 
 def _steps(blocks: Sequence[Block | Part]) -> tuple[list[float], list[int]]:
@@ -266,7 +276,7 @@ def _frame(picture: _Picture, rows: Sequence[Axes], notes: Sequence[str], width:
     skipped = [p for p in shown.parts if p.index is None]
     for axes, name in zip(rows, shown.lanes, strict=False):
         for part in skipped if not name.startswith("person ") else ():
-            axes.axvspan(part.left, part.right, facecolor="none", edgecolor=plots.GREY, hatch="////", linewidth=0)
+            axes.axvspan(part.left, part.right, facecolor="none", edgecolor=_HATCH, hatch="////", linewidth=0)
     said = fitted(letters.drawable(picture.entry["input"]), int(9 * width)) or [""]
     rows[0].set_title(f"{said[0]}   {clock(shown.whole)}", loc="left", fontsize=9, color=plots.INK, parse_math=False,
                       fontfamily=letters.family)  # fmt: skip
@@ -275,7 +285,7 @@ def _frame(picture: _Picture, rows: Sequence[Axes], notes: Sequence[str], width:
     if any(p.said.get("contribution") for p in shown.parts):
         key += [(f"{m} contributes", Patch(color=MODALITY_COLOURS[m])) for m in shown.modalities]
     if skipped:
-        key.append(("skipped", Patch(facecolor="none", edgecolor=plots.GREY, hatch="////", linewidth=0)))
+        key.append(("skipped", Patch(facecolor="none", edgecolor=_HATCH, hatch="//////", linewidth=0)))
     if key:
         names = [f" {name}" for name, _ in key]  # a legend leaves out what begins with an underscore
         lines = math.ceil(sum(map(columns, names), 5 * len(key)) / (13 * width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from multiemo.predict.outputs.timeline import one_line
 
 #: The font that matplotlib brings.
 _OWN = "DejaVu Sans"
+#: Fonts that have every character, as a box, and coloured pictures, which matplotlib cannot draw.
+_NO_LETTERS = re.compile("Last ?Resort|Fallback|NotDef|Emoji", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,10 @@ def first_fitting(choices: Sequence[str], room: int) -> str:
 
 @lru_cache
 def _installed() -> dict[str, Path]:
-    """{name: file} of upright fonts, those for many scripts first; without bitmap ones."""
+    """{name: file} of upright fonts, those for many scripts first; neither bitmap ones nor those of boxes alone."""
     from matplotlib.font_manager import fontManager
 
-    upright = [f for f in fontManager.ttflist if f.style == "normal" and "Emoji" not in f.name]
+    upright = [f for f in fontManager.ttflist if f.style == "normal" and not _NO_LETTERS.search(f.name)]
     upright.sort(key=lambda f: ("CJK" not in f.name, "Noto" not in f.name, f.name, f.weight not in (400, "normal")))
     found: dict[str, Path] = {}
     for font in upright:

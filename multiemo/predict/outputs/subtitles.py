@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multiemo.predict.outputs.timeline import Entry, caption, one_line, parts, smoothed
+from multiemo.predict.outputs.timeline import Entry, caption, length, one_line, parts, reasons, smoothed
 
 #: What a player would take for markup: a tag, or an override of the ASS format.
 _MARKUP = re.compile(r"<(?=[/a-zA-Z])|\{(?=\\)")
@@ -14,8 +14,9 @@ _MARKUP = re.compile(r"<(?=[/a-zA-Z])|\{(?=\\)")
 def srt(entry: Entry) -> str:
     """A cue a segment: smoothed label with its probability, and below it the words.
 
-    Where segments overlap, both are cut at the middle of the overlap, so that one is on the screen at a time. SRT has
-    no escapes: a word joiner (U+2060, not visible) keeps players from reading ``<b`` in a transcript as a tag.
+    Where segments overlap, both are cut at the middle of the overlap, so that one is on the screen at a time. Without
+    any segment one cue says why: players take a file without cues for a broken one. SRT has no escapes: a word joiner
+    (U+2060, not visible) keeps players from reading ``<b`` in a transcript as a tag.
     """
     cues = []
     for number, (start, end, lines) in enumerate(_cues(entry), 1):
@@ -35,12 +36,13 @@ def vtt(entry: Entry) -> str:
 
 def _cues(entry: Entry) -> Iterator[tuple[int, int, list[str]]]:
     """Start and end in milliseconds, and one or two lines."""
+    if not entry["segments"]:
+        why = one_line(reasons(entry.get("absent") or {}))
+        yield 0, round(1000 * length(entry)), ["nothing to go by", *([why] if why else [])]
     for part in parts(entry):
-        if part.index is None:
-            continue
         start, end = round(1000 * part.left), round(1000 * part.right)
-        lines = [one_line(caption(*smoothed(part.said))), one_line(part.said.get("text") or "")]
-        if end > start:
+        if part.index is not None and end > start:
+            lines = [one_line(caption(*smoothed(part.said))), one_line(part.said.get("text") or "")]
             yield start, end, [line for line in lines if line]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ NO_LENGTH = 1.0
 #: The band of all labels that have none of their own.
 OTHER = "other"
 _MOST_BANDS = 12
+#: Seconds between marks of time.
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 #: What XML may not carry: control characters, and the lone surrogates of file names that are not UTF-8.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -86,7 +89,7 @@ def timeline(entry: Entry) -> Timeline:
     for person in entry.get("people") or ():
         theirs = person["segments"]
         blocks = [Block(*span, s["label"], s["probs"]) for span, s in zip(cut(theirs), theirs, strict=True)]
-        lanes[f"person {person['person']}"] = blocks
+        lanes[one_line(f"person {person['person']}")] = blocks
     blocks = [block for lane in lanes.values() for block in lane]
     names = list(dict.fromkeys(label for block in blocks for label in block.probs))
     shown = list(dict.fromkeys([*names, *(block.label for block in blocks)]))
@@ -127,8 +130,13 @@ def cut(items: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
     for i, (here, following) in enumerate(pairwise(spans)):
         if here[1] > following[0]:
             middle = (following[0] + min(here[1], following[1])) / 2
-            ends[i] = starts[i + 1] = max(middle, starts[i])
-    return [(start, max(start, end)) for start, end in zip(starts, ends, strict=True)]
+            ends[i] = starts[i + 1] = middle
+    placed: list[tuple[float, float]] = []
+    reached = 0.0
+    for start, end in zip(starts, ends, strict=True):
+        placed.append((max(start, reached), max(start, end, reached)))
+        reached = placed[-1][1]
+    return placed
 
 
 def length(entry: Entry) -> float:
@@ -187,6 +195,17 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(tenths // 10, 60)
     front = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else str(minutes)
     return f"{front}:{rest:02d}" + (f".{tenths % 10}" if tenths % 10 else "")
+
+
+def marks(whole: float, most: int) -> list[float]:
+    """Round times from 0 to ``whole`` seconds, at most about ``most`` of them.
+
+    Example:
+        >>> marks(57.7, 8), marks(3276, 10)
+        ([0, 10, 20, 30, 40, 50], [0, 600, 1200, 1800, 2400, 3000])
+    """
+    step = next((s for s in _STEPS if whole / s <= most), _STEPS[-1] * math.ceil(whole / _STEPS[-1] / most))
+    return [number * step for number in range(int(whole / step + 1e-6) + 1)]
 
 
 def reasons(absent: Mapping[str, str]) -> str:
