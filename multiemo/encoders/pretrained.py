@@ -21,13 +21,14 @@ def offline() -> bool:
     return any(os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"} for name in names)
 
 
-def resolve_model(name: str, where: str) -> str:
+def resolve_model(name: str, where: str, *, local_only: bool = False) -> str:
     """The local folder of a pretrained model in the transformers format (``config.json`` and safetensors weights).
 
     Args:
         name: a folder; ``package:NAME``, an installed Python package that carries a model folder; or the name of a hub
             model (``org/model``), which is taken from the local cache, else downloaded once unless :func:`offline`.
         where: the config key that holds the name, for messages.
+        local_only: as if :func:`offline`.
 
     Raises:
         ConfigError: there is no such model, or it has no safetensors weights, or the hub cannot be reached.
@@ -39,7 +40,7 @@ def resolve_model(name: str, where: str) -> str:
     if folder.exists() or folder.is_absolute() or name.startswith((".", "~")):
         _require_model(folder, f"{where}: {name!r}")
         return str(folder)
-    return _from_hub(name, where)
+    return _from_hub(name, where, local_only or offline())
 
 
 def _require_model(folder: Path, what: str) -> None:
@@ -69,7 +70,7 @@ def _in_package(package: str, name: str, where: str) -> str:
     return str(found[0])
 
 
-def _from_hub(name: str, where: str) -> str:
+def _from_hub(name: str, where: str, local_only: bool) -> str:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -84,7 +85,7 @@ def _from_hub(name: str, where: str) -> str:
         ) from None
     except LocalEntryNotFoundError:
         pass
-    if offline():
+    if local_only:
         raise ConfigError(f"{where}: {name!r} is not in the local model cache and this run is offline; {instead}")
     try:
         # One question without retries first: a wrong name or a missing network is said at once.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -50,7 +52,7 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
         if has_assets:
             built = AutoModel.from_config(config, trust_remote_code=False)
         else:
-            built = _load(AutoModel, folder, config, f"{where}: {model!r}")
+            built = load_weights(AutoModel, folder, config, f"{where}: {model!r}", unread="decoder")
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{where}: {model!r} does not load as a speech model: {reason}") from None
@@ -78,10 +80,30 @@ def _freeze_unread(backbone: Any) -> None:
             parameter.requires_grad_(False)
 
 
-def _load(auto: Any, folder: str, config: Any, what: str) -> Any:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps the library's warnings off the screen."""
     before = logging.get_verbosity()
-    logging.set_verbosity_error()  # the library reports weights that it leaves out, as those of a decoder
+    logging.set_verbosity_error()
     try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str | None = None) -> Any:
+    """A model with the weights of a folder, float32.
+
+    Args:
+        auto: class of the library that builds it.
+        folder, config: of the model.
+        what: names the model, for messages.
+        unread: layers with this in their name may be missing.
+
+    Raises:
+        ConfigError: weights of its layers are missing.
+    """
+    with quiet():  # the library reports weights that it leaves out, as those of a decoder
         built, report = auto.from_pretrained(
             folder,
             config=config,
@@ -91,9 +113,7 @@ def _load(auto: Any, folder: str, config: Any, what: str) -> Any:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    finally:
-        logging.set_verbosity(before)
-    missing = sorted(name for name in report["missing_keys"] if ".layers." in name and "decoder" not in name)
+    missing = sorted(name for name in report["missing_keys"] if ".layers." in name and not (unread and unread in name))
     if missing:
         raise ConfigError(
             f"{what} lacks the weights of {len(missing)} parameters of its layers, such as {missing[0]!r}; "
