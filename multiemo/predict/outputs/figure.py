@@ -13,7 +13,7 @@ import numpy as np
 from multiemo import plots
 from multiemo.calibration import UNCERTAIN
 from multiemo.predict.outputs.colours import MODALITY_COLOURS, ink_on, label_colours
-from multiemo.predict.outputs.lettering import Lettering, columns, first_fitting, fitted, lettering
+from multiemo.predict.outputs.lettering import Lettering, any_weight, columns, first_fitting, fitted, lettering
 from multiemo.predict.outputs.timeline import (
     Block,
     Entry,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Inches: widths, what stands left and right of the lanes, the small letters, and heights.
 _NARROW, _WIDE, _A_PART, _MARGIN = 10.0, 24.0, 0.4, 1.25
-_COLUMN, _LETTER = 0.067, 0.13
+_COLUMN, _LETTER = 0.061, 0.13
 _LANE, _SMALL_LANE, _STRIP, _ROW = 1.35, 0.75, 0.2, 0.6
 _LETTERS = 7.0
 _HATCH = "#b9c4d0"
@@ -104,7 +104,8 @@ def png(entry: Entry, traces: Traces) -> bytes:
     rows[-1].set_xticks(marks(shown.whole, int(1.4 * width)))
     _frame(picture, rows, notes, width)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with any_weight():
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -249,7 +250,7 @@ def _words(axes: Axes, picture: _Picture) -> None:
     axes.set_ylim(0, 1)
     for part in picture.shown.parts:
         text = picture.letters.drawable(part.said.get("text") or "")
-        lines = fitted(text, picture.room(part.left, part.right), _LINES)
+        lines = fitted(text, picture.room(part.left, part.right) - 1, _LINES)
         picture.write(axes, (part.left + part.right) / 2, 0.5, "\n".join(lines), color=plots.INK)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -104,6 +106,18 @@ def first_fitting(choices: Sequence[str], room: int) -> str:
     """
     whole = next((text for text in choices if columns(text) <= room), None)
     return whole if whole is not None else "".join(fitted(choices[-1], room))
+
+
+@contextmanager
+def any_weight() -> Iterator[None]:
+    """While drawing, matplotlib does not warn of fonts that exist in one weight alone, as many for Chinese do."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @lru_cache
