@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from multiemo.preprocess.detect import Face, Pixels, Whole, make_detector
 from multiemo.types import Absent, FaceSpec
 
 Doubles: TypeAlias = NDArray[np.float64]
+T = TypeVar("T")
 
 #: The chosen face must be seen in at least this share of the frames; less is a passer-by or a false alarm.
 MIN_SHARE = 0.25
@@ -94,18 +96,19 @@ class FacePreprocessor:
         large = [[f for f in faces if f.side >= limit] for faces in found]
         tracks = link(large, stamps)
         if not tracks:
-            return Absent(_why_none(found, min(frames.shape[1:3]), self.spec.min_face))
+            sides = [face.side for faces in found for face in faces]
+            largest = max(sides, default=0.0) / min(frames.shape[1:3])
+            return Absent(why_none(largest, self.spec.min_face, count))
         main = max(tracks, key=lambda t: sum(f.side**2 * f.score for _, f in t))
         if len(main) < MIN_SHARE * count:
-            return Absent(f"no steady face: the best one was found in only {len(main)} of {count} frames")
+            return Absent(why_unsteady(len(main), count))
         return self._crop(frames, stamps, main, tracks)
 
     def _crop(self, frames: Pixels, times: Doubles, main: Track, tracks: Sequence[Track]) -> FaceTrack:
-        most = self.spec.frames
-        chosen = main if len(main) <= most else [main[int((i + 0.5) * len(main) / most)] for i in range(most)]
+        chosen = thin(main, self.spec.frames)
         cut = whole_picture if isinstance(self.detector, Whole) else crop_face
         crops = np.stack([cut(frames[i], face, self.spec.size) for i, face in chosen])
-        faces = _count(tracks)
+        faces = at_once([number for number, _ in track] for track in tracks)
         notes = []
         if faces > 1:
             notes.append(f"{faces} faces found; the largest and steadiest was used")
@@ -145,23 +148,42 @@ def link(found: Sequence[Sequence[Face]], times: Doubles) -> list[Track]:
     tracks: list[Track] = []
     for number, faces in enumerate(found):
         open_tracks = [t for t in tracks if times[number] - times[t[-1][0]] <= MEMORY]
-        pairs = sorted(
-            (
-                (distance, t, f)
-                for t, track in enumerate(open_tracks)
-                for f, face in enumerate(faces)
-                if (distance := _distance(track[-1][1], face)) <= REACH
-            ),
-        )
-        taken: set[int] = set()
-        joined: set[int] = set()
-        for _, t, f in pairs:
-            if t not in joined and f not in taken:
-                open_tracks[t].append((number, faces[f]))
-                joined.add(t)
-                taken.add(f)
+        joined = match([track[-1][1] for track in open_tracks], faces)
+        for t, f in joined.items():
+            open_tracks[t].append((number, faces[f]))
+        taken = set(joined.values())
         tracks.extend([(number, face)] for f, face in enumerate(faces) if f not in taken)
     return tracks
+
+
+def match(known: Sequence[Face], found: Sequence[Face]) -> dict[int, int]:
+    """Which of the found faces can be which known one, nearest first.
+
+    Args:
+        known: faces where they were last seen.
+        found: faces of a later picture.
+
+    Returns:
+        {index in ``known``: index in ``found``}; none is used twice.
+
+    Example:
+        >>> a, b = Face((0, 0, 10, 10), 0.9), Face((50, 0, 60, 10), 0.9)
+        >>> match([a], [b, Face((1, 0, 11, 10), 0.8)])
+        {0: 1}
+    """
+    pairs = sorted(
+        (distance, k, f)
+        for k, old in enumerate(known)
+        for f, new in enumerate(found)
+        if (distance := _distance(old, new)) <= REACH
+    )
+    joined: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, k, f in pairs:
+        if k not in joined and f not in taken:
+            joined[k] = f
+            taken.add(f)
+    return joined
 
 
 def _distance(a: Face, b: Face) -> float:
@@ -172,21 +194,42 @@ def _distance(a: Face, b: Face) -> float:
     return math.dist(a.center, b.center) / large
 
 
-def _count(tracks: Sequence[Track]) -> int:
-    """Faces seen at once at most; one that leaves and comes back is not counted twice."""
-    per_frame: dict[int, int] = {}
-    for track in tracks:
-        for number, _ in track:
-            per_frame[number] = per_frame.get(number, 0) + 1
-    return max(per_frame.values(), default=0)
+def at_once(tracks: Iterable[Iterable[Hashable]]) -> int:
+    """Faces seen at once at most; one that leaves and comes back is not counted twice.
+
+    Args:
+        tracks: for each face, the frames in which it was seen, by number or time.
+    """
+    return max(Counter(frame for track in tracks for frame in track).values(), default=0)
 
 
-def _why_none(found: Sequence[Sequence[Face]], shorter: int, min_face: float) -> str:
-    sides = [face.side for faces in found for face in faces]
-    if sides:
-        largest = max(sides) / shorter
+def thin(track: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of a track's sightings, each from the middle of its share of them.
+
+    Example:
+        >>> thin("abcdef", 3)
+        ['b', 'd', 'f']
+    """
+    count = len(track)
+    return list(track) if count <= most else [track[int((i + 0.5) * count / most)] for i in range(most)]
+
+
+def why_none(largest: float, min_face: float, looked: int) -> str:
+    """Why no face of a span is used.
+
+    Args:
+        largest: side of the largest face found, as a share of the picture's shorter side; 0 where none was found.
+        min_face: smallest share that is taken.
+        looked: frames in which a face was looked for.
+    """
+    if largest > 0:
         return f"every face is too small: {largest:.1%} of the picture's shorter side at most, {min_face:.1%} is needed"
-    return "no face found in the picture" if len(found) == 1 else f"no face found in any of {len(found)} frames"
+    return "no face found in the picture" if looked == 1 else f"no face found in any of {looked} frames"
+
+
+def why_unsteady(seen: int, looked: int) -> str:
+    """Why a face that is seen in too few frames is not used."""
+    return f"no steady face: the best one was found in only {seen} of {looked} frames"
 
 
 def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
@@ -197,12 +240,7 @@ def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
         face: where it is.
         size: S, pixels.
     """
-    matrix = None if face.landmarks is None else _eye_transform(face.landmarks, face.side)
-    if matrix is None:
-        x, y = face.center
-        x0, _, x1, _ = face.box
-        side = MARGIN * max(x1 - x0, face.side)
-        matrix = np.array([[1 / side, 0, 0.5 - x / side], [0, 1 / side, 0.5 - y / side]])
+    matrix = upright(face)
     # The warp has no antialiasing of its own: large faces are warped to a multiple of the size, then averaged down.
     scale = math.hypot(matrix[0, 0], matrix[1, 0]) * size
     times = max(1, min(8, round(1 / scale)))
@@ -214,6 +252,20 @@ def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return _resize(warped, size)
+
+
+def upright(face: Face) -> Doubles:
+    """The map, ``[2, 3]``, from the picture to a unit square in which the face is upright.
+
+    The eyes come to lie at (0.5 -+ EYES_APART / 2, EYES_Y); without eyes the box is centred.
+    """
+    matrix = None if face.landmarks is None else _eye_transform(face.landmarks, face.side)
+    if matrix is None:
+        x, y = face.center
+        x0, _, x1, _ = face.box
+        side = MARGIN * max(x1 - x0, face.side)
+        matrix = np.array([[1 / side, 0, 0.5 - x / side], [0, 1 / side, 0.5 - y / side]])
+    return np.asarray(matrix, dtype=np.float64)
 
 
 def _eye_transform(landmarks: Any, side: float) -> Any:
