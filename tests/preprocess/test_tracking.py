@@ -323,7 +323,7 @@ def test_unusable_crops_are_left_out_and_named() -> None:
     made, told = tracker(every=0)
     for k in range(16):
         frame, told.faces = scene((1, 100, 50))
-        blurred = ArrayFrame(cv2.GaussianBlur(frame.pixels, (0, 0), 12))
+        blurred = ArrayFrame(cv2.GaussianBlur(frame.pixels, (0, 0), 8))
         black = ArrayFrame(frame.pixels // 64)
         made.add(black if k >= 8 else blurred if k < 3 else frame, k / 8)
     faces = made.between(0.0, 1.0)
