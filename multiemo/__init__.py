@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multiemo.build import train
-    from multiemo.predict import Predictor, evaluate, load
+    from multiemo.predict import Predictor, evaluate, load, stream
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "evaluate", "load", "train"]
+__all__ = ["Predictor", "__version__", "evaluate", "load", "stream", "train"]
 
 _LAZY = {
     "load": ("multiemo.predict", "load"),
     "Predictor": ("multiemo.predict", "Predictor"),
     "train": ("multiemo.build", "train"),
     "evaluate": ("multiemo.predict", "evaluate"),
+    "stream": ("multiemo.predict", "stream"),
 }
 
 

@@ -30,7 +30,7 @@ from multiemo.config import load_config
 from multiemo.data.features import read_features
 from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, MediaError, MultiemoError
-from multiemo.predict import Answer, Item, expand, predict_all
+from multiemo.predict import Answer, Item, expand
 
 RESULTS = ("predictions.jsonl", "quarantine.jsonl", "features.jsonl")
 
@@ -165,10 +165,13 @@ def test_a_plan_depends_on_every_input_and_names_each_once(small_corpus):
 # ------------------------------------------------------------------------------------------------------------- local
 def test_it_says_what_predict_says_and_names_what_it_cannot(done, tiny_run, small_corpus, files):
     model = multiemo.load(tiny_run)
-    result, failures = predict_all(model, expand([small_corpus, files], context=model.context))
-    assert_close(lines(done / "predictions.jsonl"), result["inputs"])
-    assert lines(done / "quarantine.jsonl") == [{"input": name, "error": error} for name, error in failures]
-    assert "broken.mp4" in failures[0][0]
+    items = expand([small_corpus, files], context=model.context)
+    answers = list(zip(items, model.predict_many(items), strict=True))
+    entries = [answer.entry for _, answer in answers if isinstance(answer, Answer)]
+    failures = [{"input": item.name, "error": str(got)} for item, got in answers if not isinstance(got, Answer)]
+    assert_close(lines(done / "predictions.jsonl"), entries)
+    assert lines(done / "quarantine.jsonl") == failures
+    assert "broken.mp4" in failures[0]["input"]
     summary = json.loads((done / "summary.json").read_text())
     counts = {key: summary[key] for key in ("inputs", "predicted", "quarantined", "kept")}
     assert counts == {"inputs": 53, "predicted": 52, "quarantined": 1, "kept": 0}

@@ -181,10 +181,11 @@ class AudioTrack:
         rate: wanted, Hz.
         origin: the file's clock at its beginning, seconds.
         start: of the span, seconds from the file's beginning.
+        channel: the one that is kept, from 0; ``None`` mixes them. A stretch with fewer channels is silent.
     """
 
-    def __init__(self, stream: Any, rate: int, origin: float, start: float) -> None:
-        self.stream, self.rate, self.origin, self.start = stream, rate, origin, start
+    def __init__(self, stream: Any, rate: int, origin: float, start: float, channel: int | None = None) -> None:
+        self.stream, self.rate, self.origin, self.start, self.channel = stream, rate, origin, start, channel
         self.time = -math.inf
         self.errors = 0
         self._resampler: Any = None
@@ -216,7 +217,8 @@ class AudioTrack:
             yield from self._finish()
             expected, self._format = time, layout
             self._position = round((time - self.start) * self.rate)
-            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self.rate)
+            kept = "mono" if self.channel is None else frame.layout
+            self._resampler = av.AudioResampler(format="fltp", layout=kept, rate=self.rate)
         self._expected = expected + frame.samples / frame.sample_rate
         yield from self._emit(frame)
 
@@ -228,10 +230,15 @@ class AudioTrack:
             self._resampler = self._expected = None
             return
         for piece in pieces:
-            samples = np.array(piece.to_ndarray()[0], dtype=np.float32)
+            samples = self._kept(piece.to_ndarray())
             np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
             yield Sound(self._position, samples)
             self._position += len(samples)
+
+    def _kept(self, channels: Floats) -> Floats:
+        """``[C, N]`` to a copy of ``[N]``: the wanted channel, or the mix, which is the only one."""
+        wanted = self.channel or 0
+        return np.array(channels[wanted] if wanted < len(channels) else np.zeros(channels.shape[1]), dtype=np.float32)
 
     def _finish(self) -> Iterator[Sound]:
         if self._resampler is not None:
@@ -305,14 +312,24 @@ class VideoTrack:
         self.stream.codec_context.skip_frame = "NONREF" if fast else "DEFAULT"
 
 
-def to_rgb(frame: Any, stream: Any, max_side: int | None) -> Pixels:
+def pixel_aspect(stream: Any) -> float:
+    """Width of a stored pixel over its height; 1 where the file does not say or what it says cannot be."""
+    aspect = float(getattr(stream, "sample_aspect_ratio", None) or Fraction(1))
+    return aspect if 0.1 < aspect < 10 else 1.0
+
+
+def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     """Convert a frame: square pixels, upright, at most ``max_side`` long, transparent parts white.
+
+    Args:
+        frame: of PyAV; may outlive its container.
+        aspect: of the stored pixels, :func:`pixel_aspect`.
+        max_side: pixels.
 
     Returns:
         ``[H, W, 3]`` uint8 RGB.
     """
-    aspect = float(getattr(stream, "sample_aspect_ratio", None) or Fraction(1))
-    width, height = frame.width * (aspect if 0.1 < aspect < 10 else 1.0), float(frame.height)
+    width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = {"width": max(1, round(width * shrink)), "height": max(1, round(height * shrink))}
     if any(c.is_alpha for c in frame.format.components):

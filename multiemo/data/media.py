@@ -35,13 +35,15 @@ from multiemo.data.demux import (
     header_end,
     open_container,
     origin_of,
+    pixel_aspect,
     to_rgb,
     video_stream,
 )
+from multiemo.data.play import Heard, Playback, Seen
 from multiemo.data.probe import Info, probe
 from multiemo.data.stills import is_still, read_still
 
-__all__ = ["Info", "Media", "is_image", "iter_media", "probe", "read_media"]
+__all__ = ["Heard", "Info", "Media", "Playback", "Seen", "is_image", "iter_media", "probe", "read_media"]
 
 
 @dataclass(slots=True)
@@ -83,6 +85,7 @@ def read_media(
     fps: float | None = None,
     max_frames: int | None = None,
     max_side: int | None = None,
+    channel: int | None = None,
     where: str = "",
 ) -> Media:
     """Decode one span of a file.
@@ -97,12 +100,13 @@ def read_media(
         fps: wanted frames a second; ``None`` leaves the pictures out.
         max_frames: where ``fps`` would give more, this many are spread evenly over the span.
         max_side: longer side of the frames, pixels; larger ones are shrunk.
+        channel: of the audio, from 0; ``None`` mixes them.
         where: the clip's name, for messages.
 
     Raises:
         MediaError: nothing could be decoded: no such file, not media, a span outside the file, ...
     """
-    reader = _Reader(path, start, end, rate, fps, max_frames, max_side, where)
+    reader = _Reader(path, start, end, rate, fps, max_frames, max_side, channel, where)
     if reader.still:
         return reader.read_still()
     with reader.run:
@@ -122,6 +126,7 @@ def iter_media(
     fps: float | None = None,
     max_frames: int | None = None,
     max_side: int | None = None,
+    channel: int | None = None,
     where: str = "",
 ) -> Iterator[Media]:
     """Decode a file of any length as consecutive windows, in one pass and bounded memory.
@@ -130,7 +135,7 @@ def iter_media(
         window: length of a window, seconds; the last may be shorter.
         hop: seconds from one window's start to the next; ``window`` by default.
         max_frames: most frames a window, thinned evenly.
-        path, start, end, rate, fps, max_side, where: as in :func:`read_media`.
+        path, start, end, rate, fps, max_side, channel, where: as in :func:`read_media`.
 
     Returns:
         An iterator over windows; ``offset`` says where each starts. What is wrong with the file as a whole stands in
@@ -142,7 +147,7 @@ def iter_media(
     hop = window if hop is None else hop
     if not (window > 0 and hop > 0 and math.isfinite(window) and math.isfinite(hop)):
         raise fail(where, path, f"window ({window}) and hop ({hop}) must be positive seconds")
-    reader = _Reader(path, start, end, rate, fps, None, max_side, where)
+    reader = _Reader(path, start, end, rate, fps, None, max_side, channel, where)
     return _windows(reader, window, hop, max_frames)
 
 
@@ -179,10 +184,12 @@ class _Reader:
         fps: float | None,
         max_frames: int | None,
         max_side: int | None,
+        channel: int | None,
         where: str,
     ) -> None:
         self.file = check_path(path, where)
         self.rate, self.fps, self.max_frames, self.max_side, self.where = rate, fps, max_frames, max_side, where
+        self.channel = channel
         self.start, self.end = _check_span(self.file, start, end, where)
         _check_positive(self.file, where, rate=rate, fps=fps, max_frames=max_frames, max_side=max_side)
         self.absent: dict[str, str] = {}
@@ -208,12 +215,15 @@ class _Reader:
             raise fail(self.where, self.file, reason)
         sound = self._wanted("audio", "sound", self.rate, audio_stream(container))
         sight = self._wanted("video", "pictures", self.fps, video_stream(container))
-        self.stream = sight
+        if sound is not None and self.channel is not None and not 0 <= self.channel < sound.codec_context.channels:
+            reason = f"has {sound.codec_context.channels} audio channels, so there is no channel {self.channel}"
+            raise fail(self.where, self.file, f"{reason}; they count from 0")
+        self.aspect = 1.0 if sight is None else pixel_aspect(sight)
         self.wanted = _Wanted(self.span, self.fps or 1.0, self.max_frames)
         self.run = Pass(
             container,
             origin,
-            AudioTrack(sound, self.rate, origin, self.start) if sound and self.rate else None,
+            AudioTrack(sound, self.rate, origin, self.start, self.channel) if sound and self.rate else None,
             VideoTrack(sight, origin, self.wanted.step) if sight else None,
             self.start,
             self.end,
@@ -250,7 +260,7 @@ class _Reader:
         elif piece.time >= self.end:
             self.run.video = None
         elif self.wanted.due(time):
-            self.frames.append((max(time, 0.0), to_rgb(piece.frame, self.stream, self.max_side)))
+            self.frames.append((max(time, 0.0), to_rgb(piece.frame, self.aspect, self.max_side)))
             if self.max_frames and not self.wanted.times and len(self.frames) >= 2 * self.max_frames:
                 self.frames = self.frames[::2]
                 self.wanted.step *= 2
@@ -301,7 +311,7 @@ class _Reader:
         """
         if not self.frames and self.before is not None and self.video is not None:
             # The picture that is on the screen when the span starts.
-            self.frames.append((0.0, to_rgb(self.before.frame, self.stream, self.max_side)))
+            self.frames.append((0.0, to_rgb(self.before.frame, self.aspect, self.max_side)))
         self.problems.extend(self.run.problems)
         reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)

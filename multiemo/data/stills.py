@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, fail, on_white, to_rgb
+from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, fail, on_white, pixel_aspect, to_rgb
 
 _STARTS = (
     b"\xff\xd8\xff",
@@ -105,7 +105,7 @@ def _by_ffmpeg(file: Path, where: str) -> Pixels:
     try:
         with av.open(str(file.absolute()), metadata_errors="replace") as container:
             for frame in container.decode(video=0):
-                return to_rgb(frame, container.streams.video[0], None)
+                return to_rgb(frame, pixel_aspect(container.streams.video[0]), None)
     except FAILURES as error:
         raise fail(where, file, f"cannot be decoded ({error}); open it to check, then save it again") from None
     raise fail(where, file, "cannot be decoded; open it to check, then save it again")

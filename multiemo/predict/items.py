@@ -8,6 +8,7 @@ from pathlib import Path
 
 from multiemo.data.dataset import contexts
 from multiemo.data.manifest import read_manifest
+from multiemo.data.transcripts import Transcript
 from multiemo.errors import MediaError
 from multiemo.types import Clip
 
@@ -28,6 +29,7 @@ class Item:
         text: transcript, or ``None``.
         clip, folder: the manifest row it comes from, and the manifest's folder.
         context: earlier utterances of its dialogue as (same speaker, text), oldest first.
+        transcript: words with times, instead of ``text``.
     """
 
     name: str
@@ -36,16 +38,23 @@ class Item:
     clip: Clip | None = None
     folder: Path | None = None
     context: Sequence[tuple[bool, str]] = ()
+    transcript: Transcript | None = None
 
 
-def expand(sources: Iterable[str | Path], *, text: str | None = None, context: int = 0) -> list[Item]:
+def expand(
+    sources: Iterable[str | Path],
+    *,
+    text: str | None = None,
+    transcript: Transcript | None = None,
+    context: int = 0,
+) -> list[Item]:
     """Files, folders and manifests as single things to predict, in a stable order.
 
     A folder means every media file below it; a ``.jsonl`` or ``.parquet`` file every row of the manifest.
 
     Args:
         sources: paths.
-        text: transcript of all of them (normally of one).
+        text, transcript: what is said in all of them (normally in one).
         context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
 
     Raises:
@@ -56,18 +65,21 @@ def expand(sources: Iterable[str | Path], *, text: str | None = None, context: i
     for source in sources:
         path = Path(source)
         if str(source).partition("://")[1]:
-            items.append(Item(str(source), path, text))  # refused with a reason where it is opened
+            items.append(
+                Item(str(source), path, text, transcript=transcript)
+            )  # refused with a reason where it is opened
         elif path.is_dir():
             files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _MEDIA and f.is_file())
             if not files:
                 raise MediaError(f"{path}: no media file in this folder")
-            items += [Item(str(f), f, text) for f in files]
+            items += [Item(str(f), f, text, transcript=transcript) for f in files]
         elif path.suffix.lower() in (".jsonl", ".parquet"):
             rows = read_manifest(path)
             earlier = contexts(rows, context) if context else {}
             items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
         else:
-            items.append(Item(str(source), path, text))
-    if not items and text is not None:
-        items.append(Item("text", None, text))
+            items.append(Item(str(source), path, text, transcript=transcript))
+    said = text if transcript is None else transcript.text
+    if not items and said is not None:
+        items.append(Item("text", None, said))
     return items

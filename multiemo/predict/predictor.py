@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,74 +15,17 @@ from multiemo.data.collate import Collate
 from multiemo.errors import MediaError, MultiemoError
 from multiemo.evaluate import Report
 from multiemo.model import contributions
+from multiemo.predict.answers import Answer, Pending, Smoothing
+from multiemo.predict.asr import Transcriber
 from multiemo.predict.items import Item
-from multiemo.predict.reader import Reader, Segment
+from multiemo.predict.reader import WINDOW, Options, Reader, Segments
+from multiemo.predict.segments import Segment
+from multiemo.predict.streaming import Stream
+from multiemo.predict.tracing import Tracing
+from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.types import DIMENSIONS, SUBSETS, Modality, Sample, subset_key
 
-#: Seconds of a segment of a long file; a file of up to one and a half of it is one segment.
-WINDOW = 4.0
 _BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model says of one item.
-
-    Args:
-        entry: one entry of ``inputs`` of the prediction JSON.
-        embeddings: {modality: ``[S, D]`` float32}, what its encoder makes of each segment that has the modality.
-    """
-
-    entry: dict[str, Any]
-    embeddings: dict[Modality, torch.Tensor]
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An item on its way to an answer; ``open`` counts its segments that wait for the model."""
-
-    item: Item
-    open: int = 0
-    error: MultiemoError | None = None
-    duration: float = 0.0
-    reasons: dict[Modality, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    segments: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
-    embeddings: dict[Modality, list[torch.Tensor]] = field(default_factory=dict)
-
-    def add(self, segment: Segment) -> None:
-        """A segment that has been read."""
-        self.duration = max(self.duration, segment.end)
-        self.notes += [n for n in segment.notes if n not in self.notes]
-        for m, reason in segment.absent.items():
-            self.reasons.setdefault(m, reason)
-        if segment.inputs:
-            self.open += 1
-        else:
-            self.skipped.append({"start": segment.start, "end": segment.end, "absent": dict(segment.absent)})
-
-    def hear(self, said: dict[str, Any], embeddings: Mapping[Modality, torch.Tensor]) -> None:
-        """What the model says of the next segment."""
-        self.open -= 1
-        self.segments.append(said)
-        for m, vector in embeddings.items():
-            self.embeddings.setdefault(m, []).append(vector)
-
-    def answer(self, modalities: Sequence[Modality]) -> Answer | MultiemoError:
-        """Once no segment waits."""
-        if self.error is not None:
-            return self.error
-        entry = {
-            "input": self.item.name,
-            "duration": round(self.duration, 3),
-            "present": [m for m in modalities if m in self.embeddings],
-            "absent": {m: self.reasons[m] for m in modalities if m not in self.embeddings and m in self.reasons},
-            "segments": self.segments,
-            "skipped": self.skipped,
-            "notes": self.notes,
-        }
-        return Answer(entry, {m: torch.stack(vectors) for m, vectors in self.embeddings.items()})
 
 
 class Predictor:
@@ -92,15 +34,16 @@ class Predictor:
     Args:
         bundle: from :func:`multiemo.build.load_bundle` or a run.
         device: torch device, or ``auto``.
-        window: seconds of a segment of a long file.
+        options: how files are cut into segments and where words come from.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str = "auto", window: float = WINDOW) -> None:
+    def __init__(self, bundle: Bundle, *, device: str = "auto", options: Options | None = None) -> None:
         self.bundle = bundle
         self.device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
         if device != "auto":
             self.device = torch.device(device)
-        self.reader = Reader(bundle.preprocessors, window)
+        self.options = options or Options()
+        self.reader = Reader(bundle.preprocessors, self.options)
         self.model = bundle.model.to(self.device).eval()
         self.labels = bundle.labels
         self.calibration = bundle.calibration
@@ -143,13 +86,15 @@ class Predictor:
 
         An item is taken from ``items`` when the one before it has been read; few segments are held at a time.
         """
-        waiting: deque[_Pending] = deque()
-        batch: list[tuple[_Pending, Segment]] = []
+        waiting: deque[Pending] = deque()
+        batch: list[tuple[Pending, Segment]] = []
         for item in items:
-            pending = _Pending(item)
+            pending = Pending(item, tracing=Tracing() if self.options.traces else None)
             waiting.append(pending)
             try:
-                for segment in self.reader.segments(item):
+                reading = self.reader.open(item)
+                pending.words, pending.notes = reading.words, reading.notes
+                for segment in reading.segments:
                     pending.add(segment)
                     if segment.inputs:
                         batch.append((pending, segment))
@@ -160,11 +105,19 @@ class Predictor:
                 batch = [entry for entry in batch if entry[0] is not pending]
                 pending.error, pending.open = error, 0
             while waiting and not waiting[0].open:
-                yield waiting.popleft().answer(self.model.modalities)
+                yield waiting.popleft().answer(self.model.modalities, self.smoothing())
         if batch:
             self._classify(batch)
         for pending in waiting:
-            yield pending.answer(self.model.modalities)
+            yield pending.answer(self.model.modalities, self.smoothing())
+
+    def stream(self, **options: Any) -> Stream:
+        """A stream of sound, pictures and words; see :class:`multiemo.predict.Stream`."""
+        return Stream(self, **options)
+
+    def smoothing(self) -> Smoothing:
+        """For one file or stream."""
+        return Smoothing(self.labels, self.bundle.prior.tolist(), self.model.task)
 
     @property
     def context(self) -> int:
@@ -185,10 +138,15 @@ class Predictor:
             "calibration": self.calibration.to_json(),
         }
 
-    @torch.inference_mode()
-    def _classify(self, batch: Sequence[tuple[_Pending, Segment]]) -> None:
+    def _classify(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Tell each item what the model says of its segments."""
-        segments = [segment for _, segment in batch]
+        said = self.classify([segment for _, segment in batch])
+        for (pending, _), (entry, embeddings) in zip(batch, said, strict=True):
+            pending.hear(entry, embeddings)
+
+    @torch.inference_mode()
+    def classify(self, segments: Sequence[Segment]) -> list[tuple[dict[str, Any], dict[Modality, torch.Tensor]]]:
+        """What the model says of segments that have inputs: an entry of ``segments``, and the embeddings, each."""
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
         output = self.model(self._collate(samples).to(self.device), subsets=self._subsets)
@@ -199,7 +157,8 @@ class Predictor:
         # read only for segments that have all of the subset
         subsets = {k: self._calibrated(v, [calibration.temperature(k)]) for k, v in output.by_subset.items()}
         embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
-        for i, (pending, segment) in enumerate(batch):
+        said = []
+        for i, segment in enumerate(segments):
             here = [m for m in model.modalities if m in segment.inputs]
             best = int(fused[i].argmax())
             by_subset = {k: v[i] for k, v in subsets.items()}
@@ -208,6 +167,7 @@ class Predictor:
             entry: dict[str, Any] = {
                 "start": segment.start,
                 "end": segment.end,
+                "kind": segment.kind,
                 "label": self.labels[best] if given else UNCERTAIN,
                 "best": self.labels[best],
                 "probs": self._named(fused[i]),
@@ -218,9 +178,35 @@ class Predictor:
                 "present": here,
                 "absent": dict(segment.absent),
             }
+            if segment.notes and segment.kind != "whole":
+                entry["notes"] = segment.notes
+            if segment.text is not None:
+                entry["text"] = segment.text
             if output.dimensions is not None:
                 entry |= {n: round(float(v), 4) for n, v in zip(DIMENSIONS, output.dimensions[i], strict=True)}
-            pending.hear(entry, {m: embeddings[m][i] for m in here})
+            if segment.faces is not None:
+                entry["face"] = self._faces(segment.faces)
+            said.append((entry, {m: embeddings[m][i] for m in here}))
+        return said
+
+    def _faces(self, seen: SpanFaces) -> dict[str, Any]:
+        """Whose face was read and why, and what the others' faces say."""
+        entry: dict[str, Any] = {
+            "person": seen.person,
+            "chosen": seen.why,
+            "quality": round(seen.quality, 3),
+            "people": [],
+        }
+        others = [p for p in seen.people if len(p.crops)] if len(seen.people) > 1 else []
+        if others:
+            unknown = torch.full((len(DIMENSIONS),), float("nan"))
+            samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
+            logits = self.model(self._collate(samples).to(self.device)).branch_logits["face"]
+            probs = self._calibrated(logits, [self.calibration.branches.get("face", 1.0)])
+            for person, row in zip(others, probs, strict=True):
+                label = self.labels[int(row.argmax())]
+                entry["people"].append({"person": person.id, "label": label, "probs": self._named(row)})
+        return entry
 
     def _calibrated(self, logits: torch.Tensor, temperatures: Sequence[float]) -> torch.Tensor:
         """``[B, C]`` probabilities on the CPU; one temperature, or one a row."""
@@ -230,30 +216,47 @@ class Predictor:
         return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}
 
 
-def load(path: str | Path, *, device: str = "auto", window: float = WINDOW) -> Predictor:
+def load(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    segments: Segments = "auto",
+    window: float = WINDOW,
+    hop: float | None = None,
+    asr: str | None = None,
+    traces: bool = False,
+) -> Predictor:
     """Load a run folder, a branch folder or a model folder for prediction.
+
+    Args:
+        path: the folder.
+        device: torch device, or ``auto``.
+        segments: how a file is cut: ``whole``; ``speech``, turns of speech and the pauses between them; ``windows``;
+            ``auto``: whole up to one and a half windows, else speech where there is sound, else windows.
+        window: seconds of a window or of the longest pause; a turn of speech has at most one and a half.
+        hop: seconds from one window to the next; ``window`` by default.
+        asr: name or folder of a Whisper model that writes down what has no transcript.
+        traces: keep what a picture of the timeline needs.
 
     Raises:
         CheckpointError: not a finished model.
+        ConfigError: an option that cannot be; an ``asr`` that is not a speech recogniser.
     """
-    return Predictor(load_bundle(path), device=device, window=window)
+    transcriber = None if asr is None else Transcriber(asr, device=device)
+    options = Options(segments=segments, window=window, hop=hop, transcriber=transcriber, traces=traces)
+    return Predictor(load_bundle(path), device=device, options=options)
+
+
+def stream(run: str | Path | Predictor, **options: Any) -> Stream:
+    """Open a stream of sound, pictures and words; see :class:`multiemo.predict.Stream`.
+
+    Args:
+        run: a run or model folder, or a model that is loaded.
+        options: of the stream.
+    """
+    return (run if isinstance(run, Predictor) else load(run)).stream(**options)
 
 
 def evaluate(model: str | Path, manifest: str | Path | None = None, *, split: str = "test") -> Report:
     """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
     return evaluate_run(model, manifest=manifest, split=split)
-
-
-def predict_all(predictor: Predictor, items: Sequence[Item]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The prediction JSON of many things, and (name, message) of those that failed."""
-    inputs: list[Mapping[str, Any]] = []
-    failures: list[tuple[str, str]] = []
-    for item, answer in zip(items, predictor.predict_many(items), strict=True):
-        if isinstance(answer, Answer):
-            inputs.append(answer.entry)
-        else:
-            failures.append((item.name, str(answer)))
-    result: dict[str, Any] = {"inputs": inputs, "model": predictor.describe()}
-    if failures:
-        result["failures"] = [{"input": name, "error": message} for name, message in failures]
-    return result, failures

@@ -5,27 +5,68 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, Literal, TypeAlias
 
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path
-from multiemo.data.media import Media, is_image, iter_media, probe, read_media
-from multiemo.errors import MediaError
+from multiemo.data.media import Heard, Media, Playback, is_image, read_media
+from multiemo.data.subtitles import embedded_subtitles
+from multiemo.data.transcripts import Transcript, read_transcript, side_file
+from multiemo.errors import ConfigError, MediaError
+from multiemo.predict.ahead import ahead
+from multiemo.predict.asr import Transcriber
 from multiemo.predict.items import Item
+from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
 from multiemo.types import Absent, Clip, Modality
+
+Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
+
+#: Seconds of a window of a long file.
+WINDOW = 4.0
+#: A file of up to this many windows is one segment, unless asked otherwise.
+SHORT = 1.5
+#: Sample rate for models that do not hear, Hz: the sound still says where segments begin and who speaks.
+RATE = 16000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How files are cut into segments and where words come from; see :func:`multiemo.predict.load`.
+
+    Raises:
+        ConfigError: a value that cannot be.
+    """
+
+    segments: Segments = "auto"
+    window: float = WINDOW
+    hop: float | None = None
+    transcriber: Transcriber | None = None
+    traces: bool = False
+
+    def __post_init__(self) -> None:
+        if self.segments not in ("auto", "whole", "speech", "windows"):
+            raise ConfigError(f"segments: {self.segments!r} is not one of auto, whole, speech, windows")
+        if not 0.5 <= self.window <= 60:
+            raise ConfigError(f"window: {self.window} s; it must lie between 0.5 and 60 s")
+        if self.hop is not None and not 0.1 <= self.hop <= self.window:
+            raise ConfigError(f"hop: {self.hop} s; it must lie between 0.1 s and the window ({self.window} s)")
+        if self.hop is not None and self.segments != "windows":
+            raise ConfigError("hop: only windows overlap; give segments=windows too")
 
 
 @dataclass(slots=True)
-class Segment:
-    """A span with what was found in it."""
+class Reading:
+    """An item that is being read.
 
-    start: float
-    end: float
-    inputs: dict[Modality, torch.Tensor] = field(default_factory=dict)
-    absent: dict[Modality, str] = field(default_factory=dict)
+    Args:
+        segments: one after the other, as they are read; raises MediaError where the item cannot be read.
+        words: where its words come from, as in the prediction JSON; complete when the last segment is read.
+        notes: what the user may want to know of the file as a whole; complete then.
+    """
+
+    segments: Iterator[Segment]
+    words: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -34,46 +75,100 @@ class Reader:
 
     Args:
         preprocessors: {modality: preprocessor} of the model.
-        window: seconds of a segment of a long file; a file of up to one and a half of it is one segment.
+        options: how files are cut.
     """
 
-    def __init__(self, preprocessors: Mapping[Modality, Preprocessor], window: float) -> None:
+    def __init__(self, preprocessors: Mapping[Modality, Preprocessor], options: Options) -> None:
         self.preprocessors = preprocessors
-        self.window = window
+        self.options = options
+        self._transcribe = None if options.transcriber is None else options.transcriber.transcribe
 
-    def segments(self, item: Item) -> Iterator[Segment]:
-        """The segments of an item, one after the other; a manifest row is one.
+    @property
+    def rate(self) -> int:
+        """Sample rate at which files are read, Hz."""
+        speech = self.preprocessors.get("speech")
+        heard = speech is not None and speech.spec.kind in ("speech", "waveform")
+        return int(speech.spec.sample_rate) if heard and speech is not None else RATE
 
-        Raises:
-            MediaError: the item cannot be read.
-        """
+    def open(self, item: Item) -> Reading:
+        """The segments of an item; a manifest row is one."""
         if item.clip is not None and item.folder is not None:
-            yield self._row(item.clip, item.folder, item.context)
-            return
+            return Reading(iter([self._row(item.clip, item.folder, item.context)]))
         if item.path is None:
-            yield self._segment(Media(), item.text, "no audio was given", "no video or image was given")
-            return
+            return Reading(iter([self._segment(Media(), item.text, "no audio was given", "no picture was given")]))
+        self._check(item.path)
         if is_image(item.path):
-            media = self._read(item.path, None, None)
-            yield self._segment(media, item.text, "the input is a still image", "")
-            return
-        info = probe(item.path, "any")
-        if info.duration is not None and info.duration <= 1.5 * self.window:
-            yield self._segment(self._read(item.path, None, None), item.text)
-            return
-        for media in iter_media(item.path, window=self.window, **self._wanted()):
-            yield self._segment(media, item.text)
+            media = read_media(item.path, **self._wanted())
+            return Reading(iter([self._segment(media, item.text, "the input is a still image", "")]))
+        return self._play(item, item.path)
+
+    def _play(self, item: Item, path: Path) -> Reading:
+        """A file from its beginning to its end."""
+        options = self.options
+        playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None)
+        length = playback.duration
+        notes: list[str] = []
+        transcript = self._transcript(item, path, notes)
+        mode: Mode
+        if options.segments != "auto":
+            mode = options.segments
+        elif length is not None and length <= SHORT * options.window:
+            mode = "whole"
+        else:
+            mode = "speech"
+        if mode == "speech" and not playback.has_audio:
+            mode = "windows"
+        if transcript is not None and mode != "whole" and length:
+            transcript = transcript.spread(length)
+        stream = SegmentStream(
+            self.preprocessors,
+            mode=mode,
+            window=options.window,
+            hop=options.hop,
+            rate=self.rate,
+            audio=playback.has_audio,
+            video=playback.has_video,
+            no_audio=playback.absent.get("audio", ""),
+            no_video=playback.absent.get("video", ""),
+            transcript=transcript,
+            transcribe=options.transcriber.transcribe
+            if options.transcriber is not None and transcript is None
+            else None,
+            keep_sound=options.traces,
+        )
+        words: dict[str, Any] = {"absent": "no transcript was given, beside the file or in it"}
+        if transcript is not None:
+            words = {"source": transcript.source, "language": transcript.language}
+        elif options.transcriber is not None:
+            words = {"source": options.transcriber.source, "language": None}
+        notes += transcript.notes if transcript is not None else ()
+        return Reading(_played(playback, stream, words, notes), words, notes)
+
+    def _transcript(self, item: Item, path: Path, notes: list[str]) -> Transcript | None:
+        """What was given, else what lies beside the file, else what is in it; ``notes`` gets why not."""
+        if item.transcript is not None:
+            return item.transcript
+        if item.text is not None:
+            return Transcript.untimed(item.text, "given")
+        beside = side_file(path)
+        return read_transcript(beside) if beside is not None else embedded_subtitles(path, notes)
+
+    @property
+    def _looks(self) -> bool:
+        face = self.preprocessors.get("face")
+        return face is not None and face.spec.kind == "face"
+
+    def _check(self, path: Path) -> None:
+        kinds = {p.spec.kind for p in self.preprocessors.values()}
+        if kinds == {"features"}:
+            names = ", ".join(self.preprocessors)
+            raise MediaError(f"{path}: the model reads precomputed features ({names}) only; give it a manifest")
 
     def _wanted(self) -> dict[str, Any]:
-        specs = {m: p.spec for m, p in self.preprocessors.items()}
-        speech, face = specs.get("speech"), specs.get("face")
-        wanted: dict[str, Any] = {}
-        if speech is not None and speech.kind in ("speech", "waveform"):
-            wanted["rate"] = speech.sample_rate
-        if face is not None and face.kind == "face":
+        wanted: dict[str, Any] = {"rate": self.rate} if "speech" in self.preprocessors else {}
+        if self._looks:
+            face = self.preprocessors["face"].spec
             wanted |= {"fps": face.fps, "max_frames": face.frames}
-        if not wanted:
-            raise MediaError(f"this model reads {', '.join(specs)} only, not media files; give it a text or a manifest")
         return wanted
 
     def _read(self, path: Path, start: float | None, end: float | None) -> Media:
@@ -94,14 +189,14 @@ class Reader:
             if kind == "text":
                 got = preprocessor(text, context) if text is not None else Absent("no transcript was given")
             elif kind == "features":
-                got = Absent(f"the model reads precomputed features.{m}; give a manifest row that has them")
+                got = no_features(m)
             elif kind in ("speech", "waveform"):
                 silent = Absent(media.absent.get("audio") or no_audio or "the file has no audio track")
                 got = silent if media.audio is None else preprocessor(media.audio, media.rate)
             else:
                 blind = Absent(media.absent.get("video") or no_video or "the file has no video track")
                 got = blind if media.frames is None else preprocessor(media.frames, media.times)
-            self._file(segment, m, got)
+            segment.file(m, got)
         return segment
 
     def _row(self, clip: Clip, folder: Path, context: Sequence[tuple[bool, str]]) -> Segment:
@@ -112,7 +207,7 @@ class Reader:
             reference = clip.features.get(m)
             if kind == "features" and reference is not None:
                 values, _ = read_features(media_path(reference.path, folder), reference.key, clip.start, clip.end)
-                self._file(merged, m, preprocessor(values))
+                merged.file(m, preprocessor(values))
         sources: dict[str, set[Modality]] = {}
         voice, picture = clip.audio or clip.video, clip.video or clip.image
         for m, source in (("speech", voice), ("face", picture)):
@@ -129,12 +224,13 @@ class Reader:
         merged.absent = {m: r for m, r in {**rest.absent, **merged.absent}.items() if m not in merged.inputs}
         return merged
 
-    @staticmethod
-    def _file(segment: Segment, modality: Modality, got: Any) -> None:
-        if isinstance(got, Absent):
-            segment.absent[modality] = got.reason
-        elif isinstance(got, torch.Tensor):
-            segment.inputs[modality] = got
-        else:
-            segment.inputs[modality] = got.crops
-            segment.notes += got.notes
+
+def _played(playback: Playback, stream: SegmentStream, words: dict[str, Any], notes: list[str]) -> Iterator[Segment]:
+    with stream:
+        for piece in ahead(playback.pieces()):
+            yield from stream.hear(piece.samples) if isinstance(piece, Heard) else stream.see(piece.frame, piece.time)
+        last = stream.close(playback.duration)
+    if stream.languages:
+        words["language"] = stream.languages.most_common(1)[0][0]
+    notes += [*playback.problems, *stream.problems]
+    yield from last

@@ -289,7 +289,7 @@ class _Turns:
         if level >= ENTER:
             self._dip = None
             self._voice = at if self._voice is None else self._voice
-        elif self._voice is not None and (self._dip is not None or level < LEAVE):
+        elif self._voice is not None and level < LEAVE:
             self._dip = at if self._dip is None else self._dip
         if self._voice is not None:
             spoken = (now if self._dip is None else self._dip) - self._voice

@@ -43,11 +43,19 @@ class Traces:
     pitch: NDArray[np.float32] = field(default_factory=_nothing)
     thumbnails: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
+    @property
+    def audible(self) -> bool:
+        """Whether there is any sound to draw."""
+        return bool(self.envelope.any()) or not bool(np.isnan(self.pitch).all())
+
     def loudness(self, most: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Times and the envelope scaled to a peak of one, thinned to about ``most`` points by their maximum."""
+        """Times and the square root of the envelope, scaled to a peak of one, so that quiet speech shows beside shouts.
+
+        Thinned to about ``most`` points by their maximum.
+        """
         times, rows = _rows(self.envelope, most)
         loud = np.nanmax(rows, axis=1, initial=0.0)
-        return times, (loud / max(float(loud.max(initial=0.0)), 1e-9)).astype(np.float32)
+        return times, np.sqrt(loud / max(float(loud.max(initial=0.0)), 1e-9)).astype(np.float32)
 
     def melody(self, most: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Times and the pitch in Hz, thinned to about ``most`` points by their median; NaN where unvoiced."""

@@ -115,7 +115,7 @@ class Drawing:
             yield "contribution", _ROW, self._contributions
         if traces.thumbnails:
             yield "face seen", _ROW, self._faces
-        if traces.envelope.size or traces.pitch.size:
+        if traces.audible:
             yield "sound", _ROW, self._sound
         if any(p.said.get("text") for p in shown.parts):
             yield "words", _WORDS, self._words

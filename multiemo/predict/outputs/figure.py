@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Inches: widths, what stands left and right of the lanes, the small letters, and heights.
-_NARROW, _WIDE, _A_PART, _MARGIN = 10.0, 24.0, 0.4, 1.25
+_NARROW, _WIDE, _A_PART, _MARGIN = 10.0, 30.0, 0.6, 1.25
 _COLUMN, _LETTER = 0.061, 0.13
 _LANE, _SMALL_LANE, _STRIP, _ROW = 1.35, 0.75, 0.2, 0.6
 _LETTERS = 7.0
@@ -128,7 +128,7 @@ def _panels(picture: _Picture) -> tuple[list[_Panel], list[str]]:
         panels.append(("contribution", _ROW, _later(_contributions, picture)))
     if traces.thumbnails:
         panels.append(("face seen", _ROW, _later(_faces, picture)))
-    if traces.envelope.size or traces.pitch.size:
+    if traces.audible:
         panels.append(("sound", _ROW, _later(_sound, picture)))
     words = [(p, str(p.said["text"])) for p in shown.parts if p.said.get("text")]
     if any(picture.letters.lacks(text) for _, text in words):
@@ -250,7 +250,8 @@ def _words(axes: Axes, picture: _Picture) -> None:
     axes.set_ylim(0, 1)
     for part in picture.shown.parts:
         text = picture.letters.drawable(part.said.get("text") or "")
-        lines = fitted(text, picture.room(part.left, part.right) - 1, _LINES)
+        room = picture.room(part.left, part.right)
+        lines = fitted(text, room - 1, _LINES) if room >= _FEW else []
         picture.write(axes, (part.left + part.right) / 2, 0.5, "\n".join(lines), color=plots.INK)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from multiemo.calibration import UNCERTAIN
@@ -57,7 +58,7 @@ def html(entry: Entry, traces: Traces) -> str:
         legend={one_line(label): colours[label] for label in legend},
         modalities={m: MODALITY_COLOURS[m] for m in shown.modalities} if drawing.has("contribution") else {},
         skipped=any(part.index is None for part in shown.parts),
-        pitch=drawing.has("sound") and bool(traces.pitch.size),
+        pitch=drawing.has("sound") and not np.isnan(traces.pitch).all(),
         dimensions=[d for d in DIMENSIONS if any(d in part.said for part in shown.parts)],
         drawing=drawing,
         svg=Markup(drawing.svg()),  # every text in it is escaped by ElementTree
@@ -107,7 +108,7 @@ def _lead(entry: Entry, shown: Timeline) -> str:
     words = entry.get("words") or {}
     if isinstance(words, Mapping):
         language = f" ({words['language']})" if words.get("language") else ""
-        facts += [f"words from {words['source']}{language}"] if words.get("source") else []
+        facts += [f"words: {words['source']}{language}"] if words.get("source") else []
     people = entry.get("people") or ()
     facts += [f"{len(people)} people"] if len(people) > 1 else []
     return " · ".join(one_line(fact) for fact in facts)

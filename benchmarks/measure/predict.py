@@ -1,0 +1,287 @@
+"""A film of a minute, an hour and in pieces through ``predict``, against decoding it: a table, then one JSON line.
+
+    python benchmarks/measure/predict.py --run runs/demo [--film FILE] [--hour]
+
+The film is repeated to 60 s of 1280x720, H.264 and AAC (``measure/film.py``); by default it is one of the demo's. The
+model is loaded before. Decoding is PyAV's of every picture, with its own threads; both take turns in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+import av
+import cv2
+import numpy as np
+import torch
+from measure.film import looped, repeated
+
+import multiemo
+from multiemo.data import play
+from multiemo.data.media import Heard, Playback
+from multiemo.data.transcripts import Cue, Transcript
+from multiemo.model import EmotionModel
+from multiemo.predict import Item, Predictor, segments
+from multiemo.predict.segmenter import Segmenter
+from multiemo.preprocess import speech, tracking
+from multiemo.types import Clip
+
+_TURNS = 5
+#: Words of the film, a cue every two seconds.
+_WORDS = "I really did not expect that to happen"
+
+
+def minute(run: Path, film: Path) -> dict[str, Any]:
+    """``predict`` on the film against decoding all of its pictures.
+
+    Returns:
+        ``decode_s`` and ``predict_s`` (medians of the turns), their ``ratio``, and ``stages``: processor seconds of each
+        stage in one more turn, with one thread each, which run side by side.
+    """
+    model = multiemo.load(run)
+    item = _item(film)
+    decode_all(film)
+    _predict(model, item)
+    decoding, predicting = [], []
+    for _ in range(_TURNS):
+        decoding.append(_seconds(lambda: decode_all(film)))
+        predicting.append(_seconds(lambda: _predict(model, item)))
+    ratios = [p / d for p, d in zip(predicting, decoding, strict=True)]
+    return {
+        "decode_s": round(median(decoding), 3),
+        "predict_s": round(median(predicting), 3),
+        "ratio": round(median(ratios), 3),
+        "ratios": [round(r, 3) for r in ratios],
+        "stages": stages(model, item),
+    }
+
+
+def decode_all(film: Path) -> int:
+    """Every picture of a film, by PyAV with its own threads; how many there are."""
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        return sum(1 for _ in container.decode(stream))
+
+
+def stages(model: Predictor, item: Item) -> dict[str, float]:
+    """Processor seconds of each stage of one prediction, with one thread each; what is left is decoding."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    inner = threading.local()
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            outer, inner.inside = getattr(inner, "inside", 0.0), 0.0
+            began = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                whole = time.thread_time() - began
+                spent[name] += whole - inner.inside
+                inner.inside = outer + whole
+
+        return call
+
+    places: list[tuple[str, Any, str]] = [
+        ("grey", play.DecodedFrame, "grey"),
+        ("colour", play.DecodedFrame, "rgb"),
+        ("follow faces", tracking.FaceTracker, "add"),
+        ("crop", tracking, "crop_face"),
+        ("voice activity", Segmenter, "audio"),
+        ("log-mel and prosody", speech.SpeechPreprocessor, "__call__"),
+        ("encoders and fusion", EmotionModel, "__call__"),
+    ]
+    with _patched(timed, places), mock.patch.object(
+        tracking, "make_detector", lambda *a, make=tracking.make_detector, **k: _Timed(make(*a, **k), timed)
+    ):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+        began = time.process_time()
+        _predict(model, item)
+        whole = time.process_time() - began
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+    found = {name: round(seconds, 3) for name, seconds in spent.items()}
+    found["decode, and the rest"] = round(whole - sum(spent.values()), 3)
+    return {**found, "all": round(whole, 3)}
+
+
+def agreement(run: Path, films: list[Path]) -> dict[str, Any]:
+    """Labels against the slow path: faces looked for in every picture, one segment at a time, as in training.
+
+    Returns:
+        ``segments``, ``same``: share of them with the same label, ``presence``: with the same modalities, and
+        ``probability``: the mean absolute difference of the label's probability.
+    """
+    model = multiemo.load(run, segments="windows", window=3.0)
+    same, presence, distances = [], [], []
+    for film in films:
+        entry = model.predict(film)
+        for segment in entry["segments"]:
+            clip = Clip(id="s", corpus="film", video=film.name, start=segment["start"], end=segment["end"])
+            slow = model.predict_item(Item("s", clip=clip, folder=film.parent))["segments"]
+            if not slow:
+                presence.append(False)
+                continue
+            presence.append(slow[0]["present"] == segment["present"])
+            same.append(slow[0]["best"] == segment["best"])
+            distances.append(abs(slow[0]["probs"][segment["best"]] - segment["probs"][segment["best"]]))
+    return {
+        "segments": len(same),
+        "same": round(float(np.mean(same)), 4),
+        "presence": round(float(np.mean(presence)), 4),
+        "probability": round(float(np.mean(distances)), 4),
+    }
+
+
+def streamed(run: Path, film: Path, chunk: float = 0.25) -> dict[str, Any]:
+    """The film in pieces as they would come, against the file at once.
+
+    Returns:
+        ``segments``; ``same``: share of them with equal spans and labels; ``latency_s``: median time of a piece;
+        ``slowest_s``: of the one at the end of which a segment was due; ``chunk_s``: sound in a piece.
+    """
+    model = multiemo.load(run, segments="speech")
+    whole = model.predict_item(Item(str(film), film))
+    entries = sorted([*whole["segments"], *whole["skipped"]], key=lambda e: e["start"])
+    rate = model.reader.rate
+    said: list[dict[str, Any]] = []
+    times: list[float] = []
+    playback = Playback(film, rate=rate, fps=segments.TRACK_FPS)
+    with model.stream(rate=rate) as stream:
+        for sound, pictures in _chunks(playback, rate, chunk):
+            began = time.perf_counter()
+            for frame, moment in pictures:
+                said += stream.push(frame=frame, time=moment)
+            said += stream.push(audio=sound)
+            times.append(time.perf_counter() - began)
+        said += stream.close(playback.duration)
+    same = [
+        (a["start"], a["end"], a.get("label"), a.get("smoothed", {}).get("label"))
+        == (b["start"], b["end"], b.get("label"), b.get("smoothed", {}).get("label"))
+        for a, b in zip(entries, said, strict=False)
+    ]
+    return {
+        "segments": len(entries),
+        "same": round(sum(same) / max(len(entries), len(said)), 4),
+        "chunk_s": chunk,
+        "latency_s": round(median(times), 4),
+        "slowest_s": round(max(times), 3),
+    }
+
+
+def memory(run: Path, film: Path, scratch: Path) -> dict[str, Any]:
+    """Peak resident memory of five minutes and of an hour of the film, MiB, each in a process of its own."""
+    found: dict[str, Any] = {}
+    for name, times in (("five_minutes", 5), ("hour", 60)):
+        long = repeated(film, scratch / f"{name}.mp4", times)
+        began = time.perf_counter()
+        code = (
+            "import sys, resource, multiemo;"
+            "entry = multiemo.load(sys.argv[1]).predict(sys.argv[2]);"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(entry['segments']))"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(run), str(long)], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        peak, count = done.stdout.split()
+        found[name] = {"peak_mb": int(peak), "segments": int(count), "seconds": round(time.perf_counter() - began, 1)}
+        long.unlink()
+    found["growth"] = round(found["hour"]["peak_mb"] / found["five_minutes"]["peak_mb"] - 1, 3)
+    return found
+
+
+def demo_film(run: Path) -> Path:
+    """One of the films of a demo run."""
+    films = sorted((run / "corpus" / "media").glob("*.mp4"))
+    if not films:
+        raise SystemExit(f"{run}: not a demo run; make one with `multiemo demo --out {run}`, or give --film FILE")
+    return films[0]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+class _Timed:
+    """A detector whose time is counted."""
+
+    def __init__(self, detector: Any, timed: Callable[..., Any]) -> None:
+        self.detect = timed("detect faces", detector.detect)
+
+
+@contextmanager
+def _patched(timed: Callable[..., Any], places: list[tuple[str, Any, str]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for name, place, key in places:
+            stack.enter_context(mock.patch.object(place, key, timed(name, getattr(place, key))))
+        yield
+
+
+def _item(film: Path) -> Item:
+    cues = [Cue(2.0 * n, 2.0 * n + 1.8, _WORDS) for n in range(30)]
+    return Item(str(film), film, transcript=Transcript.of(cues, "benchmark"))
+
+
+def _predict(model: Predictor, item: Item) -> None:
+    answer = next(model.predict_many([item]))
+    if isinstance(answer, Exception):
+        raise answer
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _chunks(playback: Playback, rate: int, chunk: float) -> Iterator[tuple[Any, list[Any]]]:
+    """Pieces of ``chunk`` seconds of sound, each with the pictures that come with it in the file."""
+    sound, pictures, wanted = [np.zeros(0, np.float32)], [], round(chunk * rate)
+    for piece in playback.pieces():
+        if not isinstance(piece, Heard):
+            pictures.append((piece.frame, piece.time))
+            continue
+        sound.append(piece.samples)
+        while sum(map(len, sound)) >= wanted:
+            joined = np.concatenate(sound)
+            yield joined[:wanted], pictures
+            sound, pictures = [joined[wanted:]], []
+    yield np.concatenate(sound), pictures
+
+
+def everything(run: Path, film: Path | None, hour: bool) -> dict[str, Any]:
+    """All of the above."""
+    with tempfile.TemporaryDirectory(prefix="multiemo-") as scratch:
+        source = film or demo_film(run)
+        made = looped(source, Path(scratch) / "minute.mp4", seconds=60.0)
+        found: dict[str, Any] = {"film": source.name, "minute": minute(run, made), "streamed": streamed(run, made)}
+        found["agreement"] = agreement(run, [made])
+        if hour:
+            found["memory"] = memory(run, made, Path(scratch))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--film", type=Path)
+    parser.add_argument("--hour", action="store_true", help="also an hour against five minutes: memory")
+    arguments = parser.parse_args()
+    found = everything(arguments.run, arguments.film, arguments.hour)
+    print(json.dumps({"threads": torch.get_num_threads(), **found}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The command line. Nothing heavy is imported before a command runs.
+
+Exit codes: 0 done, 1 the work failed (one line on standard error), 2 wrong usage or config.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from multiemo import __version__
+from multiemo.cli import corpus, predicting, training
+from multiemo.errors import ConfigError, MultiemoError
+
+app = typer.Typer(
+    help="Emotion recognition from text, voice and face: train branches, fuse them, measure honestly, predict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+cache_app = typer.Typer(help="Look into the cache of preprocessed inputs, or make it smaller.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    training.demo,
+    corpus.prepare,
+    corpus.merge,
+    corpus.validate,
+    training.train,
+    training.evaluate,
+    training.benchmark,
+    training.compare,
+    predicting.predict,
+    predicting.live,
+)
+for _command in _COMMANDS:
+    app.command()(_command)
+cache_app.command()(corpus.info)
+cache_app.command()(corpus.prune)
+
+
+def main() -> None:
+    """Run the command line; errors the user can meet become one line."""
+    try:
+        app()
+    except MultiemoError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; a training run goes on with --resume, predict --out when it is run again", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Make any call to a model hub an error.")] = False,
+) -> None:
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if version:
+        typer.echo(f"multiemo {__version__}")
+        raise typer.Exit

@@ -1,0 +1,28 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from multiemo.errors import ConfigError
+
+JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; '-' is standard output.")]
+
+
+def write_json(values: dict[str, Any], target: str | None) -> None:
+    """To a file, to standard output (``-``), or nowhere."""
+    if target is None:
+        return
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(target).write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json: {target!r} cannot be written: {error.strerror}") from None

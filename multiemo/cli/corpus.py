@@ -1,0 +1,120 @@
+"""Commands on corpora, manifests and the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from multiemo.cli.common import JsonOption, write_json
+from multiemo.errors import ConfigError
+
+if TYPE_CHECKING:
+    pass
+
+
+CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MULTIEMO_CACHE or the user's cache.")]
+
+
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="Corpus adapter, for instance ravdess, meld or table.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the corpus as published.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...")] = None,
+    out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
+) -> None:
+    """Turn a corpus folder into a manifest: one row a clip."""
+    from collections import Counter
+
+    from multiemo.data.prepare import prepare as prepare_corpus
+
+    given = {}
+    for option in options or ():
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"option {option!r}: write it as name=value")
+        given[key] = value
+    made = prepare_corpus(corpus, root, out, given)
+    for skipped in made.skipped[:20]:
+        typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
+    if len(made.skipped) > 20:
+        typer.echo(f"left out {len(made.skipped) - 20} more", err=True)
+    labels = Counter(c.label if c.label else "several or none" for c in made.clips)
+    people = len({c.speaker for c in made.clips if c.speaker})
+    typer.echo(f"{out}: {len(made.clips)} clips, {people} speakers, {len(made.skipped)} left out")
+    typer.echo("  " + ", ".join(f"{label} {count}" for label, count in labels.most_common()))
+
+
+def merge(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests, .jsonl or .parquet.")],
+    out: Annotated[Path, typer.Option(help="Manifest to write.")],
+) -> None:
+    """Put several manifests into one, for training on or measuring across corpora."""
+    from multiemo.data.merge import merge as merge_manifests
+
+    merged = merge_manifests(manifests, out)
+    typer.echo(f"{out}: {len(merged.clips)} clips of {len(manifests)} manifests")
+    for corpus in dict.fromkeys(clip.corpus for clip in merged.clips):
+        clips = [clip for clip in merged.clips if clip.corpus == corpus]
+        sets = " and ".join(dict.fromkeys(clip.label_set or "none" for clip in clips))
+        people = len({clip.speaker for clip in clips if clip.speaker})
+        typer.echo(f"  {corpus}: {len(clips)} clips, {people} speakers, label sets {sets}")
+    if merged.shared is not None:
+        typer.echo(f"  ids are corpus:id, since {merged.shared!r} is in two corpora")
+
+
+def validate(
+    manifest: Annotated[Path, typer.Argument(help="Manifest, .jsonl or .parquet.")],
+    media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
+) -> None:
+    """Check a manifest; every bad row is named."""
+    from multiemo.console import ConsoleObserver
+    from multiemo.data.manifest import check_media, check_rows
+
+    problems = check_rows(manifest)
+    if media:
+        with ConsoleObserver() as observer:
+            observer.stage("open media")
+            problems = sorted([*problems, *check_media(manifest, on_progress=observer.progress)], key=lambda p: p.row)
+    for problem in problems:
+        typer.echo(str(problem))
+    if problems:
+        typer.echo(f"error: {manifest}: {len(problems)} bad rows", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{manifest}: all rows are valid" + (", all media can be read" if media else ""))
+
+
+def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
+    """What the cache holds: entries by kind, bytes, limit, last uses."""
+    from multiemo.data.cache import default_cache, default_limit
+    from multiemo.data.cache_care import inspect, say_info
+
+    found = inspect(folder or default_cache(), default_limit())
+    if json_file != "-":
+        typer.echo("\n".join(say_info(found)))
+    write_json(found.to_json(), json_file)
+
+
+def prune(
+    folder: CacheOption = None,
+    max_gb: Annotated[float | None, typer.Option(min=0, help="The least recently used go until this fits.")] = None,
+    older_than: Annotated[float | None, typer.Option(min=0, help="Those not used for this many days go.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All go; removes a damaged cache too.")] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Delete entries and give their space back to the disk; what is needed again is made again."""
+    from multiemo.data.cache import default_cache
+    from multiemo.data.cache_care import prune as prune_cache
+    from multiemo.data.cache_care import say_pruned
+
+    if max_gb is None and older_than is None and not everything:
+        raise ConfigError("cache prune: say what goes: --max-gb GB, --older-than DAYS or --all")
+    done = prune_cache(
+        folder or default_cache(),
+        max_bytes=None if max_gb is None else int(max_gb * 1e9),
+        older_than=None if older_than is None else older_than * 86400,
+        everything=everything,
+    )
+    if json_file != "-":
+        typer.echo(say_pruned(done))
+    write_json(done.to_json(), json_file)

@@ -1,0 +1,179 @@
+"""Commands that use a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from multiemo.cli.common import JsonOption, write_json
+from multiemo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from multiemo.predict.reader import Segments
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
+    inputs: Annotated[list[str] | None, typer.Argument(help="Videos, audio, images, folders or manifests.")] = None,
+    text: Annotated[str | None, typer.Option(help="What is said; alone it is predicted by itself.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times, or plain text.")
+    ] = None,
+    asr: Annotated[
+        str | None, typer.Option(help="Whisper model, by name or folder, for what has no transcript.")
+    ] = None,
+    segments: Annotated[str, typer.Option(help="auto, whole, speech (turns and pauses) or windows.")] = "auto",
+    window: Annotated[float, typer.Option(help="Seconds of a window, or of the longest pause.")] = 4.0,
+    hop: Annotated[float | None, typer.Option(help="Seconds between windows that overlap.")] = None,
+    timeline: Annotated[Path | None, typer.Option(help="Folder for a timeline of each input.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="With --timeline: json, csv, srt, vtt, TextGrid, eaf, png, html; default: all."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for very many inputs; run again, it goes on.")] = None,
+    engine: Annotated[str | None, typer.Option(help="With --out: local (processes; default) or ray.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --out: processes; default: one a core.")] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="With --out: also a manifest of the encoders' vectors.")
+    ] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Emotion of each segment of each input, with what each modality says and contributes."""
+    if out is None and (engine is not None or workers is not None or embeddings):
+        raise ConfigError("--engine, --workers and --embeddings are for very many inputs: give --out DIR too")
+    if text is not None and transcript is not None:
+        raise ConfigError("give --text or --transcript, not both")
+    if formats and timeline is None:
+        raise ConfigError("--format says how a timeline is written: give --timeline DIR too")
+    if not inputs and text is None and transcript is None:
+        raise ConfigError("nothing to predict: name a file or give --text")
+    if out is not None:
+        if timeline or transcript or asr or hop is not None or (segments, window) != ("auto", 4.0):
+            raise ConfigError(
+                "--out takes the files as they are: no --timeline, --transcript, --asr or segment options"
+            )
+        _predict_bulk(
+            out,
+            json_file,
+            run=run,
+            inputs=inputs or (),
+            text=text,
+            engine=engine,
+            workers=workers,
+            embeddings=embeddings,
+        )
+        return
+    from multiemo.data.transcripts import read_transcript
+    from multiemo.predict import Answer, expand, load
+    from multiemo.predict.writing import Writing
+
+    writing = None if timeline is None else Writing(timeline, formats)
+    words = None if transcript is None else read_transcript(transcript)
+    predictor = load(
+        run, segments=cast("Segments", segments), window=window, hop=hop, asr=asr, traces=writing is not None
+    )
+    items = expand(inputs or (), text=text, transcript=words, context=predictor.context)
+    result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
+    failures = []
+    for item, answer in zip(items, predictor.predict_many(items), strict=True):
+        if not isinstance(answer, Answer):
+            failures.append({"input": item.name, "error": str(answer)})
+            continue
+        result["inputs"].append(answer.entry)
+        if json_file != "-":
+            show(answer.entry)
+        if writing is not None:
+            written = writing.write(answer)
+            if json_file != "-":
+                typer.echo(f"  timeline: {', '.join(map(str, written))}")
+    if failures:
+        result["failures"] = failures
+    write_json(result, json_file)
+    for failure in failures:
+        typer.echo(f"error: {failure['error']}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def live(
+    run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
+    camera: Annotated[int, typer.Option(help="Number of the camera.")] = 0,
+    no_camera: Annotated[bool, typer.Option("--no-camera", help="Leave the camera off.")] = False,
+    microphone: Annotated[str, typer.Option(help="Number or name of the microphone; default: the usual one.")] = "",
+    no_microphone: Annotated[bool, typer.Option("--no-microphone", help="Leave the microphone off.")] = False,
+    replay: Annotated[Path | None, typer.Option(help="A file at the speed of life, instead of the devices.")] = None,
+    asr: Annotated[
+        str | None, typer.Option(help="Whisper model, by name or folder, that writes down the words.")
+    ] = None,
+    segments: Annotated[str, typer.Option(help="speech (turns and pauses) or windows.")] = "speech",
+    window: Annotated[float, typer.Option(help="Seconds of a window, or of the longest pause.")] = 4.0,
+    json_file: JsonOption = None,
+) -> None:
+    """Webcam and microphone (pip install "multiemo[live]"), segment by segment; Ctrl-C ends it. Nothing is recorded."""
+    if segments not in ("speech", "windows"):
+        raise ConfigError(f"--segments: {segments!r} is not one of speech, windows")
+    from multiemo.live_view import show_live
+    from multiemo.predict import load
+    from multiemo.predict.live import Devices, listen
+    from multiemo.predict.live import replay as replayed
+
+    predictor = load(run, window=window, asr=asr)
+    rate = predictor.reader.rate
+    stream = predictor.stream(
+        segments=cast("Segments", segments), audio=not no_microphone, video=not no_camera, rate=rate
+    )
+    with stream:
+        if replay is not None:
+            pieces = replayed(replay, rate=rate, audio=not no_microphone, video=not no_camera)
+            seen = show_live(listen(stream, pieces))
+        else:
+            with Devices(None if no_camera else camera, None if no_microphone else microphone, rate) as devices:
+                seen = show_live(listen(stream, iter(devices)))
+    write_json({"segments": seen, "model": predictor.describe()}, json_file)
+
+
+def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **given: Any) -> None:
+    from multiemo.bulk import predict_bulk
+    from multiemo.console import ConsoleObserver
+
+    with ConsoleObserver() as observer:
+        summary = predict_bulk(out=out, engine=engine or "local", observer=observer, **given)
+    if json_file != "-":
+        typer.echo(f"{out / 'predictions.jsonl'}: {summary['predicted']} of {summary['inputs']} inputs")
+        if "with_features" in summary:
+            typer.echo(f"{out / 'features.jsonl'}: {summary['with_features']} clips with vectors")
+    write_json(summary, json_file)
+    if summary["quarantined"]:
+        where = out / "quarantine.jsonl"
+        typer.echo(f"error: {summary['quarantined']} inputs could not be predicted; {where} says why", err=True)
+        raise typer.Exit(1)
+
+
+def show(entry: dict[str, Any]) -> None:
+    """Print one input's segments."""
+    typer.echo(f"{entry['input']}: present: {', '.join(entry['present']) or 'nothing'}")
+    for m, reason in entry["absent"].items():
+        typer.echo(f"  {m} absent: {reason}")
+    if "source" in entry["words"]:
+        language = entry["words"]["language"]
+        typer.echo(f"  words: {entry['words']['source']}" + (f" ({language})" if language else ""))
+    for note in entry["notes"]:
+        typer.echo(f"  note: {note}")
+    spans = [(s["start"], s["end"], s) for s in entry["segments"]] + [
+        (s["start"], s["end"], s) for s in entry["skipped"]
+    ]
+    for start, end, said in sorted(spans, key=lambda span: span[:2]):
+        if "label" not in said:
+            why = "; ".join(f"{m}: {reason}" for m, reason in said["absent"].items())
+            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by ({why})")
+            continue
+        shares = ", ".join(f"{m} {v:+.2f}" for m, v in said["contribution"].items())
+        best = f"{said['probs'][said['best']]:.2f}"
+        if said["label"] != said["best"]:
+            best = f"(best guess: {said['best']} {best})"
+        line = f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {best}   ({shares})"
+        if said["smoothed"]["label"] != said["best"]:
+            line += f"   over time: {said['smoothed']['label']}"
+        typer.echo(line + (f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""))

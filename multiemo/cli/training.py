@@ -1,0 +1,146 @@
+"""Commands that train and measure."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from multiemo.cli.common import JsonOption, write_json
+
+if TYPE_CHECKING:
+    from multiemo.evaluate import Report
+
+
+def demo(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/demo, or the next free number.")] = None,
+) -> None:
+    """Make a small synthetic corpus and go the whole path with it: train, fuse, evaluate, predict, report."""
+    from multiemo.console import ConsoleObserver
+    from multiemo.demo import run_demo
+    from multiemo.report import format_table
+
+    folder = out or _free_folder(Path("runs/demo"))
+    with ConsoleObserver() as observer:
+        result = run_demo(folder, overrides=tuple(overrides or ()), observer=observer)
+    typer.echo(format_table(result.report))
+    segment = result.example["segments"][0]
+    shares = ", ".join(f"{m} {v:+.2f}" for m, v in segment["contribution"].items())
+    typer.echo(f"\none test clip: {result.example['input']}")
+    typer.echo(f"  made as {result.truth}, predicted {segment['best']} ({segment['probs'][segment['best']]:.2f})")
+    typer.echo(f"  contribution of each modality to that probability: {shares}")
+    typer.echo(f"\nreport: {result.folder / 'report.html'}")
+    typer.echo(f"next:   multiemo predict {result.folder} VIDEO --text 'what is said in it'")
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/run"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also trace some steps of each stage: RUN/profile.")
+    ] = False,
+) -> None:
+    """Pretrain the branches and fine-tune the fused model; prints the validation table.
+
+    With several processes: accelerate launch --num_processes 8 -m multiemo train ...
+    """
+    from multiemo.config import load_config
+    from multiemo.console import ConsoleObserver
+
+    checked = load_config(config, overrides or ())
+    from multiemo.build import train as run_training
+    from multiemo.report import format_table
+
+    with ConsoleObserver() as observer:
+        run = run_training(checked, out, resume=resume, profile=profile, observer=observer)
+    if int(os.environ.get("RANK", "0")):
+        return
+    if run.validation is not None:
+        typer.echo(format_table(run.validation))
+        typer.echo(f"\nmodel: {run.folder / 'model'}")
+        typer.echo(f"next:  multiemo evaluate {run.folder}    (reads the test part)")
+        return
+    for stage, result in run.stages.items():
+        loss, guess = result.best["loss"], result.best["naive_loss"]
+        typer.echo(f"{stage}: validation loss {loss:.3f}, of a guess {guess:.3f} (epoch {result.best_epoch})")
+    for m in checked.modalities if "fuse" in run.stages else run.stages:
+        typer.echo(f"next:  fine-tune it with init.{m}={run.folder / 'branches' / m}")
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
+    split: Annotated[str, typer.Option(help="Part of the run's own split: test, val or train.")] = "test",
+    json_file: JsonOption = None,
+) -> None:
+    """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
+    from multiemo.build import evaluate_run
+    from multiemo.console import ConsoleObserver
+    from multiemo.report import format_table, save_evaluation
+
+    with ConsoleObserver() as observer:
+        report: Report = evaluate_run(run, manifest=manifest, split=split, observer=observer)
+    if manifest is None and split == "test":
+        save_evaluation(run, report)
+    if json_file != "-":
+        typer.echo(format_table(report))
+    write_json(report.to_json(), json_file)
+
+
+def benchmark(
+    config: Annotated[Path, typer.Argument(help="YAML file; its benchmark section names the protocol.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write; a begun one is finished.")] = Path("runs/benchmark"),
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each fold (benchmark.seeds).")] = None,
+    folds: Annotated[int | None, typer.Option(help="K folds of people (protocol kfold with benchmark.folds).")] = None,
+    show_leak: Annotated[
+        bool, typer.Option("--show-leak", help="Also train and test on shuffled clips, and print what that claims.")
+    ] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Train and test every fold with every seed; tables, tests, robustness, cost, and a report to send."""
+    from multiemo.config import load_config
+    from multiemo.console import ConsoleObserver
+
+    given = list(overrides or ())
+    given += [] if folds is None else ["benchmark.protocol=kfold", f"benchmark.folds={folds}"]
+    given += [] if seeds is None else [f"benchmark.seeds={seeds}"]
+    checked = load_config(config, given)
+    from multiemo.benchmark.run import run_benchmark
+    from multiemo.benchmark.tables import summary
+
+    command = shlex.join(["multiemo", *sys.argv[1:]])
+    with ConsoleObserver() as observer:
+        result = run_benchmark(checked, out, show_leak=show_leak, command=command, observer=observer)
+    if json_file != "-":
+        typer.echo(summary(result))
+        typer.echo(f"\nreport: {out / 'report.html'}   table: {out / 'table.csv'}, {out / 'table.tex'}")
+    write_json(result, json_file)
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Evaluated runs or finished benchmarks, two or more.")],
+    json_file: JsonOption = None,
+) -> None:
+    """Runs or benchmarks side by side with paired tests; refused where their test parts differ."""
+    from multiemo.benchmark.compare import compare as compare_folders
+    from multiemo.benchmark.tables import comparison
+
+    result = compare_folders(folders)
+    if json_file != "-":
+        typer.echo(comparison(result))
+    write_json(result, json_file)
+
+
+def _free_folder(base: Path) -> Path:
+    number = 1
+    while (folder := base if number == 1 else base.with_name(f"{base.name}-{number}")).exists():
+        number += 1
+    return folder

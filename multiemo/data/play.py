@@ -1,0 +1,205 @@
+"""A file played once from its beginning to its end, as contiguous sound and timed pictures; reached through ``media``.
+
+Unlike a span (``read_media``), nothing is kept and nothing is converted before someone asks for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from multiemo.data.demux import (
+    LAG,
+    ON_TIME,
+    SHORT,
+    AudioTrack,
+    Floats,
+    Pass,
+    Picture,
+    Pixels,
+    Sound,
+    VideoTrack,
+    audio_stream,
+    check_path,
+    exact_header,
+    fail,
+    header_end,
+    open_container,
+    origin_of,
+    pixel_aspect,
+    to_rgb,
+    video_stream,
+)
+
+#: A silence in the audio's timestamps longer than this (seconds) is a broken timestamp.
+JUMP = 600.0
+#: Seconds of silence put out at once where the audio has a gap.
+_FILL = 5.0
+#: Pixel formats whose first plane is an 8-bit luma picture.
+_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The sound that follows what was heard before.
+
+    Args:
+        samples: ``[N]`` float32 at the wanted rate.
+    """
+
+    samples: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture and when it is shown, seconds from the file's beginning."""
+
+    time: float
+    frame: Any
+
+
+class DecodedFrame:
+    """A decoded picture that is converted only as far as asked; a :class:`multiemo.preprocess.frames.Frame`.
+
+    Args:
+        frame: of PyAV.
+        aspect: width of its stored pixels over their height. Not read from the stream later, which goes with the file.
+    """
+
+    def __init__(self, frame: Any, aspect: float) -> None:
+        self._frame, self._aspect = frame, aspect
+        self._turns = round(frame.rotation / 90) % 4
+        width, height = max(1, round(frame.width * aspect)), int(frame.height)
+        #: Upright, pixels.
+        self.width: int = height if self._turns % 2 else width
+        self.height: int = width if self._turns % 2 else height
+
+    def grey(self, side: int) -> Pixels:
+        """``[h, w]`` uint8, upright, the longer side at most ``side`` pixels."""
+        shrink = min(1.0, side / max(self.width, self.height))
+        width, height = max(1, round(self.width * shrink)), max(1, round(self.height * shrink))
+        if self._turns % 2:
+            width, height = height, width
+        if self._frame.format.name in _LUMA:
+            plane = self._frame.planes[0]
+            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            picture = cv2.resize(
+                rows[: self._frame.height, : self._frame.width], (width, height), interpolation=cv2.INTER_AREA
+            )
+        else:
+            picture = self._frame.reformat(width=width, height=height, format="gray").to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else np.asarray(picture, np.uint8)
+
+    def rgb(self, side: int | None = None) -> Pixels:
+        """``[h, w, 3]`` uint8 RGB, upright, the longer side at most ``side`` pixels if given."""
+        return self._full if side is None else to_rgb(self._frame, self._aspect, side)
+
+    @cached_property
+    def _full(self) -> Pixels:
+        return to_rgb(self._frame, self._aspect, None)
+
+
+class Playback:
+    """A file from its beginning to its end, in one pass and bounded memory.
+
+    Args:
+        path: audio or video file.
+        rate: wanted sample rate, Hz; ``None`` leaves the audio out.
+        fps: most pictures a second, on a regular grid; ``None`` leaves them out.
+
+    Attributes:
+        duration: seconds by the header, ``None`` when it does not say; after the pass, what was covered.
+        absent: {``"audio"`` or ``"video"``: reason} for what was asked for and is not there.
+        problems: what went wrong without stopping the reading, one line each; complete after the pass.
+
+    Raises:
+        MediaError: at once where the file cannot be opened; after the pass where nothing could be decoded.
+    """
+
+    def __init__(self, path: str | Path, *, rate: int | None, fps: float | None) -> None:
+        self.file = check_path(path, "")
+        self._rate, self._step = rate, None if fps is None else 1.0 / fps
+        self.absent: dict[str, str] = {}
+        self.problems: list[str] = []
+        container = open_container(self.file, "")
+        origin = origin_of(container)
+        self.duration = header_end(container, origin)
+        self._exact = exact_header(container)
+        sound = self._find("audio", rate, audio_stream(container))
+        sight = self._find("video", fps, video_stream(container))
+        self._aspect = 1.0 if sight is None else pixel_aspect(sight)
+        self._pass = Pass(
+            container,
+            origin,
+            AudioTrack(sound, rate, origin, 0.0) if sound is not None and rate else None,
+            VideoTrack(sight, origin, self._step) if sight is not None and self._step else None,
+        )
+        self.has_audio, self.has_video = self._pass.audio is not None, self._pass.video is not None
+
+    def pieces(self) -> Generator[Heard | Seen, None, None]:
+        """The file's sound and pictures, in its order; once.
+
+        Raises:
+            MediaError: after the pass, where nothing could be decoded.
+        """
+        heard, due, last, late, jumped = 0, 0.0, -math.inf, 0, 0
+        rate, step = self._rate or 1, self._step or 1.0
+        began = False
+        with self._pass as pieces:
+            for piece in pieces:
+                began = True
+                if isinstance(piece, Sound):
+                    gap = piece.position - heard
+                    if gap > JUMP * rate:
+                        jumped += 1
+                        continue
+                    while gap > 0:
+                        size = min(gap, round(_FILL * rate))
+                        yield Heard(np.zeros(size, np.float32))
+                        heard, gap = heard + size, gap - size
+                    samples = piece.samples[-gap:] if gap < 0 else piece.samples
+                    if len(samples):
+                        heard += len(samples)
+                        yield Heard(samples)
+                    continue
+                if piece.time < last or self._absurd(piece, heard / rate):
+                    late += 1
+                    continue
+                last = piece.time
+                if piece.time >= due - ON_TIME:
+                    due = (math.floor((piece.time + ON_TIME) / step) + 1) * step
+                    yield Seen(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
+        self._settle(began, max(heard / rate, last, 0.0), late, jumped)
+
+    def _find(self, key: str, asked: float | None, stream: Any) -> Any:
+        if asked is None:
+            return None
+        if stream is None:
+            self.absent[key] = f"the file has no {key} track"
+        return stream
+
+    def _absurd(self, picture: Picture, heard: float) -> bool:
+        """Whether a picture's time lies where the file cannot reach."""
+        end = self.duration if self._exact and self.duration is not None else math.inf
+        return picture.time < -LAG or picture.time > max(end, heard) + JUMP
+
+    def _settle(self, began: bool, reached: float, late: int, jumped: int) -> None:
+        self.problems += self._pass.problems
+        if late:
+            self.problems.append(f"{late} pictures have broken timestamps and were left out")
+        if jumped:
+            self.problems.append(f"{jumped} pieces of sound have broken timestamps and were left out")
+        if (self.has_audio or self.has_video) and not began:
+            detail = f" ({self.problems[0]})" if self.problems else ""
+            raise fail("", self.file, f"nothing could be decoded{detail}; the file is cut off or damaged")
+        covered = max(reached, min(self._pass.reached, reached + JUMP))
+        if self._exact and self.duration is not None and self.duration - covered > SHORT:
+            self.problems.append(f"the file is cut off: {covered:.2f} of {self.duration:.2f} s are there")
+        self.duration = covered

@@ -1,0 +1,157 @@
+"""An item on its way to an answer: its segments as they are heard, smoothed, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from multiemo.errors import MultiemoError
+from multiemo.predict.items import Item
+from multiemo.predict.segments import Segment
+from multiemo.predict.smoothing import Smoother
+from multiemo.predict.traces import Traces
+from multiemo.predict.tracing import Tracing
+from multiemo.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says of one item.
+
+    Args:
+        entry: one entry of ``inputs`` of the prediction JSON.
+        embeddings: {modality: ``[S, D]`` float32}, what its encoder makes of each segment that has the modality.
+        traces: for a picture of the timeline; ``None`` unless asked for.
+    """
+
+    entry: dict[str, Any]
+    embeddings: dict[Modality, torch.Tensor]
+    traces: Traces | None = None
+
+
+@dataclass(slots=True)
+class Pending:
+    """An item on its way to an answer; ``open`` counts its segments that wait for the model."""
+
+    item: Item
+    open: int = 0
+    error: MultiemoError | None = None
+    duration: float = 0.0
+    reasons: dict[Modality, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    words: dict[str, Any] = field(default_factory=dict)
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    embeddings: dict[Modality, list[torch.Tensor]] = field(default_factory=dict)
+    tracing: Tracing | None = None
+
+    def add(self, segment: Segment) -> None:
+        """A segment that has been read."""
+        self.duration = max(self.duration, segment.end)
+        if segment.kind == "whole":
+            self.notes += segment.notes
+        for m, reason in segment.absent.items():
+            self.reasons.setdefault(m, reason)
+        if self.tracing is not None:
+            self.tracing.add(segment)
+        if segment.inputs:
+            self.open += 1
+        else:
+            self.skipped.append(skipped(segment))
+
+    def hear(self, said: dict[str, Any], embeddings: Mapping[Modality, torch.Tensor]) -> None:
+        """What the model says of the next segment."""
+        self.open -= 1
+        self.segments.append(said)
+        for m, vector in embeddings.items():
+            self.embeddings.setdefault(m, []).append(vector)
+
+    def answer(self, modalities: Sequence[Modality], smooth: Smoothing) -> Answer | MultiemoError:
+        """Once no segment waits."""
+        if self.error is not None:
+            return self.error
+        for segment in sorted([*self.segments, *self.skipped], key=_when):
+            smooth.push(segment)
+        smooth.close()
+        entry = {
+            "input": self.item.name,
+            "duration": round(self.duration, 3),
+            "present": [m for m in modalities if m in self.embeddings],
+            "absent": {m: self.reasons[m] for m in modalities if m not in self.embeddings and m in self.reasons},
+            "words": self.words,
+            "segments": self.segments,
+            "skipped": self.skipped,
+            "people": people(self.segments),
+            "notes": self.notes,
+        }
+        traces = None if self.tracing is None else self.tracing.done()
+        return Answer(entry, {m: torch.stack(v) for m, v in self.embeddings.items()}, traces)
+
+
+def skipped(segment: Segment) -> dict[str, Any]:
+    """The entry of a segment in which nothing is present."""
+    return {"start": segment.start, "end": segment.end, "kind": segment.kind, "absent": dict(segment.absent)}
+
+
+def people(segments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the face of each person says over time, where a film shows more than one."""
+    lanes: dict[int, list[dict[str, Any]]] = {}
+    for segment in segments:
+        for person in segment.get("face", {}).get("people", ()):
+            said = {
+                "start": segment["start"],
+                "end": segment["end"],
+                "label": person["label"],
+                "probs": person["probs"],
+            }
+            lanes.setdefault(person["person"], []).append(said)
+    if len(lanes) < 2:
+        return []
+    return [
+        {"person": who, "start": lane[0]["start"], "end": lane[-1]["end"], "segments": lane}
+        for who, lane in sorted(lanes.items())
+    ]
+
+
+class Smoothing:
+    """Adds ``smoothed`` to the segments of one file, in order, as soon as each is settled.
+
+    Args:
+        labels: of the model.
+        prior: ``[C]`` share of each label in training.
+        task: ``multi`` where several labels can hold at once.
+    """
+
+    def __init__(self, labels: Sequence[str], prior: Sequence[float], task: str) -> None:
+        self._labels = labels
+        self._smoother = Smoother(np.asarray(prior, dtype=np.float64), task=task)
+        self._waiting: list[dict[str, Any]] = []
+
+    def push(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        """The next segment, or a skipped one; the entries that are now settled."""
+        said = entry.get("probs")
+        probs = None if said is None else np.array([said[label] for label in self._labels])
+        self._waiting.append(entry)
+        return self._settle(self._smoother.push(probs, entry["start"], entry["end"]))
+
+    def close(self) -> list[dict[str, Any]]:
+        """The rest."""
+        return self._settle(self._smoother.close())
+
+    def _settle(self, settled: Sequence[np.ndarray[Any, Any] | None]) -> list[dict[str, Any]]:
+        done = []
+        for posterior in settled:
+            entry = self._waiting.pop(0)
+            if posterior is not None:
+                probs = {label: round(float(p), 6) for label, p in zip(self._labels, posterior, strict=True)}
+                entry["smoothed"] = {"label": self._labels[int(posterior.argmax())], "probs": probs}
+            done.append(entry)
+        return done
+
+
+def _when(entry: Mapping[str, Any]) -> tuple[float, float]:
+    return entry["start"], entry["end"]

@@ -1,0 +1,178 @@
+"""A camera and a microphone as pieces of sound and pictures, as a file's are; or a file at the speed of life."""
+
+from __future__ import annotations
+
+import importlib
+import queue
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from multiemo.data.media import Heard, Playback, Seen
+from multiemo.errors import ConfigError, MediaError
+from multiemo.predict.ahead import ahead
+from multiemo.predict.segments import TRACK_FPS
+from multiemo.predict.streaming import Stream
+from multiemo.preprocess.frames import ArrayFrame
+
+#: Seconds of sound in a piece.
+CHUNK = 0.1
+#: Pieces that may wait; when the machine is too slow, pictures are dropped, and sound never.
+_WAITING = 200
+#: Seconds without anything from the devices after which they count as dead.
+_PATIENCE = 10.0
+
+
+def listen(stream: Stream, pieces: Iterator[Heard | Seen]) -> Generator[dict[str, Any], None, None]:
+    """The settled segments of whatever comes, then those that were left; see :meth:`Stream.push`."""
+    for piece in pieces:
+        if isinstance(piece, Heard):
+            yield from stream.push(audio=piece.samples)
+        else:
+            yield from stream.push(frame=piece.frame, time=piece.time)
+    yield from stream.close()
+
+
+def replay(path: str | Path, *, rate: int, audio: bool = True, video: bool = True) -> Iterator[Heard | Seen]:
+    """A file's pieces, none before its time has come.
+
+    Args:
+        path: media file.
+        rate: of the sound, Hz.
+        audio, video: which of them.
+
+    Raises:
+        MediaError: the file cannot be read, or lacks what is asked for.
+    """
+    playback = Playback(path, rate=rate if audio else None, fps=TRACK_FPS if video else None)
+    if playback.absent:
+        raise MediaError(f"{path}: {' and '.join(playback.absent.values())}; leave it out")
+    return _in_time(playback, rate)
+
+
+def _in_time(playback: Playback, rate: int) -> Iterator[Heard | Seen]:
+    began, heard = time.monotonic(), 0
+    for piece in ahead(playback.pieces()):
+        if isinstance(piece, Heard):
+            heard += len(piece.samples)
+        due = heard / rate if isinstance(piece, Heard) else piece.time
+        time.sleep(max(0.0, began + due - time.monotonic()))
+        yield piece
+
+
+class Devices:
+    """A camera and a microphone. Iterate; leave the ``with`` block to switch them off. Ctrl-C ends the iteration.
+
+    Args:
+        camera: its number for OpenCV, or ``None``.
+        microphone: its number or name for sounddevice, ``""`` for the usual one, or ``None``.
+        rate: of the sound, Hz.
+
+    Raises:
+        ConfigError: neither; the ``sounddevice`` package is missing.
+        MediaError: a device cannot be opened.
+    """
+
+    def __init__(self, camera: int | None, microphone: str | None, rate: int) -> None:
+        if camera is None and microphone is None:
+            raise ConfigError("live: neither a camera nor a microphone is left; leave one of them on")
+        self._pieces: queue.Queue[Heard | Seen | MediaError] = queue.Queue(_WAITING)
+        self._stop = threading.Event()
+        self._began = time.monotonic()
+        self._camera = None if camera is None else _open_camera(camera)
+        try:
+            self._microphone = None if microphone is None else self._open_microphone(microphone, rate)
+        except Exception:
+            if self._camera is not None:
+                self._camera.release()
+            raise
+        self._watch = threading.Thread(target=self._film, args=(self._camera,), name="camera", daemon=True)
+        #: Pictures that were dropped because the machine was too slow.
+        self.dropped = 0
+
+    def __enter__(self) -> Devices:
+        self._began = time.monotonic()
+        self._interrupt = signal.signal(signal.SIGINT, lambda *_: self._stop.set())
+        if self._microphone is not None:
+            self._microphone.start()
+        if self._camera is not None:
+            self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        signal.signal(signal.SIGINT, self._interrupt)
+        if self._microphone is not None:
+            self._microphone.close()
+        if self._camera is not None:
+            self._watch.join()
+            self._camera.release()
+
+    def __iter__(self) -> Iterator[Heard | Seen]:
+        last = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                piece = self._pieces.get(timeout=CHUNK)
+            except queue.Empty:
+                if time.monotonic() - last > _PATIENCE:
+                    raise MediaError(f"camera and microphone gave nothing for {_PATIENCE:.0f} s; check them") from None
+                continue
+            last = time.monotonic()
+            if isinstance(piece, MediaError):
+                raise piece
+            yield piece
+
+    def _film(self, camera: Any) -> None:
+        due = 0.0
+        while not self._stop.is_set():
+            good, picture = camera.read()
+            now = time.monotonic() - self._began
+            if not good:
+                self._pieces.put(MediaError("the camera stopped; check that it is connected and free"))
+                return
+            if now < due:
+                continue
+            due = now + 0.9 / TRACK_FPS
+            try:
+                frame = ArrayFrame(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+                self._pieces.put_nowait(Seen(now, frame))
+            except queue.Full:
+                self.dropped += 1
+
+    def _open_microphone(self, name: str, rate: int) -> Any:
+        try:
+            sounddevice = importlib.import_module("sounddevice")
+        except (ImportError, OSError) as error:
+            raise ConfigError(
+                f"live: the microphone needs the sounddevice package and PortAudio ({error}): "
+                'pip install "multiemo[live]" (on Linux also the system package libportaudio2), or --no-microphone'
+            ) from None
+
+        def hear(samples: Any, frames: int, moment: Any, status: Any) -> None:
+            self._pieces.put(Heard(np.array(samples[:, 0], np.float32)))
+
+        device: int | str | None = int(name) if name.isdigit() else name or None
+        try:
+            return sounddevice.InputStream(
+                samplerate=rate,
+                blocksize=round(CHUNK * rate),
+                channels=1,
+                dtype="float32",
+                device=device,
+                callback=hear,
+            )
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise MediaError(f"the microphone cannot be opened ({error}); name another, or --no-microphone") from None
+
+
+def _open_camera(number: int) -> Any:
+    camera = cv2.VideoCapture(number)
+    if not camera.isOpened():
+        raise MediaError(f"camera {number} cannot be opened; name another with --camera, or --no-camera")
+    return camera

@@ -1,0 +1,357 @@
+"""Sound, pictures and words in, segments with the model's inputs out: one path for files and for live streams."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+import torch
+from numpy.typing import NDArray
+
+from multiemo.data.dataset import Preprocessor
+from multiemo.data.transcripts import Cue, Transcript
+from multiemo.predict.segmenter import ENTER, Segmenter, Span
+from multiemo.preprocess.frames import Frame
+from multiemo.preprocess.span_faces import SpanFaces
+from multiemo.preprocess.tracking import FaceTracker
+from multiemo.preprocess.voice_activity import RATE as VOICE_RATE
+from multiemo.preprocess.voice_activity import VoiceActivity
+from multiemo.types import Absent, Modality
+
+Floats: TypeAlias = NDArray[np.float32]
+Mode: TypeAlias = Literal["whole", "speech", "windows"]
+
+#: Pictures a second in which faces are followed; fewer where the film has fewer.
+TRACK_FPS = 8.0
+#: Seconds between two searches of the whole picture for faces.
+SEARCH_EVERY = 1.0
+#: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
+LAG = 10.0
+#: Pictures that wait for the face thread, and segments that wait for their faces.
+_QUEUE, _WAITING = 64, 16
+#: Seconds between two values of the voice's level, by which the speaking face is found.
+_LEVEL_STEP = 0.04
+
+
+@dataclass(slots=True)
+class Segment:
+    """A span with what was found in it.
+
+    Args:
+        start, end: seconds.
+        kind: how the span was found: the whole of a short file or row, a turn of speech, a pause, or a fixed window.
+        text: its words.
+        inputs: {modality: what the model reads}.
+        absent: {modality: reason}.
+        notes: what the user may want to know.
+        faces: what is known of the faces of a film.
+        sound, rate: ``[N]`` of the span and its sample rate, for pictures of the timeline.
+    """
+
+    start: float
+    end: float
+    kind: str = "whole"
+    text: str | None = None
+    inputs: dict[Modality, torch.Tensor] = field(default_factory=dict)
+    absent: dict[Modality, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faces: SpanFaces | None = None
+    sound: Floats | None = None
+    rate: int = 0
+
+    def file(self, modality: Modality, got: Any) -> None:
+        """Put what a preprocessor returned where it belongs."""
+        if isinstance(got, Absent):
+            self.absent[modality] = got.reason
+        elif isinstance(got, torch.Tensor):
+            self.inputs[modality] = got
+        else:
+            self.inputs[modality] = got.crops
+            self.notes += got.notes
+
+
+class SegmentStream:
+    """Cuts what comes in into segments and prepares each as training does.
+
+    Sound must come without gaps from time 0; pictures and words with their times. A segment comes out once everything
+    that belongs to it is known: its end has been decided (``Segmenter.look_ahead`` seconds) and both the sound and the
+    pictures have passed it. Pieces of any size give the same segments.
+
+    Args:
+        preprocessors: {modality: preprocessor} of the model.
+        mode: ``whole``: one segment; ``speech``: turns of speech and the pauses between them; ``windows``: every
+            ``hop`` seconds a window.
+        window: seconds; the longest pause, two thirds of the longest turn, or the window.
+        hop: seconds between windows; ``window`` by default.
+        rate: of the sound, Hz.
+        audio, video: whether there will be sound, and pictures.
+        no_audio, no_video: the reasons where there will be none.
+        transcript: words with times; more can be given with :meth:`read`.
+        transcribe: (samples at 16 kHz, their start in seconds) -> words, for what has no transcript.
+        keep_sound: keep the sound of each segment, for plots.
+    """
+
+    def __init__(
+        self,
+        preprocessors: Mapping[Modality, Preprocessor],
+        *,
+        mode: Mode,
+        window: float,
+        hop: float | None = None,
+        rate: int,
+        audio: bool,
+        video: bool,
+        no_audio: str = "there is no sound",
+        no_video: str = "there are no pictures",
+        transcript: Transcript | None = None,
+        transcribe: Callable[[Floats, float], Transcript] | None = None,
+        keep_sound: bool = False,
+    ) -> None:
+        self.preprocessors = preprocessors
+        self._mode, self._hop = mode, hop
+        self._segmenter = Segmenter(mode, window=window, hop=hop)
+        self._audio, self._video = audio, video
+        self._no_audio, self._no_video = no_audio, no_video
+        self._sound = _Sound(rate)
+        self._for_voice = None if rate == VOICE_RATE else soxr.ResampleStream(rate, VOICE_RATE, 1, dtype="float32")
+        self._real = 0.0  # seconds of sound that came; what follows was filled up with silence
+        self._seen = 0.0
+        self._cues = list(transcript.cues) if transcript is not None else []  # by their start
+        self._has_words = transcript is not None or transcribe is not None
+        self._transcribe, self._keep_sound = transcribe, keep_sound
+        face = preprocessors.get("face")
+        looks = video and face is not None and face.spec.kind == "face"
+        self._faces = _FaceThread(FaceTracker(face.spec, every=SEARCH_EVERY)) if looks and face is not None else None
+        self._spans: deque[Span] = deque()
+        self._making: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
+        self.problems: list[str] = []
+        #: {language: turns of speech} as the recogniser heard them.
+        self.languages: Counter[str | None] = Counter()
+
+    def __enter__(self) -> SegmentStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._faces is not None:
+            self._faces.end()
+
+    def hear(self, samples: Floats) -> list[Segment]:
+        """``[N]`` float32 mono that follow what was heard before."""
+        late = round((self._sound.end - self._real) * self._sound.rate)
+        if late > 0:  # silence stood in for this
+            self._real += min(late, len(samples)) / self._sound.rate
+            samples = samples[late:]
+            note = f"the sound came more than {LAG:.0f} s after its pictures; a part of it was left out"
+            if note not in self.problems:
+                self.problems.append(note)
+        self._listen(samples)
+        self._real = self._sound.end
+        return self._ready()
+
+    def see(self, frame: Frame, time: float) -> list[Segment]:
+        """A picture, shown at ``time`` seconds."""
+        self._seen = max(self._seen, time)
+        if self._faces is not None:
+            self._faces.add(frame, time)
+        if not self._audio:
+            self._spans += self._segmenter.advance(time)
+        elif time - self._sound.end > LAG:
+            self._listen(np.zeros(round((time - LAG - self._sound.end) * self._sound.rate), np.float32))
+        return self._ready()
+
+    def read(self, cues: Sequence[Cue]) -> None:
+        """Words with times; those of a segment count if they come before it is done."""
+        self._put(cues)
+        self._has_words = True
+
+    def close(self, duration: float | None = None) -> list[Segment]:
+        """The rest: nothing more will come.
+
+        Args:
+            duration: seconds of the whole; by default up to the last sound or picture.
+        """
+        if self._for_voice is not None and self._audio:
+            rest = self._for_voice.resample_chunk(np.zeros(0, np.float32), last=True)
+            self._spans += self._segmenter.audio(np.asarray(rest, np.float32))
+        end = max(self._sound.end, self._seen) if duration is None else duration
+        self._spans += self._segmenter.close(end)
+        while self._spans:
+            self._make(self._spans.popleft())
+        return self._done(wait=True)
+
+    # ------------------------------------------------------------------------------------------------------------
+    def _listen(self, samples: Floats) -> None:
+        self._sound.add(samples)
+        if self._for_voice is not None:
+            samples = np.asarray(self._for_voice.resample_chunk(samples), np.float32)
+        self._spans += self._segmenter.audio(samples)
+
+    def _ready(self) -> list[Segment]:
+        while self._spans and self._passed(self._spans[0].end):
+            self._make(self._spans.popleft())
+        return self._done()
+
+    def _passed(self, time: float) -> bool:
+        """Whether sound and pictures are beyond a time."""
+        heard = self._sound.end if self._audio else self._seen
+        seen = self._seen if self._video else heard
+        return min(heard, seen) >= time or max(heard, seen) >= time + LAG
+
+    def _make(self, span: Span) -> None:
+        segment = Segment(round(span.start, 3), round(span.end, 3), span.kind)
+        sound = self._sound.cut(span.start, min(span.end, self._real)) if self._audio else np.zeros(0, np.float32)
+        if self._keep_sound:
+            segment.sound, segment.rate = sound, self._sound.rate
+        segment.text = self._words(span, sound)
+        for m, preprocessor in self.preprocessors.items():
+            kind = preprocessor.spec.kind
+            if kind == "text":
+                segment.file(m, self._no_words() if segment.text is None else preprocessor(segment.text, ()))
+            elif kind == "features":
+                segment.file(m, no_features(m))
+            elif kind in ("speech", "waveform"):
+                segment.file(m, self._voice(span, sound, preprocessor))
+            elif not self._video:
+                segment.file(m, Absent(self._no_video))
+        faces = None
+        if self._faces is not None:
+            faces = self._faces.between(span.start, span.end, _level(sound, self._sound.rate, span.start))
+        self._making.append((segment, faces))
+        keep = span.end if self._mode != "windows" or self._hop is None else span.start + self._hop
+        self._sound.forget(keep)
+        self._cues = [cue for cue in self._cues if cue.end >= keep]
+        if self._faces is not None:
+            self._faces.forget(keep)
+
+    def _voice(self, span: Span, sound: Floats, preprocessor: Preprocessor) -> torch.Tensor | Absent:
+        if not self._audio:
+            return Absent(self._no_audio)
+        if not len(sound):
+            return Absent(f"the audio track has nothing from {span.start:.2f} to {span.end:.2f} s")
+        if span.kind == "pause" or (span.kind != "speech" and not self._speaks(sound)):
+            return Absent("nobody speaks here")
+        return preprocessor(sound, self._sound.rate)  # type: ignore[no-any-return]
+
+    def _speaks(self, sound: Floats) -> bool:
+        """Whether there is a voice at any moment."""
+        voice = VoiceActivity()
+        heard = np.concatenate([voice(self._at_voice_rate(sound)), voice.flush()])
+        return bool((heard >= ENTER).any())
+
+    def _at_voice_rate(self, sound: Floats) -> Floats:
+        if self._sound.rate == VOICE_RATE:
+            return sound
+        return np.asarray(soxr.resample(sound, self._sound.rate, VOICE_RATE), np.float32)
+
+    def _words(self, span: Span, sound: Floats) -> str | None:
+        if self._transcribe is not None and span.kind != "pause" and len(sound):
+            heard = self._transcribe(self._at_voice_rate(sound), span.start)
+            self._put(heard.cues)
+            self.languages[heard.language] += 1
+            self.problems += [note for note in heard.notes if note not in self.problems]
+        said = Transcript(tuple(self._cues), "", None, True)
+        if self._mode == "whole":
+            return said.text or None
+        return said.between(span.start, span.end)
+
+    def _put(self, cues: Sequence[Cue]) -> None:
+        for cue in cues:
+            insort(self._cues, cue, key=lambda c: c.start)
+
+    def _no_words(self) -> Absent:
+        return Absent("no words in this segment" if self._has_words else "no transcript was given")
+
+    def _done(self, wait: bool = False) -> list[Segment]:
+        done = []
+        while self._making:
+            segment, faces = self._making[0]
+            if faces is not None:
+                if not (wait or faces.done() or len(self._making) > _WAITING):
+                    break
+                segment.file("face", found := faces.result())
+                segment.faces = found if isinstance(found, SpanFaces) else None
+            done.append(self._making.popleft()[0])
+        return done
+
+
+def no_features(modality: Modality) -> Absent:
+    """Why a model of precomputed features cannot read media."""
+    return Absent(f"the model reads precomputed features.{modality}; give a manifest row that has them")
+
+
+class _Sound:
+    """The last of the sound, as long as a segment may still want it."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._blocks: deque[Floats] = deque()
+        self._first = self._count = 0  # of the first sample kept, and behind the last
+
+    @property
+    def end(self) -> float:
+        """Seconds."""
+        return self._count / self.rate
+
+    def add(self, samples: Floats) -> None:
+        """What follows."""
+        self._blocks.append(samples)
+        self._count += len(samples)
+
+    def cut(self, start: float, end: float) -> Floats:
+        """The samples between two times, as far as they are there."""
+        low, high = (min(max(round(t * self.rate), self._first), self._count) for t in (start, end))
+        if high <= low:
+            return np.zeros(0, np.float32)
+        if len(self._blocks) > 1:
+            self._blocks = deque([np.concatenate(self._blocks)])
+        return self._blocks[0][low - self._first : high - self._first]
+
+    def forget(self, before: float) -> None:
+        """Drop what lies before a time."""
+        edge = round(before * self.rate)
+        while self._blocks and self._first + len(self._blocks[0]) <= edge:
+            self._first += len(self._blocks.popleft())
+
+
+def _level(sound: Floats, rate: int, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Times and level (dB) of a sound every 40 ms, or ``None`` where there is none."""
+    step = round(_LEVEL_STEP * rate)
+    count = len(sound) // step
+    if count < 2:
+        return None
+    power = np.square(sound[: count * step].reshape(count, step), dtype=np.float64).mean(1)
+    times = start + (np.arange(count, dtype=np.float64) + 0.5) * _LEVEL_STEP
+    return times, np.asarray(10 * np.log10(power + 1e-8), np.float64)
+
+
+class _FaceThread:
+    """A tracker in a thread of its own, so that faces are found while the next pictures are decoded."""
+
+    def __init__(self, tracker: FaceTracker) -> None:
+        self._tracker = tracker
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="faces")
+        self._open: deque[Future[None]] = deque()
+
+    def add(self, frame: Frame, time: float) -> None:
+        """Follow the faces into a picture; waits when too many wait already."""
+        self._open.append(self._thread.submit(self._tracker.add, frame, time))
+        while self._open and (self._open[0].done() or len(self._open) > _QUEUE):
+            self._open.popleft().result()
+
+    def between(self, start: float, end: float, voice: Any) -> Future[SpanFaces | Absent]:
+        """What was seen in a span."""
+        return self._thread.submit(self._tracker.between, start, end, voice)
+
+    def forget(self, before: float) -> None:
+        """Drop what lies before a time."""
+        self._thread.submit(self._tracker.forget, before)
+
+    def end(self) -> None:
+        """Stop the thread; what waits is dropped."""
+        self._thread.shutdown(wait=True, cancel_futures=True)

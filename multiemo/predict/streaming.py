@@ -1,0 +1,166 @@
+"""Sound, pictures and words in as they come, an emotion timeline out with bounded delay and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from multiemo.data.transcripts import Cue
+from multiemo.errors import MediaError
+from multiemo.predict.answers import skipped
+from multiemo.predict.segments import Segment, SegmentStream
+from multiemo.preprocess.frames import ArrayFrame, Frame
+
+if TYPE_CHECKING:
+    from multiemo.predict.predictor import Predictor
+
+
+class Stream:
+    """A stream of one conversation; ``multiemo.stream(run)`` or ``predictor.stream()`` opens one.
+
+    It goes the way that a file goes, so a file that is pushed in pieces of any size gives the segments that
+    ``predict`` gives with the same ``segments``, ``window`` and ``hop``.
+
+    A segment comes out when it is over, which is known ``Segmenter.look_ahead`` seconds after its end, and smoothed
+    when ``Smoother.lag`` more segments are over. Memory holds the open segment alone.
+
+    Args:
+        predictor: the model.
+        segments: ``speech``: turns of speech and the pauses between them; ``windows``; ``whole``: one, at the end.
+            Without sound ``speech`` means ``windows``.
+        window, hop: seconds, as in :func:`multiemo.load`; those of the predictor by default.
+        audio, video: whether there will be sound, and pictures. What is announced must come: a segment waits for both
+            up to ten seconds.
+        rate: of the sound, Hz.
+
+    Example::
+
+        stream = multiemo.load("runs/demo").stream(rate=16000, video=False)
+        for samples in microphone:                      # float32, mono
+            for segment in stream.push(audio=samples):
+                print(segment["start"], segment["label"])
+        print(stream.close())
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        segments: Literal["speech", "windows", "whole"] = "speech",
+        window: float | None = None,
+        hop: float | None = None,
+        audio: bool = True,
+        video: bool = True,
+        rate: int = 16000,
+    ) -> None:
+        options = predictor.options
+        self._predictor = predictor
+        self._rate = rate
+        own = predictor.reader.rate
+        self._resample = None if rate == own else soxr.ResampleStream(rate, own, 1, dtype="float32")
+        self._audio, self._video = audio, video
+        self._stream = SegmentStream(
+            predictor.bundle.preprocessors,
+            mode="windows" if segments == "speech" and not audio else segments,
+            window=options.window if window is None else window,
+            hop=options.hop if hop is None else hop,
+            rate=own,
+            audio=audio,
+            video=video,
+            transcribe=None if options.transcriber is None else options.transcriber.transcribe,
+        )
+        self._smoothing = predictor.smoothing()
+        self._closed = False
+
+    def push(
+        self,
+        *,
+        audio: NDArray[np.float32] | None = None,
+        frame: NDArray[np.uint8] | Frame | None = None,
+        time: float | None = None,
+        words: Sequence[Cue] = (),
+    ) -> list[dict[str, Any]]:
+        """What came, in any combination.
+
+        Args:
+            audio: ``[N]`` mono within -1..1, at ``rate``, that follows what came before without a gap.
+            frame: ``[H, W, 3]`` uint8 RGB.
+            time: of the frame, seconds from the beginning of the sound.
+            words: with their times; those of a segment count if they come before it is over.
+
+        Returns:
+            Entries of ``segments`` of the prediction JSON that are now settled, in order; one in which nothing was
+            present has ``absent`` and no ``label``.
+
+        Raises:
+            MediaError: what came cannot be used: not announced, of a wrong shape, not finite, a frame without a time,
+                or after :meth:`close`.
+        """
+        if self._closed:
+            raise MediaError("the stream is closed; open another")
+        if words:
+            self._stream.read(words)
+        done: list[Segment] = []
+        if audio is not None:
+            done += self._stream.hear(self._checked(audio))
+        if frame is not None:
+            if not self._video:
+                raise MediaError("the stream was opened with video=False, so it takes no frames")
+            if time is None or not np.isfinite(time) or time < 0:
+                raise MediaError(f"a frame needs its time in seconds from the beginning, 0 or more; got {time}")
+            done += self._stream.see(_framed(frame), float(time))
+        return self._say(done)
+
+    def close(self, duration: float | None = None) -> list[dict[str, Any]]:
+        """The end: what is left.
+
+        Args:
+            duration: of the whole, seconds; up to the last sound or picture by default.
+        """
+        if self._closed:
+            return []
+        self._closed = True
+        done: list[Segment] = []
+        if self._resample is not None and self._audio:
+            rest = self._resample.resample_chunk(np.zeros(0, np.float32), last=True)
+            done += self._stream.hear(np.asarray(rest, np.float32))
+        with self._stream:
+            done += self._stream.close(duration)
+        return [*self._say(done), *self._smoothing.close()]
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._stream.__exit__()
+
+    # ------------------------------------------------------------------------------------------------------------
+    def _checked(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not self._audio:
+            raise MediaError("the stream was opened with audio=False, so it takes no sound")
+        samples = np.asarray(audio)
+        if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+            raise MediaError(f"sound must be [N] floats within -1..1, got {samples.dtype} of shape {samples.shape}")
+        samples = np.asarray(samples, np.float32)
+        if not np.isfinite(samples).all():
+            raise MediaError("the sound holds samples that are not finite")
+        return samples if self._resample is None else np.asarray(self._resample.resample_chunk(samples), np.float32)
+
+    def _say(self, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+        heard = [s for s in segments if s.inputs]
+        said = iter(self._predictor.classify(heard) if heard else [])
+        entries = [next(said)[0] if s.inputs else skipped(s) for s in segments]
+        return [done for entry in entries for done in self._smoothing.push(entry)]
+
+
+def _framed(frame: NDArray[np.uint8] | Frame) -> Frame:
+    if not isinstance(frame, np.ndarray):
+        return frame
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
+        raise MediaError(f"a frame must be [H, W, 3] uint8 RGB, got {frame.dtype} of shape {frame.shape}")
+    return ArrayFrame(frame)
