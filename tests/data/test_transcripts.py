@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import time
 from pathlib import Path
 
 import av
@@ -207,9 +208,17 @@ def test_nothing_readable_names_the_line(tmp_path):
         read_transcript(write(tmp_path, "a.srt", "1\n00:0x --> oops\nHello\n"))
     with pytest.raises(MediaError, match="no caption can be read"):
         read_transcript(write(tmp_path, "b.srt", "Hello\n"))
+    assert read_transcript(write(tmp_path, "d.vtt", "WEBVTT\n")).cues == ()
     only_music = read_transcript(write(tmp_path, "c.srt", "1\n00:00:01,000 --> 00:00:02,000\n[music]\n"))
     assert only_music.cues == ()
     assert "1 description(s) of sounds" in only_music.notes[0]
+
+
+def test_text_that_looks_like_times_and_names(tmp_path):
+    text = "Subtitles by X\n\n1\n00:00:01,000 --> 00:00:02,000\nfrom 1 -> 2\n\nNOTEBOOK\n\n2\n00:03 --> 00:04\n2011\n"
+    found = read_transcript(write(tmp_path, "a.srt", text))
+    assert times(found) == [(1, 2, "from 1 -> 2 NOTEBOOK"), (3, 4, "2011")]
+    assert found.notes[0] == "1 line(s) before the first cue were left out"
 
 
 def test_rolling_captions_are_shown_once(tmp_path):
@@ -250,6 +259,34 @@ def test_missing_folder_and_url(tmp_path):
     for path, reason in [(tmp_path / "no.srt", "no such file"), (tmp_path, "is a folder"), ("http://x/a.srt", "URL")]:
         with pytest.raises(MediaError, match=reason):
             read_transcript(path)
+
+
+PIECES = ["00:00:01,000", " --> ", "-->", "\n", "\n\n", "1", "WEBVTT\n", "<v A>", "</v>", "(", "[", "♪", "{\\an8}"]
+PIECES += ["&amp;", "好", "\ufeff", "\x00", "NOTE", '{"text":', "<00:01.0>", "-", "9" * 5000 + ":00:00", "\u2028"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
+def test_anything_is_read_or_refused(content, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any.srt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    try:
+        words = read_transcript(path)
+    except MediaError:
+        return
+    assert all(0 <= c.start <= c.end and c.text == c.text.strip() != "" for c in words.cues)
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", "1", "(", "[", "<v ", "<", "♪", "1:", "-", "“", "1 -", "&", "{", "\n1", "\n", "好("]
+)
+def test_long_lines_are_read_in_time(tmp_path, unit):
+    body = unit * (200_000 // len(unit))
+    path = write(tmp_path, "a.srt", f"1\n00:00:01,000 --> 00:00:02,000\nx{body}x\n{body}\n")
+    began = time.perf_counter()
+    words = read_transcript(path)
+    words.between(0.0, 1.5)
+    assert time.perf_counter() - began < 5.0
 
 
 # --- encodings

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds, voices
 from multiemo.data.transcripts.transcript import Cue
 
-_CLOCK = r"-?(?:\d+\s*:\s*)?\d+\s*:\s*\d+(?:\s*[.,:，．]\s*\d+)?"
+_CLOCK = r"-?(?:\d{1,9}\s*:\s*)?\d{1,9}\s*:\s*\d{1,9}(?:\s*[.,:，．]\s*\d{1,9})?"
 _ARROW = r"-{1,3}\s*>"
-_TIMING = re.compile(rf"^\s*(\[)?\s*({_CLOCK})\s*{_ARROW}\s*({_CLOCK})?\s*\]?(.*)$")
-_ANY_ARROW = re.compile(r"\d.*-\s*>|-->.*\d|^\s*-->")
+_TIMING = re.compile(rf"(\[ ?)?({_CLOCK})\s*{_ARROW}\s*({_CLOCK})?\s*\]?(.*)$")
+_ANY_ARROW = re.compile(r"-\s?>")
 _INDEX = re.compile(r"^\s*\d+\s*$")
 _INLINE_TIME = re.compile(r"<\d\d[\d:.]*>")
 #: How blocks of WebVTT begin that hold no words.
-_NO_CUE = ("WEBVTT", "\ufeffWEBVTT", "NOTE", "STYLE", "REGION", "X-TIMESTAMP-MAP")
+_NO_CUE = re.compile(r"\ufeff?WEBVTT|(NOTE|STYLE|REGION)(\s|$)|X-TIMESTAMP-MAP")
 
 
 @dataclass(slots=True)
@@ -47,7 +47,14 @@ def seconds_of(clock: str) -> float:
 
 def has_times(text: str) -> bool:
     """Whether a text has a line that sets the times of a cue."""
-    return any(_TIMING.match(line) for line in text.split("\n"))
+    return any(_TIMING.match(line.strip()) for line in text.split("\n"))
+
+
+def _sets_times(line: str) -> bool:
+    """Whether a line is meant to set the times of a cue, readable or not."""
+    if not _ANY_ARROW.search(line) or not ("-->" in line or ":" in line):
+        return False
+    return line.lstrip().startswith("-->") or any(c.isdigit() for c in line)
 
 
 def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
@@ -57,7 +64,7 @@ def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
         The cues (the end is NaN where it is not readable); notes that count what was mended or left out; and the line
         of the first cue whose times cannot be read.
     """
-    raws, broken, strays = _split(text)
+    raws, broken, strays, early = _split(text)
     if _INLINE_TIME.search(text):
         _unroll(raws)
     cues: list[Cue] = []
@@ -69,24 +76,29 @@ def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
     notes = said_of(sounds)
     if broken:
         notes.append(f"{len(broken)} cue(s) whose times cannot be read were left out, the first in line {broken[0]}")
+    if early:
+        notes.append(f"{early} line(s) before the first cue were left out")
     if strays:
         notes.append(f"{strays} line(s) after an empty line were taken as part of the cue before it")
     return cues, notes, broken[0] if broken else None
 
 
-def _split(text: str) -> tuple[list[_Raw], list[int], int]:
-    """Cues with their lines; the lines of times that cannot be read; how many lines strayed from their cue."""
+def _split(text: str) -> tuple[list[_Raw], list[int], int, int]:
+    """Cues with their lines; the lines of times that cannot be read; how many lines strayed from their cue, and how
+    many stand before the first."""
     raws: list[_Raw] = []
     broken: list[int] = []
     strays = 0
-    last: list[str] = []  # of the cue before, readable or not; what strays goes there
-    for first, block in _blocks(text):
-        if block[0].startswith(_NO_CUE):
+    early: list[str] = []
+    last = early  # the lines of the cue before, readable or not; what strays goes there
+    vtt = is_vtt(text)
+    for first, block in _blocks(text, vtt):
+        if vtt and _NO_CUE.match(block[0]):
             continue
         lines: list[str] | None = None
         for number, line in enumerate(block, first):
-            timing = _TIMING.match(line)
-            if timing is None and not _ANY_ARROW.search(line):
+            timing = _TIMING.match(line.strip())
+            if timing is None and not _sets_times(line):
                 if lines is not None:
                     lines.append(line)
                 elif not _is_name(block, number - first):
@@ -102,15 +114,20 @@ def _split(text: str) -> tuple[list[_Raw], list[int], int]:
             raws.append(_Raw(seconds_of(timing[2]), seconds_of(timing[3]) if timing[3] else math.nan, lines))
             if timing[1]:  # as Whisper prints: [00:00.000 --> 00:02.000] text
                 lines.append(timing[4])
-    return raws, broken, strays
+    return raws, broken, strays, len(early)
 
 
-def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """What empty lines separate, with the number of its first line."""
+def is_vtt(text: str) -> bool:
+    """Whether a text is WebVTT, as its first line must say."""
+    return text.lstrip("\ufeff \t\n").startswith("WEBVTT")
+
+
+def _blocks(text: str, vtt: bool) -> Iterator[tuple[int, list[str]]]:
+    """What empty lines separate, with the number of its first line; in WebVTT a line of spaces is not empty, and
+    YouTube writes such."""
     block: list[str] = []
-    is_vtt = _NO_CUE[0] in text[:16]  # there a line of spaces is not empty, and YouTube writes such
     for number, line in enumerate([*text.split("\n"), ""], 1):
-        if line and (is_vtt or line.strip()):
+        if line and (vtt or line.strip()):
             block.append(line)
         elif block:
             yield number - len(block), block
@@ -119,7 +136,7 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _is_name(block: list[str], position: int) -> bool:
     """Whether a line names the cue whose times follow: a number, or in WebVTT anything."""
-    follows = position + 1 < len(block) and _ANY_ARROW.search(block[position + 1]) is not None
+    follows = position + 1 < len(block) and _sets_times(block[position + 1])
     return follows or (len(block) == 1 and _INDEX.match(block[0]) is not None)
 
 

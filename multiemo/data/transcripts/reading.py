@@ -11,7 +11,7 @@ from typing import Any
 
 from multiemo.data.demux import fail
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
-from multiemo.data.transcripts.cues import has_times, parse_cues
+from multiemo.data.transcripts.cues import has_times, is_vtt, parse_cues
 from multiemo.data.transcripts.encoding import read_text
 from multiemo.data.transcripts.json_words import find_list, language_in, parse_entries, plain_text
 from multiemo.data.transcripts.language import language_of
@@ -68,7 +68,7 @@ def read_transcript(path: str | Path) -> Transcript:
 
 def _from_captions(text: str, path: Path, notes: list[str]) -> Transcript:
     cues, more, broken = parse_cues(text)
-    if not cues and not more:
+    if broken is None and not has_times(text) and not is_vtt(text):
         where = "it has no line such as 00:00:01,000 --> 00:00:02,500"
         raise fail("", path, f"no caption can be read: {where}; correct it or give another file")
     if broken is not None and not cues:

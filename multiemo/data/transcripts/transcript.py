@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,8 +16,8 @@ _CLOSING = r"，。、！？；：…—～·”’》」』）】〉〕｝］\u
 #: A word: a character of a script that sets none apart by spaces, with the marks that cling to it; else what stands
 #: between two spaces (or between a space and such a character), so no Latin word is ever cut.
 _WORD = re.compile(
-    rf"[{_OPENING}]*[{UNSPACED}](?:[{_CLOSING}]|[,.!?;:%)\]](?![a-zA-Z0-9]))*"
-    rf"|(?:(?![{_OPENING}]+[{UNSPACED}])[^\s{UNSPACED}])+"
+    rf"[{_OPENING}]{{0,4}}[{UNSPACED}](?:[{_CLOSING}]|[,.!?;:%)\]](?![a-zA-Z0-9]))*"
+    rf"|(?:(?![{_OPENING}]{{1,4}}[{UNSPACED}])[^\s{UNSPACED}])+"
 )
 #: Cues that overlap by less (seconds) touch: tools round.
 _OVERLAP = 0.1
@@ -153,11 +154,12 @@ def mend(cues: Sequence[Cue]) -> tuple[list[Cue], list[str]]:
     turned = [replace(c, start=c.end, end=c.start) if c.end < c.start else c for c in cues]
     whole = [replace(c, start=max(c.start, 0.0), end=c.end if math.isnan(c.end) else max(c.end, 0.0)) for c in turned]
     ordered = sorted(whole, key=lambda c: c.start)
+    starts = [c.start for c in ordered]
     kept: list[Cue] = []
-    for number, cue in enumerate(ordered):
+    for cue in ordered:
         if math.isnan(cue.end):
-            later = (c.start for c in ordered[number + 1 :] if c.start > cue.start)
-            cue = replace(cue, end=next(later, cue.start))
+            after = bisect_right(starts, cue.start)
+            cue = replace(cue, end=starts[after] if after < len(starts) else cue.start)
         if not kept or cue != kept[-1]:
             kept.append(cue)
     counts = {
