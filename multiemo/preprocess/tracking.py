@@ -1,5 +1,8 @@
 """Faces over time: detected on a schedule, followed by optical flow in between.
 
+The whole picture is searched now and then; known faces are looked for where they are more often, which costs a quarter
+(:mod:`~multiemo.preprocess.near`), and followed from picture to picture (:mod:`~multiemo.preprocess.flow`).
+
 Frames come in one by one and need not be kept. What is handed out for a span is what
 :class:`~multiemo.preprocess.face.FacePreprocessor` makes of the same frames, at a fraction of the cost: the same
 detector, the same joining of detections, the same choice, the same crops.
@@ -20,12 +23,19 @@ from multiemo.preprocess.face import MEMORY, Doubles, crop_face, match, whole_pi
 from multiemo.preprocess.face_quality import face_quality
 from multiemo.preprocess.flow import View, follow, is_cut, likeness, moved_face
 from multiemo.preprocess.frames import Frame
+from multiemo.preprocess.near import LARGEST, detect_near
 from multiemo.preprocess.span_faces import Person, Seen, Sighting, SpanFaces, choose
 from multiemo.preprocess.speaking import Movement, mouth_motion
 from multiemo.types import Absent, FaceSpec
 
 __all__ = ["FaceTracker", "Person", "SpanFaces"]
 
+#: Seconds between two searches of the whole picture, where somebody is in it.
+EVERY = 2.0
+#: Longest time between them where nobody is in it, or a face so large that it takes the whole picture, seconds.
+IDLE = 1.0
+#: Time after which known faces are looked for where they are, seconds.
+REFRESH = 0.5
 #: Shortest time between a detection and one that the schedule does not ask for, seconds.
 RETRY = 0.25
 #: A followed face that is less like the one detected (correlation of patches) has drifted.
@@ -85,19 +95,21 @@ class _Track:
 class FaceTracker:
     """Follows every face of a film; see :meth:`between` for what comes out.
 
-    A detection is due every ``every`` seconds, after a cut, when a face is lost or has drifted, and soon after a new
-    face. In between, faces move by optical flow (:mod:`~multiemo.preprocess.flow`). A face that the detector does not
-    find any more is gone; a person who is back within ``MEMORY`` seconds keeps the number.
+    The whole picture is searched every ``every`` seconds, after a cut, and when a face is lost or has drifted; faces
+    that are known are looked for where they are every :data:`REFRESH` seconds, a new one soon after it was found. In
+    between they move by optical flow. A face that the detector does not find any more is gone; a person who is back
+    within ``MEMORY`` seconds keeps the number. While fewer than two people are in the picture, only the frames of
+    which crops are taken are looked at.
 
     Args:
         spec: what the encoder wants; ``spec.fps`` is how often crops are taken.
-        every: seconds between detections; 0 detects in every frame.
+        every: seconds between searches of the whole picture; 0 detects in every frame.
 
     Raises:
         ConfigError: the spec names a detector that does not exist.
     """
 
-    def __init__(self, spec: FaceSpec, *, every: float = 1.0) -> None:
+    def __init__(self, spec: FaceSpec, *, every: float = EVERY) -> None:
         self.spec, self.every = spec, every
         self.detector = make_detector(
             spec.detector, size=spec.detector_size, min_score=spec.min_score, min_face=spec.min_face
@@ -109,7 +121,7 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._looks: deque[float] = deque()
         self._small: deque[tuple[float, float]] = deque()
-        self._next_look = self._next_detection = self._last_detection = -math.inf
+        self._next_look = self._next_detection = self._next_search = self._last_detection = -math.inf
 
     def add(self, frame: Frame, time: float) -> None:
         """Take the next frame.
@@ -118,21 +130,22 @@ class FaceTracker:
             frame: of the film.
             time: seconds; a frame that is not later than the one before it is left out.
         """
-        if time <= self._time:
+        live = [track for track in self._tracks if track.live]
+        detect = self.every == 0 or self._whole or time >= self._next_detection
+        look = time >= self._next_look - _ON_TIME
+        if time <= self._time or not (detect or look or len(live) > 1):
             return
         view = View.of(frame)
-        live = [track for track in self._tracks if track.live]
         if self._view is not None and is_cut(self._view, view):
             for track in live:
                 track.live, track.cut = False, True
             self._hurry(time)
         elif self._view is not None and not self._whole:
             self._carry(view, live, frame, time)
-        detected = time >= self._next_detection or self.every == 0 or self._whole
-        if detected:
+        if detect := detect or time >= self._next_detection:
             self._detect(frame, view, time)
-        if time >= self._next_look - _ON_TIME:
-            self._look(frame, time, carried=not detected)
+        if look:
+            self._look(frame, time, carried=not detect)
         self._view, self._time = view, time
 
     def between(self, start: float, end: float, voice: tuple[Doubles, Doubles] | None = None) -> SpanFaces | Absent:
@@ -184,8 +197,8 @@ class FaceTracker:
         return low, high
 
     def _hurry(self, time: float) -> None:
-        """Detect as soon as may be."""
-        self._next_detection = min(self._next_detection, max(time, self._last_detection + RETRY))
+        """Search the whole picture as soon as may be."""
+        self._next_search = self._next_detection = min(self._next_search, max(time, self._last_detection + RETRY))
 
     def _carry(self, view: View, live: list[_Track], frame: Frame, time: float) -> None:
         """Move the faces of the last frame to where they are in this one."""
@@ -206,16 +219,18 @@ class FaceTracker:
                 track.time = time
 
     def _detect(self, frame: Frame, view: View, time: float) -> None:
-        """Find all faces and say which are known."""
+        """Find the faces and say which are known."""
         picture = frame.rgb(self.spec.detector_size)
         scale = max(frame.height, frame.width) / max(picture.shape[:2])
-        wider = np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0]])
-        found = [moved_face(face, wider) for face in self.detector.detect(picture)]
+        live = [moved_face(track.face, _scaling(1 / scale)) for track in self._tracks if track.live]
+        near = detect_near(self.detector, picture, live) if live and time < self._next_search else None
+        searched = near is None
+        found = [moved_face(face, _scaling(scale)) for face in near or self.detector.detect(picture)]
         shorter = min(frame.height, frame.width)
         large = [face for face in found if face.side >= self.spec.min_face * shorter]
         if found and not large:
             self._small.append((time, max(face.side for face in found) / shorter))
-        self._last_detection, self._next_detection = time, time + self.every - _ON_TIME
+        self._plan([face.side / scale for face in large], time, searched=searched)
         known = dict(self._recognise(large, view, time))
         for track in self._tracks:
             if track.live and track.id not in known.values():
@@ -228,6 +243,16 @@ class FaceTracker:
                 patch = view.patch(face)
                 self._tracks.append(_Track(next(self._ids), face, time, patch, patch))
                 self._next_detection = min(self._next_detection, time + RETRY)
+
+    def _plan(self, sides: list[float], time: float, *, searched: bool) -> None:
+        """Say when to detect next; ``sides`` are those of the faces in the picture that the detector was handed."""
+        self._last_detection = time
+        fit = bool(sides) and max(sides) <= LARGEST
+        if searched:
+            self._next_search = time - _ON_TIME + (self.every if fit else min(self.every, IDLE))
+        self._next_detection = min(self._next_search, time - _ON_TIME + REFRESH)
+        if not fit:
+            self._next_detection = self._next_search
 
     def _recognise(self, faces: list[Face], view: View, time: float) -> Iterator[tuple[int, int]]:
         """Pairs of a face's index and the id of the track that it belongs to: by place, then by looks."""
@@ -259,6 +284,10 @@ class FaceTracker:
         for track in live:
             crop = cut(picture, track.face, self.spec.size)
             track.sightings.append(Sighting(time, track.face, crop, face_quality(crop, track.face), carried))
+
+
+def _scaling(factor: float) -> Doubles:
+    return np.array([[factor, 0.0, 0.0], [0.0, factor, 0.0]])
 
 
 def _inside(face: Face, frame: Frame) -> bool:
