@@ -174,6 +174,8 @@ def test_a_turn_between_pauses() -> None:
 def test_short_pauses_are_shared_and_blips_are_none() -> None:
     spans = spans_of(sound_of([(0.1, 0.64), (0.9, 1.6), (0.1, 0.8), (0.9, 1.6), (0.1, 0.64)]))
     assert spans == [Span(0.0, 2.64, "speech"), Span(2.64, 5.28, "speech")]
+    nearly_long = spans_of(sound_of([(0.9, 1.6), (0.1, 1.024), (0.9, 1.6)]))
+    assert nearly_long == [Span(0.0, 2.112, "speech"), Span(2.112, 4.224, "speech")]
     assert [s.kind for s in spans_of(sound_of([(0.1, 1.6), (0.9, 0.224), (0.1, 1.6)]))] == ["pause"]
     assert [s.kind for s in spans_of(sound_of([(0.1, 1.6), (0.9, 0.32), (0.1, 1.6)]))] == ["pause", "speech", "pause"]
 
@@ -254,7 +256,8 @@ def test_media_without_sound_has_a_clock(steps: list[float], rest: float, mode: 
 def test_sound_that_begins_late_stands_at_its_time() -> None:
     told = sound_of([(0.9, 1.92), (0.0, 3.2)])
     late, filled = (Segmenter("speech", voice=Told()) for _ in range(2))
-    found = late.advance(1.0) + late.advance(2.003125) + late.audio(told) + late.close(7.5)
+    found = late.advance(1.0) + late.advance(2.003125)
+    found += late.audio(told[:5000]) + late.audio(told[5000:]) + late.close(7.5)
     silence = np.zeros(round(2.003125 * RATE), np.float32)
     assert found == filled.audio(silence) + filled.audio(told) + filled.close(7.5)
     assert [s.kind for s in found] == ["pause", "speech", "pause"]
@@ -320,6 +323,12 @@ def test_whole_is_one_span_and_waits_for_the_end() -> None:
 
 # --------------------------------------------------------------------------------------------------------------------
 # Bounds
+
+
+def test_an_even_voice_is_cut_once_the_rest_is_half_a_window() -> None:
+    segmenter = Segmenter("speech", window=4.0, voice=Told())
+    assert segmenter.audio(sound_of([(0.9, 5.9)])) == []
+    assert segmenter.audio(sound_of([(0.9, 0.2)])) == [Span(0.0, 4.0, "speech")]
 
 
 def test_the_documented_look_ahead() -> None:

@@ -119,7 +119,7 @@ def test_a_missing_network_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
     assert without is not None
     without.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: without)
-    with pytest.raises(ConfigError, match="silero_vad.jit"):
+    with pytest.raises(ConfigError, match=r"silero_vad\.jit"):
         VoiceActivity()
 
 
