@@ -24,7 +24,7 @@ Element = ElementTree.Element
 #: Pixels: a segment as it should be, the page's width, the widest that browsers draw well, and heights of lanes.
 _SEGMENT, _PAGE, _WIDEST = 64, 960, 60_000
 _AXIS, _STRIP, _BRANCH, _BANDS, _LOW_BANDS, _ROW, _WORDS, _GAP = 20, 20, 16, 96, 48, 52, 66, 8
-#: Width and height of the small letters; in narrower spans than so many of them no words are written.
+#: Width and height of the small letters; narrower spans than so many of them have an ellipsis for words.
 _COLUMN, _LETTER, _FEW = 6.0, 13, 5
 _PITCH_RANGE = (60.0, 600.0)
 _POINTS = 8000
@@ -222,9 +222,11 @@ class Drawing:
         for part in self.shown.parts:
             width = (part.right - part.left) * self._scale
             text = one_line(part.said.get("text") or "")
-            if text and width > _FEW * _COLUMN:
-                room = _add(group, "foreignObject", x=part.left * self._scale + 2, width=width - 4, height=_WORDS)
-                _add(room, "div", class_="words").text = text
+            if text:
+                room = _add(
+                    group, "foreignObject", x=part.left * self._scale + 1, width=max(width - 2, 1), height=_WORDS
+                )
+                _add(room, "div", class_="words").text = text if width > _FEW * _COLUMN else "…"
 
     def _dimensions(self, group: Element) -> None:
         _add(group, "path", d=f"M0,{_ROW / 2}H{self.width}", class_="zero")

@@ -251,7 +251,7 @@ def _words(axes: Axes, picture: _Picture) -> None:
     for part in picture.shown.parts:
         text = picture.letters.drawable(part.said.get("text") or "")
         room = picture.room(part.left, part.right)
-        lines = fitted(text, room - 1, _LINES) if room >= _FEW else []
+        lines = fitted(text, room - 1, _LINES) if room >= _FEW or columns(text) < room else ["…" if text else ""]
         picture.write(axes, (part.left + part.right) / 2, 0.5, "\n".join(lines), color=plots.INK)
 
 
