@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import Cue, Transcript
-from multiemo.predict.segmenter import ENTER, Segmenter, Span
+from multiemo.predict.segmenter import Segmenter, Span
+from multiemo.predict.turns import ENTER
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import FaceTracker

@@ -29,6 +29,8 @@ RATE = 16000
 STEP = 512
 #: Samples before a step that the network sees with it.
 _CONTEXT = 64
+#: Broken samples beyond this are held to it, so that they cannot stay in the memory of the network for good.
+_LOUDEST = 10.0
 #: Steps in one pass; longer blocks take several, which bounds the memory.
 _BLOCK = 128
 _FILE = "silero_vad.jit"
@@ -68,7 +70,8 @@ class VoiceActivity:
         Returns:
             ``[K]`` float32, 0..1; step ``k`` of all calls together covers samples ``512 k`` to ``512 (k + 1)``.
         """
-        sound = np.concatenate([self._kept, np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)])
+        heard = np.clip(np.nan_to_num(samples), -_LOUDEST, _LOUDEST)
+        sound = np.concatenate([self._kept, heard])
         steps = (len(sound) - _CONTEXT) // STEP
         found = np.empty(steps, dtype=np.float32)
         for first in range(0, steps, _BLOCK):
@@ -143,7 +146,7 @@ class _Network:
             x = np.maximum(_product(np.concatenate(taps, axis=2), kernel) + bias, 0.0)
         hidden, state = self._remember(x, state)
         logits = np.maximum(hidden, 0.0) @ self._output + self._output_bias
-        return 1 / (1 + np.exp(-logits)), state
+        return 0.5 + 0.5 * np.tanh(logits / 2), state
 
     def _remember(self, x: Floats, state: tuple[Floats, Floats]) -> tuple[Floats, tuple[Floats, Floats]]:
         """The LSTM over ``[K, 1, 128]``: what it puts out, ``[K, 128]``, and its state at the end."""
