@@ -1,4 +1,4 @@
-"""Speed as ratios measured in one run: ``python benchmarks/speed.py [trainer] [cache] [frozen] [manifest]``.
+"""Speed as ratios measured in one run: ``python benchmarks/speed.py [trainer] [cache] [frozen] [manifest] [prosody]``.
 
 Needs ``pip install ".[speed]"``. Without a name all parts are run, about twenty minutes on two cores. Prints tables,
 then one JSON line; ``--json FILE`` writes it too.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import cache, frozen, manifest, trainer
+from measure import cache, frozen, manifest, prosody, trainer
 
 from multiemo.benchmark.environment import describe_environment
 
@@ -58,11 +58,19 @@ def measure_manifest() -> list[dict[str, Any]]:
     return rows
 
 
+def measure_prosody() -> dict[str, Any]:
+    """The prosody track beside openSMILE, pYIN and Praat."""
+    found = prosody.measure()
+    print(prosody.table(found))
+    return found
+
+
 PARTS: dict[str, Callable[[], Any]] = {
     "trainer": measure_trainer,
     "cache": measure_cache,
     "frozen": measure_frozen,
     "manifest": measure_manifest,
+    "prosody": measure_prosody,
 }
 
 

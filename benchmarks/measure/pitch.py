@@ -1,0 +1,161 @@
+"""Our pitch, librosa's pYIN and Praat's on the same takes: against each other, and against the truth where it is known.
+
+Trackers differ first of all in how much sound they look at: ours 50 ms under a Hann window, as Praat does at this
+lowest pitch, pYIN 128 ms at 16 kHz with all samples alike. Where the pitch moves they answer different questions, and
+agreement says little about either. So pYIN with half its window stands against pYIN, and voices are made whose pitch
+is known: sinusoids that follow the pitch of a real take.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import cohen_kappa_score
+
+from multiemo.preprocess.pitch import F0_MAX, F0_MIN, frame_count
+from multiemo.preprocess.prosody import F0_REFERENCE, PROSODY_CHANNELS, prosody
+
+Floats: TypeAlias = NDArray[np.floating[Any]]
+
+RATE, STEP = 16000, 160
+#: Samples that pYIN looks at: librosa's own choice.
+PYIN_WINDOW = 2048
+#: Harmonics of a made voice, and the level of its noise relative to the take's loudest sample.
+HARMONICS, NOISE = 40, 10 ** (-60 / 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The pitch of one clip, row t at sample ``t * STEP``.
+
+    Args:
+        f0: ``[T]`` Hz, positive; where unvoiced it means nothing.
+        voiced: ``[T]``.
+    """
+
+    f0: Floats
+    voiced: NDArray[np.bool_]
+
+
+def ours(wave: NDArray[np.float32]) -> Track:
+    """The pitch of the prosody track."""
+    track = prosody(torch.from_numpy(wave), RATE, hop=STEP / RATE).numpy()
+    f0, voicing = (track[:, PROSODY_CHANNELS.index(name)] for name in ("f0", "voicing"))
+    return Track(F0_REFERENCE * 2 ** (f0 / 12), voicing > 0.5)
+
+
+def pyin(wave: NDArray[np.float32], window: int = PYIN_WINDOW) -> Track:
+    """librosa's pYIN (Mauch & Dixon 2014); only range, rate and hop differ from its defaults."""
+    f0, voiced, _ = librosa.pyin(
+        wave, fmin=F0_MIN, fmax=F0_MAX, sr=RATE, hop_length=STEP, frame_length=window, fill_na=None
+    )
+    return Track(f0, voiced)
+
+
+def praat(wave: NDArray[np.float32]) -> Track:
+    """Praat's autocorrelation pitch (Boersma 1993), all settings but the range its defaults; needs parselmouth."""
+    import parselmouth
+
+    # Praat lays its frames around the middle of the sound: this length puts one on every hop, to a sample.
+    margin = 5 * STEP
+    padded = np.zeros(-(-(len(wave) + 2 * margin) // (2 * STEP)) * 2 * STEP - 1)
+    padded[margin : margin + len(wave)] = wave
+    sound = parselmouth.Sound(padded, RATE)
+    found = sound.to_pitch_ac(time_step=STEP / RATE, pitch_floor=F0_MIN, pitch_ceiling=F0_MAX)
+    row = np.round((found.xs() * RATE - 0.5 - margin) / STEP).astype(int)
+    f0 = np.zeros(frame_count(len(wave), STEP))
+    inside = (row >= 0) & (row < len(f0))
+    f0[row[inside]] = found.selected_array["frequency"][inside]
+    return Track(np.where(f0 > 0, f0, F0_MIN), f0 > 0)
+
+
+def resynthesise(wave: NDArray[np.float32], track: Track) -> tuple[NDArray[np.float32], Track]:
+    """A voice whose pitch is known: sinusoids that follow a track, as loud as the take is at their frequencies.
+
+    Salamon et al. 2017, "An analysis/synthesis framework for automatic F0 annotation of multitrack datasets".
+
+    Args:
+        wave: ``[N]`` the take.
+        track: what the voice is to follow; voiced somewhere.
+
+    Returns:
+        ``[N]`` samples, and the pitch they were made with.
+    """
+    size = 512
+    level = np.abs(librosa.stft(wave, n_fft=size, hop_length=STEP)) / (size / 4)
+    count = min(len(track.f0), level.shape[1])
+    rows, samples = np.arange(count), np.arange(len(wave))
+    known = track.voiced[:count]
+    octaves = np.interp(rows, rows[known], np.log2(track.f0[:count][known]))
+    phase = 2 * np.pi * np.cumsum(np.exp2(np.interp(samples, rows * STEP, octaves))) / RATE
+    out = NOISE * np.abs(wave).max() * np.random.default_rng(0).standard_normal(len(wave))
+    for k in range(1, HARMONICS + 1):
+        place = np.round(k * np.exp2(octaves) * size / RATE).astype(int)
+        loud = np.where(known & (place < size // 2), level[np.minimum(place, size // 2), rows], 0.0)
+        out += np.interp(samples, rows * STEP, loud) * np.sin(k * phase + k * k)
+    return out.astype(np.float32), Track(np.exp2(octaves), known)
+
+
+def compare(pairs: Sequence[tuple[Track, Track]]) -> dict[str, float]:
+    """How two trackers agree on the frames of several clips, (measured, reference).
+
+    Returns:
+        ``frames``; ``common`` (voiced for both) and of those the ``median`` of the cents between them, the shares
+        ``within_20`` and ``within_50`` cents, and that of ``gross`` differences, over 20%; ``voicing``, the share of
+        all frames where both say the same, and Cohen's ``kappa`` of that.
+    """
+    f0, there, voiced, voiced_there = (
+        np.concatenate([getattr(pair[side], name) for pair in pairs]) for name in ("f0", "voiced") for side in (0, 1)
+    )
+    both = voiced & voiced_there
+    ratio = f0[both] / there[both]
+    cents = np.abs(1200 * np.log2(ratio))
+    return {
+        "frames": len(both),
+        "common": int(both.sum()),
+        "median": float(np.median(cents)),
+        "within_20": float(np.mean(cents <= 20)),
+        "within_50": float(np.mean(cents <= 50)),
+        "gross": float(np.mean(np.abs(ratio - 1) > 0.2)),
+        "voicing": float(np.mean(voiced == voiced_there)),
+        "kappa": float(cohen_kappa_score(voiced, voiced_there)),
+    }
+
+
+def agreement(waves: Sequence[NDArray[np.float32]], men: Sequence[bool], known: int = 4) -> dict[str, dict[str, float]]:
+    """All comparisons, each as :func:`compare` says.
+
+    Args:
+        waves: the takes.
+        men: whether a man speaks each.
+        known: every how many of the takes a voice is made, once along our track and once along pYIN's.
+
+    Returns:
+        By name: ours against pYIN's, of all and by sex; pYIN with half its window against pYIN; with parselmouth
+        installed ours and pYIN against Praat; and each tracker on the made voices against what they were made with.
+    """
+    tracks: dict[str, list[Track]] = {"ours": [ours(wave) for wave in waves], "pYIN": [pyin(wave) for wave in waves]}
+    pairs = list(zip(tracks["ours"], tracks["pYIN"], strict=True))
+    found = {"ours, pYIN": compare(pairs)}
+    for sex, wanted in (("men", True), ("women", False)):
+        found[f"ours, pYIN: {sex}"] = compare([pair for pair, man in zip(pairs, men, strict=True) if man == wanted])
+    halved = [pyin(wave, PYIN_WINDOW // 2) for wave in waves]
+    found["pYIN of 64 ms, pYIN"] = compare(list(zip(halved, tracks["pYIN"], strict=True)))
+    trackers: dict[str, Callable[[NDArray[np.float32]], Track]] = {"ours": ours, "pYIN": pyin}
+    if importlib.util.find_spec("parselmouth"):
+        trackers["Praat"] = praat
+        theirs = [praat(wave) for wave in waves]
+        found |= {f"{name}, Praat": compare(list(zip(tracks[name], theirs, strict=True))) for name in tracks}
+    for along, given in tracks.items():
+        voiced = [(wave, track) for wave, track in list(zip(waves, given, strict=True))[::known] if track.voiced.any()]
+        made = [resynthesise(wave, track) for wave, track in voiced]
+        for name, tracker in trackers.items():
+            found[f"{name}, truth along {along}"] = compare([(tracker(voice), truth) for voice, truth in made])
+    return found

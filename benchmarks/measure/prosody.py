@@ -1,0 +1,178 @@
+"""The prosody track on RAVDESS takes: its speed beside openSMILE's, its pitch beside pYIN's and Praat's.
+
+One take is drawn for every actor and emotion, always the same ones. openSMILE (``pip install "opensmile>=2.5"``) and
+Praat (``pip install praat-parselmouth``) are compared with where they are installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
+
+from multiemo.data.corpora.ravdess import ravdess
+from multiemo.errors import ManifestError
+from multiemo.preprocess.prosody import prosody
+from multiemo.preprocess.speech import SpeechPreprocessor
+from multiemo.types import SpeechSpec
+
+from .pitch import agreement
+
+RATE, BATCH = 16000, 32
+OPENSMILE = "openSMILE eGeMAPS"
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One spoken sentence.
+
+    Args:
+        name: of its file.
+        actor: 1 to 24; odd ones are men.
+        wave: ``[N]`` at 16 kHz.
+    """
+
+    name: str
+    actor: int
+    wave: NDArray[np.float32]
+
+
+def corpus_folder() -> Path:
+    """Where RAVDESS is: ``ravdess`` under ``MULTIEMO_DATA``, or beside the repository under ``shared/data``."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return Path(os.environ.get("MULTIEMO_DATA", beside)) / "ravdess"
+
+
+def draw_takes(root: Path) -> list[Take]:
+    """One take for every actor and emotion.
+
+    Raises:
+        ManifestError: there are no takes under ``root``.
+    """
+    cells: dict[tuple[str, str], list[Path]] = {}
+    for clip in ravdess(root, lambda *_: None):
+        if clip.audio is not None:
+            cells.setdefault((str(clip.speaker), str(clip.label)), []).append(root / clip.audio)
+    draw = random.Random(0)
+    chosen = [(int(cell[0]), draw.choice(sorted(cells[cell]))) for cell in sorted(cells)]
+    return [Take(file.name, actor, librosa.load(file, sr=RATE)[0]) for actor, file in chosen]
+
+
+def speed(takes: Sequence[Take], turns: int = 7) -> list[dict[str, Any]]:
+    """Times of a pass over the takes; all ways take turns in this process.
+
+    Args:
+        takes: their samples are in memory.
+        turns: of each way, after one that warms up.
+
+    Returns:
+        One record for one thread and one for all: ``threads``, ``takes``, ``seconds`` of sound, and for each way its
+        median ``time`` of a pass, ``realtime`` (times as fast as the sound) and ``ratio`` to openSMILE's time (median
+        over the turns, and ``range``).
+    """
+    seconds = sum(len(take.wave) for take in takes) / RATE
+    rows = []
+    for threads in sorted({1, torch.get_num_threads()}):
+        with _threads(threads):
+            ways = _ways(takes, threads)
+            times: dict[str, list[float]] = {name: [] for name in ways}
+            for turn in range(turns + 1):
+                for name in ways if turn % 2 else reversed(ways):
+                    began = time.perf_counter()
+                    ways[name]()
+                    times[name].append(time.perf_counter() - began)
+        row: dict[str, Any] = {"threads": threads, "takes": len(takes), "seconds": seconds, "ways": {}}
+        for name, spent in times.items():
+            middle = statistics.median(spent[1:])
+            found: dict[str, Any] = {"time": middle, "realtime": seconds / middle}
+            if OPENSMILE in times:
+                ratios = [a / b for a, b in zip(times[OPENSMILE][1:], spent[1:], strict=True)]
+                found |= {"ratio": statistics.median(ratios), "range": [min(ratios), max(ratios)]}
+            row["ways"][name] = found
+        rows.append(row)
+    return rows
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _ways(takes: Sequence[Take], threads: int) -> dict[str, Callable[[], object]]:
+    """What is timed. openSMILE works on as many takes at once as there are threads."""
+    waves = [torch.from_numpy(take.wave) for take in takes]
+    waves.sort(key=len)
+    batches = [waves[i : i + BATCH] for i in range(0, len(waves), BATCH)]
+    padded = [(pad_sequence(batch, True), torch.tensor([len(wave) for wave in batch])) for batch in batches]
+    mel = SpeechPreprocessor(SpeechSpec(prosody=False, trim=0.0))
+    ways: dict[str, Callable[[], object]] = {
+        "prosody track": lambda: [prosody(wave, RATE) for wave in waves],
+        f"prosody track, batches of {BATCH}": lambda: [prosody(wave, RATE, lengths=size) for wave, size in padded],
+        f"log-mel, {mel.spec.n_mels} bands": lambda: [mel(take.wave, RATE) for take in takes],
+    }
+    if importlib.util.find_spec("opensmile"):
+        import opensmile
+
+        smile = opensmile.Smile(
+            opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors, num_workers=1
+        )
+        pool = ThreadPoolExecutor(threads)
+        ways[OPENSMILE] = lambda: list(pool.map(lambda take: smile(take.wave, RATE), takes))
+    return ways
+
+
+def measure(turns: int = 7) -> dict[str, Any]:
+    """Speed and pitch on the takes of :func:`corpus_folder`.
+
+    Returns:
+        ``speed`` and ``pitch`` as :func:`speed` and ``pitch.agreement`` say; or ``skipped``, the reason.
+    """
+    root = corpus_folder()
+    try:
+        takes = draw_takes(root)
+    except ManifestError as error:
+        return {"skipped": f"{error}; MULTIEMO_DATA is to name the folder that holds ravdess"}
+    found = agreement([take.wave for take in takes], [take.actor % 2 == 1 for take in takes])
+    return {"speed": speed(takes, turns), "pitch": found}
+
+
+def table(found: dict[str, Any]) -> str:
+    """What :func:`measure` found, to read."""
+    if "skipped" in found:
+        return f"prosody: skipped: {found['skipped']}"
+    lines = []
+    for row in found["speed"]:
+        lines.append(f"prosody of {row['takes']} takes, {row['seconds']:.0f} s of speech, threads: {row['threads']}")
+        for name, way in row["ways"].items():
+            said = f"  {name:<34}{way['time']:8.2f} s{way['realtime']:8.0f} x real time"
+            if "ratio" in way:
+                said += f"{way['ratio']:8.2f} x openSMILE ({way['range'][0]:.2f}..{way['range'][1]:.2f})"
+            lines.append(said)
+        if OPENSMILE not in row["ways"]:
+            lines.append('  openSMILE is not installed and not compared with: pip install "opensmile>=2.5"')
+    columns = ("common", "median", "within_20", "within_50", "gross", "voicing", "kappa")
+    lines.append(f"{'pitch, cents on common frames':<36}" + "".join(f"{column:>10}" for column in columns))
+    for name, said in found["pitch"].items():
+        lines.append(f"  {name:<34}{said['common']:>10}" + "".join(f"{said[c]:>10.3f}" for c in columns[1:]))
+    if not any("Praat" in name for name in found["pitch"]):
+        lines.append("  Praat is not installed and not compared with: pip install praat-parselmouth")
+    return "\n".join(lines)
