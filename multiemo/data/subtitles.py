@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from av.stream import Disposition
 from multiemo.data.demux import FAILURES, check_path, open_container, origin_of
 from multiemo.data.stills import is_still
 from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds
-from multiemo.data.transcripts.language import language_of
+from multiemo.data.transcripts.language import language_of, short_code
 from multiemo.data.transcripts.transcript import Cue, Transcript, mend
 
 #: Fields of an ASS event as FFmpeg hands it over, up to and with the text: ReadOrder, Layer, Style, Name, three
@@ -19,14 +20,8 @@ from multiemo.data.transcripts.transcript import Cue, Transcript, mend
 _FIELDS = 9
 _NAME = 3
 _BITMAPS = {"dvd_subtitle", "dvdsub", "hdmv_pgs_subtitle", "pgssub", "dvb_subtitle", "dvbsub", "xsub"}
-#: Two- and three-letter codes of the languages that ``language_of`` knows, where the file's own differ from its.
-_TWO_LETTERS = {
-    "eng": "en", "chi": "zh", "zho": "zh", "jpn": "ja", "kor": "ko", "ger": "de", "deu": "de", "fre": "fr", "fra": "fr",
-    "spa": "es", "por": "pt", "ita": "it", "dut": "nl", "nld": "nl", "swe": "sv", "dan": "da", "nor": "nb", "nob": "nb",
-    "fin": "fi", "pol": "pl", "cze": "cs", "ces": "cs", "rum": "ro", "ron": "ro", "hun": "hu", "tur": "tr", "ind": "id",
-    "vie": "vi", "rus": "ru", "ukr": "uk", "bul": "bg", "srp": "sr", "ara": "ar", "per": "fa", "fas": "fa", "urd": "ur",
-    "gre": "el", "ell": "el", "heb": "he", "hin": "hi", "ben": "bn", "tam": "ta", "tel": "te", "tha": "th",
-}  # fmt: skip
+#: What begins a drawing in ASS: letters and numbers that are no words.
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 
 
 def embedded_subtitles(path: str | Path, notes: list[str] | None = None, *, where: str = "") -> Transcript | None:
@@ -95,7 +90,7 @@ def _read(container: Any, stream: Any, said: list[str]) -> Transcript | None:
         return None
     mended, counts = mend(cues)
     named = str(stream.metadata.get("language", "")).lower()
-    language = language_of(" ".join(cue.text for cue in mended)) or _TWO_LETTERS.get(named)
+    language = language_of(" ".join(cue.text for cue in mended)) or short_code(named)
     source = f"subtitle track ({_codec(stream)}{f', {named}' if named not in ('', 'und') else ''})"
     return Transcript.of(mended, source, [*said, *said_of(sounds), *counts], language=language)
 
@@ -123,7 +118,7 @@ def _cue(event: Any, start: float, end: float) -> tuple[Cue | None, int]:
     if getattr(event, "type", b"bitmap") == b"bitmap":
         return None, 0
     fields = event.ass.decode("utf-8", "replace").split(",", _FIELDS - 1)
-    if len(fields) < _FIELDS:
+    if len(fields) < _FIELDS or _DRAWING.search(fields[-1]):
         return None, 0
     words, sounds = strip_sounds(strip_markup(fields[-1]))
     return (Cue(start, end, words, fields[_NAME].strip() or None) if words else None), sounds

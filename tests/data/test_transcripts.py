@@ -438,7 +438,7 @@ def test_json_that_is_something_else_is_left_alone(tmp_path):
 
 
 def test_the_name_tells_a_language_that_the_words_do_not(tmp_path):
-    assert read_transcript(write(tmp_path, "a.fr.srt", "00:01 --> 00:02\nBarcelona\n")).language == "fr"
+    assert read_transcript(write(tmp_path, "a.fra.srt", "00:01 --> 00:02\nBarcelona\n")).language == "fr"
     assert read_transcript(write(tmp_path, "b.fr.srt", SRT)).language == "en"
 
 
@@ -509,8 +509,22 @@ def test_no_subtitles_and_what_is_not_text(tmp_path):
     assert notes == []
     assert embedded_subtitles(film(tmp_path / "b.mkv", ("subrip", "eng", "", [(0, 1, "[music]")])), notes) is None
     assert notes == ["the subtitle track holds no words"]
+    drawing = film(tmp_path / "d.mkv", ("ass", "eng", "", [(0, 1, "{\\an7\\p1}m 0 0 l 9 9"), (1, 2, "Hi.")]))
+    assert times(embedded_subtitles(drawing)) == [(1.0, 2.0, "Hi.")]
     with pytest.raises(MediaError, match="not a media file"):
         embedded_subtitles(write(tmp_path, "c.mp4", "words"))
+
+
+def test_subtitles_that_are_pictures(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("dvdsub")
+        container.start_encoding()
+        packet = av.Packet(b"\x00\x10" + bytes(14))
+        packet.stream, packet.pts, packet.dts, packet.duration, packet.time_base = stream, 0, 0, 1000, stream.time_base
+        container.mux(packet)
+    notes: list[str] = []
+    assert embedded_subtitles(tmp_path / "a.mkv", notes) is None
+    assert notes == ["the subtitles are pictures (dvdsub), not text, so they give no words"]
 
 
 def test_a_cut_off_file_gives_the_captions_that_are_there(tmp_path):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
-from multiemo.data.transcripts.language import is_unspaced
+from multiemo.data.transcripts.language import is_unspaced, short_code
 from multiemo.data.transcripts.transcript import Cue
 
 #: Keys under which tools put their list: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; words alone.
@@ -18,7 +17,6 @@ _LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words
 _TEXTS = ("text", "word", "transcript")
 #: An entry of a list of words lasts less (seconds) than one of a list of sentences.
 _WORD_SECONDS = 0.6
-_CODE = re.compile(r"^[a-z]{2,3}(?=$|[-_])")
 
 
 def find_list(data: Any) -> Sequence[Any] | None:
@@ -45,8 +43,7 @@ def language_in(data: Any) -> str | None:
     value = data.get("language") if isinstance(data, Mapping) else None
     if value is None and isinstance(data, Mapping) and isinstance(data.get("result"), Mapping):
         value = data["result"].get("language")  # whisper.cpp
-    found = _CODE.match(value.lower()) if isinstance(value, str) else None
-    return found[0] if found else None
+    return short_code(value) if isinstance(value, str) else None
 
 
 def parse_entries(entries: Sequence[Any]) -> tuple[list[Cue], list[str]]:

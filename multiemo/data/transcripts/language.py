@@ -76,6 +76,14 @@ _COMMON: dict[str, dict[str, str]] = {
         "ur": "اور کے میں کی ہے کا سے کو یہ نہیں ہیں نے پر تم آپ کیا وہ بھی تھا ہو",
     },
 }
+#: Codes of ISO 639-2, as files carry them, in the two letters of ISO 639-1.
+_TWO_LETTERS = {
+    "eng": "en", "chi": "zh", "zho": "zh", "jpn": "ja", "kor": "ko", "ger": "de", "deu": "de", "fre": "fr", "fra": "fr",
+    "spa": "es", "por": "pt", "ita": "it", "dut": "nl", "nld": "nl", "swe": "sv", "dan": "da", "nor": "nb", "nob": "nb",
+    "fin": "fi", "pol": "pl", "cze": "cs", "ces": "cs", "rum": "ro", "ron": "ro", "hun": "hu", "tur": "tr", "ind": "id",
+    "vie": "vi", "rus": "ru", "ukr": "uk", "bul": "bg", "srp": "sr", "ara": "ar", "per": "fa", "fas": "fa", "urd": "ur",
+    "gre": "el", "ell": "el", "heb": "he", "hin": "hi", "ben": "bn", "tam": "ta", "tel": "te", "tha": "th",
+}  # fmt: skip
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _LISTS = {script: {code: frozenset(words.split()) for code, words in each.items()} for script, each in _COMMON.items()}
 
@@ -98,6 +106,17 @@ def language_of(text: str) -> str | None:
     if not weight:
         return None
     return _SCRIPTS[script][1] or _by_common_words(text, script)
+
+
+def short_code(code: str) -> str | None:
+    """A language code of a file or its name as two letters where there are two; ``None`` for no language.
+
+    Example:
+        >>> short_code("eng"), short_code("zh-CN"), short_code("yue"), short_code("und")
+        ('en', 'zh', 'yue', None)
+    """
+    found = re.match("[a-z]{2,3}(?=$|[-_])", code.lower())
+    return None if found is None or found[0] in ("und", "mul", "zxx") else _TWO_LETTERS.get(found[0], found[0])
 
 
 def is_unspaced(character: str) -> bool:

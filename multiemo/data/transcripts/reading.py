@@ -14,7 +14,7 @@ from multiemo.data.transcripts.cleaning import said_of, strip_sounds
 from multiemo.data.transcripts.cues import has_times, is_vtt, parse_cues
 from multiemo.data.transcripts.encoding import read_text
 from multiemo.data.transcripts.json_words import find_list, language_in, parse_entries, plain_text
-from multiemo.data.transcripts.language import language_of
+from multiemo.data.transcripts.language import language_of, short_code
 from multiemo.data.transcripts.transcript import Transcript, mend
 from multiemo.errors import MediaError
 
@@ -175,4 +175,4 @@ def _is_transcript(path: Path, notes: list[str] | None) -> bool:
 def _tag(path: Path) -> str | None:
     """The language that a file's name tells: ``clip.en.srt``."""
     found = re.search(_TAG + "$", path.stem.lower())
-    return re.split("[-_]", found["tag"])[0] if found else None
+    return short_code(found["tag"]) if found else None
