@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Array = NDArray[np.float64]
 
 #: Days with a clip below which nothing is said of uncertainty.
 FEWEST = 3
 #: ``q`` and ``t`` that are looked at, as shares of the variance between days.
-_MOVES = np.geomspace(1e-5, 3.0, 24)
+_MOVES = np.geomspace(1e-3, 3.0, 20)
 _SHARED = np.geomspace(1e-3, 3.0, 16)
 
 
 def smooth(mean: Array, count: Array, within: float) -> tuple[Array, Array]:
-    """Level of each day and its standard error.
+    """Level of each day and how far a 95% interval reaches to both sides.
 
     The variances are not estimated but averaged over: every pair on a grid, even on a logarithmic scale, counts by its
-    likelihood. With few days many pairs fit, and the band is wide for it.
+    likelihood. With few days many pairs fit, and the band is wide for it; its reach is that of Student's t with as many
+    degrees of freedom as there are known days, less one.
 
     Args:
         mean: ``[D]`` of a day's clips; NaN where it has none. At least ``FEWEST`` are known.
@@ -33,7 +35,7 @@ def smooth(mean: Array, count: Array, within: float) -> tuple[Array, Array]:
         within: variance of single clips within a day; 0 where no day has two.
 
     Returns:
-        ``[D]`` level, ``[D]`` standard error.
+        ``[D]`` level, ``[D]`` reach.
     """
     known = np.isfinite(mean)
     spread = max(float(mean[known].var(ddof=1)), within / count[known].mean(), 1e-6)
@@ -60,4 +62,4 @@ def smooth(mean: Array, count: Array, within: float) -> tuple[Array, Array]:
             level, variance = before + back * (level - before), own + back**2 * (variance - predicted[day + 1])
         levels[day] = weight @ level
         errors[day] = np.sqrt(weight @ (variance + (level - levels[day]) ** 2))
-    return levels, errors
+    return levels, errors * float(stats.t.ppf(0.975, known.sum() - 1))

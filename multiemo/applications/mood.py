@@ -115,8 +115,8 @@ def _add(log: dict[str, Any], name: str, values: Sequence[tuple[Reading, float]]
     mean = np.array([np.mean(day) if day else np.nan for day in clips])
     known = int((count > 0).sum())
     nothing = np.full(length, np.nan)
-    level, error = smooth(mean, count, _within(clips)) if known >= FEWEST else (mean, nothing)
-    low, high = np.clip(level - 1.96 * error, -1, 1), np.clip(level + 1.96 * error, -1, 1)
+    level, reach = smooth(mean, count, _within(clips)) if known >= FEWEST else (mean, nothing)
+    low, high = np.clip(level - reach, -1, 1), np.clip(level + reach, -1, 1)
     for i, day in enumerate(log["days"]):
         parts = {"mean": mean[i], "level": level[i], "low": low[i], "high": high[i]}
         day[name] = {key: None if np.isnan(v) else round(float(v), 4) for key, v in parts.items()}

@@ -108,11 +108,19 @@ def rises(x: Array, *, false_alarms: float = 0.05) -> list[Rise]:
         if not alarms:
             break
         alarm = int(alarms[0])
-        start = int(np.flatnonzero(sums[:alarm] <= 0)[-1]) + 1
+        begun = int(np.flatnonzero(sums[:alarm] <= 0)[-1]) + 1
+        start = begun + _sharpest(x[first : first + alarm + 1], begun)
         before, after = x[first : first + start].mean(), x[first + start : first + alarm + 1].mean()
         found.append(Rise(first + start, first + alarm, float(before), float(after), float(sums[alarm]), limit))
         first += start
     return found
+
+
+def _sharpest(x: Array, begun: int) -> int:
+    """How many values after ``begun`` the level most likely rose: where the means before and from there differ most."""
+    places = np.arange(begun, len(x))
+    total = np.cumsum(x - x.mean())[places - 1]
+    return int(np.argmax(-total / np.sqrt(places * (len(x) - places))))
 
 
 @lru_cache(maxsize=256)
@@ -160,35 +168,39 @@ def shifts(x: Array, *, level: float = 0.05, smallest: int = 5) -> list[Shift]:
     """Shifts of level, by binary segmentation (Vostrikova 1981).
 
     A stretch is cut where the t statistic of the means on both sides is largest, if a series without change shows a
-    statistic so large with chance at most ``level``; then each part is looked at in the same way.
+    statistic so large with chance at most ``level``; then each part is looked at in the same way. The correlation of
+    such a series is the one found plus its standard error, so that little data does not pass for no correlation.
 
     Args:
         x: ``[n]`` at equal steps of time, NaN where missing.
-        level: chance of one or more where nothing changes.
+        level: chance of one or more where nothing changes. In simulations with 0.05 it was 0.02 to 0.05 for independent
+            values, up to 0.08 for neighbours correlated by 0.3, and up to 0.13 by 0.6.
         smallest: known values that a part must have.
 
     Returns:
         In order of time.
     """
-    correlation = round(float(lag_one(x)) * 20) / 20
+    known = np.isfinite(x)
+    error = 1 / np.sqrt(max(int((known[1:] & known[:-1]).sum()), 1))
+    correlation = min(float(lag_one(x)) + error, _LARGEST)
     cuts: dict[int, tuple[int, int, float]] = {}
     waiting = [(0, len(x))]
     while waiting:
         first, last = waiting.pop()
-        known = first + np.flatnonzero(np.isfinite(x[first:last]))
-        if len(known) < 2 * smallest:
+        place = first + np.flatnonzero(known[first:last])
+        if len(place) < 2 * smallest:
             continue
         observed = _split_statistics(x[None, first:last], smallest)[0]
         simulated = _simulate(correlation, last - first, seed=last - first)
-        simulated[:, ~np.isfinite(x[first:last])] = np.nan
+        simulated[:, ~known[first:last]] = np.nan
         null = _split_statistics(simulated, smallest).max(1)
         p = float((1 + (null >= observed.max()).sum()) / (1 + len(null)))
         if p > level:
             continue
         best = smallest + int(observed.argmax())
         low, high = _location(observed)
-        cuts[int(known[best])] = int(known[smallest + low]), int(known[smallest + high]), p
-        waiting += [(first, int(known[best])), (int(known[best]), last)]
+        cuts[int(place[best])] = int(place[smallest + low]), int(place[smallest + high]), p
+        waiting += [(first, int(place[best])), (int(place[best]), last)]
     edges = [0, *sorted(cuts), len(x)]
     means = [float(np.nanmean(x[a:b])) for a, b in pairwise(edges)] if cuts else []
     return [Shift(at, *cuts[at][:2], means[i], means[i + 1], cuts[at][2]) for i, at in enumerate(sorted(cuts))]

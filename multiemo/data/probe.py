@@ -36,6 +36,7 @@ class Info:
         has_audio, has_video: real tracks; cover art is no video, and a still has neither.
         width, height: upright, pixels.
         rate: of the audio, Hz.
+        channels: of the audio.
         fps: frames a second, on average.
         is_image: a still picture.
         rotation: degrees counter-clockwise (0, 90, 180, 270) by which stored video frames are turned to be upright.
@@ -48,6 +49,7 @@ class Info:
     width: int | None = None
     height: int | None = None
     rate: int | None = None
+    channels: int | None = None
     fps: float | None = None
     is_image: bool = False
     rotation: int = 0
@@ -148,6 +150,7 @@ def _describe(tracks: dict[str, Any], picture: Any, duration: float | None, prob
         width=width,
         height=height,
         rate=sound.codec_context.sample_rate if sound is not None else None,
+        channels=sound.codec_context.channels if sound is not None else None,
         fps=frame_rate(sight) if sight is not None else None,
         rotation=rotation,
         problems=problems,

@@ -1,0 +1,221 @@
+"""Calls: who speaks how much, how negative each speaker sounds over time, and where that rises and stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multiemo.applications.affect import affect
+from multiemo.applications.series import BASELINE, rises
+from multiemo.applications.talk import Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
+from multiemo.build import Observer
+from multiemo.data.media import probe
+from multiemo.data.transcripts import Cue, Transcript, read_transcript, side_file
+from multiemo.errors import ConfigError, MediaError
+from multiemo.predict import Predictor, load
+from multiemo.preprocess.voice_activity import RATE
+
+#: Chance of one or more moments for a speaker who does not change.
+FALSE_ALARMS = 0.05
+#: A segment with less speech (seconds) of its speaker, and without words, says nothing of them.
+_LEAST = 0.5
+#: What a file with one channel, or with the same sound on both, is called.
+_MIX = "call"
+
+
+def analyse_call(
+    run: str | Path,
+    path: str | Path,
+    *,
+    speakers: tuple[str, str] = ("left", "right"),
+    transcript: str | Path | None = None,
+    asr: str | None = None,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Speakers, their trajectories and moments of escalation in one call.
+
+    In a stereo file each channel is a speaker; what comes over from the other channel (20 dB lower while both hold a
+    voice) does not count. A mono file, or one with the same sound on both channels, is one trajectory.
+
+    *Negativity* of a segment is its valence (:mod:`multiemo.applications.affect`) with the sign turned. A *moment* is
+    where a speaker's negativity rises above their own earlier segments and stays
+    (:func:`multiemo.applications.series.rises`); a speaker who does not change has one or more with chance
+    ``FALSE_ALARMS``. An *interruption* is where one begins while the other speaks, and the other stops first.
+
+    Args:
+        run: run folder or model folder.
+        path: a file with sound.
+        speakers: names of the first and second channel.
+        transcript: words with times; default: the transcript beside the file, if there is one. Cues with one of the
+            names go to that speaker, others to whoever speaks most while they last.
+        asr: name or folder of a Whisper model, where there is no transcript.
+        observer: told of the progress.
+
+    Returns:
+        ``{"input", "duration", "speakers": [{"speaker", "channel", "scored", "absent"?, "talk_seconds", "talk_share",
+        "turns", "interruptions", "segments", "negativity", "labels": {label: share of time}}], "moments": [{"time",
+        "speaker", "why", "before", "after", "text"}], "timelines": {speaker: [{"start", "end", "label", "best",
+        "probs", "negativity", "text"}]}, "overlaps": {"count", "seconds"}, "silences": {"count", "seconds", "longest"},
+        "false_alarms", "values_from", "notes", "model"}``, in order of time; ``overlaps`` and ``interruptions`` are
+        ``None`` where the speakers are not told apart.
+
+    Raises:
+        MediaError: the file cannot be read, or has no sound or more than two channels.
+        ConfigError: the speakers have one name, or ``asr`` is no speech recogniser.
+        CheckpointError: not a finished model.
+    """
+    observer, path = observer or Observer(), Path(path)
+    if speakers[0] == speakers[1]:
+        raise ConfigError(f"speakers: both are called {speakers[0]!r}; give two names")
+    channels = probe(path, "audio").channels or 1
+    if channels > 2:
+        raise MediaError(
+            f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
+        )
+    observer.stage("listen")
+    talk = listen(path, channels)
+    apart = len(talk.spans) == 2
+    names = list(speakers) if apart else [_MIX]
+    words, notes = _words(path, transcript, talk, names)
+    notes = [*talk.problems, *notes]
+    if talk.same:
+        notes.append("both channels hold the same sound, so the speakers cannot be told apart")
+    observer.stage("predict")
+    predictor = load(run, asr=asr if words is None else None)
+    call: dict[str, Any] = {"input": str(path), "duration": round(talk.duration, 3), "speakers": [], "moments": []}
+    timelines: dict[str, list[dict[str, Any]]] = {}
+    sources: set[str] = set()
+    for number, (name, spans) in enumerate(zip(names, talk.spans, strict=True)):
+        own = [] if words is None else words[number]
+        timelines[name] = []
+        if spans or own:
+            channel = number if apart else None
+            timelines[name] = _timeline(predictor, path, channel, spans, own, talk.duration, sources)
+        facts = _facts(timelines[name], spans, talk, number if apart else None)
+        others = [s for i, s in enumerate(talk.spans) if i != number]
+        facts["interruptions"] = len(interruptions(spans, others[0])) if apart else None
+        call["speakers"].append({"speaker": name} | facts)
+        call["moments"] += _moments(name, timelines[name])
+        if facts["scored"] and len(timelines[name]) < BASELINE + 2:
+            notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {BASELINE + 2} on")
+        observer.progress(number + 1, len(names))
+    call["moments"].sort(key=lambda m: m["time"])
+    quiet = [end - start for start, end in silences(span for spans in talk.spans for span in spans)]
+    both = [end - start for start, end in overlaps(*talk.spans)] if apart else None
+    return call | {
+        "timelines": timelines,
+        "overlaps": None if both is None else {"count": len(both), "seconds": round(sum(both), 2)},
+        "silences": {
+            "count": len(quiet),
+            "seconds": round(sum(quiet), 2),
+            "longest": round(max(quiet, default=0.0), 2),
+        },
+        "false_alarms": FALSE_ALARMS,
+        "values_from": sorted(sources),
+        "notes": notes,
+        "model": predictor.describe(),
+    }
+
+
+def _words(
+    path: Path, transcript: str | Path | None, talk: Talk, names: Sequence[str]
+) -> tuple[list[list[Cue]] | None, list[str]]:
+    """The cues of each speaker, or ``None`` where there is no transcript; and notes."""
+    file = Path(transcript) if transcript is not None else side_file(path)
+    if file is None:
+        return None, []
+    said: Transcript = read_transcript(file).spread(talk.duration)
+    cues: list[list[Cue]] = [[] for _ in names]
+    guessed = 0
+    for cue in said.cues:
+        named = [i for i, name in enumerate(names) if (cue.speaker or "").casefold() == name.casefold()]
+        covered = [seconds(spans, cue.start, cue.end) for spans in talk.spans]
+        guessed += not named and len(names) > 1
+        cues[named[0] if named else int(np.argmax(covered))].append(cue)
+    notes = [f"words: {said.source}", *said.notes]
+    if guessed:
+        known = ", ".join(sorted({cue.speaker for cue in said.cues if cue.speaker})) or "none"
+        notes.append(
+            f"{guessed} cue(s) of the transcript name none of {', '.join(names)} (its speakers: {known}); each went to "
+            "whoever speaks most while it lasts"
+        )
+    return cues, notes
+
+
+def _timeline(
+    predictor: Predictor,
+    path: Path,
+    channel: int | None,
+    spans: Sequence[Span],
+    cues: Sequence[Cue],
+    duration: float,
+    sources: set[str],
+) -> list[dict[str, Any]]:
+    """The segments of one speaker, each with its negativity; those that are not theirs are left out."""
+    found: list[dict[str, Any]] = []
+    with predictor.stream(segments="speech", video=False, rate=RATE) as stream:
+        said = stream.push(words=cues)
+        for samples, _ in blocks(path, channel):
+            said += stream.push(audio=samples)
+        said += stream.close(duration)
+    for segment in said:
+        own = seconds(spans, segment["start"], segment["end"])
+        where = affect(segment) if own >= _LEAST or segment.get("text") else None
+        if where is None:
+            continue
+        sources.add(where.source)
+        kept = {key: segment[key] for key in ("start", "end", "label", "best", "probs")}
+        found.append(kept | {"negativity": round(-where.valence, 4), "text": segment.get("text")})
+    return found
+
+
+def _facts(
+    timeline: Sequence[dict[str, Any]], spans: Sequence[Span], talk: Talk, channel: int | None
+) -> dict[str, Any]:
+    """What is known of a speaker as a whole."""
+    spoken, total = seconds(spans), sum(seconds(s) for s in talk.spans)
+    facts: dict[str, Any] = {
+        "channel": channel,
+        "scored": bool(timeline),
+        "talk_seconds": round(spoken, 2),
+        "talk_share": round(spoken / total, 4) if total else None,
+        "turns": len(spans),
+        "segments": len(timeline),
+        "negativity": None,
+        "labels": {},
+    }
+    if not spans:
+        loudest = talk.loudest[channel or 0]
+        facts["absent"] = f"nobody speaks on this channel; its loudest moment is {loudest:.0f} dB of full scale"
+    elif not timeline:
+        facts["absent"] = "the model could read nothing of what is said here"
+    if timeline:
+        length = np.array([s["end"] - s["start"] for s in timeline])
+        facts["negativity"] = round(float(length @ np.array([s["negativity"] for s in timeline]) / length.sum()), 4)
+        shares = {s["label"]: 0.0 for s in timeline}
+        for s, one in zip(timeline, length / length.sum(), strict=True):
+            shares[s["label"]] += float(one)
+        facts["labels"] = {label: round(v, 4) for label, v in sorted(shares.items(), key=lambda item: -item[1])}
+    return facts
+
+
+def _moments(name: str, timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where a speaker's negativity rises and stays."""
+    moments = []
+    for rise in rises(np.array([s["negativity"] for s in timeline]), false_alarms=FALSE_ALARMS):
+        segment, noticed = timeline[rise.start], timeline[rise.noticed]
+        moments.append(
+            {
+                "time": segment["start"],
+                "speaker": name,
+                "why": f"negativity rose from {rise.before:+.2f} to {rise.after:+.2f}, clear by {noticed['end']:.1f} s "
+                f"(CUSUM {rise.score:.1f}, limit {rise.limit:.1f})",
+                "before": round(rise.before, 4),
+                "after": round(rise.after, 4),
+                "text": segment["text"],
+            }
+        )
+    return moments

@@ -1,0 +1,293 @@
+"""Calls: one channel at a time, who speaks when, and rises that are there or are not."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multiemo.applications import calls, talk
+from multiemo.applications.affect import DERIVED, HEAD, affect, places
+from multiemo.applications.calls import analyse_call
+from multiemo.applications.series import rises
+from multiemo.data.media import iter_media, probe, read_media
+from multiemo.errors import ConfigError, MediaError
+
+RATE = 16000
+
+
+def save(path: Path, channels: Sequence[np.ndarray], rate: int = RATE) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((np.stack(channels, 1) * 32768).astype("<i2").tobytes())
+    return path
+
+
+def tone(seconds: float, spans: Sequence[tuple[float, float]], level: float = 0.5) -> np.ndarray:
+    """A hum within the spans, silence outside."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    on = sum(((time >= a) & (time < b)).astype(float) for a, b in spans) if spans else np.zeros(len(time))
+    return level * on * np.sin(2 * np.pi * 200 * time)
+
+
+class Loud:
+    """Stands in for the voice network: a step is a voice when it can be heard."""
+
+    def __init__(self) -> None:
+        self.rest = np.zeros(0, np.float32)
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        sound = np.concatenate([self.rest, samples])
+        steps = len(sound) // 512
+        self.rest = sound[steps * 512 :]
+        return (np.abs(sound[: steps * 512]).reshape(-1, 512).max(1) > 0.001).astype(np.float32)
+
+    def flush(self) -> np.ndarray:
+        return np.zeros(0, np.float32)
+
+
+class Model:
+    """Stands in for a predictor: two-second windows whose valence a function of time says."""
+
+    def __init__(self, valence: Callable[[float], float], every: float = 2.0) -> None:
+        self.valence, self.every, self.told = valence, every, []
+
+    def stream(self, **options: Any) -> Model:
+        assert options == {"segments": "speech", "video": False, "rate": RATE}
+        self.heard = 0
+        return self
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def push(self, *, words: Sequence[Any] = (), audio: np.ndarray | None = None) -> list[dict[str, Any]]:
+        self.told += [cue.text for cue in words]
+        self.heard += 0 if audio is None else len(audio)
+        return []
+
+    def close(self, duration: float) -> list[dict[str, Any]]:
+        assert self.heard == pytest.approx(duration * RATE, abs=1)
+        starts = np.arange(0.0, duration - 1e-6, self.every)
+        return [
+            {
+                "start": s,
+                "end": s + self.every,
+                "label": "x",
+                "best": "x",
+                "probs": {"x": 1.0},
+                "valence": self.valence(s),
+            }
+            for s in starts.tolist()
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "model"}
+
+
+@pytest.fixture
+def loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talk, "VoiceActivity", Loud)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:
+    model = Model(valence)
+    monkeypatch.setattr(calls, "load", lambda run, asr=None: model)
+    return model
+
+
+# --------------------------------------------------------------------------------------------------------------------
+def test_one_channel_is_read_alone(tmp_path: Path) -> None:
+    left, right = tone(3, [(0, 1)]), tone(3, [(2, 3)], 0.25)
+    path = save(tmp_path / "call.wav", [left, right])
+    assert probe(path).channels == 2
+    for channel, sound in enumerate((left, right)):
+        found = read_media(path, rate=RATE, channel=channel).audio
+        np.testing.assert_allclose(found, sound, atol=1e-3)
+        pieces = [m.audio for m in iter_media(path, window=0.7, rate=RATE, channel=channel)]
+        np.testing.assert_allclose(np.concatenate(pieces), sound, atol=1e-3)
+    np.testing.assert_allclose(read_media(path, rate=RATE).audio, (left + right) * 0.5**0.5, atol=1e-3)
+    half = read_media(path, rate=8000, channel=1).audio
+    np.testing.assert_allclose(half[17000:23000], right[34000:46000:2], atol=0.01)
+    for channel in (2, -1):
+        with pytest.raises(MediaError, match=f"2 audio channels, so there is no channel {channel}"):
+            read_media(path, rate=RATE, channel=channel)
+
+
+def test_who_speaks_when(loud: None, tmp_path: Path) -> None:
+    left = tone(20, [(0, 3), (3.1, 4), (10, 10.1), (12, 15)])
+    right = tone(20, [(5, 9), (14, 17)])
+    found = talk.listen(save(tmp_path / "call.wav", [left, right]), 2)
+    np.testing.assert_allclose(found.spans[0], [(0, 4), (12, 15)], atol=0.04)
+    np.testing.assert_allclose(found.spans[1], [(5, 9), (14, 17)], atol=0.04)
+    assert found.duration == pytest.approx(20)
+    assert not found.same
+    assert found.loudest == pytest.approx([-9.0, -9.0], abs=0.3)
+
+
+def test_crosstalk_is_not_speech(loud: None, tmp_path: Path) -> None:
+    left, right = tone(12, [(0, 4)]), tone(12, [(6, 10)])
+    found = talk.listen(save(tmp_path / "call.wav", [left + 0.03 * right, right + 0.03 * left]), 2)
+    np.testing.assert_allclose(found.spans[0], [(0, 4)], atol=0.15)
+    np.testing.assert_allclose(found.spans[1], [(6, 10)], atol=0.15)
+
+
+def test_the_same_sound_twice_is_one_trajectory(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch)
+    sound = tone(20, [(0, 5), (8, 18)])
+    double = analyse_call("run", save(tmp_path / "double.wav", [sound, sound]))
+    single = analyse_call("run", save(tmp_path / "single.wav", [sound]))
+    assert any("cannot be told apart" in note for note in double["notes"])
+    for call in (double, single):
+        assert [s["speaker"] for s in call["speakers"]] == ["call"]
+        assert call["overlaps"] is None
+        assert call["speakers"][0]["interruptions"] is None
+        assert call["silences"]["count"] == 1
+    assert double["timelines"] == single["timelines"]
+
+
+def test_speakers_are_told_apart_and_a_silent_channel_is_not_scored(
+    loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch, lambda time: 0.2)
+    path = save(tmp_path / "call.wav", [tone(30, [(0, 10), (14, 20)]), tone(30, [(9, 14.5), (18, 30)])])
+    call = analyse_call("run", path, speakers=("agent", "customer"))
+    agent, customer = call["speakers"]
+    assert (agent["speaker"], agent["channel"], customer["speaker"]) == ("agent", 0, "customer")
+    assert agent["talk_seconds"] == pytest.approx(16, abs=0.15)
+    assert agent["talk_share"] == pytest.approx(16 / 33.5, abs=0.01)
+    assert (agent["turns"], customer["turns"]) == (2, 2)
+    assert (agent["interruptions"], customer["interruptions"]) == (1, 2)
+    assert call["overlaps"]["count"] == 3
+    assert call["overlaps"]["seconds"] == pytest.approx(3.5, abs=0.2)
+    assert agent["negativity"] == -0.2
+    assert [s["start"] for s in call["timelines"]["agent"]] == [0, 2, 4, 6, 8, 14, 16, 18]
+    assert call["values_from"] == [HEAD]
+    json.dumps(call)
+
+    path = save(tmp_path / "half.wav", [tone(30, [(0, 10)]), tone(30, [])])
+    call = analyse_call("run", path)
+    assert [s["scored"] for s in call["speakers"]] == [True, False]
+    assert "nobody speaks" in call["speakers"][1]["absent"]
+    assert call["speakers"][1]["negativity"] is None
+    assert call["timelines"]["right"] == []
+    call = analyse_call("run", save(tmp_path / "none.wav", [tone(9, [])]))
+    assert (call["speakers"][0]["scored"], call["speakers"][0]["talk_share"], call["moments"]) == (False, None, [])
+
+
+def test_an_escalation_is_found_where_it_is(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).normal(0, 0.08, 200)
+    path = save(tmp_path / "call.wav", [tone(200, [(0, 99), (101, 200)]), tone(200, [(99, 101)])])
+    use(monkeypatch, lambda time: noise[int(time)] - (0.4 if time >= 120 else 0))
+    call = analyse_call("run", path)
+    (moment,) = call["moments"]
+    assert moment["speaker"] == "left"
+    assert abs(moment["time"] - 120) <= 4
+    assert moment["before"] == pytest.approx(0, abs=0.05)
+    assert moment["after"] == pytest.approx(0.4, abs=0.1)
+    assert "negativity rose from" in moment["why"]
+    use(monkeypatch, lambda time: noise[int(time)] + (0.4 if time >= 120 else 0))  # relief
+    assert analyse_call("run", path)["moments"] == []
+    use(monkeypatch, lambda time: noise[int(time)] - (0.4 if 120 <= time < 123 else 0))  # a moment that passes
+    assert analyse_call("run", path)["moments"] == []
+
+
+def test_words_go_to_their_speaker(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = save(tmp_path / "call.wav", [tone(12, [(0, 6)]), tone(12, [(6, 12)])])
+    cues = [
+        {"start": 0, "end": 2, "text": "hello", "speaker": "Agent"},
+        {"start": 3, "end": 5, "text": "what", "speaker": "customer"},
+        {"start": 7, "end": 9, "text": "who", "speaker": "SPEAKER_1"},
+    ]
+    (tmp_path / "call.json").write_text(json.dumps(cues), "utf-8")
+    model = use(monkeypatch)
+    call = analyse_call("run", path, speakers=("agent", "customer"))
+    assert model.told == ["hello", "what", "who"]
+    assert any("1 cue(s) of the transcript name none of agent, customer" in note for note in call["notes"])
+
+
+def test_what_is_no_call(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch)
+    with pytest.raises(MediaError, match="3 audio channels, a call has one or two"):
+        analyse_call("run", save(tmp_path / "three.wav", [tone(1, [])] * 3))
+    with pytest.raises(ConfigError, match="both are called 'a'"):
+        analyse_call("run", tmp_path / "x.wav", speakers=("a", "a"))
+    with pytest.raises(MediaError, match="no such file"):
+        analyse_call("run", tmp_path / "x.wav")
+
+
+def test_a_real_conversation(tiny_run: Path, real_data: Path, tmp_path: Path) -> None:
+    """Takes of two actors in turn, the other faintly in each channel."""
+    takes = [sorted((real_data / "ravdess" / f"Actor_0{a}").glob("*.flac"))[:4] for a in (1, 2)]
+    sounds = [[read_media(f, rate=RATE).audio for f in some] for some in takes]
+    sounds = [[s / np.abs(s).max() * 0.5 for s in some] for some in sounds]
+    left = np.concatenate([x for a, b in zip(*sounds, strict=True) for x in (a, np.zeros(len(b)))])
+    right = np.concatenate([x for a, b in zip(*sounds, strict=True) for x in (np.zeros(len(a)), b)])
+    call = analyse_call(tiny_run, save(tmp_path / "call.wav", [left + 0.02 * right, right + 0.02 * left]))
+    assert [s["scored"] for s in call["speakers"]] == [True, True]
+    assert [s["turns"] for s in call["speakers"]] == [4, 4]
+    assert call["overlaps"]["count"] == 0
+    assert all(abs(s["talk_share"] - 0.5) < 0.1 for s in call["speakers"])
+
+
+# --------------------------------------------------------------------------------------------------------------------
+def test_valence_of_labels() -> None:
+    assert affect({"valence": 0.3, "arousal": -0.1, "probs": {"angry": 1.0}}) == (0.3, -0.1, HEAD)
+    assert affect({"probs": {"happy": 0.5, "neutral": 0.5}}) == (0.405, 0.255, DERIVED)
+    assert affect({"probs": {"powerful": 1.0}}) is None
+    assert affect({}) is None
+    scale = places(("very negative", "negative", "neutral", "positive", "very positive"))
+    assert [valence for valence, _ in scale.values()] == [-1, -0.5, 0, 0.5, 1]
+    assert affect({"probs": {"negative": 0.75, "positive": 0.25}}) == (-0.5, None, DERIVED)
+
+
+def test_labels_that_the_source_does_not_rate() -> None:
+    from multiemo.labels import LABEL_SETS
+
+    go = places(LABEL_SETS["goemotions28"])
+    assert go["annoyance"] == go["anger"]
+    assert go["neutral"] == (0.0, 0.0)
+    assert len(go) == 28
+    assert "powerful" not in places(LABEL_SETS["emorynlp7"])
+    said = affect({"probs": dict(zip(LABEL_SETS["emorynlp7"], [0.5, 0, 0, 0, 0, 0.5, 0], strict=True))})
+    assert said is not None
+    assert said.valence == places(LABEL_SETS["emorynlp7"])["joyful"][0]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+def series(rng: np.random.Generator, n: int, correlation: float, skewed: bool = False) -> np.ndarray:
+    x = rng.standard_normal(n)
+    for i in range(1, n):
+        x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
+    return np.exp(1.5 * x) if skewed else x
+
+
+@pytest.mark.parametrize(("correlation", "skewed"), [(0.0, False), (0.0, True), (0.4, False)])
+def test_rises_are_as_rare_without_change_as_stated(correlation: float, skewed: bool) -> None:
+    rng = np.random.default_rng(11)
+    found = np.mean([bool(rises(series(rng, 60, correlation, skewed))) for _ in range(300)])
+    assert 0.01 <= found <= 0.09
+    found = np.mean([bool(rises(series(rng, 60, correlation, skewed), false_alarms=0.3)) for _ in range(300)])
+    assert 0.2 <= found <= 0.42
+
+
+def test_rises_are_found() -> None:
+    rng = np.random.default_rng(5)
+    hits, early = 0, 0
+    for _ in range(100):
+        found = rises(series(rng, 60, 0.0) + 2.0 * (np.arange(60) >= 30))
+        hits += any(abs(r.start - 30) <= 3 for r in found)
+        early += any(r.noticed < 30 for r in found)
+    assert hits >= 75
+    assert early <= 8
+    assert rises(np.arange(6.0)) == []
+    assert rises(np.zeros(50)) == []

@@ -1,0 +1,274 @@
+"""Mood logs: levels whose bands hold the truth as often as they say, and changes that are there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from multiemo.applications.level import smooth
+from multiemo.applications.mood import MEANING, mood_log
+from multiemo.applications.readings import TableColumns, date_of
+from multiemo.applications.series import lag_one, shifts
+from multiemo.applications.tables import read_rows
+from multiemo.errors import ConfigError, ManifestError
+from multiemo.predict import load
+
+DAY = datetime.date(2024, 3, 1)
+
+
+def person(
+    rng: np.random.Generator, days: int, *, move: float, shared: float, single: float, missing: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The true level of each day, and the values of its clips."""
+    truth = np.cumsum(rng.normal(0, move, days))
+    clips = [t + rng.normal(0, shared) + rng.normal(0, single, 1 + rng.poisson(2)) for t in truth]
+    return truth, [c if rng.random() > missing else c[:0] for c in clips]
+
+
+def table(path: Path, clips: list[np.ndarray], first: datetime.date = DAY) -> Path:
+    rows = [(first + datetime.timedelta(d), float(v)) for d, day in enumerate(clips) for v in day]
+    pl.DataFrame({"date": [d for d, _ in rows], "valence": [v for _, v in rows]}).write_csv(path)
+    return path
+
+
+def daily(clips: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+    mean = np.array([c.mean() if len(c) else np.nan for c in clips])
+    freedom = sum(len(c) - 1 for c in clips if len(c))
+    return (
+        mean,
+        np.array([float(len(c)) for c in clips]),
+        sum(((c - c.mean()) ** 2).sum() for c in clips if len(c)) / freedom,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("days", "move", "shared"), [(60, 0.05, 0.1), (60, 0.0, 0.1), (60, 0.1, 0.02), (15, 0.05, 0.1)]
+)
+def test_bands_hold_the_level_as_often_as_they_say(days: int, move: float, shared: float) -> None:
+    rng = np.random.default_rng(7)
+    held, held_missing = [], []
+    for _ in range(60):
+        truth, clips = person(rng, days, move=move, shared=shared, single=0.2, missing=0.3)
+        mean, count, within = daily(clips)
+        level, reach = smooth(mean, count, within)
+        inside = np.abs(level - truth) <= reach
+        held.append(inside.mean())
+        held_missing.append(inside[count == 0].mean() if (count == 0).any() else 1.0)
+    assert 0.92 <= np.mean(held) <= 0.99
+    assert np.mean(held_missing) >= 0.9
+
+
+def test_the_smoother_is_that_of_a_normal_distribution() -> None:
+    """With the grid shut to one pair, level and error are those of conditioning a joint normal on what was seen."""
+    from multiemo.applications import level as module
+
+    rng = np.random.default_rng(1)
+    mean, count = rng.normal(0, 0.3, 12), np.array([1.0, 2, 3, 1, 0, 0, 4, 1, 1, 2, 0, 1])
+    mean[count == 0] = np.nan
+    known, within = np.isfinite(mean), 0.05
+    spread = max(mean[known].var(ddof=1), within / count[known].mean())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_MOVES", np.array([0.2]))
+        patch.setattr(module, "_SHARED", np.array([0.4]))
+        level, reach = smooth(mean, count, within)
+    steps = np.minimum.outer(np.arange(1, 13), np.arange(1, 13))
+    prior = 100 * spread + 0.2 * spread * steps
+    noise = np.diag(0.4 * spread + within / count[known])
+    gain = prior[:, known] @ np.linalg.inv(prior[np.ix_(known, known)] + noise)
+    middle = mean[known].mean()
+    np.testing.assert_allclose(level, middle + gain @ (mean[known] - middle), rtol=1e-6)
+    error = np.sqrt(np.diag(prior - gain @ prior[known]))
+    np.testing.assert_allclose(reach, stats.t.ppf(0.975, known.sum() - 1) * error, rtol=1e-5)
+
+
+def test_ten_clips_of_a_day_are_not_ten_days() -> None:
+    """With the same values, clips of few days say less than clips of many."""
+    rng = np.random.default_rng(2)
+    _, clips = person(rng, 40, move=0.0, shared=0.2, single=0.05, missing=0.0)
+    mean, count, within = daily(clips)
+    alone = smooth(mean, count, within)[1]
+    crowded = smooth(mean, 10 * count, within)[1]
+    assert np.all(crowded > 0.8 * alone)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+def walk(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:
+    x = rng.standard_normal(n)
+    for i in range(1, n):
+        x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
+    return x
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3])
+def test_changes_are_as_rare_without_one_as_stated(correlation: float) -> None:
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(150):
+        x = walk(rng, 60, correlation)
+        x[rng.random(60) < 0.2] = np.nan
+        found.append(bool(shifts(x)))
+    assert 0.01 <= np.mean(found) <= 0.11
+
+
+def test_a_big_change_is_found_where_it_is() -> None:
+    rng = np.random.default_rng(4)
+    exact, held = [], []
+    for _ in range(60):
+        found = shifts(walk(rng, 60, 0.0) + 2.0 * (np.arange(60) >= 35))
+        exact.append(any(abs(s.index - 35) <= 1 for s in found))
+        held.append(any(s.low <= 35 <= s.high for s in found))
+    assert np.mean(exact) >= 0.75
+    assert np.mean(held) >= 0.85
+
+
+def test_two_changes() -> None:
+    x = np.random.default_rng(9).standard_normal(90) + 3.0 * ((np.arange(90) >= 30) & (np.arange(90) < 60))
+    first, second = shifts(x)
+    assert (abs(first.index - 30) <= 1, abs(second.index - 60) <= 1) == (True, True)
+    assert first.after == second.before == pytest.approx(3.0, abs=0.5)
+    assert (first.p < 0.01, second.p < 0.05) == (True, True)
+
+
+def test_the_correlation_of_neighbours() -> None:
+    rng = np.random.default_rng(8)
+    for correlation in (0.0, 0.4, 0.8):
+        x = np.array([walk(rng, 400, correlation) for _ in range(20)])
+        assert lag_one(x).mean() == pytest.approx(correlation, abs=0.06)
+        assert lag_one(x + 2.0 * (np.arange(400) >= 150)).mean() == pytest.approx(correlation, abs=0.08)
+        x[:, rng.random(400) < 0.3] = np.nan
+        assert lag_one(x).mean() == pytest.approx(correlation, abs=0.09)
+    assert lag_one(np.array([1.0, 2, 3])) == 0
+
+
+# --------------------------------------------------------------------------------------------------------------------
+def test_a_log_of_a_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    _, clips = person(rng, 60, move=0.0, shared=0.05, single=0.1, missing=0.2)
+    clips = [np.clip(c - 0.5 * (d >= 40), -1, 1) for d, c in enumerate(clips)]
+    clips[0], clips[10], clips[59] = np.array([0.1]), clips[10][:0], np.array([-0.4])
+    log = mood_log(table(tmp_path / "days.csv", clips), out=tmp_path / "log.csv", plot=tmp_path / "log.html")
+    assert log["meaning"] == MEANING
+    assert "not a diagnosis" in MEANING
+    assert (log["first"], log["last"], len(log["days"])) == ("2024-03-01", "2024-04-29", 60)
+    assert log["clips"] == sum(map(len, clips))
+    assert log["dates_from"] == {"a column": log["clips"]}
+    (change,) = log["changes"]["valence"]
+    assert abs((datetime.date.fromisoformat(change["date"]) - DAY).days - 40) <= 2
+    assert change["from"] <= change["date"] <= change["to"]
+    assert change["before"] - change["after"] == pytest.approx(0.5, abs=0.1)
+    assert change["p"] < 0.01
+    gap, next_to_it = log["days"][10], log["days"][9]
+    assert (gap["clips"], gap["valence"]["mean"]) == (0, None)
+    assert gap["valence"]["low"] < gap["valence"]["level"] < gap["valence"]["high"]
+    if next_to_it["clips"]:
+        assert (
+            gap["valence"]["high"] - gap["valence"]["low"]
+            > next_to_it["valence"]["high"] - next_to_it["valence"]["low"]
+        )
+    assert "arousal" not in gap
+    assert "nothing says arousal" in log["notes"]
+    columns, rows = read_rows(tmp_path / "log.csv")
+    assert list(columns) == ["date", "clips", "valence_mean", "valence", "valence_low", "valence_high"]
+    assert len(list(rows)) == 60
+    page = (tmp_path / "log.html").read_text("utf-8")
+    assert "not a diagnosis" in page
+    assert change["date"] in page
+    mood_log(tmp_path / "days.csv", plot=tmp_path / "log.png")
+    assert (tmp_path / "log.png").read_bytes()[:4] == b"\x89PNG"
+    json.dumps(log)
+
+
+def test_few_days_say_so(tmp_path: Path) -> None:
+    log = mood_log(table(tmp_path / "two.csv", [np.array([0.1, 0.2]), np.array([0.3])]))
+    assert log["days"][0]["valence"] == {"mean": 0.15, "level": 0.15, "low": None, "high": None}
+    assert "valence: 2 days with clips; below 3 nothing can be said of uncertainty" in log["notes"]
+    log = mood_log(table(tmp_path / "nine.csv", [np.array([0.1 * d]) for d in range(9)]))
+    assert log["days"][0]["valence"]["low"] is not None
+    assert log["changes"] == {}
+    assert any("a change can be found from 10 on, so none was looked for" in note for note in log["notes"])
+
+
+def test_predictions_are_read_with_the_dates_of_their_names(tmp_path: Path) -> None:
+    def entry(name: str, *segments: dict) -> dict:
+        return {"input": name, "segments": [{"start": 0.0, "end": 1.0, **s} for s in segments]}
+
+    entries = [
+        entry(
+            "a/2024-05-01.wav", {"probs": {"happy": 1.0, "sad": 0.0}}, {"end": 3.0, "probs": {"happy": 0.0, "sad": 1.0}}
+        ),
+        entry("VID_20240503_101500.mp4", {"valence": 0.5, "arousal": 0.1, "probs": {}}),
+        entry("x-2024.05.04.wav"),
+    ]
+    (tmp_path / "p.json").write_text(json.dumps({"inputs": entries, "model": {}}), "utf-8")
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries), "utf-8")
+    log = mood_log(tmp_path / "p.json")
+    assert log == mood_log(tmp_path / "p.jsonl")
+    assert [day["clips"] for day in log["days"]] == [1, 0, 1]
+    assert log["days"][0]["valence"]["mean"] == pytest.approx((0.81 - 3 * 0.63) / 4)
+    assert log["days"][2]["arousal"]["mean"] == 0.1
+    assert log["dates_from"] == {"the file's name": 2}
+    assert set(log["values_from"].values()) == {1}
+    assert "valence and arousal derived from label probabilities" in log["values_from"]
+    assert "no segment says valence" in log["left_out"]["x-2024.05.04.wav"]
+
+
+def test_dates(tmp_path: Path) -> None:
+    assert date_of("20240229_1.wav")[0] == datetime.date(2024, 2, 29)
+    assert date_of("n20239999-2023-01-02.wav")[0] == datetime.date(2023, 1, 2)
+    file = tmp_path / "clip123456789.wav"
+    file.write_bytes(b"x")
+    os.utime(file, (1.7e9, 1.7e9))
+    assert date_of(str(file)) == (datetime.date.fromtimestamp(1.7e9), "the file's time of modification")
+    with pytest.raises(ManifestError, match="its name holds no date"):
+        date_of("walk.wav")
+
+
+def test_clips_are_predicted(tiny_run: Path, small_corpus: Path, tmp_path: Path) -> None:
+    files = sorted((small_corpus.parent / "media").glob("*.mp4"))[:3]
+    rows = [{"when": f"2024-06-0{i + 1}T10:00:00", "file": str(f)} for i, f in enumerate(files)]
+    rows.append({"when": "2024-06-05", "file": "gone.mp4"})
+    pl.DataFrame(rows).write_csv(tmp_path / "clips.csv")
+    columns = TableColumns(date="when", clip="file")
+    log = mood_log(tmp_path / "clips.csv", run=tiny_run, columns=columns)
+    segments = load(tiny_run).predict(files[0])["segments"]
+    weights = [s["end"] - s["start"] for s in segments]
+    expected = np.average([s["valence"] for s in segments], weights=weights)
+    assert log["days"][0]["valence"]["mean"] == pytest.approx(expected, abs=1e-4)
+    assert (log["clips"], log["last"]) == (3, "2024-06-03")
+    assert "no such file" in log["left_out"][str(tmp_path / "gone.mp4")]
+    with pytest.raises(ConfigError, match="no column 'valence'; it has 'when', 'file'"):
+        mood_log(tmp_path / "clips.csv", columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "says"),
+    [
+        ("d.csv", "date,valence\nsoon,0.1\n", ManifestError, "row 1: 'date' is 'soon'; write dates as"),
+        ("d.csv", "date,valence\n2024-01-01,7\n", ManifestError, "row 1: 'valence' is '7'; it must be"),
+        ("d.csv", "date,valence\n2024-01-01,much\n", ManifestError, "row 1: 'valence' is 'much'"),
+        ("d.csv", "date,valence\n2024-01-01,\n", ManifestError, "holds no day to log (has no valence)"),
+        ("d.csv", "date,valence\n1970-01-01,0\n2024-01-01,0\n", ManifestError, "more than ten years"),
+        ("d.csv", "day,valence\n2024-01-01,0\n", ConfigError, "no column 'date'; it has 'day', 'valence'"),
+        ("d.json", "{}", ManifestError, "is not a prediction JSON"),
+        ("d.jsonl", "", ConfigError, "no column 'date'"),
+        ("2024-01-01.wav", "x", ConfigError, "holds recordings, which a model must read first"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, content: str, error: type[Exception], says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    with pytest.raises(error) as caught:
+        mood_log(tmp_path / name)
+    assert says in str(caught.value)
+
+
+def test_a_plot_has_a_format(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ends in \.png or \.html"):
+        mood_log(tmp_path / "d.csv", plot=tmp_path / "plot.pdf")
