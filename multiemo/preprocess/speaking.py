@@ -27,7 +27,7 @@ from multiemo.preprocess.face import EYES_APART, EYES_Y, Doubles
 LAGS = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
 #: Fewest movements of a mouth that say anything, and the longest that one of them may take, seconds (their median).
 FEWEST = 8
-LONGEST = 1 / 6
+LONGEST = 0.18
 #: Lowest correlation of a speaking mouth.
 LOWEST = 0.25
 #: By how many standard errors the best correlation must beat the next (one-sided 5%).

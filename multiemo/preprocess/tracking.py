@@ -37,7 +37,7 @@ IDLE = 1.0
 #: Time after which known faces are looked for where they are, seconds.
 REFRESH = 0.5
 #: Shortest time between a detection and one that the schedule does not ask for, seconds.
-RETRY = 0.25
+RETRY = 0.2
 #: A followed face that is less like the one detected (correlation of patches) has drifted.
 DRIFTED = 0.5
 #: Faces this much alike are one person, wherever they are.
