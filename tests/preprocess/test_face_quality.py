@@ -62,7 +62,7 @@ def test_size_pose_and_exposure() -> None:
     sizes = [face_quality(crop, Face((0, 0, s, s), 0.9)).size for s in (4, 12, 48, 200)]
     assert sizes == [0.05, 0.15, 0.6, 1.0]
     assert face_quality(crop, Face((0, 0, 9, 9), 0.9)).pose is None
-    poses = [face_quality(crop, facing(n)).pose for n in (0.5, 0.3, 0.1, -0.1, -0.5)]
+    poses = [face_quality(crop, facing(n)).pose for n in (0.5, 0.3, 0.1, -0.1, -0.7)]
     assert poses[0] == poses[1] == 1.0
     assert poses[2] is not None
     assert poses[3] is not None
