@@ -127,7 +127,7 @@ def _words(
     file = Path(transcript) if transcript is not None else side_file(path)
     if file is None:
         return None, []
-    said: Transcript = read_transcript(file).spread(talk.duration)
+    said: Transcript = read_transcript(file).spread([(0.0, talk.duration)])
     cues: list[list[Cue]] = [[] for _ in names]
     guessed = 0
     for cue in said.cues:

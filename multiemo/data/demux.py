@@ -42,6 +42,8 @@ FAILURES = (av.FFmpegError, ValueError, RuntimeError, OSError, LookupError)
 _TEXT = frozenset(b"\t\n\f\r\x1b")
 #: Containers whose header tells the true duration; for others (raw MP3, AAC, ...) it is an estimate.
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
+#: Codecs whose frames between those predicted forward are B frames, and nothing else is.
+_FORWARD = {"h264", "mpeg4", "mpeg2video", "mpeg1video"}
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -116,7 +118,7 @@ def video_stream(container: Any) -> Any | None:
 
 
 def _is_cover(stream: Any) -> bool:
-    return "attached_pic" in str(stream.disposition).lower()
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def origin_of(container: Any) -> float:
@@ -270,15 +272,19 @@ class VideoTrack:
         stream: of PyAV.
         origin: the file's clock at its beginning, seconds.
         step: seconds between wanted frames; where it is long, the decoder leaves out what no wanted frame needs.
+        sparse: also leave out frames that others need, as long as what remains lies no further apart than ``step``:
+            those that are predicted from later ones (B frames), which then are missed together.
     """
 
-    def __init__(self, stream: Any, origin: float, step: float) -> None:
+    def __init__(self, stream: Any, origin: float, step: float, *, sparse: bool = False) -> None:
         self.stream, self.origin = stream, origin
         self.time = -math.inf
         self.errors = 0
         self.period = 1.0 / (frame_rate(stream) or 25.0)
         self.step = step
         self._stamps: deque[int] = deque(maxlen=8)
+        self._sparse = sparse and stream.codec_context.name in _FORWARD
+        self._forward: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
 
     def decode(self, packet: Any) -> Iterator[Picture]:
@@ -309,7 +315,14 @@ class VideoTrack:
         stamps = sorted(self._stamps)
         gap = max((b - a for a, b in pairwise(stamps)), default=math.inf)
         fast = len(stamps) > 2 and float(gap * packet.time_base) <= 0.75 * self.step
-        self.stream.codec_context.skip_frame = "NONREF" if fast else "DEFAULT"
+        skip = "NONREF" if fast else "DEFAULT"
+        if self._sparse and fast:
+            if not self._forward or packet.pts > self._forward[-1]:
+                self._forward.append(packet.pts)
+            apart = max((b - a for a, b in pairwise(self._forward)), default=math.inf)
+            if len(self._forward) > 2 and float(apart * packet.time_base) <= self.step + ON_TIME:
+                skip = "BIDIR"
+        self.stream.codec_context.skip_frame = skip
 
 
 def pixel_aspect(stream: Any) -> float:

@@ -40,8 +40,8 @@ from multiemo.data.demux import (
 
 #: A silence in the audio's timestamps longer than this (seconds) is a broken timestamp.
 JUMP = 600.0
-#: Seconds of silence put out at once where the audio has a gap.
-_FILL = 5.0
+#: Seconds of silence put out at once where the audio has a gap, and of sound that are put out together.
+_FILL, _PIECE = 5.0, 0.25
 #: Pixel formats whose first plane is an 8-bit luma picture.
 _LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray")
 
@@ -139,7 +139,7 @@ class Playback:
             container,
             origin,
             AudioTrack(sound, rate, origin, 0.0) if sound is not None and rate else None,
-            VideoTrack(sight, origin, self._step) if sight is not None and self._step else None,
+            VideoTrack(sight, origin, self._step, sparse=True) if sight is not None and self._step else None,
         )
         self.has_audio, self.has_video = self._pass.audio is not None, self._pass.video is not None
 
@@ -149,34 +149,24 @@ class Playback:
         Raises:
             MediaError: after the pass, where nothing could be decoded.
         """
-        heard, due, last, late, jumped = 0, 0.0, -math.inf, 0, 0
-        rate, step = self._rate or 1, self._step or 1.0
+        due, last, late = 0.0, -math.inf, 0
+        step = self._step or 1.0
+        sound = _Contiguous(self._rate or 1)
         began = False
         with self._pass as pieces:
             for piece in pieces:
                 began = True
                 if isinstance(piece, Sound):
-                    gap = piece.position - heard
-                    if gap > JUMP * rate:
-                        jumped += 1
-                        continue
-                    while gap > 0:
-                        size = min(gap, round(_FILL * rate))
-                        yield Heard(np.zeros(size, np.float32))
-                        heard, gap = heard + size, gap - size
-                    samples = piece.samples[-gap:] if gap < 0 else piece.samples
-                    if len(samples):
-                        heard += len(samples)
-                        yield Heard(samples)
-                    continue
-                if piece.time < last or self._absurd(piece, heard / rate):
+                    yield from sound.take(piece)
+                elif piece.time < last or self._absurd(piece, sound.seconds):
                     late += 1
-                    continue
-                last = piece.time
-                if piece.time >= due - ON_TIME:
-                    due = (math.floor((piece.time + ON_TIME) / step) + 1) * step
-                    yield Seen(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
-        self._settle(began, max(heard / rate, last, 0.0), late, jumped)
+                else:
+                    last = piece.time
+                    if piece.time >= due - ON_TIME:
+                        due = (math.floor((piece.time + ON_TIME) / step) + 1) * step
+                        yield Seen(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
+        yield from sound.rest()
+        self._settle(began, max(sound.seconds, last, 0.0), late, sound.jumped)
 
     def _find(self, key: str, asked: float | None, stream: Any) -> Any:
         if asked is None:
@@ -203,3 +193,49 @@ class Playback:
         if self._exact and self.duration is not None and self.duration - covered > SHORT:
             self.problems.append(f"the file is cut off: {covered:.2f} of {self.duration:.2f} s are there")
         self.duration = covered
+
+
+class _Contiguous:
+    """Sound without gaps or overlaps: silence where it is missing, each moment once.
+
+    Args:
+        rate: Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        #: Pieces whose place cannot be.
+        self.jumped = 0
+        self._count = 0
+        self._waiting: list[Floats] = []
+        self._size = 0
+
+    @property
+    def seconds(self) -> float:
+        """How much there was so far."""
+        return self._count / self.rate
+
+    def take(self, piece: Sound) -> Generator[Heard, None, None]:
+        """What can be put out with this piece."""
+        gap = piece.position - self._count
+        if gap > JUMP * self.rate:
+            self.jumped += 1
+            return
+        while gap > 0:
+            silence = np.zeros(min(gap, round(_FILL * self.rate)), np.float32)
+            gap -= len(silence)
+            yield from self._add(silence)
+        yield from self._add(piece.samples[-gap:] if gap < 0 else piece.samples)
+
+    def rest(self) -> Generator[Heard, None, None]:
+        """What still waits."""
+        if self._size:
+            yield Heard(np.concatenate(self._waiting))
+            self._waiting, self._size = [], 0
+
+    def _add(self, samples: Floats) -> Generator[Heard, None, None]:
+        self._waiting.append(samples)
+        self._size += len(samples)
+        self._count += len(samples)
+        if self._size >= _PIECE * self.rate:
+            yield from self.rest()

@@ -17,7 +17,9 @@ from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.ahead import ahead
 from multiemo.predict.asr import Transcriber
 from multiemo.predict.items import Item
+from multiemo.predict.segmenter import Segmenter
 from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
+from multiemo.preprocess.voice_activity import RATE as VOICE_RATE
 from multiemo.types import Absent, Clip, Modality
 
 Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
@@ -26,8 +28,6 @@ Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
 WINDOW = 4.0
 #: A file of up to this many windows is one segment, unless asked otherwise.
 SHORT = 1.5
-#: Sample rate for models that do not hear, Hz: the sound still says where segments begin and who speaks.
-RATE = 16000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +85,10 @@ class Reader:
 
     @property
     def rate(self) -> int:
-        """Sample rate at which files are read, Hz."""
+        """Sample rate at which files are read, Hz; for a model that does not hear, what voice activity needs."""
         speech = self.preprocessors.get("speech")
         heard = speech is not None and speech.spec.kind in ("speech", "waveform")
-        return int(speech.spec.sample_rate) if heard and speech is not None else RATE
+        return int(speech.spec.sample_rate) if heard and speech is not None else VOICE_RATE
 
     def open(self, item: Item) -> Reading:
         """The segments of an item; a manifest row is one."""
@@ -118,8 +118,8 @@ class Reader:
             mode = "speech"
         if mode == "speech" and not playback.has_audio:
             mode = "windows"
-        if transcript is not None and mode != "whole" and length:
-            transcript = transcript.spread(length)
+        if transcript is not None and not transcript.timed and mode != "whole":
+            transcript = transcript.spread(spoken(path, options.window) or [(0.0, length or options.window)])
         stream = SegmentStream(
             self.preprocessors,
             mode=mode,
@@ -150,7 +150,7 @@ class Reader:
             return item.transcript
         if item.text is not None:
             return Transcript.untimed(item.text, "given")
-        beside = side_file(path)
+        beside = side_file(path, notes)
         return read_transcript(beside) if beside is not None else embedded_subtitles(path, notes)
 
     @property
@@ -223,6 +223,17 @@ class Reader:
         merged.inputs = {**rest.inputs, **merged.inputs}
         merged.absent = {m: r for m, r in {**rest.absent, **merged.absent}.items() if m not in merged.inputs}
         return merged
+
+
+def spoken(path: Path, window: float) -> list[tuple[float, float]]:
+    """The turns of speech of a file as (start, end) in seconds; its sound is read once for that."""
+    segmenter = Segmenter("speech", window=window)
+    playback = Playback(path, rate=VOICE_RATE, fps=None)
+    if not playback.has_audio:
+        return []
+    spans = [s for piece in playback.pieces() if isinstance(piece, Heard) for s in segmenter.audio(piece.samples)]
+    spans += segmenter.close(playback.duration or 0.0)
+    return [(span.start, span.end) for span in spans if span.kind == "speech"]
 
 
 def _played(playback: Playback, stream: SegmentStream, words: dict[str, Any], notes: list[str]) -> Iterator[Segment]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]
+import soxr
 import torch
 from numpy.typing import NDArray
 
@@ -28,10 +28,9 @@ from multiemo.types import Absent, Modality
 Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
-#: Pictures a second in which faces are followed; fewer where the film has fewer.
-TRACK_FPS = 8.0
-#: Seconds between two searches of the whole picture for faces.
-SEARCH_EVERY = 1.0
+#: Pictures a second in which faces are followed, and fewer where the film has fewer: enough for optical flow and for the
+#: crops of a segment, and as few as a film of 24 frames a second has when its B frames are left out.
+TRACK_FPS = 6.0
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
 LAG = 10.0
 #: Pictures that wait for the face thread, and segments that wait for their faces.
@@ -128,7 +127,7 @@ class SegmentStream:
         self._transcribe, self._keep_sound = transcribe, keep_sound
         face = preprocessors.get("face")
         looks = video and face is not None and face.spec.kind == "face"
-        self._faces = _FaceThread(FaceTracker(face.spec, every=SEARCH_EVERY)) if looks and face is not None else None
+        self._faces = _FaceThread(FaceTracker(face.spec)) if looks and face is not None else None
         self._spans: deque[Span] = deque()
         self._making: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
         self.problems: list[str] = []
@@ -318,6 +317,9 @@ class _Sound:
         edge = round(before * self.rate)
         while self._blocks and self._first + len(self._blocks[0]) <= edge:
             self._first += len(self._blocks.popleft())
+        if self._blocks and edge > self._first:
+            self._blocks[0] = self._blocks[0][edge - self._first :].copy()
+            self._first = edge
 
 
 def _level(sound: Floats, rate: int, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

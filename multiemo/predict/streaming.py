@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]
+import soxr
 from numpy.typing import NDArray
 
 from multiemo.data.transcripts import Cue
@@ -33,8 +33,8 @@ class Stream:
         segments: ``speech``: turns of speech and the pauses between them; ``windows``; ``whole``: one, at the end.
             Without sound ``speech`` means ``windows``.
         window, hop: seconds, as in :func:`multiemo.load`; those of the predictor by default.
-        audio, video: whether there will be sound, and pictures. What is announced must come: a segment waits for both
-            up to ten seconds.
+        audio, video: whether there will be sound, and pictures. What is announced must come, and what belongs together
+            within ten seconds: so long a segment waits for both.
         rate: of the sound, Hz.
 
     Example::

@@ -352,11 +352,11 @@ def test_untimed_words_must_be_spread():
     assert (words.timed, words.text, words.language) == (False, "one two three four", None)
     with pytest.raises(ValueError, match="spread"):
         words.between(0, 1)
-    spread = words.spread(8.0)
+    spread = words.spread([(0.0, 8.0)])
     assert (spread.between(0, 4), spread.between(4, 8)) == ("one two", "three four")
     assert "have no times" in spread.notes[0]
-    assert spread.spread(3.0) is spread
-    assert Transcript.untimed(" ", "t").spread(3.0).between(0, 3) is None
+    assert spread.spread([(0.0, 3.0)]) is spread
+    assert Transcript.untimed(" ", "t").spread([(0.0, 3.0)]).between(0, 3) is None
 
 
 LETTERS = st.text(alphabet="ab, .!é我你好。，“”(ア한", min_size=1, max_size=30).map(lambda t: " ".join(t.split()))

@@ -80,17 +80,29 @@ class Transcript:
         """All of the words."""
         return "".join(cue.text if cue.joined else f" {cue.text}" for cue in self.cues).strip()
 
-    def spread(self, duration: float) -> Transcript:
-        """The transcript with times: words that have none are spread evenly over the media.
+    def spread(self, spans: Sequence[tuple[float, float]]) -> Transcript:
+        """The transcript with times: words that have none are spread evenly over the spans in which somebody speaks.
 
         Args:
-            duration: of the media, seconds.
+            spans: start and end of each, seconds, in order.
+
+        Example:
+            >>> Transcript.untimed("one two six ten", "given").spread([(1.0, 2.0), (8.0, 9.0)]).between(8.0, 9.0)
+            'six ten'
         """
         if self.timed:
             return self
-        note = f"the words have no times ({self.source}); they were spread evenly over the {duration:.1f} s"
-        cues = tuple(replace(cue, start=0.0, end=duration) for cue in self.cues)
-        return replace(self, cues=cues, timed=True, notes=(*self.notes, note))
+        total = sum(end - start for start, end in spans)
+        note = f"the words have no times ({self.source}); they were spread evenly over {total:.1f} s of speech"
+        straight = replace(self, cues=tuple(replace(cue, start=0.0, end=total) for cue in self.cues), timed=True)
+        cues, passed = [], 0.0
+        for number, (start, end) in enumerate(spans, 1):
+            edge = math.inf if number == len(spans) else passed + (end - start)
+            text = straight.between(passed, edge)
+            passed = edge
+            if text is not None:
+                cues.append(Cue(start, end, text))
+        return replace(straight, cues=tuple(cues), notes=(*self.notes, note))
 
     def between(self, start: float, end: float) -> str | None:
         """The words whose middle lies in a span; spans that tile the time give every word exactly once.
