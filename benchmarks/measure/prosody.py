@@ -118,7 +118,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _ways(takes: Sequence[Take], threads: int) -> dict[str, Callable[[], object]]:
-    """What is timed. openSMILE works on as many takes at once as there are threads."""
+    """What is timed. openSMILE, whose own work is single-threaded, has as many takes at once as there are threads."""
     waves = [torch.from_numpy(take.wave) for take in takes]
     waves.sort(key=len)
     batches = [waves[i : i + BATCH] for i in range(0, len(waves), BATCH)]
@@ -129,13 +129,16 @@ def _ways(takes: Sequence[Take], threads: int) -> dict[str, Callable[[], object]
         f"prosody track, batches of {BATCH}": lambda: [prosody(wave, RATE, lengths=size) for wave, size in padded],
         f"log-mel, {mel.spec.n_mels} bands": lambda: [mel(take.wave, RATE) for take in takes],
     }
+    # A thread that takes a whole take leaves nothing to share within an operation.
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    if threads > 1:
+        ways[f"prosody track, {threads} takes at once"] = lambda: list(pool.map(lambda w: prosody(w, RATE), waves))
     if importlib.util.find_spec("opensmile"):
         import opensmile
 
         smile = opensmile.Smile(
             opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors, num_workers=1
         )
-        pool = ThreadPoolExecutor(threads)
         ways[OPENSMILE] = lambda: list(pool.map(lambda take: smile(take.wave, RATE), takes))
     return ways
 

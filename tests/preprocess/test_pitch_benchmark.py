@@ -139,7 +139,7 @@ def test_without_the_corpus_the_part_says_where_it_looked(tmp_path: Path, monkey
 @pytest.mark.slow
 def test_pitch_of_voices_made_from_real_takes(real_data: Path) -> None:
     """Where the truth is known our pitch is nearer to it than pYIN's, even along pYIN's own tracks."""
-    takes = prosody.draw_takes(real_data / "ravdess")[::18]
+    takes = prosody.draw_takes(real_data / "ravdess")[::36]
     found = pitch.agreement([take.wave for take in takes], [take.actor % 2 == 1 for take in takes], known=1)
     assert found["ours, truth along ours"]["within_20"] > 0.80
     for along in ("ours", "pYIN"):
