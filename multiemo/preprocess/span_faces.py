@@ -167,7 +167,7 @@ def _speaker(seen: Seen, ids: Sequence[int], voice: tuple[Doubles, Doubles] | No
 
 
 def _person(number: int, good: list[Sighting], seen: Seen, most: int, speaker: Speaker | None) -> Person:
-    chosen = _spread(good, most)
+    chosen = thin(good, most)
     crops = np.stack([s.crop for s in chosen]).transpose(0, 3, 1, 2)
     return Person(
         id=number,
@@ -178,21 +178,6 @@ def _person(number: int, good: list[Sighting], seen: Seen, most: int, speaker: S
         quality=float(np.median([s.quality.score for s in chosen])),
         speaking=None if speaker is None else speaker.scores.get(number),
     )
-
-
-def _spread(good: list[Sighting], most: int) -> list[Sighting]:
-    """At most ``most`` sightings, spread as :func:`~multiemo.preprocess.face.thin` spreads them, detected ones first.
-
-    A sighting that was carried is replaced by the nearest detected one in its share of the span.
-    """
-    middles = thin(range(len(good)), most)
-    shares: list[list[int]] = [[] for _ in middles]
-    for k in range(len(good)):
-        shares[k * len(middles) // len(good)].append(k)
-    return [
-        good[min(share, key=lambda k: (good[k].carried, abs(k - middle)))]
-        for middle, share in zip(middles, shares, strict=True)
-    ]
 
 
 def _notes(seen: Seen, main: int, usable: int, faces: int, speaker: Speaker | None) -> list[str]:
