@@ -6,7 +6,9 @@ Times count from the beginning of the file, whatever its own clock says (MPEG-TS
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +28,12 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 #: Most pixels a picture may have; a larger one is refused before it is decoded.
 MAX_PIXELS = 200_000_000
+#: Lowest and highest sample rate that is believed, Hz: below, a short file would become hours of sound, and above, the
+#: filter of the resampler would need gigabytes.
+RATES = (1000, 1_000_000)
+#: Seconds that opening a file, or reading a packet of it, may take: damage can make FFmpeg look for the next packet to
+#: the end of any file, a slow disk cannot.
+STALL = 60.0
 #: Audio timestamps may wander this far (seconds) from the count of samples before a gap is believed.
 GAP = 0.05
 #: One track may lag this far (seconds) behind the other in the file; a longer lag means that it has ended.
@@ -44,32 +52,40 @@ _TEXT = frozenset(b"\t\n\f\r\x1b")
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Codecs whose frames between those predicted forward are B frames, and nothing else is.
 _FORWARD = {"h264", "mpeg4", "mpeg2video", "mpeg1video"}
-_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+#: Also what :class:`~pathlib.Path` makes of one.
+_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
+_TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
 
 
 def fail(where: str, path: object, reason: str) -> MediaError:
-    """A :class:`MediaError` naming the clip (if any), the file, what is wrong and what to do."""
-    return MediaError(f"{where}: {path}: {reason}" if where else f"{path}: {reason}")
+    """A :class:`MediaError` of one line naming the clip (if any), the file, what is wrong and what to do."""
+    line = f"{where}: {path}: {reason}" if where else f"{path}: {reason}"
+    return MediaError("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 def check_path(path: str | Path, where: str) -> Path:
-    """The path, if a non-empty file lies there.
+    """The path, if a non-empty file lies there that may be read.
 
     Raises:
-        MediaError: a URL, a folder, nothing there, or a file of 0 bytes.
+        MediaError: a URL, a folder, a device or a pipe, nothing there, a file of 0 bytes or without permission.
     """
-    if _URL.match(str(path)):
-        raise fail(where, path, "is a URL; only files on this machine are read, so download it first")
     file = Path(path)
     try:
-        size = file.stat().st_size
+        found = file.stat()
     except (OSError, ValueError) as error:
+        if _URL.match(str(path)):
+            url = _URL.sub(r"\1://", str(path))
+            raise fail(where, url, "is a URL; only files on this machine are read, so download it first") from None
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error})"
         raise fail(where, path, f"{reason}; check the path") from None
-    if file.is_dir():
+    if stat.S_ISDIR(found.st_mode):
         raise fail(where, path, "is a folder; name a media file")
-    if size == 0:
+    if not stat.S_ISREG(found.st_mode):
+        raise fail(where, path, "is a device or a pipe, which may never end; record it to a file first")
+    if found.st_size == 0:
         raise fail(where, path, "is empty (0 bytes); copy or record it again")
+    if not os.access(file, os.R_OK):
+        raise fail(where, path, "may not be read by you; change its permissions")
     return file
 
 
@@ -80,9 +96,11 @@ def open_container(file: Path, where: str) -> Any:
         MediaError: not a media file, or its header is missing.
     """
     if _is_text(file):
-        raise fail(where, file, "is not a media file but text or a playlist; name an audio, video or image file")
+        other = "give it beside the file that it belongs to" if file.suffix.lower() in _TRANSCRIPTS else "name another"
+        raise fail(where, file, f"is not a media file but text or a playlist; {other}")
+    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(str(file.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(str(file.absolute()), options=options, metadata_errors="replace", timeout=STALL)
     except FAILURES as error:
         detail = getattr(error, "strerror", None) or error
         reason = f"is not a media file, or its header is cut off ({detail}); convert it or copy it again"
@@ -208,7 +226,10 @@ class AudioTrack:
             yield from self._finish()
 
     def _place(self, frame: Any) -> Iterator[Sound]:
-        if frame.samples == 0 or not frame.sample_rate:
+        if frame.samples == 0:
+            return
+        if not RATES[0] <= frame.sample_rate <= RATES[1]:
+            self.errors += 1
             return
         expected = self._expected
         stamp = time_of(frame, self.stream, self.origin)
@@ -286,6 +307,7 @@ class VideoTrack:
         self._sparse = sparse and stream.codec_context.name in _FORWARD
         self._forward: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
     def decode(self, packet: Any) -> Iterator[Picture]:
         """What a packet gives; ``None`` flushes at the end of the file."""

@@ -28,7 +28,9 @@ _BRANDS = (b"avif", b"heic", b"heix", b"mif1")
 
 
 def is_still(file: Path) -> bool:
-    """Whether a file begins like a still picture, whatever its name says."""
+    """Whether a file begins like a still picture, whatever its name says; a pipe or a device is none."""
+    if not file.is_file():
+        return False
     try:
         with file.open("rb") as stream:
             head = stream.read(32)

@@ -422,7 +422,8 @@ def test_unusable_paths(tmp_path: Path) -> None:
         for call in (lambda p: read_media(p, rate=16000, fps=4, where="clip 7"), lambda p: probe(p, where="clip 7")):
             with pytest.raises(MediaError, match=reason) as caught:
                 call(path)
-            assert str(caught.value).startswith(f"clip 7: {path}: ")
+            shown = str(path).replace("\0", "\\x00")
+            assert str(caught.value).startswith(f"clip 7: {shown}: ")
             assert "\n" not in str(caught.value)
 
 
