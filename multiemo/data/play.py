@@ -17,12 +17,12 @@ import numpy as np
 
 from multiemo.data.demux import (
     LAG,
+    MAX_PIXELS,
     ON_TIME,
     SHORT,
     AudioTrack,
     Floats,
     Pass,
-    Picture,
     Pixels,
     Sound,
     VideoTrack,
@@ -38,8 +38,13 @@ from multiemo.data.demux import (
     video_stream,
 )
 
-#: A silence in the audio's timestamps longer than this (seconds) is a broken timestamp.
+#: A jump in the timestamps of sound or pictures longer than this (seconds) is a broken timestamp.
 JUMP = 600.0
+#: Bytes a second that a file has at least, after its first :data:`JUMP` seconds: speech codecs need 90, black pictures
+#: once a second 40. Less is a broken timestamp at every packet, or silence packed to be unpacked for days.
+LEAST = 20
+#: Sound that waits for more is put out when the pictures are this far (seconds) ahead of it.
+_AHEAD = 1.0
 #: Seconds of silence put out at once where the audio has a gap, and of sound that are put out together.
 _FILL, _PIECE = 5.0, 0.25
 #: Pixel formats whose first plane is an 8-bit luma picture.
@@ -87,8 +92,8 @@ class DecodedFrame:
         width, height = max(1, round(self.width * shrink)), max(1, round(self.height * shrink))
         if self._turns % 2:
             width, height = height, width
-        if self._frame.format.name in _LUMA:
-            plane = self._frame.planes[0]
+        plane = self._frame.planes[0]
+        if self._frame.format.name in _LUMA and plane.line_size >= self._frame.width:  # below 0: stored upside down
             rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
             picture = cv2.resize(
                 rows[: self._frame.height, : self._frame.width], (width, height), interpolation=cv2.INTER_AREA
@@ -120,7 +125,8 @@ class Playback:
         problems: what went wrong without stopping the reading, one line each; complete after the pass.
 
     Raises:
-        MediaError: at once where the file cannot be opened; after the pass where nothing could be decoded.
+        MediaError: at once where the file cannot be opened or has no track; after the pass where nothing could be
+            decoded.
     """
 
     def __init__(self, path: str | Path, *, rate: int | None, fps: float | None) -> None:
@@ -128,12 +134,17 @@ class Playback:
         self._rate, self._step = rate, None if fps is None else 1.0 / fps
         self.absent: dict[str, str] = {}
         self.problems: list[str] = []
+        self._longest = JUMP + self.file.stat().st_size / LEAST
         container = open_container(self.file, "")
         origin = origin_of(container)
         self.duration = header_end(container, origin)
         self._exact = exact_header(container)
-        sound = self._find("audio", rate, audio_stream(container))
-        sight = self._find("video", fps, video_stream(container))
+        found = audio_stream(container), video_stream(container)
+        if found == (None, None):
+            container.close()
+            raise fail("", self.file, "has neither an audio nor a video track; name another file")
+        sound = self._find("audio", rate, found[0])
+        sight = self._small(self._find("video", fps, found[1]))
         self._aspect = 1.0 if sight is None else pixel_aspect(sight)
         self._pass = Pass(
             container,
@@ -156,12 +167,17 @@ class Playback:
         with self._pass as pieces:
             for piece in pieces:
                 began = True
+                if max(sound.seconds, last) > self._longest:
+                    self.problems.append(_endless(max(sound.seconds, last), self.file))
+                    break
                 if isinstance(piece, Sound):
                     yield from sound.take(piece)
-                elif piece.time < last or self._absurd(piece, sound.seconds):
+                elif piece.time < last or _absurd(piece.time, max(sound.seconds, last)):
                     late += 1
                 else:
                     last = piece.time
+                    if last > sound.seconds + _AHEAD:
+                        yield from sound.rest()
                     if piece.time >= due - ON_TIME:
                         due = (math.floor((piece.time + ON_TIME) / step) + 1) * step
                         yield Seen(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
@@ -175,10 +191,14 @@ class Playback:
             self.absent[key] = f"the file has no {key} track"
         return stream
 
-    def _absurd(self, picture: Picture, heard: float) -> bool:
-        """Whether a picture's time lies where the file cannot reach."""
-        end = self.duration if self._exact and self.duration is not None else math.inf
-        return picture.time < -LAG or picture.time > max(end, heard) + JUMP
+    def _small(self, sight: Any) -> Any:
+        """The video track, if its pictures can be decoded."""
+        if sight is None or sight.codec_context.width * sight.codec_context.height <= MAX_PIXELS:
+            return sight
+        size = f"{sight.codec_context.width}x{sight.codec_context.height}"
+        limit = MAX_PIXELS // 1_000_000
+        self.absent["video"] = f"its pictures are {size} pixels; at most {limit} million are read, so make it smaller"
+        return None
 
     def _settle(self, began: bool, reached: float, late: int, jumped: int) -> None:
         self.problems += self._pass.problems
@@ -186,13 +206,26 @@ class Playback:
             self.problems.append(f"{late} pictures have broken timestamps and were left out")
         if jumped:
             self.problems.append(f"{jumped} pieces of sound have broken timestamps and were left out")
-        if (self.has_audio or self.has_video) and not began:
+        if not (self.has_audio or self.has_video):
+            return
+        if not began:
             detail = f" ({self.problems[0]})" if self.problems else ""
             raise fail("", self.file, f"nothing could be decoded{detail}; the file is cut off or damaged")
-        covered = max(reached, min(self._pass.reached, reached + JUMP))
-        if self._exact and self.duration is not None and self.duration - covered > SHORT:
+        covered = max(reached, self._pass.reached) if self._pass.reached <= reached + JUMP else reached
+        broken = late or jumped or reached > self._longest
+        if self._exact and self.duration is not None and self.duration - covered > SHORT and not broken:
             self.problems.append(f"the file is cut off: {covered:.2f} of {self.duration:.2f} s are there")
         self.duration = covered
+
+
+def _absurd(time: float, reached: float) -> bool:
+    """Whether a picture's time lies where the file cannot be yet."""
+    return time < -LAG or time > max(reached, 0.0) + JUMP
+
+
+def _endless(seconds: float, file: Path) -> str:
+    size = file.stat().st_size
+    return f"reading stopped after {seconds:.0f} s: a file of {size} bytes cannot last so long, its times are broken"
 
 
 class _Contiguous:

@@ -33,6 +33,8 @@ Mode: TypeAlias = Literal["whole", "speech", "windows"]
 TRACK_FPS = 6.0
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
 LAG = 10.0
+#: Seconds of sound that decoders keep to themselves until the file ends.
+_DELAY = 0.1
 #: Pictures that wait for the face thread, and segments that wait for their faces.
 _QUEUE, _WAITING = 64, 16
 #: Seconds between two values of the voice's level, by which the speaking face is found.
@@ -121,6 +123,7 @@ class SegmentStream:
         self._sound = _Sound(rate)
         self._for_voice = None if rate == VOICE_RATE else soxr.ResampleStream(rate, VOICE_RATE, 1, dtype="float32")
         self._real = 0.0  # seconds of sound that came; what follows was filled up with silence
+        self._lost = 0.0  # seconds of sound that came too late
         self._seen = 0.0
         self._cues = list(transcript.cues) if transcript is not None else []  # by their start
         self._has_words = transcript is not None or transcribe is not None
@@ -146,9 +149,10 @@ class SegmentStream:
         late = round((self._sound.end - self._real) * self._sound.rate)
         if late > 0:  # silence stood in for this
             self._real += min(late, len(samples)) / self._sound.rate
+            self._lost += min(late, len(samples)) / self._sound.rate if samples[:late].any() else 0.0
             samples = samples[late:]
             note = f"the sound came more than {LAG:.0f} s after its pictures; a part of it was left out"
-            if note not in self.problems:
+            if self._lost > _DELAY and note not in self.problems:
                 self.problems.append(note)
         self._listen(samples)
         self._real = self._sound.end
