@@ -154,8 +154,9 @@ class SegmentStream:
             note = f"the sound came more than {LAG:.0f} s after its pictures; a part of it was left out"
             if self._lost > _DELAY and note not in self.problems:
                 self.problems.append(note)
-        self._listen(samples)
-        self._real = self._sound.end
+        if len(samples):
+            self._listen(samples)
+            self._real = self._sound.end
         return self._ready()
 
     def see(self, frame: Frame, time: float) -> list[Segment]:
