@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from multiemo import __version__
-from multiemo.cli import corpus, predicting, training
+from multiemo.cli import applications, corpus, predicting, training
 from multiemo.errors import ConfigError, MultiemoError
 
 app = typer.Typer(
@@ -38,6 +38,9 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     training.compare,
     predicting.predict,
     predicting.live,
+    applications.texts,
+    applications.call,
+    applications.mood,
 )
 for _command in _COMMANDS:
     app.command()(_command)

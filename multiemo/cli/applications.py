@@ -1,0 +1,108 @@
+"""Commands on collections: texts in bulk, calls, one person's mood over months."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from multiemo.cli.common import JsonOption, write_json
+
+
+def texts(
+    run: Annotated[Path, typer.Argument(help="Run folder or model folder with a text encoder.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet.")],
+    column: Annotated[str, typer.Option(help="The column that holds the texts.")],
+    out: Annotated[Path, typer.Option(help="Table to write: the same rows with the emotion of each.")],
+    id_column: Annotated[str | None, typer.Option(help="Names the rows without a text in the summary.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
+    from multiemo.applications.texts import predict_texts
+    from multiemo.console import ConsoleObserver
+
+    with ConsoleObserver() as observer:
+        done = predict_texts(run, table, column=column, out=out, id_column=id_column, observer=observer)
+    if json_file != "-":
+        typer.echo(f"{out}: {done['predicted']} of {done['rows']} rows, {done['rows_per_minute']:.0f} a minute")
+        for reason, count in done["without_text"].items():
+            typer.echo(f"  {count} without: {reason}")
+        typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done["labels"].items()))
+    write_json(done, json_file)
+
+
+def call(
+    run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
+    recording: Annotated[Path, typer.Argument(help="File with sound; of a stereo file each channel is a speaker.")],
+    left: Annotated[str, typer.Option(help="Who speaks on the first channel.")] = "left",
+    right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
+    transcript: Annotated[Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times.")] = None,
+    asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Who speaks how much in a call, how negative, and the moments at which that rose and stayed."""
+    from multiemo.applications.calls import analyse_call
+    from multiemo.console import ConsoleObserver
+
+    with ConsoleObserver() as observer:
+        found = analyse_call(run, recording, speakers=(left, right), transcript=transcript, asr=asr, observer=observer)
+    if json_file != "-":
+        _show_call(found)
+    write_json(found, json_file)
+
+
+def mood(
+    source: Annotated[Path, typer.Argument(help="Predictions, a table with dates, a media file or a folder.")],
+    run: Annotated[Path | None, typer.Option(help="Run folder, where clips are to be predicted.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Table of the days to write.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write, .png or .html.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """One person's days: valence and arousal with their uncertainty, and the days on which the level changed."""
+    from multiemo.applications.mood import mood_log
+    from multiemo.console import ConsoleObserver
+
+    with ConsoleObserver() as observer:
+        log = mood_log(source, run=run, out=out, plot=plot, observer=observer)
+    if json_file != "-":
+        _show_mood(log)
+    write_json(log, json_file)
+
+
+def _show_call(found: dict[str, Any]) -> None:
+    typer.echo(f"{found['input']}: {found['duration']:.1f} s")
+    for speaker in found["speakers"]:
+        if not speaker["scored"]:
+            typer.echo(f"  {speaker['speaker']}: not scored ({speaker['absent']})")
+            continue
+        typer.echo(
+            f"  {speaker['speaker']}: {speaker['talk_seconds']:.1f} s ({speaker['talk_share']:.0%} of the talk), "
+            f"{speaker['turns']} turns, negativity {speaker['negativity']:+.2f}"
+        )
+    for moment in found["moments"]:
+        said = f"   {moment['text']!r}" if moment.get("text") else ""
+        typer.echo(f"  {moment['time']:7.1f} s  {moment['speaker']}: {moment['why']}{said}")
+    if not found["moments"]:
+        typer.echo("  no moment of escalation")
+    for note in found["notes"]:
+        typer.echo(f"  note: {note}")
+
+
+def _show_mood(log: dict[str, Any]) -> None:
+    typer.echo(
+        f"{log['first']} to {log['last']}: {log['clips']} clips on {sum(d['clips'] > 0 for d in log['days'])} days"
+    )
+    for name, changes in log["changes"].items():
+        for change in changes:
+            typer.echo(
+                f"  {name} changed about {change['date']} ({change['from']} to {change['to']}): "
+                f"{change['before']:+.2f} to {change['after']:+.2f}, p = {change['p']:.3f}"
+            )
+        if not changes:
+            typer.echo(f"  {name}: no change found")
+    for clip, reason in list(log["left_out"].items())[:10]:
+        typer.echo(f"  left out {clip}: {reason}")
+    for note in log["notes"]:
+        typer.echo(f"  note: {note}")
+    typer.echo(f"  {log['meaning']}")
