@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from multiemo.applications.affect import affect
-from multiemo.applications.series import BASELINE, rises
+from multiemo.applications.series import shifts
 from multiemo.applications.talk import Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
 from multiemo.build import Observer
 from multiemo.data.media import probe
@@ -20,6 +20,8 @@ from multiemo.preprocess.voice_activity import RATE
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
+#: Segments for which negativity must have been lower before a moment, and higher from it on.
+LASTS = 4
 #: A segment with less speech (seconds) of its speaker, and without words, says nothing of them.
 _LEAST = 0.5
 #: What a file with one channel, or with the same sound on both, is called.
@@ -41,9 +43,10 @@ def analyse_call(
     voice) does not count. A mono file, or one with the same sound on both channels, is one trajectory.
 
     *Negativity* of a segment is its valence (:mod:`multiemo.applications.affect`) with the sign turned. A *moment* is
-    where a speaker's negativity rises above their own earlier segments and stays
-    (:func:`multiemo.applications.series.rises`); a speaker who does not change has one or more with chance
-    ``FALSE_ALARMS``. An *interruption* is where one begins while the other speaks, and the other stops first.
+    where a speaker's negativity rises above their own earlier segments and stays for
+    ``LASTS`` segments or more (:func:`multiemo.applications.series.shifts`, upwards); a speaker who does not change has
+    one or more with chance ``FALSE_ALARMS``. An *interruption* is where one begins while the other speaks, and the
+    other stops first.
 
     Args:
         run: run folder or model folder.
@@ -99,8 +102,8 @@ def analyse_call(
         facts["interruptions"] = len(interruptions(spans, others[0])) if apart else None
         call["speakers"].append({"speaker": name} | facts)
         call["moments"] += _moments(name, timelines[name])
-        if facts["scored"] and len(timelines[name]) < BASELINE + 2:
-            notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {BASELINE + 2} on")
+        if facts["scored"] and len(timelines[name]) < 2 * LASTS:
+            notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {2 * LASTS} on")
         observer.progress(number + 1, len(names))
     call["moments"].sort(key=lambda m: m["time"])
     quiet = [end - start for start, end in silences(span for spans in talk.spans for span in spans)]
@@ -204,18 +207,21 @@ def _facts(
 
 def _moments(name: str, timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Where a speaker's negativity rises and stays."""
+    values = np.array([s["negativity"] for s in timeline])
     moments = []
-    for rise in rises(np.array([s["negativity"] for s in timeline]), false_alarms=FALSE_ALARMS):
-        segment, noticed = timeline[rise.start], timeline[rise.noticed]
+    for shift in shifts(values, level=2 * FALSE_ALARMS, smallest=LASTS):  # half of chance shifts go down
+        if shift.after <= shift.before:
+            continue
+        low, high = timeline[shift.low]["start"], timeline[shift.high]["start"]
         moments.append(
             {
-                "time": segment["start"],
+                "time": timeline[shift.index]["start"],
                 "speaker": name,
-                "why": f"negativity rose from {rise.before:+.2f} to {rise.after:+.2f}, clear by {noticed['end']:.1f} s "
-                f"(CUSUM {rise.score:.1f}, limit {rise.limit:.1f})",
-                "before": round(rise.before, 4),
-                "after": round(rise.after, 4),
-                "text": segment["text"],
+                "why": f"negativity rose from {shift.before:+.2f} to {shift.after:+.2f} and stayed; between {low:.1f} "
+                f"and {high:.1f} s with 95% confidence (p = {shift.p / 2:.3f})",
+                "before": round(shift.before, 4),
+                "after": round(shift.after, 4),
+                "text": timeline[shift.index]["text"],
             }
         )
     return moments

@@ -14,7 +14,6 @@ import pytest
 from multiemo.applications import calls, talk
 from multiemo.applications.affect import DERIVED, HEAD, affect, places
 from multiemo.applications.calls import analyse_call
-from multiemo.applications.series import rises
 from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
 
@@ -264,30 +263,35 @@ def test_labels_that_the_source_does_not_rate() -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-def series(rng: np.random.Generator, n: int, correlation: float, skewed: bool = False) -> np.ndarray:
+def speaker(values: np.ndarray) -> list[dict[str, Any]]:
+    return [
+        {"start": 2.0 * i, "end": 2.0 * i + 2, "negativity": v, "text": None} for i, v in enumerate(values.tolist())
+    ]
+
+
+def negativity(rng: np.random.Generator, n: int, correlation: float, skewed: bool = False) -> np.ndarray:
     x = rng.standard_normal(n)
     for i in range(1, n):
         x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
-    return np.exp(1.5 * x) if skewed else x
+    return np.exp(x) if skewed else x
 
 
-@pytest.mark.parametrize(("correlation", "skewed"), [(0.0, False), (0.0, True), (0.4, False)])
-def test_rises_are_as_rare_without_change_as_stated(correlation: float, skewed: bool) -> None:
+@pytest.mark.parametrize(("correlation", "skewed"), [(0.0, False), (0.0, True), (0.3, False)])
+def test_moments_are_as_rare_without_change_as_stated(correlation: float, skewed: bool) -> None:
     rng = np.random.default_rng(11)
-    found = np.mean([bool(rises(series(rng, 60, correlation, skewed))) for _ in range(300)])
-    assert 0.01 <= found <= 0.09
-    found = np.mean([bool(rises(series(rng, 60, correlation, skewed), false_alarms=0.3)) for _ in range(300)])
-    assert 0.2 <= found <= 0.42
+    found = np.mean([bool(calls._moments("a", speaker(negativity(rng, 40, correlation, skewed)))) for _ in range(200)])
+    assert 0.005 <= found <= 0.09
 
 
-def test_rises_are_found() -> None:
+def test_rises_are_found_and_falls_are_not() -> None:
     rng = np.random.default_rng(5)
-    hits, early = 0, 0
-    for _ in range(100):
-        found = rises(series(rng, 60, 0.0) + 2.0 * (np.arange(60) >= 30))
-        hits += any(abs(r.start - 30) <= 3 for r in found)
-        early += any(r.noticed < 30 for r in found)
-    assert hits >= 75
-    assert early <= 8
-    assert rises(np.arange(6.0)) == []
-    assert rises(np.zeros(50)) == []
+    up, down = 0, 0
+    for _ in range(60):
+        x = negativity(rng, 40, 0.0)
+        step = 2.0 * (np.arange(40) >= 26)
+        up += any(abs(m["time"] / 2 - 26) <= 3 for m in calls._moments("a", speaker(x + step)))
+        down += bool(calls._moments("a", speaker(x - step)))
+    assert up >= 42
+    assert down <= 8
+    assert calls._moments("a", speaker(np.arange(7.0))) == []
+    assert calls._moments("a", speaker(np.zeros(50))) == []
