@@ -382,10 +382,12 @@ def on_white(rgba: Pixels) -> Pixels:
         >>> on_white(np.array([[[0, 0, 0, 0], [9, 9, 9, 255]]], dtype=np.uint8)).tolist()
         [[[255, 255, 255], [9, 9, 9]]]
     """
-    alpha = rgba[..., 3:].astype(np.uint16)
-    if alpha.min(initial=255) == 255:
-        return np.ascontiguousarray(rgba[..., :3])
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    picture = np.ascontiguousarray(rgba[..., :3])
+    if rgba[..., 3].min(initial=255) < 255:
+        for row in range(0, len(rgba), 64):  # little memory, however large the picture
+            alpha = rgba[row : row + 64, :, 3:].astype(np.uint16)
+            picture[row : row + 64] = (picture[row : row + 64] * alpha + 255 * (255 - alpha) + 127) // 255
+    return picture
 
 
 # --------------------------------------------------------------------------------------------------------------------

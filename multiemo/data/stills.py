@@ -11,6 +11,8 @@ import numpy as np
 
 from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, fail, on_white, pixel_aspect, to_rgb
 
+#: Most bytes that a picture's file may have; two letters at its beginning make any large file look like one.
+MAX_BYTES = 1_000_000_000
 _STARTS = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n\x1a\n",
@@ -45,16 +47,24 @@ def still_size(file: Path, where: str) -> tuple[int, int]:
     """Width and height that the header gives, without decoding the pixels.
 
     Raises:
-        MediaError: no readable header, or more pixels than :data:`~multiemo.data.demux.MAX_PIXELS`.
+        MediaError: no readable header, more pixels than :data:`~multiemo.data.demux.MAX_PIXELS`, or more bytes than
+            :data:`MAX_BYTES`.
     """
+    limit = MAX_PIXELS // 1_000_000
+    if (size := file.stat().st_size) > MAX_BYTES:
+        reason = f"begins like a picture and has {size} bytes; a picture may have {MAX_BYTES}, so make it smaller"
+        raise fail(where, file, reason)
     try:
-        with av.open(BytesIO(file.read_bytes()), metadata_errors="replace") as container:
+        options = {"max_pixels": str(MAX_PIXELS)}
+        with av.open(BytesIO(file.read_bytes()), options=options, metadata_errors="replace") as container:
             context = container.streams.video[0].codec_context
             width, height = int(context.width), int(context.height)
     except FAILURES as error:
         raise fail(where, file, f"is not a readable picture ({error}); open it to check, then save it again") from None
+    if not width * height:  # where FFmpeg refuses to decode it
+        reason = f"is a picture that is damaged or has more than {limit} million pixels; open it to check, then save it smaller"
+        raise fail(where, file, reason)
     if width * height > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
         raise fail(where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller")
     return width, height
 
@@ -72,10 +82,13 @@ def read_still(file: Path, max_side: int | None, where: str) -> Pixels:
     """
     longest = max(still_size(file, where))
     data = np.fromfile(file, dtype=np.uint8)
+    loud = cv2.setLogLevel(0)  # what it would write to standard error is said below
     try:
         picture = _by_opencv(data, longest, max_side)
     except cv2.error:
         picture = None
+    finally:
+        cv2.setLogLevel(loud)
     if picture is None:
         picture = _by_ffmpeg(file, where)
     height, width = picture.shape[:2]
@@ -92,7 +105,7 @@ def _by_opencv(data: Pixels, longest: int, max_side: int | None) -> Pixels | Non
         if picture is not None and picture.ndim == 3 and picture.shape[2] == 4:
             if picture.dtype != np.uint8:
                 picture = cv2.convertScaleAbs(picture, alpha=255 / np.iinfo(picture.dtype).max)
-            return on_white(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA))
+            return on_white(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA, dst=picture))
         return None if picture is None else cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
     flag = cv2.IMREAD_COLOR_RGB
     for factor, reduced in ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4)):
