@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from cv2.utils import logging
 
 from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, fail, on_white, pixel_aspect, to_rgb
 
@@ -62,7 +63,7 @@ def still_size(file: Path, where: str) -> tuple[int, int]:
     except FAILURES as error:
         raise fail(where, file, f"is not a readable picture ({error}); open it to check, then save it again") from None
     if not width * height:  # where FFmpeg refuses to decode it
-        reason = f"is a picture that is damaged or has more than {limit} million pixels; open it to check, then save it smaller"
+        reason = f"is a picture that is damaged or has over {limit} million pixels; open it to check, save it smaller"
         raise fail(where, file, reason)
     if width * height > MAX_PIXELS:
         raise fail(where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller")
@@ -82,13 +83,13 @@ def read_still(file: Path, max_side: int | None, where: str) -> Pixels:
     """
     longest = max(still_size(file, where))
     data = np.fromfile(file, dtype=np.uint8)
-    loud = cv2.setLogLevel(0)  # what it would write to standard error is said below
+    loud = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what it would write to standard error is said below
     try:
         picture = _by_opencv(data, longest, max_side)
     except cv2.error:
         picture = None
     finally:
-        cv2.setLogLevel(loud)
+        logging.setLogLevel(loud)
     if picture is None:
         picture = _by_ffmpeg(file, where)
     height, width = picture.shape[:2]
