@@ -121,6 +121,7 @@ class Playback:
 
     Attributes:
         duration: seconds by the header, ``None`` when it does not say; after the pass, what was covered.
+        pixels: of a picture, by the header; 0 without pictures.
         absent: {``"audio"`` or ``"video"``: reason} for what was asked for and is not there.
         problems: what went wrong without stopping the reading, one line each; complete after the pass.
 
@@ -146,6 +147,7 @@ class Playback:
         sound = self._find("audio", rate, found[0])
         sight = self._small(self._find("video", fps, found[1]))
         self._aspect = 1.0 if sight is None else pixel_aspect(sight)
+        self.pixels: int = 0 if sight is None else sight.codec_context.width * sight.codec_context.height
         self._pass = Pass(
             container,
             origin,

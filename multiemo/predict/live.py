@@ -58,7 +58,7 @@ def replay(path: str | Path, *, rate: int, audio: bool = True, video: bool = Tru
 
 def _in_time(playback: Playback, rate: int) -> Iterator[Heard | Seen]:
     began, heard = time.monotonic(), 0
-    for piece in ahead(playback.pieces()):
+    for piece in ahead(playback.pieces(), playback.pixels):
         if isinstance(piece, Heard):
             heard += len(piece.samples)
         due = heard / rate if isinstance(piece, Heard) else piece.time

@@ -238,7 +238,7 @@ def spoken(path: Path, window: float) -> list[tuple[float, float]]:
 
 def _played(playback: Playback, stream: SegmentStream, words: dict[str, Any], notes: list[str]) -> Iterator[Segment]:
     with stream:
-        for piece in ahead(playback.pieces()):
+        for piece in ahead(playback.pieces(), playback.pixels):
             yield from stream.hear(piece.samples) if isinstance(piece, Heard) else stream.see(piece.frame, piece.time)
         last = stream.close(playback.duration)
     if stream.languages:
