@@ -37,6 +37,8 @@ LAG = 10.0
 _DELAY = 0.1
 #: Pictures that wait for the face thread, and segments that wait for their faces.
 _QUEUE, _WAITING = 64, 16
+#: Pixels of the pictures that wait; of large ones fewer wait.
+_PIXELS = 64 * 1280 * 720
 #: Seconds between two values of the voice's level, by which the speaking face is found.
 _LEVEL_STEP = 0.04
 
@@ -349,7 +351,8 @@ class _FaceThread:
     def add(self, frame: Frame, time: float) -> None:
         """Follow the faces into a picture; waits when too many wait already."""
         self._open.append(self._thread.submit(self._tracker.add, frame, time))
-        while self._open and (self._open[0].done() or len(self._open) > _QUEUE):
+        most = min(_QUEUE, _PIXELS // (frame.width * frame.height))
+        while self._open and (self._open[0].done() or len(self._open) > most):
             self._open.popleft().result()
 
     def between(self, start: float, end: float, voice: Any) -> Future[SpanFaces | Absent]:
