@@ -27,9 +27,9 @@ import av
 import cv2
 import numpy as np
 import torch
-from measure.film import looped, repeated
 
 import multiemo
+from measure.film import looped, repeated
 from multiemo.data import play
 from multiemo.data.media import Heard, Playback
 from multiemo.data.transcripts import Cue, Transcript
@@ -104,9 +104,8 @@ def stages(model: Predictor, item: Item) -> dict[str, float]:
         ("log-mel and prosody", speech.SpeechPreprocessor, "__call__"),
         ("encoders and fusion", EmotionModel, "__call__"),
     ]
-    with _patched(timed, places), mock.patch.object(
-        tracking, "make_detector", lambda *a, make=tracking.make_detector, **k: _Timed(make(*a, **k), timed)
-    ):
+    face = model.bundle.preprocessors["face"]
+    with _patched(timed, places), mock.patch.object(face, "detector", _Timed(face.detector, timed)):
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         cv2.setNumThreads(1)

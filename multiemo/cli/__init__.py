@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -50,6 +51,9 @@ cache_app.command()(corpus.prune)
 
 def main() -> None:
     """Run the command line; errors the user can meet become one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text, nor the terminal UTF-8
     try:
         app()
     except MultiemoError as error:

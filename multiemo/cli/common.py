@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ import typer
 
 from multiemo.errors import ConfigError
 
+#: What Python makes of a byte in a file's name that is not UTF-8.
+_NO_LETTER = re.compile("[\ud800-\udfff]")
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; '-' is standard output.")]
 
 
@@ -19,6 +22,7 @@ def write_json(values: dict[str, Any], target: str | None) -> None:
     if target is None:
         return
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    text = _NO_LETTER.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if target == "-":
         sys.stdout.write(text)
         return

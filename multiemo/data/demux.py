@@ -162,9 +162,15 @@ def exact_header(container: Any) -> bool:
     return bool(_EXACT & set(container.format.name.split(",")))
 
 
-def time_of(frame: Any, stream: Any, origin: float) -> float | None:
-    """When a frame is shown or heard, seconds from the file's beginning; ``None`` when it has no timestamp."""
-    return None if frame.pts is None else float(frame.pts * stream.time_base) - origin
+def time_of(frame: Any, tick: float, origin: float) -> float | None:
+    """When a frame is shown or heard, seconds from the file's beginning; ``None`` when it has no timestamp.
+
+    Args:
+        frame: of PyAV.
+        tick: of its stream, seconds.
+        origin: the file's clock at its beginning, seconds.
+    """
+    return None if frame.pts is None else frame.pts * tick - origin
 
 
 def frame_rate(stream: Any) -> float | None:
@@ -208,6 +214,7 @@ class AudioTrack:
         self.stream, self.rate, self.origin, self.start, self.channel = stream, rate, origin, start, channel
         self.time = -math.inf
         self.errors = 0
+        self._tick = float(stream.time_base or 0)
         self._resampler: Any = None
         self._format: tuple[Any, ...] | None = None
         self._position = 0
@@ -232,7 +239,7 @@ class AudioTrack:
             self.errors += 1
             return
         expected = self._expected
-        stamp = time_of(frame, self.stream, self.origin)
+        stamp = time_of(frame, self._tick, self.origin)
         time = (expected or 0.0) if stamp is None else stamp
         self.time = time + frame.samples / frame.sample_rate
         layout = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -254,7 +261,8 @@ class AudioTrack:
             return
         for piece in pieces:
             samples = self._kept(piece.to_ndarray())
-            np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+            if not np.isfinite(samples).all():
+                np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
             yield Sound(self._position, samples)
             self._position += len(samples)
 
@@ -303,10 +311,13 @@ class VideoTrack:
         self.errors = 0
         self.period = 1.0 / (frame_rate(stream) or 25.0)
         self.step = step
+        self._tick = float(stream.time_base or 0)
         self._stamps: deque[int] = deque(maxlen=8)
         self._sparse = sparse and stream.codec_context.name in _FORWARD
         self._forward: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
+        if sparse:  # faces are followed at the same time; a thread a core would get in their way
+            stream.codec_context.thread_count = max(1, (os.cpu_count() or 1) // 2)
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
     def decode(self, packet: Any) -> Iterator[Picture]:
@@ -319,7 +330,7 @@ class VideoTrack:
             self.errors += 1
             return
         for frame in frames:
-            time = time_of(frame, self.stream, self.origin)
+            time = time_of(frame, self._tick, self.origin)
             if time is not None:
                 self.time = time
             else:
@@ -336,13 +347,13 @@ class VideoTrack:
         self._stamps.append(packet.pts)
         stamps = sorted(self._stamps)
         gap = max((b - a for a, b in pairwise(stamps)), default=math.inf)
-        fast = len(stamps) > 2 and float(gap * packet.time_base) <= 0.75 * self.step
+        fast = len(stamps) > 2 and gap * self._tick <= 0.75 * self.step
         skip = "NONREF" if fast else "DEFAULT"
         if self._sparse and fast:
             if not self._forward or packet.pts > self._forward[-1]:
                 self._forward.append(packet.pts)
             apart = max((b - a for a, b in pairwise(self._forward)), default=math.inf)
-            if len(self._forward) > 2 and float(apart * packet.time_base) <= self.step + ON_TIME:
+            if len(self._forward) > 2 and apart * self._tick <= self.step + ON_TIME:
                 skip = "BIDIR"
         self.stream.codec_context.skip_frame = skip
 
@@ -417,6 +428,7 @@ class Pass:
     reached: float = -math.inf
     exhausted: bool = False
     problems: list[str] = field(default_factory=list)
+    _ticks: dict[int, float] = field(default_factory=dict)
 
     def __enter__(self) -> Pass:
         return self
@@ -459,8 +471,11 @@ class Pass:
 
     def _past_the_end(self, packet: Any) -> bool:
         stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is None or not packet.time_base:
+        if packet.stream_index not in self._ticks:
+            self._ticks[packet.stream_index] = float(packet.time_base or 0)
+        tick = self._ticks[packet.stream_index]
+        if stamp is None or not tick:
             return False
-        time = float(stamp * packet.time_base) - self.origin
-        self.reached = max(self.reached, time + float((packet.duration or 0) * packet.time_base))
-        return time > self.end + LAG
+        time = stamp * tick - self.origin
+        self.reached = max(self.reached, time + (packet.duration or 0) * tick)
+        return bool(time > self.end + LAG)

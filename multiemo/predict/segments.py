@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.predict.segmenter import Segmenter, Span
 from multiemo.predict.turns import ENTER
+from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import FaceTracker
@@ -28,9 +30,9 @@ from multiemo.types import Absent, Modality
 Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
-#: Pictures a second in which faces are followed, and fewer where the film has fewer: enough for optical flow and for the
-#: crops of a segment, and as few as a film of 24 frames a second has when its B frames are left out.
-TRACK_FPS = 6.0
+#: Pictures a second in which faces are followed, and fewer where the film has fewer. Below it, a mouth moves too seldom
+#: to tell who speaks (``preprocess/speaking.py``).
+TRACK_FPS = 8.0
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
 LAG = 10.0
 #: Seconds of sound that decoders keep to themselves until the file ends.
@@ -131,8 +133,9 @@ class SegmentStream:
         self._has_words = transcript is not None or transcribe is not None
         self._transcribe, self._keep_sound = transcribe, keep_sound
         face = preprocessors.get("face")
-        looks = video and face is not None and face.spec.kind == "face"
-        self._faces = _FaceThread(FaceTracker(face.spec)) if looks and face is not None else None
+        self._faces = None
+        if video and isinstance(face, FacePreprocessor):
+            self._faces = _FaceThread(FaceTracker(face.spec, detector=face.detector))
         self._spans: deque[Span] = deque()
         self._making: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
         self.problems: list[str] = []
@@ -243,7 +246,8 @@ class SegmentStream:
             return Absent(f"the audio track has nothing from {span.start:.2f} to {span.end:.2f} s")
         if span.kind == "pause" or (span.kind != "speech" and not self._speaks(sound)):
             return Absent("nobody speaks here")
-        return preprocessor(sound, self._sound.rate)  # type: ignore[no-any-return]
+        with _one_thread():
+            return preprocessor(sound, self._sound.rate)  # type: ignore[no-any-return]
 
     def _speaks(self, sound: Floats) -> bool:
         """Whether there is a voice at any moment."""
@@ -285,6 +289,17 @@ class SegmentStream:
                 segment.faces = found if isinstance(found, SpanFaces) else None
             done.append(self._making.popleft()[0])
         return done
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch with one thread: for sound of a few seconds, more of them wait longer for a busy core than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def no_features(modality: Modality) -> Absent:

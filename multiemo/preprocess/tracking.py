@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from multiemo.preprocess.detect import Face, Pixels, Whole, make_detector
+from multiemo.preprocess.detect import Detector, Face, Pixels, Whole, make_detector
 from multiemo.preprocess.face import MEMORY, Doubles, crop_face, match, whole_picture
 from multiemo.preprocess.face_quality import face_quality
 from multiemo.preprocess.flow import View, follow, is_cut, likeness, moved_face
@@ -32,7 +32,7 @@ __all__ = ["FaceTracker", "Person", "SpanFaces"]
 
 #: Seconds between two searches of the whole picture, where somebody is in it.
 EVERY = 2.0
-#: Longest time between them where nobody is in it, or a face so large that it takes the whole picture, seconds.
+#: Longest time between them where nobody is in it, seconds.
 IDLE = 1.0
 #: Time after which known faces are looked for where they are, seconds.
 REFRESH = 0.5
@@ -104,14 +104,15 @@ class FaceTracker:
     Args:
         spec: what the encoder wants; ``spec.fps`` is how often crops are taken.
         every: seconds between searches of the whole picture; 0 detects in every frame.
+        detector: the one that the spec names, where it has been made before.
 
     Raises:
         ConfigError: the spec names a detector that does not exist.
     """
 
-    def __init__(self, spec: FaceSpec, *, every: float = EVERY) -> None:
+    def __init__(self, spec: FaceSpec, *, every: float = EVERY, detector: Detector | None = None) -> None:
         self.spec, self.every = spec, every
-        self.detector = make_detector(
+        self.detector = detector or make_detector(
             spec.detector, size=spec.detector_size, min_score=spec.min_score, min_face=spec.min_face
         )
         self._whole = isinstance(self.detector, Whole)
@@ -249,7 +250,7 @@ class FaceTracker:
         self._last_detection = time
         fit = bool(sides) and max(sides) <= LARGEST
         if searched:
-            self._next_search = time - _ON_TIME + (self.every if fit else min(self.every, IDLE))
+            self._next_search = time - _ON_TIME + (self.every if sides else min(self.every, IDLE))
         self._next_detection = min(self._next_search, time - _ON_TIME + REFRESH)
         if not fit:
             self._next_detection = self._next_search
