@@ -1,4 +1,6 @@
-"""Speed as ratios measured in one run: ``python benchmarks/speed.py [trainer] [cache] [frozen] [manifest] [prosody]``.
+"""Speed as ratios measured in one run: ``python benchmarks/speed.py [PART ...]``.
+
+Parts: trainer, cache, frozen, manifest, prosody, predict.
 
 Needs ``pip install ".[speed]"``. Without a name all parts are run, about twenty minutes on two cores. Prints tables,
 then one JSON line; ``--json FILE`` writes it too.
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import cache, frozen, manifest, prosody, trainer
+from measure import cache, frozen, manifest, predict, prosody, trainer
 
 from multiemo.benchmark.environment import describe_environment
 
@@ -65,12 +67,24 @@ def measure_prosody() -> dict[str, Any]:
     return found
 
 
+def measure_predict() -> dict[str, Any]:
+    """A minute, an hour and a stream of film against decoding it; needs the main job's ``runs/demo``."""
+    run = Path("runs/demo")
+    if not run.is_dir():
+        print(f"predict: left out; {run} is not there: make it with `multiemo demo`")
+        return {}
+    found = predict.everything(run, None, None)
+    print(predict.table(found))
+    return found
+
+
 PARTS: dict[str, Callable[[], Any]] = {
     "trainer": measure_trainer,
     "cache": measure_cache,
     "frozen": measure_frozen,
     "manifest": measure_manifest,
     "prosody": measure_prosody,
+    "predict": measure_predict,
 }
 
 

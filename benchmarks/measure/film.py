@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from multiemo.data.media import read_media
@@ -14,28 +15,40 @@ from multiemo.data.media import read_media
 RATE = 48000
 
 
-def looped(source: Path, target: Path, *, seconds: float, width: int = 1280, height: int = 720) -> Path:
+def looped(
+    source: Path, target: Path, *, seconds: float, voice: Path | None = None, grain: float = 0.0, size=(1280, 720)
+) -> Path:
     """Repeat a film as H.264 and AAC in MP4, as phones and cameras write it (x264's own settings, 25 frames a second).
 
     Args:
         source: film with sound, a few seconds to a minute.
         target: to write.
         seconds: wanted length.
-        width, height: pixels.
+        voice: folder of sound files to put in the place of its sound, one after the other.
+        grain: standard deviation of noise that is added to the pictures, as a camera's sensor does, grey levels.
+        size: width and height, pixels.
     """
+    width, height = size
+    rng = np.random.default_rng(0)
     media = read_media(source, rate=RATE, fps=25.0, max_side=max(width, height))
-    if media.frames is None or media.audio is None:
+    if media.frames is None or (media.audio is None and voice is None):
         raise SystemExit(f"{source}: needs pictures and sound")
-    long = round(media.duration * RATE)
-    sound = np.resize(np.pad(media.audio, (0, max(0, long - len(media.audio))))[:long], round(seconds * RATE))
+    own = media.audio if voice is None else _joined(voice, seconds)
+    long = len(own) if voice is not None else round(media.duration * RATE)
+    sound = np.resize(np.pad(own, (0, max(0, long - len(own))))[:long], round(seconds * RATE))
     with av.open(str(target), "w") as container:
         video: Any = container.add_stream("libx264", rate=25)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio: Any = container.add_stream("aac", rate=RATE, layout="mono")
         heard = 0
+        grains = rng.normal(0, grain, (8, height, width)).astype(np.int16)
         for number in range(round(seconds * 25)):
             shown = int(np.searchsorted(media.times, number / 25 % media.duration, side="right")) - 1
-            frame = av.VideoFrame.from_ndarray(media.frames[max(shown, 0)], format="rgb24")
+            picture = cv2.resize(media.frames[max(shown, 0)], size, interpolation=cv2.INTER_LINEAR)
+            if grain:
+                noise = grains[rng.integers(len(grains))][..., None]
+                picture = np.clip(picture + np.roll(noise, tuple(rng.integers(0, height, 2)), (0, 1)), 0, 255)
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             for packet in video.encode(frame):
                 container.mux(packet)
@@ -49,6 +62,17 @@ def looped(source: Path, target: Path, *, seconds: float, width: int = 1280, hei
             for packet in stream.encode(None):
                 container.mux(packet)
     return target
+
+
+def _joined(folder: Path, seconds: float) -> np.ndarray:
+    parts: list[np.ndarray] = []
+    for file in sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac", ".mp3")):
+        audio = read_media(file, rate=RATE).audio
+        if audio is not None:
+            parts.append(audio)
+        if sum(map(len, parts)) >= seconds * RATE:
+            break
+    return np.concatenate(parts)
 
 
 def repeated(source: Path, target: Path, times: int) -> Path:
