@@ -227,7 +227,8 @@ def _absurd(time: float, reached: float) -> bool:
 
 def _endless(seconds: float, file: Path) -> str:
     size = file.stat().st_size
-    return f"reading stopped after {seconds:.0f} s: a file of {size} bytes cannot last so long, its times are broken"
+    why = "its times are broken, or nearly all of it is silence"
+    return f"reading stopped after {seconds:.0f} s: a file of {size} bytes cannot last so long; {why}"
 
 
 class _Contiguous:

@@ -103,7 +103,7 @@ class Predictor:
                         batch = []
             except MultiemoError as error:
                 batch = [entry for entry in batch if entry[0] is not pending]
-                pending.error, pending.open = error, 0
+                pending.error, pending.open = error.with_traceback(None), 0  # which would keep the file open
             while waiting and not waiting[0].open:
                 yield waiting.popleft().answer(self.model.modalities, self.smoothing())
         if batch:

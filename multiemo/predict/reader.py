@@ -105,10 +105,10 @@ class Reader:
     def _play(self, item: Item, path: Path) -> Reading:
         """A file from its beginning to its end."""
         options = self.options
-        playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None)
-        length = playback.duration
         notes: list[str] = []
         transcript = self._transcript(item, path, notes)
+        playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None)
+        length = playback.duration
         mode: Mode
         if options.segments != "auto":
             mode = options.segments
@@ -151,7 +151,12 @@ class Reader:
         if item.text is not None:
             return Transcript.untimed(item.text, "given")
         beside = side_file(path, notes)
-        return read_transcript(beside) if beside is not None else embedded_subtitles(path, notes)
+        if beside is not None:
+            try:
+                return read_transcript(beside)
+            except MediaError as error:  # nobody asked for it
+                notes.append(f"the words beside it were left out: {error}")
+        return embedded_subtitles(path, notes)
 
     @property
     def _looks(self) -> bool:
