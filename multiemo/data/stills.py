@@ -85,7 +85,8 @@ def read_still(file: Path, max_side: int | None, where: str) -> Pixels:
     data = np.fromfile(file, dtype=np.uint8)
     loud = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what it would write to standard error is said below
     try:
-        picture = _by_opencv(data, longest, max_side)
+        # libpng, which OpenCV asks, writes what it thinks of a damaged file to standard error; FFmpeg gives the same.
+        picture = None if data[:4].tobytes() == b"\x89PNG" else _by_opencv(data, longest, max_side)
     except cv2.error:
         picture = None
     finally:

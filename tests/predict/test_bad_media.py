@@ -465,8 +465,10 @@ def test_names_of_every_kind_from_the_command_line(tiny_run, tmp_path, monkeypat
 
 def test_bad_files_from_the_command_line(tiny_run, tmp_path, capfd):
     (tmp_path / "text.mp4").write_text("not a film\n")
-    (tmp_path / "broken.png").write_bytes(png(tmp_path / "p.png", 50, 50, 3).read_bytes()[:60])
-    for path in ("http://example.com/a.mp4", tmp_path / "text.mp4", tmp_path / "none.mp4", tmp_path / "broken.png"):
+    noise = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (50, 50, 3), dtype=np.uint8))[1].tobytes()
+    (tmp_path / "broken.png").write_bytes(noise[:60] + bytes(40) + noise[100:])
+    (tmp_path / "cut.bmp").write_bytes(cv2.imencode(".bmp", np.zeros((50, 50, 3), np.uint8))[1].tobytes()[:2000])
+    for path in ("http://example.com/a.mp4", *(tmp_path / n for n in ("text.mp4", "no.mp4", "broken.png", "cut.bmp"))):
         assert command("predict", str(tiny_run), str(path)) == 1
         said = capfd.readouterr()
         assert said.out == ""
