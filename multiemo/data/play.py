@@ -186,6 +186,10 @@ class Playback:
         yield from sound.rest()
         self._settle(began, max(sound.seconds, last, 0.0), late, sound.jumped)
 
+    def close(self) -> None:
+        """Close a file that is not going to be played; playing closes it itself."""
+        self._pass.container.close()
+
     def _find(self, key: str, asked: float | None, stream: Any) -> Any:
         if asked is None:
             return None

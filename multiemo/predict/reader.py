@@ -119,7 +119,11 @@ class Reader:
         if mode == "speech" and not playback.has_audio:
             mode = "windows"
         if transcript is not None and not transcript.timed and mode != "whole":
-            transcript = transcript.spread(spoken(path, options.window) or [(0.0, length or options.window)])
+            try:
+                transcript = transcript.spread(spoken(path, options.window) or [(0.0, length or options.window)])
+            except MediaError:
+                playback.close()
+                raise
         stream = SegmentStream(
             self.preprocessors,
             mode=mode,
@@ -235,6 +239,7 @@ def spoken(path: Path, window: float) -> list[tuple[float, float]]:
     segmenter = Segmenter("speech", window=window)
     playback = Playback(path, rate=VOICE_RATE, fps=None)
     if not playback.has_audio:
+        playback.close()
         return []
     spans = [s for piece in playback.pieces() if isinstance(piece, Heard) for s in segmenter.audio(piece.samples)]
     spans += segmenter.close(playback.duration or 0.0)
