@@ -31,6 +31,7 @@ from multiemo.data.features import read_features
 from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
+from multiemo.predict.reader import Options
 
 RESULTS = ("predictions.jsonl", "quarantine.jsonl", "features.jsonl")
 
@@ -377,7 +378,7 @@ def test_features_are_what_the_encoders_make_and_train_a_model(done, tiny_run, t
 
 
 def test_long_files_have_a_row_a_segment(tiny_run, small_corpus, worker):
-    worker.predictor.reader.window = 1.0
+    worker.predictor.reader.options = Options(segments="windows", window=1.0)
     worker.job = Job(tiny_run, worker.job.out, True, "call")
     clip = next(c for c in read_manifest(small_corpus) if c.video)
     worker.work(0, [write_item(Item("film", small_corpus.parent / clip.video))])

@@ -79,15 +79,16 @@ def repeated(source: Path, target: Path, times: int) -> Path:
     """A film several times over, without encoding it again."""
     with av.open(str(target), "w") as out, av.open(str(source)) as first:
         streams = {s.index: out.add_stream_from_template(s) for s in first.streams}
-        length = {s.index: s.duration for s in first.streams}
+        seconds = Fraction(first.duration, av.time_base) + Fraction(1, 10)
         for number in range(times):
             with av.open(str(source)) as container:
                 for packet in container.demux():
                     if packet.dts is None:
                         continue
                     index = packet.stream_index
-                    packet.pts += number * length[index]
-                    packet.dts += number * length[index]
+                    shift = round(number * seconds / packet.time_base)
+                    packet.pts += shift
+                    packet.dts += shift
                     packet.stream = streams[index]
                     out.mux(packet)
     return target

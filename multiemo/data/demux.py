@@ -50,6 +50,8 @@ FAILURES = (av.FFmpegError, ValueError, RuntimeError, OSError, LookupError)
 _TEXT = frozenset(b"\t\n\f\r\x1b")
 #: Containers whose header tells the true duration; for others (raw MP3, AAC, ...) it is an estimate.
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
+#: Pictures this far apart (seconds) are close enough for following faces: every fourth of a film of 24 frames a second.
+APART = 1 / 6
 #: Codecs whose frames between those predicted forward are B frames, and nothing else is.
 _FORWARD = {"h264", "mpeg4", "mpeg2video", "mpeg1video"}
 #: Also what :class:`~pathlib.Path` makes of one.
@@ -301,8 +303,8 @@ class VideoTrack:
         stream: of PyAV.
         origin: the file's clock at its beginning, seconds.
         step: seconds between wanted frames; where it is long, the decoder leaves out what no wanted frame needs.
-        sparse: also leave out frames that others need, as long as what remains lies no further apart than ``step``:
-            those that are predicted from later ones (B frames), which then are missed together.
+        sparse: also leave out frames that others need, as long as what remains lies no further apart than ``step`` or
+            :data:`APART`: those that are predicted from later ones (B frames), which then are missed together.
     """
 
     def __init__(self, stream: Any, origin: float, step: float, *, sparse: bool = False) -> None:
@@ -353,7 +355,7 @@ class VideoTrack:
             if not self._forward or packet.pts > self._forward[-1]:
                 self._forward.append(packet.pts)
             apart = max((b - a for a, b in pairwise(self._forward)), default=math.inf)
-            if len(self._forward) > 2 and apart * self._tick <= self.step + ON_TIME:
+            if len(self._forward) > 2 and apart * self._tick <= max(self.step, APART) + ON_TIME:
                 skip = "BIDIR"
         self.stream.codec_context.skip_frame = skip
 

@@ -30,8 +30,8 @@ from multiemo.types import Absent, Modality
 Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
-#: Pictures a second in which faces are followed, and fewer where the film has fewer. Below it, a mouth moves too seldom
-#: to tell who speaks (``preprocess/speaking.py``).
+#: Pictures a second in which faces are followed; six where a film's codec gives those at a quarter of the price. The
+#: fewer, the more seldom a mouth's motion tells who speaks (``preprocess/speaking.py``).
 TRACK_FPS = 8.0
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
 LAG = 10.0
