@@ -2,7 +2,7 @@
 
 Parts: trainer, cache, frozen, manifest, prosody, predict.
 
-Needs ``pip install ".[speed]"``. Without a name all parts are run, about twenty minutes on two cores. Prints tables,
+Needs ``pip install ".[speed]"``. Without a name all parts are run, about forty minutes on two cores. Prints tables,
 then one JSON line; ``--json FILE`` writes it too.
 """
 
