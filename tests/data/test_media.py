@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from multiemo.data.media import Info, is_image, iter_media, probe, read_media
 from multiemo.errors import MediaError
-from tests.media_files import RATE, grid, level, levels, tone, write
+from tests.media_files import RATE, grid, level, levels, picture, tone, write
 
 
 @pytest.fixture(scope="module")
@@ -540,3 +542,23 @@ def test_real_media(real_data: Path) -> None:
     assert late.audio is not None
     assert np.abs(late.audio[: int(2.3 * 16000)]).max() == 0
     assert np.abs(late.audio[int(2.5 * 16000) :]).max() > 0.1
+
+
+def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=RATE, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        frame = av.VideoFrame.from_ndarray(picture(3), format="rgb24")
+        frame.pts, frame.time_base = 0, Fraction(1, 1)
+        packets = [*cover.encode(frame), *cover.encode(None)]
+        for start in range(0, RATE, 1024):
+            piece = av.AudioFrame.from_ndarray(tone(1.0)[None, start : start + 1024], format="fltp", layout="mono")
+            piece.sample_rate, piece.pts, piece.time_base = RATE, start, Fraction(1, RATE)
+            packets += sound.encode(piece)
+        for packet in [*packets, *sound.encode(None)]:
+            container.mux(packet)
+    assert (probe(path).has_audio, probe(path).has_video) == (True, False)
+    assert read_media(path, rate=16000, fps=4.0).absent == {"video": "the file has no video track"}

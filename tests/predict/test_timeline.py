@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from conftest import RATE
 
 import multiemo
 from multiemo.cli import main
@@ -17,6 +16,9 @@ from multiemo.predict import Item, Predictor, Stream
 from multiemo.predict.reader import Options
 from multiemo.predict.segments import TRACK_FPS
 from multiemo.types import Clip
+
+#: Of the film, Hz.
+RATE = 16000
 
 
 def spans(entry):
