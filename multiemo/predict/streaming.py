@@ -18,6 +18,9 @@ from multiemo.preprocess.frames import ArrayFrame, Frame
 if TYPE_CHECKING:
     from multiemo.predict.predictor import Predictor
 
+#: Seconds from one frame to the next at which a clock is broken.
+_JUMP = 600.0
+
 
 class Stream:
     """A stream of one conversation; ``multiemo.stream(run)`` or ``predictor.stream()`` opens one.
@@ -74,6 +77,7 @@ class Stream:
             transcribe=None if options.transcriber is None else options.transcriber.transcribe,
         )
         self._smoothing = predictor.smoothing()
+        self._shown = 0.0
         self._closed = False
 
     def push(
@@ -112,6 +116,9 @@ class Stream:
                 raise MediaError("the stream was opened with video=False, so it takes no frames")
             if time is None or not np.isfinite(time) or time < 0:
                 raise MediaError(f"a frame needs its time in seconds from the beginning, 0 or more; got {time}")
+            if time > self._shown + _JUMP:
+                raise MediaError(f"a frame of {time:.0f} s follows one of {self._shown:.0f} s; check the clock")
+            self._shown = max(self._shown, float(time))
             done += self._stream.see(_framed(frame), float(time))
         return self._say(done)
 

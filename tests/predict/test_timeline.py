@@ -246,6 +246,8 @@ def test_what_a_stream_cannot_use_is_an_error_that_says_so(model):
             stream.push(frame=np.zeros((4, 4, 3), np.uint8))
         with pytest.raises(MediaError, match=r"\[H, W, 3\] uint8"):
             stream.push(frame=np.zeros((4, 4), np.uint8), time=0.0)
+        with pytest.raises(MediaError, match="check the clock"):
+            stream.push(frame=np.zeros((4, 4, 3), np.uint8), time=1e9)
 
 
 def test_public_names(tiny_run):
