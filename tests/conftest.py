@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,21 @@ def tiny_run(tiny_config: Callable[..., str], tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("run")
     train(load_config(tiny_config(folder, dimensions="true")), folder / "run")
     return folder / "run"
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command line in this process: its exit code, standard output and standard error."""
+    from multiemo.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["multiemo", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as left:
+            code = int(left.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call

@@ -25,7 +25,6 @@ from multiemo.bulk import shard as bulk_shard
 from multiemo.bulk.local import run_local
 from multiemo.bulk.plan import Job, cut, read_item, write_item
 from multiemo.bulk.shard import Trail, Worker
-from multiemo.cli import main
 from multiemo.config import load_config
 from multiemo.data.features import read_features
 from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
@@ -99,21 +98,6 @@ def assert_close(one, other) -> None:
             assert_close(a, b)
     else:
         assert one == (pytest.approx(other, abs=1e-5) if isinstance(other, float) else other)
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["multiemo", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as left:
-            code = int(left.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 # ------------------------------------------------------------------------------------------------------- many items

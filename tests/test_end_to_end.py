@@ -15,28 +15,11 @@ import torch
 import multiemo
 from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.bundle import file_digest
-from multiemo.cli import main
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
 from multiemo.predict import Item, expand
 from multiemo.training.checkpoint import load_tensors
-
-
-def run_cli(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["multiemo", *map(str, arguments)])
-    try:
-        main()
-        code = 0
-    except SystemExit as left:
-        code = int(left.code or 0)
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    return lambda *arguments: run_cli(monkeypatch, capsys, *arguments)
 
 
 # ------------------------------------------------------------------------------------------------------------- a run

@@ -131,6 +131,8 @@ def live(
         else:
             with Devices(None if no_camera else camera, None if no_microphone else microphone, rate) as devices:
                 seen = show_live(listen(stream, iter(devices)))
+            if devices.dropped:
+                typer.echo(f"note: {devices.dropped} pictures were dropped: the machine is too slow", err=True)
     write_json({"segments": seen, "model": predictor.describe()}, json_file)
 
 

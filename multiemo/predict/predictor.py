@@ -185,25 +185,27 @@ class Predictor:
             if output.dimensions is not None:
                 entry |= {n: round(float(v), 4) for n, v in zip(DIMENSIONS, output.dimensions[i], strict=True)}
             if segment.faces is not None:
-                entry["face"] = self._faces(segment.faces)
+                entry["face"] = self._faces(segment.faces, branches["face"][i])
             said.append((entry, {m: embeddings[m][i] for m in here}))
         return said
 
-    def _faces(self, seen: SpanFaces) -> dict[str, Any]:
-        """Whose face was read and why, and what the others' faces say."""
+    def _faces(self, seen: SpanFaces, chosen: torch.Tensor) -> dict[str, Any]:
+        """Whose face was read and why, and what each says where there are several; ``chosen`` is what that one says."""
         entry: dict[str, Any] = {
             "person": seen.person,
             "chosen": seen.why,
             "quality": round(seen.quality, 3),
             "people": [],
         }
-        others = [p for p in seen.people if len(p.crops)] if len(seen.people) > 1 else []
+        others = [person for person in seen.people if person.id != seen.person]
         if others:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
             logits = self.model(self._collate(samples).to(self.device)).branch_logits["face"]
             probs = self._calibrated(logits, [self.calibration.branches.get("face", 1.0)])
-            for person, row in zip(others, probs, strict=True):
+            said = {seen.person: chosen} | {p.id: row for p, row in zip(others, probs, strict=True)}
+            for person in seen.people:
+                row = said[person.id]
                 label = self.labels[int(row.argmax())]
                 entry["people"].append({"person": person.id, "label": label, "probs": self._named(row)})
         return entry

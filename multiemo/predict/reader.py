@@ -81,7 +81,8 @@ class Reader:
     def __init__(self, preprocessors: Mapping[Modality, Preprocessor], options: Options) -> None:
         self.preprocessors = preprocessors
         self.options = options
-        self._transcribe = None if options.transcriber is None else options.transcriber.transcribe
+        #: (samples at 16 kHz, their start in seconds) -> words, where there is a recogniser.
+        self.transcribe = None if options.transcriber is None else options.transcriber.transcribe
 
     @property
     def rate(self) -> int:
@@ -135,9 +136,7 @@ class Reader:
             no_audio=playback.absent.get("audio", ""),
             no_video=playback.absent.get("video", ""),
             transcript=transcript,
-            transcribe=options.transcriber.transcribe
-            if options.transcriber is not None and transcript is None
-            else None,
+            transcribe=self.transcribe if transcript is None else None,
             keep_sound=options.traces,
         )
         words: dict[str, Any] = {"absent": "no transcript was given, beside the file or in it"}

@@ -62,7 +62,6 @@ class Stream:
     ) -> None:
         options = predictor.options
         self._predictor = predictor
-        self._rate = rate
         own = predictor.reader.rate
         self._resample = None if rate == own else soxr.ResampleStream(rate, own, 1, dtype="float32")
         self._audio, self._video = audio, video
@@ -74,7 +73,7 @@ class Stream:
             rate=own,
             audio=audio,
             video=video,
-            transcribe=None if options.transcriber is None else options.transcriber.transcribe,
+            transcribe=predictor.reader.transcribe,
         )
         self._smoothing = predictor.smoothing()
         self._shown = 0.0

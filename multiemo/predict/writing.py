@@ -8,7 +8,6 @@ from pathlib import Path
 from multiemo.errors import ConfigError
 from multiemo.predict.answers import Answer
 from multiemo.predict.outputs import FORMATS, write_timeline
-from multiemo.predict.traces import Traces
 
 #: How a suffix is written where it is not in lower case.
 _SPELLED = {".textgrid": ".TextGrid"}
@@ -47,4 +46,4 @@ class Writing:
             name = f"{stem}-{number}"
         self._names.add(name.lower())
         targets = [self.folder / f"{name}{_SPELLED.get(suffix, suffix)}" for suffix in self._suffixes]
-        return [write_timeline(answer.entry, target, answer.traces or Traces()) for target in targets]
+        return [write_timeline(answer.entry, target, answer.traces) for target in targets]

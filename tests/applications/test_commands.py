@@ -5,28 +5,9 @@ from __future__ import annotations
 import csv
 import datetime
 import json
-import sys
-from unittest import mock
 
 import numpy as np
 import pytest
-
-from multiemo.cli import main
-
-
-@pytest.fixture
-def cli(capsys):
-    def run(*arguments):
-        with mock.patch.object(sys, "argv", ["multiemo", *map(str, arguments)]):
-            code = 0
-            try:
-                main()
-            except SystemExit as stop:
-                code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def test_texts(cli, tiny_run, tmp_path):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import multiemo
-from multiemo.cli import main
 from multiemo.data.media import Heard, Playback, read_media
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.errors import ConfigError, MediaError
@@ -259,14 +258,13 @@ def test_public_names(tiny_run):
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
-def test_predict_writes_timelines(tiny_run, talk, tmp_path, capsys):
+def test_predict_writes_timelines(cli, tiny_run, talk, tmp_path):
     out = tmp_path / "timelines"
-    arguments = ["predict", str(tiny_run), str(talk), "--timeline", str(out), "--json", str(tmp_path / "p.json")]
-    run_cli(arguments)
+    code, printed, _ = cli("predict", tiny_run, talk, "--timeline", out, "--json", tmp_path / "p.json")
+    assert code == 0
     assert sorted(p.name for p in out.iterdir()) == [
         f"talk.{s}" for s in ("TextGrid", "csv", "eaf", "html", "json", "png", "srt", "vtt")
     ]
-    printed = capsys.readouterr().out
     assert "over time: " in printed or "timeline: " in printed
     entry = json.loads((tmp_path / "p.json").read_text("utf-8"))["inputs"][0]
     assert json.loads((out / "talk.json").read_text("utf-8"))["inputs"][0] == entry
@@ -274,12 +272,12 @@ def test_predict_writes_timelines(tiny_run, talk, tmp_path, capsys):
     assert "data:image/jpeg;base64" in page  # a face
 
 
-def test_two_inputs_of_one_name_do_not_overwrite_each_other(tiny_run, talk, tmp_path):
+def test_two_inputs_of_one_name_do_not_overwrite_each_other(cli, tiny_run, talk, tmp_path):
     other = tmp_path / "other" / talk.name
     other.parent.mkdir()
     other.write_bytes(talk.read_bytes())
     out = tmp_path / "out"
-    run_cli(["predict", str(tiny_run), str(talk), str(other), "--timeline", str(out), "--format", "srt"])
+    assert cli("predict", tiny_run, talk, other, "--timeline", out, "--format", "srt")[0] == 0
     assert sorted(p.name for p in out.iterdir()) == ["talk-2.srt", "talk.srt"]
 
 
@@ -293,32 +291,18 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(tiny_run, talk, tmp_
         (["--transcript", "missing.srt"], "missing.srt"),
     ],
 )
-def test_wrong_options_are_one_line(tiny_run, talk, options, message, capsys, tmp_path, monkeypatch):
+def test_wrong_options_are_one_line(cli, tiny_run, talk, options, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        run_cli(["predict", str(tiny_run), str(talk), *options])
-    assert stop.value.code in (1, 2)
-    error = capsys.readouterr().err
+    code, _, error = cli("predict", tiny_run, talk, *options)
+    assert code in (1, 2)
     assert message in error
     assert error.count("\n") == 1
 
 
-def test_live_replays_a_file_at_the_speed_of_life(tiny_run, small_corpus, tmp_path, capsys):
+def test_live_replays_a_file_at_the_speed_of_life(cli, tiny_run, small_corpus, tmp_path):
     clip = next(small_corpus.parent.glob("media/*.mp4"))
-    run_cli(["live", str(tiny_run), "--replay", str(clip), "--no-microphone", "--json", str(tmp_path / "l.json")])
+    code, out, _ = cli("live", tiny_run, "--replay", clip, "--no-microphone", "--json", tmp_path / "l.json")
+    assert code == 0
     said = json.loads((tmp_path / "l.json").read_text("utf-8"))["segments"]
     assert said
-    assert capsys.readouterr().out.count("\n") == len(said)
-
-
-def run_cli(arguments):
-    """The command line in this process; a clean end returns."""
-    import sys
-    from unittest import mock
-
-    with mock.patch.object(sys, "argv", ["multiemo", *arguments]):
-        try:
-            main()
-        except SystemExit as stop:
-            if stop.code:
-                raise
+    assert out.count("\n") == len(said)
