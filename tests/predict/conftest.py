@@ -65,3 +65,16 @@ def talk(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tiny_run: Path) -> multiemo.Predictor:
     """The tiny model."""
     return multiemo.load(tiny_run)
+
+
+@pytest.fixture(scope="session")
+def pair(model: multiemo.Predictor, small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of two people side by side, without sound."""
+    for clip in read_manifest(small_corpus):
+        path = small_corpus.parent / str(clip.video)
+        if clip.video and "face" in model.predict(path)["present"]:
+            break
+    pictures = read_media(path, fps=FPS).frames
+    assert pictures is not None
+    both = [np.hstack([picture, picture[:, ::-1]]) for picture in pictures[:FPS]]
+    return film(tmp_path_factory.mktemp("pair") / "pair.mp4", both * 3, None)

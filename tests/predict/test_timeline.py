@@ -134,6 +134,18 @@ def test_options_that_cannot_be_are_named(options, message):
         Options(**options)
 
 
+def test_several_people_are_kept_apart_and_the_choice_is_reported(model, pair):
+    entry = model.predict(pair)
+    (segment,) = entry["segments"]
+    assert segment["face"]["chosen"] == "largest and steadiest"
+    said = {person["person"]: person["probs"] for person in segment["face"]["people"]}
+    assert len(said) == 2
+    assert said[segment["face"]["person"]] == segment["by_modality"]["face"]
+    assert all(sum(probs.values()) == pytest.approx(1, abs=1e-5) for probs in said.values())
+    assert [lane["person"] for lane in entry["people"]] == sorted(said)
+    assert any("2 faces found" in note for note in entry["notes"])
+
+
 # ------------------------------------------------------------------------------------------------------------- streams
 def pieces(talk, seconds, rate=RATE):
     """The film as pieces of sound with the pictures that came before each ended."""
