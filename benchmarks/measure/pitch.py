@@ -2,13 +2,14 @@
 
 Trackers differ first of all in how much sound they look at: ours 50 ms under a Hann window, as Praat does at this
 lowest pitch, pYIN 128 ms at 16 kHz with all samples alike. Where the pitch moves they answer different questions, and
-agreement says little about either. So pYIN with half its window stands against pYIN, and voices are made whose pitch
-is known: sinusoids that follow the pitch of a real take.
+agreement says little about either. So pYIN is asked with shorter windows too, and voices are made whose pitch is known:
+sinusoids that follow the pitch of a real take.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -27,6 +28,8 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 RATE, STEP = 16000, 160
 #: Samples that pYIN looks at: librosa's own choice.
 PYIN_WINDOW = 2048
+#: Shorter ones: half of it, and two periods of the lowest pitch, the shortest that it takes.
+SHORTER = (1024, 544)
 #: Harmonics of a made voice, and the level of its noise relative to the take's loudest sample.
 HARMONICS, NOISE = 40, 10 ** (-60 / 20)
 
@@ -138,23 +141,25 @@ def agreement(waves: Sequence[NDArray[np.float32]], men: Sequence[bool], known: 
         known: every how many of the takes a voice is made, once along our track and once along pYIN's.
 
     Returns:
-        By name: ours against pYIN's, of all and by sex; pYIN with half its window against pYIN; with parselmouth
-        installed ours and pYIN against Praat; and each tracker on the made voices against what they were made with.
+        By name: ours against pYIN's by sex and of all, and against those of shorter windows; with parselmouth installed
+        ours against Praat's, and Praat's against all of pYIN's; and each tracker on the made voices against what they
+        were made with.
     """
-    tracks: dict[str, list[Track]] = {"ours": [ours(wave) for wave in waves], "pYIN": [pyin(wave) for wave in waves]}
-    pairs = list(zip(tracks["ours"], tracks["pYIN"], strict=True))
-    found = {"ours, pYIN": compare(pairs)}
-    for sex, wanted in (("men", True), ("women", False)):
-        found[f"ours, pYIN: {sex}"] = compare([pair for pair, man in zip(pairs, men, strict=True) if man == wanted])
-    halved = [pyin(wave, PYIN_WINDOW // 2) for wave in waves]
-    found["pYIN of 64 ms, pYIN"] = compare(list(zip(halved, tracks["pYIN"], strict=True)))
     trackers: dict[str, Callable[[NDArray[np.float32]], Track]] = {"ours": ours, "pYIN": pyin}
     if importlib.util.find_spec("parselmouth"):
-        trackers["Praat"] = praat
-        theirs = [praat(wave) for wave in waves]
-        found |= {f"{name}, Praat": compare(list(zip(tracks[name], theirs, strict=True))) for name in tracks}
-    for along, given in tracks.items():
-        voiced = [(wave, track) for wave, track in list(zip(waves, given, strict=True))[::known] if track.voiced.any()]
+        trackers = {"ours": ours, "Praat": praat, "pYIN": pyin}
+    tracks = {name: [tracker(wave) for wave in waves] for name, tracker in trackers.items()}
+    tracks |= {f"pYIN of {1000 * size // RATE} ms": [pyin(wave, size) for wave in waves] for size in SHORTER}
+    found = {}
+    for sex, wanted in (("men", True), ("women", False)):
+        pairs = zip(tracks["ours"], tracks["pYIN"], men, strict=True)
+        found[f"ours, pYIN: {sex}"] = compare([(a, b) for a, b, man in pairs if man == wanted])
+    for first, second in itertools.combinations(tracks, 2):
+        if not first.startswith("pYIN"):
+            found[f"{first}, {second}"] = compare(list(zip(tracks[first], tracks[second], strict=True)))
+    for along in ("ours", "pYIN"):
+        given = list(zip(waves, tracks[along], strict=True))[::known]
+        voiced = [(wave, track) for wave, track in given if track.voiced.any()]
         made = [resynthesise(wave, track) for wave, track in voiced]
         for name, tracker in trackers.items():
             found[f"{name}, truth along {along}"] = compare([(tracker(voice), truth) for voice, truth in made])
