@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from multiemo.preprocess.detect import Detector, Face, Pixels, Whole, make_detector
-from multiemo.preprocess.face import MEMORY, Doubles, crop_face, match, whole_picture
+from multiemo.preprocess.detect import Detector, Face, Pixels, make_detector
+from multiemo.preprocess.face import MEMORY, Doubles, crop_face, match
 from multiemo.preprocess.face_quality import face_quality
 from multiemo.preprocess.flow import View, follow, is_cut, likeness, moved_face
 from multiemo.preprocess.frames import Frame
@@ -115,7 +115,6 @@ class FaceTracker:
         self.detector = detector or make_detector(
             spec.detector, size=spec.detector_size, min_score=spec.min_score, min_face=spec.min_face
         )
-        self._whole = isinstance(self.detector, Whole)
         self._ids = itertools.count(1)
         self._view: View | None = None
         self._time = -math.inf
@@ -132,7 +131,7 @@ class FaceTracker:
             time: seconds; a frame that is not later than the one before it is left out.
         """
         live = [track for track in self._tracks if track.live]
-        detect = self.every == 0 or self._whole or time >= self._next_detection
+        detect = self.every == 0 or time >= self._next_detection
         look = time >= self._next_look - _ON_TIME
         if time <= self._time or not (detect or look or len(live) > 1):
             return
@@ -141,7 +140,7 @@ class FaceTracker:
             for track in live:
                 track.live, track.cut = False, True
             self._hurry(time)
-        elif self._view is not None and not self._whole:
+        elif self._view is not None:
             self._carry(view, live, frame, time)
         if detect := detect or time >= self._next_detection:
             self._detect(frame, view, time)
@@ -281,9 +280,8 @@ class FaceTracker:
         if not live:
             return
         picture = frame.rgb()
-        cut = whole_picture if self._whole else crop_face
         for track in live:
-            crop = cut(picture, track.face, self.spec.size)
+            crop = crop_face(picture, track.face, self.spec.size)
             track.sightings.append(Sighting(time, track.face, crop, face_quality(crop, track.face), carried))
 
 

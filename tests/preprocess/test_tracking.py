@@ -364,17 +364,6 @@ def test_memory_does_not_grow_with_the_film() -> None:
     assert all(b <= a for a, b in zip(short, long, strict=True)), (short, long)
 
 
-def test_a_cropped_corpus_is_taken_whole() -> None:
-    made = FaceTracker(FaceSpec(detector="none", size=48))
-    picture = texture(2, 48, 48)
-    for k in range(5):
-        made.add(ArrayFrame(picture), k / 4)
-    faces = made.between(0.0, 2.0)
-    assert isinstance(faces, SpanFaces)
-    assert faces.faces == 1
-    np.testing.assert_array_equal(faces.crops[0].permute(1, 2, 0).numpy(), picture)
-
-
 # --------------------------------------------------------------------------------------------------------------------
 # Real media
 
