@@ -64,7 +64,7 @@ def words(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
 
 
 def pictures(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
-    return {"face": FacePreprocessor(FaceSpec(frames=1, detector="none"))}
+    return {"face": FacePreprocessor(FaceSpec(frames=1))}
 
 
 def voice_and_units(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:

@@ -79,7 +79,10 @@ class FeatureRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One labelled span of media by one speaker: a manifest row (see ``data/manifest.py`` for the rules)."""
+    """One labelled span of media by one speaker: a manifest row (see ``data/rows.py`` for the rules).
+
+    ``cropped`` says that its pictures are face crops already: they are taken whole, and no face is looked for.
+    """
 
     id: str
     corpus: str
@@ -90,6 +93,7 @@ class Clip:
     audio: str | None = None
     video: str | None = None
     image: str | None = None
+    cropped: bool = False
     features: Mapping[str, FeatureRef] = field(default_factory=dict)
     start: float | None = None
     end: float | None = None
@@ -207,8 +211,7 @@ class FaceSpec:
         size: S, pixels.
         frames: most crops taken of one clip (1 for a still).
         fps: wanted frames a second before ``frames`` caps them.
-        detector: ``auto`` (the best one installed), ``centerface``, ``haar``, ``yunet`` or ``none`` (the picture is
-            already a face crop).
+        detector: ``auto`` (the best one installed), ``centerface``, ``haar``, or the path of a YuNet ``.onnx`` file.
         detector_size: longer side of the picture handed to the detector, pixels.
         min_score: detections below this confidence are not faces.
         min_face: smallest face taken, as a share of the picture's shorter side.

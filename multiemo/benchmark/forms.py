@@ -156,7 +156,7 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
             return {c.name: [None] * len(c.severities) for c in wanted}
         return {
             c.name: [
-                self._prepared(modality, c.function(given, severity, randomness(self.seed, clip.id, c.name)))
+                self._prepared(clip, modality, c.function(given, severity, randomness(self.seed, clip.id, c.name)))
                 for severity in c.severities
                 if c.function is not None
             ]
@@ -171,14 +171,14 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
         if modality == "text":
             text, earlier = arrays
             return Wording(text, tuple(earlier), self.material.vocabulary)
-        frames, times = arrays
-        track = self.preprocessors["face"](frames, times)
+        frames, times, _ = arrays
+        track = self.preprocessors["face"](frames, times, clip.cropped)
         if isinstance(track, Absent):
             return None
         nearest = np.abs(np.asarray(times)[:, None] - track.times[None]).argmin(axis=1)
         return Film(frames, np.asarray(times), track.boxes[nearest])
 
-    def _prepared(self, modality: Modality, given: Sound | Film | Wording) -> NDArray[Any] | None:
+    def _prepared(self, clip: Clip, modality: Modality, given: Sound | Film | Wording) -> NDArray[Any] | None:
         """A corrupted clip as the encoder wants it. Arrays, since a tensor holds a file open between processes."""
         prepare = self.preprocessors[modality]
         if isinstance(given, Sound):
@@ -186,7 +186,7 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
         elif isinstance(given, Wording):
             made = prepare(given.text, given.earlier)
         else:
-            made = prepare(given.frames, given.times)
+            made = prepare(given.frames, given.times, clip.cropped)
         if isinstance(made, Absent):
             return None
         tensor: Tensor = made.crops if isinstance(given, Film) else made

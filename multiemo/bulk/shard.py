@@ -155,7 +155,8 @@ def _with_features(item: Item, name: str, references: Mapping[str, FeatureRef]) 
     if item.clip is None:
         text = item.text if item.text and not item.text.isspace() else None
         return Clip(id=name, corpus="files", text=text, features=references)
-    return replace(item.clip, audio=None, video=None, image=None, start=None, end=None, features=references)
+    media: dict[str, Any] = {"audio": None, "video": None, "image": None, "cropped": False, "start": None, "end": None}
+    return replace(item.clip, features=references, **media)
 
 
 def _bad(item: Item, error: str) -> _Said:

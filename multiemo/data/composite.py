@@ -29,7 +29,7 @@ CORPUS = "composite"
 _CARRIED: dict[Modality, tuple[str, ...]] = {
     "text": ("text", "language"),
     "speech": ("audio",),
-    "face": ("video", "image"),
+    "face": ("video", "image", "cropped"),
 }
 
 

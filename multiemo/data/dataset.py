@@ -220,7 +220,7 @@ class ClipDataset(Dataset[Sample]):
         """What the preprocessed input of a clip is called in the cache; the clip must have the modality."""
         clip, preprocessor = self.clips[index], self.preprocessors[modality]
         assert self.cache is not None
-        fingerprint = spec_to_dict(preprocessor.spec)
+        fingerprint = _fingerprint(clip, preprocessor.spec)
         kind = preprocessor.spec.kind
         if kind == "text":
             tokens = self._read(clip, modality, preprocessor)
@@ -310,7 +310,7 @@ class ClipDataset(Dataset[Sample]):
         path = media_path(source, self.folder)
         if self.cache is None:
             return _decode(path, clip, preprocessor)
-        key = self.cache.key(path, clip.start, clip.end, spec_to_dict(preprocessor.spec))
+        key = self.cache.key(path, clip.start, clip.end, _fingerprint(clip, preprocessor.spec))
         known = self.cache.get(key)
         if known is None:
             known = _decode(path, clip, preprocessor)
@@ -352,6 +352,12 @@ def _source(clip: Clip, kind: str) -> str | Absent:
     return clip.video or clip.image or Absent("the row has neither video nor image")
 
 
+def _fingerprint(clip: Clip, spec: Any) -> dict[str, Any]:
+    """What a preprocessed input depends on, beside its file and span: the spec, and whether a face is looked for."""
+    values = spec_to_dict(spec)
+    return {**values, "cropped": True} if clip.cropped and spec.kind == "face" else values
+
+
 def _decode(path: Path, clip: Clip, preprocessor: Preprocessor) -> Tensor | Absent:
     spec = preprocessor.spec
     if spec.kind in ("speech", "waveform"):
@@ -362,7 +368,7 @@ def _decode(path: Path, clip: Clip, preprocessor: Preprocessor) -> Tensor | Abse
     media = read_media(path, start=clip.start, end=clip.end, fps=spec.fps, max_frames=spec.frames)
     if media.frames is None:
         return Absent(media.absent.get("video", "the file has no video"))
-    track = preprocessor(media.frames, media.times)
+    track = preprocessor(media.frames, media.times, clip.cropped)
     return track if isinstance(track, Absent) else track.crops  # type: ignore[no-any-return]
 
 

@@ -315,6 +315,8 @@ def _schema(rows: Iterable[dict[str, Any]]) -> dict[str, pl.DataType]:
             types[key] = pl.Struct(dict.fromkeys(names, item))
         elif key == "labels":
             types[key] = pl.List(pl.String)
+        elif key == "cropped":
+            types[key] = pl.Boolean()
         else:
             types[key] = pl.Float64() if key in ("start", "end", *DIMENSIONS) else pl.String()
     return types

@@ -87,6 +87,8 @@ def parse_row(row: object) -> Clip:
     _span_and_dimensions(values)
     if _CONTENT.isdisjoint(values) and not values.get("features"):
         raise RowError("has neither text, audio, video, image nor features; give at least one")
+    if values.get("cropped") and "video" not in values and "image" not in values:
+        raise RowError("cropped is true, but there is neither image nor video; leave the key out")
     _labels(values)
     values.setdefault("features", _NOTHING)
     values.setdefault("modality_labels", _NOTHING)
@@ -103,7 +105,7 @@ def format_row(clip: Clip) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for key in _KEYS:
         value = getattr(clip, key)
-        if value is None or (isinstance(value, Mapping) and not value and key != "votes"):
+        if value is None or value is False or (isinstance(value, Mapping) and not value and key != "votes"):
             continue
         if key == "features":
             value = {
@@ -151,6 +153,13 @@ def _part(value: Any, key: str) -> str:
     if value not in PARTS:
         raise RowError(f"{key} is {_is_string(value, key)!r}; it must be one of {', '.join(PARTS)}")
     return PARTS[PARTS.index(value)]
+
+
+def _flag(value: object, key: str) -> bool:
+    if type(value) is not bool:
+        hint = "leave the key out" if value is None else "it must be true or false"
+        raise RowError(f"{key} is {_kind(value)} ({value!r}); {hint}")
+    return value
 
 
 def _later(value: object, key: str) -> object:
@@ -295,6 +304,7 @@ _CHECKS: dict[str, Callable[[object, str], object]] = {
     "text": _text,
     **dict.fromkeys(MEDIA_KEYS, _path),
     **dict.fromkeys(("start", "end", *DIMENSIONS), _number),
+    "cropped": _flag,
     "features": _features,
     **dict.fromkeys(("labels", "votes", "modality_labels"), _later),
     "split": _part,

@@ -46,7 +46,8 @@ class TimmFaceEncoder(Encoder):
         size: side of the crops, pixels; by default 64, or what the pretrained weights were made for.
         frames: most crops of one clip.
         fps: wanted frames a second before ``frames`` caps them.
-        detector: face detector of the preprocessor; ``none`` where the pictures are face crops already.
+        detector: face detector of the preprocessor: ``auto`` (the best one installed), ``centerface``, ``haar``, or the
+            path of a YuNet ``.onnx`` file.
         detector_size: longer side of the picture handed to the detector, pixels.
         dim: D.
         temporal: ``mean``, ``attention`` (attentive mean and deviation) or ``transformer`` (one layer) over frames.
@@ -78,7 +79,7 @@ class TimmFaceEncoder(Encoder):
         size: int | None = None,
         frames: int = 8,
         fps: float = 4.0,
-        detector: Literal["auto", "centerface", "haar", "yunet", "none"] = "auto",
+        detector: str = "auto",
         detector_size: int = 320,
         dim: int = 128,
         temporal: Literal["mean", "attention", "transformer"] = "mean",

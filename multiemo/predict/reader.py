@@ -19,6 +19,7 @@ from multiemo.predict.asr import Transcriber
 from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
 from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
+from multiemo.preprocess.face import NO_FACE
 from multiemo.preprocess.voice_activity import RATE as VOICE_RATE
 from multiemo.types import Absent, Clip, Modality
 
@@ -28,6 +29,8 @@ Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
 WINDOW = 4.0
 #: A file of up to this many windows is one segment, unless asked otherwise.
 SHORT = 1.5
+#: Said of a still in which no face is found.
+_NOTHING_BUT = '; if it is nothing but a face, give it in a manifest row with "cropped": true'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,7 @@ class Reader:
         no_audio: str = "",
         no_video: str = "",
         context: Sequence[tuple[bool, str]] = (),
+        cropped: bool = False,
     ) -> Segment:
         segment = Segment(round(media.offset, 3), round(media.offset + media.duration, 3), notes=list(media.problems))
         for m, preprocessor in self.preprocessors.items():
@@ -203,7 +207,9 @@ class Reader:
                 got = silent if media.audio is None else preprocessor(media.audio, media.rate)
             else:
                 blind = Absent(media.absent.get("video") or no_video or "the file has no video track")
-                got = blind if media.frames is None else preprocessor(media.frames, media.times)
+                got = blind if media.frames is None else preprocessor(media.frames, media.times, cropped)
+                if got == Absent(NO_FACE) and media.duration == 0:  # a still
+                    got = Absent(NO_FACE + _NOTHING_BUT)
             segment.file(m, got)
         return segment
 
@@ -222,7 +228,8 @@ class Reader:
             if m in self.preprocessors and source and m not in merged.inputs:
                 sources.setdefault(source, set()).add(m)  # type: ignore[arg-type]
         for source, wanted in sources.items():
-            part = self._segment(self._read(media_path(source, folder), clip.start, clip.end), None)
+            media = self._read(media_path(source, folder), clip.start, clip.end)
+            part = self._segment(media, None, cropped=clip.cropped)
             merged.end = max(merged.end, part.end)
             merged.notes += part.notes
             merged.inputs.update({m: x for m, x in part.inputs.items() if m in wanted})

@@ -194,20 +194,11 @@ class Haar:
         return _best(np.asarray(boxes) / scale, weights / (weights + self._HALF), None, self.min_score)
 
 
-class Whole:
-    """The whole picture is a face: for corpora of face crops."""
-
-    def detect(self, frame: Pixels) -> list[Face]:
-        """See :class:`Detector`."""
-        height, width = frame.shape[:2]
-        return [Face((0.0, 0.0, float(width), float(height)), 1.0)]
-
-
 def make_detector(name: str, *, size: int, min_score: float, min_face: float) -> Detector:
     """The detector that a config names.
 
     Args:
-        name: ``auto``, ``centerface``, ``haar``, ``none``, or the path of a YuNet ``.onnx`` file.
+        name: ``auto``, ``centerface``, ``haar``, or the path of a YuNet ``.onnx`` file.
         size: longer side of the picture handed to it, pixels.
         min_score: detections below this are dropped.
         min_face: smallest face, as a share of the picture's shorter side.
@@ -216,7 +207,10 @@ def make_detector(name: str, *, size: int, min_score: float, min_face: float) ->
         ConfigError: unknown name, or its file is not there.
     """
     if name == "none":
-        return Whole()
+        raise ConfigError(
+            "face detector 'none': leave the key encoders.face.detector out, and say in the manifest which pictures are "
+            'face crops already: "cropped": true in their rows (`multiemo prepare fer2013` does)'
+        )
     if name in ("auto", "centerface"):
         path = centerface_file()
         if path is not None:
@@ -236,7 +230,7 @@ def make_detector(name: str, *, size: int, min_score: float, min_face: float) ->
             raise ConfigError(f"face detector {name!r}: no such file; check the path")
         return YuNet(Path(name), size, min_score)
     raise ConfigError(
-        f"unknown face detector {name!r}; choices: auto, centerface, haar, none, or the path of a YuNet .onnx file"
+        f"unknown face detector {name!r}; choices: auto, centerface, haar, or the path of a YuNet .onnx file"
     )
 
 
@@ -257,7 +251,7 @@ def shrink(frame: Pixels, size: int) -> tuple[Pixels, float]:
         return frame, 1.0
     scale = size / longest
     height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
-    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+    return np.asarray(averaged(frame, width, height), dtype=np.uint8), scale
 
 
 def _best(boxes: Any, scores: Any, landmarks: Any, min_score: float) -> list[Face]:

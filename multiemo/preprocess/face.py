@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.preprocess.detect import Face, Pixels, Whole, make_detector
+from multiemo.preprocess.detect import Face, Pixels, make_detector
 from multiemo.types import Absent, FaceSpec
 
 Doubles: TypeAlias = NDArray[np.float64]
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 #: The chosen face must be seen in at least this share of the frames; less is a passer-by or a false alarm.
 MIN_SHARE = 0.25
+#: Why there is no face in a single picture.
+NO_FACE = "no face found in the picture"
 #: A face that has not been seen for this long (seconds) is a new one when it comes back.
 MEMORY = 2.0
 #: A face moves at most this many times its own size between two frames, and grows or shrinks at most by GROWTH.
@@ -77,12 +79,13 @@ class FacePreprocessor:
             spec.detector, size=spec.detector_size, min_score=spec.min_score, min_face=spec.min_face
         )
 
-    def __call__(self, frames: Pixels, times: Doubles | None = None) -> FaceTrack | Absent:
+    def __call__(self, frames: Pixels, times: Doubles | None = None, cropped: bool = False) -> FaceTrack | Absent:
         """The main face of a span.
 
         Args:
             frames: ``[F, H, W, 3]`` uint8 RGB.
             times: ``[F]`` seconds from the span's start; zeros for a still.
+            cropped: the frames are face crops already: each is taken whole, and no face is looked for.
 
         Returns:
             The track, or :class:`~multiemo.types.Absent` with the reason.
@@ -91,6 +94,10 @@ class FacePreprocessor:
         stamps = np.zeros(count) if times is None else np.asarray(times, dtype=np.float64)
         if count == 0:
             return Absent("there are no video frames to look for a face in")
+        if cropped:
+            height, width = frames.shape[1:3]
+            whole = [(i, Face((0.0, 0.0, float(width), float(height)), 1.0)) for i in range(count)]
+            return self._crop(frames, stamps, whole, [whole], whole_picture)
         found = [self.detector.detect(frame) for frame in frames]
         limit = self.spec.min_face * min(frames.shape[1:3])
         large = [[f for f in faces if f.side >= limit] for faces in found]
@@ -102,11 +109,17 @@ class FacePreprocessor:
         main = max(tracks, key=lambda t: sum(f.side**2 * f.score for _, f in t))
         if len(main) < MIN_SHARE * count:
             return Absent(why_unsteady(len(main), count))
-        return self._crop(frames, stamps, main, tracks)
+        return self._crop(frames, stamps, main, tracks, crop_face)
 
-    def _crop(self, frames: Pixels, times: Doubles, main: Track, tracks: Sequence[Track]) -> FaceTrack:
+    def _crop(
+        self,
+        frames: Pixels,
+        times: Doubles,
+        main: Track,
+        tracks: Sequence[Track],
+        cut: Callable[[Pixels, Face, int], Pixels],
+    ) -> FaceTrack:
         chosen = thin(main, self.spec.frames)
-        cut = whole_picture if isinstance(self.detector, Whole) else crop_face
         crops = np.stack([cut(frames[i], face, self.spec.size) for i, face in chosen])
         faces = at_once([number for number, _ in track] for track in tracks)
         notes = []
@@ -224,7 +237,7 @@ def why_none(largest: float, min_face: float, looked: int) -> str:
     """
     if largest > 0:
         return f"every face is too small: {largest:.1%} of the picture's shorter side at most, {min_face:.1%} is needed"
-    return "no face found in the picture" if looked == 1 else f"no face found in any of {looked} frames"
+    return NO_FACE if looked == 1 else f"no face found in any of {looked} frames"
 
 
 def why_unsteady(seen: int, looked: int) -> str:

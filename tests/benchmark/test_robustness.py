@@ -207,8 +207,8 @@ def stills(folder, rows):
         cv2.imwrite(str(folder / f"{i}.png"), picture)
         np.save(folder / f"{i}.npy", rng.normal(size=(1, 4)).astype(np.float32) + i % 5)
         lines.append({"id": f"u{i}", "corpus": "x", "speaker": f"s{i // 5 % 6}", "label_set": "demo5",
-                      "label": labels[i % 5], "image": f"{i}.png", "features": {"face": {"path": f"{i}.npy"}},
-                      "text": f"it is {labels[i % 5]} today, number {i}"})  # fmt: skip
+                      "label": labels[i % 5], "image": f"{i}.png", "cropped": True,
+                      "features": {"face": {"path": f"{i}.npy"}}, "text": f"it is {labels[i % 5]} today, number {i}"})  # fmt: skip
     path = folder / "stills.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
@@ -226,10 +226,9 @@ def test_features_cannot_be_occluded_and_a_still_drops_no_frames(tiny_config, ti
     assert not hidden.points
     assert len(taken.points) == 6
     bundle = load_bundle(tiny_run / "branches" / "face")
-    whole = replace(bundle.preprocessors["face"].spec, detector="none")
-    bundle = replace(bundle, preprocessors={"face": build_preprocessor(whole)})
     hidden, dropped = robustness_curves([(bundle, source)], corruptions=["occlusion", "dropped_frames"])
     assert len(hidden.points) == 6
+    assert all(point.absent == 0 for point in hidden.points), "a face crop is one, whatever is held before it"
     assert dropped.skipped == "every face of this part is a still picture"
 
 

@@ -95,8 +95,8 @@ def test_timm_families_build_without_download(backbone: str, options: dict[str, 
 
 
 def test_the_spec_says_how_to_crop() -> None:
-    encoder = TimmFaceEncoder(size=48, frames=1, detector="none")
-    assert (encoder.input_spec.size, encoder.input_spec.frames, encoder.input_spec.detector) == (48, 1, "none")
+    encoder = TimmFaceEncoder(size=48, frames=1, detector="haar")
+    assert (encoder.input_spec.size, encoder.input_spec.frames, encoder.input_spec.detector) == (48, 1, "haar")
 
 
 def test_freezing() -> None:

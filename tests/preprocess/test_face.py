@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -131,14 +132,32 @@ def test_a_profile_is_cropped_by_its_box() -> None:
     assert by_box[0, 0].max() < 128
 
 
-def test_none_takes_the_picture_as_it_is() -> None:
+def test_a_face_crop_is_taken_as_it_is() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (1, 48, 48, 3), dtype=np.uint8)
-    track = FacePreprocessor(FaceSpec(detector="none", size=48))(picture)
+    track = FacePreprocessor(FaceSpec(size=48))(picture, np.zeros(1), True)
     assert isinstance(track, FaceTrack)
     np.testing.assert_array_equal(track.crops[0].permute(1, 2, 0).numpy(), picture[0])
-    larger = FacePreprocessor(FaceSpec(detector="none", size=64))(picture)
+    assert (track.faces, track.seen, track.notes) == (1, 1, [])
+    larger = FacePreprocessor(FaceSpec(size=64))(picture, np.zeros(1), True)
     assert isinstance(larger, FaceTrack)
-    assert larger.crops.shape == (1, 3, 64, 64)
+    wanted = cv2.resize(picture[0], (64, 64), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(larger.crops[0].permute(1, 2, 0).numpy(), wanted)
+
+
+def test_a_film_of_face_crops_is_one_face_and_thinned() -> None:
+    film = np.zeros((6, 40, 60, 3), dtype=np.uint8)
+    film[:, :, 10:50] = np.arange(10, 70, 10)[:, None, None, None]  # the middle is kept, the sides are not
+    times = np.arange(6) * 3.0  # so far apart that a face that is looked for would be a new one each time
+    track = FacePreprocessor(FaceSpec(size=40, frames=3))(film, times, cropped=True)
+    assert isinstance(track, FaceTrack)
+    assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20], [40], [60]]
+    assert track.times.tolist() == [3.0, 9.0, 15.0]
+    assert (track.faces, track.seen, track.looked) == (1, 6, 6)
+
+
+def test_no_detector_is_no_detector() -> None:
+    with pytest.raises(ConfigError, match=r"'none': leave .*detector out.*\"cropped\": true"):
+        FacePreprocessor(FaceSpec(detector="none"))
 
 
 @pytest.mark.parametrize("name", ["nonsense", "yunet", "/nowhere/face_detection_yunet.onnx"])

@@ -31,7 +31,7 @@ def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
 
     - the release: ``cohn-kanade-images/S005/001/S005_001_00000011.png`` with
       ``Emotion/S005/001/S005_001_00000011_emotion.txt``, found by their names at any depth;
-    - CK+48: ``anger/S010_004_00000017.png``, the apex frames cut out, without neutral ones.
+    - CK+48: ``anger/S010_004_00000017.png``, the faces of the apex frames cut out, without neutral ones.
 
     Frames of one sequence are nearly alike, so its people must be kept apart (and the table ``ckextended.csv``, which
     names no one, cannot be used).
@@ -112,16 +112,16 @@ def _coded(code: str) -> str | None:
 
 
 def _classes(frames: dict[str, list[Path]], root: Path, skip: Skip) -> Iterator[Clip]:
-    """CK+48: the label is the folder's name."""
+    """CK+48: the label is the folder's name, and a picture nothing but the face."""
     for path in (path for sequence in frames.values() for path in sequence):
         label = canonical(path.parent.name)
         if label in LABEL_SETS["ckplus7"]:
-            yield _clip(path, root, "ckplus7", label)
+            yield _clip(path, root, "ckplus7", label, cropped=True)
         else:
             skip(relative(path, root), f"is not in a folder of one of the classes {', '.join(LABEL_SETS['ckplus7'])}")
 
 
-def _clip(frame: Path, root: Path, label_set: str, label: str) -> Clip:
+def _clip(frame: Path, root: Path, label_set: str, label: str, *, cropped: bool = False) -> Clip:
     subject, sequence, _ = frame.stem.split("_")
     return Clip(
         id=frame.stem,
@@ -129,6 +129,7 @@ def _clip(frame: Path, root: Path, label_set: str, label: str) -> Clip:
         speaker=subject,
         group=f"{subject}_{sequence}",
         image=relative(frame, root),
+        cropped=cropped,
         label_set=label_set,
         label=label,
     )

@@ -24,6 +24,7 @@ class Columns:
         adapter: name of the corpus adapter, for messages.
         named: {key of a clip: column}.
         corpus, language, label_set: of every clip.
+        cropped: the pictures are face crops.
         allowed: the labels of the set.
     """
 
@@ -32,6 +33,7 @@ class Columns:
     corpus: str
     language: str | None
     label_set: str | None
+    cropped: bool
     allowed: tuple[str, ...]
 
     def check(self, present: Sequence[str], where: object) -> None:
@@ -67,11 +69,19 @@ class Columns:
         if trouble:
             return trouble
         values.setdefault("id", default_id)
+        if self.cropped and ("video" in values or "image" in values):
+            values["cropped"] = True
         return Clip(corpus=self.corpus, language=self.language, label_set=self.label_set, **values)
 
 
 def columns_of(
-    adapter: str, *, corpus: str, language: str | None, label_set: str | None, columns: Mapping[str, str | None]
+    adapter: str,
+    *,
+    corpus: str,
+    language: str | None,
+    label_set: str | None,
+    cropped: bool,
+    columns: Mapping[str, str | None],
 ) -> Columns:
     """The mapping that the options of an adapter describe.
 
@@ -79,7 +89,7 @@ def columns_of(
         columns: {key of a clip: column, or ``None`` where none was named}.
 
     Raises:
-        ManifestError: no column of content is named, or ``label`` without ``label_set``.
+        ManifestError: no column of content is named, ``label`` without ``label_set``, or ``cropped`` without pictures.
         ConfigError: an unknown label set.
     """
     named = {key: column for key, column in columns.items() if column is not None}
@@ -89,8 +99,10 @@ def columns_of(
         )
     if ("label" in named) != (label_set is not None):
         raise ManifestError(f"{adapter}: label and label_set belong together, like label=emotion label_set=ekman7")
+    if cropped and not named.keys() & {"video", "image"}:
+        raise ManifestError(f"{adapter}: cropped=true, but no pictures; name their column, like image=file")
     allowed = labels_of(label_set, where=f"{adapter}: label_set") if label_set is not None else ()
-    return Columns(adapter, named, corpus, language, label_set, allowed)
+    return Columns(adapter, named, corpus, language, label_set, cropped, allowed)
 
 
 def _numbers(values: dict[str, Any]) -> str | None:

@@ -84,4 +84,4 @@ def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
 
 
 def _clip(name: str, image: str, label: str, part: str) -> Clip:
-    return Clip(id=name, corpus="fer2013", image=image, label_set="fer7", label=label, split=part)
+    return Clip(id=name, corpus="fer2013", image=image, cropped=True, label_set="fer7", label=label, split=part)

@@ -44,6 +44,7 @@ def hfdataset(
     corpus: str = "hfdataset",
     language: str | None = None,
     label_set: str | None = None,
+    cropped: bool = False,
     id: str | None = None,
     speaker: str | None = None,
     group: str | None = None,
@@ -59,8 +60,9 @@ def hfdataset(
     dominance: str | None = None,
     split: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip a row. ``corpus``, ``language`` and ``label_set`` are values; every other option names a column.
+    """One clip a row.
 
+    ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column.
     The numbers of a ``ClassLabel`` column become its names, and names are brought to this package's spelling as in
     ``table``. Media that are stored as bytes are written out; a path is taken below ``root``. Without a column of
     parts, a row's part is read from the name of its folder or file (train, validation, test).
@@ -69,6 +71,7 @@ def hfdataset(
         root: the folder, or one file.
         skip: told of every row that is left out.
         made: gives the folder that media are written into.
+        cropped: all pictures are face crops, which are taken whole.
         id: column of ids; without it a clip is called after its part and row (``train-000001``).
 
     Yields:
@@ -76,7 +79,8 @@ def hfdataset(
 
     Raises:
         ManifestError: no such files, one cannot be read, an unknown column, a column of numbers as label without names
-            for them, no column of content named, or ``label`` without ``label_set``.
+            for them, no column of content named, ``label`` without ``label_set``, or ``cropped`` without
+            pictures.
         ConfigError: an unknown label set.
     """
     columns = {
@@ -84,7 +88,9 @@ def hfdataset(
         "start": start, "end": end, "label": label, "valence": valence, "arousal": arousal, "dominance": dominance,
         "split": split,
     }  # fmt: skip
-    mapping = columns_of("hfdataset", corpus=corpus, language=language, label_set=label_set, columns=columns)
+    mapping = columns_of(
+        "hfdataset", corpus=corpus, language=language, label_set=label_set, cropped=cropped, columns=columns
+    )
     home = root.parent if root.is_file() else root
     files = [root] if root.is_file() else list(walk(root, (".arrow", ".parquet")))
     if not files:

@@ -21,7 +21,7 @@ _PICTURES = (".jpg", ".jpeg", ".png")
 
 @corpora.register("rafdb", kind="real", languages=())
 def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a picture of the basic set, aligned where that version is there. There are no speakers.
+    """One clip a picture of the basic set: the face crop where that is there (``aligned``). There are no speakers.
 
     - the release: ``basic/EmoLabel/list_patition_label.txt`` with lines ``train_00001.jpg 5`` and
       ``basic/Image/aligned/train_00001_aligned.jpg`` (or ``Image/original/train_00001.jpg``);
@@ -91,4 +91,5 @@ def _name(path: Path) -> str:
 
 
 def _clip(name: str, image: str, label: str, part: str) -> Clip:
-    return Clip(id=name, corpus="rafdb", image=image, label_set="rafdb7", label=label, split=part)
+    aligned = Path(image).stem.endswith("_aligned")
+    return Clip(id=name, corpus="rafdb", image=image, cropped=aligned, label_set="rafdb7", label=label, split=part)

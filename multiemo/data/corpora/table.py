@@ -22,6 +22,7 @@ def table(
     corpus: str = "table",
     language: str | None = None,
     label_set: str | None = None,
+    cropped: bool = False,
     id: str | None = None,
     speaker: str | None = None,
     group: str | None = None,
@@ -37,14 +38,16 @@ def table(
     dominance: str | None = None,
     split: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip a row. ``corpus``, ``language`` and ``label_set`` are values; every other option names a column.
+    """One clip a row.
 
+    ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column.
     Cells are stripped; an empty cell is an absent value. Labels are brought to this package's spelling (``Joy`` ->
     ``happy``) where the label set does not have them as they stand.
 
     Args:
         root: the table, or a folder with exactly one; media paths in it are relative to its folder.
         skip: told of every row that is left out, and why.
+        cropped: all pictures are face crops, which are taken whole.
         id: column of ids; without it a clip is called after the table and the row (``clips-000001``).
 
     Yields:
@@ -52,7 +55,7 @@ def table(
 
     Raises:
         ManifestError: no table, an unknown column (the message lists those there are), no column of content named,
-            or ``label`` without ``label_set``.
+            ``label`` without ``label_set``, or ``cropped`` without pictures.
         ConfigError: an unknown label set.
     """
     columns = {
@@ -60,7 +63,9 @@ def table(
         "start": start, "end": end, "label": label, "valence": valence, "arousal": arousal, "dominance": dominance,
         "split": split,
     }  # fmt: skip
-    mapping = columns_of("table", corpus=corpus, language=language, label_set=label_set, columns=columns)
+    mapping = columns_of(
+        "table", corpus=corpus, language=language, label_set=label_set, cropped=cropped, columns=columns
+    )
     path = _find(root)
     reader = _reader(path)
     present = [column.strip() for column in next(reader, [])]
