@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from multiemo.data.demux import (
@@ -37,6 +36,7 @@ from multiemo.data.demux import (
     to_rgb,
     video_stream,
 )
+from multiemo.pixels import averaged
 
 #: A jump in the timestamps of sound or pictures longer than this (seconds) is a broken timestamp.
 JUMP = 600.0
@@ -95,9 +95,7 @@ class DecodedFrame:
         plane = self._frame.planes[0]
         if self._frame.format.name in _LUMA and plane.line_size >= self._frame.width:  # below 0: stored upside down
             rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-            picture = cv2.resize(
-                rows[: self._frame.height, : self._frame.width], (width, height), interpolation=cv2.INTER_AREA
-            )
+            picture = averaged(rows[: self._frame.height, : self._frame.width], width, height)
         else:
             picture = self._frame.reformat(width=width, height=height, format="gray").to_ndarray()
         return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else np.asarray(picture, np.uint8)

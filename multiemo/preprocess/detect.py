@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.errors import ConfigError
+from multiemo.pixels import averaged
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from multiemo.pixels import averaged
 from multiemo.preprocess.detect import Face, Pixels, make_detector
 from multiemo.types import Absent, FaceSpec
 
@@ -253,18 +254,51 @@ def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
         face: where it is.
         size: S, pixels.
     """
-    matrix = upright(face)
-    # The warp has no antialiasing of its own: large faces are warped to a multiple of the size, then averaged down.
-    scale = math.hypot(matrix[0, 0], matrix[1, 0]) * size
-    times = max(1, min(8, round(1 / scale)))
+    matrix = upright(face) * size
+    # The warp has no antialiasing of its own: pixels of large faces are averaged before it, and a few of its own after.
+    dense = 1 / math.hypot(matrix[0, 0], matrix[1, 0])
+    step = 2 ** max(0, int(math.log2(max(dense, 1))) - 1)
+    part, x, y = _averaged(frame, matrix, size, step)
+    times = max(1, round(dense / step))
+    # Places are counted from the pixels' corners here and from their middles in the warp.
+    matrix[:, 2] += matrix[:, :2] @ (x + step / 2, y + step / 2)
+    matrix[:, :2] *= step
+    matrix *= times
+    matrix[:, 2] -= 0.5
     warped = cv2.warpAffine(
-        frame,
-        matrix * size * times,
-        (size * times, size * times),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+        part, matrix, (size * times, size * times), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return _resize(warped, size)
+
+
+def _averaged(frame: Pixels, matrix: Doubles, size: int, step: int) -> tuple[Pixels, int, int]:
+    """What a crop shows of a picture, ``step`` by ``step`` pixels averaged to one, and where that part begins: x, y.
+
+    Args:
+        frame: ``[H, W, 3]`` uint8; continued by its outermost pixels.
+        matrix: ``[2, 3]`` from the picture to the crop.
+        size: of the crop, pixels.
+        step: pixels, a power of two.
+    """
+    if step == 1:
+        return frame, 0, 0
+    corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) - matrix[:, 2]
+    corners = corners @ np.linalg.inv(matrix[:, :2]).T
+    (x, y), (right, bottom) = ((edge // step).astype(int) * step for edge in (corners.min(0), corners.max(0) + step))
+    rows, top, below = _inside(y - step, bottom + step, frame.shape[0])
+    columns, left, beside = _inside(x - step, right + step, frame.shape[1])
+    part = frame[rows, columns]
+    if top or below or left or beside:
+        part = cv2.copyMakeBorder(part, top, below, left, beside, cv2.BORDER_REPLICATE)
+    return averaged(part, part.shape[1] // step, part.shape[0] // step), x - step, y - step
+
+
+def _inside(begin: int, end: int, length: int) -> tuple[slice, int, int]:
+    """The part of a span that lies within ``length``, at least one of it, and what is missing before and behind it."""
+    first = min(max(begin, 0), length - 1)
+    last = max(min(end, length), first + 1)
+    before = min(max(first - begin, 0), end - begin - (last - first))
+    return slice(first, last), before, end - begin - (last - first) - before
 
 
 def upright(face: Face) -> Doubles:

