@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -28,9 +29,11 @@ from multiemo.bulk.shard import Trail, Worker
 from multiemo.config import load_config
 from multiemo.data.features import read_features
 from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
+from multiemo.data.rows import parse_row
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
 from multiemo.predict.reader import Options
+from multiemo.types import Clip
 
 RESULTS = ("predictions.jsonl", "quarantine.jsonl", "features.jsonl")
 
@@ -371,6 +374,16 @@ def test_long_files_have_a_row_a_segment(tiny_run, small_corpus, worker):
     vectors, _ = read_features(worker.job.out / reference["path"], reference["key"])
     heard = [segment for segment in entry["segments"] if "speech" in segment["present"]]
     assert len(vectors) == len(heard) > 1
+
+
+def test_vectors_of_a_face_crop_make_a_valid_row(tiny_run, worker, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (48, 48, 3), dtype=np.uint8))
+    worker.job = Job(tiny_run, worker.job.out, True, "call")
+    clip = Clip(id="crop", corpus="x", image="a.png", cropped=True)
+    worker.work(0, [write_item(Item("crop", clip=clip, folder=tmp_path))])
+    (row,) = lines(worker.job.part(0, ".features.jsonl"))
+    assert list(parse_row(row).features) == ["face"]
+    assert "cropped" not in row
 
 
 # --------------------------------------------------------------------------------------------------------------- ray

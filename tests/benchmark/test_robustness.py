@@ -208,7 +208,8 @@ def stills(folder, rows):
         np.save(folder / f"{i}.npy", rng.normal(size=(1, 4)).astype(np.float32) + i % 5)
         lines.append({"id": f"u{i}", "corpus": "x", "speaker": f"s{i // 5 % 6}", "label_set": "demo5",
                       "label": labels[i % 5], "image": f"{i}.png", "cropped": True,
-                      "features": {"face": {"path": f"{i}.npy"}}, "text": f"it is {labels[i % 5]} today, number {i}"})  # fmt: skip
+                      "features": {"face": {"path": f"{i}.npy"}},
+                      "text": f"it is {labels[i % 5]} today, number {i}"})  # fmt: skip
     path = folder / "stills.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path

@@ -25,7 +25,7 @@ def source(modality: Modality, per_part: int = 4) -> list[Clip]:
     content = {
         "text": {"text": "words", "language": "en"},
         "speech": {"audio": "a.wav", "text": "must not be taken"},
-        "face": {"image": "f.png", "features": {"face": FeatureRef("au.csv", "k")}},
+        "face": {"image": "f.png", "cropped": True, "features": {"face": FeatureRef("au.csv", "k")}},
     }[modality]
     return [
         Clip(id=f"{part}{label}{i}", corpus=f"{modality}-corpus", speaker=f"s-{part}", label_set="ekman7", label=label,
@@ -45,8 +45,8 @@ def test_modalities_share_label_and_part() -> None:
     first = clips[0]
     assert first == Clip(
         id="composite-train-00000", corpus="composite", speaker="speech-corpus:s-train", language="en", text="words",
-        audio="a.wav", image="f.png", features={"face": FeatureRef("au.csv", "k")}, label_set="ekman7", label="happy",
-        modality_labels={"text": "happy", "speech": "happy", "face": "happy"}, split="train",
+        audio="a.wav", image="f.png", cropped=True, features={"face": FeatureRef("au.csv", "k")},
+        label_set="ekman7", label="happy", modality_labels={"text": "happy", "speech": "happy", "face": "happy"}, split="train",
     )  # fmt: skip
     check_disjoint(official(clips), clips)
 

@@ -102,6 +102,7 @@ def test_fer2013_folders(tmp_path: Path) -> None:
         "train/angry/1": ("angry", "train", "fer/train/angry/1.png"),
         "test/fear/1": ("fearful", "test", "fer/test/fear/1.jpg"),
     }
+    assert all(c.cropped for c in prepared.clips)
     assert sorted(s.what for s in prepared.skipped) == ["train/3.png", "train/grumpy/2.png"]
 
 
@@ -115,6 +116,7 @@ def test_fer2013_pixels_become_pictures(tmp_path: Path) -> None:
         prepared = run("fer2013", tmp_path / "fer", out)
     assert [(c.label, c.split) for c in prepared.clips] == [("happy", "train"), ("neutral", "val"), ("angry", "test")]
     assert prepared.clips[0].image == "m.media/train/happy/00001.png"
+    assert all(c.cropped for c in prepared.clips)
     picture = cv2.imread(str(out.parent / "m.media/val/neutral/00002.png"), cv2.IMREAD_UNCHANGED)
     assert picture.shape == (48, 48)
     assert " ".join(map(str, picture.ravel())) == faces[1]
@@ -277,6 +279,19 @@ def test_table(tmp_path: Path) -> None:
         prepare("table", path, tmp_path / "m.jsonl", {"text": "Utterance", "label": "emotion"})
     with pytest.raises(ManifestError, match="no content"):
         prepare("table", path, tmp_path / "m.jsonl", {"speaker": "who"})
+
+
+def test_a_table_of_face_crops(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    path = write(tmp_path / "faces.csv", "file,said\na.png,\n,hello\n")
+    options = {"image": "file", "text": "said", "cropped": "true"}
+    prepared = run("table", path, tmp_path / "m.jsonl", **options)
+    assert [(c.image, c.text, c.cropped) for c in prepared.clips] == [("a.png", None, True), (None, "hello", False)]
+    assert not any(c.cropped for c in run("table", path, tmp_path / "m.jsonl", image="file").clips)
+    with pytest.raises(ManifestError, match=r"table: cropped=true, but no pictures; .* image=file"):
+        prepare("table", path, tmp_path / "m.jsonl", {"text": "said", "cropped": "true"})
+    with pytest.raises(ConfigError, match=r"prepare\.cropped: .*got 'perhaps'"):
+        prepare("table", path, tmp_path / "m.jsonl", {**options, "cropped": "perhaps"})
 
 
 OPTIONS = {"hfdataset": {"text": "text"}, "table": {"text": "text"}}

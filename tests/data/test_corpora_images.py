@@ -39,6 +39,7 @@ def test_affectnet_folders(tmp_path: Path) -> None:
         "val/12": ("neutral", None, None, "val", "AffectNet/val_set/images/12.jpg"),
     }
     assert {c.label_set for c in clips.values()} == {"affectnet8"}
+    assert not any(c.cropped for c in clips.values()), "there is room around the face"
     assert {s.what: s.reason for s in prepared.skipped} == {
         "train_set": "2 pictures are labelled none of the expressions",
         "val_set/images/99.jpg": "99_exp.npy is missing, or holds no number",
@@ -116,9 +117,9 @@ def test_rafdb_release(tmp_path: Path) -> None:
     lines = "train_00001.jpg 5\ntest_0001.jpg 1\ntrain_00003.jpg 2\ntrain_00002.jpg 0\nother_1.jpg 1\n\n"
     write(root / "basic/EmoLabel/list_patition_label.txt", lines)
     prepared = run("rafdb", root, tmp_path / "m.jsonl")
-    assert [(c.id, c.label, c.split, c.label_set, c.image) for c in prepared.clips] == [
-        ("train_00001", "sad", "train", "rafdb7", "RAF-DB/basic/Image/aligned/train_00001_aligned.jpg"),
-        ("test_0001", "surprised", "test", "rafdb7", "RAF-DB/basic/Image/original/test_0001.jpg"),
+    assert [(c.id, c.label, c.split, c.label_set, c.image, c.cropped) for c in prepared.clips] == [
+        ("train_00001", "sad", "train", "rafdb7", "RAF-DB/basic/Image/aligned/train_00001_aligned.jpg", True),
+        ("test_0001", "surprised", "test", "rafdb7", "RAF-DB/basic/Image/original/test_0001.jpg", False),
     ]
     assert [(s.what, s.reason) for s in prepared.skipped] == [
         ("list_patition_label.txt line 3", "the picture 'train_00003.jpg' is not there, aligned or not"),
@@ -143,8 +144,8 @@ def test_rafdb_in_class_folders(tmp_path: Path) -> None:
         "train_labels.csv",
     )
     prepared = run("rafdb", root, tmp_path / "m.jsonl")
-    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
-        ("train_00001", "surprised", "train"), ("test_0002", "neutral", "test"),
+    assert [(c.id, c.label, c.split, c.cropped) for c in prepared.clips] == [
+        ("train_00001", "surprised", "train", True), ("test_0002", "neutral", "test", True),
     ]  # fmt: skip
     assert [s.what for s in prepared.skipped] == ["DATASET/test/9/test_0003_aligned.jpg"]
     assert run("rafdb", root / "DATASET", tmp_path / "m.jsonl").clips[0].image == "raf/DATASET/train/1/" + (
@@ -173,6 +174,7 @@ def test_ckplus_release(tmp_path: Path) -> None:
         ("S005_001_00000011", "disgusted"), ("S010_002_00000001", "surprised"), ("S010_002_00000002", "surprised"),
         ("S010_002_00000003", "surprised"),
     ]  # fmt: skip
+    assert not any(c.cropped for c in prepared.clips)
     apex = by_id(prepared)["S005_001_00000011"]
     assert (apex.speaker, apex.group, apex.label_set, apex.image, apex.split) == (
         "S005", "S005_001", "ckplus8", "CK+/cohn-kanade-images/S005/001/S005_001_00000011.png", None,
@@ -199,6 +201,7 @@ def test_ck48(tmp_path: Path) -> None:
         ("S010_004_00000017", "angry", "S010", "ckplus7"), ("S010_004_00000018", "angry", "S010", "ckplus7"),
         ("S010_004_00000019", "angry", "S010", "ckplus7"), ("S138_008_00000007", "contemptuous", "S138", "ckplus7"),
     ]  # fmt: skip
+    assert all(c.cropped for c in prepared.clips)
     assert {s.what: s.reason.split(" (")[0] for s in prepared.skipped} == {
         "anger/other.png": "is not named like a frame of CK+",
         "bliss/S020_001_00000001.png": "is not in a folder of one of the classes "

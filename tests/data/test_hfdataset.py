@@ -122,6 +122,13 @@ def test_columns(tmp_path: Path) -> None:
     ]
 
 
+def test_face_crops(tmp_path: Path) -> None:
+    picture = {"bytes": b"\x89PNG pixels", "path": None}
+    path = parquet(tmp_path / "set/all.parquet", pl.DataFrame({"face": pl.Series([picture], dtype=STRUCT)}), None)
+    assert run("hfdataset", path, tmp_path / "m.jsonl", image="face", cropped="true").clips[0].cropped
+    assert not run("hfdataset", path, tmp_path / "m.jsonl", image="face").clips[0].cropped
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "m.jsonl"
     root = parquet(tmp_path / "set/train.parquet", frame(("a", 0, 1, None, None)), {}).parent

@@ -38,6 +38,7 @@ FULL = Clip(
     audio="media/a.wav",
     video="media/a.mp4",
     image="a/../b.png",
+    cropped=True,
     features={"face": FeatureRef("au.csv", "full"), "speech": FeatureRef("s.npy")},
     start=0.5,
     end=2.0,
@@ -73,6 +74,13 @@ def test_absent_keys_are_missing_in_jsonl(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "m.jsonl").read_text()) == {"id": "a", "corpus": "mine", "text": "x"}
 
 
+def test_false_is_as_good_as_absent(tmp_path: Path) -> None:
+    path = lines(tmp_path / "m.jsonl", {**GOOD, "cropped": False}, {**GOOD, "id": "b", "video": "b.mp4"})
+    assert [clip.cropped for clip in read_manifest(path)] == [False, False]
+    write_manifest(read_manifest(path), tmp_path / "again.jsonl")
+    assert "cropped" not in (tmp_path / "again.jsonl").read_text()
+
+
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda s: s.strip())
 paths = st.lists(st.text("abc é你.", min_size=1).filter(lambda s: s.strip(".") and s.strip()), min_size=1).map("/".join)
 unit = st.floats(-1, 1, allow_nan=False)
@@ -95,6 +103,8 @@ def clips(draw: st.DrawFn) -> Clip:
         corpus=draw(words),
         text=draw(words),
         speaker=draw(st.none() | words),
+        image="i.png",
+        cropped=draw(st.booleans()),
         audio=draw(st.none() | paths),
         features=draw(st.dictionaries(st.sampled_from(MODALITIES), st.builds(FeatureRef, paths, st.none() | words))),
         modality_labels=draw(st.dictionaries(st.sampled_from(MODALITIES), label)),
@@ -154,6 +164,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"video": "a/../../b.mp4"}, r"video 'a/../../b.mp4' leaves the manifest's folder"),
     ({"image": "a\\..\\..\\b.png"}, "leaves the manifest's folder"),
     ({"image": "a\0.png"}, "NUL"),
+    ({"image": "a.png", "cropped": "true"}, r"cropped is a string \('true'\); it must be true or false"),
+    ({"image": "a.png", "cropped": 1}, r"cropped is a number \(1\); it must be true or false"),
+    ({"image": "a.png", "cropped": None}, "cropped is null .*leave the key out"),
+    ({"cropped": True}, "cropped is true, but there is neither image nor video; leave the key out"),
+    ({"audio": "a.wav", "cropped": True, "features": {"face": {"path": "a.npy"}}}, "neither image nor video"),
     ({"features": {"face": "au.csv"}}, "features.face is 'au.csv'; it must be an object with 'path'"),
     ({"features": {"face": {"path": "../au.csv"}}}, "features.face.path '../au.csv' leaves"),
     ({"features": {"body": {"path": "x.npy"}}}, "features.body: unknown modality"),

@@ -45,6 +45,14 @@ def test_ids_stay_where_they_are_unique(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_face_crops_beside_films(tmp_path: Path) -> None:
+    faces = manifest(tmp_path / "a.jsonl", clip("fer2013", "f1", image="f1.png", cropped=True))
+    films = manifest(tmp_path / "b.parquet", clip("ravdess", "r1", video="r1.mp4"))
+    for name in ("out.jsonl", "out.parquet"):
+        merge([faces, films], tmp_path / name)
+        assert [c.cropped for c in read_manifest(tmp_path / name)] == [True, False]
+
+
 def test_ids_that_two_corpora_share_get_the_corpus_in_front(tmp_path: Path) -> None:
     first = manifest(tmp_path / "a.jsonl", clip("savee", "a01"), clip("savee", "a02"))
     second = manifest(tmp_path / "b.jsonl", clip("emodb", "a01"), clip("emodb", "b01"))
