@@ -46,7 +46,8 @@ def test_modalities_share_label_and_part() -> None:
     assert first == Clip(
         id="composite-train-00000", corpus="composite", speaker="speech-corpus:s-train", language="en", text="words",
         audio="a.wav", image="f.png", cropped=True, features={"face": FeatureRef("au.csv", "k")},
-        label_set="ekman7", label="happy", modality_labels={"text": "happy", "speech": "happy", "face": "happy"}, split="train",
+        label_set="ekman7", label="happy", split="train",
+        modality_labels={"text": "happy", "speech": "happy", "face": "happy"},
     )  # fmt: skip
     check_disjoint(official(clips), clips)
 
