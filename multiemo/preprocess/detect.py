@@ -209,7 +209,7 @@ def make_detector(name: str, *, size: int, min_score: float, min_face: float) ->
     """
     if name == "none":
         raise ConfigError(
-            "face detector 'none': leave the key encoders.face.detector out, and say in the manifest which pictures are "
+            "face detector 'none': leave encoders.face.detector out, and say in the manifest which pictures are "
             'face crops already: "cropped": true in their rows (`multiemo prepare fer2013` does)'
         )
     if name in ("auto", "centerface"):
