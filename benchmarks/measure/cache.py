@@ -1,6 +1,6 @@
 """A pass over media clips that decodes them, and one that reads them from the cache: a table, then one JSON line.
 
-    python benchmarks/measure/cache.py [--root FOLDER] [--clips 48]
+    python -m benchmarks.measure.cache [--root FOLDER] [--clips 48]
 
 Without ``--root`` the media are those of the demo corpus (films of synthetic people, made for the purpose); with it,
 the media files under a folder. One process, one clip at a time; what is read is compared bit by bit with what was

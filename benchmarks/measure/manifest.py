@@ -1,6 +1,6 @@
 """Time and memory of a manifest of up to a million rows: a table, then one JSON line.
 
-    python benchmarks/measure/manifest.py [--rows 10000 100000 1000000]
+    python -m benchmarks.measure.manifest [--rows 10000 100000 1000000]
 
 Every step runs in a process of its own: ``validate`` (`multiemo validate`), ``read``, ``split`` (held-out speakers),
 ``kfold`` (one of five folds), ``open`` (the training part of a source, with its check against leaks), ``contexts``

@@ -1,6 +1,6 @@
 """A film of a minute, an hour and in pieces through ``predict``, against decoding it: a table, then one JSON line.
 
-    python benchmarks/measure/predict.py [--run runs/demo] [--film FILE] [--voice FOLDER] [--no-hour]
+    python -m benchmarks.measure.predict [--run runs/demo] [--film FILE] [--voice FOLDER] [--no-hour]
 
 The film is repeated to 60 s of 1280x720, H.264 and AAC (``measure/film.py``), as it is and with a camera's grain, which
 is harder to decode; by default it is one of the demo's. The model is loaded before, and a transcript is given. Decoding
@@ -30,7 +30,6 @@ import numpy as np
 import torch
 
 import multiemo
-from measure.film import looped, repeated
 from multiemo.data import play
 from multiemo.data.media import Heard, Playback
 from multiemo.data.transcripts import Cue, Transcript
@@ -38,7 +37,9 @@ from multiemo.model import EmotionModel
 from multiemo.predict import Item, Predictor, segments
 from multiemo.predict.segmenter import Segmenter
 from multiemo.preprocess import speech, tracking
-from multiemo.types import Clip
+
+from .film import looped, repeated
+from .slow_path import agreement, real_files
 
 _TURNS = 5
 _AGAINST = (("decode_s", "ratio"), ("decode_threads_s", "ratio_threads"))
@@ -120,30 +121,6 @@ def stages(model: Predictor, item: Item) -> dict[str, float]:
     found = {name: round(seconds, 3) for name, seconds in spent.items()}
     found["decode, and the rest"] = round(whole - sum(spent.values()), 3)
     return {**found, "all": round(whole, 3)}
-
-
-def agreement(run: Path, films: list[Path]) -> dict[str, Any]:
-    """Labels against the slow path: faces looked for in every picture, one segment at a time, as training reads a row.
-
-    Returns:
-        ``segments``, ``same``: share of them with the same label, and ``probability``: the mean absolute difference of
-        that label's probability.
-    """
-    model = multiemo.load(run, segments="speech")
-    same, distances = [], []
-    for film in films:
-        for segment in model.predict(film)["segments"]:
-            clip = Clip(id="s", corpus="film", video=film.name, start=segment["start"], end=segment["end"])
-            (row,) = model.reader.open(Item("s", clip=clip, folder=film.parent)).segments
-            row.inputs = {m: x for m, x in row.inputs.items() if m in segment["present"]}
-            ((slow, _),) = model.classify([row])
-            same.append(slow["best"] == segment["best"])
-            distances.append(abs(slow["probs"][segment["best"]] - segment["probs"][segment["best"]]))
-    return {
-        "segments": len(same),
-        "same": round(float(np.mean(same)), 4),
-        "probability": round(float(np.mean(distances)), 4),
-    }
 
 
 def streamed(run: Path, film: Path, chunk: float = 0.25) -> dict[str, Any]:
@@ -273,7 +250,7 @@ def everything(run: Path, film: Path | None, voice: Path | None, *, hour: bool =
         soft = looped(source, Path(scratch) / "minute.mp4", seconds=60.0, voice=voice)
         grainy = looped(source, Path(scratch) / "grainy.mp4", seconds=60.0, voice=voice, grain=4.0)
         found: dict[str, Any] = {"film": source.name, "minute": minute(run, soft), "grainy": minute(run, grainy)}
-        found |= {"streamed": streamed(run, soft), "agreement": agreement(run, [soft])}
+        found |= {"streamed": streamed(run, soft), "agreement": agreement(run, [soft, *real_files()])}
         if hour:
             found["memory"] = memory(run, soft, Path(scratch))
     return found
@@ -288,12 +265,18 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"60 s of 1280x720, {name}: predict {row['predict_s']:.2f} s; against decoding it in {times[0]}")
         lines.append(f"  with a thread a core in {times[1]}")
         lines.append("  " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in row["stages"].items()))
-    stream, same = found["streamed"], found["agreement"]
+    stream = found["streamed"]
     lines.append(
         f"in pieces of {stream['chunk_s']} s: {stream['same']:.1%} of {stream['segments']} segments the same; "
         f"{1000 * stream['latency_s']:.0f} ms a piece, the slowest {1000 * stream['slowest_s']:.0f}"
     )
-    lines.append(f"against the slow path: {same['same']:.1%} of {same['segments']} labels the same")
+    for kind, said in found["agreement"].items():
+        lines.append(f"labels of {kind}s like the slow path's: {said['same']} of {said['segments']}")
+        if "itself" in said:
+            lines[-1] += (
+                f"; a picture later it says itself the same of {said['itself']}, and of these predict of "
+                f"{said['same_of_these']}"
+            )
     if "memory" in found:
         long = found["memory"]
         lines.append(

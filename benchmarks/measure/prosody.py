@@ -57,8 +57,8 @@ def corpus_folder() -> Path:
     return Path(os.environ.get("MULTIEMO_DATA", beside)) / "ravdess"
 
 
-def draw_takes(root: Path) -> list[Take]:
-    """One take for every actor and emotion.
+def draw_files(root: Path) -> list[tuple[int, Path]]:
+    """The actor and the file of one take for every actor and emotion.
 
     Raises:
         ManifestError: there are no takes under ``root``.
@@ -68,8 +68,12 @@ def draw_takes(root: Path) -> list[Take]:
         if clip.audio is not None:
             cells.setdefault((str(clip.speaker), str(clip.label)), []).append(root / clip.audio)
     draw = random.Random(0)
-    chosen = [(int(cell[0]), draw.choice(sorted(cells[cell]))) for cell in sorted(cells)]
-    return [Take(file.name, actor, librosa.load(file, sr=RATE)[0]) for actor, file in chosen]
+    return [(int(cell[0]), draw.choice(sorted(cells[cell]))) for cell in sorted(cells)]
+
+
+def draw_takes(root: Path) -> list[Take]:
+    """What :func:`draw_files` draws, read."""
+    return [Take(file.name, actor, librosa.load(file, sr=RATE)[0]) for actor, file in draw_files(root)]
 
 
 def speed(takes: Sequence[Take], turns: int = 7) -> list[dict[str, Any]]:
