@@ -13,12 +13,21 @@ import numpy as np
 from multiemo.data.media import read_media
 
 RATE = 48000
+_PHONE = {"bf": "0", "g": "25", "preset": "veryfast"}
 
 
 def looped(
-    source: Path, target: Path, *, seconds: float, voice: Path | None = None, grain: float = 0.0, size=(1280, 720)
+    source: Path,
+    target: Path,
+    *,
+    seconds: float,
+    voice: Path | None = None,
+    grain: float = 0.0,
+    megabits: float | None = None,
+    phone: bool = False,
+    size: tuple[int, int] = (1280, 720),
 ) -> Path:
-    """Repeat a film as H.264 and AAC in MP4, as phones and cameras write it (x264's own settings, 25 frames a second).
+    """Repeat a film as H.264 and AAC in MP4, 25 frames a second.
 
     Args:
         source: film with sound, a few seconds to a minute.
@@ -26,6 +35,8 @@ def looped(
         seconds: wanted length.
         voice: folder of sound files to put in the place of its sound, one after the other.
         grain: standard deviation of noise that is added to the pictures, as a camera's sensor does, grey levels.
+        megabits: a second, of the pictures; ``None`` leaves it to x264.
+        phone: as chips in phones encode: no B frames, a key frame every second.
         size: width and height, pixels.
     """
     width, height = size
@@ -37,7 +48,9 @@ def looped(
     long = len(own) if voice is not None else round(media.duration * RATE)
     sound = np.resize(np.pad(own, (0, max(0, long - len(own))))[:long], round(seconds * RATE))
     with av.open(str(target), "w") as container:
-        video: Any = container.add_stream("libx264", rate=25)
+        video: Any = container.add_stream("libx264", rate=25, options=_PHONE if phone else {})
+        if megabits is not None:
+            video.bit_rate = round(megabits * 1e6)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio: Any = container.add_stream("aac", rate=RATE, layout="mono")
         heard = 0

@@ -318,8 +318,6 @@ class VideoTrack:
         self._sparse = sparse and stream.codec_context.name in _FORWARD
         self._forward: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
-        if sparse:  # faces are followed at the same time; a thread a core would get in their way
-            stream.codec_context.thread_count = max(1, (os.cpu_count() or 1) // 2)
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
     def decode(self, packet: Any) -> Iterator[Picture]:

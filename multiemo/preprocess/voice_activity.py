@@ -70,7 +70,8 @@ class VoiceActivity:
         Returns:
             ``[K]`` float32, 0..1; step ``k`` of all calls together covers samples ``512 k`` to ``512 (k + 1)``.
         """
-        heard = np.clip(np.nan_to_num(samples), -_LOUDEST, _LOUDEST)
+        heard = np.clip(samples, -_LOUDEST, _LOUDEST)
+        heard[np.isnan(heard)] = 0.0
         sound = np.concatenate([self._kept, heard])
         steps = (len(sound) - _CONTEXT) // STEP
         found = np.empty(steps, dtype=np.float32)
