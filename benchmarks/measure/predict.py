@@ -175,9 +175,11 @@ def memory(run: Path, film: Path, scratch: Path) -> dict[str, Any]:
         long = repeated(film, scratch / f"{name}.mp4", times)
         began = time.perf_counter()
         code = (
-            "import sys, resource, multiemo;"
+            "import sys, re, multiemo;"
             "entry = multiemo.load(sys.argv[1]).predict(sys.argv[2]);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(entry['segments']))"
+            # resource's ru_maxrss begins at what the process that started this one holds
+            "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read());"
+            "print(int(peak[1]) // 1024, len(entry['segments']))"
         )
         done = subprocess.run([sys.executable, "-c", code, str(run), str(long)], capture_output=True, text=True)
         if done.returncode:
