@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import cv2
@@ -11,12 +12,13 @@ import torch
 
 import multiemo
 from multiemo.build import train
+from multiemo.bulk import predict_bulk
 from multiemo.config import load_config
 from multiemo.data.cache import TensorCache
 from multiemo.data.dataset import ClipDataset
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import ConfigError
-from multiemo.predict.items import Item
+from multiemo.predict.items import Item, expand
 from multiemo.preprocess.face import whole_picture
 from multiemo.types import Clip, spec_to_dict
 from tests.media_files import write
@@ -48,10 +50,15 @@ def mixed(small_corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(mixed, tiny_config, tmp_path_factory):
+def run(mixed, tiny_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     train(load_config(tiny_config(folder, modalities=("face",)), [f"data.manifest={mixed}"]), folder / "run")
-    return multiemo.load(folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return multiemo.load(run)
 
 
 def samples(model, manifest, clips, cache=None):
@@ -115,7 +122,7 @@ def test_a_film_is_searched_by_a_model_that_has_seen_crops(model, small_corpus, 
 
 def test_a_still_without_a_face_says_what_to_do_if_it_is_one(model, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), noise(0)[:, :, ::-1])
-    advice = f'{NO_FACE}; if it is nothing but a face, give it in a manifest row with "cropped": true'
+    advice = f'{NO_FACE}; if it is nothing but a face, say so: --cropped, or "cropped": true in a manifest row'
     assert model.predict(tmp_path / "a.png")["absent"] == {"face": advice}
     row = Clip(id="a", corpus="x", image="a.png")
     assert model.predict_item(Item("a", clip=row, folder=tmp_path))["absent"] == {"face": advice}
@@ -124,6 +131,26 @@ def test_a_still_without_a_face_says_what_to_do_if_it_is_one(model, tmp_path):
     (segment,) = model.reader.open(Item("a", clip=replace(row, cropped=True), folder=tmp_path)).segments
     wanted = whole_picture(noise(0), None, SIZE)
     np.testing.assert_array_equal(segment.inputs["face"][0].permute(1, 2, 0).numpy(), wanted)
+
+
+def test_files_that_are_said_to_be_crops_are_read_as_such_rows(run, model, small_corpus, tmp_path, cli):
+    film = next(small_corpus.parent / c.video for c in read_manifest(small_corpus) if c.video)
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), noise(number)[:, :, ::-1])
+    (tmp_path / "in" / "z.mp4").symlink_to(film)
+    pictures = [tmp_path / "in" / f"{number}.png" for number in range(2)]
+    rows = [Item(str(p), clip=Clip(id="x", corpus="x", image=p.name, cropped=True), folder=p.parent) for p in pictures]
+    wanted = [*map(model.predict_item, rows), {**model.predict(film), "input": str(tmp_path / "in" / "z.mp4")}]
+    assert [model.predict(path, cropped=True) for path in pictures] == wanted[:2]
+    items = expand([tmp_path / "in"], cropped=True)
+    assert [answer.entry for answer in model.predict_many(items)] == wanted
+    predict_bulk(run, [tmp_path / "in"], tmp_path / "out", cropped=True, workers=1)
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["present"] for line in lines] == [entry["present"] for entry in wanted]
+    code, said, _ = cli("predict", str(run), str(pictures[0]), "--cropped", "--json", "-")
+    assert code == 0
+    assert json.loads(said)["inputs"] == wanted[:1]
 
 
 def test_a_config_that_still_says_no_detector_is_told_where_that_went(mixed, tiny_config, tmp_path):

@@ -28,6 +28,7 @@ def predict_bulk(
     out: str | Path,
     *,
     text: str | None = None,
+    cropped: bool = False,
     engine: str = "local",
     workers: int | None = None,
     embeddings: bool = False,
@@ -44,6 +45,7 @@ def predict_bulk(
         out: folder to write, for this alone: ``predictions.jsonl`` (an entry of the prediction JSON a line, in input
             order), ``quarantine.jsonl`` (``{"input", "error"}``), ``summary.json``, and the shards in ``parts``.
         text: transcript of all inputs but manifests.
+        cropped: images are face crops, each taken whole.
         engine: ``local`` (processes of this machine) or ``ray``.
         workers: processes; default: one a core of this machine. The predictions do not depend on it.
         embeddings: also write ``features.jsonl``, a manifest of the encoders' vectors for the ``features`` encoder.
@@ -68,7 +70,7 @@ def predict_bulk(
     context, described = predictor.context, predictor.describe()
     del predictor
     observer.stage("plan")
-    shards = cut(expand(inputs, text=text, context=context))
+    shards = cut(expand(inputs, text=text, context=context, cropped=cropped))
     job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex)
     digest = file_digest(model_folder(job.model) / "config.json")  # it names the digest of the weights
     with claimed(job, plan_of(shards, digest, embeddings=embeddings)):

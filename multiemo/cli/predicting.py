@@ -27,6 +27,9 @@ def predict(
     segments: Annotated[str, typer.Option(help="auto, whole, speech (turns and pauses) or windows.")] = "auto",
     window: Annotated[float, typer.Option(help="Seconds of a window, or of the longest pause.")] = 4.0,
     hop: Annotated[float | None, typer.Option(help="Seconds between windows that overlap.")] = None,
+    cropped: Annotated[
+        bool, typer.Option("--cropped", help="Images are face crops: no face is looked for in them.")
+    ] = False,
     timeline: Annotated[Path | None, typer.Option(help="Folder for a timeline of each input.")] = None,
     formats: Annotated[
         list[str] | None,
@@ -60,6 +63,7 @@ def predict(
             run=run,
             inputs=inputs or (),
             text=text,
+            cropped=cropped,
             engine=engine,
             workers=workers,
             embeddings=embeddings,
@@ -74,7 +78,7 @@ def predict(
     predictor = load(
         run, segments=cast("Segments", segments), window=window, hop=hop, asr=asr, traces=writing is not None
     )
-    items = expand(inputs or (), text=text, transcript=words, context=predictor.context)
+    items = expand(inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped)
     result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
     failures = []
     for item, answer in zip(items, predictor.predict_many(items), strict=True):

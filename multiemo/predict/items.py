@@ -8,6 +8,7 @@ from pathlib import Path
 
 from multiemo.data.dataset import contexts
 from multiemo.data.manifest import read_manifest
+from multiemo.data.media import is_image
 from multiemo.data.transcripts import Transcript
 from multiemo.errors import MediaError
 from multiemo.types import Clip
@@ -41,12 +42,31 @@ class Item:
     transcript: Transcript | None = None
 
 
+def of_file(
+    source: str | Path, text: str | None = None, transcript: Transcript | None = None, *, cropped: bool = False
+) -> Item:
+    """A media file as one thing to predict; a face crop becomes the manifest row that says so.
+
+    Args:
+        source: path.
+        text, transcript: what is said in it.
+        cropped: if it is a still, it is a face crop and taken whole.
+    """
+    path = Path(source)
+    if not (cropped and is_image(path)):
+        return Item(str(source), path, text, transcript=transcript)
+    said = text if transcript is None else transcript.text
+    row = Clip(id=str(source), corpus="files", text=said or None, image=path.name, cropped=True)
+    return Item(str(source), None, said, row, path.absolute().parent)
+
+
 def expand(
     sources: Iterable[str | Path],
     *,
     text: str | None = None,
     transcript: Transcript | None = None,
     context: int = 0,
+    cropped: bool = False,
 ) -> list[Item]:
     """Files, folders and manifests as single things to predict, in a stable order.
 
@@ -56,6 +76,7 @@ def expand(
         sources: paths.
         text, transcript: what is said in all of them (normally in one).
         context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
+        cropped: stills are face crops, each taken whole.
 
     Raises:
         MediaError: a path does not exist, or a folder holds no media.
@@ -65,20 +86,18 @@ def expand(
     for source in sources:
         path = Path(source)
         if str(source).partition("://")[1]:
-            items.append(
-                Item(str(source), path, text, transcript=transcript)
-            )  # refused with a reason where it is opened
+            items.append(Item(str(source), path))  # refused with a reason where it is opened
         elif path.is_dir():
             files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _MEDIA and f.is_file())
             if not files:
                 raise MediaError(f"{path}: no media file in this folder")
-            items += [Item(str(f), f, text, transcript=transcript) for f in files]
+            items += [of_file(f, text, transcript, cropped=cropped) for f in files]
         elif path.suffix.lower() in (".jsonl", ".parquet"):
             rows = read_manifest(path)
             earlier = contexts(rows, context) if context else {}
             items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
         else:
-            items.append(Item(str(source), path, text, transcript=transcript))
+            items.append(of_file(source, text, transcript, cropped=cropped))
     said = text if transcript is None else transcript.text
     if not items and said is not None:
         items.append(Item("text", None, said))

@@ -17,7 +17,7 @@ from multiemo.evaluate import Report
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, Smoothing
 from multiemo.predict.asr import Transcriber
-from multiemo.predict.items import Item
+from multiemo.predict.items import Item, of_file
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
 from multiemo.predict.streaming import Stream
@@ -50,12 +50,15 @@ class Predictor:
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
         self._collate = Collate(self.model.modalities, len(self.labels))
 
-    def predict(self, source: str | Path | None = None, *, text: str | None = None) -> dict[str, Any]:
+    def predict(
+        self, source: str | Path | None = None, *, text: str | None = None, cropped: bool = False
+    ) -> dict[str, Any]:
         """One file, one text, or a file and its transcript.
 
         Args:
             source: video, audio or image.
             text: what is said in it.
+            cropped: an image is a face crop, taken whole.
 
         Returns:
             One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the most probable label, and
@@ -71,8 +74,7 @@ class Predictor:
         """
         if source is None and text is None:
             raise MediaError("nothing to predict: give a file, a text, or both")
-        path = None if source is None else Path(source)
-        return self.predict_item(Item(name="text" if path is None else str(source), path=path, text=text))
+        return self.predict_item(Item("text", text=text) if source is None else of_file(source, text, cropped=cropped))
 
     def predict_item(self, item: Item) -> dict[str, Any]:
         """As :meth:`predict`, also for a manifest row."""

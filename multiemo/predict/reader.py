@@ -30,7 +30,7 @@ WINDOW = 4.0
 #: A file of up to this many windows is one segment, unless asked otherwise.
 SHORT = 1.5
 #: Said of a still in which no face is found.
-_NOTHING_BUT = '; if it is nothing but a face, give it in a manifest row with "cropped": true'
+_NOTHING_BUT = '; if it is nothing but a face, say so: --cropped, or "cropped": true in a manifest row'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
