@@ -393,6 +393,7 @@ def quiet_ray(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_bytes(done, begun, tiny_run, small_corpus, files, quiet_ray):
     summary = predict_bulk(tiny_run, [small_corpus, files], begun, engine="ray", workers=2, embeddings=True)
     assert summary["engine"] == "ray"
