@@ -52,6 +52,7 @@ def looped(
         if megabits is not None:
             video.bit_rate = round(megabits * 1e6)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.thread_type = "FRAME"  # else PyAV has x264 cut every picture into slices, as hardly any film is
         audio: Any = container.add_stream("aac", rate=RATE, layout="mono")
         heard = 0
         grains = rng.normal(0, grain, (8, height, width)).astype(np.int16)

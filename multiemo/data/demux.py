@@ -50,10 +50,6 @@ FAILURES = (av.FFmpegError, ValueError, RuntimeError, OSError, LookupError)
 _TEXT = frozenset(b"\t\n\f\r\x1b")
 #: Containers whose header tells the true duration; for others (raw MP3, AAC, ...) it is an estimate.
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
-#: Pictures this far apart (seconds) are close enough for following faces: every fourth of a film of 24 frames a second.
-APART = 1 / 6
-#: Codecs whose frames between those predicted forward are B frames, and nothing else is.
-_FORWARD = {"h264", "mpeg4", "mpeg2video", "mpeg1video"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
@@ -302,12 +298,11 @@ class VideoTrack:
     Args:
         stream: of PyAV.
         origin: the file's clock at its beginning, seconds.
-        step: seconds between wanted frames; where it is long, the decoder leaves out what no wanted frame needs.
-        sparse: also leave out frames that others need, as long as what remains lies no further apart than ``step`` or
-            :data:`APART`: those that are predicted from later ones (B frames), which then are missed together.
+        step: seconds between wanted frames; where it is long, the decoder leaves out frames that no other needs. More
+            would spoil the rest: P frames are also predicted from B frames before them.
     """
 
-    def __init__(self, stream: Any, origin: float, step: float, *, sparse: bool = False) -> None:
+    def __init__(self, stream: Any, origin: float, step: float) -> None:
         self.stream, self.origin = stream, origin
         self.time = -math.inf
         self.errors = 0
@@ -315,8 +310,6 @@ class VideoTrack:
         self.step = step
         self._tick = float(stream.time_base or 0)
         self._stamps: deque[int] = deque(maxlen=8)
-        self._sparse = sparse and stream.codec_context.name in _FORWARD
-        self._forward: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
@@ -348,14 +341,7 @@ class VideoTrack:
         stamps = sorted(self._stamps)
         gap = max((b - a for a, b in pairwise(stamps)), default=math.inf)
         fast = len(stamps) > 2 and gap * self._tick <= 0.75 * self.step
-        skip = "NONREF" if fast else "DEFAULT"
-        if self._sparse and fast:
-            if not self._forward or packet.pts > self._forward[-1]:
-                self._forward.append(packet.pts)
-            apart = max((b - a for a, b in pairwise(self._forward)), default=math.inf)
-            if len(self._forward) > 2 and apart * self._tick <= max(self.step, APART) + ON_TIME:
-                skip = "BIDIR"
-        self.stream.codec_context.skip_frame = skip
+        self.stream.codec_context.skip_frame = "NONREF" if fast else "DEFAULT"
 
 
 def pixel_aspect(stream: Any) -> float:

@@ -47,6 +47,8 @@ LEAST = 20
 _AHEAD = 1.0
 #: Seconds of silence put out at once where the audio has a gap, and of sound that are put out together.
 _FILL, _PIECE = 5.0, 0.25
+#: Frames that no other needs are missed where the rest lie this close (seconds), or nearly.
+_CLOSE = 0.125
 #: Pixel formats whose first plane is an 8-bit luma picture.
 _LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray")
 
@@ -150,7 +152,7 @@ class Playback:
             container,
             origin,
             AudioTrack(sound, rate, origin, 0.0) if sound is not None and rate else None,
-            VideoTrack(sight, origin, self._step, sparse=True) if sight is not None and self._step else None,
+            VideoTrack(sight, origin, max(self._step, _CLOSE)) if sight is not None and self._step else None,
         )
         self.has_audio, self.has_video = self._pass.audio is not None, self._pass.video is not None
 

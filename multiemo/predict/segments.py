@@ -30,9 +30,9 @@ from multiemo.types import Absent, Modality
 Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
-#: Pictures a second in which faces are followed; six where a film's codec gives those at a quarter of the price. The
-#: fewer, the more seldom a mouth's motion tells who speaks (``preprocess/speaking.py``).
-TRACK_FPS = 8.0
+#: Pictures a second in which faces are followed: every other of a film of 25, which codecs give for two thirds of the
+#: price. The fewer, the more seldom a mouth's motion tells who speaks (``preprocess/speaking.py``).
+TRACK_FPS = 12.5
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
 LAG = 10.0
 #: Seconds of sound that decoders keep to themselves until the file ends.

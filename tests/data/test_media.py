@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.data.media import Info, is_image, iter_media, probe, read_media
+from multiemo.data.media import Info, Playback, Seen, is_image, iter_media, probe, read_media
 from multiemo.errors import MediaError
 from tests.media_files import RATE, grid, level, levels, picture, tone, write
 
@@ -285,6 +285,34 @@ def test_only_what_is_asked_for_is_decoded(clip: Path) -> None:
     assert nothing.audio is None
     assert nothing.frames is None
     assert nothing.duration == pytest.approx(4.0, abs=0.1)
+
+
+@pytest.mark.parametrize("fps", [4.0, 12.5])
+def test_what_is_left_out_is_needed_by_no_picture_that_is_shown(tmp_path: Path, fps: float) -> None:
+    """Most encoders predict P frames from B frames too, so a decoder that leaves out all B frames spoils the rest."""
+    path = tmp_path / "square.mp4"
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": "bframes=3:b-adapt=0:b-pyramid=normal:keyint=250:scenecut=0:ref=3"}
+        video = container.add_stream("libx264", rate=25, options=options)
+        video.height, video.width, video.pix_fmt = 90, 160, "yuv420p"
+        for number in range(150):
+            scene = np.full((90, 160, 3), 40, np.uint8)
+            x, y = round(60 + 50 * np.sin(number / 9)), round(30 + 25 * np.cos(number / 9))
+            scene[y : y + 20, x : x + 30] = (number, 200, 90)
+            frame = av.VideoFrame.from_ndarray(scene, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    with av.open(str(path)) as container:
+        wanted = {round(frame.time, 3): frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)}
+    seen = [piece for piece in Playback(path, rate=None, fps=fps).pieces() if isinstance(piece, Seen)]
+    assert len(seen) == pytest.approx(6 * fps, abs=1)
+    for piece in seen:
+        np.testing.assert_array_equal(piece.frame.rgb(), wanted[round(piece.time, 3)])
+    media = read_media(path, fps=fps)
+    assert media.frames is not None
+    for time, shown in zip(media.times, media.frames, strict=True):
+        np.testing.assert_array_equal(shown, wanted[round(float(time), 3)])
 
 
 # --------------------------------------------------------------------------------------------------------------------
