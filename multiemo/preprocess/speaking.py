@@ -7,9 +7,9 @@ the best of a few lags (audio-visual synchrony, Hershey & Movellan 1999; lip and
 al. 2009). The best face is taken where its correlation beats the next by more than chance would (Fisher's z); else
 nobody is named.
 
-How much that tells depends on the frames: of two drawn people of whom one talks for 4 s (24 films), 12 frames a second
-name the right one in 14 films, 8 in 11, 6 in 3, and nobody in the others; the wrong one is never named. A syllable
-lasts about a quarter of a second, so 4 frames a second tell nothing and name nobody.
+How much that tells depends on the frames: of two drawn people of whom one talks for 4 s (24 films), 12.5 frames a
+second name the right one in 16 films, 8 in 8, 6 in 3, and nobody in the others; the wrong one is never named. A
+syllable lasts about a quarter of a second, so 4 frames a second tell nothing and name nobody.
 """
 
 from __future__ import annotations
