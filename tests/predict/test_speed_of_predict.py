@@ -38,6 +38,7 @@ def test_the_commands_of_the_manual_are_programs() -> None:
     assert {tuple(name.split()) for name in named} <= {tuple(program) for program in PROGRAMS}
 
 
+@pytest.mark.slow
 def test_files_against_the_slow_path(tiny_run: Path, talk: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
     sound, still, broken = tmp_path / "hum.wav", tmp_path / "grey.png", tmp_path / "broken.mp4"
