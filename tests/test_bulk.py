@@ -183,6 +183,7 @@ class _Killer(Observer):
             self.killed.append(worker.pid)
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, small_corpus, files):
     killer = _Killer(begun)
     summary = predict_bulk(tiny_run, [small_corpus, files], begun, workers=2, embeddings=True, observer=killer)

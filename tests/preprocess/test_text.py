@@ -186,6 +186,7 @@ def test_pretrained_folder_without_tokenizer(tmp_path: Path):
         TextPreprocessor.from_pretrained(TextSpec(tokenizer=str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_the_same_texts_give_the_same_tokenizer_in_another_process():
     code = (
         "from multiemo.preprocess.text import train_tokenizer as t; import hashlib; "

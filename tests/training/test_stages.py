@@ -230,6 +230,7 @@ def test_the_command_says_what_was_learnt_and_how_to_go_on(configured, tmp_path,
     assert said.count("next:") == 1
 
 
+@pytest.mark.slow
 def test_a_part_larger_than_memory_is_read_by_workers_with_the_same_outcome(tiny_config, tmp_path, monkeypatch):
     config = load_config(tiny_config(tmp_path, modalities=("speech",)), ["training.epochs=1"])
     held = train(config, tmp_path / "held")
