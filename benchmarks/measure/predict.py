@@ -175,11 +175,10 @@ def memory(run: Path, film: Path, scratch: Path) -> dict[str, Any]:
         long = repeated(film, scratch / f"{name}.mp4", times)
         began = time.perf_counter()
         code = (
-            "import sys, re, multiemo;"
+            "import sys, multiemo;"
             "entry = multiemo.load(sys.argv[1]).predict(sys.argv[2]);"
-            # resource's ru_maxrss begins at what the process that started this one holds
-            "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read());"
-            "print(int(peak[1]) // 1024, len(entry['segments']))"
+            "from multiemo.benchmark.memory import peak_so_far;"
+            "print(round(peak_so_far('cpu')), len(entry['segments']))"
         )
         done = subprocess.run([sys.executable, "-c", code, str(run), str(long)], capture_output=True, text=True)
         if done.returncode:
@@ -258,11 +257,13 @@ def everything(run: Path, film: Path | None, voice: Path | None, *, hour: bool =
     """
     with tempfile.TemporaryDirectory(prefix="multiemo-") as scratch:
         source = film or demo_film(run)
-        found: dict[str, Any] = {"film": source.name, "minute": {}}
-        for name, options in _FILMS.items():
-            made = looped(source, Path(scratch) / "minute.mp4", seconds=60.0, voice=voice, **options)
-            found["minute"][name] = minute(run, made)
-        soft = looped(source, Path(scratch) / "minute.mp4", seconds=60.0, voice=voice)
+        found: dict[str, Any] = {"film": source.name}
+        made = {
+            name: looped(source, Path(scratch) / f"{number}.mp4", seconds=60.0, voice=voice, **options)
+            for number, (name, options) in enumerate(_FILMS.items())
+        }
+        found["minute"] = {name: minute(run, path) for name, path in made.items()}
+        soft = made["soft"]
         found |= {"streamed": streamed(run, soft), "agreement": agreement(run, [soft, *real_files()])}
         if hour:
             found["memory"] = memory(run, soft, Path(scratch))

@@ -69,7 +69,7 @@ def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device
 def answer() -> None:
     """The other process: a request on standard input, :class:`Memory` as JSON on standard output."""
     request: dict[str, Any] = json.load(sys.stdin)
-    libraries = _peak(request["device"])
+    libraries = peak_so_far(request["device"])
     torch.set_num_threads(request["threads"])
     bundle = load_bundle(request["run"])
     rows = [parse_row(row) for row in request["rows"]]
@@ -79,11 +79,11 @@ def answer() -> None:
     batch = Collate(bundle.model.modalities, len(bundle.labels))([dataset[0]])
     with torch.inference_mode():
         bundle.model.to(request["device"])(batch.to(request["device"]))
-    print(json.dumps(asdict(Memory(libraries, _peak(request["device"])))))
+    print(json.dumps(asdict(Memory(libraries, peak_so_far(request["device"])))))
 
 
-def _peak(device: str) -> float | None:
-    """Of this process so far, MiB."""
+def peak_so_far(device: str) -> float | None:
+    """Of this process, MiB; ``device`` as in :func:`peak_memory`."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     try:

@@ -56,7 +56,8 @@ def of_file(
     if not (cropped and is_image(path)):
         return Item(str(source), path, text, transcript=transcript)
     said = text if transcript is None else transcript.text
-    row = Clip(id=str(source), corpus="files", text=said or None, image=path.name, cropped=True)
+    words = said if said and not said.isspace() else None
+    row = Clip(id=str(source), corpus="files", text=words, image=path.name, cropped=True)
     return Item(str(source), None, said, row, path.absolute().parent)
 
 

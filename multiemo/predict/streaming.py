@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from multiemo.data.play import JUMP
 from multiemo.data.transcripts import Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
@@ -17,9 +18,6 @@ from multiemo.preprocess.frames import ArrayFrame, Frame
 
 if TYPE_CHECKING:
     from multiemo.predict.predictor import Predictor
-
-#: Seconds from one frame to the next at which a clock is broken.
-_JUMP = 600.0
 
 
 class Stream:
@@ -115,7 +113,7 @@ class Stream:
                 raise MediaError("the stream was opened with video=False, so it takes no frames")
             if time is None or not np.isfinite(time) or time < 0:
                 raise MediaError(f"a frame needs its time in seconds from the beginning, 0 or more; got {time}")
-            if time > self._shown + _JUMP:
+            if time > self._shown + JUMP:
                 raise MediaError(f"a frame of {time:.0f} s follows one of {self._shown:.0f} s; check the clock")
             self._shown = max(self._shown, float(time))
             done += self._stream.see(_framed(frame), float(time))
