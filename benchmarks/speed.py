@@ -2,8 +2,8 @@
 
 Parts: trainer, cache, frozen, manifest, prosody, predict.
 
-Needs ``pip install ".[speed]"``. Without a name all parts are run, about forty minutes on two cores. Prints tables,
-then one JSON line; ``--json FILE`` writes it too.
+Needs ``pip install ".[speed]"``. Without a name all parts are run. Prints tables, then one JSON line; ``--json FILE``
+writes it too.
 """
 
 from __future__ import annotations
