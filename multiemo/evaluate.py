@@ -14,6 +14,7 @@ from multiemo import metrics
 from multiemo.calibration import (
     Calibration,
     aurc,
+    decide,
     events,
     reliability,
     risk_coverage,
@@ -154,11 +155,11 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
         key = "".join(k for k, v in (("T", "text"), ("S", "speech"), ("F", "face")) if v in batch.presence)
         by_subset = output.by_subset or {key: output.logits}
         for name, logits in by_subset.items():
-            probabilities.setdefault(name, []).append(_probabilities(logits, task))
+            probabilities.setdefault(name, []).append(probabilities_of(logits, task))
             some = output.usable.get(name, torch.ones(len(batch), dtype=torch.bool))
             usable.setdefault(name, []).append(some.cpu())
         for modality, logits in output.branch_logits.items():
-            branches.setdefault(modality, []).append(_probabilities(logits, task))
+            branches.setdefault(modality, []).append(probabilities_of(logits, task))
         if output.dimensions is not None:
             dimensions.append(output.dimensions.float().cpu())
         for reasons in batch.absent:
@@ -183,8 +184,8 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
     )
 
 
-def _probabilities(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """``[B, C]``, in double precision, so that the logits can be had back from them."""
+def probabilities_of(logits: torch.Tensor, task: str) -> torch.Tensor:
+    """``[B, C]`` on the CPU, not calibrated, in double precision, so that the logits can be had back from them."""
     exact = logits.float().cpu().double()
     return exact.sigmoid() if task == "multi" else exact.softmax(dim=1)
 
@@ -221,7 +222,8 @@ def evaluate_model(
     if calibration is not None:
         got.probabilities = {k: calibration.apply(k, p, got.presence, task) for k, p in raw.items()}
     keys = [k for k in SUBSETS if k in got.probabilities]
-    scores = _scores(got, keys, label_set, prior, task)
+    said = {k: _said(got, k, calibration, task) for k in keys}
+    scores = _scores(got, said, label_set, prior, task)
     found = metrics.measure_subsets(scores, intervals=intervals)
     report = Report(
         label_set=list(label_set),
@@ -242,13 +244,14 @@ def evaluate_model(
     if intervals:
         report.notes += _resting_on(report.speakers, report.n)
     if calibration is not None:
-        _confidence(report, got, raw, calibration, task)
+        _confidence(report, got, raw, said, calibration, task)
     report.predictions = [
         {
             "id": got.ids[i],
             "speaker": got.speakers[i],
             "target": [round(float(v), 6) for v in got.target[i]] if got.labelled[i] else None,
             "probs": {k: [round(float(v), 6) for v in got.probabilities[k][i]] for k in keys if got.usable[k][i]},
+            "said": {k: said[k][i].tolist() for k in keys if got.usable[k][i]},
             **_dimension_record(got, i),
         }
         for i in range(len(got.ids))
@@ -257,11 +260,12 @@ def evaluate_model(
 
 
 def _dimension_record(got: Collected, i: int) -> dict[str, Any]:
-    """``dimensions``: {name: [truth, predicted]} of those that are known of a clip; nothing without such a head."""
-    if got.predicted_dimensions is None:
+    """``dimensions``: {name: [truth, predicted]} of those that are known and learnt; nothing without such a head."""
+    if got.predicted_dimensions is None or not any(here[i] for here in got.presence.values()):
         return {}
     pairs = zip(DIMENSIONS, got.dimensions[i], got.predicted_dimensions[i], strict=True)
-    return {"dimensions": {name: [round(float(t), 6), round(float(p), 6)] for name, t, p in pairs if not np.isnan(t)}}
+    known = {name: [round(float(t), 6), round(float(p), 6)] for name, t, p in pairs if not np.isnan(t + p)}
+    return {"dimensions": known}
 
 
 def corpus_kind(corpora: Iterable[str]) -> str:
@@ -270,8 +274,19 @@ def corpus_kind(corpora: Iterable[str]) -> str:
     return next((k for k in ("synthetic", "composite") if k in kinds), "real")
 
 
+def _said(got: Collected, key: str, calibration: Calibration | None, task: str) -> NDArray[np.int64]:
+    """The labels that are given: ``[N]`` columns, for ``multi`` ``[N, C]``."""
+    if calibration is None:
+        return decide(got.probabilities[key], task)
+    return calibration.decide(shown_keys(key, got.presence), got.probabilities[key], task)
+
+
 def _scores(
-    got: Collected, keys: Sequence[str], label_set: Sequence[str], prior: NDArray[np.float64], task: str
+    got: Collected,
+    said: Mapping[str, NDArray[np.int64]],
+    label_set: Sequence[str],
+    prior: NDArray[np.float64],
+    task: str,
 ) -> metrics.Scores:
     """The clips that have a label."""
     rows = got.labelled
@@ -279,20 +294,22 @@ def _scores(
         task=task,
         labels=list(label_set),
         target=got.target[rows],
-        probabilities={k: got.probabilities[k][rows] for k in keys},
-        usable={k: got.usable[k][rows] for k in keys},
+        probabilities={k: got.probabilities[k][rows] for k in said},
+        said={k: columns[rows] for k, columns in said.items()},
+        usable={k: got.usable[k][rows] for k in said},
         speakers=np.asarray(got.speakers)[rows],
         prior=prior,
     )
 
 
 def _dimensions(got: Collected, intervals: bool) -> dict[str, dict[str, Any]]:
-    """{dimension: its figures} of those that two clips have."""
+    """{dimension: its figures} of those that the model has learnt, over the clips that know them and show anything."""
     found: dict[str, dict[str, Any]] = {}
     measure = metrics.dimension_measure()
+    some = np.logical_or.reduce(list(got.presence.values()))
     for c, name in enumerate(DIMENSIONS if got.predicted_dimensions is not None else ()):
-        known = ~np.isnan(got.dimensions[:, c])
-        if known.sum() < 2 or got.predicted_dimensions is None:
+        known = some & ~np.isnan(got.dimensions[:, c])
+        if known.sum() < 2 or got.predicted_dimensions is None or np.isnan(got.predicted_dimensions[:, c]).all():
             continue
         truth, predicted = got.dimensions[known, c], got.predicted_dimensions[known, c]
         found[name] = {"n": int(known.sum()), **measure.plain(truth, predicted)}
@@ -325,7 +342,12 @@ def _finite(value: Any) -> Any:
 
 
 def _confidence(
-    report: Report, got: Collected, raw: Mapping[str, NDArray[np.float64]], calibration: Calibration, task: str
+    report: Report,
+    got: Collected,
+    raw: Mapping[str, NDArray[np.float64]],
+    said: Mapping[str, NDArray[np.int64]],
+    calibration: Calibration,
+    task: str,
 ) -> None:
     """What calibration has changed, and what answering less is worth."""
     diagrams: dict[str, Any] = {}
@@ -335,7 +357,7 @@ def _confidence(
         if not rows.any():
             continue
         before, after, target = raw[key][rows], got.probabilities[key][rows], got.target[rows]
-        confidence, right = top_label(after, target, task)
+        confidence, right = top_label(after, target, task, said[key][rows])
         coverage, risk = risk_coverage(confidence, right)
         values |= {"ece_raw": metrics.calibration_error(task, target, before), "aurc": aurc(coverage, risk)}
         if calibration.max_error is not None:
@@ -344,8 +366,7 @@ def _confidence(
             error = float((~right[given]).mean()) if given.any() else None
             values |= {"coverage": float(given.mean()), "selective_error": error}
         if len(key) == 1 or key == report.full:
-            diagrams[key] = {
-                name: reliability(*events(p, target, task)) for name, p in (("raw", before), ("calibrated", after))
-            }
+            stated = {"raw": events(before, target, task), "calibrated": events(after, target, task, said[key][rows])}
+            diagrams[key] = {name: reliability(*those) for name, those in stated.items()}
             curves[key] = thinned(coverage, risk)
     report.calibration = {**calibration.to_json(), "reliability": diagrams, "risk_coverage": curves}

@@ -43,7 +43,7 @@ def line(entry: Mapping[str, Any]) -> str:
     span = f"{entry['start']:7.2f} .. {entry['end']:7.2f} s"
     if "label" not in entry:
         return f"{span}  nothing to go by ({'; '.join(entry['absent'].values())})"
-    best, over = entry["best"], entry["smoothed"]["label"]
+    best, over = entry["best"], entry.get("smoothed", entry)["label"]
     said = (
         f"{span}  {entry['label']:<10} {entry['probs'][best]:.2f}   over time: {over:<10} {','.join(entry['present'])}"
     )
@@ -55,7 +55,7 @@ def _picture(seen: list[Mapping[str, Any]]) -> RenderableType:
     if newest is None:
         return Text("nothing to go by yet")
     bars = Table.grid(padding=(0, 1))
-    for label, probability in sorted(newest["smoothed"]["probs"].items(), key=lambda item: -item[1]):
+    for label, probability in sorted(newest.get("smoothed", newest)["probs"].items(), key=lambda item: -item[1]):
         bars.add_row(label, "█" * round(_BAR * probability), f"{probability:.2f}")
     shares = ", ".join(f"{m} {v:+.2f}" for m, v in newest["contribution"].items())
     return Group(bars, Text(f"contribution of each modality: {shares}"))

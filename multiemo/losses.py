@@ -82,20 +82,51 @@ def class_weights(frequencies: Tensor, power: float) -> Tensor:
     return raw / (raw * frequencies).sum().clamp_min(1e-8)
 
 
+def effective_prior(
+    frequencies: Tensor, *, task: str = "single", weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Label frequencies under which a network that learnt with :func:`label_loss` gives posteriors.
+
+    Where the input tells nothing, the weighted loss is least at these (Elkan 2001, "The foundations of cost-sensitive
+    learning", theorem 2; Saerens et al. 2002 for the change of prior): with ``single`` and ``soft``
+    ``weights * ((1 - smoothing) * frequencies + smoothing / C)``, scaled to sum to one; with ``multi`` the odds
+    ``weights * t / (1 - t)`` of each label, where ``t = (1 - smoothing) * frequency + smoothing / 2``.
+
+    Args:
+        frequencies: ``[C]`` of the clips as they are drawn in training.
+        task: ``single``, ``soft`` or ``multi``.
+        weights: ``[C]`` as the loss takes them; ``None`` = ones.
+        smoothing: as the loss takes it.
+
+    Returns:
+        ``[C]``.
+
+    Example:
+        >>> effective_prior(torch.tensor([0.8, 0.2]), weights=class_weights(torch.tensor([0.8, 0.2]), 1.0))
+        tensor([0.5000, 0.5000])
+    """
+    scale = torch.ones_like(frequencies) if weights is None else weights
+    if task == "multi":
+        seen = (1 - smoothing) * frequencies + smoothing / 2
+        return scale * seen / (scale * seen + 1 - seen)
+    mass = scale * ((1 - smoothing) * frequencies + smoothing / len(frequencies))
+    return mass / mass.sum().clamp_min(1e-8)
+
+
 def dimension_loss(predicted: Tensor, target: Tensor, *, across: Across = alone) -> Tensor:
     """One minus the concordance correlation (Lin 1989), a column, over the known values, plus the squared error.
 
     The correlation needs spread within the batch; the squared error keeps the loss defined for few values.
 
     Args:
-        predicted, target: ``[B, 3]``; NaN in ``target`` = unknown.
+        predicted, target: ``[B, 3]``; NaN in ``target`` = unknown, and what is predicted there is not looked at.
         across: makes the sums ones over all processes.
 
     Returns:
         A scalar, the mean over the columns of which something is known; zero (with a gradient) when there are none.
     """
     known = ~target.isnan()
-    x, y = predicted.float(), torch.where(known, target, 0.0).float()
+    x, y = (torch.where(known, v, 0.0).float() for v in (predicted, target))
     count = across(known.float().sum(0))
     some = count.clamp_min(1e-8)
 

@@ -13,6 +13,9 @@ from multiemo.encoders.base import Encoder
 from multiemo.fusion.base import Fusion
 from multiemo.types import MODALITIES, SUBSETS, Batch, Modality, Output, subset_key
 
+#: A label rarer than this in train is one that nothing is known of: no modality is evidence for or against it.
+SMALLEST_PRIOR = 1e-6
+
 
 class Head(nn.Module):
     """Dropout and one linear layer over a normalised embedding."""
@@ -37,10 +40,19 @@ class EmotionModel(nn.Module):
         fusion: ``None`` only for a single branch.
         task: ``single``, ``soft`` or ``multi``; says how logits become probabilities.
         dimensions: whether there is a head for valence, arousal and dominance.
-        prior: ``[C]`` label frequencies of train: what the model says with no modality at all.
+        prior: ``[C]`` label frequencies of train.
+        effective_prior: ``[C]`` label frequencies under which the fused answer (of a branch alone, its answer) is a
+            posterior; others than ``prior`` where training weighed labels (:func:`multiemo.losses.effective_prior`).
+            It is what the model says with no modality at all.
+        branch_priors: {modality: ``[C]``}, the same of each branch's own head; left out, ``effective_prior``.
+        dimension_means: ``[3]`` means of train, NaN where no clip of train knows the dimension: the head has then not
+            learnt it, and nothing is said of it. Left out, zeros.
     """
 
     prior: Tensor
+    effective_prior: Tensor
+    branch_priors: Tensor
+    dimension_means: Tensor
 
     def __init__(
         self,
@@ -51,6 +63,9 @@ class EmotionModel(nn.Module):
         task: str = "single",
         dimensions: bool = False,
         prior: Tensor | None = None,
+        effective_prior: Tensor | None = None,
+        branch_priors: Mapping[Modality, Tensor] | None = None,
+        dimension_means: Tensor | None = None,
     ) -> None:
         super().__init__()
         if fusion is None and len(encoders) != 1:
@@ -66,7 +81,15 @@ class EmotionModel(nn.Module):
         if fusion is not None and fusion.level == "decision":
             width = sum(encoders[m].out_dim for m in self.modalities)
         self.dimension_head = Head(width, 3) if dimensions else None
-        self.register_buffer("prior", torch.full((classes,), 1.0 / classes) if prior is None else prior.float())
+        prior = torch.full((classes,), 1.0 / classes) if prior is None else prior.float()
+        effective = prior.clone() if effective_prior is None else effective_prior.float()
+        heads = [(branch_priors or {}).get(m, effective).float() for m in self.modalities]
+        self.register_buffer("prior", prior)
+        self.register_buffer("effective_prior", effective)
+        self.register_buffer("branch_priors", torch.stack(heads))
+        if dimensions:
+            means = torch.zeros(3) if dimension_means is None else dimension_means.float()
+            self.register_buffer("dimension_means", means)
 
     def encode(self, batch: Batch) -> dict[Modality, Tensor]:
         """{modality: ``[B, D]``}. Only rows that have the modality reach the encoder; the others stay zero, unread.
@@ -91,21 +114,33 @@ class EmotionModel(nn.Module):
         return embeddings
 
     def fuse(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """Logits ``[B, C]`` from the embeddings that ``presence`` admits; rows with none get the prior."""
-        if self.fusion is None or self.fusion.level == "decision":
+        """Logits ``[B, C]`` from the embeddings that ``presence`` admits; rows with none get the effective prior."""
+        some = self._some(presence)
+        if self.fusion is None:
+            first = self.modalities[0]
+            logits = self.branch_heads[first](embeddings[first])
+        elif self.fusion.level == "decision":
             votes = {m: self.branch_heads[m](embeddings[m]) for m in self.modalities}
-            if self.fusion is None:
-                logits = votes[self.modalities[0]]
-            else:
-                logits = self.fusion({m: self.log_probabilities(v) for m, v in votes.items()}, presence)
+            evidence = {
+                m: torch.where(prior > SMALLEST_PRIOR, self._posterior(v) - self._logits_of(prior), 0.0)
+                for (m, v), prior in zip(votes.items(), self.branch_priors, strict=True)
+            }
+            logits = self.fusion(evidence, presence) + self._logits_of(self.effective_prior)
         else:
-            nothing = ~torch.stack([presence[m] for m in self.modalities]).any(dim=0)
-            first = self.modalities[0]  # rows with nothing at all are overwritten below; the mask must not be empty
-            safe = {**presence, first: presence[first] | nothing}
-            fused = self.fusion({m: embeddings[m] for m in self.modalities}, safe)
-            logits = self.head(fused)  # type: ignore[misc]
-        some = torch.stack([presence[m] for m in self.modalities]).any(dim=0).unsqueeze(1)
+            logits = self.head(self._fused(embeddings, presence, some))  # type: ignore[misc]
         return torch.where(some, logits, self.prior_logits().to(logits.dtype))
+
+    def _some(self, presence: Mapping[Modality, Tensor]) -> Tensor:
+        """``[B, 1]``: the row has any modality."""
+        return torch.stack([presence[m] for m in self.modalities]).any(dim=0).unsqueeze(1)
+
+    def _fused(
+        self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor], some: Tensor
+    ) -> Tensor:
+        """``[B, D]`` of an embedding-level fusion; rows with nothing hold anything finite."""
+        first = self.modalities[0]  # the mask of a row must not be empty
+        safe = {**presence, first: presence[first] | ~some.squeeze(1)}
+        return self.fusion({m: embeddings[m] for m in self.modalities}, safe)  # type: ignore[misc,no-any-return]
 
     def forward(
         self,
@@ -137,7 +172,7 @@ class EmotionModel(nn.Module):
         into_fusion = embeddings if modulation is None else modulation(embeddings, branch_logits, batch)
         output = Output(logits=self.fuse(into_fusion, shown), branch_logits=branch_logits, embeddings=embeddings)
         if self.dimension_head is not None:
-            output.dimensions = torch.tanh(self.dimension_head(self._dimension_input(embeddings, shown)))
+            output.dimensions = self._dimensions(embeddings, shown)
         for key in subsets:
             members = [m for m in SUBSETS[key] if m in self.modalities]
             if members and subset_key(members) == key:
@@ -146,28 +181,39 @@ class EmotionModel(nn.Module):
                 output.usable[key] = torch.stack([presence[m] for m in members]).any(dim=0)
         return output
 
-    def _dimension_input(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
+    def _dimensions(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
+        """``[B, 3]``: the mean of train where a row has nothing, NaN in columns that were never learnt."""
+        some = self._some(presence)
         if self.fusion is None:
-            return embeddings[self.modalities[0]]
-        if self.fusion.level == "decision":
-            shown = [embeddings[m] * presence[m].unsqueeze(1) for m in self.modalities]
-            return torch.cat(shown, dim=1)
-        return self.fusion({m: embeddings[m] for m in self.modalities}, presence)  # type: ignore[no-any-return]
-
-    def log_probabilities(self, logits: Tensor) -> Tensor:
-        """``[B, C]`` logits to log-probabilities, as the task has them."""
-        if self.task == "multi":
-            return nn.functional.logsigmoid(logits)
-        return logits.log_softmax(dim=-1)
+            read = embeddings[self.modalities[0]]
+        elif self.fusion.level == "decision":
+            read = torch.cat([embeddings[m] * presence[m].unsqueeze(1) for m in self.modalities], dim=1)
+        else:
+            read = self._fused(embeddings, presence, some)
+        said = torch.tanh(self.dimension_head(read))  # type: ignore[misc]
+        means = self.dimension_means.to(said.dtype)
+        return torch.where(some & ~means.isnan(), said, means)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """``[B, C]`` logits to probabilities; they sum to one except for ``multi``."""
-        return self.log_probabilities(logits.float()).exp()
+        """``[B, C]`` logits to probabilities, not calibrated; they sum to one except for ``multi``."""
+        return logits.float().sigmoid() if self.task == "multi" else logits.float().softmax(dim=-1)
+
+    @property
+    def learnt_dimensions(self) -> list[int]:
+        """Columns of the dimensions of which train knew anything; none without such a head."""
+        return [] if self.dimension_head is None else (~self.dimension_means.isnan()).nonzero().flatten().tolist()
 
     def prior_logits(self) -> Tensor:
-        """``[C]`` logits whose probabilities are the prior."""
-        prior = self.prior.clamp(1e-6, 1 - 1e-6)
-        return torch.logit(prior) if self.task == "multi" else prior.log()
+        """``[C]`` logits whose probabilities are the effective prior."""
+        return self._logits_of(self.effective_prior)
+
+    def _logits_of(self, prior: Tensor) -> Tensor:
+        bounded = prior.clamp(SMALLEST_PRIOR, 1 - SMALLEST_PRIOR)
+        return torch.logit(bounded) if self.task == "multi" else bounded.log()
+
+    def _posterior(self, logits: Tensor) -> Tensor:
+        """``[B, C]``: log-probabilities, or, where labels do not exclude each other, log-odds."""
+        return logits if self.task == "multi" else logits.log_softmax(dim=-1)
 
 
 def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Modality, Tensor]:
@@ -194,7 +240,10 @@ def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Mo
 
 
 def contributions(
-    by_subset: Mapping[str, Tensor], prior: Tensor, present: Sequence[Modality], label: int
+    by_subset: Mapping[str, Sequence[float] | Tensor],
+    prior: Sequence[float] | Tensor,
+    present: Sequence[Modality],
+    label: int,
 ) -> dict[Modality, float]:
     """Exact Shapley values of the modalities for one clip's probability of one label.
 

@@ -14,10 +14,14 @@ from multiemo.calibration import (
     Calibration,
     abstention_threshold,
     aurc,
+    change_of_prior,
+    decide,
     error_bound,
     events,
     fit_calibration,
+    fit_scaling,
     fit_temperature,
+    fit_thresholds,
     reliability,
     risk_coverage,
     shown_keys,
@@ -215,7 +219,9 @@ def test_each_subset_is_fitted_on_the_clips_that_have_all_of_it():
     calibration, p, target = fitted()
     assert calibration.clips == {"T": 300, "S": 320, "TS": 240}
     both = PRESENCE["text"] & PRESENCE["speech"]
-    assert calibration.temperatures["TS"] == fit_temperature(p["TS"][both], target[both])
+    temperature, bias = fit_scaling(p["TS"][both], target[both])
+    assert (calibration.temperatures["TS"], list(calibration.biases["TS"])) == (temperature, bias.tolist())
+    assert temperature == pytest.approx(3, rel=0.2)
     assert calibration.branches["speech"] == pytest.approx(0.5, rel=0.2)
     assert calibration.thresholds == {}
     assert calibration.answers("TS", 0.0)
@@ -228,7 +234,9 @@ def test_a_clip_is_calibrated_by_what_it_has_of_a_subset():
     shown = shown_keys("TS", PRESENCE)
     assert shown[:6] == ["", "TS", "TS", "TS", "S", "T"]
     for row in (1, 4, 5):
-        np.testing.assert_allclose(after[[row]], temper(p["TS"][[row]], calibration.temperature(shown[row])))
+        bias = np.array(calibration.biases[shown[row]])
+        expected = temper(p["TS"][[row]], calibration.temperature(shown[row]), bias=bias)
+        np.testing.assert_allclose(after[[row]], expected)
 
 
 def test_a_subset_that_cannot_keep_the_wished_error_never_answers_and_says_so():
@@ -257,6 +265,101 @@ def test_json_round_trip_and_values_that_are_refused():
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
     assert Calibration.from_json({}) == Calibration()
     for bad in ({"temperatures": {"T": 0.0}}, {"temperatures": {"T": "hot"}}, {"temperatures": [1]},
-                {"thresholds": {"T": float("nan")}}, {"max_error": -1}, {"warmth": 1}, {"clips": 3}):  # fmt: skip
+                {"thresholds": {"T": float("nan")}}, {"max_error": -1}, {"warmth": 1}, {"clips": 3},
+                {"biases": {"T": ["x"]}}, {"costs": [float("inf")]}, {"smoothing": 3}):  # fmt: skip
         with pytest.raises(ValueError, match="calibration: "):
             Calibration.from_json(bad)
+
+
+# ------------------------------------------------------------------------------------------- priors, biases, decisions
+FREQUENCIES = np.array([0.6, 0.25, 0.1, 0.05])
+
+
+def weighed(power, n=4000, seed=0, spread=1.5):
+    """What a perfect network that was trained with class weights says of clips, and their labels."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(4, n, p=FREQUENCIES)
+    x = np.eye(4)[truth] * spread + rng.normal(size=(n, 4))
+    likelihood = spread * x  # log of the density, up to what all labels share
+    learnt = FREQUENCIES ** (1 - power)
+    learnt /= learnt.sum()
+    return special.softmax(likelihood + np.log(learnt), axis=1), np.eye(4)[truth], learnt
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 0.85, 1.0])
+def test_calibrated_probabilities_are_those_of_the_labels_as_they_occur(power):
+    p, target, learnt = weighed(power)
+    known = temper(p, 1.0, bias=change_of_prior(learnt, FREQUENCIES, 1.0))
+    posterior, *_ = weighed(0.0)
+    np.testing.assert_allclose(known, posterior, atol=1e-9)
+    temperature, bias = fit_scaling(p, target, learnt=learnt, prior=FREQUENCIES)
+    assert temperature == pytest.approx(1, abs=0.08)
+    calibrated = temper(p, temperature, bias=bias)
+    np.testing.assert_allclose(calibrated.mean(0), target.mean(0), atol=0.01)
+    if power > 0:
+        assert abs(p.mean(0) - target.mean(0)).max() > 0.05, "before, they are not"
+
+
+def test_each_class_has_a_bias_where_the_known_prior_does_not_explain_it():
+    p, target, learnt = weighed(0.0)
+    wrong = special.softmax(np.log(p) + np.array([0.0, 1.0, 0.0, -1.0]), axis=1)
+    temperature, bias = fit_scaling(wrong, target, learnt=learnt, prior=FREQUENCIES)
+    after = temper(wrong, temperature, bias=bias)
+    assert abs(after - p).mean() < 0.01 < abs(wrong - p).mean()
+
+
+def test_a_model_that_knows_nothing_says_the_frequencies_of_train_at_any_temperature():
+    learnt = np.array([0.4, 0.3, 0.2, 0.1])
+    for temperature in (0.5, 1.0, 3.0):
+        bias = change_of_prior(learnt, FREQUENCIES, temperature)
+        np.testing.assert_allclose(temper(learnt[None], temperature, bias=bias)[0], FREQUENCIES, atol=1e-9)
+
+
+def test_a_label_that_train_never_had_is_not_called_into_being():
+    prior = np.array([0.5, 0.5, 0.0])
+    p = np.array([[0.5, 0.4999, 0.0001]])
+    assert temper(p, 1.0, bias=change_of_prior(prior, prior, 1.0))[0, 2] < 1e-4
+    rng = np.random.default_rng(0)
+    many = np.abs(rng.dirichlet([5, 5, 0.01], 300))
+    temperature, bias = fit_scaling(many, np.eye(3)[rng.integers(0, 2, 300)], prior=prior)
+    assert temper(many, temperature, bias=bias)[:, 2].mean() < 0.02
+
+
+def test_people_left_out_decide_how_much_the_fit_may_trust_few():
+    p, target, learnt = weighed(0.0, n=60, seed=3)
+    odd = special.softmax(np.log(p) + np.repeat(np.eye(4)[[0, 1, 2, 3, 0, 1]] * 2, 10, axis=0), axis=1)
+    people = np.repeat(np.arange(6), 10)  # each is misread in a way of their own
+    _, careful = fit_scaling(odd, target, learnt=learnt, prior=FREQUENCIES, groups=people)
+    _, rash = fit_scaling(odd, target, learnt=learnt, prior=FREQUENCIES, groups=np.arange(60))
+    assert np.abs(careful).sum() <= np.abs(rash).sum() + 1e-9
+    none, bias = fit_scaling(np.zeros((0, 4)), np.zeros((0, 4)), learnt=learnt, prior=FREQUENCIES)
+    assert (none, bias.tolist()) == (1, change_of_prior(learnt, FREQUENCIES, 1.0).tolist())
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_a_label_is_decided_at_the_costs_of_training(power):
+    p, _, learnt = weighed(power)
+    calibrated = temper(p, 1.0, bias=change_of_prior(learnt, FREQUENCIES, 1.0))
+    costs = FREQUENCIES**-power
+    np.testing.assert_array_equal(decide(calibrated, costs=costs), p.argmax(1))
+    missing = np.where(np.arange(len(p))[:, None] == 0, np.nan, calibrated)
+    assert decide(missing)[0] == -1
+
+
+def test_thresholds_of_several_labels_are_where_f1_is_highest():
+    rng = np.random.default_rng(2)
+    target = (rng.random((800, 3)) < [0.3, 0.1, 0.004]).astype(float)
+    p = special.expit(rng.normal(size=target.shape) + 2.5 * target - 2.5)
+    found = fit_thresholds(p, target)
+    for c in (0, 1):
+        best = max(oracle_f1(target[:, c], p[:, c] > t) for t in p[:, c])
+        assert oracle_f1(target[:, c], p[:, c] > found[c]) == pytest.approx(best)
+        assert best > oracle_f1(target[:, c], p[:, c] > 0.5), "a half is not the best"
+    assert target[:, 2].sum() < 10, "a label with few clips shares a threshold"
+    assert fit_thresholds(p, np.zeros_like(target)).tolist() == [0.5] * 3
+
+
+def oracle_f1(truth, given):
+    from sklearn.metrics import f1_score
+
+    return f1_score(truth, given, zero_division=0)

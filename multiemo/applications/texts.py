@@ -24,7 +24,7 @@ from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.errors import ConfigError
-from multiemo.metrics.multilabel import THRESHOLD
+from multiemo.evaluate import probabilities_of
 from multiemo.predict import Predictor, load
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.types import DIMENSIONS, Absent, Sample
@@ -58,6 +58,7 @@ class TextModel:
         self._read, self._predictor, self._batch = reader, predictor, batch
         self._collate = Collate(predictor.model.modalities, len(predictor.labels))
         self._multi = predictor.model.task == "multi"
+        self._learnt = predictor.model.learnt_dimensions
         numbers = ("emotion_prob", *(f"p_{label}" for label in predictor.labels))
         #: What is added to a row: ``emotion`` (or ``uncertain``), the most probable label and its probability, the
         #: probability of each label, then ``emotion_labels`` (several at once) and the dimensions of models with them.
@@ -66,7 +67,7 @@ class TextModel:
             "emotion_best": pl.String(),
             **dict.fromkeys(numbers, pl.Float64()),
             **({"emotion_labels": pl.List(pl.String)} if self._multi else {}),
-            **dict.fromkeys(DIMENSIONS if predictor.model.dimension_head is not None else (), pl.Float64()),
+            **{DIMENSIONS[c]: pl.Float64() for c in self._learnt},
         }
 
     def answer(self, texts: Sequence[str | None]) -> list[Row | str]:
@@ -89,17 +90,19 @@ class TextModel:
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", {"text": t}, {}, None, unknown) for t in tokens]
         output = model(self._collate(samples).to(predictor.device))
-        exact = model.probabilities(output.logits.float().cpu() / calibration.temperature("T")).numpy()
-        probabilities = exact.astype(np.float64).round(6)
+        keys = ["T"] * len(tokens)
+        exact = calibration.scaled(keys, probabilities_of(output.logits, model.task).numpy(), model.task)
+        chosen = calibration.decide(keys, exact, model.task)
+        probabilities = exact.round(6)
         dimensions: NDArray[np.float64] = np.zeros((len(tokens), 0))
         if output.dimensions is not None:
-            dimensions = output.dimensions.float().cpu().numpy().astype(np.float64).round(4)
-        for i, best in enumerate(exact.argmax(1).tolist()):
+            dimensions = output.dimensions.float().cpu().numpy().astype(np.float64).round(4)[:, self._learnt]
+        for i, best in enumerate((exact.argmax(1) if self._multi else chosen).tolist()):
             row, label = probabilities[i].tolist(), predictor.labels[best]
             given = calibration.answers("T", float(exact[i, best]))
             said: list[Any] = [label if given else UNCERTAIN, label, row[best], *row]
             if self._multi:
-                said.append([name for name, p in zip(predictor.labels, row, strict=True) if p > THRESHOLD])
+                said.append([name for name, given in zip(predictor.labels, chosen[i], strict=True) if given])
             yield dict(zip(self.columns, [*said, *dimensions[i].tolist()], strict=True))
 
 

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.errors import CheckpointError
+from multiemo.metrics import scored
 from multiemo.types import DIMENSIONS, SUBSETS
 
-#: One clip as evaluation writes it: ``id``, ``speaker``, ``target`` (``[C]`` or nothing), ``probs`` {subset: ``[C]``}.
+#: One clip as evaluation writes it: ``id``, ``speaker``, ``target`` (``[C]`` or nothing), ``probs`` {subset: ``[C]``},
+#: and ``said`` {subset: column of the label that is given, or for several labels ones and zeros ``[C]``}; without it,
+#: the most probable label is, or those above a half.
 Record = Mapping[str, Any]
 
 
@@ -27,6 +30,8 @@ class Predictions:
         ids, speakers: of the N labelled clips, sorted by id.
         target: ``[N, C]``.
         probabilities: {subset key: ``[R, N, C]``} of R seeds; NaN where a clip has no modality of the subset.
+        said: {subset key: labels that are given, ``[R, N]`` or ``[R, N, C]``}, see
+            :func:`multiemo.calibration.decide`; without a key, the most probable ones are.
         dimensions: {name: truth ``[N]``, predicted ``[R, N]``}, NaN where unknown; of a model with such a head.
     """
 
@@ -36,11 +41,16 @@ class Predictions:
     target: NDArray[np.float64]
     probabilities: dict[str, NDArray[np.float64]]
     dimensions: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+    said: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def full(self) -> str:
         """The key of the largest subset."""
         return max(self.probabilities, key=len)
+
+    def scored(self, key: str, task: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Truth and predictions of one subset, as the measure of the task wants them."""
+        return scored(task, self.target, self.probabilities[key], self.said.get(key))
 
 
 def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
@@ -75,7 +85,15 @@ def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
     }
     speakers = tuple(known[i]["speaker"] for i in ids)
     dimensions = {d: _dimension(d, runs, ids) for d in DIMENSIONS if any(d in _said(r) for r in known.values())}
-    return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions)
+    said = {key: _given(key, runs, ids) for key in keys if all("said" in record for record in known.values())}
+    return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions, said)
+
+
+def _given(key: str, runs: Sequence[Mapping[str, Record]], ids: Sequence[str]) -> NDArray[np.int64]:
+    """Labels that are given, ``[R, N]`` or ``[R, N, C]``; -1 where nothing is said."""
+    some = next(r["said"][key] for run in runs for r in run.values() if key in r["said"])
+    nothing = np.full_like(some, -1).tolist()
+    return np.array([[run[i]["said"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])
 
 
 def _said(record: Record) -> Mapping[str, Any]:

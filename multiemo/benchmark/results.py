@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from multiemo import metrics
 from multiemo.benchmark.predictions import Predictions
-from multiemo.calibration import risk_coverage, thinned, top_label
+from multiemo.calibration import decide, risk_coverage, thinned, top_label
 from multiemo.metrics import Estimate, PairedTest
 from multiemo.types import SUBSETS
 
@@ -27,30 +27,31 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
     """
     measure = metrics.measure_of(task, predictions.target.shape[1])
     found: dict[str, dict[str, Any]] = {}
-    for key, probabilities in predictions.probabilities.items():
-        truth, said = metrics.scored(task, predictions.target, probabilities)
+    for key in predictions.probabilities:
+        truth, said = predictions.scored(key, task)
         values: dict[str, Any] = {}
         for name, estimate in metrics.estimates(measure, truth, said, predictions.speakers).items():
             values |= _named(name, estimate)
-        runs = list(_runs(predictions, key))
-        values["ece"] = float(np.mean([metrics.calibration_error(task, t, p) for p, t in runs]))
-        values["recall"] = np.mean([_recall(p, t, task) for p, t in runs], axis=0).round(4).tolist()
+        runs = list(_runs(predictions, key, task))
+        values["ece"] = float(np.mean([metrics.calibration_error(task, *run) for run in runs]))
+        values["recall"] = np.mean([_recall(*run, task) for run in runs], axis=0).round(4).tolist()
         found[key] = values
     return found
 
 
-def _runs(predictions: Predictions, subset: str) -> Iterator[tuple[Array, Array]]:
-    """Probabilities and targets ``[n, C]`` of the usable clips of every seed."""
-    for p in predictions.probabilities[subset]:
+def _runs(predictions: Predictions, subset: str, task: str) -> Iterator[tuple[Array, Array, NDArray[np.int64]]]:
+    """Targets and probabilities ``[n, C]`` of the usable clips of every seed, and the labels that are given."""
+    for seed, p in enumerate(predictions.probabilities[subset]):
         rows = ~np.isnan(p).any(axis=1)
-        yield p[rows], predictions.target[rows]
+        said = predictions.said[subset][seed][rows] if subset in predictions.said else decide(p[rows], task)
+        yield predictions.target[rows], p[rows], said
 
 
-def _recall(probabilities: Array, target: Array, task: str) -> Array:
+def _recall(target: Array, probabilities: Array, said: NDArray[np.int64], task: str) -> Array:
     """``[C]`` recall of each label; zero where it does not occur."""
     if task == "multi":
-        return metrics.per_label(target, probabilities)["recall"]
-    return metrics.per_class(_matrix(probabilities, target))["recall"]
+        return metrics.per_label(*metrics.scored(task, target, probabilities, said))["recall"]
+    return metrics.per_class(_matrix(target, said))["recall"]
 
 
 def error_of(bins: Mapping[str, Sequence[float]]) -> float:
@@ -117,22 +118,21 @@ def guesses(
 
 def confusion_of(predictions: Predictions) -> list[list[float]]:
     """``[C, C]`` counts of the full subset, averaged over seeds; rows are the truth."""
-    matrices = [_matrix(p, t) for p, t in _runs(predictions, predictions.full)]
+    matrices = [_matrix(target, said) for target, _, said in _runs(predictions, predictions.full, "single")]
     return np.mean(matrices, axis=0).round(2).tolist()  # type: ignore[no-any-return]
 
 
-def _matrix(probabilities: Array, target: Array) -> Array:
+def _matrix(target: Array, said: NDArray[np.int64]) -> Array:
     """``[C, C]`` of the clips whose label is clear."""
     clear = metrics.has_winner(target)
-    truth, said = target[clear].argmax(axis=1), probabilities[clear].argmax(axis=1)
-    return metrics.confusion(truth, said, target.shape[1])
+    return metrics.confusion(target[clear].argmax(axis=1), said[clear], target.shape[1])
 
 
 def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, dict[str, Any]]:
     """{subset: risk-coverage curve} over all seeds together."""
     found = {}
     for key in predictions.probabilities:
-        runs = [top_label(p, t, task) for p, t in _runs(predictions, key)]
+        runs = [top_label(p, t, task, said) for t, p, said in _runs(predictions, key, task)]
         confidence, right = (np.concatenate(column) for column in zip(*runs, strict=True))
         found[key] = thinned(*risk_coverage(confidence, right))
     return found
@@ -148,8 +148,8 @@ def paired(
     """
     if first.ids != second.ids or not np.array_equal(first.target, second.target):
         raise ValueError(f"{first.name} and {second.name} were tested on different clips")
-    truth, one = metrics.scored(task, first.target, first.probabilities[first_subset])
-    _, two = metrics.scored(task, second.target, second.probabilities[second_subset])
+    truth, one = first.scored(first_subset, task)
+    _, two = second.scored(second_subset, task)
     if not (metrics.usable_clips(one) & metrics.usable_clips(two)).any(axis=1).all():
         return {}
     measure = metrics.measure_of(task, first.target.shape[1])

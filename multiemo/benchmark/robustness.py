@@ -249,12 +249,14 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
     speakers = [sample.speaker for sample, here in zip(samples, rows, strict=True) if here]
     task, labels = benches[0].bundle.config.task, benches[0].bundle.labels
     measure = metrics.measure_of(task, len(labels))
-    truth, before = metrics.scored(task, target, clean.probabilities[key][rows])
-    prior = measure.plain(truth, metrics.scored(task, target, nothing.probabilities[key][rows])[1])["uar"]
+    truth, before = metrics.scored(task, target, clean.probabilities[key][rows], clean.said[key][rows])
+    blind = metrics.scored(task, target, nothing.probabilities[key][rows], nothing.said[key][rows])[1]
+    prior = measure.plain(truth, blind)["uar"]
     points = []
     for state in states[1:]:
         probabilities = state.probabilities[key][rows]
-        _, said = metrics.scored(task, target, probabilities)
+        given = state.said[key][rows]
+        _, said = metrics.scored(task, target, probabilities, given)
         figures = metrics.estimates(measure, truth, said, speakers)
         gone = [~state.presence[m][rows] for m in ([curve.modality] if curve.modality else state.presence)]
         points.append(
@@ -263,7 +265,7 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
                 n=len(target),
                 absent=float(np.mean(gone)),
                 uar_ci=(figures["uar"].low, figures["uar"].high),
-                ece=metrics.calibration_error(task, target, probabilities),
+                ece=metrics.calibration_error(task, target, probabilities, given),
                 difference=None
                 if state is clean
                 else asdict(metrics.paired_tests(measure, truth, said, before, speakers)["uar"]),

@@ -17,6 +17,7 @@ from multiemo.benchmark.forms import FormsOfClip
 from multiemo.build.bundle import Bundle
 from multiemo.build.data import Part
 from multiemo.build.evaluation import EVALUATION_BATCH
+from multiemo.calibration import shown_keys
 from multiemo.data.collate import Collate
 from multiemo.evaluate import collect
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Output, Sample, subset_key
@@ -37,11 +38,13 @@ class State:
         severity: ``None`` for the clips as they are.
         presence: {modality: ``[N]`` bool}, which are still there.
         probabilities: {subset key: ``[N, C]``}, calibrated as the model is; the prior where nothing is there.
+        said: {subset key: labels that are given}, see :func:`multiemo.calibration.decide`.
     """
 
     severity: float | None
     presence: dict[Modality, NDArray[np.bool_]]
     probabilities: dict[str, NDArray[np.float64]]
+    said: dict[str, NDArray[np.int64]]
 
 
 class Bench:
@@ -154,12 +157,11 @@ class Bench:
         batch = replace(self.collate(self.samples[rows]), presence=presence)
         output = Output(logits=logits[keys[0]], by_subset=logits)
         got = collect(lambda _: output, [batch], task=self.bundle.config.task)
-        calibrate, task = self.bundle.calibration.apply, self.bundle.config.task
-        return State(
-            severity,
-            got.presence,
-            {key: calibrate(key, p, got.presence, task) for key, p in got.probabilities.items()},
-        )
+        calibration, task = self.bundle.calibration, self.bundle.config.task
+        shown = {key: shown_keys(key, got.presence) for key in got.probabilities}
+        calibrated = {key: calibration.scaled(shown[key], p, task) for key, p in got.probabilities.items()}
+        said = {key: calibration.decide(shown[key], p, task) for key, p in calibrated.items()}
+        return State(severity, got.presence, calibrated, said)
 
 
 def subsets_of(corruption: Corruption, modalities: Sequence[Modality]) -> list[str]:
@@ -180,6 +182,7 @@ def joined(parts: Sequence[State]) -> State:
         first.severity,
         {m: np.concatenate([p.presence[m] for p in parts]) for m in first.presence},
         {key: np.concatenate([p.probabilities[key] for p in parts]) for key in first.probabilities},
+        {key: np.concatenate([p.said[key] for p in parts]) for key in first.said},
     )
 
 

@@ -38,7 +38,7 @@ from multiemo.registry import encoders, fusions, suggest
 from multiemo.training.checkpoint import load_tensors, save_tensors, write_atomically
 from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(slots=True)
@@ -150,17 +150,15 @@ def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusio
     return fusion
 
 
-def assemble(
-    config: Config, parts: Mapping[Modality, Encoder], *, prior: Tensor | None = None, fused: bool
-) -> EmotionModel:
-    """Encoders, fusion and heads as one model."""
+def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, **learnt: Any) -> EmotionModel:
+    """Encoders, fusion and heads as one model; ``learnt`` are the priors and means that it takes."""
     return EmotionModel(
         parts,
         len(label_set(config.label_set)),
         fusion=build_fusion(config, parts) if fused else None,
         task=config.task,
         dimensions=config.dimensions,
-        prior=prior,
+        **learnt,
     )
 
 

@@ -100,7 +100,7 @@ class Part:
             batch_size,
             seed=seed,
             shuffle=shuffle,
-            weights=self._weights(rows, balance) if balance > 0 else None,
+            weights=self.draw_weights(rows, balance) if balance > 0 else None,
             costs=[
                 ([lengths[m][i] for i in rows], limit * count * steps_per_unit(self.dataset.preprocessors[m].spec))
                 for m, limit in (budget or {}).items()
@@ -120,8 +120,8 @@ class Part:
             prefetch_factor=4 if workers else None,
         )
 
-    def _weights(self, rows: Sequence[int], power: float) -> list[float]:
-        """Of each row, by how rare its rarest label is."""
+    def draw_weights(self, rows: Sequence[int], power: float) -> list[float]:
+        """How often each row is drawn, by how rare its rarest label is: its frequency to the power of minus this."""
         frequencies = self.prepared.frequencies
         rarity = torch.where(frequencies > 0, frequencies, 1.0).pow(-power)
         targets = (self.dataset.space.target(self.dataset.clips[i]) for i in rows)

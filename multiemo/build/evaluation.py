@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.observer import Observer
-from multiemo.calibration import Calibration, fit_calibration
+from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.grouping import group_of
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split, check_disjoint
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
-from multiemo.evaluate import Gather, Report, collect, evaluate_model, join
+from multiemo.evaluate import Collected, Gather, Report, collect, evaluate_model, join
+from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
 from multiemo.types import SUBSETS, Batch, Clip, Output, Predicts
 
@@ -51,8 +55,7 @@ def evaluate_bundle(
         gather=gatherer(part.dataset.clips, processes[1]),
     )
     if split == "val" and bundle.calibration.temperatures:
-        what = "temperatures" if bundle.calibration.max_error is None else "temperatures and thresholds"
-        report.notes.append(f"the {what} were fitted on this part: its calibrated figures are optimistic")
+        report.notes.append("the calibration was fitted on this part: its calibrated figures are optimistic")
     report.notes += bundle.calibration.notes()
     for clip, message in part.prepared.bad.items():
         report.notes.append(f"left out {clip}: {message}")
@@ -61,21 +64,82 @@ def evaluate_bundle(
 
 
 def calibrate_bundle(
-    bundle: Bundle, part: wiring.Part, *, device: Any = "cpu", processes: tuple[int, int] = (0, 1)
+    bundle: Bundle,
+    part: wiring.Part,
+    *,
+    costs: Tensor | None = None,
+    device: Any = "cpu",
+    processes: tuple[int, int] = (0, 1),
 ) -> Calibration:
-    """Temperatures, and thresholds for the config's ``max_error``, from a preprocessed validation part."""
+    """Everything that is fitted on a preprocessed validation part.
+
+    Args:
+        bundle: the model.
+        part: validation.
+        costs: ``[C]`` of missing each label, as its training weighed them.
+        device: of the model.
+        processes: which one this is, of how many; they share the work.
+    """
     got = collect(*_over(bundle, part, device, processes), task=bundle.config.task)
     gather = gatherer(part.dataset.clips, processes[1])
     if gather is not None:
         got = gather(got)
-    return fit_calibration(
+    model = bundle.model
+    heads = model.branch_priors.detach().cpu().double().numpy()
+    found = fit_calibration(
         got.probabilities,
         got.branches,
         got.presence,
         got.target,
         task=bundle.config.task,
         max_error=bundle.config.max_error,
+        prior=bundle.prior.double().numpy(),
+        learnt=model.effective_prior.detach().cpu().double().numpy(),
+        branch_priors=dict(zip(model.modalities, heads, strict=True)),
+        costs=None if costs is None else costs.double().numpy(),
+        speakers=got.speakers,
     )
+    return _with_smoothing(found, got, part.dataset.clips, bundle)
+
+
+#: Seconds of a turn whose times nobody wrote down.
+_TURN = 4.0
+
+
+def _with_smoothing(calibration: Calibration, got: Collected, clips: Sequence[Clip], bundle: Bundle) -> Calibration:
+    """Whether smoothing over time helps, and how much of it, from the dialogues of validation."""
+    dialogues = _dialogues(got.ids, clips)
+    if not dialogues:
+        return calibration
+    key, task = max(got.probabilities, key=len), bundle.config.task
+    shown = shown_keys(key, got.presence)
+    probabilities = calibration.scaled(shown, got.probabilities[key], task)
+    stay, facts = fit_stay(
+        dialogues,
+        probabilities,
+        got.target,
+        bundle.prior.double().numpy(),
+        lambda p, rows: calibration.decide([shown[i] for i in rows], p, task),
+        task=task,
+    )
+    return replace(calibration, stay_seconds=stay, smoothing=facts)
+
+
+def _dialogues(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
+    """The turns of each group with several, in order: by their times, or as they stand where not all have any."""
+    row = {name: i for i, name in enumerate(ids)}
+    groups: dict[tuple[str, str], list[Clip]] = {}
+    for clip in clips:
+        if clip.group is not None and clip.id in row:
+            groups.setdefault((clip.corpus, clip.group), []).append(clip)
+    found = []
+    for turns in groups.values():
+        times = [(c.start, c.end) for c in turns if c.start is not None and c.end is not None and c.end > c.start]
+        if len(times) < len(turns):
+            times = [(_TURN * i, _TURN * (i + 1)) for i in range(len(turns))]
+        placed = [Turn(row[c.id], start, end) for c, (start, end) in zip(turns, times, strict=True)]
+        found.append(sorted(placed, key=lambda turn: turn.start))
+    return [turns for turns in found if len(turns) > 1]
 
 
 def _over(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch import Tensor
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import (
@@ -27,11 +28,12 @@ from multiemo.build.bundle import (
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
 from multiemo.build.observer import Observer
+from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.trackers import Trackers
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.encoders.base import Encoder
-from multiemo.errors import CheckpointError
+from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluate import Report, corpus_kind
 from multiemo.model import EmotionModel
 from multiemo.training.checkpoint import write_atomically
@@ -106,10 +108,12 @@ class _Session:
         self.encoders: dict[Modality, Encoder] = {}
         self.branches: dict[Modality, Bundle] = {}
         self.results: dict[str, FitResult] = {}
+        self.costs: dict[str, Tensor | None] = {}
 
     def run(self) -> Run:
         config = self.config
         self._write_splits()
+        self._check_dimensions()
         self._build_parts()
         for stage in config.stages:
             if stage != "fuse" and stage not in self.branches:
@@ -172,6 +176,16 @@ class _Session:
             write_atomically(known, text)
         for note in dict.fromkeys(n for s in self.sources.values() for n in s.split.notes):
             self.observer.note(note)
+
+    def _check_dimensions(self) -> None:
+        """Raises: ConfigError: dimensions are to be learnt, and no clip knows one."""
+        if self.config.dimensions:
+            clips = [c for stage in self.config.stages for c in self.sources[stage].part("train")]
+            if bool(dimension_means(clips).isnan().all()):
+                raise ConfigError(
+                    "dimensions: true, but no clip of train has valence, arousal or dominance; leave the key out, or "
+                    "give the manifest such values (-1..1)"
+                )
 
     def _build_parts(self) -> None:
         """Encoders and preprocessors: from a named branch or an earlier attempt of this run, begun from one, or new."""
@@ -246,7 +260,8 @@ class _Session:
         train_part = self._part(m, "train")
         self._fit_statistics(m, train_part, rows_of(train_part, (m,), self.config.training_of(m), "train"))
         torch.manual_seed(stage_seed(self.config, m) + 1)
-        model = assemble(self.config, {m: self.encoders[m]}, prior=train_part.prepared.frequencies, fused=False)
+        config, learnt = self._learnt(m, (m,))
+        model = assemble(config, {m: self.encoders[m]}, fused=False, **learnt)
         result = self._fit(m, model)
         bundle = self._bundle(model, (m,), m, result)
         self._save(bundle, self.folder / "branches" / m)
@@ -260,17 +275,38 @@ class _Session:
             if m not in self.branches:  # its pretraining stage was left out
                 self._fit_statistics(m, train_part, train_part.rows_with((m,), labelled=False))
         torch.manual_seed(stage_seed(self.config, "fuse"))
-        model = assemble(self.config, self.encoders, prior=train_part.prepared.frequencies, fused=True)
-        for m, branch in self.branches.items():
-            if branch.config.label_set == self.config.label_set:
-                model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
+        config, learnt = self._learnt("fuse", modalities)
+        kept = {m: b for m, b in self.branches.items() if b.config.label_set == self.config.label_set}
+        if self.config.training_of("fuse").branch_loss == 0:  # heads that are not trained again stay what they are
+            learnt["branch_priors"] = {m: b.model.effective_prior for m, b in kept.items()}
+        model = assemble(config, self.encoders, fused=True, **learnt)
+        for m, branch in kept.items():
+            model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
         result = self._fit("fuse", model)
         if self._learns_labels("fuse"):
             return self._bundle(model, modalities, "fuse", result)
         for m in modalities:
-            alone = assemble(self.config, {m: self.encoders[m]}, prior=model.prior, fused=False)
+            alone = assemble(config, {m: self.encoders[m]}, prior=model.prior, fused=False)
             self._save(self._bundle(alone, (m,), "fuse", result), self.folder / "branches" / m)
         return None
+
+    def _learnt(self, stage: str, modalities: tuple[Modality, ...]) -> tuple[Config, dict[str, Any]]:
+        """What a stage's model knows of train before it learns, and the config that its clips allow.
+
+        Where no clip of a stage knows a dimension, its model has no head for them.
+        """
+        part, settings = self._part(stage, "train"), self.config.training_of(stage)
+        labelled = settings.objective == "labels"
+        learnt: dict[str, Any] = {"prior": part.prepared.frequencies}
+        if labelled:
+            rows = part.rows_with(modalities)
+            weighed = weighing(part, rows, settings)
+            learnt["effective_prior"], self.costs[stage] = weighed.effective_prior, weighed.costs
+            learnt["dimension_means"] = means = dimension_means([part.dataset.clips[i] for i in rows])
+            if not self.config.dimensions or not means.isnan().all():
+                return self.config, learnt
+            self.observer.note(f"{stage}: no clip of train has valence, arousal or dominance: they are not learnt")
+        return self.config.model_copy(update={"dimensions": False}), learnt
 
     def _fit_statistics(self, m: Modality, part: wiring.Part, rows: list[int]) -> None:
         if m not in self.config.init:
@@ -308,6 +344,7 @@ class _Session:
         config = self.config.model_copy(
             update={
                 "encoders": {m: self.config.encoders[m] for m in modalities},
+                "dimensions": model.dimension_head is not None,
                 "training": self.config.training.model_copy(update={"objective": "labels"}),
                 "stages": (modalities[0] if len(modalities) == 1 else "fuse",),
                 "per_stage": {},
@@ -330,7 +367,8 @@ class _Session:
         bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
         if objective == "labels":
             device, part = self.accelerator.device, self._part(stage, "val")
-            bundle.calibration = calibrate_bundle(bundle, part, device=device, processes=self._processes)
+            costs = self.costs.get(stage)
+            bundle.calibration = calibrate_bundle(bundle, part, costs=costs, device=device, processes=self._processes)
         model.cpu()
         return bundle
 

@@ -180,6 +180,6 @@ def show(entry: dict[str, Any]) -> None:
         if said["label"] != said["best"]:
             best = f"(best guess: {said['best']} {best})"
         line = f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {best}   ({shares})"
-        if said["smoothed"]["label"] != said["best"]:
+        if said.get("smoothed", {}).get("label", said["best"]) != said["best"]:
             line += f"   over time: {said['smoothed']['label']}"
         typer.echo(line + (f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""))

@@ -19,8 +19,9 @@ class Fusion(nn.Module):
 
     Attributes:
         out_dim: width of what it returns.
-        level: ``embedding`` fusions are fed branch embeddings; ``decision`` fusions are fed branch log-probabilities
-            ``[B, C]`` and return logits ``[B, C]``.
+        level: ``embedding`` fusions are fed branch embeddings; ``decision`` fusions are fed the branches' evidence
+            ``[B, C]``, log-posterior less log-prior (log-odds where labels do not exclude each other), and return that
+            of all present modalities together.
     """
 
     out_dim: int

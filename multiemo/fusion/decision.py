@@ -1,4 +1,4 @@
-"""Decision-level fusion: learnt per-class weights over the branches' own probabilities."""
+"""Decision-level fusion: learnt per-class weights over what each branch has learnt of a clip."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from multiemo.types import Modality
 
 @fusions.register("decision")
 class DecisionFusion(Fusion):
-    """A weighted product of experts (logarithmic opinion pool) with a weight a modality and class.
+    """A weighted sum of the branches' evidence, with a weight a modality and class.
 
-    ``logit_c = bias_c + sum_m w_mc * log p_m(c)`` over the present modalities. Weights start at one, which is the
-    product of independent experts (Genest & Zidek 1986). Few parameters, so it suits small corpora, and each branch's
-    share can be read off.
+    ``evidence_c = bias_c + sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities; the model adds the
+    log-prior to it, once (``EmotionModel.fuse``). Weights start at one and biases at zero, which is Bayes' rule for
+    modalities that are independent given the label (Bordley 1982, "A multiplicative formula for aggregating probability
+    assessments"). Few parameters, so it suits small corpora, and each branch's share can be read off.
 
     Args:
         dims: {modality: C}, the same C for all.
@@ -36,7 +37,7 @@ class DecisionFusion(Fusion):
         self.bias = nn.Parameter(torch.zeros(self.out_dim))
 
     def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """``{modality: [B, C]}`` log-probabilities to logits ``[B, C]``."""
+        """``{modality: [B, C]}`` evidence to evidence ``[B, C]``."""
         here = stack_presence(presence, self.order).unsqueeze(-1)
         votes = torch.stack([embeddings[m] for m in self.order], dim=1).masked_fill(~here, 0.0)
         return (votes * self.log_weight.exp()).sum(dim=1) + self.bias

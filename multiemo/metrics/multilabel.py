@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_counts, weighted_sums
 
-#: A label is given where its probability is above this.
+#: A label is given where its probability is above this, unless it is said beside the probabilities which are given.
 THRESHOLD = 0.5
 
 
 def multi_measure() -> Measure:
-    """The measure of a multi-label task, truth ``[N, C]`` (above a half: the clip has it) and probabilities ``[N, C]``.
+    """The measure of a multi-label task, truth ``[N, C]`` (above a half: the clip has it) and probabilities ``[N, C]``,
+    or beside them ``[N, 2 C]`` which labels are given.
 
     ``map``: mean over the labels that occur of their average precision (the area under the precision-recall steps, as
     scikit-learn and torchmetrics have it); ``macro_f1`` over the labels that occur in truth or prediction;
@@ -24,8 +25,15 @@ def multi_measure() -> Measure:
     return Measure(_figures)
 
 
+def _parts(predicted: NDArray[Any], classes: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Probabilities, and which labels are given, ``[N, C]`` each."""
+    probabilities = predicted[:, :classes]
+    return probabilities, (predicted[:, classes:] if predicted.shape[1] > classes else probabilities) > THRESHOLD
+
+
 def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
-    has, given = truth > 0.5, predicted > THRESHOLD
+    has = truth > 0.5
+    predicted, given = _parts(predicted, truth.shape[1])
     right = (has == given).all(axis=1, keepdims=True)
     rows = np.concatenate([has & given, given, has, right, np.ones_like(right)], axis=1).astype(float)
     sums = weighted_sums(rows, owner, weights)
@@ -50,7 +58,8 @@ def counted(hits: Array, said: Array, support: Array) -> dict[str, Array]:
 
 def per_label(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Array]:
     """As :func:`multiemo.metrics.per_class`, and the average precision (``ap``, NaN for a label that never occurs)."""
-    has, given = truth > 0.5, predicted > THRESHOLD
+    has = truth > 0.5
+    predicted, given = _parts(predicted, truth.shape[1])
     hits, said, support = (has & given).sum(0), given.sum(0), has.sum(0).astype(float)
     once = np.zeros(len(truth), dtype=np.int64), np.ones((1, 1))
     return {

@@ -29,6 +29,7 @@ class Scores:
         usable: {subset: ``[N]``}, whether the clip has any modality of the subset.
         speakers: ``[N]``.
         prior: ``[C]`` label frequencies of train.
+        said: {subset: labels that are given}, see :func:`scored`; without a key, the most probable ones are.
     """
 
     task: str
@@ -38,6 +39,7 @@ class Scores:
     usable: Mapping[str, NDArray[np.bool_]]
     speakers: NDArray[Any]
     prior: Array
+    said: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def full(self) -> str:
@@ -48,6 +50,14 @@ class Scores:
     def measure(self) -> Measure:
         """Of the task."""
         return measure_of(self.task, len(self.labels))
+
+    def scored(self, key: str, rows: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Truth and predictions of some clips, as the measure wants them."""
+        return scored(self.task, self.target[rows], self.probabilities[key][rows], self.given(key, rows))
+
+    def given(self, key: str, rows: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+        """The labels that are given to some clips, where they are not simply the most probable ones."""
+        return self.said[key][rows] if key in self.said else None
 
 
 @dataclass(slots=True)
@@ -96,7 +106,7 @@ def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
     if not rows.any():
         return values
     target, probabilities = scores.target[rows], scores.probabilities[key][rows]
-    truth, said = scored(scores.task, target, probabilities)
+    truth, said = scores.scored(key, rows)
     if intervals:
         found = estimates(scores.measure, truth, said, scores.speakers[rows].tolist())
         values |= {name: estimate.value for name, estimate in found.items()}
@@ -105,22 +115,22 @@ def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
         values |= scores.measure.plain(truth, said)
     if scores.task == "soft":
         values["n_clear"] = int(clear_clips(scores.task, target).sum())
-    values["ece"] = calibration_error(scores.task, target, probabilities)
+    values["ece"] = calibration_error(scores.task, target, probabilities, scores.given(key, rows))
     values["loss"] = mean_loss(scores.task, target, probabilities)
     return values
 
 
 def _confusion(scores: Scores, key: str) -> Array:
     rows = scores.usable[key] & clear_clips(scores.task, scores.target)
-    said = scores.probabilities[key][rows].argmax(axis=1)
-    return confusion(scores.target[rows].argmax(axis=1), said, len(scores.labels))
+    truth, said = scored("single", scores.target[rows], scores.probabilities[key][rows], scores.given(key, rows))
+    return confusion(truth, said, len(scores.labels))
 
 
 def _each_label(scores: Scores, key: str) -> dict[str, dict[str, float]]:
     """{label: its recall, precision, F1 and support}."""
     if scores.task == "multi":
         rows = scores.usable[key]
-        columns = per_label(scores.target[rows], scores.probabilities[key][rows])
+        columns = per_label(*scores.scored(key, rows))
     else:
         columns = per_class(_confusion(scores, key))
     return {label: {k: float(v[c]) for k, v in columns.items()} for c, label in enumerate(scores.labels)}
@@ -140,8 +150,7 @@ def compare_subsets(scores: Scores) -> dict[str, dict[str, Any]]:
     for key in scores.probabilities:
         rows = scores.usable[full] & scores.usable[key]
         if key != full and rows.any():
-            truth, one = scored(scores.task, scores.target[rows], scores.probabilities[full][rows])
-            _, two = scored(scores.task, scores.target[rows], scores.probabilities[key][rows])
+            (truth, one), (_, two) = scores.scored(full, rows), scores.scored(key, rows)
             found[f"{full}-{key}"] = paired_tests(scores.measure, truth, one, two, scores.speakers[rows].tolist())
     records: dict[str, dict[str, Any]] = {pair: {} for pair in found}
     for figure in next(iter(found.values()), {}):

@@ -23,18 +23,27 @@ def measure_of(task: str, classes: int) -> Measure:
     return vote_measure(classes) if task == "soft" else label_measure(classes)
 
 
-def scored(task: str, target: Array, probabilities: Array) -> tuple[NDArray[Any], NDArray[Any]]:
+def scored(
+    task: str, target: Array, probabilities: Array, said: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Truth and predictions as the measure of the task wants them.
 
     Args:
-        task: ``single`` takes columns, -1 where a prediction is missing; the others the values themselves.
+        task: ``single`` takes columns, -1 where a prediction is missing; the others probabilities, beside them what is
+            said.
         target: ``[N, C]``.
         probabilities: ``[N, C]``, or ``[R, N, C]`` of several runs; NaN where a run has no prediction.
+        said: the labels that are given, as :func:`multiemo.calibration.decide` has them: columns ``[...]``, for
+            ``multi`` ``[..., C]``; left out, the most probable one, or those above a half.
     """
-    if task != "single":
+    if task == "single":
+        missing = np.isnan(probabilities).any(axis=-1)
+        columns = np.nan_to_num(probabilities).argmax(axis=-1) if said is None else said
+        return target.argmax(axis=-1), np.where(missing, -1, columns)
+    if said is None:
         return target, probabilities
-    missing = np.isnan(probabilities).any(axis=-1)
-    return target.argmax(axis=-1), np.where(missing, -1, np.nan_to_num(probabilities).argmax(axis=-1))
+    beside = said[..., None] if task == "soft" else said
+    return target, np.concatenate([probabilities, beside], axis=-1)
 
 
 def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
@@ -71,23 +80,32 @@ def guessing(task: str, target: Array, prior: Array) -> dict[str, float]:
     return {**vote_measure(len(prior)).plain(target, constant), **drawn} if task == "soft" else drawn
 
 
-def calibration_error(task: str, target: Array, probabilities: Array) -> float:
+def calibration_error(task: str, target: Array, probabilities: Array, said: NDArray[Any] | None = None) -> float:
     """Expected calibration error of the label that is given; for ``multi`` of every label of every clip.
 
     Args:
         task: with ``soft`` only clips count where one label has most votes; NaN where there is none.
         target, probabilities: ``[N, C]``.
+        said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
     """
-    if task != "multi":
-        clear = clear_clips(task, target)
-        if not clear.any():
-            return float("nan")
-        return expected_calibration_error(probabilities[clear], target[clear].argmax(axis=1))
+    if task == "multi":
+        return _binary_error(probabilities.ravel(), target.ravel() > 0.5)
+    clear = clear_clips(task, target)
+    if not clear.any():
+        return float("nan")
+    p, truth = probabilities[clear], target[clear].argmax(axis=1)
+    if said is None:
+        return expected_calibration_error(p, truth)
+    given = said[clear]
+    return _binary_error(p[np.arange(len(p)), given], given == truth)
+
+
+def _binary_error(stated: Array, true: NDArray[np.bool_]) -> float:
+    """Mean gap between stated probabilities and how often they came true, over 15 bins (Guo et al. 2017)."""
     import torch
     from torchmetrics.functional.classification import binary_calibration_error
 
-    p, t = torch.from_numpy(probabilities.ravel()), torch.from_numpy(target.ravel() > 0.5).long()
-    return float(binary_calibration_error(p, t, n_bins=15))
+    return float(binary_calibration_error(torch.from_numpy(stated), torch.from_numpy(true).long(), n_bins=15))
 
 
 def mean_loss(task: str, target: Array, probabilities: Array) -> float:

@@ -15,22 +15,26 @@ SMALLEST = 1e-12
 
 
 def vote_measure(classes: int) -> Measure:
-    """The measure of a soft-label task, truth (shares of the votes) and probabilities ``[N, C]``.
+    """The measure of a soft-label task, truth (shares of the votes) and probabilities ``[N, C]``, or beside them
+    ``[N, C + 1]`` the column of the label that is given.
 
     Means over clips of ``cross_entropy`` (nats; Peterson et al. 2019; the soft evaluation of Uma et al. 2021),
     ``kl`` (Kullback-Leibler divergence of the prediction from the votes, nats: the cross-entropy less the entropy of
     the votes, so that it can reach zero), ``js`` (Jensen-Shannon divergence, bits, 0..1; Lin 1991, Uma et al. 2021) and
-    ``cosine`` (cosine similarity, 0..1; Geng 2016). The figures of a single label (``uar`` ...) compare the likeliest
-    label with the label that has most votes, on the clips where one label has; where votes tie, none is the truth.
+    ``cosine`` (cosine similarity, 0..1; Geng 2016). The figures of a single label (``uar`` ...) compare the label that
+    is given (the likeliest one where none is said) with the label that has most votes, on the clips where one label
+    has; where votes tie, none is the truth.
     """
 
     def measure(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
+        said = predicted[:, classes].astype(np.int64) if predicted.shape[1] > classes else predicted.argmax(1)
+        predicted = predicted[:, :classes]
         sums = weighted_sums(
             np.concatenate([_distances(truth, predicted), np.ones((len(truth), 1))], 1), owner, weights
         )
         means = ratio(sums[:, :-1].T, sums[:, -1], np.nan)
         clear = has_winner(truth)
-        matrices = confusions(truth[clear].argmax(1), predicted[clear].argmax(1), classes, owner[clear], weights)
+        matrices = confusions(truth[clear].argmax(1), said[clear], classes, owner[clear], weights)
         return {
             **{name: figure(matrices) for name, figure in FIGURES.items()},
             **dict(zip(("cross_entropy", "kl", "js", "cosine"), means, strict=True)),

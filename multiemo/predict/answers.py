@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from multiemo.errors import MultiemoError
 from multiemo.predict.items import Item
 from multiemo.predict.segments import Segment
-from multiemo.predict.smoothing import Smoother
+from multiemo.predict.smoothing import Smoothing
 from multiemo.predict.traces import Traces
 from multiemo.predict.tracing import Tracing
 from multiemo.types import Modality
@@ -86,7 +85,7 @@ class Pending:
             "segments": self.segments,
             "skipped": self.skipped,
             "people": people(self.segments),
-            "notes": self.notes,
+            "notes": self.notes + (smooth.notes if len(self.segments) > 1 else []),
         }
         traces = None if self.tracing is None else self.tracing.done()
         return Answer(entry, {m: torch.stack(v) for m, v in self.embeddings.items()}, traces)
@@ -115,42 +114,6 @@ def people(segments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {"person": who, "start": lane[0]["start"], "end": lane[-1]["end"], "segments": lane}
         for who, lane in sorted(lanes.items())
     ]
-
-
-class Smoothing:
-    """Adds ``smoothed`` to the segments of one file, in order, as soon as each is settled.
-
-    Args:
-        labels: of the model.
-        prior: ``[C]`` share of each label in training.
-        task: ``multi`` where several labels can hold at once.
-    """
-
-    def __init__(self, labels: Sequence[str], prior: Sequence[float], task: str) -> None:
-        self._labels = labels
-        self._smoother = Smoother(np.asarray(prior, dtype=np.float64), task=task)
-        self._waiting: list[dict[str, Any]] = []
-
-    def push(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
-        """The next segment, or a skipped one; the entries that are now settled."""
-        said = entry.get("probs")
-        probs = None if said is None else np.array([said[label] for label in self._labels])
-        self._waiting.append(entry)
-        return self._settle(self._smoother.push(probs, entry["start"], entry["end"]))
-
-    def close(self) -> list[dict[str, Any]]:
-        """The rest."""
-        return self._settle(self._smoother.close())
-
-    def _settle(self, settled: Sequence[np.ndarray[Any, Any] | None]) -> list[dict[str, Any]]:
-        done = []
-        for posterior in settled:
-            entry = self._waiting.pop(0)
-            if posterior is not None:
-                probs = {label: round(float(p), 6) for label, p in zip(self._labels, posterior, strict=True)}
-                entry["smoothed"] = {"label": self._labels[int(posterior.argmax())], "probs": probs}
-            done.append(entry)
-        return done
 
 
 def _when(entry: Mapping[str, Any]) -> tuple[float, float]:

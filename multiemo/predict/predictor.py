@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from multiemo.build import Bundle, evaluate_run, load_bundle
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.errors import MediaError, MultiemoError
-from multiemo.evaluate import Report
+from multiemo.evaluate import Report, probabilities_of
 from multiemo.model import contributions
-from multiemo.predict.answers import Answer, Pending, Smoothing
+from multiemo.predict.answers import Answer, Pending
 from multiemo.predict.asr import Transcriber
 from multiemo.predict.items import Item, of_file
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
+from multiemo.predict.smoothing import Smoothing
 from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.span_faces import SpanFaces
@@ -61,8 +65,9 @@ class Predictor:
             cropped: an image is a face crop, taken whole.
 
         Returns:
-            One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the most probable label, and
-            ``label`` is the same, or ``uncertain`` where the model's threshold does not let it be given.
+            One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the label that is decided for (the
+            most probable one, unless training weighed labels: see :func:`multiemo.calibration.decide`), and ``label``
+            is the same, or ``uncertain`` where the model's threshold does not let it be given.
 
         Raises:
             MediaError: the file cannot be read, or there is neither a file nor a text.
@@ -119,7 +124,7 @@ class Predictor:
 
     def smoothing(self) -> Smoothing:
         """For one file or stream."""
-        return Smoothing(self.labels, self.bundle.prior.tolist(), self.model.task)
+        return Smoothing(self.labels, self.bundle.prior.tolist(), self.model.task, calibration=self.calibration)
 
     @property
     def context(self) -> int:
@@ -154,15 +159,19 @@ class Predictor:
         output = self.model(self._collate(samples).to(self.device), subsets=self._subsets)
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
-        fused = self._calibrated(output.logits, [calibration.temperature(k) for k in shown])
-        branches = {m: self._calibrated(v, [calibration.branches.get(m, 1.0)]) for m, v in output.branch_logits.items()}
+        fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
+        chosen = calibration.decide(shown, fused, model.task)
+        branches = {m: self._branch(m, v) for m, v in output.branch_logits.items()}
         # read only for segments that have all of the subset
-        subsets = {k: self._calibrated(v, [calibration.temperature(k)]) for k, v in output.by_subset.items()}
+        subsets = {
+            k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
+            for k, v in output.by_subset.items()
+        }
         embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
         said = []
         for i, segment in enumerate(segments):
             here = [m for m in model.modalities if m in segment.inputs]
-            best = int(fused[i].argmax())
+            best = int(fused[i].argmax() if model.task == "multi" else chosen[i])
             by_subset = {k: v[i] for k, v in subsets.items()}
             by_subset[shown[i]] = fused[i]
             given = calibration.answers(shown[i], float(fused[i, best]))
@@ -173,26 +182,38 @@ class Predictor:
                 "label": self.labels[best] if given else UNCERTAIN,
                 "best": self.labels[best],
                 "probs": self._named(fused[i]),
-                "by_modality": {m: self._named(branches[m][i]) for m in here},
+                "by_modality": {m: self._named(branches[m][0][i]) for m in here},
+                "modality_label": {m: self.labels[branches[m][1][i]] for m in here},
                 "contribution": {
                     m: round(v, 6) for m, v in contributions(by_subset, self.bundle.prior, here, best).items()
                 },
                 "present": here,
                 "absent": dict(segment.absent),
             }
+            if model.task == "multi":
+                entry["labels"] = [label for label, given in zip(self.labels, chosen[i], strict=True) if given]
             if segment.notes and segment.kind != "whole":
                 entry["notes"] = segment.notes
             if segment.text is not None:
                 entry["text"] = segment.text
             if output.dimensions is not None:
-                entry |= {n: round(float(v), 4) for n, v in zip(DIMENSIONS, output.dimensions[i], strict=True)}
+                entry |= {
+                    name: round(value, 4)
+                    for name, value in zip(DIMENSIONS, output.dimensions[i].tolist(), strict=True)
+                    if not math.isnan(value)
+                }
             if segment.faces is not None:
-                entry["face"] = self._faces(segment.faces, branches["face"][i])
+                entry["face"] = self._faces(segment.faces, *(said_of[i] for said_of in branches["face"]))
             said.append((entry, {m: embeddings[m][i] for m in here}))
         return said
 
-    def _faces(self, seen: SpanFaces, chosen: torch.Tensor) -> dict[str, Any]:
-        """Whose face was read and why, and what each says where there are several; ``chosen`` is what that one says."""
+    def _faces(self, seen: SpanFaces, probs: NDArray[np.float64], label: int) -> dict[str, Any]:
+        """Whose face was read and why, and what each says where there are several.
+
+        Args:
+            seen: faces of the segment.
+            probs, label: what the one that was read says: ``[C]``, and the column of its label.
+        """
         entry: dict[str, Any] = {
             "person": seen.person,
             "chosen": seen.why,
@@ -204,19 +225,22 @@ class Predictor:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
             logits = self.model(self._collate(samples).to(self.device)).branch_logits["face"]
-            probs = self._calibrated(logits, [self.calibration.branches.get("face", 1.0)])
-            said = {seen.person: chosen} | {p.id: row for p, row in zip(others, probs, strict=True)}
+            said = {seen.person: (probs, label)}
+            said |= {p.id: one for p, *one in zip(others, *self._branch("face", logits), strict=True)}  # type: ignore[misc]
             for person in seen.people:
-                row = said[person.id]
-                label = self.labels[int(row.argmax())]
-                entry["people"].append({"person": person.id, "label": label, "probs": self._named(row)})
+                theirs, column = said[person.id]
+                entry["people"].append(
+                    {"person": person.id, "label": self.labels[column], "probs": self._named(theirs)}
+                )
         return entry
 
-    def _calibrated(self, logits: torch.Tensor, temperatures: Sequence[float]) -> torch.Tensor:
-        """``[B, C]`` probabilities on the CPU; one temperature, or one a row."""
-        return self.model.probabilities(logits.float().cpu() / torch.tensor(temperatures).unsqueeze(1))
+    def _branch(self, m: Modality, logits: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Calibrated probabilities ``[B, C]`` of a branch's own head, and the columns of its labels."""
+        task = self.model.task
+        probs = self.calibration.scaled_branch(m, probabilities_of(logits, task).numpy(), task)
+        return probs, probs.argmax(axis=1) if task == "multi" else self.calibration.decide([""], probs, task)
 
-    def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
+    def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}
 
 

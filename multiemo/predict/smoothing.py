@@ -1,150 +1,79 @@
-"""What was said of each segment on its own becomes a steady timeline: a hidden Markov model with a fixed lag.
-
-The hidden label stays, or is drawn anew from the prior, as a Markov chain in continuous time: over ``t`` seconds
-
-    P(j | i) = exp(-t / stay) [i = j] + (1 - exp(-t / stay)) prior_j,
-
-whose stationary distribution is the prior (Felsenstein 1981, "Evolutionary trees from DNA sequences", has the same
-chain), so that segments of any length and spacing are treated alike. A segment speaks through its scaled likelihood,
-calibrated probability over prior (Bourlard & Morgan 1994, "Connectionist Speech Recognition"). The posterior of each
-segment comes from the forward-backward recursions (Rabiner 1989, "A tutorial on hidden Markov models and selected
-applications in speech recognition"), backward over a fixed number of later segments only (Anderson & Moore 1979,
-"Optimal Filtering", ch. 7), so that a file and a live stream say the same.
-"""
+"""Adds what is smoothed over time to the segments of a file or stream."""
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.errors import ConfigError
-
-Array: TypeAlias = NDArray[np.float64]
-
-#: Mean seconds until the label is drawn anew: longer than an expression (half a second to four seconds, Ekman 2003,
-#: "Emotions Revealed"), so that one odd segment needs good reasons, and shorter than an episode (minutes, Verduyn et
-#: al. 2009, "Predicting the duration of emotional experience"), so that a change is followed.
-STAY_SECONDS = 10.0
-#: Later segments that are waited for; what the next but two says of this one is weak by then.
-LAG = 2
-#: Smallest prior of a label, as the model has it, and smallest probability.
-_LEAST_PRIOR, _LEAST = 1e-6, 1e-12
+from multiemo.calibration import Calibration
+from multiemo.smoothing import LAG, STAY_SECONDS, Smoother
+from multiemo.types import subset_key
 
 
-@dataclass(slots=True)
-class _Step:
-    """One segment.
+class Smoothing:
+    """Adds ``smoothed`` to the segments of one file, in order, as soon as each is settled.
+
+    A model whose calibration found that smoothing makes labels worse leaves them as they are.
 
     Args:
-        stay: probability that the label was not drawn anew since the segment before.
-        evidence: ``[K, S]`` scaled likelihoods; ones where nothing was said.
-        past: ``[K, S]`` posterior given this segment and all before.
-        silent: nothing was said of it.
-    """
-
-    stay: float
-    evidence: Array
-    past: Array
-    silent: bool
-
-
-class Smoother:
-    """Smooths the probabilities of segments that come one after the other.
-
-    A segment of which nothing is said (``None``) stays so; time passes over it. Where segments overlap, each counts for
-    the share of it that is new, so that no second is heard twice. What is alone is not changed: a file of one segment
-    keeps its probabilities.
-
-    The evidence of neighbours is taken as independent, which that of one face and one voice is not: smoothed
-    probabilities are surer than calibrated ones.
-
-    Args:
-        prior: ``[C]`` label frequencies of training.
-        stay_seconds: mean seconds until the label is drawn anew.
-        lag: how many later segments a segment waits for; 0 looks back only.
-        task: ``multi``: each label comes and goes on its own; otherwise one label holds at a time.
-
-    Raises:
-        ConfigError: ``stay_seconds`` or ``lag`` out of range.
-
-    Example:
-        >>> smoother = Smoother(np.array([0.5, 0.5]), stay_seconds=10.0, lag=0)
-        >>> for probs, start in (([0.9, 0.1], 0.0), ([0.4, 0.6], 4.0), ([0.1, 0.9], 8.0)):
-        ...     print(smoother.push(np.array(probs), start, start + 4.0)[0].round(2))
-        [0.9 0.1]
-        [0.69 0.31]
-        [0.16 0.84]
+        labels: of the model.
+        prior: ``[C]`` share of each label in training.
+        task: ``multi`` where several labels can hold at once.
+        calibration: of the model: decides labels, and knows for how long they last.
+        stay_seconds: mean seconds that a label lasts; ``None`` is what the calibration says.
     """
 
     def __init__(
-        self, prior: Array, *, stay_seconds: float = STAY_SECONDS, lag: int = LAG, task: str = "single"
+        self,
+        labels: Sequence[str],
+        prior: Sequence[float],
+        task: str,
+        *,
+        calibration: Calibration | None = None,
+        stay_seconds: float | None = None,
     ) -> None:
-        if not (stay_seconds > 0 and math.isfinite(stay_seconds)):
-            raise ConfigError(f"smoothing: stay_seconds is {stay_seconds}; give a positive number of seconds")
-        if lag < 0:
-            raise ConfigError(f"smoothing: lag is {lag}; give 0 or more segments")
-        self.stay_seconds, self.lag, self._multi = stay_seconds, lag, task == "multi"
-        bounded = np.clip(np.asarray(prior, dtype=np.float64), _LEAST_PRIOR, 1 - _LEAST_PRIOR)
-        chains = self._chains(bounded)
-        self._prior = chains / chains.sum(-1, keepdims=True)
-        self._steps: deque[_Step] = deque()
-        self._past = self._prior  # of the last segment
-        self._middle = self._end = -math.inf
+        self._labels, self._task = labels, task
+        self._calibration = calibration or Calibration()
+        known = self._calibration.stay_seconds if stay_seconds is None else stay_seconds
+        stay = STAY_SECONDS if known is None else known
+        self.off = stay == 0
+        #: Why there is none, where there is none.
+        self.notes = self._calibration.smoothing_notes() if self.off else []
+        lag = 0 if self.off else LAG  # without smoothing a segment is settled at once
+        self._smoother = Smoother(
+            np.asarray(prior, dtype=np.float64), stay_seconds=stay or STAY_SECONDS, lag=lag, task=task
+        )
+        self._waiting: list[dict[str, Any]] = []
 
-    def push(self, probs: Array | None, start: float, end: float) -> list[Array | None]:
-        """The next segment.
+    def push(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        """The next segment, or a skipped one; the entries that are now settled."""
+        said = entry.get("probs")
+        probs = None if said is None else np.array([said[label] for label in self._labels])
+        self._waiting.append(entry)
+        return self._settle(self._smoother.push(probs, entry["start"], entry["end"]))
 
-        Args:
-            probs: ``[C]`` calibrated probabilities, or ``None`` where nothing is said.
-            start, end: seconds.
+    def close(self) -> list[dict[str, Any]]:
+        """The rest."""
+        return self._settle(self._smoother.close())
 
-        Returns:
-            ``[C]`` of each segment that is final now, in the order they came; ``None`` for a ``None``.
-        """
-        stay = math.exp(-max((start + end) / 2 - self._middle, 0.0) / self.stay_seconds)
-        evidence = np.ones_like(self._prior)
-        if probs is not None:
-            said = np.clip(self._chains(np.asarray(probs, dtype=np.float64)), _LEAST, None)
-            fresh = (end - max(start, self._end)) / (end - start) if end > start else 1.0
-            evidence = (said / self._prior) ** min(max(fresh, 0.0), 1.0)
-            self._end = max(end, self._end)
-        self._middle = max((start + end) / 2, self._middle)
-        self._past = _normal((stay * self._past + (1 - stay) * self._prior) * evidence)
-        self._steps.append(_Step(stay, evidence, self._past, probs is None))
-        if len(self._steps) <= self.lag:
-            return []
-        final = self._smoothed()[0]
-        self._steps.popleft()
-        return [final]
+    def _settle(self, settled: Sequence[np.ndarray[Any, Any] | None]) -> list[dict[str, Any]]:
+        done = []
+        for posterior in settled:
+            entry = self._waiting.pop(0)
+            if posterior is not None and not self.off:
+                entry["smoothed"] = self._named(posterior, subset_key(entry["present"]))
+            done.append(entry)
+        return done
 
-    def close(self) -> list[Array | None]:
-        """The segments that still waited; after it nothing may be pushed."""
-        rest = self._smoothed() if self._steps else []
-        self._steps.clear()
-        return rest
-
-    def _smoothed(self) -> list[Array | None]:
-        """Posteriors of all segments held, by one pass backward from the newest."""
-        future = np.ones_like(self._prior)
-        found: list[Array | None] = []
-        for step in reversed(self._steps):
-            posterior = _normal(step.past * future)
-            found.append(None if step.silent else posterior[:, 1] if self._multi else posterior[0])
-            seen = step.evidence * future
-            future = step.stay * seen + (1 - step.stay) * (seen * self._prior).sum(-1, keepdims=True)
-            future = _normal(future)
-        return found[::-1]
-
-    def _chains(self, values: Array) -> Array:
-        """``[K, S]``: one chain over all labels, or for each label one over absent and present."""
-        return np.stack([1 - values, values], axis=1) if self._multi else values[None]
-
-
-def _normal(weights: Array) -> Array:
-    """Each row scaled to sum to one."""
-    return np.asarray(weights / weights.sum(-1, keepdims=True))
+    def _named(self, posterior: NDArray[np.float64], key: str) -> dict[str, Any]:
+        """Label (and, where there can be several, ``labels``) and probabilities of one segment."""
+        said = self._calibration.decide([key], posterior[None], self._task)[0]
+        column = int(posterior.argmax()) if self._task == "multi" else int(said)
+        probs = {label: round(float(p), 6) for label, p in zip(self._labels, posterior, strict=True)}
+        named: dict[str, Any] = {"label": self._labels[column], "probs": probs}
+        if self._task == "multi":
+            named["labels"] = [label for label, given in zip(self._labels, said, strict=True) if given]
+        return named

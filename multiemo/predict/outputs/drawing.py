@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from multiemo.predict.outputs.colours import MODALITY_COLOURS, ink_on
 from multiemo.predict.outputs.lettering import columns, first_fitting
-from multiemo.predict.outputs.timeline import Block, Timeline, best, caption, clock, marks, one_line, spaced, stacked
+from multiemo.predict.outputs.timeline import Block, Timeline, alone, caption, clock, marks, one_line, spaced, stacked
 from multiemo.predict.traces import Traces
 from multiemo.types import DIMENSIONS
 
@@ -160,9 +160,9 @@ class Drawing:
 
     def _branch(self, group: Element, modality: str) -> None:
         for part in self._segments:
-            probs = (part.said.get("by_modality") or {}).get(modality)
-            if probs:
-                self._tile(group, part.left, part.right, _BRANCH, best(probs), best(probs))
+            said = alone(part.said).get(modality)
+            if said:
+                self._tile(group, part.left, part.right, _BRANCH, said[0], said[0])
 
     def _tile(self, group: Element, left: float, right: float, height: float, label: str, text: str) -> None:
         """A rectangle in the label's colour, with as much of the text as fits."""

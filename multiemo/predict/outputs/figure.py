@@ -19,7 +19,7 @@ from multiemo.predict.outputs.timeline import (
     Entry,
     Part,
     Timeline,
-    best,
+    alone,
     caption,
     clock,
     marks,
@@ -197,9 +197,9 @@ def _steps(blocks: Sequence[Block | Part]) -> tuple[list[float], list[int]]:
 
 def _branch(axes: Axes, picture: _Picture, modality: str) -> None:
     """The label that one modality would have by itself; empty where it is absent."""
-    heard = [(p, (p.said.get("by_modality") or {}).get(modality)) for p in picture.shown.parts]
+    heard = [(p, alone(p.said).get(modality)) for p in picture.shown.parts]
     axes.set_ylim(0, 1)
-    picture.tiles(axes, [(p.left, p.right, best(probs), (best(probs),)) for p, probs in heard if probs], 0, 1)
+    picture.tiles(axes, [(p.left, p.right, said[0], (said[0],)) for p, said in heard if said], 0, 1)
 
 
 def _contributions(axes: Axes, picture: _Picture) -> None:

@@ -17,7 +17,7 @@ from multiemo.predict.outputs.timeline import (
     Entry,
     Part,
     Timeline,
-    best,
+    alone,
     caption,
     clock,
     one_line,
@@ -79,11 +79,9 @@ def tip(part: Part) -> str:
     if said.get("smoothed"):
         lines.append("smoothed: " + _shares(said["smoothed"]["probs"], said["smoothed"]["label"]))
     lines.append(("by itself: " if said.get("smoothed") else "") + _shares(said["probs"], said["label"]))
-    for m, probs in (said.get("by_modality") or {}).items():
+    for m, (label, probs) in alone(said).items():
         share = (said.get("contribution") or {}).get(m)
-        lines.append(
-            f"{m}: {_shares(probs, best(probs), 2)}" + ("" if share is None else f"; contributes {share:+.2f}")
-        )
+        lines.append(f"{m}: {_shares(probs, label, 2)}" + ("" if share is None else f"; contributes {share:+.2f}"))
     lines += [f"{m} absent: {why}" for m, why in (said.get("absent") or {}).items()]
     dimensions = [f"{d} {said[d]:+.2f}" for d in DIMENSIONS if said.get(d) is not None]
     face = said.get("face") or {}
@@ -126,6 +124,6 @@ def _row(part: Part) -> dict[str, Any]:
             "smoothed": one_line(caption(*smoothed(said))),
         }
         contribution = said.get("contribution") or {}
-        row["by"] = {m: (one_line(best(p)), contribution.get(m)) for m, p in (said.get("by_modality") or {}).items()}
+        row["by"] = {m: (one_line(label), contribution.get(m)) for m, (label, _) in alone(said).items()}
         row["person"] = (said.get("face") or {}).get("person", "")
     return row

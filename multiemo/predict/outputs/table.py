@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any
 
-from multiemo.predict.outputs.timeline import Entry, best, modalities, parts, reasons, smoothed
+from multiemo.predict.outputs.timeline import Entry, alone, best, modalities, parts, reasons, smoothed
 from multiemo.types import DIMENSIONS
 
 
@@ -39,7 +39,7 @@ def csv_table(entry: Entry) -> str:
             if "smoothed" in said:
                 row |= {"smoothed": label, "smoothed_p": probs[label if label in probs else best(probs)]}
             row |= {f"p_{name}": p for name, p in said["probs"].items()}
-            row |= {f"{m}_label": best(probs) for m, probs in (said.get("by_modality") or {}).items()}
+            row |= {f"{m}_label": own for m, (own, _) in alone(said).items()}
             row |= {f"{m}_contribution": value for m, value in (said.get("contribution") or {}).items()}
             row |= {d: said[d] for d in dimensions if d in said}
             row |= {"person": (said.get("face") or {}).get("person", ""), "present": " ".join(said.get("present", ()))}

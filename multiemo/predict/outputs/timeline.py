@@ -163,6 +163,12 @@ def best(probs: Mapping[str, float]) -> str:
     return max(probs, key=lambda label: probs[label])
 
 
+def alone(segment: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, float]]]:
+    """{modality: label and probabilities of its own branch}; the most probable label where the segment names none."""
+    named = segment.get("modality_label") or {}
+    return {m: (named.get(m) or best(p), p) for m, p in (segment.get("by_modality") or {}).items() if p}
+
+
 def caption(label: str, probs: Mapping[str, float]) -> str:
     """A label and how probable it is.
 
@@ -273,8 +279,8 @@ def tiers(entry: Entry) -> dict[str, list[Interval]]:
     order = ["emotion", "smoothed", "words", *shown.modalities, *(n for n in rows if n.startswith("person "))]
     rows["words"] = [(p.left, p.right, p.said.get("text") or "") for p in placed]
     for m in shown.modalities:
-        heard = [(p, (p.said.get("by_modality") or {}).get(m)) for p in placed]
-        rows[m] = [(p.left, p.right, best(probs)) for p, probs in heard if probs]
+        heard = [(p, alone(p.said).get(m)) for p in placed]
+        rows[m] = [(p.left, p.right, said[0]) for p, said in heard if said]
     skipped = [(p.left, p.right, reasons(p.said.get("absent") or {}) or "skipped") for p in placed if p.index is None]
     if skipped:
         rows["skipped"] = skipped

@@ -1,0 +1,56 @@
+"""Under which label frequencies a stage learns, and which dimensions it can learn at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from multiemo import losses
+from multiemo.build.data import Part
+from multiemo.config import TrainingConfig
+from multiemo.types import DIMENSIONS, Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How the training of a stage weighs labels.
+
+    Args:
+        effective_prior: ``[C]``, see :func:`multiemo.losses.effective_prior`.
+        costs: ``[C]`` of missing a label, mean one over clips; ``None`` where all cost alike.
+    """
+
+    effective_prior: Tensor
+    costs: Tensor | None
+
+
+def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Weighing:
+    """Of the labelled rows of train that a stage learns from.
+
+    Args:
+        part: train.
+        rows: of it.
+        settings: of the stage.
+    """
+    space, frequencies = part.dataset.space, part.prepared.frequencies
+    targets = [space.target(part.dataset.clips[i]) for i in rows]
+    draws = torch.tensor(part.draw_weights(rows, settings.balanced_sampling))
+    known = torch.stack([torch.zeros_like(frequencies) if t is None else t for t in targets])
+    labelled = torch.tensor([t is not None for t in targets])
+    drawn = (draws.unsqueeze(1) * known).sum(0) / (draws * labelled).sum().clamp_min(1e-8)
+    power = settings.class_weights
+    weights = losses.class_weights(frequencies, power) if power > 0 else None
+    effective = losses.effective_prior(drawn, task=space.task, weights=weights, smoothing=settings.label_smoothing)
+    if space.task == "multi" or power + settings.balanced_sampling == 0:
+        return Weighing(effective, None)
+    return Weighing(effective, losses.class_weights(frequencies, power + settings.balanced_sampling))
+
+
+def dimension_means(clips: Sequence[Clip]) -> Tensor:
+    """``[3]`` means of valence, arousal and dominance over clips; NaN where none knows one."""
+    nan = float("nan")
+    columns = [[nan if getattr(c, name) is None else float(getattr(c, name)) for name in DIMENSIONS] for c in clips]
+    return torch.tensor(columns).reshape(-1, len(DIMENSIONS)).nanmean(dim=0)
