@@ -126,6 +126,20 @@ def test_fer2013_pixels_become_pictures(tmp_path: Path) -> None:
         prepare("fer2013", tmp_path / "fer", tmp_path / "other.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "parts"),
+    [
+        ("icml_face_data.csv", "emotion, Usage, pixels\n3,Training,{0}\n6,PrivateTest,{0}\n", ["train", "test"]),
+        ("train.csv", "emotion,pixels\n3,{0}\n", ["train"]),
+    ],
+)
+def test_fer2013_as_the_competition_has_it(tmp_path: Path, name: str, text: str, parts: list[str]) -> None:
+    write(tmp_path / "fer" / name, text.format(" ".join(["7"] * 48 * 48)))
+    prepared = run("fer2013", tmp_path / "fer", tmp_path / "m.jsonl")
+    assert [c.split for c in prepared.clips] == parts
+    assert prepared.clips[0].label == "happy"
+
+
 def test_pictures_are_never_written_through_an_old_link(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "m.media").symlink_to(tmp_path / "precious")
@@ -165,6 +179,21 @@ def test_meld(tmp_path: Path) -> None:
     assert (last.start, last.end) == (None, None)
     assert (dev.text, dev.label, dev.split, dev.group) == ("It’s me", "fearful", "val", "dev_dia0")
     assert [s.what for s in prepared.skipped] == ["train_sent_emo.csv row 4"]
+
+
+def test_meld_takes_the_clip_that_was_cut_anew(tmp_path: Path) -> None:
+    rows = [f"{u},Hi,Ross,joy,positive,3,{u},1,1,a,b\n" for u in range(3)]
+    write(tmp_path / "MELD.Raw/test_sent_emo.csv", HEAD + "".join(rows))
+    folder = "test/output_repeated_splits_test"
+    names = ("dia3_utt0.mp4", "final_videos_testdia3_utt0.mp4", "final_videos_testdia3_utt1.mp4", "dia3_utt2.mp4")
+    touch(tmp_path / "MELD.Raw", *(f"{folder}/{name}" for name in names))
+    prepared = run("meld", tmp_path / "MELD.Raw", tmp_path / "m.jsonl")
+    taken = [names[1], names[2], names[3]]
+    assert [c.video for c in prepared.clips] == [f"MELD.Raw/{folder}/{name}" for name in taken]
+    assert [c.audio for c in prepared.clips] == [c.video for c in prepared.clips]
+    assert [(s.what, s.reason) for s in prepared.skipped] == [
+        (folder, "1 first cuts have a corrected one beside them (final_videos_test*.mp4)")
+    ]
 
 
 @pytest.mark.parametrize(

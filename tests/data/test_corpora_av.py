@@ -135,6 +135,7 @@ def test_enterface05(tmp_path: Path) -> None:
         "subject 12/surprise/sentence 5/s12_su_5.avi",
         "subject 6/sadness/s6_sa_3.avi",  # no folder a sentence
         "all/s44_ha_2.avi",
+        "all/s16_su_3avi.avi",  # so published
         "subject 1/anger/sentence 1/s_1_an_1.avi",
         "subject 2/boredom/sentence 1/clip.avi",
     )
@@ -142,6 +143,7 @@ def test_enterface05(tmp_path: Path) -> None:
     clips = by_id(prepared)
     assert {name: (clip.speaker, clip.label) for name, clip in clips.items()} == {
         "s44_happy_2": ("44", "happy"),
+        "s16_surprised_3": ("16", "surprised"),
         "s1_angry_1": ("1", "angry"),
         "s11_surprised_5": ("11", "surprised"),
         "s12_surprised_5": ("12", "surprised"),

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,16 @@ COLUMNS = ("video_id", "clip_id", "text", "label", "label_T", "label_A", "label_
 def table(path: Path, *rows: tuple[Any, ...]) -> Path:
     out = io.StringIO()
     csv.writer(out).writerows([COLUMNS, *rows])
+    return write(path, out.getvalue())
+
+
+def ratings(path: Path, *rows: tuple[str, str, Sequence[float | str]]) -> Path:
+    """A file of raters' answers in the first release of CMU-MOSEI: (video, clip, answers), a row a rater."""
+    names = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("HITId", "Input.VIDEO_ID", "Input.CLIP", *(f"Answer.{name}" for name in names)))
+    writer.writerows(("x", video, clip, *answers) for video, clip, answers in rows)
     return write(path, out.getvalue())
 
 
@@ -115,6 +126,48 @@ def test_cmumosei_in_the_folders_of_the_first_release(tmp_path: Path) -> None:
     assert first.audio == "MOSEI/Audio/WAV_16000/Segmented/_UNQDdiAbWI_0.wav"
     assert first.video == "MOSEI/Videos/Segmented/Combined/_UNQDdiAbWI_0.mp4"
     assert (second.audio, second.video) == ("MOSEI/Audio/WAV_16000/Segmented/a_b_7_12.wav", None)
+
+
+def test_cmumosei_emotions(tmp_path: Path) -> None:
+    root = tmp_path / "MOSEI"
+    rows = [("_UNQDdiAbWI", n, "words", 1.0, "", "", "", "Positive", "train") for n in range(4)]
+    table(root / "label.csv", *rows, ("208322", "0007", "words", -1.0, "", "", "", "Negative", "test"))
+    ratings(
+        root / "Labels/5000_batch_raw.csv",
+        ("_UNQDdiAbWI", "0", (2, 0, 0, 1, 0, 0)),
+        ("_UNQDdiAbWI", "0", (0, 0, 0, 0, 0, 0)),
+        ("_UNQDdiAbWI", "1", (0, 0, 0, 0, 0, 0)),
+        ("_UNQDdiAbWI", "2", (0, "x", 0, 0, 0, 0)),
+    )
+    ratings(
+        root / "Labels/pom_extra_sqa_mono_results.csv",
+        ("34/208322", "7", (0, 1, 3, 0, 1, 2)),
+        ("_UNQDdiAbWI", "0", (0, 0, 1, 0, 0, 0)),
+    )
+    write(root / "Labels/readme.csv", "file,what\n5000_batch_raw,ratings\n")
+    six = run("cmumosei", root, tmp_path / "m.jsonl", label_set="ekman6")
+    assert [clip.labels for clip in six.clips] == [
+        ("happy", "angry", "surprised"), None, None, None, ("sad", "angry", "disgusted", "fearful"),
+    ]  # fmt: skip
+    assert {(clip.label, clip.label_set) for clip in six.clips} == {(None, "ekman6")}
+    assert [clip.valence for clip in six.clips] == [0.333333] * 4 + [-0.333333]
+    assert {s.what: s.reason for s in six.skipped if s.what.startswith("Labels")} == {
+        "Labels/5000_batch_raw.csv": "1 rows lack a number for one of the emotions",
+        "Labels/readme.csv": "has no column 'Input.VIDEO_ID'",
+    }
+    assert [s.reason for s in six.skipped if s.what == str(root)] == [
+        "2 clips were rated by nobody in Labels/*.csv, and are kept without labels",
+        "1 clips show none of the six emotions, and are kept without labels",
+    ]
+    seven = run("cmumosei", root, tmp_path / "m.jsonl", label_set="ekman7")
+    assert [clip.labels for clip in seven.clips[:3]] == [("happy", "angry", "surprised"), ("neutral",), None]
+    assert run("cmumosei", root, tmp_path / "m.jsonl").clips[0].label == "positive"
+
+
+def test_cmumosei_emotions_need_the_ratings(tmp_path: Path) -> None:
+    table(tmp_path / "label.csv", ("v", 0, "words", 1.0, "", "", "", "Positive", "train"))
+    with pytest.raises(ManifestError, match=r"cmumosei: .* expected Labels/\*\.csv with the column Answer\.happiness"):
+        prepare("cmumosei", tmp_path, tmp_path / "m.jsonl", {"label_set": "ekman6"})
 
 
 def test_chsims_keeps_what_each_modality_says_alone(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ _CODES = {
 }  # fmt: skip
 _SUBJECT = re.compile(r"subject[ _-]?(\d+)", re.IGNORECASE)
 _SENTENCE = re.compile(r"sentence[ _-]?(\d)", re.IGNORECASE)
-_NAME = re.compile(r"s_?(\d+)_(an|di|fe|ha|sa|su)_?(\d)", re.IGNORECASE)
+#: One published file is called ``s16_su_3avi.avi``.
+_NAME = re.compile(r"s_?(\d+)_(an|di|fe|ha|sa|su)_?(\d)(?:avi)?", re.IGNORECASE)
 
 
 @corpora.register("enterface05", kind="real", languages=("en",))

@@ -17,15 +17,18 @@ _LABELS = LABEL_SETS["fer7"]
 _CODES = {str(code): label for code, label in enumerate(_LABELS)}
 _SIDE = 48
 _FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+#: The original, and the two of the competition's page.
+_TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 _USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 
 @corpora.register("fer2013", kind="real", languages=())
 def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
-    """One clip a picture, from class folders (``train/angry/*.png``) or the original ``fer2013.csv`` of pixels.
+    """One clip a picture, from class folders (``train/angry/*.png``) or a published CSV of pixels.
 
-    The published parts are kept: in folders train, val (or validation) and test; in the CSV Training, PublicTest
-    (val) and PrivateTest (test). There are no speakers.
+    The published parts are kept: in folders train, val (or validation) and test; in ``fer2013.csv`` and
+    ``icml_face_data.csv`` Training, PublicTest (val) and PrivateTest (test); ``train.csv`` holds Training alone. There
+    are no speakers.
 
     Args:
         root: the corpus folder, or the CSV itself.
@@ -39,11 +42,11 @@ def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
         ManifestError: neither the folders nor the CSV are there.
     """
     parts = [root / name for name in _FOLDERS if (root / name).is_dir()]
-    table = root if root.is_file() else root / "fer2013.csv"
+    table = root if root.is_file() else next((root / n for n in _TABLES if (root / n).is_file()), None)
     if parts:
         for part in parts:
             yield from _folder(part, root, skip)
-    elif table.is_file():
+    elif table is not None:
         yield from _pixels(table, skip, made())
     else:
         raise not_the_corpus("fer2013", root, "train/ and test/ with one folder a class, or fer2013.csv")
@@ -60,10 +63,12 @@ def _folder(part: Path, root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
-    """Write every row of the CSV as a picture. Rows: emotion 0-6, 2304 grey values, the part's name."""
+    """Write every row of the CSV as a picture. Rows: emotion 0-6, 2304 grey values, the part's name if it has one."""
     import cv2  # only this layout writes pictures
 
-    for number, row in read_table(table, columns=("emotion", "pixels", "Usage"), corpus="fer2013"):
+    alone = table.name == "train.csv"
+    columns = ("emotion", "pixels") if alone else ("emotion", "pixels", "Usage")
+    for number, row in read_table(table, columns=columns, corpus="fer2013"):
         where = f"{table.name} row {number}"
         try:
             face = np.array(row["pixels"].split(), dtype=np.int64)
@@ -71,7 +76,7 @@ def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
         except (ValueError, KeyError):
             skip(where, f"holds something that is not a number, or emotion {row['emotion']!r} outside 0-6")
             continue
-        part = _USAGES.get(row["Usage"].strip())
+        part = "train" if alone else _USAGES.get(row["Usage"].strip())
         if face.size != _SIDE * _SIDE or face.min() < 0 or face.max() > 255 or part is None:
             skip(where, f"is not {_SIDE}x{_SIDE} grey values of one of {', '.join(_USAGES)}")
             continue

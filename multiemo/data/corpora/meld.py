@@ -1,4 +1,8 @@
-"""MELD: utterances of dialogues from the series Friends, seven emotions (Poria et al. 2019, arXiv:1810.02508)."""
+"""MELD: utterances of dialogues from the series Friends, seven emotions (Poria et al. 2019, arXiv:1810.02508).
+
+Layout: ``train_sent_emo.csv`` ..., clips ``train_splits/dia0_utt0.mp4`` ...; the test part has some of its clips a
+second time, cut anew, as ``output_repeated_splits_test/final_videos_testdia0_utt0.mp4``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ _PARTS = {
     "dev": ("val", "dev_splits_complete"),
     "test": ("test", "output_repeated_splits_test"),
 }
+#: Stands before the name of a clip that was cut anew.
+_CORRECTED = "final_videos_test"
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
@@ -23,13 +29,14 @@ _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 def meld(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, in the order of the dialogues; with its video where that was fetched.
 
-    The season's times in the table are not used, because the video files are cut to the utterances already.
+    The season's times in the table are not used, because the video files are cut to the utterances already. A clip
+    that was cut anew (``final_videos_test*``) goes before the first cut, whose sound may be that of another utterance.
 
     Args:
         root: the folder with ``train_sent_emo.csv``, ``dev_sent_emo.csv``, ``test_sent_emo.csv`` (those that are
             there, at any depth) and, where they exist, ``train_splits/``, ``dev_splits_complete/`` and
             ``output_repeated_splits_test/``.
-        skip: told of every row that is left out.
+        skip: told of every row that is left out, and of how many first cuts are.
 
     Yields:
         Clips with id ``train_dia0_utt0``, group ``train_dia0``, the official part, label set ``meld7``.
@@ -56,13 +63,15 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             skip(where, f"Emotion {row['Emotion']!r} is not one of the seven of MELD")
         else:
             rows.append((int(row["Dialogue_ID"]), int(row["Utterance_ID"]), row))
+    replaced = 0
     for dialogue, utterance, row in sorted(rows, key=lambda entry: entry[:2]):
-        video = None if videos is None else videos / f"dia{dialogue}_utt{utterance}.mp4"
+        cuts = [] if videos is None else _cuts(videos, f"dia{dialogue}_utt{utterance}.mp4")
         text = mend(row["Utterance"]).strip()
-        has_video = video is not None and video.is_file()
-        if not text and not has_video:
+        if not text and not cuts:
             skip(f"{table.name} dia{dialogue}_utt{utterance}", "has neither text nor a video")
             continue
+        replaced += len(cuts) > 1
+        video = relative(cuts[0], root) if cuts else None
         yield Clip(
             id=f"{part}_dia{dialogue}_utt{utterance}",
             corpus="meld",
@@ -70,9 +79,16 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             group=f"{part}_dia{dialogue}",
             language="en",
             text=text or None,
-            audio=relative(video, root) if video is not None and has_video else None,
-            video=relative(video, root) if video is not None and has_video else None,
+            audio=video,
+            video=video,
             label_set="meld7",
             label=canonical(row["Emotion"]),
             split=ours,
         )
+    if replaced and videos is not None:
+        skip(relative(videos, root), f"{replaced} first cuts have a corrected one beside them ({_CORRECTED}*.mp4)")
+
+
+def _cuts(videos: Path, name: str) -> list[Path]:
+    """The files of an utterance that are there, the corrected one first."""
+    return [path for path in (videos / f"{_CORRECTED}{name}", videos / name) if path.is_file()]

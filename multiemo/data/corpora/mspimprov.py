@@ -2,7 +2,11 @@
 (Busso et al. 2017, doi:10.1109/TAFFC.2016.2515617).
 
 Layout: ``session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav`` (and ``.avi``): sentence and intended emotion, speaker,
-scenario (R read, S and T improvised, P natural), turn; ``Evalution.txt`` (so spelled) has label, ratings, votes.
+scenario (R read, S and T improvised, P natural), turn; ``Evalution.txt`` (so spelled) has label, ratings, votes;
+``Human_transcriptions/All_human_transcriptions/MSP-IMPROV-S01A-F01-P-FM01.txt`` the words of a turn.
+
+The ratings run from 1 to 5: valence from negative to positive, dominance from weak to strong, but activation from
+active to calm, as its means say: angry 2.76, happy 3.07, sad 3.72, neutral 3.87 (source in docs/data.md).
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ _KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 
 @dataclass
 class _Turn:
-    """What the evaluation says of one turn; ``ratings`` are valence, arousal, dominance on 1..5, or ``None``."""
+    """What the evaluation says of one turn; ``ratings`` are valence, arousal, dominance in -1..1, or ``None``."""
 
     speaker: str
     code: str
@@ -48,12 +52,13 @@ def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
     A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
 
     Args:
-        root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files.
+        root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files and
+            the transcriptions.
         skip: told of every file and turn that is left out.
 
     Yields:
         Clips with id ``MSP-IMPROV-S01A-F01-P-FM01``, speaker ``F01``, group ``session1``, label set ``mspimprov4``;
-        valence, arousal and dominance are brought from 1..5 to -1..1.
+        valence, arousal and dominance in -1..1, each from little to much; arousal is the activation turned round.
 
     Raises:
         ManifestError: the evaluation is missing or holds no turn.
@@ -64,12 +69,13 @@ def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
         raise not_the_corpus(
             "mspimprov", root, "Evalution.txt with lines like UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0;"
         )
-    media = _find_media(root, turns, skip)
+    media, words = _find_media(root, turns, skip), _words(root)
     for name, turn in turns.items():
-        if name not in media:
-            skip(f"MSP-IMPROV-{name}", "has no media file")
+        if name not in media and name not in words:
+            skip(f"MSP-IMPROV-{name}", "has neither a media file nor a transcription")
             continue
-        valence, arousal, dominance = (None if r is None else unit(r, 1, 5) for r in turn.ratings)
+        files = media.get(name, {})
+        valence, arousal, dominance = turn.ratings
         label = _EMOTIONS.get(turn.code)
         votes = Counter(vote for vote in turn.votes.values() if vote in LABEL_SETS["mspimprov4"])
         yield Clip(
@@ -78,8 +84,9 @@ def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
             speaker=turn.speaker,
             group=f"session{int(turn.speaker[1:])}",
             language="en",
-            audio=media[name].get("audio"),
-            video=media[name].get("video"),
+            text=words.get(name),
+            audio=files.get("audio"),
+            video=files.get("video"),
             label_set="mspimprov4",
             label=label,
             votes=dict(votes) if label is not None and votes else None,
@@ -95,8 +102,8 @@ def _turns(table: Path, skip: Skip) -> dict[str, _Turn]:
     turn: _Turn | None = None
     for number, line in enumerate(read_text(table).splitlines(), start=1):
         if match := _CONSENSUS.fullmatch(line.strip()):
-            name, speaker, code, arousal, valence, dominance = match.groups()
-            turn = _Turn(speaker, code, (_rating(valence), _rating(arousal), _rating(dominance)))
+            name, speaker, code, activation, valence, dominance = match.groups()
+            turn = _Turn(speaker, code, (_rating(valence, 1, 5), _rating(activation, 5, 1), _rating(dominance, 1, 5)))
             if code in _EMOTIONS or code in _UNDECIDED:
                 found[name] = turn
             else:
@@ -106,8 +113,15 @@ def _turns(table: Path, skip: Skip) -> dict[str, _Turn]:
     return found
 
 
-def _rating(value: str) -> float | None:
-    return None if value == "NaN" else float(value)
+def _rating(value: str, low: float, high: float) -> float | None:
+    return None if value == "NaN" else unit(float(value), low, high)
+
+
+def _words(root: Path) -> dict[str, str]:
+    """{turn: what is said}, from the files named after turns."""
+    found = ((_FILE.fullmatch(path.stem), path) for path in walk(root, (".txt",)))
+    said = {match[1]: " ".join(read_text(path).split()) for match, path in found if match is not None}
+    return {name: text for name, text in said.items() if text}
 
 
 def _find_media(root: Path, turns: dict[str, _Turn], skip: Skip) -> dict[str, dict[str, str]]:

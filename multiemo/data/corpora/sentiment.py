@@ -122,7 +122,13 @@ class _Media:
     video: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-def _key(video: str, clip: str) -> tuple[str, str]:
+def clip_key(video: str, clip: str) -> tuple[str, str]:
+    """What a clip is found by, whatever its number is padded to.
+
+    Example:
+        >>> clip_key("video_0001", "0012"), clip_key("v", "0")
+        (('video_0001', '12'), ('v', '0'))
+    """
     return video, clip.lstrip("0") or "0"
 
 
@@ -152,9 +158,9 @@ def _media(root: Path) -> _Media:
     media = _Media()
     for path in walk(root, (*_AUDIO, *_VIDEO)):
         files = media.audio if path.suffix.lower() in _AUDIO else media.video
-        keys = [_key(path.parent.name, path.stem)]
+        keys = [clip_key(path.parent.name, path.stem)]
         if "_" in path.stem:
-            keys.append(_key(*path.stem.rsplit("_", 1)))
+            keys.append(clip_key(*path.stem.rsplit("_", 1)))
         for key in keys:
             files.setdefault(key, relative(path, root))
     return media
@@ -169,9 +175,9 @@ def _transcripts(root: Path) -> dict[tuple[str, str], str]:
             fields = line.split("___", 4)
             match = _MOSI_LINE.fullmatch(line)
             if match:
-                words[_key(path.stem, match[1])] = match[2].strip()
+                words[clip_key(path.stem, match[1])] = match[2].strip()
             elif len(fields) == 5:
-                words[_key(fields[0], fields[1])] = fields[4].strip()
+                words[clip_key(fields[0], fields[1])] = fields[4].strip()
     return words
 
 
@@ -179,7 +185,7 @@ def _with_table(
     scale: Scale, table: Path, transcripts: Mapping[tuple[str, str], str], pickled: list[Segment], skip: Skip
 ) -> Iterator[Segment]:
     """The rows of ``label.csv``, with the features of their clips."""
-    features = {_key(*segment.id.split(MARK, 1)): segment.features for segment in pickled}
+    features = {clip_key(*segment.id.split(MARK, 1)): segment.features for segment in pickled}
     lacking = 0
     for number, row in read_table(table, columns=_COLUMNS, corpus=scale.corpus):
         where = f"{table.name} row {number}"
@@ -191,12 +197,12 @@ def _with_table(
         elif wrong:
             skip(where, f"label {wrong[0]!r} is not a number")
         else:
-            refs = features.pop(_key(video, clip), {})
+            refs = features.pop(clip_key(video, clip), {})
             lacking += not refs
             yield Segment(
                 id=f"{video}{MARK}{clip}",
                 part=part,
-                text=row["text"].strip() or transcripts.get(_key(video, clip)),
+                text=row["text"].strip() or transcripts.get(clip_key(video, clip)),
                 annotation=row["annotation"].strip(),
                 score=float(row["label"]),
                 scores={m: float(value) for m, value in scores.items()},
@@ -227,8 +233,8 @@ def _clip(scale: Scale, segment: Segment, media: _Media, labels: str) -> Clip | 
         label = canonical(segment.annotation)
         if label not in label_set(labels):
             return f"annotation {segment.annotation!r} is not one of {', '.join(label_set(labels))}"
-    seen = media.video.get(_key(video, clip))
-    if not (segment.text or segment.features or seen or _key(video, clip) in media.audio):
+    seen = media.video.get(clip_key(video, clip))
+    if not (segment.text or segment.features or seen or clip_key(video, clip) in media.audio):
         return "has neither text, features nor media"
     single = {m: polarity(score, scale.bound, labels) for m, score in scores.items()}
     return Clip(
@@ -238,7 +244,7 @@ def _clip(scale: Scale, segment: Segment, media: _Media, labels: str) -> Clip | 
         group=video,
         language=scale.language,
         text=segment.text,
-        audio=media.audio.get(_key(video, clip), seen),
+        audio=media.audio.get(clip_key(video, clip), seen),
         video=seen,
         features=segment.features,
         label_set=labels,

@@ -52,9 +52,13 @@ def nearest(root: Path, *names: str) -> Path | None:
 def unit(value: float, low: float, high: float) -> float:
     """A rating on the scale ``low``..``high`` brought to -1..1; one beyond the scale is taken at its end.
 
+    ``low`` is the number that stands for little: the larger of the two where a scale runs downwards.
+
     Example:
         >>> unit(1, 1, 5), unit(4.5, 1, 5), unit(5.5, 1, 5)
         (-1.0, 0.75, 1.0)
+        >>> unit(1, 5, 1), unit(4.5, 5, 1)
+        (1.0, -0.75)
     """
     return min(1.0, max(-1.0, (2 * value - low - high) / (high - low)))
 
@@ -81,7 +85,7 @@ def read_text(path: Path) -> str:
 
 
 def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with a header line.
+    """The rows of a CSV with a header line; spaces around the names in it are taken off.
 
     Args:
         columns: must all be there.
@@ -93,7 +97,8 @@ def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[t
         ManifestError: the file cannot be read, or lacks a column.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
-    present = reader.fieldnames or []
+    present = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = present
     missing = [column for column in columns if column not in present]
     if missing:
         raise ManifestError(f"{corpus}: {path} lacks the column {missing[0]!r}; it has: {', '.join(present)}")
