@@ -182,7 +182,8 @@ def fit_stay(
 ) -> tuple[float, dict[str, Any]]:
     """For how long a label lasts, so that smoothing helps on validation dialogues; zero where it does not.
 
-    Of a few durations the one is taken under which the true labels are most likely, among those that lose no accuracy.
+    Of a few durations the one is taken under which the true labels are most likely, if they are more so than without
+    smoothing, among those that lose no accuracy.
 
     Args:
         dialogues: turns in order, at least one with two.
@@ -208,9 +209,9 @@ def fit_stay(
         right = float((said == target[rows].argmax(axis=1)).mean())
         return right, float(-(target[rows] * np.log(np.clip(values, _LEAST, None))).sum(axis=1).mean())
 
-    plain, _ = measured(probabilities[rows])
+    plain, unlikely = measured(probabilities[rows])
     tried = {stay: measured(_over_time(dialogues, probabilities, prior, stay, task)) for stay in _STAYS}
-    good = [stay for stay in tried if tried[stay][0] >= plain]
+    good = [stay for stay, (right, loss) in tried.items() if right >= plain and loss <= unlikely]
     stay = min(good, key=lambda s: tried[s][1]) if good else 0.0
     reached = tried[stay][0] if good else max(right for right, _ in tried.values())
     facts = {"dialogues": len(dialogues), "clips": len(rows), "accuracy": plain, "smoothed_accuracy": reached}

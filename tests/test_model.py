@@ -126,3 +126,121 @@ def test_multi_label_probabilities_do_not_compete():
     p = model.probabilities(torch.tensor([[3.0, 3.0, -3.0]]))
     assert p[0, 0] > 0.9
     assert p[0, 1] > 0.9
+
+
+# ------------------------------------------------------------------------------------------- priors and dimensions
+PRIOR = torch.tensor([0.7, 0.15, 0.1, 0.05])
+
+
+class Spoken(Encoder):
+    """Hands on what it is fed: the logits of a perfect branch."""
+
+    def __init__(self, modality, out=4):
+        super().__init__()
+        self.modality, self.out_dim, self.input_spec = modality, out, FeatureSpec(dim=out)
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x, mask):
+        return x[:, 0]
+
+
+def perfect_branches(task, effective=None, n=6000):
+    """A decision fusion over branches that know their modality's posterior, independent given the label.
+
+    Returns:
+        The model, a batch, and Bayes' log-likelihoods of the labels by modality.
+    """
+    generator = torch.Generator().manual_seed(5)
+    learnt = PRIOR if effective is None else effective
+    if task == "multi":
+        target = (torch.rand(n, 4, generator=generator) < PRIOR).double()
+    else:
+        target = torch.eye(4)[torch.multinomial(PRIOR, n, replacement=True, generator=generator)].double()
+    inputs, evidence = {}, {}
+    for m, strength in zip(MODALITIES, (1.0, 1.6, 0.7), strict=True):
+        x = strength * target + torch.randn(n, 4, generator=generator, dtype=torch.float64)
+        evidence[m] = strength * x - (strength**2 / 2 if task == "multi" else 0.0)
+        given = torch.logit(learnt) if task == "multi" else learnt.log()
+        inputs[m] = (evidence[m] + given).float().unsqueeze(1)
+    encoders = {m: Spoken(m) for m in MODALITIES}
+    fusion = fusions.build("decision", {}, where="fusion", dims=dict.fromkeys(MODALITIES, 4))
+    model = EmotionModel(encoders, 4, fusion=fusion, task=task, prior=PRIOR, effective_prior=effective).eval()
+    for m in MODALITIES:
+        model.branch_heads[m] = nn.Identity()
+    here = torch.ones(n, dtype=torch.bool)
+    batch = Batch(
+        ids=[str(i) for i in range(n)], corpora=["c"] * n, speakers=["s"] * n, inputs=inputs,
+        masks={m: here.unsqueeze(1) for m in MODALITIES}, presence=dict.fromkeys(MODALITIES, here), absent=[{}] * n,
+        target=target.float(), labelled=here, dimensions=torch.full((n, 3), float("nan")),
+    )  # fmt: skip
+    return model, batch, evidence
+
+
+def nll(logits, target, task):
+    if task == "multi":
+        return float(nn.functional.binary_cross_entropy_with_logits(logits, target.to(logits)))
+    return float(-(logits.log_softmax(1) * target).sum(1).mean())
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_decision_fusion_starts_as_bayes_rule_in_every_subset(task):
+    model, batch, evidence = perfect_branches(task)
+    output = model(batch, subsets=list(SUBSETS))
+    start = (torch.logit(PRIOR) if task == "multi" else PRIOR.log()).double()
+    for key, members in SUBSETS.items():
+        bayes = start + sum(evidence[m] for m in members)
+        ours = nll(output.by_subset[key].double(), batch.target, task)
+        assert ours == pytest.approx(nll(bayes, batch.target, task), abs=0.001), key
+    product = sum((batch.inputs[m][:, 0].double() for m in MODALITIES), torch.zeros(1))
+    assert nll(product, batch.target, task) > nll(bayes, batch.target, task) + 0.01, "the prior counted three times"
+
+
+def test_decision_fusion_is_bayes_rule_under_the_prior_that_training_gave_it():
+    effective = PRIOR.pow(0.3) / PRIOR.pow(0.3).sum()
+    model, batch, evidence = perfect_branches("single", effective)
+    said = model(batch, subsets=["TSF"]).by_subset["TSF"].log_softmax(1).double()
+    bayes = (effective.log().double() + sum(evidence.values())).log_softmax(1)
+    torch.testing.assert_close(said, bayes, atol=1e-4, rtol=0)
+    nothing = {m: torch.zeros(len(batch), dtype=torch.bool) for m in MODALITIES}
+    blind = model.probabilities(model.fuse(model.encode(batch), nothing))[0]
+    torch.testing.assert_close(blind, effective)
+
+
+def test_a_label_that_train_never_had_gets_no_evidence_from_any_branch():
+    prior = torch.tensor([0.6, 0.4, 0.0])
+    fusion = fusions.build("decision", {}, where="fusion", dims=dict.fromkeys(MODALITIES, 3))
+    model = EmotionModel({m: Spoken(m, 3) for m in MODALITIES}, 3, fusion=fusion, prior=prior).eval()
+    for m in MODALITIES:
+        model.branch_heads[m] = nn.Identity()
+    here = dict.fromkeys(MODALITIES, torch.ones(1, dtype=torch.bool))
+    unsure = dict.fromkeys(MODALITIES, torch.tensor([[0.0, 0.0, -9.0]]))
+    assert model.probabilities(model.fuse(unsure, here))[0, 2] < 1e-4
+
+
+@pytest.mark.parametrize("fusion", fusions.names())
+def test_a_clip_with_nothing_has_the_mean_dimensions_of_train(fusion):
+    model = make_model(fusion, dimensions=True)
+    model.dimension_means = torch.tensor([0.1, -0.2, 0.3])
+    said = model(make_batch(ALL)).dimensions
+    assert said.isfinite().all()
+    torch.testing.assert_close(said[7], model.dimension_means)
+    assert not torch.allclose(said[0], model.dimension_means)
+    alone = EmotionModel({"speech": Mean("speech")}, CLASSES, dimensions=True).eval()
+    assert alone(make_batch([(True, False, True)])).dimensions.tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_a_dimension_that_train_never_knew_is_not_said():
+    from multiemo.losses import dimension_loss
+
+    model = make_model(dimensions=True)
+    model.dimension_means = torch.tensor([0.1, float("nan"), float("nan")])
+    output = model.train()(make_batch(ALL))
+    assert output.dimensions.isnan().tolist() == [[False, True, True]] * 8
+    assert model.learnt_dimensions == [0]
+    known = torch.linspace(-0.5, 0.5, 8)
+    target = torch.stack([known, torch.full((8,), float("nan")), torch.full((8,), float("nan"))], 1)
+    dimension_loss(output.dimensions, target).backward()
+    gradients = [p.grad for p in model.dimension_head.parameters()]
+    assert all(g.isfinite().all() for g in gradients)
+    assert gradients[-1].tolist()[1:] == [0.0, 0.0]
+    assert gradients[-1][0] != 0

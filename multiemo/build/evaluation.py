@@ -55,7 +55,8 @@ def evaluate_bundle(
         gather=gatherer(part.dataset.clips, processes[1]),
     )
     if split == "val" and bundle.calibration.temperatures:
-        report.notes.append("the calibration was fitted on this part: its calibrated figures are optimistic")
+        what = "temperatures, biases and thresholds were fitted on this part"
+        report.notes.append(f"{what}: its calibrated figures are optimistic")
     report.notes += bundle.calibration.notes()
     for clip, message in part.prepared.bad.items():
         report.notes.append(f"left out {clip}: {message}")

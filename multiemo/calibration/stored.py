@@ -119,8 +119,8 @@ class Calibration:
         if self.stay_seconds != 0 or not told:
             return []
         return [
-            f"timelines are not smoothed: on {told['dialogues']} validation dialogues it made accuracy "
-            f"{told['smoothed_accuracy']:.3f} of {told['accuracy']:.3f}"
+            f"timelines are not smoothed: neighbours told nothing of a label on {told['dialogues']} validation dialogues "
+            f"(accuracy {told['accuracy']:.3f} without smoothing, {told['smoothed_accuracy']:.3f} with)"
         ]
 
     def to_json(self) -> dict[str, Any]:

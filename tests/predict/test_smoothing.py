@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from multiemo.calibration import Calibration, change_of_prior, decide, temper
 from multiemo.errors import ConfigError
-from multiemo.predict.smoothing import Smoother
+from multiemo.predict.smoothing import Smoothing
+from multiemo.smoothing import Smoother, Turn, fit_stay
 
 Array = NDArray[np.float64]
 Said = tuple[Array | None, float, float]
@@ -162,3 +164,78 @@ def test_certainties_that_contradict_and_labels_never_seen_are_survived() -> Non
 def test_wrong_settings_are_named(wrong: dict[str, float], named: str) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))} is {named}"):
         Smoother(np.array([0.5, 0.5]), **wrong)  # type: ignore[arg-type]
+
+
+# ----------------------------------------------------------------------------------- models that were trained weighed
+FREQUENCIES = np.array([0.45, 0.25, 0.15, 0.1, 0.05])
+
+
+def dialogues(power: float, *, stay: float, count: int = 120, turns: int = 12, seed: int = 0):  # type: ignore[no-untyped-def]
+    """Turns of four seconds whose label stays as the chain says, and what a perfect network trained with
+    ``class_weights`` of this power says of each: posteriors under the frequencies to the power of ``1 - power``."""
+    rng = np.random.default_rng(seed)
+    keep = math.exp(-4.0 / stay) if stay else 0.0
+    truth = np.empty((count, turns), dtype=int)
+    for k in range(turns):
+        fresh = rng.choice(5, count, p=FREQUENCIES)
+        truth[:, k] = fresh if k == 0 else np.where(rng.random(count) < keep, truth[:, k - 1], fresh)
+    x = np.eye(5)[truth] * 1.3 + rng.normal(size=(count, turns, 5))
+    learnt = FREQUENCIES ** (1 - power) / (FREQUENCIES ** (1 - power)).sum()
+    said = np.exp(1.3 * x) * learnt
+    said /= said.sum(-1, keepdims=True)
+    rows = np.arange(count * turns).reshape(count, turns)
+    placed = [[Turn(int(r), 4.0 * k, 4.0 * k + 4) for k, r in enumerate(row)] for row in rows]
+    return said.reshape(-1, 5), np.eye(5)[truth.ravel()], learnt, placed
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("stay", [4.0, 10.0, 25.0])
+def test_smoothing_loses_no_accuracy_however_training_weighed_the_labels(power: float, stay: float) -> None:
+    raw, target, learnt, placed = dialogues(power, stay=stay)
+    calibrated = temper(raw, 1.0, bias=change_of_prior(learnt, FREQUENCIES, 1.0))
+    costs = FREQUENCIES**-power
+    smoothed = np.concatenate([
+        np.array(smooth(Smoother(FREQUENCIES, stay_seconds=stay), [(calibrated[t.row], t.start, t.end) for t in turns]))
+        for turns in placed
+    ])  # fmt: skip
+    truth = target.argmax(1)
+    before = (decide(calibrated, costs=costs) == truth).mean()
+    assert (decide(smoothed, costs=costs) == truth).mean() >= before
+    likely = np.log(smoothed[np.arange(len(truth)), truth]).mean()
+    assert likely > np.log(calibrated[np.arange(len(truth)), truth]).mean()
+    np.testing.assert_allclose(smoothed.mean(0), target.mean(0), atol=0.03)
+
+
+def test_dialogues_of_validation_say_for_how_long_labels_last_or_that_they_do_not() -> None:
+    for stay, expected in ((10.0, {5.0, 10.0, 20.0}), (0.0, {0.0, 2.5})):
+        raw, target, _, placed = dialogues(0.0, stay=stay)
+        found, facts = fit_stay(placed, raw, target, FREQUENCIES, lambda p, rows: decide(p))
+        assert found in expected
+        assert facts["clips"] == len(target)
+        assert facts["accuracy"] == pytest.approx((raw.argmax(1) == target.argmax(1)).mean())
+        if found:
+            assert facts["smoothed_accuracy"] >= facts["accuracy"]
+    alternating = np.array([[t if k % 2 else 1 - t for k in range(20)] for t in (0, 1)]).ravel()
+    rng = np.random.default_rng(1)
+    said = np.where(alternating[:, None] == np.arange(2), 0.55, 0.45) + rng.normal(0, 0.1, (40, 1)) * [1, -1]
+    turns = [[Turn(20 * d + k, 4.0 * k, 4.0 * k + 4) for k in range(20)] for d in range(2)]
+    found, facts = fit_stay(turns, said, np.eye(2)[alternating], np.array([0.5, 0.5]), lambda p, rows: decide(p))
+    assert found == 0.0, "who alternates is not served by smoothing"
+    assert facts["smoothed_accuracy"] < facts["accuracy"]
+
+
+def test_a_model_that_smoothing_does_not_serve_leaves_its_timeline_and_says_why() -> None:
+    facts = {"dialogues": 4, "clips": 40, "accuracy": 0.6, "smoothed_accuracy": 0.5}
+    entries = [
+        {"start": 4.0 * k, "end": 4.0 * k + 4, "probs": {"a": p, "b": 1 - p}, "present": ["text"]}
+        for k, p in enumerate((0.9, 0.4, 0.9))
+    ]
+    off = Smoothing(("a", "b"), [0.5, 0.5], "single", calibration=Calibration(stay_seconds=0.0, smoothing=facts))
+    settled = [one for entry in entries for one in off.push(dict(entry))] + off.close()
+    assert len(settled) == 3
+    assert not any("smoothed" in one for one in settled)
+    assert "0.600 without smoothing, 0.500 with" in off.notes[0]
+    told = Smoothing(("a", "b"), [0.5, 0.5], "single", calibration=Calibration(costs=[1.0, 20.0]))
+    settled = [one for entry in entries for one in told.push(dict(entry))] + told.close()
+    assert [one["smoothed"]["label"] for one in settled] == ["b"] * 3, "labels are decided at the costs of training"
+    assert told.notes == []
