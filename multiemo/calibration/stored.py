@@ -119,7 +119,7 @@ class Calibration:
         if self.stay_seconds != 0 or not told:
             return []
         return [
-            f"timelines are not smoothed: neighbours told nothing of a label on {told['dialogues']} validation dialogues "
+            f"timelines are not smoothed: on {told['dialogues']} validation dialogues neighbours tell nothing of a label "
             f"(accuracy {told['accuracy']:.3f} without smoothing, {told['smoothed_accuracy']:.3f} with)"
         ]
 
