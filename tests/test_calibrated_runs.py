@@ -238,3 +238,75 @@ def test_max_error_of_the_config_becomes_a_threshold_or_is_said_to_be_out_of_rea
 def test_a_max_error_that_is_no_rate_is_named(tiny_config, tmp_path, value):
     with pytest.raises(ConfigError, match="max_error: input should be"):
         load_config(tiny_config(tmp_path), [f"max_error={value}"])
+
+
+# ------------------------------------------------------------------------------- priors, dimensions, dialogues of a run
+def dialogue_rows(speakers=8, **more):
+    """Dialogues of four turns; "neutral" is half of all, and every speaker says everything."""
+    said = ["fine", "so happy today", "fine by me", "leave me alone"] * 2
+    labels = ["neutral", "happy", "neutral", "angry"] * 2
+    return [
+        {"id": f"s{s}u{i}", "corpus": "x", "speaker": f"s{s}", "group": f"g{s}", "text": text, "label_set": "demo5",
+         "label": label, **{k: v for k, v in more.items()}}
+        for s in range(speakers)
+        for i, (text, label) in enumerate(zip(said, labels, strict=True))
+    ]  # fmt: skip
+
+
+def run_of(tiny_config, folder, rows, *overrides):
+    folder.mkdir(exist_ok=True)
+    manifest = folder / "rows.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = load_config(tiny_config(folder, modalities=("text",)), [f"data.manifest={manifest}", *overrides])
+    return train(config, folder / "run")
+
+
+@pytest.mark.parametrize("key", ["class_weights", "balanced_sampling"])
+def test_a_model_keeps_the_prior_that_training_gave_it_and_decides_at_its_costs(tiny_config, tmp_path, key):
+    rows = dialogue_rows()
+    run = run_of(tiny_config, tmp_path / "weighed", rows, f"training.{key}=1.0", "training.epochs=4")
+    bundle = load_bundle(run.folder)
+    prior, learnt = bundle.prior, bundle.model.effective_prior
+    column = {label: c for c, label in enumerate(bundle.labels)}
+    assert prior[column["neutral"]] == pytest.approx(0.5, abs=0.05)
+    for label in ("neutral", "happy", "angry"):
+        assert learnt[column[label]] == pytest.approx(1 / 3, abs=0.02), "balanced over the labels that occur"
+    costs = bundle.calibration.costs
+    assert costs[column["happy"]] == pytest.approx(2 * costs[column["neutral"]], rel=0.15)
+    nothing = np.array(bundle.calibration.biases[""])
+    p = temper(learnt.double().numpy()[None], 1.0, bias=nothing)[0]
+    np.testing.assert_allclose(p, prior.numpy(), atol=1e-4, err_msg="who knows nothing says the frequencies of train")
+    report = evaluate_run(run.folder)
+    mean = np.mean([r["probs"]["T"][column["neutral"]] for r in report.predictions])
+    assert mean == pytest.approx(0.5, abs=0.12)
+    segment = multiemo.load(run.folder).predict(text="well")["segments"][0]
+    weighed = np.array(list(segment["probs"].values())) * costs
+    assert segment["best"] == bundle.labels[int(weighed.argmax())]
+    plain = run_of(tiny_config, tmp_path / "plain", rows)
+    assert load_bundle(plain.folder).calibration.costs == []
+    torch.testing.assert_close(load_bundle(plain.folder).model.effective_prior, prior)
+
+
+def test_dialogues_of_validation_are_tried_and_the_result_is_kept(tiny_config, tmp_path):
+    run = run_of(tiny_config, tmp_path / "run", dialogue_rows())
+    calibration = load_bundle(run.folder).calibration
+    assert calibration.stay_seconds is not None
+    assert calibration.smoothing["dialogues"] >= 2
+    assert calibration.smoothing["clips"] == 8 * calibration.smoothing["dialogues"]
+    alone = run_of(
+        tiny_config, tmp_path / "alone", [{k: v for k, v in r.items() if k != "group"} for r in dialogue_rows()]
+    )
+    assert load_bundle(alone.folder).calibration.stay_seconds is None
+
+
+def test_dimensions_that_nobody_knows_are_refused_and_the_others_are_said(tiny_config, tmp_path):
+    with pytest.raises(ConfigError, match="dimensions: true, but no clip of train has valence"):
+        run_of(tiny_config, tmp_path / "none", dialogue_rows(), "dimensions=true")
+    run = run_of(tiny_config, tmp_path / "one", dialogue_rows(valence=0.25), "dimensions=true")
+    bundle = load_bundle(run.folder)
+    assert bundle.model.learnt_dimensions == [0]
+    assert bundle.model.dimension_means[0] == pytest.approx(0.25)
+    segment = multiemo.load(run.folder).predict(text="so happy today")["segments"][0]
+    assert "valence" in segment
+    assert not {"arousal", "dominance"} & set(segment)
+    assert set(evaluate_run(run.folder).dimensions) <= {"valence"}

@@ -119,7 +119,7 @@ class Calibration:
         if self.stay_seconds != 0 or not told:
             return []
         return [
-            f"timelines are not smoothed: on {told['dialogues']} validation dialogues neighbours tell nothing of a label "
+            f"timelines are not smoothed: on {told['dialogues']} dialogues of validation neighbours do not help "
             f"(accuracy {told['accuracy']:.3f} without smoothing, {told['smoothed_accuracy']:.3f} with)"
         ]
 
