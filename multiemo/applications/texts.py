@@ -144,9 +144,13 @@ class TableConversations:
 
     def notes(self) -> list[str]:
         """What a user should know, once all rows have been seen."""
+        if self._column is None and not self._width:
+            return []
         if self._column is None:
-            reads = f"the model reads up to {self._width} earlier turns of a conversation, and here each row stood alone"
-            return [f"{reads}; name the column that tells the conversations apart (--conversation)"] * bool(self._width)
+            return [
+                f"the model reads up to {self._width} earlier turns of a conversation, and here each row stood alone; "
+                "name the column that tells the conversations apart (--conversation)"
+            ]
         notes = [f"{self._alone} rows have no {self._column!r} and stood alone"] * bool(self._alone)
         if self._speaker is None:
             notes.append("the turns of a conversation were read as one speaker's; name theirs with --speaker")
