@@ -15,8 +15,8 @@ from multiemo.build import Observer
 from multiemo.data.media import probe
 from multiemo.data.transcripts import Cue, Transcript, read_transcript, side_file
 from multiemo.errors import ConfigError, MediaError
-from multiemo.predict import Predictor, load
-from multiemo.preprocess.voice_activity import RATE
+from multiemo.predict import load
+from multiemo.predict.streaming import read_channels
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
@@ -89,14 +89,20 @@ def analyse_call(
     observer.stage("predict")
     predictor = load(run, asr=asr if words is None else None)
     call: dict[str, Any] = {"input": str(path), "duration": round(talk.duration, 3), "speakers": [], "moments": []}
-    timelines: dict[str, list[dict[str, Any]]] = {}
+    timelines: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     sources: set[str] = set()
+    cues = words or [[] for _ in names]
+    heard = [i for i, spans in enumerate(talk.spans) if spans or cues[i]]
+    said = read_channels(
+        predictor,
+        [(sound for sound, _ in blocks(path, i if apart else None, predictor.reader.rate)) for i in heard],
+        [cues[i] for i in heard],
+        speakers=[names[i] for i in heard] if apart else (),
+        duration=talk.duration,
+    )
+    for i, segments in zip(heard, said, strict=True):
+        timelines[names[i]] = _timeline(segments, talk.spans[i], sources)
     for number, (name, spans) in enumerate(zip(names, talk.spans, strict=True)):
-        own = [] if words is None else words[number]
-        timelines[name] = []
-        if spans or own:
-            channel = number if apart else None
-            timelines[name] = _timeline(predictor, path, channel, spans, own, talk.duration, sources)
         facts = _facts(timelines[name], spans, talk, number if apart else None)
         others = [s for i, s in enumerate(talk.spans) if i != number]
         facts["interruptions"] = len(interruptions(spans, others[0])) if apart else None
@@ -148,22 +154,9 @@ def _words(
     return cues, notes
 
 
-def _timeline(
-    predictor: Predictor,
-    path: Path,
-    channel: int | None,
-    spans: Sequence[Span],
-    cues: Sequence[Cue],
-    duration: float,
-    sources: set[str],
-) -> list[dict[str, Any]]:
+def _timeline(said: Sequence[dict[str, Any]], spans: Sequence[Span], sources: set[str]) -> list[dict[str, Any]]:
     """The segments of one speaker, each with its negativity; those that are not theirs are left out."""
     found: list[dict[str, Any]] = []
-    with predictor.stream(segments="speech", video=False, rate=RATE) as stream:
-        said = stream.push(words=cues)
-        for samples, _ in blocks(path, channel):
-            said += stream.push(audio=samples)
-        said += stream.close(duration)
     for segment in said:
         own = seconds(spans, segment["start"], segment["end"])
         where = affect(segment) if own >= _LEAST or segment.get("text") else None

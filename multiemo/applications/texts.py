@@ -23,10 +23,11 @@ from multiemo.applications.tables import Columns, Row, Writer, format_of, read_r
 from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
+from multiemo.data.dialogue import Dialogue
 from multiemo.errors import ConfigError
 from multiemo.evaluate import probabilities_of
 from multiemo.predict import Predictor, load
-from multiemo.preprocess.text import TextPreprocessor
+from multiemo.preprocess.text import TextPreprocessor, Turn
 from multiemo.types import DIMENSIONS, Absent, Sample
 
 #: Rows that are read, answered and written at a time.
@@ -40,7 +41,7 @@ _NAMED = 20
 
 
 class TextModel:
-    """What a model says of texts alone; the same as ``Predictor.predict(text=...)``, for many.
+    """What a model says of texts alone; as ``Predictor.predict`` says of them in a manifest, for many.
 
     Args:
         predictor: a loaded model.
@@ -70,9 +71,10 @@ class TextModel:
             **{DIMENSIONS[c]: pl.Float64() for c in self._learnt},
         }
 
-    def answer(self, texts: Sequence[str | None]) -> list[Row | str]:
-        """For each text the added columns, or why there are none."""
-        read = [Absent("no text") if text is None else self._read(text) for text in texts]
+    def answer(self, texts: Sequence[str | None], before: Sequence[Sequence[Turn]]) -> list[Row | str]:
+        """For each text, after the turns ``before`` it, the added columns, or why there are none."""
+        turns = zip(texts, before, strict=True)
+        read = [Absent("no text") if text is None else self._read(text, said) for text, said in turns]
         answers: list[Row | str] = [_reason(r) if isinstance(r, Absent) else {} for r in read]
         waiting = [(i, r) for i, r in enumerate(read) if isinstance(r, Tensor)]
         waiting.sort(key=lambda one: -len(one[1]))
@@ -106,6 +108,64 @@ class TextModel:
             yield dict(zip(self.columns, [*said, *dimensions[i].tolist()], strict=True))
 
 
+class TableConversations:
+    """The conversations of a table; of each the last turns that the model reads are kept.
+
+    Args:
+        width: turns that the model reads.
+        column: that says which conversation a row is of; without it each row stands alone.
+        speaker: the column that says who speaks.
+
+    Raises:
+        ConfigError: a column that could have no effect.
+    """
+
+    def __init__(self, width: int, column: str | None, speaker: str | None) -> None:
+        if column is None and speaker is not None:
+            raise ConfigError(f"--speaker: {speaker!r} says who speaks in a conversation: give --conversation too")
+        if column is not None and not width:
+            raise ConfigError(
+                f"--conversation: this model reads no earlier turns, so {column!r} would change nothing; leave it out, "
+                "or give a model that was trained with encoders.text.context"
+            )
+        self._width, self._column, self._speaker = width, column, speaker
+        self._dialogues: dict[str, Dialogue] = {}
+        self._alone = 0
+
+    def __len__(self) -> int:
+        return len(self._dialogues)
+
+    def before(self, row: Row, text: str | None) -> Sequence[Turn]:
+        """The turns before a row; the rows of a conversation must come in order."""
+        name = _named(row, self._column)
+        if name is None:
+            self._alone += 1
+            return ()
+        if name not in self._dialogues:
+            self._dialogues[name] = Dialogue(self._width)
+        return self._dialogues[name].turn(_named(row, self._speaker), text)
+
+    def notes(self) -> list[str]:
+        """What a user should know, once all rows have been seen."""
+        if self._column is None and not self._width:
+            return []
+        if self._column is None:
+            return [
+                f"the model reads up to {self._width} earlier turns of a conversation, and here each row stood alone; "
+                "name the column that tells the conversations apart (--conversation)"
+            ]
+        notes = [f"{self._alone} rows have no {self._column!r} and stood alone"] * bool(self._alone)
+        if self._speaker is None:
+            notes.append("the turns of a conversation were read as one speaker's; name theirs with --speaker")
+        return notes
+
+
+def _named(row: Row, column: str | None) -> str | None:
+    """The name in a cell; blank is none."""
+    value = None if column is None else row.get(column)
+    return None if value is None else str(value).strip() or None
+
+
 def _reason(absent: Absent) -> str:
     """Without the text itself, so that rows can be counted by it."""
     return "no token that the model knows" if absent.reason.startswith("the tokenizer") else absent.reason
@@ -118,6 +178,8 @@ def predict_texts(
     column: str,
     out: str | Path,
     id_column: str | None = None,
+    conversation: str | None = None,
+    speaker: str | None = None,
     batch: int = BATCH,
     observer: Observer | None = None,
 ) -> dict[str, Any]:
@@ -132,15 +194,19 @@ def predict_texts(
         column: that holds the texts.
         out: table to write, in the format that its suffix says; it appears when it is complete.
         id_column: names rows without a text in the summary; default: their number.
+        conversation: says which conversation a row is of, for a model that reads earlier turns. The rows of one come in
+            order, and those of others may lie between them; a row without a value stands alone.
+        speaker: says who speaks.
         batch: most texts that go through the model together.
         observer: told of the progress.
 
     Returns:
         ``{"rows", "predicted", "without_text": {reason: rows}, "examples": {row: reason}, "labels": {label: rows},
-        "seconds", "rows_per_minute", "out", "model"}``.
+        "conversations", "notes", "seconds", "rows_per_minute", "out", "model"}``.
 
     Raises:
-        ConfigError: the model reads no text, a column is not there or already there, a format is unknown.
+        ConfigError: the model reads no text, or no earlier turns although ``conversation`` is given; a column is not
+            there or already there, a format is unknown.
         ManifestError: the table is not there, or a row of it is broken.
         CheckpointError: not a finished model.
     """
@@ -151,10 +217,12 @@ def predict_texts(
     if target.exists() and target.resolve() == source.resolve():
         raise ConfigError(f"{target}: is the table itself; write to another file")
     columns, rows = read_rows(source)
-    for name in (column, *([] if id_column is None else [id_column])):
-        require_column(source, columns, name)
+    for name in (column, id_column, conversation, speaker):
+        if name is not None:
+            require_column(source, columns, name)
     predictor = load(run)
     model = TextModel(predictor, batch=batch)
+    talk = TableConversations(predictor.context, conversation, speaker)
     _refuse_taken(source, [dict.fromkeys(columns)], model.columns)
     observer.stage("predict")
     began = time.perf_counter()
@@ -163,7 +231,9 @@ def predict_texts(
     with Writer(target, columns | model.columns) as writer:
         while window := list(islice(rows, WINDOW)):
             _refuse_taken(source, window, model.columns)
-            answers = model.answer([_text(source, row, column, total + i + 1) for i, row in enumerate(window)])
+            texts = [_text(source, row, column, total + i + 1) for i, row in enumerate(window)]
+            before = [talk.before(row, text) for row, text in zip(window, texts, strict=True)]
+            answers = model.answer(texts, before)
             for i, (row, said) in enumerate(zip(window, answers, strict=True)):
                 if isinstance(said, str):
                     reasons[said] += 1
@@ -185,6 +255,8 @@ def predict_texts(
         "without_text": dict(reasons.most_common()),
         "examples": examples,
         "labels": dict(labels.most_common()),
+        "conversations": len(talk),
+        "notes": talk.notes(),
         "seconds": round(seconds, 3),
         "rows_per_minute": round(60 * total / seconds),
         "out": str(target),

@@ -16,6 +16,10 @@ def texts(
     column: Annotated[str, typer.Option(help="The column that holds the texts.")],
     out: Annotated[Path, typer.Option(help="Table to write: the same rows with the emotion of each.")],
     id_column: Annotated[str | None, typer.Option(help="Names the rows without a text in the summary.")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="The column that says which conversation a row is of; its rows come in order.")
+    ] = None,
+    speaker: Annotated[str | None, typer.Option(help="With --conversation: the column that says who speaks.")] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
@@ -23,12 +27,23 @@ def texts(
     from multiemo.console import ConsoleObserver
 
     with ConsoleObserver() as observer:
-        done = predict_texts(run, table, column=column, out=out, id_column=id_column, observer=observer)
+        done = predict_texts(
+            run,
+            table,
+            column=column,
+            out=out,
+            id_column=id_column,
+            conversation=conversation,
+            speaker=speaker,
+            observer=observer,
+        )
     if json_file != "-":
         typer.echo(f"{out}: {done['predicted']} of {done['rows']} rows, {done['rows_per_minute']:.0f} a minute")
         for reason, count in done["without_text"].items():
             typer.echo(f"  {count} without: {reason}")
         typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done["labels"].items()))
+        for note in done["notes"]:
+            typer.echo(f"  note: {note}")
     write_json(done, json_file)
 
 

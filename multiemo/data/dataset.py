@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from multiemo.data.cache import TensorCache
 from multiemo.data.cache_keys import text_key
+from multiemo.data.dialogue import context_width, contexts
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path
 from multiemo.data.media import read_media
@@ -174,9 +175,7 @@ class ClipDataset(Dataset[Sample]):
         self.space = space
         self.cache = cache
         self.samples: list[Sample] | None = None
-        text = self.preprocessors.get("text")
-        width = getattr(text.spec, "context", 0) if text is not None else 0
-        self._context = contexts(dialogue or clips, width) if width else {}
+        self._context = contexts(dialogue or clips, context_width(self.preprocessors))
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -370,16 +369,3 @@ def _decode(path: Path, clip: Clip, preprocessor: Preprocessor) -> Tensor | Abse
         return Absent(media.absent.get("video", "the file has no video"))
     track = preprocessor(media.frames, media.times, clip.cropped)
     return track if isinstance(track, Absent) else track.crops  # type: ignore[no-any-return]
-
-
-def contexts(dialogue: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str]]]:
-    """{clip id: up to ``width`` earlier utterances of its group as (same speaker, text)}, oldest first."""
-    said: dict[str, list[Clip]] = {}
-    contexts: dict[str, list[tuple[bool, str]]] = {}
-    for clip in dialogue:
-        if clip.group is None:
-            continue
-        earlier = said.setdefault(f"{clip.corpus}:{clip.group}", [])
-        contexts[clip.id] = [(c.speaker == clip.speaker, c.text) for c in earlier[-width:] if c.text]
-        earlier.append(clip)
-    return contexts

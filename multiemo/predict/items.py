@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from multiemo.data.dataset import contexts
+from multiemo.data.dialogue import contexts
 from multiemo.data.manifest import read_manifest
 from multiemo.data.media import is_image
 from multiemo.data.transcripts import Transcript
@@ -95,7 +95,7 @@ def expand(
             items += [of_file(f, text, transcript, cropped=cropped) for f in files]
         elif path.suffix.lower() in (".jsonl", ".parquet"):
             rows = read_manifest(path)
-            earlier = contexts(rows, context) if context else {}
+            earlier = contexts(rows, context)
             items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
         else:
             items.append(of_file(source, text, transcript, cropped=cropped))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from multiemo.build import Bundle, evaluate_run, load_bundle
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
+from multiemo.data.dialogue import context_width
 from multiemo.errors import MediaError, MultiemoError
 from multiemo.evaluate import Report, probabilities_of
 from multiemo.model import contributions
@@ -129,8 +130,7 @@ class Predictor:
     @property
     def context(self) -> int:
         """How many earlier utterances of a dialogue the text encoder reads."""
-        text = self.bundle.preprocessors.get("text")
-        return 0 if text is None else int(getattr(text.spec, "context", 0))
+        return context_width(self.bundle.preprocessors)
 
     def describe(self) -> dict[str, Any]:
         """The ``model`` entry of the prediction JSON."""

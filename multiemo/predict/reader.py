@@ -16,6 +16,7 @@ from multiemo.data.transcripts import Transcript, read_transcript, side_file
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.ahead import ahead
 from multiemo.predict.asr import Transcriber
+from multiemo.predict.conversation import Conversation, alone
 from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
 from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
@@ -99,11 +100,13 @@ class Reader:
         if item.clip is not None and item.folder is not None:
             return Reading(iter([self._row(item.clip, item.folder, item.context)]))
         if item.path is None:
-            return Reading(iter([self._segment(Media(), item.text, "no audio was given", "no picture was given")]))
+            said = self._segment(Media(), item.text, "no audio was given", "no picture was given")
+            return Reading(iter([said]), notes=self._alone(item.text))
         self._check(item.path)
         if is_image(item.path):
             media = read_media(item.path, **self._wanted())
-            return Reading(iter([self._segment(media, item.text, "the input is a still image", "")]))
+            said = self._segment(media, item.text, "the input is a still image", "")
+            return Reading(iter([said]), notes=self._alone(item.text))
         return self._play(item, item.path)
 
     def _play(self, item: Item, path: Path) -> Reading:
@@ -148,7 +151,13 @@ class Reader:
         elif options.transcriber is not None:
             words = {"source": options.transcriber.source, "language": None}
         notes += transcript.notes if transcript is not None else ()
-        return Reading(_played(playback, stream, words, notes), words, notes)
+        if mode == "whole" and "source" in words:
+            notes += alone(self.preprocessors)
+        conversation = Conversation(self.preprocessors, stream.overlap)
+        return Reading(map(conversation.read, _played(playback, stream, words, notes)), words, notes)
+
+    def _alone(self, text: str | None) -> list[str]:
+        return alone(self.preprocessors) if text else []
 
     def _transcript(self, item: Item, path: Path, notes: list[str]) -> Transcript | None:
         """What was given, else what lies beside the file, else what is in it; ``notes`` gets why not."""

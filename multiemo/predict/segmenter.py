@@ -84,12 +84,15 @@ class Segmenter:
     ) -> None:
         _check(mode, window, hop)
         size = round(window * RATE)
+        step = size if hop is None else max(round(hop * RATE), 1)
+        #: How many windows a moment can lie in.
+        self.overlap = -(-size // step)
         self._plan: _Plan
         self._voice: Voice | None = None
         if mode == "whole":
             self._plan = _Whole()
         elif mode == "windows":
-            self._plan = _Windows(size, size if hop is None else max(round(hop * RATE), 1))
+            self._plan = _Windows(size, step)
         else:
             self._plan, self._voice = Turns(size), voice or VoiceActivity()
         self._reached = 0  # samples

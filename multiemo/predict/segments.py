@@ -53,6 +53,7 @@ class Segment:
         start, end: seconds.
         kind: how the span was found: the whole of a short file or row, a turn of speech, a pause, or a fixed window.
         text: its words.
+        speaker: who says them, where the source of the words tells.
         inputs: {modality: what the model reads}.
         absent: {modality: reason}.
         notes: what the user may want to know.
@@ -64,6 +65,7 @@ class Segment:
     end: float
     kind: str = "whole"
     text: str | None = None
+    speaker: str | None = None
     inputs: dict[Modality, torch.Tensor] = field(default_factory=dict)
     absent: dict[Modality, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -83,7 +85,8 @@ class Segment:
 
 
 class SegmentStream:
-    """Cuts what comes in into segments and prepares each as training does.
+    """Cuts what comes in into segments and prepares each as training does, but for its words: they are read in their
+    conversation (``predict/conversation.py``).
 
     Sound must come without gaps from time 0; pictures and words with their times. A segment comes out once everything
     that belongs to it is known: its end has been decided (``Segmenter.look_ahead`` seconds) and both the sound and the
@@ -122,6 +125,7 @@ class SegmentStream:
         self.preprocessors = preprocessors
         self._mode, self._hop = mode, hop
         self._segmenter = Segmenter(mode, window=window, hop=hop)
+        self.overlap = self._segmenter.overlap
         self._audio, self._video = audio, video
         self._no_audio, self._no_video = no_audio, no_video
         self._sound = _Sound(rate)
@@ -218,11 +222,12 @@ class SegmentStream:
         sound = self._sound.cut(span.start, min(span.end, self._real)) if self._audio else np.zeros(0, np.float32)
         if self._keep_sound:
             segment.sound, segment.rate = sound, self._sound.rate
-        segment.text = self._words(span, sound)
+        segment.text, segment.speaker = self._words(span, sound)
         for m, preprocessor in self.preprocessors.items():
             kind = preprocessor.spec.kind
             if kind == "text":
-                segment.file(m, self._no_words() if segment.text is None else preprocessor(segment.text, ()))
+                if segment.text is None:
+                    segment.file(m, self._no_words())
             elif kind == "features":
                 segment.file(m, no_features(m))
             elif kind in ("speech", "waveform"):
@@ -260,7 +265,8 @@ class SegmentStream:
             return sound
         return np.asarray(soxr.resample(sound, self._sound.rate, VOICE_RATE), np.float32)
 
-    def _words(self, span: Span, sound: Floats) -> str | None:
+    def _words(self, span: Span, sound: Floats) -> tuple[str | None, str | None]:
+        """What is said, and who says it."""
         if self._transcribe is not None and span.kind != "pause" and len(sound):
             heard = self._transcribe(self._at_voice_rate(sound), span.start)
             self._put(heard.cues)
@@ -268,8 +274,8 @@ class SegmentStream:
             self.problems += [note for note in heard.notes if note not in self.problems]
         said = Transcript(tuple(self._cues), "", None, True)
         if self._mode == "whole":
-            return said.text or None
-        return said.between(span.start, span.end)
+            return said.text or None, said.speaker()
+        return said.between(span.start, span.end), said.speaker(span.start, span.end)
 
     def _put(self, cues: Sequence[Cue]) -> None:
         for cue in cues:

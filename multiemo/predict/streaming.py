@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,11 +15,15 @@ from multiemo.data.play import JUMP
 from multiemo.data.transcripts import Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
-from multiemo.predict.segments import Segment, SegmentStream
+from multiemo.predict.conversation import Conversation
+from multiemo.predict.segments import Floats, Segment, SegmentStream
 from multiemo.preprocess.frames import ArrayFrame, Frame
 
 if TYPE_CHECKING:
     from multiemo.predict.predictor import Predictor
+
+#: Turns of several channels that go through the model together.
+_BATCH = 16
 
 
 class Stream:
@@ -27,7 +33,8 @@ class Stream:
     ``predict`` gives with the same ``segments``, ``window`` and ``hop``.
 
     A segment comes out when it is over, which is known ``Segmenter.look_ahead`` seconds after its end, and smoothed
-    when ``Smoother.lag`` more segments are over. Memory holds the open segment alone.
+    when ``Smoother.lag`` more segments are over. Memory holds the open segment, and the
+    last turns where the text encoder reads some.
 
     Args:
         predictor: the model.
@@ -73,6 +80,7 @@ class Stream:
             video=video,
             transcribe=predictor.reader.transcribe,
         )
+        self._conversation = Conversation(predictor.bundle.preprocessors, self._stream.overlap)
         self._smoothing = predictor.smoothing()
         self._shown = 0.0
         self._closed = False
@@ -156,10 +164,68 @@ class Stream:
         return samples if self._resample is None else np.asarray(self._resample.resample_chunk(samples), np.float32)
 
     def _say(self, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-        heard = [s for s in segments if s.inputs]
-        said = iter(self._predictor.classify(heard) if heard else [])
-        entries = [next(said)[0] if s.inputs else skipped(s) for s in segments]
+        entries = _entries(self._predictor, [self._conversation.read(s) for s in segments])
         return [done for entry in entries for done in self._smoothing.push(entry)]
+
+
+def read_channels(
+    predictor: Predictor,
+    sounds: Sequence[Iterable[Floats]],
+    words: Sequence[Sequence[Cue]],
+    *,
+    speakers: Sequence[str] = (),
+    duration: float,
+) -> list[list[dict[str, Any]]]:
+    """A conversation of which each channel holds a part: turns of speech and pauses of every channel.
+
+    The turns before a turn are those of all channels that began before it.
+
+    Args:
+        predictor: the model.
+        sounds: of each channel what it holds at ``predictor.reader.rate``, piece by piece, float32 mono.
+        words: of each channel its cues; what has none is written down by the predictor's recogniser, if there is one.
+        speakers: who speaks on each channel; by default whom the cues name.
+        duration: of the whole, seconds.
+
+    Returns:
+        For each channel entries of ``segments`` of the prediction JSON, smoothed; see :meth:`Stream.push`.
+    """
+
+    def cut(number: int) -> Iterator[tuple[int, Segment]]:
+        stream = SegmentStream(
+            predictor.bundle.preprocessors,
+            mode="speech",
+            window=predictor.options.window,
+            rate=predictor.reader.rate,
+            audio=True,
+            video=False,
+            transcribe=predictor.reader.transcribe,
+        )
+        with stream:
+            if words[number]:
+                stream.read(words[number])
+            for samples in sounds[number]:
+                yield from ((number, segment) for segment in stream.hear(samples))
+            yield from ((number, segment) for segment in stream.close(duration))
+
+    conversation = Conversation(predictor.bundle.preprocessors)
+    smoothings = [predictor.smoothing() for _ in sounds]
+    said: list[list[dict[str, Any]]] = [[] for _ in sounds]
+    turns = heapq.merge(*map(cut, range(len(sounds))), key=lambda turn: turn[1].start)
+    while some := list(islice(turns, _BATCH)):
+        for number, segment in some:
+            segment.speaker = speakers[number] if speakers else segment.speaker
+            conversation.read(segment)
+        for (number, _), entry in zip(some, _entries(predictor, [s for _, s in some]), strict=True):
+            said[number] += smoothings[number].push(entry)
+    return [[*entries, *smoothing.close()] for entries, smoothing in zip(said, smoothings, strict=True)]
+
+
+def _entries(predictor: Predictor, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """What the model says of each segment."""
+    heard = [s for s in segments if s.inputs]
+    said = iter(predictor.classify(heard) if heard else [])
+    return [next(said)[0] if s.inputs else skipped(s) for s in segments]
 
 
 def _framed(frame: NDArray[np.uint8] | Frame) -> Frame:

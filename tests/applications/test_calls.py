@@ -6,6 +6,7 @@ import json
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,29 +56,20 @@ class Loud:
 class Model:
     """Stands in for a predictor: two-second windows whose valence a function of time says."""
 
+    reader = SimpleNamespace(rate=RATE)
+
     def __init__(self, valence: Callable[[float], float], every: float = 2.0) -> None:
         self.valence, self.every, self.told = valence, every, []
 
-    def stream(self, **options: Any) -> Model:
-        assert options == {"segments": "speech", "video": False, "rate": RATE}
-        self.heard = 0
-        return self
-
-    def __enter__(self) -> Model:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def push(self, *, words: Sequence[Any] = (), audio: np.ndarray | None = None) -> list[dict[str, Any]]:
-        self.told += [cue.text for cue in words]
-        self.heard += 0 if audio is None else len(audio)
-        return []
-
-    def close(self, duration: float) -> list[dict[str, Any]]:
-        assert self.heard == pytest.approx(duration * RATE, abs=1)
+    def read_channels(
+        self, sounds: Sequence[Any], words: Sequence[Sequence[Any]], *, speakers: Sequence[str], duration: float
+    ) -> list[list[dict[str, Any]]]:
+        self.told += [cue.text for cues in words for cue in cues]
+        assert len(speakers) in (0, len(sounds))
+        for sound in sounds:
+            assert sum(map(len, sound)) == pytest.approx(duration * RATE, abs=1)
         starts = np.arange(0.0, duration - 1e-6, self.every)
-        return [
+        windows = [
             {
                 "start": s,
                 "end": s + self.every,
@@ -88,6 +80,7 @@ class Model:
             }
             for s in starts.tolist()
         ]
+        return [windows for _ in sounds]
 
     def describe(self) -> dict[str, Any]:
         return {"name": "model"}
@@ -101,6 +94,7 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> None:
 def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:
     model = Model(valence)
     monkeypatch.setattr(calls, "load", lambda run, asr=None: model)
+    monkeypatch.setattr(calls, "read_channels", Model.read_channels)
     return model
 
 

@@ -241,7 +241,7 @@ def test_memory_does_not_grow_with_the_table(tiny_run: Path, tmp_path: Path, mon
     """Python's own memory for twenty windows is that for four."""
     monkeypatch.setattr(texts, "WINDOW", 500)
     monkeypatch.setattr(
-        TextModel, "answer", lambda self, some: [dict.fromkeys(self.columns, 0.0) | {"emotion": "x"} for _ in some]
+        TextModel, "answer", lambda self, some, _: [dict.fromkeys(self.columns, 0.0) | {"emotion": "x"} for _ in some]
     )
     peaks = {}
     for windows in (4, 20):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -127,16 +128,31 @@ class Transcript:
         if not self.timed:
             raise ValueError("this transcript has no times; call spread(duration) first")
         parts: list[str] = []
+        for cue, first, last in self._inside(start, end):
+            gap = "" if not parts or (cue.joined and first == 0) else " "
+            parts.append(gap + cue.text[first:last])
+        return "".join(parts) or None
+
+    def speaker(self, start: float = -math.inf, end: float = math.inf) -> str | None:
+        """Who says most of the words of a span, by their characters; ``None`` where the source does not name them.
+
+        Args:
+            start, end: seconds, as for :meth:`between`.
+        """
+        shares: Counter[str | None] = Counter()
+        for cue, first, last in self._inside(start, end):
+            shares[cue.speaker] += last - first
+        return max(shares, key=lambda name: shares[name], default=None)
+
+    def _inside(self, start: float, end: float) -> Iterator[tuple[Cue, int, int]]:
+        """The cues with words whose middle lies in a span: the first character of these, and the one after the last."""
         for cue in self.cues:
             if cue.start >= end:
                 break
             if cue.end >= start:
                 inside = [(a, b) for a, b, middle in _words(cue) if start <= middle < end]
                 if inside:
-                    first, last = inside[0][0], inside[-1][1]
-                    gap = "" if not parts or (cue.joined and first == 0) else " "
-                    parts.append(gap + cue.text[first:last])
-        return "".join(parts) or None
+                    yield cue, inside[0][0], inside[-1][1]
 
     def shifted(self, seconds: float) -> Transcript:
         """The same words this much later."""

@@ -1,0 +1,60 @@
+"""Which earlier turns of a conversation a text encoder reads: one rule for training, evaluation and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from multiemo.types import Clip, Modality
+
+
+class Dialogue:
+    """The last turns of one conversation, and no more.
+
+    A turn without words is none: a pause, a nod, or a row whose words nobody wrote down takes nobody's place. Turns
+    whose speakers are not known are the same speaker's.
+
+    Args:
+        width: turns that the model reads (:func:`context_width`).
+
+    Example:
+        >>> dialogue = Dialogue(2)
+        >>> dialogue.turn("Ann", "Hello."), dialogue.turn("Ann", None), dialogue.turn("Bob", "Oh!")
+        ([], [(True, 'Hello.')], [(False, 'Hello.')])
+        >>> dialogue.turn("Ann", "What?")
+        [(True, 'Hello.'), (False, 'Oh!')]
+    """
+
+    __slots__ = ("_said", "_width")
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._said: list[tuple[str | None, str]] = []
+
+    def turn(self, speaker: str | None, text: str | None) -> list[tuple[bool, str]]:
+        """What stands before the next turn as (same speaker, text), oldest first; from now on that turn does too."""
+        before = [(who == speaker, said) for who, said in self._said]
+        if self._width and text and not text.isspace():
+            self._said = [*self._said, (speaker, text)][-self._width :]
+        return before
+
+
+def context_width(preprocessors: Mapping[Modality, Any]) -> int:
+    """How many earlier turns of a conversation a model reads.
+
+    Args:
+        preprocessors: {modality: preprocessor} of the model.
+    """
+    text = preprocessors.get("text")
+    return 0 if text is None else int(getattr(text.spec, "context", 0))
+
+
+def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str]]]:
+    """{clip id: its context} of the rows of a manifest; a ``group`` of a corpus is a conversation, in row order."""
+    dialogues: dict[str, Dialogue] = {}
+    found: dict[str, list[tuple[bool, str]]] = {}
+    for clip in rows if width else ():
+        if clip.group is not None:
+            dialogue = dialogues.setdefault(f"{clip.corpus}:{clip.group}", Dialogue(width))
+            found[clip.id] = dialogue.turn(clip.speaker, clip.text)
+    return found

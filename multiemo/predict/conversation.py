@@ -1,0 +1,47 @@
+"""Words of the segments of one conversation, each read with the turns before it, as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+
+from multiemo.data.dataset import Preprocessor
+from multiemo.data.dialogue import Dialogue, context_width
+from multiemo.predict.segments import Segment
+from multiemo.types import Modality
+
+
+class Conversation:
+    """What the text encoder reads of the segments of one file, stream or call.
+
+    Every segment is a turn. Windows that overlap share words, so the turns before a window are windows that ended
+    before it began.
+
+    Args:
+        preprocessors: {modality: preprocessor} of the model.
+        overlap: windows in which a moment lies; ``SegmentStream.overlap``.
+    """
+
+    def __init__(self, preprocessors: Mapping[Modality, Preprocessor], overlap: int = 1) -> None:
+        text = preprocessors.get("text")
+        self._read = text if text is not None and text.spec.kind == "text" else None
+        width = context_width(preprocessors)
+        self._dialogues = cycle([Dialogue(width) for _ in range(overlap)])
+
+    def read(self, segment: Segment) -> Segment:
+        """The next segment, with what its words are to the model; those without words pass as they are."""
+        dialogue = next(self._dialogues)
+        if self._read is not None and segment.text is not None:
+            segment.file("text", self._read(segment.text, dialogue.turn(segment.speaker, segment.text)))
+        return segment
+
+
+def alone(preprocessors: Mapping[Modality, Preprocessor]) -> list[str]:
+    """What to say of words without a conversation where the model could read one."""
+    width = context_width(preprocessors)
+    if not width:
+        return []
+    return [
+        f"the model reads up to {width} earlier turns of a conversation, and these words stood alone; they have turns "
+        "before them in a longer film, in a manifest with groups, or in a table (multiemo texts --conversation COLUMN)"
+    ]
