@@ -247,7 +247,7 @@ def dialogue_rows(speakers=8, **more):
     labels = ["neutral", "happy", "neutral", "angry"] * 2
     return [
         {"id": f"s{s}u{i}", "corpus": "x", "speaker": f"s{s}", "group": f"g{s}", "text": text, "label_set": "demo5",
-         "label": label, **{k: v for k, v in more.items()}}
+         "label": label, **more}
         for s in range(speakers)
         for i, (text, label) in enumerate(zip(said, labels, strict=True))
     ]  # fmt: skip
