@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import factorial
 
@@ -148,8 +148,6 @@ class EmotionModel(nn.Module):
         subsets: Sequence[str] = (),
         modality_dropout: float = 0.0,
         mix: tuple[Tensor, Tensor] | None = None,
-        modulation: Callable[[Mapping[Modality, Tensor], Mapping[Modality, Tensor], Batch], dict[Modality, Tensor]]
-        | None = None,
     ) -> Output:
         """Encode once, fuse for the modalities present and for each wished subset.
 
@@ -159,8 +157,6 @@ class EmotionModel(nn.Module):
             modality_dropout: chance that a clip shows only a random subset of what it has (training).
             mix: shares ``[B]`` and partner rows ``[B]``; embeddings become ``share * own + (1 - share) * partner's``
                 (training; Verma et al. 2019). A row whose partner has other modalities needs a share of one.
-            modulation: called with embeddings, branch logits and batch; the fusion gets the embeddings it returns
-                (training; see :mod:`multiemo.training.modulation`).
         """
         presence = {m: batch.presence[m] for m in self.modalities}
         embeddings = self.encode(batch)
@@ -169,8 +165,7 @@ class EmotionModel(nn.Module):
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
         branch_logits = {m: self.branch_heads[m](embeddings[m]) for m in self.modalities}
-        into_fusion = embeddings if modulation is None else modulation(embeddings, branch_logits, batch)
-        output = Output(logits=self.fuse(into_fusion, shown), branch_logits=branch_logits, embeddings=embeddings)
+        output = Output(logits=self.fuse(embeddings, shown), branch_logits=branch_logits, embeddings=embeddings)
         if self.dimension_head is not None:
             output.dimensions = self._dimensions(embeddings, shown)
         for key in subsets:

@@ -66,6 +66,13 @@ def test_bad_keys_and_values_are_named(tmp_path, override, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("where", ["training.modulation=0.5", "per_stage.fuse.modulation=0.5"])
+def test_modulation_of_a_single_modality_is_refused(tmp_path, where):
+    with pytest.raises(ConfigError, match=r"training\.modulation: 0\.5 .* 'text' is the only one; set it to 0 or add"):
+        load_config(write(tmp_path, BASE), ["stages=[fuse]", where])
+    load_config(write(tmp_path, BASE), ["stages=[fuse]", "training.modulation=0"])
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", "a: [", ""])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
     path = tmp_path / "c.yaml"

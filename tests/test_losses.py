@@ -38,6 +38,76 @@ def test_multi_label_loss_is_torchs_binary_cross_entropy():
     torch.testing.assert_close(ours, functional.binary_cross_entropy_with_logits(logits, target))
 
 
+def test_class_weights_of_several_labels_are_torchs_weights_of_positives():
+    torch.manual_seed(0)
+    frequencies = torch.tensor([0.5, 0.1, 0.02])
+    logits, target = torch.randn(64, 3), (torch.rand(64, 3) < frequencies).float()
+    rows = torch.arange(64) < 60
+    given, absent = class_weights(frequencies, 1.0, task="multi")
+    weights = torch.where(target > 0, given, absent)
+    cells = functional.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=given / absent)
+    wanted = (cells * absent)[:60].sum() / weights[:60].sum()
+    ours = label_loss(logits, target, rows, task="multi", weights=torch.stack([given, absent]))
+    torch.testing.assert_close(ours, wanted)
+    alike = class_weights(frequencies, 0.0, task="multi")
+    torch.testing.assert_close(
+        label_loss(logits, target, rows, task="multi", weights=alike), label_loss(logits, target, rows, task="multi")
+    )
+
+
+def test_class_weights_of_several_labels_keep_the_size_of_the_loss_and_balance_it():
+    """28 labels, most of them rare: a guess of a half has a loss of log 2, and both answers of a label weigh alike."""
+    torch.manual_seed(0)
+    frequencies = torch.logspace(-3, -0.5, 28)
+    target = (torch.rand(20000, 28) < frequencies).float()
+    rows = torch.ones(20000, dtype=torch.bool)
+    weights = class_weights(target.mean(0), 1.0, task="multi")
+    logits = torch.zeros(20000, 28, requires_grad=True)
+    loss = label_loss(logits, target, rows, task="multi", weights=weights)
+    assert float(loss) == pytest.approx(0.693147, rel=1e-4)
+    loss.backward()
+    pull = torch.stack([(logits.grad * target).sum(0), (logits.grad * (1 - target)).sum(0)])
+    torch.testing.assert_close(pull[0], -pull[1], rtol=1e-3, atol=1e-8)
+    torch.testing.assert_close(pull[1], pull[1].mean().expand(28), rtol=1e-3, atol=1e-8)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_what_is_learnt_under_class_weights_is_what_their_docstring_says(task, power, smoothing):
+    """The best logits of two features that clips have equally often, against the formulae."""
+    truth = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])  # p(label | feature); losses are linear in the target
+    f = truth.mean(0)
+    weights = class_weights(f, power, task=task)
+    logits = torch.zeros(2, 3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12)
+
+    def closure():
+        optimizer.zero_grad()
+        rows = torch.ones(2, dtype=torch.bool)
+        loss = label_loss(logits, truth, rows, task=task, weights=weights, smoothing=smoothing)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    p = (1 - smoothing) * truth + smoothing / (3 if task == "single" else 2)
+    if task == "single":
+        learnt, wanted = logits.detach().softmax(1), p * weights / (p * weights).sum(1, keepdim=True)
+        prior = f.pow(1 - power) / f.pow(1 - power).sum()
+        torch.testing.assert_close(weights * f / (weights * f).sum(), prior)
+    else:
+        learnt, odds = logits.detach().sigmoid(), p / (1 - p) * weights[0] / weights[1]
+        wanted = odds / (1 + odds)
+        prior = f.pow(1 - power) / (f.pow(1 - power) + (1 - f).pow(1 - power))
+        torch.testing.assert_close(weights[0] * f, prior)
+    torch.testing.assert_close(learnt, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_labels_that_all_or_none_have_are_not_weighted():
+    weights = class_weights(torch.tensor([0.0, 1.0, 0.5]), 1.0, task="multi")
+    assert torch.equal(weights, torch.ones(2, 3))
+
+
 def test_class_weights_average_to_one_over_clips():
     frequencies = torch.tensor([0.7, 0.3, 0.0])
     for power in (0.0, 0.5, 1.0):

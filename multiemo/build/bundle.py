@@ -240,6 +240,8 @@ def load_bundle(path: str | Path, *, labels: bool = True) -> Bundle:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: the weights do not fit its config: {_first_mismatch(error)}") from None
+    for m, part in parts.items():
+        part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
     return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
 
 
@@ -266,6 +268,7 @@ def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple
         encoder.load_state_dict(before.state_dict())
     except RuntimeError as error:
         raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
+    encoder.untrained = before.untrained
     return encoder, build_preprocessor(encoder.input_spec, assets=assets)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocesso
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.errors import ManifestError, SplitError
-from multiemo.types import Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
+from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
 PARTS = ("train", "val", "test")
 
@@ -119,6 +119,15 @@ class Part:
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
+
+    def census(self, modalities: Sequence[Modality], rows: Sequence[int]) -> Batch:
+        """Those rows as one batch that knows targets and presence, while its inputs are empty and not read."""
+        lengths, nothing = self.prepared.lengths, torch.zeros(0)
+        samples = [
+            replace(self.dataset.read(i, ()), embeddings={m: nothing for m in modalities if lengths[m][i] > 0})
+            for i in rows
+        ]
+        return Collate(modalities, len(self.dataset.space.labels))(samples)
 
     def draw_weights(self, rows: Sequence[int], power: float) -> list[float]:
         """How often each row is drawn, by how rare its rarest label is: its frequency to the power of minus this."""

@@ -83,7 +83,7 @@ def fit_stage(
     config, settings, seed = stage.config, stage.settings, stage_seed(stage.config, stage.name)
     train_loader, val_loader = _loaders(stage)
     torch.manual_seed(seed + 2)
-    objective = _objective(stage)
+    objective = _objective(stage, train_loader)
     trainer = Trainer(
         stage.accelerator,
         settings,
@@ -153,16 +153,20 @@ def _encoder(model: EmotionModel, m: Modality) -> Encoder:
     return encoder
 
 
-def _objective(stage: Stage) -> Objective:
-    settings = stage.settings
+def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
+    settings, modalities = stage.settings, stage.model.modalities
     if settings.objective == "masked":
         return Masked(stage.model)
     if settings.objective == "contrastive":
         return Contrastive(stage.model)
     if stage.name != "fuse" and settings.auxiliary_loss > 0:
         _check_other_labels(stage)
+    census, draws = None, None
+    if settings.budget:
+        census = stage.train.census(modalities, rows_of(stage.train, modalities, settings, "train"))
+        draws = loader.batch_sampler.weights  # type: ignore[union-attr]
     frequencies = stage.train.prepared.frequencies
-    return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies)
+    return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, census=census, draws=draws)
 
 
 def _check_other_labels(stage: Stage) -> None:

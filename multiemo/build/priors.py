@@ -42,7 +42,7 @@ def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Weigh
     labelled = torch.tensor([t is not None for t in targets])
     drawn = (draws.unsqueeze(1) * known).sum(0) / (draws * labelled).sum().clamp_min(1e-8)
     power = settings.class_weights
-    weights = losses.class_weights(frequencies, power) if power > 0 else None
+    weights = losses.class_weights(frequencies, power, task=space.task) if power > 0 else None
     effective = losses.effective_prior(drawn, task=space.task, weights=weights, smoothing=settings.label_smoothing)
     if space.task == "multi" or power + settings.balanced_sampling == 0:
         return Weighing(effective, None)

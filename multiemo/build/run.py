@@ -363,6 +363,7 @@ class _Session:
             "validation": {k: round(v, 4) for k, v in result.best.items()},
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 1),
+            "untrained": {m: sorted(self.encoders[m].untrained or ()) for m in modalities},
         }
         bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
         if objective == "labels":

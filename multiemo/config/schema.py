@@ -119,11 +119,14 @@ class TrainingConfig(_Frozen):
             ``contrastive``, in the stage ``fuse`` the encoders learn without labels which words, voice and face are of
             one clip.
         batch_size: clips a batch, of all processes together.
-        accumulate: batches whose gradients are averaged before a step.
+        accumulate: batches a step, of all whose clips the loss is the mean.
         budget: {modality: most of it in a batch of one process, padding included}, in tokens of text, seconds of
-            speech, frames of faces, or rows of features; long clips then come in smaller batches.
+            speech, frames of faces, or rows of features; long clips then come in smaller batches. The loss of a step
+            is the sum over its clips divided by the mean number of clips of the epoch's steps, so that every clip
+            weighs the same.
         lr: peak learning rate of heads and fusion, and of encoders not named in ``branch_lr``.
-        branch_lr: {modality: peak learning rate of its encoder}.
+        branch_lr: {modality: peak learning rate of its encoder}. What stands untrained beside trained weights in it,
+            such as the pooling and projection over a pretrained model, has ``lr``.
         layer_decay: {modality: factor between the learning rates of an encoder's layer and the one below it}.
         freeze: encoders that keep their weights; what they make of each clip is computed once and cached.
         unfreeze: {modality: epochs from the thawing of one layer of its encoder to that of the next below}; the last
@@ -131,17 +134,18 @@ class TrainingConfig(_Frozen):
         gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
         weight_decay: of AdamW, on weight matrices only.
         warmup: share of all steps for the linear rise; a cosine falls to zero after it.
-        clip_norm: largest gradient norm.
+        clip_norm: largest gradient norm; with a ``budget``, of a step of mean size, and in proportion for others.
         label_smoothing: share of the target spread over all labels.
         focal: exponent of the focal loss, by which what is already right counts less (0 off).
-        class_weights: loss weight of a label is its train frequency to the power of minus this (0 none, 1 balanced).
+        class_weights: loss weight of a label is its train frequency to the power of minus this (0 none, 1 balanced);
+            with ``task: multi`` that of the clips which have a label, against those which do not.
         balanced_sampling: clips are drawn with the frequency of their label to the power of minus this (0 each once, 1
             all labels alike).
         mixup: alpha of the Beta distribution by which the embeddings of pairs of clips are mixed (0 off).
         ema: decay of an exponential moving average of the weights, evaluated and kept in place of them (0 off).
         branch_loss: weight of the branches' own losses in the fused stage.
         modulation: how strongly, in the fused stage, the gradient of a modality that is ahead of the others is slowed
-            down (OGM-GE; 0 off); needs ``branch_loss``.
+            down (the alpha of OGM-GE; 0 off); needs ``branch_loss`` and two modalities.
         auxiliary_loss: weight, in a branch's own stage, of learning beside the label what every other source says of
             the same clips (``modality_labels`` and the row's own label; see ``data.label_from``); heads of their own
             carry that and are thrown away, so that nothing of it is read in prediction (0 off).
@@ -321,6 +325,11 @@ class Config(_Frozen):
             settings = TrainingConfig(**merged)
         except ValidationError as error:
             raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+        if stage == "fuse" and settings.modulation > 0 and len(self.encoders) == 1:
+            raise ConfigError(
+                f"training.modulation: {settings.modulation} would slow down the modality that is ahead of others, and "
+                f"{self.modalities[0]!r} is the only one; set it to 0 or add another encoder"
+            )
         fitting = {"masked": stage != "fuse", "contrastive": stage == "fuse" and len(self.encoders) > 1}
         if not fitting.get(settings.objective, True):
             needs = {"masked": "the stage of one modality", "contrastive": "the stage 'fuse' over several encoders"}

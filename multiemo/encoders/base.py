@@ -23,11 +23,13 @@ class Encoder(nn.Module):
         modality: which input it reads. The ``features`` encoder gets it as an argument.
         out_dim: D, the width of the embedding.
         input_spec: what ``forward`` wants to be fed; stored in the checkpoint.
+        untrained: names of the parameters that are still as they were drawn; ``None`` where all are.
     """
 
     modality: Modality
     out_dim: int
     input_spec: InputSpec
+    untrained: frozenset[str] | None = None
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Embed a padded batch.
@@ -54,6 +56,24 @@ class Encoder(nn.Module):
         default there is one group.
         """
         return [list(self.parameters())]
+
+    def note_pretrained(self, part: str) -> None:
+        """Note that the submodule ``part`` came with trained weights, while the rest is as it was drawn."""
+        self.untrained = frozenset(n for n, _ in self.named_parameters() if not n.startswith(f"{part}."))
+
+    def note_trained(self, names: Iterable[str]) -> None:
+        """Note that these parameters were trained, by name; without any, nothing changes."""
+        if trained := frozenset(names):
+            before = self.untrained if self.untrained is not None else frozenset(n for n, _ in self.named_parameters())
+            self.untrained = before - trained
+
+    def fresh_parameters(self) -> list[nn.Parameter]:
+        """Those still as they were drawn, beside others that have been trained; they want to learn faster than those.
+
+        None in an encoder of which nothing has been trained: it is new as a whole.
+        """
+        untrained = self.untrained or frozenset()
+        return [p for n, p in self.named_parameters() if n in untrained]
 
     def recompute_activations(self) -> None:
         """From now on compute the backbone's activations again in the backward pass instead of keeping them.

@@ -139,6 +139,8 @@ class TimmFaceEncoder(Encoder):
             self.mix = nn.TransformerEncoderLayer(width, heads, 2 * width, dropout, batch_first=True, norm_first=True)
         self.project = nn.Sequential(nn.Linear(width, dim), nn.LayerNorm(dim), nn.GELU(), nn.Dropout(dropout))
         self.out_dim = dim
+        if pretrained or checkpoint is not None:
+            self.note_pretrained("backbone")
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Embed face crops.

@@ -110,6 +110,7 @@ class SpeechPretrained(Encoder):
         wide = (2 * hidden if self.pool is not None else hidden) + (self.prosody.out_dim if self.prosody else 0)
         self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
         self.out_dim = out_dim
+        self.note_pretrained("backbone")
 
     def _prepare_waveform_model(self) -> None:
         config = self.backbone.config

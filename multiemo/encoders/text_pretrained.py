@@ -75,6 +75,7 @@ class TextPretrained(Encoder):
         self.pooling = pooling
         self.pool = AttentionPool(self.out_dim) if pooling == "attention" else None
         self.input_spec = TextSpec(tokenizer=tokenizer, max_tokens=max_tokens, context=context)
+        self.note_pretrained("backbone")
 
     def train(self, mode: bool = True) -> TextPretrained:
         """As in torch, but a frozen backbone stays in evaluation mode (no dropout)."""

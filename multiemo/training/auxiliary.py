@@ -37,7 +37,12 @@ class AuxiliaryHeads(nn.Module):
 
 
 def auxiliary_loss(
-    logits: Tensor, targets: Tensor | None, *, task: str, across: losses.Across = losses.alone
+    logits: Tensor,
+    targets: Tensor | None,
+    *,
+    task: str,
+    across: losses.Across = losses.alone,
+    mass: Tensor | None = None,
 ) -> Tensor:
     """Sum over the sources of their mean loss over the rows of which they say something.
 
@@ -45,6 +50,7 @@ def auxiliary_loss(
         logits: ``[B, A, C]``.
         targets: ``[B, A, C]``; rows of zeros where a source says nothing; ``None`` where none says anything.
         task, across: as in :func:`multiemo.losses.label_loss`.
+        mass: ``[A]``, what the sum of each source is divided by; by default its :func:`auxiliary_mass`.
 
     Returns:
         A scalar; zero (with a gradient) where nothing is said.
@@ -53,5 +59,22 @@ def auxiliary_loss(
         return logits.sum() * 0.0
     known = targets.sum(dim=2) > 0
     options: dict[str, Any] = {"task": task, "across": across}
-    each = [losses.label_loss(logits[:, a], targets[:, a], known[:, a], **options) for a in range(targets.shape[1])]
+    masses = [None] * targets.shape[1] if mass is None else list(mass)
+    each = [
+        losses.label_loss(logits[:, a], targets[:, a], known[:, a], mass=own, **options) for a, own in enumerate(masses)
+    ]
     return torch.stack(each).sum()
+
+
+def auxiliary_mass(targets: Tensor, rows: Tensor, *, task: str) -> Tensor:
+    """``[A]``: the :func:`multiemo.losses.label_mass` of each source, over the rows of which it says something.
+
+    Args:
+        targets: as in :func:`auxiliary_loss`.
+        rows: ``[B]``, how much each row counts.
+        task: likewise.
+    """
+    known = (targets.sum(dim=2) > 0) * rows.unsqueeze(1)
+    return torch.stack(
+        [losses.label_mass(t, k, task=task) for t, k in zip(targets.unbind(1), known.unbind(1), strict=True)]
+    )

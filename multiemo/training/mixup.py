@@ -14,7 +14,7 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, the model mixes its embeddings.
 
     The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of
-    which one has no label, are not mixed.
+    which one has no label, are not mixed. What is known of only one of a pair is not known of the mixture.
     """
     size = len(batch)
     device = batch.target.device
@@ -30,7 +30,9 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     dimensions = torch.where((share == 1).unsqueeze(1), batch.dimensions, dimensions)
     others = batch.other_targets
     if others is not None:
-        others = column.unsqueeze(2) * others + (1 - column.unsqueeze(2)) * others[partner]
+        said = others.sum(2, keepdim=True) > 0
+        both = (said & said[partner]) | (share == 1).view(-1, 1, 1)
+        others = (column.unsqueeze(2) * others + (1 - column.unsqueeze(2)) * others[partner]) * both
     mixed = copy(batch)  # with the rows of each modality, which stay the same
     mixed.target, mixed.dimensions, mixed.other_targets = target, dimensions, others
     return mixed, (share, partner)

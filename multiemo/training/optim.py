@@ -27,7 +27,8 @@ def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
     """AdamW with one learning rate a branch, and a layer; biases, norms and other vectors are not decayed.
 
     ``settings.layer_decay`` lowers the learning rate of an encoder by that factor from each layer to the one below it
-    (layer-wise decay; Clark et al. 2020). Parameters without ``requires_grad`` are left out.
+    (layer-wise decay; Clark et al. 2020). What stands untrained beside trained weights in an encoder, such as the
+    pooling over a pretrained model, learns at ``settings.lr``. Parameters without ``requires_grad`` are left out.
 
     Raises:
         ConfigError: nothing is left to train.
@@ -39,6 +40,7 @@ def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
         groups = layer_groups(model, m)
         for below, parameters in enumerate(reversed(groups)):
             rates.update((id(p), rate * decay**below) for p in parameters)
+        rates.update((id(p), settings.lr) for p in _encoder(model, m).fresh_parameters())
     grouped: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
@@ -58,9 +60,26 @@ def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
 
 def layer_groups(model: EmotionModel, m: Modality) -> list[list[nn.Parameter]]:
     """Parameters of one encoder by depth, the input side first."""
+    return [group for group in _encoder(model, m).layer_groups() if group]
+
+
+def note_trained(model: EmotionModel, trained: EmotionModel, optimizer: AdamW) -> None:
+    """Tell a model's encoders which of their parameters an optimiser has moved.
+
+    Args:
+        model: its encoders are told.
+        trained: the same model, or the copy of it whose parameters the optimiser has.
+        optimizer: after its last step.
+    """
+    for m in model.modalities:
+        moved = [n for n, p in trained.encoders[m].named_parameters() if optimizer.state.get(p)]
+        _encoder(model, m).note_trained(moved)
+
+
+def _encoder(model: EmotionModel, m: Modality) -> Encoder:
     encoder = model.encoders[m]
     assert isinstance(encoder, Encoder)
-    return [group for group in encoder.layer_groups() if group]
+    return encoder
 
 
 class Thaw:

@@ -26,10 +26,11 @@ from multiemo.data.collate import BucketSampler
 from multiemo.errors import TrainingError
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
 from multiemo.training.objectives import Objective
-from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates
+from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
 from multiemo.training.parallel import Replica, gather_objects, sharded_like, whole
 from multiemo.training.state import Progress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
+from multiemo.training.weighing import Weighing, grouped
 
 #: With several processes, whether one was told to stop is asked every so many steps.
 _ASK_EVERY = 16
@@ -140,25 +141,23 @@ class Trainer:
             while progress.epoch < settings.epochs and progress.epoch - progress.best_epoch < settings.patience:
                 sampler.epoch, sampler.start = progress.epoch, progress.batch
                 count = len(sampler)
+                weighing = Weighing(settings, parts.objective, sampler.batches(), device)
                 self._train_mode(parts.objective)
                 if progress.batch == 0:
                     self._resume_drawing()
-                for batch in on_device(loader, device):
+                for group in grouped(on_device(loader, device), settings.accumulate):
                     self._resume_drawing()  # within an epoch, after the loader has drawn its seed
-                    first = progress.batch // settings.accumulate * settings.accumulate
-                    group = min(settings.accumulate, count - first)
-                    progress.batch += 1
-                    more = progress.batch < first + group
-                    parts.thaw.at(progress.epoch + (progress.batch - 1) / count)
-                    with parts.replica.waiting(for_more=more):
-                        with self.accelerator.autocast() if self._mixed else nullcontext():
-                            loss = parts.replica.outer(batch)
-                        self._backward(loss if group == 1 else loss / group)
-                    parts.total += loss.detach()
-                    watch.add(loss, batch.ids)
-                    if more:
-                        continue
-                    self._step(parts)
+                    masses, share = weighing.masses(group), weighing.share(progress.batch, len(group))
+                    for left, batch in zip(reversed(range(len(group))), group, strict=True):
+                        parts.thaw.at(progress.epoch + progress.batch / count)
+                        progress.batch += 1
+                        with parts.replica.waiting(for_more=left > 0):
+                            with self.accelerator.autocast() if self._mixed else nullcontext():
+                                loss = parts.replica.outer(batch, masses)
+                            self._backward(loss)
+                        parts.total += loss.detach()
+                        watch.add(loss, batch.ids)
+                    self._step(parts, share)
                     if on_step is not None:
                         on_step(progress.step, steps)
                     progress.seconds = time.perf_counter() - began
@@ -168,7 +167,7 @@ class Trainer:
                     if stop:
                         interrupts.leave(f"the state after step {progress.step} is kept; go on with --resume")
                 watch.finish()
-                record = self._end_epoch(parts, evaluate)
+                record = self._end_epoch(parts, evaluate, weighing.steps)
                 progress.seconds = record["seconds"] = round(time.perf_counter() - began, 3)
                 self._save(parts)
                 if on_epoch is not None:
@@ -178,6 +177,7 @@ class Trainer:
         if not parts.best:
             raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
         objective.model.load_state_dict({**objective.model.state_dict(), **parts.best})
+        note_trained(objective.model, parts.objective.model, parts.optimizer)
         for m in objective.model.modalities:
             objective.model.encoders[m]._compiled_call_impl = None
         return FitResult(progress.best, progress.best_epoch, progress.epoch, progress.seconds, progress.history)
@@ -229,11 +229,13 @@ class Trainer:
         scaler = self.accelerator.scaler
         (loss if scaler is None else scaler.scale(loss)).backward()
 
-    def _step(self, parts: _Parts) -> None:
+    def _step(self, parts: _Parts, share: float) -> None:
+        """One step of the optimiser; ``share`` is its clips against those of a step of mean size."""
         scaler, optimizer = self.accelerator.scaler, parts.optimizer
         if scaler is not None:
             scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(parts.trained, self.settings.clip_norm)
+        parts.objective.modulate(self.seed * 1_000_003 + parts.progress.step)
+        nn.utils.clip_grad_norm_(parts.trained, self.settings.clip_norm * share)
         if scaler is None:
             optimizer.step()
         else:
@@ -255,10 +257,12 @@ class Trainer:
         interrupts.received = received[0] if received else None
         return len(received) > 0
 
-    def _end_epoch(self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]]) -> dict[str, Any]:
-        """Validate, keep the weights where they are the best, and make the epoch's record."""
+    def _end_epoch(
+        self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]], steps: int
+    ) -> dict[str, Any]:
+        """Validate, keep the weights where they are the best, and make the record of an epoch of so many steps."""
         progress, settings, average = parts.progress, self.settings, parts.average
-        batches, progress.batch = progress.batch, 0
+        progress.batch = 0
         progress.epoch += 1
         parts.objective.eval()
         with average.in_place() if average is not None else nullcontext():
@@ -275,7 +279,7 @@ class Trainer:
         record = {
             "epoch": progress.epoch,
             "step": progress.step,
-            "loss": round(float(parts.total) / max(batches, 1), 6),
+            "loss": round(float(parts.total) / steps, 6),
             "lr": learning_rates(parts.optimizer),
             "val": {k: round(v, 6) for k, v in figures.items()},
             "best": improved,

@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from no_sync import HostSync, no_sync
+from safetensors.torch import save_file
 from test_face_encoder import crops
 
 from multiemo.encoders.face import TimmFaceEncoder
@@ -46,6 +47,18 @@ def test_every_parameter_is_in_one_group_and_the_groups_follow_the_depth(family:
     first = next(n for n, _ in encoder.named_parameters() if n.startswith("backbone."))
     assert names[first] == 0
     assert {d for n, d in names.items() if not n.startswith("backbone.")} == {len(groups) - 1}
+
+
+@pytest.mark.parametrize("temporal", ["mean", "attention", "transformer"])
+def test_pooling_and_projection_are_new_beside_a_pretrained_backbone(temporal: str, tmp_path: Path) -> None:
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "r.safetensors")
+    given = {"backbone": "test_resnet", "size": 64, "temporal": temporal}
+    encoder = TimmFaceEncoder(checkpoint=tmp_path / "r.safetensors", **given)
+    assert encoder.untrained == {n for n, _ in encoder.named_parameters() if not n.startswith("backbone.")}
+    assert "project.0.weight" in encoder.untrained
+    scratch = TimmFaceEncoder(**given)
+    assert scratch.untrained is None
+    assert not scratch.fresh_parameters()  # it is new as a whole and has the rate of its branch
 
 
 def test_blocks_of_a_vision_transformer_have_a_group_each() -> None:

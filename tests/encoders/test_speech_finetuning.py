@@ -15,12 +15,16 @@ from safetensors.torch import load_file, save_file
 from tiny_speech import FAMILIES, KINDS, P, assert_blind_to_padding, assert_trains, padded, save_model, tracks, waves
 
 from multiemo.build.bundle import build_preprocessor
+from multiemo.config import TrainingConfig
 from multiemo.encoders.lora import Lora
 from multiemo.encoders.speech import SpeechProsody
 from multiemo.encoders.speech_backbones import ONE_BY_ONE
 from multiemo.encoders.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
+from multiemo.model import EmotionModel
 from multiemo.registry import encoders
+from multiemo.training.objectives import Labels
+from multiemo.training.optim import build_optimizer
 
 TOGETHER = [kind for kind in KINDS if kind not in ONE_BY_ONE]
 
@@ -206,6 +210,21 @@ def test_every_parameter_is_in_one_group_by_depth(kind: str, options: dict[str, 
     for i in (1, 2):
         assert all(f"layers.{i - 1}." in n for n in groups[i])
     assert {n for n, _ in encoder.named_parameters() if not n.startswith("backbone.")} <= groups[3]
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 2}])
+def test_what_is_new_beside_a_pretrained_model_learns_at_the_rate_of_the_stage(lora: Any, tmp_path: Path) -> None:
+    encoder = build("wav2vec2-group", tmp_path, pooling="attentive", prosody=True, lora=lora)
+    new = {n for n, _ in encoder.named_parameters() if not n.startswith("backbone.")}
+    assert {n.partition(".")[0] for n in new} == {"layer_weights", "pool", "prosody", "project"}
+    assert {id(p) for p in encoder.fresh_parameters()} == {id(p) for n, p in encoder.named_parameters() if n in new}
+    settings = TrainingConfig(lr=1e-3, branch_lr={"speech": 1e-5}, layer_decay={"speech": 0.5})
+    objective = Labels(EmotionModel({"speech": encoder}, 3), settings, task="single", frequencies=torch.ones(3) / 3)
+    rates = {id(p): g["lr"] for g in build_optimizer(objective, settings).param_groups for p in g["params"]}
+    for name, parameter in encoder.named_parameters():
+        if parameter.requires_grad:
+            assert (rates[id(parameter)] == 1e-3) == (name in new), name
+            assert name in new or rates[id(parameter)] <= 1e-5
 
 
 @pytest.mark.parametrize("options", [{}, {"prosody": False}, {"n_mels": 0}])

@@ -50,6 +50,14 @@ def test_every_parameter_is_in_one_group_by_depth(tmp_path: Path, name, lora):
     assert not any(f".{index}." in n for n in first | last for index in range(LAYERS))
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean", "attention"])
+def test_the_pooling_alone_is_new_in_a_pretrained_model(tmp_path: Path, pooling):
+    encoder = tiny(tmp_path, "bert", pooling=pooling)
+    new = {"pool.score.weight", "pool.score.bias"} if pooling == "attention" else set()
+    assert encoder.untrained == new
+    assert {id(p) for p in encoder.fresh_parameters()} == {id(p) for n, p in encoder.named_parameters() if n in new}
+
+
 def test_a_table_that_all_layers_read_comes_first(tmp_path: Path):
     first, *_, last = names(tiny(tmp_path, "deberta-v2"))
     assert "backbone.encoder.rel_embeddings.weight" in first

@@ -30,12 +30,16 @@ from multiemo.types import Clip, Sample
 
 MODALITIES = ("text", "speech")
 CLASSES = 3
+BUDGET = 12.0  # time steps a batch, of all processes together
 #: {name: settings of the stage}; ``parallel`` is that of the config.
 CASES = {
     "ddp": {"class_weights": 1.0},
     "ddp-ema": {"accumulate": 2, "ema": 0.9, "focal": 1.0, "save_steps": 3, "keep": 9},
     "fsdp": {"class_weights": 0.5, "ema": 0.9, "save_steps": 3, "keep": 9},
     "contrastive": {"objective": "contrastive", "monitor": "loss"},
+    "ddp-budget": {"accumulate": 2, "budget": {"text": BUDGET}, "class_weights": 1.0},
+    "ddp-modulation": {"accumulate": 3, "modulation": 0.5},
+    "fsdp-modulation": {"modulation": 0.5},
 }
 
 
@@ -77,22 +81,20 @@ def fit_cases(folder: Path, names: list[str], *, resume: bool) -> None:
         objective = (
             Contrastive(model)
             if without_labels
-            else Labels(model, settings, task="single", frequencies=torch.tensor([0.2, 0.3, 0.5]))
-        )
-        loaders = [
-            DataLoader(
-                samples,
-                batch_sampler=BucketSampler(
-                    [max(x.shape[0] for x in s.inputs.values()) for s in samples],
-                    8,
-                    seed=1,
-                    shuffle=part == 0,
-                    **processes,
-                ),
-                collate_fn=Collate(MODALITIES, CLASSES),
+            else Labels(
+                model,
+                settings,
+                task="single",
+                frequencies=torch.tensor([0.2, 0.3, 0.5]),
+                census=Collate(MODALITIES, CLASSES)(train),
             )
-            for part, samples in enumerate((train, check))
-        ]
+        )
+        loaders = []
+        for part, samples in enumerate((train, check)):
+            lengths = [max(x.shape[0] for x in s.inputs.values()) for s in samples]
+            costs = [(lengths, BUDGET)] if settings.budget and part == 0 else ()
+            sampler = BucketSampler(lengths, 8, seed=1, shuffle=part == 0, costs=costs, **processes)
+            loaders.append(DataLoader(samples, batch_sampler=sampler, collate_fn=Collate(MODALITIES, CLASSES)))
         seen: list[list[str]] = []
 
         def figures(objective, loader=loaders[1], seen=seen, without_labels=without_labels):
@@ -108,7 +110,7 @@ def fit_cases(folder: Path, names: list[str], *, resume: bool) -> None:
 
         states = States(folder / name / "state", identity=name, keep=settings.keep)
         trainer = Trainer(
-            accelerator, settings, seed=4, states=states if not without_labels else None, shard=name == "fsdp"
+            accelerator, settings, seed=4, states=states if not without_labels else None, shard=name.startswith("fsdp")
         )
         if resume:
             for path in sorted((folder / name / "state").glob("step-*"))[2:]:

@@ -17,6 +17,7 @@ from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.optim import MovingAverage, build_optimizer, build_schedule
+from multiemo.training.weighing import Weighing
 from multiemo.types import Batch
 
 
@@ -35,9 +36,12 @@ def step(objective: Objective, settings: TrainingConfig, batch: Batch) -> None:
     schedule = build_schedule(optimizer, 10, 0.1)
     average = MovingAverage(objective.model, 0.9)
     objective.train()
+    weighing = Weighing(settings, objective, [range(len(batch))] * settings.accumulate, torch.device("cpu"))
     with no_sync():
-        loss = objective(batch)
-        loss.backward()
+        for _ in range(settings.accumulate):
+            loss = objective(batch, weighing.masses([batch] * settings.accumulate))
+            loss.backward()
+        objective.modulate(3)
         nn.utils.clip_grad_norm_(list(objective.parameters()), 1.0)
         optimizer.step()
         schedule.step()
@@ -45,10 +49,11 @@ def step(objective: Objective, settings: TrainingConfig, batch: Batch) -> None:
         average.update()
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("fusion", sorted(fusions))
-def test_a_labelled_step_asks_the_device_nothing(fusion):
+def test_a_labelled_step_asks_the_device_nothing(fusion, accumulate):
     extra = {"mixup": 0.4, "modulation": 0.5, "focal": 1.0, "class_weights": 1.0, "label_smoothing": 0.1}
-    settings = TrainingConfig(**extra)
+    settings = TrainingConfig(**extra, accumulate=accumulate)
     batch = Collate(MODALITIES, CLASSES)(make_samples(12, 0))
     step(Labels(model_of(fusion), settings, task="single", frequencies=torch.ones(CLASSES) / 3), settings, batch)
 

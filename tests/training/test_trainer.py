@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import multiemo.encoders
@@ -24,7 +26,7 @@ from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
 from multiemo.training.mixup import mix_pairs
 from multiemo.training.modulation import Modulation
 from multiemo.training.objectives import Labels
-from multiemo.training.optim import Thaw, build_optimizer, build_schedule, layer_groups
+from multiemo.training.optim import Thaw, build_optimizer, build_schedule, layer_groups, note_trained
 from multiemo.training.state import States
 from multiemo.training.trainer import Trainer
 from multiemo.types import Sample
@@ -302,6 +304,42 @@ def test_layer_decay_lowers_the_rate_from_layer_to_layer():
     assert {rates[id(p)] for p in model.branch_heads.parameters()} == {1.0}
 
 
+def test_what_training_has_not_reached_yet_learns_at_the_rate_of_the_stage(tmp_path):
+    """Layers beside those that masked training reached: noted by the loop, by name."""
+    torch.manual_seed(0)
+    options = {"layers": 2, "dim": 16, "heads": 2, "vocab_size": 600}
+    encoder = encoders.build("text_transformer", options, where="e")
+    assert encoder.untrained is None
+    assert not encoder.fresh_parameters()  # new as a whole, at its own rate
+    settings = TrainingConfig(lr=1e-3, branch_lr={"text": 1e-5}, layer_decay={"text": 0.5})
+    model = EmotionModel({"text": encoder}, CLASSES)
+    optimizer = build_optimizer(labels(model, settings), settings)
+    for parameter in encoder.transformer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    note_trained(model, model, optimizer)
+    assert encoder.untrained == {n for n, _ in encoder.named_parameters() if not n.startswith("transformer.")}
+
+    optimizer = build_optimizer(labels(model, settings), settings)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    fresh = {rates[id(p)] for n, p in encoder.named_parameters() if not n.startswith("transformer.")}
+    assert fresh == {1e-3}
+    deep = {rates[id(p)] for p in encoder.transformer.parameters()}
+    assert deep <= {1e-5 * 0.5**below for below in range(4)}
+    encoder.note_trained([])
+    assert encoder.fresh_parameters()
+    encoder.note_trained(n for n, _ in encoder.named_parameters())
+    assert not encoder.fresh_parameters()
+
+
+def test_after_a_stage_nothing_that_learnt_is_fresh():
+    model = make_model()
+    model.encoders["speech"].untrained = frozenset(n for n, _ in model.encoders["speech"].named_parameters())
+    fit(model, TrainingConfig(epochs=1, freeze=("face",)))
+    assert model.encoders["speech"].untrained == frozenset()
+    assert model.encoders["face"].untrained is None
+
+
 def test_layers_thaw_one_after_the_other_from_the_last():
     options = {"layers": 3, "dim": 16, "heads": 2, "vocab_size": 600, "ngram_dim": 0}
     model = EmotionModel({"text": encoders.build("text_transformer", options, where="e")}, CLASSES)
@@ -329,27 +367,115 @@ def test_a_thawing_encoder_keeps_its_lower_layers_until_their_time():
     assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters() if n.startswith("encoders.speech"))
 
 
-def test_modulation_slows_the_modality_that_is_ahead():
+def by_the_authors(alpha: float, out_a: Tensor, out_v: Tensor, label: Tensor) -> tuple[float, float]:
+    """Equation 10 of Peng et al. (2022) as their published ``main.py`` has it: coefficients of sound and picture."""
+    score_v = sum(out_v.softmax(1)[i, label[i]] for i in range(len(label)))
+    score_a = sum(out_a.softmax(1)[i, label[i]] for i in range(len(label)))
+    ratio_v = score_v / score_a
+    ratio_a = 1 / ratio_v
+    if ratio_v > 1:
+        return 1.0, float(1 - torch.tanh(alpha * torch.relu(ratio_v)))
+    return float(1 - torch.tanh(alpha * torch.relu(ratio_a))), 1.0
+
+
+@pytest.mark.parametrize("ahead", MODALITIES)
+@pytest.mark.parametrize("alpha", [0.1, 0.8])
+def test_modulation_has_the_coefficients_of_the_authors(alpha, ahead):
+    torch.manual_seed(0)
+    samples = [s for s in make_samples(40, 0) if "face" in s.inputs]
+    batch = Collate(MODALITIES, CLASSES)(samples)
+    logits = {m: torch.randn(len(batch), CLASSES) + (2.0 if m == ahead else 0.2) * batch.target for m in MODALITIES}
+    modulation = Modulation(alpha, multi=False, across=alone)
+    modulation.add(logits, batch)
+    wanted = by_the_authors(alpha, logits["speech"], logits["face"], batch.target.argmax(1))
+    got = modulation.factors()
+    assert (float(got["speech"]), float(got["face"])) == pytest.approx(wanted, rel=1e-5)
+    assert min(wanted) < 1 - alpha / 2  # a modality that is barely ahead is slowed down by tanh(alpha) already
+
+
+def test_modulation_compares_over_the_step_on_clips_that_can_be_compared():
+    """Two batches are as one; clips without a label, or with one modality, tell nothing of which one is ahead."""
+    torch.manual_seed(0)
+    samples = make_samples(40, 0)
+    for sample in samples[:7]:
+        sample.target = None
+    collate = Collate(MODALITIES, CLASSES)
+    counted = [s for s in samples[7:] if "face" in s.inputs]
+    said = {s.id: torch.randn(2, CLASSES) for s in samples}
+    for sample in samples:
+        if sample not in counted:
+            said[sample.id] = torch.tensor([[90.0, 0, 0], [0, 0, 90.0]])
+
+    def factors(*groups):
+        modulation = Modulation(0.5, multi=False, across=alone)
+        for group in groups:
+            rows = torch.stack([said[s.id] for s in group])
+            modulation.add({m: rows[:, i] for i, m in enumerate(MODALITIES)}, collate(group))
+        return modulation.factors()
+
+    wanted = factors(counted)
+    assert min(float(f) for f in wanted.values()) < 1
+    for got in (factors(samples), factors(samples[:9], samples[9:])):
+        for m, factor in wanted.items():
+            torch.testing.assert_close(got[m], factor)
+    alone_ = [s for s in samples if "face" not in s.inputs]
+    assert factors(alone_) == {"speech": torch.tensor(1.0), "face": torch.tensor(1.0)}
+
+
+def test_three_modalities_are_each_compared_with_the_mean_of_the_others():
+    samples = [replace(s, inputs={m: torch.ones(1, 5) for m in ("text", *MODALITIES)}) for s in make_samples(9, 0)]
+    del samples[0].inputs["text"]
+    batch = Collate(("text", *MODALITIES), CLASSES)(samples)
+    torch.manual_seed(1)
+    logits = {m: torch.randn(9, CLASSES) for m in ("text", *MODALITIES)}
+    right = {m: (x.softmax(1) * batch.target).sum(1) for m, x in logits.items()}
+    modulation = Modulation(0.3, multi=False, across=alone)
+    modulation.add(logits, batch)
+    got = modulation.factors()
+    for m, own in right.items():
+        rows = slice(1, None) if m == "text" else slice(None)
+        rest = [o for o in right if o != m]
+        other = torch.stack([right[o] for o in rest]).mean(0)
+        if m != "text":
+            other[0] = right["face" if m == "speech" else "speech"][0]
+        ratio = own[rows].sum() / other[rows].sum()
+        torch.testing.assert_close(got[m], 1 - torch.tanh(0.3 * ratio) if ratio > 1 else torch.tensor(1.0))
+
+
+def test_modulation_changes_the_gradients_of_weights_as_the_authors_do():
+    """Each weight's gradient times k, plus noise of the spread of its elements, for both modalities; nothing else."""
     torch.manual_seed(0)
     batch = Collate(MODALITIES, CLASSES)(make_samples(40, 0))
     modulation = Modulation(0.8, multi=False, across=alone)
-    sure, unsure = batch.target * 4, batch.target * 0.1
-    factors = modulation.factors({"speech": sure, "face": unsure}, batch)
-    right = [(batch.target * x.softmax(1)).sum(1) for x in (sure, unsure)]
-    ratio = right[0].mean() / right[1][batch.presence["face"]].mean()
-    torch.testing.assert_close(factors["speech"], 1 - torch.tanh(0.8 * (ratio - 1)))
-    assert factors["face"] == 1
+    parts = {m: nn.Sequential(nn.Conv2d(8, 64, 3), nn.BatchNorm2d(64), nn.Embedding(9, 4)) for m in MODALITIES}
+    before = {}
+    for m, part in parts.items():
+        for name, parameter in part.named_parameters():
+            parameter.grad = torch.randn_like(parameter) * 3 + 2
+            before[m, name] = parameter.grad.clone()
 
-    embeddings = {m: torch.randn(40, 8, requires_grad=True) for m in MODALITIES}
-    out = modulation(embeddings, {"speech": sure, "face": unsure}, batch)
-    assert all(torch.equal(out[m], embeddings[m]) for m in MODALITIES)  # forward it changes nothing
-    weights = torch.randn(40, 8)
-    sum((x * weights).sum() for x in out.values()).backward()
-    torch.testing.assert_close(embeddings["face"].grad, weights)
-    slowed = embeddings["speech"].grad
-    shrunk = float((slowed * weights).sum() / weights.square().sum())
-    assert shrunk == pytest.approx(float(factors["speech"]), rel=0.25)  # noise on top
-    assert not torch.allclose(slowed, weights * factors["speech"])
+    def modulate(seed):
+        for m, part in parts.items():
+            for name, parameter in part.named_parameters():
+                parameter.grad = before[m, name].clone()
+        modulation.add({"speech": batch.target * 4, "face": batch.target * 0.1}, batch)
+        modulation(parts, seed)
+        return {(m, n): p.grad for m, part in parts.items() for n, p in part.named_parameters()}
+
+    modulation.add({"speech": batch.target * 4, "face": batch.target * 0.1}, batch)
+    factors = modulation.factors()
+    assert factors["speech"] < 1
+    assert factors["face"] == 1
+    got = modulate(1)
+    for (m, name), gradient in before.items():
+        noise = got[m, name] - gradient * factors[m]
+        if name != "0.weight":
+            assert torch.equal(got[m, name], gradient), name  # vectors, and rows that no clip has read
+            continue
+        assert float(noise.std()) == pytest.approx(float(gradient.std()), rel=0.05)
+        assert abs(float(noise.mean())) < 0.15
+    assert all(torch.equal(a, b) for a, b in zip(got.values(), modulate(1).values(), strict=True))
+    assert not torch.equal(got["face", "0.weight"], modulate(2)["face", "0.weight"])
 
 
 def test_modulation_in_training_changes_the_weights():
@@ -441,13 +567,39 @@ def test_a_branch_with_auxiliary_heads_resumes_bit_for_bit(tmp_path):
     assert_same_weights(straight, resumed)
 
 
-def test_mixup_mixes_what_other_sources_say():
+def test_mixup_mixes_what_other_sources_say_of_both():
+    """A source that says nothing of one of the two says nothing of the mixture, and above all no ``not this label``."""
     torch.manual_seed(0)
     batch = Collate(MODALITIES, CLASSES)(say_others(make_samples(20, 0), torch.arange(20) % CLASSES))
+    batch.other_targets[::4, 1] = 0
     mixed, (share, partner) = mix_pairs(batch, 0.4)
+    known = batch.other_targets.sum(2, keepdim=True) > 0
+    assert (known != known[partner])[(share < 1)].any()
     share = share.view(-1, 1, 1)
     expected = share * batch.other_targets + (1 - share) * batch.other_targets[partner]
+    expected = torch.where(share == 1, batch.other_targets, expected * (known & known[partner]))
     torch.testing.assert_close(mixed.other_targets, expected)
+
+
+def test_what_has_no_label_has_no_part_in_mixup_and_focal_loss():
+    torch.manual_seed(0)
+    samples = make_samples(20, 0)
+    for i, sample in enumerate(samples):
+        sample.target = None if i % 3 == 0 else sample.target
+        sample.dimensions = torch.full((3,), 0.1 * i if i % 2 else float("nan"))
+    batch = Collate(MODALITIES, CLASSES)(samples)
+    mixed, (share, partner) = mix_pairs(batch, 0.4)
+    unlabelled = ~batch.labelled
+    assert (share[unlabelled | unlabelled[partner]] == 1).all()
+    assert torch.equal(mixed.target[unlabelled], torch.zeros(int(unlabelled.sum()), CLASSES))
+    either = (batch.dimensions.isnan() | batch.dimensions[partner].isnan())[share < 1]
+    assert torch.equal(mixed.dimensions[share < 1].isnan(), either)
+    assert torch.equal(mixed.dimensions[share == 1].isnan(), batch.dimensions[share == 1].isnan())
+    logits = torch.randn(20, CLASSES)
+    for task in ("single", "multi"):
+        rows = batch.labelled
+        part = label_loss(logits[rows], batch.target[rows], rows[rows], task=task, focal=2.0, smoothing=0.1)
+        torch.testing.assert_close(label_loss(logits, batch.target, rows, task=task, focal=2.0, smoothing=0.1), part)
 
 
 def test_auxiliary_heads_are_trained_at_the_rate_of_heads():
