@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from multiemo import losses
 from multiemo.losses import class_weights, dimension_loss, label_loss
 
 
@@ -122,3 +123,29 @@ def test_dimension_loss_is_zero_for_a_perfect_answer_and_ignores_unknown():
     assert float(dimension_loss(perfect, target)) == pytest.approx(0.0, abs=1e-6)
     assert float(dimension_loss(perfect + 0.3, target)) > 0.1
     assert float(dimension_loss(perfect, torch.full_like(target, float("nan")))) == 0.0
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+@pytest.mark.parametrize(("power", "smoothing"), [(0.0, 0.0), (0.0, 0.2), (0.5, 0.1), (1.0, 0.0), (1.0, 0.1)])
+def test_the_effective_prior_is_what_a_network_learns_of_inputs_that_tell_nothing(task, power, smoothing):
+    shares = torch.tensor([0.6, 0.25, 0.1, 0.05])
+    if task == "single":
+        target = torch.eye(4).repeat_interleave((shares * 100).round().long(), dim=0)
+    else:
+        target = (torch.arange(100).unsqueeze(1) < (shares * 100).round()).float()
+    frequencies = target.mean(0)
+    weights = losses.class_weights(frequencies, power, task=task) if power else None
+    logits = torch.zeros(4, requires_grad=True)
+    solver = torch.optim.LBFGS([logits], max_iter=200, line_search_fn="strong_wolfe")
+
+    def step():
+        solver.zero_grad()
+        rows = torch.ones(100, dtype=torch.bool)
+        loss = losses.label_loss(logits.expand(100, 4), target, rows, task=task, weights=weights, smoothing=smoothing)
+        loss.backward()
+        return loss
+
+    solver.step(step)
+    learnt = logits.detach().softmax(0) if task == "single" else logits.detach().sigmoid()
+    expected = losses.effective_prior(frequencies, task=task, weights=weights, smoothing=smoothing)
+    torch.testing.assert_close(learnt, expected, atol=1e-3, rtol=0)
