@@ -23,11 +23,14 @@ class Encoder(nn.Module):
         modality: which input it reads. The ``features`` encoder gets it as an argument.
         out_dim: D, the width of the embedding.
         input_spec: what ``forward`` wants to be fed; stored in the checkpoint.
+        clip_by_clip: whether its layers are called once a clip, so that processes with other clips call them another
+            number of times.
     """
 
     modality: Modality
     out_dim: int
     input_spec: InputSpec
+    clip_by_clip: bool = False
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Embed a padded batch.

@@ -27,7 +27,7 @@ from multiemo.errors import TrainingError
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates
-from multiemo.training.parallel import Replica, gather_objects, sharded_like, whole
+from multiemo.training.parallel import Replica, gather_objects, sharded_like, share_norms, whole
 from multiemo.training.state import Progress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
 
@@ -145,12 +145,14 @@ class Trainer:
                     self._resume_drawing()
                 for batch in on_device(loader, device):
                     self._resume_drawing()  # within an epoch, after the loader has drawn its seed
+                    whole_step = sampler.together(progress.batch)
+                    batch.together = {m: steps for m, steps in whole_step.items() if m not in settings.freeze}
                     first = progress.batch // settings.accumulate * settings.accumulate
                     group = min(settings.accumulate, count - first)
                     progress.batch += 1
                     more = progress.batch < first + group
                     parts.thaw.at(progress.epoch + (progress.batch - 1) / count)
-                    with parts.replica.waiting(for_more=more):
+                    with parts.replica.step(batch, for_more=more):
                         with self.accelerator.autocast() if self._mixed else nullcontext():
                             loss = parts.replica.outer(batch)
                         self._backward(loss if group == 1 else loss / group)
@@ -177,7 +179,8 @@ class Trainer:
                     interrupts.leave(f"the state after epoch {progress.epoch} is kept; go on with --resume")
         if not parts.best:
             raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
-        objective.model.load_state_dict({**objective.model.state_dict(), **parts.best})
+        own = objective.model.state_dict()
+        objective.model.load_state_dict({**own, **{k: v.reshape(own[k].shape) for k, v in parts.best.items()}})
         for m in objective.model.modalities:
             objective.model.encoders[m]._compiled_call_impl = None
         return FitResult(progress.best, progress.best_epoch, progress.epoch, progress.seconds, progress.history)
@@ -189,6 +192,8 @@ class Trainer:
 
     def _prepare(self, objective: Objective, steps: int) -> _Parts:
         settings, model = self.settings, objective.model
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            share_norms(model)
         for m in model.modalities:
             if m in settings.freeze:
                 model.encoders[m].requires_grad_(False)
