@@ -56,12 +56,11 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerat
     rows = [i for i, length in enumerate(lengths) if length > 0]
     keys = {i: embedding_key(part.dataset.input_key(i, m), weights) for i in rows}
     values = torch.zeros(len(lengths), encoder.out_dim)
-    missing = _known(cache, keys, values)
     if meeting.processes > 1:
-        _embed(part, m, encoder, accelerator, missing[meeting.rank :: meeting.processes], keys, values)
+        own = {i: keys[i] for i in rows[meeting.rank :: meeting.processes]}
+        _embed(part, m, encoder, accelerator, _known(cache, own, values), keys, values)
         meeting.wait()
-        missing = _known(cache, keys, values)  # those of the others, and what a cache may have lost
-    _embed(part, m, encoder, accelerator, missing, keys, values)
+    _embed(part, m, encoder, accelerator, _known(cache, keys, values), keys, values)
     cache.close()
     meeting.wait()
     return Embedded(values, [length > 0 for length in lengths])
