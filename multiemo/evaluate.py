@@ -135,7 +135,7 @@ def join(parts: Sequence[Collected], order: Sequence[str]) -> Collected:
 
 @torch.inference_mode()
 def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single") -> Collected:
-    """Run a model over a loader.
+    """Run a model over a loader; of the batches only what :class:`Collected` holds is kept, never their inputs.
 
     Args:
         predict: maps a batch to an output; when it fills ``by_subset`` every subset is kept, else its logits count as
@@ -143,7 +143,11 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
         loader: batches.
         task: ``multi`` makes probabilities by sigmoid, the others by softmax.
     """
-    batches: list[Batch] = []
+    ids: list[str] = []
+    corpora: list[str] = []
+    speakers: list[str] = []
+    truth: dict[str, list[torch.Tensor]] = {"target": [], "labelled": [], "dimensions": []}
+    presence: dict[Modality, list[torch.Tensor]] = {}
     probabilities: dict[str, list[torch.Tensor]] = {}
     usable: dict[str, list[torch.Tensor]] = {}
     branches: dict[Modality, list[torch.Tensor]] = {}
@@ -151,7 +155,13 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
     absent: dict[str, dict[str, int]] = {}
     for batch in loader:
         output = predict(batch)
-        batches.append(batch)
+        ids += batch.ids
+        corpora += batch.corpora
+        speakers += batch.speakers
+        for name, kept in truth.items():
+            kept.append(_own(getattr(batch, name)))
+        for modality, here in batch.presence.items():
+            presence.setdefault(modality, []).append(_own(here))
         key = "".join(k for k, v in (("T", "text"), ("S", "speech"), ("F", "face")) if v in batch.presence)
         by_subset = output.by_subset or {key: output.logits}
         for name, logits in by_subset.items():
@@ -166,22 +176,27 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
             for modality, reason in reasons.items():
                 counts = absent.setdefault(modality, {})
                 counts[reason] = counts.get(reason, 0) + 1
-    if not batches:
+    if not ids:
         raise ValueError("there is nothing to evaluate: the loader is empty")
     return Collected(
-        ids=[i for b in batches for i in b.ids],
-        corpora=[c for b in batches for c in b.corpora],
-        speakers=[s for b in batches for s in b.speakers],
-        target=torch.cat([b.target.cpu() for b in batches]).double().numpy(),
-        labelled=torch.cat([b.labelled.cpu() for b in batches]).numpy(),
-        dimensions=torch.cat([b.dimensions.cpu() for b in batches]).double().numpy(),
+        ids=ids,
+        corpora=corpora,
+        speakers=speakers,
+        target=torch.cat(truth["target"]).double().numpy(),
+        labelled=torch.cat(truth["labelled"]).numpy(),
+        dimensions=torch.cat(truth["dimensions"]).double().numpy(),
         probabilities={k: torch.cat(v).numpy() for k, v in probabilities.items()},
         usable={k: torch.cat(v).numpy() for k, v in usable.items()},
         branches={m: torch.cat(v).numpy() for m, v in branches.items()},
-        presence={m: torch.cat([b.presence[m].cpu() for b in batches]).numpy() for m in batches[0].presence},
+        presence={m: torch.cat(v).numpy() for m, v in presence.items()},
         predicted_dimensions=torch.cat(dimensions).double().numpy() if dimensions else None,
         absent=absent,
     )
+
+
+def _own(values: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU, outside the memory of the batch, which may be shared with a worker or pinned."""
+    return values.to("cpu", copy=True)
 
 
 def probabilities_of(logits: torch.Tensor, task: str) -> torch.Tensor:

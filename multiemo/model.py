@@ -94,7 +94,9 @@ class EmotionModel(nn.Module):
     def encode(self, batch: Batch) -> dict[Modality, Tensor]:
         """{modality: ``[B, D]``}. Only rows that have the modality reach the encoder; the others stay zero, unread.
 
-        Embeddings that the batch brings along (of frozen encoders) are taken as they are.
+        Embeddings that the batch brings along (of frozen encoders) are taken as they are. Where this process's share of
+        a step lacks what another's has, a clip goes through the encoder and is left out: all processes exchange the
+        same weights and gradients, and its own gradients are zero.
         """
         embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
@@ -110,7 +112,11 @@ class EmotionModel(nn.Module):
                 empty = encoded.new_zeros(len(batch), encoded.shape[1])
                 embeddings[m] = empty.index_copy(0, rows, encoded)
             else:
-                embeddings[m] = torch.zeros(len(batch), self._widths[m], device=self.prior.device)
+                embeddings[m] = self.prior.new_zeros(len(batch), self._widths[m])
+                if batch.together.get(m):
+                    # Not ``encoder(...)``, which may be compiled, and for other norms (``Replica.step``).
+                    encoded = encoder.forward(batch.inputs[m], batch.masks[m])[:0]
+                    embeddings[m] = embeddings[m].to(encoded.dtype).index_copy(0, rows, encoded)
         return embeddings
 
     def fuse(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:

@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Modality: TypeAlias = Literal["text", "speech", "face"]
@@ -321,6 +322,8 @@ class Batch:
         embeddings: {modality: ``[B, D]``} of frozen encoders, zeros where absent; their inputs are empty.
         rows: {modality: the rows that have it, int64, or ``None`` when all do}. Worked out on the CPU, so that a step
             on a GPU need not wait to learn it; a batch made on another device does without.
+        together: {modality: time steps in the batch of which this is the share of one process}; empty outside training.
+            Where a share lacks what another has, ``inputs`` and ``masks`` hold a clip to stand in for it.
     """
 
     ids: list[str]
@@ -335,6 +338,7 @@ class Batch:
     dimensions: Tensor
     other_targets: Tensor | None = None
     embeddings: dict[Modality, Tensor] = field(default_factory=dict)
+    together: dict[Modality, int] = field(default_factory=dict)
     rows: dict[Modality, Tensor | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -354,6 +358,15 @@ class Batch:
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory; a loader calls it."""
         return self._each(lambda tensor: tensor.pin_memory())
+
+    def used_on(self, stream: torch.cuda.Stream) -> Batch:
+        """The batch, whose memory is not given away before what ``stream`` has been told to do with it is done."""
+
+        def noted(tensor: Tensor) -> Tensor:
+            tensor.record_stream(stream)
+            return tensor
+
+        return self._each(noted)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         def changed(value: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
 from multiemo import metrics
-from multiemo.evaluate import evaluate_model
+from multiemo.evaluate import collect, evaluate_model
 from multiemo.report import format_table, interval_rows, table_rows
 from multiemo.types import Batch, Output
 
@@ -106,3 +107,24 @@ def test_selection_does_without_intervals():
 def test_the_reader_is_told_what_the_intervals_rest_on(speakers, note):
     notes = measure(speakers=speakers).notes
     assert any(note in n for n in notes) if note else not notes
+
+
+def test_inputs_are_let_go_of_batch_by_batch():
+    inputs: list[weakref.ref] = []
+    most = 0
+
+    def heavy():
+        nonlocal most
+        for seed in range(4):
+            for batch in batches(seed=seed):
+                batch.inputs, batch.masks = {"face": torch.zeros(30, 4)}, {"face": torch.ones(30, 4, dtype=torch.bool)}
+                inputs.append(weakref.ref(batch.inputs["face"]))
+                most = max(most, sum(one() is not None for one in inputs))
+                yield batch
+
+    got = collect(model, heavy())
+    assert len(inputs) == 8
+    assert most == 2  # the batch at hand, and the one before it while this one was made
+    assert sum(one() is not None for one in inputs) == 0
+    assert got.ids == [f"c{i}" for i in range(60)] * 4
+    assert got.presence["face"].tolist() == [i % 30 % 5 > 0 for i in range(240)]

@@ -7,7 +7,6 @@ goes by what is left, and by its prior when nothing is; leaving such clips out w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -225,7 +224,7 @@ def _stream(forms: Forms, bundle: Bundle, observer: Observer) -> Iterator[FormsO
         MultiemoError: a clip cannot be read.
     """
     decodes = any(m != "text" for m in forms.preprocessors)
-    workers = (bundle.config.data.workers or os.cpu_count() or 1) if decodes else 0
+    workers = wiring.worker_count(bundle.config.data.workers) if decodes else 0
     loader = DataLoader(forms, batch_size=None, num_workers=workers, collate_fn=_unchanged)
     for done, got in enumerate(loader, start=1):
         if isinstance(got, MultiemoError):

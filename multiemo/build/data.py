@@ -20,6 +20,7 @@ from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocesso
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.errors import ManifestError, SplitError
+from multiemo.training.parallel import Meeting
 from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
 PARTS = ("train", "val", "test")
@@ -54,10 +55,17 @@ class Source:
 
 @dataclass(slots=True)
 class Part:
-    """One part of a source, preprocessed."""
+    """One part of a source, preprocessed.
+
+    Args:
+        dataset: its clips.
+        prepared: what preprocessing them found.
+        workers: processes that read a part which does not fit in memory.
+    """
 
     dataset: ClipDataset
     prepared: Prepared
+    workers: int = 1
 
     def rows_with(self, modalities: Sequence[Modality], *, labelled: bool = True, least: int = 1) -> list[int]:
         """Rows that have at least ``least`` of the modalities, and a label unless that does not matter."""
@@ -106,18 +114,20 @@ class Part:
                 for m, limit in (budget or {}).items()
                 if m in modalities
             ],
+            steps={m: [lengths[m][i] for i in rows] for m in modalities},
             rank=rank,
             processes=count,
         )
-        from_disk = self.dataset.samples is None
-        workers = (os.cpu_count() or 1) if from_disk else 0
-        return DataLoader(
+        workers = self.workers if self.dataset.samples is None else 0
+        stand_ins = self._stand_ins(modalities, rows) if shuffle and count > 1 else None
+        return _Loader(
             Subset(self.dataset if samples is None else samples, rows),
             batch_sampler=sampler,
-            collate_fn=Collate(modalities, len(self.dataset.space.labels)),
+            collate_fn=Collate(modalities, len(self.dataset.space.labels), stand_ins=stand_ins),
             pin_memory=torch.cuda.is_available(),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
+            persistent_workers=workers > 0,
         )
 
     def census(self, modalities: Sequence[Modality], rows: Sequence[int]) -> Batch:
@@ -129,12 +139,36 @@ class Part:
         ]
         return Collate(modalities, len(self.dataset.space.labels))(samples)
 
+    def _stand_ins(self, modalities: Sequence[Modality], rows: Sequence[int]) -> dict[Modality, torch.Tensor]:
+        """{modality: the input of the shortest clip that has it}, for shares of a batch in which no clip does."""
+        lengths = self.prepared.lengths
+        found = {}
+        for m in modalities:
+            having = [i for i in rows if lengths[m][i] > 0]
+            if having:
+                shortest = min(having, key=lengths[m].__getitem__)
+                found[m] = self.dataset[shortest].inputs[m]
+        return found
+
     def draw_weights(self, rows: Sequence[int], power: float) -> list[float]:
         """How often each row is drawn, by how rare its rarest label is: its frequency to the power of minus this."""
         frequencies = self.prepared.frequencies
         rarity = torch.where(frequencies > 0, frequencies, 1.0).pow(-power)
         targets = (self.dataset.space.target(self.dataset.clips[i]) for i in rows)
         return [1.0 if t is None else float((rarity * (t > 0)).max()) for t in targets]
+
+
+class _Loader(DataLoader[Any]):
+    """Takes one number from the random stream each epoch, also where its workers stay from epoch to epoch.
+
+    A loader draws a seed whenever it makes its workers, so a resumed run, which makes them anew, would go on with other
+    numbers than one that was never stopped, and a part on disk with others than one in memory.
+    """
+
+    def __iter__(self) -> Any:
+        if self._iterator is not None:
+            torch.empty((), dtype=torch.int64).random_()
+        return super().__iter__()
 
 
 def steps_per_unit(spec: InputSpec) -> float:
@@ -281,10 +315,13 @@ def prepare_part(
     *,
     label_from: str = "clip",
     dialogue: Sequence[Clip] = (),
+    meeting: Meeting | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Part:
     """Preprocess clips, through the cache.
+
+    Of several processes each decodes its share into the cache; all then find everything there.
 
     Args:
         folder: of their manifest.
@@ -292,6 +329,7 @@ def prepare_part(
         preprocessors: {modality: preprocessor}.
         label_from: see :class:`Source`.
         dialogue: all rows of the manifest, for text encoders that read earlier utterances.
+        meeting: of several processes, which all call this.
         on_progress: called with (clips done, clips in all).
         on_note: called with what a user should know of the cache.
     """
@@ -299,8 +337,27 @@ def prepare_part(
     space = LabelSpace(config.label_set, config.task, label_from)
     dataset = ClipDataset(clips, folder, preprocessors, space, cache=cache, dialogue=dialogue)
     decodes = any(p.spec.kind in ("speech", "waveform", "face") for p in preprocessors.values())
-    workers = (config.data.workers or os.cpu_count() or 1) if decodes else 0
-    prepared = dataset.prepare(workers=workers, skip_bad=config.data.skip_bad, on_progress=on_progress)
+    workers = worker_count(config.data.workers)
+    if meeting is not None and meeting.processes > 1 and decodes:
+        share = range(meeting.rank, len(dataset), meeting.processes)
+        dataset.fill_cache(share, workers=workers, on_progress=on_progress)
+        meeting.wait()
+    prepared = dataset.prepare(
+        workers=workers if decodes else 0, skip_bad=config.data.skip_bad, on_progress=on_progress
+    )
+    if meeting is not None:
+        meeting.wait()
     if cache.note is not None and on_note is not None:
         on_note(f"cache: {cache.note}")
-    return Part(dataset, prepared)
+    return Part(dataset, prepared, workers)
+
+
+def worker_count(wanted: int) -> int:
+    """Workers of this process, of those that its machine shall have in all.
+
+    Args:
+        wanted: ``data.workers``; 0 = one a core.
+    """
+    # Set by torchrun and accelerate launch: how many processes train on this machine.
+    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, (wanted or os.cpu_count() or 1) // sharing)

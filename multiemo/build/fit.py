@@ -23,6 +23,7 @@ from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluate import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
+from multiemo.training.parallel import Meeting
 from multiemo.training.state import States
 from multiemo.training.trainer import FitResult, Trainer
 from multiemo.types import Modality
@@ -38,6 +39,7 @@ class Stage:
         model: a branch, or the fused model.
         train, val: preprocessed parts.
         accelerator: device, precision and processes.
+        meeting: where the processes wait for each other.
         folder: run folder.
         observer: is told of progress.
     """
@@ -48,6 +50,7 @@ class Stage:
     train: Part
     val: Part
     accelerator: Accelerator
+    meeting: Meeting
     folder: Path
     observer: Observer
 
@@ -128,8 +131,8 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any]]:
         frozen = [m for m in settings.freeze if m in modalities]
         if frozen:
             stage.observer.stage(f"embed {name}")
-            with stage.accelerator.main_process_first():
-                embedded = {m: embed_part(part, m, _encoder(stage.model, m), stage.accelerator) for m in frozen}
+            tools = stage.accelerator, stage.meeting
+            embedded = {m: embed_part(part, m, _encoder(stage.model, m), *tools) for m in frozen}
             samples = WithEmbeddings(part, embedded)
         extra: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
         extra |= {"balance": settings.balanced_sampling, "budget": settings.budget}

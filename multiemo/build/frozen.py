@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from multiemo.build.data import Part
+from multiemo.data.cache import TensorCache
 from multiemo.data.cache_keys import embedding_key, weights_digest
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.encoders.base import Encoder
+from multiemo.training.parallel import Meeting
 from multiemo.types import Modality, Sample, spec_to_dict
 
 _BATCH = 32
@@ -32,16 +34,18 @@ class Embedded:
     present: list[bool]
 
 
-def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerator) -> Embedded:
+def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerator, meeting: Meeting) -> Embedded:
     """Embeddings of every clip of a part that has the modality, from the cache or the encoder.
 
     An embedding belongs to the preprocessed input it is made from and to the encoder's weights, so it is never stale.
+    Of several processes each computes its share into the cache; all then find everything there.
 
     Args:
         part: preprocessed.
         m: the encoder's modality.
         encoder: frozen; run in evaluation mode, as frozen encoders are in training.
         accelerator: device and precision.
+        meeting: of the processes.
     """
     cache = part.dataset.cache
     assert cache is not None
@@ -51,28 +55,51 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerat
     lengths = part.prepared.lengths[m]
     rows = [i for i, length in enumerate(lengths) if length > 0]
     keys = {i: embedding_key(part.dataset.input_key(i, m), weights) for i in rows}
-    known = dict(zip(rows, cache.get_many([keys[i] for i in rows]), strict=True))
     values = torch.zeros(len(lengths), encoder.out_dim)
+    if meeting.processes > 1:
+        own = {i: keys[i] for i in rows[meeting.rank :: meeting.processes]}
+        _embed(part, m, encoder, accelerator, _known(cache, own, values), keys, values)
+        meeting.wait()
+    _embed(part, m, encoder, accelerator, _known(cache, keys, values), keys, values)
+    cache.close()
+    meeting.wait()
+    return Embedded(values, [length > 0 for length in lengths])
+
+
+def _known(cache: TensorCache, keys: Mapping[int, bytes], values: Tensor) -> list[int]:
+    """Put into ``values`` ``[N, D]`` what the cache has; the rows that it lacks are returned."""
     missing = []
-    for i in rows:
-        stored = known[i]
+    for i, stored in zip(keys, cache.get_many(list(keys.values())), strict=True):
         if isinstance(stored, Tensor):
             values[i] = stored
         else:
             missing.append(i)
-    if missing:
-        sampler = BucketSampler([lengths[i] for i in missing], _BATCH)
-        collate = Collate((m,), len(part.dataset.space.labels))
-        loader = DataLoader(Subset(part.dataset, missing), batch_sampler=sampler, collate_fn=collate)
-        for batch, places in zip(loader, sampler, strict=True):
-            batch = batch.to(accelerator.device)
-            with torch.inference_mode(), accelerator.autocast():
-                encoded = encoder(batch.inputs[m], batch.masks[m]).float().cpu()
-            chosen = [missing[place] for place in places]
-            values[chosen] = encoded
-            cache.put_many([(keys[i], row) for i, row in zip(chosen, encoded, strict=True)])
-    cache.close()
-    return Embedded(values, [length > 0 for length in lengths])
+    return missing
+
+
+def _embed(
+    part: Part,
+    m: Modality,
+    encoder: Encoder,
+    accelerator: Accelerator,
+    rows: list[int],
+    keys: Mapping[int, bytes],
+    values: Tensor,
+) -> None:
+    """Compute the embeddings of some rows, into ``values`` ``[N, D]`` and the cache."""
+    cache, lengths = part.dataset.cache, part.prepared.lengths[m]
+    if not rows or cache is None:
+        return
+    sampler = BucketSampler([lengths[i] for i in rows], _BATCH)
+    collate = Collate((m,), len(part.dataset.space.labels))
+    loader = DataLoader(Subset(part.dataset, rows), batch_sampler=sampler, collate_fn=collate)
+    for batch, places in zip(loader, sampler, strict=True):
+        batch = batch.to(accelerator.device)
+        with torch.inference_mode(), accelerator.autocast():
+            encoded = encoder(batch.inputs[m], batch.masks[m]).float().cpu()
+        chosen = [rows[place] for place in places]
+        values[chosen] = encoded
+        cache.put_many([(keys[i], row) for i, row in zip(chosen, encoded, strict=True)])
 
 
 class WithEmbeddings(Dataset[Sample]):

@@ -15,7 +15,7 @@ from multiemo.types import DIMENSIONS, Clip
 
 
 @dataclass(frozen=True, slots=True)
-class Weighing:
+class LabelWeighing:
     """How the training of a stage weighs labels.
 
     Args:
@@ -27,7 +27,7 @@ class Weighing:
     costs: Tensor | None
 
 
-def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Weighing:
+def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> LabelWeighing:
     """Of the labelled rows of train that a stage learns from.
 
     Args:
@@ -45,8 +45,8 @@ def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Weigh
     weights = losses.class_weights(frequencies, power, task=space.task) if power > 0 else None
     effective = losses.effective_prior(drawn, task=space.task, weights=weights, smoothing=settings.label_smoothing)
     if space.task == "multi" or power + settings.balanced_sampling == 0:
-        return Weighing(effective, None)
-    return Weighing(effective, losses.class_weights(frequencies, power + settings.balanced_sampling))
+        return LabelWeighing(effective, None)
+    return LabelWeighing(effective, losses.class_weights(frequencies, power + settings.balanced_sampling))
 
 
 def dimension_means(clips: Sequence[Clip]) -> Tensor:

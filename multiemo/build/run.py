@@ -37,6 +37,7 @@ from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluate import Report, corpus_kind
 from multiemo.model import EmotionModel
 from multiemo.training.checkpoint import write_atomically
+from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl
 from multiemo.types import Modality
@@ -97,7 +98,8 @@ class _Session:
         self.main = self.accelerator.is_main_process
         self.observer = observer if self.main else Observer()
         self.profile = profile
-        with self.accelerator.main_process_first():
+        self.meeting = Meeting(self.accelerator)
+        with self.meeting.main_first():
             self._open_folder(resume)
             self.sources = wiring.open_sources(config, folder)
         self.trackers = Trackers(config, folder)
@@ -226,8 +228,7 @@ class _Session:
         key = (str(source.manifest), name)
         if key not in self.parts:
             self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
-            with self.accelerator.main_process_first():  # the others then find everything in the cache
-                part = self._prepare(stage, name)
+            part = self._prepare(stage, name)
             for clip, message in part.prepared.bad.items():
                 self.observer.note(f"left out {clip}: {message}")
             for note in part.dataset.space.notes(part.dataset.clips):
@@ -250,6 +251,7 @@ class _Session:
             {m: self.preprocessors[m] for m in wanted},
             label_from=source.label_from,
             dialogue=source.clips,
+            meeting=self.meeting,
             on_progress=self.observer.progress,
             on_note=self.observer.note,
         )
@@ -314,7 +316,8 @@ class _Session:
 
     def _fit(self, name: str, model: EmotionModel) -> FitResult:
         train_part, val_part = self._part(name, "train"), self._part(name, "val")
-        stage = Stage(name, self.config, model, train_part, val_part, self.accelerator, self.folder, self.observer)
+        parts = train_part, val_part, self.accelerator, self.meeting
+        stage = Stage(name, self.config, model, *parts, self.folder, self.observer)
         trace = self.folder / "profile" / name if self.profile and self.main else None
         with profiled(trace) if trace is not None else nullcontext(lambda: None) as count:
 

@@ -77,7 +77,8 @@ class DataConfig(_Frozen):
         sources: {modality: source}; branch *m* pretrains on source *m*; the fused stage sees composite clips whose
             modalities come from different people with the same label, drawn within each part.
         per_label: composite clips drawn a label, for each part.
-        workers: processes that decode and preprocess; 0 = one a core.
+        workers: processes of one machine that decode, preprocess and read; those that train on it share them out. 0 =
+            one a core.
         cache: folder of preprocessed tensors; ``None`` = ``$MULTIEMO_CACHE`` or the user's cache folder.
         skip_bad: list and leave out clips whose media cannot be read, instead of stopping.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,11 +17,16 @@ class Collate:
     Args:
         modalities: of the model; each gets its key even when no clip of the batch has it.
         classes: C.
+        stand_ins: {modality: ``[T, ...]``}, given as the one input of a modality that no clip of a batch has, and
+            present in none (see ``Batch.together``).
     """
 
-    def __init__(self, modalities: Sequence[Modality], classes: int) -> None:
+    def __init__(
+        self, modalities: Sequence[Modality], classes: int, *, stand_ins: Mapping[Modality, Tensor] | None = None
+    ) -> None:
         self.modalities = tuple(modalities)
         self.classes = classes
+        self.stand_ins = dict(stand_ins or {})
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """``B`` samples to one batch."""
@@ -30,7 +35,10 @@ class Collate:
         presence: dict[Modality, Tensor] = {}
         embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
-            inputs[m], masks[m] = pad([s.inputs.get(m) for s in samples])
+            own = [s.inputs.get(m) for s in samples]
+            if m in self.stand_ins and all(x is None for x in own):
+                own = [self.stand_ins[m]]
+            inputs[m], masks[m] = pad(own)
             presence[m] = torch.tensor([m in s.inputs or m in s.embeddings for s in samples])
             known = next((s.embeddings[m] for s in samples if m in s.embeddings), None)
             if known is not None:
@@ -90,6 +98,7 @@ class BucketSampler(Sampler[list[int]]):
         weights: of every clip; clips are then drawn by them with replacement, as many as there are.
         costs: (steps of every clip, most padded steps a batch), one pair a modality with a budget. A padded batch costs
             its clips times the longest of them.
+        steps: {modality: steps of every clip, 0 where it lacks it}; see :meth:`together`.
         rank, processes: which process this is, of how many.
 
     Raises:
@@ -106,6 +115,7 @@ class BucketSampler(Sampler[list[int]]):
         pool: int = 16,
         weights: Sequence[float] | None = None,
         costs: Sequence[tuple[Sequence[int], float]] = (),
+        steps: Mapping[Modality, Sequence[int]] | None = None,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -118,6 +128,7 @@ class BucketSampler(Sampler[list[int]]):
         self.pool = pool
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float64)
         self.costs = [(list(steps), limit) for steps, limit in costs]
+        self.steps = {m: list(each) for m, each in (steps or {}).items()}
         self.rank, self.processes = rank, processes
         self.epoch = 0
         self.start = 0
@@ -136,6 +147,11 @@ class BucketSampler(Sampler[list[int]]):
         if self._planned is None or self._planned[0] != self.epoch:
             self._planned = (self.epoch, self._plan())
         return self._planned[1]
+
+    def together(self, number: int) -> dict[Modality, int]:
+        """Steps of each modality in a batch of the present epoch, of all processes together."""
+        batch = self.batches()[number]
+        return {m: sum(each[i] for i in batch) for m, each in self.steps.items()}
 
     def _plan(self) -> list[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)

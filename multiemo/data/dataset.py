@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from multiemo.data.cache import TensorCache
 from multiemo.data.cache_keys import text_key
@@ -253,10 +253,7 @@ class ClipDataset(Dataset[Sample]):
         samples: list[Sample] = []
         size = 0
         total = torch.zeros(len(self.space.labels))
-        workers = workers if len(self) >= _ENOUGH else 0
-        if workers and self.cache is not None:
-            self.cache.close()
-        loader = DataLoader(_Guarded(self), batch_size=None, num_workers=workers)
+        loader = self._over(range(len(self)), workers)
         for done, (clip, got) in enumerate(zip(self.clips, loader, strict=True), start=1):
             if on_progress is not None:
                 on_progress(done, len(self.clips))
@@ -267,7 +264,7 @@ class ClipDataset(Dataset[Sample]):
                     )
                 found.bad[clip.id] = got
                 continue
-            if workers:
+            if loader.num_workers:
                 got = _own(got)
             for m in self.preprocessors:
                 found.lengths[m].append(got.inputs[m].shape[0] if m in got.inputs else 0)
@@ -289,7 +286,29 @@ class ClipDataset(Dataset[Sample]):
         self.samples = samples if len(samples) == len(self.clips) else None
         return found
 
+    def fill_cache(
+        self, rows: Sequence[int], *, workers: int = 0, on_progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Preprocess some clips into the cache; what cannot be read is left for :meth:`prepare` to tell.
+
+        Args:
+            rows: which.
+            workers, on_progress: as in :meth:`prepare`.
+        """
+        for done, _ in enumerate(self._over(rows, workers), start=1):
+            if on_progress is not None:
+                on_progress(done, len(rows))
+        if self.cache is not None:
+            self.cache.close()
+
     # ------------------------------------------------------------------------------------------------------------
+    def _over(self, rows: Sequence[int], workers: int) -> DataLoader[Any]:
+        """Those clips in that order, a message in place of one that cannot be read."""
+        workers = workers if len(rows) >= _ENOUGH else 0
+        if workers and self.cache is not None:
+            self.cache.close()
+        return DataLoader(Subset(_Guarded(self), rows), batch_size=None, num_workers=workers)
+
     def _read(self, clip: Clip, modality: Modality, preprocessor: Preprocessor) -> Tensor | Absent:
         kind = preprocessor.spec.kind
         if kind == "text":

@@ -24,12 +24,15 @@ class Encoder(nn.Module):
         out_dim: D, the width of the embedding.
         input_spec: what ``forward`` wants to be fed; stored in the checkpoint.
         untrained: names of the parameters that are still as they were drawn; ``None`` where all are.
+        clip_by_clip: whether its layers are called once a clip, so that processes with other clips call them another
+            number of times.
     """
 
     modality: Modality
     out_dim: int
     input_spec: InputSpec
     untrained: frozenset[str] | None = None
+    clip_by_clip: bool = False
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Embed a padded batch.

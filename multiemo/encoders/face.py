@@ -188,13 +188,12 @@ class TimmFaceEncoder(Encoder):
         if self.freeze == "backbone":
             with torch.no_grad():
                 return part(images)
-        # One picture has no batch statistics where the last feature map is a single pixel.
-        alone = self.training and len(images) == 1
-        if alone:
-            self._hold_norms()
+        # One picture has no batch statistics where the last feature map is a single pixel; synchronised ones may know
+        # more pictures, and all processes must ask them.
+        held = self._hold_norms(synchronised=False) if self.training and len(images) == 1 else []
         values = part(images)
-        if alone:
-            self.train()
+        for norm in held:
+            norm.train()
         return values
 
     def train(self, mode: bool = True) -> TimmFaceEncoder:
@@ -206,10 +205,13 @@ class TimmFaceEncoder(Encoder):
             self._hold_norms()
         return self
 
-    def _hold_norms(self) -> None:
-        for module in self.backbone.modules():
-            if isinstance(module, NORMS):
-                module.eval()
+    def _hold_norms(self, *, synchronised: bool = True) -> list[nn.Module]:
+        """Keep running statistics as they are, if wished also those over all processes; returns the norms changed."""
+        norms = [m for m in self.backbone.modules() if isinstance(m, NORMS) and m.training]
+        held: list[nn.Module] = [m for m in norms if synchronised or not isinstance(m, nn.SyncBatchNorm)]
+        for norm in held:
+            norm.eval()
+        return held
 
     def save_assets(self, folder: Path) -> None:
         """Write the backbone's architecture and input statistics, so that it can be rebuilt without timm's hub."""

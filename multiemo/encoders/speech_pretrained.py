@@ -84,6 +84,7 @@ class SpeechPretrained(Encoder):
         self.backbone, extractor = build_speech_model(model, assets, f"{_WHERE}.model")
         self.extractor = extractor
         self.kind: str = self.backbone.config.model_type
+        self.clip_by_clip = self.kind in ONE_BY_ONE
         self.freeze, self.time_mask, self.feature_mask = freeze, time_mask, feature_mask
         self.front: WhisperFrontEnd | KaldiFrontEnd | None = None
         if self.kind == "whisper":
@@ -172,7 +173,7 @@ class SpeechPretrained(Encoder):
                 layers = self._from_bands(bands, attention)
             else:
                 self._masking = masking
-                layers, steps = (self._one_by_one if self.kind in ONE_BY_ONE else self._layers)(wave, real)
+                layers, steps = (self._one_by_one if self.clip_by_clip else self._layers)(wave, real)
         return torch.einsum("lbtd,l->btd", layers, self.layer_weights.softmax(0)), steps
 
     def layer_groups(self) -> list[list[nn.Parameter]]:

@@ -88,7 +88,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     for key, value in tensors.items():
         number, name = key.split("/", 1)
         model = parameters[int(number)]
-        slots.setdefault(int(number), {})[name] = sharded_like(value, model) if value.shape == model.shape else value
+        slots.setdefault(int(number), {})[name] = value if name == "step" else sharded_like(value, model)
     state = optimizer.state_dict()
     for present, saved in zip(state["param_groups"], groups, strict=True):
         present.update({k: v for k, v in saved.items() if k != "params"})

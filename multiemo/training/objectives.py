@@ -237,7 +237,7 @@ class Contrastive(Objective):
 
     def _pair(self, a: Tensor, b: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
         """Of ``[N, dim]`` twice and ``[N]``: whether the clip has both."""
-        scores = self.scale.clamp(max=math.log(100.0)).exp() * a @ b.T
+        scores = self.scale.float().clamp(max=math.log(100.0)).exp() * a @ b.T
         lowest = torch.finfo(scores.dtype).min
         scores = scores.masked_fill(~(both.unsqueeze(0) & both.unsqueeze(1)), lowest)
         count = both.sum()

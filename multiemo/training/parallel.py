@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -19,9 +20,48 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from multiemo.encoders.base import Encoder
+from multiemo.types import Batch
+
 T = TypeVar("T", bound=nn.Module)
+
+#: Layers of a longer list with more parameters than this are sharded one by one.
+LAYER_PARAMETERS = 1_000_000
+#: How long processes may wait for one that prepares; to train, they wait for each other only minutes.
+PATIENCE = timedelta(days=7)
+
+
+class Meeting:
+    """Where the processes of a training wait while some of them still prepare.
+
+    The collectives of the training itself give up after minutes, for by then somebody has died. Decoding a corpus may
+    take hours, so processes that are done with their share wait here.
+
+    Args:
+        accelerator: says how many processes there are.
+        patience: how long.
+    """
+
+    def __init__(self, accelerator: Accelerator, patience: timedelta = PATIENCE) -> None:
+        self.rank, self.processes = accelerator.process_index, accelerator.num_processes
+        self._group: Any = dist.new_group(backend="gloo", timeout=patience) if self.processes > 1 else None
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self._group is not None:
+            dist.barrier(self._group)
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The first process goes through the block alone, then the others do."""
+        if self.rank > 0:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
 
 
 class _Sum(torch.autograd.Function):
@@ -99,8 +139,6 @@ class Replica:
         self.sharded = shard and several
         self.inner: nn.Module = copy.deepcopy(module) if self.sharded else module
         self.inner.to(accelerator.device)
-        if several and accelerator.device.type == "cuda":
-            self.inner = nn.SyncBatchNorm.convert_sync_batchnorm(self.inner)  # type: ignore[no-untyped-call]
         self.outer: nn.Module = self.inner
         if self.sharded:
             self._shard()
@@ -108,13 +146,25 @@ class Replica:
             # A batch may lack a modality, and an encoder may thaw later: which parameters take part varies.
             self.outer = DistributedDataParallel(self.inner, find_unused_parameters=True)
 
-    def waiting(self, *, for_more: bool) -> AbstractContextManager[Any]:
-        """Around a backward pass: no gradients are exchanged while more batches of the same step follow."""
-        if for_more and isinstance(self.outer, DistributedDataParallel):
-            return self.outer.no_sync()
-        if self.sharded:
-            self.inner.set_requires_gradient_sync(not for_more)  # type: ignore[operator]
-        return nullcontext()
+    @contextmanager
+    def step(self, batch: Batch, *, for_more: bool) -> Iterator[None]:
+        """Around the forward and backward pass of this process's share of a step.
+
+        Args:
+            batch: the share; ``together`` says what all processes have.
+            for_more: no gradients are exchanged, for more batches of the same step follow.
+        """
+        with ExitStack() as stack:
+            if for_more and isinstance(self.outer, DistributedDataParallel):
+                stack.enter_context(self.outer.no_sync())
+            if self.sharded:
+                self.inner.set_requires_gradient_sync(not for_more)  # type: ignore[operator]
+            for m, steps in batch.together.items():
+                rows, alone = batch.rows[m], steps == 1
+                if alone or (rows is not None and rows.numel() == 0):
+                    encoder: Any = self.inner.model.encoders[m]  # type: ignore[union-attr, index]
+                    stack.enter_context(_norms_held(encoder, joining=steps > 1))
+            yield
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
@@ -126,24 +176,81 @@ class Replica:
 
         shards = [m for m in self.inner.modules() if isinstance(m, FSDPModule)]
         for shard in shards:
+            # Kept after a forward pass, too, for shares of validation may lack a modality.
+            shard.set_reshard_after_forward(False, recurse=False)
             shard.unshard()
         try:
             yield
         finally:
             for shard in shards:
                 shard.reshard()
+                shard.set_reshard_after_forward(shard is not self.inner, recurse=False)
 
     def _shard(self) -> None:
-        """Shard every layer of a longer list of layers by itself, then what is left (FSDP2, Zhao et al. 2023)."""
+        """Shard every layer of a longer list of layers by itself, then what is left (FSDP2, Zhao et al. 2023).
+
+        Each call of such a layer puts its weights together, so those that are called once a clip are not among them.
+        """
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
+        for parameter in self.inner.parameters():  # as FSDP takes them: contiguous, and never a scalar
+            parameter.data = parameter.data.contiguous() if parameter.ndim else parameter.data.reshape(1)
+        apart = [m for m in self.inner.modules() if isinstance(m, Encoder) and m.clip_by_clip]
+        whole_modules = {inner for encoder in apart for inner in encoder.modules()}
         mesh = init_device_mesh(self.accelerator.device.type, (self.accelerator.num_processes,))
-        for layers in [m for m in self.inner.modules() if isinstance(m, nn.ModuleList) and len(m) >= 4]:
-            for layer in layers:
-                if sum(p.numel() for p in layer.parameters()) > 1_000_000:
-                    fully_shard(layer, mesh=mesh)
+        lists = [m for m in self.inner.modules() if isinstance(m, nn.ModuleList) and len(m) >= 4]
+        for layer in [layer for layers in lists if layers not in whole_modules for layer in layers]:
+            if sum(p.numel() for p in layer.parameters()) > LAYER_PARAMETERS:
+                fully_shard(layer, mesh=mesh)
         fully_shard(self.inner, mesh=mesh)
+
+
+def share_norms(module: nn.Module) -> None:
+    """Make the batch normalisations of a module know the clips of all processes, in place.
+
+    Torch's own converter drops the activation inside timm's norms, and timm's drops it from those it has converted
+    before. Hooks on a norm are lost, so they are registered afterwards.
+    """
+    from timm.layers import convert_sync_batchnorm
+
+    for owner in list(module.modules()):
+        for name, child in owner.named_children():
+            if isinstance(child, _BatchNorm) and not isinstance(child, nn.SyncBatchNorm):
+                setattr(owner, name, convert_sync_batchnorm(child))
+
+
+@contextmanager
+def _norms_held(module: nn.Module, *, joining: bool) -> Iterator[None]:
+    """Inside, batch normalisations use their running statistics and leave them as they are.
+
+    Args:
+        module: whose.
+        joining: the other processes make statistics of what they have; this one has nothing to add, but takes part.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
+    hooks = [m.register_forward_pre_hook(_join) for m in norms if joining and isinstance(m, nn.SyncBatchNorm)]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for norm in norms:
+            norm.train()
+
+
+def _join(norm: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """Before a norm is used: take part in the statistics of all processes, and in their gradients, with no clip."""
+    if norm.training:  # the call below
+        return None
+    norm.training = True
+    try:
+        none: Tensor = norm(inputs[0][:0])
+    finally:
+        norm.training = False
+    return (inputs[0] + none.sum(),)
 
 
 def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -152,7 +259,8 @@ def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def sharded_like(tensor: Tensor, model: Tensor) -> Tensor:
-    """A whole tensor split as ``model`` is; as it is where that one is not split."""
+    """A whole tensor in the shape of ``model``, and split as that is."""
+    tensor = tensor.reshape(model.shape)
     if not isinstance(model, DTensor):
         return tensor
     return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)

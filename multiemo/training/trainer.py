@@ -27,7 +27,7 @@ from multiemo.errors import TrainingError
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
-from multiemo.training.parallel import Replica, gather_objects, sharded_like, whole
+from multiemo.training.parallel import Replica, gather_objects, sharded_like, share_norms, whole
 from multiemo.training.state import Progress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
 from multiemo.training.weighing import Weighing, grouped
@@ -150,8 +150,10 @@ class Trainer:
                     masses, share = weighing.masses(group), weighing.share(progress.batch, len(group))
                     for left, batch in zip(reversed(range(len(group))), group, strict=True):
                         parts.thaw.at(progress.epoch + progress.batch / count)
+                        whole_step = sampler.together(progress.batch)
+                        batch.together = {m: steps for m, steps in whole_step.items() if m not in settings.freeze}
                         progress.batch += 1
-                        with parts.replica.waiting(for_more=left > 0):
+                        with parts.replica.step(batch, for_more=left > 0):
                             with self.accelerator.autocast() if self._mixed else nullcontext():
                                 loss = parts.replica.outer(batch, masses)
                             self._backward(loss)
@@ -176,7 +178,8 @@ class Trainer:
                     interrupts.leave(f"the state after epoch {progress.epoch} is kept; go on with --resume")
         if not parts.best:
             raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
-        objective.model.load_state_dict({**objective.model.state_dict(), **parts.best})
+        own = objective.model.state_dict()
+        objective.model.load_state_dict({**own, **{k: v.reshape(own[k].shape) for k, v in parts.best.items()}})
         note_trained(objective.model, parts.objective.model, parts.optimizer)
         for m in objective.model.modalities:
             objective.model.encoders[m]._compiled_call_impl = None
@@ -189,6 +192,8 @@ class Trainer:
 
     def _prepare(self, objective: Objective, steps: int) -> _Parts:
         settings, model = self.settings, objective.model
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            share_norms(model)
         for m in model.modalities:
             if m in settings.freeze:
                 model.encoders[m].requires_grad_(False)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from fit_in_processes import CASES, fit_cases, make_samples
+from processes import start
 from safetensors.torch import load_file
 
 SCRIPT = Path(__file__).with_name("fit_in_processes.py")
@@ -19,14 +16,7 @@ SCRIPT = Path(__file__).with_name("fit_in_processes.py")
 
 def run_two(folder: Path, names: str, *, resume: bool = False) -> None:
     folder.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--master_addr", "127.0.0.1", "--master_port", str(port)]
-    command += [str(SCRIPT), str(folder), names, "resume" if resume else "anew"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+    done = start(SCRIPT, folder, names, "resume" if resume else "anew")
     assert done.returncode == 0, done.stderr[-4000:]
 
 

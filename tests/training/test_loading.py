@@ -1,0 +1,140 @@
+"""How batches come: by how many workers, which stay, with which random numbers, and ahead of the step on a GPU."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from multiemo.build.data import Part, prepare_part, worker_count
+from multiemo.config import load_config
+from multiemo.data import dataset
+from multiemo.training.watch import on_device
+from multiemo.types import Clip, TextSpec
+
+CONFIG = """
+name: loading
+label_set: demo5
+data: {manifest: none.jsonl, workers: 2}
+encoders: {text: {name: text_transformer}}
+stages: [text]
+"""
+
+
+class Words:
+    """In place of a text preprocessor: the clip's number, and who has read it."""
+
+    spec = TextSpec()
+
+    def __call__(self, text: str, context: tuple[str, ...]) -> torch.Tensor:
+        return torch.tensor([int(text), os.getpid()])
+
+
+def make_part(folder: Path) -> Part:
+    (folder / "config.yaml").write_text(CONFIG, "utf-8")
+    clips = [Clip(id=str(i), corpus="c", text=str(i), label_set="demo5", label="happy") for i in range(24)]
+    return prepare_part(load_config(folder / "config.yaml"), folder, clips, {"text": Words()})
+
+
+def epochs(part: Part, count: int = 3) -> tuple[list[list[int]], list[set[int]], list[float]]:
+    """Clips, readers and the next random number of each epoch; the last one begins in its middle."""
+    torch.manual_seed(0)
+    loader = part.loader(("text",), range(24), 4, shuffle=True)
+    clips, readers, drawn = [], [], []
+    for epoch in range(count):
+        loader.batch_sampler.epoch, loader.batch_sampler.start = epoch, 2 if epoch == count - 1 else 0
+        seen = torch.cat([batch.inputs["text"] for batch in loader])
+        clips.append(seen[:, 0].tolist())
+        readers.append(set(seen[:, 1].tolist()))
+        drawn.append(torch.rand(()).item())
+    return clips, readers, drawn
+
+
+def test_workers_are_as_many_as_asked_stay_and_change_nothing(tmp_path, monkeypatch):
+    held, (mine, *_), numbers = epochs(make_part(tmp_path))
+    assert mine == {os.getpid()}
+    monkeypatch.setattr(dataset, "MEMORY_LIMIT", 0)
+    read, readers, again = epochs(make_part(tmp_path))
+    assert read == held
+    assert len(read[-1]) == 16
+    assert again == numbers
+    assert len(readers[0]) == 2
+    assert readers[0] == readers[1] == readers[2]
+
+
+def test_a_resumed_epoch_draws_what_it_would_have_drawn(tmp_path, monkeypatch):
+    """A new process makes its workers anew, where one that went on had kept them."""
+    monkeypatch.setattr(dataset, "MEMORY_LIMIT", 0)
+    part, state = make_part(tmp_path), []
+    went_on, anew = part.loader(("text",), range(24), 4), part.loader(("text",), range(24), 4)
+    for _ in range(2):
+        state.append(torch.get_rng_state())
+        list(went_on)
+    after = torch.rand(())
+    torch.set_rng_state(state[1])
+    list(anew)
+    assert torch.rand(()) == after
+
+
+@pytest.mark.parametrize(("wanted", "sharing", "own"), [(8, "4", 2), (3, "4", 1), (5, None, 5)])
+def test_processes_of_one_machine_share_its_workers(wanted, sharing, own, monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if sharing is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", sharing)
+    assert worker_count(wanted) == own
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert worker_count(0) == 12 // int(sharing or 1)
+
+
+def test_the_next_batch_is_copied_beside_the_step(monkeypatch):
+    """With a GPU that only takes notes: who copies when, what the step waits for, whose memory is kept."""
+    notes: list[tuple] = []
+    now = ["computing"]
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def record_event(self) -> str:
+            assert notes[-1][0] == "copy"
+            return f"copied {notes[-1][1]}"
+
+        def wait_event(self, event: str) -> None:
+            notes.append(("wait", event, self.name))
+
+    class Clips:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def to(self, device: torch.device) -> Clips:
+            notes.append(("copy", self.number, now[0]))
+            return self
+
+        def used_on(self, stream: Stream) -> Clips:
+            notes.append(("kept for", self.number, stream.name))
+            return self
+
+    @contextmanager
+    def current(stream: Stream):
+        before, now[0] = now[0], stream.name
+        yield
+        now[0] = before
+
+    gpu = {"Stream": lambda device: Stream("copying"), "stream": current}
+    gpu["current_stream"] = lambda device: Stream(now[0])
+    for name, value in gpu.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    for batch in on_device([Clips(i) for i in range(3)], SimpleNamespace(type="cuda")):
+        notes.append(("step", batch.number, now[0]))
+    assert notes == [
+        ("copy", 0, "copying"),
+        ("copy", 1, "copying"),
+        *(("wait", "copied 0", "computing"), ("kept for", 0, "computing"), ("step", 0, "computing")),
+        ("copy", 2, "copying"),
+        *(("wait", "copied 1", "computing"), ("kept for", 1, "computing"), ("step", 1, "computing")),
+        *(("wait", "copied 2", "computing"), ("kept for", 2, "computing"), ("step", 2, "computing")),
+    ]

@@ -1,0 +1,47 @@
+"""Several processes prepare a corpus: each its share, and none gives up while another is at work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from processes import start
+from wait_in_processes import CLIPS
+
+SCRIPT = Path(__file__).with_name("wait_in_processes.py")
+
+
+CONFIG = """
+name: waiting
+label_set: demo5
+data: {manifest: none.jsonl, workers: 1}
+encoders: {speech: {name: features}}
+stages: [speech]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG, "utf-8")
+    (tmp_path / "sound.wav").write_bytes(b"sound")
+    return tmp_path
+
+
+def test_processes_share_what_takes_longer_than_a_collective_may(folder: Path) -> None:
+    done = start(SCRIPT, folder, "share")
+    assert done.returncode == 0, done.stderr[-4000:]
+    first, second = (json.loads((folder / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["decoded"] == [str(i) for i in range(0, CLIPS, 2)]
+    assert second["decoded"] == [str(i) for i in range(1, CLIPS, 2)]
+    assert first["embedded"] == second["embedded"] == CLIPS // 2
+    values = torch.tensor(first["values"])
+    assert torch.equal(values, torch.tensor(second["values"]))
+    assert len(values.unique(dim=0)) == CLIPS
+
+
+def test_a_collective_would_have_given_up(folder: Path) -> None:
+    done = start(SCRIPT, folder, "collective")
+    assert done.returncode != 0
+    assert "timeout" in done.stderr.lower() or "timed out" in done.stderr.lower()
