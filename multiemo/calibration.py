@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # type: ignore[import-untyped]
 
 from multiemo.types import SUBSETS, Modality, subset_key
 
@@ -41,6 +40,8 @@ def logits_of(probabilities: Array, task: str = "single") -> Array:
     """
     smallest = np.finfo(np.float64).tiny
     if task == "multi":
+        from scipy import special  # type: ignore[import-untyped]  # slow to import, and no prediction needs it
+
         return special.logit(np.clip(probabilities, smallest, 1 - np.finfo(np.float64).epsneg))  # type: ignore[no-any-return]
     return np.log(np.clip(probabilities, smallest, None))
 
@@ -60,6 +61,8 @@ def temper(probabilities: Array, temperature: float | Array, task: str = "single
         >>> temper(np.array([[0.9, 0.1]]), 2.0).round(2)
         array([[0.75, 0.25]])
     """
+    from scipy import special
+
     scaled = logits_of(probabilities, task) / np.reshape(temperature, (-1, 1))
     if task == "multi":
         return special.expit(scaled)  # type: ignore[no-any-return]
@@ -81,7 +84,7 @@ def fit_temperature(probabilities: Array, target: Array, task: str = "single") -
     Returns:
         T, within 0.01 .. 100.
     """
-    from scipy import optimize
+    from scipy import optimize, special
 
     logits = logits_of(probabilities, task)
 

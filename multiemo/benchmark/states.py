@@ -18,7 +18,7 @@ from multiemo.build.bundle import Bundle
 from multiemo.build.data import Part
 from multiemo.build.evaluation import EVALUATION_BATCH
 from multiemo.data.collate import Collate
-from multiemo.evaluate import collect
+from multiemo.evaluation import collect
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Output, Sample, subset_key
 
 #: Clips whose forms are in memory at once.
