@@ -65,7 +65,7 @@ class Registry:
             if name in self._builders or self._modules.get(name, builder.__module__) != builder.__module__:
                 raise ConfigError(f"{self.kind} {name!r} is registered twice")
             if self._facts.get(name, facts) != facts:
-                raise ConfigError(f"{self.kind} {name!r} is announced with {self._facts[name]}, registered with {facts}")
+                raise ConfigError(f"{self.kind} {name!r} was announced with {self._facts[name]}, not with {facts}")
             self._builders[name] = builder
             self._facts[name] = facts
             return builder

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Encoder"]
 
 #: {module of this package: {name that it registers: the modality it reads; ``None``: any}}.
-_MODULES = {
+_MODULES: dict[str, dict[str, str | None]] = {
     "face": {"face_timm": "face"},
     "features": {"features": None},
     "speech": {"speech_prosody": "speech"},

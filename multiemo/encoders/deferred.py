@@ -39,7 +39,7 @@ class Deferred(Encoder):
         with torch.inference_mode(False):  # its weights are as those of any other encoder
             encoder = self._build(self._weights)
             for move in self._moves:
-                encoder._apply(move)
+                encoder._apply(move)  # type: ignore[no-untyped-call]
         return encoder.train(self.training)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
@@ -71,7 +71,7 @@ class Encoders(nn.ModuleDict):
     def named_modules(self, *args: Any, **options: Any) -> Iterator[tuple[str, nn.Module]]:
         """As those of any module; parameters and buffers are found by them too."""
         self._whole()
-        return super().named_modules(*args, **options)
+        return super().named_modules(*args, **options)  # type: ignore[no-any-return]
 
     def state_dict(self, *args: Any, **options: Any) -> Any:
         """As that of any module."""

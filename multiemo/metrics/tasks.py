@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.figures import FIGURES, expected_calibration_error, label_measure
+from multiemo.metrics.figures import FIGURES, calibration_gap, expected_calibration_error, label_measure
 from multiemo.metrics.measures import Array, Measure
 from multiemo.metrics.multilabel import counted, multi_measure
 from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
@@ -83,11 +83,7 @@ def calibration_error(task: str, target: Array, probabilities: Array) -> float:
         if not clear.any():
             return float("nan")
         return expected_calibration_error(probabilities[clear], target[clear].argmax(axis=1))
-    import torch
-    from torchmetrics.functional.classification import binary_calibration_error
-
-    p, t = torch.from_numpy(probabilities.ravel()), torch.from_numpy(target.ravel() > 0.5).long()
-    return float(binary_calibration_error(p, t, n_bins=15))
+    return calibration_gap(probabilities.ravel(), target.ravel() > 0.5)
 
 
 def mean_loss(task: str, target: Array, probabilities: Array) -> float:
