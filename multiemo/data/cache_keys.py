@@ -102,6 +102,7 @@ def weights_digest(state: Mapping[str, Tensor], facts: Any = None, threads: int 
         threads: that hash at once; ``None`` = as many as torch uses.
 
     Example:
+        >>> import torch
         >>> a = {"w": torch.zeros(2), "b": torch.ones(1)}
         >>> weights_digest(a) == weights_digest(dict(reversed(a.items())))
         True
