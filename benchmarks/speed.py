@@ -1,6 +1,6 @@
 """Speed as ratios measured in one run: ``python benchmarks/speed.py [PART ...]``.
 
-Parts: trainer, cache, frozen, manifest, prosody, predict.
+Parts: trainer, cache, frozen, manifest, prosody, start, predict.
 
 Needs ``pip install ".[speed]"``. Without a name all parts are run. Prints tables, then one JSON line; ``--json FILE``
 writes it too.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import cache, frozen, manifest, predict, prosody, trainer
+from measure import cache, frozen, manifest, predict, prosody, start, trainer
 
 from multiemo.benchmark.environment import describe_environment
 
@@ -67,6 +67,17 @@ def measure_prosody() -> dict[str, Any]:
     return found
 
 
+def measure_start() -> dict[str, Any]:
+    """Commands from a cold process beside ``import torch``; needs the main job's ``runs/demo``."""
+    run = Path("runs/demo")
+    if not run.is_dir():
+        print(f"start: left out; {run} is not there: make it with `multiemo demo`")
+        return {}
+    found = start.cold_start(run)
+    print(start.table(found))
+    return found
+
+
 def measure_predict() -> dict[str, Any]:
     """A minute, an hour and a stream of film against decoding it; needs the main job's ``runs/demo``."""
     run = Path("runs/demo")
@@ -84,6 +95,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "frozen": measure_frozen,
     "manifest": measure_manifest,
     "prosody": measure_prosody,
+    "start": measure_start,
     "predict": measure_predict,
 }
 

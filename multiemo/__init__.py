@@ -5,8 +5,9 @@ Importing the package loads no torch; the public names below are fetched when fi
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from multiemo.lazy import lazy_names
 
 if TYPE_CHECKING:
     from multiemo.build import train
@@ -15,20 +16,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__", "evaluate", "load", "stream", "train"]
 
-_LAZY = {
-    "load": ("multiemo.predict", "load"),
-    "Predictor": ("multiemo.predict", "Predictor"),
-    "train": ("multiemo.build", "train"),
-    "evaluate": ("multiemo.predict", "evaluate"),
-    "stream": ("multiemo.predict", "stream"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        module, attribute = _LAZY[name]
-        return getattr(import_module(module), attribute)
-    raise AttributeError(f"module 'multiemo' has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "load": "multiemo.predict",
+        "Predictor": "multiemo.predict",
+        "train": "multiemo.build",
+        "evaluate": "multiemo.predict",
+        "stream": "multiemo.predict",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from multiemo.build import Observer
+from multiemo.build.observer import Observer
 
 
 class ConsoleObserver(Observer):

@@ -12,7 +12,7 @@ from multiemo.build import Observer, evaluate_run, train
 from multiemo.config import load_config
 from multiemo.data.demo import make_corpus
 from multiemo.data.manifest import read_manifest
-from multiemo.evaluate import Report
+from multiemo.evaluation import Report
 from multiemo.predict import Item, load
 from multiemo.report import save_evaluation
 from multiemo.training.checkpoint import write_atomically

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multiemo.encoders.base import Encoder
+from multiemo.encoders.deferred import Encoders
 from multiemo.fusion.base import Fusion
 from multiemo.types import MODALITIES, SUBSETS, Batch, Modality, Output, subset_key
 
@@ -73,7 +74,7 @@ class EmotionModel(nn.Module):
         self.modalities: tuple[Modality, ...] = tuple(m for m in MODALITIES if m in encoders)
         self.task = task
         self._widths = {m: encoders[m].out_dim for m in self.modalities}
-        self.encoders = nn.ModuleDict({m: encoders[m] for m in self.modalities})
+        self.encoders = Encoders({m: encoders[m] for m in self.modalities})
         self.branch_heads = nn.ModuleDict({m: Head(encoders[m].out_dim, classes) for m in self.modalities})
         self.fusion = fusion
         width = fusion.out_dim if fusion is not None else encoders[self.modalities[0]].out_dim
@@ -104,18 +105,17 @@ class EmotionModel(nn.Module):
                 embeddings[m] = batch.embeddings[m]
                 continue
             rows = batch.rows[m] if m in batch.rows else batch.presence[m].nonzero().squeeze(1)
-            encoder = self.encoders[m]
             if rows is None:
-                embeddings[m] = encoder(batch.inputs[m], batch.masks[m])
+                embeddings[m] = self.encoders[m](batch.inputs[m], batch.masks[m])
             elif rows.numel():
-                encoded = encoder(batch.inputs[m][rows], batch.masks[m][rows])
+                encoded = self.encoders[m](batch.inputs[m][rows], batch.masks[m][rows])
                 empty = encoded.new_zeros(len(batch), encoded.shape[1])
                 embeddings[m] = empty.index_copy(0, rows, encoded)
             else:
                 embeddings[m] = self.prior.new_zeros(len(batch), self._widths[m])
                 if batch.together.get(m):
                     # Not ``encoder(...)``, which may be compiled, and for other norms (``Replica.step``).
-                    encoded = encoder.forward(batch.inputs[m], batch.masks[m])[:0]
+                    encoded = self.encoders[m].forward(batch.inputs[m], batch.masks[m])[:0]
                     embeddings[m] = embeddings[m].to(encoded.dtype).index_copy(0, rows, encoded)
         return embeddings
 

@@ -1,7 +1,8 @@
 """Name -> builder, for encoders, fusions and corpora.
 
 A name registered twice is an error at import; an unknown name lists the choices; options are checked against the
-builder's own signature before it is called, so a wrong key or type never reaches torch.
+builder's own signature before it is called, so a wrong key or type never reaches torch. A name can be announced without
+its builder, whose module is then imported when it is wanted, and no other.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
+from importlib import import_module
 from typing import Any, TypeVar, get_type_hints
 
 import pydantic
@@ -46,17 +48,24 @@ class Registry:
         self.key = key
         self._builders: dict[str, Callable[..., Any]] = {}
         self._facts: dict[str, Mapping[str, Any]] = {}
+        self._modules: dict[str, str] = {}
+
+    def announce(self, name: str, module: str, **facts: Any) -> None:
+        """Say that importing ``module`` registers ``name`` with these facts; until it is wanted it is not imported."""
+        self._modules[name], self._facts[name] = module, facts
 
     def register(self, name: str, **facts: Any) -> Callable[[T], T]:
         """Decorator that files a builder under ``name`` with facts about it (``modality="text"``).
 
         Raises:
-            ConfigError: the name is taken.
+            ConfigError: the name is taken, or was announced with other facts.
         """
 
         def file(builder: T) -> T:
-            if name in self._builders:
+            if name in self._builders or self._modules.get(name, builder.__module__) != builder.__module__:
                 raise ConfigError(f"{self.kind} {name!r} is registered twice")
+            if self._facts.get(name, facts) != facts:
+                raise ConfigError(f"{self.kind} {name!r} was announced with {self._facts[name]}, not with {facts}")
             self._builders[name] = builder
             self._facts[name] = facts
             return builder
@@ -72,7 +81,7 @@ class Registry:
 
     def facts(self, name: str) -> Mapping[str, Any]:
         """What was said of ``name`` at registration."""
-        self.get(name, where=self.kind)
+        self._known(name, self.kind)
         return self._facts[name]
 
     def get(self, name: str, *, where: str) -> Callable[..., Any]:
@@ -84,10 +93,15 @@ class Registry:
         Raises:
             ConfigError: no such name.
         """
+        self._known(name, where)
         if name not in self._builders:
-            place = f"{where}.{self.key}" if self.key else where
-            raise ConfigError(f"{place}: unknown {self.kind} {name!r}{suggest(name, list(self._builders))}")
+            import_module(self._modules[name])
         return self._builders[name]
+
+    def _known(self, name: str, where: str) -> None:
+        if name not in self._facts:
+            place = f"{where}.{self.key}" if self.key else where
+            raise ConfigError(f"{place}: unknown {self.kind} {name!r}{suggest(name, list(self._facts))}")
 
     def build(self, name: str, options: Mapping[str, Any], *, where: str, **given: Any) -> Any:
         """Call the builder with checked options.

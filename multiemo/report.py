@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from multiemo import plots
-from multiemo.evaluate import Report
 from multiemo.metrics import MAIN_FIGURE
-from multiemo.training.checkpoint import write_atomically
 from multiemo.types import SUBSETS
+
+if TYPE_CHECKING:
+    from multiemo.evaluation import Report
 
 _SAID = {"synthetic": "synthetic media: the figures say nothing about people",
          "composite": "composite corpus (modalities of different people paired by label): the figures say nothing "
@@ -143,6 +144,8 @@ def write_html(
         config=(run / "config.yaml").read_text("utf-8"),
         example=example,
     )
+    from multiemo.training.checkpoint import write_atomically  # torch, which a table does without
+
     write_atomically(run / "report.html", page)
     return run / "report.html"
 
@@ -203,6 +206,8 @@ def save_evaluation(
     How often the test part has been read is counted in ``evaluations.jsonl``, and a second reading is noted: a figure
     that was looked at again and again while a config changed is no longer a test.
     """
+    from multiemo.training.checkpoint import write_atomically
+
     log = run / "evaluations.jsonl"
     full = {"split": report.split, "subset": report.full, **report.subsets[report.full]}
     with log.open("a", encoding="utf-8") as file:

@@ -17,7 +17,7 @@ from multiemo.cli import main
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import CheckpointError, ConfigError
-from multiemo.evaluate import evaluate_model
+from multiemo.evaluation import evaluate_model
 from multiemo.model import contributions
 from multiemo.predict import Item
 from multiemo.report import format_table, save_evaluation

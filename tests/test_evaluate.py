@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from multiemo import metrics
-from multiemo.evaluate import collect, evaluate_model
+from multiemo.evaluation import collect, evaluate_model
 from multiemo.report import format_table, interval_rows, table_rows
 from multiemo.types import Batch, Output
 

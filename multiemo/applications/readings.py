@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import affect
 from multiemo.applications.tables import Row, read_rows, require_column
 from multiemo.build import Observer
 from multiemo.errors import ConfigError, ManifestError
-from multiemo.predict import Answer, Item, expand, load
+
+if TYPE_CHECKING:
+    from multiemo.predict import Item
 
 NAME, MODIFIED = "the file's name", "the file's time of modification"
 #: A date within a name, not part of a longer number unless a time follows it.
@@ -88,7 +90,10 @@ def read_readings(
     if source.suffix.lower() == ".json":
         return _of_entries((entry, None) for entry in _prediction_json(source))
     if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
-        return _predicted(source, [(item, None) for item in expand([source])], run, observer)
+        model = _named(run, source)
+        from multiemo.predict import expand  # what a model has read already needs no torch
+
+        return _predicted([(item, None) for item in expand([source])], model, observer)
     names, rows = read_rows(source)
     if "segments" in names:
         return _of_entries((row, None) for row in rows)
@@ -96,11 +101,14 @@ def read_readings(
     if columns.valence in names:
         return _of_values(source, rows, columns)
     require_column(source, names, columns.clip if run is not None else columns.valence)
+    model = _named(run, source)
+    from multiemo.predict import Item
+
     items = []
     for number, row in enumerate(rows, start=1):
         path = source.parent / str(row.get(columns.clip))
         items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
-    return _predicted(source, items, run, observer)
+    return _predicted(items, model, observer)
 
 
 def date_of(name: str) -> tuple[datetime.date, str]:
@@ -155,11 +163,15 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
     return found
 
 
-def _predicted(
-    source: Path, items: Sequence[tuple[Item, datetime.date | None]], run: Path | None, observer: Observer
-) -> Readings:
+def _named(run: Path | None, source: Path) -> Path:
     if run is None:
         raise ConfigError(f"{source}: holds recordings, which a model must read first; name a run")
+    return run
+
+
+def _predicted(items: Sequence[tuple[Item, datetime.date | None]], run: Path, observer: Observer) -> Readings:
+    from multiemo.predict import Answer, load
+
     observer.stage("predict")
     failures: dict[str, str] = {}
 

@@ -25,7 +25,7 @@ from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.data.dialogue import Dialogue
 from multiemo.errors import ConfigError
-from multiemo.evaluate import probabilities_of
+from multiemo.evaluation import probabilities_of
 from multiemo.predict import Predictor, load
 from multiemo.preprocess.text import TextPreprocessor, Turn
 from multiemo.types import DIMENSIONS, Absent, Sample

@@ -17,7 +17,7 @@ from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.timing import Measured, choose_clips, measure_clip
 from multiemo.build import Source, load_bundle
-from multiemo.build.bundle import model_folder
+from multiemo.build.folders import model_folder
 from multiemo.config import load_config
 from multiemo.model import EmotionModel
 from multiemo.types import SUBSETS

@@ -27,7 +27,7 @@ from multiemo.data.grouping import GroupBy, grouped
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split
 from multiemo.errors import ConfigError, ManifestError, SplitError
-from multiemo.evaluate import corpus_kind
+from multiemo.evaluation import corpus_kind
 from multiemo.types import Clip, Modality
 
 #: Raised when the same config and manifest would give other folds than before.

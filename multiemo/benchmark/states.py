@@ -19,7 +19,7 @@ from multiemo.build.data import Part
 from multiemo.build.evaluation import EVALUATION_BATCH
 from multiemo.calibration import shown_keys
 from multiemo.data.collate import Collate
-from multiemo.evaluate import collect
+from multiemo.evaluation import collect
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Output, Sample, subset_key
 
 #: Clips whose forms are in memory at once.

@@ -1,10 +1,17 @@
 """The only wiring: config -> preprocessors, loaders, model; a model folder -> the same again."""
 
-from multiemo.build.bundle import Bundle, load_bundle, save_bundle
-from multiemo.build.data import Source, open_source
-from multiemo.build.evaluation import evaluate_bundle, evaluate_run
-from multiemo.build.observer import Observer
-from multiemo.build.run import Run, train
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multiemo.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from multiemo.build.bundle import Bundle, load_bundle, save_bundle
+    from multiemo.build.data import Source, open_source
+    from multiemo.build.evaluation import evaluate_bundle, evaluate_run
+    from multiemo.build.observer import Observer
+    from multiemo.build.run import Run, train
 
 __all__ = [
     "Bundle",
@@ -18,3 +25,14 @@ __all__ = [
     "save_bundle",
     "train",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(("Bundle", "load_bundle", "save_bundle"), "multiemo.build.bundle"),
+        **dict.fromkeys(("Source", "open_source"), "multiemo.build.data"),
+        **dict.fromkeys(("evaluate_bundle", "evaluate_run"), "multiemo.build.evaluation"),
+        "Observer": "multiemo.build.observer",
+        **dict.fromkeys(("Run", "train"), "multiemo.build.run"),
+    },
+)

@@ -12,20 +12,23 @@ import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import multiemo
-from multiemo import encoders as _register_encoders  # noqa: F401
+from multiemo import encoders as _announce_encoders  # noqa: F401
 from multiemo import fusion as _register_fusions  # noqa: F401
+from multiemo.build.folders import model_folder
 from multiemo.calibration import Calibration
 from multiemo.config import Config, parse_config
 from multiemo.data.dataset import LabelSpace, Preprocessor
 from multiemo.encoders.base import Encoder
+from multiemo.encoders.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError, MultiemoError
 from multiemo.fusion.base import Fusion
 from multiemo.labels import label_set
@@ -189,12 +192,14 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def load_bundle(path: str | Path, *, labels: bool = True) -> Bundle:
+def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False) -> Bundle:
     """Read a run folder, a branch folder or a model folder.
 
     Args:
         path: the folder.
         labels: refuse a model that has not learnt labels; only its encoder is of use, to begin from.
+        deferred: build an encoder, and import what it needs, when it is first wanted; that it does not fit its weights
+            is then said only there.
 
     Raises:
         CheckpointError: not there, incomplete, changed since it was written, or of another version or shape.
@@ -229,20 +234,43 @@ def load_bundle(path: str | Path, *, labels: bool = True) -> Bundle:
         calibration = Calibration.from_json(values.get("calibration", {}))
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+    tensors, _ = load_tensors(folder / "model.safetensors")
     parts: dict[Modality, Encoder] = {}
     preprocessors: dict[Modality, Preprocessor] = {}
     for m, spec in specs.items():
-        parts[m] = build_encoder(config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
+        build = partial(build_encoder, config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
+        parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_built, build, folder)) if deferred else build()
         preprocessors[m] = build_preprocessor(spec, assets=folder / m)
     model = assemble(config, parts, fused=values["fused"])
-    tensors, _ = load_tensors(folder / "model.safetensors")
+    _fill(model, tensors, folder)
+    if not deferred:
+        for m, part in parts.items():
+            part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
+    return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     try:
-        model.load_state_dict(tensors)
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: the weights do not fit its config: {_first_mismatch(error)}") from None
-    for m, part in parts.items():
-        part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
-    return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
+
+
+def _built(build: Callable[[], Encoder], folder: Path, weights: Mapping[str, Tensor]) -> Encoder:
+    try:
+        encoder = build()
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    _fill(encoder, weights, folder)
+    return encoder
+
+
+def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
+    """D of an encoder that is not built, by the head over it."""
+    norm = tensors.get(f"branch_heads.{m}.layers.0.weight")
+    if norm is None:
+        raise CheckpointError(f"{folder}: the weights do not fit its config: no head over the {m} encoder")
+    return len(norm)
 
 
 def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:
@@ -291,19 +319,6 @@ def file_digest(path: Path) -> str:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     return digest.hexdigest()
-
-
-def model_folder(path: Path) -> Path:
-    """The folder with ``model.safetensors``: the path itself, or its ``model`` folder.
-
-    Raises:
-        CheckpointError: neither is one.
-    """
-    for folder in (path / "model", path):
-        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
-            return folder
-    what = "no such folder" if not path.exists() else "no finished model in it (model.safetensors and config.json)"
-    raise CheckpointError(f"{path}: {what}; give a folder that `multiemo train ... --out` has written")
 
 
 def versions() -> dict[str, str]:

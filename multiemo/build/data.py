@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from multiemo.build.folders import require_manifest
 from multiemo.config import Config, SourceConfig, SplitConfig
 from multiemo.data import splits
 from multiemo.data.cache import TensorCache, default_cache
@@ -192,12 +193,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
         ManifestError: a row breaks a rule.
         SplitError: a group would stand in two parts.
     """
-    manifest = Path(source.manifest)
-    if not manifest.is_file():
-        raise ManifestError(
-            f"{where}.manifest: no file {source.manifest!r}; make it with `multiemo prepare CORPUS ROOT --out "
-            f"{source.manifest}` or name another one with {where}.manifest=PATH"
-        )
+    manifest = require_manifest(source.manifest, where)
     clips = read_manifest(manifest)
     usable = [c for c in clips if has_label(c, source.label_from)] if labelled else clips
     if not usable:

@@ -18,7 +18,7 @@ from multiemo.data.grouping import group_of
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split, check_disjoint
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
-from multiemo.evaluate import Collected, Gather, Report, collect, evaluate_model, join
+from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
 from multiemo.types import SUBSETS, Batch, Clip, Output, Predicts

@@ -20,7 +20,7 @@ from multiemo.build.observer import Observer
 from multiemo.config import Config, TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError, ManifestError
-from multiemo.evaluate import evaluate_model
+from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import Meeting

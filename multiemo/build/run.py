@@ -34,7 +34,7 @@ from multiemo.config import Config, load_config, save_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
-from multiemo.evaluate import Report, corpus_kind
+from multiemo.evaluation import Report, corpus_kind
 from multiemo.model import EmotionModel
 from multiemo.training.checkpoint import write_atomically
 from multiemo.training.parallel import Meeting

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.build import Observer
-from multiemo.build.bundle import file_digest, model_folder
+from multiemo.build.bundle import file_digest, load_bundle
+from multiemo.build.folders import model_folder
 from multiemo.bulk.local import run_local
 from multiemo.bulk.on_ray import check_ray, run_ray
 from multiemo.bulk.plan import Job, claimed, cut, plan_of
 from multiemo.errors import CheckpointError, ConfigError
-from multiemo.predict import expand, load
+from multiemo.predict import Predictor, expand
 from multiemo.training.checkpoint import write_atomically
 
 ENGINES = {"local": run_local, "ray": run_ray}
@@ -66,7 +67,7 @@ def predict_bulk(
     if engine == "ray":
         check_ray()
     workers = workers or os.cpu_count() or 1
-    predictor = load(run, device="cpu")
+    predictor = Predictor(load_bundle(run), device="cpu")
     context, described = predictor.context, predictor.describe()
     del predictor
     observer.stage("plan")

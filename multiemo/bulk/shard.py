@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multiemo.build.bundle import load_bundle
 from multiemo.bulk.plan import Job, read_item
 from multiemo.data.rows import format_row
 from multiemo.errors import CheckpointError, MultiemoError
-from multiemo.predict import Answer, Item, load
+from multiemo.predict import Answer, Item, Predictor
 from multiemo.training.checkpoint import save_tensors, write_atomically
 from multiemo.types import Clip, FeatureRef
 
@@ -87,7 +88,7 @@ class Worker:
     def __init__(self, job: Job, device: str) -> None:
         torch.set_num_threads(1)
         self.job = job
-        self.predictor = load(job.model, device=device)
+        self.predictor = Predictor(load_bundle(job.model), device=device)
 
     def work(self, number: int, lines: Sequence[str]) -> None:
         """Do a shard, unless it is done; clips that cannot be predicted are written to a file of their own.

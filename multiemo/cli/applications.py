@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from multiemo.build.folders import model_folder
 from multiemo.cli.common import JsonOption, write_json
 
 
@@ -23,6 +24,7 @@ def texts(
     json_file: JsonOption = None,
 ) -> None:
     """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
+    model_folder(run)
     from multiemo.applications.texts import predict_texts
     from multiemo.console import ConsoleObserver
 
@@ -57,6 +59,7 @@ def call(
     json_file: JsonOption = None,
 ) -> None:
     """Who speaks how much in a call, how negative, and the moments at which that rose and stayed."""
+    model_folder(run)
     from multiemo.applications.calls import analyse_call
     from multiemo.console import ConsoleObserver
 
@@ -75,6 +78,8 @@ def mood(
     json_file: JsonOption = None,
 ) -> None:
     """One person's days: valence and arousal with their uncertainty, and the days on which the level changed."""
+    if run is not None:
+        model_folder(run)
     from multiemo.applications.mood import mood_log
     from multiemo.console import ConsoleObserver
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from multiemo.build.folders import model_folder
 from multiemo.cli.common import JsonOption, write_json
 from multiemo.errors import ConfigError
 
@@ -52,6 +53,7 @@ def predict(
         raise ConfigError("--format says how a timeline is written: give --timeline DIR too")
     if not inputs and text is None and transcript is None:
         raise ConfigError("nothing to predict: name a file or give --text")
+    model_folder(run)
     if out is not None:
         if timeline or transcript or asr or hop is not None or (segments, window) != ("auto", 4.0):
             raise ConfigError(
@@ -71,9 +73,12 @@ def predict(
         return
     from multiemo.data.transcripts import read_transcript
     from multiemo.predict import Answer, expand, load
-    from multiemo.predict.writing import Writing
 
-    writing = None if timeline is None else Writing(timeline, formats)
+    writing = None
+    if timeline is not None:
+        from multiemo.predict.writing import Writing
+
+        writing = Writing(timeline, formats)
     words = None if transcript is None else read_transcript(transcript)
     predictor = load(
         run, segments=cast("Segments", segments), window=window, hop=hop, asr=asr, traces=writing is not None
@@ -118,6 +123,7 @@ def live(
     """Webcam and microphone (pip install "multiemo[live]"), segment by segment; Ctrl-C ends it. Nothing is recorded."""
     if segments not in ("speech", "windows"):
         raise ConfigError(f"--segments: {segments!r} is not one of speech, windows")
+    model_folder(run)
     from multiemo.live_view import show_live
     from multiemo.predict import load
     from multiemo.predict.live import Devices, listen

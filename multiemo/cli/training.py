@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from multiemo.build.folders import model_folder, require_manifests
 from multiemo.cli.common import JsonOption, write_json
 
 if TYPE_CHECKING:
-    from multiemo.evaluate import Report
+    from multiemo.evaluation import Report
 
 
 def demo(
@@ -55,6 +56,7 @@ def train(
     from multiemo.console import ConsoleObserver
 
     checked = load_config(config, overrides or ())
+    require_manifests(checked)
     from multiemo.build import train as run_training
     from multiemo.report import format_table
 
@@ -81,6 +83,7 @@ def evaluate(
     json_file: JsonOption = None,
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
+    model_folder(run)
     from multiemo.build import evaluate_run
     from multiemo.console import ConsoleObserver
     from multiemo.report import format_table, save_evaluation
@@ -113,6 +116,7 @@ def benchmark(
     given += [] if folds is None else ["benchmark.protocol=kfold", f"benchmark.folds={folds}"]
     given += [] if seeds is None else [f"benchmark.seeds={seeds}"]
     checked = load_config(config, given)
+    require_manifests(checked)
     from multiemo.benchmark.run import run_benchmark
     from multiemo.benchmark.tables import summary
 

@@ -16,13 +16,10 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from multiemo.data.cache_keys import (
     PREPROCESSING_VERSION,
@@ -37,6 +34,9 @@ from multiemo.data.cache_keys import (
 from multiemo.data.cache_store import Opened, Store
 from multiemo.errors import ConfigError, MediaError
 from multiemo.types import Absent
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "PREPROCESSING_VERSION", "TensorCache", "default_cache", "default_limit", "embedding_key", "kind_of", "text_key",
@@ -221,6 +221,8 @@ class TensorCache:
     def _decoded(self, form: bytes, content: bytes) -> Tensor | Absent | None:
         if form == _ABSENT:
             return Absent(str(content, "utf-8"))
+        from safetensors.torch import load as load_tensors  # torch is needed only where a tensor is
+
         try:
             tensor: Tensor = load_tensors(content)["x"]
             return tensor
@@ -309,6 +311,8 @@ def evict(
 def _encoded(key: bytes, value: Tensor | Absent) -> bytes:
     if isinstance(value, Absent):
         return _packed(key, _ABSENT, value.reason.encode())
+    from safetensors.torch import save as save_tensors
+
     return _packed(key, _TENSOR, save_tensors({"x": value.detach().contiguous()}))
 
 

@@ -9,10 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Part of every key; raise it when preprocessing code changes what it returns.
 PREPROCESSING_VERSION = 2
@@ -102,12 +102,15 @@ def weights_digest(state: Mapping[str, Tensor], facts: Any = None, threads: int 
         threads: that hash at once; ``None`` = as many as torch uses.
 
     Example:
+        >>> import torch
         >>> a = {"w": torch.zeros(2), "b": torch.ones(1)}
         >>> weights_digest(a) == weights_digest(dict(reversed(a.items())))
         True
         >>> weights_digest(a) == weights_digest(a, {"pooling": "mean"})
         False
     """
+    import torch
+
     names = sorted(state)
     with ThreadPoolExecutor(threads or torch.get_num_threads()) as pool:
         digests = pool.map(lambda name: _tensor_digest(state[name]), names)
@@ -116,6 +119,8 @@ def weights_digest(state: Mapping[str, Tensor], facts: Any = None, threads: int 
 
 
 def _tensor_digest(tensor: Tensor) -> tuple[str, list[int], str]:
+    import torch
+
     plain = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     content = hashlib.blake2b(plain.numpy().data, digest_size=_DIGEST_BYTES).hexdigest()
     return str(tensor.dtype), list(tensor.shape), content

@@ -12,12 +12,15 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from safetensors import SafetensorError, safe_open
 
 from multiemo.errors import MediaError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _ACTION_UNIT = re.compile(r"AU\d+(_[rc])?")
 #: Columns of OpenFace and py-feat that describe the row, not the face.
@@ -138,6 +141,8 @@ def _keyed_table(path: Path, modified: int, size: int) -> _Table:
 
 
 def _table(path: Path, *, keyed: bool) -> _Table:
+    import polars as pl
+
     try:
         frame = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Literal
 
 from multiemo.data.rows import MEDIA_KEYS, RowError, format_row, parse_row
 from multiemo.errors import ManifestError, MediaError
 from multiemo.types import DIMENSIONS, Clip
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: Opens a media file far enough to know that it can be decoded; raises MediaError.
 Probe = Callable[[Path, Literal["audio", "video", "image"]], object]
@@ -202,6 +203,8 @@ def _checked(clips: Iterable[Clip], path: Path) -> Iterator[dict[str, Any]]:
 
 def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFrame:
     """The rows as columns; only some are objects of Python at a time."""
+    import polars as pl  # JSONL does without
+
     rows = map(format_row, clips)
     parts: list[pl.DataFrame] = []
     while some := list(islice(rows, _ROWS)):
@@ -273,6 +276,8 @@ def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
+    import polars as pl
+
     table = pl.scan_parquet(path, glob=False)
     number = 0
     while True:
@@ -301,6 +306,8 @@ def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
 
 def _schema(rows: Iterable[dict[str, Any]]) -> dict[str, pl.DataType]:
     """Column types for the keys that occur; objects become structs over all of their keys."""
+    import polars as pl
+
     inner: dict[str, dict[str, None]] = {}
     for row in rows:
         for key, value in row.items():

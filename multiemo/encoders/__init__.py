@@ -1,6 +1,28 @@
-"""Encoders, one file a modality; importing the package registers them all."""
+"""Encoders, one file a modality. Importing the package announces them all; the one that is wanted is imported."""
 
-from multiemo.encoders import face, features, speech, speech_pretrained, text, text_pretrained
-from multiemo.encoders.base import Encoder
+from __future__ import annotations
 
-__all__ = ["Encoder", "face", "features", "speech", "speech_pretrained", "text", "text_pretrained"]
+from typing import TYPE_CHECKING
+
+from multiemo.lazy import lazy_names
+from multiemo.registry import encoders
+
+if TYPE_CHECKING:
+    from multiemo.encoders.base import Encoder
+
+__all__ = ["Encoder"]
+
+#: {module of this package: {name that it registers: the modality it reads; ``None``: any}}.
+_MODULES: dict[str, dict[str, str | None]] = {
+    "face": {"face_timm": "face"},
+    "features": {"features": None},
+    "speech": {"speech_prosody": "speech"},
+    "speech_pretrained": {"speech_pretrained": "speech"},
+    "text": {"text_transformer": "text"},
+    "text_pretrained": {"text_pretrained": "text"},
+}
+for _module, _names in _MODULES.items():
+    for _name, _modality in _names.items():
+        encoders.announce(_name, f"{__name__}.{_module}", modality=_modality)
+
+__getattr__ = lazy_names(__name__, {"Encoder": "multiemo.encoders.base"})

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchaudio.functional import melscale_fbanks
 
 from multiemo.encoders.base import Encoder, MaskedTask
 
@@ -82,6 +81,8 @@ class MaskedWave(MaskedTask):
     filters: Tensor
 
     def __init__(self, width: int, stride: int, sample_rate: int) -> None:
+        from torchaudio.functional import melscale_fbanks  # the package imports all its models
+
         super().__init__()
         self.stride, self.span = stride, max(1, round(SPAN * sample_rate / stride))
         self.n_fft = max(512, 2 ** math.ceil(math.log2(stride)))

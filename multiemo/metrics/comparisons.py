@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from multiemo.metrics.figures import label_measure, uar
 from multiemo.metrics.intervals import (
@@ -224,4 +223,6 @@ def _student(observed: float, error: float, freedom: float, clusters: int) -> fl
     """Two-sided p of a difference over its standard error; speakers that all agree exactly count as signs."""
     if not np.isfinite(error) or observed == 0 or np.isnan(observed):
         return 1.0
+    from scipy.special import stdtr
+
     return float(2 * stdtr(freedom, -abs(observed) / error)) if error > 0 else 2.0 ** (1 - clusters)

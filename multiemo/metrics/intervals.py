@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from multiemo.metrics.figures import label_measure, uar
 from multiemo.metrics.measures import Array, Measure, Owners
@@ -195,4 +194,6 @@ def degrees(owner: Owners) -> float:
 
 def quantile(share: float, freedom: float) -> float:
     """Of Student's t distribution."""
+    from scipy.special import stdtrit  # slow to import, and a model that predicts has no interval
+
     return float(stdtrit(freedom, share))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.figures import FIGURES, expected_calibration_error, label_measure
+from multiemo.metrics.figures import FIGURES, calibration_gap, expected_calibration_error, label_measure
 from multiemo.metrics.measures import Array, Measure
 from multiemo.metrics.multilabel import counted, multi_measure
 from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
@@ -89,7 +89,7 @@ def calibration_error(task: str, target: Array, probabilities: Array, said: NDAr
         said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
     """
     if task == "multi":
-        return _binary_error(probabilities.ravel(), target.ravel() > 0.5)
+        return calibration_gap(probabilities.ravel(), target.ravel() > 0.5)
     clear = clear_clips(task, target)
     if not clear.any():
         return float("nan")
@@ -97,15 +97,7 @@ def calibration_error(task: str, target: Array, probabilities: Array, said: NDAr
     if said is None:
         return expected_calibration_error(p, truth)
     given = said[clear]
-    return _binary_error(p[np.arange(len(p)), given], given == truth)
-
-
-def _binary_error(stated: Array, true: NDArray[np.bool_]) -> float:
-    """Mean gap between stated probabilities and how often they came true, over 15 bins (Guo et al. 2017)."""
-    import torch
-    from torchmetrics.functional.classification import binary_calibration_error
-
-    return float(binary_calibration_error(torch.from_numpy(stated), torch.from_numpy(true).long(), n_bins=15))
+    return calibration_gap(p[np.arange(len(p)), given], given == truth)
 
 
 def mean_loss(task: str, target: Array, probabilities: Array) -> float:

@@ -6,21 +6,20 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from multiemo.build import Bundle, evaluate_run, load_bundle
+from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.data.dialogue import context_width
-from multiemo.errors import MediaError, MultiemoError
-from multiemo.evaluate import Report, probabilities_of
+from multiemo.errors import CheckpointError, MediaError, MultiemoError
+from multiemo.evaluation import probabilities_of
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending
-from multiemo.predict.asr import Transcriber
 from multiemo.predict.items import Item, of_file
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
@@ -29,6 +28,9 @@ from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.types import DIMENSIONS, SUBSETS, Modality, Sample, subset_key
+
+if TYPE_CHECKING:
+    from multiemo.evaluation import Report
 
 _BATCH = 16
 
@@ -109,6 +111,8 @@ class Predictor:
                     if len(batch) == _BATCH:
                         self._classify(batch)
                         batch = []
+            except CheckpointError:
+                raise  # an encoder that was waiting cannot be built: not the item's fault
             except MultiemoError as error:
                 batch = [entry for entry in batch if entry[0] is not pending]
                 pending.error, pending.open = error.with_traceback(None), 0  # which would keep the file open
@@ -270,9 +274,13 @@ def load(
         CheckpointError: not a finished model.
         ConfigError: an option that cannot be; an ``asr`` that is not a speech recogniser.
     """
-    transcriber = None if asr is None else Transcriber(asr, device=device)
+    transcriber = None
+    if asr is not None:
+        from multiemo.predict.asr import Transcriber
+
+        transcriber = Transcriber(asr, device=device)
     options = Options(segments=segments, window=window, hop=hop, transcriber=transcriber, traces=traces)
-    return Predictor(load_bundle(path), device=device, options=options)
+    return Predictor(load_bundle(path, deferred=True), device=device, options=options)
 
 
 def stream(run: str | Path | Predictor, **options: Any) -> Stream:
@@ -287,4 +295,6 @@ def stream(run: str | Path | Predictor, **options: Any) -> Stream:
 
 def evaluate(model: str | Path, manifest: str | Path | None = None, *, split: str = "test") -> Report:
     """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
+    from multiemo.build.evaluation import evaluate_run
+
     return evaluate_run(model, manifest=manifest, split=split)

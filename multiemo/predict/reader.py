@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
@@ -15,7 +15,6 @@ from multiemo.data.subtitles import embedded_subtitles
 from multiemo.data.transcripts import Transcript, read_transcript, side_file
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.ahead import ahead
-from multiemo.predict.asr import Transcriber
 from multiemo.predict.conversation import Conversation, alone
 from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
@@ -23,6 +22,9 @@ from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, n
 from multiemo.preprocess.face import NO_FACE
 from multiemo.preprocess.voice_activity import RATE as VOICE_RATE
 from multiemo.types import Absent, Clip, Modality
+
+if TYPE_CHECKING:
+    from multiemo.predict.asr import Transcriber
 
 Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
 

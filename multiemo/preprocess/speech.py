@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchaudio
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -42,7 +41,6 @@ class SpeechPreprocessor:
 
     def __init__(self, spec: SpeechSpec) -> None:
         self.spec = spec
-        self._mel = _mel(spec.sample_rate, spec.n_mels, spec.hop) if spec.n_mels else None
 
     def __call__(self, audio: NDArray[np.float32], rate: int) -> Tensor | Absent:
         """Prepare one clip.
@@ -63,8 +61,9 @@ class SpeechPreprocessor:
         if isinstance(wave, Absent):
             return wave
         streams = []
-        if self._mel is not None:
-            streams.append(self._mel(wave).clamp_min(MEL_FLOOR).log().T)
+        if spec.n_mels:
+            mel = _mel(spec.sample_rate, spec.n_mels, spec.hop)
+            streams.append(mel(wave).clamp_min(MEL_FLOOR).log().T)
         if spec.prosody:
             streams.append(prosody(wave, spec.sample_rate, hop=spec.hop))
         return torch.cat(streams, 1).contiguous()
@@ -160,13 +159,17 @@ def prepare_wave(
 
 @lru_cache(maxsize=16)
 def _resampler(rate: int, wanted: int) -> Any:
-    return torchaudio.transforms.Resample(rate, wanted)
+    from torchaudio.transforms import Resample  # the package imports all its models
+
+    return Resample(rate, wanted)
 
 
 @lru_cache(maxsize=16)
 def _mel(sample_rate: int, n_mels: int, hop: float) -> Any:
+    from torchaudio.transforms import MelSpectrogram
+
     size = 2 * round(MEL_WINDOW_SECONDS * sample_rate / 2)
-    return torchaudio.transforms.MelSpectrogram(
+    return MelSpectrogram(
         sample_rate=sample_rate,
         n_fft=max(512, 2 ** math.ceil(math.log2(size))),
         win_length=size,

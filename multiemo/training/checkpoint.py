@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from multiemo.errors import CheckpointError
-from multiemo.training.parallel import sharded_like
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -83,6 +82,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[Any]) -> None:
     """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments."""
+    from multiemo.training.parallel import sharded_like  # accelerate and FSDP, which loading a model does without
+
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

@@ -20,7 +20,7 @@ import multiemo.fusion  # noqa: F401  (registers)
 from multiemo.build.evaluation import gatherer
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
-from multiemo.evaluate import evaluate_model
+from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
 from multiemo.training.objectives import Contrastive, Labels

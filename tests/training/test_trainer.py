@@ -17,7 +17,7 @@ import multiemo.fusion  # noqa: F401  (registers)
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.errors import CheckpointError, TrainingError
-from multiemo.evaluate import evaluate_model
+from multiemo.evaluation import evaluate_model
 from multiemo.losses import alone, label_loss
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
