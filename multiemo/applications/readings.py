@@ -69,7 +69,12 @@ class TableColumns:
 
 
 def read_readings(
-    source: Path, *, run: Path | None, columns: TableColumns | None = None, observer: Observer | None = None
+    source: Path,
+    *,
+    run: Path | None,
+    columns: TableColumns | None = None,
+    device: str = "auto",
+    observer: Observer | None = None,
 ) -> Readings:
     """What is known of a person's days.
 
@@ -77,6 +82,7 @@ def read_readings(
         source: prediction JSON, ``predictions.jsonl`` of a bulk prediction, a table, a media file or a folder of them.
         run: run or model folder that predicts clips; needed where ``source`` holds no predictions and no values.
         columns: of a table.
+        device: of the run; see :func:`multiemo.load`.
         observer: told of the progress.
 
     Raises:
@@ -88,7 +94,7 @@ def read_readings(
     if source.suffix.lower() == ".json":
         return _of_entries((entry, None) for entry in _prediction_json(source))
     if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
-        return _predicted(source, [(item, None) for item in expand([source])], run, observer)
+        return _predicted(source, [(item, None) for item in expand([source])], run, device, observer)
     names, rows = read_rows(source)
     if "segments" in names:
         return _of_entries((row, None) for row in rows)
@@ -100,7 +106,7 @@ def read_readings(
     for number, row in enumerate(rows, start=1):
         path = source.parent / str(row.get(columns.clip))
         items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
-    return _predicted(source, items, run, observer)
+    return _predicted(source, items, run, device, observer)
 
 
 def date_of(name: str) -> tuple[datetime.date, str]:
@@ -156,7 +162,11 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
 
 
 def _predicted(
-    source: Path, items: Sequence[tuple[Item, datetime.date | None]], run: Path | None, observer: Observer
+    source: Path,
+    items: Sequence[tuple[Item, datetime.date | None]],
+    run: Path | None,
+    device: str,
+    observer: Observer,
 ) -> Readings:
     if run is None:
         raise ConfigError(f"{source}: holds recordings, which a model must read first; name a run")
@@ -164,7 +174,7 @@ def _predicted(
     failures: dict[str, str] = {}
 
     def entries() -> Iterator[tuple[Mapping[str, Any], datetime.date | None]]:
-        answers = load(run).predict_many([item for item, _ in items])
+        answers = load(run, device=device).predict_many([item for item, _ in items])
         for number, ((item, day), answer) in enumerate(zip(items, answers, strict=True), start=1):
             observer.progress(number, len(items))
             if isinstance(answer, Answer):

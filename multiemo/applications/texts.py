@@ -22,7 +22,6 @@ from torch import Tensor
 from multiemo.applications.tables import Columns, Row, Writer, format_of, read_rows, require_column
 from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
-from multiemo.data.collate import Collate
 from multiemo.errors import ConfigError
 from multiemo.metrics.multilabel import THRESHOLD
 from multiemo.predict import Predictor, load
@@ -56,7 +55,6 @@ class TextModel:
             name, reads = predictor.bundle.config.name, ", ".join(predictor.model.modalities)
             raise ConfigError(f"{name}: this model reads {reads}, not words; give one that does")
         self._read, self._predictor, self._batch = reader, predictor, batch
-        self._collate = Collate(predictor.model.modalities, len(predictor.labels))
         self._multi = predictor.model.task == "multi"
         numbers = ("emotion_prob", *(f"p_{label}" for label in predictor.labels))
         #: What is added to a row: ``emotion`` (or ``uncertain``), the most probable label and its probability, the
@@ -88,7 +86,7 @@ class TextModel:
         model, calibration = predictor.model, predictor.calibration
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", {"text": t}, {}, None, unknown) for t in tokens]
-        output = model(self._collate(samples).to(predictor.device))
+        output = predictor.run(samples)
         exact = model.probabilities(output.logits.float().cpu() / calibration.temperature("T")).numpy()
         probabilities = exact.astype(np.float64).round(6)
         dimensions: NDArray[np.float64] = np.zeros((len(tokens), 0))
@@ -116,6 +114,7 @@ def predict_texts(
     out: str | Path,
     id_column: str | None = None,
     batch: int = BATCH,
+    device: str = "auto",
     observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Add the emotion of a text column to every row of a table.
@@ -130,6 +129,7 @@ def predict_texts(
         out: table to write, in the format that its suffix says; it appears when it is complete.
         id_column: names rows without a text in the summary; default: their number.
         batch: most texts that go through the model together.
+        device: see :func:`multiemo.load`.
         observer: told of the progress.
 
     Returns:
@@ -150,7 +150,7 @@ def predict_texts(
     columns, rows = read_rows(source)
     for name in (column, *([] if id_column is None else [id_column])):
         require_column(source, columns, name)
-    predictor = load(run)
+    predictor = load(run, device=device)
     model = TextModel(predictor, batch=batch)
     _refuse_taken(source, [dict.fromkeys(columns)], model.columns)
     observer.stage("predict")

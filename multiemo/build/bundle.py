@@ -51,6 +51,7 @@ class Bundle:
         preprocessors: {modality: preprocessor}, made from the encoders' InputSpecs.
         facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
         calibration: temperatures and thresholds, fitted on validation; the empty one before that.
+        folder: that it was read from or written to.
     """
 
     model: EmotionModel
@@ -58,6 +59,7 @@ class Bundle:
     preprocessors: dict[Modality, Preprocessor]
     facts: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
+    folder: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -242,7 +244,7 @@ def load_bundle(path: str | Path, *, labels: bool = True) -> Bundle:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: the weights do not fit its config: {_first_mismatch(error)}") from None
-    return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
+    return Bundle(model.eval(), config, preprocessors, values["facts"], calibration, Path(path))
 
 
 def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:

@@ -101,11 +101,7 @@ class Part:
             seed=seed,
             shuffle=shuffle,
             weights=self._weights(rows, balance) if balance > 0 else None,
-            costs=[
-                ([lengths[m][i] for i in rows], limit * count * steps_per_unit(self.dataset.preprocessors[m].spec))
-                for m, limit in (budget or {}).items()
-                if m in modalities
-            ],
+            costs=self.costs(modalities, rows, budget or {}, count),
             rank=rank,
             processes=count,
         )
@@ -119,6 +115,17 @@ class Part:
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
+
+    def costs(
+        self, modalities: Sequence[Modality], rows: Sequence[int], budget: Mapping[Modality, float], processes: int = 1
+    ) -> list[tuple[list[int], float]]:
+        """A budget as :class:`BucketSampler` takes it: the steps of each row, and the most that a batch may have."""
+        lengths, preprocessors = self.prepared.lengths, self.dataset.preprocessors
+        return [
+            ([lengths[m][i] for i in rows], limit * processes * steps_per_unit(preprocessors[m].spec))
+            for m, limit in budget.items()
+            if m in modalities
+        ]
 
     def _weights(self, rows: Sequence[int], power: float) -> list[float]:
         """Of each row, by how rare its rarest label is."""

@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from multiemo.build.data import Part
+from multiemo.build.evaluation import EVALUATION_BATCH
 from multiemo.data.cache_keys import embedding_key, weights_digest
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.encoders.base import Encoder
 from multiemo.types import Modality, Sample, spec_to_dict
-
-_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,9 @@ class Embedded:
     present: list[bool]
 
 
-def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerator) -> Embedded:
+def embed_part(
+    part: Part, m: Modality, encoder: Encoder, accelerator: Accelerator, *, budget: Mapping[Modality, float]
+) -> Embedded:
     """Embeddings of every clip of a part that has the modality, from the cache or the encoder.
 
     An embedding belongs to the preprocessed input it is made from and to the encoder's weights, so it is never stale.
@@ -42,6 +43,7 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerat
         m: the encoder's modality.
         encoder: frozen; run in evaluation mode, as frozen encoders are in training.
         accelerator: device and precision.
+        budget: see ``training.budget``.
     """
     cache = part.dataset.cache
     assert cache is not None
@@ -61,7 +63,8 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerat
         else:
             missing.append(i)
     if missing:
-        sampler = BucketSampler([lengths[i] for i in missing], _BATCH)
+        costs = part.costs((m,), missing, budget)
+        sampler = BucketSampler([lengths[i] for i in missing], EVALUATION_BATCH, costs=costs)
         collate = Collate((m,), len(part.dataset.space.labels))
         loader = DataLoader(Subset(part.dataset, missing), batch_sampler=sampler, collate_fn=collate)
         for batch, places in zip(loader, sampler, strict=True):

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from multiemo.build import Bundle, evaluate_run, load_bundle
+from multiemo.build.device import compute_of
+from multiemo.build.evaluation import predict
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.errors import MediaError, MultiemoError
@@ -23,7 +25,7 @@ from multiemo.predict.segments import Segment
 from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.span_faces import SpanFaces
-from multiemo.types import DIMENSIONS, SUBSETS, Modality, Sample, subset_key
+from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample, subset_key
 
 _BATCH = 16
 
@@ -33,18 +35,16 @@ class Predictor:
 
     Args:
         bundle: from :func:`multiemo.build.load_bundle` or a run.
-        device: torch device, or ``auto``.
+        device: as in :func:`multiemo.build.device.compute_of`; the precision is that in which the model was trained.
         options: how files are cut into segments and where words come from.
     """
 
     def __init__(self, bundle: Bundle, *, device: str = "auto", options: Options | None = None) -> None:
         self.bundle = bundle
-        self.device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-        if device != "auto":
-            self.device = torch.device(device)
+        self.compute = compute_of(bundle.config, device)
         self.options = options or Options()
         self.reader = Reader(bundle.preprocessors, self.options)
-        self.model = bundle.model.to(self.device).eval()
+        self.model = bundle.model.to(self.compute.device).eval()
         self.labels = bundle.labels
         self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
@@ -146,12 +146,16 @@ class Predictor:
         for (pending, _), (entry, embeddings) in zip(batch, said, strict=True):
             pending.hear(entry, embeddings)
 
+    def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
+        """What the model makes of some samples, and of each subset, on its device."""
+        return predict(self.model, self.compute, self._collate(samples), subsets)
+
     @torch.inference_mode()
     def classify(self, segments: Sequence[Segment]) -> list[tuple[dict[str, Any], dict[Modality, torch.Tensor]]]:
         """What the model says of segments that have inputs: an entry of ``segments``, and the embeddings, each."""
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
-        output = self.model(self._collate(samples).to(self.device), subsets=self._subsets)
+        output = self.run(samples, self._subsets)
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
         fused = self._calibrated(output.logits, [calibration.temperature(k) for k in shown])
@@ -203,7 +207,7 @@ class Predictor:
         if others:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
-            logits = self.model(self._collate(samples).to(self.device)).branch_logits["face"]
+            logits = self.run(samples).branch_logits["face"]
             probs = self._calibrated(logits, [self.calibration.branches.get("face", 1.0)])
             said = {seen.person: chosen} | {p.id: row for p, row in zip(others, probs, strict=True)}
             for person in seen.people:
@@ -234,7 +238,7 @@ def load(
 
     Args:
         path: the folder.
-        device: torch device, or ``auto``.
+        device: ``auto`` (a CUDA GPU when there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         segments: how a file is cut: ``whole``; ``speech``, turns of speech and the pauses between them; ``windows``;
             ``auto``: whole up to one and a half windows, else speech where there is sound, else windows.
         window: seconds of a window or of the longest pause; a turn of speech has at most one and a half.
@@ -244,7 +248,7 @@ def load(
 
     Raises:
         CheckpointError: not a finished model.
-        ConfigError: an option that cannot be; an ``asr`` that is not a speech recogniser.
+        ConfigError: an option that cannot be; no such device here; an ``asr`` that is not a speech recogniser.
     """
     transcriber = None if asr is None else Transcriber(asr, device=device)
     options = Options(segments=segments, window=window, hop=hop, transcriber=transcriber, traces=traces)
@@ -261,6 +265,8 @@ def stream(run: str | Path | Predictor, **options: Any) -> Stream:
     return (run if isinstance(run, Predictor) else load(run)).stream(**options)
 
 
-def evaluate(model: str | Path, manifest: str | Path | None = None, *, split: str = "test") -> Report:
+def evaluate(
+    model: str | Path, manifest: str | Path | None = None, *, split: str = "test", device: str = "auto"
+) -> Report:
     """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
-    return evaluate_run(model, manifest=manifest, split=split)
+    return evaluate_run(model, manifest=manifest, split=split, device=device)

@@ -100,7 +100,7 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:
     model = Model(valence)
-    monkeypatch.setattr(calls, "load", lambda run, asr=None: model)
+    monkeypatch.setattr(calls, "load", lambda run, device, asr=None: model)
     return model
 
 
