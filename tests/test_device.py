@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,7 +41,7 @@ def source_of(run: Path):
 
 
 @pytest.fixture
-def gone(monkeypatch) -> Iterator[list[tuple[str, str]]]:
+def gone(monkeypatch) -> list[tuple[str, str]]:
     """What was moved where, on a machine whose ``auto`` is ELSEWHERE."""
     moved: list[tuple[str, str]] = []
     resolve = device.resolve_device
@@ -58,7 +58,7 @@ def gone(monkeypatch) -> Iterator[list[tuple[str, str]]]:
             return to(self, place, *rest, **options)
 
         monkeypatch.setattr(kind, "to", spy)
-    yield moved
+    return moved
 
 
 def answered_here(command: list[str], *, input: str, **options: object) -> SimpleNamespace:
@@ -223,7 +223,7 @@ def test_what_is_asked_for_and_what_is_there_decide(with_gpus):
 
 @pytest.mark.parametrize(
     ("wish", "said"),
-    [("cuda", "'cuda' is not here: torch finds 0 CUDA GPUs"), ("gpu", "'gpu' is not a device; choices: auto, cpu, cuda"),
+    [("cuda", "'cuda' is not here: torch finds 0 CUDA GPUs"), ("gpu", "'gpu' is not a device; choices: auto, cpu"),
      ("meta", "'meta' is not a device"), ("cuda:x", "'cuda:x' is not a device")],
 )  # fmt: skip
 def test_a_device_that_is_not_here_is_refused(wish, said, tiny_run, with_gpus):

@@ -29,7 +29,7 @@ from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
-from multiemo.build.reads import add_read, reads_of, test_reads
+from multiemo.build.reads import add_read, reads_of, reads_of_test
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
@@ -293,7 +293,7 @@ def _reads(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, int]]:
     """{fold: {what read its test part: how often}}: by its cells, and by what is logged in ``folder``."""
     found: dict[str, Counter[str]] = {}
     for cell in cells:
-        found.setdefault(cell.fold, Counter()).update(test_reads(cell.folder))
+        found.setdefault(cell.fold, Counter()).update(reads_of_test(cell.folder))
     for read in reads_of(folder):
         found[read["fold"]][read["by"]] += 1
     return {fold: dict(times) for fold, times in found.items()}

@@ -68,9 +68,9 @@ def count_read(
     known, notes = reads_of(folder), []
     if manifest is not None:
         times = Counter(r["by"] for r in known if r.get("sha256") == line["sha256"])
-        notes.append(f"{manifest} has now been read {said(times)}, with this run")
+        notes.append(f"{manifest} has now been {said(times)}, with this run")
     if line["test"]:
-        notes.append(f"the test part of this run has now been read {said(test_reads(folder))}")
+        notes.append(f"the test part of this run has now been {said(reads_of_test(folder))}")
     return notes
 
 
@@ -92,7 +92,7 @@ def reads_of(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_reads(folder: Path) -> Counter[str]:
+def reads_of_test(folder: Path) -> Counter[str]:
     """{what read it: how often} of the run's test part or some of its clips."""
     return Counter(read["by"] for read in reads_of(folder) if read["test"])
 
@@ -102,22 +102,24 @@ def said(times: Mapping[str, int]) -> str:
 
     Example:
         >>> said({"evaluate": 1}), said({"evaluate": 2, "robustness": 1})
-        ('once, by evaluate', '3 times: evaluate 2, robustness 1')
+        ('read once, by evaluate', 'read 3 times: evaluate 2, robustness 1')
     """
     total = sum(times.values())
+    if not total:
+        return "readings were not counted"
     if total == 1:
-        return f"once, by {next(by for by, count in times.items() if count)}"
-    return f"{total} times: " + ", ".join(f"{by} {count}" for by, count in times.items())
+        return f"read once, by {next(by for by, count in times.items() if count)}"
+    return f"read {total} times: " + ", ".join(f"{by} {count}" for by, count in times.items())
 
 
 def told(folder: Path) -> list[str]:
     """A line for the test part, and one for every other manifest that was read."""
-    times, others = test_reads(folder), [read for read in reads_of(folder) if "sha256" in read]
-    lines = [f"test part: read {said(times)}"] if times else []
+    times, others = reads_of_test(folder), [read for read in reads_of(folder) if "sha256" in read]
+    lines = [f"test part: {said(times)}"] if times else []
     for digest in dict.fromkeys(read["sha256"] for read in others):
         same = [read for read in others if read["sha256"] == digest]
         last, counts = same[-1], Counter(read["by"] for read in same)
-        lines.append(f"{last['manifest']} ({last['n']} clips, sha256 {digest[:12]}): read {said(counts)}")
+        lines.append(f"{last['manifest']} ({last['n']} clips, sha256 {digest[:12]}): {said(counts)}")
     return lines
 
 
