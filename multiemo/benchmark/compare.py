@@ -12,7 +12,7 @@ from typing import Any
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import family, summarise
 from multiemo.benchmark.tables import reads_sentence
-from multiemo.build.reads import said, reads_of_test
+from multiemo.build.reads import reads_of_test, said
 from multiemo.errors import CheckpointError, ConfigError
 
 
