@@ -5,7 +5,8 @@
     python benchmarks/baselines.py fer2013 --root DIR         HOG + SVM
     python benchmarks/baselines.py ravdess --root DIR         acoustic functionals + SVM, action units + regression
 
-``--run RUN`` puts an evaluated multiemo run on the same test rows beside them, with paired tests.
+``--run RUN`` puts an evaluated multiemo run on the same test rows beside them, with paired tests, and counts that its
+test part was read once more.
 
 The classifiers and their settings are those of ``multiemo/benchmark/classic.py``. Parts are the official ones (MELD:
 train -> dev; EmotionTalk: train -> val; FER2013: train -> test); RAVDESS trains on actors 01-12 and tests on 16-18.
@@ -25,6 +26,7 @@ from typing import Any
 from multiemo.benchmark.classic import fit_predict, read_inputs
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import paired, summarise
+from multiemo.build.reads import add_read
 from multiemo.config import parse_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
@@ -149,6 +151,7 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
     comparison = {}
     if run is not None:
         ours = read_run(run, classic, inputs.labels)
+        add_read(run, {"by": "classic baselines", "split": "test", "n": len(ours.ids), "test": len(ours.ids)})
         best = max(figures, key=lambda key: figures[key]["uar"])
         for key, values in summarise(ours).items():
             results[f"multiemo {key}"] = values

@@ -57,10 +57,10 @@ def run_demo(out: Path, *, overrides: tuple[str, ...] = (), observer: Observer |
     write_atomically(recipe, template)
     config = load_config(recipe, [f"data.manifest={json.dumps(str(manifest))}", *overrides])
     run = train(config, out, observer=observer)
-    report = evaluate_run(run.folder, observer=observer)
+    report = evaluate_run(run.folder, device=config.device, by="demo", observer=observer)
     test = set(json.loads((out / "splits.json").read_text("utf-8"))["fuse"]["parts"]["test"])
     clip = next(c for c in read_manifest(manifest) if c.id in test and c.video and c.text)
-    predictor = load(run.folder)
+    predictor = load(run.folder, device=config.device)
     path = manifest.parent / str(clip.video)
     example = predictor.predict_item(Item(str(path), path, clip.text))
     prediction = {"inputs": [example], "model": predictor.describe()}

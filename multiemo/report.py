@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from multiemo import plots
+from multiemo.build.reads import told
 from multiemo.metrics import MAIN_FIGURE
 from multiemo.types import SUBSETS
 
@@ -142,6 +143,7 @@ def write_html(
         sizes={p: (len(splits["parts"][p]), len(splits["groups"][p])) for p in splits["parts"]},
         model=model,
         config=(run / "config.yaml").read_text("utf-8"),
+        reads=told(run),
         example=example,
     )
     from multiemo.training.checkpoint import write_atomically  # torch, which a table does without
@@ -201,20 +203,9 @@ def read_history(path: Path) -> dict[str, list[dict[str, Any]]]:
 def save_evaluation(
     run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
 ) -> None:
-    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder.
-
-    How often the test part has been read is counted in ``evaluations.jsonl``, and a second reading is noted: a figure
-    that was looked at again and again while a config changed is no longer a test.
-    """
+    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder."""
     from multiemo.training.checkpoint import write_atomically
 
-    log = run / "evaluations.jsonl"
-    full = {"split": report.split, "subset": report.full, **report.subsets[report.full]}
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(full) + "\n")
-    times = sum(json.loads(line)["split"] == report.split for line in log.read_text("utf-8").splitlines())
-    if report.split == "test" and times > 1:
-        report.notes.append(f"the test part of this run has been read {times} times")
     write_atomically(run / "evaluation.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
     write_atomically(run / "predictions.jsonl", "".join(lines))

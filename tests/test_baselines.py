@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from multiemo.build.reads import reads_of_test
 from multiemo.labels import label_set
 
 pytest.importorskip("sklearn", reason="the baselines need the 'benchmark' extra")
@@ -72,6 +73,7 @@ def test_a_run_stands_beside_the_baselines_on_the_same_rows(baselines: ModuleTyp
     (run / "evaluation.json").write_text(json.dumps({"label_set": labels}))
     (run / "predictions.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
     assert baselines.main(["meld", "--root", str(tmp_path), "--run", str(run)]) == 0
+    assert reads_of_test(run) == {"classic baselines": 1}
     result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert result["baselines"]["multiemo T"]["accuracy"] == pytest.approx(10 / 12)
     test = result["comparison"]["multiemo T - TF-IDF + logistic regression"]["uar"]

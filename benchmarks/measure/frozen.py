@@ -33,7 +33,7 @@ def fused_from_cache(epochs: int = 3) -> dict[str, Any]:
         tune = _config(manifest, folder, ["fuse"], branches, epochs)
         cached = train(tune, folder / "cached").stages["fuse"]
         real = fit.embed_part, fit.WithEmbeddings
-        fit.embed_part, fit.WithEmbeddings = lambda *_: None, lambda *_: None  # type: ignore[assignment,misc,return-value]
+        fit.embed_part, fit.WithEmbeddings = lambda *_, **__: None, lambda *_: None  # type: ignore[assignment,misc,return-value]
         try:
             looped = train(tune, folder / "looped").stages["fuse"]
         finally:

@@ -35,6 +35,7 @@ def analyse_call(
     speakers: tuple[str, str] = ("left", "right"),
     transcript: str | Path | None = None,
     asr: str | None = None,
+    device: str = "auto",
     observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Speakers, their trajectories and moments of escalation in one call.
@@ -55,6 +56,7 @@ def analyse_call(
         transcript: words with times; default: the transcript beside the file, if there is one. Cues with one of the
             names go to that speaker, others to whoever speaks most while they last.
         asr: name or folder of a Whisper model, where there is no transcript.
+        device: see :func:`multiemo.load`.
         observer: told of the progress.
 
     Returns:
@@ -87,7 +89,7 @@ def analyse_call(
     if talk.same:
         notes.append("both channels hold the same sound, so the speakers cannot be told apart")
     observer.stage("predict")
-    predictor = load(run, asr=asr if words is None else None)
+    predictor = load(run, device=device, asr=asr if words is None else None)
     call: dict[str, Any] = {"input": str(path), "duration": round(talk.duration, 3), "speakers": [], "moments": []}
     timelines: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     sources: set[str] = set()

@@ -41,6 +41,7 @@ def mood_log(
     columns: TableColumns | None = None,
     out: str | Path | None = None,
     plot: str | Path | None = None,
+    device: str = "auto",
     observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Valence and arousal of one person's days with their uncertainty, and the days on which the level changed.
@@ -56,6 +57,7 @@ def mood_log(
         columns: names of a table's columns.
         out: table of the days to write, in the format that its suffix says.
         plot: ``.png`` or ``.html`` to write.
+        device: of the run; see :func:`multiemo.load`.
         observer: told of the progress.
 
     Returns:
@@ -70,7 +72,8 @@ def mood_log(
     """
     if plot is not None and Path(plot).suffix.lower() not in (".png", ".html"):
         raise ConfigError(f"{plot}: a plot ends in .png or .html")
-    given = read_readings(Path(source), run=None if run is None else Path(run), columns=columns, observer=observer)
+    model = None if run is None else Path(run)
+    given = read_readings(Path(source), run=model, device=device, columns=columns, observer=observer)
     readings = given.readings
     if not readings:
         reason = next(iter(given.left_out.values()), "it has no rows")

@@ -71,7 +71,12 @@ class TableColumns:
 
 
 def read_readings(
-    source: Path, *, run: Path | None, columns: TableColumns | None = None, observer: Observer | None = None
+    source: Path,
+    *,
+    run: Path | None,
+    columns: TableColumns | None = None,
+    device: str = "auto",
+    observer: Observer | None = None,
 ) -> Readings:
     """What is known of a person's days.
 
@@ -79,6 +84,7 @@ def read_readings(
         source: prediction JSON, ``predictions.jsonl`` of a bulk prediction, a table, a media file or a folder of them.
         run: run or model folder that predicts clips; needed where ``source`` holds no predictions and no values.
         columns: of a table.
+        device: of the run; see :func:`multiemo.load`.
         observer: told of the progress.
 
     Raises:
@@ -93,7 +99,7 @@ def read_readings(
         model = _named(run, source)
         from multiemo.predict import expand  # what a model has read already needs no torch
 
-        return _predicted([(item, None) for item in expand([source])], model, observer)
+        return _predicted([(item, None) for item in expand([source])], model, device, observer)
     names, rows = read_rows(source)
     if "segments" in names:
         return _of_entries((row, None) for row in rows)
@@ -108,7 +114,7 @@ def read_readings(
     for number, row in enumerate(rows, start=1):
         path = source.parent / str(row.get(columns.clip))
         items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
-    return _predicted(items, model, observer)
+    return _predicted(items, model, device, observer)
 
 
 def date_of(name: str) -> tuple[datetime.date, str]:
@@ -169,14 +175,16 @@ def _named(run: Path | None, source: Path) -> Path:
     return run
 
 
-def _predicted(items: Sequence[tuple[Item, datetime.date | None]], run: Path, observer: Observer) -> Readings:
+def _predicted(
+    items: Sequence[tuple[Item, datetime.date | None]], run: Path, device: str, observer: Observer
+) -> Readings:
     from multiemo.predict import Answer, load
 
     observer.stage("predict")
     failures: dict[str, str] = {}
 
     def entries() -> Iterator[tuple[Mapping[str, Any], datetime.date | None]]:
-        answers = load(run).predict_many([item for item, _ in items])
+        answers = load(run, device=device).predict_many([item for item, _ in items])
         for number, ((item, day), answer) in enumerate(zip(items, answers, strict=True), start=1):
             observer.progress(number, len(items))
             if isinstance(answer, Answer):

@@ -22,7 +22,6 @@ from torch import Tensor
 from multiemo.applications.tables import Columns, Row, Writer, format_of, read_rows, require_column
 from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
-from multiemo.data.collate import Collate
 from multiemo.data.dialogue import Dialogue
 from multiemo.errors import ConfigError
 from multiemo.evaluation import probabilities_of
@@ -57,7 +56,6 @@ class TextModel:
             name, reads = predictor.bundle.config.name, ", ".join(predictor.model.modalities)
             raise ConfigError(f"{name}: this model reads {reads}, not words; give one that does")
         self._read, self._predictor, self._batch = reader, predictor, batch
-        self._collate = Collate(predictor.model.modalities, len(predictor.labels))
         self._multi = predictor.model.task == "multi"
         self._learnt = predictor.model.learnt_dimensions
         numbers = ("emotion_prob", *(f"p_{label}" for label in predictor.labels))
@@ -91,7 +89,7 @@ class TextModel:
         model, calibration = predictor.model, predictor.calibration
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", {"text": t}, {}, None, unknown) for t in tokens]
-        output = model(self._collate(samples).to(predictor.device))
+        output = predictor.run(samples)
         keys = ["T"] * len(tokens)
         exact = calibration.scaled(keys, probabilities_of(output.logits, model.task).numpy(), model.task)
         chosen = calibration.decide(keys, exact, model.task)
@@ -181,6 +179,7 @@ def predict_texts(
     conversation: str | None = None,
     speaker: str | None = None,
     batch: int = BATCH,
+    device: str = "auto",
     observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Add the emotion of a text column to every row of a table.
@@ -198,6 +197,7 @@ def predict_texts(
             order, and those of others may lie between them; a row without a value stands alone.
         speaker: says who speaks.
         batch: most texts that go through the model together.
+        device: see :func:`multiemo.load`.
         observer: told of the progress.
 
     Returns:
@@ -220,7 +220,7 @@ def predict_texts(
     for name in (column, id_column, conversation, speaker):
         if name is not None:
             require_column(source, columns, name)
-    predictor = load(run)
+    predictor = load(run, device=device)
     model = TextModel(predictor, batch=batch)
     talk = TableConversations(predictor.context, conversation, speaker)
     _refuse_taken(source, [dict.fromkeys(columns)], model.columns)

@@ -22,6 +22,7 @@ from multiemo.build import Observer, evaluate_run, train
 from multiemo.build import data as wiring
 from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
 from multiemo.build.children import obey_parent
+from multiemo.build.device import gpus
 from multiemo.config import Config, parse_config
 from multiemo.errors import MultiemoError, TrainingError
 from multiemo.report import save_evaluation
@@ -93,8 +94,11 @@ def run_cells(cells: Sequence[Cell], *, jobs: int = 0, observer: Observer | None
 
 def automatic_jobs(config: Config) -> int:
     """One training a GPU, or one a core where there is none."""
-    gpus = torch.cuda.device_count() if config.device in ("auto", "cuda") else 0
-    return gpus or os.cpu_count() or 1
+    return len(_gpus(config)) or os.cpu_count() or 1
+
+
+def _gpus(config: Config) -> list[str]:
+    return gpus() if config.device in ("auto", "cuda") else []
 
 
 def fill_cache(config: Config, observer: Observer) -> None:
@@ -111,10 +115,10 @@ def fill_cache(config: Config, observer: Observer) -> None:
 
 
 def run_cell(cell: Cell) -> None:
-    """Train one cell, going on where an earlier attempt stopped, and read its test part once."""
+    """Train one cell, going on where an earlier attempt stopped, and read its test part once, on the same device."""
     begun = (cell.folder / "config.yaml").is_file()
     train(cell.config, cell.folder, resume=begun)
-    save_evaluation(cell.folder, evaluate_run(cell.folder))
+    save_evaluation(cell.folder, evaluate_run(cell.folder, device=cell.config.device, by="benchmark"))
 
 
 def _in_this_process(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
@@ -132,7 +136,7 @@ class _Place:
     """What a process may use: threads, a GPU, and how its own workers start (a spawned process would spawn them)."""
 
     threads: int
-    gpu: int | None
+    gpu: str | None
     start_method: str
 
 
@@ -173,10 +177,10 @@ def _in_processes(jobs: int) -> Callable[[Sequence[Cell]], Iterator[tuple[Cell, 
 
 def _start(cell: Cell, slot: int, jobs: int) -> _Running:
     context = multiprocessing.get_context("spawn")
-    gpus = torch.cuda.device_count()
+    places = _gpus(cell.config)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     ours, theirs = context.Pipe(duplex=False)
-    place = _Place(threads, slot % gpus if gpus else None, multiprocessing.get_start_method())
+    place = _Place(threads, places[slot % len(places)] if places else None, multiprocessing.get_start_method())
     values = cell.config.model_dump(mode="json")
     process = context.Process(target=_child, args=(theirs, cell.fold, cell.seed, values, str(cell.folder), place))
     process.start()
@@ -210,7 +214,7 @@ def _child(report: Connection, fold: str, seed: int, values: dict[str, object], 
     obey_parent()
     multiprocessing.set_start_method(place.start_method, force=True)
     if place.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(place.gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     torch.set_num_threads(place.threads)
     try:
         run_cell(Cell(fold, seed, parse_config(values), Path(folder)))

@@ -11,6 +11,8 @@ from typing import Any
 
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import family, summarise
+from multiemo.benchmark.tables import reads_sentence
+from multiemo.build.reads import reads_of_test, said
 from multiemo.errors import CheckpointError, ConfigError
 
 
@@ -64,8 +66,8 @@ def compare(paths: Sequence[Path]) -> dict[str, Any]:
         paths: two or more run or benchmark folders.
 
     Returns:
-        ``{"label_set", "task", "n", "speakers", "systems": {path: {subset: figures}}, "tests": [...]}``; the tests
-        compare the largest subset of each.
+        ``{"label_set", "task", "n", "speakers", "systems": {path: {subset: figures}}, "reads": {path: how often its
+        test part was read, and by what}, "tests": [...]}``; the tests compare the largest subset of each.
 
     Raises:
         ConfigError: fewer than two, or one named twice.
@@ -85,8 +87,16 @@ def compare(paths: Sequence[Path]) -> dict[str, Any]:
         "n": len(first.predictions.ids),
         "speakers": len(set(first.predictions.speakers)),
         "systems": {p.name: summarise(p, first.task) for p in everyone},
+        "reads": {str(path): _reads(path) for path in paths},
         "tests": family(pairs, first.task),
     }
+
+
+def _reads(path: Path) -> str:
+    benchmark = path / "benchmark.json"
+    if not benchmark.is_file():
+        return said(reads_of_test(path))
+    return reads_sentence(json.loads(benchmark.read_text("utf-8")).get("reads", {}))
 
 
 def check_same_test(first: Measured, other: Measured) -> None:

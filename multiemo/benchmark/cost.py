@@ -17,6 +17,7 @@ from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.timing import Measured, choose_clips, measure_clip
 from multiemo.build import Source, load_bundle
+from multiemo.build.device import Compute, compute_of
 from multiemo.build.folders import model_folder
 from multiemo.config import load_config
 from multiemo.model import EmotionModel
@@ -91,22 +92,22 @@ def measure_cost(
         source: its manifest and split.
         clips: how many, spread over the part; those that have all modalities come first.
         repeats: of each time.
-        device: torch device; ``auto`` is a GPU when there is one.
+        device: of the model, as in :func:`multiemo.build.device.compute_of`.
 
     Raises:
         CheckpointError: the run is not complete.
         ManifestError: no clip of the validation part can be measured.
     """
     bundle = load_bundle(run)
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    compute = compute_of(bundle.config, device)
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(bundle.model.modalities)]
     measured = [
-        measure_clip(bundle, clip, source, keys, repeats, where) for clip in choose_clips(bundle, source, clips)
+        measure_clip(bundle, clip, source, keys, repeats, compute) for clip in choose_clips(bundle, source, clips)
     ]
     parameters = count_parameters(bundle.model)
     trained = training_seconds(run)
     longest = max(measured, key=lambda one: (one.media or 0.0, sum(one.prepare.values())))
-    memory = {key: peak_memory(run, source, longest.clip, key, device=where.type) for key in keys}
+    memory = {key: peak_memory(run, source, longest.clip, key, device=str(compute.device)) for key in keys}
     lengths = [one.media for one in measured if one.media]
     return CostReport(
         {key: _cost(key, measured, parameters, trained, memory[key].peak) for key in keys},
@@ -114,10 +115,10 @@ def measure_cost(
         memory[keys[0]].libraries,
         tuple(one.clip.id for one in measured),
         statistics.fmean(lengths) if lengths else None,
-        str(where),
+        str(compute.device),
         torch.get_num_threads(),
         describe_environment()["hardware"],
-        _notes(where.type, lengths, trained),
+        _notes(compute, lengths, trained),
     )
 
 
@@ -179,13 +180,15 @@ def _cost(
     )
 
 
-def _notes(device: str, lengths: Sequence[float], trained: Mapping[str, float]) -> tuple[str, ...]:
+def _notes(compute: Compute, lengths: Sequence[float], trained: Mapping[str, float]) -> tuple[str, ...]:
     resident = "highest resident memory of a new process that loads the whole model, Python and its libraries included"
+    on_gpu = compute.device.type == "cuda"
     notes = [
         "FLOPs count the model's matrix products, convolutions and attention, a multiplication and an addition as two; "
         "decoding and preprocessing are not counted",
         "the real-time factor is preprocessing and model, one clip at a time, warm, median of repeats; decoding apart",
-        f"memory: {'most that tensors took on the GPU, in a new process' if device == 'cuda' else resident}",
+        f"memory: {'most that tensors took on the GPU, in a new process' if on_gpu else resident}",
+        f"the model computes on {compute}; decoding and preprocessing on the CPU",
     ]
     if not lengths:
         notes.append("the clips have no media of any length, so there is no real-time factor: seconds are for one clip")

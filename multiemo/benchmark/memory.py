@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from multiemo.build import Source, load_bundle
+from multiemo.build.device import compute_of
+from multiemo.build.evaluation import predict
 from multiemo.data.collate import Collate
 from multiemo.data.dataset import ClipDataset
 from multiemo.data.rows import format_row, parse_row
@@ -43,7 +45,8 @@ def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device
         source: where the clip is from.
         clip: a row of it.
         key: of the subset.
-        device: ``cpu``: resident memory, Python and its libraries included; ``cuda``: what tensors took on the GPU.
+        device: ``cpu``: resident memory, Python and its libraries included; ``cuda`` or ``cuda:N``: what tensors took
+            on that GPU.
 
     Raises:
         MultiemoError: the process failed.
@@ -77,15 +80,15 @@ def answer() -> None:
     wanted = {m: bundle.preprocessors[m] for m in SUBSETS[request["subset"]]}
     dataset = ClipDataset([clip], Path(request["folder"]), wanted, bundle.space(), cache=None, dialogue=rows)
     batch = Collate(bundle.model.modalities, len(bundle.labels))([dataset[0]])
-    with torch.inference_mode():
-        bundle.model.to(request["device"])(batch.to(request["device"]))
+    compute = compute_of(bundle.config, request["device"])
+    predict(bundle.model.to(compute.device), compute, batch)
     print(json.dumps(asdict(Memory(libraries, peak_so_far(request["device"])))))
 
 
 def peak_so_far(device: str) -> float | None:
     """Of this process, MiB; ``device`` as in :func:`peak_memory`."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     try:
         # Not getrusage, whose figure begins with the memory of the process that started this one.
         lines = Path("/proc/self/status").read_text("utf-8").splitlines()

@@ -57,6 +57,8 @@ def write_report(folder: Path, result: Mapping[str, Any]) -> Path:
         cost=cost_table(result["cost"]),
         skipped=skipped_corruptions(result),
         plots=pictures,
+        reads=tables.reads_sentence(result["reads"]),
+        leak_reads=tables.reads_sentence(result["leak"]["reads"]) if "leak" in result else "",
         number=number,
         span=span,
         config=(folder / "config.yaml").read_text("utf-8"),

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from multiemo import metrics
@@ -21,6 +22,7 @@ from multiemo.benchmark.states import Bench, State, joined, subsets_of
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
 from multiemo.build.observer import Observer
+from multiemo.build.reads import count_read
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.types import SUBSETS, Modality
 
@@ -90,13 +92,14 @@ def robustness_curves(
     part: str = "test",
     corruptions: Sequence[str | Corruption] | None = None,
     seed: int = 0,
-    device: Any = "cpu",
+    device: str | torch.device = "auto",
     observer: Observer | None = None,
 ) -> list[Curve]:
     """Measure trained models under corruptions of their input.
 
     Each clip is decoded once for all corruptions and severities and preprocessed in each of its forms; of each form
-    only the corrupted modality is encoded again. Corrupted forms never enter the cache.
+    only the corrupted modality is encoded again. Corrupted forms never enter the cache. The reading is counted in the
+    folder of each model (see :mod:`multiemo.build.reads`).
 
     Args:
         models: one model with its manifest and split, or those of several folds, whose clips are then measured
@@ -105,7 +108,7 @@ def robustness_curves(
         corruptions: names (see ``corruptions.CORRUPTIONS``) or corruptions of your own; by default all that belong to
             the modalities of the models.
         seed: of all chances.
-        device: of the models.
+        device: of the models, as in :func:`multiemo.build.device.compute_of`.
         observer: is told of progress.
 
     Returns:
@@ -143,10 +146,12 @@ def robustness_curves(
         else:
             states = [joined(parts) for parts in zip(*each, strict=True)]
             curves += [_measured(curve, benches, states) for curve in empty]
+    for bench in benches:
+        count_read(bench.bundle, bench.clips, by="robustness", split=part, compute=bench.compute)
     return curves
 
 
-def _bench(bundle: Bundle, source: wiring.Source, part: str, device: Any, observer: Observer) -> Bench:
+def _bench(bundle: Bundle, source: wiring.Source, part: str, device: str | torch.device, observer: Observer) -> Bench:
     prepared = wiring.prepare_part(
         bundle.config,
         source.folder,

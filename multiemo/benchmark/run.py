@@ -12,6 +12,7 @@ again::
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
+from multiemo.build.reads import add_read, reads_of, reads_of_test
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
@@ -72,7 +74,7 @@ def run_benchmark(
         run_cells(leaking, jobs=config.benchmark.jobs, observer=observer)
     model = pool_cells("multiemo", cells)
     notes = list(protocol.notes)
-    result = {
+    result: dict[str, Any] = {
         "name": config.name,
         "task": config.task,
         "label_set": list(label_set(config.label_set)),
@@ -98,6 +100,9 @@ def run_benchmark(
     if config.benchmark.robustness:
         result["robustness"] = _kept(folder / "robustness.json", lambda: _robustness(first, observer))
     result["cost"] = _kept(folder / "cost.json", lambda: _cost(cells[0], observer))
+    result["reads"] = _reads(cells, folder)
+    if leaking:
+        result["leak"]["reads"] = _reads(leaking, folder / "shuffled")
     result["notes"] = list(dict.fromkeys([*notes, *_notes(result, config)]))
     write_atomically(folder / "benchmark.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     write_report(folder, result)
@@ -209,7 +214,9 @@ def _classic(
         for done, fold in enumerate(protocol.folds, start=1):
             parts = fold.split.parts
             learnt = [*parts["train"], *parts["val"]]  # nothing is selected, so validation is learnt from too
-            said += fit_predict(inputs, learnt, parts["test"])["classic"]
+            records = fit_predict(inputs, learnt, parts["test"])["classic"]
+            add_read(folder, {"by": "classic baselines", "fold": fold.name, "split": "test", "test": len(records)})
+            said += records
             notes += inputs.notes(learnt)
             observer.progress(done, len(protocol.folds))
         return {"notes": list(dict.fromkeys(notes)), "records": said}
@@ -273,12 +280,23 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str) -> dict[str, 
 def _robustness(cells: Sequence[Cell], observer: Observer) -> list[dict[str, Any]]:
     """Curves of the models of one seed over the test clips of all folds."""
     models = [(load_bundle(cell.folder), wiring.open_manifest(cell.config)) for cell in cells]
-    return [curve.to_json() for curve in robustness_curves(models, observer=observer)]
+    curves = robustness_curves(models, device=cells[0].config.device, observer=observer)
+    return [curve.to_json() for curve in curves]
 
 
 def _cost(cell: Cell, observer: Observer) -> dict[str, Any]:
     observer.stage("cost")
-    return measure_cost(cell.folder, wiring.open_manifest(cell.config)).to_json()
+    return measure_cost(cell.folder, wiring.open_manifest(cell.config), device=cell.config.device).to_json()
+
+
+def _reads(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, int]]:
+    """{fold: {what read its test part: how often}}: by its cells, and by what is logged in ``folder``."""
+    found: dict[str, Counter[str]] = {}
+    for cell in cells:
+        found.setdefault(cell.fold, Counter()).update(reads_of_test(cell.folder))
+    for read in reads_of(folder):
+        found[read["fold"]][read["by"]] += 1
+    return {fold: dict(times) for fold, times in found.items()}
 
 
 def _notes(result: Mapping[str, Any], config: Config) -> list[str]:

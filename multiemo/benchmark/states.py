@@ -16,7 +16,8 @@ from multiemo.benchmark.corruptions import Corruption, randomness
 from multiemo.benchmark.forms import FormsOfClip
 from multiemo.build.bundle import Bundle
 from multiemo.build.data import Part
-from multiemo.build.evaluation import EVALUATION_BATCH
+from multiemo.build.device import compute_of
+from multiemo.build.evaluation import evaluation_loader
 from multiemo.calibration import shown_keys
 from multiemo.data.collate import Collate
 from multiemo.evaluation import collect
@@ -53,19 +54,20 @@ class Bench:
     Args:
         bundle: the model.
         part: preprocessed clips.
-        device: of the model.
+        device: of the model, as in :func:`multiemo.build.device.compute_of`.
     """
 
-    def __init__(self, bundle: Bundle, part: Part, device: Any = "cpu") -> None:
+    def __init__(self, bundle: Bundle, part: Part, device: str | torch.device = "auto") -> None:
         self.bundle = bundle
-        self.device = device
-        self.model = bundle.model.to(device).eval()
+        self.compute = compute_of(bundle.config, device)
+        self.model = bundle.model.to(self.compute.device).eval()
         rows = [i for i, known in enumerate(part.prepared.labelled) if known]
         self.clips: list[Clip] = [part.dataset.clips[i] for i in rows]
         self.samples: list[Sample] = [replace(part.dataset[i], inputs={}, absent={}) for i in rows]
         self.collate = Collate(self.model.modalities, len(bundle.labels))
         # In the batches of an evaluation, so that the figures of the clips as they are come out the same to the bit.
-        batches = list(part.loader(self.model.modalities, rows, EVALUATION_BATCH))
+        budget = bundle.config.training.budget
+        batches = list(evaluation_loader(part, self.model.modalities, rows, budget=budget))
         self._sizes = [len(b) for b in batches]
         encoded = [self._encode(b) for b in batches]
         self.embeddings: Embeddings = {m: torch.cat([e[m] for e in encoded]) for m in self.model.modalities}
@@ -141,19 +143,21 @@ class Bench:
     @torch.inference_mode()
     def _encode(self, batch: Batch) -> Embeddings:
         """Embeddings of what the batch has; zeros, unread, for what it has not."""
-        return self.model.encode(batch.to(self.device))
+        with self.compute.autocast():
+            return self.model.encode(batch.to(self.compute.device))
 
     @torch.inference_mode()
     def _say(
         self, severity: float | None, embeddings: Embeddings, presence: Presence, keys: Sequence[str], rows: slice
     ) -> State:
         """What the model makes of the embeddings of some clips."""
-        here = {m: p.to(self.device) for m, p in presence.items()}
+        here = {m: p.to(self.compute.device) for m, p in presence.items()}
         nothing = {m: torch.zeros_like(p) for m, p in here.items()}
-        logits = {
-            key: self.model.fuse(embeddings, {m: here[m] if m in SUBSETS[key] else nothing[m] for m in here})
-            for key in keys
-        }
+        with self.compute.autocast():
+            logits = {
+                key: self.model.fuse(embeddings, {m: here[m] if m in SUBSETS[key] else nothing[m] for m in here})
+                for key in keys
+            }
         batch = replace(self.collate(self.samples[rows]), presence=presence)
         output = Output(logits=logits[keys[0]], by_subset=logits)
         got = collect(lambda _: output, [batch], task=self.bundle.config.task)

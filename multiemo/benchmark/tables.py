@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from multiemo.build.reads import said
 from multiemo.metrics import MAIN_FIGURE
 from multiemo.report import COLUMNS, markdown, number, span
 from multiemo.types import SUBSETS
@@ -43,7 +44,23 @@ def summary(result: Mapping[str, Any]) -> str:
         lines += ["", f"{name}:", comparison_table(tests)]
     if "leak" in result:
         lines += ["", leak_sentence(result)]
+    lines += ["", f"test parts: {reads_sentence(result['reads'])}"]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+
+
+def reads_sentence(reads: Mapping[str, Mapping[str, int]]) -> str:
+    """How often the folds' test parts were read, and by what; folds that are alike are said together.
+
+    Example:
+        >>> reads_sentence({"fold0": {"benchmark": 1}, "fold1": {"benchmark": 1}, "fold2": {"benchmark": 2}})
+        'fold0, fold1: read once, by benchmark; fold2: read 2 times: benchmark 2'
+    """
+    alike: dict[str, list[str]] = {}
+    for fold, times in reads.items():
+        alike.setdefault(said(times), []).append(fold)
+    if len(alike) == 1:
+        return f"each {next(iter(alike))}"
+    return "; ".join(f"{', '.join(folds)}: {words}" for words, folds in alike.items()) or "readings were not counted"
 
 
 def leak_sentence(result: Mapping[str, Any]) -> str:
@@ -70,7 +87,8 @@ def comparison(result: Mapping[str, Any]) -> str:
             [name, key, str(v["n"]), *(number(v.get(f)) for f in figures), span(v, main)] for key, v in subsets.items()
         ]
     head = f"{result['n']} test clips of {result['speakers']} speakers"
-    return "\n".join([head, "", *markdown(lines), "", comparison_table(result["tests"])])
+    reads = [f"test part of {name}: {words}" for name, words in result["reads"].items()]
+    return "\n".join([head, "", *markdown(lines), "", comparison_table(result["tests"]), "", *reads])
 
 
 def text_table(result: Mapping[str, Any]) -> str:

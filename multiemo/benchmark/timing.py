@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from multiemo.build import Bundle, Source
+from multiemo.build.device import Compute
+from multiemo.build.evaluation import predict
 from multiemo.data.collate import Collate
 from multiemo.data.dataset import ClipDataset, Preprocessor
 from multiemo.data.manifest import media_path
@@ -77,14 +79,14 @@ def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
 
 
 def measure_clip(
-    bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, device: torch.device
+    bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, compute: Compute
 ) -> Measured:
     """Time one clip, as a batch of one, and count its operations.
 
     Args:
         keys: subsets of the model's modalities.
         repeats: of each time, after one that does not count; the median is kept.
-        device: of the model.
+        compute: device and precision of the model.
     """
     decode: dict[Modality, float] = {}
     prepare: dict[Modality, float] = {}
@@ -105,8 +107,8 @@ def measure_clip(
     views = {key: shown(batch, SUBSETS[key]) for key in keys}
     model = bundle.model.cpu().eval()
     flops = {key: count_flops(model, view) for key, view in views.items()}
-    model.to(device)
-    runs = {key: _forward(model, view, device) for key, view in views.items()}
+    model.to(compute.device)
+    runs = {key: _forward(model, view, compute) for key, view in views.items()}
     seconds: dict[str, list[float]] = {key: [] for key in keys}
     with torch.inference_mode():
         for turn in range(1 + repeats):  # subset after subset, so that a busy moment does not fall on one of them
@@ -183,11 +185,10 @@ def shown(batch: Batch, members: Sequence[Modality]) -> Batch:
     return replace(batch, presence=presence)
 
 
-def _forward(model: EmotionModel, batch: Batch, device: torch.device) -> Callable[[], None]:
+def _forward(model: EmotionModel, batch: Batch, compute: Compute) -> Callable[[], None]:
     def run() -> None:
-        model(batch.to(device))
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        predict(model, compute, batch)
+        compute.wait()
 
     return run
 

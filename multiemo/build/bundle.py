@@ -54,6 +54,7 @@ class Bundle:
         preprocessors: {modality: preprocessor}, made from the encoders' InputSpecs.
         facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
         calibration: temperatures and thresholds, fitted on validation; the empty one before that.
+        folder: that it was read from or written to.
     """
 
     model: EmotionModel
@@ -61,6 +62,7 @@ class Bundle:
     preprocessors: dict[Modality, Preprocessor]
     facts: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
+    folder: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -110,11 +110,7 @@ class Part:
             seed=seed,
             shuffle=shuffle,
             weights=self.draw_weights(rows, balance) if balance > 0 else None,
-            costs=[
-                ([lengths[m][i] for i in rows], limit * count * steps_per_unit(self.dataset.preprocessors[m].spec))
-                for m, limit in (budget or {}).items()
-                if m in modalities
-            ],
+            costs=self.costs(modalities, rows, budget or {}, count),
             steps={m: [lengths[m][i] for i in rows] for m in modalities},
             rank=rank,
             processes=count,
@@ -150,6 +146,17 @@ class Part:
                 shortest = min(having, key=lengths[m].__getitem__)
                 found[m] = self.dataset[shortest].inputs[m]
         return found
+
+    def costs(
+        self, modalities: Sequence[Modality], rows: Sequence[int], budget: Mapping[Modality, float], processes: int = 1
+    ) -> list[tuple[list[int], float]]:
+        """A budget as :class:`BucketSampler` takes it: the steps of each row, and the most that a batch may have."""
+        lengths, preprocessors = self.prepared.lengths, self.dataset.preprocessors
+        return [
+            ([lengths[m][i] for i in rows], limit * processes * steps_per_unit(preprocessors[m].spec))
+            for m, limit in budget.items()
+            if m in modalities
+        ]
 
     def draw_weights(self, rows: Sequence[int], power: float) -> list[float]:
         """How often each row is drawn, by how rare its rarest label is: its frequency to the power of minus this."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
+from multiemo.build.device import Compute, compute_of
 from multiemo.build.observer import Observer
+from multiemo.build.reads import count_read
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.grouping import group_of
 from multiemo.data.manifest import read_manifest
@@ -21,9 +26,39 @@ from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitEr
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
-from multiemo.types import SUBSETS, Batch, Clip, Output, Predicts
+from multiemo.types import SUBSETS, Batch, Clip, Modality, Output, Predicts, Sample
 
+#: Most clips of a batch that is not trained on, of all processes together.
 EVALUATION_BATCH = 64
+
+
+def evaluation_loader(
+    part: wiring.Part,
+    modalities: Sequence[Modality],
+    rows: Sequence[int],
+    *,
+    budget: Mapping[Modality, float],
+    samples: Dataset[Sample] | None = None,
+    processes: tuple[int, int] = (0, 1),
+) -> DataLoader[Any]:
+    """Batches of an evaluation, in the order of the manifest: at most 64 clips, and within the budget of training.
+
+    Args:
+        part: preprocessed.
+        modalities: of the batches.
+        rows: of the part.
+        budget: see ``training.budget``.
+        samples, processes: as in :meth:`multiemo.build.data.Part.loader`.
+    """
+    return part.loader(modalities, rows, EVALUATION_BATCH, budget=budget, samples=samples, processes=processes)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, compute: Compute, batch: Batch, subsets: Sequence[str] = ()) -> Output:
+    """What a model says of a batch, on its device and in its precision; its keys are those of ``types.SUBSETS``."""
+    with compute.autocast():
+        output: Output = model(batch.to(compute.device), subsets=subsets)
+    return output
 
 
 def gatherer(clips: Sequence[Clip], processes: int) -> Gather | None:
@@ -39,13 +74,13 @@ def evaluate_bundle(
     part: wiring.Part,
     *,
     split: str,
-    device: Any = "cpu",
+    compute: Compute,
     intervals: bool = True,
     processes: tuple[int, int] = (0, 1),
 ) -> Report:
     """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work."""
     report = evaluate_model(
-        *_over(bundle, part, device, processes),
+        *_over(bundle, part, compute, processes),
         label_set=bundle.labels,
         prior=bundle.prior.double().numpy(),
         split=split,
@@ -68,8 +103,8 @@ def calibrate_bundle(
     bundle: Bundle,
     part: wiring.Part,
     *,
+    compute: Compute,
     costs: Tensor | None = None,
-    device: Any = "cpu",
     processes: tuple[int, int] = (0, 1),
 ) -> Calibration:
     """Everything that is fitted on a preprocessed validation part.
@@ -77,11 +112,11 @@ def calibrate_bundle(
     Args:
         bundle: the model.
         part: validation.
+        compute: where, and in which precision.
         costs: ``[C]`` of missing each label, as its training weighed them.
-        device: of the model.
         processes: which one this is, of how many; they share the work.
     """
-    got = collect(*_over(bundle, part, device, processes), task=bundle.config.task)
+    got = collect(*_over(bundle, part, compute, processes), task=bundle.config.task)
     gather = gatherer(part.dataset.clips, processes[1])
     if gather is not None:
         got = gather(got)
@@ -144,18 +179,15 @@ def _dialogues(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
 
 
 def _over(
-    bundle: Bundle, part: wiring.Part, device: Any, processes: tuple[int, int]
+    bundle: Bundle, part: wiring.Part, compute: Compute, processes: tuple[int, int]
 ) -> tuple[Predicts, Iterable[Batch]]:
     """The model with all its subsets, and the labelled clips of a part."""
-    model = bundle.model.to(device).eval()
+    model = bundle.model.to(compute.device).eval()
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
     rows = [i for i, known in enumerate(part.prepared.labelled) if known]
-
-    def predict(batch: Batch) -> Output:
-        output: Output = model(batch.to(device), subsets=keys)
-        return output
-
-    return predict, part.loader(model.modalities, rows, EVALUATION_BATCH, processes=processes)
+    budget = bundle.config.training.budget
+    loader = evaluation_loader(part, model.modalities, rows, budget=budget, processes=processes)
+    return partial(predict, model, compute, subsets=keys), loader
 
 
 def evaluate_run(
@@ -163,22 +195,30 @@ def evaluate_run(
     *,
     manifest: str | Path | None = None,
     split: str = "test",
+    device: str | torch.device = "auto",
+    by: str = "evaluate",
     observer: Observer | None = None,
 ) -> Report:
     """Measure a finished run on a part of its own split, or on another manifest as a whole.
+
+    That it was read is counted in the run folder (see :mod:`multiemo.build.reads`), and said in the report's notes.
 
     Args:
         run: run folder (with ``manifest`` also any model folder).
         manifest: evaluate on all labelled rows of this one instead.
         split: part of the run's own split.
+        device: of this machine, as in :func:`multiemo.build.device.compute_of`; the precision is that of training.
+        by: what is counted as the reader.
         observer: is told of progress.
 
     Raises:
-        MultiemoError: the run is not complete, its split is no longer what it was, or media cannot be read.
+        MultiemoError: the run is not complete, its split is no longer what it was, media cannot be read, or there is
+            no such device.
     """
     observer = observer or Observer()
     folder = Path(run)
     bundle = load_bundle(folder)
+    compute = compute_of(bundle.config, device)
     label_from = bundle.config.data.label_from
     if manifest is not None:
         path = Path(manifest)
@@ -203,8 +243,16 @@ def evaluate_run(
         on_progress=observer.progress,
     )
     observer.stage("evaluate")
-    report = evaluate_bundle(bundle, part, split=split)
-    report.notes += notes
+    report = evaluate_bundle(bundle, part, split=split, compute=compute)
+    report.notes += notes + count_read(
+        bundle,
+        clips,
+        by=by,
+        split=split,
+        compute=compute,
+        manifest=None if manifest is None else path,
+        figures={"subset": report.full, **report.to_json()["subsets"][report.full]},
+    )
     return report
 
 

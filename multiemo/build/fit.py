@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from multiemo.build.data import Part
-from multiemo.build.evaluation import EVALUATION_BATCH, gatherer
-from multiemo.build.frozen import WithEmbeddings, embed_part
+from multiemo.build.device import Compute, trained_by
+from multiemo.build.evaluation import evaluation_loader, gatherer, predict
+from multiemo.build.frozen import Embedded, WithEmbeddings, embed_part
 from multiemo.build.observer import Observer
 from multiemo.config import Config, TrainingConfig
 from multiemo.encoders.base import Encoder
@@ -58,6 +60,11 @@ class Stage:
     def settings(self) -> TrainingConfig:
         """Of this stage."""
         return self.config.training_of(self.name)
+
+    @property
+    def compute(self) -> Compute:
+        """Where and in which precision validation computes: as training does."""
+        return trained_by(self.accelerator)
 
     @property
     def processes(self) -> tuple[int, int]:
@@ -131,29 +138,23 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any]]:
         frozen = [m for m in settings.freeze if m in modalities]
         if frozen:
             stage.observer.stage(f"embed {name}")
-            tools = stage.accelerator, stage.meeting
-            embedded = {m: embed_part(part, m, _encoder(stage.model, m), *tools) for m in frozen}
+            embedded = {m: _embed(stage, part, m) for m in frozen}
             samples = WithEmbeddings(part, embedded)
-        extra: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
-        extra |= {"balance": settings.balanced_sampling, "budget": settings.budget}
-        loaders.append(
-            part.loader(
-                modalities,
-                rows,
-                settings.batch_size if name == "train" else EVALUATION_BATCH,
-                samples=samples,
-                processes=processes,
-                **(extra if name == "train" else {}),
-            )
-        )
+        shared: dict[str, Any] = {"budget": settings.budget, "samples": samples, "processes": processes}
+        if name == "val":
+            loaders.append(evaluation_loader(part, modalities, rows, **shared))
+            continue
+        order: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
+        order |= {"balance": settings.balanced_sampling}
+        loaders.append(part.loader(modalities, rows, settings.batch_size, **order, **shared))
     stage.observer.stage(stage.name)
     return loaders[0], loaders[1]
 
 
-def _encoder(model: EmotionModel, m: Modality) -> Encoder:
-    encoder = model.encoders[m]
+def _embed(stage: Stage, part: Part, m: Modality) -> Embedded:
+    encoder = stage.model.encoders[m]
     assert isinstance(encoder, Encoder)
-    return encoder
+    return embed_part(part, m, encoder, stage.accelerator, stage.meeting, budget=stage.settings.budget)
 
 
 def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
@@ -184,12 +185,12 @@ def _check_other_labels(stage: Stage) -> None:
 
 def _label_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
     """Validation figures of all modalities together."""
-    dataset, device = stage.val.dataset, stage.accelerator.device
+    dataset, compute = stage.val.dataset, stage.compute
     prior = stage.train.prepared.frequencies.double().numpy()
 
     def figures(objective: Objective) -> dict[str, float]:
         report = evaluate_model(
-            lambda batch: objective.model(batch.to(device)),
+            partial(predict, objective.model, compute),
             loader,
             label_set=dataset.space.labels,
             prior=prior,
@@ -205,16 +206,16 @@ def _label_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective
 
 def _plain_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
     """Validation loss without labels, beside that of a guess; every epoch hides the same things."""
-    device = stage.accelerator.device
+    compute = stage.compute
 
     @torch.no_grad()
     def figures(objective: Objective) -> dict[str, float]:
-        sums = torch.zeros(3, dtype=torch.float64, device=device)
+        sums = torch.zeros(3, dtype=torch.float64, device=compute.device)
         with torch.random.fork_rng():
             torch.manual_seed(stage_seed(stage.config, stage.name) + 3)
             for batch in loader:
-                batch = batch.to(device)
-                loss, naive = objective.compare(batch)
+                with compute.autocast():
+                    loss, naive = objective.compare(batch.to(compute.device))
                 sums += torch.stack([loss.double(), naive.double(), torch.ones_like(loss).double()]) * len(batch)
         loss, naive, count = stage.accelerator.reduce(sums, reduction="sum").tolist()
         return {"loss": loss / count, "naive_loss": naive / count}

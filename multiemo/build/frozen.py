@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from multiemo.build.data import Part
+from multiemo.build.evaluation import EVALUATION_BATCH
 from multiemo.data.cache import TensorCache
 from multiemo.data.cache_keys import embedding_key, weights_digest
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.encoders.base import Encoder
 from multiemo.training.parallel import Meeting
 from multiemo.types import Modality, Sample, spec_to_dict
-
-_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,15 @@ class Embedded:
     present: list[bool]
 
 
-def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerator, meeting: Meeting) -> Embedded:
+def embed_part(
+    part: Part,
+    m: Modality,
+    encoder: Encoder,
+    accelerator: Accelerator,
+    meeting: Meeting,
+    *,
+    budget: Mapping[Modality, float],
+) -> Embedded:
     """Embeddings of every clip of a part that has the modality, from the cache or the encoder.
 
     An embedding belongs to the preprocessed input it is made from and to the encoder's weights, so it is never stale.
@@ -46,6 +53,7 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerat
         encoder: frozen; run in evaluation mode, as frozen encoders are in training.
         accelerator: device and precision.
         meeting: of the processes.
+        budget: see ``training.budget``.
     """
     cache = part.dataset.cache
     assert cache is not None
@@ -58,9 +66,9 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, accelerator: Accelerat
     values = torch.zeros(len(lengths), encoder.out_dim)
     if meeting.processes > 1:
         own = {i: keys[i] for i in rows[meeting.rank :: meeting.processes]}
-        _embed(part, m, encoder, accelerator, _known(cache, own, values), keys, values)
+        _embed(part, m, encoder, accelerator, _known(cache, own, values), budget, keys, values)
         meeting.wait()
-    _embed(part, m, encoder, accelerator, _known(cache, keys, values), keys, values)
+    _embed(part, m, encoder, accelerator, _known(cache, keys, values), budget, keys, values)
     cache.close()
     meeting.wait()
     return Embedded(values, [length > 0 for length in lengths])
@@ -83,6 +91,7 @@ def _embed(
     encoder: Encoder,
     accelerator: Accelerator,
     rows: list[int],
+    budget: Mapping[Modality, float],
     keys: Mapping[int, bytes],
     values: Tensor,
 ) -> None:
@@ -90,7 +99,8 @@ def _embed(
     cache, lengths = part.dataset.cache, part.prepared.lengths[m]
     if not rows or cache is None:
         return
-    sampler = BucketSampler([lengths[i] for i in rows], _BATCH)
+    costs = part.costs((m,), rows, budget)
+    sampler = BucketSampler([lengths[i] for i in rows], EVALUATION_BATCH, costs=costs)
     collate = Collate((m,), len(part.dataset.space.labels))
     loader = DataLoader(Subset(part.dataset, rows), batch_sampler=sampler, collate_fn=collate)
     for batch, places in zip(loader, sampler, strict=True):

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from multiemo.build import data as wiring
@@ -25,6 +23,7 @@ from multiemo.build.bundle import (
     save_bundle,
     uses_features,
 )
+from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
 from multiemo.build.observer import Observer
@@ -93,8 +92,8 @@ class _Session:
     def __init__(self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer) -> None:
         self.config = config
         self.folder = folder
-        AcceleratorState._reset_state(True)
-        self.accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=_precision(config))
+        self.accelerator = accelerator_of(config)
+        self.compute = trained_by(self.accelerator)
         self.main = self.accelerator.is_main_process
         self.observer = observer if self.main else Observer()
         self.profile = profile
@@ -132,11 +131,12 @@ class _Session:
 
     def _finish(self, bundle: Bundle) -> Report:
         """Write the model and measure it on validation."""
+        bundle.folder = self.folder
         self._save(bundle, self.folder / "model")
         self.observer.stage("validate")
         stage = bundle.facts["stage"]
-        device, processes = self.accelerator.device, self._processes
-        report = evaluate_bundle(bundle, self._part(stage, "val"), split="val", device=device, processes=processes)
+        val, processes = self._part(stage, "val"), self._processes
+        report = evaluate_bundle(bundle, val, split="val", compute=self.compute, processes=processes)
         bundle.model.cpu()
         if self.main:
             write_atomically(self.folder / "validation.json", json.dumps(report.to_json(), indent=2) + "\n")
@@ -344,21 +344,22 @@ class _Session:
         for m in modalities:
             if m in self.branches:
                 seen |= set(self.branches[m].facts.get("seen", ()))
+        settings = self.config.training_of(stage)
+        budget = {m: most for m, most in settings.budget.items() if m in modalities}  # evaluation keeps within it
         config = self.config.model_copy(
             update={
                 "encoders": {m: self.config.encoders[m] for m in modalities},
                 "dimensions": model.dimension_head is not None,
-                "training": self.config.training.model_copy(update={"objective": "labels"}),
+                "training": self.config.training.model_copy(update={"objective": "labels", "budget": budget}),
                 "stages": (modalities[0] if len(modalities) == 1 else "fuse",),
                 "per_stage": {},
                 "branches": {},
                 "init": {},
             }
         )
-        objective = self.config.training_of(stage).objective
         facts = {
             "stage": stage,
-            "objective": objective,
+            "objective": settings.objective,
             "corpus_kind": corpus_kind(c.corpus for c in source.clips),
             "manifest": str(source.manifest),
             "split": source.split.hash,
@@ -369,10 +370,11 @@ class _Session:
             "untrained": {m: sorted(self.encoders[m].untrained or ()) for m in modalities},
         }
         bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
-        if objective == "labels":
-            device, part = self.accelerator.device, self._part(stage, "val")
-            costs = self.costs.get(stage)
-            bundle.calibration = calibrate_bundle(bundle, part, costs=costs, device=device, processes=self._processes)
+        if settings.objective == "labels":
+            val, processes = self._part(stage, "val"), self._processes
+            bundle.calibration = calibrate_bundle(
+                bundle, val, compute=self.compute, costs=self.costs.get(stage), processes=processes
+            )
         model.cpu()
         return bundle
 
@@ -387,10 +389,3 @@ def _logged(path: Path) -> set[tuple[str, int]]:
         return set()
     records = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.endswith("}")]
     return {(r["stage"], r["epoch"]) for r in records}
-
-
-def _precision(config: Config) -> str:
-    if config.precision != "auto":
-        return config.precision
-    on_gpu = config.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return "bf16" if on_gpu else "no"

@@ -14,6 +14,7 @@ from multiprocessing.context import SpawnProcess
 import torch
 
 from multiemo.build.children import obey_parent
+from multiemo.build.device import resolve_device
 from multiemo.bulk.plan import Job, Shards
 from multiemo.bulk.shard import Worker
 from multiemo.errors import MultiemoError
@@ -46,10 +47,12 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
         The numbers of the shards, as they are done.
 
     Raises:
+        ConfigError: there is no such device here.
         MultiemoError: a worker cannot load the model, or write.
     """
     waiting = deque(todo)
-    crew = [_start(job, slot) for slot in range(min(workers, len(todo)))]
+    places = places_of(job.device)
+    crew = [_start(job, slot, places) for slot in range(min(workers, len(todo)))]
     try:
         while waiting or any(member.shard is not None for member in crew):
             pipes = wait([member.pipe for member in crew])
@@ -59,7 +62,7 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
                 if not _heard(member):
                     if member.shard is not None:
                         waiting.appendleft(member.shard)
-                    crew[place] = _start(job, member.slot, 0 if member.ready else member.early + 1)
+                    crew[place] = _start(job, member.slot, places, 0 if member.ready else member.early + 1)
                     continue
                 if member.shard is not None:
                     yield member.shard
@@ -74,11 +77,18 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
             member.process.join()
 
 
-def _start(job: Job, slot: int, early: int = 0) -> _Member:
+def places_of(device: str) -> list[str]:
+    """The devices that workers are dealt to: every GPU of this machine, unless one is named."""
+    place = resolve_device(device)
+    if place.type == "cuda" and place.index is None:
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [str(place)]
+
+
+def _start(job: Job, slot: int, places: Sequence[str], early: int = 0) -> _Member:
     context = multiprocessing.get_context("spawn")
-    gpus = torch.cuda.device_count()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(theirs, job, f"cuda:{slot % gpus}" if gpus else "cpu"))
+    process = context.Process(target=_child, args=(theirs, job, places[slot % len(places)]))
     process.start()
     theirs.close()
     return _Member(slot, process, ours, early)

@@ -29,7 +29,7 @@ class _Actor:
         self.error = ""
         try:
             os.chdir(folder)  # paths may be relative to where the command was given
-            self.worker = Worker(job, "auto")
+            self.worker = Worker(job, job.device)
         except OSError as error:
             self.error = f"{folder}: not to be had on a machine of the cluster ({error.strerror}); share the folder"
         except MultiemoError as error:
@@ -110,6 +110,7 @@ def _run(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterato
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    gpus = 0.0 if job.device == "cpu" else ray.cluster_resources().get("GPU", 0.0)
     rows = [{"number": number, "lines": shards[number]} for number in todo]
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         _Actor,
@@ -118,7 +119,7 @@ def _run(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterato
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
         num_cpus=1,
-        num_gpus=_gpus_each(ray.cluster_resources().get("GPU", 0), workers),
+        num_gpus=_gpus_each(gpus, workers),
     )
     for row in done.iter_rows():
         if row["error"]:

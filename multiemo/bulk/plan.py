@@ -48,12 +48,14 @@ class Job:
         out: folder to write.
         embeddings: whether the encoders' vectors are kept as well.
         call: a name of this call of the command alone.
+        device: of the workers, as a user names it; with ``auto`` and ``cuda`` those of one machine share its GPUs.
     """
 
     model: Path
     out: Path
     embeddings: bool
     call: str
+    device: str = "auto"
 
     @property
     def parts(self) -> Path:

@@ -33,6 +33,7 @@ def predict_bulk(
     engine: str = "local",
     workers: int | None = None,
     embeddings: bool = False,
+    device: str = "auto",
     observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Predict very many clips with many processes, each once; called again, it goes on where it stopped.
@@ -50,13 +51,14 @@ def predict_bulk(
         engine: ``local`` (processes of this machine) or ``ray``.
         workers: processes; default: one a core of this machine. The predictions do not depend on it.
         embeddings: also write ``features.jsonl``, a manifest of the encoders' vectors for the ``features`` encoder.
+        device: of the workers; see :func:`multiemo.load`. Those of one machine are dealt to its GPUs.
         observer: told of the progress.
 
     Returns:
         The content of ``summary.json``.
 
     Raises:
-        ConfigError: unknown engine, Ray is not installed, or ``out`` holds something else.
+        ConfigError: unknown engine, no such device here, Ray is not installed, or ``out`` holds something else.
         MediaError, ManifestError: an input is not there, or named twice.
         CheckpointError: not a finished model, or the disk is full.
     """
@@ -72,7 +74,7 @@ def predict_bulk(
     del predictor
     observer.stage("plan")
     shards = cut(expand(inputs, text=text, context=context, cropped=cropped))
-    job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex)
+    job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex, device)
     digest = file_digest(model_folder(job.model) / "config.json")  # it names the digest of the weights
     with claimed(job, plan_of(shards, digest, embeddings=embeddings)):
         observer.stage("predict")

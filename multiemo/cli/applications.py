@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from multiemo.build.folders import model_folder
-from multiemo.cli.common import JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, write_json
+from multiemo.errors import ConfigError
 
 
 def texts(
@@ -21,6 +22,7 @@ def texts(
         str | None, typer.Option(help="The column that says which conversation a row is of; its rows come in order.")
     ] = None,
     speaker: Annotated[str | None, typer.Option(help="With --conversation: the column that says who speaks.")] = None,
+    device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
@@ -37,6 +39,7 @@ def texts(
             id_column=id_column,
             conversation=conversation,
             speaker=speaker,
+            device=device,
             observer=observer,
         )
     if json_file != "-":
@@ -56,6 +59,7 @@ def call(
     right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
     transcript: Annotated[Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times.")] = None,
     asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
+    device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """Who speaks how much in a call, how negative, and the moments at which that rose and stayed."""
@@ -64,7 +68,15 @@ def call(
     from multiemo.console import ConsoleObserver
 
     with ConsoleObserver() as observer:
-        found = analyse_call(run, recording, speakers=(left, right), transcript=transcript, asr=asr, observer=observer)
+        found = analyse_call(
+            run,
+            recording,
+            speakers=(left, right),
+            transcript=transcript,
+            asr=asr,
+            device=device,
+            observer=observer,
+        )
     if json_file != "-":
         _show_call(found)
     write_json(found, json_file)
@@ -75,16 +87,19 @@ def mood(
     run: Annotated[Path | None, typer.Option(help="Run folder, where clips are to be predicted.")] = None,
     out: Annotated[Path | None, typer.Option(help="Table of the days to write.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture to write, .png or .html.")] = None,
+    device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """One person's days: valence and arousal with their uncertainty, and the days on which the level changed."""
+    if run is None and device != "auto":
+        raise ConfigError("--device says where a model computes: give --run too")
     if run is not None:
         model_folder(run)
     from multiemo.applications.mood import mood_log
     from multiemo.console import ConsoleObserver
 
     with ConsoleObserver() as observer:
-        log = mood_log(source, run=run, out=out, plot=plot, observer=observer)
+        log = mood_log(source, run=run, out=out, plot=plot, device=device, observer=observer)
     if json_file != "-":
         _show_mood(log)
     write_json(log, json_file)

@@ -17,6 +17,11 @@ _NO_LETTER = re.compile("[\ud800-\udfff]")
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; '-' is standard output.")]
 
 
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto (a CUDA GPU when there is one), cpu, cuda, cuda:N or mps.")
+]
+
+
 def write_json(values: dict[str, Any], target: str | None) -> None:
     """To a file, to standard output (``-``), or nowhere."""
     if target is None:

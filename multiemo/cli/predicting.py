@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from multiemo.build.folders import model_folder
-from multiemo.cli.common import JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, write_json
 from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def predict(
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="With --out: also a manifest of the encoders' vectors.")
     ] = False,
+    device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """Emotion of each segment of each input, with what each modality says and contributes."""
@@ -69,6 +70,7 @@ def predict(
             engine=engine,
             workers=workers,
             embeddings=embeddings,
+            device=device,
         )
         return
     from multiemo.data.transcripts import read_transcript
@@ -81,7 +83,13 @@ def predict(
         writing = Writing(timeline, formats)
     words = None if transcript is None else read_transcript(transcript)
     predictor = load(
-        run, segments=cast("Segments", segments), window=window, hop=hop, asr=asr, traces=writing is not None
+        run,
+        device=device,
+        segments=cast("Segments", segments),
+        window=window,
+        hop=hop,
+        asr=asr,
+        traces=writing is not None,
     )
     items = expand(inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped)
     result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
@@ -118,6 +126,7 @@ def live(
     ] = None,
     segments: Annotated[str, typer.Option(help="speech (turns and pauses) or windows.")] = "speech",
     window: Annotated[float, typer.Option(help="Seconds of a window, or of the longest pause.")] = 4.0,
+    device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """Webcam and microphone (pip install "multiemo[live]"), segment by segment; Ctrl-C ends it. Nothing is recorded."""
@@ -129,7 +138,7 @@ def live(
     from multiemo.predict.live import Devices, listen
     from multiemo.predict.live import replay as replayed
 
-    predictor = load(run, window=window, asr=asr)
+    predictor = load(run, device=device, window=window, asr=asr)
     rate = predictor.reader.rate
     stream = predictor.stream(
         segments=cast("Segments", segments), audio=not no_microphone, video=not no_camera, rate=rate

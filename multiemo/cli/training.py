@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from multiemo.build.folders import model_folder, require_manifests
-from multiemo.cli.common import JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, write_json
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
@@ -80,6 +80,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
     split: Annotated[str, typer.Option(help="Part of the run's own split: test, val or train.")] = "test",
+    device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
@@ -89,7 +90,7 @@ def evaluate(
     from multiemo.report import format_table, save_evaluation
 
     with ConsoleObserver() as observer:
-        report: Report = evaluate_run(run, manifest=manifest, split=split, observer=observer)
+        report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, observer=observer)
     if manifest is None and split == "test":
         save_evaluation(run, report)
     if json_file != "-":

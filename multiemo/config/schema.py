@@ -124,7 +124,8 @@ class TrainingConfig(_Frozen):
         budget: {modality: most of it in a batch of one process, padding included}, in tokens of text, seconds of
             speech, frames of faces, or rows of features; long clips then come in smaller batches. The loss of a step
             is the sum over its clips divided by the mean number of clips of the epoch's steps, so that every clip
-            weighs the same.
+            weighs the same. It
+            holds for validation and evaluation too, which otherwise take 64 clips at a time.
         lr: peak learning rate of heads and fusion, and of encoders not named in ``branch_lr``.
         branch_lr: {modality: peak learning rate of its encoder}. What stands untrained beside trained weights in it,
             such as the pooling and projection over a pretrained model, has ``lr``.
@@ -257,8 +258,10 @@ class Config(_Frozen):
         max_error: wished error rate among the labels that are given; the others become ``uncertain``. The confidence
             that assures it is found on validation (``calibration.abstention_threshold``). ``None`` gives every label.
         benchmark: see :class:`BenchmarkConfig`.
-        device: ``auto`` is a GPU when there is one.
-        precision: ``auto`` is bf16 on a GPU that has it, else float32 (``no``).
+        device: where it is trained, validated and benchmarked; ``auto`` is a CUDA GPU when there is one, else the CPU.
+            Using the model elsewhere does not depend on it.
+        precision: of every call of the model, also after training; ``auto`` is bf16 on a CUDA GPU that has it, else
+            float32 (``no``). ``fp16`` trains on a CUDA GPU only, and is float32 on a CPU.
         compile: run the encoders through ``torch.compile``; needs a C++ compiler, pays off in long trainings.
         parallel: with several processes, ``ddp`` (each has the whole model) or ``fsdp`` (each has a share of it).
         trackers: where learning curves go besides the run folder.

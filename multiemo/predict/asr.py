@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from multiemo.build.device import resolve_device
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
 from multiemo.data.transcripts.transcript import mend
@@ -37,7 +38,7 @@ class Transcriber:
         model: a model folder, ``package:NAME``, or the name of a hub model ("openai/whisper-small").
         language: code of the language spoken ("zh"); ``None``: the model finds it out for each span.
         offline: a hub model must be in the local cache; it is not fetched.
-        device: torch device, or ``auto``.
+        device: as in :func:`multiemo.build.device.compute_of`; the model computes in float32.
 
     Raises:
         ConfigError: there is no such model, it is no Whisper, it lacks files, or it does not know the language.
@@ -53,9 +54,7 @@ class Transcriber:
 
     def __init__(self, model: str, *, language: str | None = None, offline: bool = False, device: str = "auto") -> None:
         self.name = model
-        self.device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-        if device != "auto":
-            self.device = torch.device(device)
+        self.device = resolve_device(device)
         self._model, self._extractor, self._tokenizer = _load(model, offline)
         self._model.to(self.device).eval()
         _encode_once(self._model.get_encoder())

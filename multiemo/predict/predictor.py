@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.build.bundle import Bundle, load_bundle
+from multiemo.build.device import compute_of
+from multiemo.build.evaluation import predict
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.data.dialogue import context_width
@@ -27,7 +29,7 @@ from multiemo.predict.smoothing import Smoothing
 from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.span_faces import SpanFaces
-from multiemo.types import DIMENSIONS, SUBSETS, Modality, Sample, subset_key
+from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample, subset_key
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
@@ -40,18 +42,16 @@ class Predictor:
 
     Args:
         bundle: from :func:`multiemo.build.load_bundle` or a run.
-        device: torch device, or ``auto``.
+        device: as in :func:`multiemo.build.device.compute_of`; the precision is that in which the model was trained.
         options: how files are cut into segments and where words come from.
     """
 
     def __init__(self, bundle: Bundle, *, device: str = "auto", options: Options | None = None) -> None:
         self.bundle = bundle
-        self.device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-        if device != "auto":
-            self.device = torch.device(device)
+        self.compute = compute_of(bundle.config, device)
         self.options = options or Options()
         self.reader = Reader(bundle.preprocessors, self.options)
-        self.model = bundle.model.to(self.device).eval()
+        self.model = bundle.model.to(self.compute.device).eval()
         self.labels = bundle.labels
         self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
@@ -155,12 +155,16 @@ class Predictor:
         for (pending, _), (entry, embeddings) in zip(batch, said, strict=True):
             pending.hear(entry, embeddings)
 
+    def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
+        """What the model makes of some samples, and of each subset, on its device."""
+        return predict(self.model, self.compute, self._collate(samples), subsets)
+
     @torch.inference_mode()
     def classify(self, segments: Sequence[Segment]) -> list[tuple[dict[str, Any], dict[Modality, torch.Tensor]]]:
         """What the model says of segments that have inputs: an entry of ``segments``, and the embeddings, each."""
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
-        output = self.model(self._collate(samples).to(self.device), subsets=self._subsets)
+        output = self.run(samples, self._subsets)
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
         fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
@@ -228,7 +232,7 @@ class Predictor:
         if others:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
-            logits = self.model(self._collate(samples).to(self.device)).branch_logits["face"]
+            logits = self.run(samples).branch_logits["face"]
             said = {seen.person: (probs, label)}
             said |= {p.id: one for p, *one in zip(others, *self._branch("face", logits), strict=True)}  # type: ignore[misc]
             for person in seen.people:
@@ -262,7 +266,7 @@ def load(
 
     Args:
         path: the folder.
-        device: torch device, or ``auto``.
+        device: ``auto`` (a CUDA GPU when there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         segments: how a file is cut: ``whole``; ``speech``, turns of speech and the pauses between them; ``windows``;
             ``auto``: whole up to one and a half windows, else speech where there is sound, else windows.
         window: seconds of a window or of the longest pause; a turn of speech has at most one and a half.
@@ -272,7 +276,7 @@ def load(
 
     Raises:
         CheckpointError: not a finished model.
-        ConfigError: an option that cannot be; an ``asr`` that is not a speech recogniser.
+        ConfigError: an option that cannot be; no such device here; an ``asr`` that is not a speech recogniser.
     """
     transcriber = None
     if asr is not None:
@@ -293,8 +297,10 @@ def stream(run: str | Path | Predictor, **options: Any) -> Stream:
     return (run if isinstance(run, Predictor) else load(run)).stream(**options)
 
 
-def evaluate(model: str | Path, manifest: str | Path | None = None, *, split: str = "test") -> Report:
+def evaluate(
+    model: str | Path, manifest: str | Path | None = None, *, split: str = "test", device: str = "auto"
+) -> Report:
     """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
     from multiemo.build.evaluation import evaluate_run
 
-    return evaluate_run(model, manifest=manifest, split=split)
+    return evaluate_run(model, manifest=manifest, split=split, device=device)

@@ -93,7 +93,7 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:
     model = Model(valence)
-    monkeypatch.setattr(calls, "load", lambda run, asr=None: model)
+    monkeypatch.setattr(calls, "load", lambda run, device, asr=None: model)
     monkeypatch.setattr(calls, "read_channels", Model.read_channels)
     return model
 

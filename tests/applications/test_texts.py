@@ -30,7 +30,7 @@ def model(tiny_run: Path) -> Predictor:
 
 @pytest.fixture(autouse=True)
 def _loaded_once(model: Predictor, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "load", lambda run: model if run == tiny_run else load(run, device="cpu"))
+    monkeypatch.setattr(texts, "load", lambda run, device: model if run == tiny_run else load(run, device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from multiemo.benchmark.cost import CostReport, count_parameters, measure_cost, 
 from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.timing import count_flops, shown
 from multiemo.build import Source, load_bundle, open_source, train
+from multiemo.build.device import Compute
 from multiemo.config import SourceConfig, load_config, parse_config
 from multiemo.data.collate import Collate
 from multiemo.data.manifest import write_manifest
@@ -167,9 +168,9 @@ def test_an_encoder_that_is_not_shown_does_not_run(tiny_run: Path):
     bundle = load_bundle(tiny_run)
     source = source_of(tiny_run)
     clip = timing.choose_clips(bundle, source, 1)[0]
-    one = timing.measure_clip(bundle, clip, source, ("T", "TSF"), 1, torch.device("cpu"))
+    one = timing.measure_clip(bundle, clip, source, ("T", "TSF"), 1, Compute(torch.device("cpu")))
     text = load_bundle(tiny_run / "branches" / "text")
-    alone = timing.measure_clip(text, clip, source, ("T",), 1, torch.device("cpu"))
+    alone = timing.measure_clip(text, clip, source, ("T",), 1, Compute(torch.device("cpu")))
     assert alone.flops["T"] <= one.flops["T"] < one.flops["TSF"] / 2
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from multiemo.benchmark.compare import compare
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
+from multiemo.benchmark.tables import summary
 from multiemo.cli import app
 from multiemo.config import Config, load_config
 from multiemo.data.manifest import read_manifest, write_manifest
@@ -76,6 +77,15 @@ def test_dimensions_are_pooled_over_folds_and_seeds(finished):
                  if "valence" in r["dimensions"]]  # fmt: skip
         values.append(pearsonr(*zip(*pairs, strict=True)).statistic)
     assert result["dimensions"]["valence"]["pearson"] == pytest.approx(sum(values) / 2, abs=1e-9)
+
+
+def test_every_reading_of_a_test_part_is_counted_by_its_reader(finished):
+    result, folds = result_of(finished), ("fold0", "fold1")
+    assert result["reads"] == {f: {"benchmark": 2, "classic baselines": 1} for f in folds}  # two seeds
+    assert result["leak"]["reads"] == {f: {"benchmark": 1} for f in folds}
+    page = (finished / "report.html").read_text("utf-8")
+    assert "each read 3 times: benchmark 2, classic baselines 1; those of the shuffled clips: each read once" in page
+    assert "test parts: each read 3 times: benchmark 2, classic baselines 1" in summary(result)
 
 
 def test_families_are_adjusted_and_say_what_they_could_have_found(finished):
@@ -144,7 +154,9 @@ def test_a_killed_benchmark_goes_on_and_keeps_what_is_finished(config, finished,
     assert kept.stat().st_mtime_ns == stamp
     again, before = result_of(out), result_of(finished)
     assert again["systems"] == before["systems"]
-    assert len((lost / "evaluations.jsonl").read_text().splitlines()) == 2  # its test part was read before, and says so
+    assert again["reads"] == {  # a test part that was read before it was killed says so
+        "fold0": {"benchmark": 2, "classic baselines": 1}, "fold1": {"benchmark": 3, "classic baselines": 1},
+    }  # fmt: skip
 
 
 def test_another_config_or_manifest_in_the_same_folder_is_refused(config, finished, tmp_path):

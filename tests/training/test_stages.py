@@ -154,7 +154,7 @@ def test_frozen_encoders_feed_the_fusion_from_the_cache_with_the_same_outcome(
 ):
     cached = fuse_frozen(tiny_config, tiny_run, tmp_path / "a", tmp_path / "cached")
     in_loop = tmp_path / "loop"
-    monkeypatch.setattr("multiemo.build.fit.embed_part", lambda *given: None)
+    monkeypatch.setattr("multiemo.build.fit.embed_part", lambda *given, **options: None)
     monkeypatch.setattr("multiemo.build.fit.WithEmbeddings", lambda part, embedded: None)
     looped = fuse_frozen(tiny_config, tiny_run, tmp_path / "b", in_loop)
     for ours, theirs in zip(cached.stages["fuse"].history, looped.stages["fuse"].history, strict=True):

@@ -1,0 +1,146 @@
+"""Who has compared answers with the labels of which clips: ``evaluations.jsonl`` of a run, a line a reading.
+
+A figure that was looked at again and again while a config changed is no longer a test, so every reading of the test
+part is counted, whatever read it, and so is every other manifest that a run was evaluated on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from multiemo.build.bundle import Bundle, file_digest
+from multiemo.build.device import Compute
+from multiemo.data.grouping import group_of
+from multiemo.data.splits import Split
+from multiemo.errors import MultiemoError
+from multiemo.types import Clip
+
+LOG = "evaluations.jsonl"
+
+
+def count_read(
+    bundle: Bundle,
+    clips: Sequence[Clip],
+    *,
+    by: str,
+    split: str,
+    compute: Compute | None = None,
+    manifest: Path | None = None,
+    figures: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Add a reading to the log of the run that a model is from; one that is in memory alone has none.
+
+    Args:
+        bundle: the model.
+        clips: labelled clips that were read.
+        by: what read them, such as ``evaluate`` or ``robustness``.
+        split: name of the part.
+        compute: where the model computed.
+        manifest: of the clips, where it is not the run's own.
+        figures: what came out.
+
+    Returns:
+        What a reader of the figures must know: how often this test part, or this manifest, has been read.
+    """
+    if bundle.folder is None:
+        return []
+    folder = home_of(bundle.folder)
+    line: dict[str, Any] = {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "by": by,
+        "split": split if manifest is None else "all",
+        "n": len(clips),
+        "test": len(clips) if manifest is None and split == "test" else _of_test(folder, bundle, clips),
+    }
+    if compute is not None:
+        line["compute"] = str(compute)
+    if manifest is not None:
+        line |= {"manifest": str(manifest), "sha256": file_digest(manifest)}
+    try:
+        add_read(folder, line | dict(figures or {}))
+    except OSError as error:
+        return [f"this reading could not be counted: {folder / LOG}: {error.strerror or error}"]
+    known, notes = reads_of(folder), []
+    if manifest is not None:
+        times = Counter(r["by"] for r in known if r.get("sha256") == line["sha256"])
+        notes.append(f"{manifest} has now been {said(times)}, with this run")
+    if line["test"]:
+        notes.append(f"the test part of this run has now been {said(reads_of_test(folder))}")
+    return notes
+
+
+def add_read(folder: Path, line: Mapping[str, Any]) -> None:
+    """Add a line; one write, so that those of several processes do not mix."""
+    with (folder / LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def reads_of(folder: Path) -> list[dict[str, Any]]:
+    """All readings in order. Earlier versions wrote no reader, and only readings of the test part by ``evaluate``."""
+    path = folder / LOG
+    found = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+        try:
+            found.append({"by": "evaluate", "test": 1, **json.loads(line)})
+        except (ValueError, TypeError):
+            found.append({"by": "a damaged line", "test": 1})
+    return found
+
+
+def reads_of_test(folder: Path) -> Counter[str]:
+    """{what read it: how often} of the run's test part or some of its clips."""
+    return Counter(read["by"] for read in reads_of(folder) if read["test"])
+
+
+def said(times: Mapping[str, int]) -> str:
+    """Counts in words.
+
+    Example:
+        >>> said({"evaluate": 1}), said({"evaluate": 2, "robustness": 1})
+        ('read once, by evaluate', 'read 3 times: evaluate 2, robustness 1')
+    """
+    total = sum(times.values())
+    if not total:
+        return "readings were not counted"
+    if total == 1:
+        return f"read once, by {next(by for by, count in times.items() if count)}"
+    return f"read {total} times: " + ", ".join(f"{by} {count}" for by, count in times.items())
+
+
+def told(folder: Path) -> list[str]:
+    """A line for the test part, and one for every other manifest that was read."""
+    times, others = reads_of_test(folder), [read for read in reads_of(folder) if "sha256" in read]
+    lines = [f"test part: {said(times)}"] if times else []
+    for digest in dict.fromkeys(read["sha256"] for read in others):
+        same = [read for read in others if read["sha256"] == digest]
+        last, counts = same[-1], Counter(read["by"] for read in same)
+        lines.append(f"{last['manifest']} ({last['n']} clips, sha256 {digest[:12]}): {said(counts)}")
+    return lines
+
+
+def home_of(path: Path) -> Path:
+    """The run folder that a model or branch folder stands in, else the folder itself."""
+    outer = path.parent if path.name == "model" else path.parent.parent if path.parent.name == "branches" else path
+    return outer if (outer / "splits.json").is_file() else path
+
+
+def _of_test(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> int:
+    """How many of the clips are of the run's own test part: those with the id and the group of one of its clips."""
+    path = folder / "splits.json"
+    if not path.is_file():
+        return 0
+    split = Split.from_json(json.dumps(json.loads(path.read_text("utf-8"))[bundle.facts["stage"]]))
+    ids, groups = set(split.parts["test"]), set(split.groups["test"])
+    found = 0
+    for clip in clips:
+        if clip.id in ids:
+            try:
+                found += group_of(clip, split.group_by) in groups
+            except MultiemoError:
+                continue  # a row of another corpus that happens to have this id
+    return found
