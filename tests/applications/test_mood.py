@@ -15,7 +15,7 @@ from scipy import stats
 from multiemo.applications.level import smooth
 from multiemo.applications.mood import MEANING, mood_log
 from multiemo.applications.readings import TableColumns, date_of
-from multiemo.applications.series import lag_one, shifts
+from multiemo.applications.series import shifts
 from multiemo.applications.tables import read_rows
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
@@ -135,17 +135,6 @@ def test_two_changes() -> None:
     assert (abs(first.index - 30) <= 1, abs(second.index - 60) <= 1) == (True, True)
     assert first.after == second.before == pytest.approx(3.0, abs=0.5)
     assert (first.p < 0.01, second.p < 0.05) == (True, True)
-
-
-def test_the_correlation_of_neighbours() -> None:
-    rng = np.random.default_rng(8)
-    for correlation in (0.0, 0.4, 0.8):
-        x = np.array([walk(rng, 400, correlation) for _ in range(20)])
-        assert lag_one(x).mean() == pytest.approx(correlation, abs=0.06)
-        assert lag_one(x + 2.0 * (np.arange(400) >= 150)).mean() == pytest.approx(correlation, abs=0.08)
-        x[:, rng.random(400) < 0.3] = np.nan
-        assert lag_one(x).mean() == pytest.approx(correlation, abs=0.13)
-    assert lag_one(np.array([[1.0, 2, 3]])) == 0
 
 
 # --------------------------------------------------------------------------------------------------------------------
