@@ -86,14 +86,17 @@ def read_readings(
     """
     columns, observer = columns or TableColumns(), observer or Observer()
     if source.suffix.lower() == ".json":
+        _check_unread(source, run, "predictions")
         return _of_entries((entry, None) for entry in _prediction_json(source))
     if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
         return _predicted(source, [(item, None) for item in expand([source])], run, observer)
     names, rows = read_rows(source)
     if "segments" in names:
+        _check_unread(source, run, "predictions")
         return _of_entries((row, None) for row in rows)
     require_column(source, names, columns.date)
     if columns.valence in names:
+        _check_unread(source, run, f"values ({columns.valence!r})")
         return _of_values(source, rows, columns)
     require_column(source, names, columns.clip if run is not None else columns.valence)
     items = []
@@ -101,6 +104,12 @@ def read_readings(
         path = source.parent / str(row.get(columns.clip))
         items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
     return _predicted(source, items, run, observer)
+
+
+def _check_unread(source: Path, run: Path | None, holds: str) -> None:
+    """Refuse a model that would not be asked."""
+    if run is not None:
+        raise ConfigError(f"{source}: holds {holds}, so the run {run} would read nothing; leave it out")
 
 
 def date_of(name: str) -> tuple[datetime.date, str]:

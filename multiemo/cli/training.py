@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from multiemo.cli.common import JsonOption, write_json
+from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
     from multiemo.evaluate import Report
@@ -77,10 +78,15 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
-    split: Annotated[str, typer.Option(help="Part of the run's own split: test, val or train.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="Part of the run's own split: test (default), val or train.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
+    if manifest is not None and split is not None:
+        raise ConfigError("--split is a part of the run's own split, and --manifest is read whole; leave one out")
+    split = split or "test"
     from multiemo.build import evaluate_run
     from multiemo.console import ConsoleObserver
     from multiemo.report import format_table, save_evaluation
