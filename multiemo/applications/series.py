@@ -99,7 +99,7 @@ def shifts(x: Array, *, level: float = 0.05, smallest: int = 5) -> list[Shift]:
 
     Args:
         x: ``[n]`` at equal steps of time, NaN where missing.
-        level: chance of one or more where nothing changes. LEVELS
+        level: chance of one or more where nothing changes. In simulations with 0.05 it was MEASURED
         smallest: known values that a part must have.
 
     Returns:
