@@ -102,7 +102,10 @@ def _of_training(config: Config) -> Iterator[tuple[str, str]]:
             for stage in stages
         ]
         if stages and all(why):
-            said = [f"in {stage!r}, {reason}" if len(stages) > 1 else str(reason) for stage, reason in zip(stages, why, strict=True)]
+            said = [
+                f"in {stage!r}, {reason}" if len(stages) > 1 else str(reason)
+                for stage, reason in zip(stages, why, strict=True)
+            ]
             yield f"training.{key}", "; ".join(said)
 
 
