@@ -101,8 +101,8 @@ def shifts(x: Array, *, level: float = 0.05, smallest: int = 5) -> list[Shift]:
         x: ``[n]`` at equal steps of time, NaN where missing.
         level: chance of one or more where nothing changes. In simulations with 0.05 and a fifth of the
             values missing it was 0.03 (95%: 0.02 to 0.06) for 30 values whose neighbours correlate by 0.8, 0.03 (0.01
-            to 0.06) for 60, and 0.02 (0.00 to 0.04) for 60 correlated by 0.4; by 0.9 it is up to 0.08. What that costs: of shifts by 3 standard
-            deviations in the middle of 60 values it finds 58% at 0.8, and 90% at 0.4.
+            to 0.06) for 60, and 0.02 (0.00 to 0.04) for 60 correlated by 0.4; by 0.9 it is up to 0.08. What that costs:
+            of shifts by 3 standard deviations in the middle of 60 values 58% are found at 0.8, and 90% at 0.4.
         smallest: known values that a part must have.
 
     Returns:
