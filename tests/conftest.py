@@ -54,7 +54,7 @@ def tiny_config(small_corpus: Path) -> Callable[..., str]:
             "device": "cpu",
             "data": f"{{manifest: '{small_corpus}', workers: 1, split: {{val: 0.3, test: 0.34, seed: 1}}}}",
             "encoders": "{" + ", ".join(f"{m}: {TINY[m]}" for m in modalities) + "}",
-            "fusion": "{name: gated, dim: 16}",
+            **({"fusion": "{name: gated, dim: 16}"} if len(modalities) > 1 else {}),
             "stages": "[" + ", ".join(fused) + "]",
             "training": "{epochs: 2, batch_size: 8, lr: 1.0e-3}",
             **lines,

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+import multiemo
 from multiemo.config import load_config, parse_config, save_config
 from multiemo.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+CONFIGS.append(Path(multiemo.__file__).with_name("demo.yaml"))
 
 BASE = {
     "name": "x",
@@ -71,6 +77,164 @@ def test_modulation_of_a_single_modality_is_refused(tmp_path, where):
     with pytest.raises(ConfigError, match=r"training\.modulation: 0\.5 .* 'text' is the only one; set it to 0 or add"):
         load_config(write(tmp_path, BASE), ["stages=[fuse]", where])
     load_config(write(tmp_path, BASE), ["stages=[fuse]", "training.modulation=0"])
+
+
+TWO = {
+    "name": "x",
+    "label_set": "polarity3",
+    "data": {"manifest": "m.jsonl"},
+    "encoders": {"text": {"name": "text_transformer"}, "speech": {"name": "speech_prosody"}},
+    "stages": ["text", "speech", "fuse"],
+}
+SOURCES = {"text": {"manifest": "a.jsonl"}, "speech": {"manifest": "b.jsonl"}}
+
+OWN_SPLIT = ("data.split={kind: holdout, folds: 9}",)
+#: (base, what is set, the key that is named, words of the reason)
+IDLE = [
+    (
+        BASE,
+        {"data.split": {"kind": "holdout", "folds": 9}},
+        "data.split.folds",
+        "read by kind 'kfold', and the kind is 'holdout'",
+    ),
+    (BASE, {"data.split.train_speakers": ["a"]}, "data.split.train_speakers", "read by kind 'speakers'"),
+    (BASE, {"data.split": {"kind": "kfold", "test": 0.3}}, "data.split.test", "read by kind 'holdout'"),
+    (
+        BASE,
+        {"data.split": {"kind": "speakers", "val_as_test": True}},
+        "data.split.val_as_test",
+        "read by kind 'official'",
+    ),
+    (BASE, {"data.split": {"kind": "official", "test_corpora": ["a"]}}, "data.split.test_corpora", "by kind 'corpora'"),
+    (BASE, {"data.split.fold": 0}, "data.split.fold", "read by kind 'kfold'"),
+    (
+        BASE,
+        {"data.per_label": {"train": 5, "val": 1, "test": 1}},
+        "data.per_label",
+        "from data.sources, and there are none",
+    ),
+    (TWO, {"data": {"sources": SOURCES, "split": {"val": 0.3}}}, "data.split", "set data.sources.MODALITY.split"),
+    (
+        TWO,
+        {"data": {"sources": SOURCES, "label_from": "text"}},
+        "data.label_from",
+        "set data.sources.MODALITY.label_from",
+    ),
+    (
+        TWO,
+        {"data": {"sources": SOURCES | {"text": {"manifest": "a", "split": {"kind": "speakers", "val": 0.3}}}}},
+        "data.sources.text.split.val",
+        "names who stands in each part",
+    ),
+    (TWO, {"data": {"sources": SOURCES}, "benchmark": {"seeds": 2}}, "benchmark", "works on one manifest"),
+    (BASE, {"benchmark.folds": 4}, "benchmark.folds", "that of data.split.kind holdout"),
+    (BASE, {"benchmark": {"protocol": "official", "folds": 4}}, "benchmark.folds", "the protocol is official"),
+    (BASE, {"fusion": {"name": "concat"}}, "fusion", "only the stage 'fuse' has a fusion"),
+    (TWO, {"stages": ["text"]}, "encoders.speech", "neither 'speech' nor 'fuse'"),
+    (BASE, {"branches.text": "runs/a"}, "branches.text", "taken over by the stage 'fuse', which is not in stages"),
+    (
+        TWO,
+        {"branches.text": "runs/a", "per_stage.text.lr": 0.1},
+        "per_stage.text",
+        "used as it is, so this stage is skipped",
+    ),
+    (BASE, {"training.objective": "masked", "max_error": 0.1}, "max_error", "learns no labels, so it gives none"),
+    (BASE, {"training.branch_loss": 0.3}, "training.branch_loss", "it is of the stage 'fuse'"),
+    (BASE, {"training.modulation": 0.3}, "training.modulation", "it is of the stage 'fuse'"),
+    (TWO, {"per_stage.text.modality_dropout": 0.5}, "per_stage.text.modality_dropout", "it is of the stage 'fuse'"),
+    (
+        BASE,
+        {"stages": ["fuse"], "training.modality_dropout": 0.5},
+        "training.modality_dropout",
+        "text is the only modality",
+    ),
+    (TWO, {"per_stage.fuse.auxiliary_loss": 1.0}, "per_stage.fuse.auxiliary_loss", "it is of a modality's own stage"),
+    (TWO, {"stages": ["fuse"], "training.auxiliary_loss": 1.0}, "training.auxiliary_loss", "a modality's own stage"),
+    (BASE, {"training.dimension_loss": 1.0}, "training.dimension_loss", "it needs dimensions: true"),
+    (BASE, {"training": {"objective": "masked", "focal": 2.0}}, "training.focal", "'masked' learns without labels"),
+    (BASE, {"training": {"objective": "masked", "monitor": "uar"}}, "training.monitor", "has no figure but the loss"),
+    (
+        TWO,
+        {"per_stage.text.freeze": ["speech"]},
+        "per_stage.text.freeze.speech",
+        "the stage 'text' has no speech encoder",
+    ),
+    (BASE, {"training.budget": {"face": 9}}, "training.budget.face", "the stage 'text' has no face encoder"),
+    (BASE, {"training.unfreeze": {"speech": 1}}, "training.unfreeze.speech", "has no speech encoder"),
+    (
+        TWO,
+        {"training.layer_decay": {"face": 0.9}},
+        "training.layer_decay.face",
+        "in 'text', the stage 'text' has no face",
+    ),
+    (
+        TWO,
+        {"per_stage.fuse": {"freeze": ["text"], "branch_lr": {"text": 1e-4}}},
+        "per_stage.fuse.branch_lr.text",
+        "freeze keeps this encoder as it is",
+    ),
+    (BASE, {"training.lr": 0.1, "per_stage.text.lr": 0.2}, "training.lr", "per_stage.text has its own"),
+]
+
+
+def with_keys(base: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
+    values = deepcopy(base)
+    for path, value in keys.items():
+        *parents, last = path.split(".")
+        here = values
+        for part in parents:
+            here = here.setdefault(part, {})
+        here[last] = value
+    return values
+
+
+@pytest.mark.parametrize(("base", "keys", "path", "why"), IDLE, ids=lambda v: v if isinstance(v, str) else "")
+def test_a_key_that_cannot_take_effect_is_refused(tmp_path, base, keys, path, why):
+    with pytest.raises(ConfigError) as error:
+        load_config(write(tmp_path, with_keys(base, keys)))
+    assert str(error.value).startswith(f"{path}: cannot take effect: ")
+    assert why in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "keys"),
+    [
+        (BASE, {"data.split": {"kind": "speakers", "train_speakers": ["a"], "val": 0.3}}),  # for folds of a benchmark
+        (BASE, {"data.split": {"kind": "official", "test": 0.3}, "benchmark.protocol": "holdout"}),
+        (BASE, {"data.split": {"kind": "kfold", "folds": 9}, "benchmark.folds": 4}),
+        (TWO, {"training": {"auxiliary_loss": 1.0, "modality_dropout": 0.3, "branch_lr": {"text": 1e-4}}}),
+        (TWO, {"training.freeze": ["text"], "per_stage.text.freeze": [], "training.branch_lr": {"text": 1e-4}}),
+        (BASE, {"training": {"mixup": 0, "modulation": 0.0, "objective": "masked", "gradient_checkpointing": False}}),
+        (BASE, {"training": {"objective": "masked", "monitor": "loss"}}),
+        (BASE, {"task": "multi", "training.mixup": 0.4, "max_error": 0.2}),
+        (TWO, {"data": {"sources": SOURCES, "per_label": {"train": 5, "val": 1, "test": 1}}}),
+    ],
+)
+def test_a_key_that_one_stage_or_protocol_reads_is_taken(tmp_path, base, keys):
+    load_config(write(tmp_path, with_keys(base, keys)))
+
+
+def test_overrides_may_leave_a_part_of_the_file_without_effect_but_not_their_own_keys(tmp_path):
+    path = write(tmp_path, with_keys(TWO, {"fusion": {"name": "concat"}, "training.modality_dropout": 0.3}))
+    load_config(path, ["stages=[text]"])
+    load_config(path, ["stages=[text]", "training.objective=masked"])
+    with pytest.raises(ConfigError, match=r"^fusion: .* \(and 1 more: training\.modality_dropout\)$"):
+        load_config(path, ["stages=[text]", "fusion.name=gated", "training.modality_dropout=0.4"])
+    with pytest.raises(ConfigError, match=r"^data\.split\.folds: cannot take effect"):
+        load_config(path, ["data.split={kind: holdout, folds: 9}"])
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_a_resolved_config_reads_back_equal_and_takes_overrides(tmp_path, path):
+    config = load_config(path, ["data.manifest=unused.jsonl"] if path.stem == "demo" else [])
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+    assert load_config(tmp_path / "config.yaml", ["seed=5"]).seed == 5
+    with pytest.raises(ConfigError, match=r"^data\.split\.folds: "):
+        load_config(
+            tmp_path / "config.yaml", ["data.split={kind: holdout, folds: 9}", "data.sources={}", "data.manifest=m"]
+        )
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "a: [", ""])

@@ -65,13 +65,14 @@ def test_pretrain_fuse_resume_predict(name, tiny_config, small_corpus, tmp_path,
         "text": "{name: text_transformer, dim: 16, layers: 1, heads: 2, vocab_size: 600}",
     }
     order = tuple(m for m in ("text", "speech", "face") if m in (modality, other))
+    decay = ", ".join(f"{m}: 0.9" for m in order if m != "speech")
     config = load_config(
         tiny_config(
             tmp_path,
             modalities=order,
             encoders=f"{{{modality}: {line}, {other}: {small[other]}}}",
             stages=f"[{modality}, fuse]",
-            training="{epochs: 1, batch_size: 8, save_steps: 1, keep: 2, layer_decay: {text: 0.9, face: 0.9}}",
+            training=f"{{epochs: 1, batch_size: 8, save_steps: 1, keep: 2, layer_decay: {{{decay}}}}}",
         )
     )
     real = _Session._save

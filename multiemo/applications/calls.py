@@ -22,6 +22,8 @@ from multiemo.predict.streaming import read_channels
 FALSE_ALARMS = 0.05
 #: Segments for which negativity must have been lower before a moment, and higher from it on.
 LASTS = 4
+#: What the speakers are called unless the user says so.
+SPEAKERS = ("left", "right")
 #: A segment with less speech (seconds) of its speaker, and without words, says nothing of them.
 _LEAST = 0.5
 #: What a file with one channel, or with the same sound on both, is called.
@@ -32,7 +34,7 @@ def analyse_call(
     run: str | Path,
     path: str | Path,
     *,
-    speakers: tuple[str, str] = ("left", "right"),
+    speakers: tuple[str, str] = SPEAKERS,
     transcript: str | Path | None = None,
     asr: str | None = None,
     device: str = "auto",
@@ -69,16 +71,24 @@ def analyse_call(
 
     Raises:
         MediaError: the file cannot be read, or has no sound or more than two channels.
-        ConfigError: the speakers have one name, or ``asr`` is no speech recogniser.
+        ConfigError: the speakers have one name, or names that a file of one channel cannot use; ``asr`` beside a
+            transcript, or one that is no speech recogniser.
         CheckpointError: not a finished model.
     """
     observer, path = observer or Observer(), Path(path)
+    if asr is not None and transcript is not None:
+        raise ConfigError("asr writes down what has no words, and a transcript was given; leave one of the two out")
     if speakers[0] == speakers[1]:
         raise ConfigError(f"speakers: both are called {speakers[0]!r}; give two names")
     channels = probe(path, "audio").channels or 1
     if channels > 2:
         raise MediaError(
             f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
+        )
+    if channels == 1 and tuple(speakers) != SPEAKERS:
+        raise ConfigError(
+            f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be told apart; leave the names "
+            "out, or give a file with a channel each"
         )
     observer.stage("listen")
     talk = listen(path, channels)

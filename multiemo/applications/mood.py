@@ -48,7 +48,8 @@ def mood_log(
 
     The level of a day is that of :mod:`multiemo.applications.level`; ``low`` and ``high`` hold it with 95%. Days
     without a clip stay in the log, with no mean and a wide band. Changes are those of
-    :func:`multiemo.applications.series.shifts`: one or more are reported in 5% of logs in which nothing changes.
+    :func:`multiemo.applications.series.shifts`: one or more are reported in about 5% of logs in which nothing
+    changes, or fewer, also where neighbouring days resemble each other.
 
     Args:
         source: prediction JSON, ``predictions.jsonl`` of a bulk prediction, a table with dates and values or with dates

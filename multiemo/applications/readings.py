@@ -94,6 +94,7 @@ def read_readings(
     """
     columns, observer = columns or TableColumns(), observer or Observer()
     if source.suffix.lower() == ".json":
+        _check_unread(source, run, "predictions")
         return _of_entries((entry, None) for entry in _prediction_json(source))
     if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
         model = _named(run, source)
@@ -102,9 +103,11 @@ def read_readings(
         return _predicted([(item, None) for item in expand([source])], model, device, observer)
     names, rows = read_rows(source)
     if "segments" in names:
+        _check_unread(source, run, "predictions")
         return _of_entries((row, None) for row in rows)
     require_column(source, names, columns.date)
     if columns.valence in names:
+        _check_unread(source, run, f"values ({columns.valence!r})")
         return _of_values(source, rows, columns)
     require_column(source, names, columns.clip if run is not None else columns.valence)
     model = _named(run, source)
@@ -115,6 +118,12 @@ def read_readings(
         path = source.parent / str(row.get(columns.clip))
         items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
     return _predicted(items, model, device, observer)
+
+
+def _check_unread(source: Path, run: Path | None, holds: str) -> None:
+    """Refuse a model that would not be asked."""
+    if run is not None:
+        raise ConfigError(f"{source}: holds {holds}, so the run {run} would read nothing; leave it out")
 
 
 def date_of(name: str) -> tuple[datetime.date, str]:

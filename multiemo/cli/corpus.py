@@ -109,6 +109,8 @@ def prune(
 
     if max_gb is None and older_than is None and not everything:
         raise ConfigError("cache prune: say what goes: --max-gb GB, --older-than DAYS or --all")
+    if everything and (max_gb is not None or older_than is not None):
+        raise ConfigError("cache prune: with --all nothing stays for --max-gb or --older-than to choose; leave one out")
     done = prune_cache(
         folder or default_cache(),
         max_bytes=None if max_gb is None else int(max_gb * 1e9),

@@ -26,7 +26,9 @@ def predict(
         str | None, typer.Option(help="Whisper model, by name or folder, for what has no transcript.")
     ] = None,
     segments: Annotated[str, typer.Option(help="auto, whole, speech (turns and pauses) or windows.")] = "auto",
-    window: Annotated[float, typer.Option(help="Seconds of a window, or of the longest pause.")] = 4.0,
+    window: Annotated[
+        float | None, typer.Option(help="Seconds of a window, or of the longest pause; default: 4.")
+    ] = None,
     hop: Annotated[float | None, typer.Option(help="Seconds between windows that overlap.")] = None,
     cropped: Annotated[
         bool, typer.Option("--cropped", help="Images are face crops: no face is looked for in them.")
@@ -50,13 +52,17 @@ def predict(
         raise ConfigError("--engine, --workers and --embeddings are for very many inputs: give --out DIR too")
     if text is not None and transcript is not None:
         raise ConfigError("give --text or --transcript, not both")
+    if asr is not None and (text is not None or transcript is not None):
+        raise ConfigError("--asr writes down what has no words, and --text or --transcript gives them: leave one out")
+    if window is not None and segments == "whole":
+        raise ConfigError("--window: with --segments whole nothing is cut; leave one out")
     if formats and timeline is None:
         raise ConfigError("--format says how a timeline is written: give --timeline DIR too")
     if not inputs and text is None and transcript is None:
         raise ConfigError("nothing to predict: name a file or give --text")
     model_folder(run)
     if out is not None:
-        if timeline or transcript or asr or hop is not None or (segments, window) != ("auto", 4.0):
+        if timeline or transcript or asr or hop is not None or window is not None or segments != "auto":
             raise ConfigError(
                 "--out takes the files as they are: no --timeline, --transcript, --asr or segment options"
             )
@@ -82,16 +88,19 @@ def predict(
 
         writing = Writing(timeline, formats)
     words = None if transcript is None else read_transcript(transcript)
+    how: dict[str, Any] = {} if window is None else {"window": window}
     predictor = load(
         run,
         device=device,
         segments=cast("Segments", segments),
-        window=window,
         hop=hop,
         asr=asr,
         traces=writing is not None,
+        **how,
     )
     items = expand(inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped)
+    if (asr is not None or segments != "auto" or how) and not any(item.plays for item in items):
+        raise ConfigError("--asr, --segments, --window and --hop are for films and sound files, and no input is one")
     result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
     failures = []
     for item, answer in zip(items, predictor.predict_many(items), strict=True):
@@ -116,9 +125,11 @@ def predict(
 
 def live(
     run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
-    camera: Annotated[int, typer.Option(help="Number of the camera.")] = 0,
+    camera: Annotated[int | None, typer.Option(help="Number of the camera; default: 0.")] = None,
     no_camera: Annotated[bool, typer.Option("--no-camera", help="Leave the camera off.")] = False,
-    microphone: Annotated[str, typer.Option(help="Number or name of the microphone; default: the usual one.")] = "",
+    microphone: Annotated[
+        str | None, typer.Option(help="Number or name of the microphone; default: the usual one.")
+    ] = None,
     no_microphone: Annotated[bool, typer.Option("--no-microphone", help="Leave the microphone off.")] = False,
     replay: Annotated[Path | None, typer.Option(help="A file at the speed of life, instead of the devices.")] = None,
     asr: Annotated[
@@ -132,6 +143,12 @@ def live(
     """Webcam and microphone (pip install "multiemo[live]"), segment by segment; Ctrl-C ends it. Nothing is recorded."""
     if segments not in ("speech", "windows"):
         raise ConfigError(f"--segments: {segments!r} is not one of speech, windows")
+    for name, wanted, off in (("camera", camera, no_camera), ("microphone", microphone, no_microphone)):
+        if wanted is not None and (off or replay is not None):
+            other = f"--no-{name}" if off else "--replay"
+            raise ConfigError(f"--{name}: with {other} no {name} is opened; leave one of the two out")
+    if asr is not None and no_microphone:
+        raise ConfigError("--asr writes down what is heard, and --no-microphone leaves the sound out; leave out one")
     model_folder(run)
     from multiemo.live_view import show_live
     from multiemo.predict import load
@@ -148,7 +165,9 @@ def live(
             pieces = replayed(replay, rate=rate, audio=not no_microphone, video=not no_camera)
             seen = show_live(listen(stream, pieces))
         else:
-            with Devices(None if no_camera else camera, None if no_microphone else microphone, rate) as devices:
+            with Devices(
+                None if no_camera else camera or 0, None if no_microphone else microphone or "", rate
+            ) as devices:
                 seen = show_live(listen(stream, iter(devices)))
             if devices.dropped:
                 typer.echo(f"note: {devices.dropped} pictures were dropped: the machine is too slow", err=True)

@@ -12,6 +12,7 @@ import typer
 
 from multiemo.build.folders import model_folder, require_manifests
 from multiemo.cli.common import DeviceOption, JsonOption, write_json
+from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
@@ -79,11 +80,16 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
-    split: Annotated[str, typer.Option(help="Part of the run's own split: test, val or train.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="Part of the run's own split: test (default), val or train.")
+    ] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
+    if manifest is not None and split is not None:
+        raise ConfigError("--split is a part of the run's own split, and --manifest is read whole; leave one out")
+    split = split or "test"
     model_folder(run)
     from multiemo.build import evaluate_run
     from multiemo.console import ConsoleObserver

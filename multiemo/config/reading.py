@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from multiemo.config.effect import idle
 from multiemo.config.explain import explain
 from multiemo.config.schema import Config
 from multiemo.errors import ConfigError
@@ -33,8 +35,12 @@ def parse_config(values: Mapping[str, Any]) -> Config:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file and apply ``key.path=value`` overrides (values are YAML too).
 
+    A key that cannot take effect is an error, but for one of the file that only the overrides leave without effect: a
+    file describes a whole experiment, of which ``stages=[speech]`` asks for a part. A complete file, as
+    :func:`save_config` writes it, was checked when it was made; its keys are no wishes any more.
+
     Raises:
-        ConfigError: the file is missing or not a mapping, or a key or value is wrong.
+        ConfigError: the file is missing or not a mapping, or a key or value is wrong, or cannot take effect.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,9 +51,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: the file must hold a mapping of keys, found {type(values).__name__}")
+    own = deepcopy(values)
     for override in overrides:
         _apply(values, override)
-    return parse_config(values)
+    keys = [override.partition("=")[0] for override in overrides]
+    for number, key in enumerate(keys):
+        if any(_within(key, later) for later in keys[number + 1 :]):
+            raise ConfigError(f"override {overrides[number]!r}: is replaced by a later one; give {key} once")
+    config = parse_config(values)
+    _check_effect(config, own, keys)
+    return config
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -55,6 +68,36 @@ def save_config(config: Config, path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
     temporary.replace(path)
+
+
+def _check_effect(config: Config, own: dict[str, Any], overridden: Sequence[str]) -> None:
+    """Refuse what cannot take effect: keys that were overridden, and those of the file by itself (``own``)."""
+    found = idle(config)
+    if not found:
+        return
+    if own.keys() >= Config.model_fields.keys():
+        by_itself: Mapping[str, str] = {}
+    else:
+        if "data" not in own and config.data.manifest:
+            own["data"] = {}
+        if isinstance(own.get("data"), dict) and "sources" not in own["data"]:
+            own["data"].setdefault("manifest", config.data.manifest)  # a file may leave it to the command line
+        try:
+            by_itself = idle(parse_config(own))
+        except (ConfigError, TypeError):
+            by_itself = found
+    wrong = [
+        f"{path}: cannot take effect: {why}"
+        for path, why in found.items()
+        if path in by_itself or any(_within(path, key) or _within(key, path) for key in overridden)
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more: {', '.join(w.partition(':')[0] for w in wrong[1:])})" * (len(wrong) > 1)
+        raise ConfigError(wrong[0] + more)
+
+
+def _within(path: str, group: str) -> bool:
+    return path == group or path.startswith(f"{group}.")
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -28,7 +28,8 @@ class SplitConfig(_Frozen):
             ``corpora`` tests on whole corpora of the manifest and trains on the others.
         group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
             speakers recur on purpose; ``clip`` only for corpora that know neither.
-        val, test: share of the groups held out (``holdout``; ``official`` where the part is missing).
+        val: share of the groups held out for validation, where a draw makes that part.
+        test: share of the groups held out for the test (``holdout``).
         folds, fold: ``kfold``: how many, and which one is test (0-based).
         val_as_test: ``official``: the published validation part is the test, for want of the published test, and
             validation is held out of train.

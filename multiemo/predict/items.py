@@ -10,7 +10,7 @@ from multiemo.data.dialogue import contexts
 from multiemo.data.manifest import read_manifest
 from multiemo.data.media import is_image
 from multiemo.data.transcripts import Transcript
-from multiemo.errors import MediaError
+from multiemo.errors import ConfigError, MediaError
 from multiemo.types import Clip
 
 _MEDIA = {
@@ -18,6 +18,8 @@ _MEDIA = {
     ".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac", ".wma", ".aiff",
     ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 }  # fmt: skip
+#: The corpus of the rows that single files become.
+_FILES = "files"
 
 
 @dataclass(slots=True)
@@ -41,6 +43,11 @@ class Item:
     context: Sequence[tuple[bool, str]] = ()
     transcript: Transcript | None = None
 
+    @property
+    def plays(self) -> bool:
+        """Whether it is a film or a sound file, which is cut into segments, and no still, row or text."""
+        return self.path is not None and not is_image(self.path)
+
 
 def of_file(
     source: str | Path, text: str | None = None, transcript: Transcript | None = None, *, cropped: bool = False
@@ -57,7 +64,7 @@ def of_file(
         return Item(str(source), path, text, transcript=transcript)
     said = text if transcript is None else transcript.text
     words = said if said and not said.isspace() else None
-    row = Clip(id=str(source), corpus="files", text=words, image=path.name, cropped=True)
+    row = Clip(id=str(source), corpus=_FILES, text=words, image=path.name, cropped=True)
     return Item(str(source), None, said, row, path.absolute().parent)
 
 
@@ -75,11 +82,13 @@ def expand(
 
     Args:
         sources: paths.
-        text, transcript: what is said in all of them (normally in one).
+        text: what is said in all of them (normally in one); rows of a manifest have words of their own.
+        transcript: what is said in the only one, and when.
         context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
         cropped: stills are face crops, each taken whole.
 
     Raises:
+        ConfigError: something was given that no input can use.
         MediaError: a path does not exist, or a folder holds no media.
         ManifestError: a manifest is not valid.
     """
@@ -94,11 +103,25 @@ def expand(
                 raise MediaError(f"{path}: no media file in this folder")
             items += [of_file(f, text, transcript, cropped=cropped) for f in files]
         elif path.suffix.lower() in (".jsonl", ".parquet"):
+            if text is not None or transcript is not None:
+                raise ConfigError(
+                    f"{path}: the rows of a manifest have words of their own, so --text and --transcript are for media "
+                    "files; write them into the row's text"
+                )
             rows = read_manifest(path)
             earlier = contexts(rows, context)
             items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
         else:
             items.append(of_file(source, text, transcript, cropped=cropped))
+    if cropped and not any(item.clip is not None and item.clip.corpus == _FILES for item in items):
+        raise ConfigError(
+            '--cropped is for pictures, and no input is one; the rows of a manifest say it themselves: "cropped": true'
+        )
+    if transcript is not None and len(items) > 1:
+        raise ConfigError(
+            f"--transcript says what one file says and when, and there are {len(items)}; put a transcript beside each, "
+            "of the same name"
+        )
     said = text if transcript is None else transcript.text
     if not items and said is not None:
         items.append(Item("text", None, said))

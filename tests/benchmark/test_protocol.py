@@ -54,7 +54,8 @@ def all_tested(protocol: Protocol) -> list[str]:
 )
 def test_folds_of_a_grouped_protocol_test_every_clip_once_and_share_no_group(tmp_path, name, folds, group):
     rows = clips()
-    protocol = plan(config(tmp_path, rows, f"benchmark.protocol={name}", "benchmark.folds=3"))
+    three = ("benchmark.folds=3",) if name == "kfold" else ()
+    protocol = plan(config(tmp_path, rows, f"benchmark.protocol={name}", *three))
     assert len(protocol.folds) == folds
     assert all_tested(protocol) == sorted(c.id for c in rows)
     owner = {c.id: getattr(c, group) for c in rows}

@@ -22,7 +22,8 @@ from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
 from multiemo.types import SUBSETS, Clip
 
-QUICK = ("training.epochs=1", "benchmark.folds=2", "benchmark.seeds=2", "benchmark.protocol=kfold", "benchmark.jobs=1")
+BRIEF = ("training.epochs=1", "benchmark.seeds=2", "benchmark.jobs=1")
+QUICK = (*BRIEF, "benchmark.protocol=kfold", "benchmark.folds=2")
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +188,7 @@ def renamed_copy(small_corpus: Path, folder: Path, tiny_config) -> Config:
     write_manifest([*rows, copy], folder / "m.jsonl")
     path = tiny_config(folder, modalities=("text", "speech"))
     return load_config(
-        path, [f"data.manifest={folder / 'm.jsonl'}", *QUICK, "benchmark.protocol=leave-one-speaker-out"]
+        path, [f"data.manifest={folder / 'm.jsonl'}", *BRIEF, "benchmark.protocol=leave-one-speaker-out"]
     )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
+from scipy import stats
 
 from multiemo.data.demo.face import Head, Pose
 from multiemo.data.demo.look import Look
 from multiemo.preprocess.detect import Face
 from multiemo.preprocess.frames import ArrayFrame
 from multiemo.preprocess.span_faces import SpanFaces
-from multiemo.preprocess.speaking import FEWEST, Movement, mouth_motion, synchrony, who_speaks
+from multiemo.preprocess.speaking import FEWEST, LAGS, Movement, mouth_motion, synchrony, turns, who_speaks
 from multiemo.preprocess.tracking import FaceTracker
 from multiemo.types import FaceSpec
 
@@ -87,6 +91,98 @@ def test_a_name_needs_a_margin() -> None:
     brief = who_speaks({1: talks[:3], 2: idles[:3]}, times, level)
     assert brief.person is None
     assert brief.why == "too few pictures, or too few a second, to tell who speaks"
+
+
+Voice = Callable[[np.random.Generator, float], np.ndarray]  # (generator, seconds) -> its level every 40 ms
+
+
+def slow(rng: np.random.Generator, count: int, correlation: float = 0.9) -> np.ndarray:
+    """Values whose neighbours are alike."""
+    x = rng.standard_normal(count)
+    for i in range(1, count):
+        x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
+    return x
+
+
+def named(voice: Voice, mouth: Callable[[np.random.Generator, float], np.ndarray], spans: int) -> int:
+    """In how many spans of 4 to 12 s one of two or three mouths is named that know nothing of the voice."""
+    rng, count = np.random.default_rng(11), 0
+    for k in range(spans):
+        seconds = (4.0, 6.0, 8.0, 12.0)[k % 4]
+        level = voice(rng, seconds)
+        faces = {i: steps(mouth(rng, seconds), 12.5) for i in range(2 + k // 4 % 2)}
+        count += who_speaks(faces, (np.arange(len(level)) + 0.5) * 0.04, level).person is not None
+    return count
+
+
+def seldom(count: int, spans: int) -> bool:
+    """Whether a chance of 5% gives as many more often than once in a hundred."""
+    return bool(stats.binom.sf(count - 1, spans, 0.05) > 0.01)
+
+
+def test_unrelated_mouths_are_named_as_seldom_as_stated() -> None:
+    def voice(rng: np.random.Generator, seconds: float) -> np.ndarray:
+        return 6 * slow(rng, round(seconds / 0.04))
+
+    assert seldom(named(voice, lambda rng, seconds: slow(rng, int(12.5 * seconds)), 160), 160)
+
+
+@pytest.mark.parametrize("mouths", ["slow", "talks"])
+def test_unrelated_mouths_are_as_seldom_given_real_voices(real_data: Path, mouths: str) -> None:
+    """Mouths that drift, and mouths that say something else."""
+    voices = []
+    for actor in range(1, 19):
+        sounds = []
+        for take in sorted((real_data / f"ravdess/Actor_{actor:02d}").glob("*.flac"))[::5]:
+            with av.open(str(take)) as opened:
+                sounds.append(np.concatenate([f.to_ndarray()[0] for f in opened.decode(audio=0)]) / 32768)
+        blocks = np.concatenate(sounds)
+        power = np.square(blocks[: len(blocks) // 640 * 640].reshape(-1, 640)).mean(1)  # 40 ms
+        level = 10 * np.log10(power + 1e-8)
+        voices.append(level[level > level.max() - 50])  # as in a turn: without the silence between takes
+
+    def voice(rng: np.random.Generator, seconds: float) -> np.ndarray:
+        level, count = voices[rng.integers(len(voices))], round(seconds / 0.04)
+        start = rng.integers(len(level) - count)
+        return level[start : start + count]
+
+    def mouth(rng: np.random.Generator, seconds: float) -> np.ndarray:
+        count = int(12.5 * seconds)
+        if mouths == "slow":
+            return slow(rng, count)
+        said = voice(rng, seconds)[: 2 * count].reshape(count, 2).mean(1)
+        return 3 + (said - said.mean()) / said.std() + 0.5 * rng.standard_normal(count)
+
+    assert seldom(named(voice, mouth, 160), 160)
+
+
+def test_in_a_short_span_nobody_can_be_named() -> None:
+    """Where fewer turns fit than 5% needs, not even a mouth that goes with the voice like no other is named."""
+    for seconds, person, why in (
+        (3.9, None, "3.9 s are too short to tell who speaks (r 1.00"),
+        (4.0, 2, "mouth moves"),
+    ):
+        rng = np.random.default_rng(4)
+        level = envelope(rng, seconds)
+        times = (np.arange(len(level)) + 0.5) / RATE
+        count = int(12.5 * seconds)
+        faces = {1: steps(rng.normal(0, 1, count), 12.5), 2: steps(4 * means(level, 12.5, count), 12.5)}
+        said = who_speaks(faces, times, level)
+        assert said.person == person
+        assert said.scores[2] > 0.95
+        assert said.why.startswith(why)
+
+
+def test_turns_are_the_level_in_other_places() -> None:
+    level = np.random.default_rng(0).normal(size=500)
+    times = 7.0 + np.arange(500) / RATE
+    rows = turns(times, level)
+    assert len(rows) == 2 * int(5.0 / (LAGS[-1] - LAGS[0]))
+    np.testing.assert_array_equal(rows[0], level)
+    np.testing.assert_array_equal(np.sort(rows, 1), np.broadcast_to(np.sort(level), rows.shape))
+    begin = np.array([int(np.flatnonzero(row == level[0])[0]) for row in rows[: len(rows) // 2]])
+    assert np.all(np.diff(begin) / RATE > LAGS[-1] - LAGS[0])
+    np.testing.assert_array_equal(rows[len(rows) // 2 :], rows[: len(rows) // 2, ::-1])
 
 
 def test_only_the_mouth_counts() -> None:

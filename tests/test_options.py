@@ -1,0 +1,93 @@
+"""An option that cannot take effect ends the command with exit code 2 and a line that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.media_files import tone, write
+
+
+@pytest.fixture
+def here(tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one of each kind of input, in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.png", "two.png"):
+        cv2.imwrite(name, np.full((64, 64, 3), 90, np.uint8))
+    write(tmp_path / "mono.wav", audio=tone(1.0, 16000), audio_codec="pcm_s16le", rate=16000)
+    (tmp_path / "m.jsonl").write_text('{"id": "a", "corpus": "c", "text": "I am so happy"}\n', "utf-8")
+    (tmp_path / "w.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n", "utf-8")
+    (tmp_path / "p.json").write_text('{"inputs": []}', "utf-8")
+    (tmp_path / "days.csv").write_text("date,valence\n2024-01-01,0.1\n", "utf-8")
+    (tmp_path / "said.jsonl").write_text('{"input": "2024-01-01.wav", "segments": []}\n', "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("predict RUN m.jsonl --text X", "m.jsonl: the rows of a manifest have words of their own"),
+        ("predict RUN mono.wav m.jsonl --transcript w.srt", "the rows of a manifest have words of their own"),
+        ("predict RUN m.jsonl --text X --out O", "the rows of a manifest have words of their own"),
+        (
+            "predict RUN one.png two.png --transcript w.srt",
+            "--transcript says what one file says and when, and there are 2",
+        ),
+        ("predict RUN mono.wav --text X --asr W", "--asr writes down what has no words, and --text"),
+        ("predict RUN mono.wav --transcript w.srt --asr W", "--asr writes down what has no words"),
+        ("predict RUN mono.wav --cropped", "--cropped is for pictures, and no input is one"),
+        ("predict RUN m.jsonl --cropped", '"cropped": true'),
+        ("predict RUN --text X --cropped --out O", "--cropped is for pictures"),
+        ("predict RUN one.png --window 4", "are for films and sound files, and no input is one"),
+        ("predict RUN m.jsonl --segments speech", "are for films and sound files, and no input is one"),
+        ("predict RUN --text X --segments windows --hop 1", "are for films and sound files, and no input is one"),
+        ("predict RUN mono.wav --segments whole --window 4", "with --segments whole nothing is cut"),
+        ("predict RUN mono.wav --hop 1", "only windows overlap"),
+        ("predict RUN mono.wav --out O --window 4", "--out takes the files as they are"),
+        ("predict RUN mono.wav --engine ray", "give --out DIR too"),
+        ("evaluate RUN --manifest m.jsonl --split test", "--manifest is read whole"),
+        ("live RUN --replay mono.wav --camera 0", "with --replay no camera is opened"),
+        ("live RUN --no-microphone --microphone 1", "with --no-microphone no microphone is opened"),
+        ("live RUN --no-microphone --asr W", "--no-microphone leaves the sound out"),
+        ("call RUN mono.wav --left agent", "has one channel, so the speakers agent and right cannot be told apart"),
+        ("call RUN mono.wav --transcript w.srt --asr W", "a transcript was given"),
+        ("mood p.json --run RUN", "p.json: holds predictions, so the run"),
+        ("mood said.jsonl --run RUN", "said.jsonl: holds predictions, so the run"),
+        ("mood days.csv --run RUN", "days.csv: holds values ('valence'), so the run"),
+        ("cache prune --all --max-gb 1", "with --all nothing stays"),
+        ("train c.yaml training.lr=1 training.lr=2", "override 'training.lr=1': is replaced by a later one"),
+        ("train c.yaml training.lr=1 training={}", "override 'training.lr=1': is replaced by a later one"),
+        ("benchmark c.yaml benchmark.folds=4 --folds 3", "override 'benchmark.folds=4': is replaced by a later one"),
+        ("benchmark c.yaml benchmark.protocol=official --folds 3", "'benchmark.protocol=official': is replaced by"),
+        ("benchmark c.yaml benchmark.seeds=4 --seeds 3", "override 'benchmark.seeds=4': is replaced by a later one"),
+        ("train c.yaml training.budget={face: 9}", "training.budget.face: cannot take effect: the stage 'text' has no"),
+    ],
+)
+def test_an_option_without_effect_is_refused(cli, here, tiny_run, line, says):
+    (here / "c.yaml").write_text(
+        "name: x\nlabel_set: polarity3\ndata: {manifest: m.jsonl}\nencoders: {text: {name: text_transformer}}\n"
+        "stages: [text]\n",
+        "utf-8",
+    )
+    words = line.replace("{face: 9}", "{face:_9}").split(" ")
+    code, _, err = cli(*(str(tiny_run) if w == "RUN" else w.replace(":_", ": ") for w in words))
+    *_, last = err.splitlines()
+    assert (code, last.startswith("error: "), says in last) == (2, True, True), err
+    assert not (here / "O").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict RUN one.png two.png --text X",
+        "predict RUN one.png mono.wav --cropped",
+        "predict RUN one.png mono.wav --segments windows --window 1",
+        "call RUN mono.wav",
+    ],
+)
+def test_an_option_that_one_input_can_use_is_taken(cli, here, tiny_run, line):
+    code, _, err = cli(*(str(tiny_run) if w == "RUN" else w for w in line.split(" ")))
+    assert code == 0, err
