@@ -15,13 +15,14 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.calibration import Calibration, temper
 from multiemo.cli import main
 from multiemo.config import load_config
+from multiemo.data.collate import Collate
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import evaluate_model
 from multiemo.model import contributions
 from multiemo.predict import Item
 from multiemo.report import format_table, save_evaluation
-from multiemo.types import Batch, Output
+from multiemo.types import Batch, Output, Sample
 
 SUBSET_KEYS = ("T", "S", "F", "TS", "TF", "SF", "TSF")
 HOT = {key: 1.5 + 0.5 * i for i, key in enumerate(SUBSET_KEYS)}
@@ -261,6 +262,12 @@ def run_of(tiny_config, folder, rows, *overrides):
     return train(config, folder / "run")
 
 
+def text_batch(bundle, text):
+    tokens = bundle.preprocessors["text"](text, ())
+    sample = Sample("a", "c", "s", {"text": tokens}, {}, None, torch.full((3,), float("nan")))
+    return Collate(bundle.model.modalities, len(bundle.labels))([sample])
+
+
 @pytest.mark.parametrize("key", ["class_weights", "balanced_sampling"])
 def test_a_model_keeps_the_prior_that_training_gave_it_and_decides_at_its_costs(tiny_config, tmp_path, key):
     rows = dialogue_rows()
@@ -271,8 +278,9 @@ def test_a_model_keeps_the_prior_that_training_gave_it_and_decides_at_its_costs(
     assert prior[column["neutral"]] == pytest.approx(0.5, abs=0.05)
     for label in ("neutral", "happy", "angry"):
         assert learnt[column[label]] == pytest.approx(1 / 3, abs=0.02), "balanced over the labels that occur"
-    costs = bundle.calibration.costs
-    assert costs[column["happy"]] == pytest.approx(2 * costs[column["neutral"]], rel=0.15)
+    costs = bundle.calibration.costs["T"]
+    assert bundle.calibration.costs["text"] == pytest.approx(costs)
+    assert prior.double().numpy() @ costs == pytest.approx(1), "the mean cost of a clip"
     nothing = np.array(bundle.calibration.biases[""])
     p = temper(learnt.double().numpy()[None], 1.0, bias=nothing)[0]
     np.testing.assert_allclose(p, prior.numpy(), atol=1e-4, err_msg="who knows nothing says the frequencies of train")
@@ -282,8 +290,10 @@ def test_a_model_keeps_the_prior_that_training_gave_it_and_decides_at_its_costs(
     segment = multiemo.load(run.folder).predict(text="well")["segments"][0]
     weighed = np.array(list(segment["probs"].values())) * costs
     assert segment["best"] == bundle.labels[int(weighed.argmax())]
+    raw = bundle.model.probabilities(bundle.model(text_batch(bundle, "well")).logits)
+    assert segment["best"] == bundle.labels[int(raw.argmax())] == segment["modality_label"]["text"]
     plain = run_of(tiny_config, tmp_path / "plain", rows)
-    assert load_bundle(plain.folder).calibration.costs == []
+    assert load_bundle(plain.folder).calibration.costs == {}
     torch.testing.assert_close(load_bundle(plain.folder).model.effective_prior, prior)
 
 

@@ -266,7 +266,7 @@ def test_json_round_trip_and_values_that_are_refused():
     assert Calibration.from_json({}) == Calibration()
     for bad in ({"temperatures": {"T": 0.0}}, {"temperatures": {"T": "hot"}}, {"temperatures": [1]},
                 {"thresholds": {"T": float("nan")}}, {"max_error": -1}, {"warmth": 1}, {"clips": 3},
-                {"biases": {"T": ["x"]}}, {"costs": [float("inf")]}, {"smoothing": 3}):  # fmt: skip
+                {"biases": {"T": ["x"]}}, {"costs": {"T": [float("inf")]}}, {"smoothing": 3}):  # fmt: skip
         with pytest.raises(ValueError, match="calibration: "):
             Calibration.from_json(bad)
 
@@ -344,6 +344,20 @@ def test_a_label_is_decided_at_the_costs_of_training(power):
     np.testing.assert_array_equal(decide(calibrated, costs=costs), p.argmax(1))
     missing = np.where(np.arange(len(p))[:, None] == 0, np.nan, calibrated)
     assert decide(missing)[0] == -1
+
+
+def test_a_head_that_learnt_weighed_labels_gives_the_ones_it_finds_most_likely_itself():
+    p, target, learnt = weighed(0.85)
+    odd = special.softmax(1.3 * np.log(p) + np.array([0.5, 0.0, 0.0, -0.2]), axis=1)  # what no formula knows
+    here = {"speech": np.ones(len(p), dtype=bool)}
+    how = {"prior": FREQUENCIES, "learnt": learnt}
+    fitted = fit_calibration({"S": odd}, {"speech": odd}, here, target, weighed={"fused"}, **how)
+    calibrated = fitted.apply("S", odd, here)
+    np.testing.assert_array_equal(fitted.decide(["S"] * len(p), calibrated), odd.argmax(1))
+    np.testing.assert_array_equal(fitted.decide(["speech"] * len(p), calibrated), calibrated.argmax(1))
+    np.testing.assert_allclose(calibrated.mean(0), target.mean(0), atol=0.02)
+    plain = fit_calibration({"S": odd}, {}, here, target, **how)
+    np.testing.assert_array_equal(plain.decide(["S"] * len(p), calibrated), calibrated.argmax(1))
 
 
 def test_thresholds_of_several_labels_are_where_f1_is_highest():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from multiemo.build import data as wiring
@@ -104,7 +104,7 @@ def calibrate_bundle(
     part: wiring.Part,
     *,
     compute: Compute,
-    costs: Tensor | None = None,
+    weighed: Collection[str] = (),
     processes: tuple[int, int] = (0, 1),
 ) -> Calibration:
     """Everything that is fitted on a preprocessed validation part.
@@ -113,7 +113,7 @@ def calibrate_bundle(
         bundle: the model.
         part: validation.
         compute: where, and in which precision.
-        costs: ``[C]`` of missing each label, as its training weighed them.
+        weighed: heads whose training weighed labels, as :func:`fit_calibration` takes them.
         processes: which one this is, of how many; they share the work.
     """
     got = collect(*_over(bundle, part, compute, processes), task=bundle.config.task)
@@ -132,7 +132,7 @@ def calibrate_bundle(
         prior=bundle.prior.double().numpy(),
         learnt=model.effective_prior.detach().cpu().double().numpy(),
         branch_priors=dict(zip(model.modalities, heads, strict=True)),
-        costs=None if costs is None else costs.double().numpy(),
+        weighed=weighed,
         speakers=got.speakers,
     )
     return _with_smoothing(found, got, part.dataset.clips, bundle)

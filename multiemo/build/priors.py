@@ -20,11 +20,11 @@ class LabelWeighing:
 
     Args:
         effective_prior: ``[C]``, see :func:`multiemo.losses.effective_prior`.
-        costs: ``[C]`` of missing a label, mean one over clips; ``None`` where all cost alike.
+        labels: whether it weighed some more than others.
     """
 
     effective_prior: Tensor
-    costs: Tensor | None
+    labels: bool
 
 
 def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> LabelWeighing:
@@ -44,9 +44,7 @@ def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Label
     power = settings.class_weights
     weights = losses.class_weights(frequencies, power, task=space.task) if power > 0 else None
     effective = losses.effective_prior(drawn, task=space.task, weights=weights, smoothing=settings.label_smoothing)
-    if space.task == "multi" or power + settings.balanced_sampling == 0:
-        return LabelWeighing(effective, None)
-    return LabelWeighing(effective, losses.class_weights(frequencies, power + settings.balanced_sampling))
+    return LabelWeighing(effective, power + settings.balanced_sampling > 0)
 
 
 def dimension_means(clips: Sequence[Clip]) -> Tensor:

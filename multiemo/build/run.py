@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import (
@@ -109,7 +108,7 @@ class _Session:
         self.encoders: dict[Modality, Encoder] = {}
         self.branches: dict[Modality, Bundle] = {}
         self.results: dict[str, FitResult] = {}
-        self.costs: dict[str, Tensor | None] = {}
+        self.weighed: dict[str, set[str]] = {}
 
     def run(self) -> Run:
         config = self.config
@@ -281,6 +280,9 @@ class _Session:
         kept = {m: b for m, b in self.branches.items() if b.config.label_set == self.config.label_set}
         if self.config.training_of("fuse").branch_loss == 0:  # heads that are not trained again stay what they are
             learnt["branch_priors"] = {m: b.model.effective_prior for m, b in kept.items()}
+            if "fuse" in self.weighed:
+                self.weighed["fuse"] -= set(kept)
+                self.weighed["fuse"] |= {m for m, b in kept.items() if m in b.calibration.costs}
         model = assemble(config, self.encoders, fused=True, **learnt)
         for m, branch in kept.items():
             model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
@@ -303,7 +305,8 @@ class _Session:
         if labelled:
             rows = part.rows_with(modalities)
             weighed = weighing(part, rows, settings)
-            learnt["effective_prior"], self.costs[stage] = weighed.effective_prior, weighed.costs
+            learnt["effective_prior"] = weighed.effective_prior
+            self.weighed[stage] = {"fused", *modalities} if weighed.labels else set()
             learnt["dimension_means"] = means = dimension_means([part.dataset.clips[i] for i in rows])
             if not self.config.dimensions or not means.isnan().all():
                 return self.config, learnt
@@ -373,7 +376,7 @@ class _Session:
         if settings.objective == "labels":
             val, processes = self._part(stage, "val"), self._processes
             bundle.calibration = calibrate_bundle(
-                bundle, val, compute=self.compute, costs=self.costs.get(stage), processes=processes
+                bundle, val, compute=self.compute, weighed=self.weighed[stage], processes=processes
             )
         model.cpu()
         return bundle

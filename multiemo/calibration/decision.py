@@ -21,13 +21,13 @@ def decide(
     """The labels that are given.
 
     With one label a clip it is the one of the largest probability times cost, which makes the mean cost of an error
-    least (Elkan 2001): a model that was trained to weigh rare labels more also decides so, though its probabilities
-    are those of the labels as they occur.
+    least (Elkan 2001): a model that was trained to weigh rare labels more also decides so, though its calibrated
+    probabilities are those of the labels as they occur.
 
     Args:
         probabilities: ``[..., C]``; NaN where nothing is said.
         task: ``single``, ``soft`` or ``multi``.
-        costs: ``[C]`` of missing each label; ``None`` = all alike.
+        costs: ``[C]``, or ``[..., C]``, of missing each label; ``None`` = all alike.
         thresholds: ``[C]``, or ``[..., C]``, for ``multi``; ``None`` = a half.
 
     Returns:

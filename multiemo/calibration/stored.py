@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.calibration.confidence import abstention_threshold, top_label
-from multiemo.calibration.decision import decide, fit_thresholds
+from multiemo.calibration.decision import THRESHOLD, decide, fit_thresholds
 from multiemo.calibration.scaling import change_of_prior, fit_scaling, temper
 from multiemo.types import SUBSETS, Modality, subset_key
 
@@ -30,8 +30,9 @@ class Calibration:
         biases: {subset key: what is added to the logits then, ``[C]``}; the empty key is of clips with nothing.
         branches: {modality: T of the branch's own head}.
         branch_biases: {modality: ``[C]``, likewise}.
-        costs: ``[C]`` of missing each label, as training weighed it; empty where all cost alike. The label of a clip is
-            the one of the largest probability times cost.
+        costs: {subset key, or modality for a branch's own head: ``[C]`` cost of missing each label}, of heads whose
+            training weighed labels. The label is the one of the largest probability times cost, which is the one that
+            the head itself, not calibrated, finds most likely: what it was trained and selected to give.
         label_thresholds: {subset key: ``[C]`` probabilities above which each label is given}, where several can be.
         max_error: wished error rate among the answered clips; ``None`` always answers.
         thresholds: {subset key: lowest confidence that is answered; ``None`` where none assures ``max_error``, so
@@ -50,7 +51,7 @@ class Calibration:
     clips: Mapping[str, int] = field(default_factory=dict)
     biases: Mapping[str, Sequence[float]] = field(default_factory=dict)
     branch_biases: Mapping[Modality, Sequence[float]] = field(default_factory=dict)
-    costs: Sequence[float] = field(default_factory=list)
+    costs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     label_thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     stay_seconds: float | None = None
     smoothing: Mapping[str, float] = field(default_factory=dict)
@@ -87,15 +88,18 @@ class Calibration:
         """The labels given to clips that show, one by one, these sets of modalities; see :func:`decide`.
 
         Args:
-            keys: N subset keys.
+            keys: N subset keys, or modalities for what branches say by themselves.
             probabilities: ``[N, C]``, calibrated.
             task: ``multi`` gives ``[N, C]``, the others ``[N]`` columns.
         """
-        if task != "multi":
-            return decide(probabilities, task, costs=np.asarray(self.costs) if len(self.costs) else None)
-        half = np.full(probabilities.shape[1], 0.5)
-        limits = np.array([self.label_thresholds.get(k, half) for k in keys]).reshape(probabilities.shape)
-        return decide(probabilities, task, thresholds=limits)
+        if task == "multi":
+            half = np.full(probabilities.shape[1], THRESHOLD)
+            limits = np.array([self.label_thresholds.get(k, half) for k in keys]).reshape(probabilities.shape)
+            return decide(probabilities, task, thresholds=limits)
+        alike = np.ones(probabilities.shape[1])
+        return decide(
+            probabilities, task, costs=np.array([self.costs.get(k, alike) for k in keys]).reshape(probabilities.shape)
+        )
 
     def notes(self) -> list[str]:
         """What a reader must know: sets that never answer, sets without validation clips, and smoothing."""
@@ -138,7 +142,7 @@ class Calibration:
             made = cls(**values)
             temperatures = [*made.temperatures.values(), *made.branches.values()]
             shares = [v for v in (made.max_error, made.stay_seconds, *made.thresholds.values()) if v is not None]
-            shares += [*made.costs, *(v for row in made.label_thresholds.values() for v in row)]
+            shares += [v for rows in (made.costs, made.label_thresholds) for row in rows.values() for v in row]
             biases = [v for rows in (made.biases, made.branch_biases) for row in rows.values() for v in row]
             dict(made.clips), dict(made.smoothing)
         except (TypeError, AttributeError, ValueError) as error:
@@ -177,7 +181,7 @@ def fit_calibration(
     prior: Array | None = None,
     learnt: Array | None = None,
     branch_priors: Mapping[Modality, Array] | None = None,
-    costs: Array | None = None,
+    weighed: Collection[str] = (),
     speakers: Sequence[str] | None = None,
 ) -> Calibration:
     """Fit everything on validation clips, each subset on those that have all of it.
@@ -192,7 +196,7 @@ def fit_calibration(
         prior: ``[C]`` label frequencies of train; ``None``: even ones.
         learnt: ``[C]`` label frequencies under which ``probabilities`` are posteriors; ``None``: ``prior``.
         branch_priors: {modality: ``[C]``}, the same of the branches' heads.
-        costs: ``[C]`` of missing each label; ``None``: all alike.
+        weighed: heads whose training weighed labels: ``fused``, and modalities for the branches' own.
         speakers: ``[N]``, whose clip each is.
     """
     classes = target.shape[1]
@@ -200,6 +204,7 @@ def fit_calibration(
     learnt = prior if learnt is None else learnt
     names = None if speakers is None else np.asarray(speakers)
     scalings: dict[str, tuple[float, Array]] = {}
+    costs: dict[str, list[float]] = {}
     thresholds: dict[str, float | None] = {}
     label_thresholds: dict[str, list[float]] = {}
     clips: dict[str, int] = {}
@@ -210,26 +215,39 @@ def fit_calibration(
         scaling = fit_scaling(values[rows], target[rows], task, learnt=learnt, prior=prior, groups=groups)
         scalings[key] = scaling
         calibrated = temper(values[rows], scaling[0], task, scaling[1])
+        own = _costs(scaling[1], prior) if "fused" in weighed and task != "multi" else None
+        if own is not None:
+            costs[key] = own.tolist()
         if task == "multi":
             label_thresholds[key] = fit_thresholds(calibrated, target[rows]).tolist()
         if max_error is not None:
-            said = None if task == "multi" else decide(calibrated, task, costs=costs)
+            said = None if task == "multi" else decide(calibrated, task, costs=own)
             sure = top_label(calibrated, target[rows], task, said)
             thresholds[key] = abstention_threshold(*sure, max_error)
     heads = {}
     for m, values in branches.items():
-        rows, own = presence[m], (branch_priors or {}).get(m, learnt)
+        rows, theirs = presence[m], (branch_priors or {}).get(m, learnt)
         groups = None if names is None else names[rows]
-        heads[m] = fit_scaling(values[rows], target[rows], task, learnt=own, prior=prior, groups=groups)
+        heads[m] = fit_scaling(values[rows], target[rows], task, learnt=theirs, prior=prior, groups=groups)
+        if m in weighed and task != "multi":
+            costs[m] = _costs(heads[m][1], prior).tolist()
     nothing = change_of_prior(learnt, prior, 1.0, task)
+    if "fused" in weighed and task != "multi":
+        costs[""] = _costs(nothing, prior).tolist()
     return Calibration(
         temperatures={k: t for k, (t, _) in scalings.items()},
         biases={k: b.tolist() for k, (_, b) in scalings.items()} | {"": nothing.tolist()},
         branches={m: t for m, (t, _) in heads.items()},
         branch_biases={m: b.tolist() for m, (_, b) in heads.items()},
-        costs=[] if costs is None else costs.tolist(),
+        costs=costs,
         max_error=max_error,
         thresholds=thresholds,
         label_thresholds=label_thresholds,
         clips=clips,
     )
+
+
+def _costs(bias: Array, prior: Array) -> Array:
+    """Costs that undo a bias, so that the label is the one that was most likely before it; mean one over clips."""
+    costs = np.exp(bias.min() - bias)
+    return np.asarray(costs / (prior @ costs))

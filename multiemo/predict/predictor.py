@@ -246,7 +246,9 @@ class Predictor:
         """Calibrated probabilities ``[B, C]`` of a branch's own head, and the columns of its labels."""
         task = self.model.task
         probs = self.calibration.scaled_branch(m, probabilities_of(logits, task).numpy(), task)
-        return probs, probs.argmax(axis=1) if task == "multi" else self.calibration.decide([""], probs, task)
+        return probs, probs.argmax(axis=1) if task == "multi" else self.calibration.decide(
+            [m] * len(probs), probs, task
+        )
 
     def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}

@@ -235,7 +235,7 @@ def test_a_model_that_smoothing_does_not_serve_leaves_its_timeline_and_says_why(
     assert len(settled) == 3
     assert not any("smoothed" in one for one in settled)
     assert "0.600 without smoothing, 0.500 with" in off.notes[0]
-    told = Smoothing(("a", "b"), [0.5, 0.5], "single", calibration=Calibration(costs=[1.0, 20.0]))
+    told = Smoothing(("a", "b"), [0.5, 0.5], "single", calibration=Calibration(costs={"T": [1.0, 20.0]}))
     settled = [one for entry in entries for one in told.push(dict(entry))] + told.close()
     assert [one["smoothed"]["label"] for one in settled] == ["b"] * 3, "labels are decided at the costs of training"
     assert told.notes == []
