@@ -53,6 +53,8 @@ _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
+#: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
+_ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def fail(where: str, path: object, reason: str) -> MediaError:
@@ -87,6 +89,16 @@ def check_path(path: str | Path, where: str) -> Path:
     return file
 
 
+def av_open(source: Any, **how: Any) -> Any:
+    """``av.open`` to read, with arguments that every PyAV knows, whatever the encoding of the file's tags."""
+    return av.open(source, **_ANY_TAGS, **how)
+
+
+def tag_of(stream: Any, name: str) -> str:
+    """A stream's tag, or nothing; bytes of it that are not UTF-8, which no output could hold, become U+FFFD."""
+    return str(stream.metadata.get(name, "")).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def open_container(file: Path, where: str) -> Any:
     """An open PyAV container that reads this file and no other.
 
@@ -98,7 +110,7 @@ def open_container(file: Path, where: str) -> Any:
         raise fail(where, file, f"is not a media file but text or a playlist; {other}")
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(str(file.absolute()), options=options, metadata_errors="replace", timeout=STALL)
+        container = av_open(str(file.absolute()), options=options, timeout=STALL)
     except FAILURES as error:
         detail = getattr(error, "strerror", None) or error
         reason = f"is not a media file, or its header is cut off ({detail}); convert it or copy it again"

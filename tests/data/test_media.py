@@ -590,3 +590,19 @@ def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
             container.mux(packet)
     assert (probe(path).has_audio, probe(path).has_video) == (True, False)
     assert read_media(path, rate=16000, fps=4.0).absent == {"video": "the file has no video track"}
+
+
+def test_a_title_that_is_not_utf_8_does_not_stop_the_reading(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "titled.mkv"
+    with av.open(str(clip)) as source, av.open(str(path), "w") as container:
+        container.metadata["title"] = "The TITLE"
+        container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = container.streams[0]
+                container.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"The TITLE", b"Caf\xe9 \xff\xfe!!"))
+    assert probe(path).has_video
+    media = read_media(path, fps=1.0)
+    assert media.frames is not None
+    assert len(media.frames) == 4
