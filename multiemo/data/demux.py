@@ -9,6 +9,7 @@ import math
 import os
 import re
 import stat
+import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any, TypeAlias
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from multiemo.errors import MediaError
@@ -53,8 +55,13 @@ _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
+_PYAV = int(av.__version__.split(".")[0])
 #: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
-_ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+_ANY_TAGS = {"metadata_errors": "replace"} if _PYAV < 19 else {}
+#: FFmpeg's scaler works in the thread that asks. Threads of its own (PyAV before 17 never starts any) would be missing in
+#: a forked process, which would wait for them for ever.
+_ONE_THREAD = {"threads": 1} if _PYAV >= 17 else {}
+_scalers = threading.local()
 
 
 def fail(where: str, path: object, reason: str) -> MediaError:
@@ -362,6 +369,21 @@ def pixel_aspect(stream: Any) -> float:
     return aspect if 0.1 < aspect < 10 else 1.0
 
 
+def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
+    """A frame at another size, as ``[height, width]`` or ``[height, width, C]`` of a pixel format of FFmpeg.
+
+    Args:
+        frame: of PyAV. Its own ``reformat`` is not used: what that shares with other frames does not survive a fork.
+        width, height: pixels.
+        pixels: such as ``rgb24``.
+    """
+    scaler = getattr(_scalers, "one", None)
+    if scaler is None:
+        scaler = _scalers.one = VideoReformatter()
+    picture: Pixels = scaler.reformat(frame, width=width, height=height, format=pixels, **_ONE_THREAD).to_ndarray()
+    return picture
+
+
 def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     """Convert a frame: square pixels, upright, at most ``max_side`` long, transparent parts white.
 
@@ -375,11 +397,11 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     """
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
-    size = {"width": max(1, round(width * shrink)), "height": max(1, round(height * shrink))}
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
     if any(c.is_alpha for c in frame.format.components):
-        picture = on_white(frame.reformat(format="rgba", **size).to_ndarray())
+        picture = on_white(converted(frame, *size, "rgba"))
     else:
-        picture = frame.reformat(format="rgb24", **size).to_ndarray()
+        picture = converted(frame, *size, "rgb24")
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 

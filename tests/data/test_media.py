@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -590,6 +591,17 @@ def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
             container.mux(packet)
     assert (probe(path).has_audio, probe(path).has_video) == (True, False)
     assert read_media(path, rate=16000, fps=4.0).absent == {"video": "the file has no video track"}
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> None:
+    read_media(clip, fps=5.0, max_side=40)
+    child = multiprocessing.get_context("fork").Process(target=read_media, args=(clip,), kwargs={"fps": 5.0})
+    child.start()
+    child.join(60)
+    ended = child.exitcode
+    child.kill()
+    assert ended == 0
 
 
 def test_a_title_that_is_not_utf_8_does_not_stop_the_reading(clip: Path, tmp_path: Path) -> None:
