@@ -58,8 +58,8 @@ _TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
 _PYAV = int(av.__version__.split(".")[0])
 #: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
 _ANY_TAGS = {"metadata_errors": "replace"} if _PYAV < 19 else {}
-#: FFmpeg's scaler works in the thread that asks. Threads of its own (PyAV before 17 never starts any) would be missing in
-#: a forked process, which would wait for them for ever.
+#: FFmpeg's scaler works in the thread that asks. Threads of its own, as PyAV 17 gives it, would be missing in a
+#: forked process, which would wait for them for ever.
 _ONE_THREAD = {"threads": 1} if _PYAV >= 17 else {}
 _scalers = threading.local()
 
@@ -380,8 +380,8 @@ def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
     scaler = getattr(_scalers, "one", None)
     if scaler is None:
         scaler = _scalers.one = VideoReformatter()
-    picture: Pixels = scaler.reformat(frame, width=width, height=height, format=pixels, **_ONE_THREAD).to_ndarray()
-    return picture
+    made = scaler.reformat(frame, width=width, height=height, format=pixels, **_ONE_THREAD)
+    return np.asarray(made.to_ndarray(), dtype=np.uint8)
 
 
 def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
