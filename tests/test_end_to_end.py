@@ -121,7 +121,7 @@ def test_a_fused_run_from_named_branches_skips_their_stages(tiny_config, tiny_ru
 def test_a_branch_trained_on_a_test_speaker_is_refused(tiny_config, tiny_run, tmp_path):
     branches = f"{{speech: '{tiny_run}/branches/speech'}}"
     config = load_config(tiny_config(tmp_path, branches=branches), ["data.split.seed=2"])
-    with pytest.raises(SplitError, match="was trained or selected on 'synthetic-demo:"):
+    with pytest.raises(SplitError, match="was trained or selected on speaker 'synthetic-demo:"):
         train(config, tmp_path / "run")
 
 
