@@ -80,8 +80,10 @@ class Seen:
 
     def among(self, clips: Sequence[Clip], kind: GroupBy) -> list[str]:
         """Which clips, speakers or groups of ``clips`` were seen, by name, sorted."""
-        names = sorted({name for clip in clips if (name := name_of(clip, kind))})
         known = np.concatenate([self.digests.get(kind, self.unsorted[:0]), self.unsorted])
+        if not len(known):
+            return []
+        names = sorted({name for clip in clips if (name := name_of(clip, kind))})
         here = np.isin(np.array([_digest(name) for name in names], dtype=np.int64), known)
         return [name for name, was in zip(names, here, strict=True) if was]
 
