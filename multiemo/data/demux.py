@@ -55,12 +55,9 @@ _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
-_PYAV = int(av.__version__.split(".")[0])
 #: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
-_ANY_TAGS = {"metadata_errors": "replace"} if _PYAV < 19 else {}
-#: FFmpeg's scaler works in the thread that asks. Threads of its own, as PyAV 17 gives it, would be missing in a
-#: forked process, which would wait for them for ever.
-_ONE_THREAD = {"threads": 1} if _PYAV >= 17 else {}
+_ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+#: FFmpeg's scalers, one a thread.
 _scalers = threading.local()
 
 
@@ -372,6 +369,9 @@ def pixel_aspect(stream: Any) -> float:
 def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
     """A frame at another size, as ``[height, width]`` or ``[height, width, C]`` of a pixel format of FFmpeg.
 
+    The scaler works in the thread that asks: threads of its own would be missing in a forked process, which would wait
+    for them for ever.
+
     Args:
         frame: of PyAV. Its own ``reformat`` is not used: what that shares with other frames does not survive a fork.
         width, height: pixels.
@@ -380,7 +380,7 @@ def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
     scaler = getattr(_scalers, "one", None)
     if scaler is None:
         scaler = _scalers.one = VideoReformatter()
-    made = scaler.reformat(frame, width=width, height=height, format=pixels, **_ONE_THREAD)
+    made = scaler.reformat(frame, width=width, height=height, format=pixels, threads=1)
     return np.asarray(made.to_ndarray(), dtype=np.uint8)
 
 

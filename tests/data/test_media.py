@@ -579,7 +579,7 @@ def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
         sound = container.add_stream("aac", rate=RATE, layout="mono")
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         frame = av.VideoFrame.from_ndarray(picture(3), format="rgb24")
         frame.pts, frame.time_base = 0, Fraction(1, 1)
         packets = [*cover.encode(frame), *cover.encode(None)]
@@ -598,7 +598,7 @@ def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> Non
     read_media(clip, fps=5.0, max_side=40)
     child = multiprocessing.get_context("fork").Process(target=read_media, args=(clip,), kwargs={"fps": 5.0})
     child.start()
-    child.join(60)
+    child.join(120)
     ended = child.exitcode
     child.kill()
     assert ended == 0
