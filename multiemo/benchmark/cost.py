@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,15 +14,16 @@ import torch
 from torch import nn
 
 from multiemo.benchmark.environment import describe_environment
-from multiemo.benchmark.memory import peak_memory
+from multiemo.benchmark.memory import Memory, peak_memory
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.timing import Measured, choose_clips, measure_clip
 from multiemo.build import Source, load_bundle
 from multiemo.build.device import Compute, compute_of
 from multiemo.build.folders import model_folder
 from multiemo.config import load_config
+from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.model import EmotionModel
-from multiemo.types import SUBSETS
+from multiemo.types import SUBSETS, Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def measure_cost(
     parameters = count_parameters(bundle.model)
     trained = training_seconds(run)
     longest = max(measured, key=lambda one: (one.media or 0.0, sum(one.prepare.values())))
-    memory = {key: peak_memory(run, source, longest.clip, key, device=str(compute.device)) for key in keys}
+    memory, notes = _memory(run, source, longest.clip, keys, str(compute.device))
     lengths = [one.media for one in measured if one.media]
     return CostReport(
         {key: _cost(key, measured, parameters, trained, memory[key].peak) for key in keys},
@@ -118,8 +120,23 @@ def measure_cost(
         str(compute.device),
         torch.get_num_threads(),
         describe_environment()["hardware"],
-        _notes(compute, lengths, trained),
+        (*_notes(compute, lengths, trained), *notes),
     )
+
+
+def _memory(
+    run: str | Path, source: Source, clip: Clip, keys: Sequence[str], device: str
+) -> tuple[dict[str, Memory], list[str]]:
+    """{subset: its memory}, and why that of some is not known: a benchmark does not end for it."""
+    found: dict[str, Memory] = {}
+    notes: list[str] = []
+    for key in keys:
+        try:
+            found[key] = peak_memory(run, source, clip, key, device=device)
+        except MultiemoError as error:
+            found[key] = Memory(None, None)
+            notes.append(str(error))
+    return found, notes
 
 
 def count_parameters(model: EmotionModel) -> dict[str, int]:
@@ -140,7 +157,7 @@ def count_parameters(model: EmotionModel) -> dict[str, int]:
 def training_seconds(run: str | Path) -> dict[str, float]:
     """{stage: seconds of its training loop}, preprocessing left out; empty where the run kept no log.
 
-    A branch that was taken over from elsewhere has the seconds of the stage that made it.
+    A branch that was taken over from elsewhere has the seconds of the stage that made it, NaN where that is gone.
     """
     folder = Path(run)
     log = folder / "metrics.jsonl"
@@ -148,7 +165,10 @@ def training_seconds(run: str | Path) -> dict[str, float]:
         return {}
     seconds = {record["stage"]: float(record["seconds"]) for record in read_records(log)}
     for m, path in load_config(folder / "config.yaml").branches.items():
-        facts = json.loads((model_folder(Path(path)) / "config.json").read_text("utf-8"))["facts"]
+        try:
+            facts = json.loads((model_folder(Path(path)) / "config.json").read_text("utf-8"))["facts"]
+        except CheckpointError:
+            facts = {"seconds": math.nan}
         seconds.setdefault(m, float(facts["seconds"]))
     return seconds
 
@@ -161,6 +181,7 @@ def _cost(
     memory: float | None,
 ) -> Cost:
     members = SUBSETS[key]
+    training = sum(trained.get(part, 0.0) for part in (*members, "fuse"))
     seconds = [sum(one.prepare[m] for m in members) + one.model[key] for one in measured]
     decode = [sum(one.decode[m] for m in members) for one in measured]
     media = [one.media for one in measured]
@@ -176,7 +197,7 @@ def _cost(
         rtf=per_second(seconds),
         decode_rtf=per_second(decode),
         peak_memory_mb=memory,
-        train_seconds=sum(trained.get(part, 0.0) for part in (*members, "fuse")) if trained else None,
+        train_seconds=training if trained and not math.isnan(training) else None,
     )
 
 

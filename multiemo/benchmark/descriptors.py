@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.errors import ConfigError
 from multiemo.types import PROSODY_CHANNELS
 
 Array = NDArray[np.floating[Any]]
@@ -115,19 +116,28 @@ def hog(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Returns:
         ``[900]``.
+
+    Raises:
+        ConfigError: this OpenCV has no HOG.
     """
     import cv2
 
     frames = np.ascontiguousarray(crops.transpose(0, 2, 3, 1))
     grey = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames)
-    pictures = np.stack([_descriptor().compute(picture).ravel() for picture in grey])
+    pictures = np.stack([hog_descriptor().compute(picture).ravel() for picture in grey])
     return np.asarray(pictures.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
-def _descriptor() -> Any:
+def hog_descriptor() -> Any:
+    """OpenCV's, for crops of :data:`HOG_SIDE`; raises as :func:`hog`."""
     import cv2
 
+    if not hasattr(cv2, "HOGDescriptor"):
+        raise ConfigError(
+            f"the classic baseline of the face is HOG, which OpenCV {cv2.__version__} does not have; install one below "
+            "version 5, or set benchmark.baselines=false"
+        )
     return cv2.HOGDescriptor((HOG_SIDE, HOG_SIDE), (16, 16), (8, 8), (8, 8), 9)
 
 

@@ -13,22 +13,29 @@ from multiemo.build.bundle import versions
 
 
 def describe_environment() -> dict[str, Any]:
-    """``{"hardware": one line, "versions": {package: version}}``."""
-    parts = [f"{_processor()}, {os.cpu_count()} cores", f"{_memory_gib():.0f} GiB memory"]
-    parts += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"hardware": "; ".join([*parts, platform.platform()]), "versions": versions()}
+    """``{"hardware": one line, "versions": {package: version}}``; what the machine does not tell is left out."""
+    cores = f", {os.cpu_count()} cores" if os.cpu_count() else ""
+    parts = [_processor() + cores, _memory(), *_gpus(), platform.platform()]
+    return {"hardware": "; ".join(part for part in parts if part), "versions": versions()}
 
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next((line.split(":", 1)[-1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _memory_gib() -> float:
+def _memory() -> str:
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB memory"
     except (ValueError, OSError, AttributeError):
-        return float("nan")
+        return ""
+
+
+def _gpus() -> list[str]:
+    try:
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    except (RuntimeError, AssertionError):  # a GPU without a driver, or in another's hands
+        return []

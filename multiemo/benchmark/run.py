@@ -22,6 +22,7 @@ from multiemo.benchmark import results
 from multiemo.benchmark.cells import Cell, cells_of, run_cells
 from multiemo.benchmark.classic import fit_predict, read_inputs
 from multiemo.benchmark.cost import measure_cost
+from multiemo.benchmark.descriptors import hog_descriptor
 from multiemo.benchmark.environment import describe_environment
 from multiemo.benchmark.predictions import Predictions, Record, pool, read_records
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol, without_clips
@@ -29,6 +30,7 @@ from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
+from multiemo.build.bundle import uses_features
 from multiemo.build.reads import add_read, reads_of, reads_of_test
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.cache import default_cache
@@ -54,11 +56,14 @@ def run_benchmark(
         The benchmark JSON.
 
     Raises:
-        MultiemoError: the protocol does not fit, a training failed, or ``out`` holds another benchmark.
+        MultiemoError: the protocol does not fit, a baseline cannot be computed here, a training failed, or ``out``
+            holds another benchmark.
     """
     observer = observer or Observer()
     folder = Path(out)
     protocol = plan(config)
+    if config.benchmark.baselines and "face" in config.modalities and not uses_features(config, "face"):
+        hog_descriptor()  # says now what would be said after the trainings
     shuffled = random_protocol(config, protocol) if show_leak else None
     _open_folder(folder, config)
     protocol, duplicates = _settle_duplicates(config, protocol, folder, observer)

@@ -1,8 +1,8 @@
 """A model with everything it needs to be fed, in memory and as a folder.
 
 ``model.safetensors`` holds the weights; ``config.json`` the resolved config, label set, InputSpecs, calibration and
-versions; one folder a modality what its preprocessor and encoder cannot derive from those (tokenizer, a pretrained
-model's config).
+versions; ``seen.safetensors`` whom it was trained or selected on; one folder a modality what its preprocessor and
+encoder cannot derive from those (tokenizer, a pretrained model's config).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from multiemo.build.folders import model_folder
 from multiemo.calibration import Calibration
 from multiemo.config import Config, parse_config
 from multiemo.data.dataset import LabelSpace, Preprocessor
+from multiemo.data.grouping import GROUP_BY
+from multiemo.data.seen import Seen
 from multiemo.encoders.base import Encoder
 from multiemo.encoders.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError, MultiemoError
@@ -42,6 +45,10 @@ from multiemo.training.checkpoint import load_tensors, save_tensors, write_atomi
 from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
 
 FORMAT_VERSION = 3
+#: The distributions that carry OpenCV; any will do, and servers without a screen have a headless one.
+_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+#: What :attr:`multiemo.data.seen.Seen.unsorted` is called in the file.
+_UNSORTED = "unsorted"
 
 
 @dataclass(slots=True)
@@ -55,6 +62,7 @@ class Bundle:
         facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
         calibration: temperatures and thresholds, fitted on validation; the empty one before that.
         folder: that it was read from or written to.
+        seen: whom it was trained or selected on.
     """
 
     model: EmotionModel
@@ -63,6 +71,7 @@ class Bundle:
     facts: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
     folder: Path | None = None
+    seen: Seen = field(default_factory=Seen)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -180,9 +189,12 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         if isinstance(preprocessor, TextPreprocessor):
             preprocessor.save(assets)
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
+    kept: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
+    save_tensors(folder / "seen.safetensors", {**kept, _UNSORTED: torch.from_numpy(bundle.seen.unsorted)}, {})
     values = {
         "format": FORMAT_VERSION,
         "weights": file_digest(folder / "model.safetensors"),
+        "seen": file_digest(folder / "seen.safetensors"),
         "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
         "fused": bundle.model.fusion is not None,
         "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
@@ -248,7 +260,9 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     if not deferred:
         for m, part in parts.items():
             part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
-    return Bundle(model.eval(), config, preprocessors, values["facts"], calibration)
+    return Bundle(
+        model.eval(), config, preprocessors, values["facts"], calibration, Path(path), _load_seen(folder, values)
+    )
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
@@ -273,6 +287,24 @@ def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
     if norm is None:
         raise CheckpointError(f"{folder}: the weights do not fit its config: no head over the {m} encoder")
     return len(norm)
+
+
+def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:
+    """Whom a model was trained or selected on; older ones list names in ``config.json``.
+
+    Raises:
+        CheckpointError: the file that says so is not the one that was written.
+    """
+    if "seen" not in values:
+        return Seen.of_names(values["facts"].get("seen", ()))
+    path = folder / "seen.safetensors"
+    if file_digest(path) != values["seen"]:
+        raise CheckpointError(
+            f"{path}: is not the file that config.json was written for, so nobody can tell whom the model has seen; "
+            "fetch or train it again"
+        )
+    kept = {kind: tensor.numpy() for kind, tensor in load_tensors(path)[0].items()}
+    return Seen({kind: kept[kind] for kind in GROUP_BY if kind in kept}, kept[_UNSORTED])
 
 
 def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:
@@ -324,10 +356,13 @@ def file_digest(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of the package and what decides its numbers."""
-    names = ("torch", "torchaudio", "torchvision", "transformers", "timm", "opencv-python", "av", "numpy")
-    return {
+    """Of the package and what decides its numbers; what an installation does not tell is left out."""
+    found = {
         "multiemo": multiemo.__version__,
         "python": platform.python_version(),
-        **{name: torch.__version__ if name == "torch" else version(name) for name in names},
+        "torch": torch.__version__,
     }
+    for name in ("torchaudio", "torchvision", "transformers", "timm", *_OPENCV, "av", "numpy"):
+        with suppress(PackageNotFoundError):  # installed by other means than pip, or another of the four
+            found[name] = version(name)
+    return found

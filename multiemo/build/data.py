@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from multiemo.data.composite import compose_manifests
 from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
+from multiemo.data.seen import Seen, check_unseen
 from multiemo.errors import ManifestError, SplitError
 from multiemo.training.parallel import Meeting
 from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
@@ -52,6 +53,10 @@ class Source:
         """Rows of one part, in manifest order."""
         wanted = set(self.split.parts[name])
         return [c for c in self.clips if c.id in wanted]
+
+    def learnt(self) -> Seen:
+        """Whom a model is trained or selected on that learns from here."""
+        return Seen.of(self.part("train")) | Seen.of(self.part("val"))
 
 
 @dataclass(slots=True)
@@ -254,7 +259,7 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     """{stage: source}; ``fuse`` has the fused stage's, also when only one branch is trained.
 
     Raises:
-        SplitError: somebody who is in val or test of one stage is in train of another.
+        SplitError: somebody who is in test of one source is in train or val of another.
     """
     data = config.data
     if data.manifest is not None:
@@ -265,6 +270,10 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
         for m, s in data.sources.items()
         if m in config.modalities
     }
+    for m, source in sources.items():
+        for other in sources.values():
+            if other is not source:
+                check_unseen(source.learnt(), other.clips, other.split, f"the {m} branch (data.sources.{m})")
     manifest = compose_manifests(
         {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]
         run / "composite.jsonl",
@@ -275,25 +284,6 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     clips = read_manifest(manifest)
     composite = splits.official(clips)
     return {**sources, "fuse": Source(manifest, clips, composite)}
-
-
-def check_seen(seen: Iterable[str], source: Source, what: str) -> None:
-    """Refuse to evaluate on people that a branch has been trained on.
-
-    Args:
-        seen: groups (``corpus:speaker``) that a checkpoint was trained or selected on.
-        source: of this run.
-        what: names the checkpoint in the message.
-
-    Raises:
-        SplitError: one of them is in this run's test part.
-    """
-    both = sorted(set(seen) & set(source.split.groups["test"]))
-    if both:
-        raise SplitError(
-            f"{what} was trained or selected on {both[0]!r}, who is in the test part of this run ({len(both)} such "
-            "groups); use the same split for both, or train the branch here"
-        )
 
 
 def feature_dim(source: Source, modality: Modality) -> int:

@@ -19,10 +19,11 @@ from multiemo.build.device import Compute, compute_of
 from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
-from multiemo.data.grouping import group_of
+from multiemo.data.grouping import GROUP_BY
 from multiemo.data.manifest import read_manifest
+from multiemo.data.seen import check_unseen
 from multiemo.data.splits import Split, check_disjoint
-from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
+from multiemo.errors import CheckpointError, ConfigError, ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
@@ -257,10 +258,10 @@ def evaluate_run(
 
 
 def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:
-    """A warning where a manifest holds people the model was trained or selected on."""
-    groups = {group_of(c, by) for c in clips for by in ("speaker", "group") if getattr(c, by) is not None}
-    known = groups & set(bundle.facts.get("seen", ()))
-    return [f"{len(known)} speakers or groups here were in training: the figures are optimistic"] if known else []
+    """A warning where a manifest holds clips, speakers or groups the model was trained or selected on."""
+    known = {kind: len(bundle.seen.among(clips, kind)) for kind in GROUP_BY}
+    counts = ", ".join(f"{count} {kind}s" for kind, count in known.items() if count)
+    return [f"{counts} here were in training: the figures are optimistic"] if counts else []
 
 
 def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
@@ -287,10 +288,5 @@ def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
             "would not be those of this run"
         )
     check_disjoint(split, clips)
-    seen = sorted(set(bundle.facts["seen"]) & set(split.groups["test"]))
-    if seen:
-        raise SplitError(
-            f"{folder}: {seen[0]!r} of the test part was in training or selection ({len(seen)} such groups); figures "
-            "on this part would not be a test"
-        )
+    check_unseen(bundle.seen, clips, split, f"the model {folder}")
     return wiring.Source(manifest, clips, split, bundle.config.data.label_from)

@@ -30,6 +30,7 @@ from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.trackers import Trackers
 from multiemo.config import Config, load_config, save_config
 from multiemo.data.dataset import Preprocessor
+from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import Report, corpus_kind
@@ -100,9 +101,9 @@ class _Session:
         with self.meeting.main_first():
             self._open_folder(resume)
             self.sources = wiring.open_sources(config, folder)
-        self.trackers = Trackers(config, folder)
+        self.trackers = Trackers(config, folder, self.observer.note)
         self.logged = _logged(folder / "metrics.jsonl")
-        self.seen_before: set[str] = set()
+        self.seen_before = Seen()
         self.parts: dict[tuple[str, str], wiring.Part] = {}
         self.preprocessors: dict[Modality, Preprocessor] = {}
         self.encoders: dict[Modality, Encoder] = {}
@@ -209,7 +210,7 @@ class _Session:
                 begun = load_bundle(config.init[m], labels=False)
                 self._check_seen(begun, f"init.{m} ({config.init[m]})")
                 self.encoders[m], self.preprocessors[m] = load_encoder(config, m, begun, config.init[m])
-                self.seen_before |= set(begun.facts.get("seen", ()))
+                self.seen_before |= begun.seen
                 continue
             dim = wiring.feature_dim(self.sources[m], m) if uses_features(config, m) else None
             self.encoders[m] = build_encoder(config, m, feature_dim=dim)
@@ -217,9 +218,10 @@ class _Session:
             self.preprocessors[m] = build_preprocessor(self.encoders[m].input_spec, texts=texts)
 
     def _check_seen(self, bundle: Bundle, what: str) -> None:
-        """Refuse a checkpoint that has seen a test speaker; of a composite, the people are those of its sources."""
-        for source in self.sources.values():
-            wiring.check_seen(bundle.facts.get("seen", ()), source, what)
+        """Refuse a checkpoint that has seen the test; of a composite, the people are those of its sources."""
+        for source in {id(source): source for source in self.sources.values()}.values():
+            for note in check_unseen(bundle.seen, source.clips, source.split, what):
+                self.observer.note(note)
 
     def _part(self, stage: str, name: str) -> wiring.Part:
         """A preprocessed part; stages that read the same manifest share it."""
@@ -341,12 +343,13 @@ class _Session:
         self.observer.epoch(stage, record)
 
     def _bundle(self, model: EmotionModel, modalities: tuple[Modality, ...], stage: str, result: FitResult) -> Bundle:
+        seen = self.seen_before
+        for source in {id(self.sources[s]): self.sources[s] for s in (*modalities, stage)}.values():
+            seen |= source.learnt()
         source = self.sources[stage]
-        seen = {g for s in (*modalities, stage) for p in ("train", "val") for g in self.sources[s].split.groups[p]}
-        seen |= self.seen_before
         for m in modalities:
             if m in self.branches:
-                seen |= set(self.branches[m].facts.get("seen", ()))
+                seen |= self.branches[m].seen
         settings = self.config.training_of(stage)
         budget = {m: most for m, most in settings.budget.items() if m in modalities}  # evaluation keeps within it
         config = self.config.model_copy(
@@ -366,13 +369,13 @@ class _Session:
             "corpus_kind": corpus_kind(c.corpus for c in source.clips),
             "manifest": str(source.manifest),
             "split": source.split.hash,
-            "seen": sorted(seen),
+            "seen": seen.counts(),
             "validation": {k: round(v, 4) for k, v in result.best.items()},
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 1),
             "untrained": {m: sorted(self.encoders[m].untrained or ()) for m in modalities},
         }
-        bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts)
+        bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts, seen=seen)
         if settings.objective == "labels":
             val, processes = self._part(stage, "val"), self._processes
             bundle.calibration = calibrate_bundle(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,20 @@ class Trackers:
         config: of the run.
         folder: of the run; TensorBoard and Weights & Biases write there, MLflow where ``MLFLOW_TRACKING_URI`` says,
             else there too.
+        on_note: is told of a tracker that failed later; the run goes on without it.
 
     Raises:
-        ConfigError: the package of a tracker is not installed, or it cannot be reached.
+        ConfigError: the package of a tracker is not installed, or it cannot be reached at the start.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, on_note: Callable[[str], None]) -> None:
+        self._note = on_note
         for name in config.trackers:
             if importlib.util.find_spec(_PACKAGES[name]) is None:
                 raise ConfigError(
                     f'trackers: {name!r} is not installed; pip install "multiemo[trackers]" or leave it out'
                 )
-        self._trackers = [(name, self._open(name, config, folder)) for name in config.trackers]
-        for name, tracker in self._trackers:
-            if name != "tensorboard":  # the config lies beside its files
-                tracker.store_init_configuration(_flat(config.model_dump(mode="json")))
+        self._trackers = {name: self._open(name, config, folder) for name in config.trackers}
 
     @staticmethod
     def _open(name: str, config: Config, folder: Path) -> Any:
@@ -48,10 +47,11 @@ class Trackers:
             else:
                 tracker = MLflowTracker("multiemo", logging_dir=str(folder / "mlflow"), run_name=config.name)
             tracker.start()
+            if name != "tensorboard":  # the config lies beside its files
+                tracker.store_init_configuration(_flat(config.model_dump(mode="json")))
         except Exception as error:  # the clients of three services raise what they like
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigError(
-                f"trackers: {name!r} cannot be started: {reason}; log in to it, or leave it out"
+                f"trackers: {name!r} cannot be started: {_reason(error)}; log in to it, or leave it out"
             ) from error
         return tracker
 
@@ -59,16 +59,26 @@ class Trackers:
         """One epoch of one stage."""
         values = {f"{stage}/loss": record["loss"], f"{stage}/lr": record["lr"]}
         values |= {f"{stage}/val_{name}": value for name, value in record["val"].items()}
-        for name, tracker in self._trackers:
-            # Weights & Biases wants steps that never fall, and epochs begin anew with each stage.
-            tracker.log(
-                {**values, f"{stage}/epoch": record["epoch"]}, step=None if name == "wandb" else record["epoch"]
-            )
+        values[f"{stage}/epoch"] = record["epoch"]
+        # Weights & Biases wants steps that never fall, and epochs begin anew with each stage.
+        self._each(lambda name, tracker: tracker.log(values, step=None if name == "wandb" else record["epoch"]))
 
     def close(self) -> None:
         """Write what is left."""
-        for _, tracker in self._trackers:
-            tracker.finish()
+        self._each(lambda _, tracker: tracker.finish())
+
+    def _each(self, tell: Callable[[str, Any], None]) -> None:
+        """Tell every tracker; one that fails is given up, as the run's own log has the same curves."""
+        for name, tracker in list(self._trackers.items()):
+            try:
+                tell(name, tracker)
+            except Exception as error:  # as above
+                del self._trackers[name]
+                self._note(f"trackers: {name!r} failed and gets nothing more: {_reason(error)}; see metrics.jsonl")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import stat
+import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any, TypeAlias
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from multiemo.errors import MediaError
@@ -53,6 +55,10 @@ _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
+#: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
+_ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+#: FFmpeg's scalers, one a thread.
+_scalers = threading.local()
 
 
 def fail(where: str, path: object, reason: str) -> MediaError:
@@ -87,6 +93,16 @@ def check_path(path: str | Path, where: str) -> Path:
     return file
 
 
+def av_open(source: Any, **how: Any) -> Any:
+    """``av.open`` to read, with arguments that every PyAV knows, whatever the encoding of the file's tags."""
+    return av.open(source, **_ANY_TAGS, **how)
+
+
+def tag_of(stream: Any, name: str) -> str:
+    """A stream's tag, or nothing; bytes of it that are not UTF-8, which no output could hold, become U+FFFD."""
+    return str(stream.metadata.get(name, "")).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def open_container(file: Path, where: str) -> Any:
     """An open PyAV container that reads this file and no other.
 
@@ -98,7 +114,7 @@ def open_container(file: Path, where: str) -> Any:
         raise fail(where, file, f"is not a media file but text or a playlist; {other}")
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(str(file.absolute()), options=options, metadata_errors="replace", timeout=STALL)
+        container = av_open(str(file.absolute()), options=options, timeout=STALL)
     except FAILURES as error:
         detail = getattr(error, "strerror", None) or error
         reason = f"is not a media file, or its header is cut off ({detail}); convert it or copy it again"
@@ -350,6 +366,24 @@ def pixel_aspect(stream: Any) -> float:
     return aspect if 0.1 < aspect < 10 else 1.0
 
 
+def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
+    """A frame at another size, as ``[height, width]`` or ``[height, width, C]`` of a pixel format of FFmpeg.
+
+    The scaler works in the thread that asks: threads of its own would be missing in a forked process, which would wait
+    for them for ever.
+
+    Args:
+        frame: of PyAV. Its own ``reformat`` is not used: what that shares with other frames does not survive a fork.
+        width, height: pixels.
+        pixels: such as ``rgb24``.
+    """
+    scaler = getattr(_scalers, "one", None)
+    if scaler is None:
+        scaler = _scalers.one = VideoReformatter()
+    made = scaler.reformat(frame, width=width, height=height, format=pixels, threads=1)
+    return np.asarray(made.to_ndarray(), dtype=np.uint8)
+
+
 def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     """Convert a frame: square pixels, upright, at most ``max_side`` long, transparent parts white.
 
@@ -363,11 +397,11 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     """
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
-    size = {"width": max(1, round(width * shrink)), "height": max(1, round(height * shrink))}
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
     if any(c.is_alpha for c in frame.format.components):
-        picture = on_white(frame.reformat(format="rgba", **size).to_ndarray())
+        picture = on_white(converted(frame, *size, "rgba"))
     else:
-        picture = frame.reformat(format="rgb24", **size).to_ndarray()
+        picture = converted(frame, *size, "rgb24")
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 

@@ -27,6 +27,7 @@ from multiemo.data.demux import (
     VideoTrack,
     audio_stream,
     check_path,
+    converted,
     exact_header,
     fail,
     header_end,
@@ -99,7 +100,7 @@ class DecodedFrame:
             rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
             picture = averaged(rows[: self._frame.height, : self._frame.width], width, height)
         else:
-            picture = self._frame.reformat(width=width, height=height, format="gray").to_ndarray()
+            picture = converted(self._frame, width, height, "gray")
         return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else np.asarray(picture, np.uint8)
 
     def rgb(self, side: int | None = None) -> Pixels:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from cv2.utils import logging
 
-from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, fail, on_white, pixel_aspect, to_rgb
+from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, av_open, fail, on_white, pixel_aspect, to_rgb
 
 #: Most bytes that a picture's file may have; two letters at its beginning make any large file look like one.
 MAX_BYTES = 1_000_000_000
@@ -57,7 +56,7 @@ def still_size(file: Path, where: str) -> tuple[int, int]:
         raise fail(where, file, reason)
     try:
         options = {"max_pixels": str(MAX_PIXELS)}
-        with av.open(BytesIO(file.read_bytes()), options=options, metadata_errors="replace") as container:
+        with av_open(BytesIO(file.read_bytes()), options=options) as container:
             context = container.streams.video[0].codec_context
             width, height = int(context.width), int(context.height)
     except FAILURES as error:
@@ -120,7 +119,7 @@ def _by_opencv(data: Pixels, longest: int, max_side: int | None) -> Pixels | Non
 
 def _by_ffmpeg(file: Path, where: str) -> Pixels:
     try:
-        with av.open(str(file.absolute()), metadata_errors="replace") as container:
+        with av_open(str(file.absolute())) as container:
             for frame in container.decode(video=0):
                 return to_rgb(frame, pixel_aspect(container.streams.video[0]), None)
     except FAILURES as error:

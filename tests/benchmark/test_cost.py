@@ -3,24 +3,26 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from multiemo.benchmark import memory, timing
+from multiemo.benchmark import environment, memory, timing
 from multiemo.benchmark.cost import CostReport, count_parameters, measure_cost, training_seconds
 from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.timing import count_flops, shown
 from multiemo.build import Source, load_bundle, open_source, train
 from multiemo.build.device import Compute
-from multiemo.config import SourceConfig, load_config, parse_config
+from multiemo.config import SourceConfig, load_config, parse_config, save_config
 from multiemo.data.collate import Collate
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import MultiemoError
@@ -162,6 +164,27 @@ def test_a_process_that_fails_says_why(tiny_run: Path, monkeypatch: pytest.Monke
     clip = source.part("val")[0]
     with pytest.raises(MultiemoError, match=f"the memory that SF takes .*{clip.id}.*OSError: no room"):
         peak_memory(tiny_run, source, clip, "SF")
+
+
+def test_what_cannot_be_told_ends_nothing(tiny_run: Path, tmp_path: Path, monkeypatch):
+    """Memory of a process that died, training of a branch that is gone, hardware that does not answer."""
+    failed = subprocess.CompletedProcess([], 1, "", "OSError: no room")
+    monkeypatch.setattr(memory, "subprocess", SimpleNamespace(run=lambda *_, **__: failed))
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_name", MagicMock(side_effect=RuntimeError("no driver")))
+    monkeypatch.setattr("os.sysconf", MagicMock(side_effect=ValueError("unrecognized configuration name")))
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    config = load_config(run / "config.yaml")
+    save_config(config.model_copy(update={"branches": {"text": str(tmp_path / "gone")}}), run / "config.yaml")
+    log = run / "metrics.jsonl"
+    log.write_text("".join(line for line in log.open() if '"stage": "text"' not in line))
+    report = measure_cost(run, source_of(tiny_run), clips=1, repeats=1, device="cpu")
+    assert {c.peak_memory_mb for c in report.subsets.values()} == {None}
+    assert sum("OSError: no room" in note for note in report.notes) == 7
+    assert {key for key, cost in report.subsets.items() if cost.train_seconds is None} == {"T", "TS", "TF", "TSF"}
+    assert report.hardware.startswith(environment._processor() + "; ")
 
 
 def test_an_encoder_that_is_not_shown_does_not_run(tiny_run: Path):

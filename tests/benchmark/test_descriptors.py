@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scipy import fft, stats
@@ -13,11 +14,16 @@ from multiemo.benchmark.descriptors import (
     feature_statistics,
     functionals,
     hog,
+    hog_descriptor,
 )
+from multiemo.benchmark.run import run_benchmark
+from multiemo.config import load_config
+from multiemo.errors import ConfigError
 from multiemo.preprocess.speech import SpeechPreprocessor
 from multiemo.types import PROSODY_CHANNELS, SpeechSpec
 
 RATE = 16000
+needs_hog = pytest.mark.skipif(not hasattr(cv2, "HOGDescriptor"), reason="OpenCV 5 has no HOG")
 
 
 def track_of(samples: np.ndarray) -> np.ndarray:
@@ -96,6 +102,16 @@ def test_the_shortest_clips_have_descriptors(steps: int):
     assert not np.isinf(found).any()
 
 
+def test_hog_is_missed_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch, tiny_config, tmp_path):
+    hog_descriptor.cache_clear()
+    monkeypatch.delattr(cv2, "HOGDescriptor", raising=False)
+    config = load_config(tiny_config(tmp_path))
+    with pytest.raises(ConfigError, match=r"is HOG, which OpenCV .* benchmark\.baselines=false"):
+        run_benchmark(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@needs_hog
 def test_hog_is_the_mean_over_frames_and_tells_directions_apart():
     ramp = np.linspace(0, 255, 48).astype(np.uint8)
     across = np.broadcast_to(ramp, (3, 48, 48))

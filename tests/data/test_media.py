@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -578,7 +581,7 @@ def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
         sound = container.add_stream("aac", rate=RATE, layout="mono")
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         frame = av.VideoFrame.from_ndarray(picture(3), format="rgb24")
         frame.pts, frame.time_base = 0, Fraction(1, 1)
         packets = [*cover.encode(frame), *cover.encode(None)]
@@ -590,3 +593,31 @@ def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
             container.mux(packet)
     assert (probe(path).has_audio, probe(path).has_video) == (True, False)
     assert read_media(path, rate=16000, fps=4.0).absent == {"video": "the file has no video track"}
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> None:
+    """In a process of its own: other tests leave scalers of PyAV's frames behind, which no fork survives."""
+    script = (
+        "import multiprocessing, sys; from multiemo.data.media import read_media; read_media(sys.argv[1], fps=5.0)\n"
+        "context = multiprocessing.get_context('fork')\n"
+        "child = context.Process(target=read_media, args=sys.argv[1:], kwargs={'fps': 5.0}, daemon=True)\n"
+        "child.start(); child.join(60); sys.exit(child.exitcode != 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(clip)], timeout=200).returncode == 0
+
+
+def test_a_title_that_is_not_utf_8_does_not_stop_the_reading(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "titled.mkv"
+    with av.open(str(clip)) as source, av.open(str(path), "w") as container:
+        container.metadata["title"] = "The TITLE"
+        container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = container.streams[0]
+                container.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"The TITLE", b"Caf\xe9 \xff\xfe!!"))
+    assert probe(path).has_video
+    media = read_media(path, fps=1.0)
+    assert media.frames is not None
+    assert len(media.frames) == 4

@@ -503,6 +503,14 @@ def test_the_default_track_is_read_and_forced_ones_last(tmp_path):
     assert found.language == "de"  # one word does not tell, so the track does
 
 
+def test_a_track_whose_language_is_not_utf_8(tmp_path):
+    path = film(tmp_path / "a.mkv", ("subrip", "ger", "", SAID))
+    path.write_bytes(path.read_bytes().replace(b"ger", b"g\xe9r"))
+    found = embedded_subtitles(path)
+    assert found is not None
+    assert found.source.endswith(", g\ufffdr)")
+
+
 def test_no_subtitles_and_what_is_not_text(tmp_path):
     notes: list[str] = []
     assert embedded_subtitles(film(tmp_path / "a.mp4"), notes) is None

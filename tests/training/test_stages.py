@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import platform
+import shutil
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 import torch
 
-from multiemo.build import evaluate_run, load_bundle, train
+import multiemo
+from multiemo.build import Observer, evaluate_run, load_bundle, train
+from multiemo.build import bundle as bundles
 from multiemo.build.run import _Session
 from multiemo.cli import main
 from multiemo.config import load_config, save_config
@@ -84,7 +89,9 @@ def test_a_branch_learns_without_labels_and_a_run_begins_from_it(m, configured, 
     assert any(not torch.equal(v, before[k]) for k, v in weights(tuned.folder / "model", m).items())
     assert load_bundle(kept.folder).model.encoders[m].untrained == begun.untrained
     assert not load_bundle(tuned.folder).model.encoders[m].untrained
-    assert set(tuned.bundle.facts["seen"]) >= set(load_bundle(branch, labels=False).facts["seen"])
+    before_seen, after = load_bundle(branch, labels=False).seen, tuned.bundle.seen
+    assert before_seen.counts()["clips"] > 0
+    assert (after | before_seen).counts() == after.counts()
 
 
 def test_clips_modalities_against_each_other(configured, tmp_path):
@@ -112,6 +119,73 @@ def test_pretraining_on_a_test_speaker_is_refused(configured, small_corpus, tmp_
     )  # fmt: skip
     with pytest.raises(SplitError, match=r"init\.text .* was trained or selected on"):
         train(tune, tmp_path / "tuned")
+
+
+def test_a_branch_by_speakers_is_refused_where_its_clips_are_tested(tiny_config, tiny_run, tmp_path):
+    """The split of the new run keeps clips apart, so it names none of the speakers that the branch has seen."""
+    by_clip = ["data.split.group_by=clip", f"branches.text={tiny_run}/branches/text", "training.epochs=1"]
+    config = load_config(tiny_config(tmp_path, modalities=("text",)), by_clip)
+    with pytest.raises(SplitError, match=r"branches\.text .* was trained or selected on clip 'synthetic-demo:spk"):
+        train(config, tmp_path / "run")
+
+
+def test_a_branch_by_clips_is_refused_where_its_speakers_are_tested(tiny_config, tmp_path):
+    by_clip = ["data.split.group_by=clip", "training.epochs=1"]
+    train(load_config(tiny_config(tmp_path, modalities=("text",)), by_clip), tmp_path / "first")
+    begun = [f"init.text={tmp_path}/first/branches/text", "training.epochs=1"]
+    with pytest.raises(SplitError, match=r"init\.text .* was trained or selected on speaker 'synthetic-demo:spk"):
+        train(load_config(tiny_config(tmp_path, modalities=("text",)), begun), tmp_path / "second")
+
+
+def test_older_checkpoints_are_compared_by_the_names_they_list(tiny_config, tiny_run, tmp_path):
+    older = tmp_path / "older"
+    shutil.copytree(tiny_run / "branches" / "text", older)
+    (older / "seen.safetensors").unlink()
+    values = json.loads((older / "config.json").read_text("utf-8"))
+    groups = json.loads((tiny_run / "splits.json").read_text("utf-8"))["text"]["groups"]
+    del values["seen"]
+    values["facts"]["seen"] = [*groups["train"], *groups["val"]]
+    (older / "config.json").write_text(json.dumps(values), "utf-8")
+
+    class Listening(Observer):
+        said: tuple[str, ...] = ()
+
+        def note(self, message: str) -> None:
+            self.said += (message,)
+
+    observer = Listening()
+    lines = [f"branches.text={older}", "training.epochs=1"]
+    run = train(load_config(tiny_config(tmp_path, modalities=("text",)), lines), tmp_path / "a", observer=observer)
+    assert any("is of an earlier version" in said for said in observer.said)
+    assert run.bundle.seen.unsorted.size == len(groups["train"]) + len(groups["val"])
+    assert evaluate_run(tmp_path / "a").n > 0
+    with pytest.raises(SplitError, match=r"branches\.text .* was trained or selected on speaker"):
+        train(load_config(tiny_config(tmp_path, modalities=("text",)), [*lines, "data.split.seed=2"]), tmp_path / "b")
+
+
+def test_whom_a_checkpoint_has_seen_cannot_be_left_out(tiny_run, tmp_path):
+    shutil.copytree(tiny_run / "branches" / "text", tmp_path / "text")
+    (tmp_path / "text" / "seen.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"seen\.safetensors: cannot be read"):
+        load_bundle(tmp_path / "text")
+
+
+@pytest.mark.parametrize("there", [(), ("opencv-python",), ("opencv-python-headless", "opencv-contrib-python")])
+def test_any_opencv_will_do_and_no_version_that_is_not_known_stops_the_saving(there, tiny_run, tmp_path, monkeypatch):
+    def version(name: str) -> str:
+        if name in there:
+            return "4.9"
+        raise PackageNotFoundError(f"No package metadata was found for {name}")
+
+    monkeypatch.setattr(bundles, "version", version)
+    bundles.save_bundle(load_bundle(tiny_run), tmp_path / "model")
+    kept = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))["versions"]
+    assert kept == {
+        "multiemo": multiemo.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **dict.fromkeys(there, "4.9"),
+    }
 
 
 def test_what_cannot_be_begun_from_is_named(configured, small_corpus, tiny_run, tmp_path):

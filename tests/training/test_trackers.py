@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from multiemo.build import Observer, train
 from multiemo.build import trackers as module
-from multiemo.build import train
 from multiemo.config import load_config
 from multiemo.errors import ConfigError
 
@@ -60,6 +60,38 @@ def test_a_tracker_that_is_not_installed_is_named(run, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "wandb" else real(name))
     with pytest.raises(ConfigError, match=r"trackers: 'wandb' is not installed; pip install \"multiemo\[trackers\]\""):
         run("tensorboard", "wandb")
+
+
+def test_a_tracker_that_fails_on_the_way_is_given_up(tiny_config, tmp_path, monkeypatch):
+    class Broken:
+        told = 0
+
+        def log(self, values, step):
+            self.told += 1
+            raise ConnectionError("no route to host\nand more")
+
+        def finish(self):
+            raise AssertionError("it was given up")
+
+    class Listening(Observer):
+        said: tuple[str, ...] = ()
+
+        def note(self, message):
+            self.said += (message,)
+
+    broken, observer = Broken(), Listening()
+    opened = module.Trackers._open
+    monkeypatch.setattr(
+        module.Trackers, "_open", lambda self, name, *rest: broken if name == "mlflow" else opened(name, *rest)
+    )
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: True)
+    lines = ["trackers=[mlflow, tensorboard]", "training.epochs=2"]
+    config = load_config(tiny_config(tmp_path, modalities=("text",)), lines)
+    train(config, tmp_path / "run", observer=observer)
+    assert broken.told == 1
+    said = "trackers: 'mlflow' failed and gets nothing more: no route to host; see metrics.jsonl"
+    assert [s for s in observer.said if s.startswith("trackers")] == [said]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
 def test_no_tracker_at_all(run):
