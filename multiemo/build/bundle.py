@@ -47,8 +47,6 @@ from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_t
 FORMAT_VERSION = 3
 #: The distributions that carry OpenCV; any will do, and servers without a screen have a headless one.
 _OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
-#: What :attr:`multiemo.data.seen.Seen.unsorted` is called in the file.
-_UNSORTED = "unsorted"
 
 
 @dataclass(slots=True)
@@ -189,8 +187,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         if isinstance(preprocessor, TextPreprocessor):
             preprocessor.save(assets)
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
-    kept: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
-    save_tensors(folder / "seen.safetensors", {**kept, _UNSORTED: torch.from_numpy(bundle.seen.unsorted)}, {})
+    seen = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
+    save_tensors(folder / "seen.safetensors", seen, {})
     values = {
         "format": FORMAT_VERSION,
         "weights": file_digest(folder / "model.safetensors"),
@@ -290,21 +288,19 @@ def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
 
 
 def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:
-    """Whom a model was trained or selected on; older ones list names in ``config.json``.
+    """Whom a model was trained or selected on.
 
     Raises:
         CheckpointError: the file that says so is not the one that was written.
     """
-    if "seen" not in values:
-        return Seen.of_names(values["facts"].get("seen", ()))
     path = folder / "seen.safetensors"
-    if file_digest(path) != values["seen"]:
+    if file_digest(path) != values.get("seen"):
         raise CheckpointError(
             f"{path}: is not the file that config.json was written for, so nobody can tell whom the model has seen; "
             "fetch or train it again"
         )
     kept = {kind: tensor.numpy() for kind, tensor in load_tensors(path)[0].items()}
-    return Seen({kind: kept[kind] for kind in GROUP_BY if kind in kept}, kept[_UNSORTED])
+    return Seen({kind: kept[kind] for kind in GROUP_BY if kind in kept})
 
 
 def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:

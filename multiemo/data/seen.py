@@ -47,11 +47,9 @@ class Seen:
 
     Args:
         digests: {kind: ``[N]`` digests of names, sorted}; a kind that nobody named is left out.
-        unsorted: digests of names of one kind, not known which: all that older checkpoints kept.
     """
 
     digests: Mapping[GroupBy, Digests] = field(default_factory=dict)
-    unsorted: Digests = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @classmethod
     def of(cls, clips: Iterable[Clip]) -> Seen:
@@ -60,31 +58,21 @@ class Seen:
         found = {kind: _digests(name for clip in rows if (name := name_of(clip, kind))) for kind in GROUP_BY}
         return cls({kind: digests for kind, digests in found.items() if len(digests)})
 
-    @classmethod
-    def of_names(cls, names: Iterable[str]) -> Seen:
-        """What an older checkpoint lists."""
-        return cls(unsorted=_digests(names))
-
     def __or__(self, other: Seen) -> Seen:
         kinds = [kind for kind in GROUP_BY if kind in self.digests or kind in other.digests]
         none = np.zeros(0, dtype=np.int64)
-        return Seen(
-            {kind: np.union1d(self.digests.get(kind, none), other.digests.get(kind, none)) for kind in kinds},
-            np.union1d(self.unsorted, other.unsorted),
-        )
+        return Seen({k: np.union1d(self.digests.get(k, none), other.digests.get(k, none)) for k in kinds})
 
     def counts(self) -> dict[str, int]:
         """{kind: how many}, for people to read."""
-        counts = {f"{kind}s": len(digests) for kind, digests in self.digests.items()}
-        return {**counts, "of older checkpoints": len(self.unsorted)} if len(self.unsorted) else counts
+        return {f"{kind}s": len(digests) for kind, digests in self.digests.items()}
 
     def among(self, clips: Sequence[Clip], kind: GroupBy) -> list[str]:
         """Which clips, speakers or groups of ``clips`` were seen, by name, sorted."""
-        known = np.concatenate([self.digests.get(kind, self.unsorted[:0]), self.unsorted])
-        if not len(known):
+        if kind not in self.digests:
             return []
         names = sorted({name for clip in clips if (name := name_of(clip, kind))})
-        here = np.isin(np.array([_digest(name) for name in names], dtype=np.int64), known)
+        here = np.isin(np.array([_digest(name) for name in names], dtype=np.int64), self.digests[kind])
         return [name for name, was in zip(names, here, strict=True) if was]
 
 
@@ -122,8 +110,6 @@ def check_unseen(seen: Seen, clips: Sequence[Clip], split: Split, what: str) -> 
             f"{kind}s); use the same split for both, or train the branch here; if others have the same name here, "
             "prepare them under another corpus name"
         )
-    if len(seen.unsorted):
-        notes.append(f"{what} is of an earlier version, which kept one kind of names alone: only those were compared")
     return notes
 
 

@@ -266,20 +266,6 @@ def test_names_of_one_clip_in_several_manifests() -> None:
         check_unseen(seen, composite, holdout(composite, seed=2), "it")
 
 
-def test_what_older_checkpoints_kept_is_compared_as_far_as_it_goes() -> None:
-    clips = corpus(6, 4, groups_of_speakers=True)
-    split = holdout(clips, seed=1)
-    older = Seen.of_names([*split.groups["train"], *split.groups["val"]])
-    assert check_unseen(older, clips, split, "it") == [
-        "it is of an earlier version, which kept one kind of names alone: only those were compared"
-    ]
-    with pytest.raises(SplitError, match="on speaker 'c:"):
-        check_unseen(older | Seen.of([]), clips, holdout(clips, seed=2), "it")
-    of_clips = Seen.of_names(f"c:{name}" for name in (*split.parts["train"], *split.parts["val"]))
-    with pytest.raises(SplitError, match="on clip 'c:"):
-        check_unseen(of_clips, clips, holdout(clips, seed=2), "it")
-
-
 def test_a_million_clips_are_few_bytes_and_none_is_mistaken() -> None:
     clips = [Clip(id=f"{i:07d}", corpus="c", text="x") for i in range(200_000)]
     seen = Seen.of(clips[::2])

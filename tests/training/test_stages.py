@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import Observer, evaluate_run, load_bundle, train
 from multiemo.build import bundle as bundles
+from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.run import _Session
 from multiemo.cli import main
 from multiemo.config import load_config, save_config
@@ -135,32 +135,6 @@ def test_a_branch_by_clips_is_refused_where_its_speakers_are_tested(tiny_config,
     begun = [f"init.text={tmp_path}/first/branches/text", "training.epochs=1"]
     with pytest.raises(SplitError, match=r"init\.text .* was trained or selected on speaker 'synthetic-demo:spk"):
         train(load_config(tiny_config(tmp_path, modalities=("text",)), begun), tmp_path / "second")
-
-
-def test_older_checkpoints_are_compared_by_the_names_they_list(tiny_config, tiny_run, tmp_path):
-    older = tmp_path / "older"
-    shutil.copytree(tiny_run / "branches" / "text", older)
-    (older / "seen.safetensors").unlink()
-    values = json.loads((older / "config.json").read_text("utf-8"))
-    groups = json.loads((tiny_run / "splits.json").read_text("utf-8"))["text"]["groups"]
-    del values["seen"]
-    values["facts"]["seen"] = [*groups["train"], *groups["val"]]
-    (older / "config.json").write_text(json.dumps(values), "utf-8")
-
-    class Listening(Observer):
-        said: tuple[str, ...] = ()
-
-        def note(self, message: str) -> None:
-            self.said += (message,)
-
-    observer = Listening()
-    lines = [f"branches.text={older}", "training.epochs=1"]
-    run = train(load_config(tiny_config(tmp_path, modalities=("text",)), lines), tmp_path / "a", observer=observer)
-    assert any("is of an earlier version" in said for said in observer.said)
-    assert run.bundle.seen.unsorted.size == len(groups["train"]) + len(groups["val"])
-    assert evaluate_run(tmp_path / "a").n > 0
-    with pytest.raises(SplitError, match=r"branches\.text .* was trained or selected on speaker"):
-        train(load_config(tiny_config(tmp_path, modalities=("text",)), [*lines, "data.split.seed=2"]), tmp_path / "b")
 
 
 def test_whom_a_checkpoint_has_seen_cannot_be_left_out(tiny_run, tmp_path):
