@@ -187,7 +187,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         if isinstance(preprocessor, TextPreprocessor):
             preprocessor.save(assets)
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
-    seen = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
+    seen: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
     save_tensors(folder / "seen.safetensors", seen, {})
     values = {
         "format": FORMAT_VERSION,
