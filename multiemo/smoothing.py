@@ -195,8 +195,9 @@ def fit_stay(
         task: ``single``, ``soft`` or ``multi``.
 
     Returns:
-        Mean seconds that a label lasts, or zero; and ``dialogues``, ``clips``, ``accuracy`` and ``smoothed_accuracy``
-        (of the best duration, where none is good enough) on them. The accuracy of ``multi`` is that of each label.
+        Mean seconds that a label lasts, or zero; and ``dialogues``, ``clips``, and without and with smoothing (by the
+        likeliest duration, where none is good enough) ``accuracy``, ``loss``, ``smoothed_accuracy`` and
+        ``smoothed_loss`` on them. The accuracy of ``multi`` is that of each label.
     """
     rows = [turn.row for turns in dialogues for turn in turns]
 
@@ -211,11 +212,12 @@ def fit_stay(
 
     plain, unlikely = measured(probabilities[rows])
     tried = {stay: measured(_over_time(dialogues, probabilities, prior, stay, task)) for stay in _STAYS}
+    best = min(tried, key=lambda s: tried[s][1])
     good = [stay for stay, (right, loss) in tried.items() if right >= plain and loss <= unlikely]
     stay = min(good, key=lambda s: tried[s][1]) if good else 0.0
-    reached = tried[stay][0] if good else max(right for right, _ in tried.values())
-    facts = {"dialogues": len(dialogues), "clips": len(rows), "accuracy": plain, "smoothed_accuracy": reached}
-    return stay, facts
+    reached, loss = tried[stay if good else best]
+    facts = {"dialogues": len(dialogues), "clips": len(rows), "accuracy": plain, "loss": unlikely}
+    return stay, {**facts, "smoothed_accuracy": reached, "smoothed_loss": loss}
 
 
 def _over_time(

@@ -38,12 +38,12 @@ def run(tiny_run, tmp_path) -> Path:
 
 def test_every_reading_is_counted_with_its_reader(run):
     report = evaluate_run(run)
-    assert report.notes[-1] == "the test part of this run has now been read once, by evaluate"
+    assert report.notes[-1] == "the test part of this run has been read once, by evaluate"
     evaluate(run)  # from Python it counts as well
     robustness_curves([(load_bundle(run), source_of(run))], corruptions=["missing_any"])
     assert reads_of_test(run) == {"evaluate": 2, "robustness": 1}
     report = evaluate_run(run)
-    assert report.notes[-1] == "the test part of this run has now been read 4 times: evaluate 3, robustness 1"
+    assert report.notes[-1] == "the test part of this run has been read 4 times: evaluate 3, robustness 1"
     first, *_ = reads_of(run)
     assert (first["split"], first["n"], first["test"]) == ("test", report.n, report.n)
     assert (first["subset"], first["uar"]) == ("TSF", report.subsets["TSF"]["uar"])
@@ -52,7 +52,7 @@ def test_every_reading_is_counted_with_its_reader(run):
 
 def test_other_parts_are_kept_and_not_counted(run):
     for split in ("val", "train"):
-        assert not any("has now been read" in note for note in evaluate_run(run, split=split).notes)
+        assert not any("has been read" in note for note in evaluate_run(run, split=split).notes)
     robustness_curves([(load_bundle(run), source_of(run))], part="val", corruptions=["missing_any"])
     assert reads_of_test(run) == {}
     assert [(r["by"], r["split"], r["test"]) for r in reads_of(run)] == [
@@ -84,7 +84,7 @@ def test_another_manifest_is_counted_by_its_content(run, small_corpus, tmp_path)
     for name, n in (("own.jsonl", 1), ("other.jsonl", 1), ("own.jsonl", 2)):
         notes = evaluate_run(run, manifest=tmp_path / name).notes
         often = "read once, by evaluate" if n == 1 else "read 2 times: evaluate 2"
-        assert f"{tmp_path / name} has now been {often}, with this run" in notes
+        assert f"{tmp_path / name} has been {often}, with this run" in notes
         assert any("the test part of this run" in note for note in notes) == (name == "own.jsonl")
     lines, own = reads_of(run), len(ids_of_test(run))
     assert [(r["test"], r["n"]) for r in lines] == [(own, own), (0, len(clips)), (own, own)]
@@ -116,7 +116,7 @@ def test_lines_of_before_and_damaged_ones_count(run):
 def test_the_count_is_printed_and_in_the_report(run, cli, small_corpus):
     code, out, _ = cli("evaluate", run)
     assert code == 0
-    assert "note: the test part of this run has now been read once, by evaluate\n" in out
+    assert "note: the test part of this run has been read once, by evaluate\n" in out
     cli("evaluate", run, "--manifest", small_corpus)
     cli("evaluate", run)
     page = (run / "report.html").read_text("utf-8")
@@ -124,7 +124,7 @@ def test_the_count_is_printed_and_in_the_report(run, cli, small_corpus):
     digest = sha256(small_corpus.read_bytes()).hexdigest()[:12]
     assert f"{small_corpus} ({len(read_manifest(small_corpus))} clips, sha256 {digest}): read once, by evaluate" in page
     notes = json.loads((run / "evaluation.json").read_text("utf-8"))["notes"]
-    assert "the test part of this run has now been read 3 times: evaluate 3" in notes
+    assert "the test part of this run has been read 3 times: evaluate 3" in notes
 
 
 def test_compare_says_how_often_each_was_read(run, tmp_path, cli):

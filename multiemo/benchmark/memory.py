@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from multiemo.build import Source, load_bundle
-from multiemo.build.device import compute_of
-from multiemo.build.evaluation import predict
+from multiemo.build.device import compute_of, predict
 from multiemo.data.collate import Collate
 from multiemo.data.dataset import ClipDataset
 from multiemo.data.rows import format_row, parse_row

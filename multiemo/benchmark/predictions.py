@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.calibration import decide
 from multiemo.errors import CheckpointError
 from multiemo.metrics import scored
 from multiemo.types import DIMENSIONS, SUBSETS
@@ -50,7 +51,11 @@ class Predictions:
 
     def scored(self, key: str, task: str) -> tuple[NDArray[Any], NDArray[Any]]:
         """Truth and predictions of one subset, as the measure of the task wants them."""
-        return scored(task, self.target, self.probabilities[key], self.said.get(key))
+        return scored(task, self.target, self.probabilities[key], self.given(key, task))
+
+    def given(self, key: str, task: str) -> NDArray[np.int64]:
+        """The labels that are given, ``[R, N]`` or ``[R, N, C]``."""
+        return self.said[key] if key in self.said else decide(self.probabilities[key], task)
 
 
 def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from multiemo import metrics
 from multiemo.benchmark.predictions import Predictions
-from multiemo.calibration import decide, risk_coverage, thinned, top_label
+from multiemo.calibration import risk_coverage, thinned, top_label
 from multiemo.metrics import Estimate, PairedTest
 from multiemo.types import SUBSETS
 
@@ -41,10 +41,9 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
 
 def _runs(predictions: Predictions, subset: str, task: str) -> Iterator[tuple[Array, Array, NDArray[np.int64]]]:
     """Targets and probabilities ``[n, C]`` of the usable clips of every seed, and the labels that are given."""
-    for seed, p in enumerate(predictions.probabilities[subset]):
+    for p, said in zip(predictions.probabilities[subset], predictions.given(subset, task), strict=True):
         rows = ~np.isnan(p).any(axis=1)
-        said = predictions.said[subset][seed][rows] if subset in predictions.said else decide(p[rows], task)
-        yield predictions.target[rows], p[rows], said
+        yield predictions.target[rows], p[rows], said[rows]
 
 
 def _recall(target: Array, probabilities: Array, said: NDArray[np.int64], task: str) -> Array:

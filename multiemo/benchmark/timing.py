@@ -15,8 +15,7 @@ import torch
 from torch import nn
 
 from multiemo.build import Bundle, Source
-from multiemo.build.device import Compute
-from multiemo.build.evaluation import predict
+from multiemo.build.device import Compute, predict
 from multiemo.data.collate import Collate
 from multiemo.data.dataset import ClipDataset, Preprocessor
 from multiemo.data.manifest import media_path

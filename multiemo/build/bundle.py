@@ -7,7 +7,6 @@ encoder cannot derive from those (tokenizer, a pretrained model's config).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 import multiemo
 from multiemo import encoders as _announce_encoders  # noqa: F401
 from multiemo import fusion as _register_fusions  # noqa: F401
-from multiemo.build.folders import model_folder
+from multiemo.build.folders import file_digest, model_folder
 from multiemo.calibration import Calibration
 from multiemo.config import Config, parse_config
 from multiemo.data.dataset import LabelSpace, Preprocessor
@@ -333,22 +332,6 @@ def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple
 def _first_mismatch(error: RuntimeError) -> str:
     """The first complaint of ``load_state_dict``."""
     return str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

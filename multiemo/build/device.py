@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from multiemo.config import Config
 from multiemo.errors import ConfigError
+from multiemo.types import Batch, Output
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -129,3 +132,11 @@ def _precision(wish: str, device: torch.device) -> str:
         return wish
     on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if on_gpu else "no"
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, compute: Compute, batch: Batch, subsets: Sequence[str] = ()) -> Output:
+    """What a model says of a batch, on its device and in its precision; its keys are those of ``types.SUBSETS``."""
+    with compute.autocast():
+        output: Output = model(batch.to(compute.device), subsets=subsets)
+    return output

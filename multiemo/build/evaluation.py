@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
-from multiemo.build.device import Compute, compute_of
+from multiemo.build.device import Compute, compute_of, predict
 from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
@@ -27,7 +26,7 @@ from multiemo.errors import CheckpointError, ConfigError, ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
-from multiemo.types import SUBSETS, Batch, Clip, Modality, Output, Predicts, Sample
+from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample
 
 #: Most clips of a batch that is not trained on, of all processes together.
 EVALUATION_BATCH = 64
@@ -52,14 +51,6 @@ def evaluation_loader(
         samples, processes: as in :meth:`multiemo.build.data.Part.loader`.
     """
     return part.loader(modalities, rows, EVALUATION_BATCH, budget=budget, samples=samples, processes=processes)
-
-
-@torch.inference_mode()
-def predict(model: nn.Module, compute: Compute, batch: Batch, subsets: Sequence[str] = ()) -> Output:
-    """What a model says of a batch, on its device and in its precision; its keys are those of ``types.SUBSETS``."""
-    with compute.autocast():
-        output: Output = model(batch.to(compute.device), subsets=subsets)
-    return output
 
 
 def gatherer(clips: Sequence[Clip], processes: int) -> Gather | None:

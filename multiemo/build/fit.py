@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from multiemo.build.data import Part
-from multiemo.build.device import Compute, trained_by
-from multiemo.build.evaluation import evaluation_loader, gatherer, predict
+from multiemo.build.device import Compute, predict, trained_by
+from multiemo.build.evaluation import evaluation_loader, gatherer
 from multiemo.build.frozen import Embedded, WithEmbeddings, embed_part
 from multiemo.build.observer import Observer
 from multiemo.config import Config, TrainingConfig

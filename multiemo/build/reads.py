@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from multiemo.build.bundle import Bundle, file_digest
-from multiemo.build.device import Compute
-from multiemo.data.grouping import group_of
-from multiemo.data.splits import Split
+from multiemo.build.folders import file_digest
 from multiemo.errors import MultiemoError
 from multiemo.types import Clip
+
+if TYPE_CHECKING:
+    from multiemo.build.bundle import Bundle
+    from multiemo.build.device import Compute
 
 LOG = "evaluations.jsonl"
 
@@ -68,9 +69,9 @@ def count_read(
     known, notes = reads_of(folder), []
     if manifest is not None:
         times = Counter(r["by"] for r in known if r.get("sha256") == line["sha256"])
-        notes.append(f"{manifest} has now been {said(times)}, with this run")
+        notes.append(f"{manifest} has been {said(times)}, with this run")
     if line["test"]:
-        notes.append(f"the test part of this run has now been {said(reads_of_test(folder))}")
+        notes.append(f"the test part of this run has been {said(reads_of_test(folder))}")
     return notes
 
 
@@ -131,6 +132,9 @@ def home_of(path: Path) -> Path:
 
 def _of_test(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> int:
     """How many of the clips are of the run's own test part: those with the id and the group of one of its clips."""
+    from multiemo.data.grouping import group_of
+    from multiemo.data.splits import Split
+
     path = folder / "splits.json"
     if not path.is_file():
         return 0

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.build import Observer
-from multiemo.build.bundle import file_digest, load_bundle
-from multiemo.build.folders import model_folder
+from multiemo.build.bundle import load_bundle
+from multiemo.build.folders import file_digest, model_folder
 from multiemo.bulk.local import run_local
 from multiemo.bulk.on_ray import check_ray, run_ray
 from multiemo.bulk.plan import Job, claimed, cut, plan_of

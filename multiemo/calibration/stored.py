@@ -123,8 +123,9 @@ class Calibration:
         if self.stay_seconds != 0 or not told:
             return []
         return [
-            f"timelines are not smoothed: on {told['dialogues']} dialogues of validation neighbours do not help "
-            f"(accuracy {told['accuracy']:.3f} without smoothing, {told['smoothed_accuracy']:.3f} with)"
+            f"timelines are not smoothed: on {told['dialogues']} dialogues of validation that does not help (accuracy "
+            f"{told['accuracy']:.3f} without, {told['smoothed_accuracy']:.3f} with; loss of the true label "
+            f"{told['loss']:.3f}, {told['smoothed_loss']:.3f})"
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -52,12 +52,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: the file must hold a mapping of keys, found {type(values).__name__}")
     own = deepcopy(values)
-    for override in overrides:
-        _apply(values, override)
-    keys = [override.partition("=")[0] for override in overrides]
-    for number, key in enumerate(keys):
-        if any(_within(key, later) for later in keys[number + 1 :]):
-            raise ConfigError(f"override {overrides[number]!r}: is replaced by a later one; give {key} once")
+    wishes = [_apply(values, override) for override in overrides]
+    for override, (key, wish) in zip(overrides, wishes, strict=True):
+        if _value_at(values, key) != wish:
+            raise ConfigError(f"override {override!r}: is replaced by a later one; give {key} once")
+    keys = [key for key, _ in wishes]
     config = parse_config(values)
     _check_effect(config, own, keys)
     return config
@@ -100,7 +99,14 @@ def _within(path: str, group: str) -> bool:
     return path == group or path.startswith(f"{group}.")
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _value_at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> tuple[str, Any]:
+    """Set what an override says; its key and its value."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override {override!r}: write it as key.path=value, for instance training.epochs=5")
@@ -120,3 +126,4 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(here, dict):
             raise ConfigError(f"override {override!r}: {part!r} is a value, not a group of keys")
     here[last] = value
+    return key, deepcopy(value)

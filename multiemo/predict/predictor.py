@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.build.bundle import Bundle, load_bundle
-from multiemo.build.device import compute_of
-from multiemo.build.evaluation import predict
+from multiemo.build.device import compute_of, predict
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.data.dialogue import context_width

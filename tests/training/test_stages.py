@@ -47,7 +47,9 @@ def configured(tiny_config, unlabelled):
 
     def load(folder: Path, *overrides: str, **lines: str):
         folder.mkdir(exist_ok=True)
-        return load_config(tiny_config(folder, **lines), [f"data.manifest={unlabelled}", *overrides])
+        named = any(line.startswith("data.manifest=") for line in overrides)
+        manifest = [] if named else [f"data.manifest={unlabelled}"]
+        return load_config(tiny_config(folder, **lines), [*manifest, *overrides])
 
     return load
 
@@ -124,7 +126,7 @@ def test_pretraining_on_a_test_speaker_is_refused(configured, small_corpus, tmp_
 def test_a_branch_by_speakers_is_refused_where_its_clips_are_tested(tiny_config, tiny_run, tmp_path):
     """The split of the new run keeps clips apart, so it names none of the speakers that the branch has seen."""
     by_clip = ["data.split.group_by=clip", f"branches.text={tiny_run}/branches/text", "training.epochs=1"]
-    config = load_config(tiny_config(tmp_path, modalities=("text",)), by_clip)
+    config = load_config(tiny_config(tmp_path, modalities=("text", "speech")), by_clip)
     with pytest.raises(SplitError, match=r"branches\.text .* was trained or selected on clip 'synthetic-demo:spk"):
         train(config, tmp_path / "run")
 

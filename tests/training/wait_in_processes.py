@@ -59,7 +59,7 @@ def main(folder: Path, how: str) -> None:
         torch.manual_seed(0)
         for parameter in encoder.parameters():
             torch.nn.init.normal_(parameter)
-        made = embed_part(part, "speech", encoder, accelerator, meeting)
+        made = embed_part(part, "speech", encoder, accelerator, meeting, budget={})
         with meeting.main_first():
             if rank == 0:
                 time.sleep(1.5 * SECONDS)
