@@ -211,7 +211,7 @@ def fit_stay(
         return right, float(-(target[rows] * np.log(np.clip(values, _LEAST, None))).sum(axis=1).mean())
 
     plain, unlikely = measured(probabilities[rows])
-    tried = {stay: measured(_over_time(dialogues, probabilities, prior, stay, task)) for stay in _STAYS}
+    tried = {stay: measured(smoothed_dialogues(dialogues, probabilities, prior, stay, task)) for stay in _STAYS}
     best = min(tried, key=lambda s: tried[s][1])
     good = [stay for stay, (right, loss) in tried.items() if right >= plain and loss <= unlikely]
     stay = min(good, key=lambda s: tried[s][1]) if good else 0.0
@@ -220,7 +220,7 @@ def fit_stay(
     return stay, {**facts, "smoothed_accuracy": reached, "smoothed_loss": loss}
 
 
-def _over_time(
+def smoothed_dialogues(
     dialogues: Sequence[Sequence[Turn]], probabilities: Array, prior: Array, stay: float, task: str
 ) -> Array:
     """``[K, C]``: the turns of all dialogues, each smoothed."""

@@ -136,7 +136,7 @@ _TURN = 4.0
 
 def _with_smoothing(calibration: Calibration, got: Collected, clips: Sequence[Clip], bundle: Bundle) -> Calibration:
     """Whether smoothing over time helps, and how much of it, from the dialogues of validation."""
-    dialogues = _dialogues(got.ids, clips)
+    dialogues = dialogues_of(got.ids, clips)
     if not dialogues:
         return calibration
     key, task = max(got.probabilities, key=len), bundle.config.task
@@ -153,7 +153,7 @@ def _with_smoothing(calibration: Calibration, got: Collected, clips: Sequence[Cl
     return replace(calibration, stay_seconds=stay, smoothing=facts)
 
 
-def _dialogues(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
+def dialogues_of(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
     """The turns of each group with several, in order: by their times, or as they stand where not all have any."""
     row = {name: i for i, name in enumerate(ids)}
     groups: dict[tuple[str, str], list[Clip]] = {}

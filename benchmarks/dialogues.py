@@ -1,0 +1,88 @@
+"""What smoothing over time makes of labels in the dialogues of a test part, and calibration of a label's share.
+
+    python benchmarks/dialogues.py RUN [RUN ...]
+
+Turns without times count four seconds. Prints a table a run, then one JSON line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multiemo.build import evaluate_run, load_bundle
+from multiemo.build.evaluation import dialogues_of
+from multiemo.calibration import shown_keys
+from multiemo.data.manifest import read_manifest
+from multiemo.metrics import label_measure
+from multiemo.smoothing import smoothed_dialogues
+
+STAYS = (2.5, 5.0, 10.0, 20.0)
+
+
+def measure(run: Path) -> dict[str, Any]:
+    """Figures of one run's full subset: single labels, smoothed by several durations or not.
+
+    Args:
+        run: run folder; its test part is read, and counted.
+    """
+    bundle = load_bundle(run)
+    report = evaluate_run(run)
+    key, labels = report.full, list(bundle.labels)
+    records = [r for r in report.predictions if r["target"] is not None and key in r["probs"]]
+    probabilities = np.array([r["probs"][key] for r in records])
+    truth = np.array([int(np.argmax(r["target"])) for r in records])
+    clips = read_manifest(Path(bundle.facts["manifest"]))
+    dialogues = dialogues_of([r["id"] for r in records], clips)
+    rows = [turn.row for turns in dialogues for turn in turns]
+    has = {clip.id: clip for clip in clips}
+    presence = {m: np.array([_has(has[r["id"]], m) for r in records]) for m in bundle.model.modalities}
+    shown = shown_keys(key, presence)
+    prior = bundle.prior.double().numpy()
+
+    def figures(values: Any) -> dict[str, float]:
+        said = bundle.calibration.decide([shown[i] for i in rows], values)
+        found = label_measure(len(labels)).plain(truth[rows], said)
+        loss = float(-np.log(np.clip(values[np.arange(len(rows)), truth[rows]], 1e-12, None)).mean())
+        return {**{name: round(value, 4) for name, value in found.items()}, "loss": round(loss, 4)}
+
+    most = int(prior.argmax())
+    return {
+        "run": run.name,
+        "clips": len(rows),
+        "dialogues": len(dialogues),
+        "label": labels[most],
+        "share": round(float((truth == most).mean()), 4),
+        "mean_probability": round(float(probabilities[:, most].mean()), 4),
+        "as_it_is": figures(probabilities[rows]),
+        "smoothed": {
+            str(stay): figures(smoothed_dialogues(dialogues, probabilities, prior, stay, "single")) for stay in STAYS
+        },
+        "stay_seconds": bundle.calibration.stay_seconds,
+    }
+
+
+def _has(clip: Any, modality: str) -> bool:
+    given = {"text": clip.text, "speech": clip.audio or clip.video, "face": clip.video or clip.image}
+    return bool(given[modality]) or modality in clip.features
+
+
+def main() -> None:
+    found = [measure(Path(run)) for run in sys.argv[1:]]
+    if not found:
+        sys.exit(__doc__)
+    for result in found:
+        print(f"{result['run']}: {result['clips']} clips of {result['dialogues']} dialogues; {result['label']} is "
+              f"{result['share']:.3f} of them, mean probability {result['mean_probability']:.3f}; the model smooths by "
+              f"{result['stay_seconds']} s")  # fmt: skip
+        for name, figures in {"as it is": result["as_it_is"], **result["smoothed"]}.items():
+            print(f"  {name:>8}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
