@@ -607,6 +607,32 @@ def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> Non
     assert subprocess.run([sys.executable, "-c", script, str(clip)], timeout=200).returncode == 0
 
 
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_worker_leaves_its_parents_decoders_alone(clip: Path) -> None:
+    """The parent holds a decoder with threads in a cycle that nobody has collected; the worker's collector runs."""
+    script = (
+        "import gc, sys, av\n"
+        "from torch.utils.data import DataLoader\n"
+        "from multiemo.data.workers import begin_worker\n"
+        "gc.disable()\n"
+        "def decode():\n"
+        "    container = av.open(sys.argv[1]); stream = container.streams.video[0]\n"
+        "    stream.thread_type, stream.thread_count = 'FRAME', 4\n"
+        "    frames = container.decode(stream); next(frames)\n"
+        "    cycle = [container, stream, frames]; cycle.append(cycle)\n"
+        "decode()\n"
+        "class Rows:\n"
+        "    def __len__(self): return 2\n"
+        "    def __getitem__(self, i): return gc.collect()\n"
+        "init = begin_worker if sys.argv[2] == 'begun' else None\n"
+        "list(DataLoader(Rows(), batch_size=None, num_workers=1, timeout=20, worker_init_fn=init))"
+    )
+    run = [sys.executable, "-c", script, str(clip)]
+    assert subprocess.run([*run, "begun"], timeout=200, capture_output=True).returncode == 0
+    control = subprocess.run([*run, "as it is"], timeout=200, capture_output=True, text=True)
+    assert "timed out" in control.stderr, "otherwise this test shows nothing"
+
+
 def test_a_title_that_is_not_utf_8_does_not_stop_the_reading(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "titled.mkv"
     with av.open(str(clip)) as source, av.open(str(path), "w") as container:
