@@ -20,7 +20,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lacking")
     for count in (1, 2):
         (folder / str(count)).mkdir()
-        done = start(SCRIPT, folder / str(count), ",".join(CASES), 60, count=count)
+        done = start(SCRIPT, folder / str(count), ",".join(CASES), 240, count=count)
         assert done.returncode == 0, done.stderr[-4000:]
     return folder
 

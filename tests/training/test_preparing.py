@@ -41,6 +41,7 @@ def test_processes_share_what_takes_longer_than_a_collective_may(folder: Path) -
     assert len(values.unique(dim=0)) == CLIPS
 
 
+@pytest.mark.slow
 def test_a_collective_would_have_given_up(folder: Path) -> None:
     done = start(SCRIPT, folder, "collective")
     assert done.returncode != 0
