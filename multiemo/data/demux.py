@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
+import av.logging
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -94,7 +95,12 @@ def check_path(path: str | Path, where: str) -> Path:
 
 
 def av_open(source: Any, **how: Any) -> Any:
-    """``av.open`` to read, with arguments that every PyAV knows, whatever the encoding of the file's tags."""
+    """``av.open`` to read, with arguments that every PyAV knows, whatever the encoding of the file's tags.
+
+    PyAV's log is off, as by default, and off again where others turned it on (torchvision 0.24 does): FFmpeg's threads
+    log with the interpreter's lock, and whoever frees a decoder holds that and waits for them.
+    """
+    av.logging.set_level(None)
     return av.open(source, **_ANY_TAGS, **how)
 
 

@@ -633,6 +633,19 @@ def test_a_worker_leaves_its_parents_decoders_alone(clip: Path) -> None:
     assert "timed out" in control.stderr, "otherwise this test shows nothing"
 
 
+def test_ffmpegs_threads_report_nothing_through_the_interpreters_lock(clip: Path) -> None:
+    """A thread that frees a decoder holds it, and waits for the decoder's threads."""
+    script = (
+        "import sys, av.logging; from multiemo.data.media import read_media\n"
+        "av.logging.set_level(av.logging.ERROR)  # as torchvision does\n"
+        "read_media(sys.argv[1], fps=1.0)\n"
+        "with av.logging.Capture(False) as said: av.logging.log(av.logging.ERROR, 'decoder', 'damaged')\n"
+        "print(said)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(clip)], capture_output=True, text=True, timeout=100)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
 def test_a_title_that_is_not_utf_8_does_not_stop_the_reading(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "titled.mkv"
     with av.open(str(clip)) as source, av.open(str(path), "w") as container:
