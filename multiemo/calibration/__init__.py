@@ -16,13 +16,12 @@ from multiemo.calibration.confidence import (
     thinned,
     top_label,
 )
-from multiemo.calibration.decision import THRESHOLD, decide, fit_thresholds
+from multiemo.calibration.decision import decide, fit_thresholds
 from multiemo.calibration.scaling import change_of_prior, fit_scaling, fit_temperature, logits_of, temper
 from multiemo.calibration.stored import UNCERTAIN, Calibration, fit_calibration, shown_keys
 
 __all__ = [
     "ASSURANCE",
-    "THRESHOLD",
     "UNCERTAIN",
     "Calibration",
     "abstention_threshold",

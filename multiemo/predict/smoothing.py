@@ -23,7 +23,6 @@ class Smoothing:
         prior: ``[C]`` share of each label in training.
         task: ``multi`` where several labels can hold at once.
         calibration: of the model: decides labels, and knows for how long they last.
-        stay_seconds: mean seconds that a label lasts; ``None`` is what the calibration says.
     """
 
     def __init__(
@@ -33,11 +32,10 @@ class Smoothing:
         task: str,
         *,
         calibration: Calibration | None = None,
-        stay_seconds: float | None = None,
     ) -> None:
         self._labels, self._task = labels, task
         self._calibration = calibration or Calibration()
-        known = self._calibration.stay_seconds if stay_seconds is None else stay_seconds
+        known = self._calibration.stay_seconds
         stay = STAY_SECONDS if known is None else known
         self.off = stay == 0
         #: Why there is none, where there is none.
