@@ -23,7 +23,6 @@ from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
 from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
-from multiemo.data.workers import begin_worker
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.types import SUBSETS, Modality
 
@@ -231,7 +230,7 @@ def _stream(forms: Forms, bundle: Bundle, observer: Observer) -> Iterator[FormsO
     """
     decodes = any(m != "text" for m in forms.preprocessors)
     workers = wiring.worker_count(bundle.config.data.workers) if decodes else 0
-    loader = DataLoader(forms, batch_size=None, num_workers=workers, collate_fn=_unchanged, worker_init_fn=begin_worker)
+    loader = DataLoader(forms, batch_size=None, num_workers=workers, collate_fn=_unchanged)
     for done, got in enumerate(loader, start=1):
         if isinstance(got, MultiemoError):
             raise got

@@ -21,7 +21,6 @@ from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocesso
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.seen import Seen, check_unseen
-from multiemo.data.workers import begin_worker
 from multiemo.errors import ManifestError, SplitError
 from multiemo.training.parallel import Meeting
 from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
@@ -129,7 +128,6 @@ class Part:
             collate_fn=Collate(modalities, len(self.dataset.space.labels), stand_ins=stand_ins),
             pin_memory=torch.cuda.is_available(),
             num_workers=workers,
-            worker_init_fn=begin_worker,
             prefetch_factor=4 if workers else None,
             persistent_workers=workers > 0,
         )

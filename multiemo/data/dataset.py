@@ -18,7 +18,6 @@ from multiemo.data.dialogue import context_width, contexts
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path
 from multiemo.data.media import read_media
-from multiemo.data.workers import begin_worker
 from multiemo.errors import ManifestError, MediaError, MultiemoError
 from multiemo.labels import label_set as labels_of
 from multiemo.labels import map_label
@@ -308,9 +307,7 @@ class ClipDataset(Dataset[Sample]):
         workers = workers if len(rows) >= _ENOUGH else 0
         if workers and self.cache is not None:
             self.cache.close()
-        return DataLoader(
-            Subset(_Guarded(self), rows), batch_size=None, num_workers=workers, worker_init_fn=begin_worker
-        )
+        return DataLoader(Subset(_Guarded(self), rows), batch_size=None, num_workers=workers)
 
     def _read(self, clip: Clip, modality: Modality, preprocessor: Preprocessor) -> Tensor | Absent:
         kind = preprocessor.spec.kind

@@ -5,6 +5,7 @@ Times count from the beginning of the file, whatever its own clock says (MPEG-TS
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import re
@@ -25,6 +26,11 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from multiemo.errors import MediaError
+
+# A decoder or filter of FFmpeg waits for its threads when it is freed, and a fork has none of them: what a parent has
+# not collected yet must stay out of its child's garbage collection, from the first moment.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 
 Floats: TypeAlias = NDArray[np.float32]
 Pixels: TypeAlias = NDArray[np.uint8]
