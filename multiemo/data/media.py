@@ -17,17 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.demux import (
+from multiemo.data.container import (
     LAG,
     ON_TIME,
     SHORT,
-    AudioTrack,
     Floats,
-    Pass,
-    Picture,
     Pixels,
-    Sound,
-    VideoTrack,
     audio_stream,
     check_path,
     exact_header,
@@ -35,12 +30,13 @@ from multiemo.data.demux import (
     header_end,
     open_container,
     origin_of,
-    pixel_aspect,
-    to_rgb,
     video_stream,
 )
+from multiemo.data.demux import Pass
+from multiemo.data.picture_track import Picture, VideoTrack, pixel_aspect, to_rgb
 from multiemo.data.play import Heard, Playback, Seen
 from multiemo.data.probe import Info, probe
+from multiemo.data.sound_track import AudioTrack, Sound
 from multiemo.data.stills import is_still, read_still
 
 __all__ = ["Heard", "Info", "Media", "Playback", "Seen", "is_image", "iter_media", "probe", "read_media"]

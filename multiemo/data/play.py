@@ -14,29 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from multiemo.data.demux import (
+from multiemo.data.container import (
     LAG,
     MAX_PIXELS,
     ON_TIME,
     SHORT,
-    AudioTrack,
     Floats,
-    Pass,
     Pixels,
-    Sound,
-    VideoTrack,
     audio_stream,
     check_path,
-    converted,
     exact_header,
     fail,
     header_end,
     open_container,
     origin_of,
-    pixel_aspect,
-    to_rgb,
     video_stream,
 )
+from multiemo.data.demux import Pass
+from multiemo.data.picture_track import VideoTrack, converted, pixel_aspect, to_rgb
+from multiemo.data.sound_track import AudioTrack, Sound
 from multiemo.pixels import averaged
 
 #: A jump in the timestamps of sound or pictures longer than this (seconds) is a broken timestamp.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import av
 
-from multiemo.data.demux import (
+from multiemo.data.container import (
     FAILURES,
     SHORT,
     audio_stream,

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.demux import Floats, Pixels
+from multiemo.data.container import Floats, Pixels
 
 Greys: TypeAlias = NDArray[np.uint8]
 Indices: TypeAlias = NDArray[np.int64]

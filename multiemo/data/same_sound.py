@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.demux import Floats
+from multiemo.data.container import Floats
 
 Words: TypeAlias = NDArray[np.int64]
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from cv2.utils import logging
 
-from multiemo.data.demux import FAILURES, MAX_PIXELS, Pixels, av_open, fail, on_white, pixel_aspect, to_rgb
+from multiemo.data.container import FAILURES, MAX_PIXELS, Pixels, av_open, fail
+from multiemo.data.picture_track import on_white, pixel_aspect, to_rgb
 
 #: Most bytes that a picture's file may have; two letters at its beginning make any large file look like one.
 MAX_BYTES = 1_000_000_000
@@ -47,7 +48,7 @@ def still_size(file: Path, where: str) -> tuple[int, int]:
     """Width and height that the header gives, without decoding the pixels.
 
     Raises:
-        MediaError: no readable header, more pixels than :data:`~multiemo.data.demux.MAX_PIXELS`, or more bytes than
+        MediaError: no readable header, more pixels than :data:`~multiemo.data.container.MAX_PIXELS`, or more bytes than
             :data:`MAX_BYTES`.
     """
     limit = MAX_PIXELS // 1_000_000

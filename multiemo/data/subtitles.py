@@ -9,7 +9,7 @@ from typing import Any
 
 from av.stream import Disposition
 
-from multiemo.data.demux import FAILURES, check_path, open_container, origin_of, tag_of
+from multiemo.data.container import FAILURES, check_path, open_container, origin_of, tag_of
 from multiemo.data.stills import is_still
 from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds
 from multiemo.data.transcripts.language import language_of, short_code

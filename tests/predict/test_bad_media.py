@@ -18,7 +18,7 @@ import pytest
 
 import multiemo
 from multiemo.cli import main
-from multiemo.data import demux
+from multiemo.data import container
 from multiemo.data.media import Heard, Playback, Seen, probe
 from multiemo.data.play import JUMP, LEAST
 from multiemo.errors import MediaError
@@ -400,7 +400,7 @@ def test_reading_stops_where_a_packet_takes_for_ever(model, tmp_path, monkeypatc
     """Zeros without end behind a little sound: FFmpeg looks for the next packet to the end of the file."""
     path = write(tmp_path / "sound.mp3", audio=speech(2.0), audio_codec="libmp3lame", rate=RATE)
     os.truncate(path, 3_000_000_000_000)
-    monkeypatch.setattr(demux, "STALL", 1.0)
+    monkeypatch.setattr(container, "STALL", 1.0)
     entry = told(model, path)
     assert "speech" in entry["present"]
     assert any("reading stopped after 2" in note for note in entry["notes"])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from multiemo.data.demux import check_path, fail
+from multiemo.data.container import check_path, fail
 
 #: A transcript of a day's speech has about 2 MB.
 _MOST = 64 * 2**20

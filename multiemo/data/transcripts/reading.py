@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from multiemo.data.demux import fail
+from multiemo.data.container import fail
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
 from multiemo.data.transcripts.cues import has_times, is_vtt, parse_cues
 from multiemo.data.transcripts.encoding import read_text
