@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.data.media import iter_media
-from multiemo.preprocess.voice_activity import RATE, STEP, VoiceActivity
+from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 Floats: TypeAlias = NDArray[np.float32]
 #: Start and end, seconds.

@@ -118,13 +118,25 @@ def open_container(file: Path, where: str) -> Any:
     try:
         container = av_open(str(file.absolute()), options=options, timeout=STALL)
     except FAILURES as error:
-        detail = getattr(error, "strerror", None) or error
-        reason = f"is not a media file, or its header is cut off ({detail}); convert it or copy it again"
+        if isinstance(error, av.PatchWelcomeError):
+            raise fail(where, file, f"cannot be read: {cause(error)}; convert it to another format") from None
+        reason = f"is not a media file, or its header is cut off ({cause(error)}); convert it or copy it again"
         raise fail(where, file, reason) from None
     if not container.streams:
         container.close()
         raise fail(where, file, "is not a media file: it has no tracks; name an audio, video or image file")
     return container
+
+
+def cause(error: BaseException) -> str:
+    """What an error of PyAV or FFmpeg means, without the words of their own developers."""
+    if isinstance(error, av.PatchWelcomeError):
+        return "it uses a variant of its format that FFmpeg does not know"
+    if isinstance(error, av.ExitError):
+        return f"a packet took more than {STALL:.0f} s"
+    if isinstance(error, LookupError) and not isinstance(error, av.FFmpegError):
+        return "its tracks are not as its header says"
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _is_text(file: Path) -> bool:
@@ -135,13 +147,6 @@ def _is_text(file: Path) -> bool:
     except OSError:
         return False
     return all(byte >= 32 or byte in _TEXT for byte in head) and not head.startswith(b"YUV4MPEG2")
-
-
-def audio_stream(container: Any) -> Any | None:
-    """The main audio stream, or ``None``."""
-    streams = [s for s in container.streams.audio if s.codec_context is not None]
-    best = container.streams.best("audio") if streams else None
-    return best if best in streams else (streams[0] if streams else None)
 
 
 def video_stream(container: Any) -> Any | None:

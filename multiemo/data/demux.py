@@ -9,7 +9,8 @@ from typing import Any
 
 import av
 
-from multiemo.data.container import FAILURES, LAG, PREROLL
+from multiemo.data.clock import clock_of, joined
+from multiemo.data.container import FAILURES, LAG, PREROLL, cause
 from multiemo.data.picture_track import Picture, VideoTrack
 from multiemo.data.sound_track import AudioTrack, Sound
 
@@ -26,6 +27,8 @@ class Pass:
         audio, video: the tracks to decode.
         start: seconds from the file's beginning.
         end: seconds; packets later than this plus :data:`LAG` end the pass.
+        recordings: that were joined in the file, ``None`` where they have not been counted; FFmpeg finds a time in
+            the first one only, so the others are read up to.
     """
 
     container: Any
@@ -34,6 +37,7 @@ class Pass:
     video: VideoTrack | None
     start: float = 0.0
     end: float = math.inf
+    recordings: int | None = 1
     reached: float = -math.inf
     exhausted: bool = False
     problems: list[str] = field(default_factory=list)
@@ -48,8 +52,10 @@ class Pass:
     def __iter__(self) -> Iterator[Sound | Picture]:
         tracks = (self.audio, self.video)
         self._seek()
+        clock = clock_of(self.container, self.origin, self.recordings)
         try:
-            for packet in self.container.demux():
+            for packet in packets(self.container):
+                self._shift(packet, clock.place(packet))
                 if self._past_the_end(packet):
                     break
                 if self.audio is None and self.video is None:
@@ -59,20 +65,32 @@ class Pass:
                 for track in (self.audio, self.video):
                     if track is not None and packet.stream_index == track.stream.index:
                         yield from track.decode(packet)
+                if self.audio is not None and math.isfinite(self.audio.time):
+                    clock.reach(self.audio.time)
             else:
                 self.exhausted = True
         except FAILURES as error:
             self.exhausted = True
-            self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({error})")
+            self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({cause(error)})")
         for track in (self.audio, self.video):
             if track is not None:
                 yield from track.decode(None)
         broken = sum(track.errors for track in tracks if track is not None)
         if broken:
             self.problems.append(f"{broken} packets could not be decoded and were left out")
+        if self.exhausted and clock.restarts:
+            self.problems.append(joined(clock.restarts + 1))
+
+    def _shift(self, packet: Any, seconds: float) -> None:
+        """Move a packet to its place behind the recordings before it."""
+        if not seconds:
+            return
+        ticks = round(seconds / float(packet.time_base))
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _seek(self) -> None:
-        if self.start > 2 * PREROLL:
+        if self.start > 2 * PREROLL and (self.recordings or 1) == 1:
             try:
                 self.container.seek(int((self.start - PREROLL + self.origin) * av.time_base), backward=True)
             except FAILURES:
@@ -88,3 +106,13 @@ class Pass:
         time = stamp * tick - self.origin
         self.reached = max(self.reached, time + (packet.duration or 0) * tick)
         return bool(time > self.end + LAG)
+
+
+def packets(container: Any) -> Iterator[Any]:
+    """All packets of a container, whatever tracks begin in the middle of it, which PyAV does not look for."""
+    while True:
+        try:
+            yield from container.demux()
+            return
+        except IndexError:
+            continue  # of a track that was not there when the file was opened

@@ -23,23 +23,34 @@ from multiemo.data.container import (
     SHORT,
     Floats,
     Pixels,
-    audio_stream,
     check_path,
-    exact_header,
     fail,
-    header_end,
     open_container,
     origin_of,
     video_stream,
 )
+from multiemo.data.clock import length_of
 from multiemo.data.demux import Pass
 from multiemo.data.picture_track import Picture, VideoTrack, pixel_aspect, to_rgb
 from multiemo.data.play import Heard, Playback, Seen
 from multiemo.data.probe import Info, probe
 from multiemo.data.sound_track import AudioTrack, Sound
 from multiemo.data.stills import is_still, read_still
+from multiemo.data.tracks import Chosen, SoundTrack, choose, nothing_decoded, sound_tracks
 
-__all__ = ["Heard", "Info", "Media", "Playback", "Seen", "is_image", "iter_media", "probe", "read_media"]
+__all__ = [
+    "Heard",
+    "Info",
+    "Media",
+    "Playback",
+    "Seen",
+    "SoundTrack",
+    "is_image",
+    "iter_media",
+    "probe",
+    "read_media",
+    "sound_tracks",
+]
 
 
 @dataclass(slots=True)
@@ -82,6 +93,7 @@ def read_media(
     max_frames: int | None = None,
     max_side: int | None = None,
     channel: int | None = None,
+    track: int | None = None,
     where: str = "",
 ) -> Media:
     """Decode one span of a file.
@@ -96,13 +108,14 @@ def read_media(
         fps: wanted frames a second; ``None`` leaves the pictures out.
         max_frames: where ``fps`` would give more, this many are spread evenly over the span.
         max_side: longer side of the frames, pixels; larger ones are shrunk.
-        channel: of the audio, from 0; ``None`` mixes them.
+        channel: of the audio, from 0; ``None`` is their mean.
+        track: of several with sound, from 1; ``None``: the one on which somebody speaks.
         where: the clip's name, for messages.
 
     Raises:
         MediaError: nothing could be decoded: no such file, not media, a span outside the file, ...
     """
-    reader = _Reader(path, start, end, rate, fps, max_frames, max_side, channel, where)
+    reader = _Reader(path, start, end, rate, fps, max_frames, max_side, channel, track, where)
     if reader.still:
         return reader.read_still()
     with reader.run:
@@ -123,6 +136,7 @@ def iter_media(
     max_frames: int | None = None,
     max_side: int | None = None,
     channel: int | None = None,
+    track: int | None = None,
     where: str = "",
 ) -> Iterator[Media]:
     """Decode a file of any length as consecutive windows, in one pass and bounded memory.
@@ -131,7 +145,7 @@ def iter_media(
         window: length of a window, seconds; the last may be shorter.
         hop: seconds from one window's start to the next; ``window`` by default.
         max_frames: most frames a window, thinned evenly.
-        path, start, end, rate, fps, max_side, channel, where: as in :func:`read_media`.
+        path, start, end, rate, fps, max_side, channel, track, where: as in :func:`read_media`.
 
     Returns:
         An iterator over windows; ``offset`` says where each starts. What is wrong with the file as a whole stands in
@@ -143,7 +157,7 @@ def iter_media(
     hop = window if hop is None else hop
     if not (window > 0 and hop > 0 and math.isfinite(window) and math.isfinite(hop)):
         raise fail(where, path, f"window ({window}) and hop ({hop}) must be positive seconds")
-    reader = _Reader(path, start, end, rate, fps, None, max_side, channel, where)
+    reader = _Reader(path, start, end, rate, fps, None, max_side, channel, track, where)
     return _windows(reader, window, hop, max_frames)
 
 
@@ -181,11 +195,12 @@ class _Reader:
         max_frames: int | None,
         max_side: int | None,
         channel: int | None,
+        track: int | None,
         where: str,
     ) -> None:
         self.file = check_path(path, where)
         self.rate, self.fps, self.max_frames, self.max_side, self.where = rate, fps, max_frames, max_side, where
-        self.channel = channel
+        self.channel, self.track = channel, track
         self.start, self.end = _check_span(self.file, start, end, where)
         _check_positive(self.file, where, rate=rate, fps=fps, max_frames=max_frames, max_side=max_side)
         self.absent: dict[str, str] = {}
@@ -201,16 +216,20 @@ class _Reader:
     def _open(self) -> None:
         container = open_container(self.file, self.where)
         origin = origin_of(container)
-        header = header_end(container, origin)
-        self.exact = exact_header(container)
-        self.header = math.inf if header is None else header
+        length = length_of(self.file, container, origin)
+        if self.start > 0 and length.recordings is None:
+            length = length_of(self.file, container, origin, whole=True)
+        self.exact = length.exact
+        self.header = math.inf if length.seconds is None else length.seconds
         self.span = min(self.end, self.header) - self.start
         if self.span <= 0 and self.exact:
             container.close()
             reason = f"the span starts at {self.start:.2f} s but the file lasts {self.header:.2f} s; correct the span"
             raise fail(self.where, self.file, reason)
-        sound = self._wanted("audio", "sound", self.rate, audio_stream(container))
-        sight = self._wanted("video", "pictures", self.fps, video_stream(container))
+        chosen = Chosen() if self.rate is None else choose(self.file, container, self.track, self.where)
+        sound = self._wanted("audio", self.rate, chosen.of(container), chosen.absent)
+        sight = self._wanted("video", self.fps, video_stream(container), "the file has no video track")
+        self.problems += chosen.notes
         if sound is not None and self.channel is not None and not 0 <= self.channel < sound.codec_context.channels:
             reason = f"has {sound.codec_context.channels} audio channels, so there is no channel {self.channel}"
             raise fail(self.where, self.file, f"{reason}; they count from 0")
@@ -219,18 +238,19 @@ class _Reader:
         self.run = Pass(
             container,
             origin,
-            AudioTrack(sound, self.rate, origin, self.start, self.channel) if sound and self.rate else None,
+            AudioTrack(sound, self.rate, origin, self.start, self.channel, chosen.mix) if sound and self.rate else None,
             VideoTrack(sight, origin, self.wanted.step) if sight else None,
             self.start,
             self.end,
+            length.recordings,
         )
         self.audio, self.video = self.run.audio, self.run.video
 
-    def _wanted(self, key: str, name: str, asked: float | None, stream: Any) -> Any:
+    def _wanted(self, key: str, asked: float | None, stream: Any, absent: str) -> Any:
         if asked is None:
             return None
         if stream is None:
-            self.absent[key] = f"the file has no {key} track"
+            self.absent[key] = absent
         return stream
 
     def read_still(self) -> Media:
@@ -313,9 +333,8 @@ class _Reader:
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
         covered = max(0.0, min(covered, self.end - self.start))
         if (self.audio or self.video) and not (self.frames or self.sounds) and math.isinf(self.heard):
-            detail = f" ({self.problems[0]})" if self.problems else ""
-            reason = f"nothing could be decoded from {self.start:.2f} s on{detail}; the file is cut off or damaged"
-            raise fail(self.where, self.file, reason)
+            what = f"nothing could be decoded from {self.start:.2f} s on"
+            raise nothing_decoded(self.file, what, self.run.problems, self.where)
         if not (self.audio or self.video):
             return max(0.0, self.span) if math.isfinite(self.span) else 0.0
         if self.exact and self.run.exhausted and self.span - covered > SHORT:

@@ -21,18 +21,18 @@ from multiemo.data.container import (
     SHORT,
     Floats,
     Pixels,
-    audio_stream,
     check_path,
-    exact_header,
     fail,
-    header_end,
     open_container,
     origin_of,
     video_stream,
 )
+from multiemo.data.clock import length_of
 from multiemo.data.demux import Pass
 from multiemo.data.picture_track import VideoTrack, converted, pixel_aspect, to_rgb
 from multiemo.data.sound_track import AudioTrack, Sound
+from multiemo.data.tracks import Chosen, choose, nothing_decoded, nothing_to_read
+from multiemo.errors import MediaError
 from multiemo.pixels import averaged
 
 #: A jump in the timestamps of sound or pictures longer than this (seconds) is a broken timestamp.
@@ -115,9 +115,11 @@ class Playback:
         path: audio or video file.
         rate: wanted sample rate, Hz; ``None`` leaves the audio out.
         fps: most pictures a second, on a regular grid; ``None`` leaves them out.
+        track: of several with sound, from 1; ``None``: the one on which somebody speaks.
 
     Attributes:
-        duration: seconds by the header, ``None`` when it does not say; after the pass, what was covered.
+        duration: seconds by the header, or by what is there where the header cannot know; ``None`` when neither says.
+            After the pass, what was covered.
         pixels: of a picture, by the header; 0 without pictures.
         absent: {``"audio"`` or ``"video"``: reason} for what was asked for and is not there.
         problems: what went wrong without stopping the reading, one line each; complete after the pass.
@@ -127,7 +129,9 @@ class Playback:
             decoded.
     """
 
-    def __init__(self, path: str | Path, *, rate: int | None, fps: float | None) -> None:
+    def __init__(
+        self, path: str | Path, *, rate: int | None, fps: float | None, track: int | None = None
+    ) -> None:
         self.file = check_path(path, "")
         self._rate, self._step = rate, None if fps is None else 1.0 / fps
         self.absent: dict[str, str] = {}
@@ -135,21 +139,27 @@ class Playback:
         self._longest = JUMP + self.file.stat().st_size / LEAST
         container = open_container(self.file, "")
         origin = origin_of(container)
-        self.duration = header_end(container, origin)
-        self._exact = exact_header(container)
-        found = audio_stream(container), video_stream(container)
-        if found == (None, None):
+        length = length_of(self.file, container, origin)
+        self.duration, self._exact = length.seconds, length.exact
+        try:
+            sight = video_stream(container)
+            chosen = Chosen() if rate is None and sight is not None else choose(self.file, container, track)
+            if sight is None and not chosen.number:
+                raise nothing_to_read(self.file, chosen.absent, "")
+        except MediaError:
             container.close()
-            raise fail("", self.file, "has neither an audio nor a video track; name another file")
-        sound = self._find("audio", rate, found[0])
-        sight = self._small(self._find("video", fps, found[1]))
+            raise
+        sound = self._find("audio", rate, chosen.of(container), chosen.absent)
+        sight = self._small(self._find("video", fps, sight, "the file has no video track"))
+        self.problems += chosen.notes if sound is not None else ()
         self._aspect = 1.0 if sight is None else pixel_aspect(sight)
         self.pixels: int = 0 if sight is None else sight.codec_context.width * sight.codec_context.height
         self._pass = Pass(
             container,
             origin,
-            AudioTrack(sound, rate, origin, 0.0) if sound is not None and rate else None,
+            AudioTrack(sound, rate, origin, 0.0, mix=chosen.mix) if sound is not None and rate else None,
             VideoTrack(sight, origin, max(self._step, _CLOSE)) if sight is not None and self._step else None,
+            recordings=length.recordings,
         )
         self.has_audio, self.has_video = self._pass.audio is not None, self._pass.video is not None
 
@@ -187,11 +197,11 @@ class Playback:
         """Close a file that is not going to be played; playing closes it itself."""
         self._pass.container.close()
 
-    def _find(self, key: str, asked: float | None, stream: Any) -> Any:
+    def _find(self, key: str, asked: float | None, stream: Any, absent: str) -> Any:
         if asked is None:
             return None
         if stream is None:
-            self.absent[key] = f"the file has no {key} track"
+            self.absent[key] = absent
         return stream
 
     def _small(self, sight: Any) -> Any:
@@ -212,8 +222,7 @@ class Playback:
         if not (self.has_audio or self.has_video):
             return
         if not began:
-            detail = f" ({self.problems[0]})" if self.problems else ""
-            raise fail("", self.file, f"nothing could be decoded{detail}; the file is cut off or damaged")
+            raise nothing_decoded(self.file, "nothing could be decoded", self._pass.problems, "")
         covered = max(reached, self._pass.reached) if self._pass.reached <= reached + JUMP else reached
         broken = late or jumped or reached > self._longest
         if self._exact and self.duration is not None and self.duration - covered > SHORT and not broken:

@@ -8,20 +8,19 @@ from typing import Any, Literal
 
 import av
 
+from multiemo.data.clock import joined, length_of
 from multiemo.data.container import (
     FAILURES,
     SHORT,
-    audio_stream,
     check_path,
-    exact_header,
     fail,
     frame_rate,
-    header_end,
     open_container,
     origin_of,
     video_stream,
 )
 from multiemo.data.stills import is_still, read_still
+from multiemo.data.tracks import NO_TRACK, choose, is_locked, nothing_to_read
 
 #: Packets of a track that may fail before it counts as not decodable.
 _PATIENCE = 200
@@ -76,23 +75,30 @@ def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "a
     if kind == "image":
         raise fail(where, file, "is not a still picture; name it under 'video' or 'audio'")
     with open_container(file, where) as container:
-        found = {"audio": audio_stream(container), "video": video_stream(container)}
+        chosen = choose(file, container, None, where)
+        found = {"audio": chosen.of(container), "video": video_stream(container)}
         tracks = {name: stream for name, stream in found.items() if stream is not None}
         if not tracks:
-            raise fail(where, file, "has neither an audio nor a video track; name another file")
+            raise nothing_to_read(file, chosen.absent, where)
+        if kind == "audio" and chosen.absent not in ("", NO_TRACK):
+            raise fail(where, file, chosen.absent)
         if kind != "any" and kind not in tracks:
             raise fail(where, file, f"has no {kind} track; name another file or leave {kind!r} out of the row")
         firsts = _first_frames(container, tracks)
         broken = [name for name in tracks if name not in firsts]
         if kind in broken or len(broken) == len(tracks):
             names = kind if kind in broken else " and ".join(broken)
-            raise fail(where, file, f"nothing of its {names} can be decoded; it is cut off or damaged, copy it again")
+            why = "it is encrypted, decrypt it" if is_locked(file) else "it is cut off or damaged, copy it again"
+            raise fail(where, file, f"nothing of its {names} can be decoded; {why}")
         problems = [f"nothing of its {name} can be decoded" for name in broken]
+        problems += chosen.notes if "audio" in tracks else [chosen.absent] if chosen.absent != NO_TRACK else []
         origin = origin_of(container)
-        duration = header_end(container, origin)
-        if duration is not None and exact_header(container):
-            problems.extend(_missing_end(container, origin, duration))
-        return _describe(tracks, firsts.get("video"), duration, tuple(problems))
+        length = length_of(file, container, origin)
+        if (length.recordings or 1) > 1:
+            problems.append(joined(length.recordings or 1))
+        elif length.seconds is not None and length.exact:
+            problems.extend(_missing_end(container, origin, length.seconds))
+        return _describe(tracks, firsts.get("video"), length.seconds, tuple(problems))
 
 
 def _first_frames(container: Any, tracks: dict[str, Any]) -> dict[str, Any]:

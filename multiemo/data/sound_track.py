@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
-import numpy as np
 
 from multiemo.data.container import FAILURES, GAP, RATES, Floats, time_of
+from multiemo.data.samples import PLAIN, Mix, channels_of
 
 
 @dataclass(slots=True)
@@ -37,16 +37,26 @@ class AudioTrack:
         rate: wanted, Hz.
         origin: the file's clock at its beginning, seconds.
         start: of the span, seconds from the file's beginning.
-        channel: the one that is kept, from 0; ``None`` mixes them. A stretch with fewer channels is silent.
+        channel: the one that is kept, from 0; ``None`` is their mean. A stretch with fewer channels is silent.
+        mix: how the channels become one.
     """
 
-    def __init__(self, stream: Any, rate: int, origin: float, start: float, channel: int | None = None) -> None:
-        self.stream, self.rate, self.origin, self.start, self.channel = stream, rate, origin, start, channel
+    def __init__(
+        self,
+        stream: Any,
+        rate: int,
+        origin: float,
+        start: float,
+        channel: int | None = None,
+        mix: Mix = PLAIN,
+    ) -> None:
+        self.stream, self.rate, self.origin, self.start = stream, rate, origin, start
+        self.channel, self.mix = channel, mix
         self.time = -math.inf
         self.errors = 0
         self._tick = float(stream.time_base or 0)
         self._resampler: Any = None
-        self._format: tuple[Any, ...] | None = None
+        self._given = 0  # Hz
         self._position = 0
         self._expected: float | None = None
 
@@ -72,34 +82,32 @@ class AudioTrack:
         stamp = time_of(frame, self._tick, self.origin)
         time = (expected or 0.0) if stamp is None else stamp
         self.time = time + frame.samples / frame.sample_rate
-        layout = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if expected is None or layout != self._format or abs(time - expected) > GAP:
+        if expected is None or frame.sample_rate != self._given or abs(time - expected) > GAP:
             yield from self._finish()
-            expected, self._format = time, layout
+            expected, self._given = time, frame.sample_rate
             self._position = round((time - self.start) * self.rate)
-            kept = "mono" if self.channel is None else frame.layout
-            self._resampler = av.AudioResampler(format="fltp", layout=kept, rate=self.rate)
+            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self.rate)
         self._expected = expected + frame.samples / frame.sample_rate
         yield from self._emit(frame)
 
     def _emit(self, frame: Any) -> Iterator[Sound]:
         try:
-            pieces = self._resampler.resample(frame)
+            pieces = self._resampler.resample(None if frame is None else self._mono(frame))
         except FAILURES:
             self.errors += 1
             self._resampler = self._expected = None
             return
         for piece in pieces:
-            samples = self._kept(piece.to_ndarray())
-            if not np.isfinite(samples).all():
-                np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+            samples = piece.to_ndarray()[0]
             yield Sound(self._position, samples)
             self._position += len(samples)
 
-    def _kept(self, channels: Floats) -> Floats:
-        """``[C, N]`` to a copy of ``[N]``: the wanted channel, or the mix, which is the only one."""
-        wanted = self.channel or 0
-        return np.array(channels[wanted] if wanted < len(channels) else np.zeros(channels.shape[1]), dtype=np.float32)
+    def _mono(self, frame: Any) -> Any:
+        """A frame of one channel; before it is resampled, so that any number of channels costs the same."""
+        samples = self.mix.one(channels_of(frame), self.channel)
+        mono = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        mono.sample_rate = frame.sample_rate
+        return mono
 
     def _finish(self) -> Iterator[Sound]:
         if self._resampler is not None:

@@ -20,7 +20,7 @@ from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
 from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
 from multiemo.preprocess.face import NO_FACE
-from multiemo.preprocess.voice_activity import RATE as VOICE_RATE
+from multiemo.voice_activity import RATE as VOICE_RATE
 from multiemo.types import Absent, Clip, Modality
 
 if TYPE_CHECKING:

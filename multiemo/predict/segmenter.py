@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.turns import Kind, Piece, Turns
-from multiemo.preprocess.voice_activity import RATE, STEP, VoiceActivity
+from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]

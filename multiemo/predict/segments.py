@@ -23,8 +23,8 @@ from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import FaceTracker
-from multiemo.preprocess.voice_activity import RATE as VOICE_RATE
-from multiemo.preprocess.voice_activity import VoiceActivity
+from multiemo.voice_activity import RATE as VOICE_RATE
+from multiemo.voice_activity import VoiceActivity
 from multiemo.types import Absent, Modality
 
 Floats: TypeAlias = NDArray[np.float32]

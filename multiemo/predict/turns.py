@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.preprocess.voice_activity import RATE, STEP
+from multiemo.voice_activity import RATE, STEP
 
 Floats: TypeAlias = NDArray[np.float32]
 Kind: TypeAlias = Literal["whole", "speech", "pause", "window"]

@@ -18,7 +18,7 @@ from multiemo.data.media import read_media
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.segmenter import Mode, Segmenter, Span
 from multiemo.predict.turns import ENTER, LEAVE, MIN_PAUSE, PAD
-from multiemo.preprocess.voice_activity import RATE, STEP, VoiceActivity
+from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 Floats = NDArray[np.float32]
 SECOND = RATE / STEP  # steps

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from multiemo.data.demo import cues, voice
 from multiemo.data.media import read_media
 from multiemo.errors import ConfigError
-from multiemo.preprocess import voice_activity
-from multiemo.preprocess.voice_activity import RATE, STEP, VoiceActivity
+from multiemo import voice_activity
+from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 Floats = NDArray[np.float32]
 
