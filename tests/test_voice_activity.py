@@ -12,10 +12,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from multiemo import voice_activity
 from multiemo.data.demo import cues, voice
 from multiemo.data.media import read_media
 from multiemo.errors import ConfigError
-from multiemo import voice_activity
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 Floats = NDArray[np.float32]

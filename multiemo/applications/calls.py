@@ -10,9 +10,9 @@ import numpy as np
 
 from multiemo.applications.affect import affect
 from multiemo.applications.series import shifts
-from multiemo.applications.talk import Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
+from multiemo.applications.talk import Part, Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
 from multiemo.build import Observer
-from multiemo.data.media import probe
+from multiemo.data.media import probe, sound_tracks
 from multiemo.data.transcripts import Cue, Transcript, read_transcript, side_file
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import load
@@ -35,6 +35,7 @@ def analyse_call(
     path: str | Path,
     *,
     speakers: tuple[str, str] = SPEAKERS,
+    track: int | None = None,
     transcript: str | Path | None = None,
     asr: str | None = None,
     device: str = "auto",
@@ -42,8 +43,10 @@ def analyse_call(
 ) -> dict[str, Any]:
     """Speakers, their trajectories and moments of escalation in one call.
 
-    In a stereo file each channel is a speaker; what comes over from the other channel (20 dB lower while both hold a
-    voice) does not count. A mono file, or one with the same sound on both channels, is one trajectory.
+    In a stereo file each channel is a speaker, and in one with two mono tracks each track is; what comes over from the
+    other channel does not count. How far the channels are apart is measured: where a voice is less than 12 dB louder on
+    its own channel than on the other, as in a recording of a room, they are no speaker each, and their mix is one
+    trajectory. So is a mono file, or one with the same sound on both channels.
 
     *Negativity* of a segment is its valence (:mod:`multiemo.applications.affect`) with the sign turned. A *moment* is
     where a speaker's negativity rises above their own earlier segments and stays for
@@ -55,6 +58,8 @@ def analyse_call(
         run: run folder or model folder.
         path: a file with sound.
         speakers: names of the first and second channel.
+        track: which audio track is read, from 1; default: two mono tracks as two channels, else one on which somebody
+            speaks.
         transcript: words with times; default: the transcript beside the file, if there is one. Cues with one of the
             names go to that speaker, others to whoever speaks most while they last.
         asr: name or folder of a Whisper model, where there is no transcript.
@@ -66,8 +71,9 @@ def analyse_call(
         "turns", "interruptions", "segments", "negativity", "labels": {label: share of time}}], "moments": [{"time",
         "speaker", "why", "before", "after", "text"}], "timelines": {speaker: [{"start", "end", "label", "best",
         "probs", "negativity", "text"}]}, "overlaps": {"count", "seconds"}, "silences": {"count", "seconds", "longest"},
-        "false_alarms", "values_from", "notes", "model"}``, in order of time; ``overlaps`` and ``interruptions`` are
-        ``None`` where the speakers are not told apart.
+        "separation", "false_alarms", "values_from", "notes", "model"}``, in order of time; ``overlaps`` and
+        ``interruptions`` are ``None`` where the speakers are not told apart; ``separation`` is in dB, ``None`` without
+        two channels and a voice.
 
     Raises:
         MediaError: the file cannot be read, or has no sound or more than two channels.
@@ -80,24 +86,29 @@ def analyse_call(
         raise ConfigError("asr writes down what has no words, and a transcript was given; leave one of the two out")
     if speakers[0] == speakers[1]:
         raise ConfigError(f"speakers: both are called {speakers[0]!r}; give two names")
-    channels = probe(path, "audio").channels or 1
-    if channels > 2:
-        raise MediaError(
-            f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
-        )
-    if channels == 1 and tuple(speakers) != SPEAKERS:
+    parts, chosen = _parts(path, track)
+    if len(parts) == 1 and tuple(speakers) != SPEAKERS:
         raise ConfigError(
             f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be told apart; leave the names "
             "out, or give a file with a channel each"
         )
     observer.stage("listen")
-    talk = listen(path, channels)
+    talk = listen(path, parts)
+    separation = talk.separation
+    if talk.mixed:
+        parts = [Part(track)]
+        talk = listen(path, parts)
+        chosen.append(
+            f"the channels are no speaker each: what is heard on one is heard on the other, only {separation:.0f} dB "
+            "lower (12 or more in a call with a channel each), so all is read as one"
+        )
     apart = len(talk.spans) == 2
+    if talk.same:
+        parts = [Part(track)]
+        chosen.append("both channels hold the same sound, so the speakers cannot be told apart")
     names = list(speakers) if apart else [_MIX]
     words, notes = _words(path, transcript, talk, names)
-    notes = [*talk.problems, *notes]
-    if talk.same:
-        notes.append("both channels hold the same sound, so the speakers cannot be told apart")
+    notes = [*talk.problems, *chosen, *notes]
     observer.stage("predict")
     predictor = load(run, device=device, asr=asr if words is None else None)
     call: dict[str, Any] = {"input": str(path), "duration": round(talk.duration, 3), "speakers": [], "moments": []}
@@ -107,7 +118,7 @@ def analyse_call(
     heard = [i for i, spans in enumerate(talk.spans) if spans or cues[i]]
     said = read_channels(
         predictor,
-        [(sound for sound, _ in blocks(path, i if apart else None, predictor.reader.rate)) for i in heard],
+        [(sound for sound, _ in blocks(path, parts[i], predictor.reader.rate)) for i in heard],
         [cues[i] for i in heard],
         speakers=[names[i] for i in heard] if apart else (),
         duration=talk.duration,
@@ -134,11 +145,31 @@ def analyse_call(
             "seconds": round(sum(quiet), 2),
             "longest": round(max(quiet, default=0.0), 2),
         },
+        "separation": None if separation is None else round(separation, 1),
         "false_alarms": FALSE_ALARMS,
         "values_from": sorted(sources),
         "notes": notes,
         "model": predictor.describe(),
     }
+
+
+def _parts(path: Path, track: int | None) -> tuple[list[Part], list[str]]:
+    """What each speaker is heard on; and notes.
+
+    Raises:
+        MediaError: the file cannot be read, or has no sound or more than two channels.
+    """
+    channels = probe(path, "audio", track=track).channels or 1
+    tracks = [t for t in sound_tracks(path) if t.codec and not t.beside]
+    languages = {t.language for t in tracks if t.language}
+    if track is None and [t.channels for t in tracks] == [1, 1] and len(languages) < 2:
+        there = " and ".join(map(str, tracks))
+        return [Part(t.number) for t in tracks], [f"two mono audio tracks, {there}: each is a channel of the call"]
+    if channels > 2:
+        raise MediaError(
+            f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
+        )
+    return [Part(track, i) for i in range(2)] if channels == 2 else [Part(track)], []
 
 
 def _words(

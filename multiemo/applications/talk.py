@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,15 @@ Span: TypeAlias = tuple[float, float]
 _ENTER, _LEAVE = 0.5, 0.35
 #: Seconds: shorter gaps do not part two stretches; shorter stretches are none.
 _GAP, _SHORTEST = 0.3, 0.25
-#: A channel this much (dB) below the other while both hold a voice holds the other's, by crosstalk.
+#: A channel this much (dB) below the other while both hold a voice holds the other's, by crosstalk; where the channels
+#: are less than twice that apart, half of what they are.
 _CROSSTALK = 20.0
+#: Channels that are less apart (dB) and hold the same sound, if shifted, are no speaker each.
+_APART = 12.0
+#: Correlation above which they do, the seconds over which it is taken, and those by which they may be shifted.
+_ALIKE, _PIECE, _SHIFT = 0.3, 1.0, 0.02
+#: Shares of the moments with a voice whose differences in level stand for the two speakers.
+_SIDES = (0.1, 0.9)
 #: Seconds of common speech that are an overlap, and of common silence that count.
 OVERLAP, SILENCE = 0.3, 2.0
 #: Share of the energy in the difference of two channels below which they are the same sound.
@@ -42,6 +50,9 @@ class Talk:
         loudest: for each channel its level in the loudest 32 ms, dB of full scale.
         duration: seconds.
         same: two channels hold the same sound, so there is one trajectory.
+        separation: dB by which a voice is louder on its own channel than on the other; ``None`` without two channels
+            and a voice.
+        mixed: the channels are no speaker each, so that what is heard on them cannot be told apart.
         problems: what went wrong while reading.
     """
 
@@ -49,16 +60,25 @@ class Talk:
     loudest: list[float]
     duration: float
     same: bool
+    separation: float | None
+    mixed: bool
     problems: list[str]
 
 
-def blocks(path: Path, channel: int | None, rate: int = RATE) -> Iterator[tuple[Floats, list[str]]]:
-    """The sound of one channel, or the mix, piece by piece without gaps, and what went wrong at the end.
+class Part(NamedTuple):
+    """What a speaker is heard on: a channel of a track, or the mean of its channels; see ``read_media``."""
+
+    track: int | None = None
+    channel: int | None = None
+
+
+def blocks(path: Path, part: Part, rate: int = RATE) -> Iterator[tuple[Floats, list[str]]]:
+    """The sound of a part, piece by piece without gaps, and what went wrong at the end.
 
     Raises:
         MediaError: the file cannot be read.
     """
-    for media in iter_media(path, window=_BLOCK, rate=rate, channel=channel):
+    for media in iter_media(path, window=_BLOCK, rate=rate, track=part.track, channel=part.channel):
         count = round(media.duration * rate)
         samples = np.zeros(count, np.float32)
         if media.audio is not None:
@@ -66,42 +86,82 @@ def blocks(path: Path, channel: int | None, rate: int = RATE) -> Iterator[tuple[
         yield samples, media.problems
 
 
-def listen(path: Path, channels: int) -> Talk:
-    """Find the speech on each channel.
+def listen(path: Path, parts: Sequence[Part]) -> Talk:
+    """Find the speech on each part.
 
     Args:
         path: a file with sound.
-        channels: 2: each is a speaker; 1: the mix is.
+        parts: one, or one of each speaker.
 
     Raises:
         MediaError: the file cannot be read.
     """
-    wanted = [None] if channels == 1 else list(range(channels))
-    networks = [VoiceActivity() for _ in wanted]
-    voices: list[list[Floats]] = [[] for _ in wanted]
-    powers: list[list[NDArray[np.float64]]] = [[] for _ in wanted]
+    networks = [VoiceActivity() for _ in parts]
+    voices: list[list[Floats]] = [[] for _ in parts]
+    powers: list[list[NDArray[np.float64]]] = [[] for _ in parts]
     problems: list[str] = []
-    read, difference, energy = 0, 0.0, 0.0
-    for pieces in zip(*[blocks(path, c) for c in wanted], strict=True):
-        sounds = [samples for samples, _ in pieces]
+    read, energy, alike = 0, np.zeros(3), np.zeros(2)  # energies: of all, of the difference, of the sum
+    nothing = (np.zeros(0, np.float32), list[str]())
+    for pieces in zip_longest(*[blocks(path, part) for part in parts], fillvalue=nothing):
+        length = max(len(samples) for samples, _ in pieces)
+        sounds = [np.pad(samples, (0, length - len(samples))) for samples, _ in pieces]
         problems += [p for _, found in pieces for p in found if p not in problems]
-        read += len(sounds[0])
+        read += length
         for i, sound in enumerate(sounds):
             voices[i].append(networks[i](sound))
-            steps = np.pad(sound, (0, -len(sound) % STEP)).reshape(-1, STEP)
+            steps = np.pad(sound, (0, -length % STEP)).reshape(-1, STEP)
             powers[i].append(np.square(steps, dtype=np.float64).mean(1))
-        energy += sum(float(np.square(s, dtype=np.float64).sum()) for s in sounds)
-        difference += float(np.square(sounds[0] - sounds[-1], dtype=np.float64).sum())
+        first, last = sounds[0].astype(np.float64), sounds[-1].astype(np.float64)
+        energy += [sum(float((s**2).sum()) for s in sounds), ((first - last) ** 2).sum(), ((first + last) ** 2).sum()]
+        alike += _likeness(first, last) if len(parts) == 2 else 0.0
     for network, voice in zip(networks, voices, strict=True):
         voice.append(network.flush())
     heard = [np.concatenate(v) for v in voices]
     power = [np.concatenate(p) for p in powers]
-    same = len(wanted) > 1 and difference < _SAME * energy
+    same = len(parts) > 1 and min(energy[1:]) < _SAME * energy[0]
     loudest = [float(_level(p.max(initial=0.0))) for p in power]
-    if not same and len(wanted) == 2:
-        heard = _without_crosstalk(heard, power)
+    separation = _separation(heard, power) if len(parts) == 2 else None
+    mixed = separation is not None and separation < _APART and bool(alike[0] > _ALIKE * alike[1])
+    if separation is not None and not (same or mixed):
+        heard = _without_crosstalk(heard, power, min(_CROSSTALK, separation / 2))
     spans = [_stretches(h) for h in (heard[:1] if same else heard)]
-    return Talk(spans, loudest, read / RATE, same, problems)
+    return Talk(spans, loudest, read / RATE, same, separation, mixed and not same, problems)
+
+
+def _likeness(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How alike two sounds are where they are shifted best, weighed by their energy, and the weight: ``[2]``."""
+    size, most = round(_PIECE * RATE), round(_SHIFT * RATE)
+    found = np.zeros(2)
+    for start in range(0, len(first), size):
+        a, b = first[start : start + size], second[start : start + size]
+        scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
+        if scale > 0:
+            spectrum = np.fft.rfft(a, 2 * size) * np.conj(np.fft.rfft(b, 2 * size))
+            shifted = np.abs(np.fft.irfft(spectrum))
+            found += [max(shifted[: most + 1].max(), shifted[-most:].max()), scale]
+    return found
+
+
+def _smooth(powers: Sequence[NDArray[np.float64]], count: int) -> list[NDArray[np.float64]]:
+    """Levels of the steps, averaged over those around."""
+    flat = np.ones(_AROUND) / _AROUND
+    return [_level(np.convolve(power[:count], flat, mode="same")) for power in powers]
+
+
+def _separation(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]]) -> float | None:
+    """By how many dB a voice is louder on its own channel; ``None`` where nobody speaks.
+
+    Half of what lies between the moments that belong most to one channel and those that belong most to the other, so
+    that it does not matter which is recorded louder; where one speaks alone, the difference itself.
+    """
+    count = min(len(voices[0]), len(voices[1]), len(powers[0]))
+    spoken = np.maximum(voices[0][:count], voices[1][:count]) >= _ENTER
+    if not spoken.any():
+        return None
+    first, second = _smooth(powers, count)
+    difference = (first - second)[spoken]
+    low, high = np.quantile(difference, _SIDES)
+    return float(max((high - low) / 2, np.median(np.abs(difference))))
 
 
 def _level(power: Any) -> Any:
@@ -109,14 +169,13 @@ def _level(power: Any) -> Any:
     return 10 * np.log10(power + 1e-10)
 
 
-def _without_crosstalk(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]]) -> list[Floats]:
-    """Two channels, each without the voice that comes over from the other."""
+def _without_crosstalk(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]], below: float) -> list[Floats]:
+    """Two channels, each without the voice that comes over from the other, louder there by more than ``below`` dB."""
     count = min(len(voices[0]), len(voices[1]), len(powers[0]))
-    flat = np.ones(_AROUND) / _AROUND
-    smooth = [_level(np.convolve(power[:count], flat, mode="same")) for power in powers]
+    smooth = _smooth(powers, count)
     kept = []
     for own, other in ((0, 1), (1, 0)):
-        leaked = (voices[other][:count] >= _LEAVE) & (smooth[own] < smooth[other] - _CROSSTALK)
+        leaked = (voices[other][:count] >= _LEAVE) & (smooth[own] < smooth[other] - below)
         kept.append(np.where(leaked, np.float32(0), voices[own][:count]))
     return kept
 

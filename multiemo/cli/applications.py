@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from multiemo.build.folders import model_folder
-from multiemo.cli.common import DeviceOption, JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
 from multiemo.errors import ConfigError
 
 
@@ -57,6 +57,7 @@ def call(
     recording: Annotated[Path, typer.Argument(help="File with sound; of a stereo file each channel is a speaker.")],
     left: Annotated[str, typer.Option(help="Who speaks on the first channel.")] = "left",
     right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
+    track: TrackOption = None,
     transcript: Annotated[Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times.")] = None,
     asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
     device: DeviceOption = "auto",
@@ -72,6 +73,7 @@ def call(
             run,
             recording,
             speakers=(left, right),
+            track=track,
             transcript=transcript,
             asr=asr,
             device=device,

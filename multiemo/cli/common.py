@@ -15,8 +15,10 @@ from multiemo.errors import ConfigError
 #: What Python makes of a byte in a file's name that is not UTF-8.
 _NO_LETTER = re.compile("[\ud800-\udfff]")
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; '-' is standard output.")]
-
-
+TrackOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Audio track of a file that has several, from 1; default: one on which somebody speaks."),
+]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto (a CUDA GPU when there is one), cpu, cuda, cuda:N or mps.")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from multiemo.build.folders import model_folder
-from multiemo.cli.common import DeviceOption, JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
 from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def predict(
         float | None, typer.Option(help="Seconds of a window, or of the longest pause; default: 4.")
     ] = None,
     hop: Annotated[float | None, typer.Option(help="Seconds between windows that overlap.")] = None,
+    track: TrackOption = None,
     cropped: Annotated[
         bool, typer.Option("--cropped", help="Images are face crops: no face is looked for in them.")
     ] = False,
@@ -62,9 +63,10 @@ def predict(
         raise ConfigError("nothing to predict: name a file or give --text")
     model_folder(run)
     if out is not None:
-        if timeline or transcript or asr or hop is not None or window is not None or segments != "auto":
+        chosen = timeline or transcript or asr or segments != "auto"
+        if chosen or any(option is not None for option in (hop, window, track)):
             raise ConfigError(
-                "--out takes the files as they are: no --timeline, --transcript, --asr or segment options"
+                "--out takes the files as they are: no --timeline, --transcript, --asr, --track or segment options"
             )
         _predict_bulk(
             out,
@@ -96,6 +98,7 @@ def predict(
         hop=hop,
         asr=asr,
         traces=writing is not None,
+        track=track,
         **how,
     )
     items = expand(inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped)
@@ -132,6 +135,7 @@ def live(
     ] = None,
     no_microphone: Annotated[bool, typer.Option("--no-microphone", help="Leave the microphone off.")] = False,
     replay: Annotated[Path | None, typer.Option(help="A file at the speed of life, instead of the devices.")] = None,
+    track: TrackOption = None,
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, that writes down the words.")
     ] = None,
@@ -147,24 +151,29 @@ def live(
         if wanted is not None and (off or replay is not None):
             other = f"--no-{name}" if off else "--replay"
             raise ConfigError(f"--{name}: with {other} no {name} is opened; leave one of the two out")
+    if track is not None and (replay is None or no_microphone):
+        raise ConfigError("--track chooses among the audio tracks of a file: give --replay, without --no-microphone")
     if asr is not None and no_microphone:
         raise ConfigError("--asr writes down what is heard, and --no-microphone leaves the sound out; leave out one")
     model_folder(run)
     from multiemo.live_view import show_live
     from multiemo.predict import load
-    from multiemo.predict.live import Devices, listen
+    from multiemo.predict.live import Devices, in_time, listen
     from multiemo.predict.live import replay as replayed
 
     predictor = load(run, device=device, window=window, asr=asr)
     rate = predictor.reader.rate
-    stream = predictor.stream(
-        segments=cast("Segments", segments), audio=not no_microphone, video=not no_camera, rate=rate
-    )
-    with stream:
-        if replay is not None:
-            pieces = replayed(replay, rate=rate, audio=not no_microphone, video=not no_camera)
-            seen = show_live(listen(stream, pieces))
-        else:
+    cut = cast("Segments", segments)
+    if replay is not None:
+        film = replayed(replay, rate=rate, audio=not no_microphone, video=not no_camera, track=track)
+        for note in film.absent.values():
+            typer.echo(f"note: {note}", err=True)
+        with predictor.stream(segments=cut, audio=film.has_audio, video=film.has_video, rate=rate) as stream:
+            seen = show_live(listen(stream, in_time(film, rate)))
+        for note in film.problems:
+            typer.echo(f"note: {note}", err=True)
+    else:
+        with predictor.stream(segments=cut, audio=not no_microphone, video=not no_camera, rate=rate) as stream:
             with Devices(
                 None if no_camera else camera or 0, None if no_microphone else microphone or "", rate
             ) as devices:

@@ -163,7 +163,7 @@ def length_of(file: Path, container: Any, origin: float, *, whole: bool = False)
 
 @lru_cache(maxsize=4096)
 def _measured(path: str, size: int, modified: int, enough: float) -> tuple[float | None, int]:
-    """Where the last packet ends, ``None`` when that is beyond ``enough`` seconds, and how many recordings there are."""
+    """Where the last packet ends, ``None`` if beyond ``enough`` seconds, and how many recordings there are."""
     with open_container(Path(path), "") as container:
         origin = origin_of(container)
         clock = clock_of(container, origin)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.data.clock import length_of
 from multiemo.data.container import (
     LAG,
     ON_TIME,
@@ -29,7 +30,6 @@ from multiemo.data.container import (
     origin_of,
     video_stream,
 )
-from multiemo.data.clock import length_of
 from multiemo.data.demux import Pass
 from multiemo.data.picture_track import Picture, VideoTrack, pixel_aspect, to_rgb
 from multiemo.data.play import Heard, Playback, Seen

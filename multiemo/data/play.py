@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from multiemo.data.clock import length_of
 from multiemo.data.container import (
     LAG,
     MAX_PIXELS,
@@ -22,12 +23,10 @@ from multiemo.data.container import (
     Floats,
     Pixels,
     check_path,
-    fail,
     open_container,
     origin_of,
     video_stream,
 )
-from multiemo.data.clock import length_of
 from multiemo.data.demux import Pass
 from multiemo.data.picture_track import VideoTrack, converted, pixel_aspect, to_rgb
 from multiemo.data.sound_track import AudioTrack, Sound
@@ -129,9 +128,7 @@ class Playback:
             decoded.
     """
 
-    def __init__(
-        self, path: str | Path, *, rate: int | None, fps: float | None, track: int | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, *, rate: int | None, fps: float | None, track: int | None = None) -> None:
         self.file = check_path(path, "")
         self._rate, self._step = rate, None if fps is None else 1.0 / fps
         self.absent: dict[str, str] = {}

@@ -55,12 +55,19 @@ class Info:
     problems: tuple[str, ...] = ()
 
 
-def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "any", *, where: str = "") -> Info:
+def probe(
+    path: str | Path,
+    kind: Literal["audio", "video", "image", "any"] = "any",
+    *,
+    track: int | None = None,
+    where: str = "",
+) -> Info:
     """Open a file, decode the beginning of each track, and look whether its end is there.
 
     Args:
         path: any media file.
         kind: what it must hold.
+        track: of several with sound, from 1; ``None``: the one on which somebody speaks.
         where: the clip's name, for messages.
 
     Raises:
@@ -75,7 +82,7 @@ def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "a
     if kind == "image":
         raise fail(where, file, "is not a still picture; name it under 'video' or 'audio'")
     with open_container(file, where) as container:
-        chosen = choose(file, container, None, where)
+        chosen = choose(file, container, track, where)
         found = {"audio": chosen.of(container), "video": video_stream(container)}
         tracks = {name: stream for name, stream in found.items() if stream is not None}
         if not tracks:

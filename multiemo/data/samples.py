@@ -66,9 +66,9 @@ def channels_of(frame: Any) -> Floats:
     if not frame.format.is_planar:
         values = values.reshape(frame.samples, -1).T
     if stored == "u8":
-        return (values.astype(np.float32) - 128) / 128
+        return np.asarray((values.astype(np.float32) - 128) / 128, np.float32)
     if stored in ("s16", "s32"):
-        return values.astype(np.float32) / np.float32(_FULL[stored])
+        return np.asarray(values.astype(np.float32) / np.float32(_FULL[stored]), np.float32)
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
@@ -81,15 +81,17 @@ def scale_of(samples: NDArray[np.float32], whole: bool) -> tuple[float, str]:
 
     Example:
         >>> voice = np.array([0.0, 3000.0, -20000.0], np.float32)
-        >>> scale_of(voice, False)[0] == 2**-15, scale_of(voice / 2**31, True)[0] == 2**16, scale_of(voice / 2**15, True)
-        (True, True, (1.0, ''))
+        >>> scale_of(voice, False)[0] == 2**-15, scale_of(voice / 2**31, True)[0] == 2**16
+        (True, True)
+        >>> scale_of(voice / 2**15, True)
+        (1.0, '')
     """
     sizes = np.abs(samples[np.isfinite(samples)])
     if not len(sizes):
         return 1.0, ""
     peak = float(np.quantile(sizes, 1 - _BROKEN))
     if peak > OVER:
-        bits = next((b for b in (8, 16, 24, 32) if peak <= 2.0 ** (b - 1)), None)
+        bits = bits_of(peak)
         if bits is None:
             return 1 / peak, f"its samples reach {peak:.3g} where 1 is full scale; they were divided by that"
         what = f"its samples reach {peak:.0f} where 1 is full scale: they are values of {bits} bits"
@@ -100,6 +102,16 @@ def scale_of(samples: NDArray[np.float32], whole: bool) -> tuple[float, str]:
         what = f"its samples reach {20 * np.log10(top):.0f} dB of full scale only: they are values of fewer bits"
         return 2.0**missing, f"{what} in a wider format, and were multiplied by {2**missing}"
     return 1.0, ""
+
+
+def bits_of(peak: float) -> int | None:
+    """How many bits whole numbers have that reach so far; ``None`` beyond 32.
+
+    Example:
+        >>> bits_of(20000.0), bits_of(1e12)
+        (16, None)
+    """
+    return next((bits for bits in (8, 16, 24, 32) if peak <= 2.0 ** (bits - 1)), None)
 
 
 def signs_of(products: NDArray[np.float64]) -> tuple[int, ...]:

@@ -21,7 +21,8 @@ from multiemo.errors import MediaError
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 NO_TRACK = "the file has no audio track"
-#: A file is listened to in so many places of so many seconds (fewer where a voice does not matter), or as a whole when it is no longer than they are.
+#: A file is listened to in so many places, or as a whole when it is no longer than they are; and seconds of each, for a
+#: voice and for scale and polarity alone.
 _PLACES, _SECONDS, _BRIEF = 12, 8.0, 3.0
 #: Probability at which a step holds a voice, and seconds of it that are one.
 _VOICE, _LEAST = 0.5, 0.25

@@ -39,24 +39,30 @@ def listen(stream: Stream, pieces: Iterator[Heard | Seen]) -> Generator[dict[str
     yield from stream.close()
 
 
-def replay(path: str | Path, *, rate: int, audio: bool = True, video: bool = True) -> Iterator[Heard | Seen]:
-    """A file's pieces, none before its time has come.
+def replay(
+    path: str | Path, *, rate: int, audio: bool = True, video: bool = True, track: int | None = None
+) -> Playback:
+    """A file that is going to be played at the speed of life, with what it has of sound and pictures.
 
     Args:
         path: media file.
         rate: of the sound, Hz.
-        audio, video: which of them.
+        audio, video: which of them are wanted.
+        track: of several with sound, from 1.
 
     Raises:
-        MediaError: the file cannot be read, or lacks what is asked for.
+        MediaError: the file cannot be read, or has nothing of what is wanted.
     """
-    playback = Playback(path, rate=rate if audio else None, fps=TRACK_FPS if video else None)
-    if playback.absent:
-        raise MediaError(f"{path}: {' and '.join(playback.absent.values())}; leave it out")
-    return _in_time(playback, rate)
+    playback = Playback(path, rate=rate if audio else None, fps=TRACK_FPS if video else None, track=track)
+    if not (playback.has_audio or playback.has_video):
+        playback.close()
+        reasons = " and ".join(playback.absent.values()) or "neither sound nor pictures are wanted"
+        raise MediaError(f"{path}: {reasons}; nothing is left to replay")
+    return playback
 
 
-def _in_time(playback: Playback, rate: int) -> Iterator[Heard | Seen]:
+def in_time(playback: Playback, rate: int) -> Iterator[Heard | Seen]:
+    """The pieces of a file, none before its time has come."""
     began, heard = time.monotonic(), 0
     for piece in ahead(playback.pieces(), playback.pixels):
         if isinstance(piece, Heard):

@@ -262,6 +262,7 @@ def load(
     hop: float | None = None,
     asr: str | None = None,
     traces: bool = False,
+    track: int | None = None,
 ) -> Predictor:
     """Load a run folder, a branch folder or a model folder for prediction.
 
@@ -274,6 +275,7 @@ def load(
         hop: seconds from one window to the next; ``window`` by default.
         asr: name or folder of a Whisper model that writes down what has no transcript.
         traces: keep what a picture of the timeline needs.
+        track: which audio track of a file is read, from 1; by default one on which somebody speaks.
 
     Raises:
         CheckpointError: not a finished model.
@@ -284,7 +286,7 @@ def load(
         from multiemo.predict.asr import Transcriber
 
         transcriber = Transcriber(asr, device=device)
-    options = Options(segments=segments, window=window, hop=hop, transcriber=transcriber, traces=traces)
+    options = Options(segments=segments, window=window, hop=hop, transcriber=transcriber, traces=traces, track=track)
     return Predictor(load_bundle(path, deferred=True), device=device, options=options)
 
 

@@ -19,9 +19,10 @@ from multiemo.predict.conversation import Conversation, alone
 from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
 from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
+from multiemo.predict.voice import no_voice
 from multiemo.preprocess.face import NO_FACE
-from multiemo.voice_activity import RATE as VOICE_RATE
 from multiemo.types import Absent, Clip, Modality
+from multiemo.voice_activity import RATE as VOICE_RATE
 
 if TYPE_CHECKING:
     from multiemo.predict.asr import Transcriber
@@ -49,6 +50,7 @@ class Options:
     hop: float | None = None
     transcriber: Transcriber | None = None
     traces: bool = False
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if self.segments not in ("auto", "whole", "speech", "windows"):
@@ -57,6 +59,8 @@ class Options:
             raise ConfigError(f"window: {self.window} s; it must lie between 0.5 and 60 s")
         if self.hop is not None and not 0.1 <= self.hop <= self.window:
             raise ConfigError(f"hop: {self.hop} s; it must lie between 0.1 s and the window ({self.window} s)")
+        if self.track is not None and self.track < 1:
+            raise ConfigError(f"track: {self.track}; audio tracks are counted from 1")
         if self.hop is not None and self.segments != "windows":
             raise ConfigError("hop: only windows overlap; give segments=windows too")
 
@@ -116,7 +120,8 @@ class Reader:
         options = self.options
         notes: list[str] = []
         transcript = self._transcript(item, path, notes)
-        playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None)
+        track = options.track
+        playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None, track=track)
         length = playback.duration
         mode: Mode
         if options.segments != "auto":
@@ -129,7 +134,7 @@ class Reader:
             mode = "windows"
         if transcript is not None and not transcript.timed and mode != "whole":
             try:
-                transcript = transcript.spread(spoken(path, options.window) or [(0.0, length or options.window)])
+                transcript = transcript.spread(spoken(path, options.window, track) or [(0.0, length or options.window)])
             except MediaError:
                 playback.close()
                 raise
@@ -187,7 +192,8 @@ class Reader:
             raise MediaError(f"{path}: the model reads precomputed features ({names}) only; give it a manifest")
 
     def _wanted(self) -> dict[str, Any]:
-        wanted: dict[str, Any] = {"rate": self.rate} if "speech" in self.preprocessors else {}
+        hears = "speech" in self.preprocessors
+        wanted: dict[str, Any] = {"rate": self.rate, "track": self.options.track} if hears else {}
         if self._looks:
             face = self.preprocessors["face"].spec
             wanted |= {"fps": face.fps, "max_frames": face.frames}
@@ -214,8 +220,9 @@ class Reader:
             elif kind == "features":
                 got = no_features(m)
             elif kind in ("speech", "waveform"):
-                silent = Absent(media.absent.get("audio") or no_audio or "the file has no audio track")
-                got = silent if media.audio is None else preprocessor(media.audio, media.rate)
+                got = Absent(media.absent.get("audio") or no_audio or "the file has no audio track")
+                if media.audio is not None and media.rate is not None:
+                    got = no_voice(media.audio, media.rate) or preprocessor(media.audio, media.rate)
             else:
                 blind = Absent(media.absent.get("video") or no_video or "the file has no video track")
                 got = blind if media.frames is None else preprocessor(media.frames, media.times, cropped)
@@ -251,10 +258,10 @@ class Reader:
         return merged
 
 
-def spoken(path: Path, window: float) -> list[tuple[float, float]]:
+def spoken(path: Path, window: float, track: int | None = None) -> list[tuple[float, float]]:
     """The turns of speech of a file as (start, end) in seconds; its sound is read once for that."""
     segmenter = Segmenter("speech", window=window)
-    playback = Playback(path, rate=VOICE_RATE, fps=None)
+    playback = Playback(path, rate=VOICE_RATE, fps=None, track=track)
     if not playback.has_audio:
         playback.close()
         return []

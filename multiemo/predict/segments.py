@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.predict.segmenter import Segmenter, Span
-from multiemo.predict.turns import ENTER
+from multiemo.predict.voice import at_voice_rate, no_voice
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import FaceTracker
-from multiemo.voice_activity import RATE as VOICE_RATE
-from multiemo.voice_activity import VoiceActivity
 from multiemo.types import Absent, Modality
+from multiemo.voice_activity import RATE as VOICE_RATE
 
 Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
@@ -184,6 +183,11 @@ class SegmentStream:
         self._put(cues)
         self._has_words = True
 
+    @property
+    def end(self) -> float:
+        """Seconds of sound or pictures so far."""
+        return max(self._sound.end, self._seen)
+
     def close(self, duration: float | None = None) -> list[Segment]:
         """The rest: nothing more will come.
 
@@ -193,7 +197,7 @@ class SegmentStream:
         if self._for_voice is not None and self._audio:
             rest = self._for_voice.resample_chunk(np.zeros(0, np.float32), last=True)
             self._spans += self._segmenter.audio(np.asarray(rest, np.float32))
-        end = max(self._sound.end, self._seen) if duration is None else duration
+        end = self.end if duration is None else duration
         self._spans += self._segmenter.close(end)
         while self._spans:
             self._make(self._spans.popleft())
@@ -249,26 +253,17 @@ class SegmentStream:
             return Absent(self._no_audio)
         if not len(sound):
             return Absent(f"the audio track has nothing from {span.start:.2f} to {span.end:.2f} s")
-        if span.kind == "pause" or (span.kind != "speech" and not self._speaks(sound)):
-            return Absent("nobody speaks here")
+        if span.kind != "speech":
+            silent = no_voice(sound, self._sound.rate, pause=span.kind == "pause")
+            if silent is not None:
+                return silent
         with _one_thread():
             return preprocessor(sound, self._sound.rate)  # type: ignore[no-any-return]
-
-    def _speaks(self, sound: Floats) -> bool:
-        """Whether there is a voice at any moment."""
-        voice = VoiceActivity()
-        heard = np.concatenate([voice(self._at_voice_rate(sound)), voice.flush()])
-        return bool((heard >= ENTER).any())
-
-    def _at_voice_rate(self, sound: Floats) -> Floats:
-        if self._sound.rate == VOICE_RATE:
-            return sound
-        return np.asarray(soxr.resample(sound, self._sound.rate, VOICE_RATE), np.float32)
 
     def _words(self, span: Span, sound: Floats) -> tuple[str | None, str | None]:
         """What is said, and who says it."""
         if self._transcribe is not None and span.kind != "pause" and len(sound):
-            heard = self._transcribe(self._at_voice_rate(sound), span.start)
+            heard = self._transcribe(at_voice_rate(sound, self._sound.rate), span.start)
             self._put(heard.cues)
             self.languages[heard.language] += 1
             self.problems += [note for note in heard.notes if note not in self.problems]

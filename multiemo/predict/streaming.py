@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from multiemo.data.play import JUMP
+from multiemo.data.samples import bits_of
 from multiemo.data.transcripts import Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
@@ -22,6 +23,10 @@ from multiemo.preprocess.frames import ArrayFrame, Frame
 if TYPE_CHECKING:
     from multiemo.predict.predictor import Predictor
 
+#: Floats may go beyond full scale by this much; more is another scale.
+_OVER = 2.0
+#: So many pictures in a row, each so many seconds after the one before, are of another unit of time.
+_FEW, _FAR = 3, 5.0
 #: Turns of several channels that go through the model together.
 _BATCH = 16
 
@@ -83,6 +88,8 @@ class Stream:
         self._conversation = Conversation(predictor.bundle.preprocessors, self._stream.overlap)
         self._smoothing = predictor.smoothing()
         self._shown = 0.0
+        self._ahead: list[float] = []  # when words begin for which nothing came yet
+        self._far = 0  # pictures in a row that lie far from the one before
         self._closed = False
 
     def push(
@@ -106,13 +113,14 @@ class Stream:
             present has ``absent`` and no ``label``.
 
         Raises:
-            MediaError: what came cannot be used: not announced, of a wrong shape, not finite, a frame without a time,
-                or after :meth:`close`.
+            MediaError: what came cannot be used: not announced, of a wrong shape, not finite, beyond full scale, a
+                frame without a time or with one in another unit, or after :meth:`close`.
         """
         if self._closed:
             raise MediaError("the stream is closed; open another")
         if words:
             self._stream.read(words)
+            self._ahead += [cue.start for cue in words]
         done: list[Segment] = []
         if audio is not None:
             done += self._stream.hear(self._checked(audio))
@@ -121,10 +129,9 @@ class Stream:
                 raise MediaError("the stream was opened with video=False, so it takes no frames")
             if time is None or not np.isfinite(time) or time < 0:
                 raise MediaError(f"a frame needs its time in seconds from the beginning, 0 or more; got {time}")
-            if time > self._shown + JUMP:
-                raise MediaError(f"a frame of {time:.0f} s follows one of {self._shown:.0f} s; check the clock")
-            self._shown = max(self._shown, float(time))
+            self._check_clock(float(time))
             done += self._stream.see(_framed(frame), float(time))
+        self._ahead = [start for start in self._ahead if start >= self._stream.end]
         return self._say(done)
 
     def close(self, duration: float | None = None) -> list[dict[str, Any]]:
@@ -132,6 +139,9 @@ class Stream:
 
         Args:
             duration: of the whole, seconds; up to the last sound or picture by default.
+
+        Returns:
+            As of :meth:`push`; the last has a note where words came for which there was no sound or picture.
         """
         if self._closed:
             return []
@@ -142,7 +152,13 @@ class Stream:
             done += self._stream.hear(np.asarray(rest, np.float32))
         with self._stream:
             done += self._stream.close(duration)
-        return [*self._say(done), *self._smoothing.close()]
+        last = [*self._say(done), *self._smoothing.close()]
+        if self._ahead and last:
+            last[-1].setdefault("notes", []).append(
+                f"{len(self._ahead)} of the words begin after the end of the stream, at {min(self._ahead):.1f} s or "
+                "later; times are seconds from its beginning"
+            )
+        return last
 
     def __enter__(self) -> Stream:
         return self
@@ -161,7 +177,23 @@ class Stream:
         samples = np.asarray(samples, np.float32)
         if not np.isfinite(samples).all():
             raise MediaError("the sound holds samples that are not finite")
+        peak = float(np.abs(samples).max(initial=0.0))
+        if peak > _OVER:
+            bits = bits_of(peak)
+            what = "scale it" if bits is None else f"divide values of {bits} bits by {2 ** (bits - 1)}"
+            raise MediaError(f"the sound reaches {peak:.4g}, and full scale is 1; {what}")
         return samples if self._resample is None else np.asarray(self._resample.resample_chunk(samples), np.float32)
+
+    def _check_clock(self, time: float) -> None:
+        """Notice times that are no seconds."""
+        step = time - self._shown
+        self._far = self._far + 1 if step >= _FAR else 0
+        if step > JUMP or self._far >= _FEW:
+            raise MediaError(
+                f"a frame of {time:.0f} s follows one of {self._shown:.0f} s; times are seconds from the beginning of "
+                "the stream, so divide milliseconds by 1000, and take off what the clock showed at the beginning"
+            )
+        self._shown = max(self._shown, time)
 
     def _say(self, segments: Sequence[Segment]) -> list[dict[str, Any]]:
         entries = _entries(self._predictor, [self._conversation.read(s) for s in segments])

@@ -26,7 +26,7 @@ from multiemo.data.media import read_media
 from multiemo.data.transcripts import Cue, Transcript, read_transcript
 from multiemo.errors import ConfigError
 from multiemo.predict import Item, Predictor, expand, load
-from multiemo.predict.live import listen, replay
+from multiemo.predict.live import in_time, listen, replay
 from multiemo.predict.reader import Options
 
 RATE, WINDOW, WIDTH = 16000, 2.0, 3
@@ -162,7 +162,7 @@ def test_the_bytes_of_a_stream_and_a_file_that_is_replayed(talker, expected, rea
     monkeypatch.setattr("multiemo.predict.live.time.sleep", lambda seconds: None)
     with talker.stream(video=False, segments="windows") as stream:
         stream.push(words=cues)
-        list(listen(stream, replay(recording, rate=RATE, video=False)))
+        list(listen(stream, in_time(replay(recording, rate=RATE, video=False), RATE)))
     assert read == expected
 
 
