@@ -120,10 +120,12 @@ def listen(path: Path, parts: Sequence[Part]) -> Talk:
     power = [np.concatenate(p) for p in powers]
     same = len(parts) > 1 and min(energy[1:]) < _SAME * energy[0]
     loudest = [float(_level(p.max(initial=0.0))) for p in power]
-    separation = _separation(heard, power) if len(parts) == 2 else None
-    mixed = separation is not None and separation < _APART and bool(alike[0] > _ALIKE * alike[1])
+    separation, centre = _separation(heard, power) if len(parts) == 2 else (None, 0.0)
+    shared = bool(alike[0] > _ALIKE * alike[1])
+    mixed = separation is not None and separation < _APART and shared
     if separation is not None and not (same or mixed):
-        heard = _without_crosstalk(heard, power, min(_CROSSTALK, separation / 2))
+        below = min(_CROSSTALK, separation / 2) if shared else _CROSSTALK
+        heard = _without_crosstalk(heard, power, below, centre)
     spans = [_stretches(h) for h in (heard[:1] if same else heard)]
     return Talk(spans, loudest, read / RATE, same, separation, mixed and not same, problems)
 
@@ -148,20 +150,22 @@ def _smooth(powers: Sequence[NDArray[np.float64]], count: int) -> list[NDArray[n
     return [_level(np.convolve(power[:count], flat, mode="same")) for power in powers]
 
 
-def _separation(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]]) -> float | None:
-    """By how many dB a voice is louder on its own channel; ``None`` where nobody speaks.
+def _separation(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]]) -> tuple[float | None, float]:
+    """By how many dB a voice is louder on its own channel, ``None`` where nobody speaks; and the first channel's gain.
 
-    Half of what lies between the moments that belong most to one channel and those that belong most to the other, so
-    that it does not matter which is recorded louder; where one speaks alone, the difference itself.
+    Half of what lies between the moments that belong most to one channel and those that belong most to the other, and
+    its middle, so that it does not matter which is recorded louder; where one speaks alone, the difference itself.
     """
     count = min(len(voices[0]), len(voices[1]), len(powers[0]))
     spoken = np.maximum(voices[0][:count], voices[1][:count]) >= _ENTER
     if not spoken.any():
-        return None
+        return None, 0.0
     first, second = _smooth(powers, count)
     difference = (first - second)[spoken]
     low, high = np.quantile(difference, _SIDES)
-    return float(max((high - low) / 2, np.median(np.abs(difference))))
+    if low < 0 < high and high - low >= 2 * _APART:
+        return float(high - low) / 2, float(high + low) / 2
+    return float(max((high - low) / 2, np.median(np.abs(difference)))), 0.0
 
 
 def _level(power: Any) -> Any:
@@ -169,10 +173,16 @@ def _level(power: Any) -> Any:
     return 10 * np.log10(power + 1e-10)
 
 
-def _without_crosstalk(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]], below: float) -> list[Floats]:
-    """Two channels, each without the voice that comes over from the other, louder there by more than ``below`` dB."""
+def _without_crosstalk(
+    voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]], below: float, centre: float
+) -> list[Floats]:
+    """Two channels, each without the voice that comes over from the other, louder there by more than ``below`` dB.
+
+    ``centre``: by how many dB the first is recorded louder.
+    """
     count = min(len(voices[0]), len(voices[1]), len(powers[0]))
     smooth = _smooth(powers, count)
+    smooth[0] = smooth[0] - centre
     kept = []
     for own, other in ((0, 1), (1, 0)):
         leaked = (voices[other][:count] >= _LEAVE) & (smooth[own] < smooth[other] - below)
