@@ -71,9 +71,9 @@ class Clock:
             return self._shifts[part]
         time, last = stamp * tick, self._last.get(track)
         if last is not None and self._starts_again(track, time, last, part):
-            part = self._next(track, part, time)
+            part, last = self._next(track, part, time), None
         elif part < self.restarts and self._nearer(time, part):
-            part = self.restarts
+            part, last = self.restarts, None
         elif part < self.restarts and time > self._before.get(track, math.inf) + _STRAY:
             self._revoke()
             part = self._part[track]

@@ -145,7 +145,7 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
         mute = ", ".join(str(t.number) for t in tracks if t not in usable)
         why = f"nobody speaks on {dumb}" if speaking and dumb else "" if speaking else "nobody speaks on any"
         why = "; ".join(w for w in (why, f"{mute} cannot be decoded" if mute else "") if w)
-        note = f"{there}; {taken.number} was read" + (f" ({why})" if why else "") + "; a track can be chosen by number"
+        note = f"{there}; {taken.number} was read" + (f" ({why})" if why else "") + "; another can be asked for by its number"
         mix = heard[taken.number].mix
         return Chosen(taken.number, mix, (note, *mix.notes))
 
@@ -241,7 +241,7 @@ def _listen(container: Any, number: int, *, voice: bool = True) -> _Heard:
         for sound in _decoded(stream, packet):
             if len(sound) != count:
                 count, products = len(sound), np.zeros((len(sound), len(sound)))
-            exact = np.nan_to_num(sound.astype(np.float64))
+            exact = np.nan_to_num(sound.astype(np.float64), posinf=0.0, neginf=0.0)
             products += exact @ exact.T
             stored += [sound.ravel()] if wide else []
     if not count:
