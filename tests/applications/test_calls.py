@@ -17,6 +17,8 @@ from multiemo.applications.affect import DERIVED, HEAD, affect, places
 from multiemo.applications.calls import analyse_call
 from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
+from tests.data.test_sound import tracks
+from tests.test_voice_activity import talk as talk_of
 
 RATE = 16000
 #: A speaker on each channel of a file.
@@ -134,6 +136,83 @@ def test_crosstalk_is_not_speech(loud: None, tmp_path: Path) -> None:
     found = talk.listen(save(tmp_path / "call.wav", [left + 0.03 * right, right + 0.03 * left]), CHANNELS)
     np.testing.assert_allclose(found.spans[0], [(0, 4)], atol=0.15)
     np.testing.assert_allclose(found.spans[1], [(6, 10)], atol=0.15)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """Two synthetic people who speak in turn, one on each channel."""
+    said = [talk_of(3.0, seed) for seed in (1, 2, 3, 4)]
+    mute = [np.zeros_like(s) for s in said]
+    left = [said[0], mute[1], said[2], mute[3]]
+    right = [mute[0], said[1], mute[2], said[3]]
+    faint = np.random.default_rng(0).normal(0, 1e-4, (2, 4 * 3 * RATE))
+    return np.concatenate(left) + faint[0], np.concatenate(right) + faint[1]
+
+
+def crossed(pair: tuple[np.ndarray, np.ndarray], level: float, gain: float = 1.0) -> list[np.ndarray]:
+    """Each voice also on the other channel, so many dB lower and 0.4 ms later; the second recorded with a gain."""
+    leak = 10 ** (level / 20)
+    left, right = pair
+    return [left + leak * np.roll(right, 6), gain * (right + leak * np.roll(left, 6))]
+
+
+@pytest.mark.parametrize("level", [-3.0, -6.0, -10.0])
+def test_the_channels_of_a_room_are_no_speakers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple[np.ndarray, np.ndarray], level: float
+) -> None:
+    use(monkeypatch)
+    call = analyse_call("run", save(tmp_path / "room.wav", crossed(pair, level)))
+    (speaker,) = call["speakers"]
+    assert speaker["speaker"] == "call"
+    assert call["overlaps"] is None
+    assert call["separation"] == pytest.approx(-level, abs=1)
+    assert any(f"the channels are no speaker each: what is heard on one is heard on the other, only {-level:.0f}" in note
+               for note in call["notes"])  # fmt: skip
+
+
+@pytest.mark.parametrize(("level", "gain"), [(-14.0, 1.0), (-20.0, 1.0), (-40.0, 1.0), (-100.0, 1.0), (-15.0, 0.3)])
+def test_channels_that_are_apart_are_speakers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple[np.ndarray, np.ndarray], level: float, gain: float
+) -> None:
+    use(monkeypatch)
+    call = analyse_call("run", save(tmp_path / "call.wav", crossed(pair, level, gain)))
+    assert [s["speaker"] for s in call["speakers"]] == ["left", "right"]
+    assert call["overlaps"]["count"] == 0
+    assert all(0.4 < s["talk_share"] < 0.6 for s in call["speakers"])
+    assert call["separation"] >= min(-level, 30) - 1
+
+
+def test_two_who_speak_at_once_all_the_time_are_told_apart(tmp_path: Path) -> None:
+    """They are as loud as each other, but do not hold the same sound."""
+    found = talk.listen(save(tmp_path / "both.wav", [talk_of(8.0, 1) / 2, talk_of(8.0, 2) / 2]), CHANNELS)
+    assert not found.mixed
+    assert min(talk.seconds(spans) for spans in found.spans) > 3
+
+
+def test_channels_that_mirror_each_other_are_the_same_sound(
+    loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch)
+    sound = tone(6, [(1, 5)])
+    call = analyse_call("run", save(tmp_path / "mirrored.wav", [sound, -sound]))
+    assert any("both channels hold the same sound" in note for note in call["notes"])
+    assert [s["speaker"] for s in call["speakers"]] == ["call"]
+
+
+def test_two_mono_tracks_are_the_channels_of_a_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    use(monkeypatch)
+    left, right = (channel.astype(np.float32) for channel in pair)
+    call = analyse_call("run", tracks(tmp_path / "call.mkv", left, right[: 11 * RATE]))
+    assert [s["speaker"] for s in call["speakers"]] == ["left", "right"]
+    assert all(0.4 < s["talk_share"] < 0.6 for s in call["speakers"])
+    assert any("two mono audio tracks, 1 (aac, mono) and 2 (aac, mono): each is a channel" in n for n in call["notes"])
+    alone = analyse_call("run", tracks(tmp_path / "call.mkv", left, right), track=2)
+    assert [s["speaker"] for s in alone["speakers"]] == ["call"]
+    dubbed = analyse_call("run", tracks(tmp_path / "film.mkv", left, right, language=("eng", "ger")))
+    assert [s["speaker"] for s in dubbed["speakers"]] == ["call"]
+    assert any("1 (aac, mono, eng), 2 (aac, mono, ger); 1 was read" in note for note in dubbed["notes"])
 
 
 def test_the_same_sound_twice_is_one_trajectory(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from multiemo.data.media import Heard, Playback, Seen, iter_media, probe, read_m
 from multiemo.errors import MediaError
 from tests.media_files import grid, tone, write
 from tests.predict.test_bad_media import music, speech
+from tests.test_voice_activity import talk
 
 RATE = 16000
 
@@ -176,7 +177,7 @@ def test_the_track_on_which_somebody_speaks_is_read(tmp_path: Path, other: str, 
 
 
 def test_of_several_voices_the_file_s_own_choice_is_read_and_another_on_request(tmp_path: Path) -> None:
-    voices = [speech(1.5) * gain for gain in (1.0, 0.5, 0.25)]
+    voices = [talk(4.0, seed) for seed in (1, 2, 3)]
     titles = ("Director's commentary", "", "")
     path = tracks(tmp_path / "film.mkv", *voices, language=("eng", "ger", "fre"), title=titles)
     assert which(path, *voices) == 2
