@@ -169,6 +169,11 @@ class SpeechSpec:
     trim: float = 40.0
     kind: Literal["speech"] = "speech"
 
+    @property
+    def most_rows(self) -> int:
+        """Rows of audio of ``max_seconds``; audio that has as many was cut, or ended there."""
+        return round(self.max_seconds / self.hop)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveformSpec:
@@ -202,6 +207,11 @@ class WaveformSpec:
     def rows_per_second(self) -> float:
         """How many rows a second of sound has."""
         return self.sample_rate / self.row_samples
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of audio of ``max_seconds``; audio that has as many was cut, or ended there."""
+        return int(round(self.max_seconds * self.sample_rate) / self.row_samples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -345,6 +345,23 @@ def prepare_part(
     return Part(dataset, prepared, workers)
 
 
+def cut_voices(part: Part) -> list[str]:
+    """What to say where clips are longer than what is read of a voice."""
+    said = []
+    for m, preprocessor in part.dataset.preprocessors.items():
+        spec = preprocessor.spec
+        if spec.kind not in ("speech", "waveform"):
+            continue
+        lengths = part.prepared.lengths[m]
+        count = sum(length >= spec.most_rows for length in lengths)
+        if count:
+            said.append(
+                f"{m}: only the first {spec.max_seconds:g} s are read of {count} of {len(lengths)} clips; "
+                f"encoders.{m}.max_seconds sets how many"
+            )
+    return said
+
+
 def worker_count(wanted: int) -> int:
     """Workers of this process, of those that its machine shall have in all.
 

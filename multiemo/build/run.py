@@ -238,6 +238,8 @@ class _Session:
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
                 self.observer.note(f"{name}: {m} is absent in {count} of {len(part.dataset)} clips, mostly: {most}")
+            for note in wiring.cut_voices(part):
+                self.observer.note(f"{name}: {note}")
             self.parts[key] = part
         return self.parts[key]
 

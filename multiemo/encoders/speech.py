@@ -36,7 +36,7 @@ class SpeechProsody(Encoder):
         n_mels: M; 0 leaves the log-mel stream out.
         prosody: whether there is a prosody stream.
         sample_rate: Hz.
-        max_seconds: longer audio is cut.
+        max_seconds: of a clip's voice, only so many from its beginning are read.
         trim: see :class:`~multiemo.types.SpeechSpec`.
         width: channels of the first CNN block; each later one has twice as many.
         out_dim: D.

@@ -48,7 +48,7 @@ class SpeechPretrained(Encoder):
             al. 2019): after the convolutions over the waveform, as wav2vec 2.0 does (Baevski et al. 2020), or in the
             mel bands.
         feature_mask: the same across the features, or the mel bands. A model that is frozen wholly is not masked.
-        max_seconds: longer audio is cut; Whisper reads 30 s at most.
+        max_seconds: of a clip's voice, only so many from its beginning are read; Whisper reads 30 s at most.
         trim: see :class:`~multiemo.types.SpeechSpec`.
         assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
 

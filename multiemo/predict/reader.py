@@ -19,7 +19,7 @@ from multiemo.predict.conversation import Conversation, alone
 from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
 from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
-from multiemo.predict.voice import no_voice
+from multiemo.predict.voice import cut_off, no_voice
 from multiemo.preprocess.face import NO_FACE
 from multiemo.types import Absent, Clip, Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
@@ -223,6 +223,7 @@ class Reader:
                 got = Absent(media.absent.get("audio") or no_audio or "the file has no audio track")
                 if media.audio is not None and media.rate is not None:
                     got = no_voice(media.audio, media.rate) or preprocessor(media.audio, media.rate)
+                    segment.notes += cut_off(got, media.audio, media.rate, preprocessor.spec)
             else:
                 blind = Absent(media.absent.get("video") or no_video or "the file has no video track")
                 got = blind if media.frames is None else preprocessor(media.frames, media.times, cropped)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.predict.segmenter import Segmenter, Span
-from multiemo.predict.voice import at_voice_rate, no_voice
+from multiemo.predict.voice import at_voice_rate, cut_off, no_voice
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
@@ -235,7 +235,8 @@ class SegmentStream:
             elif kind == "features":
                 segment.file(m, no_features(m))
             elif kind in ("speech", "waveform"):
-                segment.file(m, self._voice(span, sound, preprocessor))
+                segment.file(m, voice := self._voice(span, sound, preprocessor))
+                segment.notes += cut_off(voice, sound, self._sound.rate, preprocessor.spec)
             elif not self._video:
                 segment.file(m, Absent(self._no_video))
         faces = None
