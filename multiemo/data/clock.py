@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from multiemo.data.behind import behind
 from multiemo.data.container import FAILURES, LAG, exact_header, header_end, open_container, origin_of
 
 #: Containers that FFmpeg reads as one recording only, and whose header tells its end.
@@ -130,11 +131,13 @@ class Length:
         seconds: from its beginning; ``None`` when nothing tells.
         exact: whether that can be relied on.
         recordings: that were joined; ``None`` where they have not been counted.
+        notes: what the user may want to know of what lies behind the end.
     """
 
     seconds: float | None
     exact: bool
     recordings: int | None = 1
+    notes: tuple[str, ...] = ()
 
 
 def length_of(file: Path, container: Any, origin: float, *, whole: bool = False) -> Length:
@@ -148,7 +151,8 @@ def length_of(file: Path, container: Any, origin: float, *, whole: bool = False)
     """
     header, exact = header_end(container, origin), exact_header(container)
     if _WHOLE & _names(container):
-        return Length(header, exact)
+        more = behind(file)
+        return Length(header, exact, notes=() if more is None else (more,))
     if not (whole or header is None or header < _ENOUGH):
         return Length(header, exact, None)
     facts = file.stat()

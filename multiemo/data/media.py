@@ -220,6 +220,7 @@ class _Reader:
         if self.start > 0 and length.recordings is None:
             length = length_of(self.file, container, origin, whole=True)
         self.exact = length.exact
+        self.problems += length.notes
         self.header = math.inf if length.seconds is None else length.seconds
         self.span = min(self.end, self.header) - self.start
         if self.span <= 0 and self.exact:

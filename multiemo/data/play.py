@@ -138,6 +138,7 @@ class Playback:
         origin = origin_of(container)
         length = length_of(self.file, container, origin)
         self.duration, self._exact = length.seconds, length.exact
+        self.problems += length.notes
         try:
             sight = video_stream(container)
             chosen = Chosen() if rate is None and sight is not None else choose(self.file, container, track)

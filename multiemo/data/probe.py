@@ -101,6 +101,7 @@ def probe(
         problems += chosen.notes if "audio" in tracks else [chosen.absent] if chosen.absent != NO_TRACK else []
         origin = origin_of(container)
         length = length_of(file, container, origin)
+        problems += length.notes
         if (length.recordings or 1) > 1:
             problems.append(joined(length.recordings or 1))
         elif length.seconds is not None and length.exact:

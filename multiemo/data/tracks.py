@@ -145,7 +145,11 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
         mute = ", ".join(str(t.number) for t in tracks if t not in usable)
         why = f"nobody speaks on {dumb}" if speaking and dumb else "" if speaking else "nobody speaks on any"
         why = "; ".join(w for w in (why, f"{mute} cannot be decoded" if mute else "") if w)
-        note = f"{there}; {taken.number} was read" + (f" ({why})" if why else "") + "; another can be asked for by its number"
+        note = (
+            f"{there}; {taken.number} was read"
+            + (f" ({why})" if why else "")
+            + "; another can be asked for by its number"
+        )
         mix = heard[taken.number].mix
         return Chosen(taken.number, mix, (note, *mix.notes))
 

@@ -49,7 +49,9 @@ def cut_off(read: Any, sound: Floats, rate: int, spec: SpeechSpec | WaveformSpec
     seconds = len(sound) / rate
     if isinstance(read, Absent) or len(read) < spec.most_rows or seconds <= spec.max_seconds:
         return []
-    return [f"only the first {spec.max_seconds:g} s of {seconds:.1f} s of voice were read (encoders.speech.max_seconds)"]
+    return [
+        f"only the first {spec.max_seconds:g} s of {seconds:.1f} s of voice were read (encoders.speech.max_seconds)"
+    ]
 
 
 def _speaks(sound: Floats, rate: int) -> bool:

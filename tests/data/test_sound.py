@@ -288,6 +288,19 @@ def test_what_was_joined_is_read_to_its_end(tmp_path: Path, ending: str, codec: 
     assert len(span.times) == (4 if video else 0)
 
 
+@pytest.mark.parametrize("ending", ["wav", "aiff", "mp4", "m4a"])
+def test_another_recording_behind_the_only_one_is_said_to_be_there(tmp_path: Path, ending: str) -> None:
+    codec = {"wav": "pcm_s16le", "aiff": "pcm_s16be"}.get(ending, "aac")
+    one = write(tmp_path / f"one.{ending}", audio=tone(1.0), audio_codec=codec)
+    path = tmp_path / f"joined.{ending}"
+    path.write_bytes(one.read_bytes() * 2)
+    playback = Playback(path, rate=RATE, fps=None)
+    playback.close()
+    for problems in (read_media(path, rate=RATE).problems, probe(path).problems, playback.problems):
+        assert any(f"another recording begins at byte {one.stat().st_size} of" in note for note in problems)
+    assert read_media(one, rate=RATE).problems == []
+
+
 def test_three_recordings_and_a_clock_that_goes_on_later(tmp_path: Path) -> None:
     parts = []
     for number, (hz, begins) in enumerate(((300.0, 0.0), (600.0, 5000.0), (900.0, 70.0))):

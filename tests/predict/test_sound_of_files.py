@@ -66,6 +66,14 @@ def test_the_same_sound_is_cut_alike_whether_or_not_its_header_knows_its_end(
     assert first["segments"] == second["segments"]
 
 
+def test_what_is_cut_off_a_long_voice_is_said(model: multiemo.Predictor, tiny_run: Path, tmp_path: Path) -> None:
+    path = wav(tmp_path / "long.wav", [np.tile(speech(2.0), 8)])
+    note = "only the first 12 s of 16.0 s of voice were read (encoders.speech.max_seconds)"
+    assert note in row(model, path)["notes"]
+    assert note in told(multiemo.load(tiny_run, segments="whole"), path)["notes"]
+    assert not any("only the first" in str(entry) for entry in told(model, path)["segments"])
+
+
 def test_the_track_can_be_chosen(model: multiemo.Predictor, tiny_run: Path, tmp_path: Path) -> None:
     path = tracks(tmp_path / "two.mp4", music(2.0), speech(2.0))
     assert told(model, path)["present"] == ["speech"]
