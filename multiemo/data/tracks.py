@@ -136,20 +136,13 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
         if not usable:
             return Chosen(absent=f"none of its {there} can be decoded{_why(file)}")
         voices = {t.number: heard[t.number].voice for t in usable}
-        most = max(voices.values())
-        speaking = [t for t in usable if voices[t.number] >= max(_LEAST, _SHARE * most)]
-        best = container.streams.best("audio")
-        order = sorted(speaking or usable, key=lambda t: (t.beside, best is not container.streams.audio[t.number - 1]))
-        taken = order[0]
-        dumb = ", ".join(str(t.number) for t in usable if t not in speaking)
-        mute = ", ".join(str(t.number) for t in tracks if t not in usable)
-        why = f"nobody speaks on {dumb}" if speaking and dumb else "" if speaking else "nobody speaks on any"
-        why = "; ".join(w for w in (why, f"{mute} cannot be decoded" if mute else "") if w)
-        note = (
-            f"{there}; {taken.number} was read"
-            + (f" ({why})" if why else "")
-            + "; another can be asked for by its number"
-        )
+        speaking = [t for t in usable if voices[t.number] >= max(_LEAST, _SHARE * max(voices.values()))]
+        taken = min(speaking or usable, key=lambda t: (t.beside, not t.default))
+        silent = ", ".join(str(t.number) for t in usable if t not in speaking)
+        why = [f"nobody speaks on {silent if speaking else 'any'}"] if silent else []
+        why += [f"{t.number} cannot be decoded" for t in tracks if t not in usable]
+        reason = f" ({'; '.join(why)})" if why else ""
+        note = f"{there}; {taken.number} was read{reason}; another can be asked for by its number"
         mix = heard[taken.number].mix
         return Chosen(taken.number, mix, (note, *mix.notes))
 

@@ -127,12 +127,12 @@ def test_a_stream_refuses_sound_in_another_scale(model: multiemo.Predictor, full
 def test_a_stream_refuses_times_in_milliseconds(model: multiemo.Predictor) -> None:
     frame = np.zeros((48, 64, 3), np.uint8)
     for audio in (True, False):
-        with (
-            model.stream(audio=audio) as stream,
-            pytest.raises(MediaError, match="times are seconds from the beginning of the stream, so divide milli"),
-        ):
-            for i in range(10):
-                stream.push(audio=speech(0.04) if audio else None, frame=frame, time=i * 40.0)
+        sound = speech(0.04) if audio else None
+        with model.stream(audio=audio) as stream:
+            for time in (0.0, 40.0, 80.0):
+                stream.push(audio=sound, frame=frame, time=time)
+            with pytest.raises(MediaError, match="times are seconds from the beginning of the stream, so divide milli"):
+                stream.push(audio=sound, frame=frame, time=120.0)
     with model.stream(audio=False) as stream:
         for time in (0.0, 0.1, 30.0, 30.1, 60.0):  # a camera that was paused
             stream.push(frame=frame, time=time)
