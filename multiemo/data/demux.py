@@ -75,6 +75,9 @@ class Pass:
         for track in (self.audio, self.video):
             if track is not None:
                 yield from track.decode(None)
+        for name, track in zip(("sound", "pictures"), tracks, strict=True):
+            if track is not None and track.errors and not math.isfinite(track.time):
+                self.problems.append(f"nothing of its {name} could be decoded")
         broken = sum(track.errors for track in tracks if track is not None)
         if broken:
             self.problems.append(f"{broken} packets could not be decoded and were left out")

@@ -247,8 +247,8 @@ def pitch(sound: np.ndarray) -> float:
 JOINED = [
     ("flac", "flac", None), ("opus", "libopus", None), ("webm", "libopus", None), ("mka", "flac", None),
     ("mp3", "libmp3lame", None), ("aac", "aac", None), ("ts", "aac", None), ("ac3", "ac3", None),
-    ("au", "pcm_s16be", None), ("webm", "libopus", "libvpx"), ("mkv", "flac", "libx264"), ("ts", "aac", "libx264"), ("mpg", "mp2", "mpeg4"),
-    ("avi", "libmp3lame", "mpeg4"),
+    ("au", "pcm_s16be", None), ("webm", "libopus", "libvpx"), ("mkv", "flac", "libx264"),
+    ("ts", "aac", "libx264"), ("mpg", "mp2", "mpeg4"), ("avi", "libmp3lame", "mpeg4"),
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from multiemo.build.data import Part, cut_voices
+from multiemo.data.dataset import Prepared
 from multiemo.errors import MediaError
 from multiemo.preprocess.prosody import prosody
 from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
@@ -101,3 +104,16 @@ def test_waveform_is_normalised_when_asked() -> None:
     assert float(wave.std()) == pytest.approx(1.0, abs=1e-3)
     raw = ready(WaveformPreprocessor(WaveformSpec(normalize=False))(tone(1.0), RATE))
     np.testing.assert_array_equal(raw.squeeze(1).numpy(), tone(1.0))
+
+
+@pytest.mark.parametrize("spec", [SpeechSpec(), WaveformSpec(), WaveformSpec(prosody=True)])
+def test_training_says_of_how_many_clips_only_the_beginning_of_the_voice_is_read(spec: Any) -> None:
+    prepare = SpeechPreprocessor(spec) if spec.kind == "speech" else WaveformPreprocessor(spec)
+    noise = np.random.default_rng(0).normal(0, 0.1, 16000 * 13).astype(np.float32)
+    lengths = [len(ready(prepare(noise[: round(16000 * seconds)], 16000))) for seconds in (13, 12.5, 11.9, 2)]
+    dataset: Any = SimpleNamespace(preprocessors={"speech": prepare})
+    part = Part(dataset, Prepared(lengths={"speech": [*lengths, 0]}), 0)
+    (note,) = cut_voices(part)
+    assert "only the first 12 s are read of 2 of 5 clips; encoders.speech.max_seconds" in note
+    part.prepared.lengths["speech"] = lengths[2:]
+    assert cut_voices(part) == []
