@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from multiemo.config.explain import explain
 from multiemo.errors import ConfigError
@@ -16,7 +16,15 @@ Objective = Literal["labels", "masked", "contrastive"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """``epochs: yes`` is a slip, and Python would count it as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError(f"{str(value).lower()!r} is no number")
+        return value
 
 
 class SplitConfig(_Frozen):
@@ -88,7 +96,9 @@ class DataConfig(_Frozen):
     split: SplitConfig = SplitConfig()
     label_from: Literal["clip", "text", "speech", "face"] = "clip"
     sources: dict[Modality, SourceConfig] = {}
-    per_label: dict[Literal["train", "val", "test"], int] = {"train": 400, "val": 100, "test": 100}
+    per_label: dict[Literal["train", "val", "test"], Annotated[int, Field(ge=1)]] = {
+        "train": 400, "val": 100, "test": 100,
+    }  # fmt: skip
     workers: int = Field(0, ge=0)
     cache: str | None = None
     skip_bad: bool = False
@@ -97,6 +107,8 @@ class DataConfig(_Frozen):
     def _one_kind(self) -> DataConfig:
         if (self.manifest is None) == (not self.sources):
             raise ValueError("give either 'manifest' or 'sources'")
+        if len(self.per_label) < 3:
+            raise ValueError("per_label: give a number for each of train, val and test")
         return self
 
 
@@ -166,7 +178,7 @@ class TrainingConfig(_Frozen):
     accumulate: int = Field(1, ge=1)
     budget: dict[Modality, Annotated[float, Field(gt=0)]] = {}
     lr: float = Field(1e-3, gt=0)
-    branch_lr: dict[Modality, float] = {}
+    branch_lr: dict[Modality, Annotated[float, Field(gt=0)]] = {}
     layer_decay: dict[Modality, Annotated[float, Field(gt=0, le=1)]] = {}
     freeze: tuple[Modality, ...] = ()
     unfreeze: dict[Modality, Annotated[float, Field(gt=0)]] = {}
@@ -301,15 +313,12 @@ class Config(_Frozen):
                 raise ValueError(f"stages: {stage!r} has no encoder; add encoders.{stage} or leave the stage out")
         if len(set(self.stages)) != len(self.stages):
             raise ValueError("stages: a stage is named twice")
-        if "fuse" in self.stages and self.stages[-1] != "fuse":
+        if self.fused and self.stages[-1] != "fuse":
             raise ValueError("stages: 'fuse' comes last")
-        if "fuse" not in self.stages and len(self.stages) > 1:
+        if not self.fused and len(self.stages) > 1:
             raise ValueError("stages: several branches need 'fuse' at the end")
         if self.data.sources and set(self.data.sources) != set(self.encoders):
             raise ValueError("data.sources: name one source for each encoder")
-        for stage in self.per_stage:
-            if stage not in self.stages:
-                raise ValueError(f"per_stage.{stage}: the stage is not in stages")
         for name in ("branches", "init"):
             for m in getattr(self, name):
                 if m not in self.encoders:
@@ -325,11 +334,7 @@ class Config(_Frozen):
         Raises:
             ConfigError: an unknown key under ``per_stage``.
         """
-        merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
-        try:
-            settings = TrainingConfig(**merged)
-        except ValidationError as error:
-            raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+        settings = self._merged(stage)
         if stage == "fuse" and settings.modulation > 0 and len(self.encoders) == 1:
             raise ConfigError(
                 f"training.modulation: {settings.modulation} would slow down the modality that is ahead of others, and "
@@ -343,7 +348,35 @@ class Config(_Frozen):
             )
         return settings if settings.objective == "labels" else settings.model_copy(update={"monitor": "loss"})
 
+    def check_stages(self) -> None:
+        """Check the settings of every stage, and under ``per_stage`` also those of stages that are left out.
+
+        Raises:
+            ConfigError: as in :meth:`training_of`.
+        """
+        for stage in self.per_stage:
+            self._merged(stage)
+        for stage in self.stages:
+            self.training_of(stage)
+
+    def _merged(self, stage: str) -> TrainingConfig:
+        merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
+        try:
+            return TrainingConfig(**merged)
+        except ValidationError as error:
+            raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+
+    @property
+    def fused(self) -> bool:
+        """Whether the stages end in a fused model."""
+        return "fuse" in self.stages
+
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Modalities that have an encoder, in the order of the tables."""
-        return tuple(m for m in MODALITIES if m in self.encoders)
+        """Modalities that a stage trains or uses, in the order of the tables; ``encoders`` may name more."""
+        return tuple(m for m in MODALITIES if m in (self.encoders if self.fused else self.stages))
+
+    @property
+    def taken_over(self) -> dict[Modality, str]:
+        """``branches``, of which only the stage ``fuse`` makes use."""
+        return self.branches if self.fused else {}
