@@ -110,7 +110,7 @@ def build_encoder(
         encoder: Encoder = encoders.build(part.name, part.options, where=where, **given)
     except MultiemoError:
         raise
-    except (ValueError, TypeError, AssertionError) as error:
+    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         raise ConfigError(f"{where}: {part.name!r} cannot be built with these options: {error}") from error
     return encoder
 
