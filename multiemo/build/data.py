@@ -256,7 +256,7 @@ def learns_labels(config: Config, stage: str) -> bool:
 
 
 def open_sources(config: Config, run: Path) -> dict[str, Source]:
-    """{stage: source}; ``fuse`` has the fused stage's, also when only one branch is trained.
+    """{stage: source}; of one manifest ``fuse`` has it too, also when only one branch is trained.
 
     Raises:
         SplitError: somebody who is in test of one source is in train or val of another.
@@ -274,6 +274,8 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
         for other in sources.values():
             if other is not source:
                 check_unseen(source.learnt(), other.clips, other.split, f"the {m} branch (data.sources.{m})")
+    if not config.fused:
+        return sources
     manifest = compose_manifests(
         {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]
         run / "composite.jsonl",

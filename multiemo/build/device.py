@@ -75,14 +75,20 @@ def accelerator_of(config: Config) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
+    compute = trains_on(config)
+    AcceleratorState._reset_state(True)
+    return Accelerator(cpu=compute.device.type == "cpu", mixed_precision=compute.precision)
+
+
+def trains_on(config: Config) -> Compute:
+    """Where and in which precision a config trains here; raises as :func:`accelerator_of`."""
     device = resolve_device(config.device, where="device")
     precision = _precision(config.precision, device)
     if precision == "fp16" and device.type != "cuda":
         raise ConfigError(
             f"precision: fp16 needs a CUDA GPU, and this training runs on {device.type!r}; set precision to bf16 or no"
         )
-    AcceleratorState._reset_state(True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+    return Compute(device, precision)
 
 
 def trained_by(accelerator: Accelerator) -> Compute:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from multiemo.build.device import Compute, predict, trained_by
 from multiemo.build.evaluation import evaluation_loader, gatherer
 from multiemo.build.frozen import Embedded, WithEmbeddings, embed_part
 from multiemo.build.observer import Observer
+from multiemo.build.run_folder import identity
 from multiemo.config import Config, TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError, ManifestError
@@ -100,7 +100,7 @@ def fit_stage(
         seed=seed + 2,
         states=States(
             stage.folder / "state" / stage.name,
-            identity=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+            identity=identity(config),
             keep=settings.keep,
         ),
         shard=config.parallel == "fsdp",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,14 @@ from multiemo.build.bundle import (
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
+from multiemo.build.folders import file_digest
+from multiemo.build.lock import alone_in
 from multiemo.build.observer import Observer
+from multiemo.build.places import place_of
 from multiemo.build.priors import dimension_means, weighing
+from multiemo.build.run_folder import open_run_folder
 from multiemo.build.trackers import Trackers
-from multiemo.config import Config, load_config, save_config
+from multiemo.config import Config
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
@@ -83,13 +87,16 @@ def train(
         MultiemoError: anything wrong with config, manifest, split, media or checkpoints.
         KeyboardInterrupt: Ctrl-C came; what was done can be resumed.
     """
-    return _Session(config, Path(out), resume, profile, observer or Observer()).run()
+    with ExitStack() as held:
+        return _Session(config, Path(out), resume, profile, observer or Observer(), held).run()
 
 
 class _Session:
     """The state that the stages of one run share."""
 
-    def __init__(self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer) -> None:
+    def __init__(
+        self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer, held: ExitStack
+    ) -> None:
         self.config = config
         self.folder = folder
         self.accelerator = accelerator_of(config)
@@ -99,7 +106,8 @@ class _Session:
         self.profile = profile
         self.meeting = Meeting(self.accelerator)
         with self.meeting.main_first():
-            self._open_folder(resume)
+            if self.main:
+                self._open_folder(resume, held)
             self.sources = wiring.open_sources(config, folder)
         self.trackers = Trackers(config, folder, self.observer.note)
         self.logged = _logged(folder / "metrics.jsonl")
@@ -119,15 +127,15 @@ class _Session:
         for stage in config.stages:
             if stage != "fuse" and stage not in self.branches:
                 self._pretrain(stage)
-        bundle: Bundle | None = None
-        if "fuse" in config.stages:
-            bundle = self._fuse()
-        elif self._learns_labels(config.stages[0]):
-            bundle = self.branches[config.modalities[0]]
+        bundle = self._fuse() if config.fused else self._alone(config.modalities[0])
         validation = None if bundle is None else self._finish(bundle)
         self.trackers.close()
         self.accelerator.wait_for_everyone()
         return Run(self.folder, bundle, validation, self.results)
+
+    def _alone(self, m: Modality) -> Bundle | None:
+        """The branch of the only stage, where it answers anything."""
+        return self.branches[m] if self._learns_labels(m) else None
 
     def _finish(self, bundle: Bundle) -> Report:
         """Write the model and measure it on validation."""
@@ -155,18 +163,16 @@ class _Session:
             save_bundle(bundle, folder)
         self.accelerator.wait_for_everyone()
 
-    def _open_folder(self, resume: bool) -> None:
-        if not self.main:
-            return
-        stored = self.folder / "config.yaml"
-        if stored.is_file() and not resume:
-            raise CheckpointError(f"{self.folder}: holds a run already; add --resume or choose another --out")
-        if resume and not stored.is_file():
+    def _open_folder(self, resume: bool, held: ExitStack) -> None:
+        """Take the folder, for as long as ``held`` lasts."""
+        if resume and not (self.folder / "config.yaml").is_file():
             raise CheckpointError(f"{self.folder}: there is no run to resume (no config.yaml)")
-        if resume and load_config(stored) != self.config:
-            raise CheckpointError(f"{stored}: the run was started with another config; resume with that one")
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_config(self.config, stored)
+        why_not = held.enter_context(alone_in(self.folder))
+        if why_not is not None:
+            self.observer.note(f"{self.folder} is not locked: {why_not}; see to it that nobody else trains into it")
+        for note in open_run_folder(self.folder, self.config, resume=resume):
+            self.observer.note(note)
 
     def _write_splits(self) -> None:
         splits = {stage: json.loads(source.split.to_json()) for stage, source in self.sources.items()}
@@ -194,7 +200,7 @@ class _Session:
         config = self.config
         for m in config.modalities:
             finished = self.folder / "branches" / m
-            named = config.branches.get(m)
+            named = config.taken_over.get(m)
             if named is not None or (finished / "config.json").is_file():
                 branch = load_bundle(named or finished, labels=named is not None or self._learns_labels(m))
                 if m not in branch.preprocessors or branch.config.encoders[m].name != config.encoders[m].name:
@@ -367,7 +373,9 @@ class _Session:
             "stage": stage,
             "objective": settings.objective,
             "corpus_kind": corpus_kind(c.corpus for c in source.clips),
-            "manifest": str(source.manifest),
+            "manifest": {**place_of(source.manifest, self.folder), "sha256": file_digest(source.manifest)},
+            "cache": None if config.data.cache is None else place_of(Path(config.data.cache), self.folder),
+            "label_from": source.label_from,
             "split": source.split.hash,
             "seen": seen.counts(),
             "validation": {k: round(v, 4) for k, v in result.best.items()},

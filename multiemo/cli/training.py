@@ -12,7 +12,6 @@ import typer
 
 from multiemo.build.folders import model_folder, require_manifests
 from multiemo.cli.common import DeviceOption, JsonOption, write_json
-from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
@@ -78,8 +77,11 @@ def train(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
+    run: Annotated[Path, typer.Argument(help="Run folder, or one of its branches.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Evaluate on all labelled rows of this one; with --split, the run's own lies there now."),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Part of the run's own split: test (default), val or train.")
     ] = None,
@@ -87,9 +89,6 @@ def evaluate(
     json_file: JsonOption = None,
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
-    if manifest is not None and split is not None:
-        raise ConfigError("--split is a part of the run's own split, and --manifest is read whole; leave one out")
-    split = split or "test"
     model_folder(run)
     from multiemo.build import evaluate_run
     from multiemo.console import ConsoleObserver
@@ -97,8 +96,8 @@ def evaluate(
 
     with ConsoleObserver() as observer:
         report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, observer=observer)
-    if manifest is None and split == "test":
-        save_evaluation(run, report)
+    if report.split == "test" and (manifest is None or split is not None):
+        save_evaluation(run.parent if run.name == "model" else run, report)
     if json_file != "-":
         typer.echo(format_table(report))
     write_json(report.to_json(), json_file)
