@@ -65,8 +65,9 @@ def run_benchmark(
     folder = Path(out)
     trains_on(config)  # says now what every training would say
     folder.mkdir(parents=True, exist_ok=True)
-    with alone_in(folder):
-        return _run(config, folder, show_leak, command, observer or Observer())
+    observer = observer or Observer()
+    with alone_in(folder, observer.note):
+        return _run(config, folder, show_leak, command, observer)
 
 
 def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: Observer) -> dict[str, Any]:

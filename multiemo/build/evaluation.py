@@ -15,8 +15,9 @@ from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.device import Compute, compute_of, predict
 from multiemo.build.observer import Observer
+from multiemo.build.places import cache_of
 from multiemo.build.reads import count_read, home_of
-from multiemo.build.run_source import part_of, stored_source, with_cache
+from multiemo.build.run_source import part_of, stored_source
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.dataset import LabelSpace
 from multiemo.data.grouping import GROUP_BY
@@ -225,8 +226,10 @@ def evaluate_run(
         path, rows, clips = source.manifest, source.clips, part_of(source, split)
     _check_labels(path, clips, bundle.space(label_from))
     observer.stage("prepare")
+    data = bundle.config.data
+    cache = cache_of(home_of(folder), data.cache)
     part = wiring.prepare_part(
-        with_cache(bundle.config, bundle.facts.get("cache"), home_of(folder)),
+        bundle.config.model_copy(update={"data": data.model_copy(update={"cache": cache})}),
         path.parent,
         clips,
         bundle.preprocessors,

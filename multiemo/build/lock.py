@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,14 +26,12 @@ _HELD: set[int] = set()
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[str | None]:
+def alone_in(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of a folder; the first of several processes of a run does this for all.
 
     Args:
         folder: is there.
-
-    Yields:
-        Why nothing is locked, where the file system has no locks; else ``None``.
+        on_note: is told where nothing is locked, for the file system has no locks.
 
     Raises:
         CheckpointError: another process holds it, or the folder cannot be written.
@@ -49,7 +47,9 @@ def alone_in(folder: Path) -> Iterator[str | None]:
         if why_not is None:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, _signature().encode())
-        yield why_not
+        else:
+            on_note(f"{folder} is not locked: {why_not}; see to it that nobody else writes there")
+        yield
     finally:
         _HELD.discard(descriptor)
         os.close(descriptor)

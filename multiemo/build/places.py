@@ -1,21 +1,55 @@
-"""Where the files of a run lie: written down so that they are found from anywhere, also after a move."""
+"""Where the files of a run lie: ``places.json`` of its folder, from which they are found also after a move.
+
+Models know nothing of it, for they are handed on, and paths name people and machines.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from multiemo.training.checkpoint import write_atomically
 
-def place_of(target: Path, run: Path) -> dict[str, str]:
-    """A place as seen from the run folder and by itself.
+FILE = "places.json"
+
+
+def write_places(run: Path, manifests: Mapping[str, Path], cache: str | None) -> None:
+    """Write down where things are now; a run that goes on from elsewhere does so again.
 
     Args:
-        target: a file or folder.
         run: the run folder.
+        manifests: {stage: its manifest}.
+        cache: ``data.cache``.
     """
+    values = {
+        "manifests": {stage: _place(path, run) for stage, path in manifests.items()},
+        "cache": None if cache is None else _place(Path(cache), run),
+    }
+    write_atomically(run / FILE, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def manifests_of(run: Path, stage: str) -> list[Path]:
+    """Where the manifest of a stage may lie now: as seen from the run folder, and by itself."""
+    return _candidates(run, _read(run).get("manifests", {}).get(stage))
+
+
+def cache_of(run: Path, given: str | None) -> str | None:
+    """Where the cache of a run lies now; one that is gone gives way to the user's.
+
+    Args:
+        run: the run folder.
+        given: ``data.cache`` of its config, which stands for itself where nothing is written down.
+    """
+    if given is None or "cache" not in (known := _read(run)):
+        return given
+    return next((str(path) for path in _candidates(run, known["cache"]) if path.is_dir()), None)
+
+
+def _place(target: Path, run: Path) -> dict[str, str]:
     absolute = Path(os.path.realpath(target.parent)) / target.name  # a link itself may stand for any file
     place = {"absolute": str(absolute)}
     with suppress(ValueError):  # Windows: on another drive
@@ -23,16 +57,17 @@ def place_of(target: Path, run: Path) -> dict[str, str]:
     return place
 
 
-def find(place: Mapping[str, Any] | str, run: Path) -> list[Path]:
-    """What is there now: first as seen from the run folder (both were moved), then by itself (the run was moved).
+def _candidates(run: Path, place: Mapping[str, str] | None) -> list[Path]:
+    """First as seen from the run folder, for both may have been moved; then by itself."""
+    if place is None:
+        return []
+    seen = [os.path.join(os.path.realpath(run), place["relative"])] if "relative" in place else []
+    return [Path(path) for path in dict.fromkeys(os.path.normpath(p) for p in (*seen, place["absolute"]))]
 
-    Args:
-        place: of :func:`place_of`; earlier versions wrote the path as it was given.
-        run: the run folder.
-    """
-    if isinstance(place, str):
-        candidates = [Path(place)]
-    else:
-        candidates = [Path(os.path.realpath(run)) / place["relative"]] if "relative" in place else []
-        candidates = [Path(os.path.normpath(c)) for c in candidates] + [Path(place["absolute"])]
-    return [path for path in dict.fromkeys(candidates) if path.exists()]
+
+def _read(run: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((run / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

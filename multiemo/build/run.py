@@ -28,7 +28,7 @@ from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
 from multiemo.build.folders import file_digest
 from multiemo.build.lock import alone_in
 from multiemo.build.observer import Observer
-from multiemo.build.places import place_of
+from multiemo.build.places import write_places
 from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.run_folder import open_run_folder
 from multiemo.build.trackers import Trackers
@@ -168,9 +168,7 @@ class _Session:
         if resume and not (self.folder / "config.yaml").is_file():
             raise CheckpointError(f"{self.folder}: there is no run to resume (no config.yaml)")
         self.folder.mkdir(parents=True, exist_ok=True)
-        why_not = held.enter_context(alone_in(self.folder))
-        if why_not is not None:
-            self.observer.note(f"{self.folder} is not locked: {why_not}; see to it that nobody else trains into it")
+        held.enter_context(alone_in(self.folder, self.observer.note))
         for note in open_run_folder(self.folder, self.config, resume=resume):
             self.observer.note(note)
 
@@ -182,6 +180,8 @@ class _Session:
             raise CheckpointError(f"{known}: the manifest no longer gives the split this run was started with")
         if self.main:
             write_atomically(known, text)
+            manifests = {stage: source.manifest for stage, source in self.sources.items()}
+            write_places(self.folder, manifests, self.config.data.cache)
         for note in dict.fromkeys(n for s in self.sources.values() for n in s.split.notes):
             self.observer.note(note)
 
@@ -373,8 +373,7 @@ class _Session:
             "stage": stage,
             "objective": settings.objective,
             "corpus_kind": corpus_kind(c.corpus for c in source.clips),
-            "manifest": {**place_of(source.manifest, self.folder), "sha256": file_digest(source.manifest)},
-            "cache": None if config.data.cache is None else place_of(Path(config.data.cache), self.folder),
+            "manifest": {"name": source.manifest.name, "sha256": file_digest(source.manifest)},
             "label_from": source.label_from,
             "split": source.split.hash,
             "seen": seen.counts(),

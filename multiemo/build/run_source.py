@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from multiemo.build import data as wiring
-from multiemo.build import places
 from multiemo.build.bundle import Bundle
 from multiemo.build.folders import file_digest
-from multiemo.config import Config
+from multiemo.build.places import manifests_of
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import check_unseen
 from multiemo.data.splits import Split, check_disjoint
@@ -30,15 +28,6 @@ def part_of(source: wiring.Source, split: str) -> list[Clip]:
             "--manifest"
         )
     return source.part(split)
-
-
-def with_cache(config: Config, stored: Any, run: Path) -> Config:
-    """The config with its cache where it lies now; one that is gone gives way to the user's."""
-    if stored is None:
-        return config
-    found = [str(path) for path in places.find(stored, run)]
-    data = config.data.model_copy(update={"cache": found[0] if found else None})
-    return config.model_copy(update={"data": data})
 
 
 def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[wiring.Source, list[str]]:
@@ -81,10 +70,12 @@ def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[wiring
 
 def _manifest_of(run: Path, bundle: Bundle, moved: Path | None) -> Path:
     """Where the manifest of a run is now; of several that could be meant, the one whose content is the same."""
-    place = bundle.facts["manifest"]
-    there = [moved] if moved is not None and moved.is_file() else places.find(place, run) if moved is None else []
+    known = manifests_of(run, bundle.facts["stage"])
+    if not known and isinstance(bundle.facts["manifest"], str):  # of an earlier version
+        known = [Path(bundle.facts["manifest"])]
+    there = [path for path in ([moved] if moved is not None else known) if path.is_file()]
     if not there:
-        named = moved or (place if isinstance(place, str) else place["absolute"])
+        named = moved or (known[-1] if known else bundle.facts["manifest"]["name"])
         raise ManifestError(
             f"{named}: the run's manifest is not there; say where it is now with --manifest PATH --split test (without "
             "--split all of its rows would be measured, those trained on too)"
@@ -95,5 +86,5 @@ def _manifest_of(run: Path, bundle: Bundle, moved: Path | None) -> Path:
 
 def _digest(bundle: Bundle) -> str | None:
     """SHA-256 of the manifest that was trained on; earlier versions did not keep it."""
-    place = bundle.facts["manifest"]
-    return None if isinstance(place, str) else place["sha256"]
+    known = bundle.facts["manifest"]
+    return None if isinstance(known, str) else known["sha256"]

@@ -91,13 +91,14 @@ def evaluate(
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
     model_folder(run)
     from multiemo.build import evaluate_run
+    from multiemo.build.reads import home_of
     from multiemo.console import ConsoleObserver
     from multiemo.report import format_table, save_evaluation
 
     with ConsoleObserver() as observer:
         report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, observer=observer)
     if report.split == "test" and (manifest is None or split is not None):
-        save_evaluation(run.parent if run.name == "model" else run, report)
+        save_evaluation(home_of(run) if run.name == "model" else run, report)
     if json_file != "-":
         typer.echo(format_table(report))
     write_json(report.to_json(), json_file)
