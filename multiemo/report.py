@@ -160,6 +160,7 @@ def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[
     """{name: PNG, base64}; empty where there is nothing to show."""
     main, name = MAIN_FIGURE[report.task], figure_name(report)
     figures = {k: v for k, v in report.subsets.items() if main in v}
+    learnt = {stage: records for stage, records in history.items() if all("uar" in r["val"] for r in records)}
     bins, curves = (report.calibration.get(name, {}) for name in ("reliability", "risk_coverage"))
     titles = {k: f"{k}   ECE {figures[k]['ece_raw']:.3f} → {figures[k]['ece']:.3f}" for k in bins}
     points = {k: (figures[k]["coverage"], figures[k]["selective_error"]) for k in curves
@@ -173,7 +174,7 @@ def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[
             reference=("majority class", report.majority[main]),
         ),
         "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
-        "history": plots.training(history) if history else "",
+        "history": plots.training(learnt) if learnt else "",
         "reliability": plots.reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
         "risk_coverage": plots.risk_coverage(curves, points=points, max_error=report.calibration["max_error"])
         if curves

@@ -124,6 +124,8 @@ def plan(config: Config) -> Protocol:
             "multiemo evaluate"
         )
     data = config.data
+    if not data.split.test:
+        raise ConfigError("data.split.test: 0 leaves nothing to test, which is what multiemo benchmark does")
     manifest = Path(str(data.manifest))
     name = config.benchmark.protocol or _BY_KIND[data.split.kind]
     clips = read_manifest(manifest) if manifest.is_file() else []

@@ -21,7 +21,7 @@ from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocesso
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.seen import Seen, check_unseen
-from multiemo.errors import ManifestError, SplitError
+from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.training.parallel import Meeting
 from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
@@ -211,7 +211,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     if not usable:
         raise ManifestError(f"{manifest}: no row has a label to learn from (label_from={source.label_from})")
     split = make_split(usable, source.split)
-    splits.check_disjoint(split, usable)
+    splits.check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
         raise SplitError(
             f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
@@ -276,6 +276,12 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
                 check_unseen(source.learnt(), other.clips, other.split, f"the {m} branch (data.sources.{m})")
     if not config.fused:
         return sources
+    for m, source in sources.items():
+        if not all(source.split.parts.values()):
+            raise ConfigError(
+                f"data.sources.{m}.split: the stage 'fuse' draws composite clips for train, val and test, so test and "
+                "val must be above 0"
+            )
     manifest = compose_manifests(
         {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]
         run / "composite.jsonl",

@@ -53,7 +53,7 @@ class Run:
     Args:
         folder: the run folder.
         bundle: the trained model; ``None`` where nothing learnt labels, and ``branches`` holds what can be begun from.
-        validation: its report on the validation part; ``None`` likewise.
+        validation: its report on the validation part; ``None`` likewise, and where every row was trained on.
         stages: {stage: how it went}.
     """
 
@@ -137,13 +137,14 @@ class _Session:
         """The branch of the only stage, where it answers anything."""
         return self.branches[m] if self._learns_labels(m) else None
 
-    def _finish(self, bundle: Bundle) -> Report:
-        """Write the model and measure it on validation."""
+    def _finish(self, bundle: Bundle) -> Report | None:
+        """Write the model and measure it on validation, if there is any."""
         bundle.folder = self.folder
         self._save(bundle, self.folder / "model")
+        val, processes = self._val(bundle.facts["stage"]), self._processes
+        if val is None:
+            return None
         self.observer.stage("validate")
-        stage = bundle.facts["stage"]
-        val, processes = self._part(stage, "val"), self._processes
         report = evaluate_bundle(bundle, val, split="val", compute=self.compute, processes=processes)
         bundle.model.cpu()
         if self.main:
@@ -182,7 +183,7 @@ class _Session:
             write_atomically(known, text)
             manifests = {stage: source.manifest for stage, source in self.sources.items()}
             write_places(self.folder, manifests, self.config.data.cache)
-        for note in dict.fromkeys(n for s in self.sources.values() for n in s.split.notes):
+        for note in dict.fromkeys(n for s in self.sources.values() for n in (*s.split.notes, *_without(s))):
             self.observer.note(note)
 
     def _check_dimensions(self) -> None:
@@ -246,6 +247,10 @@ class _Session:
                 self.observer.note(f"{name}: {m} is absent in {count} of {len(part.dataset)} clips, mostly: {most}")
             self.parts[key] = part
         return self.parts[key]
+
+    def _val(self, stage: str) -> wiring.Part | None:
+        """The validation part of a stage; ``None`` where every row is trained on."""
+        return self._part(stage, "val") if self.sources[stage].split.parts["val"] else None
 
     def _prepare(self, stage: str, name: str) -> wiring.Part:
         source, wanted = self.sources[stage], self.config.modalities
@@ -326,7 +331,7 @@ class _Session:
             self.encoders[m].fit_statistics(part.dataset[i].inputs[m] for i in rows)
 
     def _fit(self, name: str, model: EmotionModel) -> FitResult:
-        train_part, val_part = self._part(name, "train"), self._part(name, "val")
+        train_part, val_part = self._part(name, "train"), self._val(name)
         parts = train_part, val_part, self.accelerator, self.meeting
         stage = Stage(name, self.config, model, *parts, self.folder, self.observer)
         trace = self.folder / "profile" / name if self.profile and self.main else None
@@ -383,13 +388,21 @@ class _Session:
             "untrained": {m: sorted(self.encoders[m].untrained or ()) for m in modalities},
         }
         bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts, seen=seen)
-        if settings.objective == "labels":
-            val, processes = self._part(stage, "val"), self._processes
+        val, processes = self._val(stage), self._processes
+        if settings.objective == "labels" and val is not None:
             bundle.calibration = calibrate_bundle(
                 bundle, val, compute=self.compute, weighed=self.weighed[stage], processes=processes
             )
         model.cpu()
         return bundle
+
+
+def _without(source: wiring.Source) -> list[str]:
+    """What the parts that a split does without take with them."""
+    parts = source.split.parts
+    if not parts["val"]:
+        return ["every row is trained on: no epoch is chosen, nothing is calibrated, and nothing here is measured"]
+    return [] if parts["test"] else ["there is no test part: measure the model on people it has not seen"]
 
 
 def _texts(source: wiring.Source) -> list[str]:

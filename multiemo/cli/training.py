@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -14,6 +15,7 @@ from multiemo.build.folders import model_folder, require_manifests
 from multiemo.cli.common import DeviceOption, JsonOption, write_json
 
 if TYPE_CHECKING:
+    from multiemo.build import Run
     from multiemo.evaluation import Report
 
 
@@ -65,11 +67,15 @@ def train(
     if int(os.environ.get("RANK", "0")):
         return
     if run.validation is not None:
-        typer.echo(format_table(run.validation))
-        typer.echo(f"\nmodel: {run.folder / 'model'}")
-        typer.echo(f"next:  multiemo evaluate {run.folder}    (reads the test part)")
+        typer.echo(f"{format_table(run.validation)}\n")
+    if run.bundle is not None:
+        typer.echo(f"model: {run.folder / 'model'}")
+        typer.echo(f"next:  {_next(run)}")
         return
     for stage, result in run.stages.items():
+        if not result.best:
+            typer.echo(f"{stage}: {result.epochs} epochs; no validation part")
+            continue
         loss, guess = result.best["loss"], result.best["naive_loss"]
         typer.echo(f"{stage}: validation loss {loss:.3f}, of a guess {guess:.3f} (epoch {result.best_epoch})")
     for m in checked.modalities if "fuse" in run.stages else run.stages:
@@ -148,6 +154,15 @@ def compare(
     if json_file != "-":
         typer.echo(comparison(result))
     write_json(result, json_file)
+
+
+def _next(run: Run) -> str:
+    """What to do with a finished run."""
+    splits = json.loads((run.folder / "splits.json").read_text("utf-8"))
+    tested = run.bundle is not None and splits[run.bundle.facts["stage"]]["parts"]["test"]
+    if tested:
+        return f"multiemo evaluate {run.folder}    (reads the test part)"
+    return f"multiemo evaluate {run.folder} --manifest M.jsonl    (of people that it has not seen)"
 
 
 def _free_folder(base: Path) -> Path:

@@ -103,6 +103,8 @@ def _of_stages(config: Config) -> Iterator[tuple[str, str]]:
         yield "fusion", "only the stage 'fuse' has a fusion, and it is not in stages"
     if config.max_error is not None and config.training_of(config.stages[-1]).objective != "labels":
         yield "max_error", f"the stage {config.stages[-1]!r} learns no labels, so it gives none"
+    elif config.max_error is not None and not _validates(config, config.stages[-1]):
+        yield "max_error", "it is assured on validation, of which data.split.val: 0 leaves nothing"
 
 
 def _of_training(config: Config) -> Iterator[tuple[str, str]]:
@@ -144,10 +146,18 @@ def _in_stage(config: Config, stage: str) -> dict[str, str]:
             found["modality_dropout"] = f"{shown[0]} is the only modality"
     else:
         found |= dict.fromkeys(_OF_FUSION, "it is of the stage 'fuse'")
+    if not _validates(config, stage):
+        found |= dict.fromkeys(("monitor", "patience"), "without validation (val: 0) the last epoch is kept")
     if settings.objective != "labels":
         found |= dict.fromkeys(_OF_LABELS, f"objective {settings.objective!r} learns without labels")
         found["monitor"] = f"objective {settings.objective!r} has no figure but the loss"
     return found
+
+
+def _validates(config: Config, stage: str) -> bool:
+    """Whether a stage has a validation part."""
+    source = config.data.sources.get(stage, config.data)  # type: ignore[call-overload]
+    return bool(source.split.val)
 
 
 def _keys(values: Mapping[str, Any]) -> Iterator[str]:

@@ -37,7 +37,8 @@ class SplitConfig(_Frozen):
         group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
             speakers recur on purpose; ``clip`` only for corpora that know neither.
         val: share of the groups held out for validation, where a draw makes that part.
-        test: share of the groups held out for the test (``holdout``).
+        test: share of the groups held out for the test (``holdout``); 0 tests nothing, and then ``val: 0`` trains on
+            every row: the last epoch is kept, and nothing is calibrated.
         folds, fold: ``kfold``: how many, and which one is test (0-based).
         val_as_test: ``official``: the published validation part is the test, for want of the published test, and
             validation is held out of train.
@@ -50,8 +51,8 @@ class SplitConfig(_Frozen):
 
     kind: Literal["holdout", "kfold", "official", "speakers", "corpora"] = "holdout"
     group_by: Literal["speaker", "group", "clip"] = "speaker"
-    val: float = Field(0.15, gt=0, lt=1)
-    test: float = Field(0.2, gt=0, lt=1)
+    val: float = Field(0.15, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
     folds: int = Field(5, ge=2)
     fold: int = Field(0, ge=0)
     val_as_test: bool = False
@@ -62,6 +63,14 @@ class SplitConfig(_Frozen):
     exclude: tuple[str, ...] = ()
     hash: str | None = None
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _parts(self) -> SplitConfig:
+        if self.test == 0 and self.kind != "holdout":
+            raise ValueError(f"test: only kind 'holdout' can do without a test part, and the kind is {self.kind!r}")
+        if self.val == 0 and self.test > 0:
+            raise ValueError("val: a model that is tested is chosen on validation; set test to 0 too, or val above 0")
+        return self
 
 
 class SourceConfig(_Frozen):
