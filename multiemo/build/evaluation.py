@@ -85,8 +85,7 @@ def evaluate_bundle(
         what = "temperatures, biases and thresholds were fitted on this part"
         report.notes.append(f"{what}: its calibrated figures are optimistic")
     report.notes += bundle.calibration.notes()
-    for clip, message in part.prepared.bad.items():
-        report.notes.append(f"left out {clip}: {message}")
+    report.notes += part.prepared.left_out()
     report.notes += part.dataset.space.notes(part.dataset.clips)
     return report
 

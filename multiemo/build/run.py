@@ -237,8 +237,8 @@ class _Session:
         if key not in self.parts:
             self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
             part = self._prepare(stage, name)
-            for clip, message in part.prepared.bad.items():
-                self.observer.note(f"left out {clip}: {message}")
+            for note in part.prepared.left_out():
+                self.observer.note(note)
             for note in part.dataset.space.notes(part.dataset.clips):
                 self.observer.note(f"{name}: {note}")
             for m, reasons in part.prepared.absent.items():

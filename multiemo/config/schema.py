@@ -98,7 +98,7 @@ class DataConfig(_Frozen):
         workers: processes of one machine that decode, preprocess and read; those that train on it share them out. 0 =
             one a core.
         cache: folder of preprocessed tensors; ``None`` = ``$MULTIEMO_CACHE`` or the user's cache folder.
-        skip_bad: list and leave out clips whose media cannot be read, instead of stopping.
+        skip_bad: list and leave out what of a clip cannot be read, instead of stopping; its other modalities are kept.
     """
 
     manifest: str | None = None
