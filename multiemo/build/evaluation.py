@@ -85,8 +85,7 @@ def evaluate_bundle(
         what = "temperatures, biases and thresholds were fitted on this part"
         report.notes.append(f"{what}: its calibrated figures are optimistic")
     report.notes += bundle.calibration.notes()
-    report.notes += part.prepared.left_out()
-    report.notes += part.dataset.space.notes(part.dataset.clips)
+    report.notes += part.notes()
     return report
 
 

@@ -183,6 +183,8 @@ class _Session:
             write_atomically(known, text)
             manifests = {stage: source.manifest for stage, source in self.sources.items()}
             write_places(self.folder, manifests, self.config.data.cache)
+        if self.config.parallel == "fsdp" and self.accelerator.num_processes == 1:
+            self.observer.note("parallel: fsdp shares nothing out, for there is one process (see accelerate launch)")
         for note in dict.fromkeys(n for s in self.sources.values() for n in (*s.split.notes, *_without(s))):
             self.observer.note(note)
 
@@ -237,9 +239,7 @@ class _Session:
         if key not in self.parts:
             self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
             part = self._prepare(stage, name)
-            for note in part.prepared.left_out():
-                self.observer.note(note)
-            for note in part.dataset.space.notes(part.dataset.clips):
+            for note in part.notes():
                 self.observer.note(f"{name}: {note}")
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())

@@ -194,9 +194,7 @@ class ClipDataset(Dataset[Sample]):
             return self.samples[index]
         return self.read(index, tuple(self.preprocessors))
 
-    def read(
-        self, index: int, modalities: Sequence[Modality], *, damaged: dict[Modality, str] | None = None
-    ) -> Sample:
+    def read(self, index: int, modalities: Sequence[Modality], *, damaged: dict[Modality, str] | None = None) -> Sample:
         """A clip with those of its modalities, from the cache or its media.
 
         Args:
