@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -88,6 +90,9 @@ def trains_on(config: Config) -> Compute:
         raise ConfigError(
             f"precision: fp16 needs a CUDA GPU, and this training runs on {device.type!r}; set precision to bf16 or no"
         )
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
+    if config.compile and device.type == "cpu" and shutil.which(compiler) is None:
+        raise ConfigError(f"compile: needs a C++ compiler, and {compiler!r} is not here; install one or set it to false")
     return Compute(device, precision)
 
 

@@ -63,6 +63,9 @@ def _of_data(config: Config) -> Iterator[tuple[str, str]]:
         for key in ("split", "label_from"):
             if key in data.model_fields_set:
                 yield f"data.{key}", f"each of data.sources has its own; set data.sources.MODALITY.{key}"
+        for m in data.sources:
+            if m not in config.encoders:
+                yield f"data.sources.{m}", f"there is no encoders.{m} to learn from it"
         for m, source in data.sources.items():
             yield from _of_split(f"data.sources.{m}.split", source.split, None)
     else:

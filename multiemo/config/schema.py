@@ -326,7 +326,7 @@ class Config(_Frozen):
             raise ValueError("stages: 'fuse' comes last")
         if not self.fused and len(self.stages) > 1:
             raise ValueError("stages: several branches need 'fuse' at the end")
-        if self.data.sources and set(self.data.sources) != set(self.encoders):
+        if self.data.sources and not set(self.data.sources) >= set(self.encoders):
             raise ValueError("data.sources: name one source for each encoder")
         for name in ("branches", "init"):
             for m in getattr(self, name):

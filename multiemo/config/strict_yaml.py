@@ -14,10 +14,11 @@ class _Loader(yaml.SafeLoader):
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             line, key = key_node.start_mark.line + 1, key_node.value
-            if isinstance(key, str) and first.setdefault(key, line) != line:
-                raise _twice(key, first[key], line)
             if not isinstance(key, str):
                 raise yaml.YAMLError(f"line {line}: a key must be a word, and here is a {key_node.id}")
+            if key in first:
+                raise _twice(key, first[key], line)
+            first[key] = line
         return super().construct_mapping(node, deep)
 
 
