@@ -92,7 +92,9 @@ def trains_on(config: Config) -> Compute:
         )
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
     if config.compile and device.type == "cpu" and shutil.which(compiler) is None:
-        raise ConfigError(f"compile: needs a C++ compiler, and {compiler!r} is not here; install one or set it to false")
+        raise ConfigError(
+            f"compile: needs a C++ compiler, and {compiler!r} is not here; install one or set it to false"
+        )
     return Compute(device, precision)
 
 

@@ -112,7 +112,7 @@ class _Session:
         self.trackers = Trackers(config, folder, self.observer.note)
         self.logged = _logged(folder / "metrics.jsonl")
         self.seen_before = Seen()
-        self.parts: dict[tuple[str, str], wiring.Part] = {}
+        self.parts: dict[tuple[int, str], wiring.Part] = {}
         self.preprocessors: dict[Modality, Preprocessor] = {}
         self.encoders: dict[Modality, Encoder] = {}
         self.branches: dict[Modality, Bundle] = {}
@@ -233,9 +233,9 @@ class _Session:
                 self.observer.note(note)
 
     def _part(self, stage: str, name: str) -> wiring.Part:
-        """A preprocessed part; stages that read the same manifest share it."""
+        """A preprocessed part; stages that read the same source share it."""
         source = self.sources[stage]
-        key = (str(source.manifest), name)
+        key = (id(source), name)  # two sources of one manifest may take other labels, or split it otherwise
         if key not in self.parts:
             self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
             part = self._prepare(stage, name)
