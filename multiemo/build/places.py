@@ -37,6 +37,16 @@ def manifests_of(run: Path, stage: str) -> list[Path]:
     return _candidates(run, _read(run).get("manifests", {}).get(stage))
 
 
+def mend_links(run: Path) -> None:
+    """Point the links of a composite, where they lead nowhere any more, at the folders where its manifests lie now."""
+    for link in run.glob("composite.*.media"):
+        stage = link.name.split(".")[1]
+        there = [path.parent for path in manifests_of(run, stage) if path.is_file()]
+        if link.is_symlink() and not link.exists() and there:
+            link.unlink()
+            link.symlink_to(there[0].resolve(), target_is_directory=True)
+
+
 def cache_of(run: Path, given: str | None) -> str | None:
     """Where the cache of a run lies now; one that is gone gives way to the user's.
 

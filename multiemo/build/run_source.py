@@ -8,7 +8,7 @@ from pathlib import Path
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
 from multiemo.build.folders import file_digest
-from multiemo.build.places import manifests_of
+from multiemo.build.places import manifests_of, mend_links
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import check_unseen
 from multiemo.data.splits import Split, check_disjoint
@@ -44,6 +44,7 @@ def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[wiring
             f"{run}: no splits.json, so nobody can tell its test part; evaluate the run folder that this model is of, "
             "or give people it has not seen with --manifest"
         )
+    mend_links(run)
     stored = json.loads(path.read_text("utf-8"))[bundle.facts["stage"]]
     manifest = _manifest_of(run, bundle, moved)
     split = Split.from_json(json.dumps(stored))

@@ -17,6 +17,7 @@ import yaml
 import multiemo
 from multiemo.build import Observer, evaluate_run, load_bundle, train
 from multiemo.build.lock import alone_in
+from multiemo.build.places import mend_links, write_places
 from multiemo.build.reads import home_of
 from multiemo.build.run_folder import begun
 from multiemo.config import load_config, parse_config
@@ -290,6 +291,19 @@ def test_of_two_manifests_that_could_be_meant_the_one_that_was_trained_on_counts
     copied = run.rename(other / "run")
     write_manifest([c for c in read_manifest(project / "m.jsonl") if c.speaker != "spk01"], other / "m.jsonl")
     assert evaluate_run(copied).subsets == figures
+
+
+def test_links_of_a_composite_follow_its_manifests(tmp_path):
+    project = tmp_path / "project"
+    run = project / "runs" / "a"
+    run.mkdir(parents=True)
+    (project / "data").mkdir()
+    (project / "data" / "m.jsonl").touch()
+    (run / "composite.speech.media").symlink_to(project / "data")
+    write_places(run, {"speech": project / "data" / "m.jsonl", "fuse": run / "composite.jsonl"}, None)
+    moved = project.rename(tmp_path / "moved")
+    mend_links(moved / "runs" / "a")
+    assert (moved / "runs" / "a" / "composite.speech.media" / "m.jsonl").is_file()
 
 
 def test_a_manifest_that_was_edited_is_said(words, tmp_path):
