@@ -56,10 +56,12 @@ class ConsoleObserver(Observer):
     def epoch(self, stage: str, record: Mapping[str, Any]) -> None:
         """Show the last epoch beside the bar."""
         val = record["val"]
-        found = (
-            f"UAR {val['uar']:.3f}" if "uar" in val else f"loss {val['loss']:.3f} (a guess: {val['naive_loss']:.3f})"
-        )
-        self._said = f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation {found}"
+        found = ""
+        if "uar" in val:
+            found = f", validation UAR {val['uar']:.3f}"
+        elif val:
+            found = f", validation loss {val['loss']:.3f} (a guess: {val['naive_loss']:.3f})"
+        self._said = f"epoch {record['epoch']}: loss {record['loss']:.3f}{found}"
         if self._task is not None:
             self._bars.update(self._task, said=self._said)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,11 @@ def run_demo(out: Path, *, overrides: tuple[str, ...] = (), observer: Observer |
         MultiemoError: ``out`` holds a run already, or something went wrong on the way.
     """
     observer = observer or Observer()
+    with as_file(files("multiemo").joinpath("demo.yaml")) as recipe:
+        template = recipe.read_text("utf-8")
+        load_config(recipe, ["data.manifest=to-be-made", *overrides])  # a slip is said before anything is made
     observer.stage("make the synthetic corpus")
     manifest = make_corpus(out / "corpus", speakers=SPEAKERS, on_progress=observer.progress)
-    template = files("multiemo").joinpath("demo.yaml").read_text("utf-8")
     recipe = out / "demo.yaml"
     write_atomically(recipe, template)
     config = load_config(recipe, [f"data.manifest={json.dumps(str(manifest))}", *overrides])

@@ -11,13 +11,17 @@ import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import import_module
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import pydantic
 
 from multiemo.errors import ConfigError
 
 T = TypeVar("T", bound=Callable[..., Any])
+#: Annotations of options: of a chance or a share, of a count or a size, and of seconds or a rate.
+Share: TypeAlias = Annotated[float, pydantic.Field(ge=0, le=1)]
+Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
+Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
 
 
 def suggest(name: str, choices: list[str]) -> str:
@@ -129,7 +133,7 @@ class Registry:
         """
         builder = self.get(name, where=where)
         target = builder.__init__ if inspect.isclass(builder) else builder  # type: ignore[misc]
-        hints = get_type_hints(target)
+        hints = get_type_hints(target, include_extras=True)
         fields: dict[str, Any] = {}
         for key, parameter in inspect.signature(builder).parameters.items():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in given:
@@ -141,14 +145,30 @@ class Registry:
                 f"{where}.{unknown[0]}: unknown option of {self.kind} {name!r}{suggest(unknown[0], list(fields))}"
             )
         # ``strict`` is off: YAML has no tuples, and 1 is a fine float.
-        model = pydantic.create_model("Options", __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+        rules = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+        model = pydantic.create_model("Options", __config__=rules, **fields)
         try:
             checked = model(**options)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             raise ConfigError(f"{where}.{key}: {first['msg'].lower()}, got {first['input']!r}") from None
-        return {k: getattr(checked, k) for k in fields if k in options}
+        found = {k: getattr(checked, k) for k in fields if k in options}
+        for key, value in found.items():
+            _check_number(f"{where}.{key}", options[key], value)
+        return found
+
+
+def _check_number(where: str, given: Any, value: Any) -> None:
+    """No option of any part has a use for a number below 0, or for a switch in place of a number.
+
+    Raises:
+        ConfigError: the value is one.
+    """
+    if isinstance(given, bool) and not isinstance(value, bool):
+        raise ConfigError(f"{where}: must be a number, got {str(given).lower()!r}")
+    if isinstance(value, int | float) and value < 0:
+        raise ConfigError(f"{where}: must not be below 0, got {given!r}")
 
 
 encoders = Registry("encoder", key="name")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from multiemo import plots
-from multiemo.build.reads import told
+from multiemo.build.folders import model_folder
+from multiemo.build.reads import home_of, told
 from multiemo.metrics import MAIN_FIGURE
 from multiemo.types import SUBSETS
 
@@ -119,13 +120,16 @@ def write_html(
     """Write ``report.html`` into a run folder: figures, plots, protocol, versions; nothing is loaded from elsewhere.
 
     Args:
-        run: run folder.
+        run: run folder, or the folder of one of its branches.
         report: of the part that was evaluated.
         example: one entry of ``inputs`` of the prediction JSON, shown as an example.
         title: heading; the run's name by default.
     """
-    model = json.loads((run / "model" / "config.json").read_text("utf-8"))
-    splits = json.loads((run / "splits.json").read_text("utf-8"))[model["facts"]["stage"]]
+    home = home_of(run)
+    model = json.loads((model_folder(run) / "config.json").read_text("utf-8"))
+    stage = model["facts"]["stage"]
+    splits = json.loads((home / "splits.json").read_text("utf-8"))[stage]
+    history = read_history(home / "metrics.jsonl")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -138,12 +142,12 @@ def write_html(
         figure=figure_name(report),
         best=best_single(report),
         comparison_text=partial(comparison_text, report),
-        plots=_plots(report, read_history(run / "metrics.jsonl")),
+        plots=_plots(report, history if home == run else {k: v for k, v in history.items() if k == stage}),
         split={k: v for k, v in splits.items() if k not in ("parts", "groups")},
         sizes={p: (len(splits["parts"][p]), len(splits["groups"][p])) for p in splits["parts"]},
         model=model,
-        config=(run / "config.yaml").read_text("utf-8"),
-        reads=told(run),
+        config=(home / "config.yaml").read_text("utf-8"),
+        reads=told(home),
         example=example,
     )
     from multiemo.training.checkpoint import write_atomically  # torch, which a table does without
@@ -156,6 +160,7 @@ def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[
     """{name: PNG, base64}; empty where there is nothing to show."""
     main, name = MAIN_FIGURE[report.task], figure_name(report)
     figures = {k: v for k, v in report.subsets.items() if main in v}
+    learnt = {stage: records for stage, records in history.items() if all("uar" in r["val"] for r in records)}
     bins, curves = (report.calibration.get(name, {}) for name in ("reliability", "risk_coverage"))
     titles = {k: f"{k}   ECE {figures[k]['ece_raw']:.3f} → {figures[k]['ece']:.3f}" for k in bins}
     points = {k: (figures[k]["coverage"], figures[k]["selective_error"]) for k in curves
@@ -169,7 +174,7 @@ def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[
             reference=("majority class", report.majority[main]),
         ),
         "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
-        "history": plots.training(history) if history else "",
+        "history": plots.training(learnt) if learnt else "",
         "reliability": plots.reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
         "risk_coverage": plots.risk_coverage(curves, points=points, max_error=report.calibration["max_error"])
         if curves

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 import multiemo
-from multiemo.config import load_config, parse_config, save_config
+from multiemo.config import load_config, parse_config, save_config, stored_config
+from multiemo.config.strict_yaml import read_yaml
 from multiemo.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
@@ -60,6 +61,17 @@ def test_saved_config_is_complete_and_reads_back_equal(tmp_path):
         ("stages=[text, speech]", "'speech' has no encoder"),
         ("stages=[]", "name at least one"),
         ("per_stage.fuse.lr=1", "the stage is not in stages"),
+        ("per_stage.fuse.lrate=1", "per_stage.fuse.lrate: unknown config key"),
+        ("training.lr=.nan", "training.lr: input should be a finite number, got nan"),
+        ("training.lr=.inf", "training.lr: input should be a finite number, got inf"),
+        ("training.lr=-0.1", "greater than 0, got -0.1"),
+        ("training.branch_lr.text=-0.1", "training.branch_lr.text: input should be greater than 0, got -0.1"),
+        ("per_stage.text.branch_lr.text=-1e-3", "per_stage.text.branch_lr.text: input should be greater than 0"),
+        ("training.epochs=yes", "training.epochs: 'true' is no number"),
+        ("seed=off", "seed: 'false' is no number"),
+        ("training={lr: 1, epochs: 2, lr: 3}", "key 'lr' stands in line 1 and again in line 1"),
+        ("data.split={val: 0}", "data.split: val: a model that is tested is chosen on validation"),
+        ("data.split={kind: kfold, test: 0}", "only kind 'holdout' can do without a test part"),
         ("epochs", "write it as key.path=value"),
         ("name.x=3", "'name' is a value"),
         ("data.manifest=null", "either 'manifest' or 'sources'"),
@@ -243,6 +255,69 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
     path.write_text(content, "utf-8")
     with pytest.raises(ConfigError, match=r"c\.yaml"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("added", "key", "lines"),
+    [
+        ("training: {lr: 1.0e-3}\nseed: 1\ntraining: {epochs: 3}\n", "training", (7, 9)),
+        ("training:\n  lr: 1.0e-3\n  epochs: 3\n  lr: 2.0e-3\n", "lr", (8, 10)),
+        ("benchmark: {seeds: 1}\n'benchmark': {folds: 3}\n", "benchmark", (7, 8)),
+    ],
+)
+def test_a_key_that_stands_there_twice_is_refused(tmp_path, added, key, lines):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "name: x\nlabel_set: polarity3\ndata: {manifest: m.jsonl}\nencoders:\n  text: {name: text_transformer}\n"
+        "stages: [text]\n" + added,
+        "utf-8",
+    )
+    with pytest.raises(ConfigError, match=f"key '{key}' stands in line {lines[0]} and again in line {lines[1]}"):
+        load_config(path)
+
+
+def test_a_key_that_overrides_a_merged_one_is_not_twice():
+    assert read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")["b"] == {"x": 3, "y": 2}
+
+
+@pytest.mark.parametrize("stage", ["text", "speech"])
+def test_one_stage_asks_for_nothing_of_the_others(tmp_path, stage):
+    """A file with settings of every stage, of which the command line asks for one."""
+    settings = {"text": {"epochs": 3}, "speech": {"lr": 0.1}, "fuse": {"freeze": ["text"], "branch_loss": 0.0}}
+    path = write(tmp_path, with_keys(TWO, {"per_stage": settings, "init": {"text": "a", "speech": "b"}}))
+    config = load_config(path, [f"stages=[{stage}]"])
+    assert config.modalities == (stage,)
+    with pytest.raises(ConfigError, match=r"^per_stage\.fuse: cannot take effect: the stage is not in stages"):
+        load_config(path, [f"stages=[{stage}]", "per_stage.fuse.lr=0.1"])
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+def test_a_branch_is_taken_over_by_the_fused_stage_alone(tmp_path):
+    path = write(tmp_path, with_keys(TWO, {"branches": {"text": "runs/a"}}))
+    assert load_config(path).taken_over == {"text": "runs/a"}
+    assert load_config(path, ["stages=[speech]"]).taken_over == {}
+    with pytest.raises(ConfigError, match=r"^branches\.text: cannot take effect"):
+        load_config(path, ["stages=[speech]", "branches.text=runs/b"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("freeze", ["face"]), ("branch_lr", {"face": 0.1}), ("budget", {"face": 9}), ("unfreeze", {"face": 1}),
+     ("layer_decay", {"face": 0.9})],
+)  # fmt: skip
+@pytest.mark.parametrize("section", ["training", "per_stage.text"])
+def test_a_modality_without_an_encoder_is_refused_wherever_it_is_named(tmp_path, section, key, value):
+    """In a file, from Python, and in a complete file that somebody has edited."""
+    values = with_keys(TWO, {section: {key: value}})
+    said = rf"^{section}\.{key}\.face: cannot take effect"
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(tmp_path, values))
+    with pytest.raises(ConfigError, match=said):
+        parse_config(values)
+    complete = stored_config(values).model_dump(mode="json")
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(tmp_path, complete))
 
 
 def test_a_missing_file_is_named(tmp_path):

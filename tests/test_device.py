@@ -19,6 +19,7 @@ from multiemo.benchmark import memory
 from multiemo.benchmark.cells import Cell, _start, automatic_jobs, run_cell
 from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.robustness import robustness_curves
+from multiemo.benchmark.run import run_benchmark
 from multiemo.build import device, evaluate_run, load_bundle, open_source, train
 from multiemo.bulk.local import places_of
 from multiemo.bulk.plan import Job
@@ -234,12 +235,17 @@ def test_a_device_that_is_not_here_is_refused(wish, said, tiny_run, with_gpus):
 
 @pytest.mark.parametrize(
     ("keys", "said"),
-    [("device=cuda", "device: 'cuda' is not here"), ("precision=fp16", "precision: fp16 needs a CUDA GPU")],
-)
-def test_training_where_it_cannot_be_done_is_refused(keys, said, tiny_config, tmp_path, with_gpus):
+    [("device=cuda", "device: 'cuda' is not here"), ("precision=fp16", "precision: fp16 needs a CUDA GPU"),
+     ("compile=true", "compile: needs a C[+][+] compiler, and 'no-such-compiler' is not here")],
+)  # fmt: skip
+def test_training_where_it_cannot_be_done_is_refused(keys, said, tiny_config, tmp_path, with_gpus, monkeypatch):
     with_gpus(0)
+    monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match=said):
         train(load_config(tiny_config(tmp_path), [keys]), tmp_path / "run")
+    with pytest.raises(ConfigError, match=said):  # before anything is read or decoded
+        run_benchmark(load_config(tiny_config(tmp_path), [keys, "data.manifest=nowhere.jsonl"]), tmp_path / "bench")
+    assert not (tmp_path / "bench").exists()
 
 
 def test_a_model_trained_on_a_gpu_is_used_on_a_cpu(tiny_run, tmp_path):

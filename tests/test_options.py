@@ -48,7 +48,6 @@ def here(tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("predict RUN mono.wav --hop 1", "only windows overlap"),
         ("predict RUN mono.wav --out O --window 4", "--out takes the files as they are"),
         ("predict RUN mono.wav --engine ray", "give --out DIR too"),
-        ("evaluate RUN --manifest m.jsonl --split test", "--manifest is read whole"),
         ("live RUN --replay mono.wav --camera 0", "with --replay no camera is opened"),
         ("live RUN --no-microphone --microphone 1", "with --no-microphone no microphone is opened"),
         ("live RUN --no-microphone --asr W", "--no-microphone leaves the sound out"),

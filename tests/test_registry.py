@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from multiemo.errors import ConfigError
-from multiemo.registry import Registry
+from multiemo.registry import Positive, Registry, Share, Size
 
 
 @pytest.fixture
@@ -34,6 +34,25 @@ def test_wrong_names_and_types_are_named(shapes, name, options, said):
     with pytest.raises(ConfigError) as error:
         shapes.build(name, options, where="x", given=0)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("value", [-1, True, float("inf"), float("nan")])
+def test_numbers_without_sense_are_refused(shapes, value):
+    with pytest.raises(ConfigError, match=r"^x\.side: "):
+        shapes.build("square", {"side": value}, where="x")
+
+
+def test_annotated_bounds_hold():
+    registry = Registry("shape")
+
+    @registry.register("box")
+    def box(*, side: Size = 2, open_share: Share = 0.5, rate: Positive = 1.0) -> tuple[int, float, float]:
+        return side, open_share, rate
+
+    assert registry.build("box", {"open_share": 1, "side": 1}, where="x") == (1, 1.0, 1.0)
+    for wrong in ({"side": 0}, {"open_share": 1.5}, {"rate": 0}):
+        with pytest.raises(ConfigError, match=rf"^x\.{next(iter(wrong))}: input should be"):
+            registry.build("box", wrong, where="x")
 
 
 def test_a_name_is_taken_once(shapes):

@@ -23,7 +23,7 @@ from multiemo.build import data as wiring
 from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
 from multiemo.build.children import obey_parent
 from multiemo.build.device import gpus
-from multiemo.config import Config, parse_config
+from multiemo.config import Config, stored_config
 from multiemo.errors import MultiemoError, TrainingError
 from multiemo.report import save_evaluation
 
@@ -217,7 +217,7 @@ def _child(report: Connection, fold: str, seed: int, values: dict[str, object], 
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     torch.set_num_threads(place.threads)
     try:
-        run_cell(Cell(fold, seed, parse_config(values), Path(folder)))
+        run_cell(Cell(fold, seed, stored_config(values), Path(folder)))
     except MultiemoError as error:
         report.send(str(error))
     else:

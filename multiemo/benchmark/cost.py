@@ -20,7 +20,7 @@ from multiemo.benchmark.timing import Measured, choose_clips, measure_clip
 from multiemo.build import Source, load_bundle
 from multiemo.build.device import Compute, compute_of
 from multiemo.build.folders import model_folder
-from multiemo.config import load_config
+from multiemo.config import load_stored
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.model import EmotionModel
 from multiemo.types import SUBSETS, Clip
@@ -164,7 +164,7 @@ def training_seconds(run: str | Path) -> dict[str, float]:
     if not log.is_file():
         return {}
     seconds = {record["stage"]: float(record["seconds"]) for record in read_records(log)}
-    for m, path in load_config(folder / "config.yaml").branches.items():
+    for m, path in load_stored(folder / "config.yaml").taken_over.items():
         try:
             facts = json.loads((model_folder(Path(path)) / "config.json").read_text("utf-8"))["facts"]
         except CheckpointError:

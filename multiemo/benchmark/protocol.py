@@ -124,10 +124,13 @@ def plan(config: Config) -> Protocol:
             "multiemo evaluate"
         )
     data = config.data
+    if not data.split.test:
+        raise ConfigError("data.split.test: 0 leaves nothing to test, which is what multiemo benchmark does")
     manifest = Path(str(data.manifest))
     name = config.benchmark.protocol or _BY_KIND[data.split.kind]
     clips = read_manifest(manifest) if manifest.is_file() else []
     labelled = [c for c in clips if wiring.has_label(c, data.label_from)]
+    wiring.check_context(config, clips, str(manifest))
     base = data.split
     if name in _GROUPED:
         base = base.model_copy(update={"group_by": _GROUPED[name] or base.group_by})
@@ -242,7 +245,8 @@ def _check_groups(name: str, group_by: GroupBy, clips: Sequence[Clip], manifest:
         )
     other = "group" if group_by == "speaker" else "speaker"
     if all(c.split is not None for c in clips):
-        advice = f"use benchmark.protocol=official with data.split.group_by={'group' if clips[0].group else 'clip'}"
+        unit = "group" if all(c.group for c in clips) else "clip"
+        advice = f"use benchmark.protocol=official with data.split.group_by={unit}"
     elif all(getattr(c, other) is not None for c in clips):
         advice = f"use data.split.group_by={other} with benchmark.protocol=kfold"
     else:

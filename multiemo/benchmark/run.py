@@ -31,8 +31,11 @@ from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
 from multiemo.build.bundle import uses_features
+from multiemo.build.device import trains_on
+from multiemo.build.lock import LOCK, alone_in
 from multiemo.build.reads import add_read, reads_of, reads_of_test
-from multiemo.config import Config, load_config, save_config
+from multiemo.build.run_folder import begun, differing
+from multiemo.config import Config, load_stored, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
@@ -59,8 +62,15 @@ def run_benchmark(
         MultiemoError: the protocol does not fit, a baseline cannot be computed here, a training failed, or ``out``
             holds another benchmark.
     """
-    observer = observer or Observer()
     folder = Path(out)
+    trains_on(config)  # says now what every training would say
+    folder.mkdir(parents=True, exist_ok=True)
+    observer = observer or Observer()
+    with alone_in(folder, observer.note):
+        return _run(config, folder, show_leak, command, observer)
+
+
+def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: Observer) -> dict[str, Any]:
     protocol = plan(config)
     if config.benchmark.baselines and "face" in config.modalities and not uses_features(config, "face"):
         hog_descriptor()  # says now what would be said after the trainings
@@ -123,24 +133,20 @@ def pool_cells(name: str, cells: Sequence[Cell]) -> Predictions:
 
 
 def _open_folder(folder: Path, config: Config) -> None:
-    """Make the folder, or see that what is in it is the same benchmark."""
+    """See that what is in the folder is the same benchmark, or one in which nothing has been trained yet."""
     stored = folder / "config.yaml"
     if stored.is_file():
-        known = load_config(stored)
-        if known != config:
+        others = differing(load_stored(stored), config, length=True)
+        if others and any(begun(cell) for part in ("cells", "shuffled") for cell in folder.glob(f"{part}/*")):
             raise CheckpointError(
-                f"{folder}: holds a benchmark of another config ({', '.join(_differing(known, config))}); choose "
-                "another --out, or remove it"
+                f"{folder}: holds a benchmark of another config ({', '.join(others)}); choose another --out, or "
+                "remove it"
             )
+        if others:
+            (folder / "protocol.json").unlink(missing_ok=True)
         return
-    if folder.exists() and any(entry.name != "duplicates.json" for entry in folder.iterdir()):
+    if any(entry.name not in ("duplicates.json", LOCK) for entry in folder.iterdir()):
         raise CheckpointError(f"{folder}: is not empty and holds no benchmark; choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _differing(one: Config, other: Config) -> list[str]:
-    a, b = one.model_dump(), other.model_dump()
-    return [key for key in a if a[key] != b[key]]
 
 
 def _write_protocol(folder: Path, protocol: Protocol) -> None:
@@ -313,6 +319,6 @@ def _notes(result: Mapping[str, Any], config: Config) -> list[str]:
         )
     if config.benchmark.seeds < 3:
         notes.append("fewer than 3 seeds: how far the figures vary from training to training is not known")
-    if config.branches:
-        notes.append(f"branches of earlier runs: {', '.join(f'{m} from {p}' for m, p in config.branches.items())}")
+    if config.taken_over:
+        notes.append(f"branches of earlier runs: {', '.join(f'{m} from {p}' for m, p in config.taken_over.items())}")
     return notes

@@ -25,7 +25,7 @@ from multiemo import encoders as _announce_encoders  # noqa: F401
 from multiemo import fusion as _register_fusions  # noqa: F401
 from multiemo.build.folders import file_digest, model_folder
 from multiemo.calibration import Calibration
-from multiemo.config import Config, parse_config
+from multiemo.config import Config, stored_config
 from multiemo.data.dataset import LabelSpace, Preprocessor
 from multiemo.data.grouping import GROUP_BY
 from multiemo.data.seen import Seen
@@ -110,7 +110,7 @@ def build_encoder(
         encoder: Encoder = encoders.build(part.name, part.options, where=where, **given)
     except MultiemoError:
         raise
-    except (ValueError, TypeError, AssertionError) as error:
+    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         raise ConfigError(f"{where}: {part.name!r} cannot be built with these options: {error}") from error
     return encoder
 
@@ -218,7 +218,7 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     folder = model_folder(Path(path))
     try:
         values = json.loads((folder / "config.json").read_text("utf-8"))
-        config = parse_config(values["config"])
+        config = stored_config(values["config"])
         specs = {m: spec_from_dict(s) for m, s in values["inputs"].items()}
         stored = values["label_set"]["labels"]
     except (OSError, KeyError, TypeError, json.JSONDecodeError, ConfigError) as error:

@@ -18,10 +18,11 @@ from multiemo.data.cache import TensorCache, default_cache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.composite import compose_manifests
 from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
+from multiemo.data.dialogue import context_width, contexts, without_context
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.seen import Seen, check_unseen
-from multiemo.errors import ManifestError, SplitError
+from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.training.parallel import Meeting
 from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
@@ -72,6 +73,13 @@ class Part:
     dataset: ClipDataset
     prepared: Prepared
     workers: int = 1
+
+    def notes(self) -> list[str]:
+        """What a reader must know of the clips: what cannot be read, what labels lose, which turns are not there."""
+        dataset = self.dataset
+        turns = without_context(dataset.clips, context_width(dataset.preprocessors))
+        said = self.prepared.left_out() + dataset.space.notes(dataset.clips)
+        return said if turns is None else [*said, turns]
 
     def rows_with(self, modalities: Sequence[Modality], *, labelled: bool = True, least: int = 1) -> list[int]:
         """Rows that have at least ``least`` of the modalities, and a label unless that does not matter."""
@@ -211,7 +219,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     if not usable:
         raise ManifestError(f"{manifest}: no row has a label to learn from (label_from={source.label_from})")
     split = make_split(usable, source.split)
-    splits.check_disjoint(split, usable)
+    splits.check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
         raise SplitError(
             f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
@@ -255,8 +263,29 @@ def learns_labels(config: Config, stage: str) -> bool:
     return stage not in config.stages or config.training_of(stage).objective == "labels"
 
 
+def check_context(config: Config, clips: Sequence[Clip], where: str) -> None:
+    """See that earlier turns are there which the config wants to be read.
+
+    Args:
+        config: of a run or benchmark.
+        clips: all rows of the manifest that the words are learnt from.
+        where: the manifest, for the message.
+
+    Raises:
+        ConfigError: no row has any.
+    """
+    if "text" not in config.modalities or "text" in config.taken_over:
+        return
+    width = config.encoders["text"].options.get("context", 0)
+    missing = without_context(clips, width if isinstance(width, int) else 0)
+    if missing is not None and not any(contexts(clips, width).values()):
+        raise ConfigError(
+            f"encoders.text.context: cannot take effect: {where}: {missing}; fill in group, or set context to 0"
+        )
+
+
 def open_sources(config: Config, run: Path) -> dict[str, Source]:
-    """{stage: source}; ``fuse`` has the fused stage's, also when only one branch is trained.
+    """{stage: source}; of one manifest ``fuse`` has it too, also when only one branch is trained.
 
     Raises:
         SplitError: somebody who is in test of one source is in train or val of another.
@@ -264,16 +293,27 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     data = config.data
     if data.manifest is not None:
         one = open_manifest(config)
+        check_context(config, one.clips, str(one.manifest))
         return dict.fromkeys((*config.modalities, "fuse"), one)
     sources: dict[str, Source] = {
         m: open_source(s, where=f"data.sources.{m}", labelled=learns_labels(config, m))
         for m, s in data.sources.items()
         if m in config.modalities
     }
+    if "text" in sources:
+        check_context(config, sources["text"].clips, str(sources["text"].manifest))
     for m, source in sources.items():
         for other in sources.values():
             if other is not source:
                 check_unseen(source.learnt(), other.clips, other.split, f"the {m} branch (data.sources.{m})")
+    if not config.fused:
+        return sources
+    for m, source in sources.items():
+        if not all(source.split.parts.values()):
+            raise ConfigError(
+                f"data.sources.{m}.split: the stage 'fuse' draws composite clips for train, val and test, so test and "
+                "val must be above 0"
+            )
     manifest = compose_manifests(
         {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]
         run / "composite.jsonl",

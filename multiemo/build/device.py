@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -75,14 +77,25 @@ def accelerator_of(config: Config) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
+    compute = trains_on(config)
+    AcceleratorState._reset_state(True)
+    return Accelerator(cpu=compute.device.type == "cpu", mixed_precision=compute.precision)
+
+
+def trains_on(config: Config) -> Compute:
+    """Where and in which precision a config trains here; raises as :func:`accelerator_of`."""
     device = resolve_device(config.device, where="device")
     precision = _precision(config.precision, device)
     if precision == "fp16" and device.type != "cuda":
         raise ConfigError(
             f"precision: fp16 needs a CUDA GPU, and this training runs on {device.type!r}; set precision to bf16 or no"
         )
-    AcceleratorState._reset_state(True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
+    if config.compile and device.type == "cpu" and shutil.which(compiler) is None:
+        raise ConfigError(
+            f"compile: needs a C++ compiler, and {compiler!r} is not here; install one or set it to false"
+        )
+    return Compute(device, precision)
 
 
 def trained_by(accelerator: Accelerator) -> Compute:

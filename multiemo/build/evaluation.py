@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,13 +15,14 @@ from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.device import Compute, compute_of, predict
 from multiemo.build.observer import Observer
-from multiemo.build.reads import count_read
+from multiemo.build.places import cache_of
+from multiemo.build.reads import count_read, home_of
+from multiemo.build.run_source import part_of, stored_source
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
+from multiemo.data.dataset import LabelSpace
 from multiemo.data.grouping import GROUP_BY
 from multiemo.data.manifest import read_manifest
-from multiemo.data.seen import check_unseen
-from multiemo.data.splits import Split, check_disjoint
-from multiemo.errors import CheckpointError, ConfigError, ManifestError
+from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
@@ -85,9 +85,7 @@ def evaluate_bundle(
         what = "temperatures, biases and thresholds were fitted on this part"
         report.notes.append(f"{what}: its calibrated figures are optimistic")
     report.notes += bundle.calibration.notes()
-    for clip, message in part.prepared.bad.items():
-        report.notes.append(f"left out {clip}: {message}")
-    report.notes += part.dataset.space.notes(part.dataset.clips)
+    report.notes += part.notes()
     return report
 
 
@@ -186,7 +184,7 @@ def evaluate_run(
     run: str | Path,
     *,
     manifest: str | Path | None = None,
-    split: str = "test",
+    split: str | None = None,
     device: str | torch.device = "auto",
     by: str = "evaluate",
     observer: Observer | None = None,
@@ -196,9 +194,9 @@ def evaluate_run(
     That it was read is counted in the run folder (see :mod:`multiemo.build.reads`), and said in the report's notes.
 
     Args:
-        run: run folder (with ``manifest`` also any model folder).
-        manifest: evaluate on all labelled rows of this one instead.
-        split: part of the run's own split.
+        run: run folder, or the folder of one of its branches (with ``manifest`` also any model folder).
+        manifest: evaluate on all labelled rows of this one instead; with ``split``, where the run's own lies now.
+        split: part of the run's own split; ``None`` is ``test``.
         device: of this machine, as in :func:`multiemo.build.device.compute_of`; the precision is that of training.
         by: what is counted as the reader.
         observer: is told of progress.
@@ -211,8 +209,10 @@ def evaluate_run(
     folder = Path(run)
     bundle = load_bundle(folder)
     compute = compute_of(bundle.config, device)
-    label_from = bundle.config.data.label_from
-    if manifest is not None:
+    label_from = bundle.facts.get("label_from", bundle.config.data.label_from)
+    other = manifest is not None and split is None
+    split = split or "test"
+    if manifest is not None and other:
         path = Path(manifest)
         rows = read_manifest(path)
         clips = [c for c in rows if wiring.has_label(c, label_from)]
@@ -220,13 +220,14 @@ def evaluate_run(
             raise ManifestError(f"{path}: no row has a label to evaluate against")
         notes = _seen_notes(bundle, clips)
     else:
-        source = _stored_source(folder, bundle)
-        if split not in source.split.parts:
-            raise ConfigError(f"--split: {split!r} is not a part; choices: {', '.join(source.split.parts)}")
-        path, rows, clips, notes = source.manifest, source.clips, source.part(split), list(source.split.notes)
+        source, notes = stored_source(home_of(folder), bundle, None if manifest is None else Path(manifest))
+        path, rows, clips = source.manifest, source.clips, part_of(source, split)
+    _check_labels(path, clips, bundle.space(label_from))
     observer.stage("prepare")
+    data = bundle.config.data
+    cache = cache_of(home_of(folder), data.cache)
     part = wiring.prepare_part(
-        bundle.config,
+        bundle.config.model_copy(update={"data": data.model_copy(update={"cache": cache})}),
         path.parent,
         clips,
         bundle.preprocessors,
@@ -234,6 +235,10 @@ def evaluate_run(
         dialogue=rows,
         on_progress=observer.progress,
     )
+    if not part.rows_with(bundle.model.modalities):
+        raise ManifestError(
+            f"{path}: no clip has {' or '.join(bundle.model.modalities)}, which this model reads{_mostly(part)}"
+        )
     observer.stage("evaluate")
     report = evaluate_bundle(bundle, part, split=split, compute=compute)
     report.notes += notes + count_read(
@@ -242,7 +247,7 @@ def evaluate_run(
         by=by,
         split=split,
         compute=compute,
-        manifest=None if manifest is None else path,
+        manifest=path if other else None,
         figures={"subset": report.full, **report.to_json()["subsets"][report.full]},
     )
     return report
@@ -255,29 +260,16 @@ def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:
     return [f"{counts} here were in training: the figures are optimistic"] if counts else []
 
 
-def _stored_source(folder: Path, bundle: Bundle) -> wiring.Source:
-    """The source of a run, split as the run wrote it down."""
-    path = folder / "splits.json"
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: no splits.json; name a manifest to evaluate on with --manifest")
-    stage = bundle.facts["stage"]
-    stored = json.loads(path.read_text("utf-8"))[stage]
-    manifest = Path(bundle.facts["manifest"])
-    if not manifest.is_file():
-        raise ManifestError(f"{manifest}: the run's manifest is not there; name it with --manifest")
-    split = Split.from_json(json.dumps(stored))
-    if split.hash != bundle.facts["split"]:
-        raise CheckpointError(
-            f"{path}: holds the split {split.hash}, the model was trained on {bundle.facts['split']}; splits.json is "
-            "of another run"
-        )
-    clips = read_manifest(manifest)
-    missing = {i for ids in split.parts.values() for i in ids} - {c.id for c in clips}
-    if missing:
+def _check_labels(path: Path, clips: Sequence[Clip], space: LabelSpace) -> None:
+    """Raises: ManifestError: no label of any clip is one that the model knows."""
+    if not any(space.target(clip) is not None for clip in clips):
+        why = "; ".join(space.notes(clips)[:3])
         raise ManifestError(
-            f"{manifest}: {len(missing)} clips of the run's split are gone (first: {min(missing)!r}); the figures "
-            "would not be those of this run"
+            f"{path}: no row has a label of {space.name} ({', '.join(space.labels)}), which the model gives: {why}"
         )
-    check_disjoint(split, clips)
-    check_unseen(bundle.seen, clips, split, f"the model {folder}")
-    return wiring.Source(manifest, clips, split, bundle.config.data.label_from)
+
+
+def _mostly(part: wiring.Part) -> str:
+    """Why most clips lack what they lack."""
+    reasons = {m: max(counts, key=counts.__getitem__) for m, counts in part.prepared.absent.items()}
+    return "".join(f"; {m}: {reason}" for m, reason in reasons.items())

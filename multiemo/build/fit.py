@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from multiemo.build.device import Compute, predict, trained_by
 from multiemo.build.evaluation import evaluation_loader, gatherer
 from multiemo.build.frozen import Embedded, WithEmbeddings, embed_part
 from multiemo.build.observer import Observer
+from multiemo.build.run_folder import identity
 from multiemo.config import Config, TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError, ManifestError
@@ -39,7 +39,8 @@ class Stage:
         name: a modality, or ``fuse``.
         config: of the run.
         model: a branch, or the fused model.
-        train, val: preprocessed parts.
+        train: preprocessed part.
+        val: likewise; ``None`` where every row is trained on.
         accelerator: device, precision and processes.
         meeting: where the processes wait for each other.
         folder: run folder.
@@ -50,7 +51,7 @@ class Stage:
     config: Config
     model: EmotionModel
     train: Part
-    val: Part
+    val: Part | None
     accelerator: Accelerator
     meeting: Meeting
     folder: Path
@@ -100,13 +101,16 @@ def fit_stage(
         seed=seed + 2,
         states=States(
             stage.folder / "state" / stage.name,
-            identity=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+            identity=identity(config),
             keep=settings.keep,
         ),
         shard=config.parallel == "fsdp",
         compile_encoders=config.compile,
     )
-    figures = _label_figures(stage, val_loader) if settings.objective == "labels" else _plain_figures(stage, val_loader)
+    figures = None
+    if stage.val is not None and val_loader is not None:
+        labelled = settings.objective == "labels"
+        figures = _label_figures(stage, stage.val, val_loader) if labelled else _plain_figures(stage, val_loader)
     result = trainer.fit(objective, train_loader, figures, on_step=on_step, on_epoch=on_epoch)
     stage.model.cpu()
     return result
@@ -126,11 +130,13 @@ def rows_of(part: Part, modalities: Sequence[Modality], settings: TrainingConfig
     return rows
 
 
-def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Of train and validation; what frozen encoders make of the clips comes ready-made."""
+def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
+    """Of train and, where there is one, validation; what frozen encoders make of the clips comes ready-made."""
     settings, modalities, processes = stage.settings, stage.model.modalities, stage.processes
     loaders = []
     for name, part in (("train", stage.train), ("val", stage.val)):
+        if part is None:
+            continue
         rows = rows_of(part, modalities, settings, name)
         if len(rows) < processes[1]:
             raise ManifestError(f"{part.dataset.folder}: {len(rows)} clips of {name} for {processes[1]} processes")
@@ -148,7 +154,7 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any]]:
         order |= {"balance": settings.balanced_sampling}
         loaders.append(part.loader(modalities, rows, settings.batch_size, **order, **shared))
     stage.observer.stage(stage.name)
-    return loaders[0], loaders[1]
+    return loaders[0], loaders[1] if len(loaders) > 1 else None
 
 
 def _embed(stage: Stage, part: Part, m: Modality) -> Embedded:
@@ -183,9 +189,9 @@ def _check_other_labels(stage: Stage) -> None:
         )
 
 
-def _label_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
+def _label_figures(stage: Stage, val: Part, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
     """Validation figures of all modalities together."""
-    dataset, compute = stage.val.dataset, stage.compute
+    dataset, compute = val.dataset, stage.compute
     prior = stage.train.prepared.frequencies.double().numpy()
 
     def figures(objective: Objective) -> dict[str, float]:

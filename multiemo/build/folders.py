@@ -49,9 +49,10 @@ def require_manifest(manifest: str, where: str) -> Path:
         ManifestError: there is no such file.
     """
     if not Path(manifest).is_file():
+        here = "" if Path(manifest).is_absolute() else f" in {Path.cwd()}, where this command runs"
         raise ManifestError(
-            f"{where}.manifest: no file {manifest!r}; make it with `multiemo prepare CORPUS ROOT --out {manifest}` or "
-            f"name another one with {where}.manifest=PATH"
+            f"{where}.manifest: no file {manifest!r}{here}; make it with `multiemo prepare CORPUS ROOT --out "
+            f"{manifest}`, or say where it is with {where}.manifest=PATH"
         )
     return Path(manifest)
 

@@ -126,6 +126,7 @@ def told(folder: Path) -> list[str]:
 
 def home_of(path: Path) -> Path:
     """The run folder that a model or branch folder stands in, else the folder itself."""
+    path = path if path.name else path.resolve()
     outer = path.parent if path.name == "model" else path.parent.parent if path.parent.name == "branches" else path
     return outer if (outer / "splits.json").is_file() else path
 

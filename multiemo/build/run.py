@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,14 @@ from multiemo.build.bundle import (
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
+from multiemo.build.folders import file_digest
+from multiemo.build.lock import alone_in
 from multiemo.build.observer import Observer
+from multiemo.build.places import write_places
 from multiemo.build.priors import dimension_means, weighing
+from multiemo.build.run_folder import open_run_folder
 from multiemo.build.trackers import Trackers
-from multiemo.config import Config, load_config, save_config
+from multiemo.config import Config
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
@@ -49,7 +53,7 @@ class Run:
     Args:
         folder: the run folder.
         bundle: the trained model; ``None`` where nothing learnt labels, and ``branches`` holds what can be begun from.
-        validation: its report on the validation part; ``None`` likewise.
+        validation: its report on the validation part; ``None`` likewise, and where every row was trained on.
         stages: {stage: how it went}.
     """
 
@@ -83,13 +87,16 @@ def train(
         MultiemoError: anything wrong with config, manifest, split, media or checkpoints.
         KeyboardInterrupt: Ctrl-C came; what was done can be resumed.
     """
-    return _Session(config, Path(out), resume, profile, observer or Observer()).run()
+    with ExitStack() as held:
+        return _Session(config, Path(out), resume, profile, observer or Observer(), held).run()
 
 
 class _Session:
     """The state that the stages of one run share."""
 
-    def __init__(self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer) -> None:
+    def __init__(
+        self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer, held: ExitStack
+    ) -> None:
         self.config = config
         self.folder = folder
         self.accelerator = accelerator_of(config)
@@ -99,12 +106,13 @@ class _Session:
         self.profile = profile
         self.meeting = Meeting(self.accelerator)
         with self.meeting.main_first():
-            self._open_folder(resume)
+            if self.main:
+                self._open_folder(resume, held)
             self.sources = wiring.open_sources(config, folder)
         self.trackers = Trackers(config, folder, self.observer.note)
         self.logged = _logged(folder / "metrics.jsonl")
         self.seen_before = Seen()
-        self.parts: dict[tuple[str, str], wiring.Part] = {}
+        self.parts: dict[tuple[int, str], wiring.Part] = {}
         self.preprocessors: dict[Modality, Preprocessor] = {}
         self.encoders: dict[Modality, Encoder] = {}
         self.branches: dict[Modality, Bundle] = {}
@@ -119,23 +127,24 @@ class _Session:
         for stage in config.stages:
             if stage != "fuse" and stage not in self.branches:
                 self._pretrain(stage)
-        bundle: Bundle | None = None
-        if "fuse" in config.stages:
-            bundle = self._fuse()
-        elif self._learns_labels(config.stages[0]):
-            bundle = self.branches[config.modalities[0]]
+        bundle = self._fuse() if config.fused else self._alone(config.modalities[0])
         validation = None if bundle is None else self._finish(bundle)
         self.trackers.close()
         self.accelerator.wait_for_everyone()
         return Run(self.folder, bundle, validation, self.results)
 
-    def _finish(self, bundle: Bundle) -> Report:
-        """Write the model and measure it on validation."""
+    def _alone(self, m: Modality) -> Bundle | None:
+        """The branch of the only stage, where it answers anything."""
+        return self.branches[m] if self._learns_labels(m) else None
+
+    def _finish(self, bundle: Bundle) -> Report | None:
+        """Write the model and measure it on validation, if there is any."""
         bundle.folder = self.folder
         self._save(bundle, self.folder / "model")
+        val, processes = self._val(bundle.facts["stage"]), self._processes
+        if val is None:
+            return None
         self.observer.stage("validate")
-        stage = bundle.facts["stage"]
-        val, processes = self._part(stage, "val"), self._processes
         report = evaluate_bundle(bundle, val, split="val", compute=self.compute, processes=processes)
         bundle.model.cpu()
         if self.main:
@@ -155,18 +164,14 @@ class _Session:
             save_bundle(bundle, folder)
         self.accelerator.wait_for_everyone()
 
-    def _open_folder(self, resume: bool) -> None:
-        if not self.main:
-            return
-        stored = self.folder / "config.yaml"
-        if stored.is_file() and not resume:
-            raise CheckpointError(f"{self.folder}: holds a run already; add --resume or choose another --out")
-        if resume and not stored.is_file():
+    def _open_folder(self, resume: bool, held: ExitStack) -> None:
+        """Take the folder, for as long as ``held`` lasts."""
+        if resume and not (self.folder / "config.yaml").is_file():
             raise CheckpointError(f"{self.folder}: there is no run to resume (no config.yaml)")
-        if resume and load_config(stored) != self.config:
-            raise CheckpointError(f"{stored}: the run was started with another config; resume with that one")
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_config(self.config, stored)
+        held.enter_context(alone_in(self.folder, self.observer.note))
+        for note in open_run_folder(self.folder, self.config, resume=resume):
+            self.observer.note(note)
 
     def _write_splits(self) -> None:
         splits = {stage: json.loads(source.split.to_json()) for stage, source in self.sources.items()}
@@ -176,7 +181,11 @@ class _Session:
             raise CheckpointError(f"{known}: the manifest no longer gives the split this run was started with")
         if self.main:
             write_atomically(known, text)
-        for note in dict.fromkeys(n for s in self.sources.values() for n in s.split.notes):
+            manifests = {stage: source.manifest for stage, source in self.sources.items()}
+            write_places(self.folder, manifests, self.config.data.cache)
+        if self.config.parallel == "fsdp" and self.accelerator.num_processes == 1:
+            self.observer.note("parallel: fsdp shares nothing out, for there is one process (see accelerate launch)")
+        for note in dict.fromkeys(n for s in self.sources.values() for n in (*s.split.notes, *_without(s))):
             self.observer.note(note)
 
     def _check_dimensions(self) -> None:
@@ -194,7 +203,7 @@ class _Session:
         config = self.config
         for m in config.modalities:
             finished = self.folder / "branches" / m
-            named = config.branches.get(m)
+            named = config.taken_over.get(m)
             if named is not None or (finished / "config.json").is_file():
                 branch = load_bundle(named or finished, labels=named is not None or self._learns_labels(m))
                 if m not in branch.preprocessors or branch.config.encoders[m].name != config.encoders[m].name:
@@ -224,15 +233,13 @@ class _Session:
                 self.observer.note(note)
 
     def _part(self, stage: str, name: str) -> wiring.Part:
-        """A preprocessed part; stages that read the same manifest share it."""
+        """A preprocessed part; stages that read the same source share it."""
         source = self.sources[stage]
-        key = (str(source.manifest), name)
+        key = (id(source), name)  # two sources of one manifest may take other labels, or split it otherwise
         if key not in self.parts:
             self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
             part = self._prepare(stage, name)
-            for clip, message in part.prepared.bad.items():
-                self.observer.note(f"left out {clip}: {message}")
-            for note in part.dataset.space.notes(part.dataset.clips):
+            for note in part.notes():
                 self.observer.note(f"{name}: {note}")
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())
@@ -242,6 +249,10 @@ class _Session:
                 self.observer.note(f"{name}: {note}")
             self.parts[key] = part
         return self.parts[key]
+
+    def _val(self, stage: str) -> wiring.Part | None:
+        """The validation part of a stage; ``None`` where every row is trained on."""
+        return self._part(stage, "val") if self.sources[stage].split.parts["val"] else None
 
     def _prepare(self, stage: str, name: str) -> wiring.Part:
         source, wanted = self.sources[stage], self.config.modalities
@@ -322,7 +333,7 @@ class _Session:
             self.encoders[m].fit_statistics(part.dataset[i].inputs[m] for i in rows)
 
     def _fit(self, name: str, model: EmotionModel) -> FitResult:
-        train_part, val_part = self._part(name, "train"), self._part(name, "val")
+        train_part, val_part = self._part(name, "train"), self._val(name)
         parts = train_part, val_part, self.accelerator, self.meeting
         stage = Stage(name, self.config, model, *parts, self.folder, self.observer)
         trace = self.folder / "profile" / name if self.profile and self.main else None
@@ -369,7 +380,8 @@ class _Session:
             "stage": stage,
             "objective": settings.objective,
             "corpus_kind": corpus_kind(c.corpus for c in source.clips),
-            "manifest": str(source.manifest),
+            "manifest": {"name": source.manifest.name, "sha256": file_digest(source.manifest)},
+            "label_from": source.label_from,
             "split": source.split.hash,
             "seen": seen.counts(),
             "validation": {k: round(v, 4) for k, v in result.best.items()},
@@ -378,13 +390,21 @@ class _Session:
             "untrained": {m: sorted(self.encoders[m].untrained or ()) for m in modalities},
         }
         bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts, seen=seen)
-        if settings.objective == "labels":
-            val, processes = self._part(stage, "val"), self._processes
+        val, processes = self._val(stage), self._processes
+        if settings.objective == "labels" and val is not None:
             bundle.calibration = calibrate_bundle(
                 bundle, val, compute=self.compute, weighed=self.weighed[stage], processes=processes
             )
         model.cpu()
         return bundle
+
+
+def _without(source: wiring.Source) -> list[str]:
+    """What the parts that a split does without take with them."""
+    parts = source.split.parts
+    if not parts["val"]:
+        return ["every row is trained on: no epoch is chosen, nothing is calibrated, and nothing here is measured"]
+    return [] if parts["test"] else ["there is no test part: measure the model on people it has not seen"]
 
 
 def _texts(source: wiring.Source) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -12,9 +13,9 @@ import typer
 
 from multiemo.build.folders import model_folder, require_manifests
 from multiemo.cli.common import DeviceOption, JsonOption, write_json
-from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from multiemo.build import Run
     from multiemo.evaluation import Report
 
 
@@ -66,11 +67,15 @@ def train(
     if int(os.environ.get("RANK", "0")):
         return
     if run.validation is not None:
-        typer.echo(format_table(run.validation))
-        typer.echo(f"\nmodel: {run.folder / 'model'}")
-        typer.echo(f"next:  multiemo evaluate {run.folder}    (reads the test part)")
+        typer.echo(f"{format_table(run.validation)}\n")
+    if run.bundle is not None:
+        typer.echo(f"model: {run.folder / 'model'}")
+        typer.echo(f"next:  {_next(run)}")
         return
     for stage, result in run.stages.items():
+        if not result.best:
+            typer.echo(f"{stage}: {result.epochs} epochs; no validation part")
+            continue
         loss, guess = result.best["loss"], result.best["naive_loss"]
         typer.echo(f"{stage}: validation loss {loss:.3f}, of a guess {guess:.3f} (epoch {result.best_epoch})")
     for m in checked.modalities if "fuse" in run.stages else run.stages:
@@ -78,8 +83,11 @@ def train(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    manifest: Annotated[Path | None, typer.Option(help="Evaluate on all labelled rows of this manifest.")] = None,
+    run: Annotated[Path, typer.Argument(help="Run folder, or one of its branches.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Evaluate on all labelled rows of this one; with --split, the run's own lies there now."),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Part of the run's own split: test (default), val or train.")
     ] = None,
@@ -87,18 +95,16 @@ def evaluate(
     json_file: JsonOption = None,
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
-    if manifest is not None and split is not None:
-        raise ConfigError("--split is a part of the run's own split, and --manifest is read whole; leave one out")
-    split = split or "test"
     model_folder(run)
     from multiemo.build import evaluate_run
+    from multiemo.build.reads import home_of
     from multiemo.console import ConsoleObserver
     from multiemo.report import format_table, save_evaluation
 
     with ConsoleObserver() as observer:
         report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, observer=observer)
-    if manifest is None and split == "test":
-        save_evaluation(run, report)
+    if report.split == "test" and (manifest is None or split is not None):
+        save_evaluation(home_of(run) if run.name == "model" else run, report)
     if json_file != "-":
         typer.echo(format_table(report))
     write_json(report.to_json(), json_file)
@@ -148,6 +154,15 @@ def compare(
     if json_file != "-":
         typer.echo(comparison(result))
     write_json(result, json_file)
+
+
+def _next(run: Run) -> str:
+    """What to do with a finished run."""
+    splits = json.loads((run.folder / "splits.json").read_text("utf-8"))
+    tested = run.bundle is not None and splits[run.bundle.facts["stage"]]["parts"]["test"]
+    if tested:
+        return f"multiemo evaluate {run.folder}    (reads the test part)"
+    return f"multiemo evaluate {run.folder} --manifest M.jsonl    (of people that it has not seen)"
 
 
 def _free_folder(base: Path) -> Path:

@@ -7,7 +7,7 @@ Example:
     20
 """
 
-from multiemo.config.reading import load_config, parse_config, save_config
+from multiemo.config.reading import load_config, load_stored, parse_config, save_config, stored_config
 from multiemo.config.schema import (
     BenchmarkConfig,
     Config,
@@ -29,6 +29,8 @@ __all__ = [
     "Stage",
     "TrainingConfig",
     "load_config",
+    "load_stored",
     "parse_config",
     "save_config",
+    "stored_config",
 ]

@@ -32,6 +32,19 @@ def idle(config: Config) -> dict[str, str]:
     return dict(_all(config))
 
 
+def strange(config: Config) -> dict[str, str]:
+    """{path of a key: why it cannot take effect}, of keys that name a modality without an encoder."""
+    sections: dict[str, Mapping[str, Any]] = {"training": config.training.model_dump()}
+    sections |= {f"per_stage.{stage}": keys for stage, keys in config.per_stage.items()}
+    return {
+        f"{path}.{key}.{m}": f"there is no encoders.{m}"
+        for path, keys in sections.items()
+        for key in _BY_MODALITY
+        for m in keys.get(key) or ()
+        if m not in config.encoders
+    }
+
+
 def _all(config: Config) -> Iterator[tuple[str, str]]:
     yield from _of_data(config)
     yield from _of_stages(config)
@@ -50,11 +63,14 @@ def _of_data(config: Config) -> Iterator[tuple[str, str]]:
         for key in ("split", "label_from"):
             if key in data.model_fields_set:
                 yield f"data.{key}", f"each of data.sources has its own; set data.sources.MODALITY.{key}"
+        for m in data.sources:
+            if m not in config.encoders:
+                yield f"data.sources.{m}", f"there is no encoders.{m} to learn from it"
         for m, source in data.sources.items():
             yield from _of_split(f"data.sources.{m}.split", source.split, None)
     else:
         yield from _of_split("data.split", data.split, config.benchmark)
-    if "per_label" in data.model_fields_set and not (data.sources and "fuse" in config.stages):
+    if "per_label" in data.model_fields_set and not (data.sources and config.fused):
         yield "data.per_label", "composite clips are drawn in the stage 'fuse' from data.sources, and there are none"
 
 
@@ -70,26 +86,32 @@ def _of_split(path: str, split: SplitConfig, benchmark: BenchmarkConfig | None) 
 
 
 def _of_stages(config: Config) -> Iterator[tuple[str, str]]:
-    fused = "fuse" in config.stages
-    for m in config.modalities:
-        if not fused and m not in config.stages:
-            yield f"encoders.{m}", f"stages has neither {m!r} nor 'fuse', so nothing trains or uses it"
-    for m in config.branches if not fused else ():
+    unused = [m for m in config.encoders if m not in config.modalities]
+    for m in unused:
+        yield f"encoders.{m}", f"stages has neither {m!r} nor 'fuse', so nothing trains or uses it"
+    for m in unused:
+        if m in config.init:
+            yield f"init.{m}", f"stages has neither {m!r} nor 'fuse', so nothing begins from it"
+    for m in config.branches if not config.fused else ():
         yield (
             f"branches.{m}",
             "a branch is taken over by the stage 'fuse', which is not in stages; init begins from one",
         )
     for stage in config.per_stage:
-        if fused and stage in config.branches:
+        if stage in config.taken_over:
             yield f"per_stage.{stage}", f"branches.{stage} is used as it is, so this stage is skipped"
-    if "fusion" in config.model_fields_set and not fused:
+        elif stage not in config.stages:
+            yield f"per_stage.{stage}", "the stage is not in stages"
+    if "fusion" in config.model_fields_set and not config.fused:
         yield "fusion", "only the stage 'fuse' has a fusion, and it is not in stages"
     if config.max_error is not None and config.training_of(config.stages[-1]).objective != "labels":
         yield "max_error", f"the stage {config.stages[-1]!r} learns no labels, so it gives none"
+    elif config.max_error is not None and not _validates(config, config.stages[-1]):
+        yield "max_error", "it is assured on validation, of which data.split.val: 0 leaves nothing"
 
 
 def _of_training(config: Config) -> Iterator[tuple[str, str]]:
-    stages = [s for s in config.stages if s == "fuse" or "fuse" not in config.stages or s not in config.branches]
+    stages = [s for s in config.stages if s not in config.taken_over]
     reasons = {stage: _in_stage(config, stage) for stage in stages}
     for stage in stages:
         for key in _keys(config.per_stage.get(stage, {})):
@@ -127,10 +149,18 @@ def _in_stage(config: Config, stage: str) -> dict[str, str]:
             found["modality_dropout"] = f"{shown[0]} is the only modality"
     else:
         found |= dict.fromkeys(_OF_FUSION, "it is of the stage 'fuse'")
+    if not _validates(config, stage):
+        found |= dict.fromkeys(("monitor", "patience"), "without validation (val: 0) the last epoch is kept")
     if settings.objective != "labels":
         found |= dict.fromkeys(_OF_LABELS, f"objective {settings.objective!r} learns without labels")
         found["monitor"] = f"objective {settings.objective!r} has no figure but the loss"
     return found
+
+
+def _validates(config: Config, stage: str) -> bool:
+    """Whether a stage has a validation part."""
+    source = config.data.sources.get(stage, config.data)  # type: ignore[call-overload]
+    return bool(source.split.val)
 
 
 def _keys(values: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from multiemo.config.explain import explain
 from multiemo.errors import ConfigError
@@ -16,7 +16,15 @@ Objective = Literal["labels", "masked", "contrastive"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """``epochs: yes`` is a slip, and Python would count it as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError(f"{str(value).lower()!r} is no number")
+        return value
 
 
 class SplitConfig(_Frozen):
@@ -29,7 +37,8 @@ class SplitConfig(_Frozen):
         group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
             speakers recur on purpose; ``clip`` only for corpora that know neither.
         val: share of the groups held out for validation, where a draw makes that part.
-        test: share of the groups held out for the test (``holdout``).
+        test: share of the groups held out for the test (``holdout``); 0 tests nothing, and then ``val: 0`` trains on
+            every row: the last epoch is kept, and nothing is calibrated.
         folds, fold: ``kfold``: how many, and which one is test (0-based).
         val_as_test: ``official``: the published validation part is the test, for want of the published test, and
             validation is held out of train.
@@ -42,8 +51,8 @@ class SplitConfig(_Frozen):
 
     kind: Literal["holdout", "kfold", "official", "speakers", "corpora"] = "holdout"
     group_by: Literal["speaker", "group", "clip"] = "speaker"
-    val: float = Field(0.15, gt=0, lt=1)
-    test: float = Field(0.2, gt=0, lt=1)
+    val: float = Field(0.15, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
     folds: int = Field(5, ge=2)
     fold: int = Field(0, ge=0)
     val_as_test: bool = False
@@ -54,6 +63,14 @@ class SplitConfig(_Frozen):
     exclude: tuple[str, ...] = ()
     hash: str | None = None
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _parts(self) -> SplitConfig:
+        if self.test == 0 and self.kind != "holdout":
+            raise ValueError(f"test: only kind 'holdout' can do without a test part, and the kind is {self.kind!r}")
+        if self.val == 0 and self.test > 0:
+            raise ValueError("val: a model that is tested is chosen on validation; set test to 0 too, or val above 0")
+        return self
 
 
 class SourceConfig(_Frozen):
@@ -81,14 +98,16 @@ class DataConfig(_Frozen):
         workers: processes of one machine that decode, preprocess and read; those that train on it share them out. 0 =
             one a core.
         cache: folder of preprocessed tensors; ``None`` = ``$MULTIEMO_CACHE`` or the user's cache folder.
-        skip_bad: list and leave out clips whose media cannot be read, instead of stopping.
+        skip_bad: list and leave out what of a clip cannot be read, instead of stopping; its other modalities are kept.
     """
 
     manifest: str | None = None
     split: SplitConfig = SplitConfig()
     label_from: Literal["clip", "text", "speech", "face"] = "clip"
     sources: dict[Modality, SourceConfig] = {}
-    per_label: dict[Literal["train", "val", "test"], int] = {"train": 400, "val": 100, "test": 100}
+    per_label: dict[Literal["train", "val", "test"], Annotated[int, Field(ge=1)]] = {
+        "train": 400, "val": 100, "test": 100,
+    }  # fmt: skip
     workers: int = Field(0, ge=0)
     cache: str | None = None
     skip_bad: bool = False
@@ -97,6 +116,8 @@ class DataConfig(_Frozen):
     def _one_kind(self) -> DataConfig:
         if (self.manifest is None) == (not self.sources):
             raise ValueError("give either 'manifest' or 'sources'")
+        if len(self.per_label) < 3:
+            raise ValueError("per_label: give a number for each of train, val and test")
         return self
 
 
@@ -166,7 +187,7 @@ class TrainingConfig(_Frozen):
     accumulate: int = Field(1, ge=1)
     budget: dict[Modality, Annotated[float, Field(gt=0)]] = {}
     lr: float = Field(1e-3, gt=0)
-    branch_lr: dict[Modality, float] = {}
+    branch_lr: dict[Modality, Annotated[float, Field(gt=0)]] = {}
     layer_decay: dict[Modality, Annotated[float, Field(gt=0, le=1)]] = {}
     freeze: tuple[Modality, ...] = ()
     unfreeze: dict[Modality, Annotated[float, Field(gt=0)]] = {}
@@ -301,15 +322,12 @@ class Config(_Frozen):
                 raise ValueError(f"stages: {stage!r} has no encoder; add encoders.{stage} or leave the stage out")
         if len(set(self.stages)) != len(self.stages):
             raise ValueError("stages: a stage is named twice")
-        if "fuse" in self.stages and self.stages[-1] != "fuse":
+        if self.fused and self.stages[-1] != "fuse":
             raise ValueError("stages: 'fuse' comes last")
-        if "fuse" not in self.stages and len(self.stages) > 1:
+        if not self.fused and len(self.stages) > 1:
             raise ValueError("stages: several branches need 'fuse' at the end")
-        if self.data.sources and set(self.data.sources) != set(self.encoders):
+        if self.data.sources and not set(self.data.sources) >= set(self.encoders):
             raise ValueError("data.sources: name one source for each encoder")
-        for stage in self.per_stage:
-            if stage not in self.stages:
-                raise ValueError(f"per_stage.{stage}: the stage is not in stages")
         for name in ("branches", "init"):
             for m in getattr(self, name):
                 if m not in self.encoders:
@@ -325,11 +343,7 @@ class Config(_Frozen):
         Raises:
             ConfigError: an unknown key under ``per_stage``.
         """
-        merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
-        try:
-            settings = TrainingConfig(**merged)
-        except ValidationError as error:
-            raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+        settings = self._merged(stage)
         if stage == "fuse" and settings.modulation > 0 and len(self.encoders) == 1:
             raise ConfigError(
                 f"training.modulation: {settings.modulation} would slow down the modality that is ahead of others, and "
@@ -343,7 +357,35 @@ class Config(_Frozen):
             )
         return settings if settings.objective == "labels" else settings.model_copy(update={"monitor": "loss"})
 
+    def check_stages(self) -> None:
+        """Check the settings of every stage, and under ``per_stage`` also those of stages that are left out.
+
+        Raises:
+            ConfigError: as in :meth:`training_of`.
+        """
+        for stage in self.per_stage:
+            self._merged(stage)
+        for stage in self.stages:
+            self.training_of(stage)
+
+    def _merged(self, stage: str) -> TrainingConfig:
+        merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
+        try:
+            return TrainingConfig(**merged)
+        except ValidationError as error:
+            raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+
+    @property
+    def fused(self) -> bool:
+        """Whether the stages end in a fused model."""
+        return "fuse" in self.stages
+
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Modalities that have an encoder, in the order of the tables."""
-        return tuple(m for m in MODALITIES if m in self.encoders)
+        """Modalities that a stage trains or uses, in the order of the tables; ``encoders`` may name more."""
+        return tuple(m for m in MODALITIES if m in (self.encoders if self.fused else self.stages))
+
+    @property
+    def taken_over(self) -> dict[Modality, str]:
+        """``branches``, of which only the stage ``fuse`` makes use."""
+        return self.branches if self.fused else {}

@@ -134,7 +134,8 @@ class Prepared:
 
     Args:
         absent: {modality: {reason: clips}}.
-        bad: {clip id: message} of clips left out because their media cannot be read.
+        bad: {clip id: message} of clips left out because nothing of them can be read.
+        damaged: {clip id: {modality: message}} of clips kept for the modalities that can be read.
         lengths: {modality: time steps of each clip, 0 where absent}.
         labelled: which clips have a label.
         frequencies: ``[C]`` share of each label among the labelled clips.
@@ -142,9 +143,16 @@ class Prepared:
 
     absent: dict[Modality, dict[str, int]] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, dict[Modality, str]] = field(default_factory=dict)
     lengths: dict[Modality, list[int]] = field(default_factory=dict)
     labelled: list[bool] = field(default_factory=list)
     frequencies: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    def left_out(self) -> list[str]:
+        """A sentence for each clip, or modality of a clip, that cannot be read."""
+        whole = [f"left out {clip}: {message}" for clip, message in self.bad.items()]
+        parts = ((clip, m, message) for clip, those in self.damaged.items() for m, message in those.items())
+        return whole + [f"left out the {m} of {clip}, and kept the rest of it: {message}" for clip, m, message in parts]
 
 
 class ClipDataset(Dataset[Sample]):
@@ -175,6 +183,7 @@ class ClipDataset(Dataset[Sample]):
         self.space = space
         self.cache = cache
         self.samples: list[Sample] | None = None
+        self._damaged: set[tuple[str, Modality]] = set()
         self._context = contexts(dialogue or clips, context_width(self.preprocessors))
 
     def __len__(self) -> int:
@@ -185,18 +194,30 @@ class ClipDataset(Dataset[Sample]):
             return self.samples[index]
         return self.read(index, tuple(self.preprocessors))
 
-    def read(self, index: int, modalities: Sequence[Modality]) -> Sample:
+    def read(self, index: int, modalities: Sequence[Modality], *, damaged: dict[Modality, str] | None = None) -> Sample:
         """A clip with those of its modalities, from the cache or its media.
 
+        Args:
+            index: row.
+            modalities: those that are wanted.
+            damaged: takes the messages of those that cannot be read, which are then absent.
+
         Raises:
-            MultiemoError: it cannot be read; names the clip.
+            MultiemoError: it cannot be read, and ``damaged`` is not given; names the clip.
         """
         clip = self.clips[index]
         inputs: dict[Modality, Tensor] = {}
         absent: dict[Modality, str] = {}
         for modality in modalities:
+            got: Tensor | Absent = Absent("it cannot be read")
             try:
-                got = self._read(clip, modality, self.preprocessors[modality])
+                if (clip.id, modality) not in self._damaged:
+                    got = self._read(clip, modality, self.preprocessors[modality])
+            except (MediaError, ManifestError) as error:
+                message = f"clip {clip.id!r}: {error}"
+                if damaged is None:
+                    raise type(error)(message) from None
+                damaged[modality] = message
             except MultiemoError as error:
                 raise type(error)(f"clip {clip.id!r}: {error}") from None
             if isinstance(got, Absent):
@@ -243,7 +264,8 @@ class ClipDataset(Dataset[Sample]):
 
         Args:
             workers: processes that decode; 0 = this one.
-            skip_bad: leave out clips whose media cannot be read, and say so in the result, instead of stopping.
+            skip_bad: leave out what of a clip cannot be read (the clip, where nothing is left), and say so in the
+                result, instead of stopping.
             on_progress: called with (done, all).
 
         Raises:
@@ -254,16 +276,20 @@ class ClipDataset(Dataset[Sample]):
         size = 0
         total = torch.zeros(len(self.space.labels))
         loader = self._over(range(len(self)), workers)
-        for done, (clip, got) in enumerate(zip(self.clips, loader, strict=True), start=1):
+        for done, (clip, (got, damaged)) in enumerate(zip(self.clips, loader, strict=True), start=1):
             if on_progress is not None:
                 on_progress(done, len(self.clips))
-            if isinstance(got, str):
-                if not skip_bad:
-                    raise MediaError(
-                        f"{got}; mend or remove the row, or set data.skip_bad=true to leave such clips out"
-                    )
-                found.bad[clip.id] = got
+            if damaged and not skip_bad:
+                first = next(iter(damaged.values()))
+                raise MediaError(
+                    f"{first}; mend or remove the row, or set data.skip_bad=true to leave out what cannot be read"
+                )
+            if damaged and not got.inputs:
+                found.bad[clip.id] = "; ".join(dict.fromkeys(damaged.values()))
                 continue
+            if damaged:
+                found.damaged[clip.id] = damaged
+                self._damaged |= {(clip.id, m) for m in damaged}
             if loader.num_workers:
                 got = _own(got)
             for m in self.preprocessors:
@@ -303,7 +329,7 @@ class ClipDataset(Dataset[Sample]):
 
     # ------------------------------------------------------------------------------------------------------------
     def _over(self, rows: Sequence[int], workers: int) -> DataLoader[Any]:
-        """Those clips in that order, a message in place of one that cannot be read."""
+        """Those clips in that order, each with the messages of what of it cannot be read."""
         workers = workers if len(rows) >= _ENOUGH else 0
         if workers and self.cache is not None:
             self.cache.close()
@@ -337,7 +363,7 @@ class ClipDataset(Dataset[Sample]):
 
 
 class _Guarded(Dataset[Any]):
-    """The data set with media errors as values, so that a worker process can hand them over."""
+    """The data set with errors of media and features as values, so that a worker process can hand them over."""
 
     def __init__(self, inner: ClipDataset) -> None:
         self.inner = inner
@@ -345,11 +371,11 @@ class _Guarded(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.inner)
 
-    def __getitem__(self, index: int) -> Sample | str:
-        try:
-            return self.inner[index]
-        except (MediaError, ManifestError) as error:
-            return str(error)
+    def __getitem__(self, index: int) -> tuple[Sample, dict[Modality, str]]:
+        damaged: dict[Modality, str] = {}
+        if self.inner.samples is not None:
+            return self.inner[index], damaged
+        return self.inner.read(index, tuple(self.inner.preprocessors), damaged=damaged), damaged
 
 
 def _own(sample: Sample) -> Sample:

@@ -58,3 +58,21 @@ def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str
             dialogue = dialogues.setdefault(f"{clip.corpus}:{clip.group}", Dialogue(width))
             found[clip.id] = dialogue.turn(clip.speaker, clip.text)
     return found
+
+
+def without_context(rows: Sequence[Clip], width: int) -> str | None:
+    """What a reader must know where a model wants earlier turns that rows with words do not have; else ``None``.
+
+    Example:
+        >>> without_context([Clip(id="a", corpus="x", text="Hello.")], 3)
+        'earlier turns of a conversation are wanted (context: 3), and none of 1 rows with words says its group'
+    """
+    spoken = [clip for clip in rows if clip.text] if width else []
+    grouped = sum(clip.group is not None for clip in spoken)
+    if not spoken or (grouped == len(spoken) and any(contexts(rows, width).values())):
+        return None
+    if grouped == len(spoken):
+        what = f"every group of the {len(spoken)} rows with words is one row"
+    else:
+        what = f"{f'only {grouped}' if grouped else 'none'} of {len(spoken)} rows with words says its group"
+    return f"earlier turns of a conversation are wanted (context: {width}), and {what}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from multiemo.data.grouping import GROUP_BY, GroupBy, deal, group_of, grouped, match_speaker
@@ -97,16 +97,20 @@ def holdout(
     Args:
         clips: of one or several corpora.
         group_by: what is kept whole.
-        val, test: wanted shares of all clips, each above 0, together below 1.
+        val, test: wanted shares of all clips, together below 1; ``test=0`` leaves that part empty, and then ``val=0``
+            too.
         seed: the same arguments and clips, in whatever order, give the same split.
 
     Raises:
         SplitError: too few groups, a clip without group, or shares that leave nothing for a part.
     """
-    _check_shares(val=val, test=test)
+    shares = {"val": val, "test": test}
+    empty = [part for part, share in shares.items() if share == 0] if test == 0 else []
+    _check_shares(**{part: share for part, share in shares.items() if part not in empty})
     groups = grouped(clips, group_by)
-    placed = deal(groups, {"train": 1 - val - test, "val": val, "test": test}, seed)
-    return _split(f"holdout(val={val:g}, test={test:g}, seed={seed})", clips, group_by, placed)
+    wanted = {"train": 1 - val - test, **shares}
+    placed = deal(groups, {part: share for part, share in wanted.items() if part not in empty}, seed)
+    return _split(f"holdout(val={val:g}, test={test:g}, seed={seed})", clips, group_by, placed, empty=empty)
 
 
 def kfold(
@@ -249,14 +253,19 @@ def without(split: Split, exclude: Iterable[str]) -> Split:
         raise SplitError(f"split {split.name!r}: clip {unknown[0]!r}, which is to be left out, is in no part")
     parts = {part: tuple(name for name in split.parts[part] if name not in gone) for part in PARTS}
     for part in PARTS:
-        if not parts[part]:
+        if split.parts[part] and not parts[part]:
             raise SplitError(f"split {split.name!r}: nothing of {part} is left without the {len(gone)} clips left out")
     note = f"{len(gone)} clips left out by their ids"
     return replace(split, name=f"{split.name} less {len(gone)} clips", parts=parts, notes=(*split.notes, note))
 
 
-def check_disjoint(split: Split, clips: Sequence[Clip]) -> None:
+def check_disjoint(split: Split, clips: Sequence[Clip], *, empty: Collection[str] = ()) -> None:
     """Refuse a split that leaks; groups are read from the clips, not from what the split says of itself.
+
+    Args:
+        split: any.
+        clips: of the manifest.
+        empty: parts that may be.
 
     Raises:
         SplitError: a part is empty, a clip of the split is not among ``clips`` or stands in two parts, or a group
@@ -266,7 +275,7 @@ def check_disjoint(split: Split, clips: Sequence[Clip]) -> None:
     part_of_clip: dict[str, str] = {}
     part_of_group: dict[str, str] = {}
     for part in PARTS:
-        if not split.parts[part]:
+        if not split.parts[part] and part not in empty:
             raise SplitError(f"split {split.name!r}: {part} is empty; every part needs a clip")
         for name in split.parts[part]:
             if name not in known:
@@ -293,23 +302,36 @@ def _check_shares(**shares: float) -> None:
 
 
 def _split(
-    name: str, clips: Sequence[Clip], group_by: GroupBy, placed: Mapping[str, str], notes: tuple[str, ...] = ()
+    name: str,
+    clips: Sequence[Clip],
+    group_by: GroupBy,
+    placed: Mapping[str, str],
+    notes: tuple[str, ...] = (),
+    *,
+    empty: Collection[str] = (),
 ) -> Split:
     """The split that {group: part} makes of ``clips``."""
-    return _by_id(name, clips, group_by, {clip.id: placed[group_of(clip, group_by)] for clip in clips}, notes)
+    part_of = {clip.id: placed[group_of(clip, group_by)] for clip in clips}
+    return _by_id(name, clips, group_by, part_of, notes, empty=empty)
 
 
 def _by_id(
-    name: str, clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str], notes: tuple[str, ...] = ()
+    name: str,
+    clips: Sequence[Clip],
+    group_by: GroupBy,
+    part_of: Mapping[str, str],
+    notes: tuple[str, ...] = (),
+    *,
+    empty: Collection[str] = (),
 ) -> Split:
-    """The split that {clip id: part} makes of ``clips``."""
+    """The split that {clip id: part} makes of ``clips``; ``empty`` are the parts that are to hold nothing."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     groups: dict[str, set[str]] = {part: set() for part in PARTS}
     for clip in clips:
         parts[part_of[clip.id]].append(clip.id)
         groups[part_of[clip.id]].add(group_of(clip, group_by))
     for part in PARTS:
-        if not parts[part]:
+        if not parts[part] and part not in empty:
             raise SplitError(f"{name}: {part} is empty; every part needs a clip")
     return Split(
         name=name,

@@ -25,7 +25,7 @@ from multiemo.encoders.face_backbone import (
 from multiemo.encoders.lora import Lora, add_lora
 from multiemo.encoders.masked_face import MaskedPatches
 from multiemo.errors import ConfigError
-from multiemo.registry import encoders
+from multiemo.registry import Positive, Share, Size, encoders
 from multiemo.types import FaceSpec
 
 
@@ -77,22 +77,22 @@ class TimmFaceEncoder(Encoder):
         pretrained: bool = False,
         checkpoint: Path | None = None,
         size: int | None = None,
-        frames: int = 8,
-        fps: float = 4.0,
+        frames: Size = 8,
+        fps: Positive = 4.0,
         detector: str = "auto",
-        detector_size: int = 320,
-        dim: int = 128,
+        detector_size: Size = 320,
+        dim: Size = 128,
         temporal: Literal["mean", "attention", "transformer"] = "mean",
-        dropout: float = 0.2,
+        dropout: Share = 0.2,
         freeze: Literal["nothing", "norm", "backbone"] = "nothing",
         lora: Lora | None = None,
-        flip: float = 0.5,
+        flip: Share = 0.5,
         rotate: float = 15.0,
-        zoom: float = 0.15,
-        shift: float = 0.08,
-        light: float = 0.25,
-        grey: float = 0.1,
-        erase: float = 0.25,
+        zoom: Share = 0.15,
+        shift: Share = 0.08,
+        light: Share = 0.25,
+        grey: Share = 0.1,
+        erase: Share = 0.25,
         assets: Path | None = None,
     ) -> None:
         super().__init__()

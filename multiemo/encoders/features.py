@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize, masked_mean
 from multiemo.encoders.masked_features import MaskedFeatures
 from multiemo.errors import ConfigError
-from multiemo.registry import encoders
+from multiemo.registry import Share, Size, encoders
 from multiemo.types import FeatureSpec, Modality
 
 
@@ -41,13 +41,13 @@ class FeatureEncoder(Encoder):
         *,
         modality: Modality,
         dim: int,
-        hidden: int = 128,
-        layers: int = 2,
-        dropout: float = 0.5,
+        hidden: Size = 128,
+        layers: Size = 2,
+        dropout: Share = 0.5,
         pooling: Literal["mean", "attention", "gru"] = "mean",
         noise: float = 0.5,
-        feature_dropout: float = 0.2,
-        max_steps: int = 256,
+        feature_dropout: Share = 0.2,
+        max_steps: Size = 256,
     ) -> None:
         super().__init__()
         for key, value in (("hidden", hidden), ("layers", layers), ("max_steps", max_steps)):

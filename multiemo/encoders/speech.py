@@ -14,7 +14,7 @@ from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize
 from multiemo.encoders.masked_speech import MaskedRows
 from multiemo.encoders.speech_augment import SpeechAugment, mask_spans
 from multiemo.errors import ConfigError
-from multiemo.registry import encoders
+from multiemo.registry import Positive, Share, Size, encoders
 from multiemo.types import PROSODY_CHANNELS, SpeechSpec
 
 #: Prosody channels that are also given relative to the clip's own mean, which takes the speaker's register, level and
@@ -59,21 +59,21 @@ class SpeechProsody(Encoder):
         *,
         n_mels: int = 64,
         prosody: bool = True,
-        sample_rate: int = 16000,
-        max_seconds: float = 12.0,
+        sample_rate: Size = 16000,
+        max_seconds: Positive = 12.0,
         trim: float = 40.0,
-        width: int = 16,
-        out_dim: int = 128,
-        dropout: float = 0.3,
-        stretch: float = 0.15,
+        width: Size = 16,
+        out_dim: Size = 128,
+        dropout: Share = 0.3,
+        stretch: Share = 0.15,
         mel_shift: float = 2.0,
         pitch_shift: float = 2.0,
         gain: float = 6.0,
         tilt: float = 6.0,
         noise: float = 30.0,
-        time_mask: float = 0.15,
-        mel_mask: float = 0.15,
-        channel_mask: float = 0.1,
+        time_mask: Share = 0.15,
+        mel_mask: Share = 0.15,
+        channel_mask: Share = 0.1,
     ) -> None:
         super().__init__()
         if n_mels == 0 and not prosody:

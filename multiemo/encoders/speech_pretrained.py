@@ -20,7 +20,7 @@ from multiemo.encoders.speech_augment import mask_spans
 from multiemo.encoders.speech_backbones import ONE_BY_ONE, build_speech_model
 from multiemo.encoders.speech_frontends import KaldiFrontEnd, MaskedGroupNorm, WhisperFrontEnd
 from multiemo.errors import ConfigError
-from multiemo.registry import encoders
+from multiemo.registry import Positive, Share, Size, encoders
 from multiemo.types import WaveformSpec
 
 _WHERE = "encoders.speech"
@@ -68,11 +68,11 @@ class SpeechPretrained(Encoder):
         freeze: Literal["none", "feature_extractor", "all"] = "feature_extractor",
         lora: Lora | None = None,
         prosody: bool = False,
-        out_dim: int = 256,
-        dropout: float = 0.1,
-        time_mask: float = 0.1,
-        feature_mask: float = 0.1,
-        max_seconds: float = 12.0,
+        out_dim: Size = 256,
+        dropout: Share = 0.1,
+        time_mask: Share = 0.1,
+        feature_mask: Share = 0.1,
+        max_seconds: Positive = 12.0,
         trim: float = 40.0,
         assets: Path | None = None,
     ) -> None:

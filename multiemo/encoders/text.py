@@ -14,7 +14,7 @@ from multiemo.encoders.depth import depth_groups
 from multiemo.encoders.masked_text import MaskedTokens
 from multiemo.encoders.ngrams import HashedNgrams
 from multiemo.errors import ConfigError
-from multiemo.registry import encoders
+from multiemo.registry import Share, Size, encoders
 from multiemo.types import TEXT_SPECIALS, TextSpec
 
 _SEP, _MASK = TEXT_SPECIALS.index("[SEP]"), TEXT_SPECIALS.index("[MASK]")
@@ -122,19 +122,19 @@ class TextTransformer(Encoder):
     def __init__(
         self,
         *,
-        dim: int = 64,
+        dim: Size = 64,
         layers: int = 1,
-        heads: int = 4,
-        dropout: float = 0.3,
-        token_dropout: float = 0.15,
+        heads: Size = 4,
+        dropout: Share = 0.3,
+        token_dropout: Share = 0.15,
         ngram_dim: int = 32,
-        ngram_orders: int = 3,
-        ngram_buckets: int = 131072,
-        ngram_dropout: float = 0.3,
+        ngram_orders: Size = 3,
+        ngram_buckets: Size = 131072,
+        ngram_dropout: Share = 0.3,
         ngram_weighting: Literal["count", "tfidf"] = "count",
-        vocab_size: int = 2000,
+        vocab_size: Size = 2000,
         characters: bool = False,
-        max_tokens: int = 128,
+        max_tokens: Size = 128,
         context: int = 0,
     ) -> None:
         super().__init__()

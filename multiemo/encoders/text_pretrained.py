@@ -17,7 +17,7 @@ from multiemo.encoders.masked_text import MaskedTokens
 from multiemo.encoders.pretrained import resolve_model
 from multiemo.encoders.text import AttentionPool, utterance_mask
 from multiemo.errors import ConfigError
-from multiemo.registry import encoders
+from multiemo.registry import Size, encoders
 from multiemo.types import TextSpec
 
 _WHERE = "encoders.text"
@@ -50,7 +50,7 @@ class TextPretrained(Encoder):
         pooling: Literal["cls", "mean", "attention"] = "mean",
         freeze: bool = False,
         lora: Lora | None = None,
-        max_tokens: int = 128,
+        max_tokens: Size = 128,
         context: int = 0,
         assets: Path | None = None,
     ) -> None:

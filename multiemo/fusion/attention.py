@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multiemo.fusion.base import Fusion, projection, stack_presence
-from multiemo.registry import fusions
+from multiemo.registry import Share, Size, fusions
 from multiemo.types import Modality
 
 
@@ -28,10 +28,10 @@ class AttentionFusion(Fusion):
         self,
         *,
         dims: Mapping[Modality, int],
-        dim: int = 128,
-        heads: int = 4,
-        layers: int = 1,
-        dropout: float = 0.2,
+        dim: Size = 128,
+        heads: Size = 4,
+        layers: Size = 1,
+        dropout: Share = 0.2,
     ) -> None:
         super().__init__()
         self.order: list[Modality] = list(dims)

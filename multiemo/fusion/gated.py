@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multiemo.fusion.base import Fusion, projection, stack_presence
-from multiemo.registry import fusions
+from multiemo.registry import Share, Size, fusions
 from multiemo.types import Modality
 
 
@@ -25,7 +25,7 @@ class GatedFusion(Fusion):
         dropout: on each projection.
     """
 
-    def __init__(self, *, dims: Mapping[Modality, int], dim: int = 128, dropout: float = 0.2) -> None:
+    def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, dropout: Share = 0.2) -> None:
         super().__init__()
         self.order: list[Modality] = list(dims)
         self.project = nn.ModuleDict({m: projection(d, dim, dropout) for m, d in dims.items()})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multiemo.fusion.base import Fusion
-from multiemo.registry import fusions
+from multiemo.registry import Share, Size, fusions
 from multiemo.types import Modality
 
 
@@ -26,7 +26,7 @@ class TensorFusion(Fusion):
         dropout: on each embedding.
     """
 
-    def __init__(self, *, dims: Mapping[Modality, int], dim: int = 128, rank: int = 4, dropout: float = 0.2) -> None:
+    def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, rank: Size = 4, dropout: Share = 0.2) -> None:
         super().__init__()
         self.order: list[Modality] = list(dims)
         self.norm = nn.ModuleDict({m: nn.LayerNorm(d) for m, d in dims.items()})

@@ -301,7 +301,7 @@ def stream(run: str | Path | Predictor, **options: Any) -> Stream:
 
 
 def evaluate(
-    model: str | Path, manifest: str | Path | None = None, *, split: str = "test", device: str = "auto"
+    model: str | Path, manifest: str | Path | None = None, *, split: str | None = None, device: str = "auto"
 ) -> Report:
     """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
     from multiemo.build.evaluation import evaluate_run

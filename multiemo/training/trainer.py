@@ -105,7 +105,7 @@ class Trainer:
         self,
         objective: Objective,
         loader: DataLoader[Any],
-        evaluate: Callable[[Objective], Mapping[str, float]],
+        evaluate: Callable[[Objective], Mapping[str, float]] | None,
         *,
         on_step: Callable[[int, int], None] | None = None,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -115,7 +115,8 @@ class Trainer:
         Args:
             objective: on any device; made after ``torch.manual_seed``, whose stream goes on here.
             loader: train batches; its ``batch_sampler`` is a :class:`BucketSampler`.
-            evaluate: validation figures of the objective's model; must hold ``settings.monitor``.
+            evaluate: validation figures of the objective's model; must hold ``settings.monitor``. ``None`` keeps the
+                last epoch.
             on_step: called with (step, all steps).
             on_epoch: called with the epoch's record; after a resumption first with those of before.
 
@@ -263,7 +264,7 @@ class Trainer:
         return len(received) > 0
 
     def _end_epoch(
-        self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]], steps: int
+        self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]] | None, steps: int
     ) -> dict[str, Any]:
         """Validate, keep the weights where they are the best, and make the record of an epoch of so many steps."""
         progress, settings, average = parts.progress, self.settings, parts.average
@@ -271,9 +272,12 @@ class Trainer:
         progress.epoch += 1
         parts.objective.eval()
         with average.in_place() if average is not None else nullcontext():
-            with parts.replica.gathered():
-                figures = dict(evaluate(parts.objective))
-            score = -figures["loss"] if settings.monitor == "loss" else figures[settings.monitor]
+            figures: dict[str, float] = {}
+            score = float(progress.epoch)
+            if evaluate is not None:
+                with parts.replica.gathered():
+                    figures = dict(evaluate(parts.objective))
+                score = -figures["loss"] if settings.monitor == "loss" else figures[settings.monitor]
             improved = score > progress.best_score
             if improved:
                 progress.best_score, progress.best_epoch, progress.best = score, progress.epoch, figures

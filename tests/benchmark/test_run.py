@@ -16,8 +16,9 @@ from multiemo.benchmark.compare import compare
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
+from multiemo.build.lock import alone_in
 from multiemo.cli import app
-from multiemo.config import Config, load_config
+from multiemo.config import Config, load_config, load_stored
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
 from multiemo.types import SUBSETS, Clip
@@ -190,6 +191,28 @@ def renamed_copy(small_corpus: Path, folder: Path, tiny_config) -> Config:
     return load_config(
         path, [f"data.manifest={folder / 'm.jsonl'}", *BRIEF, "benchmark.protocol=leave-one-speaker-out"]
     )
+
+
+def test_a_benchmark_that_only_failed_may_be_begun_with_other_keys(config, tmp_path):
+    """As a run is; and two at once are refused."""
+    wrong = config.encoders["text"].model_copy(update={"heads": 3})
+    failing = config.model_copy(update={"encoders": {**config.encoders, "text": wrong}})
+    with pytest.raises((ConfigError, TrainingError), match="must divide dim"):
+        run_benchmark(failing, tmp_path / "out")
+    assert load_stored(tmp_path / "out" / "config.yaml") == failing
+    with alone_in(tmp_path / "out", print), pytest.raises(CheckpointError, match="works in it"):
+        run_benchmark(config, tmp_path / "out")
+    with pytest.raises((ConfigError, TrainingError), match="must divide dim"):
+        run_benchmark(failing.model_copy(update={"seed": 9}), tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_one_stage_of_a_multimodal_config_is_benchmarked_alone(tiny_config, tmp_path):
+    path = tiny_config(tmp_path, modalities=("text", "speech"), per_stage="{text: {lr: 0.1}, fuse: {lr: 0.1}}")
+    one = load_config(path, [*QUICK, "benchmark.seeds=1", "stages=[speech]", "benchmark.robustness=false"])
+    result = run_benchmark(one, tmp_path / "out")
+    assert list(result["systems"]["multiemo"]) == ["S"]
+    assert list(result["systems"]["classic"]) == ["S"]
 
 
 def test_a_renamed_copy_in_another_part_stops_the_run(small_corpus, tiny_config, tmp_path):

@@ -14,7 +14,8 @@ from multiemo.data.cache import TensorCache
 from multiemo.data.collate import BucketSampler, Collate, pad
 from multiemo.data.dataset import ClipDataset, LabelSpace
 from multiemo.errors import MediaError
-from multiemo.types import Absent, Clip, Sample, SpeechSpec, TextSpec, spec_to_dict
+from multiemo.preprocess.features import FeaturePreprocessor
+from multiemo.types import Absent, Clip, FeatureRef, FeatureSpec, Sample, SpeechSpec, TextSpec, spec_to_dict
 
 
 class Levels:
@@ -115,6 +116,31 @@ def test_bad_media_stop_with_the_clip_or_are_listed(tmp_path, clips):
     assert [dataset[i].id for i in range(3)] == ["c0", "c2", "c3"]
     assert found.absent == {"speech": {"silence": 1}}
     assert found.lengths["speech"] == [1600, 1600, 0]
+
+
+@pytest.mark.parametrize("limit", [1 << 30, 0])
+def test_what_can_be_read_of_a_clip_is_kept(tmp_path, clips, limit, monkeypatch):
+    """The voice of one clip, the vectors of the other; also where the part is read again from disk."""
+    monkeypatch.setattr("multiemo.data.dataset.MEMORY_LIMIT", limit)
+    np.save(tmp_path / "f.npy", np.ones((3, 2), np.float32))
+    (tmp_path / "broken.npy").write_bytes(b"")
+    (tmp_path / "1.wav").write_bytes(b"")
+    vectors = [{"face": FeatureRef(name)} for name in ("broken.npy", "f.npy", "f.npy", "broken.npy")]
+    rows = [replace(clip, features=features) for clip, features in zip(clips, vectors, strict=True)]
+    readers = {"speech": Levels(), "face": FeaturePreprocessor(FeatureSpec(dim=2))}
+    dataset = ClipDataset(rows, tmp_path, readers, SPACE)
+    with pytest.raises(MediaError, match="skip_bad=true to leave out what cannot be read"):
+        dataset.prepare()
+    found = dataset.prepare(skip_bad=True)
+    assert [c.id for c in dataset.clips] == ["c0", "c1", "c2"]  # c3 has no voice either
+    assert {clip: set(those) for clip, those in found.damaged.items()} == {"c0": {"face"}, "c1": {"speech"}}
+    assert set(found.bad) == {"c3"}
+    assert [set(dataset[i].inputs) for i in range(3)] == [{"speech"}, {"face"}, {"speech", "face"}]
+    assert dataset[0].absent == {"face": "it cannot be read"}
+    assert found.lengths == {"speech": [1600, 0, 1600], "face": [0, 3, 3]}
+    whole, *parts = found.left_out()
+    assert whole.startswith("left out c3: ")
+    assert parts[0].startswith("left out the face of c0, and kept the rest of it: clip 'c0': ")
 
 
 def test_a_file_cut_short_after_caching_is_an_error_not_old_data(tmp_path, clips):
