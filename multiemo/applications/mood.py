@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from multiemo.applications.level import FEWEST, smooth
 from multiemo.applications.readings import Reading, TableColumns, read_readings
 from multiemo.applications.series import shifts
-from multiemo.applications.tables import Row, Writer
+from multiemo.applications.tables import Writer
 from multiemo.build import Observer
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
@@ -93,7 +93,7 @@ def mood_log(
         "days": [{"date": (first + datetime.timedelta(d)).isoformat(), "clips": 0} for d in range(length)],
         "changes": {},
         "left_out": given.left_out,
-        "notes": [],
+        "notes": given.notes,
     }
     for reading in readings:
         log["days"][(reading.date - first).days]["clips"] += 1

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import affect
-from multiemo.applications.tables import Row, read_rows, require_column
+from multiemo.applications.tables import require_column
 from multiemo.build import Observer
+from multiemo.data.places import Places
+from multiemo.data.tables import TABLES, BadRow, Row, Table, open_table
 from multiemo.errors import ConfigError, ManifestError
 
 if TYPE_CHECKING:
@@ -48,10 +50,12 @@ class Readings:
     Args:
         readings: in the order of the input.
         left_out: {clip: why nothing is known of it}.
+        notes: on how a table was read.
     """
 
     readings: list[Reading] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +100,40 @@ def read_readings(
     if source.suffix.lower() == ".json":
         _check_unread(source, run, "predictions")
         return _of_entries((entry, None) for entry in _prediction_json(source))
-    if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
+    if source.is_dir() or source.suffix.lower() not in TABLES:
         model = _named(run, source)
         from multiemo.predict import expand  # what a model has read already needs no torch
 
         return _predicted([(item, None) for item in expand([source])], model, device, observer)
-    names, rows = read_rows(source)
+    table = open_table(source)
+    broken: dict[str, str] = {}
+    found = _of_table(table, _numbered(table.rows, broken), run, columns, device, observer)
+    found.left_out |= broken
+    found.notes += table.notes
+    return found
+
+
+def _numbered(rows: Iterable[Row | BadRow], broken: dict[str, str]) -> Iterator[tuple[int, Row]]:
+    """The rows that can be read, counted from 1; the others are put into ``broken``."""
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, BadRow):
+            broken[row.place] = row.reason
+        else:
+            yield number, row
+
+
+def _of_table(
+    table: Table,
+    rows: Iterable[tuple[int, Row]],
+    run: Path | None,
+    columns: TableColumns,
+    device: str,
+    observer: Observer,
+) -> Readings:
+    source, names = table.path, table.columns
     if "segments" in names:
         _check_unread(source, run, "predictions")
-        return _of_entries((row, None) for row in rows)
+        return _of_entries((row, None) for _, row in rows)
     require_column(source, names, columns.date)
     if columns.valence in names:
         _check_unread(source, run, f"values ({columns.valence!r})")
@@ -113,11 +142,20 @@ def read_readings(
     model = _named(run, source)
     from multiemo.predict import Item
 
+    places, missing = Places([source.parent]), {}
     items = []
-    for number, row in enumerate(rows, start=1):
-        path = source.parent / str(row.get(columns.clip))
-        items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
-    return _predicted(items, model, device, observer)
+    for number, row in rows:
+        name = str(row.get(columns.clip) or "")
+        day = _day(source, number, row.get(columns.date), columns.date)
+        path = places.find(name) if name else f"has no {columns.clip}"
+        if isinstance(path, Path):
+            items.append((Item(str(path), path), day))
+        else:
+            missing[str(source.parent / name) if name else f"row {number}"] = path
+    found = _predicted(items, model, device, observer)
+    found.left_out |= missing
+    found.notes += places.notes()
+    return found
 
 
 def _check_unread(source: Path, run: Path | None, holds: str) -> None:
@@ -206,9 +244,9 @@ def _predicted(
     return found
 
 
-def _of_values(path: Path, rows: Iterable[Row], columns: TableColumns) -> Readings:
+def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumns) -> Readings:
     found = Readings()
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows:
         date = _day(path, number, row.get(columns.date), columns.date)
         valence, arousal = (_number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal))
         if valence is None:

@@ -14,7 +14,7 @@ from multiemo.errors import ConfigError
 
 def texts(
     run: Annotated[Path, typer.Argument(help="Run folder or model folder with a text encoder.")],
-    table: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL, Parquet or Excel.")],
     column: Annotated[str, typer.Option(help="The column that holds the texts.")],
     out: Annotated[Path, typer.Option(help="Table to write: the same rows with the emotion of each.")],
     id_column: Annotated[str | None, typer.Option(help="Names the rows without a text in the summary.")] = None,
@@ -50,6 +50,10 @@ def texts(
         for note in done["notes"]:
             typer.echo(f"  note: {note}")
     write_json(done, json_file)
+    for place, reason in done["failures"].items():
+        typer.echo(f"error: {table} {place}: {reason}", err=True)
+    if done["failures"]:
+        raise typer.Exit(1)
 
 
 def call(
