@@ -35,6 +35,11 @@ def prepare(
             raise ConfigError(f"option {option!r}: write it as name=value")
         given[key] = value
     made = prepare_corpus(corpus, root, out, given)
+    if made.root != root:
+        typer.echo(f"the corpus lies in {made.root}")
+    renamed = {pair: count for pair, count in made.labels.items() if pair[0] != pair[1]}
+    for (word, label), count in sorted(renamed.items(), key=lambda entry: -entry[1]):
+        typer.echo(f"label {word} " + (f"became {label}: {count}" if label else f"has no place, left out: {count}"))
     for skipped in made.skipped[:20]:
         typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
     if len(made.skipped) > 20:

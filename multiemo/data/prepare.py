@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 import multiemo.data.corpora  # noqa: F401  (registers the adapters)
+from multiemo.data.corpora.source import NotTheCorpus
+from multiemo.data.locate import located
 from multiemo.data.manifest import write_manifest
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
@@ -40,10 +43,14 @@ class Prepared:
     Args:
         clips: the rows as written.
         skipped: what was left out, and why.
+        root: the corpus folder that was read, which may lie near the one that was named.
+        labels: {(as the corpus writes it, what it became or ``None``): how many}, where labels are words of its makers.
     """
 
     clips: list[Clip]
     skipped: list[Skipped]
+    root: Path
+    labels: Mapping[tuple[str, str | None], int]
 
 
 def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> Prepared:
@@ -52,6 +59,7 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
     A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
     ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media and features that have to be written out
     first (the pixels of FER2013's CSV) go into a real folder of that name, and a link to ``root`` then lies in it.
+    Where ``root`` lies a little above or below the corpus, the corpus is found (:mod:`multiemo.data.locate`).
 
     Args:
         corpus: a registered adapter.
@@ -70,26 +78,14 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         raise ManifestError(f"{folder}: cannot be made: {error.strerror or error}") from None
     written = folder / f"{out.stem}.media"
     link = written.name
-    skipped: list[Skipped] = []
 
     def made() -> Path:
         nonlocal link
         link = f"{written.name}/corpus"
         return _writable(written)
 
-    found: list[Clip] = list(
-        corpora.build(
-            corpus,
-            options,
-            where="prepare",
-            root=root,
-            skip=lambda what, reason: skipped.append(Skipped(what, reason)),
-            made=made,
-        )
-    )
-    if not found:
-        why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
-        raise ManifestError(f"{corpus}: {root} gave no clip{why}")
+    read = located(root, lambda place: _read(corpus, place, options, made), _lies_in)
+    root, found = read.root, read.clips
     prefix = ""
     if any(not os.path.isabs(path) for clip in found for path in clip_paths(clip)):
         prefix = reach(root if root.is_dir() else root.parent, folder, link=link)
@@ -100,7 +96,36 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
 
     clips = [with_paths(clip, place) for clip in found]
     write_manifest(clips, out)
-    return Prepared(clips, skipped)
+    return replace(read, clips=clips)
+
+
+def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[], Path]) -> Prepared:
+    """What an adapter makes of a folder.
+
+    Raises:
+        NotTheCorpus: it does not look like the corpus, or holds no usable clip.
+    """
+    skipped: list[Skipped] = []
+    labels: Counter[tuple[str, str | None]] = Counter()
+
+    def became(word: str, label: str | None) -> None:
+        labels[word, label] += 1
+
+    def skip(what: str, reason: str) -> None:
+        skipped.append(Skipped(what, reason))
+
+    given = {"root": root, "skip": skip, "made": made, "became": became}
+    found: list[Clip] = list(corpora.build(corpus, options, where="prepare", **given))
+    if not found:
+        why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
+        raise NotTheCorpus(f"{corpus}: {root} gave no clip{why}")
+    return Prepared(found, skipped, root, labels)
+
+
+def _lies_in(read: Prepared, folder: Path) -> bool:
+    """Whether a file of a corpus that was read lies in ``folder``."""
+    inner, home = folder.resolve(), read.root.resolve()
+    return any((home / path).is_relative_to(inner) for clip in read.clips for path in clip_paths(clip))
 
 
 def clip_paths(clip: Clip) -> list[str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+from typer.testing import CliRunner
 
+from multiemo.cli import app
 from multiemo.data.corpora.source import mend
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import Prepared, clip_paths, prepare
@@ -308,6 +310,27 @@ def test_table(tmp_path: Path) -> None:
         prepare("table", path, tmp_path / "m.jsonl", {"text": "Utterance", "label": "emotion"})
     with pytest.raises(ManifestError, match="no content"):
         prepare("table", path, tmp_path / "m.jsonl", {"speaker": "who"})
+
+
+def test_own_labels_go_before_aliases_and_every_change_is_listed(tmp_path: Path) -> None:
+    words = ["Joy", "joy", "Contempt", "ANG", "happy", "bliss", "bliss"]
+    path = write(tmp_path / "clips.csv", "text,emotion\n" + "".join(f"t,{word}\n" for word in words))
+    options = {"text": "text", "label": "emotion", "label_set": "custom:joy,contempt,anger,happy"}
+    prepared = run("table", path, tmp_path / "m.jsonl", **options)
+    assert [c.label for c in prepared.clips] == ["joy", "joy", "contempt", "anger", "happy"]
+    assert prepared.labels == {
+        ("Joy", "joy"): 1, ("joy", "joy"): 1, ("Contempt", "contempt"): 1, ("ANG", "anger"): 1, ("happy", "happy"): 1,
+        ("bliss", None): 2,
+    }  # fmt: skip
+    said = CliRunner().invoke(
+        app,
+        ["prepare", "table", str(path), "--out", str(tmp_path / "m.jsonl"), *(f"{k}={v}" for k, v in options.items())],
+    )
+    assert (
+        "label bliss has no place, left out: 2\nlabel Joy became joy: 1\nlabel Contempt became contempt: 1"
+        in said.output
+    )
+    assert "became happy" not in said.output
 
 
 def test_a_table_of_face_crops(tmp_path: Path) -> None:

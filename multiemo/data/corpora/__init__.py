@@ -6,10 +6,12 @@ An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` register
 - ``skip``: called with (file or row, reason) for everything that is left out, so that nothing is lost silently.
 - ``made`` (only where an adapter asks for it): a callable giving a writable folder for media and features that must be
   written out first; paths of such files are absolute.
+- ``became`` (likewise): to be called with (label as written, label it becomes or ``None``), where labels are the words
+  of whoever made the folder.
 - keyword-only options, typed; checked by the registry before the call.
 
 ``real``, ``composite`` or ``synthetic`` is the registered fact ``kind``. A folder that does not look like the corpus
-raises ManifestError saying what was expected and what was found.
+raises NotTheCorpus saying what was expected and what was found; :mod:`multiemo.data.locate` then looks near it.
 """
 
 from __future__ import annotations

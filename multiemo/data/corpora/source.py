@@ -14,20 +14,26 @@ from multiemo.errors import ManifestError
 
 #: Reports what is left out: (file or row, reason).
 Skip: TypeAlias = Callable[[str, str], None]
+#: Told of a label that is met: (as it is written, what it becomes or ``None`` where it has no place).
+Became: TypeAlias = Callable[[str, "str | None"], None]
 
 _HIGH_RUN = re.compile(r"[^\x00-\x7f]{2,}")
 _C1 = re.compile(r"[\x80-\x9f]")
 
 
-def not_the_corpus(corpus: str, root: Path, expected: str) -> ManifestError:
+class NotTheCorpus(ManifestError):
+    """A folder does not look like the corpus."""
+
+
+def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
     """The error for a folder that does not look like ``corpus``; it lists the first entries found there."""
     if not root.exists():
-        return ManifestError(f"{corpus}: {root} does not exist; expected {expected}")
+        return NotTheCorpus(f"{corpus}: {root} does not exist; expected {expected}")
     if root.is_file():
-        return ManifestError(f"{corpus}: {root} is a file; expected a folder with {expected}")
+        return NotTheCorpus(f"{corpus}: {root} is a file; expected a folder with {expected}")
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in root.iterdir())
     found = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"
-    return ManifestError(f"{corpus}: {root} does not look like the corpus: expected {expected}; found {found}")
+    return NotTheCorpus(f"{corpus}: {root} does not look like the corpus: expected {expected}; found {found}")
 
 
 def walk(root: Path, suffixes: Iterable[str]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from multiemo.data.corpora.columns import columns_of
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_text
+from multiemo.data.corpora.source import Became, Skip, not_the_corpus, read_text
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
 from multiemo.types import Clip
@@ -18,6 +18,7 @@ from multiemo.types import Clip
 def table(
     root: Path,
     skip: Skip,
+    became: Became,
     *,
     corpus: str = "table",
     language: str | None = None,
@@ -41,12 +42,13 @@ def table(
     """One clip a row.
 
     ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column.
-    Cells are stripped; an empty cell is an absent value. Labels are brought to this package's spelling (``Joy`` ->
-    ``happy``) where the label set does not have them as they stand.
+    Cells are stripped; an empty cell is an absent value. Labels are brought to the names of
+    the label set: as they stand, then whatever their case, then by aliases (``Joy`` -> ``happy``).
 
     Args:
         root: the table, or a folder with exactly one; media paths in it are relative to its folder.
         skip: told of every row that is left out, and why.
+        became: told of every label, and of what it becomes.
         cropped: all pictures are face crops, which are taken whole.
         id: column of ids; without it a clip is called after the table and the row (``clips-000001``).
 
@@ -64,7 +66,7 @@ def table(
         "split": split,
     }  # fmt: skip
     mapping = columns_of(
-        "table", corpus=corpus, language=language, label_set=label_set, cropped=cropped, columns=columns
+        "table", corpus=corpus, language=language, label_set=label_set, cropped=cropped, columns=columns, became=became
     )
     path = _find(root)
     reader = _reader(path)
