@@ -220,7 +220,7 @@ def predict_texts(
     if target.exists() and target.resolve() == source.resolve():
         raise ConfigError(f"{target}: is the table itself; write to another file")
     given = open_table(source)
-    columns = given.columns
+    columns = dict.fromkeys(given.columns, pl.String()) if given.all_text else given.columns
     for name in (column, id_column, conversation, speaker):
         if name is not None:
             require_column(source, columns, name)

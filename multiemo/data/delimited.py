@@ -25,6 +25,8 @@ _TOLD = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 #: The module csv has one limit of a cell's length for all readers of a process. This is the most that every platform
 #: takes, and it holds while a record of ours is read; then the limit is again what others made it.
 _LIMIT = (1 << 31) - 1
+#: Lines of a row that are too many to be believed without a note.
+_LONG = 100
 _LOCK = threading.Lock()
 
 
@@ -123,14 +125,18 @@ class Delimited:
                 cells, reason = [], str(error)
             if cells is None:
                 return
-            if reason or (width > 1 and self._swallowed(width)):
+            if len(self._held) > _LONG:
+                self._notes.append(
+                    f"the row in line {number} of {self._path.name} goes on for {len(self._held)} lines; perhaps a "
+                    "quotation mark in it is not closed"
+                )
+            if reason or self._swallowed(width):
                 line, later = self._held[0], self._held[1:]
                 self._waiting.extendleft(reversed(later))
                 self._number = number
                 reader = self._reader()
                 cells = line.rstrip("\r\n").split(self._separator)
                 if self._separator != "\t":
-                    reason = reason or "unexpected end of data"
                     yield BadRow(f"line {number}", f"is not CSV ({reason}); double the quotation marks within a text")
                     continue
             yield number, cells
@@ -139,8 +145,9 @@ class Delimited:
         return csv.reader(self._next_line(), delimiter=self._separator, strict=True)
 
     def _swallowed(self, width: int) -> bool:
-        """Whether the record is several whole rows within one pair of quotation marks."""
-        return len(self._held) > 1 and all(line.count(self._separator) == width - 1 for line in self._held)
+        """Whether the record is several whole rows within one pair of quotation marks; no text holds so many tabs."""
+        several = self._separator == "\t" and width > 1 and len(self._held) > 1
+        return several and all(line.count("\t") == width - 1 for line in self._held)
 
 
 def _lines(path: Path, encoding: Encoding) -> Iterator[str]:

@@ -52,12 +52,14 @@ class Table:
         columns: in order; for JSON the keys of the first thousand rows.
         rows: read as they are asked for.
         notes: what a user should know of how it is read; those on rows come as these are read.
+        all_text: every cell is text or ``None``.
     """
 
     path: Path
     columns: Columns
     rows: Iterator[Row | BadRow]
     notes: list[str]
+    all_text: bool = False
 
 
 def open_table(path: Path) -> Table:
@@ -80,7 +82,7 @@ def open_table(path: Path) -> Table:
         from multiemo.data.excel import read_excel  # few tables are one
 
         columns, rows, notes = read_excel(path)
-        return Table(path, dict.fromkeys(columns), rows, notes)
+        return Table(path, dict.fromkeys(columns), rows, notes, all_text=True)
     for first, what in _OTHERS.items():
         if magic.startswith(first):
             raise ManifestError(f"{path}: is {what}")
@@ -98,7 +100,7 @@ def open_table(path: Path) -> Table:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ManifestError(f"{path}: has the column {twice[0]!r} twice; rename one of them")
-    return Table(path, _text_columns(names), text.rows(), notes)
+    return Table(path, dict.fromkeys(names), text.rows(), notes, all_text=True)
 
 
 def text_encoding(path: Path) -> Encoding:
@@ -124,12 +126,6 @@ def text_encoding(path: Path) -> Encoding:
     if sum(c < "\t" or "\r" < c < " " for c in start) > 0.01 * len(start):
         raise ManifestError(f"{path}: is not text; name a table")
     return found
-
-
-def _text_columns(names: list[str]) -> Columns:
-    import polars as pl
-
-    return dict.fromkeys(names, pl.String())
 
 
 def _json_rows(path: Path, encoding: Encoding) -> Iterator[Row | BadRow]:

@@ -16,7 +16,7 @@ from multiemo.applications.level import smooth
 from multiemo.applications.mood import MEANING, mood_log
 from multiemo.applications.readings import TableColumns, date_of
 from multiemo.applications.series import largest_correlation, shifts
-from multiemo.applications.tables import read_rows
+from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
 
@@ -184,9 +184,9 @@ def test_a_log_of_a_table(tmp_path: Path) -> None:
         )
     assert "arousal" not in gap
     assert "nothing says arousal" in log["notes"]
-    columns, rows = read_rows(tmp_path / "log.csv")
-    assert list(columns) == ["date", "clips", "valence_mean", "valence", "valence_low", "valence_high"]
-    assert len(list(rows)) == 60
+    written = open_table(tmp_path / "log.csv")
+    assert list(written.columns) == ["date", "clips", "valence_mean", "valence", "valence_low", "valence_high"]
+    assert len(list(written.rows)) == 60
     page = (tmp_path / "log.html").read_text("utf-8")
     assert "not a diagnosis" in page
     assert change["date"] in page

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeAlias
 
+from multiemo.data.tables import BadRow, open_table, text_encoding
 from multiemo.errors import ManifestError
 
 #: Reports what is left out: (file or row, reason).
@@ -17,8 +18,27 @@ Skip: TypeAlias = Callable[[str, str], None]
 #: Told of a label that is met: (as it is written, what it becomes or ``None`` where it has no place).
 Became: TypeAlias = Callable[[str, "str | None"], None]
 
+_NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 _HIGH_RUN = re.compile(r"[^\x00-\x7f]{2,}")
 _C1 = re.compile(r"[\x80-\x9f]")
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """Collects what :func:`note` is told meanwhile."""
+    notes: list[str] = []
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
+def note(text: str) -> None:
+    """Say how a corpus was read where a user should know it and nothing is left out; the same is said once."""
+    notes = _NOTES.get()
+    if notes is not None and text not in notes:
+        notes.append(text)
 
 
 class NotTheCorpus(ManifestError):
@@ -75,43 +95,40 @@ def relative(path: Path, root: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A text file as UTF-8, or as Windows-1252 where it is not UTF-8.
+    """A text file in whatever encoding it is; one that is not UTF-8 is noted.
 
     Raises:
-        ManifestError: the file cannot be read.
+        ManifestError: the file cannot be read, or is no text.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
+    encoding = text_encoding(path)
+    for said in encoding.notes:
+        note(said)
+    return path.read_bytes().decode(encoding.name, encoding.errors)
 
 
 def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with a header line; spaces around the names in it are taken off.
+    """The rows of a CSV with a header line; spaces around the names in it are taken off, an empty cell is ``""``.
 
     Args:
         columns: must all be there.
 
     Yields:
-        (row number counted from 1 after the header, {column: value}).
+        (row number counted from 1 after the header, {column: value}); a row that cannot be read is noted.
 
     Raises:
         ManifestError: the file cannot be read, or lacks a column.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
-    present = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = present
-    missing = [column for column in columns if column not in present]
+    table = open_table(path)
+    missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ManifestError(f"{corpus}: {path} lacks the column {missing[0]!r}; it has: {', '.join(present)}")
-    try:
-        yield from enumerate(reader, start=1)
-    except csv.Error as error:
-        raise ManifestError(f"{corpus}: {path} is not a CSV: {error}") from None
+        raise ManifestError(f"{corpus}: {path} lacks the column {missing[0]!r}; it has: {', '.join(table.columns)}")
+    for number, row in enumerate(table.rows, start=1):
+        if isinstance(row, BadRow):
+            note(f"{path.name} {row.place} is left out: {row.reason}")
+        else:
+            yield number, {name: cell or "" for name, cell in row.items()}
+    for said in table.notes:
+        note(said)
 
 
 def mend(text: str) -> str:
