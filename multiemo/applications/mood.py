@@ -18,6 +18,7 @@ from multiemo.applications.readings import Reading, TableColumns, read_readings
 from multiemo.applications.series import shifts
 from multiemo.applications.tables import Writer
 from multiemo.build import Observer
+from multiemo.data.tables import Row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from multiemo.applications.affect import affect
 from multiemo.applications.tables import require_column
 from multiemo.build import Observer
+from multiemo.data.delimited import BadRow
 from multiemo.data.places import Places
-from multiemo.data.tables import TABLES, BadRow, Row, Table, open_table
+from multiemo.data.tables import TABLES, Row, Table, open_table
 from multiemo.errors import ConfigError, ManifestError
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from torch import Tensor
 from multiemo.applications.tables import Writer, format_of, require_column
 from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
+from multiemo.data.delimited import BadRow
 from multiemo.data.dialogue import Dialogue
-from multiemo.data.tables import BadRow, Columns, Row, open_table
+from multiemo.data.tables import Columns, Row, open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import probabilities_of
 from multiemo.predict import Predictor, load

@@ -44,6 +44,8 @@ def prepare(
         typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
     if len(made.skipped) > 20:
         typer.echo(f"left out {len(made.skipped) - 20} more", err=True)
+    for note in made.notes:
+        typer.echo(f"note: {note}", err=True)
     labels = Counter(c.label if c.label else "several or none" for c in made.clips)
     people = len({c.speaker for c in made.clips if c.speaker})
     typer.echo(f"{out}: {len(made.clips)} clips, {people} speakers, {len(made.skipped)} left out")

@@ -206,7 +206,10 @@ def _alphabet(letters: str, neighbours: str) -> Callable[[str], float]:
 
 
 #: Few, but tables of this field have columns of nothing else.
-_EMOTIONS = ("高兴快乐喜悦生气愤怒难过悲伤惊讶害怕恐惧厌恶中性平静", "高興快樂喜悅生氣憤怒難過悲傷驚訝害怕恐懼厭惡中性平靜")
+_EMOTIONS = (
+    "高兴快乐喜悦生气愤怒难过悲伤惊讶害怕恐惧厌恶中性平静",
+    "高興快樂喜悅生氣憤怒難過悲傷驚訝害怕恐懼厭惡中性平靜",
+)
 _PUNCTUATION = "，。、！？；：…—～·“”‘’「」『』《》（）【】・ー　"
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7))))
 _KINDS: tuple[tuple[str, Callable[[str], float]], ...] = (
@@ -214,13 +217,21 @@ _KINDS: tuple[tuple[str, Callable[[str], float]], ...] = (
     (
         "gb18030",
         _frequent(
-            "gb2312", 0xB0, 0xD7, _PUNCTUATION, "的一是不了我你在有他这么个们来说吗吧就好没要去那会啊嗯什么" + _EMOTIONS[0]
+            "gb2312",
+            0xB0,
+            0xD7,
+            _PUNCTUATION,
+            "的一是不了我你在有他这么个们来说吗吧就好没要去那会啊嗯什么" + _EMOTIONS[0],
         ),
     ),
     (
         "cp950",
         _frequent(
-            "big5", 0xA4, 0xC6, _PUNCTUATION, "的一是不了我你在有他這麼個們來說嗎吧就好沒要去那會啊嗯什麼" + _EMOTIONS[1]
+            "big5",
+            0xA4,
+            0xC6,
+            _PUNCTUATION,
+            "的一是不了我你在有他這麼個們來說嗎吧就好沒要去那會啊嗯什麼" + _EMOTIONS[1],
         ),
     ),
     ("cp932", _frequent("shift_jis", 0x88, 0x97, _PUNCTUATION + _KANA, _KANA)),

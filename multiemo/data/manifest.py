@@ -12,10 +12,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from multiemo.data.places import Places
 from multiemo.data.rows import MEDIA_KEYS, RowError, format_row, parse_row
 from multiemo.errors import ManifestError, MediaError
 from multiemo.types import DIMENSIONS, Clip
@@ -28,6 +30,8 @@ Probe = Callable[[Path, Literal["audio", "video", "image"]], object]
 
 _JSONL = (".jsonl", ".ndjson")
 _FORMATS = f"{', '.join(_JSONL)} or .parquet"
+#: Seconds that a span may end after its file.
+BEYOND = 0.5
 #: Rows of a Parquet file that are held as columns at once.
 _ROWS = 1 << 16
 
@@ -54,6 +58,9 @@ class Problem:
 def media_path(clip_path: str, folder: Path) -> Path:
     """Where a path of a row lies.
 
+    A manifest may come from another system: where a path with backslashes or letters beyond ASCII leads to no file, the
+    one that is meant is found (Windows' separators, Unicode forms).
+
     Args:
         clip_path: as the row has it, relative.
         folder: the manifest's folder.
@@ -62,7 +69,15 @@ def media_path(clip_path: str, folder: Path) -> Path:
         >>> media_path("audio/a.wav", Path("corpus")).as_posix()
         'corpus/audio/a.wav'
     """
-    return folder / clip_path
+    path = folder / clip_path
+    if ("\\" in clip_path or not clip_path.isascii()) and not path.exists():
+        return _places(folder).spelled(clip_path) or path
+    return path
+
+
+@lru_cache(maxsize=16)
+def _places(folder: Path) -> Places:
+    return Places([folder])
 
 
 def read_manifest(path: Path) -> list[Clip]:
@@ -113,7 +128,7 @@ def check_media(
         on_progress: called with (rows done, rows in all) after every row.
 
     Returns:
-        One problem for each key of each row whose file is missing or cannot be read.
+        One problem for each key of each row whose file is missing or cannot be read, or whose span does not lie in it.
 
     Raises:
         ManifestError: the manifest itself is missing, unreadable or of another format.
@@ -125,7 +140,7 @@ def check_media(
 
         probe = media_probe
     folder = path.parent
-    opened: dict[tuple[Path, str], str | None] = {}
+    opened: dict[tuple[Path, str], str | float | None] = {}
     problems: list[Problem] = []
     rows = [(row, found) for row, found in _scan(path) if isinstance(found, Clip)]
     for done, (row, clip) in enumerate(rows, start=1):
@@ -135,8 +150,9 @@ def check_media(
                 continue
             file = media_path(name, folder)
             if (file, kind) not in opened:
-                opened[file, kind] = _trouble(probe, file, kind)
-            trouble = opened[file, kind]
+                opened[file, kind] = _opened(probe, file, kind)
+            known = opened[file, kind]
+            trouble = known if isinstance(known, str) else span_trouble(known, clip.start, clip.end)
             if trouble is not None:
                 problems.append(Problem(row, clip.id, f"{kind} {name!r}: {trouble}"))
         for modality, ref in clip.features.items():
@@ -147,6 +163,17 @@ def check_media(
         if on_progress is not None:
             on_progress(done, len(rows))
     return problems
+
+
+def judge(clip: Clip, row: int, seen: dict[str, int]) -> Problem | None:
+    """Which rule of a manifest a clip breaks, if any.
+
+    Args:
+        row: its number.
+        seen: {id: row} of the clips before it; gets its own.
+    """
+    found = _judge(format_row(clip), row, seen)
+    return found if isinstance(found, Problem) else None
 
 
 def write_manifest(clips: Sequence[Clip], path: Path) -> None:
@@ -212,14 +239,34 @@ def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFr
     return pl.concat(parts, rechunk=False)
 
 
-def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
-    """Why ``file`` cannot be used, or ``None``."""
+def _opened(probe: Probe, file: Path, kind: Any) -> str | float | None:
+    """Why ``file`` cannot be used, or its duration in seconds, where it says one."""
     if not file.is_file():
         return "is a folder; name a file" if file.is_dir() else "no such file; correct the path or fetch the file"
     try:
-        probe(file, kind)
+        duration: float | None = getattr(probe(file, kind), "duration", None)
     except MediaError as error:
         return str(error)
+    return duration
+
+
+def span_trouble(duration: float | None, start: float | None, end: float | None) -> str | None:
+    """Why a span does not lie within a file, or ``None``; it may end a little later, since annotators round up.
+
+    Args:
+        duration: of the file, seconds; ``None`` where it does not say, 0 for a still.
+        start, end: of the span, seconds.
+
+    Example:
+        >>> span_trouble(3.2, 1200.0, 2800.0)
+        'start 1200 s is after its end (3.2 s); correct the span (seconds)'
+        >>> span_trouble(3.2, 1.0, 3.5) is None
+        True
+    """
+    late = [("start", start, 0.0), ("end", end, BEYOND)]
+    for key, time, more in late if duration else ():
+        if time is not None and time > (duration or 0.0) + more:
+            return f"{key} {time:g} s is after its end ({duration:g} s); correct the span (seconds)"
     return None
 
 

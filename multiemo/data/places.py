@@ -1,8 +1,8 @@
 """Where a file lies that a table names, however its path is written.
 
 People's tables come from other machines: with the absolute paths of those, with drive letters and backslashes, as
-``file://`` URLs, with ``~``, in another Unicode form (macOS takes accents apart) or case. A file is the one that the path
-names; else the one that the end of the path names below a folder that is known here.
+``file://`` URLs, with ``~``, in another Unicode form (macOS takes accents apart) or case. A file is the one that the
+path names; else the one that the end of the path names below a folder that is known here.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ class Places:
                 self._stems.setdefault(_folded(file.stem), file)
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
         return self._stems.get(_folded(last)) or self._stems.get(_folded(os.path.splitext(last)[0]))
+
+    def spelled(self, name: str) -> Path | None:
+        """The file that a relative path names, where its separators, case or Unicode form differ from the disk's."""
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        return next((file for folder in self.folders if (file := self._spelled(folder, parts)) is not None), None)
 
     def notes(self) -> list[str]:
         """What a user should know of how paths were read."""

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 import multiemo.data.corpora  # noqa: F401  (registers the adapters)
-from multiemo.data.corpora.source import NotTheCorpus
+from multiemo.data.corpora.source import NotTheCorpus, noting
 from multiemo.data.locate import located
-from multiemo.data.manifest import write_manifest
+from multiemo.data.manifest import judge, write_manifest
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
@@ -45,12 +45,14 @@ class Prepared:
         skipped: what was left out, and why.
         root: the corpus folder that was read, which may lie near the one that was named.
         labels: {(as the corpus writes it, what it became or ``None``): how many}, where labels are words of its makers.
+        notes: what a user should know of how the corpus was read, where nothing is left out.
     """
 
     clips: list[Clip]
     skipped: list[Skipped]
     root: Path
     labels: Mapping[tuple[str, str | None], int]
+    notes: list[str]
 
 
 def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> Prepared:
@@ -86,17 +88,58 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
 
     read = located(root, lambda place: _read(corpus, place, options, made), _lies_in)
     root, found = read.root, read.clips
-    prefix = ""
-    if any(not os.path.isabs(path) for clip in found for path in clip_paths(clip)):
-        prefix = reach(root if root.is_dir() else root.parent, folder, link=link)
+    placed = _placed(found, root if root.is_dir() else root.parent, folder, link)
+    clips, broken = [], []
+    seen: dict[str, int] = {}
+    for number, clip in enumerate(placed, start=1):
+        problem = judge(clip, number, seen)
+        if problem is None:
+            clips.append(clip)
+        else:
+            broken.append(Skipped(f"clip {clip.id!r}", problem.message))
+    if not clips:
+        raise ManifestError(
+            f"{corpus}: {root} gave no clip; first of {len(broken)} left out: {broken[0].what}: {broken[0].reason}"
+        )
+    write_manifest(clips, out)
+    return replace(read, clips=clips, skipped=[*read.skipped, *broken])
+
+
+def _placed(clips: list[Clip], home: Path, folder: Path, link: str) -> list[Clip]:
+    """The clips with paths from the manifest's folder.
+
+    Args:
+        clips: with paths below ``home``, or absolute ones.
+        folder: the manifest's.
+        link: name of the link to ``home`` where that lies elsewhere; one to another folder gets a number after it.
+    """
+    here = Path(os.path.abspath(folder))
+    paths = dict.fromkeys(path for clip in clips for path in clip_paths(clip))
+    prefix = reach(home, folder, link=link) if any(not os.path.isabs(path) for path in paths) else None
+    outside = [Path(path) for path in paths if os.path.isabs(path) and not Path(path).is_relative_to(here)]
+    prefixes: dict[Path, str] = {}
+    for top in _tops(outside):
+        count = len(prefixes) + (prefix is not None) + 1
+        prefixes[top] = reach(top, folder, link=link if count == 1 else f"{link}-{count}")
 
     def place(path: str) -> str:
         new = Path(path)
-        return new.relative_to(folder.absolute()).as_posix() if new.is_absolute() else join(prefix, path)
+        if not new.is_absolute():
+            return join(prefix or "", path)
+        if new.is_relative_to(here):
+            return new.relative_to(here).as_posix()
+        top = next(top for top in prefixes if new.is_relative_to(top))
+        return join(prefixes[top], new.relative_to(top).as_posix())
 
-    clips = [with_paths(clip, place) for clip in found]
-    write_manifest(clips, out)
-    return replace(read, clips=clips)
+    return [with_paths(clip, place) for clip in clips]
+
+
+def _tops(files: list[Path]) -> list[Path]:
+    """The folders that hold some files: one for all that lie below one folder of a disk's top."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for file in files:
+        groups.setdefault(file.parts[: min(2, len(file.parts) - 1)], []).append(str(file.parent))
+    return sorted((Path(os.path.commonpath(folders)) for folders in groups.values()), key=lambda top: -len(top.parts))
 
 
 def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[], Path]) -> Prepared:
@@ -115,11 +158,12 @@ def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[]
         skipped.append(Skipped(what, reason))
 
     given = {"root": root, "skip": skip, "made": made, "became": became}
-    found: list[Clip] = list(corpora.build(corpus, options, where="prepare", **given))
+    with noting() as notes:
+        found: list[Clip] = list(corpora.build(corpus, options, where="prepare", **given))
     if not found:
         why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
         raise NotTheCorpus(f"{corpus}: {root} gave no clip{why}")
-    return Prepared(found, skipped, root, labels)
+    return Prepared(found, skipped, root, labels, notes)
 
 
 def _lies_in(read: Prepared, folder: Path) -> bool:

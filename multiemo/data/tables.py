@@ -81,8 +81,8 @@ def open_table(path: Path) -> Table:
     if magic.startswith(b"PK\x03\x04"):
         from multiemo.data.excel import read_excel  # few tables are one
 
-        columns, rows, notes = read_excel(path)
-        return Table(path, dict.fromkeys(columns), rows, notes, all_text=True)
+        columns, sheet, notes = read_excel(path)
+        return Table(path, dict.fromkeys(columns), sheet, notes, all_text=True)
     for first, what in _OTHERS.items():
         if magic.startswith(first):
             raise ManifestError(f"{path}: is {what}")

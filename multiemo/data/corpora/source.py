@@ -10,7 +10,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeAlias
 
-from multiemo.data.tables import BadRow, open_table, text_encoding
+from multiemo.data.delimited import BadRow
+from multiemo.data.tables import open_table, text_encoding
 from multiemo.errors import ManifestError
 
 #: Reports what is left out: (file or row, reason).
@@ -39,6 +40,10 @@ def note(text: str) -> None:
     notes = _NOTES.get()
     if notes is not None and text not in notes:
         notes.append(text)
+
+
+class RowTroubleError(ValueError):
+    """Why a row is left out; the message says which cell and what to do."""
 
 
 class NotTheCorpus(ManifestError):

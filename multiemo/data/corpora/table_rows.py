@@ -1,0 +1,208 @@
+"""Rows of a table -> what clips are made of; a row that cannot be one is left out and named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from multiemo.data.corpora.cells import cell_text, number, parts_of, seconds
+from multiemo.data.corpora.source import RowTroubleError, Skip, note, unit
+from multiemo.data.corpora.table_features import Features
+from multiemo.data.corpora.table_labels import Labels, voted
+from multiemo.data.corpora.table_media import Filled, Media
+from multiemo.data.delimited import BadRow
+from multiemo.data.rows import MEDIA_KEYS
+from multiemo.data.tables import Row, Table
+from multiemo.types import DIMENSIONS
+
+_TIMES = ("start", "end", "duration")
+
+
+@dataclass(slots=True)
+class Found:
+    """A row that may become a clip.
+
+    Args:
+        where: its place, for messages.
+        row: its cells.
+        values: {key of a clip: value}.
+    """
+
+    where: str
+    row: Row
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """How the rows of a table are read.
+
+    Args:
+        filled: {key of a clip: its column or pattern}.
+        columns: {start, end, duration, split or rater: its column}.
+        rated: {dimension: its columns}.
+        labels: of the rows, or ``None``.
+        features: of the rows.
+        media: finds their files.
+        scales: {dimension: its scale}.
+        time: unit of the times.
+        parts: {word of the table: part}, where it was told.
+    """
+
+    filled: Mapping[str, Filled]
+    columns: Mapping[str, str]
+    rated: Mapping[str, list[str]]
+    labels: Labels | None
+    features: Features
+    media: Media
+    scales: Mapping[str, tuple[float, float]]
+    time: str
+    parts: Mapping[str, str]
+
+    def read(self, table: Table, skip: Skip) -> Iterator[dict[str, Any]]:
+        """The keys of the clips, in the order of the table.
+
+        Raises:
+            ManifestError: no file of a column was found, or features cannot be written.
+        """
+        found = list(self._rows(table, skip))
+        if "rater" in self.columns:
+            found = list(_of_one_clip(found))
+        kept = list(self._unique(found, skip))
+        self.media.finish()
+        for one in self._in_parts(kept, skip):
+            try:
+                features = self.features.of(one.row, one.values["id"])
+            except RowTroubleError as trouble:
+                skip(one.where, str(trouble))
+                continue
+            if features:
+                one.values["features"] = features
+            yield one.values
+        self.features.write()
+        for said in table.notes:
+            note(said)
+
+    def _rows(self, table: Table, skip: Skip) -> Iterator[Found]:
+        for count, row in enumerate(table.rows, start=1):
+            if isinstance(row, BadRow):
+                skip(f"{table.path.name} {row.place}", row.reason)
+                continue
+            where = f"{table.path.name} row {count}"
+            try:
+                values = self._values(row, where)
+            except RowTroubleError as trouble:
+                skip(where, str(trouble))
+                continue
+            if values:
+                values.setdefault("id", f"{table.path.stem}-{count:06d}")
+                yield Found(where, row if self.features.columns else {}, values)
+
+    def _values(self, row: Row, where: str) -> dict[str, Any]:
+        """What the cells of a row say; empty where all are.
+
+        Raises:
+            RowTroubleError: a cell is not what it should be, or nothing is there that a clip could be of.
+        """
+        if not any(map(cell_text, row.values())):
+            return {}
+        values: dict[str, Any] = {k: cell for k, filled in self.filled.items() if (cell := filled.of(row))}
+        values |= {k: cell for k, column in self.columns.items() if (cell := cell_text(row.get(column)))}
+        self._times(values)
+        for key, names in self.rated.items():
+            given = [cell for name in names if (cell := cell_text(row.get(name)))]
+            if given:
+                values[key] = sum(self._rating(key, cell) for cell in given) / len(given)
+        missing = ""
+        for key in ("file", *MEDIA_KEYS):
+            if key in values:
+                path = self.media.find(self.filled[key], values.pop(key), where)
+                if path is None:
+                    missing = self.media.last_missing(key)
+                else:
+                    values[self.media.kind_of(path) if key == "file" else key] = path
+        if not values.keys() & {"text", *MEDIA_KEYS} and not self.features.given(row):
+            raise RowTroubleError(missing or "has neither text nor media nor features")
+        paths: dict[str, str] = {key: values[key] for key in ("audio", "video") if key in values}
+        end = self.media.within(paths, values.get("start"), values.get("end"), where)
+        if end is not None:
+            values["end"] = end
+        if self.labels is not None:
+            values |= self.labels.of(row)
+        return values
+
+    def _times(self, values: dict[str, Any]) -> None:
+        """Seconds in the place of what the cells say; ``duration`` becomes ``end``."""
+        for key in _TIMES:
+            if key in values:
+                try:
+                    values[key] = seconds(values[key], self.time)
+                except ValueError as error:
+                    raise RowTroubleError(f"{key} {error}") from None
+        if "duration" in values:
+            values["end"] = values.get("start", 0.0) + values.pop("duration")
+
+    def _rating(self, key: str, cell: str) -> float:
+        low, high = self.scales[key]
+        try:
+            value = number(cell)
+        except ValueError as error:
+            raise RowTroubleError(f"{key} {error}") from None
+        if not min(low, high) <= value <= max(low, high):
+            raise RowTroubleError(f"{key} is {cell}, outside {low:g}..{high:g}; say how it is rated, like scale=1..5")
+        return unit(value, low, high)
+
+    def _unique(self, found: Iterable[Found], skip: Skip) -> Iterator[Found]:
+        """Those whose id no other row has; of several the first stays."""
+        seen: dict[str, str] = {}
+        for one in found:
+            other = seen.setdefault(one.values["id"], one.where)
+            if other == one.where:
+                yield one
+            else:
+                skip(
+                    one.where,
+                    f"id {one.values['id']!r} is that of {other} too; if several raters judged a clip, name their "
+                    "column (rater=...), and if an id names a file of many clips, make it of two (id={file}-{turn})",
+                )
+
+    def _in_parts(self, found: list[Found], skip: Skip) -> Iterator[Found]:
+        """With our names of the parts; a row of a part that is not known is left out."""
+        words = Counter(one.values["split"] for one in found if "split" in one.values)
+        meant = parts_of(list(words), self.parts)
+        renamed = [
+            f"{word} is {meant[word]} ({count})" for word, count in words.items() if meant.get(word, word) != word
+        ]
+        if renamed:
+            note(f"split: {', '.join(renamed)}")
+        for one in found:
+            word = one.values.get("split")
+            if word is None or word in meant:
+                if word is not None:
+                    one.values["split"] = meant[word]
+                yield one
+            else:
+                skip(one.where, f"split {word!r} is no part that is known; say what it means, like parts={word}:train")
+
+
+def _of_one_clip(found: Iterable[Found]) -> Iterator[Found]:
+    """One entry a clip out of one a rater: labels become votes, dimensions their means."""
+    clips: dict[str, list[Found]] = {}
+    for one in found:
+        one.values.pop("rater", None)
+        clips.setdefault(one.values["id"], []).append(one)
+    for rows in clips.values():
+        first = rows[0]
+        counts: Counter[str] = Counter()
+        for one in rows:
+            label = one.values.pop("label", None)
+            for name in one.values.pop("labels", None) or ([label] if label else []):
+                counts[name] += 1
+        first.values |= voted(counts)
+        for key in DIMENSIONS:
+            given = [one.values[key] for one in rows if key in one.values]
+            if given:
+                first.values[key] = sum(given) / len(given)
+        yield first
