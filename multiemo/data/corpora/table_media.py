@@ -87,9 +87,8 @@ class Media:
             self._found[filled.name] = self._found.get(filled.name, 0) + 1
             inside = place.is_relative_to(self._home)
             return place.relative_to(self._home).as_posix() if inside else str(place)
-        self._missing.setdefault(filled.name, []).append(
-            f"{row}: {filled.name} {name!r} {place}{self._hint(filled, name)}"
-        )
+        hint = "" if filled.name in self._missing else self._hint(filled, name)
+        self._missing.setdefault(filled.name, []).append(f"{row}: {filled.name} {name!r} {place}{hint}")
         return None
 
     def kind_of(self, path: str) -> str:
@@ -148,9 +147,7 @@ class Media:
             note(f"{len(self._late)} row(s) end after their media, and now with them; the first in {self._late[0]}")
 
     def _hint(self, filled: Filled, name: str) -> str:
-        """How the first file that was not found could be."""
-        if filled.name in self._missing:
-            return ""
+        """How a file that was not found could be."""
         near = self._places.near(name)
         if near is None:
             return "; say in which folder the files lie, like media=/data/clips"

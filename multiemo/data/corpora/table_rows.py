@@ -115,18 +115,19 @@ class RowReader:
             given = [cell for name in names if (cell := cell_text(row.get(name)))]
             if given:
                 values[key] = sum(self._rating(key, cell) for cell in given) / len(given)
-        missing = ""
+        missing, paths = "", {}
         for key in ("file", *MEDIA_KEYS):
             if key in values:
                 path = self.media.find(self.filled[key], values.pop(key), where)
                 if path is None:
                     missing = self.media.last_missing(key)
                 else:
-                    values[self.media.kind_of(path) if key == "file" else key] = path
+                    paths[self.media.kind_of(path) if key == "file" else key] = path
+        values |= paths
         if not values.keys() & {"text", *MEDIA_KEYS} and not self.features.given(row):
             raise RowTroubleError(missing or "has neither text nor media nor features")
-        paths: dict[str, str] = {key: values[key] for key in ("audio", "video") if key in values}
-        end = self.media.within(paths, values.get("start"), values.get("end"), where)
+        timed = {key: path for key, path in paths.items() if key != "image"}
+        end = self.media.within(timed, values.get("start"), values.get("end"), where)
         if end is not None:
             values["end"] = end
         if self.labels is not None:
