@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ def read_excel(path: Path) -> tuple[list[str], Iterator[dict[str, Any]], list[st
             f"{path}: is an Excel workbook, which needs: pip install openpyxl (or save it as CSV UTF-8)"
         ) from None
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        file = path.open("rb")  # whose name may end as that of a CSV
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles that are not there
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         sheets = book.worksheets
         values = sheets[0].iter_rows(values_only=True)
         header = next((row for row in values if any(cell is not None for cell in row)), ())
@@ -38,6 +42,7 @@ def read_excel(path: Path) -> tuple[list[str], Iterator[dict[str, Any]], list[st
         for cells in values:
             if any(cell is not None for cell in cells):
                 yield {name: _text(cells[place]) if place < len(cells) else None for name, place in places.items()}
+        file.close()
 
     notes = []
     if len(sheets) > 1:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import media_files
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import Prepared, prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.types import Clip
+from tests import media_files
 
 LABELS = {"label_set": "ekman7"}
 
