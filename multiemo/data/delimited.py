@@ -56,9 +56,10 @@ class Delimited:
         self._path, self._notes = path, notes
         self._text = _lines(path, encoding)
         self._waiting: deque[str] = deque()  # lines that are to be read again
-        self._held: list[str] = []  # lines of the record that is being read
         self._number = 0  # of the last line that was handed out
-        first = next((line for line in self._next_line() if line.strip()), "")
+        first = ""
+        while not first.strip() and (line := self._line()) is not None:
+            first = line
         told = _TOLD.fullmatch(first)
         if told is None:
             self._waiting.append(first)
@@ -95,17 +96,14 @@ class Delimited:
                 "missing ones count as empty"
             )
 
-    def _next_line(self) -> Iterator[str]:
-        while True:
-            line = self._waiting.popleft() if self._waiting else next(self._text, None)
-            if line is None:
-                return
-            self._held.append(line)
-            self._number += 1
-            yield line
+    def _line(self) -> str | None:
+        """The next line, or ``None`` after the last."""
+        line = self._waiting.popleft() if self._waiting else next(self._text, None)
+        self._number += line is not None
+        return line
 
     def _records(self, width: int) -> Iterator[tuple[int, list[str]] | BadRow]:
-        """The line on which each record begins, and its cells.
+        """The line on which each record begins, and its cells; none for a blank line.
 
         A quotation mark that is not closed would swallow the rows after it: such a line is one bad row, and the next
         line begins a new record. Where tabs part the cells it is text, since the format (IANA,
@@ -114,40 +112,52 @@ class Delimited:
         Args:
             width: how many cells a row has; 0 for the header.
         """
-        reader = self._reader()
-        while True:
-            self._held.clear()
-            number = self._number + 1
-            reason = ""
-            try:
-                cells = _read(reader)
-            except csv.Error as error:
-                cells, reason = [], str(error)
-            if cells is None:
-                return
-            if len(self._held) > _LONG:
+        while (line := self._line()) is not None:
+            number, plain = self._number, line.rstrip("\r\n")
+            if '"' not in line:
+                yield number, plain.split(self._separator) if plain else []
+                continue
+            held: list[str] = []
+            cells, reason = self._quoted(line, held)
+            if len(held) > _LONG:
                 self._notes.append(
-                    f"the row in line {number} of {self._path.name} goes on for {len(self._held)} lines; perhaps a "
-                    "quotation mark in it is not closed"
+                    f"the row in line {number} of {self._path.name} goes on for {len(held)} lines; perhaps a quotation "
+                    "mark in it is not closed"
                 )
-            if reason or self._swallowed(width):
-                line, later = self._held[0], self._held[1:]
-                self._waiting.extendleft(reversed(later))
-                self._number = number
-                reader = self._reader()
-                cells = line.rstrip("\r\n").split(self._separator)
-                if self._separator != "\t":
-                    yield BadRow(f"line {number}", f"is not CSV ({reason}); double the quotation marks within a text")
-                    continue
-            yield number, cells
+            if not reason and not self._swallowed(held, width):
+                yield number, cells
+                continue
+            self._waiting.extendleft(reversed(held[1:]))
+            self._number = number
+            if self._separator == "\t":
+                yield number, plain.split("\t")
+            else:
+                yield BadRow(f"line {number}", f"is not CSV ({reason}); double the quotation marks within a text")
 
-    def _reader(self) -> Iterator[list[str]]:
-        return csv.reader(self._next_line(), delimiter=self._separator, strict=True)
+    def _quoted(self, first: str, held: list[str]) -> tuple[list[str], str]:
+        """The cells of a record with quotation marks, or why there are none; ``held`` gets its lines."""
 
-    def _swallowed(self, width: int) -> bool:
-        """Whether the record is several whole rows within one pair of quotation marks; no text holds so many tabs."""
-        several = self._separator == "\t" and width > 1 and len(self._held) > 1
-        return several and all(line.count("\t") == width - 1 for line in self._held)
+        def lines() -> Iterator[str]:
+            line: str | None = first
+            while line is not None:
+                held.append(line)
+                yield line
+                line = self._line()
+
+        reader = csv.reader(lines(), delimiter=self._separator, strict=True)
+        with _LOCK:
+            limit = csv.field_size_limit(_LIMIT)
+            try:
+                return next(reader), ""
+            except csv.Error as error:
+                return [], str(error)
+            finally:
+                csv.field_size_limit(limit)
+
+    def _swallowed(self, held: list[str], width: int) -> bool:
+        """Whether a record is several whole rows within one pair of quotation marks; no text holds so many tabs."""
+        several = self._separator == "\t" and width > 1 and len(held) > 1
+        return several and all(line.count("\t") == width - 1 for line in held)
 
 
 def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
@@ -155,21 +165,16 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
         yield from file
 
 
-def _read(reader: Iterator[list[str]]) -> list[str] | None:
-    """The next record, with cells of any length."""
-    with _LOCK:
-        limit = csv.field_size_limit(_LIMIT)
-        try:
-            return next(reader, None)
-        finally:
-            csv.field_size_limit(limit)
-
-
 def _separator(header: str, path: Path) -> str:
     """The one that parts the header into most cells."""
     usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     order = (usual, *(mark for mark in _SEPARATORS if mark != usual))
-    return max(order, key=lambda mark: len(_read(csv.reader([header], delimiter=mark)) or ()))
+    return max(order, key=lambda mark: _unquoted(header).count(mark))
+
+
+def _unquoted(line: str) -> str:
+    """A line without what stands in quotation marks."""
+    return "".join(line.split('"')[::2])
 
 
 def _names(header: list[str]) -> list[str]:

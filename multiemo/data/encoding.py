@@ -21,7 +21,7 @@ _MARKS = (
 _SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _BEYOND = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 #: Bytes of such lines that a guess is made from, and bytes that marks and zeros are looked for in.
-_SAMPLE = 1 << 20
+_SAMPLE = 1 << 16
 #: In what share of its characters beyond ASCII a guess must make sense.
 _SENSE = 0.7
 #: Name of the codec error handler that reads a lone byte within ASCII as Windows-1252.
