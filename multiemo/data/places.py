@@ -84,7 +84,8 @@ class Places:
             path = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", path, flags=re.IGNORECASE))
             path = path[1:] if _DRIVE.match(path[1:]) else path
         path = os.path.expanduser(path)
-        found = next((file for folder in self.folders if (file := _file(folder / path)) is not None), None)
+        folders = (*self.folders, Path.cwd())
+        found = next((file for folder in folders if (file := _file(folder / path)) is not None), None)
         if found is not None:
             return found
         parts = [part for part in _DRIVE.sub("", path).replace("\\", "/").split("/") if part not in ("", ".")]

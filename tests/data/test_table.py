@@ -218,6 +218,12 @@ def test_a_scale_that_is_none(tmp_path: Path) -> None:
         made(write(table, [("text", "v"), ("hi", "4")]), text="text", valence="v")
 
 
+def test_a_number_that_is_missing(tmp_path: Path) -> None:
+    table = write(tmp_path / "t/t.csv", [("text", "v", "from"), ("None", "NaN", "n/a"), ("nan", "", "null")])
+    clips = made(table, text="text", valence="v", start="from").clips
+    assert [(clip.text, clip.valence, clip.start) for clip in clips] == [("None", None, None), ("nan", None, None)]
+
+
 # --- parts
 
 
@@ -235,6 +241,18 @@ def test_names_of_parts(tmp_path: Path) -> None:
     assert of(two, "split", text="text", split="part") == ["train", "val"]
     with pytest.raises(ConfigError, match=r"prepare.parts: extra:trian: a part is one of train, val, test"):
         made(table, text="text", split="part", parts="extra:trian")
+
+
+def test_a_table_for_each_part(tmp_path: Path) -> None:
+    for name in ("train", "my_dev", "test-labels"):
+        write(tmp_path / f"t/{name}.csv", [("id", "text"), (name, "hi"), ("same", "oh")])
+    prepared = made(tmp_path / "t", id="id", text="text")
+    parts = {"my_dev": "val", "same": "val", "test-labels": "test", "train": "train"}
+    assert {clip.id: clip.split for clip in prepared.clips} == parts
+    assert [skipped.what for skipped in prepared.skipped] == ["test-labels.csv row 2", "train.csv row 2"]
+    write(tmp_path / "t/more.csv", [("id", "text")])
+    with pytest.raises(ManifestError, match="holds 4 tables; name one, or call each after its part, like train.csv"):
+        made(tmp_path / "t", id="id", text="text")
 
 
 # --- labels
@@ -349,8 +367,18 @@ def test_columns_of_numbers_become_features(tmp_path: Path) -> None:
         "face": [[1.0]],
     }
     assert second.features.keys() == {"face"}
-    assert reasons(prepared) == ["t.csv row 3: speech_features: f1 is '', not a number"]
+    assert reasons(prepared) == ["t.csv row 3: feature f1 is '', not a number"]
     assert not os.path.isabs(first.features["face"].path)
+
+
+def test_files_of_features(tmp_path: Path) -> None:
+    (tmp_path / "au").mkdir()
+    np.save(tmp_path / "au/a.npy", np.ones((3, 2), dtype=np.float32))
+    table = write(tmp_path / "t/t.csv", [("id", "f"), ("a", "au/a.npy"), ("b", "au/b.npy"), ("c", "")])
+    for option in ("f", "au/{id}.npy"):
+        prepared = made(table, id="id", text="id", face_features=option, media=str(tmp_path))
+        assert read(tmp_path, prepared.clips[0].features["face"]).shape == (3, 2)
+        assert "face_features 'au/b.npy' no such file in" in reasons(prepared)[0]
 
 
 def read(tmp_path: Path, reference) -> np.ndarray:
@@ -360,7 +388,10 @@ def read(tmp_path: Path, reference) -> np.ndarray:
 # --- where media lie
 
 
-def test_media_elsewhere_by_folder_by_pattern_and_by_absolute_path(tmp_path: Path) -> None:
+def test_media_elsewhere_by_folder_by_pattern_and_by_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     wav(tmp_path / "far/clips/dia1_utt2.wav")
     table = write(tmp_path / "t/t.csv", [("d", "u", "abs"), (1, 2, tmp_path / "far/clips/dia1_utt2.wav")])
     for options in (
@@ -368,6 +399,7 @@ def test_media_elsewhere_by_folder_by_pattern_and_by_absolute_path(tmp_path: Pat
         {"audio": "clips/dia{d}_utt{u}.wav", "media": str(tmp_path / "far")},
         {"audio": "../far/clips/dia{d}_utt{u}.wav"},
         {"audio": "abs"},
+        {"audio": "far/clips/dia{d}_utt{u}.wav"},
         {"audio": "abs", "text": "d"},
     ):
         (clip,) = made(table, **options).clips

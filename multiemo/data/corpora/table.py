@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from multiemo.data.corpora.cells import columns, pairs, scales
+from multiemo.data.corpora.cells import columns, pairs, parts_of, scales
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus
 from multiemo.data.corpora.table_features import Features
 from multiemo.data.corpora.table_labels import Form, labels_in
 from multiemo.data.corpora.table_media import Filled, Media
-from multiemo.data.corpora.table_rows import RowReader
+from multiemo.data.corpora.table_rows import Found, RowReader, clips_of
 from multiemo.data.rows import PARTS
 from multiemo.data.tables import TABLES, open_table
 from multiemo.errors import ConfigError, ManifestError
@@ -67,7 +68,7 @@ def table(
     an empty cell is an absent value. A row that breaks a rule is left out and named.
 
     Args:
-        root: the table, or a folder with exactly one.
+        root: the table, or a folder with exactly one, or with one for each part (``train.csv``, ``dev.csv``).
         skip: told of every row that is left out, and why.
         became: told of every label, and of what it becomes (:func:`multiemo.labels.find_label`).
         made: gives the folder that features are written into.
@@ -79,7 +80,8 @@ def table(
         parts: what the table's names of parts mean, where they are not the usual ones: ``fold1:train,fold2:test``.
         id: column of ids; without it a clip is called after the table and the row (``clips-000001``).
         file: media of any kind; what each holds says whether it is ``audio``, ``video`` or ``image``.
-        text_features, speech_features, face_features: columns of numbers, which become one vector a clip.
+        text_features, speech_features, face_features: columns of numbers, which become one vector a clip, or a column
+            or pattern of paths of files of features.
         duration: of the span from ``start`` on, instead of ``end``.
         label: column of labels; of several columns each is a rater's, and they become ``votes``.
         labels: several labels in a cell (``happy;surprised``, a JSON list), or in several columns.
@@ -109,37 +111,45 @@ def table(
     )
     if rater is not None and id is None:
         raise ManifestError("table: rater, but no id; name the column that says which clip a row is of, like id=clip")
-    opened = open_table(_find(root))
-    path, present = opened.path, list(opened.columns)
-
-    def named(key: str, option: str) -> list[str]:
-        return [column for column, _ in columns(option, present, key, path)]
-
-    reader = RowReader(
-        filled={key: Filled(option, present, key, path) for key, option in filled.items() if option is not None},
-        columns={key: named(key, option)[0] for key, option in plain.items() if option is not None},
-        rated={key: named(key, option) for key, option in rated.items() if option is not None},
-        labels=labels_in(forms, present, path, label_set=label_set, label_map=label_map, became=became),
-        features=Features(features, present, path, made),
-        media=Media(path.parent, media, time=time),
-        scales=scales(scale),
-        time=time,
-        parts=_known_parts(pairs(parts, "parts")),
-    )
+    tables = _find(root, pairs(parts, "parts"))
+    files = Media(next(iter(tables)).parent, media, time=time)
     left_out: list[str] = []
 
     def listed(what: str, reason: str) -> None:
         left_out.append(f"{what}: {reason}")
         skip(what, reason)
 
-    count = 0
-    for values in reader.read(opened, listed):
-        count += 1
+    def rows_of(path: Path) -> Iterator[Found]:
+        opened = open_table(path)
+        present = list(opened.columns)
+
+        def named(key: str, option: str) -> list[str]:
+            return [column for column, _ in columns(option, present, key, path)]
+
+        reader = RowReader(
+            filled={key: Filled(option, present, key, path) for key, option in filled.items() if option is not None},
+            columns={key: named(key, option)[0] for key, option in plain.items() if option is not None},
+            rated={key: named(key, option) for key, option in rated.items() if option is not None},
+            labels=labels_in(forms, present, path, label_set=label_set, label_map=label_map, became=became),
+            features=Features(features, present, path, made, files),
+            media=files,
+            scales=scales(scale),
+            time=time,
+        )
+        for found in reader.rows(opened, listed):
+            if tables[path] and split is None:
+                found.values["split"] = tables[path]
+            yield found
+
+    found = [one for path in tables for one in rows_of(path)]
+    clips = list(clips_of(found, listed, parts=_known_parts(pairs(parts, "parts")), by_raters=rater is not None))
+    files.finish()
+    if not clips:  # whoever names a table means no other that lies near it
+        why = f"; first of {len(left_out)} rows left out: {left_out[0]}" if left_out else ": it has no rows"
+        raise ManifestError(f"table: {root} gave no clip{why}")
+    for values in clips:
         pictures = cropped and bool(values.keys() & {"video", "image"})
         yield Clip(corpus=corpus, language=language, label_set=label_set, cropped=pictures, **values)
-    if not count:  # whoever names a table means no other that lies near it
-        why = f"; first of {len(left_out)} rows left out: {left_out[0]}" if left_out else ": it has no rows"
-        raise ManifestError(f"table: {path} gave no clip{why}")
 
 
 def _check_content(content: dict[str, str | None], *, cropped: bool) -> None:
@@ -157,14 +167,21 @@ def _known_parts(told: dict[str, str]) -> dict[str, str]:
     return told
 
 
-def _find(root: Path) -> Path:
-    """The table, or the only one of a folder."""
+def _find(root: Path, told: dict[str, str]) -> dict[Path, str]:
+    """{table: the word in its name that says its part, or nothing}; several where each is of a part of its own."""
     if root.is_file():
-        return root
+        return {root: ""}
     found = [path for path in sorted(root.glob("*")) if path.suffix.lower() in TABLES] if root.is_dir() else []
     tables = [path for path in found if path.suffix.lower() in (".csv", ".tsv")] or found
-    if len(tables) > 1:
-        raise ManifestError(f"table: {root} holds {len(tables)} tables; name one: {', '.join(map(str, tables[:5]))}")
     if not tables:
         raise not_the_corpus("table", root, "one .csv or .tsv")
-    return tables[0]
+    if len(tables) == 1:
+        return {tables[0]: ""}
+    words = {path: [word for word in re.split(r"[\W_]+", path.stem) if parts_of([word], told)] for path in tables}
+    named = {path: one[0] for path, one in words.items() if len(one) == 1}
+    if len(named) < len(tables) or len(set(named.values())) < len(tables):
+        raise ManifestError(
+            f"table: {root} holds {len(tables)} tables; name one, or call each after its part, like train.csv: "
+            f"{', '.join(map(str, tables[:5]))}"
+        )
+    return named

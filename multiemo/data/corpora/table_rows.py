@@ -20,6 +20,10 @@ from multiemo.types import DIMENSIONS
 _TIMES = ("start", "end", "duration")
 
 
+#: How programs write that a number is missing.
+_MISSING = {"nan", "na", "n/a", "null", "none", "-", "?"}
+
+
 @dataclass(slots=True)
 class Found:
     """A row that may become a clip.
@@ -28,11 +32,13 @@ class Found:
         where: its place, for messages.
         row: its cells.
         values: {key of a clip: value}.
+        features: of the rows of its table.
     """
 
     where: str
     row: Row
     values: dict[str, Any]
+    features: Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,6 @@ class RowReader:
         media: finds their files.
         scales: {dimension: its scale}.
         time: unit of the times.
-        parts: {word of the table: part}, where it was told.
     """
 
     filled: Mapping[str, Filled]
@@ -59,33 +64,9 @@ class RowReader:
     media: Media
     scales: Mapping[str, tuple[float, float]]
     time: str
-    parts: Mapping[str, str]
 
-    def read(self, table: Table, skip: Skip) -> Iterator[dict[str, Any]]:
-        """The keys of the clips, in the order of the table.
-
-        Raises:
-            ManifestError: no file of a column was found, or features cannot be written.
-        """
-        found = list(self._rows(table, skip))
-        if "rater" in self.columns:
-            found = list(_of_one_clip(found))
-        kept = list(self._unique(found, skip))
-        self.media.finish()
-        for one in self._in_parts(kept, skip):
-            try:
-                features = self.features.of(one.row, one.values["id"])
-            except RowTroubleError as trouble:
-                skip(one.where, str(trouble))
-                continue
-            if features:
-                one.values["features"] = features
-            yield one.values
-        self.features.write()
-        for said in table.notes:
-            note(said)
-
-    def _rows(self, table: Table, skip: Skip) -> Iterator[Found]:
+    def rows(self, table: Table, skip: Skip) -> Iterator[Found]:
+        """The rows that can be used, in order."""
         for count, row in enumerate(table.rows, start=1):
             if isinstance(row, BadRow):
                 skip(f"{table.path.name} {row.place}", row.reason)
@@ -98,7 +79,9 @@ class RowReader:
                 continue
             if values:
                 values.setdefault("id", f"{table.path.stem}-{count:06d}")
-                yield Found(where, row if self.features.columns else {}, values)
+                yield Found(where, row if self.features.columns else {}, values, self.features)
+        for said in table.notes:
+            note(said)
 
     def _values(self, row: Row, where: str) -> dict[str, Any]:
         """What the cells of a row say; empty where all are.
@@ -109,10 +92,10 @@ class RowReader:
         if not any(map(cell_text, row.values())):
             return {}
         values: dict[str, Any] = {k: cell for k, filled in self.filled.items() if (cell := filled.of(row))}
-        values |= {k: cell for k, column in self.columns.items() if (cell := cell_text(row.get(column)))}
+        values |= {k: cell for k, column in self.columns.items() if (cell := _given(row, column, k in _TIMES))}
         self._times(values)
         for key, names in self.rated.items():
-            given = [cell for name in names if (cell := cell_text(row.get(name)))]
+            given = [cell for name in names if (cell := _given(row, name, True))]
             if given:
                 values[key] = sum(self._rating(key, cell) for cell in given) / len(given)
         missing, paths = "", {}
@@ -155,37 +138,71 @@ class RowReader:
             raise RowTroubleError(f"{key} is {cell}, outside {low:g}..{high:g}; say how it is rated, like scale=1..5")
         return unit(value, low, high)
 
-    def _unique(self, found: Iterable[Found], skip: Skip) -> Iterator[Found]:
-        """Those whose id no other row has; of several the first stays."""
-        seen: dict[str, str] = {}
-        for one in found:
-            other = seen.setdefault(one.values["id"], one.where)
-            if other == one.where:
-                yield one
-            else:
-                skip(
-                    one.where,
-                    f"id {one.values['id']!r} is that of {other} too; if several raters judged a clip, name their "
-                    "column (rater=...), and if an id names a file of many clips, make it of two (id={file}-{turn})",
-                )
 
-    def _in_parts(self, found: list[Found], skip: Skip) -> Iterator[Found]:
-        """With our names of the parts; a row of a part that is not known is left out."""
-        words = Counter(one.values["split"] for one in found if "split" in one.values)
-        meant = parts_of(list(words), self.parts)
-        renamed = [
-            f"{word} is {meant[word]} ({count})" for word, count in words.items() if meant.get(word, word) != word
-        ]
-        if renamed:
-            note(f"split: {', '.join(renamed)}")
-        for one in found:
-            word = one.values.get("split")
-            if word is None or word in meant:
-                if word is not None:
-                    one.values["split"] = meant[word]
-                yield one
-            else:
-                skip(one.where, f"split {word!r} is no part that is known; say what it means, like parts={word}:train")
+def clips_of(
+    found: Iterable[Found], skip: Skip, *, parts: Mapping[str, str], by_raters: bool
+) -> Iterator[dict[str, Any]]:
+    """The keys of the clips that rows make.
+
+    Args:
+        found: of all tables, in order.
+        skip: told of every row that is left out.
+        parts: {word of a table: part}, where it was told.
+        by_raters: rows of one id are what several raters said of one clip.
+
+    Raises:
+        ManifestError: features cannot be written.
+    """
+    kept = list(_unique(_of_one_clip(found) if by_raters else found, skip))
+    for one in _in_parts(kept, parts, skip):
+        try:
+            features = one.features.of(one.row, one.values["id"], one.where)
+        except RowTroubleError as trouble:
+            skip(one.where, str(trouble))
+            continue
+        if features:
+            one.values["features"] = features
+        yield one.values
+    for written in {id(one.features): one.features for one in kept}.values():
+        written.write()
+
+
+def _given(row: Row, column: str, is_number: bool) -> str:
+    """A cell; empty where a program wrote that a number is missing."""
+    cell = cell_text(row.get(column))
+    return "" if is_number and cell.casefold() in _MISSING else cell
+
+
+def _unique(found: Iterable[Found], skip: Skip) -> Iterator[Found]:
+    """Those whose id no other row has; of several the first stays."""
+    seen: dict[str, str] = {}
+    for one in found:
+        other = seen.setdefault(one.values["id"], one.where)
+        if other == one.where:
+            yield one
+        else:
+            skip(
+                one.where,
+                f"id {one.values['id']!r} is that of {other} too; if several raters judged a clip, name their "
+                "column (rater=...), and if an id names a file of many clips, make it of two (id={file}-{turn})",
+            )
+
+
+def _in_parts(found: list[Found], told: Mapping[str, str], skip: Skip) -> Iterator[Found]:
+    """With our names of the parts; a row of a part that is not known is left out."""
+    words = Counter(one.values["split"] for one in found if "split" in one.values)
+    meant = parts_of(list(words), told)
+    renamed = [f"{word} is {meant[word]} ({count})" for word, count in words.items() if meant.get(word, word) != word]
+    if renamed:
+        note(f"split: {', '.join(renamed)}")
+    for one in found:
+        word = one.values.get("split")
+        if word is None or word in meant:
+            if word is not None:
+                one.values["split"] = meant[word]
+            yield one
+        else:
+            skip(one.where, f"split {word!r} is no part that is known; say what it means, like parts={word}:train")
 
 
 def _of_one_clip(found: Iterable[Found]) -> Iterator[Found]:
