@@ -95,7 +95,8 @@ def _beginning(blocks: Blocks) -> bytes:
 def _by_zeros(start: bytes) -> str | None:
     """UTF-16 without a mark: the zeros that its ASCII characters have stand all on one side."""
     zeros = (start[0::2].count(0), start[1::2].count(0))
-    if max(zeros) < 0.01 * len(start) / 2 or min(zeros) > 0.3 * max(zeros):
+    few = max(zeros) < 0.2 * len(start) / 2
+    if not any(zeros) or min(zeros) > 0.3 * max(zeros) or (few and _is_utf8(lambda: [start.replace(b"\0", b"")])):
         return None
     codec = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
     try:

@@ -172,7 +172,12 @@ def judge(clip: Clip, row: int, seen: dict[str, int]) -> Problem | None:
         row: its number.
         seen: {id: row} of the clips before it; gets its own.
     """
-    found = _judge(format_row(clip), row, seen)
+    values = format_row(clip)
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Problem(row, None, "holds half of a surrogate pair, which is no text; write the character whole")
+    found = _judge(values, row, seen)
     return found if isinstance(found, Problem) else None
 
 

@@ -251,7 +251,7 @@ def test_a_table_for_each_part(tmp_path: Path) -> None:
     assert {clip.id: clip.split for clip in prepared.clips} == parts
     assert [skipped.what for skipped in prepared.skipped] == ["test-labels.csv row 2", "train.csv row 2"]
     write(tmp_path / "t/more.csv", [("id", "text")])
-    with pytest.raises(ManifestError, match="holds 4 tables; name one, or call each after its part, like train.csv"):
+    with pytest.raises(ManifestError, match=r"holds 4 tables; name one, or call each after its part"):
         made(tmp_path / "t", id="id", text="text")
 
 
@@ -506,6 +506,16 @@ def test_a_row_of_a_manifest_from_another_system(tmp_path: Path, cli: Callable[.
 
 
 # --- rows and columns
+
+
+def test_what_is_no_text_costs_its_row_alone(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/t.jsonl").write_text('{"text": "\\ud800"}\n[[[\n{"text": "ok", "v": NaN}\n', "utf-8")
+    prepared = made(tmp_path / "t/t.jsonl", text="text", valence="v")
+    assert [(clip.text, clip.valence) for clip in prepared.clips] == [("ok", None)]
+    assert [skipped.what for skipped in prepared.skipped] == ["t.jsonl line 2", "clip 't-000001'"]
+    (tmp_path / "t/nul.csv").write_bytes(b"text,e\nhi\0there,joy\n")
+    assert of(tmp_path / "t/nul.csv", "text", text="text") == ["hi\0there"]
 
 
 def test_broken_rows_are_listed(tmp_path: Path, cli: Callable[..., tuple[int, str, str]]) -> None:

@@ -28,7 +28,7 @@ def cell_text(value: Any) -> str:
         >>> cell_text(" a "), cell_text(3.0), cell_text(["a"]), cell_text(None)
         ('a', '3', '["a"]', '')
     """
-    if value is None:
+    if value is None or value != value:  # NaN
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -87,7 +87,8 @@ class Media:
             self._found[filled.name] = self._found.get(filled.name, 0) + 1
             inside = place.is_relative_to(self._home)
             return place.relative_to(self._home).as_posix() if inside else str(place)
-        hint = "" if filled.name in self._missing else self._hint(filled, name)
+        first = filled.name not in self._missing and place.startswith("no such file")
+        hint = self._hint(filled, name) if first else ""
         self._missing.setdefault(filled.name, []).append(f"{row}: {filled.name} {name!r} {place}{hint}")
         return None
 
