@@ -123,7 +123,7 @@ def text_encoding(path: Path) -> Encoding:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnknownEncodingError as error:
         raise ManifestError(f"{path}: {error}") from None
-    if sum(c < "\t" or "\r" < c < " " for c in start) > 0.01 * len(start):
+    if sum(c < "\t" or "\r" < c < " " for c in start) > max(4, 0.01 * len(start)):
         raise ManifestError(f"{path}: is not text; name a table")
     return found
 
