@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus, part_of, read_text, relative, walk
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, ManifestError
 from multiemo.labels import CUSTOM, find_label
 from multiemo.labels import label_set as labels_of
 from multiemo.registry import corpora
@@ -84,6 +84,7 @@ def folders(
 
     Raises:
         NotTheCorpus: there are not two folders of classes with media.
+        ManifestError: the name of a class has a comma.
         ConfigError: an unknown label set, or ``speaker`` is no expression with a group.
     """
     pattern = _pattern(speaker)
@@ -95,6 +96,9 @@ def folders(
             "folders", root, "two or more folders with media, called after their labels, or parts of such"
         )
     if allowed is None:
+        comma = next((word for word in words if "," in word), None)
+        if comma is not None:
+            raise ManifestError(f"folders: {root}: {comma!r} has a comma, which parts the labels of a set; rename it")
         label_set = CUSTOM + ",".join(sorted(set(words.values()), key=_natural))
         allowed = labels_of(label_set, where="folders: names of the classes")
     nobody = 0

@@ -3,7 +3,8 @@ doi:10.1109/TAFFC.2017.2736999).
 
 Layout: ``Labels/labels_consensus.csv`` (``labels_concensus.csv`` up to release 1.8, and both also as ``.json``) with
 FileName, EmoClass, EmoAct, EmoVal, EmoDom, SpkrID, Gender, Split_Set; ``Labels/labels_detailed.csv`` with a row an
-annotator (FileName, EmoClass_Major ...); ``Audios/MSP-PODCAST_0001_0008.wav``, ``Transcripts/MSP-PODCAST_0001_0008.txt``.
+annotator (FileName, EmoClass_Major ...); ``Audios/MSP-PODCAST_0001_0008.wav``;
+``Transcripts/MSP-PODCAST_0001_0008.txt``.
 
 The dimensions run from 1 to 7, each from little to much.
 """

@@ -55,7 +55,7 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _listed(listing: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    home = listing.parent.parent if listing.parent.name == "EmoLabel" else listing.parent
+    home = listing.parent.parent if listing.parent.name == "EmoLabel" and listing.parent != root else listing.parent
     pictures: dict[str, str] = {}
     for path in walk(home, _PICTURES):
         name = _name(path)
