@@ -6,9 +6,11 @@ whose first column names clips. Reading checks every value, so that no NaN reach
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -89,6 +91,41 @@ def read_features(
     else:
         raise MediaError(f"{path}: unknown feature format {path.suffix!r}; use .csv, .npy, .npz or .safetensors")
     return _checked(array, path, key)
+
+
+def feature_columns(path: Path, key: str | None = None) -> tuple[str, ...]:
+    """The names of the columns that :func:`read_features` gives; numbers where the file names none.
+
+    Where a file says them in front (a header line with action units, the shape of an array), its values are not read.
+
+    Raises:
+        MediaError: as :func:`read_features`.
+    """
+    shape: Sequence[int] | None = None
+    if path.suffix.lower() == ".csv" and key is None and path.is_file():
+        units = tuple(name for name in _header(path) if _ACTION_UNIT.fullmatch(name))
+        if units:
+            return units
+    elif path.suffix.lower() == ".npy" and key is None and path.is_file():
+        shape = _load_numpy(path, mapped=True).shape
+    elif path.suffix.lower() == ".safetensors" and path.is_file():
+        try:
+            with safe_open(path, framework="numpy") as archive:
+                shape = archive.get_slice(_array_name(path, key, list(archive.keys()))).get_shape()
+        except (SafetensorError, OSError) as error:
+            raise MediaError(f"{path}: cannot be read as safetensors ({error})") from None
+    if shape is None or len(shape) not in (1, 2):
+        return read_features(path, key)[1]
+    return tuple(map(str, range(shape[-1])))
+
+
+def _header(path: Path) -> list[str]:
+    """The names in the first line of a CSV."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [name.strip() for name in next(csv.reader(file), [])]
+    except (OSError, ValueError, csv.Error) as error:
+        raise MediaError(f"{path}: cannot be read as a CSV ({error})") from None
 
 
 def _from_csv(
@@ -195,9 +232,9 @@ def _refuse_words(path: Path, written: pl.Series, parsed: pl.Series) -> None:
         raise MediaError(f"{path}: column {written.name!r} holds {words[0]!r}, which is not a number")
 
 
-def _load_numpy(path: Path) -> np.ndarray:
+def _load_numpy(path: Path, *, mapped: bool = False) -> np.ndarray:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise MediaError(f"{path}: cannot be read as a NumPy array ({str(error).splitlines()[0]})") from None
     if not isinstance(loaded, np.ndarray):

@@ -18,7 +18,7 @@ _BELOW, _ABOVE = 3, 2
 _MOST = 200
 
 
-def located(root: Path, read: Callable[[Path], T], holds: Callable[[T, Path], bool]) -> T:
+def located(root: Path, read: Callable[[Path], T], holds: Callable[[T, Path], bool], *, above: bool) -> T:
     """What ``read`` makes of a corpus in or near a folder.
 
     The named folder goes first; where it does not look like the corpus, the folders in it (the one that does, level by
@@ -27,6 +27,7 @@ def located(root: Path, read: Callable[[Path], T], holds: Callable[[T, Path], bo
     Args:
         root: the folder or file that was named.
         read: reads a corpus in a folder; raises :class:`NotTheCorpus` where it is none.
+        above: look above ``root`` too.
         holds: whether what was read of a folder above lies (in part) in ``root``; otherwise that corpus is another.
 
     Raises:
@@ -47,7 +48,7 @@ def located(root: Path, read: Callable[[Path], T], holds: Callable[[T, Path], bo
             raise NotTheCorpus(f"{trouble}; {len(found)} folders in it do look like it: name one of {named}")
         if found:
             return found[0][1]
-    for folder in _above(root):
+    for folder in _above(root) if above else ():
         made = _tried(folder, read)
         if made is not None and (root.is_file() or holds(made, root)):
             return made

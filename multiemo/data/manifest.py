@@ -133,7 +133,8 @@ def check_media(
     Raises:
         ManifestError: the manifest itself is missing, unreadable or of another format.
     """
-    from multiemo.data.features import read_features  # numpy and safetensors are needed only at this depth
+    from multiemo.data.feature_columns import kinds_of  # numpy and safetensors are needed only at this depth
+    from multiemo.data.features import read_features
 
     if probe is None:
         from multiemo.data.media import probe as media_probe  # PyAV is needed only at this depth
@@ -142,6 +143,7 @@ def check_media(
     folder = path.parent
     opened: dict[tuple[Path, str], str | float | None] = {}
     problems: list[Problem] = []
+    columns: dict[str, list[tuple[int, str, tuple[str, ...]]]] = {}
     rows = [(row, found) for row, found in _scan(path) if isinstance(found, Clip)]
     for done, (row, clip) in enumerate(rows, start=1):
         for kind in MEDIA_KEYS:
@@ -157,11 +159,17 @@ def check_media(
                 problems.append(Problem(row, clip.id, f"{kind} {name!r}: {trouble}"))
         for modality, ref in clip.features.items():
             try:
-                read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
+                _, names = read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
+                columns.setdefault(modality, []).append((row, clip.id, names))
             except MediaError as error:
                 problems.append(Problem(row, clip.id, f"features.{modality}: {error}"))
         if on_progress is not None:
             on_progress(done, len(rows))
+    for modality, found in columns.items():
+        most, *others = kinds_of((name, names) for _, name, names in found)
+        for row, name, names in found:
+            if others and names != most.columns:
+                problems.append(Problem(row, name, f"features.{modality}: has {len(names)} columns; {most}"))
     return problems
 
 

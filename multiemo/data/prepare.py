@@ -86,7 +86,8 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         link = f"{written.name}/corpus"
         return _writable(written)
 
-    read = located(root, lambda place: _read(corpus, place, options, made), _lies_in)
+    above = corpora.facts(corpus).get("above", True)
+    read = located(root, lambda place: _read(corpus, place, options, made), _lies_in, above=above)
     root, found = read.root, read.clips
     placed = _placed(found, root if root.is_dir() else root.parent, folder, link)
     clips, broken = [], []

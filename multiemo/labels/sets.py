@@ -36,6 +36,10 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     ),
     "iemocap4": ("angry", "happy", "sad", "neutral"),
     "iemocap6": ("happy", "sad", "neutral", "angry", "excited", "frustrated"),
+    # Lotfian & Busso 2019: all classes but "other", in the order of its documentation.
+    "msppodcast8": (
+        "angry", "sad", "happy", "surprised", "fearful", "disgusted", "contemptuous", "neutral",
+    ),
     # Busso et al. 2017.
     "mspimprov4": ("angry", "happy", "sad", "neutral"),
     # Zhou et al. 2022.
@@ -44,6 +48,10 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     "mer6": ("neutral", "angry", "happy", "sad", "worried", "surprised"),
     # Zahiri & Choi 2018: the inner ring of Willcox's feeling wheel, and neutral.
     "emorynlp7": ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared"),
+    # Barsoum et al. 2016 (FER+), in the order of the columns of fer2013new.csv, less "unknown" and "NF".
+    "ferplus8": (
+        "neutral", "happy", "surprised", "sad", "angry", "disgusted", "fearful", "contemptuous",
+    ),
     # Mollahosseini et al. 2019, in the order of the codes 0-7.
     "affectnet8": (
         "neutral", "happy", "sad", "surprised", "fearful", "disgusted", "angry", "contemptuous",

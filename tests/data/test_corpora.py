@@ -133,11 +133,16 @@ def test_fer2013_pixels_become_pictures(tmp_path: Path) -> None:
     [
         ("icml_face_data.csv", "emotion, Usage, pixels\n3,Training,{0}\n6,PrivateTest,{0}\n", ["train", "test"]),
         ("train.csv", "emotion,pixels\n3,{0}\n", ["train"]),
+        ("train.csv", "emotion, pixels\n3, {0}\n", ["train"]),
+        ("fer2013.csv", " Emotion , Pixels , usage\n3,{0}, Training \n 6 ,{0},PrivateTest\n", ["train", "test"]),
+        ("mine.csv", 'pixels,"emotion"\n"{0}",3\n', ["train"]),
     ],
 )
 def test_fer2013_as_the_competition_has_it(tmp_path: Path, name: str, text: str, parts: list[str]) -> None:
     write(tmp_path / "fer" / name, text.format(" ".join(["7"] * 48 * 48)))
-    prepared = run("fer2013", tmp_path / "fer", tmp_path / "m.jsonl")
+    touch(tmp_path / "fer", "train/readme.txt")  # no folder of classes
+    place = tmp_path / "fer" / (name if name == "mine.csv" else "")
+    prepared = run("fer2013", place, tmp_path / "m.jsonl")
     assert [c.split for c in prepared.clips] == parts
     assert prepared.clips[0].label == "happy"
 

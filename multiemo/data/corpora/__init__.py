@@ -11,7 +11,8 @@ An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` register
 - keyword-only options, typed; checked by the registry before the call.
 
 ``real``, ``composite`` or ``synthetic`` is the registered fact ``kind``. A folder that does not look like the corpus
-raises NotTheCorpus saying what was expected and what was found; :mod:`multiemo.data.locate` then looks near it.
+raises NotTheCorpus saying what was expected and what was found; :mod:`multiemo.data.locate` then looks near it, but not
+above it where the fact ``above`` is false.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ from multiemo.data.corpora import (
     enterface05,
     esd,
     fer2013,
+    ferplus,
+    folders,
     goemotions,
     hfdataset,
     iemocap,
     meld,
     mer2023,
     mspimprov,
+    msppodcast,
     rafdb,
     ravdess,
     savee,
@@ -59,12 +63,15 @@ __all__ = [
     "enterface05",
     "esd",
     "fer2013",
+    "ferplus",
+    "folders",
     "goemotions",
     "hfdataset",
     "iemocap",
     "meld",
     "mer2023",
     "mspimprov",
+    "msppodcast",
     "rafdb",
     "ravdess",
     "savee",

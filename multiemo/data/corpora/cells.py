@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from multiemo.data.corpora.source import part_of
 from multiemo.data.rows import closest
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.types import DIMENSIONS
@@ -193,7 +194,7 @@ def parts_of(words: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
         >>> parts_of(["train", "eval"], {}), parts_of(["Train", "dev", "eval"], {})
         ({'train': 'train', 'eval': 'val'}, {'Train': 'train', 'dev': 'val', 'eval': 'test'})
     """
-    found = {word: told[word] if word in told else _PARTS.get(word.casefold(), "") for word in words}
+    found = {word: told[word] if word in told else part_of(word) or "" for word in words}
     is_test = "val" in found.values() and "test" not in found.values()
     for word in words:
         if not found[word] and word not in told and word.casefold() in _EVALUATION:
@@ -201,9 +202,4 @@ def parts_of(words: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
     return {word: part for word, part in found.items() if part}
 
 
-_PARTS = {
-    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "devel", "development"), "val"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-}  # fmt: skip
 _EVALUATION = ("eval", "evaluation", "evaluate")

@@ -65,6 +65,8 @@ def sentiment_clips(
         ManifestError: neither the table nor a pickle is there, several pickles are and none is named, or a file is of
             another form.
     """
+    if root.is_file() and root.suffix.lower() not in (".pkl", ".pickle"):
+        raise not_the_corpus(scale.corpus, root, "label.csv beside Raw/")
     table = root / "label.csv"
     pickle = root if root.is_file() else _pickle(scale, root, features, skip, tabled=table.is_file())
     segments: Iterable[Segment] = () if pickle is None else read_segments(pickle, made, skip)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from multiemo.data.delimited import BadRow
+from multiemo.data.rows import PARTS
 from multiemo.data.tables import open_table, text_encoding
 from multiemo.errors import ManifestError
 
@@ -20,6 +21,11 @@ Skip: TypeAlias = Callable[[str, str], None]
 Became: TypeAlias = Callable[[str, "str | None"], None]
 
 _NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
+_PARTS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
 _HIGH_RUN = re.compile(r"[^\x00-\x7f]{2,}")
 _C1 = re.compile(r"[\x80-\x9f]")
 
@@ -61,14 +67,31 @@ def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
     return NotTheCorpus(f"{corpus}: {root} does not look like the corpus: expected {expected}; found {found}")
 
 
-def walk(root: Path, suffixes: Iterable[str]) -> Iterator[Path]:
-    """Files under ``root`` with one of the (lower-case) suffixes, sorted; hidden files are passed over."""
-    wanted = frozenset(suffixes)
+def walk(root: Path, suffixes: Iterable[str] | None) -> Iterator[Path]:
+    """Files under ``root`` with one of the (lower-case) suffixes, or all, sorted; hidden files are passed over."""
+    wanted = None if suffixes is None else frozenset(suffixes)
     for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in wanted and not name.startswith("."):
+            if (wanted is None or os.path.splitext(name)[1].lower() in wanted) and not name.startswith("."):
                 yield Path(folder, name)
+
+
+def part_of(name: str) -> str | None:
+    """``train``, ``val`` or ``test`` where a folder, file or cell is called after a part of a corpus.
+
+    Example:
+        >>> part_of("Validation"), part_of("val_set"), part_of("Development"), part_of("happy")
+        ('val', 'val', 'val', None)
+    """
+    return _PARTS.get(re.sub(r"[ _-]*(set|data|split)$", "", name.strip().lower()))
+
+
+def part_folders(top: Path) -> dict[Path, str]:
+    """{folder in ``top`` that is called after a part: that part}, train first, then val and test."""
+    inside = sorted(path for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
+    found = {path: part for path in inside if (part := part_of(path.name)) is not None}
+    return dict(sorted(found.items(), key=lambda entry: PARTS.index(entry[1])))
 
 
 def nearest(root: Path, *names: str) -> Path | None:
