@@ -64,7 +64,7 @@ class Delimited:
         if told is None:
             self._waiting.append(first)
             self._number -= 1
-        self._separator = told[1] if told else _separator(first, path)
+        self._separator = told[1] if told else separator_of(first, path)
         header = next(self._records(0), None)
         #: Names without the spaces around them; what has no name is called by its place. Empty for an empty file.
         self.columns: list[str] = _names(header[1]) if isinstance(header, tuple) else []
@@ -165,7 +165,7 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
         yield from file
 
 
-def _separator(header: str, path: Path) -> str:
+def separator_of(header: str, path: Path) -> str:
     """The one that parts the header into most cells."""
     usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     order = (usual, *(mark for mark in _SEPARATORS if mark != usual))

@@ -6,20 +6,22 @@ whose first column names clips. Reading checks every value, so that no NaN reach
 
 from __future__ import annotations
 
-import csv
 import difflib
 import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from multiemo.errors import MediaError
+from multiemo.data.delimited import separator_of
+from multiemo.data.tables import open_table, text_encoding
+from multiemo.errors import ManifestError, MediaError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,10 +124,9 @@ def feature_columns(path: Path, key: str | None = None) -> tuple[str, ...]:
 def _header(path: Path) -> list[str]:
     """The names in the first line of a CSV."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [name.strip() for name in next(csv.reader(file), [])]
-    except (OSError, ValueError, csv.Error) as error:
-        raise MediaError(f"{path}: cannot be read as a CSV ({error})") from None
+        return list(open_table(path).columns)
+    except ManifestError as error:
+        raise MediaError(str(error)) from None
 
 
 def _from_csv(
@@ -181,10 +182,21 @@ def _table(path: Path, *, keyed: bool) -> _Table:
     import polars as pl
 
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        encoding = text_encoding(path)
+        with path.open(encoding=encoding.name, errors=encoding.errors) as file:
+            separator = separator_of(file.readline(), path)
+            source: Path | StringIO = path
+            if not encoding.name.startswith("utf-8") or encoding.errors != "strict":  # Polars reads nothing else
+                file.seek(0)
+                source = StringIO(file.read())
+        frame = pl.read_csv(source, infer_schema=False, separator=separator)
+    except ManifestError as error:
+        raise MediaError(str(error)) from None
     except (pl.exceptions.PolarsError, OSError) as error:
         raise MediaError(f"{path}: cannot be read as a CSV ({str(error).splitlines()[0]})") from None
     frame = frame.select(pl.all().str.strip_chars().replace("", None).name.map(str.strip))
+    if separator != ",":
+        frame = frame.select(pl.all().str.replace(r"^([-+]?\d+),(\d+)$", "$1.$2"))
     if not frame.height:
         raise MediaError(f"{path}: has no rows below its header; extract the features again")
     numbers = frame.select(pl.all().cast(pl.Float64, strict=False))
