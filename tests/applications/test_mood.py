@@ -257,6 +257,19 @@ def test_clips_are_predicted(tiny_run: Path, small_corpus: Path, tmp_path: Path)
         mood_log(tmp_path / "clips.csv", columns=columns)
 
 
+def test_a_table_of_another_machine(tmp_path: Path, tiny_run: Path, small_corpus: Path) -> None:
+    (tmp_path / "d.csv").write_bytes("date;valence;note\n2024-01-01;0.5;schön\n2024-01-02;0.1;a;b\n".encode("cp1252"))
+    log = mood_log(tmp_path / "d.csv")
+    assert (log["clips"], list(log["left_out"])) == (1, ["line 3"])
+    assert "d.csv is not UTF-8 and was read as cp1252; if its words look wrong, save it as UTF-8" in log["notes"]
+    file = sorted((small_corpus.parent / "media").glob("*.mp4"))[0]
+    (tmp_path / "clips").symlink_to(file.parent)
+    (tmp_path / "c.csv").write_text(f"date,clip\n2024-01-01,C:\\me\\clips\\{file.name}\n2024-01-02,\n", "utf-8")
+    log = mood_log(tmp_path / "c.csv", run=tiny_run)
+    assert (log["clips"], log["left_out"]) == (1, {"row 2": "has no clip"})
+    assert any("lie elsewhere than they say" in note for note in log["notes"])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "error", "says"),
     [

@@ -118,7 +118,7 @@ class Media:
         Raises:
             RowTroubleError: most of the span is after the end of the media.
         """
-        for key, path in paths.items():
+        for key, path in paths.items() if (start, end) != (None, None) else ():
             info = self._info(path)
             length = None if isinstance(info, str) else info.duration  # `validate --media` tells what cannot be read
             trouble = span_trouble(length, start, end)
