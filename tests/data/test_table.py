@@ -550,3 +550,7 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
         with pytest.raises(ManifestError, match=said):
             made(table, **options)
     assert of(table, "id", text="text", id="{text}-{e}") == ["hi-joy"]
+    (clip,) = made(table, text="text", corpus="{e}", language="x-{text}").clips
+    assert (clip.corpus, clip.language) == ("joy", "x-hi")
+    with pytest.raises(ManifestError, match="start=text,e names 2 columns; name one"):
+        made(table, text="text", start="text,e")

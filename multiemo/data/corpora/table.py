@@ -63,8 +63,8 @@ def table(
     """One clip a row.
 
     ``corpus`` to ``parts`` are values; every other option names a column. ``id``, ``speaker``, ``group``, ``text`` and
-    media also take a pattern of columns, such as ``clips/dia{Dialogue_ID}_utt{Utterance_ID}.mp4``. Where several
-    columns make sense, they are joined by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped;
+    media also take a pattern of columns, such as ``clips/dia{Dialogue_ID}_utt{Utterance_ID}.mp4``, and so do ``corpus``
+    and ``language`` (``{lang}``) where they differ from row to row. Where several columns make sense, they are joined by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped;
     an empty cell is an absent value. A row that breaks a rule is left out and named.
 
     Args:
@@ -102,6 +102,7 @@ def table(
         "id": id, "speaker": speaker, "group": group, "text": text, "file": file, "audio": audio, "video": video,
         "image": image,
     }  # fmt: skip
+    filled |= {key: option for key, option in (("corpus", corpus), ("language", language)) if option and "{" in option}
     plain = {"start": start, "end": end, "duration": duration, "split": split, "rater": rater}
     rated = {"valence": valence, "arousal": arousal, "dominance": dominance}
     features = {"text": text_features, "speech": speech_features, "face": face_features}
@@ -126,9 +127,15 @@ def table(
         def named(key: str, option: str) -> list[str]:
             return [column for column, _ in columns(option, present, key, path)]
 
+        def one(key: str, option: str) -> str:
+            found = named(key, option)
+            if len(found) > 1:
+                raise ManifestError(f"table: {key}={option} names {len(found)} columns; name one")
+            return found[0]
+
         reader = RowReader(
             filled={key: Filled(option, present, key, path) for key, option in filled.items() if option is not None},
-            columns={key: named(key, option)[0] for key, option in plain.items() if option is not None},
+            columns={key: one(key, option) for key, option in plain.items() if option is not None},
             rated={key: named(key, option) for key, option in rated.items() if option is not None},
             labels=labels_in(forms, present, path, label_set=label_set, label_map=label_map, became=became),
             features=Features(features, present, path, made, files),
@@ -141,7 +148,7 @@ def table(
                 found.values["split"] = tables[path]
             yield found
 
-    found = [one for path in tables for one in rows_of(path)]
+    found = [row for path in tables for row in rows_of(path)]
     clips = list(clips_of(found, listed, parts=_known_parts(pairs(parts, "parts")), by_raters=rater is not None))
     files.finish()
     if not clips:  # whoever names a table means no other that lies near it
@@ -149,12 +156,13 @@ def table(
         raise ManifestError(f"table: {root} gave no clip{why}")
     for values in clips:
         pictures = cropped and bool(values.keys() & {"video", "image"})
-        yield Clip(corpus=corpus, language=language, label_set=label_set, cropped=pictures, **values)
+        of_all = {key: option for key, option in (("corpus", corpus), ("language", language)) if key not in filled}
+        yield Clip(**{"corpus": "table", **of_all, "label_set": label_set, "cropped": pictures, **values})
 
 
 def _check_content(content: dict[str, str | None], *, cropped: bool) -> None:
     named = {key for key, option in content.items() if option is not None}
-    if not named - {"id", "speaker", "group"}:
+    if not named - {"id", "speaker", "group", "corpus", "language"}:
         raise ManifestError("table: no content; name the column of text or of files, like text=utterance or file=path")
     if cropped and not named & {"file", "video", "image"}:
         raise ManifestError("table: cropped=true, but no pictures; name their column, like image=file")
