@@ -197,7 +197,10 @@ def _alphabet(letters: str, neighbours: str) -> Callable[[str], float]:
     word = re.compile(
         f"(?<=[{neighbours}])[{letters}]|[{letters}](?=[{neighbours}])|(?<![^\\s])[{letters}](?![^\\s,.])"
     )
-    marks = re.compile("(?<![\u00c0-\u024f])[‘’“”–—…«»¿¡€£°\u00a0]|[‘’“”–—…«»€£°\u00a0](?![\u00c0-\u024f])")
+    marks = re.compile(
+        "(?<![\u00c0-\u024f])[‘’“”–—…«»¿¡€£°\u00a0]|[‘’“”–—…«»€£°\u00a0](?![\u00c0-\u024f])"
+        "|(?<![^\\x00-\\x7f])[©®™±×÷²³¹¼½¾µ·•†‡‰§¶¢¥ªº](?![^\\x00-\\x7f])"
+    )
 
     def sense(text: str) -> float:
         beyond = sum(ord(c) > 127 for c in text)
@@ -255,7 +258,7 @@ def _guess(sample: bytes, name: str) -> str:
             found.append((sense(sample.decode(codec)), codec))
         except UnicodeDecodeError:
             continue
-    best = max(found, default=(0.0, ""), key=lambda entry: entry[0])
+    best = max(found, default=(0.0, ""))
     if best[0] < _SENSE:
         raise UnknownEncodingError(
             "is neither UTF-8 nor UTF-16, nor do its bytes make sense in an older encoding; save it as UTF-8"

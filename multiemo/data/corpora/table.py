@@ -64,8 +64,9 @@ def table(
 
     ``corpus`` to ``parts`` are values; every other option names a column. ``id``, ``speaker``, ``group``, ``text`` and
     media also take a pattern of columns, such as ``clips/dia{Dialogue_ID}_utt{Utterance_ID}.mp4``, and so do ``corpus``
-    and ``language`` (``{lang}``) where they differ from row to row. Where several columns make sense, they are joined by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped;
-    an empty cell is an absent value. A row that breaks a rule is left out and named.
+    and ``language`` (``{lang}``) where they differ from row to row. Where several columns make sense, they are joined
+    by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped; an empty cell is an absent value. A
+    row that breaks a rule is left out and named.
 
     Args:
         root: the table, or a folder with exactly one, or with one for each part (``train.csv``, ``dev.csv``).
