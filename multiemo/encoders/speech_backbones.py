@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from transformers.utils import logging
 
 from multiemo.encoders.backbone import keep_on_device
+from multiemo.encoders.half_precision import suit_half_precision
 from multiemo.encoders.pretrained import resolve_model
 from multiemo.errors import ConfigError
 
@@ -63,6 +64,7 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
             layer.attention.torch_multi_head_self_attention = MethodType(fused_attention, layer.attention)
     _freeze_unread(built)
     keep_on_device(built)
+    suit_half_precision(built)
     return built, extractor
 
 
