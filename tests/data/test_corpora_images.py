@@ -277,6 +277,17 @@ def test_ferplus_with_pictures(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_ferplus_with_the_votes_beside_the_pictures(tmp_path: Path) -> None:
+    root = touch(tmp_path / "data", "FER2013Train/fer0000000.png", "FER2013Valid/fer0028643.png")
+    write(root / "FER2013Train/label.csv", 'fer0000000.png,"(0, 0, 48, 48)",6,0,0,3,0,0,0,0,1,0\nfer1.png,x,1,0\n')
+    write(root / "FER2013Valid/label.csv", 'fer0028643.png,"(0, 0, 48, 48)",0,10,0,0,0,0,0,0,0,0\n')
+    prepared = run("ferplus", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.votes, c.split) for c in prepared.clips] == [
+        ("fer0000000", "neutral", {"neutral": 6, "sad": 3}, "train"), ("fer0028643", "happy", {"happy": 10}, "val"),
+    ]  # fmt: skip
+    assert [s.what for s in prepared.skipped] == ["FER2013Train/label.csv row 2"]
+
+
 def sequence(root: Path, subject: str, number: str, frames: int, code: str | None) -> None:
     names = [f"{subject}_{number}_{frame:08d}" for frame in range(1, frames + 1)]
     touch(root, *(f"cohn-kanade-images/{subject}/{number}/{name}.png" for name in names))
