@@ -178,7 +178,7 @@ def test_rafdb_with_a_valid_folder(tmp_path: Path) -> None:
 
 def test_rafdb_numbered_from_zero_is_not_guessed(tmp_path: Path) -> None:
     root = touch(tmp_path / "raf-db", "train/0/train_00001_aligned.jpg", "train/1/train_00002_aligned.jpg")
-    with pytest.raises(ManifestError, match="copies that count from 0 differ in what their numbers mean"):
+    with pytest.raises(ManifestError, match="nothing says what the numbers of a copy that counts from 0 mean"):
         prepare("rafdb", root, tmp_path / "m.jsonl")
 
 
