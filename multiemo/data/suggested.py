@@ -11,7 +11,7 @@ from multiemo.types import Clip
 
 
 def train_options(clips: Sequence[Clip]) -> dict[str, str]:
-    """The settings of a config that follow from the clips, where they are not the defaults.
+    """The settings of a config that follow from the clips, whatever the config says.
 
     The label set, ``task=multi`` where clips have several labels at once, and a split that keeps people apart as far as
     the clips tell: the published parts, unless somebody who is named stands in several of them; else whole speakers or
@@ -19,7 +19,7 @@ def train_options(clips: Sequence[Clip]) -> dict[str, str]:
 
     Example:
         >>> train_options([Clip(id=name, corpus="x", text="t") for name in "abcdefgh"])
-        {'data.split.group_by': 'clip'}
+        {'data.split.kind': 'holdout', 'data.split.group_by': 'clip'}
     """
     sets = {clip.label_set for clip in clips if clip.label_set is not None}
     found = {"label_set": sets.pop()} if len(sets) == 1 else {}
@@ -31,22 +31,23 @@ def train_options(clips: Sequence[Clip]) -> dict[str, str]:
 
 def _split_options(clips: Sequence[Clip]) -> dict[str, str]:
     given = {clip.split for clip in clips}
+    drawn = {"data.split.kind": "holdout"}
     published: dict[str, str] = {}
     if None not in given and "train" in given and len(given) > 1:
         published = {"data.split.kind": "official"} | ({} if "test" in given else {"data.split.val_as_test": "true"})
     known: tuple[GroupBy, ...] = ("speaker", "group")
     ways = [by for by in known if all(getattr(clip, by) is not None for clip in clips)]
-    for options in (published, {}) if published else ({},):
+    for options in (published, drawn) if published else (drawn,):
         for group_by in ways:
             try:
-                if options:
-                    official(clips, group_by=group_by, val_as_test="test" not in given)
-                else:
+                if options is drawn:
                     holdout(clips, group_by=group_by)
+                else:
+                    official(clips, group_by=group_by, val_as_test="test" not in given)
             except SplitError:
                 continue
-            return options | ({} if group_by == "speaker" else {"data.split.group_by": group_by})
-    return ({} if ways else published) | {"data.split.group_by": "clip"}
+            return options | {"data.split.group_by": group_by}
+    return (drawn if ways else published or drawn) | {"data.split.group_by": "clip"}
 
 
 def speaker_notes(clips: Sequence[Clip]) -> list[str]:

@@ -58,6 +58,7 @@ def part(n: int) -> str:
     ],
 )
 def test_a_split_that_works_and_keeps_people_apart(found: list[Clip], split: dict[str, str]) -> None:
+    split = {"kind": "holdout", "group_by": "speaker", **split}
     options = train_options(found)
     assert options == {"label_set": "demo5", **{f"data.split.{key}": value for key, value in split.items()}}
     made = make_split(found, SplitConfig(**split))  # type: ignore[arg-type]
@@ -66,8 +67,9 @@ def test_a_split_that_works_and_keeps_people_apart(found: list[Clip], split: dic
 
 def test_label_sets_and_several_labels() -> None:
     several = [replace(c, label=None, labels=("happy", "sad")) for c in clips(6)]
-    assert train_options(several) == {"label_set": "demo5", "task": "multi"}
-    assert train_options([*several, replace(several[0], id="y", label_set="ekman7")]) == {"task": "multi"}
+    drawn = {"data.split.kind": "holdout", "data.split.group_by": "speaker"}
+    assert train_options(several) == {"label_set": "demo5", "task": "multi", **drawn}
+    assert train_options([*several, replace(several[0], id="y", label_set="ekman7")]) == {"task": "multi", **drawn}
 
 
 def test_who_is_unknown_is_said() -> None:
