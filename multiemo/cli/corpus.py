@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,7 @@ def prepare(
     from collections import Counter
 
     from multiemo.data.prepare import prepare as prepare_corpus
+    from multiemo.data.suggested import speaker_notes, train_options
 
     given = {}
     for option in options or ():
@@ -50,6 +52,11 @@ def prepare(
     people = len({c.speaker for c in made.clips if c.speaker})
     typer.echo(f"{out}: {len(made.clips)} clips, {people} speakers, {len(made.skipped)} left out")
     typer.echo("  " + ", ".join(f"{label} {count}" for label, count in labels.most_common()))
+    for note in speaker_notes(made.clips):
+        typer.echo(f"note: {note}")
+    keys = {"data.manifest": str(out), **train_options(made.clips)}
+    settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
+    typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN")
 
 
 def merge(

@@ -51,12 +51,12 @@ def grouped(clips: Sequence[Clip], group_by: GroupBy) -> dict[str, list[Clip]]:
     if len(ids) < len(clips):
         twice = ids.most_common(1)[0][0]
         raise SplitError(f"id {twice!r} stands for {ids[twice]} clips; ids must be unique over all corpora of a split")
+    known = [other for other in GROUP_BY if other == "clip" or all(getattr(c, other) is not None for c in clips)]
+    others = " or ".join(other for other in known if other != group_by)
     if group_by != "clip" and all(getattr(clip, group_by) is None for clip in clips):
-        others = " or ".join(other for other in GROUP_BY if other != group_by)
         raise SplitError(f"no clip of {clips[0].corpus} has a {group_by}; set data.split.group_by to {others}")
     nameless = [clip for clip in clips if group_by != "clip" and getattr(clip, group_by) is None]
     if nameless:
-        others = " or ".join(o for o in GROUP_BY[1:] if o != group_by and (o == "clip" or all(c.group for c in clips)))
         raise SplitError(
             f"{len(nameless)} of {len(clips)} clips have no {group_by}, the first is {nameless[0].id!r} "
             f"({nameless[0].corpus}); say who it is, leave those rows out, or set data.split.group_by to {others}"

@@ -178,7 +178,7 @@ def test_rafdb_with_a_valid_folder(tmp_path: Path) -> None:
 
 def test_rafdb_numbered_from_zero_is_not_guessed(tmp_path: Path) -> None:
     root = touch(tmp_path / "raf-db", "train/0/train_00001_aligned.jpg", "train/1/train_00002_aligned.jpg")
-    with pytest.raises(ManifestError, match="copies that count from 0 differ in what their numbers mean"):
+    with pytest.raises(ManifestError, match="nothing says what the numbers of a copy that counts from 0 mean"):
         prepare("rafdb", root, tmp_path / "m.jsonl")
 
 
@@ -275,6 +275,17 @@ def test_ferplus_with_pictures(tmp_path: Path) -> None:
         ("fer0000000", "fer/images/FER2013Train/fer0000000.png"),
         ("fer0032220", "fer/images/FER2013Test/fer0032220.png"),
     ]  # fmt: skip
+
+
+def test_ferplus_with_the_votes_beside_the_pictures(tmp_path: Path) -> None:
+    root = touch(tmp_path / "data", "FER2013Train/fer0000000.png", "FER2013Valid/fer0028643.png")
+    write(root / "FER2013Train/label.csv", 'fer0000000.png,"(0, 0, 48, 48)",6,0,0,3,0,0,0,0,1,0\nfer1.png,x,1,0\n')
+    write(root / "FER2013Valid/label.csv", 'fer0028643.png,"(0, 0, 48, 48)",0,10,0,0,0,0,0,0,0,0\n')
+    prepared = run("ferplus", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.votes, c.split) for c in prepared.clips] == [
+        ("fer0000000", "neutral", {"neutral": 6, "sad": 3}, "train"), ("fer0028643", "happy", {"happy": 10}, "val"),
+    ]  # fmt: skip
+    assert [s.what for s in prepared.skipped] == ["FER2013Train/label.csv row 2"]
 
 
 def sequence(root: Path, subject: str, number: str, frames: int, code: str | None) -> None:

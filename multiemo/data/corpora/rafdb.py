@@ -39,7 +39,7 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
     Raises:
         NotTheCorpus: neither the list nor the folders are there.
         ManifestError: the list is that of the compound expressions, whose codes mean something else; or the folders
-            are numbered from 0, and no two copies agree on what their numbers mean.
+            are numbered from 0, which says nothing of what their numbers mean.
     """
     lists = [path for path in walk(root, (".txt",)) if path.name in _LISTS and "compound" not in relative(path, root)]
     if lists:
@@ -83,8 +83,8 @@ def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
     zero = next((part / "0" for part in parts if (part / "0").is_dir()), None)
     if zero is not None:
         raise ManifestError(
-            f"rafdb: {zero}: the release numbers its classes 1-7, and copies that count from 0 differ in what their "
-            "numbers mean; call the folders by their emotions"
+            f"rafdb: {zero}: the release numbers its classes 1-7, and nothing says what the numbers of a copy that "
+            "counts from 0 mean; call the folders by their emotions"
         )
     found: dict[str, str] = {}
     for part, named in parts.items():
