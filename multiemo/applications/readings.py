@@ -48,10 +48,17 @@ class Readings:
     Args:
         readings: in the order of the input.
         left_out: {clip: why nothing is known of it}.
+        failed: those of ``left_out`` that should have been read and could not be.
     """
 
     readings: list[Reading] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    def fail(self, clip: str, error: object) -> None:
+        """A clip that cannot be read; the others count all the same."""
+        self.left_out[clip] = str(error)
+        self.failed.append(clip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,12 @@ def read_readings(
         return _of_entries((entry, None) for entry in _prediction_json(source))
     if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
         model = _named(run, source)
-        from multiemo.predict import expand  # what a model has read already needs no torch
+        from multiemo.predict import LeftOut, expand  # what a model has read already needs no torch
 
-        return _predicted([(item, None) for item in expand([source])], model, device, observer)
+        passed: list[LeftOut] = []
+        found = _predicted([(item, None) for item in expand([source], left_out=passed)], model, device, observer)
+        found.left_out |= {left.path: left.reason for left in passed}
+        return found
     names, rows = read_rows(source)
     if "segments" in names:
         _check_unread(source, run, "predictions")
@@ -113,11 +123,17 @@ def read_readings(
     model = _named(run, source)
     from multiemo.predict import Item
 
-    items = []
+    items: list[tuple[Item, datetime.date | None]] = []
+    undated = Readings()
     for number, row in enumerate(rows, start=1):
         path = source.parent / str(row.get(columns.clip))
-        items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
-    return _predicted(items, model, device, observer)
+        try:
+            items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
+        except ManifestError as error:
+            undated.fail(f"row {number}", error)
+    found = _predicted(items, model, device, observer)
+    found.left_out, found.failed = undated.left_out | found.left_out, undated.failed + found.failed
+    return found
 
 
 def _check_unread(source: Path, run: Path | None, holds: str) -> None:
@@ -163,7 +179,11 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
     found = Readings()
     for entry, day in entries:
         name = str(entry.get("input", ""))
-        date, dated = (day, "a column") if day is not None else date_of(name)
+        try:
+            date, dated = (day, "a column") if day is not None else date_of(name)
+        except ManifestError as error:
+            found.fail(name, error)
+            continue
         said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := affect(s)) is not None]
         if not said:
             found.left_out[name] = "no segment says valence: nothing was present, or its labels have no place"
@@ -202,15 +222,22 @@ def _predicted(
                 failures[item.name] = str(answer)
 
     found = _of_entries(entries())
-    found.left_out |= failures
+    for name, reason in failures.items():
+        found.fail(name, reason)
     return found
 
 
 def _of_values(path: Path, rows: Iterable[Row], columns: TableColumns) -> Readings:
     found = Readings()
     for number, row in enumerate(rows, start=1):
-        date = _day(path, number, row.get(columns.date), columns.date)
-        valence, arousal = (_number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal))
+        try:
+            date = _day(path, number, row.get(columns.date), columns.date)
+            valence, arousal = (
+                _number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal)
+            )
+        except ManifestError as error:
+            found.fail(f"row {number}", error)
+            continue
         if valence is None:
             found.left_out[f"row {number}"] = f"has no {columns.valence}"
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from multiemo.build.folders import model_folder
-from multiemo.cli.common import DeviceOption, JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, say_left_out, write_json
 from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def predict(
         )
         return
     from multiemo.data.transcripts import read_transcript
-    from multiemo.predict import Answer, expand, load
+    from multiemo.predict import Answer, LeftOut, expand, load
 
     writing = None
     if timeline is not None:
@@ -98,7 +98,11 @@ def predict(
         traces=writing is not None,
         **how,
     )
-    items = expand(inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped)
+    left_out: list[LeftOut] = []
+    items = expand(
+        inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped, left_out=left_out
+    )
+    say_left_out(left_out)
     if (asr is not None or segments != "auto" or how) and not any(item.plays for item in items):
         raise ConfigError("--asr, --segments, --window and --hop are for films and sound files, and no input is one")
     result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
@@ -111,14 +115,17 @@ def predict(
         if json_file != "-":
             show(answer.entry)
         if writing is not None:
-            written = writing.write(answer)
-            if json_file != "-":
+            written, unwritten = writing.write(answer)
+            failures += unwritten
+            if json_file != "-" and written:
                 typer.echo(f"  timeline: {', '.join(map(str, written))}")
     if failures:
         result["failures"] = failures
-    write_json(result, json_file)
+    if left_out:
+        result["left_out"] = [{"path": left.path, "reason": left.reason} for left in left_out]
     for failure in failures:
         typer.echo(f"error: {failure['error']}", err=True)
+    write_json(result, json_file)
     if failures:
         raise typer.Exit(1)
 
@@ -180,6 +187,8 @@ def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **giv
 
     with ConsoleObserver() as observer:
         summary = predict_bulk(out=out, engine=engine or "local", observer=observer, **given)
+    if "left_out" in summary:
+        typer.echo(f"{summary['left_out']} files were left out; {out / 'left_out.jsonl'} says why", err=True)
     if json_file != "-":
         typer.echo(f"{out / 'predictions.jsonl'}: {summary['predicted']} of {summary['inputs']} inputs")
         if "with_features" in summary:

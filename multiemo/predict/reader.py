@@ -98,7 +98,13 @@ class Reader:
         return int(speech.spec.sample_rate) if heard and speech is not None else VOICE_RATE
 
     def open(self, item: Item) -> Reading:
-        """The segments of an item; a manifest row is one."""
+        """The segments of an item; a manifest row is one.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        if item.refused is not None:
+            raise MediaError(item.refused)
         if item.clip is not None and item.folder is not None:
             return Reading(iter([self._row(item.clip, item.folder, item.context)]))
         if item.path is None:
