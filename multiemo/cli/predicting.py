@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -106,19 +107,24 @@ def predict(
     if (asr is not None or segments != "auto" or how) and not any(item.plays for item in items):
         raise ConfigError("--asr, --segments, --window and --hop are for films and sound files, and no input is one")
     result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
-    failures = []
+    failures: list[dict[str, str]] = []
+    mute: OSError | None = None  # standard output takes no more
     for item, answer in zip(items, predictor.predict_many(items), strict=True):
         if not isinstance(answer, Answer):
             failures.append({"input": item.name, "error": str(answer)})
             continue
         result["inputs"].append(answer.entry)
-        if json_file != "-":
-            show(answer.entry)
+        written: list[Path] = []
         if writing is not None:
             written, unwritten = writing.write(answer)
             failures += unwritten
-            if json_file != "-" and written:
-                typer.echo(f"  timeline: {', '.join(map(str, written))}")
+        if json_file != "-" and mute is None:
+            try:
+                show(answer.entry, written)
+            except OSError as error:
+                if json_file is None and writing is None:
+                    raise
+                mute = error
     if failures:
         result["failures"] = failures
     if left_out:
@@ -126,6 +132,8 @@ def predict(
     for failure in failures:
         typer.echo(f"error: {failure['error']}", err=True)
     write_json(result, json_file)
+    if mute is not None:
+        raise mute
     if failures:
         raise typer.Exit(1)
 
@@ -200,8 +208,8 @@ def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **giv
         raise typer.Exit(1)
 
 
-def show(entry: dict[str, Any]) -> None:
-    """Print one input's segments."""
+def show(entry: dict[str, Any], written: Sequence[Path] = ()) -> None:
+    """Print one input's segments, and the files of its timeline."""
     typer.echo(f"{entry['input']}: present: {', '.join(entry['present']) or 'nothing'}")
     for m, reason in entry["absent"].items():
         typer.echo(f"  {m} absent: {reason}")
@@ -226,3 +234,5 @@ def show(entry: dict[str, Any]) -> None:
         if said.get("smoothed", {}).get("label", said["best"]) != said["best"]:
             line += f"   over time: {said['smoothed']['label']}"
         typer.echo(line + (f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""))
+    if written:
+        typer.echo(f"  timeline: {', '.join(map(str, written))}")

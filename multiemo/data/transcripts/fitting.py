@@ -14,7 +14,7 @@ TAIL = 2.0
 #: The share of words beyond the end from which a whole hour is taken off.
 _BEYOND = 0.25
 #: Characters a second: nobody says so few in the time of a caption, nor so many.
-_SLOW, _FAST = 0.1, 60.0
+SLOW, _FAST = 0.1, 60.0
 _UNITS = ((1e3, "milliseconds"), (1e6, "microseconds"))
 _HOUR = 3600.0
 
@@ -51,7 +51,7 @@ def fitted(
     if duration is None or _end(transcript.cues) <= duration + TAIL:
         return transcript
     for unit, name in _UNITS:
-        if (pace := _pace(transcript.cues)) < _SLOW and 1.0 <= pace * unit <= _FAST:
+        if (pace := _pace(transcript.cues)) < SLOW and 1.0 <= pace * unit <= _FAST:
             note = f"the times of {transcript.source} are {name}, and were divided by {unit:.0f}"
             transcript = _moved(transcript, 1 / unit, 0.0, note)
             break
