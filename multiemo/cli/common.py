@@ -69,8 +69,9 @@ def write_json(values: dict[str, Any], target: str | None) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        with suppress(OSError):
-            path.unlink()  # half of it is no JSON
+        if path.is_file():  # and no device
+            with suppress(OSError):
+                path.unlink()  # half of it is no JSON
         raise MultiemoError(f"--json: {target!r} cannot be written: {error.strerror}") from None
 
 

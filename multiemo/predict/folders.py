@@ -69,9 +69,8 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
         names = {name.lower() for file in media for name in (file.name, file.stem)}
         left_out += [LeftOut(str(file), _said(file, reason)) for file, reason in others if not _is_read(file, names)]
     if hidden:
-        first = min(hidden)
-        count = f"and {len(hidden) - 1} more hidden or system files and folders were" if len(hidden) > 1 else "was"
-        left_out.append(LeftOut(first, f"{count} passed over"))
+        more = f"; so are {len(hidden) - 1} more files and folders" if len(hidden) > 1 else ""
+        left_out.append(LeftOut(min(hidden), f"is hidden or the system's{more}"))
     return sorted(found)
 
 

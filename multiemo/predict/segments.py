@@ -200,6 +200,8 @@ class SegmentStream:
         self._spans += self._segmenter.close(end)
         while self._spans:
             span = self._spans.popleft()
+            if not self._spans:
+                self._cues = [cue for cue in self._cues if cue.start < span.end]
             self._make(span, words_to=span.end if self._spans else span.end + TAIL)
             self.end = span.end
         return self._done(wait=True)

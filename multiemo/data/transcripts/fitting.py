@@ -9,7 +9,8 @@ from statistics import median
 
 from multiemo.data.transcripts.transcript import Cue, Transcript
 
-#: Words this little (seconds) after the end belong to the last moment: captions stay on the screen.
+#: Words this little (seconds) after the end belong to the last moment if their cue began before it: captions stay on
+#: the screen.
 TAIL = 2.0
 #: The share of words beyond the end from which a whole hour is taken off.
 _BEYOND = 0.25
@@ -78,7 +79,7 @@ def unplaced(transcript: Transcript, end: float) -> str | None:
         >>> unplaced(Transcript.of([Cue(90, 91, "And bye.")], "talk.srt"), 10.0)[:95]
         'no word of talk.srt could be placed: its times run from 90.0 to 91.0 s, and the file ends at 10'
     """
-    if not transcript.timed or not transcript.cues or transcript.count(0.0, end + TAIL):
+    if not transcript.timed or not transcript.cues or _inside(transcript, end):
         return None
     return (
         f"no word of {transcript.source} could be placed: its times run from {transcript.cues[0].start:.1f} to "
@@ -97,9 +98,15 @@ def left_over(transcript: Transcript, end: float) -> list[str]:
     if not transcript.timed:
         return []
     total = transcript.count()
-    after = total - transcript.count(0.0, end + TAIL)
+    after = total - _inside(transcript, end)
     lie = f"{after} of {total} words of {transcript.source} lie after the file's end ({end:.1f} s) and were left out"
     return [lie] if after else []
+
+
+def _inside(transcript: Transcript, end: float) -> int:
+    """Words that the segments of a file of this length have."""
+    begun = replace(transcript, cues=tuple(cue for cue in transcript.cues if cue.start < end))
+    return begun.count(0.0, end + TAIL)
 
 
 def _by_pictures(transcript: Transcript, taken: float, fps: float | None) -> Transcript:
