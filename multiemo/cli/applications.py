@@ -57,7 +57,9 @@ def call(
     recording: Annotated[Path, typer.Argument(help="File with sound; of a stereo file each channel is a speaker.")],
     left: Annotated[str, typer.Option(help="Who speaks on the first channel.")] = "left",
     right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
-    transcript: Annotated[Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(help="What is said: subtitles of any kind, JSON with times.")
+    ] = None,
     asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,

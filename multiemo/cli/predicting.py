@@ -21,7 +21,7 @@ def predict(
     inputs: Annotated[list[str] | None, typer.Argument(help="Videos, audio, images, folders or manifests.")] = None,
     text: Annotated[str | None, typer.Option(help="What is said; alone it is predicted by itself.")] = None,
     transcript: Annotated[
-        Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times, or plain text.")
+        Path | None, typer.Option(help="What is said: subtitles of any kind, JSON with times, or plain text.")
     ] = None,
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, for what has no transcript.")
