@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ def read_readings(
     if source.suffix.lower() == ".json":
         _check_unread(source, run, "predictions")
         return _of_entries((entry, None) for entry in _prediction_json(source))
-    if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
+    if os.path.isdir(source) or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
         model = _named(run, source)
         from multiemo.predict import LeftOut, expand  # what a model has read already needs no torch
 

@@ -50,8 +50,8 @@ cache_app.command()(corpus.info)
 cache_app.command()(corpus.prune)
 
 
-#: What a disk says that takes no more.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+#: What a system says of a file that is the user's to mend.
+_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
@@ -71,9 +71,9 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno not in _FILES:
             raise
-        typer.echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
+        typer.echo(f"error: {error.filename or 'the output'}: {error.strerror}", err=True)
         os._exit(1)  # closing standard output would fail once more
 
 

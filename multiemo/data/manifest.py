@@ -231,8 +231,8 @@ def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFr
 
 def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
     """Why ``file`` cannot be used, or ``None``."""
-    if not file.is_file():
-        return "is a folder; name a file" if file.is_dir() else "no such file; correct the path or fetch the file"
+    if not os.path.isfile(file):
+        return "is a folder; name a file" if os.path.isdir(file) else "no such file; correct the path or fetch the file"
     try:
         probe(file, kind)
     except MediaError as error:
@@ -243,7 +243,7 @@ def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
 
 
 def _suffix(path: Path) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ManifestError(f"{path}: is a folder; name a manifest")
     suffix = path.suffix.lower()
     if suffix not in (*_JSONL, ".parquet"):
@@ -254,7 +254,7 @@ def _suffix(path: Path) -> str:
 def _scan(path: Path) -> Iterator[tuple[int, Clip | Problem]]:
     """Every row with its number, judged."""
     suffix = _suffix(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ManifestError(f"{path}: no such file; name a manifest")
     seen: dict[str, int] = {}
     for number, row in _parquet_rows(path) if suffix == ".parquet" else _json_rows(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def expand(
         path = Path(source)
         if str(source).partition("://")[1]:
             items.append(Item(str(source), path))  # refused with a reason where it is opened
-        elif path.is_dir():
+        elif os.path.isdir(path):  # a name may be too long to ask the path itself
             passed: list[LeftOut] = []
             files = media_below(path, passed)
             if left_out is not None:

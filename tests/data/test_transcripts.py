@@ -28,6 +28,7 @@ from multiemo.data.transcripts import (
     unplaced,
 )
 from multiemo.errors import MediaError
+from multiemo.predict.outputs.subtitles import srt
 from multiemo.preprocess.text import clean
 
 SRT = """1
@@ -524,7 +525,7 @@ Format: Name, Fontname
 [Events]
 Format: Layer, Start, End, Style, Actor, Effect, Text
 Comment: 0,0:00:00.00,0:00:01.00,Default,,,not said
-Dialogue: 0,0:00:01.00,0:00:02.50,Default,Anna,,{\\an8}Well, {\\i1}Tom{\\i0} &amp; I\\Nleft.
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,Anna,,{\\an8}Well, {\\i1}Tom{\\i0}{check} &amp; I\\Nleft.
 Dialogue: 0,0:00:01.00,0:00:02.50,Sign,,,{\\p1}m 0 0 l 10 10
 Dialogue: 0,soon,0:00:02.50,Default,,,Lost.
 """
@@ -579,6 +580,33 @@ def test_formats_of_captions(tmp_path, name, content, encoding):
     assert times(found := read_transcript(path)) == [(1.0, 2.5, "Well, Tom & I left.")]
     assert found.cues[0].speaker == ("Anna" if name in ("a.ass", "a.ssa", "a.ttml", "a.dfxp") else None)
     assert beside(media) == (name if name.startswith("a.") else None)
+
+
+def test_ttml_of_netflix_and_of_apple(tmp_path):
+    """Ticks; times without a unit, all of them from the beginning of the file, in spans within paragraphs."""
+    ticks = (
+        '<tt xmlns="http://www.w3.org/ns/ttml" xmlns:p="http://www.w3.org/ns/ttml#parameter" p:tickRate="10000000">'
+        '<body><div><p begin="10000000t" end="25000000t">I said &lt;b&gt; &amp;amp; you</p><p begin="3s" dur="1s"/>'
+        "</div></body></tt>"
+    )
+    assert times(read_transcript(write(tmp_path, "a.ttml", ticks))) == [(1.0, 2.5, "I said <b> & you")]
+    apple = (
+        '<tt xmlns="http://www.w3.org/ns/ttml"><body dur="3:00.0"><div begin="9.1" end="1:20.0">'
+        '<p begin="9.1" end="10.5"><span begin="9.1" end="9.5">Hello</span> <span begin="9.6" end="10.2">you</span></p>'
+        '<p begin="1:01.5" end="1:02.5">Bye</p></div></body></tt>'
+    )
+    found = times(read_transcript(write(tmp_path, "b.ttml", apple)))
+    assert found == [(9.1, 9.5, "Hello"), (9.6, 10.2, "you"), (61.5, 62.5, "Bye")]
+
+
+def test_a_timeline_of_ours_is_no_transcript(tmp_path):
+    media = write(tmp_path, "clip.mp4", "x")
+    entry = {"start": 0.0, "end": 2.0, "label": "happy", "best": "happy", "probs": {"happy": 0.9}, "text": "So happy!"}
+    made = srt({"input": "clip.mp4", "duration": 2.0, "segments": [entry], "skipped": []})
+    assert "So happy!" in made
+    write(tmp_path, "clip.srt", made)
+    assert beside(media, notes := []) is None
+    assert notes == ["clip.srt beside the media is a timeline of emotions and was left alone"]
 
 
 def test_notes_of_captions(tmp_path):
@@ -654,12 +682,12 @@ def test_words_outside_the_film_are_counted():
 
 
 def test_entities_in_transcripts_are_undone_once(tmp_path):
-    srt = "1\n00:00:01,000 --> 00:00:02,000\nI&#39;m &lt;b&gt;here&lt;/b&gt; &amp;lt; AT&T &#9834; la &#9834;\n"
+    raw = "1\n00:00:01,000 --> 00:00:02,000\nI&#39;m &lt;b&gt;here&lt;/b&gt; &amp;lt; AT&T &#9834; la &#9834;\n"
     shown = "I'm <b>here</b> &amp;lt; AT&T"
     for name, content in [
-        ("a.srt", srt),
-        ("a.txt", srt.split("\n")[2]),
-        ("a.ass", ASS[: ASS.index("Dialogue")] + ("Dialogue: 0,0:00:01.00,0:00:02.50,Default,,," + srt.split("\n")[2])),
+        ("a.srt", raw),
+        ("a.txt", raw.split("\n")[2]),
+        ("a.ass", ASS[: ASS.index("Dialogue")] + ("Dialogue: 0,0:00:01.00,0:00:02.50,Default,,," + raw.split("\n")[2])),
     ]:
         words = read_transcript(write(tmp_path, name, content)).text
         assert words == shown

@@ -155,3 +155,15 @@ def test_entities_change_no_answer(predictor):
         for text in ("I'm so <b>happy</b> & glad", "I&#39;m so &lt;b&gt;happy&lt;/b&gt; &amp; glad")
     )
     assert plain == escaped
+
+
+def test_awkward_words(real_data, predictor):
+    """The inputs that showed it."""
+    folder = real_data / "awkward"
+    if not folder.is_dir():
+        pytest.skip("the awkward inputs are not there")
+    entry = predictor.predict(folder / "spoken.mp4")
+    assert (entry["words"]["source"], "text" in entry["present"]) == ("spoken.mp4.srt", True)
+    entry = predictor.predict(folder / "long.mp4")
+    assert "the times of long.json are milliseconds, and were divided by 1000" in entry["notes"]
+    assert " ".join(filter(None, said(entry))) == "I am so happy today this makes me very angry I am sad"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,9 @@ from multiemo.data.transcripts.naming import CAPTIONS, DATA, KINDS, Tags, read_t
 from multiemo.data.transcripts.reading import read_transcript
 from multiemo.data.transcripts.transcript import Transcript
 from multiemo.errors import MediaError
+
+#: How the cues of a timeline begin that multiemo has written: a label and its probability.
+_LABEL = re.compile(r"\S.{0,40}? \d{1,3}%\)?(\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ def side_transcripts(media_path: str | Path, notes: list[str]) -> Iterator[Trans
             said = read_transcript(one.path)
             if kind in DATA and kind != ".json" and not said.timed:
                 continue  # a table of something else
+            if said.cues and all(_LABEL.match(cue.text) for cue in said.cues):
+                notes.append(f"{one.path.name} beside the media is a timeline of emotions and was left alone")
+                continue
         except MediaError as error:  # nobody asked for it
             if kind == ".json":
                 notes.append(f"{one.path.name} beside the media is not a transcript and was left alone")

@@ -29,6 +29,8 @@ def _left_out(count: int, what: str = "line(s) whose times cannot be read") -> l
 # Advanced SubStation Alpha: one line a cue, its fields named by a line before them
 
 _ASS_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+#: How it should look, or a remark of whoever wrote it.
+_BRACED = re.compile(r"\{[^{}]*\}")
 _ASS_CLOCK = re.compile(r"\d+:\d+:\d+(?:[.:,]\d+)?")
 
 
@@ -46,7 +48,8 @@ def _ass(text: str) -> Found:
             if not (_ASS_CLOCK.fullmatch(start) and _ASS_CLOCK.fullmatch(end)):
                 broken += 1
             elif not DRAWING.search(said := cells.get("text", "")):
-                raws.append(Raw(seconds_of(start), seconds_of(end), [said], cells.get("name", "").strip() or None))
+                lines, name = [_BRACED.sub("", said)], cells.get("name", "").strip()
+                raws.append(Raw(seconds_of(start), seconds_of(end), lines, name or None))
     return Found(raws, _left_out(broken))
 
 

@@ -14,28 +14,30 @@ from xml.etree import ElementTree
 
 from multiemo.data.transcripts.cues import Found, Raw
 
-_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d+)|:(\d+(?:\.\d+)?))?")
-_OFFSET = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|f|t)")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d)(?:\.(\d+)|:(\d+(?:\.\d+)?))?")
+_OFFSET = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|f|t)?")
 #: Elements whose text is not spoken.
 _SILENT = ("metadata", "head", "styling", "layout")
 
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Pictures and ticks a second, and who the agents of a file are."""
+    """Pictures and ticks a second, who the agents of a file are, and whether every time counts from its beginning and
+    not from its parent's, as in Apple's lyrics, which also leave the unit out."""
 
     frames: float
     ticks: float
     agents: Mapping[str, str]
+    absolute: bool
 
     def seconds(self, time: str | None) -> float:
         """A clock or an offset of TTML in seconds; NaN for none or another."""
         time = (time or "").strip()
         if clock := _CLOCK.fullmatch(time):
             fraction = float(f"0.{clock[4]}") if clock[4] else float(clock[5] or 0) / self.frames
-            return int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3]) + fraction
+            return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + int(clock[3]) + fraction
         if offset := _OFFSET.fullmatch(time):
-            units = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "f": 1 / self.frames, "t": 1 / self.ticks}
+            units = {None: 1, "h": 3600, "m": 60, "s": 1, "ms": 1e-3, "f": 1 / self.frames, "t": 1 / self.ticks}
             return float(offset[1]) * units[offset[2]]
         return math.nan
 
@@ -81,7 +83,9 @@ def _rates(own: Mapping[str, str], root: ElementTree.Element) -> _Rates:
         if _local(agent.tag) == "agent":
             names = [(part.text or "").strip() for part in agent if _local(part.tag) == "name"]
             agents[_attributes(agent).get("id", "")] = next(filter(None, names), "")
-    return _Rates(frames if frames > 0 else 30.0, ticks if ticks > 0 else 1.0, agents)
+    begins = (_attributes(one).get("begin", "") for one in root.iter())
+    absolute = any(re.fullmatch(r"\d+\.\d+|\d+:\d\d\.\d+", begin) for begin in begins)
+    return _Rates(frames if frames > 0 else 30.0, ticks if ticks > 0 else 1.0, agents, absolute)
 
 
 def _timed(element: ElementTree.Element, begin: float, end: float, agent: str | None, rates: _Rates) -> Iterator[Raw]:
@@ -90,8 +94,9 @@ def _timed(element: ElementTree.Element, begin: float, end: float, agent: str | 
         return
     own = _attributes(element)
     starts, stops, lasts = (rates.seconds(own.get(key)) for key in ("begin", "end", "dur"))
-    stop = end if math.isnan(stops) else min(end, begin + stops)
-    begin = begin if math.isnan(starts) else begin + starts
+    origin = 0.0 if rates.absolute else begin
+    stop = end if math.isnan(stops) else min(end, origin + stops)
+    begin = begin if math.isnan(starts) else origin + starts
     stop = stop if math.isnan(lasts) else min(stop, begin + lasts)
     who = own.get("agent", agent)
     parts = _parts(element)
@@ -113,8 +118,8 @@ def _has_times(element: ElementTree.Element) -> bool:
 
 
 def _lines(element: ElementTree.Element) -> list[str]:
-    """What is shown, line by line; line ends of the file are spaces, and ``<br/>`` is one. XML's entities are undone,
-    so what would look like markup is written with entities again."""
+    """What is shown, line by line; line ends of the file are spaces, and ``<br/>`` is one. A ``<`` that is no markup
+    is written as an entity again."""
 
     def walk(one: ElementTree.Element) -> Iterator[str]:
         yield _escaped(one.text)
@@ -130,8 +135,7 @@ def _lines(element: ElementTree.Element) -> list[str]:
 
 
 def _escaped(text: str | None) -> str:
-    spaced = re.sub(r"\s+", " ", text or "")
-    return spaced.replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"\s+", " ", text or "").replace("<", "&lt;")
 
 
 def youtube(text: str) -> Found:
