@@ -9,7 +9,7 @@ import typer
 
 from multiemo.build.folders import model_folder
 from multiemo.cli.common import DeviceOption, JsonOption, write_json
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, MultiemoError
 
 
 def texts(
@@ -61,7 +61,9 @@ def call(
     recording: Annotated[Path, typer.Argument(help="File with sound; of a stereo file each channel is a speaker.")],
     left: Annotated[str, typer.Option(help="Who speaks on the first channel.")] = "left",
     right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
-    transcript: Annotated[Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(help="What is said: subtitles of any kind, JSON with times.")
+    ] = None,
     asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
@@ -99,14 +101,26 @@ def mood(
         raise ConfigError("--device says where a model computes: give --run too")
     if run is not None:
         model_folder(run)
-    from multiemo.applications.mood import mood_log
+    from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
     from multiemo.console import ConsoleObserver
 
+    check_outputs(out, plot)
     with ConsoleObserver() as observer:
-        log = mood_log(source, run=run, out=out, plot=plot, device=device, observer=observer)
+        log = mood_log(source, run=run, device=device, observer=observer)
     if json_file != "-":
         _show_mood(log)
+    failures = [f"{clip}: could not be read: {log['left_out'][clip]}" for clip in log["failed"]]
+    for target, write in ((out, write_days), (plot, draw_days)):
+        if target is not None:
+            try:
+                write(log, target)
+            except (MultiemoError, OSError) as error:  # the other one is written all the same
+                failures.append(str(error))
+    for failure in failures:
+        typer.echo(f"error: {failure}", err=True)
     write_json(log, json_file)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _show_call(found: dict[str, Any]) -> None:
@@ -140,8 +154,11 @@ def _show_mood(log: dict[str, Any]) -> None:
             )
         if not changes:
             typer.echo(f"  {name}: no change found")
-    for clip, reason in list(log["left_out"].items())[:10]:
-        typer.echo(f"  left out {clip}: {reason}")
+    others = [f"{clip}: {reason}" for clip, reason in log["left_out"].items() if clip not in set(log["failed"])]
+    for left in others[:10]:
+        typer.echo(f"  left out {left}")
+    if len(others) > 10:
+        typer.echo(f"  left out {len(others) - 10} more")
     for note in log["notes"]:
         typer.echo(f"  note: {note}")
     typer.echo(f"  {log['meaning']}")

@@ -70,7 +70,7 @@ def media_path(clip_path: str, folder: Path) -> Path:
         'corpus/audio/a.wav'
     """
     path = folder / clip_path
-    if ("\\" in clip_path or not clip_path.isascii()) and not path.exists():
+    if ("\\" in clip_path or not clip_path.isascii()) and not os.path.exists(path):
         return _places(folder).spelled(clip_path) or path
     return path
 
@@ -90,22 +90,39 @@ def read_manifest(path: Path) -> list[Clip]:
         ManifestError: the file is missing, unreadable or without rows, or a row breaks a rule; the message names the
             file, the first bad row, its clip, key and value, and counts the further bad rows.
     """
+    clips, problems = split_manifest(path)
+    if problems:
+        raise ManifestError(said_of(path, problems))
+    return clips
+
+
+def split_manifest(path: Path) -> tuple[list[Clip], list[Problem]]:
+    """The clips of the good rows of a manifest, and what is wrong with the others, each in order.
+
+    Args:
+        path: as for :func:`read_manifest`.
+
+    Raises:
+        ManifestError: the file is missing, unreadable or without rows.
+    """
     clips: list[Clip] = []
-    first: Problem | None = None
-    bad = 0
+    problems: list[Problem] = []
     with _no_collecting():
         for _, found in _scan(path):
             if isinstance(found, Clip):
                 clips.append(found)
             else:
-                first = first or found
-                bad += 1
-    if first is not None:
-        more = f" (and {bad - 1} more bad rows; `multiemo validate` lists them)" if bad > 1 else ""
-        raise ManifestError(f"{path}, {first}{more}")
-    if not clips:
+                problems.append(found)
+    if not clips and not problems:
         raise ManifestError(f"{path}: has no rows; write one JSON object a clip")
-    return clips
+    return clips, problems
+
+
+def said_of(path: Path, problems: Sequence[Problem]) -> str:
+    """The first bad row of a manifest, and how many more there are."""
+    bad = len(problems)
+    more = f" (and {bad - 1} more bad rows; `multiemo validate` lists them)" if bad > 1 else ""
+    return f"{path}, {problems[0]}{more}"
 
 
 def check_rows(path: Path) -> list[Problem]:
@@ -254,12 +271,14 @@ def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFr
 
 def _opened(probe: Probe, file: Path, kind: Any) -> str | float | None:
     """Why ``file`` cannot be used, or its duration in seconds, where it says one."""
-    if not file.is_file():
-        return "is a folder; name a file" if file.is_dir() else "no such file; correct the path or fetch the file"
+    if not os.path.isfile(file):
+        return "is a folder; name a file" if os.path.isdir(file) else "no such file; correct the path or fetch the file"
     try:
         duration: float | None = getattr(probe(file, kind), "duration", None)
     except MediaError as error:
         return str(error)
+    except Exception as error:  # none that a file should meet; the others are looked at all the same
+        return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
     return duration
 
 
@@ -284,6 +303,8 @@ def span_trouble(duration: float | None, start: float | None, end: float | None)
 
 
 def _suffix(path: Path) -> str:
+    if os.path.isdir(path):
+        raise ManifestError(f"{path}: is a folder; name a manifest")
     suffix = path.suffix.lower()
     if suffix not in (*_JSONL, ".parquet"):
         raise ManifestError(f"{path}: unknown manifest format {path.suffix!r}; use {_FORMATS}")
@@ -293,8 +314,8 @@ def _suffix(path: Path) -> str:
 def _scan(path: Path) -> Iterator[tuple[int, Clip | Problem]]:
     """Every row with its number, judged."""
     suffix = _suffix(path)
-    if not path.is_file():
-        raise ManifestError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a manifest")
+    if not os.path.isfile(path):
+        raise ManifestError(f"{path}: no such file; name a manifest")
     seen: dict[str, int] = {}
     for number, row in _parquet_rows(path) if suffix == ".parquet" else _json_rows(path):
         yield number, row if isinstance(row, Problem) else _judge(row, number, seen)
