@@ -193,13 +193,17 @@ def _frequent(name: str, first: int, last: int, marks: str, commonest: str) -> C
 
 
 def _alphabet(letters: str, neighbours: str) -> Callable[[str], float]:
-    """The share of characters beyond ASCII that are such a letter beside such a neighbour, or typographic marks."""
+    """The share of characters beyond ASCII that are such a letter beside such a neighbour, or marks and signs.
+
+    A sign counts where nothing beyond ASCII is before it and no letter after it, which would make it half a character
+    of Chinese or Japanese.
+    """
     word = re.compile(
         f"(?<=[{neighbours}])[{letters}]|[{letters}](?=[{neighbours}])|(?<![^\\s])[{letters}](?![^\\s,.])"
     )
     marks = re.compile(
         "(?<![\u00c0-\u024f])[‘’“”–—…«»¿¡€£°\u00a0]|[‘’“”–—…«»€£°\u00a0](?![\u00c0-\u024f])"
-        "|(?<![^\\x00-\\x7f])[©®™±×÷²³¹¼½¾µ·•†‡‰§¶¢¥ªº](?![^\\x00-\\x7f])"
+        "|(?<![^\\x00-\\x7f])[©®™±×÷²³¹¼½¾µ·•†‡‰§¶¢¥ªº](?![^\\x00-\\x3f])"
     )
 
     def sense(text: str) -> float:
@@ -258,7 +262,7 @@ def _guess(sample: bytes, name: str) -> str:
             found.append((sense(sample.decode(codec)), codec))
         except UnicodeDecodeError:
             continue
-    best = max(found, default=(0.0, ""))
+    best = max(found, default=(0.0, ""), key=lambda entry: entry[0])
     if best[0] < _SENSE:
         raise UnknownEncodingError(
             "is neither UTF-8 nor UTF-16, nor do its bytes make sense in an older encoding; save it as UTF-8"

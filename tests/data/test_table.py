@@ -70,6 +70,25 @@ def test_a_table_in_any_encoding(tmp_path: Path, encoding: str) -> None:
     assert told == (encoding != "utf-8-sig")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("cp1252", said) for said in ("Brand® x", "3×4", "about ½ of it", "It’s me", "café", "Olá, você não é")]
+    + [("gb18030", said) for said in ("不好", "真气人", "爱", "讨厌", "高兴")]
+    + [("big5", said) for said in ("不好", "真氣人", "愛", "討厭", "高興")],
+)
+def test_few_letters_say_the_encoding(tmp_path: Path, encoding: str, said: str) -> None:
+    assert of(write(tmp_path / "t/t.csv", [("text", "n"), (said, 1)], encoding), "text", text="text") == [said]
+
+
+def test_a_table_that_was_joined_of_two_encodings(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    lines = ["text", *["déjà vu – ça va"] * 20]
+    (tmp_path / "t/t.csv").write_bytes("\n".join(lines).encode() + b"\nIt\x92s caf\xe9\n")
+    prepared = made(tmp_path / "t/t.csv", text="text")
+    assert [clip.text for clip in prepared.clips] == [*lines[1:], "It’s café"]
+    assert prepared.notes == ["2 byte(s) that are not UTF-8 were read as cp1252 in t.csv"]
+
+
 def test_the_encoding_of_a_published_table_is_said_too(tmp_path: Path) -> None:
     rows = [("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID"), ("Déjà vu", "Joey", "joy", 0, 0)]
     for name in ("train", "dev", "test"):
