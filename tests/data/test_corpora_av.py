@@ -365,7 +365,7 @@ def test_msppodcast_with_its_partitions_in_a_file(tmp_path: Path) -> None:
     root = podcast(tmp_path / "msp")
     rows = "".join(f"{name},{row.rsplit(',', 1)[0]}\n" for name, row in TURNS.items())
     write(root / "Labels/labels_concensus.csv", PODCAST.replace(",Split_Set", "") + rows)
-    with pytest.raises(ManifestError, match="has no Split_Set, and Partitions.txt is not there to say the parts"):
+    with pytest.raises(ManifestError, match=r"has no Split_Set, and Partitions\.txt is not there to say the parts"):
         prepare("msppodcast", root, tmp_path / "m.jsonl")
     placed = {name: row.rsplit(",", 1)[1] for name, row in TURNS.items() if "_0001_0019" not in name}
     write(root / "Partitions.txt", "".join(f"{part}; {name}\n" for name, part in placed.items()))
