@@ -27,9 +27,8 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_gradients(convolve, *inputs):
     made = convolve(*inputs)
     torch.manual_seed(1)
-    return made, *torch.autograd.grad(
-        (made * torch.randn(made.shape, dtype=made.dtype)).sum(), [x for x in inputs if x is not None]
-    )
+    loss = (made * torch.randn(made.shape, dtype=made.dtype)).sum()
+    return made, *torch.autograd.grad(loss, [x for x in inputs if x is not None])
 
 
 @pytest.mark.parametrize("bias", [True, False])
