@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     pass
 
 
-#: How many things of one kind ``prepare`` lists; the others are counted.
-_LISTED = 20
 CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MULTIEMO_CACHE or the user's cache.")]
 
 
@@ -42,14 +40,14 @@ def prepare(
     if made.root != root:
         typer.echo(f"the corpus lies in {made.root}")
     renamed = [(pair, count) for pair, count in Counter(made.labels).most_common() if pair[0] != pair[1]]
-    for (word, label), count in renamed[:_LISTED]:
+    for (word, label), count in renamed[:20]:
         typer.echo(f"label {word} " + (f"became {label}: {count}" if label else f"has no place, left out: {count}"))
-    if len(renamed) > _LISTED:
-        typer.echo(f"and {len(renamed) - _LISTED} more labels that changed or have no place")
-    for skipped in made.skipped[:_LISTED]:
+    if len(renamed) > 20:
+        typer.echo(f"and {len(renamed) - 20} more labels that changed or have no place")
+    for skipped in made.skipped[:20]:
         typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
-    if len(made.skipped) > _LISTED:
-        typer.echo(f"left out {len(made.skipped) - _LISTED} more", err=True)
+    if len(made.skipped) > 20:
+        typer.echo(f"left out {len(made.skipped) - 20} more", err=True)
     labels = Counter(c.label if c.label else "several or none" for c in made.clips)
     people = len({c.speaker for c in made.clips if c.speaker})
     typer.echo(f"{out}: {len(made.clips)} clips, {people} speakers, {len(made.skipped)} left out")
