@@ -39,9 +39,11 @@ def prepare(
     made = prepare_corpus(corpus, root, out, given)
     if made.root != root:
         typer.echo(f"the corpus lies in {made.root}")
-    renamed = {pair: count for pair, count in made.labels.items() if pair[0] != pair[1]}
-    for (word, label), count in sorted(renamed.items(), key=lambda entry: -entry[1]):
+    renamed = [(pair, count) for pair, count in Counter(made.labels).most_common() if pair[0] != pair[1]]
+    for (word, label), count in renamed[:20]:
         typer.echo(f"label {word} " + (f"became {label}: {count}" if label else f"has no place, left out: {count}"))
+    if len(renamed) > 20:
+        typer.echo(f"and {len(renamed) - 20} more labels that changed or have no place")
     for skipped in made.skipped[:20]:
         typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
     if len(made.skipped) > 20:

@@ -356,6 +356,23 @@ def test_msppodcast_in_json_under_its_older_name(tmp_path: Path) -> None:
     rows = {name: dict(zip(columns, row.split(","), strict=True)) for name, row in TURNS.items()}
     write(root / "Labels/labels_concensus.json", json.dumps(rows))
     assert len(run("msppodcast", root, tmp_path / "m.jsonl").clips) == 5
-    write(root / "Labels/labels_concensus.json", '{"MSP-PODCAST_0001_0008.wav": {"EmoClass": "A"}}')
-    with pytest.raises(ManifestError, match=r"is not \{file: \{EmoClass, Split_Set, ...\}\} \('Split_Set'\)"):
+    write(root / "Labels/labels_concensus.json", '{"MSP-PODCAST_0001_0008.wav": {"EmoAct": "1"}}')
+    with pytest.raises(ManifestError, match=r"is not \{file: \{EmoClass, Split_Set, ...\}\} \('EmoClass'\)"):
         prepare("msppodcast", root, tmp_path / "m.jsonl")
+
+
+def test_msppodcast_with_its_partitions_in_a_file(tmp_path: Path) -> None:
+    root = podcast(tmp_path / "msp")
+    rows = "".join(f"{name},{row.rsplit(',', 1)[0]}\n" for name, row in TURNS.items())
+    write(root / "Labels/labels_concensus.csv", PODCAST.replace(",Split_Set", "") + rows)
+    with pytest.raises(ManifestError, match=r"has no Split_Set, and Partitions\.txt is not there to say the parts"):
+        prepare("msppodcast", root, tmp_path / "m.jsonl")
+    placed = {name: row.rsplit(",", 1)[1] for name, row in TURNS.items() if "_0001_0019" not in name}
+    write(root / "Partitions.txt", "".join(f"{part}; {name}\n" for name, part in placed.items()))
+    prepared = run("msppodcast", root, tmp_path / "m.jsonl")
+    assert {c.id[12:]: c.split for c in prepared.clips} == {
+        "0001_0008": "train", "0002_0033": "val", "0003_0001": "val", "0004_0001": "test",
+    }  # fmt: skip
+    assert "1 turns are of no part, which is neither train, validation nor Test1" in [
+        s.reason for s in prepared.skipped
+    ]

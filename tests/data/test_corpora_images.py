@@ -204,6 +204,25 @@ def test_affectnet_with_labels_csv_goes_by_it(tmp_path: Path) -> None:
     assert [s.what for s in prepared.skipped] == ["labels.csv row 3", "labels.csv row 4"]
 
 
+def test_affectnet_with_labels_csv_beside_its_parts(tmp_path: Path) -> None:
+    root = touch(tmp_path / "a", "Train/anger/1.jpg", "Test/anger/1.jpg", "Test/fear/2.jpg")
+    write(root / "labels.csv", ",pth,label,relFCs\n0,anger/1.jpg,anger,0.8\n1,fear/2.jpg,happy,0.8\n")
+    prepared = run("affectnet", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
+        ("Train/anger/1", "angry", "train"), ("Test/anger/1", "angry", "test"), ("Test/fear/2", "happy", "test"),
+    ]  # fmt: skip
+
+
+def test_affectnet_in_yolo_format_with_parts_inside(tmp_path: Path) -> None:
+    for part, code in (("train", 0), ("val", 1)):
+        touch(tmp_path / "y", f"images/{part}/a.png")
+        write(tmp_path / f"y/labels/{part}/a.txt", f"{code} 0 0 1 1")
+    prepared = run("affectnet", tmp_path / "y", tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
+        ("images/train/a", "angry", "train"), ("images/val/a", "contemptuous", "val"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_affectnet_in_yolo_format(tmp_path: Path, named: bool) -> None:
     root = tmp_path / "archive/YOLO_format"

@@ -151,6 +151,17 @@ def test_a_corpus_is_found_from_above_and_from_inside(tmp_path: Path, corpus: st
         assert [(c.id, c.label, c.split) for c in inside.clips] == [(c.id, c.label, c.split) for c in at_root.clips]
 
 
+@pytest.mark.parametrize("corpus", ["ravdess", "folders"])
+def test_a_manifest_inside_its_corpus_can_be_made_again(tmp_path: Path, corpus: str) -> None:
+    make(tmp_path / "corpus", corpus)
+    out = tmp_path / "corpus/manifests/m.jsonl"
+    first = run(corpus, tmp_path / "corpus", out)
+    assert (out.parent / "m.media").is_symlink()
+    again = run(corpus, tmp_path / "corpus", out)
+    assert again.clips == first.clips
+    assert not [s.reason for s in again.skipped if ".jsonl" not in s.reason]
+
+
 def test_of_two_corpora_neither_is_chosen(tmp_path: Path) -> None:
     make(tmp_path / "disk/one", "fer2013")
     make(tmp_path / "disk/two", "fer2013")

@@ -152,6 +152,8 @@ def _files(root: Path, skip: Skip, allowed: tuple[str, ...] | None) -> dict[str,
         name = relative(path, root)
         kind = _KINDS.get(path.suffix.lower())
         above = path.relative_to(root).parts[:-1]
+        if any(folder.endswith(".media") for folder in above):  # what prepare puts beside a manifest
+            continue
         if kind is None:
             strange[path.suffix.lower() or "no ending"] += bool(above)
             continue

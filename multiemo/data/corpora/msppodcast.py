@@ -4,7 +4,8 @@ doi:10.1109/TAFFC.2017.2736999).
 Layout: ``Labels/labels_consensus.csv`` (``labels_concensus.csv`` up to release 1.8, and both also as ``.json``) with
 FileName, EmoClass, EmoAct, EmoVal, EmoDom, SpkrID, Gender, Split_Set; ``Labels/labels_detailed.csv`` with a row an
 annotator (FileName, EmoClass_Major ...); ``Audios/MSP-PODCAST_0001_0008.wav``;
-``Transcripts/MSP-PODCAST_0001_0008.txt``.
+``Transcripts/MSP-PODCAST_0001_0008.txt``; ``Partitions.txt`` with lines ``Train; MSP-PODCAST_0023_0048.wav``, where
+the labels have no Split_Set.
 
 The dimensions run from 1 to 7, each from little to much.
 """
@@ -38,7 +39,7 @@ _EMOTIONS = dict(zip("ASHUFDCN", _LABELS, strict=True))
 #: Another emotion, and no agreement.
 _UNDECIDED = ("O", "X")
 _TABLES = tuple(f"labels_{word}.{ending}" for ending in ("csv", "json") for word in ("consensus", "concensus"))
-_COLUMNS = ("FileName", "EmoClass", "Split_Set")
+_COLUMNS = ("FileName", "EmoClass")
 
 
 @corpora.register("msppodcast", kind="real", languages=("en",))
@@ -58,7 +59,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
 
     Raises:
         NotTheCorpus: the labels are not there.
-        ManifestError: they are of another form.
+        ManifestError: they are of another form, or neither they nor Partitions.txt say the parts.
     """
     table = nearest(root, *_TABLES) if root.is_dir() else None
     if table is None:
@@ -66,10 +67,16 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
     audio = {path.stem: relative(path, root) for path in walk(root, (".wav", ".flac")) if _podcast(path.stem)}
     words = {path.stem: path for path in walk(root, (".txt",)) if _podcast(path.stem)}
     votes = _votes(nearest(root, "labels_detailed.csv"))
+    parts = _partitions(nearest(root, "Partitions.txt", "partitions.txt"))
     left: Counter[str] = Counter()
     unknown = 0
     for row in _rows(table):
-        name, part = row["FileName"].rsplit(".", 1)[0], row["Split_Set"].strip()
+        name = row["FileName"].rsplit(".", 1)[0]
+        if "Split_Set" not in row and not parts:
+            raise ManifestError(
+                f"msppodcast: {table} has no Split_Set, and Partitions.txt is not there to say the parts"
+            )
+        part = row.get("Split_Set", "").strip() or parts.get(name, "no part")
         split = "test" if part == test else None if part.startswith("Test") and part != "Test" else part_of(part)
         valence, arousal, dominance = (_rating(row.get(column, "")) for column in ("EmoVal", "EmoAct", "EmoDom"))
         text = read_text(words[name]).strip() if name in words else ""
@@ -125,6 +132,13 @@ def _rows(table: Path) -> Iterator[Mapping[str, str]]:
             yield {**found, **{column: found[column] for column in _COLUMNS}}
     except (ValueError, AttributeError, KeyError) as error:
         raise ManifestError(f"msppodcast: {table} is not {{file: {{EmoClass, Split_Set, ...}}}} ({error})") from None
+
+
+def _partitions(listing: Path | None) -> dict[str, str]:
+    """{turn: part as it is called}."""
+    lines = [] if listing is None else read_text(listing).splitlines()
+    pairs = (line.partition(";") for line in lines if ";" in line)
+    return {name.strip().rsplit(".", 1)[0]: part.strip() for part, _, name in pairs}
 
 
 def _votes(table: Path | None) -> dict[str, dict[str, float]]:

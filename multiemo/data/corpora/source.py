@@ -68,13 +68,21 @@ def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
 
 
 def walk(root: Path, suffixes: Iterable[str] | None) -> Iterator[Path]:
-    """Files under ``root`` with one of the (lower-case) suffixes, or all, sorted; hidden files are passed over."""
+    """Files under ``root`` with one of the (lower-case) suffixes, or all, sorted.
+
+    Hidden files are passed over, and links to a folder that they lie in, such as that of a manifest inside its corpus.
+    """
     wanted = None if suffixes is None else frozenset(suffixes)
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _leads_back(folder, name))
         for name in sorted(files):
             if (wanted is None or os.path.splitext(name)[1].lower() in wanted) and not name.startswith("."):
                 yield Path(folder, name)
+
+
+def _leads_back(folder: str, name: str) -> bool:
+    path = os.path.join(folder, name)
+    return os.path.islink(path) and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path))
 
 
 def part_of(name: str) -> str | None:
