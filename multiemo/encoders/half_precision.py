@@ -5,6 +5,7 @@ The results are the library's own to the rounding of half precision. Weights kee
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
@@ -74,15 +75,19 @@ def spectral_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding
     size = next_fast_len(steps, real=True)
     signal = torch.fft.rfft(F.pad(x.to(exact), (padding, padding)), size).unflatten(1, (groups, -1))
     kernel = torch.fft.rfft(weight.to(exact), size).unflatten(0, (groups, -1))
-    made = torch.fft.irfft(torch.einsum("bgif,goif->bgof", signal, kernel.conj()).flatten(1, 2), size)
-    made = made[..., : steps - width + 1].to(x.dtype)
+    product = torch.einsum("bgif,goif->bgof", signal, kernel.conj()).flatten(1, 2)
+    made: Tensor = torch.fft.irfft(product, size)[..., : steps - width + 1].to(x.dtype)
     return made if bias is None else made + bias.to(x.dtype)[:, None]
+
+
+#: Of torch, whatever an instance has in its place.
+_plain: Callable[[nn.Conv1d, Tensor, Tensor, Tensor | None], Tensor] = nn.Conv1d._conv_forward
 
 
 def _strided(self: nn.Conv1d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     dtype = half_of(x)
     if dtype is None:
-        return nn.Conv1d._conv_forward(self, x, weight, bias)
+        return _plain(self, x, weight, bias)
     with torch.autocast("cuda", enabled=False):
         bias = None if bias is None else bias.to(dtype)
         return strided_convolution(x.to(dtype), weight.to(dtype), bias, self.stride[0], int(self.padding[0]))
@@ -91,7 +96,7 @@ def _strided(self: nn.Conv1d, x: Tensor, weight: Tensor, bias: Tensor | None) ->
 def _spectral(self: nn.Conv1d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     dtype = half_of(x)
     if dtype is None:
-        return nn.Conv1d._conv_forward(self, x, weight, bias)
+        return _plain(self, x, weight, bias)
     with torch.autocast("cuda", enabled=False):
         return spectral_convolution(x.to(dtype), weight, bias, int(self.padding[0]), self.groups)
 

@@ -124,7 +124,7 @@ def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str 
     return built
 
 
-def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *_: bool) -> tuple[Tensor, None]:
+def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *more: bool) -> tuple[Tensor, None]:
     """WavLM's attention with its gated position bias through SDPA.
 
     The library's own keeps every attention weight, and reads the projections' weights around their modules, so that
@@ -135,7 +135,7 @@ def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor
         hidden: ``[B, T, H]``.
         mask: ``[B, T]`` bool, true where real, or none.
         bias: ``[B * heads, T, T]``.
-        _: older versions also say whether they want the weights; ours does without.
+        more: older versions of the library also ask for the weights, or not; they are not kept.
     """
     size, steps, _ = hidden.shape
     shape = (size, steps, self.num_heads, self.head_dim)
