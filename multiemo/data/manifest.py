@@ -6,6 +6,7 @@ The rules of a row are in :mod:`multiemo.data.rows`.
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -336,24 +338,34 @@ def _judge(row: object, number: int, seen: dict[str, int]) -> Clip | Problem:
 
 def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if not raw.strip():
-                    continue
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                    row = json.loads(line)
-                    if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
-                        json.dumps(row, ensure_ascii=False).encode()
-                except UnicodeError:
-                    yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
-                except (ValueError, RecursionError) as error:
-                    reason = getattr(error, "msg", str(error))
-                    yield number, Problem(number, None, f"is not JSON ({reason}); write one JSON object a line")
-                else:
-                    yield number, row
+        for number, raw in enumerate(_lines(path), start=1):
+            if not raw.strip():
+                continue
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                row = json.loads(line)
+                if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
+                    json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeError:
+                yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
+            except (ValueError, RecursionError) as error:
+                reason = getattr(error, "msg", str(error))
+                yield number, Problem(number, None, f"is not JSON ({reason}); write one JSON object a line")
+            else:
+                yield number, row
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file in UTF-8; one that says by its mark that it is UTF-16 (PowerShell's) is read as that."""
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        file.seek(0)
+        if is_utf16:
+            yield from (line.encode() for line in TextIOWrapper(file, "utf-16", errors="replace"))
+        else:
+            yield from file
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
