@@ -23,6 +23,11 @@ class MediaError(MultiemoError):
     """A media or feature file is missing, empty, truncated or not decodable."""
 
 
+class DefectError(MediaError):
+    """Something that nobody foresaw happened while one input was read or one output written: a defect of multiemo or
+    of a library."""
+
+
 class CheckpointError(MultiemoError):
     """A run or model folder is missing, incomplete, or of another shape than asked for."""
 

@@ -30,7 +30,7 @@ from multiemo.config import load_config
 from multiemo.data.features import read_features
 from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
 from multiemo.data.rows import parse_row
-from multiemo.errors import CheckpointError, ConfigError, ManifestError, MediaError, MultiemoError
+from multiemo.errors import CheckpointError, ConfigError, DefectError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
 from multiemo.predict.reader import Options
 from multiemo.types import Clip
@@ -313,10 +313,12 @@ def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_pa
 
     monkeypatch.setattr(worker.predictor, "_classify", broken)
     worker.work(0, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
-    assert lines(worker.job.part(0, ".bad.jsonl")) == [{"input": "1", "error": "IndexError: out of range"}]
+    assert lines(worker.job.part(0, ".bad.jsonl")) == [
+        {"input": "1", "error": "1: a defect of multiemo or of a library (IndexError: out of range); please report it"}
+    ]
     assert [entry["input"] for entry in lines(worker.job.part(0))] == ["0", "2", "3"]
     monkeypatch.setattr(worker.predictor, "_classify", lambda batch: 1 / 0)
-    with pytest.raises(ZeroDivisionError):  # a broken worker, not sixty-four bad clips
+    with pytest.raises(DefectError, match="ZeroDivisionError"):  # a broken worker, not sixty-four bad clips
         worker.work(1, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
     assert not worker.job.is_done(1)
 

@@ -11,7 +11,17 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.observer import Observer
 from multiemo.config import load_config
 from multiemo.errors import CheckpointError, ConfigError
-from multiemo.labels import ALIASES, LABEL_SETS, MAPS, canonical, circumplex, label_map, label_set, map_label
+from multiemo.labels import (
+    ALIASES,
+    LABEL_SETS,
+    MAPS,
+    canonical,
+    circumplex,
+    find_label,
+    label_map,
+    label_set,
+    map_label,
+)
 
 OWN = "custom:happy,sad,bored"
 
@@ -80,6 +90,44 @@ def test_single_labels() -> None:
     assert map_label("happy", None, "ekman7") == "happy"
     assert canonical(" Exc ") == "excited"
     assert set(ALIASES.values()) <= {label for labels in LABEL_SETS.values() for label in labels}
+
+
+@pytest.mark.parametrize(
+    ("word", "labels", "meant"),
+    [
+        ("Joy", ("joy", "happy"), "joy"),
+        ("Joy", ("Joy", "joy"), "Joy"),
+        ("JOY", ("Joy", "joy"), None),  # either could be meant
+        (" contempt ", ("joy", "Contempt"), "Contempt"),
+        ("Joy", ("happy", "sad"), "happy"),
+        ("Happiness", ("joy", "happy"), "happy"),
+        ("happy", ("joy", "happiness"), None),
+        ("ANG", ("Anger", "Fear"), "Anger"),
+        ("angry", ("Anger", "Fear"), "Anger"),
+        ("Fear", ("fearful", "afraid"), "fearful"),
+        ("fache\u0301", ("f\u00e2ch\u00e9", "fach\u00e9"), "fach\u00e9"),
+        ("Surprise", LABEL_SETS["goemotions28"], "surprise"),
+        ("bliss", ("joy", "happy"), None),
+    ],
+)
+def test_a_set_knows_its_own_names_before_any_alias(word: str, labels: tuple[str, ...], meant: str | None) -> None:
+    assert find_label(word, labels) == meant
+
+
+@pytest.mark.parametrize("name", LABEL_SETS)
+def test_every_label_is_found_in_its_set_however_it_is_written(name: str) -> None:
+    for label in label_set(name):
+        assert [find_label(w, label_set(name)) for w in (label, label.upper(), f" {label.title()} ")] == [label] * 3
+
+
+def test_a_declared_set_meets_others_by_its_own_names_first() -> None:
+    own = "custom:Joy,happy,Contempt"
+    assert [map_label(label, own, "ekman7") for label in label_set(own)] == ["happy", "happy", None]
+    assert map_label("happy", "ekman7", own) == "happy"
+    assert map_label("contemptuous", "affectnet8", own) == "Contempt"
+    assert map_label("joy", "goemotions28", own) == "Joy"
+    assert map_label("joy", "goemotions28", "emorynlp7") is None  # named sets: nothing but registered maps
+    assert circumplex("Joy") == circumplex("joy") != circumplex("happy")
 
 
 def test_counts_weigh_the_loss() -> None:

@@ -13,7 +13,7 @@ from multiemo.applications.series import shifts
 from multiemo.applications.talk import Part, Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
 from multiemo.build import Observer
 from multiemo.data.media import probe, sound_tracks
-from multiemo.data.transcripts import Cue, Transcript, read_transcript, side_file
+from multiemo.data.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import load
 from multiemo.predict.streaming import read_channels
@@ -176,10 +176,18 @@ def _words(
     path: Path, transcript: str | Path | None, talk: Talk, names: Sequence[str]
 ) -> tuple[list[list[Cue]] | None, list[str]]:
     """The cues of each speaker, or ``None`` where there is no transcript; and notes."""
-    file = Path(transcript) if transcript is not None else side_file(path)
-    if file is None:
-        return None, []
-    said: Transcript = read_transcript(file).spread([(0.0, talk.duration)])
+    notes: list[str] = []
+    found = side_transcripts(path, notes) if transcript is None else iter([read_transcript(transcript)])
+    fitting = (fitted(each, talk.duration).spread([(0.0, talk.duration)]) for each in found)
+    said = None
+    for each in fitting:
+        if outside := unplaced(each, talk.duration):
+            notes.append(outside)
+            continue
+        said = each
+        break
+    if said is None:
+        return None, notes
     cues: list[list[Cue]] = [[] for _ in names]
     guessed = 0
     for cue in said.cues:
@@ -187,7 +195,7 @@ def _words(
         covered = [seconds(spans, cue.start, cue.end) for spans in talk.spans]
         guessed += not named and len(names) > 1
         cues[named[0] if named else int(np.argmax(covered))].append(cue)
-    notes = [f"words: {said.source}", *said.notes]
+    notes += [f"words: {said.source}", *said.notes, *left_over(said, talk.duration)]
     if guessed:
         known = ", ".join(sorted({cue.speaker for cue in said.cues if cue.speaker})) or "none"
         notes.append(

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from multiemo.applications.level import FEWEST, smooth
 from multiemo.applications.readings import Reading, TableColumns, read_readings
 from multiemo.applications.series import shifts
-from multiemo.applications.tables import Row, Writer
+from multiemo.applications.tables import Writer, format_of
 from multiemo.build import Observer
+from multiemo.data.tables import Row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
 
@@ -64,15 +65,15 @@ def mood_log(
     Returns:
         ``{"meaning", "clips", "first", "last", "dates_from": {where: clips}, "values_from": {where: clips}, "days":
         [{"date", "clips", "valence": {"mean", "level", "low", "high"}, "arousal": ...}], "changes": {"valence":
-        [{"date", "from", "to", "before", "after", "p"}], ...}, "left_out": {clip: reason}, "notes": [...]}``.
+        [{"date", "from", "to", "before", "after", "p"}], ...}, "left_out": {clip: reason}, "failed": [clip, ...],
+        "notes": [...]}``; ``failed`` are those of ``left_out`` that should have been read and could not be.
 
     Raises:
         ConfigError: a column or a run is missing, or a file cannot be written.
         ManifestError: the source is not there, broken, or holds no day.
         MediaError, CheckpointError: see :func:`multiemo.load`.
     """
-    if plot is not None and Path(plot).suffix.lower() not in (".png", ".html"):
-        raise ConfigError(f"{plot}: a plot ends in .png or .html")
+    check_outputs(out, plot)
     model = None if run is None else Path(run)
     given = read_readings(Path(source), run=model, device=device, columns=columns, observer=observer)
     readings = given.readings
@@ -93,17 +94,30 @@ def mood_log(
         "days": [{"date": (first + datetime.timedelta(d)).isoformat(), "clips": 0} for d in range(length)],
         "changes": {},
         "left_out": given.left_out,
-        "notes": [],
+        "failed": given.failed,
+        "notes": given.notes,
     }
     for reading in readings:
         log["days"][(reading.date - first).days]["clips"] += 1
     _add(log, "valence", [(r, r.valence) for r in readings])
     _add(log, "arousal", [(r, r.arousal) for r in readings if r.arousal is not None])
     if out is not None:
-        _write(log, Path(out))
+        write_days(log, Path(out))
     if plot is not None:
-        _draw(log, Path(plot))
+        draw_days(log, Path(plot))
     return log
+
+
+def check_outputs(out: str | Path | None, plot: str | Path | None) -> None:
+    """Whether the files to write have endings that say their formats.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    if plot is not None and Path(plot).suffix.lower() not in (".png", ".html"):
+        raise ConfigError(f"{plot}: a plot ends in .png or .html")
+    if out is not None:
+        format_of(Path(out))
 
 
 def _add(log: dict[str, Any], name: str, values: Sequence[tuple[Reading, float]]) -> None:
@@ -151,7 +165,7 @@ def _within(clips: Sequence[Sequence[float]]) -> float:
     return float(sum(np.var(day) * len(day) for day in several) / freedom) if freedom else 0.0
 
 
-def _write(log: dict[str, Any], path: Path) -> None:
+def write_days(log: dict[str, Any], path: Path) -> None:
     """The days as a table: date, clips, then mean, level, low and high of each dimension."""
     names = [n for n in ("valence", "arousal") if n in log["days"][0]]
     rows: list[Row] = [
@@ -163,7 +177,7 @@ def _write(log: dict[str, Any], path: Path) -> None:
         writer.write(rows)
 
 
-def _draw(log: dict[str, Any], path: Path) -> None:
+def draw_days(log: dict[str, Any], path: Path) -> None:
     """The days as dots, the level as a line with its band, changes as dashed lines."""
     names = [n for n in ("valence", "arousal") if n in log["days"][0]]
     figure, panels = canvas(height=0.6 + 2.2 * len(names), rows=len(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import affect
-from multiemo.applications.tables import Row, read_rows, require_column
+from multiemo.applications.tables import require_column
 from multiemo.build import Observer
+from multiemo.data.delimited import BadRow
+from multiemo.data.places import Places
+from multiemo.data.tables import TABLES, Row, Table, open_table
 from multiemo.errors import ConfigError, ManifestError
 
 if TYPE_CHECKING:
@@ -48,10 +52,19 @@ class Readings:
     Args:
         readings: in the order of the input.
         left_out: {clip: why nothing is known of it}.
+        failed: those of ``left_out`` that should have been read and could not be.
+        notes: on how a table was read.
     """
 
     readings: list[Reading] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def fail(self, clip: str, error: object) -> None:
+        """A clip that cannot be read; the others count all the same."""
+        self.left_out[clip] = str(error)
+        self.failed.append(clip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +109,43 @@ def read_readings(
     if source.suffix.lower() == ".json":
         _check_unread(source, run, "predictions")
         return _of_entries((entry, None) for entry in _prediction_json(source))
-    if source.is_dir() or source.suffix.lower() not in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
+    if os.path.isdir(source) or source.suffix.lower() not in TABLES:
         model = _named(run, source)
-        from multiemo.predict import expand  # what a model has read already needs no torch
+        from multiemo.predict import LeftOut, expand  # what a model has read already needs no torch
 
-        return _predicted([(item, None) for item in expand([source])], model, device, observer)
-    names, rows = read_rows(source)
+        passed: list[LeftOut] = []
+        found = _predicted([(item, None) for item in expand([source], left_out=passed)], model, device, observer)
+        found.left_out |= {left.path: left.reason for left in passed}
+        return found
+    table = open_table(source)
+    broken = Readings()
+    found = _of_table(table, _numbered(table.rows, broken), run, columns, device, observer)
+    found.left_out, found.failed = broken.left_out | found.left_out, broken.failed + found.failed
+    found.notes += table.notes
+    return found
+
+
+def _numbered(rows: Iterable[Row | BadRow], broken: Readings) -> Iterator[tuple[int, Row]]:
+    """The rows that can be read, counted from 1; the others are put into ``broken``."""
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, BadRow):
+            broken.fail(row.place, row.reason)
+        else:
+            yield number, row
+
+
+def _of_table(
+    table: Table,
+    rows: Iterable[tuple[int, Row]],
+    run: Path | None,
+    columns: TableColumns,
+    device: str,
+    observer: Observer,
+) -> Readings:
+    source, names = table.path, table.columns
     if "segments" in names:
         _check_unread(source, run, "predictions")
-        return _of_entries((row, None) for row in rows)
+        return _of_entries((row, None) for _, row in rows)
     require_column(source, names, columns.date)
     if columns.valence in names:
         _check_unread(source, run, f"values ({columns.valence!r})")
@@ -113,11 +154,24 @@ def read_readings(
     model = _named(run, source)
     from multiemo.predict import Item
 
-    items = []
-    for number, row in enumerate(rows, start=1):
-        path = source.parent / str(row.get(columns.clip))
-        items.append((Item(str(path), path), _day(source, number, row.get(columns.date), columns.date)))
-    return _predicted(items, model, device, observer)
+    places, undated = Places([source.parent]), Readings()
+    items: list[tuple[Item, datetime.date | None]] = []
+    for number, row in rows:
+        name = str(row.get(columns.clip) or "")
+        path = places.find(name) if name else f"has no {columns.clip}"
+        try:
+            day = _day(source, number, row.get(columns.date), columns.date)
+        except ManifestError as error:
+            undated.fail(f"row {number}", error)
+            continue
+        if isinstance(path, Path):
+            items.append((Item(str(path), path), day))
+        else:
+            undated.fail(str(source.parent / name) if name else f"row {number}", path)
+    found = _predicted(items, model, device, observer)
+    found.left_out, found.failed = undated.left_out | found.left_out, undated.failed + found.failed
+    found.notes += places.notes()
+    return found
 
 
 def _check_unread(source: Path, run: Path | None, holds: str) -> None:
@@ -163,7 +217,11 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
     found = Readings()
     for entry, day in entries:
         name = str(entry.get("input", ""))
-        date, dated = (day, "a column") if day is not None else date_of(name)
+        try:
+            date, dated = (day, "a column") if day is not None else date_of(name)
+        except ManifestError as error:
+            found.fail(name, error)
+            continue
         said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := affect(s)) is not None]
         if not said:
             found.left_out[name] = "no segment says valence: nothing was present, or its labels have no place"
@@ -202,15 +260,22 @@ def _predicted(
                 failures[item.name] = str(answer)
 
     found = _of_entries(entries())
-    found.left_out |= failures
+    for name, reason in failures.items():
+        found.fail(name, reason)
     return found
 
 
-def _of_values(path: Path, rows: Iterable[Row], columns: TableColumns) -> Readings:
+def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumns) -> Readings:
     found = Readings()
-    for number, row in enumerate(rows, start=1):
-        date = _day(path, number, row.get(columns.date), columns.date)
-        valence, arousal = (_number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal))
+    for number, row in rows:
+        try:
+            date = _day(path, number, row.get(columns.date), columns.date)
+            valence, arousal = (
+                _number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal)
+            )
+        except ManifestError as error:
+            found.fail(f"row {number}", error)
+            continue
         if valence is None:
             found.left_out[f"row {number}"] = f"has no {columns.valence}"
         else:

@@ -1,7 +1,6 @@
-"""Tables of any size, row by row: CSV, TSV, JSONL and Parquet in, any of them out, whole or not at all.
+"""Tables of any size, written row by row, whole or not at all: CSV, TSV, JSONL and Parquet.
 
-A row is {column: value}. The cells of a CSV stay the text that they are, so that ``007`` comes out as ``007``; an empty
-cell is ``None``. A row of a JSONL file keeps the keys that it has.
+A row is {column: value}, as :mod:`multiemo.data.tables` reads it.
 """
 
 from __future__ import annotations
@@ -10,28 +9,19 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 
 import polars as pl
 
-from multiemo.errors import ConfigError, ManifestError
-
-Row: TypeAlias = dict[str, Any]
-#: {column: its type, or ``None`` where the rows say it}.
-Columns: TypeAlias = dict[str, "pl.DataType | None"]
+from multiemo.data.tables import FIRST, JSON_LINES, Columns, Row
+from multiemo.errors import ConfigError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON = (".jsonl", ".ndjson")
-#: File formats, by suffix.
-FORMATS: tuple[str, ...] = (*_DELIMITERS, *_JSON, ".parquet")
-#: Rows of a JSONL file whose keys say what columns there are.
-_FIRST = 1000
-#: Rows of a Parquet file that are in memory at a time.
-_ROWS = 65536
+#: File formats that are written, by suffix.
+FORMATS: tuple[str, ...] = (*_DELIMITERS, *JSON_LINES, ".parquet")
 
 
 def format_of(path: Path) -> str:
@@ -44,98 +34,6 @@ def format_of(path: Path) -> str:
     if suffix not in FORMATS:
         raise ConfigError(f"{path}: is no table by its name; give a file that ends in {', '.join(FORMATS)}")
     return suffix
-
-
-def read_rows(path: Path) -> tuple[Columns, Iterator[Row]]:
-    """The columns of a table, in order, and its rows, which are read as they are asked for.
-
-    Returns:
-        Columns (for JSONL, the keys of the first thousand rows), rows.
-
-    Raises:
-        ConfigError: the suffix is not one of ``FORMATS``.
-        ManifestError: the file is not there or not such a table; while reading, the row that breaks it is named.
-    """
-    suffix = format_of(path)
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such file; check the path")
-    if suffix == ".parquet":
-        return _parquet(path)
-    if suffix in _JSON:
-        rows = _json_rows(path)
-        first = list(islice(rows, _FIRST))
-        return dict.fromkeys(key for row in first for key in row), chain(first, rows)
-    return _csv(path, _DELIMITERS[suffix])
-
-
-def _csv(path: Path, delimiter: str) -> tuple[Columns, Iterator[Row]]:
-    lines = _csv_lines(path, delimiter)
-    _, columns = next(lines, (0, []))
-    if not columns:
-        raise ManifestError(f"{path}: has no header; its first line must name the columns")
-    twice = [name for name in columns if columns.count(name) > 1]
-    if twice:
-        raise ManifestError(f"{path}: has the column {twice[0]!r} twice; rename one of them")
-
-    def rows() -> Iterator[Row]:
-        for number, cells in lines:
-            if not cells and len(columns) > 1:
-                continue  # a blank line
-            cells = cells or [""]
-            if len(cells) != len(columns):
-                raise ManifestError(
-                    f"{path} line {number}: {len(cells)} cells, but {len(columns)} columns; put quotation marks around "
-                    f"a text that holds {delimiter!r}, and double those within it"
-                )
-            yield {name: cell or None for name, cell in zip(columns, cells, strict=True)}
-
-    return dict.fromkeys(columns, pl.String()), rows()
-
-
-def _csv_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each record, and the line it ends on."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            for cells in reader:
-                yield reader.line_num, cells
-        except UnicodeDecodeError:
-            raise ManifestError(f"{path}: is not UTF-8 text after line {reader.line_num}; save it as UTF-8") from None
-        except csv.Error as error:
-            raise ManifestError(f"{path} line {reader.line_num}: is not CSV ({error})") from None
-
-
-def _json_rows(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
-                raise ManifestError(f"{path} line {number}: is not JSON in UTF-8 ({error})") from None
-            if not isinstance(row, dict):
-                raise ManifestError(f"{path} line {number}: is not a JSON object; write one a line")
-            yield row
-
-
-def _parquet(path: Path) -> tuple[Columns, Iterator[Row]]:
-    table = pl.scan_parquet(path, glob=False)
-
-    def part(number: int, rows: int) -> pl.DataFrame:
-        try:
-            return table.slice(number, rows).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise ManifestError(f"{path}: is not a Parquet file, or a damaged one ({reason}); write it again") from None
-
-    def rows() -> Iterator[Row]:
-        number = 0
-        while not (some := part(number, _ROWS)).is_empty():
-            number += len(some)
-            yield from some.iter_rows(named=True)
-
-    return dict(part(0, 0).schema), rows()
 
 
 def require_column(path: Path, columns: Iterable[str], name: str) -> None:
@@ -184,7 +82,7 @@ class Writer:
         """Add rows."""
         if self._suffix == ".parquet":
             self._write_part(rows)
-        elif self._suffix in _JSON:
+        elif self._suffix in JSON_LINES:
             self._file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
         else:
             self._write_cells(rows)
@@ -214,7 +112,7 @@ class Writer:
             except ValueError:
                 late = next(name for name in row if name not in self.columns)
                 raise ConfigError(
-                    f"{self.path}: a row has {late!r}, which none of the first {_FIRST} has, and a CSV has its columns "
+                    f"{self.path}: a row has {late!r}, which none of the first {FIRST} has, and a CSV has its columns "
                     "from the start; write .jsonl or .parquet"
                 ) from None
 

@@ -19,11 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.applications.tables import Columns, Row, Writer, format_of, read_rows, require_column
+from multiemo.applications.tables import Writer, format_of, require_column
 from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
+from multiemo.data.delimited import BadRow
 from multiemo.data.dialogue import Dialogue
-from multiemo.errors import ConfigError
+from multiemo.data.tables import Columns, Row, open_table
+from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import probabilities_of
 from multiemo.predict import Predictor, load
 from multiemo.preprocess.text import TextPreprocessor, Turn
@@ -185,11 +187,13 @@ def predict_texts(
     """Add the emotion of a text column to every row of a table.
 
     Rows come out in the order in which they come in, each with all of its own values. A row whose text is missing,
-    empty or unknown to the tokenizer gets empty columns, and is counted by its reason.
+    empty or unknown to the tokenizer gets empty columns, and is counted by its reason. A row that cannot be read (a CSV
+    of too many cells, a line that is not JSON) is left out and listed, and the others are answered.
 
     Args:
         run: run folder or model folder with a text encoder.
-        table: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
+        table: CSV with any separator, JSON lines, Parquet or Excel; in any encoding (see
+            :func:`multiemo.data.tables.open_table`).
         column: that holds the texts.
         out: table to write, in the format that its suffix says; it appears when it is complete.
         id_column: names rows without a text in the summary; default: their number.
@@ -202,12 +206,12 @@ def predict_texts(
 
     Returns:
         ``{"rows", "predicted", "without_text": {reason: rows}, "examples": {row: reason}, "labels": {label: rows},
-        "conversations", "notes", "seconds", "rows_per_minute", "out", "model"}``.
+        "failures": {place: reason}, "conversations", "notes", "seconds", "rows_per_minute", "out", "model"}``.
 
     Raises:
         ConfigError: the model reads no text, or no earlier turns although ``conversation`` is given; a column is not
             there or already there, a format is unknown.
-        ManifestError: the table is not there, or a row of it is broken.
+        ManifestError: the table is not there, is none, or has no row that can be read.
         CheckpointError: not a finished model.
     """
     observer = observer or Observer()
@@ -216,7 +220,8 @@ def predict_texts(
     format_of(target)
     if target.exists() and target.resolve() == source.resolve():
         raise ConfigError(f"{target}: is the table itself; write to another file")
-    columns, rows = read_rows(source)
+    given = open_table(source)
+    columns = dict.fromkeys(given.columns, pl.String()) if given.all_text else given.columns
     for name in (column, id_column, conversation, speaker):
         if name is not None:
             require_column(source, columns, name)
@@ -228,6 +233,8 @@ def predict_texts(
     began = time.perf_counter()
     total, reasons, labels = 0, Counter[str](), Counter[str]()
     examples: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    rows = _readable(given.rows, failures)
     with Writer(target, columns | model.columns) as writer:
         while window := list(islice(rows, WINDOW)):
             _refuse_taken(source, window, model.columns)
@@ -248,6 +255,9 @@ def predict_texts(
             writer.write(window)
             total += len(window)
             observer.progress(total, total)
+        if failures and not total:
+            place, reason = next(iter(failures.items()))
+            raise ManifestError(f"{source} {place}: {reason} (none of its {len(failures)} rows can be read)")
     seconds = time.perf_counter() - began
     return {
         "rows": total,
@@ -255,13 +265,23 @@ def predict_texts(
         "without_text": dict(reasons.most_common()),
         "examples": examples,
         "labels": dict(labels.most_common()),
+        "failures": failures,
         "conversations": len(talk),
-        "notes": talk.notes(),
+        "notes": [*given.notes, *talk.notes()],
         "seconds": round(seconds, 3),
         "rows_per_minute": round(60 * total / seconds),
         "out": str(target),
         "model": predictor.describe(),
     }
+
+
+def _readable(rows: Iterable[Row | BadRow], failures: dict[str, str]) -> Iterator[Row]:
+    """The rows that can be read; the others are put into ``failures``."""
+    for row in rows:
+        if isinstance(row, BadRow):
+            failures[row.place] = row.reason
+        else:
+            yield row
 
 
 def _text(path: Path, row: Row, column: str, number: int) -> str | None:

@@ -19,8 +19,8 @@ from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.composite import compose_manifests
 from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
 from multiemo.data.dialogue import context_width, contexts, without_context
-from multiemo.data.features import read_features
-from multiemo.data.manifest import media_path, read_manifest
+from multiemo.data.feature_columns import agreed_columns
+from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.training.parallel import Meeting
@@ -326,18 +326,12 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     return {**sources, "fuse": Source(manifest, clips, composite)}
 
 
-def feature_dim(source: Source, modality: Modality) -> int:
-    """Columns of the precomputed features of a modality.
-
-    Raises:
-        ManifestError: no row has any.
-    """
-    for clip in source.clips:
-        reference = clip.features.get(modality)
-        if reference is not None:
-            values, _ = read_features(media_path(reference.path, source.folder), reference.key, clip.start, clip.end)
-            return int(values.shape[1])
-    raise ManifestError(f"{source.manifest}: no row has features.{modality}, which encoder 'features' reads")
+def feature_dim(source: Source, modality: Modality, *, skip_bad: bool) -> int:
+    """How many columns the precomputed features of a modality have; raises as :func:`agreed_columns`."""
+    try:
+        return len(agreed_columns(source.clips, source.folder, modality, skip_bad=skip_bad))
+    except ManifestError as error:
+        raise ManifestError(f"{source.manifest}: {error}") from None
 
 
 def prepare_part(

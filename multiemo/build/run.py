@@ -213,18 +213,33 @@ class _Session:
                 encoder = branch.model.encoders[m]
                 assert isinstance(encoder, Encoder)
                 self.encoders[m], self.preprocessors[m] = encoder, branch.preprocessors[m]
+                self._check_columns(m, f"branches.{m} ({named or finished})")
                 continue
             torch.manual_seed(stage_seed(config, m))
             if m in config.init:
                 begun = load_bundle(config.init[m], labels=False)
                 self._check_seen(begun, f"init.{m} ({config.init[m]})")
                 self.encoders[m], self.preprocessors[m] = load_encoder(config, m, begun, config.init[m])
+                self._check_columns(m, f"init.{m} ({config.init[m]})")
                 self.seen_before |= begun.seen
                 continue
-            dim = wiring.feature_dim(self.sources[m], m) if uses_features(config, m) else None
+            dim = self._feature_dim(m) if uses_features(config, m) else None
             self.encoders[m] = build_encoder(config, m, feature_dim=dim)
             texts = partial(_texts, self.sources[m])
             self.preprocessors[m] = build_preprocessor(self.encoders[m].input_spec, texts=texts)
+
+    def _feature_dim(self, m: Modality) -> int:
+        return wiring.feature_dim(self.sources[m], m, skip_bad=self.config.data.skip_bad)
+
+    def _check_columns(self, m: Modality, what: str) -> None:
+        """Refuse an encoder of features that takes another number of columns than most clips have."""
+        if uses_features(self.config, m):
+            dim, takes = self._feature_dim(m), self.encoders[m].input_spec.dim  # type: ignore[union-attr]
+            if dim != takes:
+                raise CheckpointError(
+                    f"{what}: takes features of {takes} columns, but those of most clips of "
+                    f"{self.sources[m].manifest} have {dim}; extract them as for that model, or train without it"
+                )
 
     def _check_seen(self, bundle: Bundle, what: str) -> None:
         """Refuse a checkpoint that has seen the test; of a composite, the people are those of its sources."""

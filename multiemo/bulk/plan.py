@@ -128,6 +128,7 @@ def write_item(item: Item) -> str:
         "clip": None if item.clip is None else format_row(item.clip),
         "folder": None if item.folder is None else str(item.folder),
         "context": list(item.context) or None,
+        "refused": item.refused,
     }
     return json.dumps({key: value for key, value in values.items() if value is not None})
 
@@ -148,6 +149,7 @@ def read_item(line: str) -> Item:
         clip=None if clip is None else parse_row(clip),
         folder=None if folder is None else Path(folder),
         context=[(bool(same), str(text)) for same, text in values.get("context", ())],
+        refused=values.get("refused"),
     )
 
 

@@ -16,8 +16,8 @@ from multiemo.build.folders import file_digest, model_folder
 from multiemo.bulk.local import run_local
 from multiemo.bulk.on_ray import check_ray, run_ray
 from multiemo.bulk.plan import Job, claimed, cut, plan_of
-from multiemo.errors import CheckpointError, ConfigError
-from multiemo.predict import Predictor, expand
+from multiemo.errors import CheckpointError, ConfigError, MediaError
+from multiemo.predict import LeftOut, Predictor, expand
 from multiemo.training.checkpoint import write_atomically
 
 ENGINES = {"local": run_local, "ray": run_ray}
@@ -45,7 +45,8 @@ def predict_bulk(
         run: run folder or model folder.
         inputs: files, folders and manifests.
         out: folder to write, for this alone: ``predictions.jsonl`` (an entry of the prediction JSON a line, in input
-            order), ``quarantine.jsonl`` (``{"input", "error"}``), ``summary.json``, and the shards in ``parts``.
+            order), ``quarantine.jsonl`` (``{"input", "error"}``), ``left_out.jsonl`` (``{"path", "reason"}`` of what
+            folders hold that is no media, if there is any), ``summary.json``, and the shards in ``parts``.
         text: transcript of all inputs but manifests.
         cropped: images are face crops, each taken whole.
         engine: ``local`` (processes of this machine) or ``ray``.
@@ -73,7 +74,11 @@ def predict_bulk(
     context, described = predictor.context, predictor.describe()
     del predictor
     observer.stage("plan")
-    shards = cut(expand(inputs, text=text, context=context, cropped=cropped))
+    left_out: list[LeftOut] = []
+    items = expand(inputs, text=text, context=context, cropped=cropped, left_out=left_out)
+    if items and all(item.refused is not None for item in items):
+        raise MediaError(f"{items[0].refused}")
+    shards = cut(items)
     job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex, device)
     digest = file_digest(model_folder(job.model) / "config.json")  # it names the digest of the weights
     with claimed(job, plan_of(shards, digest, embeddings=embeddings)):
@@ -95,6 +100,10 @@ def predict_bulk(
             "seconds": round(time.perf_counter() - began, 3),
             "model": described,
         }
+        if left_out:
+            summary["left_out"] = len(left_out)
+            lines = (json.dumps({"path": left.path, "reason": left.reason}) + "\n" for left in left_out)
+            write_atomically(job.out / "left_out.jsonl", "".join(lines))
         write_atomically(job.out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
 

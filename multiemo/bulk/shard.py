@@ -15,7 +15,7 @@ from torch import Tensor
 from multiemo.build.bundle import load_bundle
 from multiemo.bulk.plan import Job, read_item
 from multiemo.data.rows import format_row
-from multiemo.errors import CheckpointError, MultiemoError
+from multiemo.errors import CheckpointError, DefectError, MultiemoError
 from multiemo.predict import Answer, Item, Predictor
 from multiemo.training.checkpoint import save_tensors, write_atomically
 from multiemo.types import Clip, FeatureRef
@@ -95,7 +95,7 @@ class Worker:
 
         Raises:
             CheckpointError: the files cannot be written.
-            Exception: not one clip could be predicted, for a reason that is not in the clips.
+            DefectError: not one clip could be predicted, for a reason that is not in the clips.
         """
         if self.job.is_done(number):
             return
@@ -119,28 +119,17 @@ class Worker:
         """One a clip, in order."""
         said = [_bad(item, _DEADLY) for item in items]
         places = [place for place in range(len(items)) if place not in trail.deadly]
-        try:
-            answers = self.predictor.predict_many(trail.follow(items, places))
-            for place, answer in zip(places, answers, strict=True):
-                said[place] = self._said(number, items[place], answer)
-        except Exception as defect:  # none that a clip should meet; each alone shows whose it is
-            alone = [self._alone(item) for item in trail.follow(items, places)]
-            if len(places) > 1 and not any(isinstance(answer, Answer | MultiemoError) for answer in alone):
-                raise defect
-            for place, one in zip(places, alone, strict=True):
-                said[place] = self._said(number, items[place], one)
+        answers = list(self.predictor.predict_many(trail.follow(items, places)))
+        defects = [answer for answer in answers if isinstance(answer, DefectError)]
+        if len(answers) > 1 and len(defects) == len(answers):
+            raise defects[0]  # a broken worker, not as many broken clips
+        for place, answer in zip(places, answers, strict=True):
+            said[place] = self._said(number, items[place], answer)
         return said
 
-    def _alone(self, item: Item) -> Answer | Exception:
-        try:
-            return next(self.predictor.predict_many([item]))
-        except Exception as error:
-            return error
-
-    def _said(self, number: int, item: Item, answer: Answer | Exception) -> _Said:
+    def _said(self, number: int, item: Item, answer: Answer | MultiemoError) -> _Said:
         if not isinstance(answer, Answer):
-            known = isinstance(answer, MultiemoError)
-            return _bad(item, str(answer) if known else f"{type(answer).__name__}: {answer}")
+            return _bad(item, str(answer))
         said = _Said({".jsonl": _line(answer.entry)})
         if self.job.embeddings and answer.embeddings:
             name = item.name.encode("utf-8", "backslashreplace").decode()

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work failed (one line on standard error), 2 wrong usag
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -49,6 +50,10 @@ cache_app.command()(corpus.info)
 cache_app.command()(corpus.prune)
 
 
+#: What a system says of a file that is the user's to mend.
+_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+
+
 def main() -> None:
     """Run the command line; errors the user can meet become one line."""
     for stream in (sys.stdout, sys.stderr):
@@ -65,6 +70,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _FILES:
+            raise
+        typer.echo(f"error: {error.filename or 'the output'}: {error.strerror}", err=True)
+        os._exit(1)  # closing standard output would fail once more
 
 
 @app.callback(invoke_without_command=True)

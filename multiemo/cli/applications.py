@@ -9,12 +9,12 @@ import typer
 
 from multiemo.build.folders import model_folder
 from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, MultiemoError
 
 
 def texts(
     run: Annotated[Path, typer.Argument(help="Run folder or model folder with a text encoder.")],
-    table: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL, Parquet or Excel.")],
     column: Annotated[str, typer.Option(help="The column that holds the texts.")],
     out: Annotated[Path, typer.Option(help="Table to write: the same rows with the emotion of each.")],
     id_column: Annotated[str | None, typer.Option(help="Names the rows without a text in the summary.")] = None,
@@ -50,6 +50,10 @@ def texts(
         for note in done["notes"]:
             typer.echo(f"  note: {note}")
     write_json(done, json_file)
+    for place, reason in done["failures"].items():
+        typer.echo(f"error: {table} {place}: {reason}", err=True)
+    if done["failures"]:
+        raise typer.Exit(1)
 
 
 def call(
@@ -58,7 +62,9 @@ def call(
     left: Annotated[str, typer.Option(help="Who speaks on the first channel.")] = "left",
     right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
     track: TrackOption = None,
-    transcript: Annotated[Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(help="What is said: subtitles of any kind, JSON with times.")
+    ] = None,
     asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
@@ -97,14 +103,26 @@ def mood(
         raise ConfigError("--device says where a model computes: give --run too")
     if run is not None:
         model_folder(run)
-    from multiemo.applications.mood import mood_log
+    from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
     from multiemo.console import ConsoleObserver
 
+    check_outputs(out, plot)
     with ConsoleObserver() as observer:
-        log = mood_log(source, run=run, out=out, plot=plot, device=device, observer=observer)
+        log = mood_log(source, run=run, device=device, observer=observer)
     if json_file != "-":
         _show_mood(log)
+    failures = [f"{clip}: could not be read: {log['left_out'][clip]}" for clip in log["failed"]]
+    for target, write in ((out, write_days), (plot, draw_days)):
+        if target is not None:
+            try:
+                write(log, target)
+            except (MultiemoError, OSError) as error:  # the other one is written all the same
+                failures.append(str(error))
+    for failure in failures:
+        typer.echo(f"error: {failure}", err=True)
     write_json(log, json_file)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _show_call(found: dict[str, Any]) -> None:
@@ -138,8 +156,11 @@ def _show_mood(log: dict[str, Any]) -> None:
             )
         if not changes:
             typer.echo(f"  {name}: no change found")
-    for clip, reason in list(log["left_out"].items())[:10]:
-        typer.echo(f"  left out {clip}: {reason}")
+    others = [f"{clip}: {reason}" for clip, reason in log["left_out"].items() if clip not in set(log["failed"])]
+    for left in others[:10]:
+        typer.echo(f"  left out {left}")
+    if len(others) > 10:
+        typer.echo(f"  left out {len(others) - 10} more")
     for note in log["notes"]:
         typer.echo(f"  note: {note}")
     typer.echo(f"  {log['meaning']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MU
 
 def prepare(
     corpus: Annotated[str, typer.Argument(help="Corpus adapter, for instance ravdess, meld or table.")],
-    root: Annotated[Path, typer.Argument(help="Folder of the corpus as published.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the corpus as published, or a table.")],
     options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...")] = None,
     out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
 ) -> None:
@@ -27,6 +28,7 @@ def prepare(
     from collections import Counter
 
     from multiemo.data.prepare import prepare as prepare_corpus
+    from multiemo.data.suggested import speaker_notes, train_options
 
     given = {}
     for option in options or ():
@@ -35,14 +37,28 @@ def prepare(
             raise ConfigError(f"option {option!r}: write it as name=value")
         given[key] = value
     made = prepare_corpus(corpus, root, out, given)
+    if made.root != root:
+        typer.echo(f"the corpus lies in {made.root}")
+    renamed = [(pair, count) for pair, count in Counter(made.labels).most_common() if pair[0] != pair[1]]
+    for (word, label), count in renamed[:20]:
+        typer.echo(f"label {word} " + (f"became {label}: {count}" if label else f"has no place, left out: {count}"))
+    if len(renamed) > 20:
+        typer.echo(f"and {len(renamed) - 20} more labels that changed or have no place")
     for skipped in made.skipped[:20]:
         typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
     if len(made.skipped) > 20:
         typer.echo(f"left out {len(made.skipped) - 20} more", err=True)
+    for note in made.notes:
+        typer.echo(f"note: {note}", err=True)
     labels = Counter(c.label if c.label else "several or none" for c in made.clips)
     people = len({c.speaker for c in made.clips if c.speaker})
     typer.echo(f"{out}: {len(made.clips)} clips, {people} speakers, {len(made.skipped)} left out")
     typer.echo("  " + ", ".join(f"{label} {count}" for label, count in labels.most_common()))
+    for note in speaker_notes(made.clips):
+        typer.echo(f"note: {note}")
+    keys = {"data.manifest": str(out), **train_options(made.clips)}
+    settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
+    typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN")
 
 
 def merge(

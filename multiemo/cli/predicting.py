@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from multiemo.build.folders import model_folder
-from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, say_left_out, write_json
 from multiemo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def predict(
     inputs: Annotated[list[str] | None, typer.Argument(help="Videos, audio, images, folders or manifests.")] = None,
     text: Annotated[str | None, typer.Option(help="What is said; alone it is predicted by itself.")] = None,
     transcript: Annotated[
-        Path | None, typer.Option(help="What is said: SRT, WebVTT, JSON with times, or plain text.")
+        Path | None, typer.Option(help="What is said: subtitles of any kind, JSON with times, or plain text.")
     ] = None,
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, for what has no transcript.")
@@ -82,7 +83,7 @@ def predict(
         )
         return
     from multiemo.data.transcripts import read_transcript
-    from multiemo.predict import Answer, expand, load
+    from multiemo.predict import Answer, LeftOut, expand, load
 
     writing = None
     if timeline is not None:
@@ -101,27 +102,41 @@ def predict(
         track=track,
         **how,
     )
-    items = expand(inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped)
+    left_out: list[LeftOut] = []
+    items = expand(
+        inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped, left_out=left_out
+    )
+    say_left_out(left_out)
     if (asr is not None or segments != "auto" or how) and not any(item.plays for item in items):
         raise ConfigError("--asr, --segments, --window and --hop are for films and sound files, and no input is one")
     result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
-    failures = []
+    failures: list[dict[str, str]] = []
+    mute: OSError | None = None  # standard output takes no more
     for item, answer in zip(items, predictor.predict_many(items), strict=True):
         if not isinstance(answer, Answer):
             failures.append({"input": item.name, "error": str(answer)})
             continue
         result["inputs"].append(answer.entry)
-        if json_file != "-":
-            show(answer.entry)
+        written: list[Path] = []
         if writing is not None:
-            written = writing.write(answer)
-            if json_file != "-":
-                typer.echo(f"  timeline: {', '.join(map(str, written))}")
+            written, unwritten = writing.write(answer)
+            failures += unwritten
+        if json_file != "-" and mute is None:
+            try:
+                show(answer.entry, written)
+            except OSError as error:
+                if json_file is None and writing is None:
+                    raise
+                mute = error
     if failures:
         result["failures"] = failures
-    write_json(result, json_file)
+    if left_out:
+        result["left_out"] = [{"path": left.path, "reason": left.reason} for left in left_out]
     for failure in failures:
         typer.echo(f"error: {failure['error']}", err=True)
+    write_json(result, json_file)
+    if mute is not None:
+        raise mute
     if failures:
         raise typer.Exit(1)
 
@@ -189,6 +204,8 @@ def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **giv
 
     with ConsoleObserver() as observer:
         summary = predict_bulk(out=out, engine=engine or "local", observer=observer, **given)
+    if "left_out" in summary:
+        typer.echo(f"{summary['left_out']} files were left out; {out / 'left_out.jsonl'} says why", err=True)
     if json_file != "-":
         typer.echo(f"{out / 'predictions.jsonl'}: {summary['predicted']} of {summary['inputs']} inputs")
         if "with_features" in summary:
@@ -200,8 +217,8 @@ def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **giv
         raise typer.Exit(1)
 
 
-def show(entry: dict[str, Any]) -> None:
-    """Print one input's segments."""
+def show(entry: dict[str, Any], written: Sequence[Path] = ()) -> None:
+    """Print one input's segments, and the files of its timeline."""
     typer.echo(f"{entry['input']}: present: {', '.join(entry['present']) or 'nothing'}")
     for m, reason in entry["absent"].items():
         typer.echo(f"  {m} absent: {reason}")
@@ -226,3 +243,5 @@ def show(entry: dict[str, Any]) -> None:
         if said.get("smoothed", {}).get("label", said["best"]) != said["best"]:
             line += f"   over time: {said['smoothed']['label']}"
         typer.echo(line + (f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""))
+    if written:
+        typer.echo(f"  timeline: {', '.join(map(str, written))}")

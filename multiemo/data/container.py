@@ -53,7 +53,7 @@ _TEXT = frozenset(b"\t\n\f\r\x1b")
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
-_TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc"}
+_TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc", ".ttml", ".dfxp", ".smi", ".sub"}
 #: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
 _ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 

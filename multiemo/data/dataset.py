@@ -75,21 +75,26 @@ class LabelSpace:
         return torch.stack([torch.zeros(len(self.labels)) if t is None else t for t in others])
 
     def notes(self, clips: Iterable[Clip]) -> list[str]:
-        """What the labels of some rows lose on the way to this set, a sentence each; empty when nothing is lost.
+        """What becomes of the labels of some rows on the way to this set, a sentence each where they change.
 
         Example:
-            >>> LabelSpace("iemocap4").notes([Clip(id="a", corpus="x", label_set="ravdess8", label="calm")])
-            ['1 clips with label calm have no place in iemocap4 and are left out']
+            >>> calm = Clip(id="a", corpus="x", label_set="ravdess8", label="calm")
+            >>> LabelSpace("iemocap4").notes([calm]), LabelSpace("ekman7").notes([calm])
+            (['1 clips with label calm have no place in iemocap4 and are left out'], ['labels: calm -> neutral 1'])
         """
+        became: Counter[str] = Counter()
         gone: Counter[str] = Counter()
         trimmed: Counter[str] = Counter()
         undecided = 0
         for clip in clips:
             shares = [label for label, share in self._shares(clip).items() if share > 0]
-            lost = [label for label in shares if map_label(label, clip.label_set, self.name) is None]
+            to = {label: map_label(label, clip.label_set, self.name) for label in shares}
+            became.update(f"{label} -> {new}" for label, new in to.items() if new not in (None, label))
+            lost = [label for label, new in to.items() if new is None]
             (gone if len(lost) == len(shares) else trimmed).update(lost)
             undecided += not shares and self.label_from == "clip" and bool(clip.labels or clip.votes)
-        said = [
+        said = [f"labels: {', '.join(f'{pair} {n}' for pair, n in _most(became))}"] if became else []
+        said += [
             f"{n} clips with label {label} have no place in {self.name} and are left out" for label, n in _most(gone)
         ]
         for label, n in _most(trimmed):

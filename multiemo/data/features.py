@@ -9,15 +9,19 @@ from __future__ import annotations
 import difflib
 import re
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from multiemo.errors import MediaError
+from multiemo.data.delimited import separator_of
+from multiemo.data.tables import open_table, text_encoding
+from multiemo.errors import ManifestError, MediaError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,6 +95,40 @@ def read_features(
     return _checked(array, path, key)
 
 
+def feature_columns(path: Path, key: str | None = None) -> tuple[str, ...]:
+    """The names of the columns that :func:`read_features` gives; numbers where the file names none.
+
+    Where a file says them in front (a header line with action units, the shape of an array), its values are not read.
+
+    Raises:
+        MediaError: as :func:`read_features`.
+    """
+    shape: Sequence[int] | None = None
+    if path.suffix.lower() == ".csv" and key is None and path.is_file():
+        units = tuple(name for name in _header(path) if _ACTION_UNIT.fullmatch(name))
+        if units:
+            return units
+    elif path.suffix.lower() == ".npy" and key is None and path.is_file():
+        shape = _load_numpy(path, mapped=True).shape
+    elif path.suffix.lower() == ".safetensors" and path.is_file():
+        try:
+            with safe_open(path, framework="numpy") as archive:
+                shape = archive.get_slice(_array_name(path, key, list(archive.keys()))).get_shape()
+        except (SafetensorError, OSError) as error:
+            raise MediaError(f"{path}: cannot be read as safetensors ({error})") from None
+    if shape is None or len(shape) not in (1, 2):
+        return read_features(path, key)[1]
+    return tuple(map(str, range(shape[-1])))
+
+
+def _header(path: Path) -> list[str]:
+    """The names in the first line of a CSV."""
+    try:
+        return list(open_table(path).columns)
+    except ManifestError as error:
+        raise MediaError(str(error)) from None
+
+
 def _from_csv(
     path: Path, key: str | None, start: float | None, end: float | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -144,10 +182,21 @@ def _table(path: Path, *, keyed: bool) -> _Table:
     import polars as pl
 
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        encoding = text_encoding(path)
+        with path.open(encoding=encoding.name, errors=encoding.errors) as file:
+            separator = separator_of(file.readline(), path)
+            source: Path | StringIO = path
+            if not encoding.name.startswith("utf-8") or encoding.errors != "strict":  # Polars reads nothing else
+                file.seek(0)
+                source = StringIO(file.read())
+        frame = pl.read_csv(source, infer_schema=False, separator=separator)
+    except ManifestError as error:
+        raise MediaError(str(error)) from None
     except (pl.exceptions.PolarsError, OSError) as error:
         raise MediaError(f"{path}: cannot be read as a CSV ({str(error).splitlines()[0]})") from None
     frame = frame.select(pl.all().str.strip_chars().replace("", None).name.map(str.strip))
+    if separator != ",":
+        frame = frame.select(pl.all().str.replace(r"^([-+]?\d+),(\d+)$", "$1.$2"))
     if not frame.height:
         raise MediaError(f"{path}: has no rows below its header; extract the features again")
     numbers = frame.select(pl.all().cast(pl.Float64, strict=False))
@@ -195,9 +244,9 @@ def _refuse_words(path: Path, written: pl.Series, parsed: pl.Series) -> None:
         raise MediaError(f"{path}: column {written.name!r} holds {words[0]!r}, which is not a number")
 
 
-def _load_numpy(path: Path) -> np.ndarray:
+def _load_numpy(path: Path, *, mapped: bool = False) -> np.ndarray:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise MediaError(f"{path}: cannot be read as a NumPy array ({str(error).splitlines()[0]})") from None
     if not isinstance(loaded, np.ndarray):

@@ -51,9 +51,16 @@ def grouped(clips: Sequence[Clip], group_by: GroupBy) -> dict[str, list[Clip]]:
     if len(ids) < len(clips):
         twice = ids.most_common(1)[0][0]
         raise SplitError(f"id {twice!r} stands for {ids[twice]} clips; ids must be unique over all corpora of a split")
+    known = [other for other in GROUP_BY if other == "clip" or all(getattr(c, other) is not None for c in clips)]
+    others = " or ".join(other for other in known if other != group_by)
     if group_by != "clip" and all(getattr(clip, group_by) is None for clip in clips):
-        others = " or ".join(other for other in GROUP_BY if other != group_by)
-        raise SplitError(f"no clip of {clips[0].corpus} has a {group_by}; set group_by to {others}")
+        raise SplitError(f"no clip of {clips[0].corpus} has a {group_by}; set data.split.group_by to {others}")
+    nameless = [clip for clip in clips if group_by != "clip" and getattr(clip, group_by) is None]
+    if nameless:
+        raise SplitError(
+            f"{len(nameless)} of {len(clips)} clips have no {group_by}, the first is {nameless[0].id!r} "
+            f"({nameless[0].corpus}); say who it is, leave those rows out, or set data.split.group_by to {others}"
+        )
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[group_of(clip, group_by)].append(clip)
@@ -79,6 +86,11 @@ def deal(groups: Mapping[str, Sequence[Clip]], shares: Mapping[str, float], seed
     """
     if len(groups) < len(shares):
         listed = ", ".join(sorted(groups)[:5])
+        if len(groups) == 1:
+            raise SplitError(
+                f"all clips are of {listed}, so nobody else is left for {' and '.join(shares)}; "
+                "data.split.group_by=clip measures the same person on other clips"
+            )
         raise SplitError(
             f"{len(groups)} groups ({listed}) cannot fill {len(shares)} parts; take fewer parts, or another group_by"
         )
@@ -105,6 +117,60 @@ def deal(groups: Mapping[str, Sequence[Clip]], shares: Mapping[str, float], seed
             placed[moved] = part
             members.update({donor: -1, part: 1})
     return placed
+
+
+def validation(groups: Mapping[str, Sequence[Clip]], val: float, seed: int) -> tuple[dict[str, str], bool]:
+    """Some of the groups for validation, the others to train on; of a single group, some of its clips.
+
+    Args:
+        groups: {group: its clips}, without those that are tested.
+        val: wanted share of the clips.
+
+    Returns:
+        {clip id: ``train`` or ``val``}, and whether validation is of the group that is trained on.
+    """
+    within = len(groups) == 1
+    if within:
+        (clips,) = groups.values()
+        inner = {clip.group for clip in clips}
+        whole = len(inner) > 1 and None not in inner  # its dialogues
+        groups = grouped(clips, "group" if whole else "clip")
+    placed = deal(groups, {"train": 1 - val, "val": val}, seed)
+    return {clip.id: placed[name] for name, members in groups.items() for clip in members}, within
+
+
+def spread(clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str], alone: set[str]) -> tuple[str, ...]:
+    """Who stands in several parts of a split, a sentence for each kind.
+
+    Args:
+        clips: of the split.
+        group_by: what it keeps whole.
+        part_of: {clip id: part}.
+        alone: the one group that there is to train and to validate on, if so.
+    """
+    notes = [
+        f"only {name} is there to train on, so validation is other clips of the same {group_by}, and its figures are "
+        "too high; the test is of others"
+        for name in alone
+    ]
+    nameless = sum(clip.speaker is None for clip in clips)
+    if nameless and group_by != "speaker":
+        notes.append(
+            f"group_by={group_by}: {nameless} of {len(clips)} clips name no speaker, so the same person may stand in "
+            "several parts, and figures may be too high"
+        )
+    for other in ("speaker", "group"):
+        if other == group_by:
+            continue
+        parts: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for clip in clips:
+            name = getattr(clip, other)
+            if name is not None:
+                parts[clip.corpus, name].add(part_of[clip.id])
+        shared = sum(len(found) > 1 for found in parts.values())
+        if shared:
+            notes.append(f"group_by={group_by}: {shared} of {len(parts)} {other}s stand in several parts")
+    return tuple(notes)
 
 
 def match_speaker(entry: str, known: Sequence[str]) -> list[str]:

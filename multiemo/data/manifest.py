@@ -6,16 +6,20 @@ The rules of a row are in :mod:`multiemo.data.rows`.
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from multiemo.data.places import Places
 from multiemo.data.rows import MEDIA_KEYS, RowError, format_row, parse_row
 from multiemo.errors import ManifestError, MediaError
 from multiemo.types import DIMENSIONS, Clip
@@ -28,6 +32,8 @@ Probe = Callable[[Path, Literal["audio", "video", "image"]], object]
 
 _JSONL = (".jsonl", ".ndjson")
 _FORMATS = f"{', '.join(_JSONL)} or .parquet"
+#: Seconds that a span may end after its file.
+BEYOND = 0.5
 #: Rows of a Parquet file that are held as columns at once.
 _ROWS = 1 << 16
 
@@ -54,6 +60,9 @@ class Problem:
 def media_path(clip_path: str, folder: Path) -> Path:
     """Where a path of a row lies.
 
+    A manifest may come from another system: where a path with backslashes or letters beyond ASCII leads to no file, the
+    one that is meant is found (Windows' separators, Unicode forms).
+
     Args:
         clip_path: as the row has it, relative.
         folder: the manifest's folder.
@@ -62,7 +71,15 @@ def media_path(clip_path: str, folder: Path) -> Path:
         >>> media_path("audio/a.wav", Path("corpus")).as_posix()
         'corpus/audio/a.wav'
     """
-    return folder / clip_path
+    path = folder / clip_path
+    if ("\\" in clip_path or not clip_path.isascii()) and not os.path.exists(path):
+        return _places(folder).spelled(clip_path) or path
+    return path
+
+
+@lru_cache(maxsize=16)
+def _places(folder: Path) -> Places:
+    return Places([folder])
 
 
 def read_manifest(path: Path) -> list[Clip]:
@@ -75,22 +92,39 @@ def read_manifest(path: Path) -> list[Clip]:
         ManifestError: the file is missing, unreadable or without rows, or a row breaks a rule; the message names the
             file, the first bad row, its clip, key and value, and counts the further bad rows.
     """
+    clips, problems = split_manifest(path)
+    if problems:
+        raise ManifestError(said_of(path, problems))
+    return clips
+
+
+def split_manifest(path: Path) -> tuple[list[Clip], list[Problem]]:
+    """The clips of the good rows of a manifest, and what is wrong with the others, each in order.
+
+    Args:
+        path: as for :func:`read_manifest`.
+
+    Raises:
+        ManifestError: the file is missing, unreadable or without rows.
+    """
     clips: list[Clip] = []
-    first: Problem | None = None
-    bad = 0
+    problems: list[Problem] = []
     with _no_collecting():
         for _, found in _scan(path):
             if isinstance(found, Clip):
                 clips.append(found)
             else:
-                first = first or found
-                bad += 1
-    if first is not None:
-        more = f" (and {bad - 1} more bad rows; `multiemo validate` lists them)" if bad > 1 else ""
-        raise ManifestError(f"{path}, {first}{more}")
-    if not clips:
+                problems.append(found)
+    if not clips and not problems:
         raise ManifestError(f"{path}: has no rows; write one JSON object a clip")
-    return clips
+    return clips, problems
+
+
+def said_of(path: Path, problems: Sequence[Problem]) -> str:
+    """The first bad row of a manifest, and how many more there are."""
+    bad = len(problems)
+    more = f" (and {bad - 1} more bad rows; `multiemo validate` lists them)" if bad > 1 else ""
+    return f"{path}, {problems[0]}{more}"
 
 
 def check_rows(path: Path) -> list[Problem]:
@@ -113,20 +147,22 @@ def check_media(
         on_progress: called with (rows done, rows in all) after every row.
 
     Returns:
-        One problem for each key of each row whose file is missing or cannot be read.
+        One problem for each key of each row whose file is missing or cannot be read, or whose span does not lie in it.
 
     Raises:
         ManifestError: the manifest itself is missing, unreadable or of another format.
     """
-    from multiemo.data.features import read_features  # numpy and safetensors are needed only at this depth
+    from multiemo.data.feature_columns import kinds_of  # numpy and safetensors are needed only at this depth
+    from multiemo.data.features import read_features
 
     if probe is None:
         from multiemo.data.media import probe as media_probe  # PyAV is needed only at this depth
 
         probe = media_probe
     folder = path.parent
-    opened: dict[tuple[Path, str], str | None] = {}
+    opened: dict[tuple[Path, str], str | float | None] = {}
     problems: list[Problem] = []
+    columns: dict[str, list[tuple[int, str, tuple[str, ...]]]] = {}
     rows = [(row, found) for row, found in _scan(path) if isinstance(found, Clip)]
     for done, (row, clip) in enumerate(rows, start=1):
         for kind in MEDIA_KEYS:
@@ -135,18 +171,41 @@ def check_media(
                 continue
             file = media_path(name, folder)
             if (file, kind) not in opened:
-                opened[file, kind] = _trouble(probe, file, kind)
-            trouble = opened[file, kind]
+                opened[file, kind] = _opened(probe, file, kind)
+            known = opened[file, kind]
+            trouble = known if isinstance(known, str) else span_trouble(known, clip.start, clip.end)
             if trouble is not None:
                 problems.append(Problem(row, clip.id, f"{kind} {name!r}: {trouble}"))
         for modality, ref in clip.features.items():
             try:
-                read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
+                _, names = read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
+                columns.setdefault(modality, []).append((row, clip.id, names))
             except MediaError as error:
                 problems.append(Problem(row, clip.id, f"features.{modality}: {error}"))
         if on_progress is not None:
             on_progress(done, len(rows))
+    for modality, found in columns.items():
+        most, *others = kinds_of((name, names) for _, name, names in found)
+        for row, name, names in found:
+            if others and names != most.columns:
+                problems.append(Problem(row, name, f"features.{modality}: has {len(names)} columns; {most}"))
     return problems
+
+
+def judge(clip: Clip, row: int, seen: dict[str, int]) -> Problem | None:
+    """Which rule of a manifest a clip breaks, if any.
+
+    Args:
+        row: its number.
+        seen: {id: row} of the clips before it; gets its own.
+    """
+    values = format_row(clip)
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Problem(row, None, "holds half of a surrogate pair, which is no text; write the character whole")
+    found = _judge(values, row, seen)
+    return found if isinstance(found, Problem) else None
 
 
 def write_manifest(clips: Sequence[Clip], path: Path) -> None:
@@ -212,18 +271,42 @@ def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFr
     return pl.concat(parts, rechunk=False)
 
 
-def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
-    """Why ``file`` cannot be used, or ``None``."""
-    if not file.is_file():
-        return "is a folder; name a file" if file.is_dir() else "no such file; correct the path or fetch the file"
+def _opened(probe: Probe, file: Path, kind: Any) -> str | float | None:
+    """Why ``file`` cannot be used, or its duration in seconds, where it says one."""
+    if not os.path.isfile(file):
+        return "is a folder; name a file" if os.path.isdir(file) else "no such file; correct the path or fetch the file"
     try:
-        probe(file, kind)
+        duration: float | None = getattr(probe(file, kind), "duration", None)
     except MediaError as error:
         return str(error)
+    except Exception as error:  # none that a file should meet; the others are looked at all the same
+        return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
+    return duration
+
+
+def span_trouble(duration: float | None, start: float | None, end: float | None) -> str | None:
+    """Why a span does not lie within a file, or ``None``; it may end a little later, since annotators round up.
+
+    Args:
+        duration: of the file, seconds; ``None`` where it does not say, 0 for a still.
+        start, end: of the span, seconds.
+
+    Example:
+        >>> span_trouble(3.2, 1200.0, 2800.0)
+        'start 1200 s is after its end (3.2 s); correct the span (seconds)'
+        >>> span_trouble(3.2, 1.0, 3.5) is None
+        True
+    """
+    late = [("start", start, 0.0), ("end", end, BEYOND)]
+    for key, time, more in late if duration else ():
+        if time is not None and time > (duration or 0.0) + more:
+            return f"{key} {time:g} s is after its end ({duration:g} s); correct the span (seconds)"
     return None
 
 
 def _suffix(path: Path) -> str:
+    if os.path.isdir(path):
+        raise ManifestError(f"{path}: is a folder; name a manifest")
     suffix = path.suffix.lower()
     if suffix not in (*_JSONL, ".parquet"):
         raise ManifestError(f"{path}: unknown manifest format {path.suffix!r}; use {_FORMATS}")
@@ -233,8 +316,8 @@ def _suffix(path: Path) -> str:
 def _scan(path: Path) -> Iterator[tuple[int, Clip | Problem]]:
     """Every row with its number, judged."""
     suffix = _suffix(path)
-    if not path.is_file():
-        raise ManifestError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a manifest")
+    if not os.path.isfile(path):
+        raise ManifestError(f"{path}: no such file; name a manifest")
     seen: dict[str, int] = {}
     for number, row in _parquet_rows(path) if suffix == ".parquet" else _json_rows(path):
         yield number, row if isinstance(row, Problem) else _judge(row, number, seen)
@@ -255,24 +338,34 @@ def _judge(row: object, number: int, seen: dict[str, int]) -> Clip | Problem:
 
 def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if not raw.strip():
-                    continue
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                    row = json.loads(line)
-                    if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
-                        json.dumps(row, ensure_ascii=False).encode()
-                except UnicodeError:
-                    yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
-                except (ValueError, RecursionError) as error:
-                    reason = getattr(error, "msg", str(error))
-                    yield number, Problem(number, None, f"is not JSON ({reason}); write one JSON object a line")
-                else:
-                    yield number, row
+        for number, raw in enumerate(_lines(path), start=1):
+            if not raw.strip():
+                continue
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                row = json.loads(line)
+                if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
+                    json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeError:
+                yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
+            except (ValueError, RecursionError) as error:
+                reason = getattr(error, "msg", str(error))
+                yield number, Problem(number, None, f"is not JSON ({reason}); write one JSON object a line")
+            else:
+                yield number, row
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file in UTF-8; one that says by its mark that it is UTF-16 (PowerShell's) is read as that."""
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        file.seek(0)
+        if is_utf16:
+            yield from (line.encode() for line in TextIOWrapper(file, "utf-16", errors="replace"))
+        else:
+            yield from file
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 import multiemo.data.corpora  # noqa: F401  (registers the adapters)
-from multiemo.data.manifest import write_manifest
+from multiemo.data.corpora.source import NotTheCorpus, noting
+from multiemo.data.locate import located
+from multiemo.data.manifest import judge, write_manifest
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
@@ -40,10 +43,16 @@ class Prepared:
     Args:
         clips: the rows as written.
         skipped: what was left out, and why.
+        root: the corpus folder that was read, which may lie near the one that was named.
+        labels: {(as the corpus writes it, what it became or ``None``): how many}, where labels are words of its makers.
+        notes: what a user should know of how the corpus was read, where nothing is left out.
     """
 
     clips: list[Clip]
     skipped: list[Skipped]
+    root: Path
+    labels: Mapping[tuple[str, str | None], int]
+    notes: list[str]
 
 
 def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> Prepared:
@@ -52,6 +61,7 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
     A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
     ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media and features that have to be written out
     first (the pixels of FER2013's CSV) go into a real folder of that name, and a link to ``root`` then lies in it.
+    Where ``root`` lies a little above or below the corpus, the corpus is found (:mod:`multiemo.data.locate`).
 
     Args:
         corpus: a registered adapter.
@@ -70,37 +80,97 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         raise ManifestError(f"{folder}: cannot be made: {error.strerror or error}") from None
     written = folder / f"{out.stem}.media"
     link = written.name
-    skipped: list[Skipped] = []
 
     def made() -> Path:
         nonlocal link
         link = f"{written.name}/corpus"
         return _writable(written)
 
-    found: list[Clip] = list(
-        corpora.build(
-            corpus,
-            options,
-            where="prepare",
-            root=root,
-            skip=lambda what, reason: skipped.append(Skipped(what, reason)),
-            made=made,
+    above = corpora.facts(corpus).get("above", True)
+    read = located(root, lambda place: _read(corpus, place, options, made), _lies_in, above=above)
+    root, found = read.root, read.clips
+    placed = _placed(found, root if root.is_dir() else root.parent, folder, link)
+    clips, broken = [], []
+    seen: dict[str, int] = {}
+    for number, clip in enumerate(placed, start=1):
+        problem = judge(clip, number, seen)
+        if problem is None:
+            clips.append(clip)
+        else:
+            broken.append(Skipped(f"clip {clip.id!r}", problem.message))
+    if not clips:
+        raise ManifestError(
+            f"{corpus}: {root} gave no clip; first of {len(broken)} left out: {broken[0].what}: {broken[0].reason}"
         )
-    )
-    if not found:
-        why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
-        raise ManifestError(f"{corpus}: {root} gave no clip{why}")
-    prefix = ""
-    if any(not os.path.isabs(path) for clip in found for path in clip_paths(clip)):
-        prefix = reach(root if root.is_dir() else root.parent, folder, link=link)
+    write_manifest(clips, out)
+    return replace(read, clips=clips, skipped=[*read.skipped, *broken])
+
+
+def _placed(clips: list[Clip], home: Path, folder: Path, link: str) -> list[Clip]:
+    """The clips with paths from the manifest's folder.
+
+    Args:
+        clips: with paths below ``home``, or absolute ones.
+        folder: the manifest's.
+        link: name of the link to ``home`` where that lies elsewhere; one to another folder gets a number after it.
+    """
+    here = Path(os.path.abspath(folder))
+    paths = dict.fromkeys(path for clip in clips for path in clip_paths(clip))
+    prefix = reach(home, folder, link=link) if any(not os.path.isabs(path) for path in paths) else None
+    outside = [Path(path) for path in paths if os.path.isabs(path) and not Path(path).is_relative_to(here)]
+    prefixes: dict[Path, str] = {}
+    for top in _tops(outside):
+        count = len(prefixes) + (prefix is not None) + 1
+        prefixes[top] = reach(top, folder, link=link if count == 1 else f"{link}-{count}")
 
     def place(path: str) -> str:
         new = Path(path)
-        return new.relative_to(folder.absolute()).as_posix() if new.is_absolute() else join(prefix, path)
+        if not new.is_absolute():
+            return join(prefix or "", path)
+        if new.is_relative_to(here):
+            return new.relative_to(here).as_posix()
+        top = next(top for top in prefixes if new.is_relative_to(top))
+        return join(prefixes[top], new.relative_to(top).as_posix())
 
-    clips = [with_paths(clip, place) for clip in found]
-    write_manifest(clips, out)
-    return Prepared(clips, skipped)
+    return [with_paths(clip, place) for clip in clips]
+
+
+def _tops(files: list[Path]) -> list[Path]:
+    """The folders that hold some files: one for all that lie below one folder of a disk's top."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for file in files:
+        groups.setdefault(file.parts[: min(2, len(file.parts) - 1)], []).append(str(file.parent))
+    return sorted((Path(os.path.commonpath(folders)) for folders in groups.values()), key=lambda top: -len(top.parts))
+
+
+def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[], Path]) -> Prepared:
+    """What an adapter makes of a folder.
+
+    Raises:
+        NotTheCorpus: it does not look like the corpus, or holds no usable clip.
+    """
+    skipped: list[Skipped] = []
+    labels: Counter[tuple[str, str | None]] = Counter()
+
+    def became(word: str, label: str | None) -> None:
+        labels[word, label] += 1
+
+    def skip(what: str, reason: str) -> None:
+        skipped.append(Skipped(what, reason))
+
+    given = {"root": root, "skip": skip, "made": made, "became": became}
+    with noting() as notes:
+        found: list[Clip] = list(corpora.build(corpus, options, where="prepare", **given))
+    if not found:
+        why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
+        raise NotTheCorpus(f"{corpus}: {root} gave no clip{why}")
+    return Prepared(found, skipped, root, labels, notes)
+
+
+def _lies_in(read: Prepared, folder: Path) -> bool:
+    """Whether a file of a corpus that was read lies in ``folder``."""
+    inner, home = folder.resolve(), read.root.resolve()
+    return any((home / path).is_relative_to(inner) for clip in read.clips for path in clip_paths(clip))
 
 
 def clip_paths(clip: Clip) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
@@ -25,6 +26,8 @@ MEDIA_KEYS: tuple[str, ...] = ("audio", "video", "image")
 _KEYS: tuple[str, ...] = tuple(f.name for f in fields(Clip))
 _MODALITY: dict[str, str] = {m: m for m in MODALITIES}
 _TARGETS = ("label", "labels", "votes")
+#: A URL, or a path from a home folder.
+_ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|~[^/\\]*[/\\]")
 _CONTENT = frozenset(("text", *MEDIA_KEYS))
 #: Stands for absent features and modality labels in every row; nobody changes what a clip holds.
 _NOTHING: Mapping[str, Any] = {}
@@ -184,6 +187,10 @@ def _path(value: object, key: str) -> str:
     path = _string(value, key)
     if "\0" in path:
         raise RowError(f"{key} is {path!r}; a path holds no NUL character")
+    if _ELSEWHERE.match(path):
+        raise RowError(
+            f"{key} is {path!r}; only files are read, and relative to the manifest's folder: put it there, or link it"
+        )
     if path[0] in "/\\" or path[1:3] in (":/", ":\\"):
         raise RowError(f"{key} is the absolute path {path!r}; write it relative to the manifest's folder")
     if ".." in path:

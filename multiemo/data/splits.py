@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from multiemo.data.grouping import GROUP_BY, GroupBy, deal, group_of, grouped, match_speaker
+from multiemo.data.grouping import GROUP_BY, GroupBy, deal, group_of, grouped, match_speaker, spread, validation
 from multiemo.data.rows import PARTS
 from multiemo.errors import SplitError
 from multiemo.types import Clip
@@ -30,6 +29,7 @@ class Split:
         parts: {train, val, test: ids, sorted}; none is empty.
         groups: {train, val, test: groups, sorted}, as :func:`multiemo.data.grouping.group_of` names them.
         notes: what a reader of the results should know of this split.
+        within: validation is of groups that are trained on too, because there were no others; the test is not.
         version: of the way splits are made.
     """
 
@@ -38,11 +38,13 @@ class Split:
     parts: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    within: bool = False
     version: int = VERSION
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
         content = [self.version, self.name, self.group_by, [sorted(self.parts[part]) for part in PARTS]]
+        content += ["within"] if self.within else []
         digest = hashlib.sha256(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
         object.__setattr__(self, "hash", digest.hexdigest())
 
@@ -54,7 +56,7 @@ class Split:
         """The split as JSON text; :meth:`from_json` reads it."""
         values = {
             "name": self.name, "version": self.version, "hash": self.hash, "group_by": self.group_by,
-            "notes": list(self.notes),
+            "notes": list(self.notes), **({"within": True} if self.within else {}),
             "groups": {part: list(self.groups[part]) for part in PARTS},
             "parts": {part: list(self.parts[part]) for part in PARTS},
         }  # fmt: skip
@@ -77,6 +79,7 @@ class Split:
                 parts={part: tuple(values["parts"][part]) for part in PARTS},
                 groups={part: tuple(values["groups"][part]) for part in PARTS},
                 notes=tuple(values["notes"]),
+                within=bool(values.get("within", False)),
                 version=int(values["version"]),
             )
             expected = values["hash"]
@@ -92,7 +95,8 @@ def holdout(
 ) -> Split:
     """Whole groups held out for validation and test, with about the same labels in each part.
 
-    Groups are dealt out by :func:`multiemo.data.grouping.deal`.
+    Groups are dealt out by :func:`multiemo.data.grouping.deal`. Of two groups one is the test, and validation is some
+    clips of the other.
 
     Args:
         clips: of one or several corpora.
@@ -108,9 +112,12 @@ def holdout(
     empty = [part for part, share in shares.items() if share == 0] if test == 0 else []
     _check_shares(**{part: share for part, share in shares.items() if part not in empty})
     groups = grouped(clips, group_by)
+    name = f"holdout(val={val:g}, test={test:g}, seed={seed})"
+    if len(groups) == 2 and not empty:
+        return _held_out(name, clips, group_by, deal(groups, {"train": 1 - test, "test": test}, seed), val, seed)
     wanted = {"train": 1 - val - test, **shares}
     placed = deal(groups, {part: share for part, share in wanted.items() if part not in empty}, seed)
-    return _split(f"holdout(val={val:g}, test={test:g}, seed={seed})", clips, group_by, placed, empty=empty)
+    return _split(name, clips, group_by, placed, empty=empty)
 
 
 def kfold(
@@ -134,10 +141,8 @@ def kfold(
         raise SplitError(f"kfold: fold {fold} of {k}; use k of 2 or more and fold from 0 to k - 1")
     groups = grouped(clips, group_by)
     folds = deal(groups, {str(i): 1 / k for i in range(k)}, seed)
-    rest = {name: members for name, members in groups.items() if folds[name] != str(fold)}
-    placed = deal(rest, {"train": 1 - val, "val": val}, seed)
-    placed.update((name, "test") for name in groups if name not in rest)
-    return _split(f"kfold(k={k}, fold={fold}, val={val:g}, seed={seed})", clips, group_by, placed)
+    placed = {name: "test" if fold_of == str(fold) else "train" for name, fold_of in folds.items()}
+    return _held_out(f"kfold(k={k}, fold={fold}, val={val:g}, seed={seed})", clips, group_by, placed, val, seed)
 
 
 def official(
@@ -174,13 +179,14 @@ def official(
     if "train" not in present:
         raise SplitError("official: no clip is in train; use holdout or kfold")
     name = "official" + ("(val as test" if val_as_test else "(")
+    within = False
     if "val" not in present:
         _check_shares(val=val)
-        train = [clip for clip in clips if given[clip.id] == "train"]
-        placed = deal(grouped(train, group_by), {"train": 1 - val, "val": val}, seed)
-        given.update((clip.id, placed[group_of(clip, group_by)]) for clip in train)
+        train = grouped([clip for clip in clips if given[clip.id] == "train"], group_by)
+        placed, within = validation(train, val, seed)
+        given.update(placed)
         name += f"{', ' if val_as_test else ''}val={val:g}, seed={seed}"
-    split = _by_id(name + ")", clips, group_by, given)
+    split = _by_id(name + ")", clips, group_by, given, within=within)
     check_disjoint(split, clips)
     return split
 
@@ -235,10 +241,10 @@ def by_corpora(
         raise SplitError(f"corpora: {found}; there are: {', '.join(sorted(known))}")
     if wanted == known:
         raise SplitError(f"corpora: every corpus ({', '.join(sorted(known))}) is in the test; leave one to train on")
-    rest = grouped([clip for clip in clips if clip.corpus not in wanted], group_by)
-    placed = deal(rest, {"train": 1 - val, "val": val}, seed)
-    placed.update((group_of(clip, group_by), "test") for clip in clips if clip.corpus in wanted)
-    return _split(f"corpora(test={'+'.join(sorted(wanted))}, val={val:g}, seed={seed})", clips, group_by, placed)
+    placed = {group_of(clip, group_by): "test" if clip.corpus in wanted else "train" for clip in clips}
+    return _held_out(
+        f"corpora(test={'+'.join(sorted(wanted))}, val={val:g}, seed={seed})", clips, group_by, placed, val, seed
+    )
 
 
 def without(split: Split, exclude: Iterable[str]) -> Split:
@@ -283,7 +289,9 @@ def check_disjoint(split: Split, clips: Sequence[Clip], *, empty: Collection[str
             if part_of_clip.setdefault(name, part) != part:
                 raise SplitError(f"split {split.name!r}: clip {name!r} stands in {part_of_clip[name]} and {part}")
             group = group_of(known[name], split.group_by)
-            if part_of_group.setdefault(group, part) != part:
+            if part == "val" and split.within:
+                part_of_group.setdefault(group, "train")
+            elif part_of_group.setdefault(group, part) != part:
                 advice = (
                     "make a split by speakers" if split.group_by == "speaker" else f"keep each {split.group_by} whole"
                 )
@@ -315,6 +323,15 @@ def _split(
     return _by_id(name, clips, group_by, part_of, notes, empty=empty)
 
 
+def _held_out(
+    name: str, clips: Sequence[Clip], group_by: GroupBy, placed: Mapping[str, str], val: float, seed: int
+) -> Split:
+    """The split that {group: ``train`` or ``test``} makes, with validation held out of train."""
+    train = grouped([clip for clip in clips if placed[group_of(clip, group_by)] == "train"], group_by)
+    inner, within = validation(train, val, seed)
+    return _by_id(name, clips, group_by, {clip.id: inner.get(clip.id, "test") for clip in clips}, within=within)
+
+
 def _by_id(
     name: str,
     clips: Sequence[Clip],
@@ -323,6 +340,7 @@ def _by_id(
     notes: tuple[str, ...] = (),
     *,
     empty: Collection[str] = (),
+    within: bool = False,
 ) -> Split:
     """The split that {clip id: part} makes of ``clips``; ``empty`` are the parts that are to hold nothing."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
@@ -338,22 +356,6 @@ def _by_id(
         group_by=group_by,
         parts={part: tuple(sorted(parts[part])) for part in PARTS},
         groups={part: tuple(sorted(groups[part])) for part in PARTS},
-        notes=notes + _notes(clips, group_by, part_of),
+        notes=notes + spread(clips, group_by, part_of, groups["train"] if within else set()),
+        within=within,
     )
-
-
-def _notes(clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str]) -> tuple[str, ...]:
-    """One note for each other kind of group that stands in several parts."""
-    notes: list[str] = []
-    for other in ("speaker", "group"):
-        if other == group_by:
-            continue
-        parts: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for clip in clips:
-            name = getattr(clip, other)
-            if name is not None:
-                parts[clip.corpus, name].add(part_of[clip.id])
-        shared = sum(len(found) > 1 for found in parts.values())
-        if shared:
-            notes.append(f"group_by={group_by}: {shared} of {len(parts)} {other}s stand in several parts")
-    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -32,7 +33,7 @@ _BRANDS = (b"avif", b"heic", b"heix", b"mif1")
 
 def is_still(file: Path) -> bool:
     """Whether a file begins like a still picture, whatever its name says; a pipe or a device is none."""
-    if not file.is_file():
+    if not os.path.isfile(file):  # also false for a name that is too long
         return False
     try:
         with file.open("rb") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from av.stream import Disposition
 
 from multiemo.data.container import FAILURES, check_path, open_container, origin_of, tag_of
 from multiemo.data.stills import is_still
-from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds
+from multiemo.data.transcripts.cleaning import DRAWING, said_of, strip_markup, strip_sounds
 from multiemo.data.transcripts.language import language_of, short_code
 from multiemo.data.transcripts.transcript import Cue, Transcript, mend
 
@@ -20,8 +19,6 @@ from multiemo.data.transcripts.transcript import Cue, Transcript, mend
 _FIELDS = 9
 _NAME = 3
 _BITMAPS = {"dvd_subtitle", "dvdsub", "hdmv_pgs_subtitle", "pgssub", "dvb_subtitle", "dvbsub", "xsub"}
-#: What begins a drawing in ASS: letters and numbers that are no words.
-_DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 
 
 def embedded_subtitles(path: str | Path, notes: list[str] | None = None, *, where: str = "") -> Transcript | None:
@@ -118,7 +115,7 @@ def _cue(event: Any, start: float, end: float) -> tuple[Cue | None, int]:
     if getattr(event, "type", b"bitmap") == b"bitmap":
         return None, 0
     fields = event.ass.decode("utf-8", "replace").split(",", _FIELDS - 1)
-    if len(fields) < _FIELDS or _DRAWING.search(fields[-1]):
+    if len(fields) < _FIELDS or DRAWING.search(fields[-1]):
         return None, 0
     words, sounds = strip_sounds(strip_markup(fields[-1]))
     return (Cue(start, end, words, fields[_NAME].strip() or None) if words else None), sounds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiemo.labels.circumplex import circumplex
 from multiemo.labels.maps import MAPS, LabelMap, label_map, map_label
-from multiemo.labels.sets import ALIASES, CUSTOM, LABEL_SETS, canonical, label_set
+from multiemo.labels.sets import ALIASES, CUSTOM, LABEL_SETS, canonical, find_label, label_set
 
 __all__ = [
     "ALIASES",
@@ -14,6 +14,7 @@ __all__ = [
     "LabelMap",
     "canonical",
     "circumplex",
+    "find_label",
     "label_map",
     "label_set",
     "map_label",

@@ -7,7 +7,7 @@ Source: Russell & Mehrabian 1977, "Evidence for a three-factor theory of emotion
 
 from __future__ import annotations
 
-from multiemo.labels.sets import canonical
+from multiemo.labels.sets import find_label
 
 #: {category: (pleasure, arousal)}.
 _RATINGS: dict[str, tuple[float, float]] = {
@@ -42,5 +42,5 @@ def circumplex(label: str) -> tuple[float, float] | None:
         >>> circumplex("neutral") is None
         True
     """
-    found = _RATINGS.get(label)
-    return found if found is not None else _RATINGS.get(canonical(label))
+    found = find_label(label, tuple(_RATINGS))
+    return None if found is None else _RATINGS[found]

@@ -1,7 +1,8 @@
 """Explicit maps between label sets: for every source label where it goes, or that it is lost.
 
 A registered map decides. Without one a label keeps its name where the target set has it, and is lost where it has not;
-nothing else is guessed from names.
+nothing else is guessed from names. Where one of the two is a set that a user declares, whose spelling is their own, a
+name is found whatever its case, and by its aliases.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from multiemo.errors import ConfigError
-from multiemo.labels.sets import LABEL_SETS, label_set
+from multiemo.labels.sets import CUSTOM, LABEL_SETS, find_label, label_set
 
 _GOEMOTIONS_TO_EKMAN: dict[str, str] = {
     # The authors' own ekman_mapping.json (google-research/goemotions).
@@ -173,8 +174,13 @@ def map_label(label: str, source: str | None, target: str) -> str | None:
         'neutral'
         >>> map_label("bored", "emodb7", "ekman7") is None
         True
+        >>> map_label("happy", "ekman7", "custom:Joy,Anger")
+        'Joy'
     """
     explicit = MAPS.get((source, target)) if source is not None and source != target else None
     if explicit is not None:
         return explicit.get(label)
-    return label if label in label_set(target) else None
+    labels = label_set(target)
+    if label in labels or not (target.startswith(CUSTOM) or (source or "").startswith(CUSTOM)):
+        return label if label in labels else None
+    return find_label(label, labels)

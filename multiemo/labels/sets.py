@@ -6,6 +6,8 @@ Categories have one canonical spelling; each corpus adapter writes that spelling
 from __future__ import annotations
 
 import difflib
+import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from multiemo.errors import ConfigError
@@ -34,6 +36,10 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     ),
     "iemocap4": ("angry", "happy", "sad", "neutral"),
     "iemocap6": ("happy", "sad", "neutral", "angry", "excited", "frustrated"),
+    # Lotfian & Busso 2019: all classes but "other", in the order of its documentation.
+    "msppodcast8": (
+        "angry", "sad", "happy", "surprised", "fearful", "disgusted", "contemptuous", "neutral",
+    ),
     # Busso et al. 2017.
     "mspimprov4": ("angry", "happy", "sad", "neutral"),
     # Zhou et al. 2022.
@@ -42,6 +48,10 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     "mer6": ("neutral", "angry", "happy", "sad", "worried", "surprised"),
     # Zahiri & Choi 2018: the inner ring of Willcox's feeling wheel, and neutral.
     "emorynlp7": ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared"),
+    # Barsoum et al. 2016 (FER+), in the order of the columns of fer2013new.csv, less "unknown" and "NF".
+    "ferplus8": (
+        "neutral", "happy", "surprised", "sad", "angry", "disgusted", "fearful", "contemptuous",
+    ),
     # Mollahosseini et al. 2019, in the order of the codes 0-7.
     "affectnet8": (
         "neutral", "happy", "sad", "surprised", "fearful", "disgusted", "angry", "contemptuous",
@@ -76,7 +86,7 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
 #: What the name of a declared set begins with: ``custom:happy,sad,bored``.
 CUSTOM = "custom:"
 
-#: Other spellings met in published corpora -> ours. Used by adapters, never silently at training time.
+#: Other spellings met in published corpora -> ours. What a set has under its own name goes before (:func:`find_label`).
 ALIASES: dict[str, str] = {
     "anger": "angry", "ang": "angry", "disgust": "disgusted", "dis": "disgusted", "fear": "fearful", "fea": "fearful",
     "happiness": "happy", "joy": "happy", "hap": "happy", "sadness": "sad", "surprise": "surprised",
@@ -146,3 +156,37 @@ def canonical(label: str) -> str:
     """
     plain = label.strip().lower()
     return ALIASES.get(plain, plain)
+
+
+def find_label(word: str, labels: Sequence[str]) -> str | None:
+    """The label of a set that a word means, or ``None`` where it means none or several.
+
+    A set's own names go first: as the word stands, then whatever its case, then by :data:`ALIASES`, in which
+    ``anger`` is found under ``angry`` and the other way round.
+
+    Args:
+        word: as a corpus or a person writes it; spaces around it do not count.
+        labels: of the set.
+
+    Example:
+        >>> find_label("Joy", ["joy", "contempt"]), find_label("CONTEMPT", ["joy", "contempt"])
+        ('joy', 'contempt')
+        >>> find_label("Joy", ["happy", "sad"]), find_label("angry", ["Anger", "Fear"])
+        ('happy', 'Anger')
+        >>> find_label("calm", ["happy", "sad"]) is None
+        True
+    """
+    word = unicodedata.normalize("NFC", word.strip())
+    if word in labels:
+        return word
+    for spelled in (_folded, canonical):
+        for meant in (_folded(word), _folded(canonical(word))):
+            found = [label for label in labels if spelled(label) == meant]
+            if found:
+                return found[0] if len(found) == 1 else None
+    return None
+
+
+def _folded(word: str) -> str:
+    """A word whatever its case and the way its accents are stored."""
+    return unicodedata.normalize("NFC", word.strip()).casefold()

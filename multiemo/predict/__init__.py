@@ -8,17 +8,19 @@ from multiemo.lazy import lazy_names
 
 if TYPE_CHECKING:
     from multiemo.predict.answers import Answer
+    from multiemo.predict.folders import LeftOut
     from multiemo.predict.items import Item, expand
     from multiemo.predict.predictor import Predictor, evaluate, load, stream
     from multiemo.predict.reader import WINDOW
     from multiemo.predict.streaming import Stream
 
-__all__ = ["WINDOW", "Answer", "Item", "Predictor", "Stream", "evaluate", "expand", "load", "stream"]
+__all__ = ["WINDOW", "Answer", "Item", "LeftOut", "Predictor", "Stream", "evaluate", "expand", "load", "stream"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "Answer": "multiemo.predict.answers",
+        "LeftOut": "multiemo.predict.folders",
         **dict.fromkeys(("Item", "expand"), "multiemo.predict.items"),
         **dict.fromkeys(("Predictor", "evaluate", "load", "stream"), "multiemo.predict.predictor"),
         "WINDOW": "multiemo.predict.reader",

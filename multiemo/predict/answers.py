@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from multiemo.errors import MultiemoError
+from multiemo.errors import DefectError, MediaError, MultiemoError
 from multiemo.predict.items import Item
 from multiemo.predict.segments import Segment
 from multiemo.predict.smoothing import Smoothing
@@ -89,6 +89,22 @@ class Pending:
         }
         traces = None if self.tracing is None else self.tracing.done()
         return Answer(entry, {m: torch.stack(v) for m, v in self.embeddings.items()}, traces)
+
+
+def foreseen(error: Exception, what: str) -> MultiemoError:
+    """An error as one of ours, without the traceback, which would keep files open.
+
+    Args:
+        error: anything.
+        what: was being read or written.
+    """
+    if isinstance(error, MultiemoError):
+        return error.with_traceback(None)
+    if isinstance(error, OSError) and error.strerror:
+        return MediaError(f"{what}: {error.strerror}")
+    return DefectError(
+        f"{what}: a defect of multiemo or of a library ({type(error).__name__}: {error}); please report it"
+    )
 
 
 def skipped(segment: Segment) -> dict[str, Any]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from multiemo.data.dialogue import contexts
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest import said_of, split_manifest
 from multiemo.data.media import is_image
 from multiemo.data.transcripts import Transcript
-from multiemo.errors import ConfigError, MediaError
+from multiemo.errors import ConfigError, ManifestError, MediaError
+from multiemo.predict.folders import LeftOut, media_below
 from multiemo.types import Clip
 
-_MEDIA = {
-    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts",
-    ".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac", ".wma", ".aiff",
-    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
-}  # fmt: skip
 #: The corpus of the rows that single files become.
 _FILES = "files"
 
@@ -33,6 +30,7 @@ class Item:
         clip, folder: the manifest row it comes from, and the manifest's folder.
         context: earlier utterances of its dialogue as (same speaker, text), oldest first.
         transcript: words with times, instead of ``text``.
+        refused: why nothing can be predicted, for what is known not to be readable before it is opened.
     """
 
     name: str
@@ -42,6 +40,7 @@ class Item:
     folder: Path | None = None
     context: Sequence[tuple[bool, str]] = ()
     transcript: Transcript | None = None
+    refused: str | None = None
 
     @property
     def plays(self) -> bool:
@@ -75,10 +74,12 @@ def expand(
     transcript: Transcript | None = None,
     context: int = 0,
     cropped: bool = False,
+    left_out: list[LeftOut] | None = None,
 ) -> list[Item]:
     """Files, folders and manifests as single things to predict, in a stable order.
 
-    A folder means every media file below it; a ``.jsonl`` or ``.parquet`` file every row of the manifest.
+    A folder means every media file below it (``predict/folders.py``); a ``.jsonl`` or ``.parquet`` file every row of
+    the manifest. What cannot be read does not stop the rest: it becomes an item that is ``refused``.
 
     Args:
         sources: paths.
@@ -86,33 +87,37 @@ def expand(
         transcript: what is said in the only one, and when.
         context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
         cropped: stills are face crops, each taken whole.
+        left_out: gets what folders hold that is no media.
 
     Raises:
         ConfigError: something was given that no input can use.
-        MediaError: a path does not exist, or a folder holds no media.
-        ManifestError: a manifest is not valid.
+        MediaError: the only source is a folder that holds no media.
+        ManifestError: the only source is a manifest of which no row is valid.
     """
     items: list[Item] = []
     for source in sources:
         path = Path(source)
         if str(source).partition("://")[1]:
             items.append(Item(str(source), path))  # refused with a reason where it is opened
-        elif path.is_dir():
-            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _MEDIA and f.is_file())
-            if not files:
-                raise MediaError(f"{path}: no media file in this folder")
+        elif os.path.isdir(path):  # a name may be too long to ask the path itself
+            passed: list[LeftOut] = []
+            files = media_below(path, passed)
+            if left_out is not None:
+                left_out += passed
             items += [of_file(f, text, transcript, cropped=cropped) for f in files]
+            if not files:
+                items.append(Item(str(source), refused=f"{path}: no media file in this folder{_counted(passed)}"))
         elif path.suffix.lower() in (".jsonl", ".parquet"):
             if text is not None or transcript is not None:
                 raise ConfigError(
                     f"{path}: the rows of a manifest have words of their own, so --text and --transcript are for media "
                     "files; write them into the row's text"
                 )
-            rows = read_manifest(path)
-            earlier = contexts(rows, context)
-            items += [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in rows]
+            items += _rows(path, context)
         else:
             items.append(of_file(source, text, transcript, cropped=cropped))
+    if len(items) == 1 and items[0].refused is not None:
+        raise MediaError(items[0].refused)
     if cropped and not any(item.clip is not None and item.clip.corpus == _FILES for item in items):
         raise ConfigError(
             '--cropped is for pictures, and no input is one; the rows of a manifest say it themselves: "cropped": true'
@@ -126,3 +131,21 @@ def expand(
     if not items and said is not None:
         items.append(Item("text", None, said))
     return items
+
+
+def _rows(path: Path, context: int) -> list[Item]:
+    """The rows of a manifest; one that breaks a rule is refused, and so is a manifest without a good one."""
+    try:
+        clips, problems = split_manifest(path)
+    except ManifestError as error:
+        return [Item(str(path), refused=str(error))]
+    if not clips:
+        return [Item(str(path), refused=said_of(path, problems))]
+    earlier = contexts(clips, context)
+    items = [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in clips]
+    return [*items, *(Item(f"{path} row {p.row}", refused=f"{path}, {p}") for p in problems)]
+
+
+def _counted(left_out: Sequence[LeftOut]) -> str:
+    """How many files a folder without media holds, and what the first of them is."""
+    return f"; of {len(left_out)} left out the first is {left_out[0]}" if left_out else ""

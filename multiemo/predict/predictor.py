@@ -20,7 +20,7 @@ from multiemo.data.dialogue import context_width
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.evaluation import probabilities_of
 from multiemo.model import contributions
-from multiemo.predict.answers import Answer, Pending
+from multiemo.predict.answers import Answer, Pending, foreseen
 from multiemo.predict.items import Item, of_file
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
@@ -93,34 +93,41 @@ class Predictor:
     def predict_many(self, items: Iterable[Item]) -> Iterator[Answer | MultiemoError]:
         """Many items, an answer or an error each, in order; segments of several items go through the model together.
 
-        An item is taken from ``items`` when the one before it has been read; few segments are held at a time.
+        An item is taken from ``items`` when the one before it has been read; few segments are held at a time. Whatever
+        one item does is its own error, a :class:`~multiemo.errors.DefectError` where nobody foresaw it.
         """
         waiting: deque[Pending] = deque()
         batch: list[tuple[Pending, Segment]] = []
         for item in items:
             pending = Pending(item, tracing=Tracing() if self.options.traces else None)
             waiting.append(pending)
-            try:
-                reading = self.reader.open(item)
-                pending.words, pending.notes = reading.words, reading.notes
-                for segment in reading.segments:
-                    pending.add(segment)
-                    if segment.inputs:
-                        batch.append((pending, segment))
-                    if len(batch) == _BATCH:
-                        self._classify(batch)
-                        batch = []
-            except CheckpointError:
-                raise  # an encoder that was waiting cannot be built: not the item's fault
-            except MultiemoError as error:
+            for segment in self._read(pending):
+                pending.add(segment)
+                if segment.inputs and pending.error is None:
+                    batch.append((pending, segment))
+                if len(batch) == _BATCH:
+                    self._tell(batch)
+                    batch = []
+            if pending.error is not None:
                 batch = [entry for entry in batch if entry[0] is not pending]
-                pending.error, pending.open = error.with_traceback(None), 0  # which would keep the file open
+                pending.open = 0
             while waiting and not waiting[0].open:
                 yield waiting.popleft().answer(self.model.modalities, self.smoothing())
         if batch:
-            self._classify(batch)
+            self._tell(batch)
         for pending in waiting:
             yield pending.answer(self.model.modalities, self.smoothing())
+
+    def _read(self, pending: Pending) -> Iterator[Segment]:
+        """The segments of an item, as far as it can be read; why it cannot goes into ``error``."""
+        try:
+            reading = self.reader.open(pending.item)
+            pending.words, pending.notes = reading.words, reading.notes
+            yield from reading.segments
+        except CheckpointError:
+            raise  # an encoder that was waiting cannot be built: not the item's fault
+        except Exception as error:
+            pending.error = foreseen(error, pending.item.name)
 
     def stream(self, **options: Any) -> Stream:
         """A stream of sound, pictures and words; see :class:`multiemo.predict.Stream`."""
@@ -147,6 +154,20 @@ class Predictor:
             "validation": facts.get("validation", {}),
             "calibration": self.calibration.to_json(),
         }
+
+    def _tell(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
+        """Tell each item what the model says of its segments; where that fails, each alone shows whose fault it is."""
+        try:
+            self._classify(batch)
+        except CheckpointError:
+            raise
+        except Exception:
+            for pending, segment in batch:
+                if pending.error is None:
+                    try:
+                        self._classify([(pending, segment)])
+                    except Exception as error:
+                        pending.error, pending.open = foreseen(error, pending.item.name), 0
 
     def _classify(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Tell each item what the model says of its segments."""

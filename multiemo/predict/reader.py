@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path
-from multiemo.data.media import Heard, Media, Playback, is_image, read_media
+from multiemo.data.media import Heard, Media, Playback, is_image, probe, read_media
 from multiemo.data.subtitles import embedded_subtitles
-from multiemo.data.transcripts import Transcript, read_transcript, side_file
+from multiemo.data.transcripts import Transcript, fitted, left_over, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.ahead import ahead
 from multiemo.predict.conversation import Conversation, alone
@@ -102,7 +102,13 @@ class Reader:
         return int(speech.spec.sample_rate) if heard and speech is not None else VOICE_RATE
 
     def open(self, item: Item) -> Reading:
-        """The segments of an item; a manifest row is one."""
+        """The segments of an item; a manifest row is one.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        if item.refused is not None:
+            raise MediaError(item.refused)
         if item.clip is not None and item.folder is not None:
             return Reading(iter([self._row(item.clip, item.folder, item.context)]))
         if item.path is None:
@@ -110,16 +116,16 @@ class Reader:
             return Reading(iter([said]), notes=self._alone(item.text))
         self._check(item.path)
         if is_image(item.path):
+            text = item.text if item.transcript is None else item.transcript.text
             media = read_media(item.path, **self._wanted())
-            said = self._segment(media, item.text, "the input is a still image", "")
-            return Reading(iter([said]), notes=self._alone(item.text))
+            said = self._segment(media, text, "the input is a still image", "")
+            return Reading(iter([said]), notes=self._alone(text))
         return self._play(item, item.path)
 
     def _play(self, item: Item, path: Path) -> Reading:
         """A file from its beginning to its end."""
         options = self.options
         notes: list[str] = []
-        transcript = self._transcript(item, path, notes)
         track = options.track
         playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None, track=track)
         length = playback.duration
@@ -132,12 +138,13 @@ class Reader:
             mode = "speech"
         if mode == "speech" and not playback.has_audio:
             mode = "windows"
-        if transcript is not None and not transcript.timed and mode != "whole":
-            try:
+        try:
+            transcript, outside = self._transcript(item, path, length, mode == "whole", notes)
+            if transcript is not None and not transcript.timed and mode != "whole":
                 transcript = transcript.spread(spoken(path, options.window, track) or [(0.0, length or options.window)])
-            except MediaError:
-                playback.close()
-                raise
+        except BaseException:
+            playback.close()
+            raise
         stream = SegmentStream(
             self.preprocessors,
             mode=mode,
@@ -148,11 +155,12 @@ class Reader:
             video=playback.has_video,
             no_audio=playback.absent.get("audio", ""),
             no_video=playback.absent.get("video", ""),
+            no_words=outside or "no transcript was given",
             transcript=transcript,
             transcribe=self.transcribe if transcript is None else None,
             keep_sound=options.traces,
         )
-        words: dict[str, Any] = {"absent": "no transcript was given, beside the file or in it"}
+        words: dict[str, Any] = {"absent": outside or "no transcript was given, beside the file or in it"}
         if transcript is not None:
             words = {"source": transcript.source, "language": transcript.language}
         elif options.transcriber is not None:
@@ -161,24 +169,29 @@ class Reader:
         if mode == "whole" and "source" in words:
             notes += alone(self.preprocessors)
         conversation = Conversation(self.preprocessors, stream.overlap)
-        return Reading(map(conversation.read, _played(playback, stream, words, notes)), words, notes)
+        segments = _played(playback, stream, transcript, words, notes)
+        return Reading(map(conversation.read, segments), words, notes)
 
     def _alone(self, text: str | None) -> list[str]:
         return alone(self.preprocessors) if text else []
 
-    def _transcript(self, item: Item, path: Path, notes: list[str]) -> Transcript | None:
-        """What was given, else what lies beside the file, else what is in it; ``notes`` gets why not."""
-        if item.transcript is not None:
-            return item.transcript
+    def _transcript(
+        self, item: Item, path: Path, length: float | None, whole: bool, notes: list[str]
+    ) -> tuple[Transcript | None, str | None]:
+        """What was given, else what lies beside the file, else what is in it (``notes`` gets why not); and what to say
+        where the only words lie outside the file."""
         if item.text is not None:
-            return Transcript.untimed(item.text, "given")
-        beside = side_file(path, notes)
-        if beside is not None:
-            try:
-                return read_transcript(beside)
-            except MediaError as error:  # nobody asked for it
-                notes.append(f"the words beside it were left out: {error}")
-        return embedded_subtitles(path, notes)
+            return Transcript.untimed(item.text, "given"), None
+        if item.transcript is not None:
+            return fitted(item.transcript, length, fps=_pictures(item.transcript, path), whole=whole), None
+        outside = None
+        for beside in side_transcripts(path, notes):
+            said = fitted(beside, length, fps=_pictures(beside, path), whole=whole)
+            outside = None if length is None else unplaced(said, length)
+            if outside is None:
+                return said, None
+            notes.append(outside)
+        return embedded_subtitles(path, notes), outside
 
     @property
     def _looks(self) -> bool:
@@ -259,6 +272,11 @@ class Reader:
         return merged
 
 
+def _pictures(transcript: Transcript, path: Path) -> float | None:
+    """Pictures a second of a film, for a transcript whose times count them."""
+    return None if transcript.fps is None else probe(path).fps
+
+
 def spoken(path: Path, window: float, track: int | None = None) -> list[tuple[float, float]]:
     """The turns of speech of a file as (start, end) in seconds; its sound is read once for that."""
     segmenter = Segmenter("speech", window=window)
@@ -271,12 +289,20 @@ def spoken(path: Path, window: float, track: int | None = None) -> list[tuple[fl
     return [(span.start, span.end) for span in spans if span.kind == "speech"]
 
 
-def _played(playback: Playback, stream: SegmentStream, words: dict[str, Any], notes: list[str]) -> Iterator[Segment]:
+def _played(
+    playback: Playback, stream: SegmentStream, transcript: Transcript | None, words: dict[str, Any], notes: list[str]
+) -> Iterator[Segment]:
     with stream:
         for piece in ahead(playback.pieces(), playback.pixels):
             yield from stream.hear(piece.samples) if isinstance(piece, Heard) else stream.see(piece.frame, piece.time)
         last = stream.close(playback.duration)
     if stream.languages:
         words["language"] = stream.languages.most_common(1)[0][0]
+    if transcript is not None and (outside := unplaced(transcript, stream.end)):
+        words.clear()
+        words["absent"] = outside
+        notes.append(outside)
+    elif transcript is not None:
+        notes += left_over(transcript, stream.end)
     notes += [*playback.problems, *stream.problems]
     yield from last

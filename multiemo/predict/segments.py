@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.data.dataset import Preprocessor
-from multiemo.data.transcripts import Cue, Transcript
+from multiemo.data.transcripts import TAIL, Cue, Transcript
 from multiemo.predict.segmenter import Segmenter, Span
 from multiemo.predict.voice import at_voice_rate, cut_off, no_voice
 from multiemo.preprocess.face import FacePreprocessor
@@ -99,7 +99,7 @@ class SegmentStream:
         hop: seconds between windows; ``window`` by default.
         rate: of the sound, Hz.
         audio, video: whether there will be sound, and pictures.
-        no_audio, no_video: the reasons where there will be none.
+        no_audio, no_video, no_words: the reasons where there will be none.
         transcript: words with times; more can be given with :meth:`read`.
         transcribe: (samples at 16 kHz, their start in seconds) -> words, for what has no transcript.
         keep_sound: keep the sound of each segment, for plots.
@@ -117,6 +117,7 @@ class SegmentStream:
         video: bool,
         no_audio: str = "there is no sound",
         no_video: str = "there are no pictures",
+        no_words: str = "no transcript was given",
         transcript: Transcript | None = None,
         transcribe: Callable[[Floats, float], Transcript] | None = None,
         keep_sound: bool = False,
@@ -126,7 +127,7 @@ class SegmentStream:
         self._segmenter = Segmenter(mode, window=window, hop=hop)
         self.overlap = self._segmenter.overlap
         self._audio, self._video = audio, video
-        self._no_audio, self._no_video = no_audio, no_video
+        self._no_audio, self._no_video, self._no_words = no_audio, no_video, no_words
         self._sound = _Sound(rate)
         self._for_voice = None if rate == VOICE_RATE else soxr.ResampleStream(rate, VOICE_RATE, 1, dtype="float32")
         self._real = 0.0  # seconds of sound that came; what follows was filled up with silence
@@ -141,6 +142,7 @@ class SegmentStream:
             self._faces = _FaceThread(FaceTracker(face.spec, detector=face.detector))
         self._spans: deque[Span] = deque()
         self._making: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
+        self._closed: float | None = None
         self.problems: list[str] = []
         #: {language: turns of speech} as the recogniser heard them.
         self.languages: Counter[str | None] = Counter()
@@ -185,8 +187,8 @@ class SegmentStream:
 
     @property
     def end(self) -> float:
-        """Seconds of sound or pictures so far."""
-        return max(self._sound.end, self._seen)
+        """Seconds of sound or pictures so far; once closed, where the last segment ends."""
+        return max(self._sound.end, self._seen) if self._closed is None else self._closed
 
     def close(self, duration: float | None = None) -> list[Segment]:
         """The rest: nothing more will come.
@@ -200,7 +202,11 @@ class SegmentStream:
         end = self.end if duration is None else duration
         self._spans += self._segmenter.close(end)
         while self._spans:
-            self._make(self._spans.popleft())
+            span = self._spans.popleft()
+            if not self._spans:
+                self._cues = [cue for cue in self._cues if cue.start < span.end]
+            self._make(span, words_to=span.end if self._spans else span.end + TAIL)
+            self._closed = span.end
         return self._done(wait=True)
 
     # ------------------------------------------------------------------------------------------------------------
@@ -221,17 +227,17 @@ class SegmentStream:
         seen = self._seen if self._video else heard
         return min(heard, seen) >= time or max(heard, seen) >= time + LAG
 
-    def _make(self, span: Span) -> None:
+    def _make(self, span: Span, words_to: float | None = None) -> None:
         segment = Segment(round(span.start, 3), round(span.end, 3), span.kind)
         sound = self._sound.cut(span.start, min(span.end, self._real)) if self._audio else np.zeros(0, np.float32)
         if self._keep_sound:
             segment.sound, segment.rate = sound, self._sound.rate
-        segment.text, segment.speaker = self._words(span, sound)
+        segment.text, segment.speaker = self._words(span, sound, span.end if words_to is None else words_to)
         for m, preprocessor in self.preprocessors.items():
             kind = preprocessor.spec.kind
             if kind == "text":
                 if segment.text is None:
-                    segment.file(m, self._no_words())
+                    segment.file(m, Absent("no words in this segment" if self._has_words else self._no_words))
             elif kind == "features":
                 segment.file(m, no_features(m))
             elif kind in ("speech", "waveform"):
@@ -261,24 +267,19 @@ class SegmentStream:
         with _one_thread():
             return preprocessor(sound, self._sound.rate)  # type: ignore[no-any-return]
 
-    def _words(self, span: Span, sound: Floats) -> tuple[str | None, str | None]:
-        """What is said, and who says it."""
+    def _words(self, span: Span, sound: Floats, end: float) -> tuple[str | None, str | None]:
+        """What is said up to ``end`` (seconds), and who says it."""
         if self._transcribe is not None and span.kind != "pause" and len(sound):
             heard = self._transcribe(at_voice_rate(sound, self._sound.rate), span.start)
             self._put(heard.cues)
             self.languages[heard.language] += 1
             self.problems += [note for note in heard.notes if note not in self.problems]
         said = Transcript(tuple(self._cues), "", None, True)
-        if self._mode == "whole":
-            return said.text or None, said.speaker()
-        return said.between(span.start, span.end), said.speaker(span.start, span.end)
+        return said.between(span.start, end), said.speaker(span.start, end)
 
     def _put(self, cues: Sequence[Cue]) -> None:
         for cue in cues:
             insort(self._cues, cue, key=lambda c: c.start)
-
-    def _no_words(self) -> Absent:
-        return Absent("no words in this segment" if self._has_words else "no transcript was given")
 
     def _done(self, wait: bool = False) -> list[Segment]:
         done = []

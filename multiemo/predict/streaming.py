@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from multiemo.data.play import JUMP
 from multiemo.data.samples import bits_of
-from multiemo.data.transcripts import Cue
+from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _OVER = 2.0
 #: So many pictures in a row, each so many seconds after the one before, are of another unit of time.
 _FEW, _FAR = 3, 5.0
+#: Seconds that words must last before they are asked whether they can be so few.
+_LONG_CUE = 60.0
 #: Turns of several channels that go through the model together.
 _BATCH = 16
 
@@ -106,7 +108,7 @@ class Stream:
             audio: ``[N]`` mono within -1..1, at ``rate``, that follows what came before without a gap.
             frame: ``[H, W, 3]`` uint8 RGB.
             time: of the frame, seconds from the beginning of the sound.
-            words: with their times; those of a segment count if they come before it is over.
+            words: with their times in seconds; those of a segment count if they come before it is over.
 
         Returns:
             Entries of ``segments`` of the prediction JSON that are now settled, in order; one in which nothing was
@@ -119,6 +121,7 @@ class Stream:
         if self._closed:
             raise MediaError("the stream is closed; open another")
         if words:
+            _check_words(words)
             self._stream.read(words)
             self._ahead += [cue.start for cue in words]
         done: list[Segment] = []
@@ -258,6 +261,23 @@ def _entries(predictor: Predictor, segments: Sequence[Segment]) -> list[dict[str
     heard = [s for s in segments if s.inputs]
     said = iter(predictor.classify(heard) if heard else [])
     return [next(said)[0] if s.inputs else skipped(s) for s in segments]
+
+
+def _check_words(words: Sequence[Cue]) -> None:
+    """Refuse times that cannot be seconds.
+
+    Raises:
+        MediaError: a cue says less than a letter in ten seconds, for more than a minute, or has no times.
+    """
+    for cue in words:
+        lasts = cue.end - cue.start
+        if not np.isfinite(lasts):
+            raise MediaError(f"the words {cue.text[:40]!r} have no times; give both in seconds")
+        if lasts > _LONG_CUE and len(cue.text) < SLOW * lasts:
+            raise MediaError(
+                f"the words {cue.text[:40]!r} last from {cue.start:g} to {cue.end:g} s; if that is milliseconds, give "
+                "seconds"
+            )
 
 
 def _framed(frame: NDArray[np.uint8] | Frame) -> Frame:

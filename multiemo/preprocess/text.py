@@ -22,6 +22,7 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from multiemo.entities import undo_entities
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.types import TEXT_SPECIALS, Absent, TextSpec
 
@@ -52,12 +53,12 @@ def _repair_misread(match: re.Match[str]) -> str:
 def clean(text: str) -> str:
     """One plain form of a text, with everything that carries emotion kept.
 
-    UTF-8 that was read as Windows-1252 (``â€™``) and stray Windows-1252 bytes are repaired; NFKC makes full-width
-    letters and the marks ``，！？：；（）`` half-width, so that "!" is one token in every language (``。、《》`` have
-    no equal and stay); curly quotes become straight; links become ``http`` and handles ``@user`` (the convention of
-    TweetEval, Barbieri et al. 2020); characters repeated more than three times are kept three times, so that
-    "soooooo" differs from "so" but not from "soooo"; control, private and unpaired characters go; white space is
-    folded. Case, punctuation and emoji stay.
+    Entities of HTML (``&#39;``) are undone, once. UTF-8 that was read as Windows-1252 (``â€™``) and stray Windows-1252
+    bytes are repaired; NFKC makes full-width letters and the marks ``，！？：；（）`` half-width, so that "!" is one
+    token in every language (``。、《》`` have no equal and stay); curly quotes become straight; links become ``http``
+    and handles ``@user`` (the convention of TweetEval, Barbieri et al. 2020); characters repeated more than three times
+    are kept three times, so that "soooooo" differs from "so" but not from "soooo"; control, private and unpaired
+    characters go; white space is folded. Case, punctuation and emoji stay.
 
     Args:
         text: anything.
@@ -66,10 +67,10 @@ def clean(text: str) -> str:
         The cleaned text, possibly empty.
 
     Example:
-        >>> clean("Itâ€™s   soooooo good！！！！！ @bob https://t.co/x 😀")
-        "It's sooo good!!! @user http 😀"
+        >>> clean("Itâ€™s   soooooo good！！！！！ @bob https://t.co/x 😀 AT&T I&#39;m")
+        "It's sooo good!!! @user http 😀 AT&T I'm"
     """
-    text = _MISREAD.sub(_repair_misread, text).translate(_CP1252)
+    text = _MISREAD.sub(_repair_misread, undo_entities(text)).translate(_CP1252)
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     text = _HANDLE.sub("@user", _LINK.sub("http", text))
     kept = (" " if c.isspace() else c for c in text)

@@ -16,7 +16,7 @@ from multiemo.applications.level import smooth
 from multiemo.applications.mood import MEANING, mood_log
 from multiemo.applications.readings import TableColumns, date_of
 from multiemo.applications.series import largest_correlation, shifts
-from multiemo.applications.tables import read_rows
+from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
 
@@ -184,9 +184,9 @@ def test_a_log_of_a_table(tmp_path: Path) -> None:
         )
     assert "arousal" not in gap
     assert "nothing says arousal" in log["notes"]
-    columns, rows = read_rows(tmp_path / "log.csv")
-    assert list(columns) == ["date", "clips", "valence_mean", "valence", "valence_low", "valence_high"]
-    assert len(list(rows)) == 60
+    written = open_table(tmp_path / "log.csv")
+    assert list(written.columns) == ["date", "clips", "valence_mean", "valence", "valence_low", "valence_high"]
+    assert len(list(written.rows)) == 60
     page = (tmp_path / "log.html").read_text("utf-8")
     assert "not a diagnosis" in page
     assert change["date"] in page
@@ -255,6 +255,19 @@ def test_clips_are_predicted(tiny_run: Path, small_corpus: Path, tmp_path: Path)
     assert "no such file" in log["left_out"][str(tmp_path / "gone.mp4")]
     with pytest.raises(ConfigError, match="no column 'valence'; it has 'when', 'file'"):
         mood_log(tmp_path / "clips.csv", columns=columns)
+
+
+def test_a_table_of_another_machine(tmp_path: Path, tiny_run: Path, small_corpus: Path) -> None:
+    (tmp_path / "d.csv").write_bytes("date;valence;note\n2024-01-01;0.5;schön\n2024-01-02;0.1;a;b\n".encode("cp1252"))
+    log = mood_log(tmp_path / "d.csv")
+    assert (log["clips"], list(log["left_out"])) == (1, ["line 3"])
+    assert "d.csv is not UTF-8 and was read as cp1252; if its words look wrong, save it as UTF-8" in log["notes"]
+    file = sorted((small_corpus.parent / "media").glob("*.mp4"))[0]
+    (tmp_path / "clips").symlink_to(file.parent)
+    (tmp_path / "c.csv").write_text(f"date,clip\n2024-01-01,C:\\me\\clips\\{file.name}\n2024-01-02,\n", "utf-8")
+    log = mood_log(tmp_path / "c.csv", run=tiny_run)
+    assert (log["clips"], log["left_out"]) == (1, {"row 2": "has no clip"})
+    assert any("lie elsewhere than they say" in note for note in log["notes"])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import datetime
+import gzip
 import json
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +15,11 @@ import polars as pl
 import pytest
 
 from multiemo.applications import texts
-from multiemo.applications.tables import FORMATS, Writer, read_rows
+from multiemo.applications.tables import FORMATS, Writer
 from multiemo.applications.texts import TextModel, predict_texts
 from multiemo.build import Observer, train
 from multiemo.config import load_config
+from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import Predictor, load
 
@@ -42,7 +45,7 @@ def several(tiny_config: Callable[..., str], tmp_path_factory: pytest.TempPathFa
 
 
 def rows(path: Path) -> list[dict]:
-    return list(read_rows(path)[1])
+    return list(open_table(path).rows)
 
 
 def write(path: Path, table: list[dict]) -> Path:
@@ -176,25 +179,24 @@ def test_no_rows(tiny_run: Path, tmp_path: Path) -> None:
     for suffix in (".csv", ".parquet"):
         summary = predict_texts(tiny_run, tmp_path / "in.csv", column="text", out=tmp_path / f"out{suffix}")
         assert (summary["rows"], summary["predicted"]) == (0, 0)
-        columns, found = read_rows(tmp_path / f"out{suffix}")
-        assert [*columns][:4] == ["id", "text", "emotion", "emotion_best"]
-        assert not list(found)
+        found = open_table(tmp_path / f"out{suffix}")
+        assert [*found.columns][:4] == ["id", "text", "emotion", "emotion_best"]
+        assert not list(found.rows)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "error", "says"),
     [
-        ("in.txt", "x", ConfigError, "ends in .csv"),
+        ("in.txt", "x", ConfigError, "no column 'text'; it has 'x'"),
+        ("in.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), ManifestError, "in.csv: is n"),
+        ("in.csv", gzip.compress(b"text\na\n"), ManifestError, "is compressed by gzip; unpack it"),
         ("gone.csv", None, ManifestError, "no such file"),
         ("in.csv", "", ManifestError, "no header"),
         ("in.csv", "id,words\n1,a\n", ConfigError, "no column 'text'; it has 'id', 'words'"),
         ("in.csv", "text,text\n1,a\n", ManifestError, "'text' twice"),
-        ("in.csv", "id,text\n1,a\n2,b,c\n", ManifestError, "line 3: 3 cells, but 2 columns"),
-        ("in.csv", b"text\nna\xefve\n", ManifestError, "not UTF-8"),
-        ("in.csv", 'text\n"a', ManifestError, "is not CSV"),
+        ("in.csv", "id,text\n2,b,c\n", ManifestError, "line 2: 3 cells, but 2 columns"),
+        ("in.csv", 'text\n"a', ManifestError, "line 2: is not CSV"),
         ("in.csv", "text,emotion\na,b\n", ConfigError, "already has 'emotion'"),
-        ("in.jsonl", '{"text": "a"}\n{"text": \n', ManifestError, "line 2: is not JSON"),
-        ("in.jsonl", '{"text": "a"}\n[1]\n', ManifestError, "line 2: is not a JSON object"),
         ("in.jsonl", "", ConfigError, "no column 'text'; it has none"),
         ("in.parquet", "PAR1 this is none", ManifestError, "is not a Parquet file"),
     ],
@@ -208,6 +210,76 @@ def test_what_is_wrong_is_named(
         predict_texts(tiny_run, tmp_path / name, column="text", out=tmp_path / "out.csv")
     assert says in str(caught.value)
     assert not (tmp_path / "out.csv").exists()
+
+
+BROKEN = {
+    "in.csv": ("id,text\n1,a\n2,b,c\n3,d\n", {"line 3": "3 cells, but 2 columns"}),
+    "in.tsv": ('id\ttext\n1\ta\n3\t"d\n', {}),
+    "quote.csv": ('id,text\n1,a\n2,"b\n3,d\n', {"line 3": "is not CSV (unexpected end of data)"}),
+    "swallow.tsv": ('id\ttext\n1\ta\n2\t"b\n3\td"\n4\te\n', {}),
+    "in.jsonl": ('{"id": "1", "text": "a"}\n{"text": \n[1]\n{"id": "3", "text": "d"}\n', {
+        "line 2": "is not JSON", "line 3": "is not a JSON object",
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_row_that_cannot_be_read_is_listed_and_the_others_are_answered(
+    name: str, tiny_run: Path, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    content, broken = BROKEN[name]
+    (tmp_path / name).write_text(content, "utf-8")
+    out = tmp_path / "out.jsonl"
+    summary = predict_texts(tiny_run, tmp_path / name, column="text", out=out)
+    assert summary["failures"].keys() == broken.keys()
+    assert all(why in summary["failures"][place] for place, why in broken.items())
+    found = rows(out)
+    assert len(found) == content.count("\n") - len(broken) - ("{" not in content)
+    assert [row["id"] for row in found][-1] == re.search(r"\d", content.strip().rpartition("\n")[2])[0]
+    assert all(row["emotion"] for row in found)
+    code, _, err = cli("texts", tiny_run, tmp_path / name, "--column", "text", "--out", out)
+    assert code == bool(broken)
+    assert all(f"error: {tmp_path / name} {place}: " in err for place in broken)
+
+
+POSTS = {
+    "gb18030": "编号,text\n1,我今天很难过\n2,太好了\n",
+    "big5": "編號,text\n1,我今天很難過\n2,這個人很好\n",
+    "cp1252": "größe;text\n1;Ich bin so glücklich – „wirklich“\n2;déjà vu\n",
+    "utf-16": "id\ttext\n1\tI’m glad\n2\t我很高兴\n",
+    "utf-16-le": "id|text\n1|I’m glad\n2|我很高兴\n",
+    "utf-16-be": "id,text\n1,I’m glad\n2,我很高兴\n",
+    "utf-8-sig": "sep=;\nid;text\n1;I’m glad\n2;我很高兴\n",
+}
+
+
+@pytest.mark.parametrize("encoding", POSTS)
+def test_a_table_is_read_in_its_encoding_and_with_its_separator(
+    encoding: str, model: Predictor, tiny_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "posts.csv").write_bytes(POSTS[encoding].encode(encoding))
+    lines = POSTS[encoding].splitlines()[-2:]
+    expected = [line.replace("\t", ",").replace(";", ",").replace("|", ",").split(",")[1] for line in lines]
+    summary = predict_texts(tiny_run, tmp_path / "posts.csv", column="text", out=tmp_path / "out.jsonl")
+    assert [row["text"] for row in rows(tmp_path / "out.jsonl")] == expected
+    told = [note for note in summary["notes"] if f"read as {encoding}" in note.lower()]
+    assert bool(told) == (encoding != "utf-8-sig")
+
+
+def test_a_cell_may_be_of_any_length_and_the_limit_of_others_stays(tiny_run: Path, tmp_path: Path) -> None:
+    long = "so happy " * 30_000
+    with (tmp_path / "long.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), (1, "ok"), (2, long), (3, "sad")])
+    limit = csv.field_size_limit(1000)
+    try:
+        predict_texts(tiny_run, tmp_path / "long.csv", column="text", out=tmp_path / "out.jsonl")
+        assert csv.field_size_limit() == 1000
+    finally:
+        csv.field_size_limit(limit)
+    found = rows(tmp_path / "out.jsonl")
+    assert [row["id"] for row in found] == ["1", "2", "3"]
+    assert found[1]["text"] == long
+    assert all(row["emotion"] for row in found)
 
 
 def test_models_and_targets_that_cannot_be(tiny_run: Path, tiny_config: Callable[..., str], tmp_path: Path) -> None:

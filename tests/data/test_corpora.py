@@ -7,7 +7,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+from typer.testing import CliRunner
 
+from multiemo.cli import app
 from multiemo.data.corpora.source import mend
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import Prepared, clip_paths, prepare
@@ -131,11 +133,16 @@ def test_fer2013_pixels_become_pictures(tmp_path: Path) -> None:
     [
         ("icml_face_data.csv", "emotion, Usage, pixels\n3,Training,{0}\n6,PrivateTest,{0}\n", ["train", "test"]),
         ("train.csv", "emotion,pixels\n3,{0}\n", ["train"]),
+        ("train.csv", "emotion, pixels\n3, {0}\n", ["train"]),
+        ("fer2013.csv", " Emotion , Pixels , usage\n3,{0}, Training \n 6 ,{0},PrivateTest\n", ["train", "test"]),
+        ("mine.csv", 'pixels,"emotion"\n"{0}",3\n', ["train"]),
     ],
 )
 def test_fer2013_as_the_competition_has_it(tmp_path: Path, name: str, text: str, parts: list[str]) -> None:
     write(tmp_path / "fer" / name, text.format(" ".join(["7"] * 48 * 48)))
-    prepared = run("fer2013", tmp_path / "fer", tmp_path / "m.jsonl")
+    touch(tmp_path / "fer", "train/readme.txt")  # no folder of classes
+    place = tmp_path / "fer" / (name if name == "mine.csv" else "")
+    prepared = run("fer2013", place, tmp_path / "m.jsonl")
     assert [c.split for c in prepared.clips] == parts
     assert prepared.clips[0].label == "happy"
 
@@ -308,6 +315,27 @@ def test_table(tmp_path: Path) -> None:
         prepare("table", path, tmp_path / "m.jsonl", {"text": "Utterance", "label": "emotion"})
     with pytest.raises(ManifestError, match="no content"):
         prepare("table", path, tmp_path / "m.jsonl", {"speaker": "who"})
+
+
+def test_own_labels_go_before_aliases_and_every_change_is_listed(tmp_path: Path) -> None:
+    words = ["Joy", "joy", "Contempt", "ANG", "happy", "bliss", "bliss"]
+    path = write(tmp_path / "clips.csv", "text,emotion\n" + "".join(f"t,{word}\n" for word in words))
+    options = {"text": "text", "label": "emotion", "label_set": "custom:joy,contempt,anger,happy"}
+    prepared = run("table", path, tmp_path / "m.jsonl", **options)
+    assert [c.label for c in prepared.clips] == ["joy", "joy", "contempt", "anger", "happy"]
+    assert prepared.labels == {
+        ("Joy", "joy"): 1, ("joy", "joy"): 1, ("Contempt", "contempt"): 1, ("ANG", "anger"): 1, ("happy", "happy"): 1,
+        ("bliss", None): 2,
+    }  # fmt: skip
+    said = CliRunner().invoke(
+        app,
+        ["prepare", "table", str(path), "--out", str(tmp_path / "m.jsonl"), *(f"{k}={v}" for k, v in options.items())],
+    )
+    assert (
+        "label bliss has no place, left out: 2\nlabel Joy became joy: 1\nlabel Contempt became contempt: 1"
+        in said.output
+    )
+    assert "became happy" not in said.output
 
 
 def test_a_table_of_face_crops(tmp_path: Path) -> None:

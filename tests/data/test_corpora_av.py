@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -297,3 +298,81 @@ def test_mer2023_never_runs_what_a_label_file_names(tmp_path: Path) -> None:
     write(root / "label-6way.npz", "no archive")
     with pytest.raises(ManifestError, match=r"label-6way\.npz: is not an \.npz of arrays"):
         prepare("mer2023", root, tmp_path / "m.jsonl")
+
+
+PODCAST = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set\n"
+TURNS = {
+    "MSP-PODCAST_0001_0008.wav": "A,5.2,2.2,5.8,19,Male,Train",
+    "MSP-PODCAST_0001_0019.wav": "X,4.0,4.0,4.0,19,Male,Train",
+    "MSP-PODCAST_0002_0033.wav": "U,7.0,4.0,1.0,Unknown,Unknown,Development",
+    "MSP-PODCAST_0003_0001.wav": "C,3.0,3.0,,88,Female,Validation",
+    "MSP-PODCAST_0004_0001.wav": "H,4.6,6.0,4.6,97,Female,Test1",
+    "MSP-PODCAST_0005_0001.wav": "N,4.0,4.0,4.0,98,Female,Test2",
+    "MSP-PODCAST_0006_0001.wav": "Q,4.0,4.0,4.0,99,Female,Train",
+    "MSP-PODCAST_0007_0001.wav": "S,4.0,4.0,4.0,99,Female,Train",
+}
+
+
+def podcast(root: Path) -> Path:
+    touch(root, *(f"Audios/{name}" for name in TURNS if "_0007_" not in name))
+    write(root / "Transcripts/MSP-PODCAST_0001_0008.txt", "Not again.\n")
+    return root
+
+
+def test_msppodcast(tmp_path: Path) -> None:
+    root = podcast(tmp_path / "MSP-PODCAST-Publish-1.11")
+    write(root / "Labels/labels_consensus.csv", PODCAST + "".join(f"{n},{row}\n" for n, row in TURNS.items()))
+    voted = [(8, "Angry"), (8, "Angry"), (8, "Contempt"), (8, "Other-bored"), (19, "Sad")]
+    rows = "".join(f"MSP-PODCAST_0001_{turn:04d}.wav,WORKER1,{vote},x\n" for turn, vote in voted)
+    write(root / "Labels/labels_detailed.csv", "FileName,Worker,EmoClass_Major,EmoClass_Second\n" + rows)
+    prepared = run("msppodcast", root, tmp_path / "m.jsonl")
+    clips = by_id(prepared)
+    assert {k[12:]: (c.label, c.speaker, c.group, c.split) for k, c in clips.items()} == {
+        "0001_0008": ("angry", "19", "0001", "train"),
+        "0001_0019": (None, "19", "0001", "train"),
+        "0002_0033": ("surprised", None, "0002", "val"),
+        "0003_0001": ("contemptuous", "88", "0003", "val"),
+        "0004_0001": ("happy", "97", "0004", "test"),
+    }
+    first = clips["MSP-PODCAST_0001_0008"]
+    assert (first.text, first.votes, first.label_set) == ("Not again.", {"angry": 2, "contemptuous": 1}, "msppodcast8")
+    assert first.audio == "MSP-PODCAST-Publish-1.11/Audios/MSP-PODCAST_0001_0008.wav"
+    assert clips["MSP-PODCAST_0001_0019"].votes is None
+    assert (first.valence, first.arousal, first.dominance) == pytest.approx((-0.6, 0.4, 0.6))
+    assert clips["MSP-PODCAST_0003_0001"].dominance is None
+    assert [s.reason for s in prepared.skipped] == [
+        "EmoClass 'Q' is not one of A, S, H, U, F, D, C, N, O, X",
+        "1 turns are of Test2, which is neither train, validation nor Test1",
+        "1 turns have neither a sound nor a transcript",
+        "nobody knows who speaks in 1 clips; they are kept, without a speaker",
+    ]
+    other = run("msppodcast", root, tmp_path / "m.jsonl", test="Test2")
+    assert [c.id for c in other.clips if c.split == "test"] == ["MSP-PODCAST_0005_0001"]
+
+
+def test_msppodcast_in_json_under_its_older_name(tmp_path: Path) -> None:
+    root = podcast(tmp_path / "msp")
+    columns = PODCAST.strip().split(",")[1:]
+    rows = {name: dict(zip(columns, row.split(","), strict=True)) for name, row in TURNS.items()}
+    write(root / "Labels/labels_concensus.json", json.dumps(rows))
+    assert len(run("msppodcast", root, tmp_path / "m.jsonl").clips) == 5
+    write(root / "Labels/labels_concensus.json", '{"MSP-PODCAST_0001_0008.wav": {"EmoAct": "1"}}')
+    with pytest.raises(ManifestError, match=r"is not \{file: \{EmoClass, Split_Set, ...\}\} \('EmoClass'\)"):
+        prepare("msppodcast", root, tmp_path / "m.jsonl")
+
+
+def test_msppodcast_with_its_partitions_in_a_file(tmp_path: Path) -> None:
+    root = podcast(tmp_path / "msp")
+    rows = "".join(f"{name},{row.rsplit(',', 1)[0]}\n" for name, row in TURNS.items())
+    write(root / "Labels/labels_concensus.csv", PODCAST.replace(",Split_Set", "") + rows)
+    with pytest.raises(ManifestError, match=r"has no Split_Set, and Partitions\.txt is not there to say the parts"):
+        prepare("msppodcast", root, tmp_path / "m.jsonl")
+    placed = {name: row.rsplit(",", 1)[1] for name, row in TURNS.items() if "_0001_0019" not in name}
+    write(root / "Partitions.txt", "".join(f"{part}; {name}\n" for name, part in placed.items()))
+    prepared = run("msppodcast", root, tmp_path / "m.jsonl")
+    assert {c.id[12:]: c.split for c in prepared.clips} == {
+        "0001_0008": "train", "0002_0033": "val", "0003_0001": "val", "0004_0001": "test",
+    }  # fmt: skip
+    assert "1 turns are of no part, which is neither train, validation nor Test1" in [
+        s.reason for s in prepared.skipped
+    ]

@@ -60,6 +60,17 @@ def mspimprov(root: Path, rows: Sequence[Row]) -> None:
     write(root / "Evalution.txt", "\n".join(lines))
 
 
+def msppodcast(root: Path, rows: Sequence[Row]) -> None:
+    lines = []
+    for number, (label, r) in enumerate(rows):
+        name = f"MSP-PODCAST_0001_{number:04d}.wav"
+        rated = f"{r['arousal']},{r['valence']},{r['dominance']}"
+        lines.append(f"{name},{label[0].upper()},{rated},7,Male,Train\n")
+        touch(root, f"Audios/{name}")
+    head = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set\n"
+    write(root / "Labels/labels_consensus.csv", head + "".join(lines))
+
+
 CODES = ("neutral", "happy", "sad", "surprised", "fearful", "disgusted", "angry", "contemptuous")
 
 
@@ -164,6 +175,13 @@ def sentiment(corpus: str, bound: float) -> Case:
 CASES = {
     "iemocap": Case("iemocap", iemocap, IEMOCAP, vad(1, 1, 1), vad(5, 5, 5)),
     "mspimprov": Case("mspimprov", mspimprov, MSPIMPROV, vad(1, 5, 1), vad(5, 1, 5)),
+    "msppodcast": Case(
+        "msppodcast",
+        msppodcast,
+        {label: {d: 4 + 3 * value for d, value in ratings.items()} for label, ratings in PLAIN.items()},
+        vad(1, 1, 1),
+        vad(7, 7, 7),
+    ),
     "affectnet lists": Case(
         "affectnet", affectnet_lists, AFFECTNET, {"valence": -1, "arousal": -1}, {"valence": 1, "arousal": 1}
     ),

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from test_corpora import by_id, run, touch, write
@@ -151,6 +152,159 @@ def test_rafdb_in_class_folders(tmp_path: Path) -> None:
     assert run("rafdb", root / "DATASET", tmp_path / "m.jsonl").clips[0].image == "raf/DATASET/train/1/" + (
         "train_00001_aligned.jpg"
     )
+
+
+def test_rafdb_with_a_valid_folder(tmp_path: Path) -> None:
+    root = touch(
+        tmp_path / "raf-db",
+        "train/1/train_00001_aligned.jpg",
+        "train/anger/train_00002_aligned.jpg",
+        "valid/7/test_0002_aligned.jpg",
+        "valid/7/train_00003_aligned.jpg",
+        "valid/7/train_00001_aligned.jpg",
+        "valid/bliss/test_0009_aligned.jpg",
+    )
+    prepared = run("rafdb", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
+        ("train_00001", "surprised", "train"), ("train_00002", "angry", "train"), ("test_0002", "neutral", "test"),
+        ("train_00003", "neutral", "val"),
+    ]  # fmt: skip
+    assert {s.what: s.reason for s in prepared.skipped} == {
+        "valid": "1 pictures are called test_..., and stay in the official test part",
+        "valid/7/train_00001_aligned.jpg": "is a second copy of train/1/train_00001_aligned.jpg",
+        "valid/bliss/test_0009_aligned.jpg": "is not in a folder of one of the classes 1-7",
+    }
+
+
+def test_rafdb_numbered_from_zero_is_not_guessed(tmp_path: Path) -> None:
+    root = touch(tmp_path / "raf-db", "train/0/train_00001_aligned.jpg", "train/1/train_00002_aligned.jpg")
+    with pytest.raises(ManifestError, match="nothing says what the numbers of a copy that counts from 0 mean"):
+        prepare("rafdb", root, tmp_path / "m.jsonl")
+
+
+def test_affectnet_in_class_folders(tmp_path: Path) -> None:
+    names = ("Train/Anger/image1.jpg", "Train/contempt/image1.png", "Test/4/image7.jpg", "Test/9/image8.jpg", "x.png")
+    root = touch(tmp_path / "AffectNet", *names)
+    prepared = run("affectnet", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split, c.valence) for c in prepared.clips] == [
+        ("Test/4/image7", "fearful", "test", None), ("Train/Anger/image1", "angry", "train", None),
+        ("Train/contempt/image1", "contemptuous", "train", None),
+    ]  # fmt: skip
+    assert [s.what for s in prepared.skipped] == ["x.png", "Test/9/image8.jpg"]
+
+
+def test_affectnet_with_labels_csv_goes_by_it(tmp_path: Path) -> None:
+    root = touch(tmp_path / "a", "anger/image0000006.jpg", "anger/image0000060.jpg", "fear/image1.jpg")
+    rows = "0,anger/image0000006.jpg,surprise,0.87\n1,anger/image0000060.jpg,anger,0.85\n2,fear/gone.jpg,fear,0.8\n"
+    write(root / "labels.csv", ",pth,label,relFCs\n" + rows + "3,fear/image1.jpg,bliss,0.7\n")
+    prepared = run("affectnet", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
+        ("anger/image0000006", "surprised", None), ("anger/image0000060", "angry", None),
+    ]  # fmt: skip
+    assert [s.what for s in prepared.skipped] == ["labels.csv row 3", "labels.csv row 4"]
+
+
+def test_affectnet_with_labels_csv_beside_its_parts(tmp_path: Path) -> None:
+    root = touch(tmp_path / "a", "Train/anger/1.jpg", "Test/anger/1.jpg", "Test/fear/2.jpg")
+    write(root / "labels.csv", ",pth,label,relFCs\n0,anger/1.jpg,anger,0.8\n1,fear/2.jpg,happy,0.8\n")
+    prepared = run("affectnet", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
+        ("Train/anger/1", "angry", "train"), ("Test/anger/1", "angry", "test"), ("Test/fear/2", "happy", "test"),
+    ]  # fmt: skip
+
+
+def test_affectnet_in_yolo_format_with_parts_inside(tmp_path: Path) -> None:
+    for part, code in (("train", 0), ("val", 1)):
+        touch(tmp_path / "y", f"images/{part}/a.png")
+        write(tmp_path / f"y/labels/{part}/a.txt", f"{code} 0 0 1 1")
+    prepared = run("affectnet", tmp_path / "y", tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.split) for c in prepared.clips] == [
+        ("images/train/a", "angry", "train"), ("images/val/a", "contemptuous", "val"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_affectnet_in_yolo_format(tmp_path: Path, named: bool) -> None:
+    root = tmp_path / "archive/YOLO_format"
+    boxes = {
+        "train/a.png": "6 0.5 0.5 1 1",
+        "valid/b.jpg": "1 0.5 0.5 1 1\n1 0.1 0.1 0.1 0.1\n",
+        "test/c.png": "7 0 0 1 1",
+    }
+    boxes |= {"train/two.png": "6 0 0 1 1\n3 0 0 1 1", "train/none.png": "", "train/far.png": "8 0 0 1 1"}
+    for name, note in boxes.items():
+        part, _, file = name.partition("/")
+        touch(root, f"{part}/images/{file}")
+        write(root / part / "labels" / f"{file[:-4]}.txt", note)
+    if named:  # in another order than the published one
+        names = ["Happy", "Neutral", "Sad", "Surprise", "Anger", "Contempt", "Disgust", "Fear"]
+        write(root / "data.yaml", f"train: ../train/images\nnc: 8\nnames: {names}\n")
+    prepared = run("affectnet", tmp_path / "archive", tmp_path / "m.jsonl")
+    labels = ("disgusted", "neutral", "fearful") if named else ("sad", "contemptuous", "surprised")
+    assert {c.split: c.label for c in prepared.clips} == dict(zip(("train", "val", "test"), labels, strict=True))
+    assert [s.reason for s in prepared.skipped] == [
+        "labels/far.txt is missing or names classes 8, not one of the eight",
+        "labels/none.txt is missing or names no class",
+        "labels/two.txt is missing or names classes 3, 6, not one of the eight",
+    ]  # fmt: skip
+
+
+VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+VOTED = (
+    "Training,fer0000000.png,6,0,0,3,0,0,0,0,1,0\n"
+    "Training,,0,0,0,0,0,0,0,0,0,10\n"
+    "PublicTest,fer0028638.png,4,0,1,4,1,0,0,0,0,0\n"
+    "PrivateTest,fer0032220.png,0,0,0,0,0,0,1,8,1,0\n"
+    "PrivateTest,fer0032221.png,2,0,0,0,0,0,0,0,8,0\n"
+)
+
+
+def test_ferplus_with_the_pixels_of_fer2013(tmp_path: Path) -> None:
+    root = tmp_path / "fer"
+    write(root / "FERPlus/fer2013new.csv", VOTES + VOTED)
+    usages = ("Training", "Training", "PublicTest", "PrivateTest", "PrivateTest")
+    faces = "".join(f"0,{' '.join([str(n)] * 48 * 48)},{usage}\n" for n, usage in enumerate(usages))
+    table = write(root / "fer2013.csv", "emotion,pixels,Usage\n" + faces)
+    prepared = run("ferplus", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.votes, c.split, c.cropped) for c in prepared.clips] == [
+        ("fer0000000", "neutral", {"neutral": 6, "sad": 3}, "train", True),
+        ("fer0032220", "contemptuous", {"fearful": 1, "contemptuous": 8}, "test", True),
+    ]
+    pixel = cv2.imread(str(tmp_path / str(prepared.clips[1].image)), cv2.IMREAD_GRAYSCALE)
+    assert pixel.shape == (48, 48)
+    assert (pixel == 3).all()  # the fourth row's
+    assert sorted(s.reason for s in prepared.skipped) == [
+        "1 pictures are taken for 'unknown' by most",
+        "1 pictures have no majority",
+        "1 pictures show no face, and have no name",
+    ]  # fmt: skip
+    more = run("ferplus", root, tmp_path / "m.jsonl", undecided="true")
+    assert [(c.id, c.label) for c in more.clips][1] == ("fer0028638", None)
+    assert more.clips[1].votes == {"neutral": 4, "surprised": 1, "sad": 4, "angry": 1}
+    write(table, "emotion,pixels,Usage\n" + "".join(reversed(faces.splitlines(keepends=True))))
+    with pytest.raises(ManifestError, match=r"row 1 is of Training in .*new.csv and of PrivateTest in .*same order"):
+        prepare("ferplus", root, tmp_path / "m.jsonl")
+
+
+def test_ferplus_with_pictures(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fer", "images/FER2013Train/fer0000000.png", "images/FER2013Test/fer0032220.png")
+    write(root / "fer2013new.csv", VOTES + VOTED)
+    prepared = run("ferplus", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.image) for c in prepared.clips] == [
+        ("fer0000000", "fer/images/FER2013Train/fer0000000.png"),
+        ("fer0032220", "fer/images/FER2013Test/fer0032220.png"),
+    ]  # fmt: skip
+
+
+def test_ferplus_with_the_votes_beside_the_pictures(tmp_path: Path) -> None:
+    root = touch(tmp_path / "data", "FER2013Train/fer0000000.png", "FER2013Valid/fer0028643.png")
+    write(root / "FER2013Train/label.csv", 'fer0000000.png,"(0, 0, 48, 48)",6,0,0,3,0,0,0,0,1,0\nfer1.png,x,1,0\n')
+    write(root / "FER2013Valid/label.csv", 'fer0028643.png,"(0, 0, 48, 48)",0,10,0,0,0,0,0,0,0,0\n')
+    prepared = run("ferplus", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label, c.votes, c.split) for c in prepared.clips] == [
+        ("fer0000000", "neutral", {"neutral": 6, "sad": 3}, "train"), ("fer0028643", "happy", {"happy": 10}, "val"),
+    ]  # fmt: skip
+    assert [s.what for s in prepared.skipped] == ["FER2013Train/label.csv row 2"]
 
 
 def sequence(root: Path, subject: str, number: str, frames: int, code: str | None) -> None:

@@ -224,7 +224,8 @@ def test_what_labels_lose_is_said():
     assert LabelSpace("ravdess8", "soft").notes(clips) == []
     many = rows(2, label_set="goemotions28", labels=("joy", "neutral"))
     assert LabelSpace("polarity2", "multi").notes(many) == [
-        "2 clips lose neutral, which polarity2 does not have, and keep their other labels"
+        "labels: joy -> positive 2",
+        "2 clips lose neutral, which polarity2 does not have, and keep their other labels",
     ]
 
 

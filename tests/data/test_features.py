@@ -58,6 +58,15 @@ def test_a_table_by_key(tmp_path: Path) -> None:
         read_features(path)
 
 
+@pytest.mark.parametrize(("encoding", "separator"), [("utf-16", "\t"), ("gb18030", ";"), ("utf-8-sig", ",")])
+def test_a_table_as_other_programs_save_it(tmp_path: Path, encoding: str, separator: str) -> None:
+    rows = [("片段", "强度", "音高"), ("甲乙", "1", "2"), ("这个", "3", "4,5" if separator != "," else "4.5")]
+    (tmp_path / "f.csv").write_bytes("\r\n".join(separator.join(row) for row in rows).encode(encoding))
+    values, names = read_features(tmp_path / "f.csv", "这个")
+    assert names == ("强度", "音高")
+    np.testing.assert_allclose(values, [[3, 4.5]])
+
+
 def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "clip,a\nx,1\n")
     assert read_features(path, "x")[0][0, 0] == 1

@@ -117,6 +117,15 @@ def clips(draw: st.DrawFn) -> Clip:
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_manifest_as_windows_saves_it(tmp_path: Path, encoding: str) -> None:
+    rows = ['{"id": "1", "corpus": "c", "text": "我很好"}', '{"id": "2", "corpus": "c", "text": "né"}', "{"]
+    (tmp_path / "m.jsonl").write_bytes("\r\n".join(rows[:2]).encode(encoding))
+    assert [clip.text for clip in read_manifest(tmp_path / "m.jsonl")] == ["我很好", "né"]
+    (tmp_path / "m.jsonl").write_bytes("\r\n".join(rows).encode(encoding))
+    assert [problem.row for problem in check_rows(tmp_path / "m.jsonl")] == [3]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(clips(), min_size=1, max_size=5, unique_by=lambda clip: clip.id), st.sampled_from(["jsonl", "parquet"]))
 def test_round_trip_of_any_clip(tmp_path_factory: pytest.TempPathFactory, written: list[Clip], form: str) -> None:

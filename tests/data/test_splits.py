@@ -206,13 +206,19 @@ def test_what_cannot_be_split() -> None:
     ]:
         with pytest.raises(SplitError, match=message):
             holdout(clips, **change)  # type: ignore[arg-type]
-    with pytest.raises(SplitError, match=r"2 groups \(c:01, c:02\) cannot fill 3 parts"):
-        holdout(corpus(2))
+    with pytest.raises(
+        SplitError, match=r"all clips are of c:01, so nobody else is left for .*data\.split\.group_by=clip"
+    ):
+        holdout(corpus(1))
+    with pytest.raises(SplitError, match=r"3 groups \(c:01, c:02, c:03\) cannot fill 4 parts"):
+        kfold(corpus(3), 4, 0)
     with pytest.raises(SplitError, match="no clips"):
         holdout([])
-    with pytest.raises(SplitError, match="no clip of c has a speaker; set group_by to group or clip"):
+    with pytest.raises(SplitError, match=r"no clip of c has a speaker; set data\.split\.group_by to group or clip"):
         holdout([replace(c, speaker=None) for c in clips])
-    with pytest.raises(SplitError, match=r"clip 'c-01-00' \(c\) has no speaker"):
+    with pytest.raises(
+        SplitError, match=r"1 of \d+ clips have no speaker, the first is 'c-01-00' \(c\); .* to group or clip"
+    ):
         holdout([replace(clips[0], speaker=None), *clips[1:]])
     with pytest.raises(SplitError, match="id 'c-01-00' stands for 2 clips"):
         holdout([clips[0], *clips])
@@ -222,7 +228,43 @@ def test_clips_of_no_speaker_split_by_clip() -> None:
     clips = [replace(c, speaker=None, group=None) for c in corpus(5, 40)]
     split = holdout(clips, group_by="clip", val=0.1, test=0.1)
     assert {part: len(ids) for part, ids in split.parts.items()} == {"train": 160, "val": 20, "test": 20}
-    assert split.notes == ()
+    assert split.notes == (
+        "group_by=clip: 200 of 200 clips name no speaker, so the same person may stand in several parts, and figures "
+        "may be too high",
+    )
+    known = holdout(corpus(5, 40), group_by="clip")
+    assert not [note for note in known.notes if "name no speaker" in note]
+
+
+@pytest.mark.parametrize("dialogues", [False, True])
+def test_of_two_people_one_is_tested_and_nobody_else_validates(dialogues: bool) -> None:
+    """The test stays of a person that nothing was learnt of; validation is of the other, and that is said."""
+    clips = corpus(2, 40)
+    clips = [replace(c, group=f"{c.speaker}-{i // 4}" if dialogues else None) for i, c in enumerate(clips)]
+    for split in (holdout(clips, seed=3), kfold(clips, 2, 0), kfold(clips, 2, 1)):
+        tested = {c.speaker for c in clips if c.id in split.parts["test"]}
+        learnt = {c.speaker for c in clips if c.id in (*split.parts["train"], *split.parts["val"])}
+        assert len(tested) == len(learnt) == 1
+        assert tested.isdisjoint(learnt)
+        assert 4 <= len(split.parts["val"]) <= 8
+        assert split.within
+        (who,) = learnt
+        assert split.notes[0] == (
+            f"only c:{who} is there to train on, so validation is other clips of the same speaker, and its figures are "
+            "too high; the test is of others"
+        )
+        check_disjoint(split, clips)
+        assert Split.from_json(split.to_json()) == split
+        for part in ("train", "val") if dialogues else ():
+            other = "val" if part == "train" else "train"
+            groups = {c.group for c in clips if c.id in split.parts[part]}
+            assert groups.isdisjoint(c.group for c in clips if c.id in split.parts[other])
+        leaky = replace(split, parts={**split.parts, "val": (*split.parts["val"], split.parts["test"][0])})
+        with pytest.raises(SplitError):
+            check_disjoint(leaky, clips)
+        with pytest.raises(SplitError, match="stands in train and val"):
+            check_disjoint(replace(split, within=False), clips)
+    assert not holdout(corpus(3, 40)).within
 
 
 def seen_by(clips: list[Clip], split: Split) -> Seen:

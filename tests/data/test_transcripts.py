@@ -17,8 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multiemo.data.subtitles import embedded_subtitles
-from multiemo.data.transcripts import Cue, Transcript, language_of, read_transcript, side_file
+from multiemo.data.transcripts import (
+    Cue,
+    Transcript,
+    fitted,
+    language_of,
+    left_over,
+    read_transcript,
+    side_transcripts,
+    unplaced,
+)
 from multiemo.errors import MediaError
+from multiemo.predict.outputs.subtitles import srt
+from multiemo.preprocess.text import clean
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -240,9 +251,9 @@ def test_sounds_are_no_words(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.ass", "[Script Info]\nTitle: x\n", "is ASS, which is not read; convert it to SRT"),
-        ("a.lrc", "[00:12.00]la\n", "is LRC"),
-        ("a.xml", '<?xml version="1.0"?><tt></tt>', "is TTML"),
+        ("a.ass", "[Script Info]\nTitle: x\n", "is ASS, but no caption in it can be read; correct it"),
+        ("a.xml", '<?xml version="1.0"?><tt></tt>', "is TTML, but no caption"),
+        ("a.ttml", '<!DOCTYPE tt [<!ENTITY a "b">]><tt><p begin="1s">&a;</p></tt>', "is TTML, but no caption"),
         ("a.txt", " \n", "holds no words"),
         ("a.srt", b"", "is empty"),
         ("a.srt", bytes(range(256)) * 4, "is not text|do its bytes make sense"),
@@ -414,27 +425,273 @@ def test_language_of(text, code):
 # --- beside the media
 
 
-def test_side_file_order(tmp_path):
+def beside(media: Path, notes: list[str] | None = None) -> str | None:
+    """The name of the transcript that is taken."""
+    found = next(side_transcripts(media, [] if notes is None else notes), None)
+    return None if found is None else found.source
+
+
+def test_the_order_of_what_lies_beside(tmp_path):
+    """From what is taken last to what is taken first."""
     media = write(tmp_path, "my clip.v2.mp4", "x")
-    assert side_file(media) is None
-    for name in ["my clip.v2.txt", "my clip.v2.json", "my clip.v2.zh-CN.srt", "my clip.v2.en.vtt", "my clip.v2.VTT"]:
+    assert beside(media) is None
+    names = ["my clip.v2.English.forced.srt", "my clip.v2.txt", "my clip.v2.json", "my clip.v2.zh-CN.sdh.srt"]
+    names += ["my clip.v2.zh-CN.srt", "my clip.v2.en.vtt", "My Clip.v2.VTT", "my clip.v2.mp4.srt"]
+    for name in names:
         content = '{"segments": [{"start": 0, "end": 1, "text": "hi"}]}' if name.endswith("json") else SRT
-        path = write(tmp_path, name, content)
-        assert side_file(media) == path
-    write(tmp_path, "my clip.v2.forced.srt", SRT)
+        write(tmp_path, name, content)
+        assert beside(media) == name
     write(tmp_path, "my clip.srt", SRT)
-    assert side_file(media) == path
-    assert side_file(tmp_path / "nowhere" / "clip.mp4") is None
+    write(tmp_path, "my clip.v2.part2.srt", SRT)
+    assert beside(media) == name
+    assert beside(tmp_path / "nowhere" / "clip.mp4") is None
+
+
+NAMES = [
+    ("film.mp4.srt", None),
+    ("film.English.srt", "en"),
+    ("film.eng.forced.srt", "en"),
+    ("film.en-US.vtt", "en"),
+    ("film.zh-Hans.srt", "zh"),
+    ("film.es-419.cc.srt", "es"),
+    ("film.2_English.srt", "en"),
+    ("film.Deutsch (SDH).srt", "de"),
+    ("film.mp4.pt-BR.srt", "pt"),
+    ("film.简体中文.srt", "zh"),
+]
+
+
+@pytest.mark.parametrize(("name", "language"), NAMES)
+def test_tags_in_the_name_of_a_transcript(tmp_path, name, language):
+    media = write(tmp_path, "film.mp4", "x")
+    write(tmp_path, name, "00:01 --> 00:02\nBarcelona\n")
+    found = next(side_transcripts(media, []))
+    assert (found.source, found.language) == (name, language)
+
+
+def test_what_is_chosen_and_what_is_not_is_said(tmp_path):
+    media = write(tmp_path, "film.mp4", "x")
+    write(tmp_path, "film.directors cut.srt", SRT)
+    notes: list[str] = []
+    assert beside(media, notes) is None
+    assert notes == [
+        "film.directors cut.srt lies beside it and was not read; if it holds its words, give --transcript FILE"
+    ]
+    write(tmp_path, "film.en.forced.srt", SRT)
+    assert beside(media, notes := []) == "film.en.forced.srt"
+    assert notes == ["by its name film.en.forced.srt holds only a part of the words, or others"]
+    for name in ("film.de.srt", "film.en.srt", "film.de.json"):
+        write(tmp_path, name, SRT)
+    assert beside(media, notes := []) == "film.de.srt"
+    assert notes == ["film.de.srt was read, not film.en.srt, film.en.forced.srt; --transcript FILE chooses another"]
+
+
+def test_a_transcript_belongs_to_the_file_with_the_longest_name(tmp_path):
+    for name in ("a.mp4", "a.en.mp4", "a.wav"):
+        write(tmp_path, name, "x")
+    write(tmp_path, "a.en.srt", SRT)
+    write(tmp_path, "a.wav.srt", SRT)
+    assert [beside(tmp_path / name) for name in ("a.mp4", "a.en.mp4", "a.wav")] == [None, "a.en.srt", "a.wav.srt"]
+
+
+def test_one_that_cannot_be_read_does_not_hide_the_next(tmp_path):
+    media = write(tmp_path, "clip.mp4", "x")
+    write(tmp_path, "clip.srt", "no times here\n")
+    write(tmp_path, "clip.csv", "frame,face\n1,2\n")
+    write(tmp_path, "clip.sub", bytes(range(256)) * 9)
+    write(tmp_path, "clip.tsv", "start\tend\ttext\n0.5\t1.5\tHello.\n")
+    notes: list[str] = []
+    assert beside(media, notes) == "clip.tsv"
+    assert [note.split(":")[0] for note in notes] == ["the words beside it were left out"] * 2
+    assert [name in note for name, note in zip(["clip.srt", "clip.sub"], notes, strict=True)] == [True, True]
 
 
 def test_json_that_is_something_else_is_left_alone(tmp_path):
     media = write(tmp_path, "clip.mp4", "x")
     write(tmp_path, "clip.json", '{"faces": []}')
     notes: list[str] = []
-    assert side_file(media, notes) is None
+    assert beside(media, notes) is None
     assert notes == ["clip.json beside the media is not a transcript and was left alone"]
-    text = write(tmp_path, "clip.txt", "Hello.")
-    assert side_file(media) == text
+    write(tmp_path, "clip.txt", "Hello.")
+    assert beside(media) == "clip.txt"
+
+
+# --- other formats of captions
+
+ASS = """[Script Info]
+; made by hand
+[V4+ Styles]
+Format: Name, Fontname
+[Events]
+Format: Layer, Start, End, Style, Actor, Effect, Text
+Comment: 0,0:00:00.00,0:00:01.00,Default,,,not said
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,Anna,,{\\an8}Well, {\\i1}Tom{\\i0}{check} &amp; I\\Nleft.
+Dialogue: 0,0:00:01.00,0:00:02.50,Sign,,,{\\p1}m 0 0 l 10 10
+Dialogue: 0,soon,0:00:02.50,Default,,,Lost.
+"""
+SAMI = """<SAMI><HEAD><STYLE TYPE="text/css"><!-- .ENCC {Name: English; lang: en-US;} .KRCC {lang: ko-KR;} --></STYLE>
+</HEAD><BODY><SYNC Start=1000><P Class=ENCC>Well, Tom &amp; I<br>left.
+<SYNC Start=1000><P Class=KRCC>\uac14\uc5b4
+<SYNC Start="2500"><P Class=ENCC>&nbsp;
+</BODY></SAMI>"""
+TTML = """<?xml version="1.0" encoding="utf-8"?>
+<tt:tt xmlns:tt="http://www.w3.org/ns/ttml" xmlns:ttm="http://www.w3.org/ns/ttml#metadata"
+ xmlns:ttp="http://www.w3.org/ns/ttml#parameter" ttp:frameRate="24" xml:lang="en"><tt:head><tt:metadata>
+<ttm:agent xml:id="a"><ttm:name>Anna</ttm:name></ttm:agent></tt:metadata></tt:head>
+<tt:body><tt:div begin="1s"><tt:p begin="00:00:00:00" end="00:00:01:12" ttm:agent="a"><ttm:desc/>Well, <tt:span>Tom
+ &amp; I</tt:span><tt:br/>left.</tt:p></tt:div></tt:body></tt:tt>"""
+LRC = "[ti:Song]\n[offset:+500]\n[00:01.50]Well, <00:02.00>Tom & I left.\n[00:03.00]\n"
+FORMATS = [
+    ("a.ass", ASS),
+    ("a.ssa", ASS.replace("V4+", "V4").replace("Layer", "Marked").replace("Dialogue: 0", "Dialogue: Marked=0")),
+    ("a.smi", SAMI),
+    ("a.ttml", TTML),
+    ("a.dfxp", TTML.replace("tt:", "").replace("xmlns:tt=", "xmlns=")),
+    ("a.sbv", "0:00:01.000,0:00:02.500\nWell, Tom & I\nleft.\n"),
+    ("a.sub", "[INFORMATION]\n[END INFORMATION]\n00:00:01.00,00:00:02.50\nWell, Tom & I[br]left.\n"),
+    ("b.sub", "{1}{1}20\n{20}{50}{y:i}Well, Tom & I|/left.\n"),
+    ("c.sub", "[10][25]Well, Tom & I|/left.\n"),
+    ("a.lrc", LRC),
+    ("a.srt", LRC),
+    ("a.txt", "00:00:01:Well, Tom & I|left.\n00:00:02.5:\n"),
+    (
+        "a.srv1",
+        '<?xml version="1.0"?><transcript><text start="1" dur="1.5">Well, Tom &amp;amp; I\nleft.</text></transcript>',
+    ),
+    (
+        "a.srv3",
+        '<timedtext format="3"><body><p t="1000" d="1500"><s>Well, Tom</s><s> &amp; I left.</s></p></body></timedtext>',
+    ),
+    ("a.tsv", "start\tend\ttext\n1.0\t2.5\tWell, Tom & I left.\n"),
+    ("a.csv", 'start,end,text\n1.0,2.5,"Well, Tom & I left."\n'),
+    (
+        "a.json3",
+        '{"events": [{"tStartMs": 1000, "dDurationMs": 1500,'
+        ' "segs": [{"utf8": "Well,"}, {"utf8": " Tom & I left."}]}]}',
+    ),
+]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(("name", "content"), FORMATS)
+def test_formats_of_captions(tmp_path, name, content, encoding):
+    media = write(tmp_path, "a.mp4", "x")
+    path = write(tmp_path, name, content.encode(encoding))
+    assert times(found := read_transcript(path)) == [(1.0, 2.5, "Well, Tom & I left.")]
+    assert found.cues[0].speaker == ("Anna" if name in ("a.ass", "a.ssa", "a.ttml", "a.dfxp") else None)
+    assert beside(media) == (name if name.startswith("a.") else None)
+
+
+def test_ttml_of_netflix_and_of_apple(tmp_path):
+    """Ticks; times without a unit, all of them from the beginning of the file, in spans within paragraphs."""
+    ticks = (
+        '<tt xmlns="http://www.w3.org/ns/ttml" xmlns:p="http://www.w3.org/ns/ttml#parameter" p:tickRate="10000000">'
+        '<body><div><p begin="10000000t" end="25000000t">I said &lt;b&gt; &amp;amp; you</p><p begin="3s" dur="1s"/>'
+        "</div></body></tt>"
+    )
+    assert times(read_transcript(write(tmp_path, "a.ttml", ticks))) == [(1.0, 2.5, "I said <b> & you")]
+    apple = (
+        '<tt xmlns="http://www.w3.org/ns/ttml"><body dur="3:00.0"><div begin="9.1" end="1:20.0">'
+        '<p begin="9.1" end="10.5"><span begin="9.1" end="9.5">Hello</span> <span begin="9.6" end="10.2">you</span></p>'
+        '<p begin="1:01.5" end="1:02.5">Bye</p></div></body></tt>'
+    )
+    found = times(read_transcript(write(tmp_path, "b.ttml", apple)))
+    assert found == [(9.1, 9.5, "Hello"), (9.6, 10.2, "you"), (61.5, 62.5, "Bye")]
+
+
+def test_a_timeline_of_ours_is_no_transcript(tmp_path):
+    media = write(tmp_path, "clip.mp4", "x")
+    entry = {"start": 0.0, "end": 2.0, "label": "happy", "best": "happy", "probs": {"happy": 0.9}, "text": "So happy!"}
+    made = srt({"input": "clip.mp4", "duration": 2.0, "segments": [entry], "skipped": []})
+    assert "So happy!" in made
+    write(tmp_path, "clip.srt", made)
+    assert beside(media, notes := []) is None
+    assert notes == ["clip.srt beside the media is a timeline of emotions and was left alone"]
+
+
+def test_notes_of_captions(tmp_path):
+    assert read_transcript(write(tmp_path, "a.ass", ASS)).notes == (
+        "1 line(s) whose times cannot be read were left out",
+    )
+    found = read_transcript(write(tmp_path, "a.smi", SAMI))
+    assert found.notes == ("it holds several languages; ENCC was read, not KRCC",)
+
+
+def test_pictures_are_counted_by_those_of_the_film(tmp_path):
+    found = read_transcript(write(tmp_path, "a.sub", "{30}{60}Hello.\n"))
+    assert times(fitted(found, 60.0, fps=30.0)) == [(1.0, 2.0, "Hello.")]
+    assert fitted(found, 60.0).notes == ("the times of a.sub count pictures; 25 a second were taken",)
+
+
+# --- times that are not the film's
+
+
+def spoken(*times: tuple[float, float]) -> Transcript:
+    return Transcript.of([Cue(start, end, "I did not know that.") for start, end in times], "a.srt")
+
+
+def test_times_in_milliseconds(tmp_path):
+    data = [
+        {"start": 500, "end": 2500, "text": "I did not know that."},
+        {"start": 3000, "end": 5000, "text": "Well, I did."},
+    ]
+    found = fitted(read_transcript(write(tmp_path, "a.json", json.dumps(data))), 20.0)
+    assert times(found) == [(0.5, 2.5, "I did not know that."), (3.0, 5.0, "Well, I did.")]
+    assert found.notes == ("the times of a.json are milliseconds, and were divided by 1000",)
+    table = read_transcript(write(tmp_path, "a.tsv", "start\tend\ttext\n500\t2500\tI did not know that.\n"))
+    assert fitted(table, 2.0).cues[0].end == 2.5
+    starts = [{"start": 500 + 2000 * i, "text": "I did not know that."} for i in range(4)]
+    assert [c.start for c in fitted(read_transcript(write(tmp_path, "b.json", json.dumps(starts))), 9.0).cues] == [
+        0.5, 2.5, 4.5, 6.5,
+    ]  # fmt: skip
+
+
+def test_seconds_stay_seconds():
+    """A caption of a long film beside a short clip, one that lasts long, and a film that holds all of it."""
+    for words, length in [
+        (spoken((0, 2), (500, 502)), 20.0),
+        (spoken((0, 30), (500, 530)), 20.0),
+        (spoken((0, 2000)), 3000.0),
+    ]:
+        assert fitted(words, length) == words
+
+
+def test_times_that_begin_at_an_hour():
+    found = fitted(spoken((3601, 3603), (3610, 3612)), 20.0)
+    assert [(c.start, c.end) for c in found.cues] == [(1.0, 3.0), (10.0, 12.0)]
+    assert found.notes == ("the times of a.srt begin at 01:00:00, which was taken as the beginning of the file",)
+    assert fitted(spoken((36000.5, 36002)), 20.0).cues[0].start == 0.5
+    long = [(3605 + 60 * i, 3607 + 60 * i) for i in range(90)]  # to 02:30 in a film of 91 minutes
+    assert fitted(spoken(*long), 5460.0).cues[0].start == 5.0
+    late = spoken(*[(3605 + 60 * i, 3607 + 60 * i) for i in range(40)])
+    assert fitted(late, 7200.0) == late
+    assert fitted(spoken((3601, 3603), (3700, 3702)), 20.0).notes == ()  # longer than the film
+
+
+def test_words_outside_the_film_are_counted():
+    words = spoken((1, 3), (90, 92))
+    assert unplaced(words, 20.0) is None
+    assert left_over(words, 20.0) == ["5 of 10 words of a.srt lie after the file's end (20.0 s) and were left out"]
+    assert "run from 90.0 to 92.0 s, and the file ends at 20.0 s" in str(unplaced(spoken((90, 92)), 20.0))
+    assert left_over(spoken((18, 21.5)), 20.0) == []
+    assert fitted(spoken((754, 756)), 4.0, whole=True).cues[0].start == 0.0
+    assert unplaced(Transcript.untimed("Hello.", "given"), 1.0) is None
+
+
+# --- entities
+
+
+def test_entities_in_transcripts_are_undone_once(tmp_path):
+    raw = "1\n00:00:01,000 --> 00:00:02,000\nI&#39;m &lt;b&gt;here&lt;/b&gt; &amp;lt; AT&T &#9834; la &#9834;\n"
+    shown = "I'm <b>here</b> &amp;lt; AT&T"
+    for name, content in [
+        ("a.srt", raw),
+        ("a.txt", raw.split("\n")[2]),
+        ("a.ass", ASS[: ASS.index("Dialogue")] + ("Dialogue: 0,0:00:01.00,0:00:02.50,Default,,," + raw.split("\n")[2])),
+    ]:
+        words = read_transcript(write(tmp_path, name, content)).text
+        assert words == shown
+        assert clean(words) == "I'm <b>here</b> &lt; AT&T"
 
 
 def test_the_name_tells_a_language_that_the_words_do_not(tmp_path):

@@ -6,10 +6,13 @@ An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` register
 - ``skip``: called with (file or row, reason) for everything that is left out, so that nothing is lost silently.
 - ``made`` (only where an adapter asks for it): a callable giving a writable folder for media and features that must be
   written out first; paths of such files are absolute.
+- ``became`` (likewise): to be called with (label as written, label it becomes or ``None``), where labels are the words
+  of whoever made the folder.
 - keyword-only options, typed; checked by the registry before the call.
 
 ``real``, ``composite`` or ``synthetic`` is the registered fact ``kind``. A folder that does not look like the corpus
-raises ManifestError saying what was expected and what was found.
+raises NotTheCorpus saying what was expected and what was found; :mod:`multiemo.data.locate` then looks near it, but not
+above it where the fact ``above`` is false.
 """
 
 from __future__ import annotations
@@ -29,12 +32,15 @@ from multiemo.data.corpora import (
     enterface05,
     esd,
     fer2013,
+    ferplus,
+    folders,
     goemotions,
     hfdataset,
     iemocap,
     meld,
     mer2023,
     mspimprov,
+    msppodcast,
     rafdb,
     ravdess,
     savee,
@@ -57,12 +63,15 @@ __all__ = [
     "enterface05",
     "esd",
     "fer2013",
+    "ferplus",
+    "folders",
     "goemotions",
     "hfdataset",
     "iemocap",
     "meld",
     "mer2023",
     "mspimprov",
+    "msppodcast",
     "rafdb",
     "ravdess",
     "savee",

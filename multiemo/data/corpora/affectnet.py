@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from multiemo.data.corpora.affectnet_copies import copied
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS
@@ -38,7 +39,9 @@ def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
     - ``train_set/images/0.jpg`` with ``train_set/annotations/0_exp.npy``, ``0_val.npy``, ``0_aro.npy`` (and
       ``val_set/``);
     - ``training.csv`` and ``validation.csv`` (and ``automatically_annotated.csv``) with the pictures in a folder
-      ``*_Images`` or beside the lists.
+      ``*_Images`` or beside the lists;
+    - as it is passed on: folders of classes, ``labels.csv``, or the YOLO form
+      (:mod:`multiemo.data.corpora.affectnet_copies`).
 
     The test set was never published: the validation set is ``val``, and ``val_as_test: true`` tests on it as the field
     does. There are no speakers.
@@ -48,7 +51,8 @@ def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
         skip: told of every picture that is left out, and of how many show none of the eight.
 
     Yields:
-        Clips with id ``train/0``, label set ``affectnet8``, valence and arousal where they were annotated.
+        Clips with id ``train/0`` (of a copy the picture's path), label set ``affectnet8``, valence and arousal where
+        they were annotated.
 
     Raises:
         ManifestError: neither the folders nor the lists are there.
@@ -56,12 +60,31 @@ def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
     parts = [folder for name in _FOLDERS for folder in sorted(root.rglob(name)) if (folder / "annotations").is_dir()]
     tables = [path for path in walk(root, (".csv",)) if path.name.lower() in _TABLES]
     if not parts and not tables:
-        raise not_the_corpus("affectnet", root, "train_set/images/ beside train_set/annotations/, or training.csv")
+        yield from _copies(root, skip)
+        return
     for part in parts:
         yield from _folder(part, root, skip)
     if not parts:
         for table in tables:
             yield from _listed(table, root, skip)
+
+
+def _copies(root: Path, skip: Skip) -> Iterator[Clip]:
+    """The pictures of a copy.
+
+    Raises:
+        NotTheCorpus: there are none.
+    """
+    unsure: list[tuple[str, str]] = []
+    found = list(copied(root, lambda what, reason: unsure.append((what, reason))))
+    if len({picture.label for picture in found}) < 2:  # many a folder holds another that is called "happy"
+        expected = "train_set/images/ beside train_set/annotations/, training.csv, folders of classes or YOLO_format/"
+        raise not_the_corpus("affectnet", root, expected)
+    for what, reason in unsure:
+        skip(what, reason)
+    for one in found:
+        name = relative(one.picture, root)
+        yield _clip(name.rsplit(".", 1)[0], name, one.part, one.label)
 
 
 def _folder(part: Path, root: Path, skip: Skip) -> Iterator[Clip]:
@@ -125,9 +148,11 @@ def _label(code: float, beyond: Counter[str]) -> str | None:
     return None
 
 
-def _clip(name: str, image: str, split: str, label: str, *dimensions: float | None) -> Clip:
-    """``dimensions`` are valence and arousal, -2 where they were not annotated."""
-    valence, arousal = (value if value is not None and -1 <= value <= 1 else None for value in dimensions)
+def _clip(
+    name: str, image: str, split: str | None, label: str, valence: float | None = None, arousal: float | None = None
+) -> Clip:
+    """Valence and arousal are -2 where they were not annotated."""
+    valence, arousal = (None if value is None or not -1 <= value <= 1 else value for value in (valence, arousal))
     return Clip(
         id=name,
         corpus="affectnet",

@@ -1,7 +1,8 @@
 """CMU-MOSEI: sentences of YouTube monologues, sentiment from -3 to 3, six emotions from 0 to 3 (Zadeh et al. 2018, ACL,
 P18-1208).
 
-The emotions are in what the first release's ``Labels/*.csv`` hold: a row a rater, with the columns Input.VIDEO_ID,
+The emotions are in ``CMU_MOSEI_Labels.csd`` (:mod:`multiemo.data.corpora.csd`), or in what the first release's
+``Labels/*.csv`` hold: a row a rater, with the columns Input.VIDEO_ID,
 Input.CLIP, Answer.happiness and so on. Several may be present at once; one is present where the mean over the raters
 is above 0 (README of CMU-MultimodalSDK, "binary emotions").
 """
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from multiemo.data.corpora.csd import find_sequences, present_emotions
 from multiemo.data.corpora.feature_pickle import MARK
 from multiemo.data.corpora.sentiment import Scale, clip_key, sentiment_clips
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, relative, walk
@@ -48,7 +50,8 @@ def cmumosei(
         skip: told of everything that is left out.
         made: gives the folder that features are written into.
         label_set: the labels that scores are turned into; or the emotions that are present, as ``labels``: ``ekman6``
-            leaves clips without any of them unlabelled, ``ekman7`` calls them neutral. These need ``Labels/*.csv``.
+            leaves clips without any of them unlabelled, ``ekman7`` calls them neutral. These need ``Labels/*.csv`` or
+            ``CMU_MOSEI_Labels.csd``.
         features: a feature pickle below ``root`` whose features the clips of ``label.csv`` are given.
 
     Yields:
@@ -61,9 +64,11 @@ def cmumosei(
     if label_set not in ("ekman6", "ekman7"):
         yield from sentiment_clips(_SCALE, root, skip, made, labels=label_set, features=features)
         return
-    rated = _rated(root, skip)
+    sequences = None if (root / "label.csv").is_file() else find_sequences(root, lambda what, reason: None)
+    rated = _rated(root, skip) if sequences is None else present_emotions(sequences)
     if not rated:
-        raise not_the_corpus("cmumosei", root, "Labels/*.csv with the column Answer.happiness, from CMU_MOSEI.zip")
+        expected = "Labels/*.csv with the column Answer.happiness (CMU_MOSEI.zip), or CMU_MOSEI_Labels.csd"
+        raise not_the_corpus("cmumosei", root, expected)
     unrated = nothing = 0
     for clip in sentiment_clips(_SCALE, root, skip, made, labels="polarity3", features=features):
         present = rated.get(clip_key(*clip.id.split(MARK, 1)))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from multiemo.data.corpora.source import Became
 from multiemo.data.rows import MEDIA_KEYS, closest
 from multiemo.errors import ManifestError
-from multiemo.labels import canonical
+from multiemo.labels import find_label
 from multiemo.labels import label_set as labels_of
 from multiemo.types import DIMENSIONS, Clip
 
@@ -26,6 +27,7 @@ class Columns:
         corpus, language, label_set: of every clip.
         cropped: the pictures are face crops.
         allowed: the labels of the set.
+        became: told of every label that is met, and of what it becomes.
     """
 
     adapter: str
@@ -35,6 +37,7 @@ class Columns:
     label_set: str | None
     cropped: bool
     allowed: tuple[str, ...]
+    became: Became
 
     def check(self, present: Sequence[str], where: object) -> None:
         """Every named column is there.
@@ -55,15 +58,14 @@ class Columns:
     def clip(self, cells: Mapping[str, str], default_id: str) -> Clip | str:
         """The clip of a row, or why there is none.
 
-        Labels are brought to this package's spelling (``Joy`` -> ``happy``) where the label set does not have them as
-        they stand.
+        Labels are brought to the names of the label set, see :func:`multiemo.labels.find_label`.
 
         Args:
             cells: {key of a clip: cell}, absent ones left out.
             default_id: where no column of ids is named.
         """
         values: dict[str, Any] = dict(cells)
-        trouble = _numbers(values) or _label(values, self.allowed)
+        trouble = _numbers(values) or self._label(values)
         if not values.keys() & _CONTENT:
             trouble = "has neither text nor media"
         if trouble:
@@ -72,6 +74,16 @@ class Columns:
         if self.cropped and ("video" in values or "image" in values):
             values["cropped"] = True
         return Clip(corpus=self.corpus, language=self.language, label_set=self.label_set, **values)
+
+    def _label(self, values: dict[str, Any]) -> str | None:
+        if "label" not in values:
+            return None
+        label = find_label(values["label"], self.allowed)
+        self.became(values["label"], label)
+        if label is None:
+            return f"label {values['label']!r} is not one of {', '.join(self.allowed)}"
+        values["label"] = label
+        return None
 
 
 def columns_of(
@@ -82,11 +94,13 @@ def columns_of(
     label_set: str | None,
     cropped: bool,
     columns: Mapping[str, str | None],
+    became: Became,
 ) -> Columns:
     """The mapping that the options of an adapter describe.
 
     Args:
         columns: {key of a clip: column, or ``None`` where none was named}.
+        became: told of every label that is met, and of what it becomes.
 
     Raises:
         ManifestError: no column of content is named, ``label`` without ``label_set``, or ``cropped`` without pictures.
@@ -102,7 +116,7 @@ def columns_of(
     if cropped and not named.keys() & {"video", "image"}:
         raise ManifestError(f"{adapter}: cropped=true, but no pictures; name their column, like image=file")
     allowed = labels_of(label_set, where=f"{adapter}: label_set") if label_set is not None else ()
-    return Columns(adapter, named, corpus, language, label_set, cropped, allowed)
+    return Columns(adapter, named, corpus, language, label_set, cropped, allowed, became)
 
 
 def _numbers(values: dict[str, Any]) -> str | None:
@@ -112,14 +126,4 @@ def _numbers(values: dict[str, Any]) -> str | None:
                 values[key] = float(values[key])
             except ValueError:
                 return f"{key} is {values[key]!r}, not a number"
-    return None
-
-
-def _label(values: dict[str, Any], allowed: tuple[str, ...]) -> str | None:
-    if "label" not in values or values["label"] in allowed:
-        return None
-    label = canonical(values["label"])
-    if label not in allowed:
-        return f"label {values['label']!r} is not one of {', '.join(allowed)}"
-    values["label"] = label
     return None

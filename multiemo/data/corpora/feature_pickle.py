@@ -42,21 +42,24 @@ class Segment:
 
     Args:
         id: ``video$_$clip``.
-        part: ``train``, ``val`` or ``test``.
+        part: ``train``, ``val`` or ``test``; ``None`` where it is not known.
         text: what is said, or ``None``.
         annotation: the published polarity in words, or ``""``.
         score: sentiment on the scale of the corpus.
         scores: {modality: the same from that modality alone}, where it was annotated.
         features: {modality: absolute path and key}.
+        start, end: seconds in the video, where the media are not cut to the clip.
     """
 
     id: str
-    part: str
+    part: str | None
     text: str | None
     annotation: str
     score: float
     scores: Mapping[str, float]
     features: Mapping[str, FeatureRef]
+    start: float | None = None
+    end: float | None = None
 
 
 def read_segments(path: Path, made: Callable[[], Path], skip: Skip) -> Iterator[Segment]:
@@ -189,24 +192,53 @@ def _write(block: _Block, modality: str, rows: list[int], stem: Path, notes: Cou
     places: dict[int, FeatureRef] = {}
     for row in rows:
         name = block.text("id", row)
-        values = block.array(_FEATURES[modality], row)
-        bad = ~np.isfinite(values)
-        if bad.any():
-            values[bad] = 0
-            notes[f"values of {_FEATURES[modality]} are not finite numbers; they were set to 0"] += int(bad.sum())
+        values = _finite(block.array(_FEATURES[modality], row), _FEATURES[modality], notes)
         values = _without_padding(values, modality, block.length(modality, row, len(values)))
         if not values.any():
             notes[f"clips have no {modality}: every row of {_FEATURES[modality]} is zero"] += 1
             continue
-        arrays[name] = np.ascontiguousarray(values)
+        arrays[name] = values
         places[row] = FeatureRef(str(file), name)
-    if arrays:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_file(arrays, file)
-        except (OSError, SafetensorError) as error:
-            raise ManifestError(f"{file}: cannot be written ({error}); check the folder's space") from None
+    save_features(arrays, file)
     return places
+
+
+def _finite(values: np.ndarray, what: str, notes: Counter[str]) -> np.ndarray:
+    bad = ~np.isfinite(values)
+    if bad.any():
+        values[bad] = 0
+        notes[f"values of {what} are not finite numbers; they were set to 0"] += int(bad.sum())
+    return values
+
+
+def without_empty(values: np.ndarray, modality: str, notes: Counter[str]) -> np.ndarray | None:
+    """Features without padding as they are used: finite, and of faces the frames that show one.
+
+    Args:
+        values: ``[T, dim]``; changed.
+        notes: counts values that were not finite.
+
+    Returns:
+        ``[T', dim]``, or ``None`` where nothing is left.
+    """
+    values = _finite(values, modality, notes)
+    values = values[values.any(axis=1)] if modality == "face" else values
+    return values if values.any() else None
+
+
+def save_features(arrays: Mapping[str, np.ndarray], file: Path) -> None:
+    """Write arrays into one safetensors file; nothing where there are none.
+
+    Raises:
+        ManifestError: it cannot be written.
+    """
+    if not arrays:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, file)
+    except (OSError, SafetensorError) as error:
+        raise ManifestError(f"{file}: cannot be written ({error}); check the folder's space") from None
 
 
 def _without_padding(values: np.ndarray, modality: str, length: int | None) -> np.ndarray:

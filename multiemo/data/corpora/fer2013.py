@@ -7,26 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, relative, walk
+from multiemo.data.corpora.source import Skip, not_the_corpus, part_folders, read_table, relative, walk
 from multiemo.errors import ManifestError
-from multiemo.labels import LABEL_SETS, canonical
+from multiemo.labels import LABEL_SETS, find_label
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
 _LABELS = LABEL_SETS["fer7"]
 _CODES = {str(code): label for code, label in enumerate(_LABELS)}
-_SIDE = 48
-_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
-#: The original, and the two of the competition's page.
-_TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-_USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+SIDE = 48
+#: The original, and those of the competition's page; the first that is there is read.
+TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+#: The published parts of the CSVs -> ours.
+USAGES = {"training": "train", "publictest": "val", "privatetest": "test"}
 
 
 @corpora.register("fer2013", kind="real", languages=())
 def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
     """One clip a picture, from class folders (``train/angry/*.png``) or a published CSV of pixels.
 
-    The published parts are kept: in folders train, val (or validation) and test; in ``fer2013.csv`` and
+    The published parts are kept: in folders train, val (or valid, validation) and test; in ``fer2013.csv`` and
     ``icml_face_data.csv`` Training, PublicTest (val) and PrivateTest (test); ``train.csv`` holds Training alone. There
     are no speakers.
 
@@ -39,53 +39,87 @@ def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
         Clips whose id is the picture's path without its suffix, label set ``fer7``.
 
     Raises:
-        ManifestError: neither the folders nor the CSV are there.
+        NotTheCorpus: neither the folders nor the CSV are there.
+        ManifestError: the CSV lacks a column, or a picture cannot be written.
     """
-    parts = [root / name for name in _FOLDERS if (root / name).is_dir()]
-    table = root if root.is_file() else next((root / n for n in _TABLES if (root / n).is_file()), None)
+    table = root if root.is_file() else next((root / name for name in TABLES if (root / name).is_file()), None)
+    parts = {folder: part for folder, part in part_folders(root).items() if _has_classes(folder)}
     if parts:
-        for part in parts:
-            yield from _folder(part, root, skip)
+        for folder, part in parts.items():
+            yield from _folder(folder, part, root, skip)
     elif table is not None:
         yield from _pixels(table, skip, made())
     else:
-        raise not_the_corpus("fer2013", root, "train/ and test/ with one folder a class, or fer2013.csv")
+        raise not_the_corpus("fer2013", root, f"train/ and test/ with one folder a class, or {' or '.join(TABLES)}")
 
 
-def _folder(part: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    for path in walk(part, (".png", ".jpg", ".jpeg")):
+def _has_classes(folder: Path) -> bool:
+    return any(find_label(inner.name, _LABELS) is not None for inner in folder.iterdir() if inner.is_dir())
+
+
+def _folder(folder: Path, part: str, root: Path, skip: Skip) -> Iterator[Clip]:
+    for path in walk(folder, (".png", ".jpg", ".jpeg")):
         name = relative(path, root)
-        label = canonical(path.parent.name)
-        if path.parent.parent != part or label not in _LABELS:
+        label = find_label(path.parent.name, _LABELS)
+        if path.parent.parent != folder or label is None:
             skip(name, f"is not in a folder of one of the classes {', '.join(_LABELS)}")
             continue
-        yield _clip(name.rsplit(".", 1)[0], name, label, _FOLDERS[part.name])
+        yield _clip(name.rsplit(".", 1)[0], name, label, part)
 
 
 def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
     """Write every row of the CSV as a picture. Rows: emotion 0-6, 2304 grey values, the part's name if it has one."""
+    for number, row in rows_of(table, ("emotion", "pixels")):
+        where = f"{table.name} row {number}"
+        label = _CODES.get(row["emotion"].strip())
+        part = USAGES.get(row["usage"].strip().lower()) if "usage" in row else "train"
+        face = face_of(row["pixels"])
+        if label is None:
+            skip(where, f"emotion {row['emotion']!r} is not a code 0-6")
+        elif face is None or part is None:
+            skip(where, f"is not {SIDE}x{SIDE} grey values of one of Training, PublicTest, PrivateTest")
+        else:
+            name = f"{part}/{label}/{number:05d}"
+            yield _clip(name, write_face(face, folder / f"{name}.png"), label, part)
+
+
+def rows_of(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(number, row) of a CSV of FER2013 or FER+; columns are called in lower case.
+
+    Raises:
+        ManifestError: it cannot be read or lacks one of ``columns``.
+    """
+    for number, row in read_table(table, columns=(), corpus="fer2013"):
+        found = {name.lower(): cell for name, cell in row.items() if isinstance(name, str)}
+        missing = [column for column in columns if column not in found]
+        if missing:
+            raise ManifestError(f"fer2013: {table} lacks the column {missing[0]!r}; it has: {', '.join(found)}")
+        yield number, found
+
+
+def face_of(pixels: str) -> np.ndarray | None:
+    """``[48, 48]`` uint8 from grey values as text, or ``None`` where they are none."""
+    try:
+        face = np.array(pixels.split(), dtype=np.int64)
+    except (ValueError, OverflowError):
+        return None
+    if face.size != SIDE * SIDE or face.min() < 0 or face.max() > 255:
+        return None
+    return face.astype(np.uint8).reshape(SIDE, SIDE)
+
+
+def write_face(face: np.ndarray, path: Path) -> str:
+    """Write a picture; its path.
+
+    Raises:
+        ManifestError: it cannot be written.
+    """
     import cv2  # only this layout writes pictures
 
-    alone = table.name == "train.csv"
-    columns = ("emotion", "pixels") if alone else ("emotion", "pixels", "Usage")
-    for number, row in read_table(table, columns=columns, corpus="fer2013"):
-        where = f"{table.name} row {number}"
-        try:
-            face = np.array(row["pixels"].split(), dtype=np.int64)
-            label = _CODES[row["emotion"].strip()]
-        except (ValueError, KeyError):
-            skip(where, f"holds something that is not a number, or emotion {row['emotion']!r} outside 0-6")
-            continue
-        part = "train" if alone else _USAGES.get(row["Usage"].strip())
-        if face.size != _SIDE * _SIDE or face.min() < 0 or face.max() > 255 or part is None:
-            skip(where, f"is not {_SIDE}x{_SIDE} grey values of one of {', '.join(_USAGES)}")
-            continue
-        name = f"{part}/{label}/{number:05d}"
-        path = folder / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), face.astype(np.uint8).reshape(_SIDE, _SIDE)):
-            raise ManifestError(f"fer2013: {path} cannot be written; check the folder's space and permissions")
-        yield _clip(name, str(path), label, part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), face):
+        raise ManifestError(f"fer2013: {path} cannot be written; check the folder's space and permissions")
+    return str(path)
 
 
 def _clip(name: str, image: str, label: str, part: str) -> Clip:

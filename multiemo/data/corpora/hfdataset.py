@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from multiemo.data.corpora.columns import columns_of
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_text, relative, walk
+from multiemo.data.corpora.source import Became, Skip, not_the_corpus, read_text, relative, walk
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
@@ -40,6 +40,7 @@ def hfdataset(
     root: Path,
     skip: Skip,
     made: Callable[[], Path],
+    became: Became,
     *,
     corpus: str = "hfdataset",
     language: str | None = None,
@@ -63,7 +64,7 @@ def hfdataset(
     """One clip a row.
 
     ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column.
-    The numbers of a ``ClassLabel`` column become its names, and names are brought to this package's spelling as in
+    The numbers of a ``ClassLabel`` column become its names, and names are brought to those of the label set as in
     ``table``. Media that are stored as bytes are written out; a path is taken below ``root``. Without a column of
     parts, a row's part is read from the name of its folder or file (train, validation, test).
 
@@ -71,6 +72,7 @@ def hfdataset(
         root: the folder, or one file.
         skip: told of every row that is left out.
         made: gives the folder that media are written into.
+        became: told of every label, and of what it becomes.
         cropped: all pictures are face crops, which are taken whole.
         id: column of ids; without it a clip is called after its part and row (``train-000001``).
 
@@ -89,7 +91,13 @@ def hfdataset(
         "split": split,
     }  # fmt: skip
     mapping = columns_of(
-        "hfdataset", corpus=corpus, language=language, label_set=label_set, cropped=cropped, columns=columns
+        "hfdataset",
+        corpus=corpus,
+        language=language,
+        label_set=label_set,
+        cropped=cropped,
+        columns=columns,
+        became=became,
     )
     home = root.parent if root.is_file() else root
     files = [root] if root.is_file() else list(walk(root, (".arrow", ".parquet")))

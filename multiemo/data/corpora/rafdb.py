@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_text, relative, walk
+from multiemo.data.corpora.source import Skip, not_the_corpus, part_folders, read_text, relative, walk
 from multiemo.errors import ManifestError
-from multiemo.labels import LABEL_SETS
+from multiemo.labels import LABEL_SETS, find_label
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -25,34 +25,37 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
 
     - the release: ``basic/EmoLabel/list_patition_label.txt`` with lines ``train_00001.jpg 5`` and
       ``basic/Image/aligned/train_00001_aligned.jpg`` (or ``Image/original/train_00001.jpg``);
-    - copies in one folder a class: ``DATASET/train/1/train_00001_aligned.jpg``.
+    - copies in one folder a class, called by its code (1-7) or name: ``DATASET/train/1/train_00001_aligned.jpg`` and
+      ``test/`` or ``valid/`` (or ``val_set/`` and so on). Pictures called ``test_...`` are of the official test part,
+      wherever they lie.
 
     Args:
         root: the corpus folder, or one above it.
-        skip: told of every line or picture that is left out.
+        skip: told of every line or picture that is left out, and of test pictures in a folder of another part.
 
     Yields:
-        Clips with id ``train_00001``, the official part (train, test), label set ``rafdb7``.
+        Clips with id ``train_00001``, the official part (train, test; val where a copy has one), label set ``rafdb7``.
 
     Raises:
-        ManifestError: neither the list nor the folders are there, or the list is that of the compound expressions,
-            whose codes mean something else.
+        NotTheCorpus: neither the list nor the folders are there.
+        ManifestError: the list is that of the compound expressions, whose codes mean something else; or the folders
+            are numbered from 0, which says nothing of what their numbers mean.
     """
     lists = [path for path in walk(root, (".txt",)) if path.name in _LISTS and "compound" not in relative(path, root)]
     if lists:
         yield from _listed(lists[0], root, skip)
         return
     tops = (root, root / "DATASET", root / "dataset")
-    top = next((top for top in tops if all((top / part).is_dir() for part in _PARTS)), None)
-    if top is None:
+    parts: dict[Path, str] = next((found for top in tops if "train" in (found := part_folders(top)).values()), {})
+    if not parts:
         raise not_the_corpus(
             "rafdb", root, f"basic/EmoLabel/{_LISTS[0]} beside basic/Image/, or train/1/ ... test/7/ (or DATASET/)"
         )
-    yield from _folders(top, root, skip)
+    yield from _folders(parts, root, skip)
 
 
 def _listed(listing: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    home = listing.parent.parent if listing.parent.name == "EmoLabel" else listing.parent
+    home = listing.parent.parent if listing.parent.name == "EmoLabel" and listing.parent != root else listing.parent
     pictures: dict[str, str] = {}
     for path in walk(home, _PICTURES):
         name = _name(path)
@@ -76,14 +79,31 @@ def _listed(listing: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             yield _clip(name, pictures[name], label, part)
 
 
-def _folders(top: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    for part in _PARTS:
-        for path in walk(top / part, _PICTURES):
-            label = _CODES.get(path.parent.name) if path.parent.parent == top / part else None
+def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
+    zero = next((part / "0" for part in parts if (part / "0").is_dir()), None)
+    if zero is not None:
+        raise ManifestError(
+            f"rafdb: {zero}: the release numbers its classes 1-7, and nothing says what the numbers of a copy that "
+            "counts from 0 mean; call the folders by their emotions"
+        )
+    found: dict[str, str] = {}
+    for part, named in parts.items():
+        strayed = 0
+        for path in walk(part, _PICTURES):
+            word, name = path.parent.name, _name(path)
+            label = (_CODES.get(word) or find_label(word, LABEL_SETS["rafdb7"])) if path.parent.parent == part else None
             if label is None:
                 skip(relative(path, root), "is not in a folder of one of the classes 1-7")
-            else:
-                yield _clip(_name(path), relative(path, root), label, part)
+                continue
+            if name in found:
+                skip(relative(path, root), f"is a second copy of {found[name]}")
+                continue
+            found[name] = relative(path, root)
+            split = "test" if name.startswith("test_") else named
+            strayed += split != named
+            yield _clip(name, relative(path, root), label, split)
+        if strayed:
+            skip(relative(part, root), f"{strayed} pictures are called test_..., and stay in the official test part")
 
 
 def _name(path: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from multiemo.data.corpora.csd import find_sequences, read_sequences
 from multiemo.data.corpora.feature_pickle import MARK, PARTS, Segment, read_segments
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, read_text, relative, walk
 from multiemo.errors import ManifestError
@@ -48,11 +49,12 @@ class Scale:
 def sentiment_clips(
     scale: Scale, root: Path, skip: Skip, made: Callable[[], Path], *, labels: str, features: str | None
 ) -> Iterator[Clip]:
-    """The clips of a folder in MMSA's layout, of a feature pickle, or of both.
+    """The clips of a folder in MMSA's layout, of a feature pickle, of both, or of computational sequences.
 
     Args:
         scale: of the corpus.
-        root: the folder with ``label.csv``, or with one feature pickle; or a feature pickle itself.
+        root: the folder with ``label.csv``, or with one feature pickle, or with ``.csd`` files among which are the
+            labels; or a feature pickle itself.
         skip: told of everything that is left out.
         made: gives the folder that features are written into.
         labels: the polarity set that scores are turned into; see :func:`polarity`.
@@ -65,10 +67,17 @@ def sentiment_clips(
         ManifestError: neither the table nor a pickle is there, several pickles are and none is named, or a file is of
             another form.
     """
+    if root.is_file() and root.suffix.lower() not in (".pkl", ".pickle"):
+        raise not_the_corpus(scale.corpus, root, "label.csv beside Raw/")
     table = root / "label.csv"
-    pickle = root if root.is_file() else _pickle(scale, root, features, skip, tabled=table.is_file())
-    segments: Iterable[Segment] = () if pickle is None else read_segments(pickle, made, skip)
+    sequences = find_sequences(root, skip) if root.is_dir() and features is None and not table.is_file() else None
     media = _Media()
+    if sequences is not None:
+        media, pickle = _media(root), None
+        segments: Iterable[Segment] = read_sequences(root, sequences, made, skip)
+    else:
+        pickle = root if root.is_file() else _pickle(scale, root, features, skip, tabled=table.is_file())
+        segments = () if pickle is None else read_segments(pickle, made, skip)
     if table.is_file():
         media = _media(root)
         segments = _with_table(scale, table, _transcripts(root), list(segments), skip)
@@ -116,7 +125,7 @@ def polarity(score: float, bound: float, labels: str) -> str | None:
 
 @dataclass(slots=True)
 class _Media:
-    """Files by (video, clip), leading zeros of the clip left out."""
+    """Files by (video, clip), leading zeros of the clip left out; those of whole videos by (video, "")."""
 
     audio: dict[tuple[str, str], str] = field(default_factory=dict)
     video: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -147,7 +156,9 @@ def _pickle(scale: Scale, root: Path, features: str | None, skip: Skip, *, table
         names = ", ".join(relative(path, root) for path in found[:5])
         raise ManifestError(f"{scale.corpus}: {root} holds {len(found)} pickles; name one, like features={names}")
     if not tabled:
-        raise not_the_corpus(scale.corpus, root, "label.csv beside Raw/, or a feature pickle like unaligned_50.pkl")
+        raise not_the_corpus(
+            scale.corpus, root, "label.csv beside Raw/, a feature pickle like unaligned_50.pkl, or .csd files"
+        )
     for path in found:
         name = relative(path, root)
         skip(name, f"is a feature pickle; the option features={name} gives its features to the clips")
@@ -158,7 +169,7 @@ def _media(root: Path) -> _Media:
     media = _Media()
     for path in walk(root, (*_AUDIO, *_VIDEO)):
         files = media.audio if path.suffix.lower() in _AUDIO else media.video
-        keys = [clip_key(path.parent.name, path.stem)]
+        keys = [clip_key(path.parent.name, path.stem), (path.stem, "")]
         if "_" in path.stem:
             keys.append(clip_key(*path.stem.rsplit("_", 1)))
         for key in keys:
@@ -233,8 +244,10 @@ def _clip(scale: Scale, segment: Segment, media: _Media, labels: str) -> Clip | 
         label = canonical(segment.annotation)
         if label not in label_set(labels):
             return f"annotation {segment.annotation!r} is not one of {', '.join(label_set(labels))}"
-    seen = media.video.get(clip_key(video, clip))
-    if not (segment.text or segment.features or seen or clip_key(video, clip) in media.audio):
+    key = clip_key(video, clip) if segment.start is None else (video, "")
+    seen = media.video.get(key)
+    spanned = segment.start is not None and (seen is not None or key in media.audio)
+    if not (segment.text or segment.features or seen or key in media.audio):
         return "has neither text, features nor media"
     single = {m: polarity(score, scale.bound, labels) for m, score in scores.items()}
     return Clip(
@@ -244,9 +257,11 @@ def _clip(scale: Scale, segment: Segment, media: _Media, labels: str) -> Clip | 
         group=video,
         language=scale.language,
         text=segment.text,
-        audio=media.audio.get(clip_key(video, clip), seen),
+        audio=media.audio.get(key, seen),
         video=seen,
         features=segment.features,
+        start=segment.start if spanned else None,
+        end=segment.end if spanned else None,
         label_set=labels,
         label=label,
         modality_labels={m: name for m, name in single.items() if name is not None},

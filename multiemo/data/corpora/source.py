@@ -2,42 +2,104 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeAlias
 
+from multiemo.data.delimited import BadRow
+from multiemo.data.rows import PARTS
+from multiemo.data.tables import open_table, text_encoding
 from multiemo.errors import ManifestError
 
 #: Reports what is left out: (file or row, reason).
 Skip: TypeAlias = Callable[[str, str], None]
+#: Told of a label that is met: (as it is written, what it becomes or ``None`` where it has no place).
+Became: TypeAlias = Callable[[str, "str | None"], None]
 
+_NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
+_PARTS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
 _HIGH_RUN = re.compile(r"[^\x00-\x7f]{2,}")
 _C1 = re.compile(r"[\x80-\x9f]")
 
 
-def not_the_corpus(corpus: str, root: Path, expected: str) -> ManifestError:
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """Collects what :func:`note` is told meanwhile."""
+    notes: list[str] = []
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
+def note(text: str) -> None:
+    """Say how a corpus was read where a user should know it and nothing is left out; the same is said once."""
+    notes = _NOTES.get()
+    if notes is not None and text not in notes:
+        notes.append(text)
+
+
+class RowTroubleError(ValueError):
+    """Why a row is left out; the message says which cell and what to do."""
+
+
+class NotTheCorpus(ManifestError):
+    """A folder does not look like the corpus."""
+
+
+def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
     """The error for a folder that does not look like ``corpus``; it lists the first entries found there."""
     if not root.exists():
-        return ManifestError(f"{corpus}: {root} does not exist; expected {expected}")
+        return NotTheCorpus(f"{corpus}: {root} does not exist; expected {expected}")
     if root.is_file():
-        return ManifestError(f"{corpus}: {root} is a file; expected a folder with {expected}")
+        return NotTheCorpus(f"{corpus}: {root} is a file; expected a folder with {expected}")
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in root.iterdir())
     found = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"
-    return ManifestError(f"{corpus}: {root} does not look like the corpus: expected {expected}; found {found}")
+    return NotTheCorpus(f"{corpus}: {root} does not look like the corpus: expected {expected}; found {found}")
 
 
-def walk(root: Path, suffixes: Iterable[str]) -> Iterator[Path]:
-    """Files under ``root`` with one of the (lower-case) suffixes, sorted; hidden files are passed over."""
-    wanted = frozenset(suffixes)
+def walk(root: Path, suffixes: Iterable[str] | None) -> Iterator[Path]:
+    """Files under ``root`` with one of the (lower-case) suffixes, or all, sorted.
+
+    Hidden files are passed over, and links to a folder that they lie in, such as that of a manifest inside its corpus.
+    """
+    wanted = None if suffixes is None else frozenset(suffixes)
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _leads_back(folder, name))
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in wanted and not name.startswith("."):
+            if (wanted is None or os.path.splitext(name)[1].lower() in wanted) and not name.startswith("."):
                 yield Path(folder, name)
+
+
+def _leads_back(folder: str, name: str) -> bool:
+    path = os.path.join(folder, name)
+    return os.path.islink(path) and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path))
+
+
+def part_of(name: str) -> str | None:
+    """``train``, ``val`` or ``test`` where a folder, file or cell is called after a part of a corpus.
+
+    Example:
+        >>> part_of("Validation"), part_of("val_set"), part_of("Development"), part_of("happy")
+        ('val', 'val', 'val', None)
+    """
+    return _PARTS.get(re.sub(r"[ _-]*(set|data|split)$", "", name.strip().lower()))
+
+
+def part_folders(top: Path) -> dict[Path, str]:
+    """{folder in ``top`` that is called after a part: that part}, train first, then val and test."""
+    inside = sorted(path for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
+    found = {path: part for path in inside if (part := part_of(path.name)) is not None}
+    return dict(sorted(found.items(), key=lambda entry: PARTS.index(entry[1])))
 
 
 def nearest(root: Path, *names: str) -> Path | None:
@@ -69,43 +131,40 @@ def relative(path: Path, root: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A text file as UTF-8, or as Windows-1252 where it is not UTF-8.
+    """A text file in whatever encoding it is; one that is not UTF-8 is noted.
 
     Raises:
-        ManifestError: the file cannot be read.
+        ManifestError: the file cannot be read, or is no text.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
+    encoding = text_encoding(path)
+    for said in encoding.notes:
+        note(said)
+    return path.read_bytes().decode(encoding.name, encoding.errors)
 
 
 def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with a header line; spaces around the names in it are taken off.
+    """The rows of a CSV with a header line; spaces around the names in it are taken off, an empty cell is ``""``.
 
     Args:
         columns: must all be there.
 
     Yields:
-        (row number counted from 1 after the header, {column: value}).
+        (row number counted from 1 after the header, {column: value}); a row that cannot be read is noted.
 
     Raises:
         ManifestError: the file cannot be read, or lacks a column.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
-    present = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = present
-    missing = [column for column in columns if column not in present]
+    table = open_table(path)
+    missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ManifestError(f"{corpus}: {path} lacks the column {missing[0]!r}; it has: {', '.join(present)}")
-    try:
-        yield from enumerate(reader, start=1)
-    except csv.Error as error:
-        raise ManifestError(f"{corpus}: {path} is not a CSV: {error}") from None
+        raise ManifestError(f"{corpus}: {path} lacks the column {missing[0]!r}; it has: {', '.join(table.columns)}")
+    for number, row in enumerate(table.rows, start=1):
+        if isinstance(row, BadRow):
+            note(f"{path.name} {row.place} is left out: {row.reason}")
+        else:
+            yield number, {name: cell or "" for name, cell in row.items()}
+    for said in table.notes:
+        note(said)
 
 
 def mend(text: str) -> str:

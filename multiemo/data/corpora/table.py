@@ -1,15 +1,21 @@
-"""Any table: a CSV or TSV with a header line, whose columns are named by options."""
+"""Any table (CSV, TSV, JSON lines, Parquet, Excel), whose columns are named by options."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
-from multiemo.data.corpora.columns import columns_of
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_text
-from multiemo.errors import ManifestError
+from multiemo.data.corpora.cells import columns, pairs, parts_of, scales
+from multiemo.data.corpora.source import Became, Skip, not_the_corpus
+from multiemo.data.corpora.table_features import Features
+from multiemo.data.corpora.table_labels import Form, labels_in
+from multiemo.data.corpora.table_media import Filled, Media
+from multiemo.data.corpora.table_rows import Found, RowReader, clips_of
+from multiemo.data.rows import PARTS
+from multiemo.data.tables import TABLES, open_table
+from multiemo.errors import ConfigError, ManifestError
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -18,21 +24,37 @@ from multiemo.types import Clip
 def table(
     root: Path,
     skip: Skip,
+    became: Became,
+    made: Callable[[], Path],
     *,
     corpus: str = "table",
     language: str | None = None,
     label_set: str | None = None,
     cropped: bool = False,
+    media: str | None = None,
+    time: Literal["s", "ms"] = "s",
+    scale: str | None = None,
+    label_map: str | None = None,
+    parts: str | None = None,
     id: str | None = None,
     speaker: str | None = None,
     group: str | None = None,
     text: str | None = None,
+    file: str | None = None,
     audio: str | None = None,
     video: str | None = None,
     image: str | None = None,
+    text_features: str | None = None,
+    speech_features: str | None = None,
+    face_features: str | None = None,
     start: str | None = None,
     end: str | None = None,
+    duration: str | None = None,
     label: str | None = None,
+    labels: str | None = None,
+    votes: str | None = None,
+    onehot: str | None = None,
+    rater: str | None = None,
     valence: str | None = None,
     arousal: str | None = None,
     dominance: str | None = None,
@@ -40,67 +62,135 @@ def table(
 ) -> Iterator[Clip]:
     """One clip a row.
 
-    ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column.
-    Cells are stripped; an empty cell is an absent value. Labels are brought to this package's spelling (``Joy`` ->
-    ``happy``) where the label set does not have them as they stand.
+    ``corpus`` to ``parts`` are values; every other option names a column. ``id``, ``speaker``, ``group``, ``text`` and
+    media also take a pattern of columns, such as ``clips/dia{Dialogue_ID}_utt{Utterance_ID}.mp4``, and so do ``corpus``
+    and ``language`` (``{lang}``) where they differ from row to row. Where several columns make sense, they are joined
+    by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped; an empty cell is an absent value. A
+    row that breaks a rule is left out and named.
 
     Args:
-        root: the table, or a folder with exactly one; media paths in it are relative to its folder.
+        root: the table, or a folder with exactly one, or with one for each part (``train.csv``, ``dev.csv``).
         skip: told of every row that is left out, and why.
+        became: told of every label, and of what it becomes (:func:`multiemo.labels.find_label`).
+        made: gives the folder that features are written into.
         cropped: all pictures are face crops, which are taken whole.
+        media: the folder that the files lie in; else that of the table.
+        time: unit of ``start``, ``end`` and ``duration``; clock times and cells with a unit say theirs.
+        scale: of valence, arousal and dominance: ``1..5``, or ``valence:1..5,arousal:1..9``.
+        label_map: what the table's words mean: ``1:happy,2:sad,other:`` (nothing: left out).
+        parts: what the table's names of parts mean, where they are not the usual ones: ``fold1:train,fold2:test``.
         id: column of ids; without it a clip is called after the table and the row (``clips-000001``).
+        file: media of any kind; what each holds says whether it is ``audio``, ``video`` or ``image``.
+        text_features, speech_features, face_features: columns of numbers, which become one vector a clip, or a column
+            or pattern of paths of files of features.
+        duration: of the span from ``start`` on, instead of ``end``.
+        label: column of labels; of several columns each is a rater's, and they become ``votes``.
+        labels: several labels in a cell (``happy;surprised``, a JSON list), or in several columns.
+        votes: columns called by labels that hold counts, or one of ``{"happy": 3}`` or ``happy:3;sad:1``.
+        onehot: columns called by labels that hold 0 or 1.
+        rater: column of raters, where each row is what one of them said of the clip ``id``.
+        valence, arousal, dominance: of several columns the mean is taken.
 
     Yields:
         Clips in the order of the table.
 
     Raises:
         ManifestError: no table, an unknown column (the message lists those there are), no column of content named,
-            ``label`` without ``label_set``, or ``cropped`` without pictures.
-        ConfigError: an unknown label set.
+            labels without ``label_set``, ``cropped`` without pictures, no file of a column found, or no row usable.
+        ConfigError: an unknown label set, or an option that cannot be understood.
     """
-    columns = {
-        "id": id, "speaker": speaker, "group": group, "text": text, "audio": audio, "video": video, "image": image,
-        "start": start, "end": end, "label": label, "valence": valence, "arousal": arousal, "dominance": dominance,
-        "split": split,
+    filled = {
+        "id": id, "speaker": speaker, "group": group, "text": text, "file": file, "audio": audio, "video": video,
+        "image": image,
     }  # fmt: skip
-    mapping = columns_of(
-        "table", corpus=corpus, language=language, label_set=label_set, cropped=cropped, columns=columns
+    filled |= {key: option for key, option in (("corpus", corpus), ("language", language)) if option and "{" in option}
+    plain = {"start": start, "end": end, "duration": duration, "split": split, "rater": rater}
+    rated = {"valence": valence, "arousal": arousal, "dominance": dominance}
+    features = {"text": text_features, "speech": speech_features, "face": face_features}
+    forms: dict[Form, str | None] = {"label": label, "labels": labels, "votes": votes, "onehot": onehot}
+    _check_content(
+        {**filled, **{f"{modality}_features": option for modality, option in features.items()}}, cropped=cropped
     )
-    path = _find(root)
-    reader = _reader(path)
-    present = [column.strip() for column in next(reader, [])]
-    mapping.check(present, path)
-    places = {key: present.index(column) for key, column in mapping.named.items()}
-    for number, cells in enumerate(reader, start=1):
-        if not any(cell.strip() for cell in cells):
-            continue
-        values = {k: cells[i].strip() for k, i in places.items() if i < len(cells) and cells[i].strip()}
-        clip = mapping.clip(values, f"{path.stem}-{number:06d}")
-        if isinstance(clip, str):
-            skip(f"{path.name} row {number}", clip)
-        else:
-            yield clip
+    if rater is not None and id is None:
+        raise ManifestError("table: rater, but no id; name the column that says which clip a row is of, like id=clip")
+    tables = _find(root, pairs(parts, "parts"))
+    files = Media(next(iter(tables)).parent, media, time=time)
+    left_out: list[str] = []
+
+    def listed(what: str, reason: str) -> None:
+        left_out.append(f"{what}: {reason}")
+        skip(what, reason)
+
+    def rows_of(path: Path) -> Iterator[Found]:
+        opened = open_table(path)
+        present = list(opened.columns)
+
+        def named(key: str, option: str) -> list[str]:
+            return [column for column, _ in columns(option, present, key, path)]
+
+        def one(key: str, option: str) -> str:
+            found = named(key, option)
+            if len(found) > 1:
+                raise ManifestError(f"table: {key}={option} names {len(found)} columns; name one")
+            return found[0]
+
+        reader = RowReader(
+            filled={key: Filled(option, present, key, path) for key, option in filled.items() if option is not None},
+            columns={key: one(key, option) for key, option in plain.items() if option is not None},
+            rated={key: named(key, option) for key, option in rated.items() if option is not None},
+            labels=labels_in(forms, present, path, label_set=label_set, label_map=label_map, became=became),
+            features=Features(features, present, path, made, files),
+            media=files,
+            scales=scales(scale),
+            time=time,
+        )
+        for found in reader.rows(opened, listed):
+            if tables[path] and split is None:
+                found.values["split"] = tables[path]
+            yield found
+
+    found = [row for path in tables for row in rows_of(path)]
+    clips = list(clips_of(found, listed, parts=_known_parts(pairs(parts, "parts")), by_raters=rater is not None))
+    files.finish()
+    if not clips:  # whoever names a table means no other that lies near it
+        why = f"; first of {len(left_out)} rows left out: {left_out[0]}" if left_out else ": it has no rows"
+        raise ManifestError(f"table: {root} gave no clip{why}")
+    for values in clips:
+        pictures = cropped and bool(values.keys() & {"video", "image"})
+        of_all = {key: option for key, option in (("corpus", corpus), ("language", language)) if key not in filled}
+        yield Clip(**{"corpus": "table", **of_all, "label_set": label_set, "cropped": pictures, **values})
 
 
-def _find(root: Path) -> Path:
+def _check_content(content: dict[str, str | None], *, cropped: bool) -> None:
+    named = {key for key, option in content.items() if option is not None}
+    if not named - {"id", "speaker", "group", "corpus", "language"}:
+        raise ManifestError("table: no content; name the column of text or of files, like text=utterance or file=path")
+    if cropped and not named & {"file", "video", "image"}:
+        raise ManifestError("table: cropped=true, but no pictures; name their column, like image=file")
+
+
+def _known_parts(told: dict[str, str]) -> dict[str, str]:
+    for word, part in told.items():
+        if part not in PARTS:
+            raise ConfigError(f"prepare.parts: {word}:{part}: a part is one of {', '.join(PARTS)}")
+    return told
+
+
+def _find(root: Path, told: dict[str, str]) -> dict[Path, str]:
+    """{table: the word in its name that says its part, or nothing}; several where each is of a part of its own."""
     if root.is_file():
-        return root
-    tables = [p for p in sorted(root.glob("*")) if p.suffix.lower() in (".csv", ".tsv")] if root.is_dir() else []
-    if len(tables) != 1:
-        if tables:
-            raise ManifestError(
-                f"table: {root} holds {len(tables)} tables; name one: {', '.join(map(str, tables[:5]))}"
-            )
+        return {root: ""}
+    found = [path for path in sorted(root.glob("*")) if path.suffix.lower() in TABLES] if root.is_dir() else []
+    tables = [path for path in found if path.suffix.lower() in (".csv", ".tsv")] or found
+    if not tables:
         raise not_the_corpus("table", root, "one .csv or .tsv")
-    return tables[0]
-
-
-def _reader(path: Path) -> Iterator[list[str]]:
-    """Rows of cells; the separator is the one of tab, semicolon and comma that the header line has most of."""
-    text = read_text(path)
-    header = text.partition("\n")[0]
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",\t;", key=header.count)
-    try:
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    except csv.Error as error:
-        raise ManifestError(f"table: {path} cannot be read as a table: {error}") from None
+    if len(tables) == 1:
+        return {tables[0]: ""}
+    words = {path: [word for word in re.split(r"[\W_]+", path.stem) if parts_of([word], told)] for path in tables}
+    named = {path: one[0] for path, one in words.items() if len(one) == 1}
+    if len(named) < len(tables) or len(set(named.values())) < len(tables):
+        raise ManifestError(
+            f"table: {root} holds {len(tables)} tables; name one, or call each after its part, like train.csv: "
+            f"{', '.join(map(str, tables[:5]))}"
+        )
+    return named

@@ -1,7 +1,20 @@
-"""What is said in a file, with times: SRT, WebVTT, JSON, plain text, and the words that a span of time holds."""
+"""What is said in a file, with times: captions, JSON, plain text, and the words that a span of time holds."""
 
+from multiemo.data.transcripts.beside import side_transcripts
+from multiemo.data.transcripts.fitting import SLOW, TAIL, fitted, left_over, unplaced
 from multiemo.data.transcripts.language import language_of
-from multiemo.data.transcripts.reading import read_transcript, side_file
+from multiemo.data.transcripts.reading import read_transcript
 from multiemo.data.transcripts.transcript import Cue, Transcript
 
-__all__ = ["Cue", "Transcript", "language_of", "read_transcript", "side_file"]
+__all__ = [
+    "SLOW",
+    "TAIL",
+    "Cue",
+    "Transcript",
+    "fitted",
+    "language_of",
+    "left_over",
+    "read_transcript",
+    "side_transcripts",
+    "unplaced",
+]

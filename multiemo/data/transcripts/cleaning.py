@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+from multiemo.entities import readable
+
 _VOICE = re.compile(r"<v(?:\.[^\s>]{0,99})?[ \t]([^>]{0,200})>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>\n]{0,200}>|<\d[\d:.]*>|\{\\[^}]*\}|\{[bui]\}|\{/[bui]\}", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
@@ -19,6 +21,8 @@ _SOUNDS = re.compile(
     r"|笑|哭|叹气|嘆氣|音乐|音樂|掌声|掌聲|鼓掌|尖叫|咳嗽|喘|啜泣|抽泣|沉默|铃声|鈴聲|敲门|敲門|歌|拍手|ため息|音楽|박수|웃음|음악",
     re.IGNORECASE,
 )
+#: What begins a drawing in ASS: letters and numbers that are no words.
+DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 _ENDS_SENTENCE = re.compile(r"[.!?。！？]\s*$")
 _DASH = re.compile(r"^[-–—]\s*(?=[^\W\d]|\s)")
 
@@ -36,18 +40,18 @@ def voices(text: str) -> list[tuple[str | None, str]]:
 
 
 def strip_markup(text: str) -> str:
-    """A caption without tags (``<i>``, ``{\\an8}``), entities and invisible marks.
+    """A caption without tags (``<i>``, ``{\\an8}``); entities stay, since one may spell out what looks like a tag.
 
     Example:
         >>> strip_markup("{\\\\an8}<i>Tom &amp; I</i> <3 this")
-        'Tom & I <3 this'
+        'Tom &amp; I <3 this'
     """
-    plain = html.unescape(_TAG.sub("", text)).replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
-    return _INVISIBLE.sub("", plain)
+    return _TAG.sub("", text).replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
 
 
 def strip_sounds(text: str) -> tuple[str, int]:
-    """Spoken words on one line, without what describes sounds, and how many descriptions were left out.
+    """Spoken words on one line, without entities, invisible marks and what describes sounds, and how many descriptions
+    were left out.
 
     Left out are everything in square brackets, what stands between notes (♪, to the end where one is missing), and
     parentheses that name a sound or stand on a line of their own without ending a sentence. The dash that marks a
@@ -57,6 +61,7 @@ def strip_sounds(text: str) -> tuple[str, int]:
         >>> strip_sounds("[music] - Oh no (sighs)\\n- I left (I think). ♪ la la ♪")
         ('Oh no I left (I think).', 3)
     """
+    text = _INVISIBLE.sub("", readable(text))
     text, songs = _SONG.subn(" ", text)
     text, brackets = _BRACKETS.subn(" ", text)
     lines = []

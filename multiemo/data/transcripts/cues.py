@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from multiemo.data.transcripts.cleaning import said_of, strip_markup, strip_sounds, voices
 from multiemo.data.transcripts.transcript import Cue
@@ -24,12 +24,31 @@ _NO_CUE = re.compile(r"\ufeff?WEBVTT|(NOTE|STYLE|REGION)(\s|$)|X-TIMESTAMP-MAP")
 
 
 @dataclass(slots=True)
-class _Raw:
-    """A cue as it stands in the file."""
+class Raw:
+    """A cue as it stands in the file: seconds (the end is NaN where none is given), lines with their markup, and who
+    speaks where the format says it beside the text."""
 
     start: float
     end: float
     lines: list[str]
+    speaker: str | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What a file of captions holds.
+
+    Args:
+        raws: its cues.
+        notes: what was left out or guessed.
+        fps: the pictures a second by which times were counted, where the file does not say it.
+        language: as the file names it.
+    """
+
+    raws: list[Raw]
+    notes: list[str] = field(default_factory=list)
+    fps: float | None = None
+    language: str | None = None
 
 
 def seconds_of(clock: str) -> float:
@@ -67,13 +86,7 @@ def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
     raws, broken, strays, early = _split(text)
     if _INLINE_TIME.search(text):
         _unroll(raws)
-    cues: list[Cue] = []
-    sounds = 0
-    for raw in raws:
-        found, count = _cues_of(raw)
-        cues += found
-        sounds += count
-    notes = said_of(sounds)
+    cues, notes = cues_of(raws)
     if broken:
         notes.append(f"{len(broken)} cue(s) whose times cannot be read were left out, the first in line {broken[0]}")
     if early:
@@ -83,10 +96,10 @@ def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
     return cues, notes, broken[0] if broken else None
 
 
-def _split(text: str) -> tuple[list[_Raw], list[int], int, int]:
+def _split(text: str) -> tuple[list[Raw], list[int], int, int]:
     """Cues with their lines; the lines of times that cannot be read; how many lines strayed from their cue, and how
     many stand before the first."""
-    raws: list[_Raw] = []
+    raws: list[Raw] = []
     broken: list[int] = []
     strays = 0
     early: list[str] = []
@@ -111,7 +124,7 @@ def _split(text: str) -> tuple[list[_Raw], list[int], int, int]:
             if timing is None:
                 broken.append(number)
                 continue
-            raws.append(_Raw(seconds_of(timing[2]), seconds_of(timing[3]) if timing[3] else math.nan, lines))
+            raws.append(Raw(seconds_of(timing[2]), seconds_of(timing[3]) if timing[3] else math.nan, lines))
             if timing[1]:  # as Whisper prints: [00:00.000 --> 00:02.000] text
                 lines.append(timing[4])
     return raws, broken, strays, len(early)
@@ -140,7 +153,7 @@ def _is_name(block: list[str], position: int) -> bool:
     return follows or (len(block) == 1 and _INDEX.match(block[0]) is not None)
 
 
-def _unroll(raws: list[_Raw]) -> None:
+def _unroll(raws: list[Raw]) -> None:
     """Captions that roll (YouTube's) show a line again above the next one; each is kept where it is shown first."""
     shown: list[str] = []
     for raw in raws:
@@ -150,7 +163,18 @@ def _unroll(raws: list[_Raw]) -> None:
         raw.lines = fresh
 
 
-def _cues_of(raw: _Raw) -> tuple[list[Cue], int]:
+def cues_of(raws: Iterable[Raw]) -> tuple[list[Cue], list[str]]:
+    """What is said in captions of any format, without markup and sounds; and a note that counts the latter."""
+    cues: list[Cue] = []
+    sounds = 0
+    for raw in raws:
+        found, count = _spoken(raw)
+        cues += found
+        sounds += count
+    return cues, said_of(sounds)
+
+
+def _spoken(raw: Raw) -> tuple[list[Cue], int]:
     """A cue for each of its speakers, its time shared out by the length of what each says; and the sounds in it."""
     parts: list[tuple[str | None, str]] = []
     sounds = 0
@@ -158,7 +182,7 @@ def _cues_of(raw: _Raw) -> tuple[list[Cue], int]:
         words, count = strip_sounds(strip_markup(said))
         sounds += count
         if words:
-            parts.append((speaker, words))
+            parts.append((speaker or raw.speaker, words))
     if len(parts) < 2 or math.isnan(raw.end):
         return [Cue(raw.start, raw.end, words, speaker) for speaker, words in parts], sounds
     total = sum(len(words) for _, words in parts)

@@ -12,8 +12,9 @@ from multiemo.data.transcripts.cleaning import said_of, strip_sounds
 from multiemo.data.transcripts.language import is_unspaced, short_code
 from multiemo.data.transcripts.transcript import Cue
 
-#: Keys under which tools put their list: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; words alone.
-_LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words")
+#: Keys under which tools put their list: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; words alone;
+#: YouTube.
+_LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words", "events")
 _TEXTS = ("text", "word", "transcript")
 #: An entry of a list of words lasts less (seconds) than one of a list of sentences.
 _WORD_SECONDS = 0.6
@@ -78,6 +79,8 @@ def parse_entries(entries: Sequence[Any]) -> tuple[list[Cue], list[str]]:
 
 
 def _text(entry: Any) -> str | None:
+    if isinstance(entry, Mapping) and isinstance(entry.get("segs"), list):  # YouTube
+        return "".join(str(part.get("utf8", "")) for part in entry["segs"] if isinstance(part, Mapping))
     values = (entry.get(key) for key in _TEXTS) if isinstance(entry, Mapping) else ()
     return next((value for value in values if isinstance(value, str)), None)
 
@@ -107,6 +110,9 @@ def _times(entry: Any) -> tuple[float, float]:
     offsets = entry.get("offsets")
     if isinstance(offsets, Mapping):  # milliseconds
         return _number(offsets.get("from")) / 1000, _number(offsets.get("to")) / 1000
+    if "tStartMs" in entry:
+        start = _number(entry["tStartMs"]) / 1000
+        return start, start + _number(entry.get("dDurationMs")) / 1000
     return _number(entry.get("start")), _number(entry.get("end"))
 
 

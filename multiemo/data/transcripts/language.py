@@ -84,6 +84,22 @@ _TWO_LETTERS = {
     "vie": "vi", "rus": "ru", "ukr": "uk", "bul": "bg", "srp": "sr", "ara": "ar", "per": "fa", "fas": "fa", "urd": "ur",
     "gre": "el", "ell": "el", "heb": "he", "hin": "hi", "ben": "bn", "tam": "ta", "tel": "te", "tha": "th",
 }  # fmt: skip
+_NAMED = {
+    "en": "english", "de": "german deutsch", "fr": "french français francais", "pt": "portuguese português brazilian",
+    "es": "spanish español espanol castellano latino", "it": "italian italiano", "nl": "dutch nederlands",
+    "sv": "swedish svenska", "da": "danish dansk", "nb": "norwegian norsk", "fi": "finnish suomi",
+    "pl": "polish polski", "cs": "czech čeština", "sk": "slovak", "sl": "slovenian", "hr": "croatian",
+    "ro": "romanian română", "hu": "hungarian magyar", "tr": "turkish türkçe", "id": "indonesian", "ms": "malay",
+    "vi": "vietnamese", "tl": "tagalog filipino", "ru": "russian русский", "uk": "ukrainian українська",
+    "bg": "bulgarian", "sr": "serbian", "ar": "arabic العربية", "fa": "persian farsi", "ur": "urdu", "el": "greek",
+    "he": "hebrew", "hi": "hindi", "bn": "bengali", "ta": "tamil", "te": "telugu", "th": "thai", "ca": "catalan",
+    "eu": "basque", "gl": "galician", "is": "icelandic", "et": "estonian", "lv": "latvian", "lt": "lithuanian",
+    "sw": "swahili", "yue": "cantonese",
+    "zh": "chinese mandarin 中文 简体 繁體 繁体 简体中文 繁體中文 繁体中文 简中 繁中 chs cht",
+    "ja": "japanese 日本語", "ko": "korean 한국어",
+}  # fmt: skip
+#: {name of a language, as people put it into the name of a file: code}.
+NAMES = {name: code for code, names in _NAMED.items() for name in names.split()}
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _LISTS = {script: {code: frozenset(words.split()) for code, words in each.items()} for script, each in _COMMON.items()}
 

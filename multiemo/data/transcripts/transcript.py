@@ -52,6 +52,7 @@ class Transcript:
         language: code ("en", "zh"), or ``None`` where it cannot be told.
         timed: whether the times mean anything.
         notes: what was mended, left out or guessed, one line each.
+        fps: where times count pictures and the file does not say how many a second hold, how many were taken.
     """
 
     cues: tuple[Cue, ...]
@@ -59,6 +60,7 @@ class Transcript:
     language: str | None
     timed: bool
     notes: tuple[str, ...] = ()
+    fps: float | None = None
 
     @classmethod
     def of(
@@ -132,6 +134,14 @@ class Transcript:
             gap = "" if not parts or (cue.joined and first == 0) else " "
             parts.append(gap + cue.text[first:last])
         return "".join(parts) or None
+
+    def count(self, start: float = -math.inf, end: float = math.inf) -> int:
+        """How many words have their middle in a span.
+
+        Args:
+            start, end: seconds, as for :meth:`between`.
+        """
+        return sum(start <= middle < end for cue in self.cues for _, _, middle in _words(cue))
 
     def speaker(self, start: float = -math.inf, end: float = math.inf) -> str | None:
         """Who says most of the words of a span, by their characters; ``None`` where the source does not name them.

@@ -1,0 +1,160 @@
+"""MSP-Podcast: turns of podcasts, eight emotions and three dimensions (Lotfian & Busso 2019,
+doi:10.1109/TAFFC.2017.2736999).
+
+Layout: ``Labels/labels_consensus.csv`` (``labels_concensus.csv`` up to release 1.8, and both also as ``.json``) with
+FileName, EmoClass, EmoAct, EmoVal, EmoDom, SpkrID, Gender, Split_Set; ``Labels/labels_detailed.csv`` with a row an
+annotator (FileName, EmoClass_Major ...); ``Audios/MSP-PODCAST_0001_0008.wav``;
+``Transcripts/MSP-PODCAST_0001_0008.txt``; ``Partitions.txt`` with lines ``Train; MSP-PODCAST_0023_0048.wav``, where
+the labels have no Split_Set.
+
+The dimensions run from 1 to 7, each from little to much.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from multiemo.data.corpora.source import (
+    Skip,
+    nearest,
+    not_the_corpus,
+    part_of,
+    read_table,
+    read_text,
+    relative,
+    unit,
+    walk,
+)
+from multiemo.errors import ManifestError
+from multiemo.labels import LABEL_SETS, find_label
+from multiemo.registry import corpora
+from multiemo.types import Clip
+
+_LABELS = LABEL_SETS["msppodcast8"]
+_EMOTIONS = dict(zip("ASHUFDCN", _LABELS, strict=True))
+#: Another emotion, and no agreement.
+_UNDECIDED = ("O", "X")
+_TABLES = tuple(f"labels_{word}.{ending}" for ending in ("csv", "json") for word in ("consensus", "concensus"))
+_COLUMNS = ("FileName", "EmoClass")
+
+
+@corpora.register("msppodcast", kind="real", languages=("en",))
+def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Test1") -> Iterator[Clip]:
+    """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes`` where they are told.
+
+    A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+
+    Args:
+        root: the folder with ``Labels/``, ``Audios/`` and ``Transcripts/``, as far as they were fetched.
+        skip: told of every turn that is left out, and of how many speakers nobody knows.
+        test: the published test that becomes the part ``test``; the other is left out. Test3 has no labels.
+
+    Yields:
+        Clips with id ``MSP-PODCAST_0001_0008``, speaker (SpkrID), group the podcast (``0001``), the official part,
+        label set ``msppodcast8``; valence, arousal and dominance brought from 1..7 to -1..1.
+
+    Raises:
+        NotTheCorpus: the labels are not there.
+        ManifestError: they are of another form, or neither they nor Partitions.txt say the parts.
+    """
+    table = nearest(root, *_TABLES) if root.is_dir() else None
+    if table is None:
+        raise not_the_corpus("msppodcast", root, "Labels/labels_consensus.csv beside Audios/")
+    audio = {path.stem: relative(path, root) for path in walk(root, (".wav", ".flac")) if _podcast(path.stem)}
+    words = {path.stem: path for path in walk(root, (".txt",)) if _podcast(path.stem)}
+    votes = _votes(nearest(root, "labels_detailed.csv"))
+    parts = _partitions(nearest(root, "Partitions.txt", "partitions.txt"))
+    left: Counter[str] = Counter()
+    unknown = 0
+    for row in _rows(table):
+        name = row["FileName"].rsplit(".", 1)[0]
+        if "Split_Set" not in row and not parts:
+            raise ManifestError(
+                f"msppodcast: {table} has no Split_Set, and Partitions.txt is not there to say the parts"
+            )
+        part = row.get("Split_Set", "").strip() or parts.get(name, "no part")
+        split = "test" if part == test else None if part.startswith("Test") and part != "Test" else part_of(part)
+        valence, arousal, dominance = (_rating(row.get(column, "")) for column in ("EmoVal", "EmoAct", "EmoDom"))
+        text = read_text(words[name]).strip() if name in words else ""
+        code = row["EmoClass"].strip()
+        if split is None:
+            left[f"are of {part}, which is neither train, validation nor {test}"] += 1
+        elif code not in (*_EMOTIONS, *_UNDECIDED):
+            skip(f"{table.name} {name}", f"EmoClass {code!r} is not one of {', '.join((*_EMOTIONS, *_UNDECIDED))}")
+        elif name not in audio and not text:
+            left["have neither a sound nor a transcript"] += 1
+        else:
+            speaker = row.get("SpkrID", "").strip()
+            known = bool(speaker) and speaker.lower() != "unknown"
+            unknown += not known
+            label = _EMOTIONS.get(code)
+            yield Clip(
+                id=name,
+                corpus="msppodcast",
+                speaker=speaker if known else None,
+                group=_podcast(name),
+                language="en",
+                text=text or None,
+                audio=audio.get(name),
+                label_set="msppodcast8",
+                label=label,
+                votes=votes.get(name) if label is not None else None,
+                split=split,
+                valence=valence,
+                arousal=arousal,
+                dominance=dominance,
+            )
+    for reason, count in left.most_common():
+        skip(table.name, f"{count} turns {reason}")
+    if unknown:
+        skip(table.name, f"nobody knows who speaks in {unknown} clips; they are kept, without a speaker")
+
+
+def _podcast(name: str) -> str | None:
+    """``0001`` of ``MSP-PODCAST_0001_0008``."""
+    fields = name.split("_")
+    return fields[1] if len(fields) >= 3 and fields[0].upper() == "MSP-PODCAST" else None
+
+
+def _rows(table: Path) -> Iterator[Mapping[str, str]]:
+    """Rows of the table, or of the JSON of the same: ``{file: {EmoClass: ...}}``."""
+    if table.suffix == ".csv":
+        for _, row in read_table(table, columns=_COLUMNS, corpus="msppodcast"):
+            yield row
+        return
+    try:
+        for name, row in json.loads(read_text(table)).items():
+            found = {"FileName": name, **{key: str(value) for key, value in row.items()}}
+            yield {**found, **{column: found[column] for column in _COLUMNS}}
+    except (ValueError, AttributeError, KeyError) as error:
+        raise ManifestError(f"msppodcast: {table} is not {{file: {{EmoClass, Split_Set, ...}}}} ({error})") from None
+
+
+def _partitions(listing: Path | None) -> dict[str, str]:
+    """{turn: part as it is called}."""
+    lines = [] if listing is None else read_text(listing).splitlines()
+    pairs = (line.partition(";") for line in lines if ";" in line)
+    return {name.strip().rsplit(".", 1)[0]: part.strip() for part, _, name in pairs}
+
+
+def _votes(table: Path | None) -> dict[str, dict[str, float]]:
+    """{turn: {label: how many annotators chose it}}; other emotions do not count."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    if table is not None:
+        for _, row in read_table(table, columns=("FileName", "EmoClass_Major"), corpus="msppodcast"):
+            label = find_label(row["EmoClass_Major"], _LABELS)
+            if label is not None:
+                found[row["FileName"].rsplit(".", 1)[0]][label] += 1
+    return {name: dict(votes) for name, votes in found.items()}
+
+
+def _rating(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return unit(value, 1, 7) if 1 <= value <= 7 else None

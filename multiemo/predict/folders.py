@@ -1,0 +1,92 @@
+"""The media files of a folder, and what it holds beside them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from multiemo.data.content import why_no_media
+from multiemo.data.transcripts.naming import KINDS
+
+#: What systems, shares and picture viewers put into folders, in lower case.
+_SYSTEM = {
+    "__macosx", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "@eadir", "#recycle", "@recycle",
+    "#snapshot", "@tmp", "@sharebin", "$recycle.bin", "recycler", "found.000", "lost+found", "lost.dir", "picasa.ini",
+    "zbthumbnail.info", "pspbrwse.jbf", "__pycache__", "system volume information", "icon\r",
+}  # fmt: skip
+_MANIFESTS = (".jsonl", ".ndjson", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a folder holds and nobody predicts.
+
+    Args:
+        path: of a file or a folder.
+        reason: why.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
+    """The media files below a folder, in a stable order; content decides what is one, not the ending.
+
+    Hidden files (``.name``), and files and folders of systems (``__MACOSX``, ``Thumbs.db``, ``@eaDir``), are passed
+    over; transcripts beside their media are read with them.
+
+    Args:
+        folder: a folder. Links to other folders are not followed.
+        left_out: gets everything else that is no media, and one entry for all that was passed over.
+    """
+    found: list[Path] = []
+    hidden: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        left_out.append(LeftOut(str(error.filename), f"is a folder that cannot be opened ({error.strerror})"))
+
+    for here, folders, files in os.walk(folder, onerror=unreadable):
+        place = Path(here)
+        hidden += [str(place / name) for name in (*folders, *files) if _is_hidden(name)]
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for name in folders:
+            if (place / name).is_symlink():
+                left_out.append(LeftOut(str(place / name), "is a link to a folder; name it itself"))
+        media: list[Path] = []
+        others: list[tuple[Path, str]] = []
+        for name in sorted(name for name in files if not _is_hidden(name)):
+            reason = why_no_media(place / name)
+            if reason is None:
+                media.append(place / name)
+            else:
+                others.append((place / name, reason))
+        found += media
+        names = {name.lower() for file in media for name in (file.name, file.stem)}
+        left_out += [LeftOut(str(file), _said(file, reason)) for file, reason in others if not _is_read(file, names)]
+    if hidden:
+        more = f"; so are {len(hidden) - 1} more files and folders" if len(hidden) > 1 else ""
+        left_out.append(LeftOut(min(hidden), f"is hidden or the system's{more}"))
+    return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+def _said(file: Path, reason: str) -> str:
+    return "is a manifest or a table; name it itself" if file.suffix.lower() in _MANIFESTS else reason
+
+
+def _is_read(file: Path, media: set[str]) -> bool:
+    """Whether a file may be the transcript of one of the media files beside it."""
+    if file.suffix.lower() not in KINDS:
+        return False
+    name = file.stem.lower()
+    while name and name not in media:
+        name = name.rpartition(".")[0]
+    return bool(name)

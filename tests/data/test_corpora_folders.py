@@ -1,0 +1,115 @@
+"""Folders with a class each: sounds, pictures, films and texts, with and without parts and speakers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from test_corpora import by_id, run, touch, write
+
+from multiemo.data.prepare import prepare
+from multiemo.errors import ConfigError, ManifestError
+
+
+def test_classes_are_a_set_of_their_own(tmp_path: Path) -> None:
+    names = (
+        "Joy/a.wav",
+        "Joy/more/b.MP3",
+        "Contempt/a.flac",
+        "fear/c.opus",
+        "Contempt/cover.xyz",
+        ".git/x.wav",
+        "a.wav",
+    )
+    root = touch(tmp_path / "mine", *names, "Joy/._a.wav", "Joy/readme")
+    prepared = run("folders", root, tmp_path / "m.jsonl", corpus="mine", language="en")
+    assert [(c.id, c.audio, c.label, c.speaker, c.split) for c in prepared.clips] == [
+        ("Contempt/a", "mine/Contempt/a.flac", "Contempt", None, None),
+        ("Joy/a", "mine/Joy/a.wav", "Joy", None, None),
+        ("Joy/more/b", "mine/Joy/more/b.MP3", "Joy", None, None),
+        ("fear/c", "mine/fear/c.opus", "fear", None, None),
+    ]
+    assert {(c.corpus, c.language, c.label_set) for c in prepared.clips} == {("mine", "en", "custom:Contempt,Joy,fear")}
+    assert [(s.what, s.reason) for s in prepared.skipped] == [
+        ("a.wav", "lies in no folder of a class"),
+        (str(root), "1 files (.xyz) are no sound, picture, film or text that is known"),
+        (str(root), "1 files (no ending) are no sound, picture, film or text that is known"),
+    ]
+
+
+@pytest.mark.parametrize("layout", ["{part}/{label}/{name}", "{label}/{part}/{name}"])
+def test_parts_above_or_below_the_classes(tmp_path: Path, layout: str) -> None:
+    parts = {"Train": "train", "valid": "val", "Test": "test"}
+    places = [(part, label) for part in parts for label in ("Angry", "angry", "HAPPY")]
+    root = touch(tmp_path / "faces", *(layout.format(part=p, label=lb, name=f"{p}{lb}.png") for p, lb in places))
+    prepared = run("folders", root, tmp_path / "m.jsonl", label_set="ekman7", cropped="true")
+    assert Counter((c.split, c.label) for c in prepared.clips) == {
+        (part, label): count for part in parts.values() for label, count in (("angry", 2), ("happy", 1))
+    }
+    assert all(c.cropped and c.image and c.audio is None for c in prepared.clips)
+    assert prepared.labels == {("Angry", "angry"): 3, ("angry", "angry"): 3, ("HAPPY", "happy"): 3}
+    own = run("folders", root, tmp_path / "m.jsonl")
+    assert {c.label for c in own.clips} == {"Angry", "HAPPY"}  # names that differ in case alone are one class
+
+
+def test_what_has_no_place_in_the_set_is_counted(tmp_path: Path) -> None:
+    root = touch(tmp_path / "v", "happy/a.mp4", "bliss/b.mp4", "bliss/c.mp4", "sadness/d.webm")
+    prepared = run("folders", root, tmp_path / "m.jsonl", label_set="ekman7")
+    assert [(c.label, c.video == c.audio) for c in prepared.clips] == [("happy", True), ("sad", True)]
+    assert prepared.labels == {("bliss", None): 2, ("happy", "happy"): 1, ("sadness", "sad"): 1}
+    with pytest.raises(ManifestError, match="two or more folders with media, called after their labels"):
+        prepare(
+            "folders",
+            touch(tmp_path / "w", "happy/a.mp4", "bliss/b.mp4"),
+            tmp_path / "w.jsonl",
+            {"label_set": "ekman7"},
+        )
+
+
+def test_speakers_are_read_from_the_names(tmp_path: Path) -> None:
+    root = touch(tmp_path / "s", "ann/happy/1.wav", "ann/sad/2.wav", "bob/happy/3.wav", "bob/sad/4.wav")
+    options = {"label_set": "ekman7", "speaker": "^([^/]+)/"}
+    prepared = run("folders", root, tmp_path / "m.jsonl", **options)
+    assert [(c.speaker, c.label) for c in prepared.clips] == [
+        ("ann", "happy"), ("ann", "sad"), ("bob", "happy"), ("bob", "sad"),
+    ]  # fmt: skip
+    root = touch(tmp_path / "t", "happy/ann_1.wav", "happy/bob_2.wav", "sad/3.wav")
+    prepared = run("folders", root, tmp_path / "m.jsonl", speaker="/([a-z]+)_[^/]*$")
+    assert [c.speaker for c in prepared.clips] == ["ann", "bob", None]
+    assert "1 clips have no speaker, since speaker=/([a-z]+)_[^/]*$ is not found" in prepared.skipped[0].reason
+    for pattern, message in [("([a-z", "is no regular expression"), ("[a-z]+", "has no group; put brackets around")]:
+        with pytest.raises(ConfigError, match=f"prepare.speaker: .*{message}"):
+            prepare("folders", root, tmp_path / "m.jsonl", {"speaker": pattern})
+
+
+def test_files_of_one_name_are_one_clip(tmp_path: Path) -> None:
+    root = touch(tmp_path / "x", "pos/a.wav", "pos/a.jpg", "neg/b.png", "neg/b.jpg")
+    write(root / "pos/a.txt", "  Well said. \n")
+    write(root / "neg/c.txt", " \n")
+    write(root / "neg/d.txt", "Oh no")
+    prepared = run("folders", root, tmp_path / "m.jsonl", label_set="custom:pos,neg", cropped="true")
+    clips = by_id(prepared)
+    assert {k: (c.text, c.audio, c.image, c.cropped) for k, c in clips.items()} == {
+        "pos/a": ("Well said.", "x/pos/a.wav", "x/pos/a.jpg", True),
+        "neg/b": (None, None, "x/neg/b.jpg", True),
+        "neg/b.png": (None, None, "x/neg/b.png", True),
+        "neg/d": ("Oh no", None, None, False),
+    }
+    assert [(s.what, s.reason) for s in prepared.skipped] == [("neg/c", "is an empty text")]
+
+
+def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
+    root = touch(tmp_path / "n", "10/a.wav", "9/b.wav", "0/c.wav")
+    assert run("folders", root, tmp_path / "m.jsonl").clips[0].label_set == "custom:0,9,10"
+    comma = touch(tmp_path / "c", "happy, sad/a.wav", "calm/b.wav")
+    with pytest.raises(ManifestError, match="'happy, sad' has a comma, which parts the labels of a set; rename it"):
+        prepare("folders", comma, tmp_path / "c.jsonl")
+
+
+def test_real_faces(real_data: Path, tmp_path: Path) -> None:
+    prepared = prepare("folders", real_data / "fer2013/test", tmp_path / "m.jsonl", {"label_set": "fer7"})
+    assert len(prepared.clips) == 3589
+    assert {word: label for word, label in prepared.labels if word != label} == {
+        "disgust": "disgusted", "fear": "fearful", "surprise": "surprised",
+    }  # fmt: skip
