@@ -15,6 +15,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from multiemo.data.container import FAILURES, MAX_PIXELS, Pixels, frame_rate, time_of
+from multiemo.data.orientation import Orientation
 
 #: FFmpeg's scalers, one a thread.
 _scalers = threading.local()
@@ -123,12 +124,16 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    if any(c.is_alpha for c in frame.format.components):
+    if has_alpha(frame):
         picture = on_white(converted(frame, *size, "rgba"))
     else:
         picture = converted(frame, *size, "rgb24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    return Orientation.of_frame(frame).upright(picture)
+
+
+def has_alpha(frame: Any) -> bool:
+    """Whether a frame may have transparent parts."""
+    return any(c.is_alpha for c in frame.format.components)
 
 
 def on_white(rgba: Pixels) -> Pixels:

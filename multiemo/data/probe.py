@@ -21,6 +21,8 @@ from multiemo.data.container import (
     origin_of,
     video_stream,
 )
+from multiemo.data.moving import missing_end
+from multiemo.data.orientation import Orientation
 from multiemo.data.stills import is_still, read_still
 
 #: Packets of a track that may fail before it counts as not decodable.
@@ -40,6 +42,7 @@ class Info:
         fps: frames a second, on average.
         is_image: a still picture.
         rotation: degrees counter-clockwise (0, 90, 180, 270) by which stored video frames are turned to be upright.
+        mirrored: they are mirror images, left for right, once turned.
         problems: the file can be used, but not all of it.
     """
 
@@ -53,6 +56,7 @@ class Info:
     fps: float | None = None
     is_image: bool = False
     rotation: int = 0
+    mirrored: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -71,8 +75,9 @@ def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "a
     if is_still(file):
         if kind in ("audio", "video"):
             raise fail(where, file, f"is a still picture and has no {kind} track; name it under 'image'")
-        height, width = read_still(file, None, where).shape[:2]
-        return Info(duration=0.0, width=width, height=height, is_image=True)
+        picture, notes = read_still(file, None, where)
+        height, width = picture.shape[:2]
+        return Info(duration=0.0, width=width, height=height, is_image=True, problems=tuple(notes))
     if kind == "image":
         raise fail(where, file, "is not a still picture; name it under 'video' or 'audio'")
     with open_container(file, where) as container:
@@ -92,6 +97,7 @@ def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "a
         duration = header_end(container, origin)
         if duration is not None and exact_header(container):
             problems.extend(_missing_end(container, origin, duration))
+        problems.extend(missing_end(file))
         return _describe(tracks, firsts.get("video"), duration, tuple(problems))
 
 
@@ -137,12 +143,9 @@ def _missing_end(container: Any, origin: float, duration: float) -> list[str]:
 def _describe(tracks: dict[str, Any], picture: Any, duration: float | None, problems: tuple[str, ...]) -> Info:
     sound, sight = tracks.get("audio"), tracks.get("video")
     width = height = None
-    rotation = 0
+    orientation = Orientation() if picture is None else Orientation.of_frame(picture)
     if sight is not None:
-        width, height = sight.codec_context.width, sight.codec_context.height
-        rotation = round(picture.rotation / 90) % 4 * 90 if picture is not None else 0
-        if rotation in (90, 270):
-            width, height = height, width
+        width, height = orientation.size(sight.codec_context.width, sight.codec_context.height)
     return Info(
         duration=duration,
         has_audio=sound is not None,
@@ -152,6 +155,7 @@ def _describe(tracks: dict[str, Any], picture: Any, duration: float | None, prob
         rate=sound.codec_context.sample_rate if sound is not None else None,
         channels=sound.codec_context.channels if sound is not None else None,
         fps=frame_rate(sight) if sight is not None else None,
-        rotation=rotation,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
         problems=problems,
     )
