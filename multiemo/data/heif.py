@@ -28,6 +28,8 @@ _CODECS = {
     b"avc1": (("h264",), b"avcC"),
     b"jpeg": (("mjpeg",), b"jpgC"),
 }
+#: How an item says that it is the opacity of another.
+_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:avc:2015:auxid:1")
 #: Items may be made of items that are made of items, so often.
 _DEEP = 4
 
@@ -55,7 +57,7 @@ def read_heif(file: Path) -> Pixels:
 
 
 def _is_alpha(item: Item) -> bool:
-    return b"alpha" in (item.get(b"auxC") or b"")
+    return (item.get(b"auxC") or b"")[4:].rstrip(b"\0").startswith(_ALPHA)
 
 
 class _Renderer:

@@ -33,7 +33,7 @@ from multiemo.data.container import (
     video_stream,
 )
 from multiemo.data.demux import Pass
-from multiemo.data.moving import missing_end
+from multiemo.data.moving import remarks
 from multiemo.data.picture_track import Picture, VideoTrack, pixel_aspect, to_rgb
 from multiemo.data.play import Heard, Playback, Seen
 from multiemo.data.probe import Info, probe
@@ -311,7 +311,7 @@ class _Reader:
         if not self.frames and self.before is not None and self.video is not None:
             # The picture that is on the screen when the span starts.
             self.frames.append((0.0, to_rgb(self.before.frame, self.aspect, self.max_side)))
-        self.problems += [*self.run.problems, *missing_end(self.file)]
+        self.problems += [*self.run.problems, *remarks(self.file)]
         reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
         covered = max(0.0, min(covered, self.end - self.start))

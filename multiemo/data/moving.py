@@ -88,14 +88,13 @@ def playable(file: Path) -> tuple[Any, str | None]:
     return str(file.absolute()), {**_ANIMATIONS, "JPEG": "mjpeg"}.get(kind)
 
 
-def missing_end(file: Path) -> list[str]:
-    """A line if the end of moving pictures is not there, of formats that FFmpeg reads without a word about it."""
+def remarks(file: Path) -> list[str]:
+    """What FFmpeg says nothing of when it plays pictures that move: an end that is not there, times that are not."""
     kind = picture_format(file)
-    if kind not in ("GIF", "PNG", "JPEG") or not moves(file, kind):
+    if kind not in _ENDS or not moves(file, kind):
         return []
-    data = file.read_bytes()
-    whole = {"GIF": _gif_ends, "PNG": _png_ends, "JPEG": lambda d: d.rstrip(b"\0\r\n").endswith(b"\xff\xd9")}[kind](data)
-    return [] if whole else ["the file is cut off: its last pictures are not there"]
+    said = ["its pictures have no times; 25 a second were assumed"] if kind == "JPEG" else []
+    return said if _ENDS[kind](file.read_bytes()) else [*said, "the file is cut off: its last pictures are not there"]
 
 
 def _is_row_of_jpegs(file: Path) -> bool:
@@ -154,13 +153,22 @@ def _png_ends(data: bytes) -> bool:
     return at + 8 <= len(data)
 
 
+def _jpegs_end(data: bytes) -> bool:
+    return data.rstrip(b"\0\r\n").endswith(b"\xff\xd9")
+
+
+#: Whether the last of several pictures is whole, by format.
+_ENDS = {"GIF": _gif_ends, "PNG": _png_ends, "JPEG": _jpegs_end}
+
+
 def _as_matroska(file: Path) -> BinaryIO:
     """An animated WebP as a film without loss, on white, in a temporary file that goes with its last reader."""
     film: Any = tempfile.TemporaryFile()  # noqa: SIM115
     with Image.open(file, formats=["WEBP"]) as picture, av.open(film, "w", format="matroska") as container:
-        stream: Any = container.add_stream("ffvhuff", rate=1000)
-        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "gbrp"
+        stream: Any = container.add_stream("ffv1", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "bgr0"
         stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.thread_type = "SLICE"  # a packet for a picture, at once
         last = -1
         for number in range(picture.n_frames):
             picture.seek(number)
@@ -169,8 +177,9 @@ def _as_matroska(file: Path) -> BinaryIO:
             frame = av.VideoFrame.from_ndarray(np.asarray(white.convert("RGB")), "rgb24")
             last = max(last + 1, int(picture.info["timestamp"]))
             frame.pts, frame.time_base = last, Fraction(1, 1000)
-            frame.duration = max(1, int(picture.info["duration"]))
-            container.mux(stream.encode(frame))
+            for packet in stream.encode(frame):
+                packet.duration = int(picture.info["duration"])
+                container.mux(packet)
         container.mux(stream.encode(None))
     film.seek(0)
     return film  # type: ignore[no-any-return]

@@ -32,7 +32,7 @@ from multiemo.data.container import (
     video_stream,
 )
 from multiemo.data.demux import Pass
-from multiemo.data.moving import missing_end
+from multiemo.data.moving import remarks
 from multiemo.data.orientation import Orientation
 from multiemo.data.picture_track import VideoTrack, converted, has_alpha, pixel_aspect, to_rgb
 from multiemo.data.sound_track import AudioTrack, Sound
@@ -206,7 +206,7 @@ class Playback:
         return None
 
     def _settle(self, began: bool, reached: float, late: int, jumped: int) -> None:
-        self.problems += [*self._pass.problems, *missing_end(self.file)]
+        self.problems += [*self._pass.problems, *remarks(self.file)]
         if late:
             self.problems.append(f"{late} pictures have broken timestamps and were left out")
         if jumped:

@@ -38,7 +38,7 @@ def face(x: float, y: float, side: float = 40.0, score: float = 0.9) -> Face:
 def run(spec: FaceSpec, *faces: list[Face]) -> FaceTrack | Absent:
     preprocessor = FacePreprocessor(spec)
     preprocessor.detector = Scripted(*faces)
-    frames = np.zeros((len(faces), 180, 320, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 255, (len(faces), 180, 320, 3), dtype=np.uint8)
     return preprocessor(frames, np.arange(len(faces)) * 0.25)
 
 
@@ -165,10 +165,11 @@ def test_a_face_crop_is_taken_as_it_is() -> None:
 def test_a_film_of_face_crops_is_one_face_and_thinned() -> None:
     film = np.zeros((6, 40, 60, 3), dtype=np.uint8)
     film[:, :, 10:50] = np.arange(10, 70, 10)[:, None, None, None]  # the middle is kept, the sides are not
+    film[:, 20:, 10:50] = 255
     times = np.arange(6) * 3.0  # so far apart that a face that is looked for would be a new one each time
     track = FacePreprocessor(FaceSpec(size=40, frames=3))(film, times, cropped=True)
     assert isinstance(track, FaceTrack)
-    assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20], [40], [60]]
+    assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20, 255], [40, 255], [60, 255]]
     assert track.times.tolist() == [3.0, 9.0, 15.0]
     assert (track.faces, track.seen, track.looked) == (1, 6, 6)
 
