@@ -78,13 +78,16 @@ def playable(file: Path) -> tuple[Any, str | None]:
     """What FFmpeg opens in place of a file, and the name of its format where FFmpeg would take it for another.
 
     Raises:
-        ValueError, OSError: an animated WebP that is damaged.
+        ValueError: an animated WebP that is damaged.
     """
     kind = picture_format(file)
     if kind is None or not moves(file, kind):
         return str(file.absolute()), None
     if kind == "WEBP":
-        return _as_matroska(file), _ANIMATIONS[kind]
+        try:
+            return _as_matroska(file), _ANIMATIONS[kind]
+        except Exception as error:  # of Pillow's many kinds
+            raise ValueError(f"its pictures cannot be decoded: {error}") from None
     return str(file.absolute()), {**_ANIMATIONS, "JPEG": "mjpeg"}.get(kind)
 
 
