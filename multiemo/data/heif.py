@@ -46,14 +46,10 @@ def read_heif(file: Path) -> Pixels:
         if meta is None:
             raise ValueError("it holds no table of pictures")
         items = read_items(meta)
-        picture = _Renderer(items, stream, "rgb24").render(items.primary)
-        alpha = next((n for n in items.referring(b"auxl", items.primary) if _is_alpha(items.items[n])), None)
-        if alpha is None:
-            return picture
-        opaque = _Renderer(items, stream, "gray").render(alpha)
-        if opaque.shape != picture.shape[:2]:
-            opaque = np.asarray(cv2.resize(opaque, picture.shape[1::-1]), np.uint8)
-        return on_white(np.dstack([picture, opaque]))
+        renderer = _Renderer(items, stream)
+        picture = renderer.render(items.primary)
+        opaque = renderer.opacity(items.primary, picture)
+        return picture if opaque is None else on_white(np.dstack([picture, opaque]))
 
 
 def _is_alpha(item: Item) -> bool:
@@ -66,11 +62,19 @@ class _Renderer:
     Args:
         items: of the file.
         stream: of the file.
-        pixels: ``rgb24`` or ``gray``.
     """
 
-    def __init__(self, items: Items, stream: BinaryIO, pixels: str) -> None:
-        self.items, self.stream, self.pixels = items, stream, pixels
+    def __init__(self, items: Items, stream: BinaryIO) -> None:
+        self.items, self.stream = items, stream
+
+    def opacity(self, number: int, picture: Pixels) -> Pixels | None:
+        """Of an item and its picture, ``[H, W]``, 0..255; ``None`` where there is nothing to be seen through it."""
+        alphas = (n for n in self.items.referring(b"auxl", number) if n in self.items.items)
+        alpha = next((n for n in alphas if _is_alpha(self.items.items[n])), None)
+        if alpha is None:
+            return None
+        opaque = self.render(alpha)[..., 0]
+        return np.asarray(cv2.resize(opaque, picture.shape[1::-1]), np.uint8)
 
     def render(self, number: int, deep: int = 0, colour: bytes | None = None) -> Pixels:
         """An item as it is to be shown.
@@ -124,7 +128,7 @@ class _Renderer:
             raise ValueError("nothing of it can be decoded")
         frame = frames[-1]  # of several layers the finest
         _paint(frame, colour)
-        picture = converted(frame, frame.width, frame.height, self.pixels)
+        picture = converted(frame, frame.width, frame.height, "rgb24")
         size = item.size
         return picture if size is None else picture[: size[1], : size[0]]
 
@@ -144,16 +148,22 @@ class _Renderer:
         if grid and len(parts) != (data[2] + 1) * columns:
             raise ValueError("tiles of it are not there")
         places = () if grid else struct.unpack_from(f">{2 * len(parts)}{wide.lower()}", data, 18 if wide == "I" else 14)
-        canvas = np.zeros((height, width, 3) if self.pixels == "rgb24" else (height, width), np.uint8)
+        canvas = np.zeros((height, width, 3), np.uint8)
         for index, part in enumerate(parts):
             tile = render(part)
             if grid:
                 x, y = index % columns * tile.shape[1], index // columns * tile.shape[0]
             else:
                 x, y = places[2 * index : 2 * index + 2]
-            tile = tile[max(-y, 0) :, max(-x, 0) :]
-            under = canvas[max(y, 0) :, max(x, 0) :][: tile.shape[0], : tile.shape[1]]
-            under[...] = tile[: under.shape[0], : under.shape[1]]
+            under = canvas[max(y, 0) : max(y + tile.shape[0], 0), max(x, 0) : max(x + tile.shape[1], 0)]
+            over = np.s_[max(-y, 0) :, max(-x, 0) :]
+            there = np.s_[: under.shape[0], : under.shape[1]]
+            opaque = None if grid else self.opacity(part, tile)
+            if opaque is None:
+                under[...] = tile[over][there]
+            else:
+                share = opaque[over][there][..., None] / 255
+                under[...] = np.rint(share * tile[over][there] + (1 - share) * under)
         return canvas
 
 

@@ -34,7 +34,7 @@ from multiemo.data.container import (
 )
 from multiemo.data.demux import Pass
 from multiemo.data.moving import remarks
-from multiemo.data.picture_track import Picture, VideoTrack, pixel_aspect, to_rgb
+from multiemo.data.picture_track import Picture, VideoTrack, fitted, pixel_aspect, to_rgb
 from multiemo.data.play import Heard, Playback, Seen
 from multiemo.data.probe import Info, probe
 from multiemo.data.sound_track import AudioTrack, Sound
@@ -297,7 +297,8 @@ class _Reader:
                 inside = [inside[i] for i in _evenly(len(inside), max_frames)]
             media.times = np.array([max(t - low, 0.0) for t, _ in inside])
             if inside:
-                media.frames = np.stack([picture for _, picture in inside])
+                height, width = inside[0][1].shape[:2]  # those of a film may change
+                media.frames = np.stack([fitted(picture, height, width) for _, picture in inside])
             else:
                 media.absent["video"] = f"the video track has no frame {span}"
         return media

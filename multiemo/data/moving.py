@@ -21,7 +21,7 @@ from multiemo.data.heif_boxes import find_items
 
 #: How pictures begin.
 _STARTS = re.compile(
-    rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)|(?P<WEBP>RIFF.{4}WEBP)|(?P<QOI>qoif)"
+    rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)|(?P<WEBP>RIFF.{4}WEBP)|(?P<QOI>qoif)|(?P<ICNS>icns)"
     rb"|(?P<BMP>BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0)|(?P<TIFF>II[*+]\0|MM\0[*+])|(?P<PPM>P[1-7f]\s+[\d#W])"
     rb"|(?P<JPEG2000>\0\0\0\x0cjP  |\xff\x4f\xff\x51)|(?P<ICO>\0\0\1\0[^\0]\0)|(?P<PSD>8BPS\0\1)|(?P<SUN>\x59\xa6\x6a\x95)"
     rb"|(?P<SGI>\x01\xda[\0\1][\1\2])|(?P<DDS>DDS \x7c\0\0\0)|(?P<PCX>\x0a[\0-\5]\1[\1\2\4\x08])"
@@ -30,6 +30,8 @@ _STARTS = re.compile(
 )
 #: Formats of which Pillow tells whether they move; further pictures in others are pages, sizes or views.
 _ANIMATIONS = {"GIF": "gif", "PNG": "apng", "WEBP": "matroska"}
+#: What a HEIF file calls itself that is a picture first, whatever film it also holds.
+_STILLS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avci", b"jpeg"}
 #: Where the picture of a JPEG begins, and what gives its size (ITU-T T.81, B.1.1).
 _SCAN, _SIZES = 0xDA, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
@@ -63,7 +65,9 @@ def moves(file: Path, kind: str) -> bool:
     try:
         if kind == "HEIF":
             with file.open("rb") as stream:
-                return find_items(stream)[1]
+                brand = stream.read(12)[8:]
+                stream.seek(0)
+                return brand not in _STILLS and find_items(stream)[1]
         if kind == "JPEG":
             return _is_row_of_jpegs(file)
         if kind in _ANIMATIONS:

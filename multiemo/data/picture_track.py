@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -129,6 +130,19 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     else:
         picture = converted(frame, *size, "rgb24")
     return Orientation.of_frame(frame).upright(picture)
+
+
+def fitted(picture: Pixels, height: int, width: int) -> Pixels:
+    """A picture at the size of others, ``[height, width, 3]``: as large as fits, in the middle, black around it."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=method)
+    return canvas
 
 
 def has_alpha(frame: Any) -> bool:

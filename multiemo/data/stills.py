@@ -20,7 +20,7 @@ from multiemo.errors import MediaError
 MAX_BYTES = 1_000_000_000
 #: What Pillow reads; FFmpeg reads the other formats.
 _PILLOW = {
-    "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "PSD", "QOI", "SGI", "SUN", "DDS", "PCX",
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS", "PCX",
 }  # fmt: skip
 #: The tag of EXIF that says how the camera was held.
 _ORIENTATION = 0x0112
