@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Part of every key; raise it when preprocessing code changes what it returns.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 
 #: What an entry can be, by the last byte of its key. New kinds go to the end.
 KINDS: tuple[str, ...] = ("other", "speech", "waveform", "face", "text", "features", "file digest")

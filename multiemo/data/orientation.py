@@ -49,11 +49,18 @@ class Orientation:
 
     @classmethod
     def of_frame(cls, frame: Any) -> Orientation:
-        """Of the display matrix that came with a frame of PyAV."""
+        """Of the display matrix that came with a frame of PyAV; of one that is not YUV, its turn without its mirror.
+
+        PyAV 18 frees the name of a colour profile, as decoders of PNG hand over, twice when a frame is asked for its
+        side data.
+        """
+        turned = cls.of_quarters(round(frame.rotation / 90))
+        if not frame.format.name.startswith(_YUV):
+            return turned
         try:
             found = frame.side_data.get("DISPLAYMATRIX")
-        except ValueError:  # some other side data of a kind that PyAV does not know; what it then has is the angle
-            return cls.of_quarters(round(frame.rotation / 90))
+        except ValueError:  # PyAV does not know the kind of some other side data
+            return turned
         if found is None:
             return cls()
         a, b, _, c, d = struct.unpack_from("=5i", bytes(found))
@@ -88,6 +95,8 @@ class Orientation:
         return self.swapped ^ self.left_right ^ self.up_down
 
 
+#: How the formats of pixels begin that films have.
+_YUV = ("yuv", "nv", "p0")
 _EXIF: dict[object, Orientation] = {
     2: Orientation(left_right=True),
     3: Orientation(left_right=True, up_down=True),

@@ -74,8 +74,10 @@ def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, li
 def _by_pillow(file: Path, kind: str, max_side: int | None, where: str) -> tuple[Pixels, int]:
     """The picture, at least ``max_side`` long, and how many pages the file has."""
     try:
-        picture = Image.open(file, formats=[kind, "MPO"] if kind == "JPEG" else [kind])
-    except Image.DecompressionBombError:  # Pillow's limit is below ours
+        picture = Image.open(file, formats=[kind])
+    except Exception:  # a variant that Pillow does not know, or more pixels than its own limit
+        if kind == "WEBP":  # which FFmpeg would read in part
+            raise
         return _by_ffmpeg(file, kind, where), 1
     with picture:
         _check_size(*picture.size, file, where)
@@ -90,11 +92,11 @@ def _by_pillow(file: Path, kind: str, max_side: int | None, where: str) -> tuple
 
 
 def _rgb(picture: Image.Image) -> Pixels:
-    if picture.mode.startswith("I;16"):
-        grey = np.asarray(picture).astype(np.uint16) >> 8
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    if picture.mode in ("I", "F"):
-        raise ValueError("its pixels are measured values, not grey levels or colours")
+    if picture.mode[0] in "IF":  # Pillow would clip these
+        values = np.asarray(picture)
+        if picture.mode == "F" or not 0 <= values.min() <= values.max() < 1 << 16:
+            raise ValueError("its pixels are measured values, not grey levels or colours")
+        return np.repeat((values // 256).astype(np.uint8)[..., None], 3, axis=2)
     if picture.has_transparency_data:
         return on_white(_pixels(picture, "RGBA"))
     return _pixels(picture, "RGB")
@@ -118,6 +120,8 @@ def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
             raise fail(where, file, reason)
         _check_size(stream.codec_context.width, stream.codec_context.height, file, where)
         for frame in container.decode(video=0):
+            if frame.is_corrupt:
+                raise ValueError("part of it cannot be decoded")
             return to_rgb(frame, pixel_aspect(stream), None)
     raise ValueError("there is nothing in it")
 
