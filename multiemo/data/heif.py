@@ -177,7 +177,7 @@ def _too_large(width: int, height: int) -> str:
 
 
 def _paint(frame: Any, colour: bytes | None) -> None:
-    """Tell a frame of PyAV how its colours are coded, where the file does (ITU-T H.273), for it goes before the codec."""
+    """Tell a frame of PyAV how its colours are coded, if the file says so (ITU-T H.273): that goes before the codec."""
     if colour is None or colour[:4] != b"nclx":
         return
     _, _, matrix, full = struct.unpack_from(">3HB", colour, 4)

@@ -20,14 +20,29 @@ from PIL import Image
 from multiemo.data.heif_boxes import find_items
 
 #: How pictures begin.
-_STARTS = re.compile(
-    rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)|(?P<WEBP>RIFF.{4}WEBP)|(?P<QOI>qoif)|(?P<ICNS>icns)"
-    rb"|(?P<BMP>BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0)|(?P<TIFF>II[*+]\0|MM\0[*+])|(?P<PPM>P[1-7f]\s+[\d#W])"
-    rb"|(?P<JPEG2000>\0\0\0\x0cjP  |\xff\x4f\xff\x51)|(?P<ICO>\0\0\1\0[^\0]\0)|(?P<PSD>8BPS\0\1)|(?P<SUN>\x59\xa6\x6a\x95)"
-    rb"|(?P<SGI>\x01\xda[\0\1][\1\2])|(?P<DDS>DDS \x7c\0\0\0)|(?P<PCX>\x0a[\0-\5]\1[\1\2\4\x08])"
-    rb"|(?P<JXL>\xff\x0a|\0\0\0\x0cJXL )|(?P<EXR>\x76\x2f\x31\x01)|(?P<HDR>\#\?RADIANCE|\#\?RGBE)|(?P<DPX>SDPX|XPDS)",
-    re.DOTALL,
-)
+_MAGIC = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "GIF": rb"GIF8[79]a",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "BMP": rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00",
+    "TIFF": rb"II[*+]\x00|MM\x00[*+]",
+    "PPM": rb"P[1-7f]\s+[\d#W]",
+    "JPEG2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
+    "JXL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
+    "ICO": rb"\x00\x00\x01\x00[^\x00]\x00",
+    "ICNS": rb"icns",
+    "PSD": rb"8BPS\x00\x01",
+    "QOI": rb"qoif",
+    "SGI": rb"\x01\xda[\x00\x01][\x01\x02]",
+    "SUN": rb"\x59\xa6\x6a\x95",
+    "DDS": rb"DDS \x7c\x00\x00\x00",
+    "PCX": rb"\x0a[\x00-\x05]\x01[\x01\x02\x04\x08]",
+    "EXR": rb"\x76\x2f\x31\x01",
+    "HDR": rb"\#\?(RADIANCE|RGBE)",
+    "DPX": rb"SDPX|XPDS",
+}
+_STARTS = {name: re.compile(pattern, re.DOTALL) for name, pattern in _MAGIC.items()}
 #: Formats of which Pillow tells whether they move; further pictures in others are pages, sizes or views.
 _ANIMATIONS = {"GIF": "gif", "PNG": "apng", "WEBP": "matroska"}
 #: What a HEIF file calls itself that is a picture first, whatever film it also holds.
@@ -51,8 +66,7 @@ def picture_format(file: Path) -> str | None:
                 return "HEIF" if find_items(stream)[0] is not None else None
     except (OSError, ValueError):
         return None
-    found = _STARTS.match(head)
-    return None if found is None else found.lastgroup
+    return next((name for name, start in _STARTS.items() if start.match(head)), None)
 
 
 def moves(file: Path, kind: str) -> bool:

@@ -42,7 +42,7 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, a: float, b: float, c: float, d: float) -> Orientation:
-        """The nearest to a map of places, x' = a x + c y and y' = b x + d y, with y downwards (ISO/IEC 14496-12, 6.2.2)."""
+        """The nearest to a map of places, x' = a x + c y and y' = b x + d y, y downwards (ISO/IEC 14496-12, 6.2.2)."""
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
@@ -69,9 +69,7 @@ class Orientation:
     def then(self, other: Orientation) -> Orientation:
         """Both, the other one last."""
         across, down = (self.up_down, self.left_right) if other.swapped else (self.left_right, self.up_down)
-        return Orientation(
-            self.swapped != other.swapped, across != other.left_right, down != other.up_down
-        )
+        return Orientation(self.swapped != other.swapped, across != other.left_right, down != other.up_down)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height, upright, of a stored picture; or the other way round."""

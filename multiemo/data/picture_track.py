@@ -125,10 +125,7 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    if has_alpha(frame):
-        picture = on_white(converted(frame, *size, "rgba"))
-    else:
-        picture = converted(frame, *size, "rgb24")
+    picture = on_white(converted(frame, *size, "rgba")) if has_alpha(frame) else converted(frame, *size, "rgb24")
     return Orientation.of_frame(frame).upright(picture)
 
 

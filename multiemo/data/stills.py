@@ -20,7 +20,8 @@ from multiemo.errors import MediaError
 MAX_BYTES = 1_000_000_000
 #: What Pillow reads; FFmpeg reads the other formats.
 _PILLOW = {
-    "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS", "PCX",
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS",
+    "PCX",
 }  # fmt: skip
 #: The tag of EXIF that says how the camera was held.
 _ORIENTATION = 0x0112
@@ -66,8 +67,8 @@ def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, li
     height, width = picture.shape[:2]
     if max_side and max(height, width) > max_side:
         shrink = max_side / max(height, width)
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        smaller = max(1, round(width * shrink)), max(1, round(height * shrink))
+        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
     return picture, [f"it has {pages} pages; the first was read"] if pages > 1 else []
 
 
@@ -107,7 +108,8 @@ def _pixels(picture: Image.Image, mode: str) -> Pixels:
     converted = picture if picture.mode == mode else picture.convert(mode)
     pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
     for row in range(0, picture.height, 64):
-        pixels[row : row + 64] = converted.crop((0, row, picture.width, min(picture.height, row + 64)))
+        strip = converted.crop((0, row, picture.width, min(picture.height, row + 64)))
+        pixels[row : row + 64] = np.asarray(strip)
     return pixels
 
 

@@ -71,7 +71,7 @@ class Quality:
 
     @property
     def taken_whole(self) -> float:
-        """The weakest part of a picture that somebody says is a face: nothing can be seen in the dark or in a few pixels."""
+        """The weaker of the parts that count where somebody says that the picture is a face: light and pixels."""
         return min(self.exposure, self.size)
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageCms, features
 
 from multiemo.data.media import Playback, Seen, is_image, probe, read_media
 from multiemo.errors import MediaError
@@ -288,9 +290,7 @@ def test_a_grid_of_avif_is_what_pillow_reads(tmp_path: Path) -> None:
         (lambda data: data.replace(b"iloc\0\0\0\0\x44", b"iloc\0\0\0\0\x40"), "cannot be decoded"),
     ],
 )
-def test_damaged_items_are_refused_in_one_line(
-    tmp_path: Path, change: Callable[[bytes], bytes], reason: str
-) -> None:
+def test_damaged_items_are_refused_in_one_line(tmp_path: Path, change: Callable[[bytes], bytes], reason: str) -> None:
     path = tiled(tmp_path / "a.heic", scene())
     data = path.read_bytes()
     assert change(data) != data
@@ -368,6 +368,21 @@ def test_transparent_parts_of_moving_pictures_are_white(tmp_path: Path) -> None:
         assert seen[1].frame.rgb()[5, 30].tolist() == pytest.approx([200, 0, 0], abs=3)
 
 
+def test_a_film_with_a_colour_profile_is_read_again_and_again(tmp_path: Path) -> None:
+    """A decoder of PNG hands over the profile's name, which PyAV frees a second time when it is asked for side data."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pictures = [Image.fromarray(scene()) for _ in range(4)]
+    pictures[1].putpixel((0, 0), (0, 0, 0))
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:], icc_profile=profile, duration=100)
+    code = (
+        "import gc, sys; from multiemo.data.media import Playback, read_media\n"
+        "for _ in range(3):\n"
+        "    read_media(sys.argv[1], fps=10); list(Playback(sys.argv[1], rate=None, fps=10).pieces()); gc.collect()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], timeout=60, check=False)
+    assert done.returncode == 0
+
+
 def test_motion_jpeg_without_a_container_is_a_film_of_no_times(tmp_path: Path) -> None:
     path = moving(tmp_path / "a.mjpeg").rename(tmp_path / "a.jpg")
     media = read_media(path, fps=100)
@@ -387,6 +402,14 @@ def test_a_preview_or_another_view_behind_a_jpeg_is_no_film(tmp_path: Path) -> N
     assert is_image(path)
     assert np.abs(read(path) - scene()).mean() < 4
     assert probe(path).problems == ()
+
+
+@pytest.mark.parametrize("kind", ["BMP", "DDS", "ICNS", "ICO", "JPEG2000", "PCX", "PPM", "SGI", "TIFF"])
+def test_what_else_is_a_picture_is_known_by_its_content(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "film.mp4"
+    Image.fromarray(scene(64, 64)).save(path, kind)
+    assert is_image(path)
+    assert np.abs(read(path) - scene(64, 64)).mean() < 3
 
 
 def test_pages_are_no_film_and_said(tmp_path: Path) -> None:
