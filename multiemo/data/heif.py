@@ -30,8 +30,8 @@ _CODECS = {
 }
 #: How an item says that it is the opacity of another.
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:avc:2015:auxid:1")
-#: Items may be made of items that are made of items, so often.
-_DEEP = 4
+#: Items may be made of items that are made of items, so often; and as many of them in all.
+_DEEP, _MOST = 4, 20_000
 
 
 def read_heif(file: Path) -> Pixels:
@@ -66,6 +66,7 @@ class _Renderer:
 
     def __init__(self, items: Items, stream: BinaryIO) -> None:
         self.items, self.stream = items, stream
+        self.left = _MOST
 
     def opacity(self, number: int, picture: Pixels) -> Pixels | None:
         """Of an item and its picture, ``[H, W]``, 0..255; ``None`` where there is nothing to be seen through it."""
@@ -85,8 +86,11 @@ class _Renderer:
             colour: property of what it is a part of.
         """
         item = self.items.items.get(number)
-        if item is None or deep > _DEEP:
+        if item is None:
             raise ValueError("its parts are not there")
+        self.left -= 1
+        if deep > _DEEP or self.left < 0:
+            raise ValueError("it is made of parts without end")
         _check_size(item)
         colour = item.get(b"colr") or colour
         if item.kind in _CODECS:

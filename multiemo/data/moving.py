@@ -50,7 +50,7 @@ _STILLS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avci", b"jpeg
 #: Where the picture of a JPEG begins, and what gives its size (ITU-T T.81, B.1.1).
 _SCAN, _SIZES = 0xDA, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
-# What Pillow thinks of a damaged file is for the log of nobody: it is read, or the reason why not is said.
+# Pillow warns of damage on standard error; such a file is read, or refused with the reason.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 

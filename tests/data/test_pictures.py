@@ -279,6 +279,17 @@ def test_a_grid_of_avif_is_what_pillow_reads(tmp_path: Path) -> None:
     assert np.abs(read(path) - np.asarray(Image.open(path)).astype(int)).mean() < 4
 
 
+def test_a_grid_of_itself_ends(tmp_path: Path) -> None:
+    shape = struct.pack(">4BHH", 0, 0, 255, 255, 256, 256)
+    itself = box(b"dimg", struct.pack(">HH65535H", 1, 65535, *[1] * 65535))
+    with pytest.raises(MediaError, match="not there"):
+        read(heif(tmp_path / "a.heic", [(b"grid", shape, [extent(256, 256)])], [itself]))
+    shape = struct.pack(">4BHH", 0, 0, 99, 99, 256, 256)
+    itself = box(b"dimg", struct.pack(">HH10000H", 1, 10000, *[1] * 10000))
+    with pytest.raises(MediaError, match="without end"):
+        read(heif(tmp_path / "b.heic", [(b"grid", shape, [extent(256, 256)])], [itself]))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
