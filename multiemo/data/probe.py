@@ -96,7 +96,7 @@ def probe(path: str | Path, kind: Literal["audio", "video", "image", "any"] = "a
         origin = origin_of(container)
         duration = header_end(container, origin)
         if duration is not None and exact_header(container):
-            problems.extend(_remarks(container, origin, duration))
+            problems.extend(_missing_end(container, origin, duration))
         problems.extend(remarks(file))
         return _describe(tracks, firsts.get("video"), duration, tuple(problems))
 
@@ -124,7 +124,7 @@ def _first_frames(container: Any, tracks: dict[str, Any]) -> dict[str, Any]:
     return firsts
 
 
-def _remarks(container: Any, origin: float, duration: float) -> list[str]:
+def _missing_end(container: Any, origin: float, duration: float) -> list[str]:
     """A line if the last packets that the header promises are not there."""
     reached = 0.0
     try:
