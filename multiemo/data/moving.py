@@ -19,6 +19,8 @@ from PIL import Image
 
 from multiemo.data.heif_boxes import find_items
 
+#: Most bytes that a picture's file may have; a few letters at its beginning make any large file look like one.
+MAX_BYTES = 1_000_000_000
 #: How pictures begin.
 _MAGIC = {
     "JPEG": rb"\xff\xd8\xff",
@@ -49,6 +51,9 @@ _ANIMATIONS = {"GIF": "gif", "PNG": "apng", "WEBP": "matroska"}
 _STILLS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avci", b"jpeg"}
 #: Where the picture of a JPEG begins, and what gives its size (ITU-T T.81, B.1.1).
 _SCAN, _SIZES = 0xDA, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+#: Bytes of a first JPEG in which the beginning of a second one is looked for.
+_FIRST = 1 << 26
 
 # Pillow warns of damage on standard error; such a file is read, or refused with the reason.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -84,7 +89,7 @@ def moves(file: Path, kind: str) -> bool:
                 return brand not in _STILLS and find_items(stream)[1]
         if kind == "JPEG":
             return _is_row_of_jpegs(file)
-        if kind in _ANIMATIONS:
+        if kind in _ANIMATIONS and (kind != "WEBP" or file.stat().st_size <= MAX_BYTES):  # which is read at once
             with Image.open(file, formats=[kind]) as picture:
                 return bool(getattr(picture, "is_animated", False))
     except Exception:  # Pillow raises anything; what is damaged is said where it is read
@@ -115,7 +120,9 @@ def remarks(file: Path) -> list[str]:
     if kind not in _ENDS or not moves(file, kind):
         return []
     said = ["its pictures have no times; 25 a second were assumed"] if kind == "JPEG" else []
-    return said if _ENDS[kind](file.read_bytes()) else [*said, "the file is cut off: its last pictures are not there"]
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        whole = _ENDS[kind](data)
+    return said if whole else [*said, "the file is cut off: its last pictures are not there"]
 
 
 def _is_row_of_jpegs(file: Path) -> bool:
@@ -125,8 +132,10 @@ def _is_row_of_jpegs(file: Path) -> bool:
     """
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         size, scan, views = _jpeg_head(data, 0)
-        second = data.find(b"\xff\xd9\xff\xd8\xff", scan) + 2
-        return second > 2 and not views and _jpeg_head(data, second)[0] == size
+        if views or not size:
+            return False
+        second = data.find(b"\xff\xd9\xff\xd8\xff", scan, scan + _FIRST) + 2
+        return second > 2 and _jpeg_head(data, second)[0] == size
 
 
 def _jpeg_head(data: Any, start: int) -> tuple[bytes, int, bool]:
@@ -143,7 +152,7 @@ def _jpeg_head(data: Any, start: int) -> tuple[bytes, int, bool]:
     return size, at, views
 
 
-def _gif_ends(data: bytes) -> bool:
+def _gif_ends(data: Any) -> bool:
     """Whether the blocks of a GIF (GIF89a specification, appendix B) go on to its trailer."""
     try:
         at = 13 + _colours(data[10])
@@ -167,15 +176,15 @@ def _colours(flags: int) -> int:
     return 3 << (1 + (flags & 7)) if flags & 0x80 else 0
 
 
-def _png_ends(data: bytes) -> bool:
+def _png_ends(data: Any) -> bool:
     at = 8
     while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     return at + 8 <= len(data)
 
 
-def _jpegs_end(data: bytes) -> bool:
-    return data.rstrip(b"\0\r\n").endswith(b"\xff\xd9")
+def _jpegs_end(data: Any) -> bool:
+    return bytes(data[-1024:]).rstrip(b"\0\r\n").endswith(b"\xff\xd9")
 
 
 #: Whether the last of several pictures is whole, by format.

@@ -11,13 +11,11 @@ from PIL import Image
 
 from multiemo.data.container import MAX_PIXELS, Pixels, av_open, fail
 from multiemo.data.heif import read_heif
-from multiemo.data.moving import moves, picture_format
+from multiemo.data.moving import MAX_BYTES, moves, picture_format
 from multiemo.data.orientation import Orientation
 from multiemo.data.picture_track import on_white, pixel_aspect, to_rgb
 from multiemo.errors import MediaError
 
-#: Most bytes that a picture's file may have; two letters at its beginning make any large file look like one.
-MAX_BYTES = 1_000_000_000
 #: What Pillow reads; FFmpeg reads the other formats.
 _PILLOW = {
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS",
