@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,3 +77,12 @@ def grid(count: int, fps: float = 25.0) -> list[float]:
 
 def levels(frames: np.ndarray) -> list[int]:
     return [round(float(f.mean())) for f in frames]
+
+
+def turned(path: Path, matrix: tuple[int, ...]) -> Path:
+    """Write a display matrix into an mp4's first track header (ISO 14496-12, 8.3.2)."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 4 + 8 + 4 + 4 + 4 + 8 + 8
+    data[at : at + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(data)
+    return path

@@ -17,6 +17,7 @@ import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.data.moving import playable
 from multiemo.errors import MediaError
 
 # A decoder or filter of FFmpeg waits for its threads when it is freed, and a fork has none of them: what a parent has
@@ -116,7 +117,8 @@ def open_container(file: Path, where: str) -> Any:
         raise fail(where, file, f"is not a media file but text or a playlist; {other}")
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av_open(str(file.absolute()), options=options, timeout=STALL)
+        source, form = playable(file)
+        container = av_open(source, format=form, options=options, timeout=STALL)
     except FAILURES as error:
         if isinstance(error, av.PatchWelcomeError):
             raise fail(where, file, f"cannot be read: {cause(error)}; convert it to another format") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from multiemo.data.stills import is_still
+from multiemo.data.moving import picture_format
 
 #: Bytes at the beginning of a file that are looked at: three packets of MPEG-TS, with room.
 _HEAD = 1024
@@ -20,9 +20,7 @@ _STARTS = (
     b"\x7f\xfe\x80\x01", b"Creative Voice File", b"NIST_1A", b"riff.\x91\xcf\x11", b"NSVf", b"NSVs", b"ajkg", b"tBaK",
     b"\x1f\x07\x00?", b"\x1f\x07\x00\xbf", b"\xb7\xd8\x00 7I\xda\x11", b"\x00\x00\x00\x01g", b"\x00\x00\x00\x01'",
     b"\x00\x00\x00\x01@\x01", b"\x00\x00\x00\x00\x01\xbc", b"DHAV",
-    # pictures that are none of those of ``stills``
-    b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"P7\n", b"qoif", b"8BPS", b"v/1\x01", b"#?RADIANCE",
-    b"#?RGBE", b"\xffO\xffQ", b"SDPX", b"XPDS", b"farbfeld", b"Y\xa6j\x95",
+    b"farbfeld",
 )  # fmt: skip
 #: Kinds of RIFF and IFF files, and of the atoms that begin QuickTime and its kin.
 _RIFF = (b"WAVE", b"AVI ", b"AVIX", b"AMV ", b"CDXA", b"QLCM", b"WEBP")
@@ -69,7 +67,7 @@ def why_no_media(file: Path) -> str | None:
         return "is a link to a file that is not there"
     except OSError as error:
         return f"cannot be opened ({error.strerror})"
-    if _is_media(head) or is_still(file):
+    if _is_media(head) or picture_format(file) is not None:
         return None
     if not head:
         return "is empty (0 bytes)"
@@ -81,7 +79,7 @@ def why_no_media(file: Path) -> str | None:
 
 
 def _is_media(head: bytes) -> bool:
-    """Whether a file that begins like this is sound or film, or a rare kind of picture."""
+    """Whether a file that begins like this is sound or film."""
     if head.startswith(_STARTS):
         return True
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):

@@ -31,7 +31,8 @@ from multiemo.data.container import (
     video_stream,
 )
 from multiemo.data.demux import Pass
-from multiemo.data.picture_track import Picture, VideoTrack, pixel_aspect, to_rgb
+from multiemo.data.moving import remarks
+from multiemo.data.picture_track import Picture, VideoTrack, fitted, pixel_aspect, to_rgb
 from multiemo.data.play import Heard, Playback, Seen
 from multiemo.data.probe import Info, probe
 from multiemo.data.sound_track import AudioTrack, Sound
@@ -258,8 +259,10 @@ class _Reader:
         """The picture as a single frame at time 0."""
         if self.rate is not None:
             self.absent["audio"] = "a still picture has no sound"
-        frames = None if self.fps is None else read_still(self.file, self.max_side, self.where)[None]
-        return Media(frames=frames, times=np.zeros(0 if frames is None else 1), absent=self.absent)
+        if self.fps is None:
+            return Media(absent=self.absent)
+        picture, notes = read_still(self.file, self.max_side, self.where)
+        return Media(frames=picture[None], times=np.zeros(1), absent=self.absent, problems=notes)
 
     def take(self, piece: Sound | Picture) -> None:
         """Keep what belongs to the span; stop a track that has reached its end."""
@@ -315,7 +318,8 @@ class _Reader:
                 inside = [inside[i] for i in _evenly(len(inside), max_frames)]
             media.times = np.array([max(t - low, 0.0) for t, _ in inside])
             if inside:
-                media.frames = np.stack([picture for _, picture in inside])
+                height, width = inside[0][1].shape[:2]  # those of a film may change
+                media.frames = np.stack([fitted(picture, height, width) for _, picture in inside])
             else:
                 media.absent["video"] = f"the video track has no frame {span}"
         return media
@@ -329,7 +333,7 @@ class _Reader:
         if not self.frames and self.before is not None and self.video is not None:
             # The picture that is on the screen when the span starts.
             self.frames.append((0.0, to_rgb(self.before.frame, self.aspect, self.max_side)))
-        self.problems.extend(self.run.problems)
+        self.problems += [*self.run.problems, *remarks(self.file)]
         reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
         covered = max(0.0, min(covered, self.end - self.start))

@@ -11,10 +11,12 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from multiemo.data.container import FAILURES, MAX_PIXELS, Pixels, frame_rate, time_of
+from multiemo.data.orientation import Orientation
 
 #: FFmpeg's scalers, one a thread.
 _scalers = threading.local()
@@ -123,12 +125,26 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    if any(c.is_alpha for c in frame.format.components):
-        picture = on_white(converted(frame, *size, "rgba"))
-    else:
-        picture = converted(frame, *size, "rgb24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    picture = on_white(converted(frame, *size, "rgba")) if has_alpha(frame) else converted(frame, *size, "rgb24")
+    return Orientation.of_frame(frame).upright(picture)
+
+
+def fitted(picture: Pixels, height: int, width: int) -> Pixels:
+    """A picture at the size of others, ``[height, width, 3]``: as large as fits, in the middle, black around it."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=method)
+    return canvas
+
+
+def has_alpha(frame: Any) -> bool:
+    """Whether a frame may have transparent parts."""
+    return any(c.is_alpha for c in frame.format.components)
 
 
 def on_white(rgba: Pixels) -> Pixels:

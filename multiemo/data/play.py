@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from multiemo.data.clock import length_of
@@ -28,7 +29,9 @@ from multiemo.data.container import (
     video_stream,
 )
 from multiemo.data.demux import Pass
-from multiemo.data.picture_track import VideoTrack, converted, pixel_aspect, to_rgb
+from multiemo.data.moving import remarks
+from multiemo.data.orientation import Orientation
+from multiemo.data.picture_track import VideoTrack, converted, has_alpha, pixel_aspect, to_rgb
 from multiemo.data.sound_track import AudioTrack, Sound
 from multiemo.data.tracks import Chosen, choose, nothing_decoded, nothing_to_read
 from multiemo.errors import MediaError
@@ -78,25 +81,24 @@ class DecodedFrame:
 
     def __init__(self, frame: Any, aspect: float) -> None:
         self._frame, self._aspect = frame, aspect
-        self._turns = round(frame.rotation / 90) % 4
-        width, height = max(1, round(frame.width * aspect)), int(frame.height)
+        self._orientation = Orientation.of_frame(frame)
         #: Upright, pixels.
-        self.width: int = height if self._turns % 2 else width
-        self.height: int = width if self._turns % 2 else height
+        self.width, self.height = self._orientation.size(max(1, round(frame.width * aspect)), int(frame.height))
 
     def grey(self, side: int) -> Pixels:
         """``[h, w]`` uint8, upright, the longer side at most ``side`` pixels."""
         shrink = min(1.0, side / max(self.width, self.height))
         width, height = max(1, round(self.width * shrink)), max(1, round(self.height * shrink))
-        if self._turns % 2:
-            width, height = height, width
+        width, height = self._orientation.size(width, height)
+        if has_alpha(self._frame):
+            return np.asarray(cv2.cvtColor(self.rgb(side), cv2.COLOR_RGB2GRAY), np.uint8)
         plane = self._frame.planes[0]
         if self._frame.format.name in _LUMA and plane.line_size >= self._frame.width:  # below 0: stored upside down
             rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
             picture = averaged(rows[: self._frame.height, : self._frame.width], width, height)
         else:
             picture = converted(self._frame, width, height, "gray")
-        return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else np.asarray(picture, np.uint8)
+        return self._orientation.upright(np.asarray(picture, np.uint8))
 
     def rgb(self, side: int | None = None) -> Pixels:
         """``[h, w, 3]`` uint8 RGB, upright, the longer side at most ``side`` pixels if given."""
@@ -212,7 +214,7 @@ class Playback:
         return None
 
     def _settle(self, began: bool, reached: float, late: int, jumped: int) -> None:
-        self.problems += self._pass.problems
+        self.problems += [*self._pass.problems, *remarks(self.file)]
         if late:
             self.problems.append(f"{late} pictures have broken timestamps and were left out")
         if jumped:

@@ -19,6 +19,8 @@ from multiemo.data.container import (
     origin_of,
     video_stream,
 )
+from multiemo.data.moving import remarks
+from multiemo.data.orientation import Orientation
 from multiemo.data.stills import is_still, read_still
 from multiemo.data.tracks import NO_TRACK, choose, is_locked, nothing_to_read
 
@@ -39,6 +41,7 @@ class Info:
         fps: frames a second, on average.
         is_image: a still picture.
         rotation: degrees counter-clockwise (0, 90, 180, 270) by which stored video frames are turned to be upright.
+        mirrored: they are mirror images, left for right, once turned.
         problems: the file can be used, but not all of it.
     """
 
@@ -52,6 +55,7 @@ class Info:
     fps: float | None = None
     is_image: bool = False
     rotation: int = 0
+    mirrored: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -77,8 +81,9 @@ def probe(
     if is_still(file):
         if kind in ("audio", "video"):
             raise fail(where, file, f"is a still picture and has no {kind} track; name it under 'image'")
-        height, width = read_still(file, None, where).shape[:2]
-        return Info(duration=0.0, width=width, height=height, is_image=True)
+        picture, notes = read_still(file, None, where)
+        height, width = picture.shape[:2]
+        return Info(duration=0.0, width=width, height=height, is_image=True, problems=tuple(notes))
     if kind == "image":
         raise fail(where, file, "is not a still picture; name it under 'video' or 'audio'")
     with open_container(file, where) as container:
@@ -106,6 +111,7 @@ def probe(
             problems.append(joined(length.recordings or 1))
         elif length.seconds is not None and length.exact:
             problems.extend(_missing_end(container, origin, length.seconds))
+        problems.extend(remarks(file))
         return _describe(tracks, firsts.get("video"), length.seconds, tuple(problems))
 
 
@@ -151,12 +157,9 @@ def _missing_end(container: Any, origin: float, duration: float) -> list[str]:
 def _describe(tracks: dict[str, Any], picture: Any, duration: float | None, problems: tuple[str, ...]) -> Info:
     sound, sight = tracks.get("audio"), tracks.get("video")
     width = height = None
-    rotation = 0
+    orientation = Orientation() if picture is None else Orientation.of_frame(picture)
     if sight is not None:
-        width, height = sight.codec_context.width, sight.codec_context.height
-        rotation = round(picture.rotation / 90) % 4 * 90 if picture is not None else 0
-        if rotation in (90, 270):
-            width, height = height, width
+        width, height = orientation.size(sight.codec_context.width, sight.codec_context.height)
     return Info(
         duration=duration,
         has_audio=sound is not None,
@@ -166,6 +169,7 @@ def _describe(tracks: dict[str, Any], picture: Any, duration: float | None, prob
         rate=sound.codec_context.sample_rate if sound is not None else None,
         channels=sound.codec_context.channels if sound is not None else None,
         fps=frame_rate(sight) if sight is not None else None,
-        rotation=rotation,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
         problems=problems,
     )

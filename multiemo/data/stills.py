@@ -2,128 +2,134 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
-from cv2.utils import logging
+from PIL import Image
 
-from multiemo.data.container import FAILURES, MAX_PIXELS, Pixels, av_open, fail
+from multiemo.data.container import MAX_PIXELS, Pixels, av_open, fail
+from multiemo.data.heif import read_heif
+from multiemo.data.moving import MAX_BYTES, moves, picture_format
+from multiemo.data.orientation import Orientation
 from multiemo.data.picture_track import on_white, pixel_aspect, to_rgb
+from multiemo.errors import MediaError
 
-#: Most bytes that a picture's file may have; two letters at its beginning make any large file look like one.
-MAX_BYTES = 1_000_000_000
-_STARTS = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n\x1a\n",
-    b"GIF8",
-    b"BM",
-    b"II*\x00",
-    b"MM\x00*",
-    b"P5",
-    b"P6",
-    b"\xff\x0a",
-    b"\x00\x00\x00\x0cJXL ",
-    b"\x00\x00\x00\x0cjP  ",
-)
-_BRANDS = (b"avif", b"heic", b"heix", b"mif1")
+#: What Pillow reads; FFmpeg reads the other formats.
+_PILLOW = {
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS",
+    "PCX",
+}  # fmt: skip
+#: The tag of EXIF that says how the camera was held.
+_ORIENTATION = 0x0112
 
 
 def is_still(file: Path) -> bool:
-    """Whether a file begins like a still picture, whatever its name says; a pipe or a device is none."""
-    if not os.path.isfile(file):  # also false for a name that is too long
-        return False
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(32)
-    except OSError:
-        return False
-    if head[4:8] == b"ftyp":
-        return head[8:12] in _BRANDS
-    return head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    """Whether a file is a still picture by its content, whatever its name says; a pipe or a device is none.
 
-
-def still_size(file: Path, where: str) -> tuple[int, int]:
-    """Width and height that the header gives, without decoding the pixels.
-
-    Raises:
-        MediaError: no readable header, more pixels than :data:`~multiemo.data.container.MAX_PIXELS`, or more bytes than
-            :data:`MAX_BYTES`.
+    A GIF, PNG, WebP or AVIF that moves and a row of JPEGs are films; of one picture, or of pages, it is a still.
     """
-    limit = MAX_PIXELS // 1_000_000
-    if (size := file.stat().st_size) > MAX_BYTES:
-        reason = f"begins like a picture and has {size} bytes; a picture may have {MAX_BYTES}, so make it smaller"
-        raise fail(where, file, reason)
-    try:
-        options = {"max_pixels": str(MAX_PIXELS)}
-        with av_open(BytesIO(file.read_bytes()), options=options) as container:
-            context = container.streams.video[0].codec_context
-            width, height = int(context.width), int(context.height)
-    except FAILURES as error:
-        raise fail(where, file, f"is not a readable picture ({error}); open it to check, then save it again") from None
-    if not width * height:  # where FFmpeg refuses to decode it
-        reason = f"is a picture that is damaged or has over {limit} million pixels; open it to check, save it smaller"
-        raise fail(where, file, reason)
-    if width * height > MAX_PIXELS:
-        raise fail(where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller")
-    return width, height
+    kind = picture_format(file)
+    return kind is not None and not moves(file, kind)
 
 
-def read_still(file: Path, max_side: int | None, where: str) -> Pixels:
-    """The picture upright (EXIF), as ``[H, W, 3]`` uint8 RGB, transparent parts white.
+def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, list[str]]:
+    """The picture upright, as ``[H, W, 3]`` uint8 RGB, transparent parts white; and what the user may want to know.
 
     Args:
-        file: of any format that OpenCV or FFmpeg reads; of an animation, the first frame.
+        file: of any format that Pillow or FFmpeg reads, HEIF and AVIF; of several pages, the first.
         max_side: longest side, pixels; larger pictures are shrunk.
         where: the clip, for messages.
 
     Raises:
         MediaError: not readable, cut off, or too large.
     """
-    longest = max(still_size(file, where))
-    data = np.fromfile(file, dtype=np.uint8)
-    loud = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what it would write to standard error is said below
+    kind = picture_format(file) or "unknown"
+    if (size := file.stat().st_size) > MAX_BYTES:
+        reason = f"begins like a picture and has {size} bytes; a picture may have {MAX_BYTES}, so make it smaller"
+        raise fail(where, file, reason)
     try:
-        # libpng, which OpenCV asks, writes what it thinks of a damaged file to standard error; FFmpeg gives the same.
-        picture = None if data[:4].tobytes() == b"\x89PNG" else _by_opencv(data, longest, max_side)
-    except cv2.error:
-        picture = None
-    finally:
-        logging.setLogLevel(loud)
-    if picture is None:
-        picture = _by_ffmpeg(file, where)
+        if kind == "HEIF":
+            picture, pages = read_heif(file), 1
+        elif kind in _PILLOW:
+            picture, pages = _by_pillow(file, kind, max_side, where)
+        else:
+            picture, pages = _by_ffmpeg(file, kind, where), 1
+    except MediaError:
+        raise
+    except Exception as error:  # damage makes Pillow raise nearly anything
+        detail = " ".join(str(error).split()) or type(error).__name__
+        reason = f"is a picture ({kind}) that is cut off or damaged, or that cannot be decoded here ({detail})"
+        raise fail(where, file, f"{reason}; copy it again, or save it as PNG or JPEG") from None
     height, width = picture.shape[:2]
     if max_side and max(height, width) > max_side:
         shrink = max_side / max(height, width)
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(picture, dtype=np.uint8)
+        smaller = max(1, round(width * shrink)), max(1, round(height * shrink))
+        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    return picture, [f"it has {pages} pages; the first was read"] if pages > 1 else []
 
 
-def _by_opencv(data: Pixels, longest: int, max_side: int | None) -> Pixels | None:
-    if data[:2].tobytes() != b"\xff\xd8":
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        if picture is not None and picture.ndim == 3 and picture.shape[2] == 4:
-            if picture.dtype != np.uint8:
-                picture = cv2.convertScaleAbs(picture, alpha=255 / np.iinfo(picture.dtype).max)
-            return on_white(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA, dst=picture))
-        return None if picture is None else cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    flag = cv2.IMREAD_COLOR_RGB
-    for factor, reduced in ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4)):
-        # JPEG decodes at a fraction of its size for a fraction of the work.
-        if max_side and longest // factor >= max_side:
-            picture = cv2.imdecode(data, reduced)
-            return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return cv2.imdecode(data, flag)
-
-
-def _by_ffmpeg(file: Path, where: str) -> Pixels:
+def _by_pillow(file: Path, kind: str, max_side: int | None, where: str) -> tuple[Pixels, int]:
+    """The picture, at least ``max_side`` long, and how many pages the file has."""
     try:
-        with av_open(str(file.absolute())) as container:
-            for frame in container.decode(video=0):
-                return to_rgb(frame, pixel_aspect(container.streams.video[0]), None)
-    except FAILURES as error:
-        raise fail(where, file, f"cannot be decoded ({error}); open it to check, then save it again") from None
-    raise fail(where, file, "cannot be decoded; open it to check, then save it again")
+        picture = Image.open(file, formats=[kind])
+    except Exception:  # a variant that Pillow does not know, or more pixels than its own limit
+        if kind == "WEBP":  # which FFmpeg would read in part
+            raise
+        return _by_ffmpeg(file, kind, where), 1
+    with picture:
+        _check_size(*picture.size, file, where)
+        pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
+        if max_side:
+            # A JPEG decodes at a fraction of its size for a fraction of the work.
+            shrink = max(1.0, max(picture.size) / max_side)
+            picture.draft("RGB", (int(picture.width / shrink), int(picture.height / shrink)))
+        picture.load()
+        orientation = Orientation.of_exif(picture.getexif().get(_ORIENTATION))
+        return orientation.upright(_rgb(picture)), pages
+
+
+def _rgb(picture: Image.Image) -> Pixels:
+    if picture.mode[0] in "IF":  # Pillow would clip these
+        values = np.asarray(picture)
+        if picture.mode == "F" or not 0 <= values.min() <= values.max() < 1 << 16:
+            raise ValueError("its pixels are measured values, not grey levels or colours")
+        return np.repeat((values // 256).astype(np.uint8)[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        return on_white(_pixels(picture, "RGBA"))
+    return _pixels(picture, "RGB")
+
+
+def _pixels(picture: Image.Image, mode: str) -> Pixels:
+    """The pixels in strips, since Pillow hands out a large picture at a quarter of that speed."""
+    converted = picture if picture.mode == mode else picture.convert(mode)
+    pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
+    for row in range(0, picture.height, 64):
+        strip = converted.crop((0, row, picture.width, min(picture.height, row + 64)))
+        pixels[row : row + 64] = np.asarray(strip)
+    return pixels
+
+
+def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
+    options = {"max_pixels": str(MAX_PIXELS)}
+    with av_open(BytesIO(file.read_bytes()), options=options) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            reason = f"is a picture of a format that cannot be decoded here ({kind}); save it as PNG or JPEG"
+            raise fail(where, file, reason)
+        _check_size(stream.codec_context.width, stream.codec_context.height, file, where)
+        for frame in container.decode(video=0):
+            if frame.is_corrupt:
+                raise ValueError("part of it cannot be decoded")
+            return to_rgb(frame, pixel_aspect(stream), None)
+    raise ValueError("there is nothing in it")
+
+
+def _check_size(width: int, height: int, file: Path, where: str) -> None:
+    limit = MAX_PIXELS // 1_000_000
+    if width * height > MAX_PIXELS:
+        raise fail(where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller")
+    if not width * height:  # where FFmpeg refuses to decode it
+        reason = f"is a picture that is damaged or has over {limit} million pixels; open it to check, save it smaller"
+        raise fail(where, file, reason)

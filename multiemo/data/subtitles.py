@@ -9,7 +9,7 @@ from typing import Any
 from av.stream import Disposition
 
 from multiemo.data.container import FAILURES, check_path, open_container, origin_of, tag_of
-from multiemo.data.stills import is_still
+from multiemo.data.moving import picture_format
 from multiemo.data.transcripts.cleaning import DRAWING, said_of, strip_markup, strip_sounds
 from multiemo.data.transcripts.language import language_of, short_code
 from multiemo.data.transcripts.transcript import Cue, Transcript, mend
@@ -36,7 +36,7 @@ def embedded_subtitles(path: str | Path, notes: list[str] | None = None, *, wher
         MediaError: the file cannot be opened.
     """
     file = check_path(path, where)
-    if is_still(file):
+    if picture_format(file) is not None:
         return None
     said: list[str] = []
     with open_container(file, where) as container:

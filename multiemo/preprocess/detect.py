@@ -113,7 +113,7 @@ class CenterFace:
     def detect(self, frame: Pixels) -> list[Face]:
         """See :class:`Detector`."""
         small, scale = shrink(frame, self.size)
-        height, width = (-(-side // self._MULTIPLE) * self._MULTIPLE for side in small.shape[:2])
+        height, width = (max(2, -(-side // self._MULTIPLE)) * self._MULTIPLE for side in small.shape[:2])
         padded = np.zeros((height, width, 3), dtype=np.uint8)
         padded[: small.shape[0], : small.shape[1]] = small
         net = self._nets.get().get(height, width)

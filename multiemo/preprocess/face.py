@@ -16,6 +16,7 @@ from torch import Tensor
 
 from multiemo.pixels import averaged
 from multiemo.preprocess.detect import Face, Pixels, make_detector
+from multiemo.preprocess.face_quality import FLOOR, Quality, face_quality, left_out, why_unusable
 from multiemo.types import Absent, FaceSpec
 
 Doubles: TypeAlias = NDArray[np.float64]
@@ -65,7 +66,7 @@ class FaceTrack:
 
 
 class FacePreprocessor:
-    """Detect, link into tracks, choose the main one, align by the eyes, crop.
+    """Detect, link into tracks, align by the eyes, crop, leave out what cannot be read, choose the main face.
 
     Args:
         spec: what the encoder wants.
@@ -86,7 +87,8 @@ class FacePreprocessor:
         Args:
             frames: ``[F, H, W, 3]`` uint8 RGB.
             times: ``[F]`` seconds from the span's start; zeros for a still.
-            cropped: the frames are face crops already: each is taken whole, and no face is looked for.
+            cropped: the frames are face crops already: each is taken whole, and no face is looked for. Of their
+                quality only light and size count, for there is nobody else to choose.
 
         Returns:
             The track, or :class:`~multiemo.types.Absent` with the reason.
@@ -98,46 +100,62 @@ class FacePreprocessor:
         if cropped:
             height, width = frames.shape[1:3]
             whole = [(i, Face((0.0, 0.0, float(width), float(height)), 1.0)) for i in range(count)]
-            return self._crop(frames, stamps, whole, [whole], whole_picture)
+            shots = self._shots(frames, whole, whole_picture)
+            good = [shot for shot in shots if shot.quality.taken_whole >= FLOOR]
+            return self._track(stamps, good, shots, 1) if good else Absent(why_unusable([s.quality for s in shots]))
         found = [self.detector.detect(frame) for frame in frames]
         limit = self.spec.min_face * min(frames.shape[1:3])
         large = [[f for f in faces if f.side >= limit] for faces in found]
-        tracks = link(large, stamps)
+        tracks = sorted(link(large, stamps), key=lambda t: -sum(f.side**2 * f.score for _, f in t))
         if not tracks:
             sides = [face.side for faces in found for face in faces]
             largest = max(sides, default=0.0) / min(frames.shape[1:3])
             return Absent(why_none(largest, self.spec.min_face, count))
-        main = max(tracks, key=lambda t: sum(f.side**2 * f.score for _, f in t))
-        if len(main) < MIN_SHARE * count:
-            return Absent(why_unsteady(len(main), count))
-        return self._crop(frames, stamps, main, tracks, crop_face)
-
-    def _crop(
-        self,
-        frames: Pixels,
-        times: Doubles,
-        main: Track,
-        tracks: Sequence[Track],
-        cut: Callable[[Pixels, Face, int], Pixels],
-    ) -> FaceTrack:
-        chosen = thin(main, self.spec.frames)
-        crops = np.stack([cut(frames[i], face, self.spec.size) for i, face in chosen])
+        steady = [track for track in tracks if len(track) >= MIN_SHARE * count]
+        if not steady:
+            return Absent(why_unsteady(max(map(len, tracks)), count))
         faces = at_once([number for number, _ in track] for track in tracks)
+        chances = [self._shots(frames, track, crop_face) for track in steady]
+        usable = [(good, shots) for shots in chances if (good := [s for s in shots if s.quality.score >= FLOOR])]
+        if not usable:
+            return Absent(why_unusable([shot.quality for shot in chances[0]]))
+        good, shots = max(usable, key=lambda pair: sum(s.face.side**2 * s.face.score for s in pair[0]))
+        return self._track(stamps, good, shots, faces)
+
+    def _shots(self, frames: Pixels, track: Track, cut: Callable[[Pixels, Face, int], Pixels]) -> list[_Shot]:
+        crops = ((number, face, cut(frames[number], face, self.spec.size)) for number, face in track)
+        return [_Shot(number, face, crop, face_quality(crop, face)) for number, face, crop in crops]
+
+    def _track(self, times: Doubles, good: list[_Shot], shots: list[_Shot], faces: int) -> FaceTrack:
+        """What is handed out of the pictures of one face, of which some are good."""
+        chosen = thin(good, self.spec.frames)
         notes = []
         if faces > 1:
             notes.append(f"{faces} faces found; the largest and steadiest was used")
-        if len(main) < len(frames):
-            notes.append(f"the face was found in {len(main)} of {len(frames)} frames")
+        if len(shots) < len(times):
+            notes.append(f"the face was found in {len(shots)} of {len(times)} frames")
+        if len(good) < len(shots):
+            notes.append(left_out([shot.quality for shot in shots], len(good)))
         return FaceTrack(
-            crops=torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))),
-            times=times[[i for i, _ in chosen]],
-            boxes=np.array([face.box for _, face in chosen]),
-            scores=np.array([face.score for _, face in chosen]),
+            crops=torch.from_numpy(np.ascontiguousarray(np.stack([s.crop for s in chosen]).transpose(0, 3, 1, 2))),
+            times=times[[shot.frame for shot in chosen]],
+            boxes=np.array([shot.face.box for shot in chosen]),
+            scores=np.array([shot.face.score for shot in chosen]),
             faces=faces,
-            seen=len(main),
-            looked=len(frames),
+            seen=len(shots),
+            looked=len(times),
             notes=notes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """A face in one frame: its number, where the face is, its crop and that crop's quality."""
+
+    frame: int
+    face: Face
+    crop: Pixels
+    quality: Quality
 
 
 #: A face over time: the number of each frame, and the face in it.

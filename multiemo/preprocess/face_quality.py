@@ -17,6 +17,7 @@ small, grey and soft ones among them. Whatever stands below :data:`FLOOR` is lef
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -69,6 +70,11 @@ class Quality:
         return min(self._parts.values())
 
     @property
+    def taken_whole(self) -> float:
+        """The weaker of the parts that count where somebody says that the picture is a face: light and pixels."""
+        return min(self.exposure, self.size)
+
+    @property
     def fault(self) -> str:
         """What is wrong with the crop, in words and a number: what can be seen in spite of other faults comes first."""
         parts = self._parts
@@ -97,6 +103,17 @@ def face_quality(crop: Pixels, face: Face) -> Quality:
         exposure=_exposure(middle),
         pose=None if face.landmarks is None else _pose(face),
     )
+
+
+def why_unusable(qualities: Sequence[Quality]) -> str:
+    """Why no crop of a face is used, by the best of them."""
+    return f"the face is {max(qualities, key=lambda q: q.score).fault}"
+
+
+def left_out(qualities: Sequence[Quality], used: int) -> str:
+    """What the user reads where only some crops of a face are used."""
+    worst = min(qualities, key=lambda q: q.score)
+    return f"{len(qualities) - used} of {len(qualities)} faces were left out: {worst.fault}"
 
 
 def _sharpness(grey: Pixels) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from multiemo.preprocess.detect import Face, Pixels
 from multiemo.preprocess.face import MIN_SHARE, Doubles, at_once, thin, why_none, why_unsteady
-from multiemo.preprocess.face_quality import FLOOR, Quality
+from multiemo.preprocess.face_quality import FLOOR, Quality, left_out, why_unusable
 from multiemo.preprocess.speaking import Movement, Speaker, who_speaks
 from multiemo.types import Absent, FaceSpec
 
@@ -142,8 +142,7 @@ def choose(seen: Seen, spec: FaceSpec, voice: tuple[Doubles, Doubles] | None) ->
         return Absent(why_unsteady(max(len(s) for s in seen.sightings.values()), seen.looked))
     usable = {i: good for i in steady if (good := [s for s in seen.sightings[i] if s.quality.score >= FLOOR])}
     if not usable:
-        best = max((s.quality for s in seen.sightings[steady[0]]), key=lambda q: q.score)
-        return Absent(f"the face is {best.fault}")
+        return Absent(why_unusable([s.quality for s in seen.sightings[steady[0]]]))
     speaker = _speaker(seen, list(usable), voice)
     people = [_person(i, good, seen, spec.frames, speaker) for i, good in usable.items()]
     main, why = people[0].id, "only face"
@@ -190,6 +189,5 @@ def _notes(seen: Seen, main: int, usable: int, faces: int, speaker: Speaker | No
     if len(sightings) < seen.looked:
         notes.append(f"the face was found in {len(sightings)} of {seen.looked} frames")
     if usable < len(sightings):
-        worst = min((s.quality for s in sightings), key=lambda q: q.score)
-        notes.append(f"{len(sightings) - usable} of {len(sightings)} faces were left out: {worst.fault}")
+        notes.append(left_out([s.quality for s in sightings], usable))
     return notes

@@ -17,7 +17,7 @@ import pytest
 
 from multiemo.data.media import Info, Playback, Seen, is_image, iter_media, probe, read_media
 from multiemo.errors import MediaError
-from tests.media_files import RATE, grid, level, levels, picture, tone, write
+from tests.media_files import RATE, grid, level, levels, picture, tone, turned, write
 
 
 @pytest.fixture(scope="module")
@@ -202,15 +202,6 @@ def test_max_side_shrinks_and_never_enlarges(clip: Path) -> None:
     assert same.frames is not None
     assert small.frames.shape[1:] == (24, 32, 3)
     assert same.frames.shape[1:] == (48, 64, 3)
-
-
-def turned(path: Path, matrix: tuple[int, ...]) -> Path:
-    """Write a display matrix into an mp4's first track header (ISO 14496-12, 8.3.2)."""
-    data = bytearray(path.read_bytes())
-    at = data.index(b"tkhd") + 4 + 4 + 8 + 4 + 4 + 4 + 8 + 8
-    data[at : at + 36] = struct.pack(">9i", *matrix)
-    path.write_bytes(data)
-    return path
 
 
 ONE, W = 1 << 16, 1 << 30

@@ -389,9 +389,10 @@ def test_large_pictures(model, tmp_path, monkeypatch):
     assert entry["present"] == ["speech"]
 
 
-def test_a_large_file_that_begins_like_a_picture_is_not_read_into_memory(model, tmp_path):
+@pytest.mark.parametrize("start", [b"BM" + bytes(12) + b"\x28\0\0\0", b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBPVP8X"])
+def test_a_large_file_that_begins_like_a_picture_is_not_read_into_memory(model, tmp_path, start):
     path = tmp_path / "disk.img"
-    path.write_bytes(b"BM")
+    path.write_bytes(start)
     os.truncate(path, 50_000_000_000)  # takes no room
     assert "begins like a picture" in refused(model, path)
 

@@ -38,7 +38,7 @@ def face(x: float, y: float, side: float = 40.0, score: float = 0.9) -> Face:
 def run(spec: FaceSpec, *faces: list[Face]) -> FaceTrack | Absent:
     preprocessor = FacePreprocessor(spec)
     preprocessor.detector = Scripted(*faces)
-    frames = np.zeros((len(faces), 180, 320, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 255, (len(faces), 180, 320, 3), dtype=np.uint8)
     return preprocessor(frames, np.arange(len(faces)) * 0.25)
 
 
@@ -88,6 +88,56 @@ def test_absent_says_what_was_looked_at() -> None:
     assert tiny == Absent("every face is too small: 2.0% of the picture's shorter side at most, 4.0% is needed")
     empty = FacePreprocessor(SPEC)(np.zeros((0, 10, 10, 3), dtype=np.uint8))
     assert empty == Absent("there are no video frames to look for a face in")
+
+
+def shown(spec: FaceSpec, frames: np.ndarray, *faces: list[Face], cropped: bool = False) -> FaceTrack | Absent:
+    preprocessor = FacePreprocessor(spec)
+    preprocessor.detector = Scripted(*faces)
+    return preprocessor(frames, np.arange(len(frames)) * 0.25, cropped)
+
+
+def test_what_cannot_be_read_is_no_face_in_a_still_as_in_a_film() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (18, 32, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+    black, soft = picture // 64, cv2.GaussianBlur(picture, (0, 0), 8)
+    for spoilt, reason in ((black, "too dark or overexposed (exposure 0.0"), (soft, "too blurred (sharpness 0.0")):
+        still = shown(SPEC, spoilt[None], [face(100, 50)])
+        assert isinstance(still, Absent)
+        assert still.reason.startswith(f"the face is {reason}")
+        film = shown(SPEC, np.stack([spoilt] * 3 + [picture] * 5), *[[face(100, 50)]] * 8)
+        assert isinstance(film, FaceTrack)
+        assert film.times.tolist() == [0.75, 1.0, 1.25, 1.5, 1.75]
+        assert film.seen == 8
+        assert [note.split(reason)[0] for note in film.notes] == ["3 of 8 faces were left out: "]
+    noise = np.random.default_rng(0).integers(0, 255, (1, 180, 320, 3), dtype=np.uint8)
+    small = shown(SPEC, noise, [face(100, 50, side=7.9)])
+    assert small == Absent("the face is too small (size 0.10, 0.10 is needed)")
+
+
+def test_of_two_faces_one_that_can_be_read_is_used() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (180, 320, 3), dtype=np.uint8)
+    picture[:, :160] = 0
+    got = shown(SPEC, picture[None], [face(20, 50, side=90), face(220, 50)])
+    assert isinstance(got, FaceTrack)
+    assert got.boxes[0, 0] == 220
+    assert got.notes == ["2 faces found; the largest and steadiest was used"]
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_a_crop_in_which_there_is_nothing_is_no_face(colour: int) -> None:
+    blank = np.full((1, 48, 48, 3), colour, np.uint8)
+    got = shown(SPEC, blank, cropped=True)
+    assert got == Absent("the face is too dark or overexposed (exposure 0.00, 0.10 is needed)")
+    one = np.random.default_rng(0).integers(0, 255, (1, 4, 4, 3), dtype=np.uint8)
+    assert shown(SPEC, one, cropped=True) == Absent("the face is too small (size 0.05, 0.10 is needed)")
+
+
+@needs_centerface
+@pytest.mark.parametrize("size", [(1, 1), (1, 32), (2, 2), (3, 31), (8, 8), (16, 16), (31, 2), (32, 32), (64, 48)])
+def test_a_few_pixels_or_one_colour_are_no_face(size: tuple[int, int]) -> None:
+    detector = make_detector("centerface", size=320, min_score=0.5, min_face=0.04)
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    for picture in [noise, *(np.full((*size, 3), colour, np.uint8) for colour in (0, 128, 255))]:
+        assert detector.detect(picture) == []
 
 
 def test_links_follow_position_and_size() -> None:
@@ -165,10 +215,11 @@ def test_a_face_crop_is_taken_as_it_is() -> None:
 def test_a_film_of_face_crops_is_one_face_and_thinned() -> None:
     film = np.zeros((6, 40, 60, 3), dtype=np.uint8)
     film[:, :, 10:50] = np.arange(10, 70, 10)[:, None, None, None]  # the middle is kept, the sides are not
+    film[:, 20:, 10:50] = 255
     times = np.arange(6) * 3.0  # so far apart that a face that is looked for would be a new one each time
     track = FacePreprocessor(FaceSpec(size=40, frames=3))(film, times, cropped=True)
     assert isinstance(track, FaceTrack)
-    assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20], [40], [60]]
+    assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20, 255], [40, 255], [60, 255]]
     assert track.times.tolist() == [3.0, 9.0, 15.0]
     assert (track.faces, track.seen, track.looked) == (1, 6, 6)
 

@@ -254,9 +254,10 @@ def drawn(count: int, fps: float) -> Iterator[tuple[np.ndarray, list[Face]]]:
         yield picture, [Face((x - half, y - 1.2 * half, x + half, y + 1.4 * half), 0.9, marks.astype(np.float32))]
 
 
-def test_detecting_on_every_frame_gives_the_crops_of_the_training_path() -> None:
+@pytest.mark.parametrize("dark", [0, 20])
+def test_detecting_on_every_frame_gives_the_crops_of_the_training_path(dark: int) -> None:
     spec = FaceSpec(detector="haar", size=48, frames=8, fps=4.0)
-    film = list(drawn(20, 4.0))
+    film = [(picture // 64 if i < dark else picture, faces) for i, (picture, faces) in enumerate(drawn(20, 4.0))]
     training = FacePreprocessor(spec)
     training.detector = script = Told()
     answers = [faces for _, faces in film]
@@ -268,6 +269,10 @@ def test_detecting_on_every_frame_gives_the_crops_of_the_training_path() -> None
         told.faces = faces
         made.add(ArrayFrame(picture), float(time))
     got = made.between(0.0, 5.0)
+    if dark == 20:
+        assert isinstance(wanted, Absent)
+        assert got == wanted
+        return
     assert isinstance(wanted, FaceTrack)
     assert isinstance(got, SpanFaces)
     np.testing.assert_array_equal(got.times, wanted.times)
