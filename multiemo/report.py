@@ -12,6 +12,7 @@ import jinja2
 
 from multiemo import plots
 from multiemo.build.reads import told
+from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE
 from multiemo.types import SUBSETS
 
@@ -146,8 +147,6 @@ def write_html(
         reads=told(run),
         example=example,
     )
-    from multiemo.training.checkpoint import write_atomically  # torch, which a table does without
-
     write_atomically(run / "report.html", page)
     return run / "report.html"
 
@@ -204,8 +203,6 @@ def save_evaluation(
     run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
 ) -> None:
     """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder."""
-    from multiemo.training.checkpoint import write_atomically
-
     write_atomically(run / "evaluation.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
     write_atomically(run / "predictions.jsonl", "".join(lines))

@@ -12,9 +12,9 @@ from multiemo import plots
 from multiemo.benchmark import tables
 from multiemo.benchmark.robustness import Curve
 from multiemo.benchmark.robustness_plot import plot_robustness
+from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE
 from multiemo.report import caveat, number, span
-from multiemo.training.checkpoint import write_atomically
 from multiemo.types import SUBSETS
 
 _SECTIONS = {

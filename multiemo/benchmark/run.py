@@ -36,8 +36,8 @@ from multiemo.config import Config, load_config, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
+from multiemo.files import write_atomically
 from multiemo.labels import label_set
-from multiemo.training.checkpoint import write_atomically
 
 
 def run_benchmark(

@@ -32,6 +32,7 @@ from multiemo.data.seen import Seen
 from multiemo.encoders.base import Encoder
 from multiemo.encoders.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError, MultiemoError
+from multiemo.files import system_error, unwritable, write_atomically
 from multiemo.fusion.base import Fusion
 from multiemo.labels import label_set
 from multiemo.model import EmotionModel
@@ -40,7 +41,7 @@ from multiemo.preprocess.features import FeaturePreprocessor
 from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import encoders, fusions, suggest
-from multiemo.training.checkpoint import load_tensors, save_tensors, write_atomically
+from multiemo.training.checkpoint import load_tensors, save_tensors
 from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
 
 FORMAT_VERSION = 3
@@ -174,17 +175,26 @@ def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, 
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete."""
+    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for m in bundle.model.modalities:
         assets = folder / m
         assets.mkdir(exist_ok=True)
-        encoder = bundle.model.encoders[m]
-        if isinstance(encoder, Encoder):
-            encoder.save_assets(assets)
-        preprocessor = bundle.preprocessors[m]
-        if isinstance(preprocessor, TextPreprocessor):
-            preprocessor.save(assets)
+        encoder, preprocessor = bundle.model.encoders[m], bundle.preprocessors[m]
+        try:
+            if isinstance(encoder, Encoder):
+                encoder.save_assets(assets)
+            if isinstance(preprocessor, TextPreprocessor):
+                preprocessor.save(assets)
+        except Exception as error:  # transformers and tokenizers write in their own way
+            reason = system_error(error)
+            if reason is None:
+                raise
+            raise CheckpointError(unwritable(assets, reason, 0)) from None
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
     seen: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
     save_tensors(folder / "seen.safetensors", seen, {})

@@ -233,6 +233,7 @@ def evaluate_run(
         label_from=label_from,
         dialogue=rows,
         on_progress=observer.progress,
+        on_note=observer.note,
     )
     observer.stage("evaluate")
     report = evaluate_bundle(bundle, part, split=split, compute=compute)

@@ -34,8 +34,8 @@ from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import Report, corpus_kind
+from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
-from multiemo.training.checkpoint import write_atomically
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl

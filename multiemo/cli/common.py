@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from multiemo.errors import ConfigError
+from multiemo.files import unwritable
 
 #: What Python makes of a byte in a file's name that is not UTF-8.
 _NO_LETTER = re.compile("[\ud800-\udfff]")
@@ -34,4 +35,4 @@ def write_json(values: dict[str, Any], target: str | None) -> None:
     try:
         Path(target).write_text(text, "utf-8")
     except OSError as error:
-        raise ConfigError(f"--json: {target!r} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"--json: {unwritable(Path(target), error, len(text.encode()))}") from None

@@ -15,6 +15,7 @@ from multiemo.config.effect import idle
 from multiemo.config.explain import explain
 from multiemo.config.schema import Config
 from multiemo.errors import ConfigError
+from multiemo.files import write_atomically
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
@@ -64,9 +65,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def save_config(config: Config, path: Path) -> None:
     """Write the complete config, every default spelled out; a reader never finds half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
-    temporary.replace(path)
+    write_atomically(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def _check_effect(config: Config, own: dict[str, Any], overridden: Sequence[str]) -> None:

@@ -254,7 +254,8 @@ class ClipDataset(Dataset[Sample]):
         size = 0
         total = torch.zeros(len(self.space.labels))
         loader = self._over(range(len(self)), workers)
-        for done, (clip, got) in enumerate(zip(self.clips, loader, strict=True), start=1):
+        for done, (clip, (got, note)) in enumerate(zip(self.clips, loader, strict=True), start=1):
+            self._heed(note)
             if on_progress is not None:
                 on_progress(done, len(self.clips))
             if isinstance(got, str):
@@ -295,7 +296,8 @@ class ClipDataset(Dataset[Sample]):
             rows: which.
             workers, on_progress: as in :meth:`prepare`.
         """
-        for done, _ in enumerate(self._over(rows, workers), start=1):
+        for done, (_, note) in enumerate(self._over(rows, workers), start=1):
+            self._heed(note)
             if on_progress is not None:
                 on_progress(done, len(rows))
         if self.cache is not None:
@@ -303,11 +305,16 @@ class ClipDataset(Dataset[Sample]):
 
     # ------------------------------------------------------------------------------------------------------------
     def _over(self, rows: Sequence[int], workers: int) -> DataLoader[Any]:
-        """Those clips in that order, a message in place of one that cannot be read."""
+        """Those clips in that order, a message in place of one that cannot be read; beside each a note of the cache."""
         workers = workers if len(rows) >= _ENOUGH else 0
         if workers and self.cache is not None:
             self.cache.close()
         return DataLoader(Subset(_Guarded(self), rows), batch_size=None, num_workers=workers)
+
+    def _heed(self, note: str | None) -> None:
+        """Keep the first note of a worker's cache with the cache of this process."""
+        if note is not None and self.cache is not None:
+            self.cache.note = self.cache.note or note
 
     def _read(self, clip: Clip, modality: Modality, preprocessor: Preprocessor) -> Tensor | Absent:
         kind = preprocessor.spec.kind
@@ -337,7 +344,7 @@ class ClipDataset(Dataset[Sample]):
 
 
 class _Guarded(Dataset[Any]):
-    """The data set with media errors as values, so that a worker process can hand them over."""
+    """The data set with media errors, and what its cache has to say, as values that a worker process can hand over."""
 
     def __init__(self, inner: ClipDataset) -> None:
         self.inner = inner
@@ -345,11 +352,13 @@ class _Guarded(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.inner)
 
-    def __getitem__(self, index: int) -> Sample | str:
+    def __getitem__(self, index: int) -> tuple[Sample | str, str | None]:
+        got: Sample | str
         try:
-            return self.inner[index]
+            got = self.inner[index]
         except (MediaError, ManifestError) as error:
-            return str(error)
+            got = str(error)
+        return got, None if self.inner.cache is None else self.inner.cache.note
 
 
 def _own(sample: Sample) -> Sample:

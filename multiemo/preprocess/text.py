@@ -23,6 +23,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from torch import Tensor
 
 from multiemo.errors import CheckpointError, ConfigError
+from multiemo.files import write_atomically
 from multiemo.types import TEXT_SPECIALS, Absent, TextSpec
 
 #: An earlier utterance of the dialogue: whether the same person said it, and what was said.
@@ -173,7 +174,7 @@ class _Trained:
         return [_SELF if same_speaker else _OTHER]
 
     def save(self, folder: Path) -> None:
-        self._tokenizer.save(str(folder / "tokenizer.json"))
+        write_atomically(folder / "tokenizer.json", self._tokenizer.to_str(pretty=True))
 
 
 class _Pretrained:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from multiemo.data.corpora.source import Skip
 from multiemo.data.pickles import read_pickle
 from multiemo.errors import ManifestError
+from multiemo.files import draft
 from multiemo.types import FeatureRef
 
 #: The names of the parts in use -> ours.
@@ -201,11 +201,8 @@ def _write(block: _Block, modality: str, rows: list[int], stem: Path, notes: Cou
         arrays[name] = np.ascontiguousarray(values)
         places[row] = FeatureRef(str(file), name)
     if arrays:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_file(arrays, file)
-        except (OSError, SafetensorError) as error:
-            raise ManifestError(f"{file}: cannot be written ({error}); check the folder's space") from None
+        with draft(file, size=sum(array.nbytes for array in arrays.values()), error=ManifestError) as made:
+            save_file(arrays, made)
     return places
 
 

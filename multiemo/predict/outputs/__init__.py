@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from multiemo.errors import ConfigError
+from multiemo.files import write_atomically
 from multiemo.predict.outputs.elan import eaf
 from multiemo.predict.outputs.figure import png
 from multiemo.predict.outputs.page import html
@@ -62,11 +63,5 @@ def write_timeline(entry: Entry, path: str | Path, traces: Traces | None = None)
     if make is None:
         raise ConfigError(f"{path}: no timeline format has the suffix {path.suffix!r}; choose of {', '.join(FORMATS)}")
     content = make(entry, traces or Traces(), path)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-        temporary.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
+    write_atomically(path, content, error=ConfigError)
     return path
