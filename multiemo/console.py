@@ -56,9 +56,8 @@ class ConsoleObserver(Observer):
     def epoch(self, stage: str, record: Mapping[str, Any]) -> None:
         """Show the last epoch beside the bar."""
         val = record["val"]
-        found = (
-            f"UAR {val['uar']:.3f}" if "uar" in val else f"loss {val['loss']:.3f} (a guess: {val['naive_loss']:.3f})"
-        )
+        known = [f"{said} {val[name]:.3f}" for name, said in (("uar", "UAR"), ("ccc", "CCC")) if name in val]
+        found = known[0] if known else f"loss {val['loss']:.3f} (a guess: {val['naive_loss']:.3f})"
         self._said = f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation {found}"
         if self._task is not None:
             self._bars.update(self._task, said=self._said)

@@ -108,16 +108,14 @@ def unwritable(path: Path, found: OSError, size: int) -> str:
     Args:
         path: the file that was meant.
         found: what the system says.
-        size: bytes of it, or those that were written before the end.
+        size: bytes of it, or those that were written before the end; 0 where that is not known.
     """
     reason = found.strerror or str(found)
     if found.errno not in FULL:
         return f"{path}: cannot be written: {reason}; choose another place"
     free = shutil.disk_usage(next(place for place in (path.parent, *path.parent.parents) if place.exists())).free
-    return (
-        f"{path}: cannot be written: {reason} ({size:,} bytes, and {free:,} are free); free some space or choose "
-        "another place"
-    )
+    told = f"{size:,} bytes, and {free:,} are free" if size else f"{free:,} bytes are free"
+    return f"{path}: cannot be written: {reason} ({told}); free some space or choose another place"
 
 
 def _draft_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ COLUMNS = {
     "single": {"uar": "UAR", "macro_f1": "macro F1", "wf1": "WF1", "accuracy": "accuracy"},
     "soft": {"uar": "UAR", "macro_f1": "macro F1", "cross_entropy": "cross-entropy", "js": "JS", "cosine": "cosine"},
     "multi": {"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "uar": "UAR", "wf1": "WF1"},
+    "dimensions": {"ccc": "CCC", "pearson": "Pearson", "mae": "MAE", "rmse": "RMSE"},
 }
 
 
@@ -43,16 +45,25 @@ def figure_name(report: Report, figure: str | None = None) -> str:
 
 
 def table_rows(report: Report) -> list[list[str]]:
-    """Header, a row for always saying the majority label, one for guessing, and one for each subset."""
+    """Header, a row for always saying the majority label (or the mean), one for guessing, and one for each subset."""
     main, *others = COLUMNS[report.task]
     heads = [COLUMNS[report.task][name] for name in others]
-    rows = [["subset", "modalities", "n", figure_name(report), "95% interval", *heads, "ECE raw", "ECE"]]
-    bases = [(f"majority ({report.majority.get('label')})", report.majority), ("guessing as in train", report.prior)]
+    errors = {} if report.task == "dimensions" else {"ece_raw": "ECE raw", "ece": "ECE"}
+    rows = [["subset", "modalities", "n", figure_name(report), "95% interval", *heads, *errors.values()]]
+    always = constant_name(report.task, report.majority.get("label"))
+    bases = [(always, report.majority), ("guessing as in train", report.prior)]
     named = [(key, " + ".join(SUBSETS[key]), values) for key, values in report.subsets.items()]
     for key, name, values in [*(("-", *base) for base in bases if base[1]), *named]:
-        cells = (number(values.get(k)) for k in (*others, "ece_raw", "ece"))
+        cells = (number(values.get(k)) for k in (*others, *errors))
         rows.append([key, name, str(values.get("n", report.n)), number(values.get(main)), span(values, main), *cells])
     return rows
+
+
+def constant_name(task: str, label: str | None = None) -> str:
+    """What always says the same is called in tables and pictures."""
+    if task == "dimensions":
+        return "mean of train"
+    return f"majority ({label})" if label else "majority class"
 
 
 def interval_rows(report: Report) -> list[list[str]]:
@@ -64,8 +75,8 @@ def interval_rows(report: Report) -> list[list[str]]:
 
 
 def number(value: Any) -> str:
-    """Three decimals, or a dash for what is not known."""
-    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+    """Three decimals, or a dash for what is not known or not defined."""
+    return f"{value:.3f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
 
 
 def span(values: Mapping[str, Any], figure: str) -> str:
@@ -137,6 +148,9 @@ def write_html(
         table=table_rows(report),
         intervals=interval_rows(report),
         figure=figure_name(report),
+        history=history_figure(report.task)[1],
+        number=number,
+        span=span,
         best=best_single(report),
         comparison_text=partial(comparison_text, report),
         plots=_plots(report, read_history(run / "metrics.jsonl")),
@@ -165,15 +179,20 @@ def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[
             {k: v[f"{main}_ci"] for k, v in figures.items() if f"{main}_ci" in v},
             label=f"{name} with 95% interval",
             highlight=report.full,
-            reference=("majority class", report.majority[main]),
+            reference=(constant_name(report.task), report.majority[main]),
         ),
         "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
-        "history": plots.training(history) if history else "",
+        "history": plots.training(history, *history_figure(report.task)) if history else "",
         "reliability": plots.reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
         "risk_coverage": plots.risk_coverage(curves, points=points, max_error=report.calibration["max_error"])
         if curves
         else "",
     }
+
+
+def history_figure(task: str) -> tuple[str, str]:
+    """The validation figure that every stage logs, and its name."""
+    return ("ccc", "CCC") if task == "dimensions" else ("uar", "UAR")
 
 
 def _answered(report: Report) -> list[str]:

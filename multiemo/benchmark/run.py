@@ -37,7 +37,6 @@ from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.files import write_atomically
-from multiemo.labels import label_set
 
 
 def run_benchmark(
@@ -82,7 +81,7 @@ def run_benchmark(
     result: dict[str, Any] = {
         "name": config.name,
         "task": config.task,
-        "label_set": list(label_set(config.label_set)),
+        "label_set": [] if config.task == "dimensions" else list(config.columns),
         "split": "test",
         "n": len(model.ids),
         "speakers": len(set(model.speakers)),
@@ -248,7 +247,7 @@ def _figures(
     evaluations = [json.loads((cell.folder / "evaluation.json").read_text("utf-8")) for cell in cells]
     diagrams: dict[str, dict[str, Any]] = {}
     for key in model.probabilities:
-        stored = [e["calibration"]["reliability"].get(key) for e in evaluations]
+        stored = [e["calibration"].get("reliability", {}).get(key) for e in evaluations]
         if all(stored):
             diagrams[key] = {name: results.joined_bins([s[name] for s in stored]) for name in ("raw", "calibrated")}
             systems["multiemo"][key]["ece_raw"] = results.error_of(diagrams[key]["raw"])
@@ -265,9 +264,9 @@ def _figures(
         "subsets": systems["multiemo"],
         "comparisons": {name: tests for name, tests in families.items() if tests},
         "dimensions": results.summarise_dimensions(model),
-        "confusion": results.confusion_of(model) if task != "multi" else [],
+        "confusion": results.confusion_of(model) if task in ("single", "soft") else [],
         "reliability": diagrams,
-        "risk_coverage": results.risk_curves(model, task),
+        "risk_coverage": {} if task == "dimensions" else results.risk_curves(model, task),
         "by_fold": by_fold,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,17 +14,18 @@ from multiemo.report import COLUMNS, markdown, number, span
 from multiemo.types import SUBSETS
 
 #: Figures of which less is better.
-_LOWER = ("cross_entropy", "js", "ece")
+_LOWER = ("cross_entropy", "js", "ece", "mae", "rmse")
 
 
 def heads_of(task: str) -> dict[str, str]:
     """{figure: its column head}, in order."""
-    return {**COLUMNS[task], "ece": "ECE"}
+    return COLUMNS[task] if task == "dimensions" else {**COLUMNS[task], "ece": "ECE"}
 
 
 def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One record a line of the table: ``system``, ``subset``, ``modalities``, ``n`` and the figures."""
-    rows = [{"system": name, "subset": "", "modalities": "", **result[name]} for name in ("majority", "prior")]
+    names = {"majority": "mean of train"} if result["task"] == "dimensions" else {n: n for n in ("majority", "prior")}
+    rows = [{"system": said, "subset": "", "modalities": "", **result[name]} for name, said in names.items()]
     for system, subsets in result["systems"].items():
         for key in SUBSETS:
             if key in subsets:
@@ -152,7 +154,7 @@ def latex_table(result: Mapping[str, Any]) -> str:
     rows = rows_of(result)
     best = {}
     for name in figures:
-        values = [row[name] for row in rows if name in row]
+        values = [row[name] for row in rows if name in row and math.isfinite(row[name])]
         best[name] = min(values) if name in _LOWER else max(values)
     heads = " & ".join(heads_of(result["task"])[name] for name in figures)
     lines = [
@@ -170,7 +172,7 @@ def latex_table(result: Mapping[str, Any]) -> str:
         cells = [_escaped(system), row["subset"] or "--", str(row.get("n", result["n"]))]
         for name in figures:
             value = row.get(name)
-            cell = "--" if value is None else f"{value:.3f}"
+            cell = "--" if value is None or not math.isfinite(value) else f"{value:.3f}"
             if value is not None and value == best[name]:
                 cell = rf"\textbf{{{cell}}}"
             if name == main and f"{name}_ci" in row:

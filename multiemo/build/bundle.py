@@ -34,7 +34,6 @@ from multiemo.encoders.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError, MultiemoError
 from multiemo.files import system_error, unwritable, write_atomically
 from multiemo.fusion.base import Fusion
-from multiemo.labels import label_set
 from multiemo.model import EmotionModel
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.features import FeaturePreprocessor
@@ -73,8 +72,8 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels in the order of the columns."""
-        return label_set(self.config.label_set)
+        """Names of the columns, in order: labels, or for ``task: dimensions`` these."""
+        return self.config.columns
 
     def space(self, label_from: str = "clip") -> LabelSpace:
         """How rows become targets for this model."""
@@ -82,7 +81,7 @@ class Bundle:
 
     @property
     def prior(self) -> Tensor:
-        """``[C]`` train frequencies."""
+        """``[C]`` train frequencies, or for ``task: dimensions`` means."""
         return self.model.prior.detach().cpu()
 
 
@@ -152,7 +151,7 @@ def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusio
     Raises:
         ConfigError: unknown fusion or option.
     """
-    classes = len(label_set(config.label_set))
+    classes = len(config.columns)
     level = getattr(fusions.get(config.fusion.name, where="fusion"), "level", "embedding")
     dims = {m: classes if level == "decision" else e.out_dim for m, e in encoders_.items()}
     try:
@@ -166,7 +165,7 @@ def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, 
     """Encoders, fusion and heads as one model; ``learnt`` are the priors and means that it takes."""
     return EmotionModel(
         parts,
-        len(label_set(config.label_set)),
+        len(config.columns),
         fusion=build_fusion(config, parts) if fused else None,
         task=config.task,
         dimensions=config.dimensions,
@@ -249,7 +248,7 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
             f"{folder / 'model.safetensors'}: is not the file that config.json was written for (its digest differs); "
             "it was changed or damaged, fetch or train it again"
         )
-    if list(label_set(config.label_set)) != stored:
+    if list(config.columns) != stored:
         raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
     try:
         calibration = Calibration.from_json(values.get("calibration", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,10 @@ def _label_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective
             intervals=False,
             gather=gatherer(dataset.clips, stage.processes[1]),
         )
-        return {k: v for k, v in report.subsets[report.full].items() if k != "n"}
+        monitored = stage.settings.monitor  # a figure that is not defined is not logged
+        return {
+            k: v for k, v in report.subsets[report.full].items() if k != "n" and (k == monitored or math.isfinite(v))
+        }
 
     return figures
 

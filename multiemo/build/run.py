@@ -304,6 +304,9 @@ class _Session:
         part, settings = self._part(stage, "train"), self.config.training_of(stage)
         labelled = settings.objective == "labels"
         learnt: dict[str, Any] = {"prior": part.prepared.frequencies}
+        if self.config.task == "dimensions":
+            self.weighed[stage] = set()
+            return self.config, learnt
         if labelled:
             rows = part.rows_with(modalities)
             weighed = weighing(part, rows, settings)
