@@ -74,7 +74,7 @@ class Report:
         """The public evaluation JSON, without the per-clip records; a figure that is not defined is null."""
         values = asdict(self)
         values.pop("predictions")
-        return {name: _finite(value) for name, value in values.items()}
+        return {name: finite(value) for name, value in values.items()}
 
     @property
     def full(self) -> str:
@@ -264,7 +264,7 @@ def evaluate_model(
         absent=got.absent,
     )
     if intervals:
-        report.notes += _resting_on(report.speakers, report.n)
+        report.notes += _resting_on(report.speakers, report.n) + _unanimous(found.unanimous, report.speakers)
     if calibration is not None:
         _confidence(report, got, raw, said, calibration, task)
     answers = "values" if task == "dimensions" else "probs"
@@ -360,12 +360,23 @@ def _resting_on(speakers: int, clips: int) -> list[str]:
     return [f"{speakers} speakers: intervals are about other people like them, and take Student's t{tests}"]
 
 
-def _finite(value: Any) -> Any:
+def _unanimous(keys: Sequence[str], speakers: int) -> list[str]:
+    """Where intervals do not rest on the spread of people."""
+    if not keys:
+        return []
+    who = f"all {speakers} speakers" if speakers > 1 else "all clips of the one speaker"
+    return [
+        f"{', '.join(keys)}: {who} show the same, which does not say that others would: the interval is what so few "
+        "can rule out (exact binomial bound)"
+    ]
+
+
+def finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: ``None`` instead."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

@@ -81,19 +81,31 @@ def number(value: Any) -> str:
 
 def span(values: Mapping[str, Any], figure: str) -> str:
     """The interval of a figure, or a dash where it has none."""
-    ends = values.get(f"{figure}_ci")
-    return f"{ends[0]:.3f} .. {ends[1]:.3f}" if ends else "-"
+    ends = [number(end) for end in values.get(f"{figure}_ci") or (None, None)]
+    return "-" if "-" in ends else " .. ".join(ends)
 
 
 def comparison_text(report: Report, pair: str) -> str:
     """A paired test in one line: difference, interval, p-values, and what the test would have found."""
     test = report.comparisons[pair]
     how = "permutation of speakers" if test["test"] == "swaps" else "Student's t"
+    found = (
+        f"a difference of {test['mdd']:.3f} would be found 4 times out of 5"
+        if test["mdd"] is not None
+        else "what difference would be found cannot be told, for " + same_everywhere(test)
+    )
     return (
         f"{figure_name(report)} {test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
-        f"{how} p = {test['p']:.4f} (Holm: {test['p_holm']:.4f}); a difference of {test['mdd']:.3f} would be found 4 "
-        "times out of 5"
+        f"{how} p = {test['p']:.4f} (Holm: {test['p_holm']:.4f}); {found}"
     )
+
+
+def same_everywhere(test: Mapping[str, Any]) -> str:
+    """Why a paired test has no detectable difference."""
+    if test["error"] != 0:
+        return "there is one clip"
+    what = "shows none" if test["difference"] == 0 else "shows the same one"
+    return f"every one of {test['speakers']} speakers {what}" if test["speakers"] > 1 else f"every clip {what}"
 
 
 def format_table(report: Report) -> str:

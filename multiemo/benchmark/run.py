@@ -36,6 +36,7 @@ from multiemo.config import Config, load_config, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
+from multiemo.evaluation import finite
 from multiemo.files import write_atomically
 
 
@@ -108,6 +109,7 @@ def run_benchmark(
     if leaking:
         result["leak"]["reads"] = _reads(leaking, folder / "shuffled")
     result["notes"] = list(dict.fromkeys([*notes, *_notes(result, config)]))
+    result = finite(result)
     write_atomically(folder / "benchmark.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     write_report(folder, result)
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -154,8 +153,8 @@ def latex_table(result: Mapping[str, Any]) -> str:
     rows = rows_of(result)
     best = {}
     for name in figures:
-        values = [row[name] for row in rows if name in row and math.isfinite(row[name])]
-        best[name] = min(values) if name in _LOWER else max(values)
+        values = [row[name] for row in rows if row.get(name) is not None]
+        best[name] = (min if name in _LOWER else max)(values, default=None)
     heads = " & ".join(heads_of(result["task"])[name] for name in figures)
     lines = [
         "% " + " ".join(caption_of(result).split()),
@@ -172,11 +171,11 @@ def latex_table(result: Mapping[str, Any]) -> str:
         cells = [_escaped(system), row["subset"] or "--", str(row.get("n", result["n"]))]
         for name in figures:
             value = row.get(name)
-            cell = "--" if value is None or not math.isfinite(value) else f"{value:.3f}"
+            cell = "--" if value is None else f"{value:.3f}"
             if value is not None and value == best[name]:
                 cell = rf"\textbf{{{cell}}}"
-            if name == main and f"{name}_ci" in row:
-                low, high = row[f"{name}_ci"]
+            low, high = row.get(f"{name}_ci") or (None, None)
+            if name == main and low is not None and high is not None:
                 cell += rf" {{\scriptsize [{low:.3f}, {high:.3f}]}}"
             cells.append(cell)
         lines.append(" & ".join(cells) + r" \\")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import CORRELATION, POSITIVE, Array, Measure, Owners, ratio, weighted_sums
+from multiemo.metrics.measures import CORRELATION, DISTANCE, Array, Measure, Owners, ratio, weighted_sums
 
-_FIGURES = {"ccc": CORRELATION, "pearson": CORRELATION, "mae": POSITIVE, "rmse": POSITIVE}
+_FIGURES = {"ccc": CORRELATION, "pearson": CORRELATION, "mae": DISTANCE, "rmse": DISTANCE}
 
 
 def dimension_measure() -> Measure:

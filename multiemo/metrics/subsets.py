@@ -71,7 +71,10 @@ class Scores:
 
 @dataclass(slots=True)
 class SubsetFigures:
-    """What :func:`measure_subsets` found; the fields are those of the report."""
+    """What :func:`measure_subsets` found; the fields are those of the report.
+
+    ``unanimous`` are the subsets whose main figure is the same in all speakers.
+    """
 
     majority: dict[str, Any]
     prior: dict[str, Any]
@@ -79,6 +82,7 @@ class SubsetFigures:
     confusion: list[list[float]]
     per_class: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unanimous: list[str] = field(default_factory=list)
 
 
 def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
@@ -88,13 +92,15 @@ def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
         scores: of one part.
         intervals: also intervals, labels one by one, and paired tests (slower).
     """
+    alike: list[str] = []
     found = SubsetFigures(
         majority=_majority(scores),
         prior=_prior(scores),
-        subsets={key: _subset(scores, key, intervals) for key in scores.probabilities},
+        subsets={key: _subset(scores, key, intervals, alike) for key in scores.probabilities},
         confusion=_confusion(scores, scores.full).tolist() if scores.task in ("single", "soft") else [],
     )
     if intervals:
+        found.unanimous = alike
         found.per_class = {key: _each_label(scores, key) for key in scores.probabilities}
         found.comparisons = compare_subsets(scores)
     return found
@@ -121,7 +127,8 @@ def _majority(scores: Scores) -> dict[str, Any]:
     return {"label": scores.labels[int(scores.prior.argmax())], "n": len(scores.target), **figures}
 
 
-def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
+def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> dict[str, Any]:
+    """Figures of one subset; ``alike`` gets its key where all speakers show the same."""
     rows = scores.usable[key]
     values: dict[str, Any] = {"n": int(rows.sum())}
     if not rows.any():
@@ -132,6 +139,7 @@ def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
         found = estimates(scores.measure, truth, said, scores.speakers[rows].tolist())
         values |= {name: estimate.value for name, estimate in found.items()}
         values |= {f"{name}_ci": [estimate.low, estimate.high] for name, estimate in found.items()}
+        alike += [key] * (found[MAIN_FIGURE[scores.task]].error == 0)
     else:
         values |= scores.measure.plain(truth, said)
     if scores.task == "soft":
