@@ -24,6 +24,8 @@ from multiemo.metrics.measures import Array, Measure, Owners, Scale, unanimous
 
 #: With fewer speakers than this a report says how few its intervals rest on.
 FEW_SPEAKERS = 20
+#: Figures of resamples that differ by less are the same.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +184,15 @@ def by_run(
 
 
 def standard_error(values: Array, clusters: int) -> float:
-    """From the figure in every resample; infinite where one cluster is all there is.
+    """From the figure in every resample; infinite where one cluster is all there is, 0 where all show the same.
 
     Drawing G clusters shows (G - 1) / G of the unbiased variance of a mean of G.
     """
     known = values[~np.isnan(values)]
     if clusters < 2 or not len(known):
         return float("inf")
+    if np.ptp(known) < _ROUNDING:
+        return 0.0
     return float(known.std() * np.sqrt(clusters / (clusters - 1)))
 
 
