@@ -201,6 +201,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "format": FORMAT_VERSION,
         "weights": file_digest(folder / "model.safetensors"),
         "seen": file_digest(folder / "seen.safetensors"),
+        "assets": _asset_digests(folder, bundle.model.modalities),
         "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
         "fused": bundle.model.fusion is not None,
         "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
@@ -248,6 +249,7 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
             f"{folder / 'model.safetensors'}: is not the file that config.json was written for (its digest differs); "
             "it was changed or damaged, fetch or train it again"
         )
+    _check_assets(folder, specs, values)
     if list(config.columns) != stored:
         raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
     try:
@@ -269,6 +271,37 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     return Bundle(
         model.eval(), config, preprocessors, values["facts"], calibration, Path(path), _load_seen(folder, values)
     )
+
+
+def _asset_digests(folder: Path, modalities: Iterable[Modality]) -> dict[str, str]:
+    """{file in a modality's folder: its digest}."""
+    files = [file for m in modalities for file in sorted((folder / m).rglob("*")) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+
+
+def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[str, Any]) -> None:
+    """Refuse a folder whose tokenizer or backbone is not the one that the weights were trained with.
+
+    Folders of earlier versions do not say which that is.
+
+    Raises:
+        CheckpointError: names the file.
+    """
+    config = values["config"]
+    if set(modalities) != set(config["encoders"]):
+        raise CheckpointError(
+            f"{folder / 'config.json'}: its inputs are {', '.join(modalities)}, its encoders "
+            f"{', '.join(config['encoders'])}; it was changed or damaged, fetch or train the model again"
+        )
+    for name, digest in values.get("assets", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise CheckpointError(f"{file}: is missing; copy the model folder again, with everything in it")
+        if file_digest(file) != digest:
+            raise CheckpointError(
+                f"{file}: is not the file that config.json was written for (its digest differs), so it does not belong "
+                "to these weights; copy the model folder again, or train it again"
+            )
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.device import Compute, compute_of, predict
+from multiemo.build.lacking import lacking_notes
 from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
@@ -85,6 +86,7 @@ def evaluate_bundle(
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures, biases and thresholds were fitted on this part"
         report.notes.append(f"{what}: its calibrated figures are optimistic")
+    report.notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
     report.notes += bundle.calibration.notes()
     for clip, message in part.prepared.bad.items():
         report.notes.append(f"left out {clip}: {message}")

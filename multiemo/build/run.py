@@ -25,6 +25,7 @@ from multiemo.build.bundle import (
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
+from multiemo.build.lacking import untrained_note
 from multiemo.build.observer import Observer
 from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.trackers import Trackers
@@ -234,6 +235,10 @@ class _Session:
                 self.observer.note(f"left out {clip}: {message}")
             for note in part.dataset.space.notes(part.dataset.clips):
                 self.observer.note(f"{name}: {note}")
+            if name == "train" and self._learns_labels(stage):
+                space = part.dataset.space
+                for note in untrained_note(space.labels, part.prepared.frequencies, task=space.task):
+                    self.observer.note(note)
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
