@@ -353,7 +353,8 @@ def _changed(folder: Path, how: str) -> None:
             del values["inputs"]["face"]
         else:  # written by an earlier version, which did not say what belongs to it
             del values["assets"]
-            train_tokenizer([f"word{i} and more of it" for i in range(4000)] * 2, 2000).save(str(text))
+            words = [chr(0x4E00 + i) * 3 for i in range(900)]
+            train_tokenizer(words * 2, 2000).save(str(text))
         (folder / "config.json").write_text(json.dumps(values), "utf-8")
 
 

@@ -289,7 +289,8 @@ class TextPreprocessor:
         try:
             if spec.tokenizer != "trained":
                 tokenizer = _load_pretrained(str(folder))
-                rows = json.loads((folder / "config.json").read_text("utf-8")).get("vocab_size")
+                built = folder / "config.json"  # the encoder's
+                rows = json.loads(built.read_text("utf-8")).get("vocab_size") if built.is_file() else None
             else:
                 tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
                 rows = spec.vocab_size
