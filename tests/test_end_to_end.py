@@ -212,7 +212,7 @@ def test_predict_feeds_a_manifest_its_dialogue_as_evaluate_does(tiny_config, tmp
     assert len(items[3].context) == 3
     for item in items[:12]:
         probs = predictor.predict_item(item)["segments"][0]["probs"]
-        assert list(probs.values()) == pytest.approx(records[item.name], abs=1e-4)
+        assert list(probs.values()) == pytest.approx(records[item.name], abs=1e-3)
 
 
 @pytest.mark.parametrize(

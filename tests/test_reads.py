@@ -60,6 +60,7 @@ def test_other_parts_are_kept_and_not_counted(run):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_cost_reads_no_test_clip(run, monkeypatch):
     read = set()
     get = ClipDataset.__getitem__

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from transformers.utils import logging
 
 from multiemo.encoders.backbone import keep_on_device
+from multiemo.encoders.half_precision import suit_half_precision
 from multiemo.encoders.pretrained import resolve_model
 from multiemo.errors import ConfigError
 
@@ -63,6 +64,7 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
             layer.attention.torch_multi_head_self_attention = MethodType(fused_attention, layer.attention)
     _freeze_unread(built)
     keep_on_device(built)
+    suit_half_precision(built)
     return built, extractor
 
 
@@ -122,7 +124,7 @@ def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str 
     return built
 
 
-def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor) -> tuple[Tensor, None]:
+def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *more: bool) -> tuple[Tensor, None]:
     """WavLM's attention with its gated position bias through SDPA.
 
     The library's own keeps every attention weight, and reads the projections' weights around their modules, so that
@@ -133,6 +135,7 @@ def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor
         hidden: ``[B, T, H]``.
         mask: ``[B, T]`` bool, true where real, or none.
         bias: ``[B * heads, T, T]``.
+        more: older versions of the library also ask for the weights, or not; they are not kept.
     """
     size, steps, _ = hidden.shape
     shape = (size, steps, self.num_heads, self.head_dim)

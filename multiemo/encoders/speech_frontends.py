@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multiemo.encoders.half_precision import half_of
+
 
 class MaskedGroupNorm(nn.Module):
     """One group a channel, as wav2vec 2.0's first convolution has it, over the real steps only.
@@ -24,14 +26,29 @@ class MaskedGroupNorm(nn.Module):
         self.lengths: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, T]`` to the same, float32; ``lengths`` ``[B]`` is set before."""
-        x = x.float()
+        """``[B, C, T]`` to the same; float32, or half precision where a GPU computes in it.
+
+        ``lengths`` ``[B]`` is set before.
+        """
         steps = torch.full((x.shape[0],), x.shape[2], device=x.device) if self.lengths is None else self.lengths
-        mask = (torch.arange(x.shape[2], device=x.device) < steps.unsqueeze(1)).unsqueeze(1).to(x.dtype)
+        real = (torch.arange(x.shape[2], device=x.device) < steps.unsqueeze(1)).unsqueeze(1)
+        if half_of(x) is not None:
+            return self._in_half(x, real, steps)
+        x = x.float()
+        mask = real.to(x.dtype)
         count = mask.sum(2, keepdim=True)
         mean = (x * mask).sum(2, keepdim=True) / count
         variance = ((x - mean) * mask).square().sum(2, keepdim=True) / count
         return (x - mean) * (variance + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
+
+    def _in_half(self, x: Tensor, real: Tensor, steps: Tensor) -> Tensor:
+        """The same with the statistics alone in float32: they are taken over zeros for padding, then corrected."""
+        share = (steps / x.shape[2]).view(-1, 1, 1)
+        variance, mean = (s.float() for s in torch.var_mean(x.masked_fill(~real, 0), 2, correction=0, keepdim=True))
+        square = (variance + mean.square()) / share
+        mean = mean / share
+        scale = ((square - mean.square()).clamp_min(0) + self.eps).rsqrt() * self.weight[:, None]
+        return torch.addcmul((self.bias[:, None] - mean * scale).to(x.dtype), x, scale.to(x.dtype))
 
 
 class WhisperFrontEnd(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from multiemo.encoders.backbone import keep_on_device, recompute_layers
 from multiemo.encoders.base import Encoder, masked_mean
 from multiemo.encoders.depth import depth_groups
+from multiemo.encoders.half_precision import suit_half_precision
 from multiemo.encoders.lora import Lora, add_lora
 from multiemo.encoders.masked_text import MaskedTokens
 from multiemo.encoders.pretrained import resolve_model
@@ -59,6 +60,7 @@ class TextPretrained(Encoder):
             raise ConfigError(f"{_WHERE}.freeze and {_WHERE}.lora: adapters train in a backbone; give one of the two")
         self.backbone, tokenizer = _build(model, assets)
         keep_on_device(self.backbone)
+        suit_half_precision(self.backbone)
         config = self.backbone.config
         _check_length(self.backbone, model, max_tokens)
         self.separator: int = config.sep_token_id

@@ -100,6 +100,8 @@ def test_wavlm_attends_as_the_library_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("wavlm", "sew-d")])
 def test_attention_is_sdpa(kind: str, tmp_path: Path) -> None:
     encoder = build(kind, tmp_path).eval()
+    if not encoder.backbone._supports_sdpa:
+        pytest.skip(f"transformers {transformers.__version__} has no SDPA attention for {kind}")
     assert "sdpa" in encoder.backbone.config._attn_implementation
     clips = padded(waves([0.4, 0.2]))
     with torch.no_grad():

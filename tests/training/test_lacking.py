@@ -41,6 +41,7 @@ def test_shares_lack_what_others_have_and_batches_lack_it_altogether() -> None:
     assert kinds >= {("text", 0, 1), ("text", 0, 2), ("speech", 0, 1), ("face", 0, 2), ("face", 0, 1), ("face", 0, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_are_one_where_shares_lack_a_modality(fitted: Path, name: str) -> None:
     one, two = (json.loads((fitted / count / f"{name}.json").read_text()) for count in "12")

@@ -29,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_processes_share_what_takes_longer_than_a_collective_may(folder: Path) -> None:
     done = start(SCRIPT, folder, "share")
     assert done.returncode == 0, done.stderr[-4000:]
