@@ -57,8 +57,9 @@ class ConsoleObserver(Observer):
         """Show the last epoch beside the bar."""
         val = record["val"]
         found = ""
-        if "uar" in val:
-            found = f", validation UAR {val['uar']:.3f}"
+        known = [f"{said} {val[name]:.3f}" for name, said in (("uar", "UAR"), ("ccc", "CCC")) if name in val]
+        if known:
+            found = f", validation {known[0]}"
         elif val:
             found = f", validation loss {val['loss']:.3f} (a guess: {val['naive_loss']:.3f})"
         self._said = f"epoch {record['epoch']}: loss {record['loss']:.3f}{found}"

@@ -13,9 +13,9 @@ from multiemo.config import load_config
 from multiemo.data.demo import make_corpus
 from multiemo.data.manifest import read_manifest
 from multiemo.evaluation import Report
+from multiemo.files import write_atomically
 from multiemo.predict import Item, load
 from multiemo.report import save_evaluation
-from multiemo.training.checkpoint import write_atomically
 
 #: Enough for five people in the test part.
 SPEAKERS = 20

@@ -33,14 +33,15 @@ class Report:
     """What was measured on one part of one split.
 
     Args:
-        label_set: labels in order.
+        label_set: labels in order; empty with the task ``dimensions``.
         split: which part.
         n, speakers: clips with a label, and their speakers.
-        task: ``single``, ``soft`` or ``multi``.
-        majority: figures of always saying the most frequent train label.
-        prior: figures to be expected of guessing with the frequencies of train.
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
+        majority: figures of always saying the most frequent train label; of ``dimensions`` their means in train.
+        prior: figures to be expected of guessing with the frequencies of train; none with ``dimensions``.
         subsets: {key: figures}, each ``NAME`` with its interval ``NAME_ci``.
-        per_class: {key: {label: recall, precision, F1, support}}.
+        per_class: {key: {label: recall, precision, F1, support}}; with ``dimensions`` {key: {dimension: ``ccc``,
+            ``pearson``, ``mae``, ``rmse``, ``n``}}.
         comparisons: paired tests of the full subset against each smaller one (see ``metrics.compare_subsets``).
         corpus_kind: ``real``, ``composite`` or ``synthetic``.
         absent: {modality: {reason: clips}}.
@@ -73,7 +74,7 @@ class Report:
         """The public evaluation JSON, without the per-clip records; a figure that is not defined is null."""
         values = asdict(self)
         values.pop("predictions")
-        return {name: _finite(value) for name, value in values.items()}
+        return {name: finite(value) for name, value in values.items()}
 
     @property
     def full(self) -> str:
@@ -141,7 +142,8 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
         predict: maps a batch to an output; when it fills ``by_subset`` every subset is kept, else its logits count as
             the one subset of all modalities of the batch.
         loader: batches.
-        task: ``multi`` makes probabilities by sigmoid, the others by softmax.
+        task: ``multi`` makes probabilities by sigmoid, ``single`` and ``soft`` by softmax; ``dimensions`` makes values
+            by tanh.
     """
     ids: list[str] = []
     corpora: list[str] = []
@@ -200,8 +202,13 @@ def _own(values: torch.Tensor) -> torch.Tensor:
 
 
 def probabilities_of(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """``[B, C]`` on the CPU, not calibrated, in double precision, so that the logits can be had back from them."""
+    """``[B, C]`` on the CPU, not calibrated, in double precision, so that the logits can be had back from them.
+
+    Of ``dimensions`` their values, -1..1.
+    """
     exact = logits.float().cpu().double()
+    if task == "dimensions":
+        return exact.tanh()
     return exact.sigmoid() if task == "multi" else exact.softmax(dim=1)
 
 
@@ -222,10 +229,10 @@ def evaluate_model(
     Args:
         predict: as in :func:`collect`.
         loader: batches of the part.
-        label_set: labels in order.
-        prior: ``[C]`` label frequencies of train; its largest is the majority label.
+        label_set: labels in order, or names of the dimensions.
+        prior: ``[C]`` label frequencies of train, of which the largest is the majority label; or means of dimensions.
         split: name of the part.
-        task: ``single``, ``soft`` or ``multi``.
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``; the last knows no calibration.
         intervals: also compute bootstrap intervals and paired tests (slower; selection does without).
         calibration: applied to the probabilities before anything is measured, and reported; ``None`` does neither.
         gather: with several processes, each of which has other batches: makes one of what they have collected.
@@ -237,11 +244,11 @@ def evaluate_model(
     if calibration is not None:
         got.probabilities = {k: calibration.apply(k, p, got.presence, task) for k, p in raw.items()}
     keys = [k for k in SUBSETS if k in got.probabilities]
-    said = {k: _said(got, k, calibration, task) for k in keys}
+    said = {} if task == "dimensions" else {k: _said(got, k, calibration, task) for k in keys}
     scores = _scores(got, said, label_set, prior, task)
     found = metrics.measure_subsets(scores, intervals=intervals)
     report = Report(
-        label_set=list(label_set),
+        label_set=[] if task == "dimensions" else list(label_set),
         split=split,
         n=len(scores.target),
         speakers=len(set(scores.speakers)),
@@ -257,21 +264,27 @@ def evaluate_model(
         absent=got.absent,
     )
     if intervals:
-        report.notes += _resting_on(report.speakers, report.n)
+        report.notes += _resting_on(report.speakers, report.n) + _unanimous(found.unanimous, report.speakers)
     if calibration is not None:
         _confidence(report, got, raw, said, calibration, task)
+    answers = "values" if task == "dimensions" else "probs"
     report.predictions = [
         {
             "id": got.ids[i],
             "speaker": got.speakers[i],
-            "target": [round(float(v), 6) for v in got.target[i]] if got.labelled[i] else None,
-            "probs": {k: [round(float(v), 6) for v in got.probabilities[k][i]] for k in keys if got.usable[k][i]},
-            "said": {k: said[k][i].tolist() for k in keys if got.usable[k][i]},
+            "target": rounded(got.target[i]) if got.labelled[i] else None,
+            answers: {k: rounded(got.probabilities[k][i]) for k in keys if got.usable[k][i]},
+            **({"said": {k: said[k][i].tolist() for k in keys if got.usable[k][i]}} if said else {}),
             **_dimension_record(got, i),
         }
         for i in range(len(got.ids))
     ]
     return report
+
+
+def rounded(values: NDArray[np.float64]) -> list[float | None]:
+    """Six decimals, and ``None`` for NaN, which JSON does not have."""
+    return [None if np.isnan(v) else round(float(v), 6) for v in values]
 
 
 def _dimension_record(got: Collected, i: int) -> dict[str, Any]:
@@ -304,14 +317,14 @@ def _scores(
     task: str,
 ) -> metrics.Scores:
     """The clips that have a label."""
-    rows = got.labelled
+    rows, keys = got.labelled, [k for k in SUBSETS if k in got.probabilities]
     return metrics.Scores(
         task=task,
         labels=list(label_set),
         target=got.target[rows],
-        probabilities={k: got.probabilities[k][rows] for k in said},
+        probabilities={k: got.probabilities[k][rows] for k in keys},
         said={k: columns[rows] for k, columns in said.items()},
-        usable={k: got.usable[k][rows] for k in said},
+        usable={k: got.usable[k][rows] for k in keys},
         speakers=np.asarray(got.speakers)[rows],
         prior=prior,
     )
@@ -347,12 +360,23 @@ def _resting_on(speakers: int, clips: int) -> list[str]:
     return [f"{speakers} speakers: intervals are about other people like them, and take Student's t{tests}"]
 
 
-def _finite(value: Any) -> Any:
+def _unanimous(keys: Sequence[str], speakers: int) -> list[str]:
+    """Where intervals do not rest on the spread of people."""
+    if not keys:
+        return []
+    who = f"all {speakers} speakers" if speakers > 1 else "all clips of the one speaker"
+    return [
+        f"{', '.join(keys)}: {who} show the same, which does not say that others would: the interval is what so few "
+        "can rule out (exact binomial bound)"
+    ]
+
+
+def finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: ``None`` instead."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

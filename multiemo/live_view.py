@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from multiemo.predict.outputs.timeline import alone, told
+
 #: Cells of a full bar.
 _BAR = 40
 
@@ -41,19 +43,24 @@ def show_live(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def line(entry: Mapping[str, Any]) -> str:
     """One segment in a line."""
     span = f"{entry['start']:7.2f} .. {entry['end']:7.2f} s"
-    if "label" not in entry:
+    if "present" not in entry:
         return f"{span}  nothing to go by ({'; '.join(entry['absent'].values())})"
+    words = f"   {entry['text']!r}" if "text" in entry else ""
+    if "label" not in entry:
+        return f"{span}  {told(entry)[0]}   {','.join(entry['present'])}{words}"
     best, over = entry["best"], entry.get("smoothed", entry)["label"]
     said = (
         f"{span}  {entry['label']:<10} {entry['probs'][best]:.2f}   over time: {over:<10} {','.join(entry['present'])}"
     )
-    return f"{said}   {entry['text']!r}" if "text" in entry else said
+    return said + words
 
 
 def _picture(seen: list[Mapping[str, Any]]) -> RenderableType:
-    newest = next((entry for entry in reversed(seen) if "label" in entry), None)
+    newest = next((entry for entry in reversed(seen) if "present" in entry), None)
     if newest is None:
         return Text("nothing to go by yet")
+    if "label" not in newest:
+        return Text("\n".join(f"{m}: {said}" for m, (said, _) in alone(newest).items()))
     bars = Table.grid(padding=(0, 1))
     for label, probability in sorted(newest.get("smoothed", newest)["probs"].items(), key=lambda item: -item[1]):
         bars.add_row(label, "█" * round(_BAR * probability), f"{probability:.2f}")

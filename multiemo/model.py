@@ -39,9 +39,10 @@ class EmotionModel(nn.Module):
         encoders: {modality: encoder}.
         classes: C.
         fusion: ``None`` only for a single branch.
-        task: ``single``, ``soft`` or ``multi``; says how logits become probabilities.
+        task: ``single``, ``soft`` or ``multi``; says how logits become probabilities. With ``dimensions`` the C columns
+            are valence, arousal and dominance: their values are the hyperbolic tangent of the logits.
         dimensions: whether there is a head for valence, arousal and dominance.
-        prior: ``[C]`` label frequencies of train.
+        prior: ``[C]`` label frequencies of train; of dimensions means, NaN where no clip of train knows one.
         effective_prior: ``[C]`` label frequencies under which the fused answer (of a branch alone, its answer) is a
             posterior; others than ``prior`` where training weighed labels (:func:`multiemo.losses.effective_prior`).
             It is what the model says with no modality at all.
@@ -120,7 +121,10 @@ class EmotionModel(nn.Module):
         return embeddings
 
     def fuse(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """Logits ``[B, C]`` from the embeddings that ``presence`` admits; rows with none get the effective prior."""
+        """Logits ``[B, C]`` from the embeddings that ``presence`` admits; rows with none get the effective prior.
+
+        Of dimensions that were never learnt they are NaN.
+        """
         some = self._some(presence)
         if self.fusion is None:
             first = self.modalities[0]
@@ -128,13 +132,13 @@ class EmotionModel(nn.Module):
         elif self.fusion.level == "decision":
             votes = {m: self.branch_heads[m](embeddings[m]) for m in self.modalities}
             evidence = {
-                m: torch.where(prior > SMALLEST_PRIOR, self._posterior(v) - self._logits_of(prior), 0.0)
+                m: torch.where(self._known(prior), self._posterior(v) - self._logits_of(prior), 0.0)
                 for (m, v), prior in zip(votes.items(), self.branch_priors, strict=True)
             }
             logits = self.fusion(evidence, presence) + self._logits_of(self.effective_prior)
         else:
             logits = self.head(self._fused(embeddings, presence, some))  # type: ignore[misc]
-        return torch.where(some, logits, self.prior_logits().to(logits.dtype))
+        return self._learnt(torch.where(some, logits, self.prior_logits().to(logits.dtype)))
 
     def _some(self, presence: Mapping[Modality, Tensor]) -> Tensor:
         """``[B, 1]``: the row has any modality."""
@@ -170,9 +174,11 @@ class EmotionModel(nn.Module):
             share, partner = mix[0].unsqueeze(1), mix[1]
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
-        branch_logits = {m: self.branch_heads[m](embeddings[m]) for m in self.modalities}
+        branch_logits = {m: self._learnt(self.branch_heads[m](embeddings[m])) for m in self.modalities}
         output = Output(logits=self.fuse(embeddings, shown), branch_logits=branch_logits, embeddings=embeddings)
-        if self.dimension_head is not None:
+        if self.task == "dimensions":
+            output.dimensions = output.logits.tanh()
+        elif self.dimension_head is not None:
             output.dimensions = self._dimensions(embeddings, shown)
         for key in subsets:
             members = [m for m in SUBSETS[key] if m in self.modalities]
@@ -196,25 +202,42 @@ class EmotionModel(nn.Module):
         return torch.where(some & ~means.isnan(), said, means)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """``[B, C]`` logits to probabilities, not calibrated; they sum to one except for ``multi``."""
+        """``[B, C]`` logits to probabilities, not calibrated; they sum to one except for ``multi``.
+
+        Of dimensions their values, -1..1.
+        """
+        if self.task == "dimensions":
+            return logits.float().tanh()
         return logits.float().sigmoid() if self.task == "multi" else logits.float().softmax(dim=-1)
 
     @property
     def learnt_dimensions(self) -> list[int]:
-        """Columns of the dimensions of which train knew anything; none without such a head."""
+        """Columns of the dimensions of which train knew anything; none where they are not learnt."""
+        if self.task == "dimensions":
+            return self._known(self.prior).nonzero().flatten().tolist()
         return [] if self.dimension_head is None else (~self.dimension_means.isnan()).nonzero().flatten().tolist()
 
     def prior_logits(self) -> Tensor:
-        """``[C]`` logits whose probabilities are the effective prior."""
+        """``[C]`` logits whose probabilities (of dimensions, values) are the effective prior."""
         return self._logits_of(self.effective_prior)
 
     def _logits_of(self, prior: Tensor) -> Tensor:
+        if self.task == "dimensions":
+            return torch.atanh(prior.nan_to_num(0.0).clamp(SMALLEST_PRIOR - 1, 1 - SMALLEST_PRIOR))
         bounded = prior.clamp(SMALLEST_PRIOR, 1 - SMALLEST_PRIOR)
         return torch.logit(bounded) if self.task == "multi" else bounded.log()
 
     def _posterior(self, logits: Tensor) -> Tensor:
-        """``[B, C]``: log-probabilities, or, where labels do not exclude each other, log-odds."""
-        return logits if self.task == "multi" else logits.log_softmax(dim=-1)
+        """``[B, C]``: log-probabilities, or, where columns do not exclude each other, the logits as they are."""
+        return logits if self.task in ("multi", "dimensions") else logits.log_softmax(dim=-1)
+
+    def _learnt(self, logits: Tensor) -> Tensor:
+        """``[B, C]`` with NaN for a dimension that no clip of train knows; its gradient is zero."""
+        return logits if self.task != "dimensions" else logits.where(self._known(self.prior), torch.nan)
+
+    def _known(self, prior: Tensor) -> Tensor:
+        """``[C]``: columns of which train knew anything."""
+        return ~prior.isnan() if self.task == "dimensions" else prior > SMALLEST_PRIOR
 
 
 def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Modality, Tensor]:

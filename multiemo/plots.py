@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ def bars(
     highlight: str | None = None,
     reference: tuple[str, float] | None = None,
 ) -> str:
-    """Horizontal bars with intervals, the first on top, on an axis from zero to one.
+    """Horizontal bars with intervals, the first on top, on an axis from zero (or the lowest end below it) to one.
 
     Args:
         values: {name: length}.
@@ -89,7 +89,7 @@ def bars(
         axes.axvline(value, color=ALERT, linewidth=1.1, linestyle="--")
         axes.text(value, 1.01, name, color=ALERT, fontsize=8, ha="center", va="bottom",
                   transform=axes.get_xaxis_transform())  # fmt: skip
-    axes.set_xlim(0, 1)
+    axes.set_xlim(lowest(lengths, intervals.values()), 1)
     axes.set_xlabel(label)
     return encoded(figure)
 
@@ -106,7 +106,7 @@ def points(
     Args:
         values: {system: {name: value}}; the names of the first system are the rows, the first on top.
         intervals: {system: {name: (low, high)}}.
-        label: of the axis, which goes from zero to one.
+        label: of the axis, which goes from zero (or the lowest end below it) to one.
         reference: name and value of a dashed line.
     """
     names = list(next(iter(values.values())))
@@ -127,7 +127,8 @@ def points(
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(axis="x", color="#e3e8ee", linewidth=0.8)
-    axes.set(xlim=(0, 1), axisbelow=True)
+    ends = [span for found in intervals.values() for span in found.values()]
+    axes.set(xlim=(lowest([v for found in values.values() for v in found.values()], ends), 1), axisbelow=True)
     axes.set_xlabel(label)
     if len(values) > 1:
         axes.legend(frameon=False, fontsize=8, loc="lower right")
@@ -180,7 +181,7 @@ def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highli
                       va=along)  # fmt: skip
     axes.set_xscale("log")
     axes.grid(color="#e3e8ee", linewidth=0.8)
-    axes.set(ylim=(0, 1), axisbelow=True)
+    axes.set(ylim=(lowest([height for _, height in places.values()], ()), 1), axisbelow=True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     return encoded(figure)
@@ -204,26 +205,27 @@ def confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
     return encoded(figure)
 
 
-def training(history: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Validation UAR by epoch, a line a stage.
+def training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "uar", name: str = "UAR") -> str:
+    """A validation figure by epoch, a line a stage.
 
     Args:
         history: {stage: epoch records with ``epoch``, ``val`` and ``best``}.
+        figure, name: its key in ``val``, and what it is called.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, (axes,) = canvas()
+    canvas_, (axes,) = canvas()
     for colour, (stage, records) in zip(_colours(len(history)), history.items(), strict=True):
         epochs = [r["epoch"] for r in records]
-        axes.plot(epochs, [r["val"]["uar"] for r in records], label=stage, color=colour, linewidth=1.4)
+        axes.plot(epochs, [r["val"][figure] for r in records], label=stage, color=colour, linewidth=1.4)
         best = max((r for r in records if r["best"]), key=lambda r: int(r["epoch"]), default=None)
         if best is not None:
-            axes.plot(best["epoch"], best["val"]["uar"], "o", color=colour, markersize=5)
+            axes.plot(best["epoch"], best["val"][figure], "o", color=colour, markersize=5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch (the dot is the one that was kept)")
-    axes.set_ylabel("validation UAR")
+    axes.set_ylabel(f"validation {name}")
     axes.legend(frameon=False, fontsize=8)
-    return encoded(figure)
+    return encoded(canvas_)
 
 
 def reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
@@ -299,6 +301,11 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
     for below, above in pairwise(order):
         placed[above] = max(placed[above], placed[below] + gap)
     return placed
+
+
+def lowest(values: Iterable[float], ends: Iterable[Sequence[float]]) -> float:
+    """Where an axis of figures begins: at zero, or below it where a figure or its interval does."""
+    return min(0.0, *values, *(low for low, _ in ends))
 
 
 def _whiskers(values: Sequence[float], ends: Sequence[Sequence[float]]) -> list[list[float]]:

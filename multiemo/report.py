@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import jinja2
 from multiemo import plots
 from multiemo.build.folders import model_folder
 from multiemo.build.reads import home_of, told
+from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE
 from multiemo.types import SUBSETS
 
@@ -34,6 +36,7 @@ COLUMNS = {
     "single": {"uar": "UAR", "macro_f1": "macro F1", "wf1": "WF1", "accuracy": "accuracy"},
     "soft": {"uar": "UAR", "macro_f1": "macro F1", "cross_entropy": "cross-entropy", "js": "JS", "cosine": "cosine"},
     "multi": {"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "uar": "UAR", "wf1": "WF1"},
+    "dimensions": {"ccc": "CCC", "pearson": "Pearson", "mae": "MAE", "rmse": "RMSE"},
 }
 
 
@@ -43,16 +46,25 @@ def figure_name(report: Report, figure: str | None = None) -> str:
 
 
 def table_rows(report: Report) -> list[list[str]]:
-    """Header, a row for always saying the majority label, one for guessing, and one for each subset."""
+    """Header, a row for always saying the majority label (or the mean), one for guessing, and one for each subset."""
     main, *others = COLUMNS[report.task]
     heads = [COLUMNS[report.task][name] for name in others]
-    rows = [["subset", "modalities", "n", figure_name(report), "95% interval", *heads, "ECE raw", "ECE"]]
-    bases = [(f"majority ({report.majority.get('label')})", report.majority), ("guessing as in train", report.prior)]
+    errors = {} if report.task == "dimensions" else {"ece_raw": "ECE raw", "ece": "ECE"}
+    rows = [["subset", "modalities", "n", figure_name(report), "95% interval", *heads, *errors.values()]]
+    always = constant_name(report.task, report.majority.get("label"))
+    bases = [(always, report.majority), ("guessing as in train", report.prior)]
     named = [(key, " + ".join(SUBSETS[key]), values) for key, values in report.subsets.items()]
     for key, name, values in [*(("-", *base) for base in bases if base[1]), *named]:
-        cells = (number(values.get(k)) for k in (*others, "ece_raw", "ece"))
+        cells = (number(values.get(k)) for k in (*others, *errors))
         rows.append([key, name, str(values.get("n", report.n)), number(values.get(main)), span(values, main), *cells])
     return rows
+
+
+def constant_name(task: str, label: str | None = None) -> str:
+    """What always says the same is called in tables and pictures."""
+    if task == "dimensions":
+        return "mean of train"
+    return f"majority ({label})" if label else "majority class"
 
 
 def interval_rows(report: Report) -> list[list[str]]:
@@ -64,25 +76,37 @@ def interval_rows(report: Report) -> list[list[str]]:
 
 
 def number(value: Any) -> str:
-    """Three decimals, or a dash for what is not known."""
-    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+    """Three decimals, or a dash for what is not known or not defined."""
+    return f"{value:.3f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
 
 
 def span(values: Mapping[str, Any], figure: str) -> str:
     """The interval of a figure, or a dash where it has none."""
-    ends = values.get(f"{figure}_ci")
-    return f"{ends[0]:.3f} .. {ends[1]:.3f}" if ends else "-"
+    ends = [number(end) for end in values.get(f"{figure}_ci") or (None, None)]
+    return "-" if "-" in ends else " .. ".join(ends)
 
 
 def comparison_text(report: Report, pair: str) -> str:
     """A paired test in one line: difference, interval, p-values, and what the test would have found."""
     test = report.comparisons[pair]
     how = "permutation of speakers" if test["test"] == "swaps" else "Student's t"
+    found = (
+        f"a difference of {test['mdd']:.3f} would be found 4 times out of 5"
+        if test["mdd"] is not None
+        else "what difference would be found cannot be told, for " + same_everywhere(test)
+    )
     return (
         f"{figure_name(report)} {test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
-        f"{how} p = {test['p']:.4f} (Holm: {test['p_holm']:.4f}); a difference of {test['mdd']:.3f} would be found 4 "
-        "times out of 5"
+        f"{how} p = {test['p']:.4f} (Holm: {test['p_holm']:.4f}); {found}"
     )
+
+
+def same_everywhere(test: Mapping[str, Any]) -> str:
+    """Why a paired test has no detectable difference."""
+    if test["error"] != 0:
+        return "there is one clip"
+    what = "shows none" if test["difference"] == 0 else "shows the same one"
+    return f"every one of {test['speakers']} speakers {what}" if test["speakers"] > 1 else f"every clip {what}"
 
 
 def format_table(report: Report) -> str:
@@ -140,6 +164,9 @@ def write_html(
         table=table_rows(report),
         intervals=interval_rows(report),
         figure=figure_name(report),
+        history=history_figure(report.task)[1],
+        number=number,
+        span=span,
         best=best_single(report),
         comparison_text=partial(comparison_text, report),
         plots=_plots(report, history if home == run else {k: v for k, v in history.items() if k == stage}),
@@ -150,8 +177,6 @@ def write_html(
         reads=told(home),
         example=example,
     )
-    from multiemo.training.checkpoint import write_atomically  # torch, which a table does without
-
     write_atomically(run / "report.html", page)
     return run / "report.html"
 
@@ -171,15 +196,20 @@ def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[
             {k: v[f"{main}_ci"] for k, v in figures.items() if f"{main}_ci" in v},
             label=f"{name} with 95% interval",
             highlight=report.full,
-            reference=("majority class", report.majority[main]),
+            reference=(constant_name(report.task), report.majority[main]),
         ),
         "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
-        "history": plots.training(learnt) if learnt else "",
+        "history": plots.training(learnt, *history_figure(report.task)) if learnt else "",
         "reliability": plots.reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
         "risk_coverage": plots.risk_coverage(curves, points=points, max_error=report.calibration["max_error"])
         if curves
         else "",
     }
+
+
+def history_figure(task: str) -> tuple[str, str]:
+    """The validation figure that every stage logs, and its name."""
+    return ("ccc", "CCC") if task == "dimensions" else ("uar", "UAR")
 
 
 def _answered(report: Report) -> list[str]:
@@ -209,8 +239,6 @@ def save_evaluation(
     run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
 ) -> None:
     """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder."""
-    from multiemo.training.checkpoint import write_atomically
-
     write_atomically(run / "evaluation.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
     write_atomically(run / "predictions.jsonl", "".join(lines))

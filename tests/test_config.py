@@ -162,7 +162,7 @@ IDLE = [
     ),
     (TWO, {"per_stage.fuse.auxiliary_loss": 1.0}, "per_stage.fuse.auxiliary_loss", "it is of a modality's own stage"),
     (TWO, {"stages": ["fuse"], "training.auxiliary_loss": 1.0}, "training.auxiliary_loss", "a modality's own stage"),
-    (BASE, {"training.dimension_loss": 1.0}, "training.dimension_loss", "it needs dimensions: true"),
+    (BASE, {"training.dimension_loss": 1.0}, "training.dimension_loss", "needs dimensions: true"),
     (BASE, {"training": {"objective": "masked", "focal": 2.0}}, "training.focal", "'masked' learns without labels"),
     (BASE, {"training": {"objective": "masked", "monitor": "uar"}}, "training.monitor", "has no figure but the loss"),
     (

@@ -20,6 +20,7 @@ from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
 from multiemo.predict import Item, expand
+from multiemo.preprocess.text import train_tokenizer
 from multiemo.training.checkpoint import load_tensors
 
 
@@ -335,6 +336,45 @@ def test_a_tampered_model_is_refused(tiny_run, tmp_path):
     (copy / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="not a multiemo model config"):
         load_bundle(copy)
+
+
+def _changed(folder: Path, how: str) -> None:
+    """A model folder that somebody copied or put together badly."""
+    text = folder / "text" / "tokenizer.json"
+    if how == "no tokenizer":
+        text.unlink()
+    elif how == "another tokenizer":
+        text.write_text(text.read_text("utf-8").replace('"the"', '"teh"') + " ", "utf-8")
+    elif how == "no backbone":
+        (folder / "face" / "backbone.json").unlink()
+    else:
+        values = json.loads((folder / "config.json").read_text("utf-8"))
+        if how == "other inputs":
+            del values["inputs"]["face"]
+        else:  # written by an earlier version, which did not say what belongs to it
+            del values["assets"]
+            words = [chr(0x4E00 + i) * 3 for i in range(900)]
+            train_tokenizer(words * 2, 2000).save(str(text))
+        (folder / "config.json").write_text(json.dumps(values), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("no tokenizer", r"text/tokenizer\.json: is missing; copy the model folder again"),
+        ("another tokenizer", r"text/tokenizer\.json: is not the file that config\.json was written for"),
+        ("no backbone", r"face/backbone\.json: is missing; copy the model folder again"),
+        ("other inputs", r"config\.json: its inputs are text, speech, its encoders text, speech, face"),
+        ("more tokens than embeddings", r"text: its tokenizer gives ids up to \d+, and the model has 600 embeddings"),
+    ],
+)
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_model_folder_is_checked_against_itself_when_it_is_opened(tiny_run, tmp_path, how, says, deferred):
+    shutil.copytree(tiny_run / "model", tmp_path / "model")
+    load_bundle(tmp_path / "model", deferred=deferred)
+    _changed(tmp_path / "model", how)
+    with pytest.raises(CheckpointError, match=says):
+        load_bundle(tmp_path / "model", deferred=deferred)
 
 
 def test_weights_of_another_shape_are_refused(tiny_run, tmp_path):

@@ -11,7 +11,7 @@ import torch
 
 from multiemo import metrics
 from multiemo.evaluation import collect, evaluate_model
-from multiemo.report import format_table, interval_rows, table_rows
+from multiemo.report import comparison_text, format_table, interval_rows, table_rows
 from multiemo.types import Batch, Output
 
 LABELS = ["calm", "happy", "sad"]
@@ -102,11 +102,32 @@ def test_selection_does_without_intervals():
 
 @pytest.mark.parametrize(
     ("speakers", "note"),
-    [(1, "this speaker's clips"), (4, "too few to swap"), (8, "8 speakers: intervals"), (60, "over clips"), (25, None)],
+    [
+        (1, "this speaker's clips"),
+        (4, "too few to swap"),
+        (8, "8 speakers: intervals"),
+        (60, "over clips"),
+        (25, "SF: all 25 speakers show the same"),
+    ],
 )
 def test_the_reader_is_told_what_the_intervals_rest_on(speakers, note):
     notes = measure(speakers=speakers).notes
-    assert any(note in n for n in notes) if note else not notes
+    assert any(note in n for n in notes)
+
+
+def test_two_that_say_the_same_have_no_detectable_difference():
+    report = measure(speakers=4)
+    same = metrics.Scores(
+        task="single", labels=LABELS, target=np.eye(len(LABELS))[[0, 1, 0, 1] * 2],
+        usable={k: np.full(8, True) for k in "SF"},
+        probabilities=dict.fromkeys(("S", "F"), np.eye(len(LABELS))[[0, 1, 1, 0] * 2]),
+        speakers=np.array(list("aabbccdd")), prior=np.full(len(LABELS), 1 / len(LABELS)),
+    )  # fmt: skip
+    report.comparisons = metrics.compare_subsets(same)
+    said = comparison_text(report, next(iter(report.comparisons)))
+    assert "would be found 4 times" not in said
+    assert said.endswith("what difference would be found cannot be told, for every one of 4 speakers shows none")
+    json.dumps(report.to_json(), allow_nan=False)
 
 
 def test_inputs_are_let_go_of_batch_by_batch():

@@ -251,11 +251,31 @@ def test_every_figure_of_every_task_has_an_interval(said, several, votes):
                 assert e.low > 0, (name, figure)
 
 
-def test_a_figure_at_the_end_of_its_range_is_its_own_interval():
-    truth = np.arange(40) % 4
-    names = [f"s{i // 5}" for i in range(40)]
-    assert metrics.interval(truth, truth, names, 4) == (1.0, 1.0)
-    assert metrics.interval(truth, np.zeros(40, dtype=int), names, 4) == pytest.approx((0.25, 0.25))
+@pytest.mark.parametrize("speakers", [2, 5, 8, 40])
+def test_where_all_speakers_show_the_same_the_interval_is_that_of_clopper_and_pearson(speakers):
+    truth = np.tile(np.arange(4), speakers)
+    names = [f"s{i // 4}" for i in range(4 * speakers)]
+    exact = stats.binomtest(speakers, speakers).proportion_ci(0.95, method="exact")
+    assert metrics.interval(truth, truth, names, 4) == pytest.approx((exact.low, 1.0))
+    assert metrics.interval(truth, (truth + 1) % 4, names, 4) == pytest.approx((0.0, 1 - exact.low))
+    low, high = metrics.interval(truth, np.zeros_like(truth), names, 4)  # 0.25 whoever it is; others may be anywhere
+    assert (low, high) == pytest.approx((0.25 * exact.low, 0.25 * exact.low + 1 - exact.low))
+
+
+def test_no_interval_of_any_figure_has_no_width():
+    truth, names = np.arange(8) % 2, [f"s{i}" for i in range(8)]
+    several = np.eye(2)[truth]
+    for measure, right in (
+        (metrics.label_measure(2), truth),
+        (metrics.multi_measure(), np.concatenate([several, several], axis=-1)),
+        (metrics.dimension_measure(), truth - 0.5),
+    ):
+        known = several if right.ndim == 2 else right
+        for figure, e in metrics.estimates(measure, known, right, names, resamples=50).items():
+            assert e.low < e.high, figure
+            assert e.low <= e.value <= e.high, figure
+    one = metrics.estimates(metrics.label_measure(2), truth[:1], truth[:1], ["a"])["uar"]
+    assert (one.low, one.high) == pytest.approx((0.025, 1.0)), "one clip that is right"
 
 
 def test_one_speaker_is_resampled_by_clips_and_one_clip_says_nothing(said):
@@ -265,7 +285,7 @@ def test_one_speaker_is_resampled_by_clips_and_one_clip_says_nothing(said):
     assert (one.low, one.high) == pytest.approx((apart.low, apart.high), abs=0.01)
     assert one.speakers == 1
     lone = metrics.estimates(metrics.dimension_measure(), np.array([0.5]), np.array([0.4]), ["a"])["mae"]
-    assert (lone.low, lone.high) == (0, np.inf)
+    assert (lone.low, lone.high) == (0, 2), "an error of values within -1..1"
 
 
 def test_figures_of_several_runs_are_averaged_within_each_resample():
@@ -344,7 +364,10 @@ def test_too_few_speakers_to_swap_are_tested_by_students_t():
     assert found.p == pytest.approx(expected.pvalue, rel=0.1)
     assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.01)
     same = metrics.paired_test(truth, one, one, names, 2, metrics.accuracy)
-    assert (same.p, same.difference, same.low, same.high) == (1, 0, 0, 0)
+    assert (same.p, same.difference, same.error) == (1, 0, 0)
+    others = 1 - 0.025 ** (1 / 5)  # of all people, five who differ nowhere leave room for so many who do
+    assert (same.low, same.high) == pytest.approx((-others, others))
+    assert metrics.minimum_detectable_difference(same) is None
     agreed = metrics.paired_test(
         np.zeros(6, dtype=int), np.zeros(6, dtype=int), np.ones(6, dtype=int), list("aabbcc"), 2
     )

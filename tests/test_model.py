@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 import multiemo.fusion  # noqa: F401  (registers)
+from multiemo.config import TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.model import EmotionModel, contributions, drop_modalities
 from multiemo.registry import fusions
+from multiemo.training.objectives import Labels
 from multiemo.types import MODALITIES, SUBSETS, Batch, FeatureSpec, subset_key
 
 CLASSES = 3
@@ -28,14 +30,14 @@ class Mean(Encoder):
         return self.layer((x * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True))
 
 
-def make_model(fusion="gated", task="single", dimensions=False):
+def make_model(fusion="gated", task="single", dimensions=False, prior=(0.5, 0.3, 0.2)):
     torch.manual_seed(0)
     encoders = {m: Mean(m) for m in MODALITIES}
     level = fusions.get(fusion, where="t").level
     dims = dict.fromkeys(MODALITIES, CLASSES if level == "decision" else 6)
     built = fusions.build(fusion, {}, where="fusion", dims=dims)
-    prior = torch.tensor([0.5, 0.3, 0.2])
-    return EmotionModel(encoders, CLASSES, fusion=built, task=task, dimensions=dimensions, prior=prior).eval()
+    shares = torch.tensor(prior)
+    return EmotionModel(encoders, CLASSES, fusion=built, task=task, dimensions=dimensions, prior=shares).eval()
 
 
 def make_batch(patterns):
@@ -69,6 +71,24 @@ def test_one_batch_with_all_eight_presence_patterns(fusion):
         assert alone.logits.shape == (1, CLASSES)
     assert output.usable["T"].tolist() == [p[0] for p in ALL]
     assert output.usable["SF"].tolist() == [p[1] or p[2] for p in ALL]
+
+
+@pytest.mark.parametrize("fusion", fusions.names())
+def test_of_dimensions_alone_what_train_never_knew_is_not_said_and_leaves_the_gradient_whole(fusion):
+    model, batch = make_model(fusion, "dimensions", prior=(0.2, -0.1, float("nan"))), make_batch(ALL)
+    batch.dimensions = torch.tensor([[0.5, -0.5, float("nan")]] * len(ALL))
+    output = model(batch, subsets=list(SUBSETS))
+    assert model.learnt_dimensions == [0, 1]
+    assert output.dimensions[:, 2].isnan().all()
+    assert output.dimensions[:, :2].abs().max() <= 1
+    assert output.dimensions[7, :2].tolist() == pytest.approx([0.2, -0.1]), "with nothing there, the means of train"
+    torch.testing.assert_close(output.by_subset["TS"][0], model(make_batch(ALL), subsets=["TS"]).by_subset["TS"][0],
+                               equal_nan=True)  # fmt: skip
+    labels = Labels(model, TrainingConfig(), task="dimensions", frequencies=model.prior)
+    labels(batch).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert model.branch_heads["text"].layers[2].weight.grad[:2].abs().sum() > 0
+    assert model.branch_heads["text"].layers[2].weight.grad[2].abs().sum() == 0
 
 
 def test_a_subset_equals_a_batch_that_has_only_that_subset():

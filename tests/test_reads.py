@@ -105,7 +105,8 @@ def test_a_branch_and_a_model_folder_count_in_their_run(run, small_corpus, tmp_p
 def test_what_cannot_be_counted_is_said(run, monkeypatch):
     (run / "evaluations.jsonl").mkdir()
     assert evaluate_run(run).notes[-1] == (
-        f"this reading could not be counted: {run / 'evaluations.jsonl'}: Is a directory"
+        f"this reading could not be counted: {run / 'evaluations.jsonl'}: cannot be written: Is a "
+        "directory; choose another place"
     )
 
 

@@ -121,6 +121,12 @@ def rejected(speakers, trials, *, design=DESIGNS["alike"], alpha=0.05, by_clip=F
 # --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("speakers", [2, 5, 12])
+def test_intervals_hold_the_truth_where_often_nobody_is_wrong(speakers):
+    found = coverage(Design((5.5, 5.5), spread=1.0, clips=1), speakers, 150, resamples=60)
+    assert found >= 0.93 - error(0.93, 150), found  # intervals of no width: 0.09, 0.21 and 0.47
+
+
 @pytest.mark.parametrize(
     ("name", "speakers"), [("alike", 3), ("alike", 6), ("varied", 20), ("easy", 4), ("ragged", 8), ("independent", 10)]
 )

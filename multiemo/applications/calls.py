@@ -214,7 +214,7 @@ def _timeline(said: Sequence[dict[str, Any]], spans: Sequence[Span], sources: se
         if where is None:
             continue
         sources.add(where.source)
-        kept = {key: segment[key] for key in ("start", "end", "label", "best", "probs")}
+        kept = {key: segment[key] for key in ("start", "end", "label", "best", "probs") if key in segment}
         found.append(kept | {"negativity": round(-where.valence, 4), "text": segment.get("text")})
     return found
 
@@ -242,9 +242,10 @@ def _facts(
     if timeline:
         length = np.array([s["end"] - s["start"] for s in timeline])
         facts["negativity"] = round(float(length @ np.array([s["negativity"] for s in timeline]) / length.sum()), 4)
-        shares = {s["label"]: 0.0 for s in timeline}
+        shares = {s["label"]: 0.0 for s in timeline if "label" in s}
         for s, one in zip(timeline, length / length.sum(), strict=True):
-            shares[s["label"]] += float(one)
+            if "label" in s:
+                shares[s["label"]] += float(one)
         facts["labels"] = {label: round(v, 4) for label, v in sorted(shares.items(), key=lambda item: -item[1])}
     return facts
 

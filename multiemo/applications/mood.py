@@ -20,6 +20,7 @@ from multiemo.applications.tables import Writer, format_of
 from multiemo.build import Observer
 from multiemo.data.tables import Row
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.files import write_atomically
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
 
 Array = NDArray[np.float64]
@@ -195,25 +196,23 @@ def draw_days(log: dict[str, Any], path: Path) -> None:
         axes.axhline(0, color="#e3e8ee", linewidth=0.8, zorder=0)
         axes.set_ylabel(name)
     picture = encoded(figure)
-    try:
-        if path.suffix.lower() == ".png":
-            path.write_bytes(base64.b64decode(picture))
-            return
-        changes = [
-            f"{name}: on {c['date']} (between {c['from']} and {c['to']}) from {c['before']:+.2f} to {c['after']:+.2f}, "
-            f"p = {c['p']:.3f}"
-            for name, found in log["changes"].items()
-            for c in found
-        ] or ["no change of level was found"]
-        lines = [*changes, *log["notes"], *(f"values: {source}" for source in log["values_from"])]
-        listed = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-        path.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>mood log</title>'
-            f'<body style="font-family:sans-serif;max-width:60em;margin:2em auto"><h1>Mood log</h1>'
-            f"<p>{html.escape(log['meaning'])}</p>"
-            f'<img alt="valence and arousal by day" style="width:100%" src="data:image/png;base64,{picture}">'
-            f"<ul>{listed}</ul></body></html>\n",
-            "utf-8",
-        )
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+    if path.suffix.lower() == ".png":
+        write_atomically(path, base64.b64decode(picture), error=ConfigError)
+        return
+    changes = [
+        f"{name}: on {c['date']} (between {c['from']} and {c['to']}) from {c['before']:+.2f} to {c['after']:+.2f}, "
+        f"p = {c['p']:.3f}"
+        for name, found in log["changes"].items()
+        for c in found
+    ] or ["no change of level was found"]
+    lines = [*changes, *log["notes"], *(f"values: {source}" for source in log["values_from"])]
+    listed = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    write_atomically(
+        path,
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>mood log</title>'
+        f'<body style="font-family:sans-serif;max-width:60em;margin:2em auto"><h1>Mood log</h1>'
+        f"<p>{html.escape(log['meaning'])}</p>"
+        f'<img alt="valence and arousal by day" style="width:100%" src="data:image/png;base64,{picture}">'
+        f"<ul>{listed}</ul></body></html>\n",
+        error=ConfigError,
+    )

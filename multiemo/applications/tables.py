@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,7 @@ import polars as pl
 
 from multiemo.data.tables import FIRST, JSON_LINES, Columns, Row
 from multiemo.errors import ConfigError
+from multiemo.files import system_error, unwritable
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 #: File formats that are written, by suffix.
@@ -70,37 +72,44 @@ class Writer:
                 self._folder.mkdir()
                 return self
             self._file = self._draft.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            if self._suffix in _DELIMITERS:
+                delimiter = _DELIMITERS[self._suffix]
+                self._cells = csv.DictWriter(self._file, list(self.columns), delimiter=delimiter, lineterminator="\n")
+                self._cells.writeheader()
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-        if self._suffix in _DELIMITERS:
-            delimiter = _DELIMITERS[self._suffix]
-            self._cells = csv.DictWriter(self._file, list(self.columns), delimiter=delimiter, lineterminator="\n")
-            self._cells.writeheader()
+            raise self._unwritable(error) from None
         return self
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add rows."""
-        if self._suffix == ".parquet":
-            self._write_part(rows)
-        elif self._suffix in JSON_LINES:
-            self._file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
-        else:
-            self._write_cells(rows)
+        try:
+            if self._suffix == ".parquet":
+                self._write_part(rows)
+            elif self._suffix in JSON_LINES:
+                self._file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+            else:
+                self._write_cells(rows)
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._suffix == ".parquet":
-                if error is None:
-                    self._join_parts()
-            else:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
             if error is None:
+                if self._suffix == ".parquet":
+                    self._join_parts()
+                else:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                    self._file.close()
                 self._draft.replace(self.path)
+        except OSError as found:
+            raise self._unwritable(found) from None
         finally:
+            if self._suffix != ".parquet":
+                with suppress(OSError):  # what is left in the buffer of a disk that is full
+                    self._file.close()
             self._draft.unlink(missing_ok=True)
             if self._suffix == ".parquet":
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -121,7 +130,7 @@ class Writer:
         try:
             _frame(rows, self.columns).write_parquet(part)
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
-            raise self._unfit(error) from None
+            raise system_error(error) or self._unfit(error) from None
         self._parts.append(part)
 
     def _join_parts(self) -> None:
@@ -132,7 +141,12 @@ class Writer:
             parts = [pl.scan_parquet(part, glob=False) for part in self._parts]
             pl.concat(parts, how="diagonal_relaxed").sink_parquet(self._draft)
         except pl.exceptions.PolarsError as error:
-            raise self._unfit(error) from None
+            raise system_error(error) or self._unfit(error) from None
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        """Of what is there so far: how many rows are still to come, nobody knows."""
+        written = [self._draft, *self._parts]
+        return ConfigError(unwritable(self.path, error, sum(file.stat().st_size for file in written if file.exists())))
 
     def _unfit(self, error: Exception) -> ConfigError:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

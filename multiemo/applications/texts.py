@@ -29,7 +29,7 @@ from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import probabilities_of
 from multiemo.predict import Predictor, load
 from multiemo.preprocess.text import TextPreprocessor, Turn
-from multiemo.types import DIMENSIONS, Absent, Sample
+from multiemo.types import DIMENSIONS, Absent, Output, Sample
 
 #: Rows that are read, answered and written at a time.
 WINDOW = 8192
@@ -61,13 +61,17 @@ class TextModel:
         self._multi = predictor.model.task == "multi"
         self._learnt = predictor.model.learnt_dimensions
         numbers = ("emotion_prob", *(f"p_{label}" for label in predictor.labels))
-        #: What is added to a row: ``emotion`` (or ``uncertain``), the most probable label and its probability, the
-        #: probability of each label, then ``emotion_labels`` (several at once) and the dimensions of models with them.
-        self.columns: Columns = {
+        labelled: Columns = {
             "emotion": pl.String(),
             "emotion_best": pl.String(),
             **dict.fromkeys(numbers, pl.Float64()),
             **({"emotion_labels": pl.List(pl.String)} if self._multi else {}),
+        }
+        #: What is added to a row: ``emotion`` (or ``uncertain``), the most probable label and its probability, the
+        #: probability of each label, then ``emotion_labels`` (several at once) and the dimensions of models with them;
+        #: of models without labels the dimensions alone.
+        self.columns: Columns = {
+            **({} if predictor.model.task == "dimensions" else labelled),
             **{DIMENSIONS[c]: pl.Float64() for c in self._learnt},
         }
 
@@ -93,12 +97,13 @@ class TextModel:
         samples = [Sample("", "", "", {"text": t}, {}, None, unknown) for t in tokens]
         output = predictor.run(samples)
         keys = ["T"] * len(tokens)
+        if model.task == "dimensions":
+            yield from (dict(zip(self.columns, row, strict=True)) for row in self._dimensions(output).tolist())
+            return
         exact = calibration.scaled(keys, probabilities_of(output.logits, model.task).numpy(), model.task)
         chosen = calibration.decide(keys, exact, model.task)
         probabilities = exact.round(6)
-        dimensions: NDArray[np.float64] = np.zeros((len(tokens), 0))
-        if output.dimensions is not None:
-            dimensions = output.dimensions.float().cpu().numpy().astype(np.float64).round(4)[:, self._learnt]
+        dimensions = self._dimensions(output)
         for i, best in enumerate((exact.argmax(1) if self._multi else chosen).tolist()):
             row, label = probabilities[i].tolist(), predictor.labels[best]
             given = calibration.answers("T", float(exact[i, best]))
@@ -106,6 +111,13 @@ class TextModel:
             if self._multi:
                 said.append([name for name, given in zip(predictor.labels, chosen[i], strict=True) if given])
             yield dict(zip(self.columns, [*said, *dimensions[i].tolist()], strict=True))
+
+    def _dimensions(self, output: Output) -> NDArray[np.float64]:
+        """``[N, K]`` values of the K dimensions that were learnt."""
+        if output.dimensions is None:
+            return np.zeros((len(output.logits), 0))
+        values = output.dimensions[:, self._learnt].double().cpu().numpy()
+        return np.asarray(values.round(4), dtype=np.float64)
 
 
 class TableConversations:
@@ -247,7 +259,7 @@ def predict_texts(
                     if len(examples) < _NAMED:
                         examples[str(row.get(id_column)) if id_column else f"row {total + i + 1}"] = said
                     said = dict.fromkeys(model.columns)
-                else:
+                elif "emotion" in said:
                     labels[said["emotion"]] += 1
                 row.update(said)
             if format_of(target) in (".csv", ".tsv"):

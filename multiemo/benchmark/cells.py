@@ -111,7 +111,9 @@ def fill_cache(config: Config, observer: Observer) -> None:
             preprocessors[m] = build_preprocessor(spec)
     if preprocessors:
         observer.stage("decode")
-        wiring.prepare_part(config, source.folder, source.clips, preprocessors, on_progress=observer.progress)
+        wiring.prepare_part(
+            config, source.folder, source.clips, preprocessors, on_progress=observer.progress, on_note=observer.note
+        )
 
 
 def run_cell(cell: Cell) -> None:

@@ -18,6 +18,8 @@ folds over 4500 rows of FER2013's train part gave UAR .422, and .414 with the mo
 in place of MFCC statistics alone after five folds by speaker within RAVDESS actors 01-15: UAR .530 against .394.
 Temperatures in place of Platt scaling gave a log loss of 1.357 against 1.366 there, and change no decision. Support
 vector machines learn from 10,000 clips at most, since their time grows with the square.
+
+Valence, arousal and dominance without labels have regressors on the same inputs (``regressors.py``).
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from torch import Tensor
 from multiemo.benchmark.classifiers import RECIPES, Recipe, classify, learnable, least, rows_of
 from multiemo.benchmark.descriptors import HOG_SIDE, acoustic_functionals, feature_statistics, hog
 from multiemo.benchmark.predictions import Record
+from multiemo.benchmark.regressors import REGRESSIONS, regress
 from multiemo.build.data import prepare_part
 from multiemo.config import Config
 from multiemo.data.dataset import Preprocessor
 from multiemo.errors import ManifestError, SplitError
+from multiemo.evaluation import rounded
+from multiemo.metrics import means_of
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.speech import SpeechPreprocessor
 from multiemo.types import MODALITIES, SUBSETS, Clip, Modality, SpeechSpec
@@ -54,7 +59,7 @@ class Inputs:
         speakers: ``[N]``.
         labels: in order.
         task: ``single``, ``soft`` or ``multi``.
-        target: ``[N, C]``; zeros where unlabelled.
+        target: ``[N, C]``; zeros where unlabelled, and of dimensions NaN where unknown.
         labelled: ``[N]``.
         recipes: {modality: how it is classified}.
         values: {modality: N texts, or ``[N, K]`` float32}; of no meaning where absent.
@@ -144,7 +149,7 @@ def read_inputs(
         task=config.task,
         target=np.array([nothing if t is None else t.double().numpy() for t in targets]),
         labelled=np.array([t is not None for t in targets], dtype=bool),
-        recipes={m: RECIPES[p.spec.kind] for m, p in reads.items()},
+        recipes={m: (REGRESSIONS if config.task == "dimensions" else RECIPES)[p.spec.kind] for m, p in reads.items()},
         values={m: column if reads[m].spec.kind == "text" else _stack(column) for m, column in found.items()},
         presence=presence,
         bad=part.prepared.bad,
@@ -162,7 +167,8 @@ def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> di
 
     Returns:
         {``majority``, ``prior``, ``classic``: records as evaluation writes them}: ``id``, ``speaker``, ``target`` and
-        ``probs``, {subset: ``[C]``} for the subsets of which the clip has a modality. ``majority`` is sure of the most
+        ``probs`` (of dimensions ``values``, and no ``majority``; ``prior`` are their means in train), {subset: ``[C]``}
+        for the subsets of which the clip has a modality. ``majority`` is sure of the most
         frequent label of train (``multi``: of every label that more than half of the clips have); ``prior`` gives the
         labels the shares that they have in train; ``classic`` is the table above. A label that train lacks has
         probability zero.
@@ -175,12 +181,13 @@ def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> di
     if both:
         raise SplitError(f"classic baselines: clip {both[0]!r} stands in train and in test ({len(both)} such clips)")
     learnt, asked = inputs.find(train, "train"), inputs.find(test, "test")
-    prior = inputs.target[learnt].mean(axis=0)
+    regression = inputs.task == "dimensions"
+    prior = means_of(inputs.target[learnt])
     most = (prior > 0.5) if inputs.task == "multi" else np.arange(len(prior)) == prior.argmax()
     alone = {m: _classify(inputs, m, learnt, asked) for m in inputs.recipes}
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(inputs.recipes)]
     usable = {k: np.any([inputs.presence[m][asked] for m in SUBSETS[k]], axis=0) for k in keys}
-    constant = {"majority": most.astype(float), "prior": prior}
+    constant = {"prior": prior} if regression else {"majority": most.astype(float), "prior": prior}
     said: dict[str, dict[str, Array]] = {
         name: {k: np.broadcast_to(p, (len(asked), len(prior))) for k in keys} for name, p in constant.items()
     }
@@ -191,8 +198,10 @@ def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> di
             {
                 "id": ids[row],
                 "speaker": inputs.speakers[row],
-                "target": inputs.target[row].round(6).tolist(),
-                "probs": {k: p[i].round(6).tolist() for k, p in probabilities.items() if usable[k][i]},
+                "target": rounded(inputs.target[row]),
+                "values" if regression else "probs": {
+                    k: rounded(p[i]) for k, p in probabilities.items() if usable[k][i]
+                },
             }
             for i, row in enumerate(asked.tolist())
         ]
@@ -240,6 +249,12 @@ def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArr
     if not len(known):
         raise ManifestError(f"classic baselines: no labelled clip of train has {m}; take its encoder out of the config")
     target = inputs.target[known]
+    if inputs.task == "dimensions":
+        result = np.full((len(test), len(inputs.labels)), np.nan)
+        if asked.any():
+            values = inputs.values[m]
+            result[asked] = regress(inputs.recipes[m], rows_of(values, known), target, rows_of(values, test[asked]))
+        return result
     if len(learnable(target, inputs.task)) < least(inputs.task):
         label = inputs.labels[int(target.mean(axis=0).argmax())]
         raise SplitError(

@@ -29,19 +29,19 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A classic classifier of one modality.
+    """A classic classifier of one modality, or regressor (:mod:`multiemo.benchmark.regressors`).
 
     Args:
         name: for tables.
         transform: makes a scikit-learn transformer of its inputs.
-        classifier: makes a scikit-learn classifier with decision values.
+        estimator: makes a scikit-learn classifier with decision values, or a regressor.
         tempered: the decision values are no log-probabilities and need a temperature.
         most: clips that it learns from at most; ``None`` from all.
     """
 
     name: str
     transform: Callable[[], Any]
-    classifier: Callable[[], Any]
+    estimator: Callable[[], Any]
     tempered: bool
     most: int | None = None
 
@@ -104,9 +104,9 @@ def _scores(recipe: Recipe, train: Any, target: Array, test: Any, task: str) -> 
         constant = np.where(positive.any(axis=0), np.inf, -np.inf)
         scores = np.tile(constant, (asked.shape[0], 1))
         for c in learnable(target, task):
-            scores[:, c] = recipe.classifier().fit(learnt, positive[:, c]).decision_function(asked)
+            scores[:, c] = recipe.estimator().fit(learnt, positive[:, c]).decision_function(asked)
         return scores
-    classifier = recipe.classifier().fit(learnt, target.argmax(axis=1))
+    classifier = recipe.estimator().fit(learnt, target.argmax(axis=1))
     decided = classifier.decision_function(asked)
     if decided.ndim == 1:  # of two labels, for the second
         decided = np.stack([-decided / 2, decided / 2], axis=1)
@@ -158,10 +158,15 @@ def rows_of(values: Any, rows: NDArray[np.int64]) -> Any:
 # What they are made of
 
 
-class _Terms:
+class Terms:
     """TF-IDF of words and of characters side by side; a view of which no term stands in two texts is left out."""
 
     def fit_transform(self, texts: Sequence[str]) -> Any:
+        """Learn the vocabulary of N texts; ``[N, terms]``.
+
+        Raises:
+            ManifestError: there is none.
+        """
         from scipy import sparse
         from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
 
@@ -182,15 +187,17 @@ class _Terms:
         return sparse.hstack(columns, format="csr")
 
     def transform(self, texts: Sequence[str]) -> Any:
+        """``[N, terms]`` of other texts."""
         from scipy import sparse
 
         return sparse.hstack([view.transform(texts) for view in self._views], format="csr")
 
 
-class _Columns:
+class Columns:
     """Standardised columns: what is unknown becomes the mean, and columns that do not vary in train are left out."""
 
     def fit_transform(self, vectors: NDArray[np.float32]) -> Any:
+        """Learn means and deviations of ``[N, K]``; its standardised columns."""
         from sklearn.impute import SimpleImputer  # type: ignore[import-untyped]
         from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
@@ -202,6 +209,7 @@ class _Columns:
         return self._scaler.fit_transform(known[:, self._kept])
 
     def transform(self, vectors: NDArray[np.float32]) -> Any:
+        """The columns of other vectors."""
         return self._scaler.transform(self._imputer.transform(vectors)[:, self._kept])
 
 
@@ -219,10 +227,10 @@ def _regression(**options: float) -> Any:
 
 #: {kind of InputSpec: how it is classified}.
 RECIPES: dict[str, Recipe] = {
-    "text": Recipe("TF-IDF + logistic regression", _Terms, _regression, tempered=False),
-    "speech": Recipe("acoustic functionals + SVM", _Columns, _support_vectors, tempered=True, most=MOST),
-    "face": Recipe("HOG + SVM", _Columns, _support_vectors, tempered=True, most=MOST),
+    "text": Recipe("TF-IDF + logistic regression", Terms, _regression, tempered=False),
+    "speech": Recipe("acoustic functionals + SVM", Columns, _support_vectors, tempered=True, most=MOST),
+    "face": Recipe("HOG + SVM", Columns, _support_vectors, tempered=True, most=MOST),
     "features": Recipe(
-        "feature statistics + logistic regression", _Columns, partial(_regression, C=0.1), tempered=False
+        "feature statistics + logistic regression", Columns, partial(_regression, C=0.1), tempered=False
     ),
 }

@@ -18,7 +18,7 @@ from multiemo.types import DIMENSIONS, SUBSETS
 
 #: One clip as evaluation writes it: ``id``, ``speaker``, ``target`` (``[C]`` or nothing), ``probs`` {subset: ``[C]``},
 #: and ``said`` {subset: column of the label that is given, or for several labels ones and zeros ``[C]``}; without it,
-#: the most probable label is, or those above a half.
+#: the most probable label is, or those above a half. Of dimensions without labels ``values`` stand in place of both.
 Record = Mapping[str, Any]
 
 
@@ -29,8 +29,9 @@ class Predictions:
     Args:
         name: of the system, for tables.
         ids, speakers: of the N labelled clips, sorted by id.
-        target: ``[N, C]``.
-        probabilities: {subset key: ``[R, N, C]``} of R seeds; NaN where a clip has no modality of the subset.
+        target: ``[N, C]``; of dimensions NaN where unknown.
+        probabilities: {subset key: ``[R, N, C]``} of R seeds, or values of dimensions; NaN where a clip has no
+            modality of the subset.
         said: {subset key: labels that are given, ``[R, N]`` or ``[R, N, C]``}, see
             :func:`multiemo.calibration.decide`; without a key, the most probable ones are.
         dimensions: {name: truth ``[N]``, predicted ``[R, N]``}, NaN where unknown; of a model with such a head.
@@ -51,7 +52,8 @@ class Predictions:
 
     def scored(self, key: str, task: str) -> tuple[NDArray[Any], NDArray[Any]]:
         """Truth and predictions of one subset, as the measure of the task wants them."""
-        return scored(task, self.target, self.probabilities[key], self.given(key, task))
+        given = None if task == "dimensions" else self.given(key, task)
+        return scored(task, self.target, self.probabilities[key], given)
 
     def given(self, key: str, task: str) -> NDArray[np.int64]:
         """The labels that are given, ``[R, N]`` or ``[R, N, C]``."""
@@ -82,16 +84,24 @@ def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
         raise CheckpointError(f"{name}: no labelled clip was tested")
     ids = sorted(known)
     target = np.array([known[i]["target"] for i in ids], dtype=float)
-    keys = [k for k in SUBSETS if any(k in r["probs"] for r in known.values())]
+    keys = [k for k in SUBSETS if any(k in _answers(r) for r in known.values())]
     nothing = [float("nan")] * target.shape[1]
     probabilities = {
-        key: np.array([[run[i]["probs"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])
+        key: np.array(
+            [[_answers(run[i]).get(key, nothing) if i in run else nothing for i in ids] for run in runs], dtype=float
+        )
         for key in keys
     }
     speakers = tuple(known[i]["speaker"] for i in ids)
     dimensions = {d: _dimension(d, runs, ids) for d in DIMENSIONS if any(d in _said(r) for r in known.values())}
     said = {key: _given(key, runs, ids) for key in keys if all("said" in record for record in known.values())}
     return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions, said)
+
+
+def _answers(record: Record) -> Mapping[str, Any]:
+    """{subset: ``[C]``}: probabilities, or values of dimensions."""
+    found: Mapping[str, Any] = record["values"] if "values" in record else record["probs"]
+    return found
 
 
 def _given(key: str, runs: Sequence[Mapping[str, Record]], ids: Sequence[str]) -> NDArray[np.int64]:

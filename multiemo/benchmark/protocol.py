@@ -28,7 +28,8 @@ from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.evaluation import corpus_kind
-from multiemo.types import Clip, Modality
+from multiemo.metrics import means_of
+from multiemo.types import DIMENSIONS, Clip, Modality
 
 #: Raised when the same config and manifest would give other folds than before.
 VERSION = 1
@@ -129,7 +130,7 @@ def plan(config: Config) -> Protocol:
     manifest = Path(str(data.manifest))
     name = config.benchmark.protocol or _BY_KIND[data.split.kind]
     clips = read_manifest(manifest) if manifest.is_file() else []
-    labelled = [c for c in clips if wiring.has_label(c, data.label_from)]
+    labelled = [c for c in clips if wiring.has_label(c, data.label_from, config.task)]
     wiring.check_context(config, clips, str(manifest))
     base = data.split
     if name in _GROUPED:
@@ -137,7 +138,8 @@ def plan(config: Config) -> Protocol:
         _check_groups(name, base.group_by, labelled, manifest)
     folds = []
     for fold, split in _splits(name, base, labelled, config.benchmark):
-        source = wiring.open_source(SourceConfig(manifest=str(manifest), split=split, label_from=data.label_from))
+        wanted = SourceConfig(manifest=str(manifest), split=split, label_from=data.label_from)
+        source = wiring.open_source(wanted, task=config.task)
         folds.append(Fold(fold, source.split, pinned(config, split, source.split)))
     known = {c.id: c for c in labelled}
     space = LabelSpace(config.label_set, config.task, data.label_from)
@@ -200,12 +202,11 @@ def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequenc
 
 
 def prior_of(fold: Fold, protocol: Protocol, config: Config) -> NDArray[np.float64]:
-    """``[C]`` label frequencies of the fold's train part."""
+    """``[C]`` label frequencies of the fold's train part, or means of the dimensions."""
     space = LabelSpace(config.label_set, config.task, config.data.label_from)
     wanted = set(fold.split.parts["train"])
     targets = [t for c in protocol.clips if c.id in wanted and (t := space.target(c)) is not None]
-    mean: NDArray[np.float64] = torch.stack(targets).double().mean(dim=0).numpy()
-    return mean
+    return means_of(torch.stack(targets).double().numpy())
 
 
 def _splits(
@@ -260,7 +261,18 @@ def _check_groups(name: str, group_by: GroupBy, clips: Sequence[Clip], manifest:
 
 
 def _check_labels(fold: Fold, clips: dict[str, Clip], space: LabelSpace) -> list[str]:
-    """Every label that is validated or tested must be learnt; one that is never tested is worth a note."""
+    """Every label that is validated or tested must be learnt; one that is never tested is worth a note.
+
+    Raises:
+        SplitError: one is not.
+    """
+    if space.task == "dimensions":
+        known = {
+            part: {n for i in ids for n in DIMENSIONS if getattr(clips[i], n) is not None}
+            for part, ids in fold.split.parts.items()
+        }
+        unlearnt = sorted((known["test"] | known["val"]) - known["train"])
+        return [f"{fold.name}: no train clip has {name}, so it is not learnt" for name in unlearnt]
     counts: dict[str, Counter[str]] = {}
     for part, ids in fold.split.parts.items():
         targets = [space.target(clips[i]) for i in ids]

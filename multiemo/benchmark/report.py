@@ -12,9 +12,9 @@ from multiemo import plots
 from multiemo.benchmark import tables
 from multiemo.benchmark.robustness import Curve
 from multiemo.benchmark.robustness_plot import plot_robustness
+from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE
-from multiemo.report import caveat, number, span
-from multiemo.training.checkpoint import write_atomically
+from multiemo.report import caveat, constant_name, number, span
 from multiemo.types import SUBSETS
 
 _SECTIONS = {
@@ -115,14 +115,14 @@ def _plots(result: Mapping[str, Any], main: str) -> dict[str, str]:
             {name: {k: subsets[k][main] for k in SUBSETS if k in subsets} for name, subsets in systems.items()},
             {name: {k: v[f"{main}_ci"] for k, v in subsets.items()} for name, subsets in systems.items()},
             label=f"{heads[main]} with 95% interval over speakers",
-            reference=("majority class", result["majority"][main]),
+            reference=(constant_name(result["task"]), result["majority"][main]),
         ),
         "recall": plots.heat(
             {k: v["recall"] for k, v in systems["multiemo"].items() if v.get("recall")}, result["label_set"]
         ),
         "confusion": plots.confusion(result["confusion"], result["label_set"]) if result["confusion"] else "",
         "reliability": plots.reliability(result["reliability"]) if result["reliability"] else "",
-        "risk_coverage": plots.risk_coverage(_last(result["risk_coverage"], full)),
+        "risk_coverage": plots.risk_coverage(_last(result["risk_coverage"], full)) if result["risk_coverage"] else "",
         "robustness": plot_robustness([Curve.from_json(c) for c in result.get("robustness", ())]),
         "cost": plots.scatter(
             {k: (v["seconds"], systems["multiemo"][k][main]) for k, v in cost.items() if k in systems["multiemo"]},

@@ -23,7 +23,7 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
 
     Args:
         predictions: of one system.
-        task: ``single``, ``multi`` or ``soft``.
+        task: ``single``, ``multi`` or ``soft``; of ``dimensions`` there is neither ``ece`` nor ``recall``.
     """
     measure = metrics.measure_of(task, predictions.target.shape[1])
     found: dict[str, dict[str, Any]] = {}
@@ -32,9 +32,10 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
         values: dict[str, Any] = {}
         for name, estimate in metrics.estimates(measure, truth, said, predictions.speakers).items():
             values |= _named(name, estimate)
-        runs = list(_runs(predictions, key, task))
-        values["ece"] = float(np.mean([metrics.calibration_error(task, *run) for run in runs]))
-        values["recall"] = np.mean([_recall(*run, task) for run in runs], axis=0).round(4).tolist()
+        if task != "dimensions":
+            runs = list(_runs(predictions, key, task))
+            values["ece"] = float(np.mean([metrics.calibration_error(task, *run) for run in runs]))
+            values["recall"] = np.mean([_recall(*run, task) for run in runs], axis=0).round(4).tolist()
         found[key] = values
     return found
 
@@ -100,10 +101,14 @@ def guesses(
         folds: {fold: its test clips, its ``[C]`` train frequencies}.
 
     Returns:
-        ``{"majority": figures, "prior": figures}``; those of drawing are expected ones.
+        ``{"majority": figures, "prior": figures}``; those of drawing are expected ones. Of dimensions ``majority`` is
+        saying their means in train, and there is no ``prior``.
     """
     prior_by_clip = {name: prior for ids, prior in folds.values() for name in ids}
     priors = np.array([prior_by_clip[name] for name in predictions.ids])
+    if task == "dimensions":
+        truth, said = metrics.scored(task, predictions.target, priors)
+        return {"majority": {"n": len(priors), **metrics.measure_of(task, 3).plain(truth, said)}}
     most = priors > 0.5 if task == "multi" else priors.argmax(axis=1)[:, None] == np.arange(priors.shape[1])
     truth, said = metrics.scored(task, predictions.target, most.astype(float))
     majority = metrics.measure_of(task, priors.shape[1]).plain(truth, said)
@@ -145,7 +150,7 @@ def paired(
     Raises:
         ValueError: the two were not tested on the same clips.
     """
-    if first.ids != second.ids or not np.array_equal(first.target, second.target):
+    if first.ids != second.ids or not np.array_equal(first.target, second.target, equal_nan=True):
         raise ValueError(f"{first.name} and {second.name} were tested on different clips")
     truth, one = first.scored(first_subset, task)
     _, two = second.scored(second_subset, task)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from multiemo import metrics
@@ -35,22 +36,38 @@ class Point:
         severity: in the curve's unit; ``None`` for the clips as they are.
         n: clips; the same at every point of a curve.
         absent: share of them that lack the modality here (for all modalities: the mean of the shares).
-        uar, macro_f1, wf1, accuracy, ece: as evaluation has them.
-        uar_ci: 95% bootstrap interval over speakers.
-        difference: paired test of the UAR against the clips as they are, as :class:`multiemo.metrics.PairedTest` has
-            it; ``None`` at that point itself.
+        uar, macro_f1, wf1, accuracy, ece: as evaluation has them, of labels.
+        ccc, pearson, mae, rmse: likewise, of dimensions without labels.
+        uar_ci, ccc_ci: 95% bootstrap interval over speakers.
+        difference: paired test of the UAR (of dimensions the CCC) against the clips as they are, as
+            :class:`multiemo.metrics.PairedTest` has it; ``None`` at that point itself.
     """
 
     severity: float | None
     n: int
     absent: float
-    uar: float
-    uar_ci: tuple[float, float]
-    macro_f1: float
-    wf1: float
-    accuracy: float
-    ece: float
+    uar: float | None = None
+    uar_ci: tuple[float, float] | None = None
+    macro_f1: float | None = None
+    wf1: float | None = None
+    accuracy: float | None = None
+    ece: float | None = None
+    ccc: float | None = None
+    ccc_ci: tuple[float, float] | None = None
+    pearson: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
     difference: dict[str, Any] | None = None
+
+    @property
+    def main(self) -> float:
+        """The figure that is drawn."""
+        return float(self.ccc if self.uar is None else self.uar)  # type: ignore[arg-type]
+
+    @property
+    def main_ci(self) -> tuple[float, float]:
+        """Its interval, or itself twice where there is none."""
+        return (self.ccc_ci if self.uar is None else self.uar_ci) or (self.main, self.main)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,7 @@ class Curve:
         modality: what is corrupted; ``None`` for all.
         unit: of the severities.
         subset: key of the modalities that the model sees: all of them, or the corrupted one alone.
-        prior: UAR of the same clips with nothing to go by.
+        prior: UAR (of dimensions CCC) of the same clips with nothing to go by.
         points: the clips as they are, then from mild to severe; empty where the corruption was skipped.
         skipped: why it was.
     """
@@ -76,13 +93,19 @@ class Curve:
     skipped: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; figures of another task are left out."""
+        values = asdict(self)
+        kept = ("severity", "difference")
+        values["points"] = [{k: v for k, v in p.items() if v is not None or k in kept} for p in values["points"]]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Curve:
         """The inverse of :meth:`to_json`."""
-        points = [Point(**{**point, "uar_ci": tuple(point["uar_ci"])}) for point in values["points"]]
+        points = []
+        for point in values["points"]:
+            given: dict[str, Any] = {k: tuple(v) if k.endswith("_ci") else v for k, v in point.items()}
+            points.append(Point(**given))
         return cls(**{**values, "points": points})
 
 
@@ -253,27 +276,35 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
     speakers = [sample.speaker for sample, here in zip(samples, rows, strict=True) if here]
     task, labels = benches[0].bundle.config.task, benches[0].bundle.labels
     measure = metrics.measure_of(task, len(labels))
-    truth, before = metrics.scored(task, target, clean.probabilities[key][rows], clean.said[key][rows])
-    blind = metrics.scored(task, target, nothing.probabilities[key][rows], nothing.said[key][rows])[1]
-    prior = measure.plain(truth, blind)["uar"]
+    main = "ccc" if task == "dimensions" else "uar"
+    names = ("ccc", "pearson", "mae", "rmse") if task == "dimensions" else ("uar", "macro_f1", "wf1", "accuracy")
+    truth, before = metrics.scored(task, target, clean.probabilities[key][rows], _given(clean, key, rows))
+    blind = metrics.scored(task, target, nothing.probabilities[key][rows], _given(nothing, key, rows))[1]
+    prior = measure.plain(truth, blind)[main]
     points = []
     for state in states[1:]:
         probabilities = state.probabilities[key][rows]
-        given = state.said[key][rows]
+        given = _given(state, key, rows)
         _, said = metrics.scored(task, target, probabilities, given)
         figures = metrics.estimates(measure, truth, said, speakers)
+        measured: dict[str, Any] = {name: figures[name].value for name in names}
+        measured[f"{main}_ci"] = (figures[main].low, figures[main].high)
         gone = [~state.presence[m][rows] for m in ([curve.modality] if curve.modality else state.presence)]
         points.append(
             Point(
                 severity=state.severity,
                 n=len(target),
                 absent=float(np.mean(gone)),
-                uar_ci=(figures["uar"].low, figures["uar"].high),
-                ece=metrics.calibration_error(task, target, probabilities, given),
+                ece=None if given is None else metrics.calibration_error(task, target, probabilities, given),
                 difference=None
                 if state is clean
-                else asdict(metrics.paired_tests(measure, truth, said, before, speakers)["uar"]),
-                **{name: figures[name].value for name in ("uar", "macro_f1", "wf1", "accuracy")},
+                else asdict(metrics.paired_tests(measure, truth, said, before, speakers)[main]),
+                **measured,
             )
         )
     return replace(curve, prior=prior, points=points)
+
+
+def _given(state: State, key: str, rows: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """The labels that are given to some clips; ``None`` of dimensions."""
+    return state.said[key][rows] if key in state.said else None

@@ -21,7 +21,7 @@ _FULL, _SINGLE = plots.ACCENT, plots.LINES[1]
 
 
 def plot_robustness(curves: Sequence[Curve]) -> str:
-    """UAR by severity with 95% intervals, the level without corruption dashed, the prior dotted.
+    """UAR (of dimensions CCC) by severity with 95% intervals, the level without corruption dashed, the prior dotted.
 
     Grey bars are the share of the clips of which a corruption has left nothing of the modality. Corruptions that were
     skipped have no panel.
@@ -48,7 +48,7 @@ def plot_robustness(curves: Sequence[Curve]) -> str:
         axes.set_title(name.replace("_", " ").replace("asr", "ASR"), fontsize=9, color=plots.INK, loc="left")
         axes.set(xlabel=lines[0].unit, ylim=(low, high))
         if number % columns == 0:
-            axes.set_ylabel("UAR")
+            axes.set_ylabel("UAR" if lines[0].points[0].uar is not None else "CCC")
     prior = next((c.prior for c in curves if c.prior is not None), None)
     if prior is not None:
         _write(grid[0], 0.02, prior, "prior", plots.ALERT, above=False)
@@ -60,16 +60,16 @@ def plot_robustness(curves: Sequence[Curve]) -> str:
 def _draw(axes: Axes, curve: Curve, colour: str) -> None:
     """One curve; severities stand at equal distances, whatever their unit."""
     places = list(range(len(curve.points)))
-    uar = [point.uar for point in curve.points]
+    values = [point.main for point in curve.points]
     if curve.corruption not in _TAKEN:
         axes.bar(places, [point.absent for point in curve.points], color=plots.GREY, alpha=0.2, width=0.8, zorder=1)
-    low, high = zip(*(point.uar_ci for point in curve.points), strict=True)
+    low, high = zip(*(point.main_ci for point in curve.points), strict=True)
     axes.fill_between(places, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
-    axes.axhline(uar[0], color=colour, linewidth=0.9, linestyle="--", zorder=2)
+    axes.axhline(values[0], color=colour, linewidth=0.9, linestyle="--", zorder=2)
     if curve.prior is not None:
         axes.axhline(curve.prior, color=plots.ALERT, linewidth=0.9, linestyle=":", zorder=2)
-    axes.plot(places, uar, color=colour, marker="o", markersize=3, linewidth=1.4, zorder=3)
-    _write(axes, 0.99, uar[0], curve.subset, colour, above=colour == _FULL)
+    axes.plot(places, values, color=colour, marker="o", markersize=3, linewidth=1.4, zorder=3)
+    _write(axes, 0.99, values[0], curve.subset, colour, above=colour == _FULL)
     labels = ["clean" if point.severity is None else f"{point.severity:g}" for point in curve.points]
     axes.set_xticks(places, labels, fontsize=7)
 
@@ -82,6 +82,7 @@ def _write(axes: Axes, across: float, height: float, text: str, colour: str, *, 
 
 
 def _range(curves: Sequence[Curve]) -> tuple[float, float]:
-    """From zero to just above the highest end of an interval."""
-    highest = max(max(point.uar, point.uar_ci[1]) for curve in curves for point in curve.points)
-    return 0.0, min(1.0, highest + 0.03)
+    """From zero (or the lowest figure below it) to just above the highest end of an interval."""
+    points = [point for curve in curves for point in curve.points]
+    highest = max(max(point.main, point.main_ci[1]) for point in points)
+    return plots.lowest([point.main for point in points], ()), min(1.0, highest + 0.03)

@@ -39,8 +39,8 @@ from multiemo.config import Config, load_stored, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
-from multiemo.labels import label_set
-from multiemo.training.checkpoint import write_atomically
+from multiemo.evaluation import finite
+from multiemo.files import write_atomically
 
 
 def run_benchmark(
@@ -92,7 +92,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: 
     result: dict[str, Any] = {
         "name": config.name,
         "task": config.task,
-        "label_set": list(label_set(config.label_set)),
+        "label_set": [] if config.task == "dimensions" else list(config.columns),
         "split": "test",
         "n": len(model.ids),
         "speakers": len(set(model.speakers)),
@@ -119,6 +119,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: 
     if leaking:
         result["leak"]["reads"] = _reads(leaking, folder / "shuffled")
     result["notes"] = list(dict.fromkeys([*notes, *_notes(result, config)]))
+    result = finite(result)
     write_atomically(folder / "benchmark.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     write_report(folder, result)
     return result
@@ -254,7 +255,7 @@ def _figures(
     evaluations = [json.loads((cell.folder / "evaluation.json").read_text("utf-8")) for cell in cells]
     diagrams: dict[str, dict[str, Any]] = {}
     for key in model.probabilities:
-        stored = [e["calibration"]["reliability"].get(key) for e in evaluations]
+        stored = [e["calibration"].get("reliability", {}).get(key) for e in evaluations]
         if all(stored):
             diagrams[key] = {name: results.joined_bins([s[name] for s in stored]) for name in ("raw", "calibrated")}
             systems["multiemo"][key]["ece_raw"] = results.error_of(diagrams[key]["raw"])
@@ -271,9 +272,9 @@ def _figures(
         "subsets": systems["multiemo"],
         "comparisons": {name: tests for name, tests in families.items() if tests},
         "dimensions": results.summarise_dimensions(model),
-        "confusion": results.confusion_of(model) if task != "multi" else [],
+        "confusion": results.confusion_of(model) if task in ("single", "soft") else [],
         "reliability": diagrams,
-        "risk_coverage": results.risk_curves(model, task),
+        "risk_coverage": {} if task == "dimensions" else results.risk_curves(model, task),
         "by_fold": by_fold,
     }
 

@@ -162,6 +162,8 @@ class Bench:
         output = Output(logits=logits[keys[0]], by_subset=logits)
         got = collect(lambda _: output, [batch], task=self.bundle.config.task)
         calibration, task = self.bundle.calibration, self.bundle.config.task
+        if task == "dimensions":
+            return State(severity, got.presence, got.probabilities, {})
         shown = {key: shown_keys(key, got.presence) for key in got.probabilities}
         calibrated = {key: calibration.scaled(shown[key], p, task) for key, p in got.probabilities.items()}
         said = {key: calibration.decide(shown[key], p, task) for key, p in calibrated.items()}

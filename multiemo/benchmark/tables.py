@@ -13,17 +13,18 @@ from multiemo.report import COLUMNS, markdown, number, span
 from multiemo.types import SUBSETS
 
 #: Figures of which less is better.
-_LOWER = ("cross_entropy", "js", "ece")
+_LOWER = ("cross_entropy", "js", "ece", "mae", "rmse")
 
 
 def heads_of(task: str) -> dict[str, str]:
     """{figure: its column head}, in order."""
-    return {**COLUMNS[task], "ece": "ECE"}
+    return COLUMNS[task] if task == "dimensions" else {**COLUMNS[task], "ece": "ECE"}
 
 
 def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One record a line of the table: ``system``, ``subset``, ``modalities``, ``n`` and the figures."""
-    rows = [{"system": name, "subset": "", "modalities": "", **result[name]} for name in ("majority", "prior")]
+    names = {"majority": "mean of train"} if result["task"] == "dimensions" else {n: n for n in ("majority", "prior")}
+    rows = [{"system": said, "subset": "", "modalities": "", **result[name]} for name, said in names.items()]
     for system, subsets in result["systems"].items():
         for key in SUBSETS:
             if key in subsets:
@@ -152,8 +153,8 @@ def latex_table(result: Mapping[str, Any]) -> str:
     rows = rows_of(result)
     best = {}
     for name in figures:
-        values = [row[name] for row in rows if name in row]
-        best[name] = min(values) if name in _LOWER else max(values)
+        values = [row[name] for row in rows if row.get(name) is not None]
+        best[name] = (min if name in _LOWER else max)(values, default=None)
     heads = " & ".join(heads_of(result["task"])[name] for name in figures)
     lines = [
         "% " + " ".join(caption_of(result).split()),
@@ -173,8 +174,8 @@ def latex_table(result: Mapping[str, Any]) -> str:
             cell = "--" if value is None else f"{value:.3f}"
             if value is not None and value == best[name]:
                 cell = rf"\textbf{{{cell}}}"
-            if name == main and f"{name}_ci" in row:
-                low, high = row[f"{name}_ci"]
+            low, high = row.get(f"{name}_ci") or (None, None)
+            if name == main and low is not None and high is not None:
                 cell += rf" {{\scriptsize [{low:.3f}, {high:.3f}]}}"
             cells.append(cell)
         lines.append(" & ".join(cells) + r" \\")

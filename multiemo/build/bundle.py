@@ -32,15 +32,15 @@ from multiemo.data.seen import Seen
 from multiemo.encoders.base import Encoder
 from multiemo.encoders.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError, MultiemoError
+from multiemo.files import system_error, unwritable, write_atomically
 from multiemo.fusion.base import Fusion
-from multiemo.labels import label_set
 from multiemo.model import EmotionModel
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.features import FeaturePreprocessor
 from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import encoders, fusions, suggest
-from multiemo.training.checkpoint import load_tensors, save_tensors, write_atomically
+from multiemo.training.checkpoint import load_tensors, save_tensors
 from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
 
 FORMAT_VERSION = 3
@@ -72,8 +72,8 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels in the order of the columns."""
-        return label_set(self.config.label_set)
+        """Names of the columns, in order: labels, or for ``task: dimensions`` these."""
+        return self.config.columns
 
     def space(self, label_from: str = "clip") -> LabelSpace:
         """How rows become targets for this model."""
@@ -81,7 +81,7 @@ class Bundle:
 
     @property
     def prior(self) -> Tensor:
-        """``[C]`` train frequencies."""
+        """``[C]`` train frequencies, or for ``task: dimensions`` means."""
         return self.model.prior.detach().cpu()
 
 
@@ -151,7 +151,7 @@ def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusio
     Raises:
         ConfigError: unknown fusion or option.
     """
-    classes = len(label_set(config.label_set))
+    classes = len(config.columns)
     level = getattr(fusions.get(config.fusion.name, where="fusion"), "level", "embedding")
     dims = {m: classes if level == "decision" else e.out_dim for m, e in encoders_.items()}
     try:
@@ -165,7 +165,7 @@ def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, 
     """Encoders, fusion and heads as one model; ``learnt`` are the priors and means that it takes."""
     return EmotionModel(
         parts,
-        len(label_set(config.label_set)),
+        len(config.columns),
         fusion=build_fusion(config, parts) if fused else None,
         task=config.task,
         dimensions=config.dimensions,
@@ -174,17 +174,26 @@ def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, 
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete."""
+    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for m in bundle.model.modalities:
         assets = folder / m
         assets.mkdir(exist_ok=True)
-        encoder = bundle.model.encoders[m]
-        if isinstance(encoder, Encoder):
-            encoder.save_assets(assets)
-        preprocessor = bundle.preprocessors[m]
-        if isinstance(preprocessor, TextPreprocessor):
-            preprocessor.save(assets)
+        encoder, preprocessor = bundle.model.encoders[m], bundle.preprocessors[m]
+        try:
+            if isinstance(encoder, Encoder):
+                encoder.save_assets(assets)
+            if isinstance(preprocessor, TextPreprocessor):
+                preprocessor.save(assets)
+        except Exception as error:  # transformers and tokenizers write in their own way
+            reason = system_error(error)
+            if reason is None:
+                raise
+            raise CheckpointError(unwritable(assets, reason, 0)) from None
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
     seen: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
     save_tensors(folder / "seen.safetensors", seen, {})
@@ -192,6 +201,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "format": FORMAT_VERSION,
         "weights": file_digest(folder / "model.safetensors"),
         "seen": file_digest(folder / "seen.safetensors"),
+        "assets": _asset_digests(folder, bundle.model.modalities),
         "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
         "fused": bundle.model.fusion is not None,
         "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
@@ -239,7 +249,8 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
             f"{folder / 'model.safetensors'}: is not the file that config.json was written for (its digest differs); "
             "it was changed or damaged, fetch or train it again"
         )
-    if list(label_set(config.label_set)) != stored:
+    _check_assets(folder, specs, values)
+    if list(config.columns) != stored:
         raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
     try:
         calibration = Calibration.from_json(values.get("calibration", {}))
@@ -260,6 +271,37 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     return Bundle(
         model.eval(), config, preprocessors, values["facts"], calibration, Path(path), _load_seen(folder, values)
     )
+
+
+def _asset_digests(folder: Path, modalities: Iterable[Modality]) -> dict[str, str]:
+    """{file in a modality's folder: its digest}."""
+    files = [file for m in modalities for file in sorted((folder / m).rglob("*")) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+
+
+def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[str, Any]) -> None:
+    """Refuse a folder whose tokenizer or backbone is not the one that the weights were trained with.
+
+    Folders of earlier versions do not say which that is.
+
+    Raises:
+        CheckpointError: names the file.
+    """
+    config = values["config"]
+    if set(modalities) != set(config["encoders"]):
+        raise CheckpointError(
+            f"{folder / 'config.json'}: its inputs are {', '.join(modalities)}, its encoders "
+            f"{', '.join(config['encoders'])}; it was changed or damaged, fetch or train the model again"
+        )
+    for name, digest in values.get("assets", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise CheckpointError(f"{file}: is missing; copy the model folder again, with everything in it")
+        if file_digest(file) != digest:
+            raise CheckpointError(
+                f"{file}: is not the file that config.json was written for (its digest differs), so it does not belong "
+                "to these weights; copy the model folder again, or train it again"
+            )
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:

@@ -24,7 +24,7 @@ from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.training.parallel import Meeting
-from multiemo.types import Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
+from multiemo.types import DIMENSIONS, Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
 PARTS = ("train", "val", "test")
 
@@ -201,13 +201,14 @@ def steps_per_unit(spec: InputSpec) -> float:
     return 1.0
 
 
-def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = True) -> Source:
+def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = True, task: str = "single") -> Source:
     """Read a manifest and split it.
 
     Args:
         source: manifest and split.
         where: config path, for messages.
         labelled: leave out rows without a label; learning without labels takes them too.
+        task: of the config; with ``dimensions`` these are what a row must have.
 
     Raises:
         ManifestError: a row breaks a rule.
@@ -215,9 +216,9 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     """
     manifest = require_manifest(source.manifest, where)
     clips = read_manifest(manifest)
-    usable = [c for c in clips if has_label(c, source.label_from)] if labelled else clips
+    usable = [c for c in clips if has_label(c, source.label_from, task)] if labelled else clips
     if not usable:
-        raise ManifestError(f"{manifest}: no row has a label to learn from (label_from={source.label_from})")
+        raise ManifestError(f"{manifest}: {_nothing_known(clips, source.label_from, task)}")
     split = make_split(usable, source.split)
     splits.check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
@@ -244,18 +245,30 @@ def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
     return splits.without(made, how.exclude) if how.exclude else made
 
 
-def has_label(clip: Clip, label_from: str) -> bool:
-    """Whether a row has a label of the wished kind."""
+def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
+    """Whether a row has a label of the wished kind; for the task ``dimensions``, any of these."""
+    if task == "dimensions":
+        return any(getattr(clip, name) is not None for name in DIMENSIONS)
     if label_from != "clip":
         return label_from in clip.modality_labels
     return clip.label is not None or bool(clip.labels) or bool(clip.votes)
+
+
+def _nothing_known(clips: Sequence[Clip], label_from: str, task: str) -> str:
+    """Why no row of a manifest can be learnt from, and what would do."""
+    if task == "dimensions":
+        return f"no row has {', '.join(DIMENSIONS)}, which task: dimensions learns"
+    told = f"no row has a label to learn from (label_from={label_from})"
+    known = [name for name in DIMENSIONS if any(getattr(c, name) is not None for c in clips)]
+    return f"{told}; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else told
 
 
 def open_manifest(config: Config) -> Source:
     """The source of a config with one manifest; raises as :func:`open_source`."""
     data = config.data
     one = SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from)
-    return open_source(one, labelled=all(learns_labels(config, stage) for stage in config.stages))
+    labelled = all(learns_labels(config, stage) for stage in config.stages)
+    return open_source(one, labelled=labelled, task=config.task)
 
 
 def learns_labels(config: Config, stage: str) -> bool:

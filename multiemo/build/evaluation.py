@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.device import Compute, compute_of, predict
+from multiemo.build.lacking import lacking_notes
 from multiemo.build.observer import Observer
 from multiemo.build.places import cache_of
 from multiemo.build.reads import count_read, home_of
@@ -26,7 +27,7 @@ from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
-from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample
+from multiemo.types import DIMENSIONS, SUBSETS, Batch, Clip, Modality, Predicts, Sample
 
 #: Most clips of a batch that is not trained on, of all processes together.
 EVALUATION_BATCH = 64
@@ -71,6 +72,7 @@ def evaluate_bundle(
     processes: tuple[int, int] = (0, 1),
 ) -> Report:
     """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work."""
+    dimensions = bundle.config.task == "dimensions"
     report = evaluate_model(
         *_over(bundle, part, compute, processes),
         label_set=bundle.labels,
@@ -78,12 +80,13 @@ def evaluate_bundle(
         split=split,
         task=bundle.config.task,
         intervals=intervals,
-        calibration=bundle.calibration,
+        calibration=None if dimensions else bundle.calibration,
         gather=gatherer(part.dataset.clips, processes[1]),
     )
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures, biases and thresholds were fitted on this part"
         report.notes.append(f"{what}: its calibrated figures are optimistic")
+    report.notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
     report.notes += bundle.calibration.notes()
     report.notes += part.notes()
     return report
@@ -97,7 +100,7 @@ def calibrate_bundle(
     weighed: Collection[str] = (),
     processes: tuple[int, int] = (0, 1),
 ) -> Calibration:
-    """Everything that is fitted on a preprocessed validation part.
+    """Everything that is fitted on a preprocessed validation part; nothing for dimensions alone.
 
     Args:
         bundle: the model.
@@ -106,6 +109,8 @@ def calibrate_bundle(
         weighed: heads whose training weighed labels, as :func:`fit_calibration` takes them.
         processes: which one this is, of how many; they share the work.
     """
+    if bundle.config.task == "dimensions":
+        return Calibration()
     got = collect(*_over(bundle, part, compute, processes), task=bundle.config.task)
     gather = gatherer(part.dataset.clips, processes[1])
     if gather is not None:
@@ -215,9 +220,10 @@ def evaluate_run(
     if manifest is not None and other:
         path = Path(manifest)
         rows = read_manifest(path)
-        clips = [c for c in rows if wiring.has_label(c, label_from)]
+        clips = [c for c in rows if wiring.has_label(c, label_from, bundle.config.task)]
         if not clips:
-            raise ManifestError(f"{path}: no row has a label to evaluate against")
+            what = ", ".join(DIMENSIONS) if bundle.config.task == "dimensions" else "a label"
+            raise ManifestError(f"{path}: no row has {what} to evaluate against")
         notes = _seen_notes(bundle, clips)
     else:
         source, notes = stored_source(home_of(folder), bundle, None if manifest is None else Path(manifest))
@@ -234,6 +240,7 @@ def evaluate_run(
         label_from=label_from,
         dialogue=rows,
         on_progress=observer.progress,
+        on_note=observer.note,
     )
     if not part.rows_with(bundle.model.modalities):
         raise ManifestError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -205,7 +206,10 @@ def _label_figures(stage: Stage, val: Part, loader: DataLoader[Any]) -> Callable
             intervals=False,
             gather=gatherer(dataset.clips, stage.processes[1]),
         )
-        return {k: v for k, v in report.subsets[report.full].items() if k != "n"}
+        monitored = stage.settings.monitor  # a figure that is not defined is not logged
+        return {
+            k: v for k, v in report.subsets[report.full].items() if k != "n" and (k == monitored or math.isfinite(v))
+        }
 
     return figures
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from multiemo.training.checkpoint import write_atomically
+from multiemo.files import write_atomically
 
 FILE = "places.json"
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from multiemo import losses
 from multiemo.build.data import Part
 from multiemo.config import TrainingConfig
+from multiemo.data.dataset import dimensions_of
 from multiemo.types import DIMENSIONS, Clip
 
 
@@ -49,6 +50,5 @@ def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Label
 
 def dimension_means(clips: Sequence[Clip]) -> Tensor:
     """``[3]`` means of valence, arousal and dominance over clips; NaN where none knows one."""
-    nan = float("nan")
-    columns = [[nan if getattr(c, name) is None else float(getattr(c, name)) for name in DIMENSIONS] for c in clips]
-    return torch.tensor(columns).reshape(-1, len(DIMENSIONS)).nanmean(dim=0)
+    known = [dimensions_of(clip) for clip in clips]
+    return torch.stack(known).nanmean(dim=0) if known else torch.full((len(DIMENSIONS),), torch.nan)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiemo.build.folders import file_digest
-from multiemo.errors import MultiemoError
+from multiemo.errors import CheckpointError, MultiemoError
+from multiemo.files import append_line
 from multiemo.types import Clip
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def count_read(
         line |= {"manifest": str(manifest), "sha256": file_digest(manifest)}
     try:
         add_read(folder, line | dict(figures or {}))
-    except OSError as error:
-        return [f"this reading could not be counted: {folder / LOG}: {error.strerror or error}"]
+    except CheckpointError as error:
+        return [f"this reading could not be counted: {error}"]
     known, notes = reads_of(folder), []
     if manifest is not None:
         times = Counter(r["by"] for r in known if r.get("sha256") == line["sha256"])
@@ -77,8 +78,7 @@ def count_read(
 
 def add_read(folder: Path, line: Mapping[str, Any]) -> None:
     """Add a line; one write, so that those of several processes do not mix."""
-    with (folder / LOG).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    append_line(folder / LOG, json.dumps(line, ensure_ascii=False))
 
 
 def reads_of(folder: Path) -> list[dict[str, Any]]:

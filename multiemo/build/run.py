@@ -26,6 +26,7 @@ from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
 from multiemo.build.folders import file_digest
+from multiemo.build.lacking import untrained_note
 from multiemo.build.lock import alone_in
 from multiemo.build.observer import Observer
 from multiemo.build.places import write_places
@@ -38,8 +39,8 @@ from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import Report, corpus_kind
+from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
-from multiemo.training.checkpoint import write_atomically
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl
@@ -256,6 +257,10 @@ class _Session:
             part = self._prepare(stage, name)
             for note in part.notes():
                 self.observer.note(f"{name}: {note}")
+            if name == "train" and self._learns_labels(stage):
+                space = part.dataset.space
+                for note in untrained_note(space.labels, part.prepared.frequencies, task=space.task):
+                    self.observer.note(note)
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
@@ -332,6 +337,9 @@ class _Session:
         part, settings = self._part(stage, "train"), self.config.training_of(stage)
         labelled = settings.objective == "labels"
         learnt: dict[str, Any] = {"prior": part.prepared.frequencies}
+        if self.config.task == "dimensions":
+            self.weighed[stage] = set()
+            return self.config, learnt
         if labelled:
             rows = part.rows_with(modalities)
             weighed = weighing(part, rows, settings)

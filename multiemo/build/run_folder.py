@@ -10,7 +10,7 @@ from typing import Any
 
 from multiemo.config import Config, load_stored, save_config
 from multiemo.errors import CheckpointError
-from multiemo.training.checkpoint import write_atomically
+from multiemo.files import write_atomically
 
 #: What ``evaluate`` writes of the model as it is.
 _MEASURED = ("evaluation.json", "predictions.jsonl", "report.html")

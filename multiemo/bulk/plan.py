@@ -19,8 +19,8 @@ from typing import Any
 import multiemo
 from multiemo.data.rows import format_row, parse_row
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.files import write_atomically
 from multiemo.predict import Item
-from multiemo.training.checkpoint import write_atomically
 
 if sys.platform != "win32":
     import fcntl

@@ -17,8 +17,8 @@ from multiemo.bulk.local import run_local
 from multiemo.bulk.on_ray import check_ray, run_ray
 from multiemo.bulk.plan import Job, claimed, cut, plan_of
 from multiemo.errors import CheckpointError, ConfigError, MediaError
+from multiemo.files import draft, write_atomically
 from multiemo.predict import LeftOut, Predictor, expand
-from multiemo.training.checkpoint import write_atomically
 
 ENGINES = {"local": run_local, "ray": run_ray}
 
@@ -131,14 +131,10 @@ def _put_together(job: Job, numbers: Sequence[int]) -> dict[str, int]:
 
 def _join(parts: Iterable[Path], whole: Path) -> int:
     """Write files one after the other as one, whole or not at all; the number of lines."""
-    draft = whole.with_name(whole.name + ".tmp")
     lines = 0
-    with draft.open("wb") as file:
+    with draft(whole) as made, made.open("wb") as file:
         for part in parts:
             content = part.read_bytes()
             lines += content.count(b"\n")
             file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(whole)
     return lines

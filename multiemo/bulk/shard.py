@@ -16,12 +16,14 @@ from multiemo.build.bundle import load_bundle
 from multiemo.bulk.plan import Job, read_item
 from multiemo.data.rows import format_row
 from multiemo.errors import CheckpointError, DefectError, MultiemoError
+from multiemo.files import unwritable, write_atomically
 from multiemo.predict import Answer, Item, Predictor
-from multiemo.training.checkpoint import save_tensors, write_atomically
+from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip, FeatureRef
 
 #: Workers that may die at a clip before it is left out.
 _DEATHS = 2
+_AGAIN = "run the command again then, the shards that are done are kept"
 _DEADLY = f"{_DEATHS} workers died at this clip; it is left out"
 
 
@@ -103,17 +105,21 @@ class Worker:
         try:
             trail = Trail(self.job.part(number, ".trail"), self.job.call)
             said = self._answers(number, items, trail)
+            self._write(number, said)
+            trail.end()
+        except OSError as error:
+            raise CheckpointError(f"{unwritable(self.job.parts, error, 0)}; {_AGAIN}") from None
+
+    def _write(self, number: int, said: Sequence[_Said]) -> None:
+        """The files of a shard; that of the answers comes last."""
+        try:
             if self.job.embeddings:
                 vectors = {key: vector for one in said for key, vector in one.vectors.items()}
                 save_tensors(self.job.part(number, ".safetensors"), vectors, {})
             for suffix in (*((".features.jsonl",) if self.job.embeddings else ()), ".bad.jsonl", ".jsonl"):
                 write_atomically(self.job.part(number, suffix), "".join(one.lines.get(suffix, "") for one in said))
-            trail.end()
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.job.parts}: cannot be written: {error.strerror or error}; mend that and run the command again, "
-                "the shards that are done are kept"
-            ) from None
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {_AGAIN}") from None
 
     def _answers(self, number: int, items: Sequence[Item], trail: Trail) -> list[_Said]:
         """One a clip, in order."""

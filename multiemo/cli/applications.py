@@ -46,7 +46,8 @@ def texts(
         typer.echo(f"{out}: {done['predicted']} of {done['rows']} rows, {done['rows_per_minute']:.0f} a minute")
         for reason, count in done["without_text"].items():
             typer.echo(f"  {count} without: {reason}")
-        typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done["labels"].items()))
+        if done["labels"]:
+            typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done["labels"].items()))
         for note in done["notes"]:
             typer.echo(f"  note: {note}")
     write_json(done, json_file)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from multiemo.errors import ConfigError, MultiemoError
+from multiemo.files import unwritable
 
 #: What Python makes of a byte in a file's name that is not UTF-8.
 _NO_LETTER = re.compile("[\ud800-\udfff]")
@@ -75,7 +76,7 @@ def write_json(values: dict[str, Any], target: str | None) -> None:
         if path.is_file():  # and no device
             with suppress(OSError):
                 path.unlink()  # half of it is no JSON
-        raise MultiemoError(f"--json: {target!r} cannot be written: {error.strerror}") from None
+        raise MultiemoError(f"--json: {unwritable(path, error, len(text.encode()))}") from None
 
 
 def say_left_out(left_out: Sequence[object]) -> None:

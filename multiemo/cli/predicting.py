@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -11,6 +11,7 @@ import typer
 from multiemo.build.folders import model_folder
 from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, say_left_out, write_json
 from multiemo.errors import ConfigError
+from multiemo.types import DIMENSIONS
 
 if TYPE_CHECKING:
     from multiemo.predict.reader import Segments
@@ -231,9 +232,14 @@ def show(entry: dict[str, Any], written: Sequence[Path] = ()) -> None:
         (s["start"], s["end"], s) for s in entry["skipped"]
     ]
     for start, end, said in sorted(spans, key=lambda span: span[:2]):
-        if "label" not in said:
+        words = f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""
+        if "present" not in said:
             why = "; ".join(f"{m}: {reason}" for m, reason in said["absent"].items())
             typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by ({why})")
+            continue
+        if "label" not in said:
+            alone = "; ".join(f"{m}: {_dimensions(values)}" for m, values in said["by_modality"].items())
+            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  {_dimensions(said)}   ({alone})" + words)
             continue
         shares = ", ".join(f"{m} {v:+.2f}" for m, v in said["contribution"].items())
         best = f"{said['probs'][said['best']]:.2f}"
@@ -242,6 +248,10 @@ def show(entry: dict[str, Any], written: Sequence[Path] = ()) -> None:
         line = f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {best}   ({shares})"
         if said.get("smoothed", {}).get("label", said["best"]) != said["best"]:
             line += f"   over time: {said['smoothed']['label']}"
-        typer.echo(line + (f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""))
+        typer.echo(line + words)
     if written:
         typer.echo(f"  timeline: {', '.join(map(str, written))}")
+
+
+def _dimensions(said: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {said[name]:+.2f}" for name in DIMENSIONS if name in said)

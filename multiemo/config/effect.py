@@ -17,9 +17,13 @@ _OF_LABELS = (
     "label_smoothing", "focal", "class_weights", "mixup", "branch_loss", "modulation", "auxiliary_loss",
     "modality_dropout", "dimension_loss",
 )  # fmt: skip
+#: Those that ``task: dimensions`` does not read.
+_OF_CATEGORIES = ("label_smoothing", "focal", "class_weights", "balanced_sampling", "modulation", "auxiliary_loss")
 _OF_FUSION = ("branch_loss", "modulation", "modality_dropout")
 #: Keys of ``training`` that name modalities.
 _BY_MODALITY = ("budget", "branch_lr", "layer_decay", "freeze", "unfreeze")
+#: Asks for nothing where there is no choice; ``ccc`` stands in every config of ``task: dimensions``.
+_ANYWHERE = (("monitor", "loss"), ("monitor", "ccc"))
 #: Keys of a split that only one kind reads.
 _OF_KIND = {
     "test": "holdout", "folds": "kfold", "fold": "kfold", "val_as_test": "official", "train_speakers": "speakers",
@@ -70,6 +74,8 @@ def _of_data(config: Config) -> Iterator[tuple[str, str]]:
             yield from _of_split(f"data.sources.{m}.split", source.split, None)
     else:
         yield from _of_split("data.split", data.split, config.benchmark)
+    if "label_from" in data.model_fields_set and config.task == "dimensions":
+        yield "data.label_from", "task: dimensions reads no labels"
     if "per_label" in data.model_fields_set and not (data.sources and config.fused):
         yield "data.per_label", "composite clips are drawn in the stage 'fuse' from data.sources, and there are none"
 
@@ -104,7 +110,9 @@ def _of_stages(config: Config) -> Iterator[tuple[str, str]]:
             yield f"per_stage.{stage}", "the stage is not in stages"
     if "fusion" in config.model_fields_set and not config.fused:
         yield "fusion", "only the stage 'fuse' has a fusion, and it is not in stages"
-    if config.max_error is not None and config.training_of(config.stages[-1]).objective != "labels":
+    if config.max_error is not None and config.task == "dimensions":
+        yield "max_error", "task: dimensions gives no label, so none is uncertain"
+    elif config.max_error is not None and config.training_of(config.stages[-1]).objective != "labels":
         yield "max_error", f"the stage {config.stages[-1]!r} learns no labels, so it gives none"
     elif config.max_error is not None and not _validates(config, config.stages[-1]):
         yield "max_error", "it is assured on validation, of which data.split.val: 0 leaves nothing"
@@ -141,8 +149,10 @@ def _in_stage(config: Config, stage: str) -> dict[str, str]:
             found |= {f"{key}.{m}": f"the stage {stage!r} has no {m} encoder" for key in _BY_MODALITY}
         elif m in settings.freeze:
             found |= {f"{key}.{m}": "freeze keeps this encoder as it is" for key in ("branch_lr", "layer_decay")}
+    if config.task == "dimensions":
+        found |= dict.fromkeys(_OF_CATEGORIES, "task: dimensions has no labels")
     if not config.dimensions:
-        found["dimension_loss"] = "it needs dimensions: true"
+        found["dimension_loss"] = "it weighs dimensions beside labels, and needs dimensions: true"
     if stage == "fuse":
         found["auxiliary_loss"] = "it is of a modality's own stage"
         if len(shown) == 1:
@@ -168,7 +178,7 @@ def _keys(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         if key in _BY_MODALITY:
             yield from (f"{key}.{m}" for m in value)
-        elif value and (key, value) != ("monitor", "loss"):
+        elif value and (key, value) not in _ANYWHERE:
             yield key
 
 

@@ -16,6 +16,7 @@ from multiemo.config.explain import explain
 from multiemo.config.schema import Config
 from multiemo.config.strict_yaml import read_yaml
 from multiemo.errors import ConfigError
+from multiemo.files import write_atomically
 
 #: What YAML 1.1 reads as text and everybody else as a number.
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -92,9 +93,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 def save_config(config: Config, path: Path) -> None:
     """Write the complete config, every default spelled out; a reader never finds half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
-    temporary.replace(path)
+    write_atomically(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def _check_effect(config: Config, own: dict[str, Any], overridden: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from multiemo.config.explain import explain
 from multiemo.errors import ConfigError
 from multiemo.labels import label_set
-from multiemo.types import MODALITIES, Modality
+from multiemo.types import DIMENSIONS, MODALITIES, Modality
 
 Stage = Literal["text", "speech", "face", "fuse"]
 Objective = Literal["labels", "masked", "contrastive"]
@@ -176,7 +176,8 @@ class TrainingConfig(_Frozen):
         modality_dropout: chance that a clip shows only a random subset of its modalities, in the fused stage.
         dimension_loss: weight of the valence/arousal/dominance loss.
         patience: epochs without a better ``monitor`` before the stage stops.
-        monitor: validation figure that selects the epoch; without labels it is always ``loss``.
+        monitor: validation figure that selects the epoch; of labels ``uar`` (default), ``macro_f1``, ``wf1``,
+            ``accuracy`` or ``loss``, of ``task: dimensions`` ``ccc`` or ``loss``; without either it is always ``loss``.
         save_steps: a resumable state every so many steps besides the one after each epoch (0 none).
         keep: how many of the last states are kept.
     """
@@ -207,7 +208,7 @@ class TrainingConfig(_Frozen):
     modality_dropout: float = Field(0.5, ge=0, le=1)
     dimension_loss: float = Field(0.5, ge=0)
     patience: int = Field(10, ge=1)
-    monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "loss"] = "uar"
+    monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "ccc", "loss"] = "uar"
     save_steps: int = Field(0, ge=0)
     keep: int = Field(1, ge=1)
 
@@ -265,9 +266,10 @@ class Config(_Frozen):
         name: of the experiment.
         seed: of initial weights, batch order and augmentation.
         label_set: a name in ``labels.LABEL_SETS``, or labels of your own, like ``custom:happy,sad,bored``; the corpus'
-            labels are mapped to it.
-        task: ``single`` label; ``multi`` (several at once); ``soft`` (crowd votes as a distribution).
-        dimensions: also learn valence, arousal and dominance where clips have them.
+            labels are mapped to it. Left out with ``task: dimensions``.
+        task: ``single`` label; ``multi`` (several at once); ``soft`` (crowd votes as a distribution); ``dimensions``,
+            no label at all: valence, arousal and dominance, those that clips have.
+        dimensions: beside labels, also learn valence, arousal and dominance where clips have them.
         data: see :class:`DataConfig`.
         encoders: {modality: encoder name and options}.
         fusion: fusion name and options.
@@ -291,8 +293,8 @@ class Config(_Frozen):
 
     name: str
     seed: int = 0
-    label_set: str
-    task: Literal["single", "multi", "soft"] = "single"
+    label_set: str = ""
+    task: Literal["single", "multi", "soft", "dimensions"] = "single"
     dimensions: bool = False
     data: DataConfig
     encoders: dict[Modality, PartConfig]
@@ -310,9 +312,42 @@ class Config(_Frozen):
     parallel: Literal["ddp", "fsdp"] = "ddp"
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _selects_dimensions(cls, values: Any) -> Any:
+        """What is complete says which figure selects: another one without labels than with."""
+        if not isinstance(values, dict) or values.get("task") != "dimensions":
+            return values
+        training = values.get("training", {})
+        return {**values, "training": {"monitor": "ccc", **training}} if isinstance(training, dict) else values
+
+    @model_validator(mode="after")
+    def _answers(self) -> Config:
+        own = (values["monitor"] for values in self.per_stage.values() if "monitor" in values)
+        monitors = {self.training.monitor, *own}
+        if self.task != "dimensions":
+            if not self.label_set:
+                raise ValueError("label_set: this key is required; without labels, task: dimensions needs none")
+            label_set(self.label_set)
+            if "ccc" in monitors:
+                raise ValueError("training.monitor: 'ccc' is of task: dimensions; choose one of labels, as uar")
+            return self
+        if self.label_set:
+            raise ValueError(
+                f"label_set: {self.label_set!r} is not read with task: dimensions, which gives no label; leave it out, "
+                "or learn labels and dimensions together with task: single and dimensions: true"
+            )
+        if self.dimensions:
+            raise ValueError("dimensions: task: dimensions learns them and nothing else; leave this key out")
+        if self.data.sources:
+            raise ValueError("data.sources: composite clips are paired by label, and task: dimensions has none")
+        of_labels = sorted(monitors - {"ccc", "loss"})
+        if of_labels:
+            raise ValueError(f"training.monitor: {of_labels[0]!r} is of labels; task: dimensions has 'ccc' and 'loss'")
+        return self
+
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        label_set(self.label_set)
         if not self.encoders:
             raise ValueError("encoders: name at least one")
         if not self.stages:
@@ -379,6 +414,11 @@ class Config(_Frozen):
     def fused(self) -> bool:
         """Whether the stages end in a fused model."""
         return "fuse" in self.stages
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the C columns that a model answers with: its labels, or, without labels, the dimensions."""
+        return DIMENSIONS if self.task == "dimensions" else label_set(self.label_set)
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

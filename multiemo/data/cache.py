@@ -31,7 +31,7 @@ from multiemo.data.cache_keys import (
     text_key,
     weights_digest,
 )
-from multiemo.data.cache_store import Opened, Store
+from multiemo.data.cache_store import NoRoom, Opened, Store
 from multiemo.errors import ConfigError, MediaError
 from multiemo.types import Absent
 
@@ -105,7 +105,7 @@ class TensorCache:
         self.corrupt = 0
         self.evicted = 0
         self.note: str | None = None
-        self._stopped = False
+        self._stopped = self._shut = False
         self._stale: set[bytes] = set()
         self._store = Store(folder.resolve(), map_size)
 
@@ -213,7 +213,14 @@ class TensorCache:
                     self._stale.add(key)
             return found
 
-        found = self._store.run(read)
+        if self._shut:
+            return [None] * len(keys)
+        try:
+            found = self._store.run(read)
+        except NoRoom as error:
+            self._shut = self._stopped = True
+            self.note = f"{error}; work goes on without it"
+            return [None] * len(keys)
         if len(self._stale) >= _STALE_KEYS:
             self._flush_uses()
         return found
@@ -265,7 +272,7 @@ class TensorCache:
         """``write`` in a transaction; a disk that takes nothing more ends storing, not the work."""
         try:
             return self._store.run(write, write=True)
-        except lmdb.Error as error:
+        except (lmdb.Error, NoRoom) as error:
             self._stop(error)
             return None
 
@@ -275,7 +282,7 @@ class TensorCache:
 
     def _stop(self, reason: object) -> None:
         self._stopped = True
-        self.note = f"{self.folder}: the cache stores nothing more: {reason}; work goes on without it"
+        self.note = self.note or f"{self.folder}: the cache stores nothing more: {reason}; work goes on without it"
 
     def _existing(self) -> Path:
         return next(place for place in (self._store.folder, *self._store.folder.parents) if place.exists())

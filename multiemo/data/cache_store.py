@@ -14,12 +14,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
 from multiemo.errors import CheckpointError
+from multiemo.files import FULL
 
 if sys.platform != "win32":
     import fcntl
@@ -40,6 +42,10 @@ _ROOM = 1 << 20
 _ADVICE = "`multiemo cache prune --all` removes it, and it is filled again"
 _OPEN: dict[Path, Opened] = {}
 _OPENING = threading.Lock()
+
+
+class NoRoom(CheckpointError):
+    """The disk has no room for the file; what the cache would have held can be made without it."""
 
 
 @dataclass(slots=True)
@@ -87,7 +93,7 @@ class Store:
         """This process's hold on the file, taken when there is none.
 
         Raises:
-            CheckpointError: the file is damaged, or the folder cannot be used.
+            CheckpointError: the file is damaged, or the folder cannot be used (:class:`NoRoom`: as the disk is full).
         """
         found = _OPEN.get(self.folder)
         if found is None:
@@ -169,12 +175,13 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             users = _lock(self.folder, alone=False)
             if not (self.folder / LOCK).exists() and shutil.disk_usage(self.folder).free < _ROOM:
-                raise OSError("the disk is full")
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
             check_file(self.file)
             size = max(self.map_size, _GROWTH * self.file.stat().st_size if self.file.exists() else 0)
             environment = lmdb.open(
-                str(self.folder), map_size=size, max_dbs=len(_TABLES), max_readers=512, readahead=False, sync=False
-            )
+                str(self.folder), map_size=size, max_dbs=len(_TABLES), max_readers=512, readahead=False, sync=False,
+                mode=0o666,
+            )  # fmt: skip
             environment.reader_check()
             entries, uses = (environment.open_db(name) for name in _TABLES)
             _drop_others(environment)
@@ -183,6 +190,8 @@ class Store:
             raise CheckpointError(f"{self.file}: the cache is damaged ({error}); {_ADVICE}") from None
         except (lmdb.Error, OSError) as error:
             _release(users)
+            if _is_full(error):
+                raise NoRoom(f"{self.folder}: the cache cannot be opened, as the disk is full ({error})") from None
             raise CheckpointError(
                 f"{self.folder}: the cache cannot be opened ({error}); name another folder with data.cache or "
                 "$MULTIEMO_CACHE"
@@ -218,6 +227,13 @@ def check_file(file: Path) -> None:
     if size < wanted:
         with file.open("ab") as ending:  # appended zeros cannot overwrite what another process writes meanwhile
             ending.write(bytes(wanted - size))
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the system says so; LMDB gives its words only."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    return any(os.strerror(number) in str(error) for number in FULL)
 
 
 def _drop_others(environment: lmdb.Environment) -> None:

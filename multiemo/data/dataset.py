@@ -39,8 +39,8 @@ class LabelSpace:
     """How rows become targets.
 
     Args:
-        name: label set of the model.
-        task: ``single``, ``multi`` or ``soft``.
+        name: label set of the model; empty for ``dimensions``.
+        task: ``single``, ``multi``, ``soft`` or ``dimensions``.
         label_from: ``clip``, or the modality whose own label counts.
     """
 
@@ -50,11 +50,17 @@ class LabelSpace:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels in order."""
-        return labels_of(self.name)
+        """The labels in order; for ``dimensions`` the names of these."""
+        return DIMENSIONS if self.task == "dimensions" else labels_of(self.name)
 
     def target(self, clip: Clip) -> Tensor | None:
-        """``[C]`` float32, or ``None`` when the row has no label that survives the map to this set."""
+        """``[C]`` float32, or ``None`` when the row has no label that survives the map to this set.
+
+        For ``dimensions`` ``[3]``, NaN where one is unknown, or ``None`` when all are.
+        """
+        if self.task == "dimensions":
+            known = dimensions_of(clip)
+            return None if bool(known.isnan().all()) else known
         shares = self._shares(clip)
         target = torch.zeros(len(self.labels))
         for label, share in shares.items():
@@ -71,6 +77,8 @@ class LabelSpace:
 
     def other_targets(self, clip: Clip) -> Tensor:
         """``[A, C]`` float32: the target from each other label source, in the order of ``LABEL_SOURCES``, or zeros."""
+        if self.task == "dimensions":
+            return torch.zeros(len(LABEL_SOURCES) - 1, len(self.labels))
         others = (replace(self, label_from=s).target(clip) for s in LABEL_SOURCES if s != self.label_from)
         return torch.stack([torch.zeros(len(self.labels)) if t is None else t for t in others])
 
@@ -82,6 +90,8 @@ class LabelSpace:
             >>> LabelSpace("iemocap4").notes([calm]), LabelSpace("ekman7").notes([calm])
             (['1 clips with label calm have no place in iemocap4 and are left out'], ['labels: calm -> neutral 1'])
         """
+        if self.task == "dimensions":
+            return []
         became: Counter[str] = Counter()
         gone: Counter[str] = Counter()
         trimmed: Counter[str] = Counter()
@@ -122,6 +132,12 @@ class LabelSpace:
         return {}
 
 
+def dimensions_of(clip: Clip) -> Tensor:
+    """``[3]`` float32 valence, arousal and dominance; NaN where unknown."""
+    known = (getattr(clip, name) for name in DIMENSIONS)
+    return torch.tensor([float("nan") if v is None else float(v) for v in known])
+
+
 def _most(counts: Counter[str]) -> list[tuple[str, int]]:
     """Largest first, then by name."""
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -142,8 +158,9 @@ class Prepared:
         bad: {clip id: message} of clips left out because nothing of them can be read.
         damaged: {clip id: {modality: message}} of clips kept for the modalities that can be read.
         lengths: {modality: time steps of each clip, 0 where absent}.
-        labelled: which clips have a label.
-        frequencies: ``[C]`` share of each label among the labelled clips.
+        labelled: which clips have a label (for ``dimensions``, any of these).
+        frequencies: ``[C]`` share of each label among the labelled clips; for ``dimensions`` the means, NaN where no
+            clip knows one.
     """
 
     absent: dict[Modality, dict[str, int]] = field(default_factory=dict)
@@ -229,7 +246,6 @@ class ClipDataset(Dataset[Sample]):
                 absent[modality] = got.reason
             else:
                 inputs[modality] = got
-        known = [getattr(clip, name) for name in DIMENSIONS]
         return Sample(
             id=clip.id,
             corpus=clip.corpus,
@@ -237,7 +253,7 @@ class ClipDataset(Dataset[Sample]):
             inputs=inputs,
             absent=absent,
             target=self.space.target(clip),
-            dimensions=torch.tensor([float("nan") if v is None else float(v) for v in known]),
+            dimensions=dimensions_of(clip),
             other_targets=self.space.other_targets(clip),
         )
 
@@ -279,9 +295,10 @@ class ClipDataset(Dataset[Sample]):
         found = Prepared(lengths={m: [] for m in self.preprocessors})
         samples: list[Sample] = []
         size = 0
-        total = torch.zeros(len(self.space.labels))
+        total, count = torch.zeros(2, len(self.space.labels))
         loader = self._over(range(len(self)), workers)
-        for done, (clip, (got, damaged)) in enumerate(zip(self.clips, loader, strict=True), start=1):
+        for done, (clip, (got, damaged, note)) in enumerate(zip(self.clips, loader, strict=True), start=1):
+            self._heed(note)
             if on_progress is not None:
                 on_progress(done, len(self.clips))
             if damaged and not skip_bad:
@@ -304,13 +321,14 @@ class ClipDataset(Dataset[Sample]):
                 counts[reason] = counts.get(reason, 0) + 1
             found.labelled.append(got.target is not None)
             if got.target is not None:
-                total += got.target
+                total += got.target.nan_to_num(0.0)
+                count += ~got.target.isnan()
             size += sum(x.nbytes for x in got.inputs.values())
             if size <= MEMORY_LIMIT:
                 samples.append(got)
             else:
                 samples.clear()
-        found.frequencies = total / max(sum(found.labelled), 1)
+        found.frequencies = total / (count if self.space.task == "dimensions" else count.clamp_min(1))
         if self.cache is not None:
             self.cache.close()
         self.clips = [c for c in self.clips if c.id not in found.bad]
@@ -326,7 +344,8 @@ class ClipDataset(Dataset[Sample]):
             rows: which.
             workers, on_progress: as in :meth:`prepare`.
         """
-        for done, _ in enumerate(self._over(rows, workers), start=1):
+        for done, (_, note) in enumerate(self._over(rows, workers), start=1):
+            self._heed(note)
             if on_progress is not None:
                 on_progress(done, len(rows))
         if self.cache is not None:
@@ -334,11 +353,16 @@ class ClipDataset(Dataset[Sample]):
 
     # ------------------------------------------------------------------------------------------------------------
     def _over(self, rows: Sequence[int], workers: int) -> DataLoader[Any]:
-        """Those clips in that order, each with the messages of what of it cannot be read."""
+        """Those clips in that order, each with the messages of what of it cannot be read and a note of the cache."""
         workers = workers if len(rows) >= _ENOUGH else 0
         if workers and self.cache is not None:
             self.cache.close()
         return DataLoader(Subset(_Guarded(self), rows), batch_size=None, num_workers=workers)
+
+    def _heed(self, note: str | None) -> None:
+        """Keep the first note of a worker's cache with the cache of this process."""
+        if note is not None and self.cache is not None:
+            self.cache.note = self.cache.note or note
 
     def _read(self, clip: Clip, modality: Modality, preprocessor: Preprocessor) -> Tensor | Absent:
         kind = preprocessor.spec.kind
@@ -368,7 +392,9 @@ class ClipDataset(Dataset[Sample]):
 
 
 class _Guarded(Dataset[Any]):
-    """The data set with errors of media and features as values, so that a worker process can hand them over."""
+    """The data set with errors of media and features, and what its cache has to say, as values: a worker process can
+    hand them over.
+    """
 
     def __init__(self, inner: ClipDataset) -> None:
         self.inner = inner
@@ -376,11 +402,13 @@ class _Guarded(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.inner)
 
-    def __getitem__(self, index: int) -> tuple[Sample, dict[Modality, str]]:
+    def __getitem__(self, index: int) -> tuple[Sample, dict[Modality, str], str | None]:
         damaged: dict[Modality, str] = {}
         if self.inner.samples is not None:
-            return self.inner[index], damaged
-        return self.inner.read(index, tuple(self.inner.preprocessors), damaged=damaged), damaged
+            got = self.inner[index]
+        else:
+            got = self.inner.read(index, tuple(self.inner.preprocessors), damaged=damaged)
+        return got, damaged, None if self.inner.cache is None else self.inner.cache.note
 
 
 def _own(sample: Sample) -> Sample:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from multiemo.data.places import Places
 from multiemo.data.rows import MEDIA_KEYS, RowError, format_row, parse_row
 from multiemo.errors import ManifestError, MediaError
+from multiemo.files import draft
 from multiemo.types import DIMENSIONS, Clip
 
 if TYPE_CHECKING:
@@ -222,19 +223,13 @@ def write_manifest(clips: Sequence[Clip], path: Path) -> None:
         raise ManifestError(f"{path}: not written: there are no clips")
     suffix = _suffix(path)
     rows = _checked(clips, path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with draft(path, error=ManifestError) as made:
         if suffix == ".parquet":
             schema = _schema(rows)
-            _columns(clips, schema).write_parquet(draft, row_group_size=_ROWS)
+            _columns(clips, schema).write_parquet(made, row_group_size=_ROWS)
         else:
-            with draft.open("w", encoding="utf-8", newline="\n") as file:
+            with made.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        draft.replace(path)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager

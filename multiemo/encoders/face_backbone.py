@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from multiemo.encoders.depth import depth_groups
 from multiemo.errors import CheckpointError, ConfigError
+from multiemo.files import write_atomically
 from multiemo.types import FaceSpec
 
 #: ``backbone: default`` is this timm model with these options: measured on 48-64 px faces, trained from scratch.
@@ -131,8 +132,7 @@ def _check_file(path: Path, name: str, options: Mapping[str, Any]) -> None:
 
 def save_facts(facts: Mapping[str, Any], folder: Path) -> None:
     """Write what :func:`create_backbone` said, for :func:`rebuild_backbone`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _ASSETS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / _ASSETS, json.dumps(facts, indent=2) + "\n")
 
 
 def rebuild_backbone(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

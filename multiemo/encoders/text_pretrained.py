@@ -19,6 +19,7 @@ from multiemo.encoders.text import AttentionPool, utterance_mask
 from multiemo.errors import ConfigError
 from multiemo.registry import Size, encoders
 from multiemo.types import TextSpec
+from multiemo.vocabulary import check_vocabulary
 
 _WHERE = "encoders.text"
 
@@ -163,7 +164,9 @@ def _build(model: str, assets: Path | None) -> tuple[Any, str]:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{where}: {model!r} does not load as a text model with its tokenizer: {reason}") from None
     built = _text_encoder(built, model, where)
-    _note_tokens(built.config, tokenizer, built.get_input_embeddings().num_embeddings)
+    size = built.get_input_embeddings().num_embeddings
+    check_vocabulary(tokenizer, size, f"{where}: {folder}", ConfigError)
+    _note_tokens(built.config, tokenizer, size)
     return built, folder
 
 

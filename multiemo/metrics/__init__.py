@@ -26,9 +26,18 @@ from multiemo.metrics.figures import (
 from multiemo.metrics.intervals import FEW_SPEAKERS, Estimate, estimates, interval, usable_clips
 from multiemo.metrics.measures import Measure
 from multiemo.metrics.multilabel import multi_measure, per_label
-from multiemo.metrics.regression import concordance, dimension_measure
+from multiemo.metrics.regression import concordance, dimension_measure, dimensions_measure
 from multiemo.metrics.subsets import Scores, SubsetFigures, compare_subsets, measure_subsets
-from multiemo.metrics.tasks import MAIN_FIGURE, calibration_error, clear_clips, guessing, mean_loss, measure_of, scored
+from multiemo.metrics.tasks import (
+    MAIN_FIGURE,
+    calibration_error,
+    clear_clips,
+    guessing,
+    mean_loss,
+    means_of,
+    measure_of,
+    scored,
+)
 from multiemo.metrics.votes import has_winner, vote_measure
 
 __all__ = [
@@ -48,6 +57,7 @@ __all__ = [
     "concordance",
     "confusion",
     "dimension_measure",
+    "dimensions_measure",
     "estimates",
     "expected_calibration_error",
     "guessing",
@@ -57,6 +67,7 @@ __all__ = [
     "label_measure",
     "macro_f1",
     "mean_loss",
+    "means_of",
     "measure_of",
     "measure_subsets",
     "minimum_detectable_difference",

@@ -17,11 +17,12 @@ from multiemo.metrics.intervals import (
     check_usable,
     clusters_of,
     degrees,
+    effective,
     quantile,
     standard_error,
     usable_clips,
 )
-from multiemo.metrics.measures import Array, Measure, Owners
+from multiemo.metrics.measures import Array, Measure, Owners, unanimous
 
 #: Fewest speakers whose predictions are swapped for a p-value: the smallest one that G speakers can give is 2 / 2^G.
 SWAP_SPEAKERS = 6
@@ -37,7 +38,7 @@ class PairedTest:
         p: two-sided.
         n: clips.
         speakers: of these clips.
-        error: standard error of the difference over speakers.
+        error: standard error of the difference over speakers; 0 where it is the same in all.
         freedom: degrees of freedom of ``error``.
         deviation: standard deviation of the difference over runs (n - 1); ``None`` for a single run.
         test: where p is from: ``swaps`` of whole speakers, or Student's ``t`` where they are too few for that.
@@ -106,11 +107,15 @@ def paired_tests(
         gaps = a[name] - b[name]
         observed = float(gaps[:, 0].mean())
         error = standard_error(gaps.mean(axis=0)[1:], clusters)
-        half, reach = error * quantile(0.975, freedom), measure.scale(name).reach
+        reach = measure.scale(name).reach
+        low, high = unanimous(observed, -reach, reach, effective(owner), 0.95)
+        if error > 0:
+            half = error * quantile(0.975, freedom)
+            low, high = max(observed - half, -reach), min(observed + half, reach)
         found[name] = PairedTest(
             difference=observed,
-            low=max(observed - half, -reach),
-            high=min(observed + half, reach),
+            low=low,
+            high=high,
             p=_share(swapped[name], observed) if swapped else _student(observed, error, freedom, clusters),
             n=len(names),
             speakers=len(np.unique(names)),
@@ -158,8 +163,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true difference that a test on these speakers would find.
+def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """The smallest true difference that a test on these speakers would find; ``None`` where they cannot tell.
+
+    Speakers who all show the same difference (none, where two systems say the same of every clip) do not tell how far
+    others would be apart, nor does a single one.
 
     ``(t[1 - alpha / 2] + t[power]) * error`` (Bloom 1995, with normal quantiles 2.80 standard errors), with the degrees
     of freedom of the test. It is of a single test: in a family, Holm's first step takes ``alpha / m``.
@@ -169,6 +177,8 @@ def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, powe
         alpha: two-sided level.
         power: chance to find it.
     """
+    if not 0 < test.error < np.inf:
+        return None
     return (quantile(1 - alpha / 2, test.freedom) + quantile(power, test.freedom)) * test.error
 
 

@@ -5,7 +5,9 @@ bootstrap; Davison & Hinkley 1997, section 3.8), and the spread of the figure ov
 percentiles of the draws would make far too narrow an interval where speakers are few (three speakers: 69% to 76% of
 nominal 95% intervals hold the truth). So the interval is Student's t times the standard error, on the figure's own
 scale (a logit for shares), with as many degrees of freedom as there are effective speakers less one (Carter, Schnepel &
-Steigerwald 2017): speakers of very different size are worth fewer. ``tests/test_statistics.py`` measures the coverage.
+Steigerwald 2017): speakers of very different size are worth fewer. Where all speakers show the same (all clips right),
+there is no spread to go by, and the interval is what so few can rule out
+(:func:`multiemo.metrics.measures.unanimous`). ``tests/test_statistics.py`` measures the coverage.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.metrics.figures import label_measure, uar
-from multiemo.metrics.measures import Array, Measure, Owners
+from multiemo.metrics.measures import Array, Measure, Owners, Scale, unanimous
 
 #: With fewer speakers than this a report says how few its intervals rest on.
 FEW_SPEAKERS = 20
+#: Figures of resamples that differ by less are the same.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Estimate:
         value: the figure; with several runs, its mean over them.
         low, high: interval over speakers. It is about other speakers and these trained models: with several runs, about
             the mean of these runs.
-        error: standard error of the value over speakers.
+        error: standard error of the value over speakers; 0 where all show the same.
         deviation: standard deviation over runs (n - 1); ``None`` for a single run.
         runs, n, speakers: runs, clips usable in any of them, and speakers of these clips.
     """
@@ -91,12 +95,21 @@ def estimates(
     for name, value in values.items():
         each, mean = value[:, 0], value.mean(axis=0)
         error = standard_error(mean[1:], len(weights[0]))
-        low, high = measure.scale(name).around(float(mean[0]), error * quantile((1 + level) / 2, degrees(owner)))
+        low, high = _ends(measure.scale(name), float(mean[0]), error, owner, level)
         deviation = float(each.std(ddof=1)) if len(each) > 1 else None
         found[name] = Estimate(
             float(mean[0]), low, high, error, deviation, len(each), len(names), len(np.unique(names))
         )  # fmt: skip
     return found
+
+
+def _ends(scale: Scale, value: float, error: float, owner: Owners, level: float) -> tuple[float, float]:
+    """Low and high; NaN where the figure is not defined."""
+    if np.isnan(value):
+        return value, value
+    if error == 0 or scale.is_end(value):
+        return unanimous(value, scale.low, scale.high, effective(owner), level)
+    return scale.around(value, error * quantile((1 + level) / 2, degrees(owner)))
 
 
 def interval(
@@ -171,25 +184,32 @@ def by_run(
 
 
 def standard_error(values: Array, clusters: int) -> float:
-    """From the figure in every resample; infinite where one cluster is all there is.
+    """From the figure in every resample; infinite where one cluster is all there is, 0 where all show the same.
 
     Drawing G clusters shows (G - 1) / G of the unbiased variance of a mean of G.
     """
     known = values[~np.isnan(values)]
     if clusters < 2 or not len(known):
         return float("inf")
+    if np.ptp(known) < _ROUNDING:
+        return 0.0
     return float(known.std() * np.sqrt(clusters / (clusters - 1)))
 
 
 def degrees(owner: Owners) -> float:
-    """Degrees of freedom: effective number of clusters, ``n^2 / sum of squared sizes``, less one; at least one.
+    """Degrees of freedom: the effective number of clusters less one; at least one.
 
     Example:
         >>> degrees(np.array([0, 0, 1, 1, 2, 2])), round(degrees(np.array([0, 0, 0, 0, 1, 2, 2])), 2)
         (2.0, 1.33)
     """
+    return max(effective(owner) - 1, 1.0)
+
+
+def effective(owner: Owners) -> float:
+    """Effective number of clusters, ``n^2 / sum of squared sizes``: as many as there are, where all are of one size."""
     sizes = np.bincount(owner).astype(float)
-    return max(float(sizes.sum() ** 2 / (sizes**2).sum()) - 1, 1.0)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def quantile(share: float, freedom: float) -> float:

@@ -21,18 +21,26 @@ class Scale:
         to: maps it to the whole line, where the error of an estimate is about symmetric.
         slope: derivative of ``to``.
         back: inverse of ``to``.
-        reach: largest difference between two such figures.
+        low, high: the least and the largest that such a figure can be.
     """
 
     to: Callable[[float], float]
     slope: Callable[[float], float]
     back: Callable[[float], float]
-    reach: float
+    low: float
+    high: float
+
+    @property
+    def reach(self) -> float:
+        """Largest difference between two such figures."""
+        return self.high - self.low
 
     def around(self, value: float, half: float) -> tuple[float, float]:
         """The interval of half-width ``half`` (on the figure's own scale, near ``value``) by the delta method.
 
-        A figure at the end of its range (every clip right) has no spread to estimate: its interval is itself.
+        Args:
+            value: not at an end of the range, where there is no slope; see :func:`unanimous`.
+            half: above zero.
 
         Example:
             >>> low, high = SHARE.around(0.9, 0.1)
@@ -41,8 +49,35 @@ class Scale:
         """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             middle, spread = self.to(value), half * self.slope(np.float64(value))
-            ends = float(self.back(middle - spread)), float(self.back(middle + spread))
-        return ends if np.isfinite(middle) and half > 0 else (value, value)
+            low, high = float(self.back(middle - spread)), float(self.back(middle + spread))
+        return max(low, self.low), min(high, self.high)
+
+    def is_end(self, value: float) -> bool:
+        """Whether a figure is the least or the largest that it can be."""
+        return value in (self.low, self.high)
+
+
+def unanimous(value: float, low: float, high: float, clusters: float, level: float) -> tuple[float, float]:
+    """The interval of a figure that is the same in all of so many speakers, from an exact binomial bound.
+
+    No spread among few is not no spread: what ``clusters`` of ``clusters`` speakers show, at least a share
+    ``s = (1 - level) / 2) ** (1 / clusters)`` of all people does (Clopper & Pearson 1934; at 95% about
+    ``1 - 3.7 / clusters``), and the others may have any figure. The mean over people then lies within
+    ``s * value + (1 - s) * low .. s * value + (1 - s) * high``.
+
+    Args:
+        value: the figure.
+        low, high: the least and the largest that it can be; an end that may be infinite is.
+        clusters: effective number of speakers.
+        level: of the interval.
+
+    Example:
+        >>> low, high = unanimous(1.0, 0.0, 1.0, 8, 0.95)  # 8 of 8 right
+        >>> round(low, 3), high
+        (0.631, 1.0)
+    """
+    share = ((1 - level) / 2) ** (1 / clusters)
+    return share * value + (1 - share) * low, share * value + (1 - share) * high
 
 
 def _logistic(x: float) -> float:
@@ -50,11 +85,13 @@ def _logistic(x: float) -> float:
 
 
 #: 0..1: recall, F1, accuracy, precision, similarity (logit).
-SHARE = Scale(lambda v: np.log(v) - np.log1p(-v), lambda v: 1 / (v * (1 - v)), _logistic, 1.0)
+SHARE = Scale(lambda v: np.log(v) - np.log1p(-v), lambda v: 1 / (v * (1 - v)), _logistic, 0.0, 1.0)
 #: -1..1: correlations (Fisher's z; Lin 1989 uses it for the concordance correlation).
-CORRELATION = Scale(np.arctanh, lambda v: 1 / (1 - v * v), np.tanh, 2.0)
-#: 0 and more: errors, divergences (log).
-POSITIVE = Scale(np.log, lambda v: 1 / v, np.exp, np.inf)
+CORRELATION = Scale(np.arctanh, lambda v: 1 / (1 - v * v), np.tanh, -1.0, 1.0)
+#: 0 and more: divergences (log).
+POSITIVE = Scale(np.log, lambda v: 1 / v, np.exp, 0.0, np.inf)
+#: 0..2: errors of what lies within -1..1 (log).
+DISTANCE = Scale(np.log, lambda v: 1 / v, np.exp, 0.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)

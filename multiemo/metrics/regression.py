@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import CORRELATION, POSITIVE, Array, Measure, Owners, ratio, weighted_sums
+from multiemo.metrics.measures import CORRELATION, DISTANCE, Array, Measure, Owners, ratio, weighted_sums
+
+_FIGURES = {"ccc": CORRELATION, "pearson": CORRELATION, "mae": DISTANCE, "rmse": DISTANCE}
 
 
 def dimension_measure() -> Measure:
@@ -17,7 +19,30 @@ def dimension_measure() -> Measure:
     ``pearson``; ``mae``, mean absolute error; ``rmse``, root mean square error. A correlation without any spread is
     NaN.
     """
-    return Measure(_figures, {"ccc": CORRELATION, "pearson": CORRELATION, "mae": POSITIVE, "rmse": POSITIVE})
+    return Measure(_figures, _FIGURES)
+
+
+def dimensions_measure() -> Measure:
+    """The measure of several dimensions: each figure is the mean of those of the dimensions.
+
+    Truth and predictions are ``[N, K]``, NaN in the truth where a clip does not know a dimension.
+    """
+    return Measure(_means, dimension_measure().scales)
+
+
+def _means(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
+    each = []
+    for x, y in zip(truth.T, predicted.T, strict=True):
+        known = ~np.isnan(x)
+        each.append(_figures(x[known], y[known], owner[known], weights))
+    return {name: _mean([figures[name] for figures in each]) for name in _FIGURES}
+
+
+def _mean(columns: list[Array]) -> Array:
+    """Over the columns that are defined; NaN where none is."""
+    values = np.stack(columns)
+    known = ~np.isnan(values)
+    return ratio(np.where(known, values, 0).sum(0), known.sum(0).astype(float), np.nan)
 
 
 def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
@@ -27,7 +52,7 @@ def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weight
     sums = weighted_sums(rows, owner, weights)
     mean_x, mean_y, xx, yy, xy, error = ratio(sums[:, 1:].T, sums[:, 0], np.nan)
     var_x, var_y = (np.where(v > 1e-12 * (1 + m), v, 0.0) for v, m in ((xx - mean_x**2, xx), (yy - mean_y**2, yy)))
-    covariance = xy - mean_x * mean_y
+    covariance = np.where((var_x > 0) & (var_y > 0), xy - mean_x * mean_y, 0.0)
     return {
         "ccc": ratio(2 * covariance, var_x + var_y + (mean_x - mean_y) ** 2, np.nan),
         "pearson": np.clip(ratio(covariance, np.sqrt(var_x * var_y), np.nan), -1, 1),

@@ -14,7 +14,16 @@ from multiemo.metrics.figures import FIGURES, confusion, per_class
 from multiemo.metrics.intervals import estimates
 from multiemo.metrics.measures import Array, Measure
 from multiemo.metrics.multilabel import per_label
-from multiemo.metrics.tasks import MAIN_FIGURE, calibration_error, clear_clips, guessing, mean_loss, measure_of, scored
+from multiemo.metrics.tasks import (
+    MAIN_FIGURE,
+    by_dimension,
+    calibration_error,
+    clear_clips,
+    guessing,
+    mean_loss,
+    measure_of,
+    scored,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +31,13 @@ class Scores:
     """The labelled clips of a part, and what was said of them.
 
     Args:
-        task: ``single``, ``soft`` or ``multi``.
-        labels: the label set, in order.
-        target: ``[N, C]``.
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
+        labels: the label set, in order; of ``dimensions`` their names.
+        target: ``[N, C]``; of ``dimensions`` NaN where unknown.
         probabilities: {subset: ``[N, C]``}.
         usable: {subset: ``[N]``}, whether the clip has any modality of the subset.
         speakers: ``[N]``.
-        prior: ``[C]`` label frequencies of train.
+        prior: ``[C]`` label frequencies of train, or means of the dimensions.
         said: {subset: labels that are given}, see :func:`scored`; without a key, the most probable ones are.
     """
 
@@ -62,7 +71,10 @@ class Scores:
 
 @dataclass(slots=True)
 class SubsetFigures:
-    """What :func:`measure_subsets` found; the fields are those of the report."""
+    """What :func:`measure_subsets` found; the fields are those of the report.
+
+    ``unanimous`` are the subsets whose main figure is the same in all speakers.
+    """
 
     majority: dict[str, Any]
     prior: dict[str, Any]
@@ -70,6 +82,7 @@ class SubsetFigures:
     confusion: list[list[float]]
     per_class: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unanimous: list[str] = field(default_factory=list)
 
 
 def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
@@ -79,28 +92,43 @@ def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
         scores: of one part.
         intervals: also intervals, labels one by one, and paired tests (slower).
     """
+    alike: list[str] = []
     found = SubsetFigures(
         majority=_majority(scores),
-        prior={"n": len(scores.target), **guessing(scores.task, scores.target, scores.prior)},
-        subsets={key: _subset(scores, key, intervals) for key in scores.probabilities},
-        confusion=_confusion(scores, scores.full).tolist() if scores.task != "multi" else [],
+        prior=_prior(scores),
+        subsets={key: _subset(scores, key, intervals, alike) for key in scores.probabilities},
+        confusion=_confusion(scores, scores.full).tolist() if scores.task in ("single", "soft") else [],
     )
     if intervals:
+        found.unanimous = alike
         found.per_class = {key: _each_label(scores, key) for key in scores.probabilities}
         found.comparisons = compare_subsets(scores)
     return found
 
 
+def _prior(scores: Scores) -> dict[str, Any]:
+    """Drawing labels as train has them; of dimensions there is nothing to draw."""
+    if scores.task == "dimensions":
+        return {}
+    return {"n": len(scores.target), **guessing(scores.task, scores.target, scores.prior)}
+
+
 def _majority(scores: Scores) -> dict[str, Any]:
-    """Always the most frequent label of train; with several labels, those that more than half of train has."""
+    """Always the most frequent label of train; with several labels, those that more than half of train has.
+
+    Of dimensions always their means in train.
+    """
     constant = np.broadcast_to(scores.prior, scores.target.shape)
     figures = scores.measure.plain(*scored(scores.task, scores.target, constant))
     if scores.task == "soft":  # one label for certain is no distribution
         figures = {name: figures[name] for name in FIGURES}
+    if scores.task == "dimensions":
+        return {"n": len(scores.target), **figures}
     return {"label": scores.labels[int(scores.prior.argmax())], "n": len(scores.target), **figures}
 
 
-def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
+def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> dict[str, Any]:
+    """Figures of one subset; ``alike`` gets its key where all speakers show the same."""
     rows = scores.usable[key]
     values: dict[str, Any] = {"n": int(rows.sum())}
     if not rows.any():
@@ -111,11 +139,13 @@ def _subset(scores: Scores, key: str, intervals: bool) -> dict[str, Any]:
         found = estimates(scores.measure, truth, said, scores.speakers[rows].tolist())
         values |= {name: estimate.value for name, estimate in found.items()}
         values |= {f"{name}_ci": [estimate.low, estimate.high] for name, estimate in found.items()}
+        alike += [key] * (found[MAIN_FIGURE[scores.task]].error == 0)
     else:
         values |= scores.measure.plain(truth, said)
     if scores.task == "soft":
         values["n_clear"] = int(clear_clips(scores.task, target).sum())
-    values["ece"] = calibration_error(scores.task, target, probabilities, scores.given(key, rows))
+    if scores.task != "dimensions":
+        values["ece"] = calibration_error(scores.task, target, probabilities, scores.given(key, rows))
     values["loss"] = mean_loss(scores.task, target, probabilities)
     return values
 
@@ -127,7 +157,10 @@ def _confusion(scores: Scores, key: str) -> Array:
 
 
 def _each_label(scores: Scores, key: str) -> dict[str, dict[str, float]]:
-    """{label: its recall, precision, F1 and support}."""
+    """{label: its recall, precision, F1 and support}; {dimension: its figures and how many clips know it}."""
+    if scores.task == "dimensions":
+        rows = scores.usable[key]
+        return by_dimension(scores.target[rows], scores.probabilities[key][rows], scores.labels)
     if scores.task == "multi":
         rows = scores.usable[key]
         columns = per_label(*scores.scored(key, rows))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.metrics.figures import FIGURES, calibration_gap, expected_calibration_error, label_measure
-from multiemo.metrics.measures import Array, Measure
+from multiemo.metrics.measures import Array, Measure, ratio
 from multiemo.metrics.multilabel import counted, multi_measure
+from multiemo.metrics.regression import dimension_measure, dimensions_measure
 from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
 
 #: The figure that a table is read by and a comparison tests, by task.
-MAIN_FIGURE = {"single": "uar", "soft": "uar", "multi": "macro_f1"}
+MAIN_FIGURE = {"single": "uar", "soft": "uar", "multi": "macro_f1", "dimensions": "ccc"}
 
 
 def measure_of(task: str, classes: int) -> Measure:
-    """The measure of a task (``single``, ``soft`` or ``multi``) with so many labels."""
+    """The measure of a task (``single``, ``soft``, ``multi`` or ``dimensions``) with so many labels."""
+    if task == "dimensions":
+        return dimensions_measure()
     if task == "multi":
         return multi_measure()
     return vote_measure(classes) if task == "soft" else label_measure(classes)
@@ -29,13 +33,17 @@ def scored(
     """Truth and predictions as the measure of the task wants them.
 
     Args:
-        task: ``single`` takes columns, -1 where a prediction is missing; the others probabilities, beside them what is
-            said.
+        task: ``single`` takes columns, -1 where a prediction is missing; ``soft`` and ``multi`` probabilities, beside
+            them what is said; ``dimensions`` values, of those that somebody knows and something is said of.
         target: ``[N, C]``.
         probabilities: ``[N, C]``, or ``[R, N, C]`` of several runs; NaN where a run has no prediction.
         said: the labels that are given, as :func:`multiemo.calibration.decide` has them: columns ``[...]``, for
             ``multi`` ``[..., C]``; left out, the most probable one, or those above a half.
     """
+    if task == "dimensions":
+        said_of = ~np.isnan(probabilities).reshape(-1, target.shape[1]).all(axis=0)
+        kept = said_of & ~np.isnan(target).all(axis=0)
+        return target[:, kept], probabilities[..., kept]
     if task == "single":
         missing = np.isnan(probabilities).any(axis=-1)
         columns = np.nan_to_num(probabilities).argmax(axis=-1) if said is None else said
@@ -49,6 +57,27 @@ def scored(
 def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
     """``[N]``: clips whose label can be told; with votes, those where one label has most."""
     return has_winner(target) if task == "soft" else np.ones(len(target), dtype=bool)
+
+
+def by_dimension(target: Array, values: Array, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """{dimension: ``n`` clips that know it, and its figures} of those that are known and said.
+
+    Args:
+        target, values: ``[N, K]``; NaN where unknown.
+        names: of the K dimensions.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, truth, said in zip(names, target.T, values.T, strict=True):
+        known = ~np.isnan(truth + said)
+        if known.sum() > 1:
+            found[name] = {"n": int(known.sum()), **dimension_measure().plain(truth[known], said[known])}
+    return found
+
+
+def means_of(target: Array) -> Array:
+    """``[C]`` means of the columns of ``[N, C]`` over what is known; NaN where nothing is."""
+    known = ~np.isnan(target)
+    return ratio(np.where(known, target, 0.0).sum(axis=0), known.sum(axis=0).astype(float), np.nan)
 
 
 def guessing(task: str, target: Array, prior: Array) -> dict[str, float]:
@@ -101,7 +130,14 @@ def calibration_error(task: str, target: Array, probabilities: Array, said: NDAr
 
 
 def mean_loss(task: str, target: Array, probabilities: Array) -> float:
-    """Cross-entropy a clip; for ``multi`` binary cross-entropy a label. Nats."""
+    """Cross-entropy a clip; for ``multi`` binary cross-entropy a label. Nats.
+
+    For ``dimensions`` the mean over these of the squared error and one minus the concordance, as they are trained.
+    """
+    if task == "dimensions":
+        truth, said = scored(task, target, probabilities)
+        figures = dimensions_measure().plain(truth, said)
+        return float(np.nanmean(np.nanmean((truth - said) ** 2, axis=0)) + 1 - figures["ccc"])
     p = np.clip(probabilities, SMALLEST, 1)
     if task != "multi":
         return float(-(target * np.log(p)).sum(axis=1).mean())

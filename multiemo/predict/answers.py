@@ -120,8 +120,7 @@ def people(segments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             said = {
                 "start": segment["start"],
                 "end": segment["end"],
-                "label": person["label"],
-                "probs": person["probs"],
+                **{k: v for k, v in person.items() if k != "person"},
             }
             lanes.setdefault(person["person"], []).append(said)
     if len(lanes) < 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.evaluation import probabilities_of
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
+from multiemo.predict.dimensions import dimension_entries, named_dimensions
 from multiemo.predict.items import Item, of_file
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
@@ -69,7 +69,8 @@ class Predictor:
         Returns:
             One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the label that is decided for (the
             most probable one, unless training weighed labels: see :func:`multiemo.calibration.decide`), and ``label``
-            is the same, or ``uncertain`` where the model's threshold does not let it be given.
+            is the same, or ``uncertain`` where the model's threshold does not let it be given. A model without labels
+            (``task: dimensions``) says valence, arousal and dominance in their place.
 
         Raises:
             MediaError: the file cannot be read, or there is neither a file nor a text.
@@ -144,11 +145,12 @@ class Predictor:
 
     def describe(self) -> dict[str, Any]:
         """The ``model`` entry of the prediction JSON."""
-        facts = self.bundle.facts
+        facts, learnt = self.bundle.facts, self.model.learnt_dimensions
         return {
             "name": self.bundle.config.name,
-            "label_set": self.bundle.config.label_set,
-            "labels": list(self.labels),
+            "label_set": self.bundle.config.label_set or None,
+            "labels": [] if self.model.task == "dimensions" else list(self.labels),
+            **({"dimensions": [DIMENSIONS[c] for c in learnt]} if learnt else {}),
             "modalities": list(self.model.modalities),
             "trained_on": facts.get("corpus_kind", "real"),
             "validation": facts.get("validation", {}),
@@ -185,6 +187,29 @@ class Predictor:
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
         output = self.run(samples, self._subsets)
+        entries = (
+            dimension_entries(self.model, output, segments)
+            if self.model.task == "dimensions"
+            else self._labelled(output, segments)
+        )
+        faces = output.branch_logits.get("face")
+        embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
+        said = []
+        for i, (segment, answer) in enumerate(zip(segments, entries, strict=True)):
+            here = [m for m in self.model.modalities if m in segment.inputs]
+            entry: dict[str, Any] = {"start": segment.start, "end": segment.end, "kind": segment.kind, **answer}
+            entry |= {"present": here, "absent": dict(segment.absent)}
+            if segment.notes and segment.kind != "whole":
+                entry["notes"] = segment.notes
+            if segment.text is not None:
+                entry["text"] = segment.text
+            if segment.faces is not None and faces is not None:
+                entry["face"] = self._faces(segment.faces, faces[i : i + 1])
+            said.append((entry, {m: embeddings[m][i] for m in here}))
+        return said
+
+    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+        """Of each segment its label, the probabilities behind it, and dimensions where there is a head for them."""
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
         fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
@@ -195,8 +220,7 @@ class Predictor:
             k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
             for k, v in output.by_subset.items()
         }
-        embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
-        said = []
+        found = []
         for i, segment in enumerate(segments):
             here = [m for m in model.modalities if m in segment.inputs]
             best = int(fused[i].argmax() if model.task == "multi" else chosen[i])
@@ -204,9 +228,6 @@ class Predictor:
             by_subset[shown[i]] = fused[i]
             given = calibration.answers(shown[i], float(fused[i, best]))
             entry: dict[str, Any] = {
-                "start": segment.start,
-                "end": segment.end,
-                "kind": segment.kind,
                 "label": self.labels[best] if given else UNCERTAIN,
                 "best": self.labels[best],
                 "probs": self._named(fused[i]),
@@ -215,32 +236,20 @@ class Predictor:
                 "contribution": {
                     m: round(v, 6) for m, v in contributions(by_subset, self.bundle.prior, here, best).items()
                 },
-                "present": here,
-                "absent": dict(segment.absent),
             }
             if model.task == "multi":
                 entry["labels"] = [label for label, given in zip(self.labels, chosen[i], strict=True) if given]
-            if segment.notes and segment.kind != "whole":
-                entry["notes"] = segment.notes
-            if segment.text is not None:
-                entry["text"] = segment.text
             if output.dimensions is not None:
-                entry |= {
-                    name: round(value, 4)
-                    for name, value in zip(DIMENSIONS, output.dimensions[i].tolist(), strict=True)
-                    if not math.isnan(value)
-                }
-            if segment.faces is not None:
-                entry["face"] = self._faces(segment.faces, *(said_of[i] for said_of in branches["face"]))
-            said.append((entry, {m: embeddings[m][i] for m in here}))
-        return said
+                entry |= named_dimensions(output.dimensions[i].tolist())
+            found.append(entry)
+        return found
 
-    def _faces(self, seen: SpanFaces, probs: NDArray[np.float64], label: int) -> dict[str, Any]:
+    def _faces(self, seen: SpanFaces, own: torch.Tensor) -> dict[str, Any]:
         """Whose face was read and why, and what each says where there are several.
 
         Args:
             seen: faces of the segment.
-            probs, label: what the one that was read says: ``[C]``, and the column of its label.
+            own: ``[1, C]`` logits of the one that was read.
         """
         entry: dict[str, Any] = {
             "person": seen.person,
@@ -252,15 +261,17 @@ class Predictor:
         if others:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
-            logits = self.run(samples).branch_logits["face"]
-            said = {seen.person: (probs, label)}
-            said |= {p.id: one for p, *one in zip(others, *self._branch("face", logits), strict=True)}  # type: ignore[misc]
-            for person in seen.people:
-                theirs, column = said[person.id]
-                entry["people"].append(
-                    {"person": person.id, "label": self.labels[column], "probs": self._named(theirs)}
-                )
+            logits = torch.cat([own, self.run(samples).branch_logits["face"]])
+            said = dict(zip([seen.person, *(p.id for p in others)], self._faces_say(logits), strict=True))
+            entry["people"] = [{"person": person.id, **said[person.id]} for person in seen.people]
         return entry
+
+    def _faces_say(self, logits: torch.Tensor) -> list[dict[str, Any]]:
+        """``[B, C]`` of the face branch: of each its label and probabilities, or its dimensions."""
+        if self.model.task == "dimensions":
+            return [named_dimensions(values) for values in self.model.probabilities(logits).tolist()]
+        probs, columns = self._branch("face", logits)
+        return [{"label": self.labels[c], "probs": self._named(p)} for p, c in zip(probs, columns, strict=True)]
 
     def _branch(self, m: Modality, logits: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Calibrated probabilities ``[B, C]`` of a branch's own head, and the columns of its labels."""

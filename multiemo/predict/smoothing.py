@@ -21,7 +21,7 @@ class Smoothing:
     Args:
         labels: of the model.
         prior: ``[C]`` share of each label in training.
-        task: ``multi`` where several labels can hold at once.
+        task: ``multi`` where several labels can hold at once; ``dimensions``, which has no labels, is not smoothed.
         calibration: of the model: decides labels, and knows for how long they last.
     """
 
@@ -35,7 +35,7 @@ class Smoothing:
     ) -> None:
         self._labels, self._task = labels, task
         self._calibration = calibration or Calibration()
-        known = self._calibration.stay_seconds
+        known = 0.0 if task == "dimensions" else self._calibration.stay_seconds
         stay = STAY_SECONDS if known is None else known
         self.off = stay == 0
         #: Why there is none, where there is none.

@@ -24,7 +24,9 @@ from torch import Tensor
 
 from multiemo.entities import undo_entities
 from multiemo.errors import CheckpointError, ConfigError
+from multiemo.files import write_atomically
 from multiemo.types import TEXT_SPECIALS, Absent, TextSpec
+from multiemo.vocabulary import check_vocabulary
 
 #: An earlier utterance of the dialogue: whether the same person said it, and what was said.
 Turn: TypeAlias = tuple[bool, str]
@@ -174,7 +176,7 @@ class _Trained:
         return [_SELF if same_speaker else _OTHER]
 
     def save(self, folder: Path) -> None:
-        self._tokenizer.save(str(folder / "tokenizer.json"))
+        write_atomically(folder / "tokenizer.json", self._tokenizer.to_str(pretty=True))
 
 
 class _Pretrained:
@@ -283,16 +285,25 @@ class TextPreprocessor:
         """The preprocessor that :meth:`save` wrote.
 
         Raises:
-            CheckpointError: the files are missing or damaged.
+            CheckpointError: the files are missing, damaged or of another model.
         """
         try:
             if spec.tokenizer != "trained":
-                return cls(spec, _load_pretrained(str(folder)))
-            return cls(spec, Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8")))
-        except ConfigError:
+                tokenizer = _load_pretrained(str(folder))
+                built = folder / "config.json"  # the encoder's
+                rows = json.loads(built.read_text("utf-8")).get("vocab_size") if built.is_file() else None
+            else:
+                tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
+                rows = spec.vocab_size
+            check_vocabulary(tokenizer, rows, str(folder), CheckpointError)
+            return cls(spec, tokenizer)
+        except (CheckpointError, ConfigError):
             raise
         except Exception as error:  # tokenizers raises bare Exception
-            raise CheckpointError(f"{folder}: no usable text tokenizer ({_first_line(error)})") from None
+            raise CheckpointError(
+                f"{folder}: no usable text tokenizer ({_first_line(error)}); copy the model folder again, with "
+                "everything in it"
+            ) from None
 
 
 def _load_pretrained(reference: str) -> Any:

@@ -6,7 +6,6 @@ Written to a temporary name, flushed to disk, then renamed, so a crash leaves th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from multiemo.errors import CheckpointError
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a text file in one step."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+from multiemo.files import draft
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -35,17 +25,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}  # clone: shared storage is refused
-    try:
-        save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"{path}: cannot be written: {error}; free some space or choose another --out") from None
+    with draft(path, size=sum(v.nbytes for v in plain.values())) as made:
+        save_file(plain, made, metadata={"facts": json.dumps(facts)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

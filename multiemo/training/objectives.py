@@ -18,7 +18,7 @@ from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss, auxiliar
 from multiemo.training.mixup import mix_pairs
 from multiemo.training.modulation import Modulation
 from multiemo.training.parallel import gather_rows, sum_over_processes
-from multiemo.types import Batch, Modality
+from multiemo.types import Batch, Modality, Output
 
 if TYPE_CHECKING:
     from multiemo.model import EmotionModel
@@ -76,7 +76,7 @@ class Labels(Objective):
     Args:
         model: a branch or a fused model.
         settings: of the stage.
-        task: ``single``, ``multi`` or ``soft``.
+        task: ``single``, ``multi``, ``soft`` or ``dimensions``.
         frequencies: ``[C]`` label frequencies of train, for class weights.
         census: all clips that are trained on, without their inputs; a budget needs them.
         draws: ``[clips]`` how often each is drawn, against the others; by default all alike.
@@ -115,6 +115,8 @@ class Labels(Objective):
     def masses(self, batch: Batch, each: Tensor | None = None) -> Masses:
         """As :meth:`Objective.masses`, ``each`` clip counting that much (``[B]``)."""
         each = torch.ones_like(batch.target[:, 0]) if each is None else each
+        if self.task == "dimensions":
+            return self._dimension_masses(batch, each)
         known = batch.labelled * each
         options: dict[str, Any] = {"task": self.task, "weights": self.weights}
         masses = {"label": losses.label_mass(batch.target, known, **options)}
@@ -124,6 +126,14 @@ class Labels(Objective):
         masses["dimensions"] = (~batch.dimensions.isnan() * each.unsqueeze(1)).sum(0)
         if batch.other_targets is not None:
             masses["others"] = auxiliary_mass(batch.other_targets, each, task=self.task)
+        return masses
+
+    def _dimension_masses(self, batch: Batch, each: Tensor) -> Masses:
+        """{loss: ``[3]`` clips that know each dimension} of the answer and of each branch."""
+        known = ~batch.dimensions.isnan() * each.unsqueeze(1)
+        masses = {"label": known.sum(0)}
+        if self.fused:
+            masses |= {m: (known * batch.presence[m].unsqueeze(1)).sum(0) for m in self.model.modalities}
         return masses
 
     def expected(self) -> Masses:
@@ -149,6 +159,8 @@ class Labels(Objective):
             batch, mix = mix_pairs(batch, settings.mixup)
         dropout = settings.modality_dropout if self.fused else 0.0
         output = self.model(batch, modality_dropout=dropout, mix=mix)
+        if self.task == "dimensions":
+            return self._of_dimensions(output, batch, given)
         if self.modulation is not None:
             self.modulation.add({m: x.detach() for m, x in output.branch_logits.items()}, batch)
         options: dict[str, Any] = {"task": self.task, "weights": self.weights, "smoothing": settings.label_smoothing}
@@ -171,6 +183,19 @@ class Labels(Objective):
             )
             loss = loss + settings.auxiliary_loss * extra
         return loss
+
+    def _of_dimensions(self, output: Output, batch: Batch, masses: Masses) -> Tensor:
+        """The loss of valence, arousal and dominance: of the answer, and in a fused stage of each branch."""
+
+        def loss(logits: Tensor, known: Tensor, name: str) -> Tensor:
+            return losses.dimension_loss(logits.tanh(), known, across=sum_over_processes, mass=masses.get(name))
+
+        total = loss(output.logits, batch.dimensions, "label")
+        if self.fused and self.settings.branch_loss > 0:
+            for m, logits in output.branch_logits.items():
+                known = batch.dimensions.masked_fill(~batch.presence[m].unsqueeze(1), torch.nan)
+                total = total + self.settings.branch_loss * loss(logits, known, m)
+        return total
 
 
 class Masked(Objective):

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from multiemo.files import write_atomically
+
 _WAIT, _WARM, _ACTIVE = 3, 2, 6
 
 
@@ -30,7 +32,7 @@ def profiled(path: Path) -> Iterator[Callable[[], None]]:
     def write(made: profile) -> None:
         made.export_chrome_trace(str(path.with_suffix(".json")))
         order = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
-        path.with_suffix(".txt").write_text(made.key_averages().table(sort_by=order, row_limit=40), "utf-8")
+        write_atomically(path.with_suffix(".txt"), made.key_averages().table(sort_by=order, row_limit=40))
 
     steps = schedule(wait=_WAIT, warmup=_WARM, active=_ACTIVE, repeat=1)
     with profile(activities=activities, schedule=steps, on_trace_ready=write, record_shapes=True) as tracer:

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler
 from multiemo.errors import TrainingError
+from multiemo.files import append_line
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
@@ -361,5 +362,4 @@ def _random_state() -> dict[str, Tensor]:
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
     """Add one line to a log."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    append_line(path, json.dumps(record))

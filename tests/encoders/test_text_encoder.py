@@ -271,6 +271,29 @@ def test_a_model_that_reads_no_text_is_refused(tmp_path: Path):
         TextPretrained(model=str(tmp_path / "vit"), max_tokens=24)
 
 
+def test_a_folder_whose_tokenizer_is_missing_or_of_another_model(tmp_path: Path):
+    from transformers import AutoModel, BertTokenizer
+
+    folder = save_bert(tmp_path / "bert")
+    tokenizer = BertTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<pause>"]})
+    tokenizer.save_pretrained(folder)
+    TextPretrained(model=str(folder), max_tokens=12)  # no text gives it, so that it has no embedding is no harm
+    tokenizer.add_tokens(["<laugh>"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ConfigError, match=r"bert: its tokenizer gives ids up to 12, and the model has 11 embeddings"):
+        TextPretrained(model=str(folder), max_tokens=12)
+    grown = AutoModel.from_pretrained(folder)
+    grown.resize_token_embeddings(len(tokenizer))
+    grown.save_pretrained(folder)
+    TextPretrained(model=str(folder), max_tokens=12)
+    for file in folder.iterdir():
+        if file.name not in ("config.json", "model.safetensors"):
+            file.unlink()
+    with pytest.raises(ConfigError, match=r"bert.*tokenizer"):
+        TextPretrained(model=str(folder), max_tokens=12)
+
+
 def test_folders_that_are_no_models(tmp_path: Path):
     where = "text.encoder.model"
     with pytest.raises(ConfigError, match=r"text\.encoder\.model: .* it has no config\.json"):

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from multiemo.data.corpora.source import Skip
 from multiemo.data.pickles import read_pickle
 from multiemo.errors import ManifestError
+from multiemo.files import draft
 from multiemo.types import FeatureRef
 
 #: The names of the parts in use -> ours.
@@ -234,11 +234,9 @@ def save_features(arrays: Mapping[str, np.ndarray], file: Path) -> None:
     """
     if not arrays:
         return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, file)
-    except (OSError, SafetensorError) as error:
-        raise ManifestError(f"{file}: cannot be written ({error}); check the folder's space") from None
+    size = sum(values.nbytes for values in arrays.values())
+    with draft(file, size=size, error=ManifestError) as made:
+        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, made)
 
 
 def _without_padding(values: np.ndarray, modality: str, length: int | None) -> np.ndarray:

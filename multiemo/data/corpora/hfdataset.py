@@ -23,6 +23,7 @@ from multiemo.data.corpora.columns import columns_of
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus, read_text, relative, walk
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
+from multiemo.files import unwritable
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -231,7 +232,7 @@ def _place_media(media: Mapping[str, Any], name: str, home: Path, made: Callable
                 file.parent.mkdir(exist_ok=True)
                 file.write_bytes(data)
             except OSError as error:
-                raise ManifestError(f"{file}: cannot be written: {error.strerror or error}") from None
+                raise ManifestError(unwritable(file, error, len(data))) from None
             places[key] = str(file)
         else:
             folder = os.path.normpath(home)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from multiemo.errors import ConfigError
+from multiemo.files import write_atomically
 from multiemo.predict.outputs.elan import eaf
 from multiemo.predict.outputs.figure import png
 from multiemo.predict.outputs.page import html
@@ -64,14 +63,9 @@ def write_timeline(entry: Entry, path: str | Path, traces: Traces | None = None)
     if make is None:
         raise ConfigError(f"{path}: no timeline format has the suffix {path.suffix!r}; choose of {', '.join(FORMATS)}")
     content = make(entry, traces or Traces(), path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")  # the name may be as long as one can be
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
-        temporary.replace(path)
-    except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            temporary.unlink()
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be written: {reason}; choose another place") from None
+        write_atomically(path, data, error=ConfigError)
+    except ValueError as error:  # a name that no file can have
+        raise ConfigError(f"{path}: cannot be written: {error}; choose another place") from None
     return path

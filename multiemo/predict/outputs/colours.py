@@ -24,6 +24,13 @@ def mixed(colour: str, other: str, share: float) -> str:
     return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in pairs)
 
 
+class _Colours(dict[str, str]):
+    """One colour for all that is no label, such as dimensions in words."""
+
+    def __missing__(self, text: str) -> str:
+        return PALE
+
+
 def label_colours(labels: Sequence[str]) -> dict[str, str]:
     """{label: colour}; a category has the same colour in every label set, the others take what is left.
 
@@ -38,7 +45,7 @@ def label_colours(labels: Sequence[str]) -> dict[str, str]:
             found[label] = colour
     every = (*_BASE, *(mixed(c, "#ffffff", 0.5) for c in _BASE), *(mixed(c, "#000000", 0.45) for c in _BASE))
     rest = cycle([c for c in every if c not in found.values()] or every)
-    return {label: found.get(label) or next(rest) for label in labels}
+    return _Colours({label: found.get(label) or next(rest) for label in labels})
 
 
 def ink_on(colour: str) -> str:

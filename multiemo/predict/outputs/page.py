@@ -24,6 +24,7 @@ from multiemo.predict.outputs.timeline import (
     reasons,
     smoothed,
     timeline,
+    told,
 )
 from multiemo.predict.traces import Traces
 from multiemo.types import DIMENSIONS
@@ -78,7 +79,8 @@ def tip(part: Part) -> str:
         return "\n".join([*lines, "skipped: " + (one_line(reasons(said.get("absent") or {})) or "nothing to go by")])
     if said.get("smoothed"):
         lines.append("smoothed: " + _shares(said["smoothed"]["probs"], said["smoothed"]["label"]))
-    lines.append(("by itself: " if said.get("smoothed") else "") + _shares(said["probs"], said["label"]))
+    label, probs = told(said)
+    lines.append(("by itself: " if said.get("smoothed") else "") + _shares(probs, label))
     for m, (label, probs) in alone(said).items():
         share = (said.get("contribution") or {}).get(m)
         lines.append(f"{m}: {_shares(probs, label, 2)}" + ("" if share is None else f"; contributes {share:+.2f}"))
@@ -88,7 +90,7 @@ def tip(part: Part) -> str:
     if face:
         facts = (("quality", face.get("quality")), ("chosen", face.get("chosen")))
         lines.append("; ".join([f"face of person {face.get('person')}", *(f"{k}: {v}" for k, v in facts if v)]))
-    lines += [", ".join(dimensions), str(said.get("text") or "")]
+    lines += [", ".join(dimensions) if "label" in said else "", str(said.get("text") or "")]
     return "\n".join(one_line(line) for line in lines if line)
 
 
@@ -120,7 +122,7 @@ def _row(part: Part) -> dict[str, Any]:
     row |= {"words": one_line(said.get("text") or ""), "absent": one_line(reasons(said.get("absent") or {}))}
     if part.index is not None:
         row |= {
-            "label": one_line(caption(said["label"], said["probs"])),
+            "label": one_line(caption(*told(said))),
             "smoothed": one_line(caption(*smoothed(said))),
         }
         contribution = said.get("contribution") or {}

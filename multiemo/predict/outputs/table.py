@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from multiemo.predict.outputs.timeline import Entry, alone, best, modalities, parts, reasons, smoothed
@@ -16,15 +17,21 @@ def csv_table(entry: Entry) -> str:
     Columns: ``start``, ``end`` (seconds), ``kind``, ``label``, ``best``, ``smoothed`` and ``smoothed_p`` (its
     probability), ``p_LABEL`` of every label, ``MODALITY_label`` and ``MODALITY_contribution``, valence, arousal and
     dominance where the model has them, ``words``, ``person`` (whose face was read), ``present``, ``absent`` (with
-    reasons). A skipped span has no label. The timelines of several people are not in it: they are other rows of the
+    reasons). A model without labels has ``MODALITY_DIMENSION`` in place of the columns of labels. A skipped span has
+    neither. The timelines of several people are not in it: they are other rows of the
     same time.
     """
     placed = parts(entry)
     labels = list(dict.fromkeys(label for p in placed for label in p.said.get("probs", ())))
     dimensions = [d for d in DIMENSIONS if any(d in p.said for p in placed)]
     known = modalities(entry)
-    head = ["start", "end", "kind", "label", "best", "smoothed", "smoothed_p", *(f"p_{label}" for label in labels)]
-    head += [f"{m}_{what}" for m in known for what in ("label", "contribution")]
+    labelled = not placed or any("label" in p.said for p in placed)
+    head = ["start", "end", "kind"]
+    if labelled:
+        head += ["label", "best", "smoothed", "smoothed_p", *(f"p_{label}" for label in labels)]
+        head += [f"{m}_{what}" for m in known for what in ("label", "contribution")]
+    else:
+        head += [f"{m}_{d}" for m in known for d in dimensions]
     head += [*dimensions, "words", "person", "present", "absent"]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, head, restval="", lineterminator="\r\n")
@@ -34,14 +41,22 @@ def csv_table(entry: Entry) -> str:
         row: dict[str, Any] = {"start": said["start"], "end": said["end"], "kind": said.get("kind", "")}
         row |= {"words": said.get("text") or "", "absent": reasons(said.get("absent") or {})}
         if part.index is not None:
-            label, probs = smoothed(said)
-            row |= {"label": said["label"], "best": said.get("best", best(said["probs"]))}
-            if "smoothed" in said:
-                row |= {"smoothed": label, "smoothed_p": probs[label if label in probs else best(probs)]}
-            row |= {f"p_{name}": p for name, p in said["probs"].items()}
-            row |= {f"{m}_label": own for m, (own, _) in alone(said).items()}
-            row |= {f"{m}_contribution": value for m, value in (said.get("contribution") or {}).items()}
+            row |= _labelled(said) if labelled else _by_modality(said)
             row |= {d: said[d] for d in dimensions if d in said}
             row |= {"person": (said.get("face") or {}).get("person", ""), "present": " ".join(said.get("present", ()))}
         writer.writerow(row)
     return buffer.getvalue()
+
+
+def _labelled(said: Mapping[str, Any]) -> dict[str, Any]:
+    label, probs = smoothed(said)
+    row: dict[str, Any] = {"label": said["label"], "best": said.get("best", best(said["probs"]))}
+    if "smoothed" in said:
+        row |= {"smoothed": label, "smoothed_p": probs[label if label in probs else best(probs)]}
+    row |= {f"p_{name}": p for name, p in said["probs"].items()}
+    row |= {f"{m}_label": own for m, (own, _) in alone(said).items()}
+    return row | {f"{m}_contribution": value for m, value in (said.get("contribution") or {}).items()}
+
+
+def _by_modality(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{m}_{d}": value for m, values in (said.get("by_modality") or {}).items() for d, value in values.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from multiemo.types import MODALITIES
+from multiemo.types import DIMENSIONS, MODALITIES
 
 #: One entry of ``inputs`` of the prediction JSON.
 Entry: TypeAlias = Mapping[str, Any]
@@ -43,7 +43,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is said from ``left`` to ``right`` in one lane; ``label`` need not be among ``probs`` (``uncertain``)."""
+    """What is said from ``left`` to ``right`` in one lane; ``label`` need not be among ``probs`` (``uncertain``).
+
+    Of a model without labels there are no ``probs``, and ``label`` tells the dimensions.
+    """
 
     left: float
     right: float
@@ -60,7 +63,7 @@ class Timeline:
         parts: segments and skipped spans in order of time.
         lanes: {name: blocks}: ``smoothed`` (where the entry has it), ``segments``, and ``person ID`` for each person.
         bands: the labels that have a band; the last may be ``other``.
-        labels: every label that the lanes show, ``uncertain`` too.
+        labels: every label that the lanes show, ``uncertain`` too; not dimensions in words.
         modalities: those that the entry speaks of.
     """
 
@@ -85,14 +88,14 @@ def timeline(entry: Entry) -> Timeline:
     lanes: dict[str, list[Block]] = {}
     if any("smoothed" in p.said for p in segments):
         lanes["smoothed"] = [Block(p.left, p.right, *smoothed(p.said)) for p in segments]
-    lanes["segments"] = [Block(p.left, p.right, str(p.said["label"]), p.said["probs"]) for p in segments]
+    lanes["segments"] = [Block(p.left, p.right, *told(p.said)) for p in segments]
     for person in entry.get("people") or ():
         theirs = person["segments"]
-        blocks = [Block(*span, s["label"], s["probs"]) for span, s in zip(cut(theirs), theirs, strict=True)]
+        blocks = [Block(*span, *told(s)) for span, s in zip(cut(theirs), theirs, strict=True)]
         lanes[one_line(f"person {person['person']}")] = blocks
     blocks = [block for lane in lanes.values() for block in lane]
     names = list(dict.fromkeys(label for block in blocks for label in block.probs))
-    shown = list(dict.fromkeys([*names, *(block.label for block in blocks)]))
+    shown = list(dict.fromkeys([*names, *(block.label for block in blocks if block.probs)]))
     return Timeline(length(entry), placed, lanes, _bands(blocks, names), shown, modalities(entry))
 
 
@@ -154,8 +157,19 @@ def _end(item: Mapping[str, Any]) -> float:
 
 def smoothed(segment: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
     """Label and probabilities after smoothing over time; before it where the segment has no others."""
-    said = segment.get("smoothed") or segment
-    return str(said["label"]), said["probs"]
+    return told(segment.get("smoothed") or segment)
+
+
+def told(said: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
+    """Label and probabilities; of a model without labels its dimensions in words, and no probabilities.
+
+    Example:
+        >>> told({"valence": 0.25, "arousal": -0.5})
+        ('valence +0.25, arousal -0.50', {})
+    """
+    if "label" in said:
+        return str(said["label"]), said["probs"]
+    return ", ".join(f"{name} {said[name]:+.2f}" for name in DIMENSIONS if name in said), {}
 
 
 def best(probs: Mapping[str, float]) -> str:
@@ -166,6 +180,8 @@ def best(probs: Mapping[str, float]) -> str:
 def alone(segment: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, float]]]:
     """{modality: label and probabilities of its own branch}; the most probable label where the segment names none."""
     named = segment.get("modality_label") or {}
+    if "label" not in segment:
+        return {m: told(said) for m, said in (segment.get("by_modality") or {}).items()}
     return {m: (named.get(m) or best(p), p) for m, p in (segment.get("by_modality") or {}).items() if p}
 
 
@@ -178,6 +194,8 @@ def caption(label: str, probs: Mapping[str, float]) -> str:
     """
     if label in probs:
         return f"{label} {probs[label]:.0%}"
+    if not probs:
+        return label
     guess = best(probs)
     return f"{label} ({guess} {probs[guess]:.0%})"
 

@@ -1,0 +1,55 @@
+"""What a model without labels says of segments: valence, arousal and dominance, those that it has learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from multiemo.model import EmotionModel, contributions
+from multiemo.predict.segments import Segment
+from multiemo.types import DIMENSIONS, Output, subset_key
+
+
+def named_dimensions(values: Sequence[float]) -> dict[str, float]:
+    """{dimension: value} of three columns; those that were never learnt (NaN) are left out.
+
+    Example:
+        >>> named_dimensions([0.25, -0.5, float("nan")])
+        {'valence': 0.25, 'arousal': -0.5}
+    """
+    return {name: round(v, 4) for name, v in zip(DIMENSIONS, values, strict=True) if not math.isnan(v)}
+
+
+def dimension_entries(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """Of each segment what it has in the prediction JSON in place of a label and its probabilities.
+
+    ``valence`` and so on; ``by_modality``: what each modality says alone; ``contribution_by_dimension``: {dimension:
+    {modality: exact Shapley value}}, which sum to the value minus its mean in train.
+
+    Args:
+        model: of the task ``dimensions``.
+        output: of it, with every subset.
+        segments: as they were run.
+    """
+    fused = model.probabilities(output.logits).cpu()
+    alone = {m: model.probabilities(logits).cpu() for m, logits in output.branch_logits.items()}
+    subsets = {k: model.probabilities(logits).cpu() for k, logits in output.by_subset.items()}
+    prior, found = model.prior.cpu(), []
+    for i, segment in enumerate(segments):
+        here = [m for m in model.modalities if m in segment.inputs]
+        by_subset: Mapping[str, Tensor] = {k: v[i] for k, v in subsets.items()} | {subset_key(here): fused[i]}
+        shares = {
+            DIMENSIONS[c]: {m: round(v, 4) for m, v in contributions(by_subset, prior, here, c).items()}
+            for c in model.learnt_dimensions
+        }
+        found.append(
+            {
+                **named_dimensions(fused[i].tolist()),
+                "by_modality": {m: named_dimensions(alone[m][i].tolist()) for m in here},
+                "contribution_by_dimension": shares,
+            }
+        )
+    return found
