@@ -105,7 +105,7 @@ def listen(path: Path, parts: Sequence[Part]) -> Talk:
     for pieces in zip_longest(*[blocks(path, part) for part in parts], fillvalue=nothing):
         length = max(len(samples) for samples, _ in pieces)
         sounds = [np.pad(samples, (0, length - len(samples))) for samples, _ in pieces]
-        problems += [p for _, found in pieces for p in found if p not in problems]
+        problems += dict.fromkeys(p for _, found in pieces for p in found if p not in problems)
         read += length
         for i, sound in enumerate(sounds):
             voices[i].append(networks[i](sound))

@@ -71,7 +71,7 @@ class Pass:
                 self.exhausted = True
         except FAILURES as error:
             self.exhausted = True
-            self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({cause(error)})")
+            self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({self._cause(error)})")
         for track in (self.audio, self.video):
             if track is not None:
                 yield from track.decode(None)
@@ -83,6 +83,11 @@ class Pass:
             self.problems.append(f"{broken} packets could not be decoded and were left out")
         if self.exhausted and clock.restarts:
             self.problems.append(joined(clock.restarts + 1))
+
+    def _cause(self, error: BaseException) -> str:
+        if isinstance(error, av.PatchWelcomeError) and self.container.format.name == "ogg":
+            return "a recording with another sample rate or number of channels was joined on; cut the file there"
+        return cause(error)
 
     def _shift(self, packet: Any, seconds: float) -> None:
         """Move a packet to its place behind the recordings before it."""

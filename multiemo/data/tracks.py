@@ -129,7 +129,7 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
     with open_container(file, "") as container:
         tracks = _described(container)
         if track is not None or len(tracks) == 1:
-            return _alone(file, container, tracks[(track or 1) - 1], len(tracks), asked=track is not None)
+            return _alone(file, container, tracks[(track or 1) - 1])
         heard = {t.number: _listen(container, t.number) for t in tracks if t.codec}
         usable = [t for t in tracks if t.number in heard and heard[t.number].samples]
         there = f"{len(tracks)} audio tracks: {', '.join(map(str, tracks))}"
@@ -147,15 +147,14 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
         return Chosen(taken.number, mix, (note, *mix.notes))
 
 
-def _alone(file: Path, container: Any, track: SoundTrack, count: int, *, asked: bool) -> Chosen:
+def _alone(file: Path, container: Any, track: SoundTrack) -> Chosen:
     """A track that there is no choice about."""
     if not track.codec:
         return Chosen(absent=f"its audio track {track} cannot be decoded{_why(file)}")
     stored = container.streams.audio[track.number - 1].codec_context
     plain = track.channels == 1 and not (_is_wide(stored.format) and stored.codec.lossless)
     mix = PLAIN if plain else _listen(container, track.number, voice=False).mix
-    others = (f"audio track {track} was read, as asked",) if asked and count > 1 else ()
-    return Chosen(track.number, mix, (*others, *mix.notes))
+    return Chosen(track.number, mix, mix.notes)
 
 
 def _why(file: Path) -> str:

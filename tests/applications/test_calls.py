@@ -194,8 +194,9 @@ def test_channels_that_mirror_each_other_are_the_same_sound(
     use(monkeypatch)
     sound = tone(6, [(1, 5)])
     call = analyse_call("run", save(tmp_path / "mirrored.wav", [sound, -sound]))
-    assert any("both channels hold the same sound" in note for note in call["notes"])
     assert [s["speaker"] for s in call["speakers"]] == ["call"]
+    assert sum("both channels hold the same sound" in note for note in call["notes"]) == 1
+    assert sum("mirrors" in note for note in call["notes"]) == 1
 
 
 def test_two_mono_tracks_are_the_channels_of_a_call(
