@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from multiemo.errors import ConfigError
-from multiemo.files import unwritable
+from multiemo.files import unwritable, write_atomically
 
 #: What Python makes of a byte in a file's name that is not UTF-8.
 _NO_LETTER = re.compile("[\ud800-\udfff]")
@@ -32,7 +32,11 @@ def write_json(values: dict[str, Any], target: str | None) -> None:
     if target == "-":
         sys.stdout.write(text)
         return
+    path = Path(target)
+    if not path.exists() or path.is_file():
+        write_atomically(path, text, error=ConfigError)
+        return
     try:
-        Path(target).write_text(text, "utf-8")
+        path.write_text(text, "utf-8")  # a pipe or a device
     except OSError as error:
-        raise ConfigError(f"--json: {unwritable(Path(target), error, len(text.encode()))}") from None
+        raise ConfigError(f"--json: {unwritable(path, error)}") from None
