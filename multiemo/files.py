@@ -38,6 +38,8 @@ def draft(path: Path, *, size: int = 0, error: type[MultiemoError] = CheckpointE
             there then.
     """
     made = _draft_of(path)
+    if path.exists() and not path.is_file():
+        raise error(f"{path}: cannot be written: it is no file that could be replaced; choose another place")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with made.open("wb") as file:
@@ -52,10 +54,10 @@ def draft(path: Path, *, size: int = 0, error: type[MultiemoError] = CheckpointE
         reason = system_error(found)
         if reason is None:
             raise
+        written = made.stat().st_size if made.exists() else 0
         with suppress(OSError):
-            size = max(size, made.stat().st_size)
             made.unlink()  # before the free space is told
-        raise error(unwritable(path, reason, size)) from None
+        raise error(unwritable(path, reason, size, written=written)) from None
     finally:
         with suppress(OSError):
             made.unlink(missing_ok=True)
@@ -102,19 +104,20 @@ def system_error(found: Exception) -> OSError | None:
     return None if told is None else OSError(int(told[1]), os.strerror(int(told[1])))
 
 
-def unwritable(path: Path, found: OSError, size: int) -> str:
+def unwritable(path: Path, found: OSError, size: int = 0, *, written: int = 0) -> str:
     """One line for a file that cannot be written.
 
     Args:
         path: the file that was meant.
         found: what the system says.
-        size: bytes of it, or those that were written before the end; 0 where that is not known.
+        size: bytes of it; 0 where that is not known.
+        written: bytes that were written before the end.
     """
     reason = found.strerror or str(found)
     if found.errno not in FULL:
         return f"{path}: cannot be written: {reason}; choose another place"
     free = shutil.disk_usage(next(place for place in (path.parent, *path.parent.parents) if place.exists())).free
-    told = f"{size:,} bytes, and {free:,} are free" if size else f"{free:,} bytes are free"
+    told = f"{size:,} bytes, and {free:,} are free" if size else f"after {written:,} bytes; {free:,} are free"
     return f"{path}: cannot be written: {reason} ({told}); free some space or choose another place"
 
 

@@ -146,7 +146,8 @@ class Writer:
     def _unwritable(self, error: OSError) -> ConfigError:
         """Of what is there so far: how many rows are still to come, nobody knows."""
         written = [self._draft, *self._parts]
-        return ConfigError(unwritable(self.path, error, sum(file.stat().st_size for file in written if file.exists())))
+        size = sum(file.stat().st_size for file in written if file.exists())
+        return ConfigError(unwritable(self.path, error, written=size))
 
     def _unfit(self, error: Exception) -> ConfigError:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

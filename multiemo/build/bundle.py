@@ -193,7 +193,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
             reason = system_error(error)
             if reason is None:
                 raise
-            raise CheckpointError(unwritable(assets, reason, 0)) from None
+            raise CheckpointError(unwritable(assets, reason)) from None
     save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
     seen: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
     save_tensors(folder / "seen.safetensors", seen, {})

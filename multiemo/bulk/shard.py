@@ -108,7 +108,7 @@ class Worker:
             self._write(number, said)
             trail.end()
         except OSError as error:
-            raise CheckpointError(f"{unwritable(self.job.parts, error, 0)}; {_AGAIN}") from None
+            raise CheckpointError(f"{unwritable(self.job.parts, error)}; {_AGAIN}") from None
 
     def _write(self, number: int, said: Sequence[_Said]) -> None:
         """The files of a shard; that of the answers comes last."""

@@ -7,14 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from multiemo.errors import ConfigError, MultiemoError
-from multiemo.files import unwritable
+from multiemo.files import unwritable, write_atomically
 
 #: What Python makes of a byte in a file's name that is not UTF-8.
 _NO_LETTER = re.compile("[\ud800-\udfff]")
@@ -70,13 +69,13 @@ def write_json(values: dict[str, Any], target: str | None) -> None:
         sys.stdout.write(text)
         return
     path = Path(target)
+    if not path.exists() or path.is_file():
+        write_atomically(path, text, error=MultiemoError)
+        return
     try:
-        path.write_text(text, "utf-8")
+        path.write_text(text, "utf-8")  # a pipe or a device
     except OSError as error:
-        if path.is_file():  # and no device
-            with suppress(OSError):
-                path.unlink()  # half of it is no JSON
-        raise MultiemoError(f"--json: {unwritable(path, error, len(text.encode()))}") from None
+        raise MultiemoError(f"--json: {unwritable(path, error)}") from None
 
 
 def say_left_out(left_out: Sequence[object]) -> None:
