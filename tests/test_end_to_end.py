@@ -280,7 +280,7 @@ def test_predict_needs_something(cli, tiny_run, tmp_path):
         ("fusion.name=gate", "unknown fusion 'gate'; did you mean 'gated'?"),
         ("fusion.rank=2", "fusion.rank: unknown option"),
         ("training.epoch=1", "training.epoch: unknown config key"),
-        ("encoders.face.name=features", "no row has features.face"),
+        ("encoders.face.name=features", "no clip to train on has features.face"),
         ("data.manifest=nowhere.jsonl", "multiemo prepare"),
         ("branches={text: nowhere}", "nowhere"),
     ],

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from multiemo.build import checks
 from multiemo.build import data as wiring
-from multiemo.build.bundle import uses_features
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
 from multiemo.data import splits
 from multiemo.data.dataset import LabelSpace
 from multiemo.data.grouping import GroupBy, grouped
 from multiemo.data.manifest import read_manifest
 from multiemo.data.splits import Split
-from multiemo.errors import ConfigError, ManifestError, SplitError
+from multiemo.errors import ConfigError, SplitError
 from multiemo.evaluation import corpus_kind
 from multiemo.metrics import means_of
-from multiemo.types import DIMENSIONS, Clip, Modality
+from multiemo.types import DIMENSIONS, Clip
 
 #: Raised when the same config and manifest would give other folds than before.
 VERSION = 1
@@ -131,7 +131,9 @@ def plan(config: Config) -> Protocol:
     name = config.benchmark.protocol or _BY_KIND[data.split.kind]
     clips = read_manifest(manifest) if manifest.is_file() else []
     labelled = [c for c in clips if wiring.has_label(c, data.label_from, config.task)]
-    wiring.check_context(config, clips, str(manifest))
+    checks.check_context(config, clips, str(manifest))
+    space = LabelSpace(config.label_set, config.task, data.label_from)
+    checks.check_labels(manifest, labelled, space)
     base = data.split
     if name in _GROUPED:
         base = base.model_copy(update={"group_by": _GROUPED[name] or base.group_by})
@@ -142,11 +144,11 @@ def plan(config: Config) -> Protocol:
         source = wiring.open_source(wanted, task=config.task)
         folds.append(Fold(fold, source.split, pinned(config, split, source.split)))
     known = {c.id: c for c in labelled}
-    space = LabelSpace(config.label_set, config.task, data.label_from)
     notes = list(dict.fromkeys(note for fold in folds for note in fold.split.notes))
     for one in folds:
         notes += _check_labels(one, known, space)
-        _check_modalities(one, known, config)
+        trained = [known[i] for i in one.split.parts["train"]]
+        checks.check_modalities(config, trained, config.modalities, one.name)
     if base.group_by == "clip":
         notes.append("the split keeps clips apart, not people: the same person may stand in several parts")
     return Protocol(
@@ -288,25 +290,3 @@ def _check_labels(fold: Fold, clips: dict[str, Clip], space: LabelSpace) -> list
             )
     missing = [label for label in space.labels if counts["train"][label] and not counts["test"][label]]
     return [f"{fold.name}: no test clip is {label}" for label in missing]
-
-
-def _has(clip: Clip, modality: Modality, features: bool) -> bool:
-    """Whether a row names an input for a modality (whether it can be read is seen when it is)."""
-    if features:
-        return modality in clip.features
-    if modality == "text":
-        return clip.text is not None
-    return bool(clip.video or (clip.audio if modality == "speech" else clip.image))
-
-
-def _check_modalities(fold: Fold, clips: dict[str, Clip], config: Config) -> None:
-    for m in config.modalities:
-        features = uses_features(config, m)
-        if not any(_has(clips[i], m, features) for i in fold.split.parts["train"]):
-            what = (
-                f"features.{m}" if features else {"text": "text", "speech": "audio or video"}.get(m, "video or image")
-            )
-            raise ManifestError(
-                f"{fold.name}: no clip to train on has {what}, which encoders.{m} reads; add it to the manifest, or "
-                f"take encoders.{m} out of the config and {m} out of stages"
-            )

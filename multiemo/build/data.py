@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from multiemo.build import checks
 from multiemo.build.folders import require_manifest
 from multiemo.config import Config, SourceConfig, SplitConfig
 from multiemo.data import splits
@@ -18,7 +19,7 @@ from multiemo.data.cache import TensorCache, default_cache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.composite import compose_manifests
 from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
-from multiemo.data.dialogue import context_width, contexts, without_context
+from multiemo.data.dialogue import context_width, without_context
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
@@ -276,27 +277,6 @@ def learns_labels(config: Config, stage: str) -> bool:
     return stage not in config.stages or config.training_of(stage).objective == "labels"
 
 
-def check_context(config: Config, clips: Sequence[Clip], where: str) -> None:
-    """See that earlier turns are there which the config wants to be read.
-
-    Args:
-        config: of a run or benchmark.
-        clips: all rows of the manifest that the words are learnt from.
-        where: the manifest, for the message.
-
-    Raises:
-        ConfigError: no row has any.
-    """
-    if "text" not in config.modalities or "text" in config.taken_over:
-        return
-    width = config.encoders["text"].options.get("context", 0)
-    missing = without_context(clips, width if isinstance(width, int) else 0)
-    if missing is not None and not any(contexts(clips, width).values()):
-        raise ConfigError(
-            f"encoders.text.context: cannot take effect: {where}: {missing}; fill in group, or set context to 0"
-        )
-
-
 def open_sources(config: Config, run: Path) -> dict[str, Source]:
     """{stage: source}; of one manifest ``fuse`` has it too, also when only one branch is trained.
 
@@ -306,15 +286,14 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     data = config.data
     if data.manifest is not None:
         one = open_manifest(config)
-        check_context(config, one.clips, str(one.manifest))
+        _check(config, dict.fromkeys(config.stages, one))
         return dict.fromkeys((*config.modalities, "fuse"), one)
     sources: dict[str, Source] = {
         m: open_source(s, where=f"data.sources.{m}", labelled=learns_labels(config, m))
         for m, s in data.sources.items()
         if m in config.modalities
     }
-    if "text" in sources:
-        check_context(config, sources["text"].clips, str(sources["text"].manifest))
+    _check(config, sources)
     for m, source in sources.items():
         for other in sources.values():
             if other is not source:
@@ -337,6 +316,23 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     clips = read_manifest(manifest)
     composite = splits.official(clips)
     return {**sources, "fuse": Source(manifest, clips, composite)}
+
+
+def _check(config: Config, sources: Mapping[str, Source]) -> None:
+    """See that the rows can serve the stages, each with its source; raises as the checks do."""
+    for stage in config.stages:
+        source = sources.get(stage)
+        if source is None or stage in config.taken_over:
+            continue
+        if learns_labels(config, stage):
+            space = LabelSpace(config.label_set, config.task, source.label_from)
+            checks.check_labels(f"{source.manifest}, train", source.part("train"), space)
+        own = [m for m in config.modalities if m not in (*config.stages, *config.taken_over)]
+        trained: Sequence[Modality] = own if stage == "fuse" else (stage,)  # type: ignore[assignment]
+        checks.check_modalities(config, source.part("train"), trained, str(source.manifest))
+    source = sources.get("text") or sources.get("fuse")
+    if source is not None:
+        checks.check_context(config, source.clips, str(source.manifest))
 
 
 def feature_dim(source: Source, modality: Modality, *, skip_bad: bool) -> int:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
+from multiemo.build.checks import check_labels
 from multiemo.build.device import Compute, compute_of, predict
 from multiemo.build.lacking import lacking_notes
 from multiemo.build.observer import Observer
@@ -20,7 +21,6 @@ from multiemo.build.places import cache_of
 from multiemo.build.reads import count_read, home_of
 from multiemo.build.run_source import part_of, stored_source
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
-from multiemo.data.dataset import LabelSpace
 from multiemo.data.grouping import GROUP_BY
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import ManifestError
@@ -228,7 +228,7 @@ def evaluate_run(
     else:
         source, notes = stored_source(home_of(folder), bundle, None if manifest is None else Path(manifest))
         path, rows, clips = source.manifest, source.clips, part_of(source, split)
-    _check_labels(path, clips, bundle.space(label_from))
+    check_labels(path, clips, bundle.space(label_from))
     observer.stage("prepare")
     data = bundle.config.data
     cache = cache_of(home_of(folder), data.cache)
@@ -265,15 +265,6 @@ def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:
     known = {kind: len(bundle.seen.among(clips, kind)) for kind in GROUP_BY}
     counts = ", ".join(f"{count} {kind}s" for kind, count in known.items() if count)
     return [f"{counts} here were in training: the figures are optimistic"] if counts else []
-
-
-def _check_labels(path: Path, clips: Sequence[Clip], space: LabelSpace) -> None:
-    """Raises: ManifestError: no label of any clip is one that the model knows."""
-    if not any(space.target(clip) is not None for clip in clips):
-        why = "; ".join(space.notes(clips)[:3])
-        raise ManifestError(
-            f"{path}: no row has a label of {space.name} ({', '.join(space.labels)}), which the model gives: {why}"
-        )
 
 
 def _mostly(part: wiring.Part) -> str:

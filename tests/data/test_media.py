@@ -620,7 +620,8 @@ def test_a_worker_leaves_its_parents_decoders_alone(clip: Path) -> None:
         "class Rows:\n"
         "    def __len__(self): return 2\n"
         "    def __getitem__(self, i): return gc.collect()\n"
-        "list(DataLoader(Rows(), batch_size=None, num_workers=1, timeout=int(sys.argv[3]))); assert not gc.get_freeze_count()"
+        "list(DataLoader(Rows(), batch_size=None, num_workers=1, timeout=int(sys.argv[3])))\n"
+        "assert not gc.get_freeze_count()"
     )
     run = [sys.executable, "-c", script, str(clip)]
     assert subprocess.run([*run, "ours", "60"], timeout=200, capture_output=True).returncode == 0

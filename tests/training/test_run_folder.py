@@ -15,6 +15,7 @@ import torch
 import yaml
 
 import multiemo
+from multiemo.benchmark.protocol import plan
 from multiemo.build import Observer, evaluate_run, load_bundle, train
 from multiemo.build.lock import alone_in
 from multiemo.build.places import mend_links, write_places
@@ -375,23 +376,51 @@ def test_a_branch_is_evaluated_on_the_test_part_of_its_run(tiny_run, tmp_path, c
 
 
 # -------------------------------------------------------------------------------------------- what there is to measure
+def told_otherwise(small_corpus: Path, folder: Path, **kept) -> Path:
+    """The small corpus with other values of some keys (``None`` removes one), and no labels of modalities."""
+    rows = [json.loads(line) for line in small_corpus.read_text("utf-8").splitlines()]
+    rows = [{**r, "modality_labels": None, **kept} for r in rows if {"audio", "text"} <= {*r}]
+    lines = [json.dumps({k: v for k, v in r.items() if v is not None}) for r in rows]
+    (folder / "m.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "media").symlink_to(small_corpus.parent / "media")
+    return folder / "m.jsonl"
+
+
+UNKNOWN = {"label_set": "custom:zig,zag", "label": "zig"}
+OF_DEMO5 = r"no row has a label of demo5 \(.*\), which the model gives: \d+ clips with label zig have no place"
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [(UNKNOWN, OF_DEMO5), ({"text": None}, "no clip has text, which this model reads; text: the row has no text")],
+)
+def test_a_manifest_with_nothing_to_measure_is_one_line(kept, said, tiny_run, small_corpus, tmp_path, cli):
+    manifest = told_otherwise(small_corpus, tmp_path, **kept)
+    with pytest.raises(ManifestError, match=said):
+        evaluate_run(tiny_run / "branches" / "text", manifest=manifest)
+    code, _, err = cli("evaluate", tiny_run / "branches" / "text", "--manifest", manifest)
+    assert (code, err.splitlines()[-1].startswith("error: ")) == (1, True)
+
+
+@pytest.mark.parametrize("stages", ["[text, speech, fuse]", "[fuse]"])
 @pytest.mark.parametrize(
     ("kept", "said"),
     [
-        ({"label_set": "custom:zig,zag", "label": "zig"}, r"no row has a label of demo5 \(.*\), which the model gives"),
-        ({"text": None}, "no clip has text, which this model reads; text: the row has no text"),
+        (UNKNOWN, OF_DEMO5),
+        ({"audio": None, "video": None}, "no clip to train on has audio or video, which encoders.speech reads"),
     ],
 )
-def test_a_manifest_with_nothing_to_measure_is_one_line(kept, said, tiny_run, small_corpus, tmp_path, cli):
-    rows = [json.loads(line) for line in small_corpus.read_text("utf-8").splitlines()]
-    rows = [{**{k: v for k, v in r.items() if k != "modality_labels"}, **kept} for r in rows if "audio" in r]
-    lines = [json.dumps({k: v for k, v in r.items() if v is not None}) for r in rows]
-    (tmp_path / "m.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    (tmp_path / "media").symlink_to(small_corpus.parent / "media")
+def test_a_manifest_with_nothing_to_learn_is_said_before_anything_is_trained(
+    kept, said, stages, tiny_config, small_corpus, tmp_path
+):
+    manifest = told_otherwise(small_corpus, tmp_path, **kept)
+    path = tiny_config(tmp_path, modalities=("text", "speech"), stages=stages)
+    config = load_config(path, [f"data.manifest={manifest}"])
     with pytest.raises(ManifestError, match=said):
-        evaluate_run(tiny_run / "branches" / "text", manifest=tmp_path / "m.jsonl")
-    code, _, err = cli("evaluate", tiny_run / "branches" / "text", "--manifest", tmp_path / "m.jsonl")
-    assert (code, err.splitlines()[-1].startswith("error: ")) == (1, True)
+        train(config, tmp_path / "run")
+    assert not begun(tmp_path / "run")
+    with pytest.raises(ManifestError, match=said):
+        plan(config)
 
 
 def test_what_fsdp_cannot_share_out_is_said(words, tmp_path):

@@ -1,0 +1,86 @@
+"""Whether the rows of a manifest can serve what a config asks of them; said before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from multiemo.config import Config
+from multiemo.data.dataset import LabelSpace
+from multiemo.data.dialogue import contexts, without_context
+from multiemo.errors import ConfigError, ManifestError
+from multiemo.types import Clip, Modality
+
+
+def check_labels(where: object, clips: Sequence[Clip], space: LabelSpace) -> None:
+    """See that some label of the rows is one of the model's.
+
+    Args:
+        where: the manifest, for the message.
+        clips: of it, or of a part.
+        space: of the model.
+
+    Raises:
+        ManifestError: none is.
+    """
+    if any(space.target(clip) is not None for clip in clips):
+        return
+    if space.task == "dimensions":
+        raise ManifestError(f"{where}: no row has {' or '.join(space.labels)}, which the model gives")
+    why = "; ".join(space.notes(clips)[:3]) or f"none has one (label_from: {space.label_from})"
+    raise ManifestError(
+        f"{where}: no row has a label of {space.name} ({', '.join(space.labels)}), which the model gives: {why}"
+    )
+
+
+def check_modalities(config: Config, clips: Sequence[Clip], modalities: Iterable[Modality], where: str) -> None:
+    """See that each modality is named by some row that is trained on.
+
+    Args:
+        config: says which encoders read features.
+        clips: of train.
+        modalities: that are trained.
+        where: the manifest or fold, for the message.
+
+    Raises:
+        ManifestError: no row names an input for one of them.
+    """
+    for m in modalities:
+        features = config.encoders[m].name == "features"
+        if not any(_has(clip, m, features) for clip in clips):
+            what = (
+                f"features.{m}" if features else {"text": "text", "speech": "audio or video"}.get(m, "video or image")
+            )
+            raise ManifestError(
+                f"{where}: no clip to train on has {what}, which encoders.{m} reads; add it to the manifest, or "
+                f"take encoders.{m} out of the config and {m} out of stages"
+            )
+
+
+def _has(clip: Clip, modality: Modality, features: bool) -> bool:
+    """Whether a row names an input for a modality (whether it can be read is seen when it is)."""
+    if features:
+        return modality in clip.features
+    if modality == "text":
+        return clip.text is not None
+    return bool(clip.video or (clip.audio if modality == "speech" else clip.image))
+
+
+def check_context(config: Config, clips: Sequence[Clip], where: str) -> None:
+    """See that earlier turns are there which the config wants to be read.
+
+    Args:
+        config: of a run or benchmark.
+        clips: all rows of the manifest that the words are learnt from.
+        where: the manifest, for the message.
+
+    Raises:
+        ConfigError: no row has any.
+    """
+    if "text" not in config.modalities or "text" in config.taken_over:
+        return
+    width = config.encoders["text"].options.get("context", 0)
+    missing = without_context(clips, width if isinstance(width, int) else 0)
+    if missing is not None and not any(contexts(clips, width).values()):
+        raise ConfigError(
+            f"encoders.text.context: cannot take effect: {where}: {missing}; fill in group, or set context to 0"
+        )
