@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,6 +191,23 @@ def test_the_command_line_predicts_and_tables_of_texts_get_dimensions(cli, run, 
     code, _, err = cli("texts", run, tmp_path / "posts.csv", "--column", "text", "--out", tmp_path / "felt.csv")
     assert code == 0, err
     assert (tmp_path / "felt.csv").read_text().splitlines()[0] == "id,text,valence,arousal"
+
+
+def test_runs_are_compared_also_where_a_dimension_is_not_known(cli, run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    code, out, err = cli("compare", run, other)
+    assert code == 0, err
+    assert "CCC" in out
+
+
+def test_a_manifest_that_knows_no_dimension_is_one_line(cli, run, manifest, tmp_path):
+    rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
+    bare = manifest.with_name("bare.jsonl")
+    bare.write_text("".join(json.dumps({k: r[k] for k in ("id", "corpus", "speaker", "text")}) + "\n" for r in rows))
+    code, _, err = cli("evaluate", run, "--manifest", bare)
+    assert code == 1
+    assert err.splitlines()[-1] == f"error: {bare}: no row has valence or arousal or dominance to evaluate against"
 
 
 # ----------------------------------------------------------------------------------------------------------- benchmark

@@ -20,6 +20,7 @@ from multiemo.applications.tables import Writer
 from multiemo.build import load_bundle, train
 from multiemo.build.bundle import save_bundle
 from multiemo.config import load_config
+from multiemo.data.cache import TensorCache
 from multiemo.data.corpora import feature_pickle
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import CheckpointError, MultiemoError
@@ -87,6 +88,14 @@ def test_a_whole_run_can_be_read_by_whoever_the_umask_lets(tiny_run):
     files = [p for p in tiny_run.rglob("*") if p.is_file()]
     assert len(files) > 20
     assert {p.name for p in files if stat.S_IMODE(p.stat().st_mode) != 0o666 & ~mask} == set()
+
+
+def test_the_cache_obeys_the_umask(tmp_path, umask):
+    cache = TensorCache(tmp_path / "cache")
+    cache.put(b"k" * 21, torch.zeros(3))
+    cache.close()
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "cache").iterdir()}
+    assert modes == {"data.mdb": 0o640, "lock.mdb": 0o640, "users.lock": 0o640}
 
 
 def test_features_of_a_pickle_obey_the_umask(tmp_path, umask, monkeypatch):

@@ -9,6 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import family, summarise
 from multiemo.benchmark.tables import reads_sentence
@@ -22,7 +24,7 @@ class Measured:
 
     Args:
         predictions: its name, and what it said.
-        label_set: labels in the order of the columns.
+        label_set: labels in the order of the columns; none of dimensions.
         task: ``single``, ``multi`` or ``soft``.
     """
 
@@ -108,8 +110,8 @@ def check_same_test(first: Measured, other: Measured) -> None:
     a, b = first.predictions, other.predictions
     if (first.label_set, first.task) != (other.label_set, other.task):
         raise CheckpointError(
-            f"{a.name} predicts {', '.join(first.label_set)} ({first.task}), {b.name} predicts "
-            f"{', '.join(other.label_set)} ({other.task}); they cannot be compared"
+            f"{a.name} predicts {', '.join(first.label_set) or 'no label'} ({first.task}), {b.name} predicts "
+            f"{', '.join(other.label_set) or 'no label'} ({other.task}); they cannot be compared"
         )
     if a.ids != b.ids:
         only = sorted(set(a.ids) ^ set(b.ids))
@@ -118,7 +120,8 @@ def check_same_test(first: Measured, other: Measured) -> None:
             f"{a.name} was tested on {len(a.ids)} clips, {b.name} on {len(b.ids)}, and {len(only)} are not in both "
             f"(first: {only[0]!r}, only in {where}); test both on the same split"
         )
-    differing = [i for i, x, y in zip(a.ids, a.target, b.target, strict=True) if (x != y).any()]
+    pairs = zip(a.ids, a.target, b.target, strict=True)
+    differing = [i for i, x, y in pairs if not np.array_equal(x, y, equal_nan=True)]
     if differing:
         raise CheckpointError(
             f"{a.name} and {b.name} have other labels for {len(differing)} clips (first: {differing[0]!r}); the "

@@ -258,7 +258,7 @@ def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
 def _nothing_known(clips: Sequence[Clip], label_from: str, task: str) -> str:
     """Why no row of a manifest can be learnt from, and what would do."""
     if task == "dimensions":
-        return f"no row has {', '.join(DIMENSIONS)}, which task: dimensions learns"
+        return f"no row has {' or '.join(DIMENSIONS)}, which task: dimensions learns"
     told = f"no row has a label to learn from (label_from={label_from})"
     known = [name for name in DIMENSIONS if any(getattr(c, name) is not None for c in clips)]
     return f"{told}; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else told

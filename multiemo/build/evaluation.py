@@ -222,7 +222,7 @@ def evaluate_run(
         rows = read_manifest(path)
         clips = [c for c in rows if wiring.has_label(c, label_from, bundle.config.task)]
         if not clips:
-            what = ", ".join(DIMENSIONS) if bundle.config.task == "dimensions" else "a label"
+            what = " or ".join(DIMENSIONS) if bundle.config.task == "dimensions" else "a label"
             raise ManifestError(f"{path}: no row has {what} to evaluate against")
         notes = _seen_notes(bundle, clips)
     else:
