@@ -159,8 +159,8 @@ def check_media(
         for modality, ref in clip.features.items():
             try:
                 read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
-            except MediaError as error:
-                problems.append(Problem(row, clip.id, f"features.{modality}: {error}"))
+            except Exception as error:
+                problems.append(Problem(row, clip.id, f"features.{modality}: {_reason(error)}"))
         if on_progress is not None:
             on_progress(done, len(rows))
     return problems
@@ -235,11 +235,16 @@ def _trouble(probe: Probe, file: Path, kind: Any) -> str | None:
         return "is a folder; name a file" if os.path.isdir(file) else "no such file; correct the path or fetch the file"
     try:
         probe(file, kind)
-    except MediaError as error:
-        return str(error)
-    except Exception as error:  # none that a file should meet; the others are looked at all the same
-        return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
+    except Exception as error:
+        return _reason(error)
     return None
+
+
+def _reason(error: Exception) -> str:
+    """What to say of one file; whatever is wrong with it, the others are looked at all the same."""
+    if isinstance(error, MediaError):
+        return str(error)
+    return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
 
 
 def _suffix(path: Path) -> str:

@@ -582,6 +582,12 @@ def test_formats_of_captions(tmp_path, name, content, encoding):
     assert beside(media) == (name if name.startswith("a.") else None)
 
 
+def test_json_with_clocks(tmp_path):
+    data = [{"start_time": "00:00:01.5", "end_time": "0:02", "text": "Hello."}, {"start": "1:02:03,5", "text": "Bye."}]
+    found = times(read_transcript(write(tmp_path, "a.json", json.dumps(data))))
+    assert found == [(1.5, 2.0, "Hello."), (3723.5, 3723.5, "Bye.")]
+
+
 def test_ttml_of_netflix_and_of_apple(tmp_path):
     """Ticks; times without a unit, all of them from the beginning of the file, in spans within paragraphs."""
     ticks = (
