@@ -245,7 +245,7 @@ def test_mood_goes_on_past_a_broken_entry(tmp_path):
     segment = {"start": 0.0, "end": 1.0, "valence": 0.5, "arousal": 0.0, "probs": {}}
     entries = [
         {"input": "2024-01-01.wav", "segments": [segment]},
-        {"input": "2024-01-02.wav", "segments": [{"end": 1}]},
+        {"input": "2024-01-02.wav", "segments": [{"end": 1, "valence": 0.5}]},
     ]
     entries.append({"input": "undated.wav", "segments": [segment]})
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))

@@ -114,12 +114,9 @@ def _times(entry: Any) -> tuple[float, float]:
     if isinstance(offsets, Mapping):  # milliseconds
         return _number(offsets.get("from")) / 1000, _number(offsets.get("to")) / 1000
     if "tStartMs" in entry:
-        start = _number(entry["tStartMs"]) / 1000
-        return start, start + _number(entry.get("dDurationMs")) / 1000
-    start, end = (
-        next((entry[key] for key in (name, f"{name}_time") if key in entry), None) for name in ("start", "end")
-    )
-    return _number(start), _number(end)
+        begin = _number(entry["tStartMs"]) / 1000
+        return begin, begin + _number(entry.get("dDurationMs")) / 1000
+    return _number(entry.get("start", entry.get("start_time"))), _number(entry.get("end", entry.get("end_time")))
 
 
 def _number(value: Any) -> float:
