@@ -222,7 +222,11 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
         except ManifestError as error:
             found.fail(name, error)
             continue
-        said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := affect(s)) is not None]
+        try:
+            said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := affect(s)) is not None]
+        except (KeyError, TypeError, ValueError) as error:
+            found.fail(name, f"is not an entry of a prediction JSON of multiemo ({type(error).__name__}: {error})")
+            continue
         if not said:
             found.left_out[name] = "no segment says valence: nothing was present, or its labels have no place"
             continue

@@ -181,8 +181,8 @@ def check_media(
             try:
                 _, names = read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
                 columns.setdefault(modality, []).append((row, clip.id, names))
-            except MediaError as error:
-                problems.append(Problem(row, clip.id, f"features.{modality}: {error}"))
+            except Exception as error:
+                problems.append(Problem(row, clip.id, f"features.{modality}: {_reason(error)}"))
         if on_progress is not None:
             on_progress(done, len(rows))
     for modality, found in columns.items():
@@ -272,10 +272,8 @@ def _opened(probe: Probe, file: Path, kind: Any) -> str | float | None:
         return "is a folder; name a file" if os.path.isdir(file) else "no such file; correct the path or fetch the file"
     try:
         duration: float | None = getattr(probe(file, kind), "duration", None)
-    except MediaError as error:
-        return str(error)
-    except Exception as error:  # none that a file should meet; the others are looked at all the same
-        return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
+    except Exception as error:
+        return _reason(error)
     return duration
 
 
@@ -297,6 +295,13 @@ def span_trouble(duration: float | None, start: float | None, end: float | None)
         if time is not None and time > (duration or 0.0) + more:
             return f"{key} {time:g} s is after its end ({duration:g} s); correct the span (seconds)"
     return None
+
+
+def _reason(error: Exception) -> str:
+    """What to say of one file; whatever is wrong with it, the others are looked at all the same."""
+    if isinstance(error, MediaError):
+        return str(error)
+    return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
 
 
 def _suffix(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -274,6 +275,27 @@ def test_missing_folder_and_url(tmp_path):
 
 PIECES = ["00:00:01,000", " --> ", "-->", "\n", "\n\n", "1", "WEBVTT\n", "<v A>", "</v>", "(", "[", "♪", "{\\an8}"]
 PIECES += ["&amp;", "好", "\ufeff", "\x00", "NOTE", '{"text":', "<00:01.0>", "-", "9" * 5000 + ":00:00", "\u2028"]
+PIECES += [
+    "[Events]\n",
+    "Dialogue: 0,",
+    "0:00:01.00,",
+    "<SAMI>",
+    "<SYNC Start=1000>",
+    "<P Class=A>",
+    "{1}{2}",
+    "[1][2]",
+]
+PIECES += [
+    "[00:01.00]",
+    "<tt>",
+    '<p begin="1s">',
+    "</p>",
+    "</tt>",
+    "0:00:01.000,0:00:02.000\n",
+    "start,end,text\n",
+    "1,2,",
+]
+PIECES += ["<transcript>", '<text start="1">', "</text></transcript>", "0:00:01:", "{1}{1}" + "9" * 500, "nan", "1e999"]
 
 
 @settings(max_examples=150, deadline=None)
@@ -286,6 +308,18 @@ def test_anything_is_read_or_refused(content, tmp_path_factory):
     except MediaError:
         return
     assert all(0 <= c.start <= c.end and c.text == c.text.strip() != "" for c in words.cues)
+
+
+@pytest.mark.parametrize("begin", ["[Events]\n", "<SAMI>", "<tt>", "{1}{2}", "[00:01.00]", "0:00:01.0,0:00:02.0\n"])
+@pytest.mark.parametrize(
+    "unit", ["<sync ", "<p ", "<!--", ".a {", "{y:", "[", "1:", "{\\", "<sync start=1><p class=a>x"]
+)
+def test_long_captions_are_read_in_time(tmp_path, begin, unit):
+    path = write(tmp_path, "a.sub", begin + unit * (100_000 // len(unit)))
+    began = time.perf_counter()
+    with contextlib.suppress(MediaError):
+        read_transcript(path)
+    assert time.perf_counter() - began < 5.0
 
 
 @pytest.mark.parametrize(
@@ -580,6 +614,12 @@ def test_formats_of_captions(tmp_path, name, content, encoding):
     assert times(found := read_transcript(path)) == [(1.0, 2.5, "Well, Tom & I left.")]
     assert found.cues[0].speaker == ("Anna" if name in ("a.ass", "a.ssa", "a.ttml", "a.dfxp") else None)
     assert beside(media) == (name if name.startswith("a.") else None)
+
+
+def test_json_with_clocks(tmp_path):
+    data = [{"start_time": "00:00:01.5", "end_time": "0:02", "text": "Hello."}, {"start": "1:02:03,5", "text": "Bye."}]
+    found = times(read_transcript(write(tmp_path, "a.json", json.dumps(data))))
+    assert found == [(1.5, 2.0, "Hello."), (3723.5, 3723.5, "Bye.")]
 
 
 def test_ttml_of_netflix_and_of_apple(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from media_files import tone, write
 
+from multiemo.applications.mood import mood_log
 from multiemo.bulk import predict_bulk
 from multiemo.cli import predicting
 from multiemo.data import manifest
@@ -141,6 +142,10 @@ def test_validate_names_what_nobody_foresaw(cli, pair, tmp_path, monkeypatch):
     problems = manifest.check_media(tmp_path / "m.jsonl", probe)
     assert [problem.id for problem in problems] == ["a"]
     assert "AttributeError: 'NoneType'" in str(problems[0])
+    rows = [{"id": "f", "corpus": "c", "features": {"face": {"path": "f.npz", "key": "x"}}}, *rows]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setattr("multiemo.data.features.read_features", lambda *_: {}["x"])
+    assert [problem.id for problem in manifest.check_media(tmp_path / "m.jsonl", probe)] == ["f", "a"]
 
 
 # --- outputs
@@ -234,6 +239,18 @@ def test_standard_output_that_takes_no_more(cli, tiny_run, pair, tmp_path, monke
     code, _, err = cli("predict", tiny_run, *pair, "--json", tmp_path / "o.json")
     assert (code, left, names(json.loads((tmp_path / "o.json").read_text()))) == (1, [1], ["a.wav", "b.wav"])
     assert "the output: No space left on device" in err
+
+
+def test_mood_goes_on_past_a_broken_entry(tmp_path):
+    segment = {"start": 0.0, "end": 1.0, "valence": 0.5, "arousal": 0.0, "probs": {}}
+    entries = [
+        {"input": "2024-01-01.wav", "segments": [segment]},
+        {"input": "2024-01-02.wav", "segments": [{"end": 1, "valence": 0.5}]},
+    ]
+    entries.append({"input": "undated.wav", "segments": [segment]})
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    log = mood_log(tmp_path / "p.jsonl")
+    assert (log["clips"], log["failed"]) == (1, ["2024-01-02.wav", "undated.wav"])
 
 
 def test_mood_goes_on(cli, tmp_path):

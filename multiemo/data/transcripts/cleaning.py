@@ -8,7 +8,7 @@ import re
 from multiemo.entities import readable
 
 _VOICE = re.compile(r"<v(?:\.[^\s>]{0,99})?[ \t]([^>]{0,200})>", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-z][^<>\n]{0,200}>|<\d[\d:.]*>|\{\\[^}]*\}|\{[bui]\}|\{/[bui]\}", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z][^<>\n]{0,200}>|<\d[\d:.]*>|\{\\[^{}]*\}|\{[bui]\}|\{/[bui]\}", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SONG = re.compile(r"[♪♫♬♩][^♪♫♬♩]*(?:[♪♫♬♩]+|$)")
 _BRACKETS = re.compile(r"\[[^\[\]]*\]|【[^【】]*】")

@@ -31,7 +31,7 @@ def _left_out(count: int, what: str = "line(s) whose times cannot be read") -> l
 _ASS_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 #: How it should look, or a remark of whoever wrote it.
 _BRACED = re.compile(r"\{[^{}]*\}")
-_ASS_CLOCK = re.compile(r"\d+:\d+:\d+(?:[.:,]\d+)?")
+_ASS_CLOCK = re.compile(r"\d{1,9}:\d{1,9}:\d{1,9}(?:[.:,]\d{1,9})?")
 
 
 def _ass(text: str) -> Found:
@@ -61,10 +61,10 @@ def _names(line: str) -> list[str]:
 # --------------------------------------------------------------------------------------------------------------------
 # SAMI: what is shown from a moment on, in milliseconds, for each language
 
-_SYNC = re.compile(r"<sync\b[^>]*?\bstart\s*=\s*[\"']?\s*(-?\d+)[^>]*>", re.IGNORECASE)
-_PARAGRAPH = re.compile(r"<p\b(?:[^>]*?\bclass\s*=\s*[\"']?([\w-]+))?[^>]*>", re.IGNORECASE)
+_SYNC = re.compile(r"<sync\b[^<>]{0,200}?\bstart\s*=\s*[\"']?\s*(-?\d{1,12})[^<>]{0,200}>", re.IGNORECASE)
+_PARAGRAPH = re.compile(r"<p\b(?:[^<>]{0,200}?\bclass\s*=\s*[\"']?([\w-]{1,99}))?[^<>]{0,200}>", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
 def _sami(text: str) -> Found:
@@ -77,7 +77,7 @@ def _sami(text: str) -> Found:
     if not tracks:
         return Found([])
     chosen = next(iter(tracks))
-    named = re.search(rf"\.{re.escape(chosen)}\s*\{{[^}}]*?lang\s*:\s*([\w-]+)", text, re.IGNORECASE)
+    named = re.search(rf"\.{re.escape(chosen)}\s{{0,9}}\{{[^{{}}]{{0,500}}?lang\s*:\s*([\w-]+)", text, re.IGNORECASE)
     others = [name for name in tracks if name != chosen]
     note = f"it holds several languages; {chosen.upper()} was read, not {', '.join(others).upper()}"
     raws = [
@@ -91,7 +91,7 @@ def _sami(text: str) -> Found:
 # --------------------------------------------------------------------------------------------------------------------
 # SubViewer and YouTube's SBV: a line of two clocks, then the words
 
-_TWO_CLOCKS = re.compile(r"\s*(\d+:\d+:\d+[.:]\d+)\s*,\s*(\d+:\d+:\d+[.:]\d+)\s*")
+_TWO_CLOCKS = re.compile(r"\s*({0})\s*,\s*({0})\s*".format(r"\d{1,9}:\d{1,9}:\d{1,9}[.:]\d{1,9}"))
 
 
 def _subviewer(text: str) -> Found:
@@ -107,8 +107,8 @@ def _subviewer(text: str) -> Found:
 # --------------------------------------------------------------------------------------------------------------------
 # Lyrics: [mm:ss.xx] at which a line begins, several where it comes again
 
-_LRC_TIME = re.compile(r"\s*\[(\d+:\d+(?::\d+)?(?:[.:]\d+)?)\]")
-_LRC_OFFSET = re.compile(r"\[offset:\s*([+-]?\d+)\s*\]", re.IGNORECASE)
+_LRC_TIME = re.compile(r"\s*\[(\d{1,9}:\d{1,9}(?::\d{1,9})?(?:[.:]\d{1,9})?)\]")
+_LRC_OFFSET = re.compile(r"\[offset:\s{0,9}([+-]?\d{1,12})\s{0,9}\]", re.IGNORECASE)
 
 
 def _lrc(text: str) -> Found:
@@ -142,10 +142,10 @@ def _lrc_seconds(clock: str) -> float:
 # --------------------------------------------------------------------------------------------------------------------
 # One line a cue: MicroDVD counts pictures, MPL2 tenths of seconds, VPlayer says only where a line begins
 
-_BRACES = re.compile(r"\{(\d+)\}\{(\d*)\}(.*)")
-_CODES = re.compile(r"\{[a-zA-Z]{1,2}:[^}]*\}")
-_SQUARES = re.compile(r"\[(\d+)\]\[(\d*)\](.*)")
-_VPLAYER = re.compile(r"(\d+:\d\d:\d\d(?:\.\d+)?)[:= ](.*)")
+_BRACES = re.compile(r"\{(\d{1,12})\}\{(\d{0,12})\}(.*)")
+_CODES = re.compile(r"\{[a-zA-Z]{1,2}:[^{}]*\}")
+_SQUARES = re.compile(r"\[(\d{1,12})\]\[(\d{0,12})\](.*)")
+_VPLAYER = re.compile(r"(\d{1,9}:\d\d:\d\d(?:\.\d+)?)[:= ](.*)")
 
 
 def _microdvd(text: str) -> Found:

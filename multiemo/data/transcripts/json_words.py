@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
+from multiemo.data.transcripts.cues import seconds_of
 from multiemo.data.transcripts.language import is_unspaced, short_code
 from multiemo.data.transcripts.transcript import Cue
 
@@ -16,6 +18,7 @@ from multiemo.data.transcripts.transcript import Cue
 #: YouTube.
 _LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words", "events")
 _TEXTS = ("text", "word", "transcript")
+_CLOCK = re.compile(r"\d+(:\d\d){1,2}([.,]\d+)?")
 #: An entry of a list of words lasts less (seconds) than one of a list of sentences.
 _WORD_SECONDS = 0.6
 
@@ -111,12 +114,15 @@ def _times(entry: Any) -> tuple[float, float]:
     if isinstance(offsets, Mapping):  # milliseconds
         return _number(offsets.get("from")) / 1000, _number(offsets.get("to")) / 1000
     if "tStartMs" in entry:
-        start = _number(entry["tStartMs"]) / 1000
-        return start, start + _number(entry.get("dDurationMs")) / 1000
-    return _number(entry.get("start")), _number(entry.get("end"))
+        begin = _number(entry["tStartMs"]) / 1000
+        return begin, begin + _number(entry.get("dDurationMs")) / 1000
+    return _number(entry.get("start", entry.get("start_time"))), _number(entry.get("end", entry.get("end_time")))
 
 
 def _number(value: Any) -> float:
+    """Seconds; of a clock (``00:01:02.500``) too."""
+    if isinstance(value, str) and _CLOCK.fullmatch(value.strip()):
+        return seconds_of(value)
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 from multiemo.data.transcripts.cues import Found, Raw
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d)(?:\.(\d+)|:(\d+(?:\.\d+)?))?")
-_OFFSET = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|f|t)?")
+_CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d\d)(?:\.(\d{1,20})|:(\d{1,9}(?:\.\d{1,9})?))?")
+_OFFSET = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(h|ms|m|s|f|t)?")
 #: Elements whose text is not spoken.
 _SILENT = ("metadata", "head", "styling", "layout")
 
