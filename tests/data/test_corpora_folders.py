@@ -97,6 +97,10 @@ def test_files_of_one_name_are_one_clip(tmp_path: Path) -> None:
         "neg/d": ("Oh no", None, None, False),
     }
     assert [(s.what, s.reason) for s in prepared.skipped] == [("neg/c", "is an empty text")]
+    (root / "neg/gone.txt").symlink_to("nowhere")
+    again = run("folders", root, tmp_path / "m.jsonl", label_set="custom:pos,neg", cropped="true")
+    assert again.clips == prepared.clips
+    assert "gone.txt: cannot be read" in again.skipped[-1].reason
 
 
 def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
