@@ -92,7 +92,8 @@ def deal(groups: Mapping[str, Sequence[Clip]], shares: Mapping[str, float], seed
                 "data.split.group_by=clip measures the same person on other clips"
             )
         raise SplitError(
-            f"{len(groups)} groups ({listed}) cannot fill {len(shares)} parts; take fewer parts, or another group_by"
+            f"{len(groups)} groups ({listed}) cannot fill {len(shares)} parts; "
+            f"take {len(groups)} folds or fewer, or another group_by"
         )
     order = sorted(groups)
     random.Random(seed).shuffle(order)

@@ -87,7 +87,7 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         return _writable(written)
 
     above = corpora.facts(corpus).get("above", True)
-    read = located(root, lambda place: _read(corpus, place, options, made), _lies_in, above=above)
+    read = _as_text(located(root, lambda place: _read(corpus, place, options, made), _lies_in, above=above))
     root, found = read.root, read.clips
     placed = _placed(found, root if root.is_dir() else root.parent, folder, link)
     clips, broken = [], []
@@ -165,6 +165,24 @@ def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[]
         why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
         raise NotTheCorpus(f"{corpus}: {root} gave no clip{why}")
     return Prepared(found, skipped, root, labels, notes)
+
+
+def _as_text(read: Prepared) -> Prepared:
+    """Without the clips that have a file whose name is no UTF-8, which no manifest can hold.
+
+    Raises:
+        ManifestError: no other is left.
+    """
+    kept, skipped = [], list(read.skipped)
+    for clip in read.clips:
+        written = "\0".join(filter(None, (clip.id, clip.speaker, clip.group, clip.label_set, *clip_paths(clip))))
+        if written.isascii() or written.encode(errors="replace").decode() == written:
+            kept.append(clip)
+        else:
+            skipped.append(Skipped(repr(clip.id), "has a name that is not UTF-8; rename the file or folder"))
+    if not kept:
+        raise ManifestError(f"{read.root}: gave no clip; {skipped[-1].what}: {skipped[-1].reason}")
+    return replace(read, clips=kept, skipped=skipped)
 
 
 def _lies_in(read: Prepared, folder: Path) -> bool:

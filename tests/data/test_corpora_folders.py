@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -97,6 +98,10 @@ def test_files_of_one_name_are_one_clip(tmp_path: Path) -> None:
         "neg/d": ("Oh no", None, None, False),
     }
     assert [(s.what, s.reason) for s in prepared.skipped] == [("neg/c", "is an empty text")]
+    (root / "neg/gone.txt").symlink_to("nowhere")
+    again = run("folders", root, tmp_path / "m.jsonl", label_set="custom:pos,neg", cropped="true")
+    assert again.clips == prepared.clips
+    assert "gone.txt: cannot be read" in again.skipped[-1].reason
 
 
 def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
@@ -105,6 +110,16 @@ def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
     comma = touch(tmp_path / "c", "happy, sad/a.wav", "calm/b.wav")
     with pytest.raises(ManifestError, match="'happy, sad' has a comma, which parts the labels of a set; rename it"):
         prepare("folders", comma, tmp_path / "c.jsonl")
+
+
+def test_a_name_that_is_no_text_costs_its_clip_alone(tmp_path: Path) -> None:
+    root = touch(tmp_path / "b", "happy/a.wav", "sad/b.wav")
+    os.close(os.open(os.fsencode(root / "sad") + b"/\xff.wav", os.O_CREAT))
+    prepared = run("folders", root, tmp_path / "m.jsonl")
+    assert [c.id for c in prepared.clips] == ["happy/a", "sad/b"]
+    assert [(s.what, s.reason) for s in prepared.skipped] == [
+        ("'sad/\\udcff'", "has a name that is not UTF-8; rename the file or folder")
+    ]
 
 
 def test_real_faces(real_data: Path, tmp_path: Path) -> None:

@@ -107,7 +107,11 @@ def folders(
         became(item.word, label)
         if label is None:
             continue
-        text = read_text(root / item.files["text"]).strip() if "text" in item.files else ""
+        try:
+            text = read_text(root / item.files["text"]).strip() if "text" in item.files else ""
+        except ManifestError as error:
+            skip(name, str(error))
+            continue
         media: dict[str, Any] = {kind: path for kind, path in item.files.items() if kind != "text"}
         if "video" in media:
             media.setdefault("audio", media["video"])
