@@ -27,6 +27,7 @@ from multiemo.predict import Answer, Item, Predictor
 from multiemo.registry import Registry, encoders
 from multiemo.report import save_evaluation
 from multiemo.types import Clip
+from tests.predict.test_bad_media import speech
 
 #: What takes long to import, a tenth of a second or more, and what is imported by mistake most easily.
 SLOW = frozenset(
@@ -251,8 +252,7 @@ def impostor() -> None:
 def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     """Words, a voice, a face crop."""
     folder = tmp_path_factory.mktemp("items")
-    tone = 0.3 * np.sin(np.arange(16000) * 2 * np.pi * 200 / 16000)
-    wavfile.write(folder / "voice.wav", 16000, tone.astype(np.float32))
+    wavfile.write(folder / "voice.wav", 16000, speech(1.5, 16000))
     cv2.imwrite(str(folder / "face.png"), np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     return [
         Item("words", text="so happy today"),

@@ -103,7 +103,7 @@ def predicts_texts(run: Path, tmp_path: Path) -> None:
 
 
 def logs_a_mood(run: Path, tmp_path: Path) -> None:
-    manifest = Path(load_bundle(run).facts["manifest"])
+    manifest = Path(load_config(run / "config.yaml").data.manifest)
     clip = next(c for c in read_manifest(manifest) if c.video)
     (tmp_path / "days.csv").write_text(f"date,clip\n2024-01-01,{manifest.parent / str(clip.video)}\n")
     mood_log(tmp_path / "days.csv", run=run)
@@ -313,7 +313,7 @@ def test_evaluation_prediction_and_robustness_compute_as_training_did(half_run, 
     (curve,) = robustness_curves([(load_bundle(half_run), source_of(half_run))], corruptions=["missing_any"])
     predictor = load(half_run)
     measure = {"uar": curve.points[0].uar, "ece": curve.points[0].ece}
-    texts = {c.id: c.text for c in read_manifest(Path(predictor.bundle.facts["manifest"]))}
+    texts = {c.id: c.text for c in read_manifest(Path(load_config(half_run / "config.yaml").data.manifest))}
     for record in [r for r in report.predictions if "T" in r["probs"]]:
         said = predictor.predict(text=texts[record["id"]])["segments"][0]["probs"]
         assert list(said.values()) == pytest.approx(record["probs"]["T"], abs=0.02)  # other batches, other rounding

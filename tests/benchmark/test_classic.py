@@ -136,8 +136,8 @@ def test_precomputed_features_and_a_waveform_encoder_are_read_too(real_data: Pat
     prepare("ravdess", real_data / "ravdess", tmp_path / "m.jsonl")
     clips = read_manifest(tmp_path / "m.jsonl")[::90]
     encoders = {"speech": {"name": "speech_prosody"}, "face": {"name": "features"}}
-    values = {"name": "x", "label_set": "ravdess8", "data": {"manifest": "m.jsonl"}, "stages": ["speech"]}
-    config = parse_config({**values, "encoders": encoders})
+    values = {"name": "x", "label_set": "ravdess8", "data": {"manifest": "m.jsonl"}}
+    config = parse_config({**values, "encoders": encoders, "stages": ["speech", "face", "fuse"]})
     specs = {"speech": SpeechSpec(n_mels=0), "face": FeatureSpec(dim=35)}
     read = read_inputs(config, tmp_path, clips, {m: build_preprocessor(s) for m, s in specs.items()})
     assert [read.values[m].shape[1] for m in ("speech", "face")] == [196, 70]

@@ -140,7 +140,7 @@ def test_a_stream_refuses_times_in_milliseconds(model: multiemo.Predictor) -> No
 def test_words_after_the_end_of_a_stream_are_said_to_be(model: multiemo.Predictor) -> None:
     for scale, late in ((1.0, 0), (1000.0, 2)):
         with model.stream(video=False) as stream:
-            words = [Cue(0.1 * scale, 0.5 * scale, "hello"), Cue(1.0 * scale, 1.4 * scale, "again")]
+            words = [Cue(scale * start, scale * start + 0.4, said) for start, said in ((0.1, "hello"), (1.0, "again"))]
             said = [*stream.push(audio=speech(2.0), words=words), *stream.close()]
         notes = [note for entry in said for note in entry.get("notes", [])]
         assert any(f"{late} of the words begin after the end of the stream" in note for note in notes) == bool(late)

@@ -357,7 +357,7 @@ def test_a_run_that_is_resumed_from_elsewhere_is_the_same(words, tmp_path, monke
 
 # ------------------------------------------------------------------------------------------------------------- branches
 def test_a_branch_is_evaluated_on_the_test_part_of_its_run(tiny_run, tmp_path, cli):
-    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluations.jsonl"))
+    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation*.json*"))
     tested = json.loads((run / "splits.json").read_text("utf-8"))["speech"]["parts"]["test"]
     branch = run / "branches" / "speech"
     code, out, err = cli("evaluate", branch, "--json", "-")
