@@ -47,6 +47,8 @@ _RUN = (
     "print(json.dumps([code, sorted({name.partition('.')[0] for name in sys.modules})]))\n"
 )
 
+PUBLIC = [name for name in multiemo.__all__ if name != "__version__"]
+
 
 def imported(code: str, *arguments: object) -> set[str]:
     """Those of ``SLOW`` that a program has imported in a process of its own."""
@@ -189,7 +191,9 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("name", encoders.names())
+@pytest.mark.parametrize(
+    "name", [n if n == "text_transformer" else pytest.param(n, marks=pytest.mark.slow) for n in encoders.names()]
+)
 def test_an_encoder_imports_what_it_uses(name: str) -> None:
     code = (
         "import sys, multiemo.encoders\n"
@@ -336,7 +340,9 @@ def test_a_public_name_is_the_same_whatever_was_imported_before() -> None:
     assert changed == [], error
 
 
-@pytest.mark.parametrize("name", [n for n in multiemo.__all__ if n != "__version__"])
+@pytest.mark.parametrize(
+    "name", ["evaluate", *(pytest.param(n, marks=pytest.mark.slow) for n in PUBLIC if n != "evaluate")]
+)
 def test_a_public_name_alone_is_no_module(name: str) -> None:
     code = (
         "import sys, types, multiemo\nname = sys.argv[1]\nfirst = getattr(multiemo, name)\n"

@@ -120,8 +120,8 @@ def works_in_bulk(run: Path, tmp_path: Path) -> None:
     "use",
     [
         evaluates,
-        measures_robustness,
-        measures_cost,
+        pytest.param(measures_robustness, marks=pytest.mark.slow),
+        pytest.param(measures_cost, marks=pytest.mark.slow),
         a_cell_is_tested,
         predicts,
         predicts_texts,

@@ -20,6 +20,8 @@ from multiemo.data.manifest import read_manifest
 
 TEXT = ["bert", "roberta"]
 FACE = ["test_vit", "test_convnext"]
+#: One of each modality; the others run with ``-m slow``, as in CI.
+ALWAYS = ("bert", "wav2vec2-group", "test_vit")
 
 
 class Killed(Exception):
@@ -55,7 +57,9 @@ def encoder_of(name: str, folder: Path, texts: list[str]) -> tuple[str, str]:
     return "speech", f"{{name: speech_pretrained, model: '{model_folder}', out_dim: 16, max_seconds: 1.5{extra}}}"
 
 
-@pytest.mark.parametrize("name", [*TEXT, *SPEECH, *FACE])
+@pytest.mark.parametrize(
+    "name", [n if n in ALWAYS else pytest.param(n, marks=pytest.mark.slow) for n in (*TEXT, *SPEECH, *FACE)]
+)
 def test_pretrain_fuse_resume_predict(name, tiny_config, small_corpus, tmp_path, monkeypatch):
     clips = [c for c in read_manifest(small_corpus) if c.video and c.text]
     modality, line = encoder_of(name, tmp_path, [c.text for c in clips])

@@ -107,7 +107,7 @@ def walk(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:
     return x
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.4, 0.8])
+@pytest.mark.parametrize("correlation", [*(pytest.param(c, marks=pytest.mark.slow) for c in (0.0, 0.4)), 0.8])
 def test_changes_are_as_rare_without_one_as_stated(correlation: float) -> None:
     """In logs of a month, too: days that resemble each other are not taken for changes."""
     rng, series = np.random.default_rng(3), 120

@@ -11,6 +11,7 @@ from fit_in_processes import CASES, fit_cases, make_samples
 from processes import start
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow  # CI runs them beside the default tests
 SCRIPT = Path(__file__).with_name("fit_in_processes.py")
 
 
@@ -58,7 +59,6 @@ def test_every_validation_clip_is_measured_once_and_in_order(fitted: Path) -> No
         assert seen == wanted
 
 
-@pytest.mark.slow
 def test_two_processes_resume_where_they_were(fitted: Path) -> None:
     """From the second state of many, within an epoch, with DDP and EMA and with FSDP."""
     names = ("ddp-ema", "fsdp")
