@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from no_sync import no_sync
+from no_sync import no_sync, skip_what_waits
 from test_text_encoder import scratch
 from tiny_text import ARCHITECTURES, LAYERS, SDPA, batch, tiny
 from torch import nn
@@ -86,6 +86,7 @@ def test_groups_of_the_small_encoder(name):
 
 @pytest.mark.parametrize("name", SDPA)
 def test_attention_is_sdpa_and_reads_nothing_back(tmp_path: Path, name):
+    skip_what_waits(name)
     encoder = tiny(tmp_path, name)
     assert "sdpa" in encoder.backbone.config._attn_implementation
     x, mask = batch()
@@ -96,6 +97,7 @@ def test_attention_is_sdpa_and_reads_nothing_back(tmp_path: Path, name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_training_step_reads_nothing_back(tmp_path: Path, name):
+    skip_what_waits(name)
     encoder = tiny(tmp_path, name, pooling="attention", context=1).train()
     x, mask = batch()
     with no_sync():

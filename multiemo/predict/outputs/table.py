@@ -44,7 +44,7 @@ def csv_table(entry: Entry) -> str:
             row |= _labelled(said) if labelled else _by_modality(said)
             row |= {d: said[d] for d in dimensions if d in said}
             row |= {"person": (said.get("face") or {}).get("person", ""), "present": " ".join(said.get("present", ()))}
-        writer.writerow(row)
+        writer.writerow({k: v.replace("\0", "") if isinstance(v, str) else v for k, v in row.items()})
     return buffer.getvalue()
 
 
