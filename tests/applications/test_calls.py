@@ -71,7 +71,8 @@ class Model:
         self.told += [cue.text for cues in words for cue in cues]
         assert len(speakers) in (0, len(sounds))
         for sound in sounds:
-            assert sum(map(len, sound)) == pytest.approx(duration * RATE, abs=1)
+            # AAC's last block is as long as the decoder makes it
+            assert sum(map(len, sound)) == pytest.approx(duration * RATE, abs=1024)
         starts = np.arange(0.0, duration - 1e-6, self.every)
         windows = [
             {
