@@ -18,7 +18,7 @@ from multiemo.errors import CheckpointError, MultiemoError
 FULL = (ENOSPC, EDQUOT, EFBIG)
 #: Longest name of a file, in bytes, on the file systems in use.
 _LONGEST = 255
-_RUST = re.compile(r"\(os error (\d+)\)")
+_RUST = re.compile(r"(?:\(os error |\bOs \{ code: )(\d+)")
 
 
 @contextmanager
