@@ -344,7 +344,7 @@ class ClipDataset(Dataset[Sample]):
             rows: which.
             workers, on_progress: as in :meth:`prepare`.
         """
-        for done, (_, note) in enumerate(self._over(rows, workers), start=1):
+        for done, (_, _, note) in enumerate(self._over(rows, workers), start=1):
             self._heed(note)
             if on_progress is not None:
                 on_progress(done, len(rows))
