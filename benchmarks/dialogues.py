@@ -7,8 +7,8 @@ Turns without times count four seconds. Prints a table a run, then one JSON line
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from multiemo.build import evaluate_run, load_bundle
 from multiemo.build.evaluation import dialogues_of
+from multiemo.build.run_source import stored_source
 from multiemo.calibration import shown_keys
-from multiemo.data.manifest import read_manifest
 from multiemo.metrics import label_measure
 from multiemo.smoothing import smoothed_dialogues
 
@@ -36,7 +36,7 @@ def measure(run: Path) -> dict[str, Any]:
     records = [r for r in report.predictions if r["target"] is not None and key in r["probs"]]
     probabilities = np.array([r["probs"][key] for r in records])
     truth = np.array([int(np.argmax(r["target"])) for r in records])
-    clips = read_manifest(Path(bundle.facts["manifest"]))
+    clips = stored_source(run, bundle, None)[0].clips
     dialogues = dialogues_of([r["id"] for r in records], clips)
     rows = [turn.row for turns in dialogues for turn in turns]
     has = {clip.id: clip for clip in clips}
@@ -72,9 +72,9 @@ def _has(clip: Any, modality: str) -> bool:
 
 
 def main() -> None:
-    found = [measure(Path(run)) for run in sys.argv[1:]]
-    if not found:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folder")
+    found = [measure(run) for run in parser.parse_args().runs]
     for result in found:
         print(f"{result['run']}: {result['clips']} clips of {result['dialogues']} dialogues; {result['label']} is "
               f"{result['share']:.3f} of them, mean probability {result['mean_probability']:.3f}; the model smooths by "

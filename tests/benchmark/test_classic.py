@@ -344,7 +344,12 @@ def test_ravdess_figures_of_six_folds(real_data: Path, tmp_path: Path):
     prepare("ravdess", real_data / "ravdess", tmp_path / "m.jsonl")
     clips = read_manifest(tmp_path / "m.jsonl")
     encoders = {"speech": {"name": "speech_prosody"}, "face": {"name": "features"}}
-    values = {"name": "x", "label_set": "ravdess8", "data": {"manifest": "m.jsonl"}, "stages": ["speech"]}
+    values = {
+        "name": "x",
+        "label_set": "ravdess8",
+        "data": {"manifest": "m.jsonl"},
+        "stages": ["speech", "face", "fuse"],
+    }
     reads: dict[Any, Callable[..., Any]] = {
         m: build_preprocessor(s) for m, s in {"speech": SpeechSpec(), "face": FeatureSpec(dim=35)}.items()
     }
