@@ -103,6 +103,7 @@ def assert_close(one, other) -> None:
         assert one == (pytest.approx(other, abs=1e-5) if isinstance(other, float) else other)
 
 
+@pytest.mark.slow
 # ------------------------------------------------------------------------------------------------------- many items
 def test_many_items_are_answered_in_order_and_together(tiny_run, small_corpus, tmp_path):
     model = multiemo.load(tiny_run)
@@ -193,6 +194,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, 
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_called_again_it_does_what_is_missing(done, tiny_run, small_corpus, files, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(done, out)

@@ -205,6 +205,7 @@ def test_an_encoder_imports_what_it_uses(name: str) -> None:
     assert imported(code, name) <= NEEDS[name]
 
 
+@pytest.mark.slow
 def test_what_is_announced_is_what_the_modules_register() -> None:
     modules = [f"multiemo.encoders.{found.name}" for found in pkgutil.iter_modules(multiemo.encoders.__path__)]
     code = (

@@ -133,6 +133,7 @@ def test_a_still_without_a_face_says_what_to_do_if_it_is_one(model, tmp_path):
     np.testing.assert_array_equal(segment.inputs["face"][0].permute(1, 2, 0).numpy(), wanted)
 
 
+@pytest.mark.slow
 def test_files_that_are_said_to_be_crops_are_read_as_such_rows(run, model, small_corpus, tmp_path, cli):
     film = next(small_corpus.parent / c.video for c in read_manifest(small_corpus) if c.video)
     (tmp_path / "in").mkdir()

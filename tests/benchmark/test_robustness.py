@@ -124,6 +124,7 @@ def test_lost_faces_are_counted_and_stay_in_the_figures(tiny_run):
     assert fused.points[1].absent > fused.points[0].absent
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_curves_whatever_else_is_measured(tiny_run, curves):
     bundle, source = opened(tiny_run)
     chosen = [c for c in reversed(SHORT) if c.name in ("babble", "asr_errors", "dropped_frames")]

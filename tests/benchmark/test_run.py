@@ -273,6 +273,7 @@ def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
     assert set(json.loads(said.stdout)["systems"][str(twin)]) <= set(SUBSETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["soft", *(pytest.param(t, marks=pytest.mark.slow) for t in ("single", "multi"))])
 def test_one_modality_alone_is_measured_for_every_task(tmp_path, task):
     names = ("negative", "neutral", "positive")

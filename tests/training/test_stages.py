@@ -97,6 +97,7 @@ def test_a_branch_learns_without_labels_and_a_run_begins_from_it(m, configured, 
     assert (after | before_seen).counts() == after.counts()
 
 
+@pytest.mark.slow
 def test_clips_modalities_against_each_other(configured, tmp_path):
     lines = {"stages": "[fuse]", "training": "{objective: contrastive, epochs: 12, batch_size: 8, lr: 3.0e-3}"}
     run = train(configured(tmp_path / "a", **lines), tmp_path / "run")
@@ -216,6 +217,7 @@ def test_frozen_encoders_feed_the_fusion_from_the_cache_with_the_same_outcome(
         torch.testing.assert_close(value, state[key], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_embeddings_are_computed_once_and_again_for_other_weights(tiny_config, tiny_run, tmp_path, monkeypatch):
     fuse_frozen(tiny_config, tiny_run, tmp_path / "a", tmp_path / "first")
     computed: list[int] = []
@@ -269,6 +271,7 @@ def test_a_profile_is_written(tiny_config, tmp_path):
     assert "Self CPU" in (tmp_path / "run" / "profile" / "text.txt").read_text()
 
 
+@pytest.mark.slow
 def test_ways_to_fine_tune_go_through_a_run(tiny_config, tmp_path):
     settings = (
         "{epochs: 2, batch_size: 8, lr: 1.0e-3, layer_decay: {text: 0.7, face: 0.9}, unfreeze: {speech: 0.5},"
