@@ -339,6 +339,7 @@ def test_names_that_are_not_text_are_escaped(worker):
     assert lines(worker.job.part(0, ".bad.jsonl"))[0]["input"] == "a\udcff.wav"
 
 
+@pytest.mark.slow
 # ---------------------------------------------------------------------------------------------------------- features
 def test_features_are_what_the_encoders_make_and_train_a_model(done, tiny_run, tiny_config, small_corpus, tmp_path):
     manifest = done / "features.jsonl"

@@ -164,6 +164,7 @@ def test_voices_and_words_come_from_train_and_from_others(tiny_run):
     assert [len(v) for v in made.others(own)] == [5]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_says_why(tiny_run, monkeypatch):
     models = [(load_bundle(tiny_run / "branches" / "speech"), opened(tiny_run)[1])]
     short = replace(CORRUPTIONS["clipping"], severities=(0.0,))
