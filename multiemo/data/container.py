@@ -112,7 +112,7 @@ def open_container(file: Path, where: str) -> Any:
     Raises:
         MediaError: not a media file, or its header is missing.
     """
-    if _is_text(file):
+    if _begins_as_text(file):
         other = "give it beside the file that it belongs to" if file.suffix.lower() in _TRANSCRIPTS else "name another"
         raise fail(where, file, f"is not a media file but text or a playlist; {other}")
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
@@ -141,14 +141,19 @@ def cause(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _is_text(file: Path) -> bool:
+def _begins_as_text(file: Path) -> bool:
     """Whether a file is text. FFmpeg would draw it, or open what a playlist names."""
     try:
         with file.open("rb") as stream:
             head = stream.read(1024)
     except OSError:
         return False
-    return all(byte >= 32 or byte in _TEXT for byte in head) and not head.startswith(b"YUV4MPEG2")
+    return is_text(head) and not head.startswith(b"YUV4MPEG2")
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a text."""
+    return all(byte >= 32 or byte in _TEXT for byte in head)
 
 
 def video_stream(container: Any) -> Any | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from multiemo.data.container import is_text
 from multiemo.data.moving import picture_format
 
 #: Bytes at the beginning of a file that are looked at: three packets of MPEG-TS, with room.
@@ -23,13 +24,12 @@ _STARTS = (
     b"farbfeld",
 )  # fmt: skip
 #: Kinds of RIFF and IFF files, and of the atoms that begin QuickTime and its kin.
-_RIFF = (b"WAVE", b"AVI ", b"AVIX", b"AMV ", b"CDXA", b"QLCM", b"WEBP")
+_RIFF = (b"WAVE", b"AVI ", b"AVIX", b"AMV ", b"CDXA", b"QLCM")
 _IFF = (b"AIFF", b"AIFC", b"8SVX", b"16SV")
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 #: Lengths of packets of MPEG-TS, and where in one its mark stands.
 _PACKETS = ((188, 0), (192, 4), (204, 0))
 _ARCHIVES = (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
-_TEXT = frozenset(b"\t\n\f\r\x1b")
 
 #: Endings by which a file is taken for media although its content does not say so: it is damaged, or of a format that
 #: has no signature.
@@ -73,7 +73,7 @@ def why_no_media(file: Path) -> str | None:
         return "is empty (0 bytes)"
     if head.startswith(_ARCHIVES):
         return "is an archive; unpack it"
-    if all(byte >= 32 or byte in _TEXT for byte in head):
+    if is_text(head):
         return "is text"
     return None if ending in ENDINGS else "is no sound, film or picture that is known"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from multiemo.data.corpora.source import NotTheCorpus
+from multiemo.data.hidden import is_hidden
 from multiemo.errors import ManifestError
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ def _tried(folder: Path, read: Callable[[Path], T]) -> T | None:
 
 
 def _below(root: Path) -> Iterator[list[Path]]:
-    """The folders in ``root``, level by level; hidden ones are passed over."""
+    """The folders in ``root``, level by level; hidden ones and those of systems are passed over."""
     level = [root] if root.is_dir() else []
     for _ in range(_BELOW):
         level = [inner for folder in level for inner in _folders(folder)]
@@ -76,7 +77,7 @@ def _below(root: Path) -> Iterator[list[Path]]:
 
 def _folders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     except OSError:
         return []
 

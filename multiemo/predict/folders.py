@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multiemo.data.content import why_no_media
+from multiemo.data.hidden import is_hidden
 from multiemo.data.transcripts.naming import KINDS
 
-#: What systems, shares and picture viewers put into folders, in lower case.
-_SYSTEM = {
-    "__macosx", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "@eadir", "#recycle", "@recycle",
-    "#snapshot", "@tmp", "@sharebin", "$recycle.bin", "recycler", "found.000", "lost+found", "lost.dir", "picasa.ini",
-    "zbthumbnail.info", "pspbrwse.jbf", "__pycache__", "system volume information", "icon\r",
-}  # fmt: skip
 _MANIFESTS = (".jsonl", ".ndjson", ".parquet")
 
 
@@ -52,14 +47,14 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
 
     for here, folders, files in os.walk(folder, onerror=unreadable):
         place = Path(here)
-        hidden += [str(place / name) for name in (*folders, *files) if _is_hidden(name)]
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        hidden += [str(place / name) for name in (*folders, *files) if is_hidden(name)]
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in folders:
             if (place / name).is_symlink():
                 left_out.append(LeftOut(str(place / name), "is a link to a folder; name it itself"))
         media: list[Path] = []
         others: list[tuple[Path, str]] = []
-        for name in sorted(name for name in files if not _is_hidden(name)):
+        for name in sorted(name for name in files if not is_hidden(name)):
             reason = why_no_media(place / name)
             if reason is None:
                 media.append(place / name)
@@ -72,10 +67,6 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
         more = f"; so are {len(hidden) - 1} more files and folders" if len(hidden) > 1 else ""
         left_out.append(LeftOut(min(hidden), f"is hidden or the system's{more}"))
     return sorted(found)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def _said(file: Path, reason: str) -> str:

@@ -39,6 +39,14 @@ def test_classes_are_a_set_of_their_own(tmp_path: Path) -> None:
     ]
 
 
+def test_what_systems_leave_in_folders_is_no_class_and_no_clip(tmp_path: Path) -> None:
+    left = ("@eaDir/a.png/THUMB_M.png", "Joy/@eaDir/a.png/THUMB_M.png", "__MACOSX/Joy/a.png", "fear/Thumbs.db")
+    root = touch(tmp_path / "mine", "Joy/a.png", "fear/b.png", *left)
+    prepared = run("folders", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label) for c in prepared.clips] == [("Joy/a", "Joy"), ("fear/b", "fear")]
+    assert prepared.skipped == []
+
+
 @pytest.mark.parametrize("layout", ["{part}/{label}/{name}", "{label}/{part}/{name}"])
 def test_parts_above_or_below_the_classes(tmp_path: Path, layout: str) -> None:
     parts = {"Train": "train", "valid": "val", "Test": "test"}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from multiemo.data.delimited import BadRow
+from multiemo.data.hidden import is_hidden
 from multiemo.data.rows import PARTS
 from multiemo.data.tables import open_table, text_encoding
 from multiemo.errors import ManifestError
@@ -70,13 +71,14 @@ def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
 def walk(root: Path, suffixes: Iterable[str] | None) -> Iterator[Path]:
     """Files under ``root`` with one of the (lower-case) suffixes, or all, sorted.
 
-    Hidden files are passed over, and links to a folder that they lie in, such as that of a manifest inside its corpus.
+    Hidden files and those of systems are passed over, and links to a folder that they lie in, such as that of a
+    manifest inside its corpus.
     """
     wanted = None if suffixes is None else frozenset(suffixes)
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _leads_back(folder, name))
+        folders[:] = sorted(name for name in folders if not is_hidden(name) and not _leads_back(folder, name))
         for name in sorted(files):
-            if (wanted is None or os.path.splitext(name)[1].lower() in wanted) and not name.startswith("."):
+            if (wanted is None or os.path.splitext(name)[1].lower() in wanted) and not is_hidden(name):
                 yield Path(folder, name)
 
 
