@@ -1,0 +1,114 @@
+"""Results are JSON objects with typed attributes that cannot be changed."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from typing import Literal
+
+import jsonschema
+import pytest
+
+from multiemo.records import Record, record
+
+
+@record
+class Span(Record):
+    """A span of
+    a file.
+
+    Args:
+        start, end: seconds.
+        label: what it shows,
+            where it shows anything.
+    """
+
+    start: float
+    end: float | None
+    label: str | None = None
+
+
+@record
+class Spans(Record):
+    """All spans.
+
+    Args:
+        spans: in order.
+        kind: how they were found.
+        best: the surest.
+    """
+
+    spans: list[Span]
+    kind: Literal["turn", "window"]
+    best: Span | None = None
+
+
+SPANS = Spans(spans=[Span(start=0.0, end=None), Span(start=1.0, end=2.0, label="sad")], kind="turn")
+PLAIN = {"spans": [{"start": 0.0, "end": None}, {"start": 1.0, "end": 2.0, "label": "sad"}], "kind": "turn"}
+
+
+def test_a_record_is_its_json() -> None:
+    assert json.loads(json.dumps(SPANS)) == PLAIN == json.loads(str(SPANS)) == SPANS
+    assert SPANS.spans[1].label == SPANS["spans"][1]["label"] == "sad"
+    assert list(SPANS) == ["spans", "kind"]
+
+
+def test_it_comes_back_from_json_pickles_and_copies() -> None:
+    for same in (Spans.from_json(PLAIN), pickle.loads(pickle.dumps(SPANS)), copy.deepcopy(SPANS)):
+        assert same == SPANS
+        assert isinstance(same, Spans)
+        assert isinstance(same.spans[0], Span)
+    assert replace(SPANS, kind="window")["kind"] == "window"
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match=r"spans\.0\.end"):
+        Spans.from_json({"spans": [{"start": 0.0}], "kind": "turn"})
+
+
+def test_nothing_changes_a_record() -> None:
+    record_ = Span(start=0.0, end=1.0)
+    with pytest.raises(FrozenInstanceError):
+        record_.start = 2.0  # type: ignore[misc]
+    changes = [
+        lambda: record_.__setitem__("start", 2.0),
+        lambda: record_.pop("start"),
+        lambda: record_.update(start=2.0),
+        lambda: record_.setdefault("label", "sad"),
+        record_.clear,
+        record_.popitem,
+    ]
+    for change in changes:
+        with pytest.raises(TypeError, match="a Span cannot be changed"):
+            change()
+    with pytest.raises(TypeError, match="a Span cannot be changed"):
+        record_ |= {"start": 2.0}
+    assert record_ == {"start": 0.0, "end": 1.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"spans": [], "kind": "pause"},
+        {"spans": [{"start": 0.0}], "kind": "turn"},
+        {"spans": [], "kind": "turn", "best": None},
+        {"spans": [], "kind": "turn", "other": 1},
+        {"spans": [{"start": "0", "end": None}], "kind": "turn"},
+    ],
+)
+def test_the_schema_takes_what_is_written_and_nothing_else(wrong: dict[str, object]) -> None:
+    schema = Spans.json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(json.dumps(SPANS)), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+def test_the_schema_describes_every_member() -> None:
+    schema = Spans.json_schema()
+    span = schema["$defs"]["Span"]
+    assert (schema["description"], span["description"]) == ("All spans.", "A span of a file.")
+    assert span["properties"]["end"]["description"] == "seconds."
+    assert span["properties"]["label"]["description"] == "what it shows, where it shows anything."
