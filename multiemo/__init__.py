@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiemo.lazy import lazy_names
+from multiemo.version import __version__
 
 if TYPE_CHECKING:
     from multiemo.build import train
     from multiemo.predict import Predictor, evaluate, load, stream
 
-__version__ = "0.1.0"
 __all__ = ["Predictor", "__version__", "evaluate", "load", "stream", "train"]
 
 __getattr__ = lazy_names(

@@ -28,7 +28,8 @@ from multiemo.bulk.plan import Job, cut, read_item, write_item
 from multiemo.bulk.shard import Trail, Worker
 from multiemo.config import load_config
 from multiemo.data.features import read_features
-from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
+from multiemo.data.manifest import media_path, read_manifest
+from multiemo.data.manifest_checks import check_media, check_rows
 from multiemo.data.rows import parse_row
 from multiemo.errors import CheckpointError, ConfigError, DefectError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
@@ -198,7 +199,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, 
 def test_called_again_it_does_what_is_missing(done, tiny_run, small_corpus, files, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(done, out)
-    monkeypatch.setattr("multiemo.bulk.local._start", lambda *_: pytest.fail("nothing is to be done"))
+    monkeypatch.setattr("multiemo.processes._start", lambda *_: pytest.fail("nothing is to be done"))
     assert predict_bulk(tiny_run, [small_corpus, files], out, embeddings=True)["kept"] == 53
     monkeypatch.undo()
     monkeypatch.setattr(bulk_plan, "SHARD", 8)

@@ -16,7 +16,7 @@ import torch
 from multiemo.applications.mood import mood_log
 from multiemo.applications.texts import predict_texts
 from multiemo.benchmark import memory
-from multiemo.benchmark.cells import Cell, _start, automatic_jobs, run_cell
+from multiemo.benchmark.cells import Cell, automatic_jobs, run_cell, slots_of
 from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.benchmark.run import run_benchmark
@@ -264,12 +264,8 @@ def test_workers_are_dealt_to_the_gpus_they_may_use(with_gpus, monkeypatch, tmp_
     assert places_of("auto") == places_of("cuda") == ["cuda:0", "cuda:1"]
     assert (places_of("cuda:1"), places_of("cpu")) == (["cuda:1"], ["cpu"])
     assert automatic_jobs(config_of()) == 2
-    started = []
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", lambda self: started.append(self._args[-1].gpu))
-    for slot in (0, 1, 2):
-        _start(Cell("fold0", slot, config_of(), tmp_path), slot, 2)
-    _start(Cell("fold0", 0, config_of(device="cpu"), tmp_path), 0, 2)
-    assert started == ["5", "7", "5", None]
+    assert [slot.gpu for slot in slots_of(config_of(), 3)] == ["5", "7", "5"]
+    assert [slot.gpu for slot in slots_of(config_of(device="cpu"), 1)] == [None]
     with_gpus(0)
     assert places_of("auto") == ["cpu"]
 

@@ -87,7 +87,8 @@ def run_step(step: str, path: Path) -> dict[str, float]:
         from multiemo.build.data import Source
         from multiemo.data.dialogue import contexts
     from multiemo.data import splits
-    from multiemo.data.manifest import check_rows, read_manifest, write_manifest
+    from multiemo.data.manifest import read_manifest, write_manifest
+    from multiemo.data.manifest_checks import check_rows
 
     parquet = path.with_suffix(".parquet")
     before = _peak_mb()

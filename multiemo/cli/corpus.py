@@ -85,7 +85,7 @@ def validate(
 ) -> None:
     """Check a manifest; every bad row is named."""
     from multiemo.console import ConsoleObserver
-    from multiemo.data.manifest import check_media, check_rows
+    from multiemo.data.manifest_checks import check_media, check_rows
 
     problems = check_rows(manifest)
     if media:

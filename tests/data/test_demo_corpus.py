@@ -15,7 +15,8 @@ from multiemo.data.demo.face import Head, Pose
 from multiemo.data.demo.look import Look
 from multiemo.data.demo.voice import RATE, Speaker, blend, speak
 from multiemo.data.demo.words import make_utterance
-from multiemo.data.manifest import check_media, read_manifest
+from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest_checks import check_media
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip

@@ -14,7 +14,7 @@ from multiemo.build.observer import Observer
 from multiemo.config import load_config
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.features import feature_columns, read_features
-from multiemo.data.manifest import check_media
+from multiemo.data.manifest_checks import check_media
 from multiemo.errors import CheckpointError, ManifestError, MediaError
 from multiemo.types import Clip, FeatureRef
 
