@@ -36,7 +36,7 @@ from multiemo.build.lock import LOCK, alone_in
 from multiemo.build.reads import add_read, reads_of, reads_of_test
 from multiemo.build.run_folder import begun, differing
 from multiemo.config import Config, load_stored, save_config
-from multiemo.data.cache import default_cache
+from multiemo.data.cache_settings import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.evaluation import finite

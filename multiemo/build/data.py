@@ -15,7 +15,8 @@ from multiemo.build import checks
 from multiemo.build.folders import require_manifest
 from multiemo.config import Config, SourceConfig, SplitConfig
 from multiemo.data import splits
-from multiemo.data.cache import TensorCache, default_cache
+from multiemo.data.cache import TensorCache
+from multiemo.data.cache_settings import default_cache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.composite import compose_manifests
 from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
@@ -23,6 +24,7 @@ from multiemo.data.dialogue import context_width, without_context
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
+from multiemo.data.split import Split, check_disjoint, without
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.training.parallel import Meeting
 from multiemo.types import DIMENSIONS, Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
@@ -43,7 +45,7 @@ class Source:
 
     manifest: Path
     clips: list[Clip]
-    split: splits.Split
+    split: Split
     label_from: str = "clip"
 
     @property
@@ -221,7 +223,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     if not usable:
         raise ManifestError(f"{manifest}: {_nothing_known(clips, source.label_from, task)}")
     split = make_split(usable, source.split)
-    splits.check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
+    check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
         raise SplitError(
             f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
@@ -230,7 +232,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     return Source(manifest, clips, split, source.label_from)
 
 
-def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
+def make_split(clips: Sequence[Clip], how: SplitConfig) -> Split:
     """The split that the config asks for."""
     group_by, val, seed = how.group_by, how.val, how.seed
     if how.kind == "holdout":
@@ -243,7 +245,7 @@ def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
         made = splits.by_corpora(clips, test=how.test_corpora, group_by=group_by, val=val, seed=seed)
     else:
         made = splits.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
-    return splits.without(made, how.exclude) if how.exclude else made
+    return without(made, how.exclude) if how.exclude else made
 
 
 def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 from multiemo.data.fingerprints import FingerprintReader, Progress
 from multiemo.data.same_picture import same_films, same_stills
 from multiemo.data.same_sound import is_telling, same_sounds
-from multiemo.data.splits import Split
+from multiemo.data.split import Split
 from multiemo.types import Clip
 
 #: What two clips share.

@@ -18,7 +18,7 @@ from multiemo.data.demo import corpus, film, voice
 from multiemo.data.duplicates import Crossing, Duplicate, across_parts, describe, find_duplicates, to_leave_out
 from multiemo.data.manifest import read_manifest
 from multiemo.data.media import read_media
-from multiemo.data.splits import Split
+from multiemo.data.split import Split
 from multiemo.errors import MediaError
 from multiemo.types import Clip, FeatureRef
 

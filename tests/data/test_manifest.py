@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from multiemo.data import manifest_formats
 from multiemo.data.manifest import media_path, read_manifest, write_manifest
 from multiemo.data.manifest_checks import check_media, check_rows
-from multiemo.data.splits import check_disjoint, holdout, kfold
+from multiemo.data.split import check_disjoint
+from multiemo.data.splits import holdout, kfold
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip, FeatureRef
