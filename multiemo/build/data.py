@@ -221,7 +221,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     clips = read_manifest(manifest)
     usable = [c for c in clips if has_label(c, source.label_from, task)] if labelled else clips
     if not usable:
-        raise ManifestError(f"{manifest}: {_nothing_known(clips, source.label_from, task)}")
+        raise _nothing_to_learn(manifest, clips, source.label_from, task)
     split = make_split(usable, source.split)
     check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
@@ -257,13 +257,13 @@ def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
     return clip.label is not None or bool(clip.labels) or bool(clip.votes)
 
 
-def _nothing_known(clips: Sequence[Clip], label_from: str, task: str) -> str:
+def _nothing_to_learn(manifest: Path, clips: Sequence[Clip], label_from: str, task: str) -> ManifestError:
     """Why no row of a manifest can be learnt from, and what would do."""
     if task == "dimensions":
-        return f"no row has {' or '.join(DIMENSIONS)}, which task: dimensions learns"
-    told = f"no row has a label to learn from (label_from={label_from})"
+        return checks.nothing_known(manifest, task, ", which task: dimensions learns")
     known = [name for name in DIMENSIONS if any(getattr(c, name) is not None for c in clips)]
-    return f"{told}; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else told
+    hint = f"; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else ""
+    return checks.nothing_known(manifest, task, f" to learn from (label_from={label_from})", hint=hint)
 
 
 def open_manifest(config: Config) -> Source:

@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
-from multiemo.build.checks import check_labels
+from multiemo.build.checks import check_labels, nothing_known
 from multiemo.build.device import Compute, compute_of, predict
 from multiemo.build.lacking import lacking_notes
 from multiemo.build.observer import Observer
-from multiemo.build.places import cache_of
 from multiemo.build.reads import count_read, home_of
+from multiemo.build.recorded_paths import cache_of
 from multiemo.build.run_source import part_of, stored_source
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.grouping import GROUP_BY
@@ -27,7 +27,7 @@ from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
-from multiemo.types import DIMENSIONS, SUBSETS, Batch, Clip, Modality, Predicts, Sample
+from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample
 
 #: Most clips of a batch that is not trained on, of all processes together.
 EVALUATION_BATCH = 64
@@ -222,8 +222,7 @@ def evaluate_run(
         rows = read_manifest(path)
         clips = [c for c in rows if wiring.has_label(c, label_from, bundle.config.task)]
         if not clips:
-            what = " or ".join(DIMENSIONS) if bundle.config.task == "dimensions" else "a label"
-            raise ManifestError(f"{path}: no row has {what} to evaluate against")
+            raise nothing_known(path, bundle.config.task, " to evaluate against")
         notes = _seen_notes(bundle, clips)
     else:
         source, notes = stored_source(home_of(folder), bundle, None if manifest is None else Path(manifest))

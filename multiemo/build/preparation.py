@@ -14,8 +14,8 @@ from multiemo.build.bundle import Bundle, build_encoder, build_preprocessor, loa
 from multiemo.build.fit import stage_seed
 from multiemo.build.lacking import untrained_note
 from multiemo.build.observer import Observer
-from multiemo.build.places import write_places
 from multiemo.build.priors import dimension_means
+from multiemo.build.recorded_paths import record_paths
 from multiemo.config import Config
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.seen import Seen, check_unseen
@@ -79,7 +79,7 @@ class Preparation:
         if self.accelerator.is_main_process:
             write_atomically(known, text)
             manifests = {stage: source.manifest for stage, source in self.sources.items()}
-            write_places(self.folder, manifests, self.config.data.cache)
+            record_paths(self.folder, manifests, self.config.data.cache)
         if self.config.parallel == "fsdp" and self.accelerator.num_processes == 1:
             self.observer.note("parallel: fsdp shares nothing out, for there is one process (see accelerate launch)")
         for note in dict.fromkeys(n for s in self.sources.values() for n in (*s.split.notes, *_without(s))):

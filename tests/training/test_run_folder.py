@@ -18,8 +18,8 @@ import multiemo
 from multiemo.benchmark.protocol import plan
 from multiemo.build import Observer, evaluate_run, load_bundle, train
 from multiemo.build.lock import alone_in
-from multiemo.build.places import mend_links, write_places
 from multiemo.build.reads import home_of
+from multiemo.build.recorded_paths import mend_links, record_paths
 from multiemo.build.run_folder import begun
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest, write_manifest
@@ -301,7 +301,7 @@ def test_links_of_a_composite_follow_its_manifests(tmp_path):
     (project / "data").mkdir()
     (project / "data" / "m.jsonl").touch()
     (run / "composite.speech.media").symlink_to(project / "data")
-    write_places(run, {"speech": project / "data" / "m.jsonl", "fuse": run / "composite.jsonl"}, None)
+    record_paths(run, {"speech": project / "data" / "m.jsonl", "fuse": run / "composite.jsonl"}, None)
     moved = project.rename(tmp_path / "moved")
     mend_links(moved / "runs" / "a")
     assert (moved / "runs" / "a" / "composite.speech.media" / "m.jsonl").is_file()
