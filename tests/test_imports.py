@@ -13,7 +13,7 @@ import multiemo
 
 ROOT = Path(multiemo.__file__).parent
 #: Names that two modules may define for now.
-TWICE: set[str] = set()
+TWICE = {"Measured", "Part", "Reading", "Voice"}
 
 
 def parse(root: Path) -> dict[str, ast.Module]:

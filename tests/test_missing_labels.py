@@ -11,7 +11,7 @@ import torch
 from multiemo.build import Observer, evaluate_run, train
 from multiemo.build.lacking import lacking_notes, untrained_note
 from multiemo.config import load_config
-from multiemo.data.dataset import Prepared
+from multiemo.data.dataset import PreparedPart
 
 LABELS = ("neutral", "happy", "sad", "angry", "fearful")
 
@@ -74,7 +74,7 @@ def test_a_part_that_has_everything_needs_no_note(run):
 
 def test_dimensions_likewise():
     names, learnt = ("valence", "arousal", "dominance"), torch.tensor([0.1, -0.2, torch.nan])
-    part = Prepared(labelled=[True] * 3, frequencies=torch.tensor([0.3, torch.nan, 0.1]))
+    part = PreparedPart(labelled=[True] * 3, frequencies=torch.tensor([0.3, torch.nan, 0.1]))
     assert untrained_note(names, learnt, task="dimensions") == [
         "no clip of train has dominance: not learnt, so nothing is said of it"
     ]

@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 def talk(seconds: float, seed: int = 3) -> Floats:
     """Synthetic utterances with a second of faint noise between them."""
     rng = np.random.default_rng(seed)
-    speaker = voice.Speaker.draw(rng)
+    speaker = voice.SyntheticSpeaker.draw(rng)
     parts: list[Floats] = []
     while sum(map(len, parts)) < seconds * RATE:
         said = voice.speak(rng.integers(0, 40, 12).tolist(), [0] * 12, speaker, cues.VOICE["neutral"], rng)

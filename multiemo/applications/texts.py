@@ -28,7 +28,7 @@ from multiemo.data.tables import Columns, Row, open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import probabilities_of
 from multiemo.predict import Predictor, load
-from multiemo.preprocess.text import TextPreprocessor, Turn
+from multiemo.preprocess.text import ContextTurn, TextPreprocessor
 from multiemo.types import DIMENSIONS, Absent, Output, Sample
 
 #: Rows that are read, answered and written at a time.
@@ -75,7 +75,7 @@ class TextModel:
             **{DIMENSIONS[c]: pl.Float64() for c in self._learnt},
         }
 
-    def answer(self, texts: Sequence[str | None], before: Sequence[Sequence[Turn]]) -> list[Row | str]:
+    def answer(self, texts: Sequence[str | None], before: Sequence[Sequence[ContextTurn]]) -> list[Row | str]:
         """For each text, after the turns ``before`` it, the added columns, or why there are none."""
         turns = zip(texts, before, strict=True)
         read = [Absent("no text") if text is None else self._read(text, said) for text, said in turns]
@@ -147,7 +147,7 @@ class TableConversations:
     def __len__(self) -> int:
         return len(self._dialogues)
 
-    def before(self, row: Row, text: str | None) -> Sequence[Turn]:
+    def before(self, row: Row, text: str | None) -> Sequence[ContextTurn]:
         """The turns before a row; the rows of a conversation must come in order."""
         name = _named(row, self._column)
         if name is None:

@@ -19,7 +19,7 @@ from multiemo.data.cache import TensorCache
 from multiemo.data.cache_settings import default_cache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.composite import compose_manifests
-from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
+from multiemo.data.dataset import ClipDataset, LabelSpace, PreparedPart, Preprocessor
 from multiemo.data.dialogue import context_width, without_context
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.manifest import read_manifest
@@ -74,7 +74,7 @@ class Part:
     """
 
     dataset: ClipDataset
-    prepared: Prepared
+    prepared: PreparedPart
     workers: int = 1
 
     def notes(self) -> list[str]:

@@ -150,7 +150,7 @@ MEMORY_LIMIT = 4 << 30
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedPart:
     """What preprocessing a whole part found.
 
     Args:
@@ -280,7 +280,7 @@ class ClipDataset(Dataset[Sample]):
         workers: int = 0,
         skip_bad: bool = False,
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> Prepared:
+    ) -> PreparedPart:
         """Preprocess every clip once and hold the samples in memory for the epochs to come.
 
         Args:
@@ -292,7 +292,7 @@ class ClipDataset(Dataset[Sample]):
         Raises:
             MediaError: media cannot be read and ``skip_bad`` is off; names the clip.
         """
-        found = Prepared(lengths={m: [] for m in self.preprocessors})
+        found = PreparedPart(lengths={m: [] for m in self.preprocessors})
         samples: list[Sample] = []
         size = 0
         total, count = torch.zeros(2, len(self.space.labels))

@@ -24,8 +24,8 @@ from multiemo.data.split import Split
 from multiemo.types import Clip
 
 #: What two clips share.
-Kind: TypeAlias = Literal["audio", "frames", "image", "text"]
-_Found: TypeAlias = dict[tuple[int, int, Kind], float]
+SharedKind: TypeAlias = Literal["audio", "frames", "image", "text"]
+_Found: TypeAlias = dict[tuple[int, int, SharedKind], float]
 _Pairs: TypeAlias = Iterable[tuple[int, int, float]]
 
 #: A text is a copy, not a phrase that people say again and again, from this many different words on, or this many
@@ -51,7 +51,7 @@ class Duplicate:
 
     first: str
     second: str
-    kind: Kind
+    kind: SharedKind
     distance: float
 
 
@@ -224,7 +224,7 @@ def _words(text: str) -> list[str]:
     return "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in plain).split()
 
 
-def _add(found: _Found, kind: Kind, groups: Sequence[Sequence[int]], pairs: _Pairs) -> None:
+def _add(found: _Found, kind: SharedKind, groups: Sequence[Sequence[int]], pairs: _Pairs) -> None:
     """Add every pair of clips inside a group (distance 0), and those between two groups that are alike."""
     for group in groups:
         for a, b in combinations(group, 2):

@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from multiemo.data.container import fail
-from multiemo.data.play import Heard, Playback, Seen
+from multiemo.data.play import Playback, PlayedFrame, PlayedSound
 from multiemo.data.probe import Info, probe
 from multiemo.data.span import Media, SpanReader
 from multiemo.data.stills import is_still
 from multiemo.data.tracks import SoundTrack, sound_tracks
 
 __all__ = [
-    "Heard",
     "Info",
     "Media",
     "Playback",
-    "Seen",
+    "PlayedFrame",
+    "PlayedSound",
     "SoundTrack",
     "is_image",
     "iter_media",

@@ -27,7 +27,7 @@ from multiemo.data.container import (
 from multiemo.data.demux import Pass
 from multiemo.data.moving import remarks
 from multiemo.data.picture_track import Picture, VideoTrack, fitted, pixel_aspect, to_rgb
-from multiemo.data.sound_track import AudioTrack, Sound
+from multiemo.data.sound_track import AudioTrack, SoundPiece
 from multiemo.data.stills import is_still, read_still
 from multiemo.data.tracks import Chosen, choose, nothing_decoded
 
@@ -80,7 +80,7 @@ class SpanReader:
         _check_positive(self.file, where, rate=rate, fps=fps, max_frames=max_frames, max_side=max_side)
         self.absent: dict[str, str] = {}
         self.problems: list[str] = []
-        self.sounds: list[Sound] = []
+        self.sounds: list[SoundPiece] = []
         self.heard = -math.inf
         self.frames: list[tuple[float, Pixels]] = []
         self.before: Picture | None = None
@@ -138,9 +138,9 @@ class SpanReader:
         picture, notes = read_still(self.file, self.max_side, self.where)
         return Media(frames=picture[None], times=np.zeros(1), absent=self.absent, problems=notes)
 
-    def take(self, piece: Sound | Picture) -> None:
+    def take(self, piece: SoundPiece | Picture) -> None:
         """Keep what belongs to the span; stop a track that has reached its end."""
-        if isinstance(piece, Sound):
+        if isinstance(piece, SoundPiece):
             length = len(piece.samples)
             self.heard = (piece.position + length) / (self.rate or 1)
             if piece.position + length > 0 and piece.position < (self.end - self.start) * (self.rate or 1):
@@ -267,7 +267,7 @@ def _evenly(count: int, wanted: int) -> list[int]:
     return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
-def _join(sounds: list[Sound], low: int, high: int) -> Floats:
+def _join(sounds: list[SoundPiece], low: int, high: int) -> Floats:
     """Samples ``low`` to ``high``, silence in the gaps, up to the last sample there is."""
     inside = [s for s in sounds if s.position < high and s.position + len(s.samples) > low]
     stop = max((min(high, s.position + len(s.samples)) for s in inside), default=low)

@@ -29,7 +29,7 @@ from multiemo.types import TEXT_SPECIALS, Absent, TextSpec
 from multiemo.vocabulary import check_vocabulary
 
 #: An earlier utterance of the dialogue: whether the same person said it, and what was said.
-Turn: TypeAlias = tuple[bool, str]
+ContextTurn: TypeAlias = tuple[bool, str]
 
 _PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
 _BYTES = [f"<0x{i:02X}>" for i in range(256)]
@@ -229,7 +229,7 @@ class TextPreprocessor:
         if spec.max_tokens <= around:
             raise ConfigError(f"max_tokens: {spec.max_tokens} leaves no room for text; give at least {around + 1}")
 
-    def __call__(self, text: str, context: Sequence[Turn] = ()) -> Tensor | Absent:
+    def __call__(self, text: str, context: Sequence[ContextTurn] = ()) -> Tensor | Absent:
         """Token ids of one utterance.
 
         Args:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from multiemo.cli import app
 from multiemo.data.corpora.source import mend
 from multiemo.data.manifest import media_path, read_manifest
-from multiemo.data.prepare import Prepared, clip_paths, prepare
+from multiemo.data.prepare import PreparedCorpus, clip_paths, prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.registry import corpora
 from multiemo.types import Clip, FeatureRef
@@ -31,7 +31,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-def run(corpus: str, root: Path, out: Path, /, **options: str) -> Prepared:
+def run(corpus: str, root: Path, out: Path, /, **options: str) -> PreparedCorpus:
     prepared = prepare(corpus, root, out, options)
     assert read_manifest(out) == prepared.clips
     for clip in prepared.clips:
@@ -40,7 +40,7 @@ def run(corpus: str, root: Path, out: Path, /, **options: str) -> Prepared:
     return prepared
 
 
-def by_id(prepared: Prepared) -> dict[str, Clip]:
+def by_id(prepared: PreparedCorpus) -> dict[str, Clip]:
     return {clip.id: clip for clip in prepared.clips}
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from multiemo.data.demo import corpus, cues, film, make_corpus
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
-from multiemo.data.demo.voice import RATE, Speaker, blend, speak
+from multiemo.data.demo.voice import RATE, SyntheticSpeaker, blend, speak
 from multiemo.data.demo.words import make_utterance
 from multiemo.data.manifest import read_manifest
 from multiemo.data.manifest_checks import check_media
@@ -130,7 +130,7 @@ def test_mp4_without_the_h264_encoder(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_voice_follows_the_cues() -> None:
     rng = np.random.default_rng(0)
-    speaker = Speaker.draw(rng)
+    speaker = SyntheticSpeaker.draw(rng)
     waves = {
         e: speak(rng.integers(0, 600, 10).tolist(), [0] * 10, speaker, blend(e, 1.0), rng).samples
         for e in cues.EMOTIONS
@@ -151,7 +151,7 @@ def test_voice_follows_the_cues() -> None:
 def test_voice_has_the_pitch_it_was_given() -> None:
     librosa = pytest.importorskip("librosa")
     rng = np.random.default_rng(1)
-    speaker = Speaker.draw(rng)
+    speaker = SyntheticSpeaker.draw(rng)
     for emotion in ("neutral", "fearful"):
         wave = speak(rng.integers(0, 600, 10).tolist(), [0] * 10, speaker, blend(emotion, 1.0), rng).samples
         f0 = librosa.yin(wave, fmin=60, fmax=700, sr=RATE, frame_length=1024, hop_length=160)
@@ -161,7 +161,7 @@ def test_voice_has_the_pitch_it_was_given() -> None:
 
 
 def test_action_units_move_the_face() -> None:
-    head = Head(Look.draw(np.random.default_rng(2)))
+    head = DrawnHead(Look.draw(np.random.default_rng(2)))
     still = head.paint({}).astype(int)
     for unit in cues.ACTION_UNITS:
         moved = np.abs(head.paint({unit: 1.0}).astype(int) - still).max()
@@ -202,7 +202,7 @@ def test_faces_of_all_default_speakers_are_found(tmp_path: Path) -> None:
 
 
 def test_head_lands_where_the_pose_says() -> None:
-    head = Head(Look.draw(np.random.default_rng(5)))
+    head = DrawnHead(Look.draw(np.random.default_rng(5)))
     background = np.zeros((256, 256, 3), np.uint8)
     placed = head.place(head.paint({}), background, Pose(x=0.7, y=0.5, scale=0.6))
     columns = np.nonzero(cv2.cvtColor(placed, cv2.COLOR_RGB2GRAY).max(axis=0) > 40)[0]

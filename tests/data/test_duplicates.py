@@ -28,7 +28,7 @@ SENTENCE = np.random.default_rng(3).integers(0, 54, 9).tolist()
 
 def speech(speaker: int, take: int, emotion: str = "neutral") -> np.ndarray:
     """A take of the one sentence that everybody says."""
-    who = voice.Speaker.draw(np.random.default_rng([1, speaker]))
+    who = voice.SyntheticSpeaker.draw(np.random.default_rng([1, speaker]))
     rng = np.random.default_rng([2, speaker, take])
     return voice.speak(SENTENCE, [0] * len(SENTENCE), who, voice.blend(emotion, 1.0), rng).samples
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.data.media import Info, Playback, Seen, is_image, iter_media, probe, read_media
+from multiemo.data.media import Info, Playback, PlayedFrame, is_image, iter_media, probe, read_media
 from multiemo.errors import MediaError
 from tests.media_files import RATE, grid, level, levels, picture, tone, turned, write
 
@@ -304,7 +304,7 @@ def test_what_is_left_out_is_needed_by_no_picture_that_is_shown(tmp_path: Path, 
         container.mux(video.encode(None))
     with av.open(str(path)) as container:
         wanted = {round(frame.time, 3): frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)}
-    seen = [piece for piece in Playback(path, rate=None, fps=fps).pieces() if isinstance(piece, Seen)]
+    seen = [piece for piece in Playback(path, rate=None, fps=fps).pieces() if isinstance(piece, PlayedFrame)]
     assert len(seen) == pytest.approx(6 * fps, abs=1)
     for piece in seen:
         np.testing.assert_array_equal(piece.frame.rgb(), wanted[round(piece.time, 3)])

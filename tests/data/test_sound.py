@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from multiemo.data.container import cause
-from multiemo.data.media import Heard, Playback, Seen, iter_media, probe, read_media, sound_tracks
+from multiemo.data.media import Playback, PlayedFrame, PlayedSound, iter_media, probe, read_media, sound_tracks
 from multiemo.errors import MediaError
 from tests.media_files import grid, tone, write
 from tests.predict.test_bad_media import music, speech
@@ -42,7 +42,9 @@ def heard(path: Path, **options: int) -> np.ndarray:
     span = read_media(path, rate=RATE, **options).audio
     assert span is not None
     if "channel" not in options:
-        played = [p.samples for p in Playback(path, rate=RATE, fps=None, **options).pieces() if isinstance(p, Heard)]
+        played = [
+            p.samples for p in Playback(path, rate=RATE, fps=None, **options).pieces() if isinstance(p, PlayedSound)
+        ]
         np.testing.assert_array_equal(np.concatenate(played), span)
     return span
 
@@ -266,13 +268,13 @@ def test_what_was_joined_is_read_to_its_end(tmp_path: Path, ending: str, codec: 
     playback = Playback(path, rate=RATE, fps=12.5 if video else None)
     assert playback.duration == pytest.approx(3.0, abs=0.25)
     pieces = list(playback.pieces())
-    sound = np.concatenate([p.samples for p in pieces if isinstance(p, Heard)])
+    sound = np.concatenate([p.samples for p in pieces if isinstance(p, PlayedSound)])
     assert len(sound) / RATE == pytest.approx(3.0, abs=0.2)
     assert pitch(sound[: RATE // 2]) == pytest.approx(300, abs=3)
     assert pitch(sound[-RATE:]) == pytest.approx(900, abs=3)
     assert pitch(sound[round(1.3 * RATE) : 2 * RATE]) == pytest.approx(900, abs=3)
     if video:
-        shown = [p.time for p in pieces if isinstance(p, Seen)]
+        shown = [p.time for p in pieces if isinstance(p, PlayedFrame)]
         assert len(shown) == pytest.approx(37, abs=2)
         assert shown == sorted(shown)
         assert shown[-1] == pytest.approx(2.95, abs=0.2)

@@ -16,7 +16,7 @@ import pytest
 
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
-from multiemo.data.prepare import Prepared, prepare
+from multiemo.data.prepare import PreparedCorpus, prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.types import Clip
 from tests import media_files
@@ -41,7 +41,7 @@ def write(path: Path, rows: Sequence[Sequence[object]], encoding: str = "utf-8",
     return path
 
 
-def made(table: Path, /, **options: str) -> Prepared:
+def made(table: Path, /, **options: str) -> PreparedCorpus:
     out = table.parent.parent / "out" / "m.jsonl"
     prepared = prepare("table", table, out, options)
     assert read_manifest(out) == prepared.clips
@@ -53,7 +53,7 @@ def of(table: Path, key: str, /, **options: str) -> list[object]:
     return [getattr(clip, key) for clip in made(table, **options).clips]
 
 
-def reasons(prepared: Prepared) -> list[str]:
+def reasons(prepared: PreparedCorpus) -> list[str]:
     return [f"{skipped.what}: {skipped.reason}" for skipped in prepared.skipped]
 
 

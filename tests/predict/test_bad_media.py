@@ -19,7 +19,7 @@ import pytest
 import multiemo
 from multiemo.cli import main
 from multiemo.data import container
-from multiemo.data.media import Heard, Playback, Seen, probe
+from multiemo.data.media import Playback, PlayedFrame, PlayedSound, probe
 from multiemo.data.play import JUMP, LEAST
 from multiemo.errors import MediaError
 from multiemo.predict.items import Item
@@ -145,7 +145,7 @@ def test_silence_music_and_black_pictures_are_no_voice_and_no_face(model, tmp_pa
 @pytest.mark.parametrize("fps", [1, 240])
 def test_one_and_240_pictures_a_second(model, tmp_path, fps):
     path = write(tmp_path / "film.mp4", stamps=grid(4 * fps, fps), audio=speech(4.0), rate=RATE)
-    shown = [piece.time for piece in Playback(path, rate=None, fps=6.0).pieces() if isinstance(piece, Seen)]
+    shown = [piece.time for piece in Playback(path, rate=None, fps=6.0).pieces() if isinstance(piece, PlayedFrame)]
     assert len(shown) == 4 * min(fps, 6)
     entry = told(model, path)
     assert entry["duration"] == pytest.approx(4, abs=0.1)
@@ -163,7 +163,7 @@ def test_a_phone_held_any_way(tmp_path, turns):
     cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
     data[matrix : matrix + 20] = struct.pack(">5i", cos << 16, sin << 16, 0, -sin << 16, cos << 16)
     path.write_bytes(data)
-    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, Seen))
+    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, PlayedFrame))
     upright = np.rot90(scene, -turns)  # clockwise
     assert (frame.height, frame.width) == upright.shape[:2]
     np.testing.assert_allclose(frame.rgb().astype(int), upright, atol=30)
@@ -184,7 +184,7 @@ def test_odd_pixel_formats(model, tmp_path, codec, pixels, kind):
     scene = np.full((48, 64, 3), 40, np.uint8)
     scene[:, 32:] = 220
     path = write(tmp_path / f"film.{kind}", stamps=grid(20), frames=[scene] * 20, video_codec=codec, pixels=pixels)
-    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, Seen))
+    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, PlayedFrame))
     spread = 50 if pixels == "monow" else 20  # brightness may be that of the stored luma, 16 to 235
     for seen in (frame.grey(64), frame.rgb()[..., 0], frame.rgb(64)[..., 1]):
         assert seen.shape == (48, 64)
@@ -207,7 +207,7 @@ def test_odd_sizes(model, tmp_path, width, height, codec):
     frames = [picture(i, width, height) for i in range(10)]
     pixels = "yuv444p" if codec == "ffv1" else "yuv420p"
     path = write(tmp_path / f"f.{kind}", stamps=grid(10), frames=frames, video_codec=codec, pixels=pixels)
-    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, Seen))
+    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, PlayedFrame))
     assert frame.rgb().shape == (height, width, 3)
     assert max(frame.grey(32).shape) == min(32, max(width, height))
     assert "face" in told(model, path)["absent"]
@@ -244,7 +244,7 @@ def test_sound_to_its_very_end_where_the_pictures_go_on(tmp_path):
     path = write(tmp_path / "film.mp4", stamps=grid(300, 12), audio=tone(2.2, RATE), rate=RATE)
     heard, late = 0, 0
     for piece in Playback(path, rate=RATE, fps=6.0).pieces():
-        if isinstance(piece, Heard):
+        if isinstance(piece, PlayedSound):
             heard += len(piece.samples)
         elif piece.time < 4:
             late = heard
@@ -279,7 +279,7 @@ def test_times_below_zero_and_backwards(model, tmp_path):
     path = mux(tmp_path / "below.mp4", [t - 1 for t in grid(50)], [(0, speech(2.0))])
     with av.open(str(path)) as container:
         assert next(container.demux(video=0)).pts < 0
-    assert [p.time for p in Playback(path, rate=None, fps=1.0).pieces() if isinstance(p, Seen)] == [0.0]
+    assert [p.time for p in Playback(path, rate=None, fps=1.0).pieces() if isinstance(p, PlayedFrame)] == [0.0]
     entry = told(model, path)
     assert entry["duration"] == pytest.approx(2, abs=0.2)
     assert entry["present"] == ["speech"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import multiemo
-from multiemo.data.media import Heard, Playback, read_media
+from multiemo.data.media import Playback, PlayedSound, read_media
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import Item, Predictor, Stream
@@ -152,7 +152,7 @@ def pieces(talk, seconds, rate=RATE):
     playback = Playback(talk, rate=rate, fps=TRACK_FPS)
     heard, pictures = [], []
     for piece in playback.pieces():
-        if isinstance(piece, Heard):
+        if isinstance(piece, PlayedSound):
             heard.append(piece.samples)
         else:
             pictures.append(piece)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
 from multiemo.preprocess.detect import Face
 from multiemo.preprocess.frames import ArrayFrame
@@ -202,7 +202,7 @@ class TwoHeads:
     """Two drawn people side by side in a picture of 640x360; the first stands to the left."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.heads = [Head(Look.draw(rng)) for _ in range(2)]
+        self.heads = [DrawnHead(Look.draw(rng)) for _ in range(2)]
         self.phase = rng.uniform(0, 2 * np.pi, (2, 3))
         self.rng = rng
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
 from multiemo.data.media import read_media
 from multiemo.preprocess.detect import Face, centerface_file
@@ -239,7 +239,7 @@ def test_a_false_alarm_is_not_carried_on() -> None:
 
 def drawn(count: int, fps: float) -> Iterator[tuple[np.ndarray, list[Face]]]:
     """A film of a drawn head that sways, and where it is."""
-    head = Head(Look.draw(np.random.default_rng(4)))
+    head = DrawnHead(Look.draw(np.random.default_rng(4)))
     room = texture(3, 256, 256, contrast=15.0)
     for k in range(count):
         sway = np.sin(2 * np.pi * 0.5 * k / fps)

@@ -50,7 +50,7 @@ class Filled:
         return _FIELD.sub(lambda field: cells[field[1]], self.option)
 
 
-class Media:
+class MediaColumns:
     """Finds the media of rows.
 
     Args:

@@ -36,13 +36,13 @@ MISSING: dict[Modality, float] = {"text": 0.08, "speech": 0.08, "face": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SyntheticPerson:
     """One synthetic speaker."""
 
     id: str
     language: str
-    head: face.Head
-    voice: voice.Speaker
+    head: face.DrawnHead
+    voice: voice.SyntheticSpeaker
     expressiveness: dict[Modality, float]
 
 
@@ -129,19 +129,19 @@ def _make_speaker(out: Path, clips_per_speaker: int, seed: int, number: int) -> 
     return clips
 
 
-def make_person(number: int, seed: int) -> Person:
+def make_person(number: int, seed: int) -> SyntheticPerson:
     """Speaker ``number`` (from 0) of the corpus with this seed."""
     rng = np.random.default_rng([seed, 0, number])
-    return Person(
+    return SyntheticPerson(
         id=f"spk{number + 1:02d}",
         language=("en", "zh")[number % 2],
-        head=face.Head(Look.draw(rng)),
-        voice=voice.Speaker.draw(rng),
+        head=face.DrawnHead(Look.draw(rng)),
+        voice=voice.SyntheticSpeaker.draw(rng),
         expressiveness={m: float(rng.uniform(0.85, 1.0)) for m in MODALITIES},
     )
 
 
-def make_plan(label: str, person: Person, rng: np.random.Generator) -> Plan:
+def make_plan(label: str, person: SyntheticPerson, rng: np.random.Generator) -> Plan:
     """Draw what each modality of one clip shows.
 
     Args:
@@ -175,7 +175,7 @@ def _labels(number: int, count: int, seed: int) -> list[str]:
     return [turns[i] for i in rng.permutation(count)]
 
 
-def _make_clip(out: Path, name: str, person: Person, plan: Plan, rng: np.random.Generator) -> Clip:
+def _make_clip(out: Path, name: str, person: SyntheticPerson, plan: Plan, rng: np.random.Generator) -> Clip:
     """Synthesise, draw and write one clip; its manifest row."""
     said = words.make_utterance(plan.shown["text"], plan.strength["text"], person.language, rng)
     cue = voice.blend(plan.shown["speech"], plan.strength["speech"])
