@@ -13,8 +13,9 @@ from multiemo.version import __version__
 if TYPE_CHECKING:
     from multiemo.build import train
     from multiemo.predict import Predictor, evaluate, load, stream
+    from multiemo.progress import Progress
 
-__all__ = ["Predictor", "__version__", "evaluate", "load", "stream", "train"]
+__all__ = ["Predictor", "Progress", "__version__", "evaluate", "load", "stream", "train"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -22,6 +23,7 @@ __getattr__ = lazy_names(
         "load": "multiemo.predict",
         "Predictor": "multiemo.predict",
         "train": "multiemo.build",
+        "Progress": "multiemo.progress",
         "evaluate": "multiemo.predict",
         "stream": "multiemo.predict",
     },

@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest share the
 
 import pytest
 
+from multiemo.progress import Progress
+
 TINY = {
     "text": "{name: text_transformer, dim: 32, layers: 1, heads: 2, vocab_size: 600}",
     "speech": "{name: speech_prosody, width: 16, out_dim: 32}",
@@ -93,3 +95,19 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return code, said.out, said.err
 
     return call
+
+
+class Counted(Progress):
+    """Keeps how far a call was, step by step."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int]] = []
+
+    def update(self, done: int, total: int) -> None:
+        self.steps.append((done, total))
+
+
+@pytest.fixture
+def counted() -> Counted:
+    """To be told how far a call is."""
+    return Counted()

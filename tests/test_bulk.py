@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import Observer, train
+from multiemo.build import train
 from multiemo.bulk import plan as bulk_plan
 from multiemo.bulk import predict_bulk
 from multiemo.bulk import shard as bulk_shard
@@ -34,6 +34,7 @@ from multiemo.data.rows import parse_row
 from multiemo.errors import CheckpointError, ConfigError, DefectError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
 from multiemo.predict.reader import Options
+from multiemo.progress import Progress
 from multiemo.types import Clip
 
 RESULTS = ("predictions.jsonl", "quarantine.jsonl", "features.jsonl")
@@ -169,7 +170,7 @@ def test_it_says_what_predict_says_and_names_what_it_cannot(done, tiny_run, smal
     assert summary["seconds"] > 0
 
 
-class _Killer(Observer):
+class _Killer(Progress):
     """Kills every worker once, in the midst of a shard."""
 
     def __init__(self, out: Path) -> None:
@@ -188,7 +189,7 @@ class _Killer(Observer):
 @pytest.mark.slow
 def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, small_corpus, files):
     killer = _Killer(begun)
-    summary = predict_bulk(tiny_run, [small_corpus, files], begun, workers=2, embeddings=True, observer=killer)
+    summary = predict_bulk(tiny_run, [small_corpus, files], begun, workers=2, embeddings=True, progress=killer)
     assert len(killer.killed) == 2
     assert summary["workers"] == 2
     assert_same(done, begun)

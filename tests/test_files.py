@@ -152,9 +152,9 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
 
 def test_training_without_room_for_the_cache_trains(tiny_config, tmp_path, monkeypatch):
     """Workers of their own process decode, and what their cache has to say reaches the reader."""
-    from multiemo.build import Observer
+    from multiemo.progress import Progress
 
-    class Notes(Observer):
+    class Notes(Progress):
         def __init__(self):
             self.said = []
 
@@ -166,7 +166,7 @@ def test_training_without_room_for_the_cache_trains(tiny_config, tmp_path, monke
     monkeypatch.setattr("shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**12, 10**12, 0))
     notes = Notes()
     train(load_config(tiny_config(tmp_path, modalities=("speech",)), ["training.epochs=1"]), tmp_path / "run",
-          observer=notes)  # fmt: skip
+          progress=notes)  # fmt: skip
     assert sum("work goes on without it" in note for note in notes.said) == 2, "once a part"
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 

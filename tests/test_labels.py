@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from multiemo.build import evaluate_run, load_bundle, train
-from multiemo.build.observer import Observer
 from multiemo.config import load_config
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.labels import (
@@ -22,6 +21,7 @@ from multiemo.labels import (
     label_set,
     map_label,
 )
+from multiemo.progress import Progress
 
 OWN = "custom:happy,sad,bored"
 
@@ -174,7 +174,7 @@ def test_circumplex_values_of_the_source() -> None:
         assert circumplex(label)[0] > 0
 
 
-class Notes(Observer):
+class Notes(Progress):
     """Keeps what a run says."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ training: {{epochs: 1, batch_size: 8}}
 def test_a_run_with_a_set_of_ones_own(tmp_path: Path, own_corpus: Path) -> None:
     """A declared set travels through manifest, config, training, checkpoint and evaluation; what is lost is said."""
     heard = Notes()
-    train(load_config(config(tmp_path, own_corpus, "custom:sad,happy")), tmp_path / "run", observer=heard)
+    train(load_config(config(tmp_path, own_corpus, "custom:sad,happy")), tmp_path / "run", progress=heard)
     lost = "clips with label bored have no place in custom:sad,happy and are left out"
     assert [n.partition(": ")[0] for n in heard.notes if lost in n] == ["train", "val"]
     assert not [note for note in heard.notes if "label sad" in note or "label happy" in note]

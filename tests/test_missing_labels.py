@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from multiemo.build import Observer, evaluate_run, train
+from multiemo.build import evaluate_run, train
 from multiemo.build.lacking import lacking_notes, untrained_note
 from multiemo.config import load_config
 from multiemo.data.dataset import PreparedPart
+from multiemo.progress import Progress
 
 LABELS = ("neutral", "happy", "sad", "angry", "fearful")
 
 
-class Notes(Observer):
+class Notes(Progress):
     def __init__(self):
         self.said = []
 
@@ -46,7 +47,7 @@ def run(manifest, tmp_path_factory) -> tuple[Path, list[str]]:
         "{kind: speakers, train_speakers: [a, b], val_speakers: [c], test_speakers: [d]}}\nencoders: {text: "
         "{name: text_transformer, dim: 16, layers: 1, heads: 2, vocab_size: 600}}\ntraining: {epochs: 1}\n"
     )
-    train(load_config(folder / "c.yaml"), folder / "run", observer=notes)
+    train(load_config(folder / "c.yaml"), folder / "run", progress=notes)
     return folder / "run", notes.said
 
 

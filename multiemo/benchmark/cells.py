@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multiemo.benchmark.protocol import Protocol
-from multiemo.build import Observer, evaluate_run, train
 from multiemo.build import data as wiring
+from multiemo.build import evaluate_run, train
 from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
 from multiemo.build.device import gpus
 from multiemo.config import Config
 from multiemo.errors import MultiemoError, TrainingError
 from multiemo.processes import ProcessDiedError, Slot, TaskFailedError, supervise
+from multiemo.progress import Progress
 from multiemo.report import save_evaluation
 
 
@@ -59,32 +60,32 @@ def cells_of(protocol: Protocol, seeds: int, folder: Path) -> list[Cell]:
     ]
 
 
-def run_cells(cells: Sequence[Cell], *, jobs: int = 0, observer: Observer | None = None) -> None:
+def run_cells(cells: Sequence[Cell], *, jobs: int = 0, progress: Progress | None = None) -> None:
     """Train and test the cells that are not finished yet.
 
     Args:
         cells: of one manifest.
         jobs: cells at a time; 0 = one a GPU, or one a core.
-        observer: is told when a cell ends.
+        progress: is told when a cell ends.
 
     Raises:
         MultiemoError: a cell failed; the message begins with its name. Cells that are finished stay so.
     """
-    observer = observer or Observer()
+    progress = progress or Progress()
     pending = [cell for cell in cells if not cell.finished]
     kept = len(cells) - len(pending)
     if kept:
-        observer.note(f"{kept} of {len(cells)} trainings were finished before and are kept")
+        progress.note(f"{kept} of {len(cells)} trainings were finished before and are kept")
     if not pending:
         return
     jobs = min(jobs or automatic_jobs(pending[0].config), len(pending))
-    fill_cache(pending[0].config, observer)
-    observer.stage("train and test")
-    observer.progress(kept, len(cells))
+    fill_cache(pending[0].config, progress)
+    progress.stage("train and test")
+    progress.update(kept, len(cells))
     trained = _in_this_process(pending) if jobs == 1 else _in_processes(pending, jobs)
     for done, (cell, seconds) in enumerate(trained, start=kept + 1):
-        observer.progress(done, len(cells))
-        observer.note(f"{cell.name}: trained and tested in {seconds:.0f} s")
+        progress.update(done, len(cells))
+        progress.note(f"{cell.name}: trained and tested in {seconds:.0f} s")
 
 
 def automatic_jobs(config: Config) -> int:
@@ -96,7 +97,7 @@ def _gpus(config: Config) -> list[str]:
     return gpus() if config.device in ("auto", "cuda") else []
 
 
-def fill_cache(config: Config, observer: Observer) -> None:
+def fill_cache(config: Config, progress: Progress) -> None:
     """Decode and preprocess every clip once, so that the cells only read; text and features need no cache."""
     source = wiring.open_manifest(config)
     preprocessors = {}
@@ -105,10 +106,8 @@ def fill_cache(config: Config, observer: Observer) -> None:
         if spec is not None and spec.kind != "text":
             preprocessors[m] = build_preprocessor(spec)
     if preprocessors:
-        observer.stage("decode")
-        wiring.prepare_part(
-            config, source.folder, source.clips, preprocessors, on_progress=observer.progress, on_note=observer.note
-        )
+        progress.stage("decode")
+        wiring.prepare_part(config, source.folder, source.clips, preprocessors, progress=progress)
 
 
 def run_cell(cell: Cell) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.data.split import Split, check_disjoint, without
 from multiemo.errors import ConfigError, ManifestError, SplitError
+from multiemo.progress import Progress
 from multiemo.training.parallel import Meeting
 from multiemo.types import DIMENSIONS, Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
@@ -354,8 +355,7 @@ def prepare_part(
     label_from: str = "clip",
     dialogue: Sequence[Clip] = (),
     meeting: Meeting | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Part:
     """Preprocess clips, through the cache.
 
@@ -368,8 +368,7 @@ def prepare_part(
         label_from: see :class:`Source`.
         dialogue: all rows of the manifest, for text encoders that read earlier utterances.
         meeting: of several processes, which all call this.
-        on_progress: called with (clips done, clips in all).
-        on_note: called with what a user should know of the cache.
+        progress: told the clips done, and what a user should know of the cache.
     """
     cache = TensorCache(Path(config.data.cache) if config.data.cache else default_cache())
     space = LabelSpace(config.label_set, config.task, label_from)
@@ -378,15 +377,13 @@ def prepare_part(
     workers = worker_count(config.data.workers)
     if meeting is not None and meeting.processes > 1 and decodes:
         share = range(meeting.rank, len(dataset), meeting.processes)
-        dataset.fill_cache(share, workers=workers, on_progress=on_progress)
+        dataset.fill_cache(share, workers=workers, progress=progress)
         meeting.wait()
-    prepared = dataset.prepare(
-        workers=workers if decodes else 0, skip_bad=config.data.skip_bad, on_progress=on_progress
-    )
+    prepared = dataset.prepare(workers=workers if decodes else 0, skip_bad=config.data.skip_bad, progress=progress)
     if meeting is not None:
         meeting.wait()
-    if cache.note is not None and on_note is not None:
-        on_note(f"cache: {cache.note}")
+    if cache.note is not None and progress is not None:
+        progress.note(f"cache: {cache.note}")
     return Part(dataset, prepared, workers)
 
 

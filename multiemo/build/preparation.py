@@ -13,7 +13,6 @@ from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, build_encoder, build_preprocessor, load_bundle, load_encoder, uses_features
 from multiemo.build.fit import stage_seed
 from multiemo.build.lacking import untrained_note
-from multiemo.build.observer import Observer
 from multiemo.build.priors import dimension_means
 from multiemo.build.recorded_paths import record_paths
 from multiemo.config import Config
@@ -22,6 +21,7 @@ from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.files import write_atomically
+from multiemo.progress import Progress
 from multiemo.training.parallel import Meeting
 from multiemo.types import Modality
 
@@ -35,7 +35,7 @@ class Preparation:
         sources: {stage: what it reads}.
         accelerator: device, precision and processes.
         meeting: where the processes wait for each other.
-        observer: is told of progress.
+        progress: told how far it is.
 
     Attributes:
         parts: those preprocessed so far.
@@ -51,10 +51,10 @@ class Preparation:
         sources: dict[str, wiring.Source],
         accelerator: Accelerator,
         meeting: Meeting,
-        observer: Observer,
+        progress: Progress,
     ) -> None:
         self.config, self.folder, self.sources = config, folder, sources
-        self.accelerator, self.meeting, self.observer = accelerator, meeting, observer
+        self.accelerator, self.meeting, self.progress = accelerator, meeting, progress
         self.seen_before = Seen()
         self.parts: dict[tuple[int, str], wiring.Part] = {}
         self.preprocessors: dict[Modality, Preprocessor] = {}
@@ -81,9 +81,9 @@ class Preparation:
             manifests = {stage: source.manifest for stage, source in self.sources.items()}
             record_paths(self.folder, manifests, self.config.data.cache)
         if self.config.parallel == "fsdp" and self.accelerator.num_processes == 1:
-            self.observer.note("parallel: fsdp shares nothing out, for there is one process (see accelerate launch)")
+            self.progress.note("parallel: fsdp shares nothing out, for there is one process (see accelerate launch)")
         for note in dict.fromkeys(n for s in self.sources.values() for n in (*s.split.notes, *_without(s))):
-            self.observer.note(note)
+            self.progress.note(note)
 
     def check_dimensions(self) -> None:
         """Raises: ConfigError: dimensions are to be learnt, and no clip knows one."""
@@ -142,27 +142,27 @@ class Preparation:
         """Refuse a checkpoint that has seen the test; of a composite, the people are those of its sources."""
         for source in {id(source): source for source in self.sources.values()}.values():
             for note in check_unseen(bundle.seen, source.clips, source.split, what):
-                self.observer.note(note)
+                self.progress.note(note)
 
     def part(self, stage: str, name: str) -> wiring.Part:
         """A preprocessed part; stages that read the same source share it."""
         source = self.sources[stage]
         key = (id(source), name)  # two sources of one manifest may take other labels, or split it otherwise
         if key not in self.parts:
-            self.observer.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
+            self.progress.stage(f"prepare {name}" + (f" ({stage})" if self.config.data.sources else ""))
             part = self._prepare(stage, name)
             for note in part.notes():
-                self.observer.note(f"{name}: {note}")
+                self.progress.note(f"{name}: {note}")
             if name == "train" and self.learns_labels(stage):
                 space = part.dataset.space
                 for note in untrained_note(space.labels, part.prepared.frequencies, task=space.task):
-                    self.observer.note(note)
+                    self.progress.note(note)
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
-                self.observer.note(f"{name}: {m} is absent in {count} of {len(part.dataset)} clips, mostly: {most}")
+                self.progress.note(f"{name}: {m} is absent in {count} of {len(part.dataset)} clips, mostly: {most}")
             for note in wiring.cut_voices(part):
-                self.observer.note(f"{name}: {note}")
+                self.progress.note(f"{name}: {note}")
             self.parts[key] = part
         return self.parts[key]
 
@@ -182,8 +182,7 @@ class Preparation:
             label_from=source.label_from,
             dialogue=source.clips,
             meeting=self.meeting,
-            on_progress=self.observer.progress,
-            on_note=self.observer.note,
+            progress=self.progress,
         )
 
     def fit_statistics(self, m: Modality, part: wiring.Part, rows: list[int]) -> None:

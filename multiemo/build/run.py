@@ -22,7 +22,6 @@ from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
 from multiemo.build.folders import file_digest
 from multiemo.build.lock import alone_in
-from multiemo.build.observer import Observer
 from multiemo.build.preparation import Preparation
 from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.run_folder import open_run_folder
@@ -32,6 +31,7 @@ from multiemo.errors import CheckpointError
 from multiemo.evaluation import Report, corpus_kind
 from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
+from multiemo.progress import Progress
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl
@@ -61,7 +61,7 @@ def train(
     *,
     resume: bool = False,
     profile: bool = False,
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Do all stages of a config and write a run folder.
 
@@ -73,36 +73,36 @@ def train(
         out: run folder.
         resume: go on with the run that is in ``out``.
         profile: write a trace of some steps of each stage to ``out/profile``.
-        observer: is told of progress.
+        progress: told how far it is.
 
     Raises:
         MultiemoError: anything wrong with config, manifest, split, media or checkpoints.
         KeyboardInterrupt: Ctrl-C came; what was done can be resumed.
     """
     with ExitStack() as held:
-        return _Session(config, Path(out), resume, profile, observer or Observer(), held).run()
+        return _Session(config, Path(out), resume, profile, progress or Progress(), held).run()
 
 
 class _Session:
     """The state that the stages of one run share."""
 
     def __init__(
-        self, config: Config, folder: Path, resume: bool, profile: bool, observer: Observer, held: ExitStack
+        self, config: Config, folder: Path, resume: bool, profile: bool, progress: Progress, held: ExitStack
     ) -> None:
         self.config = config
         self.folder = folder
         self.accelerator = accelerator_of(config)
         self.compute = trained_by(self.accelerator)
         self.main = self.accelerator.is_main_process
-        self.observer = observer if self.main else Observer()
+        self.progress = progress if self.main else Progress()
         self.profile = profile
         self.meeting = Meeting(self.accelerator)
         with self.meeting.main_first():
             if self.main:
                 self._open_folder(resume, held)
             sources = wiring.open_sources(config, folder)
-        self.prepared = Preparation(config, folder, sources, self.accelerator, self.meeting, self.observer)
-        self.trackers = Trackers(config, folder, self.observer.note)
+        self.prepared = Preparation(config, folder, sources, self.accelerator, self.meeting, self.progress)
+        self.trackers = Trackers(config, folder, self.progress)
         self.logged = _logged(folder / "metrics.jsonl")
         self.results: dict[str, FitResult] = {}
         self.weighed: dict[str, set[str]] = {}
@@ -132,7 +132,7 @@ class _Session:
         val, processes = self.prepared.val(bundle.facts["stage"]), self._processes
         if val is None:
             return None
-        self.observer.stage("validate")
+        self.progress.stage("validate")
         report = evaluate_bundle(bundle, val, split="val", compute=self.compute, processes=processes)
         bundle.model.cpu()
         if self.main:
@@ -154,9 +154,9 @@ class _Session:
         if resume and not (self.folder / "config.yaml").is_file():
             raise CheckpointError(f"{self.folder}: there is no run to resume (no config.yaml)")
         self.folder.mkdir(parents=True, exist_ok=True)
-        held.enter_context(alone_in(self.folder, self.observer.note))
+        held.enter_context(alone_in(self.folder, self.progress))
         for note in open_run_folder(self.folder, self.config, resume=resume):
-            self.observer.note(note)
+            self.progress.note(note)
 
     # ----------------------------------------------------------------------------------------------------- stages
     def _pretrain(self, m: Modality) -> None:
@@ -216,19 +216,19 @@ class _Session:
             learnt["dimension_means"] = means = dimension_means([part.dataset.clips[i] for i in rows])
             if not self.config.dimensions or not means.isnan().all():
                 return self.config, learnt
-            self.observer.note(f"{stage}: no clip of train has valence, arousal or dominance: they are not learnt")
+            self.progress.note(f"{stage}: no clip of train has valence, arousal or dominance: they are not learnt")
         return self.config.model_copy(update={"dimensions": False}), learnt
 
     def _fit(self, name: str, model: EmotionModel) -> FitResult:
         train_part, val_part = self.prepared.part(name, "train"), self.prepared.val(name)
         parts = train_part, val_part, self.accelerator, self.meeting
-        stage = Stage(name, self.config, model, *parts, self.folder, self.observer)
+        stage = Stage(name, self.config, model, *parts, self.folder, self.progress)
         trace = self.folder / "profile" / name if self.profile and self.main else None
         with profiled(trace) if trace is not None else nullcontext(lambda: None) as count:
 
             def on_step(done: int, total: int) -> None:
                 count()
-                self.observer.progress(done, total)
+                self.progress.update(done, total)
 
             result = fit_stage(stage, on_step=on_step, on_epoch=partial(self._epoch, name))
         self.results[name] = result
@@ -240,7 +240,7 @@ class _Session:
             self.logged.add((stage, record["epoch"]))
             append_jsonl(self.folder / "metrics.jsonl", {"stage": stage, **record})
             self.trackers.log(stage, record)
-        self.observer.epoch(stage, record)
+        self.progress.epoch(stage, record)
 
     def _bundle(self, model: EmotionModel, modalities: tuple[Modality, ...], stage: str, result: FitResult) -> Bundle:
         seen = self.prepared.seen_before

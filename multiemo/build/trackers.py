@@ -9,6 +9,7 @@ from typing import Any
 
 from multiemo.config import Config
 from multiemo.errors import ConfigError
+from multiemo.progress import Progress
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 
@@ -20,14 +21,14 @@ class Trackers:
         config: of the run.
         folder: of the run; TensorBoard and Weights & Biases write there, MLflow where ``MLFLOW_TRACKING_URI`` says,
             else there too.
-        on_note: is told of a tracker that failed later; the run goes on without it.
+        progress: is told of a tracker that failed later; the run goes on without it.
 
     Raises:
         ConfigError: the package of a tracker is not installed, or it cannot be reached at the start.
     """
 
-    def __init__(self, config: Config, folder: Path, on_note: Callable[[str], None]) -> None:
-        self._note = on_note
+    def __init__(self, config: Config, folder: Path, progress: Progress) -> None:
+        self._progress = progress
         for name in config.trackers:
             if importlib.util.find_spec(_PACKAGES[name]) is None:
                 raise ConfigError(
@@ -74,7 +75,9 @@ class Trackers:
                 tell(name, tracker)
             except Exception as error:  # as above
                 del self._trackers[name]
-                self._note(f"trackers: {name!r} failed and gets nothing more: {_reason(error)}; see metrics.jsonl")
+                self._progress.note(
+                    f"trackers: {name!r} failed and gets nothing more: {_reason(error)}; see metrics.jsonl"
+                )
 
 
 def _reason(error: Exception) -> str:

@@ -80,14 +80,14 @@ def validate(
     media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
 ) -> None:
     """Check a manifest; every bad row is named."""
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
     from multiemo.data.manifest_checks import check_media, check_rows
 
     problems = check_rows(manifest)
     if media:
-        with ConsoleObserver() as observer:
-            observer.stage("open media")
-            problems = sorted([*problems, *check_media(manifest, on_progress=observer.progress)], key=lambda p: p.row)
+        with ConsoleProgress() as progress:
+            progress.stage("open media")
+            problems = sorted([*problems, *check_media(manifest, progress=progress)], key=lambda p: p.row)
     for problem in problems:
         typer.echo(str(problem))
     if problems:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -19,9 +19,8 @@ from multiemo.data.media import Media, read_media
 from multiemo.data.same_picture import FILM_FPS, FILM_SECONDS, FILM_SIDE, STILL_SIDE, small_greys
 from multiemo.data.same_sound import RATE, sound_words
 from multiemo.errors import MediaError
+from multiemo.progress import Progress
 from multiemo.types import Absent, Clip
-
-Progress: TypeAlias = Callable[[int, int], None]
 
 #: Part of every cache key; raise it when a fingerprint changes.
 VERSION = 1
@@ -51,11 +50,11 @@ class FingerprintReader:
         clips: rows of a manifest.
         folder: the manifest's folder.
         cache: folder of the tensor cache; ``None`` keeps fingerprints no longer than the ``with`` block.
-        on_progress: called with (spans read, spans known to be needed).
+        progress: told the spans read, of those known to be needed.
     """
 
-    def __init__(self, clips: Sequence[Clip], folder: Path, cache: Path | None, on_progress: Progress | None) -> None:
-        self.clips, self.folder, self.on_progress = clips, folder, on_progress
+    def __init__(self, clips: Sequence[Clip], folder: Path, cache: Path | None, progress: Progress | None) -> None:
+        self.clips, self.folder, self.progress = clips, folder, progress
         self._temporary = tempfile.TemporaryDirectory(prefix="multiemo-") if cache is None else None
         self._store = TensorCache(Path(self._temporary.name) if self._temporary else Path(str(cache)))
         self._done = self._all = 0
@@ -123,8 +122,8 @@ class FingerprintReader:
                 there.append(span)
                 prints.append(known.numpy())
             self._done += 1
-            if self.on_progress is not None:
-                self.on_progress(self._done, self._all)
+            if self.progress is not None:
+                self.progress.update(self._done, self._all)
         return there, prints
 
 

@@ -11,6 +11,7 @@ from multiemo.data.manifest import media_path, scan_manifest
 from multiemo.data.manifest_formats import Problem
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.errors import MediaError
+from multiemo.progress import Progress
 from multiemo.types import Clip
 
 #: Opens a media file far enough to know that it can be decoded; raises MediaError.
@@ -29,15 +30,13 @@ def check_rows(path: Path) -> list[Problem]:
     return [found for _, found in scan_manifest(path) if isinstance(found, Problem)]
 
 
-def check_media(
-    path: Path, probe: Probe | None = None, on_progress: Callable[[int, int], None] | None = None
-) -> list[Problem]:
+def check_media(path: Path, probe: Probe | None = None, progress: Progress | None = None) -> list[Problem]:
     """Open every file that the good rows of a manifest name; each file once.
 
     Args:
         path: the manifest. Rows that :func:`check_rows` would list are passed over here.
         probe: opens one media file; default is ``multiemo.data.media.probe``.
-        on_progress: called with (rows done, rows in all) after every row.
+        progress: told the rows done, after every row.
 
     Returns:
         One problem for each key of each row whose file is missing or cannot be read, or whose span does not lie in it.
@@ -75,8 +74,8 @@ def check_media(
                 columns.setdefault(modality, []).append((row, clip.id, names))
             except Exception as error:
                 problems.append(Problem(row, clip.id, f"features.{modality}: {_reason(error)}"))
-        if on_progress is not None:
-            on_progress(done, len(rows))
+        if progress is not None:
+            progress.update(done, len(rows))
     for modality, found in columns.items():
         most, *others = kinds_of((name, names) for _, name, names in found)
         for row, name, names in found:

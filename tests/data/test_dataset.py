@@ -86,16 +86,16 @@ def test_cache_is_used_and_changes_with_content_span_and_spec(tmp_path, clips):
     assert not torch.equal(samples[0].inputs["speech"], made[0].inputs["speech"])
 
 
-def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips):
+def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips, counted):
     (tmp_path / "1.wav").write_bytes(b"")
-    rows, told = [0, 1, 2], []
+    rows = [0, 1, 2]
 
     def dataset(preprocessor):
         return ClipDataset(clips, tmp_path, {"speech": preprocessor}, SPACE, cache=TensorCache(tmp_path / "cache"))
 
     first, second = Levels(), Levels()
-    dataset(first).fill_cache(rows, on_progress=lambda done, of: told.append((done, of)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    dataset(first).fill_cache(rows, progress=counted)
+    assert counted.steps == [(1, 3), (2, 3), (3, 3)]
     assert first.calls == 2  # of the damaged clip nothing is left, and nothing said yet
     again = dataset(second)
     assert [again[i].id for i in (0, 2)] == ["c0", "c2"]

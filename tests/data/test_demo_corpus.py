@@ -101,10 +101,9 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert first != digest(tmp_path / "c", 2)
 
 
-def test_progress_counts_every_clip(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    make_corpus(tmp_path, speakers=2, clips_per_speaker=1, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+def test_progress_counts_every_clip(tmp_path: Path, counted) -> None:
+    make_corpus(tmp_path, speakers=2, clips_per_speaker=1, progress=counted)
+    assert counted.steps == [(1, 2), (2, 2)]
 
 
 def test_bad_arguments_are_named(tmp_path: Path) -> None:

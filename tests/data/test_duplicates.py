@@ -447,11 +447,10 @@ def test_the_description_counts_and_names_the_test_first() -> None:
 # Reading
 
 
-def test_a_second_call_reads_the_cache(takes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_reads_the_cache(takes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted) -> None:
     clips = all_takes()[:3]
-    steps: list[tuple[int, int]] = []
-    find_duplicates(clips, takes, cache=tmp_path, on_progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    find_duplicates(clips, takes, cache=tmp_path, progress=counted)
+    assert counted.steps == [(1, 3), (2, 3), (3, 3)]
     monkeypatch.setattr(fingerprints, "read_media", lambda *_, **__: pytest.fail("decoded again"))
     assert find_duplicates(clips, takes, cache=tmp_path) == []
     shutil.copy(takes / "s0t1.wav", tmp_path / "moved.wav")  # the content is known, whatever its name

@@ -16,7 +16,7 @@ import yaml
 
 import multiemo
 from multiemo.benchmark.protocol import plan
-from multiemo.build import Observer, evaluate_run, load_bundle, train
+from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.lock import alone_in
 from multiemo.build.reads import home_of
 from multiemo.build.recorded_paths import mend_links, record_paths
@@ -24,11 +24,12 @@ from multiemo.build.run_folder import begun
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, TrainingError
+from multiemo.progress import Progress
 from multiemo.report import save_evaluation
 from multiemo.training.checkpoint import load_tensors
 
 
-class Heard(Observer):
+class Heard(Progress):
     """Keeps the notes."""
 
     def __init__(self) -> None:
@@ -179,7 +180,7 @@ def test_a_finished_run_goes_on_for_more_epochs(words, tmp_path):
     train(words("training.epochs=2"), run)
     save_evaluation(run, evaluate_run(run))
     before = weights(run)
-    longer = train(words("training.epochs=4"), run, resume=True, observer=heard)
+    longer = train(words("training.epochs=4"), run, resume=True, progress=heard)
     assert history(run) == [("text", e) for e in (1, 2, 3, 4)]
     assert any("text is made longer, from 2 to 4 epochs" in note for note in heard.notes)
     assert longer.stages["text"].epochs == 4
@@ -221,7 +222,7 @@ def test_only_more_epochs_are_another_length(change, said, words, tmp_path):
 # ------------------------------------------------------------------------------------------------------------- all rows
 def test_every_row_can_be_trained_on_with_no_test_part(words, tmp_path, small_corpus, cli):
     heard = Heard()
-    run = train(words("data.split={val: 0, test: 0}", "training.epochs=2"), tmp_path / "run", observer=heard)
+    run = train(words("data.split={val: 0, test: 0}", "training.epochs=2"), tmp_path / "run", progress=heard)
     parts = json.loads((run.folder / "splits.json").read_text())["text"]["parts"]
     assert (len(parts["train"]), parts["val"], parts["test"]) == (len(read_manifest(small_corpus)), [], [])
     assert run.validation is None
@@ -425,5 +426,5 @@ def test_a_manifest_with_nothing_to_learn_is_said_before_anything_is_trained(
 
 def test_what_fsdp_cannot_share_out_is_said(words, tmp_path):
     heard = Heard()
-    train(words("parallel=fsdp"), tmp_path / "run", observer=heard)
+    train(words("parallel=fsdp"), tmp_path / "run", progress=heard)
     assert any("parallel: fsdp shares nothing out" in note for note in heard.notes)
