@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.config import Config
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, first_line
 from multiemo.progress import Progress
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
@@ -52,7 +52,7 @@ class Trackers:
                 tracker.store_init_configuration(_flat(config.model_dump(mode="json")))
         except Exception as error:  # the clients of three services raise what they like
             raise ConfigError(
-                f"trackers: {name!r} cannot be started: {_reason(error)}; log in to it, or leave it out"
+                f"trackers: {name!r} cannot be started: {first_line(error)}; log in to it, or leave it out"
             ) from error
         return tracker
 
@@ -76,12 +76,8 @@ class Trackers:
             except Exception as error:  # as above
                 del self._trackers[name]
                 self._progress.note(
-                    f"trackers: {name!r} failed and gets nothing more: {_reason(error)}; see metrics.jsonl"
+                    f"trackers: {name!r} failed and gets nothing more: {first_line(error)}; see metrics.jsonl"
                 )
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
