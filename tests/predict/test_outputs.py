@@ -19,9 +19,9 @@ from matplotlib.image import imread
 
 from multiemo.errors import ConfigError
 from multiemo.labels import LABEL_SETS
-from multiemo.predict.outputs import FORMATS, figure, lettering, write_timeline
-from multiemo.predict.outputs.colours import ink_on, label_colours
-from multiemo.predict.outputs.timeline import NO_LENGTH, cut, parts, tiers, timeline
+from multiemo.predict.outputs import FORMATS, write_timeline
+from multiemo.predict.outputs.tiers import tiers
+from multiemo.predict.timeline.contents import NO_LENGTH, Timeline, placed_spans, without_overlaps
 from multiemo.predict.traces import TRACE_RATE, Traces
 
 LABELS = ("neutral", "happy", "sad")
@@ -90,11 +90,11 @@ def test_overlaps_are_cut_in_the_middle_and_order_is_kept():
     for _ in range(50):
         starts = np.sort(rng.uniform(0, 50, 20)).tolist()
         items = [{"start": s, "end": s + rng.uniform(0, 9)} for s in starts]
-        spans = cut(items)
+        spans = without_overlaps(items)
         assert all(a[1] <= b[0] + 1e-12 for a, b in pairwise(spans))
         assert all(left <= right for left, right in spans)
-    assert cut([{"start": 0, "end": 6}, {"start": 4, "end": 8}]) == [(0.0, 5.0), (5.0, 8.0)]
-    assert cut([{"start": 3, "end": 3}]) == [(3.0, 3.0 + NO_LENGTH)]
+    assert without_overlaps([{"start": 0, "end": 6}, {"start": 4, "end": 8}]) == [(0.0, 5.0), (5.0, 8.0)]
+    assert without_overlaps([{"start": 3, "end": 3}]) == [(3.0, 3.0 + NO_LENGTH)]
 
 
 def test_shares_fill_the_lane_also_when_several_labels_hold_at_once():
@@ -437,4 +437,4 @@ def test_traces_are_thinned_by_maximum_and_median():
 
 
 def test_parts_keep_skipped_spans_in_place():
-    assert [(p.left, p.index) for p in parts(usual())] == [(0.5, 0), (4.0, 1), (7.0, None), (9.25, 2)]
+    assert [(p.left, p.index) for p in placed_spans(usual())] == [(0.5, 0), (4.0, 1), (7.0, None), (9.25, 2)]

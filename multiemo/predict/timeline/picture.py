@@ -1,0 +1,117 @@
+"""The timeline as one picture (PNG)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multiemo.predict.timeline.canvas import LINE_HEIGHT, Box
+from multiemo.predict.timeline.captions import summary
+from multiemo.predict.timeline.colours import Role
+from multiemo.predict.timeline.contents import Entry, Timeline
+from multiemo.predict.timeline.fonts import InstalledTypeface, any_weight
+from multiemo.predict.timeline.layout import Key, Layout
+from multiemo.predict.timeline.raster_canvas import RasterCanvas
+from multiemo.predict.timeline.text_fitting import fitted
+from multiemo.predict.traces import Traces
+
+#: Pixels across, with what stands left and right of the lanes; and around everything.
+_NARROW, _WIDE, _LEFT, _RIGHT, _EDGE = 960.0, 2880.0, 118.0, 16.0, 8.0
+#: Pixels of a square in the legend, and between entries.
+_SWATCH, _BETWEEN = 10.0, 14.0
+_TITLE, _SMALL = 1.45, 0.85
+
+
+def draw_png(entry: Entry, traces: Traces) -> bytes:
+    """The lanes of :class:`~multiemo.predict.timeline.layout.Layout` with their names, a title and a legend.
+
+    What is not there, or does not fit (words of an hour), has no lane; a note says so where something was left out.
+
+    Args:
+        entry: of the prediction JSON.
+        traces: may be empty.
+    """
+    with any_weight():
+        typeface, layout = plan(entry, traces)
+        width = _LEFT + layout.scale.width + _RIGHT
+        legend = _flowed(layout.legend(), typeface, width - _LEFT - _RIGHT)
+        top = 44 + LINE_HEIGHT * 1.3 * len(legend)
+        notes = LINE_HEIGHT * 1.3 * len(layout.notes)
+        canvas = RasterCanvas(width, top + layout.height + notes + _EDGE, typeface)
+        title = fitted(typeface.printable(entry["input"]), (width - _LEFT) / _TITLE, width=typeface.width)
+        canvas.text(_LEFT, 14, "".join(title), Role.INK, anchor="start", scale=_TITLE)
+        facts = fitted(
+            typeface.printable(summary(entry, layout.timeline.duration)), width - _LEFT, width=typeface.width
+        )
+        canvas.text(_LEFT, 32, "".join(facts), Role.SOFT, anchor="start")
+        for number, row in enumerate(legend):
+            for left, key in row:
+                _draw_key(canvas, key, _LEFT + left, 50 + LINE_HEIGHT * 1.3 * number)
+        with canvas.group("timeline", _LEFT, top):
+            layout.draw(canvas)
+            _draw_names(canvas, layout)
+        for number, note in enumerate(layout.notes):
+            canvas.text(
+                _LEFT, top + layout.height + LINE_HEIGHT * 1.3 * (number + 0.5), note, Role.SOFT, anchor="start"
+            )
+        return canvas.png()
+
+
+def plan(entry: Entry, traces: Traces) -> tuple[InstalledTypeface, Layout]:
+    """The fonts and lanes of the picture; notes say where the words are when they are not in it.
+
+    Args:
+        entry: of the prediction JSON.
+        traces: may be empty.
+    """
+    timeline = Timeline.of(entry)
+    words = (str(span.content.get("text") or "") for span in timeline.spans)
+    typeface = InstalledTypeface([str(entry["input"]), summary(entry, timeline.duration), *timeline.labels, *words])
+    margins = _LEFT + _RIGHT
+    layout = Layout(timeline, traces, typeface, narrowest=_NARROW - margins, widest=_WIDE - margins)
+    layout.notes = [f"{note}; the HTML page shows them" for note in layout.notes]
+    return typeface, layout
+
+
+def _draw_names(canvas: RasterCanvas, layout: Layout) -> None:
+    """Left of each lane its name, and the marks of its axis."""
+    letters = canvas.typeface
+    for placed in layout.lanes:
+        lane = placed.lane
+        canvas.text(-34, placed.top + lane.height / 2, layout.name(lane, letters), Role.SOFT, anchor="end")
+        for y, text in lane.ticks():
+            inside = placed.top + min(max(y, 4.0), lane.height - 4.0)
+            canvas.text(-5, inside, text, Role.SOFT, anchor="end", scale=_SMALL)
+
+
+def _flowed(rows: list[list[Key]], typeface: InstalledTypeface, width: float) -> list[list[tuple[float, Key]]]:
+    """Each entry of the legend with its left edge, in rows no wider than ``width`` pixels."""
+    flowed: list[list[tuple[float, Key]]] = []
+    for row in rows:
+        left = width
+        for key in row:
+            needed = _swatch(key) + typeface.width(typeface.printable(key.text)) + _BETWEEN
+            if left + needed - _BETWEEN > width:
+                flowed.append([])
+                left = 0.0
+            flowed[-1].append((left, key))
+            left += needed
+    return flowed
+
+
+def _swatch(key: Key) -> float:
+    """Pixels before its text."""
+    return {"heading": 0.0, "line": 2.6 * _SWATCH}.get(key.kind, _SWATCH) + (0 if key.kind == "heading" else 5)
+
+
+def _draw_key(canvas: RasterCanvas, key: Key, left: float, middle: float) -> None:
+    box = Box(left, middle - _SWATCH / 2, left + _SWATCH, middle + _SWATCH / 2)
+    if key.kind == "fill":
+        canvas.rectangles([box], key.colour)
+    elif key.kind == "hatch":
+        canvas.hatched(box)
+    elif key.kind == "line":
+        canvas.lines(
+            [np.array([(left, middle), (left + 2.6 * _SWATCH, middle)])], key.colour, width=1.6, dashes=key.dashes
+        )
+    text = canvas.typeface.printable(key.text)
+    canvas.text(left + _swatch(key), middle, text, Role.SOFT if key.kind == "heading" else Role.INK, anchor="start")
