@@ -23,7 +23,7 @@ _NO_LETTERS = re.compile("Last ?Resort|Fallback|NotDef|Emoji", re.IGNORECASE)
 #: Its letters are larger than those of most fonts of the same size: 9.5 px of them look like 11 px of a system's font.
 LETTER_SIZE = 9.5
 #: Widths are measured in letters so many times larger, so that hinting does not round them.
-_ENLARGED = 8
+_ENLARGED = 4
 
 
 class InstalledTypeface:

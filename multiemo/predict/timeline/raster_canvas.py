@@ -21,7 +21,7 @@ _MOST_DOTS = 65_000
 #: Pixels from the middle of the letters to where they stand.
 _BASELINE = 0.37 * LETTER_SIZE
 #: Pixels between the lines of a hatching, and their width.
-_HATCH, _HATCH_WIDTH = 10.0, 1.0
+_HATCH, _HATCH_WIDTH = 10.5, 1.0
 
 
 class RasterCanvas:
@@ -111,7 +111,8 @@ class RasterCanvas:
 
     def hatched(self, box: Box) -> None:
         """Lines that rise to the right."""
-        starts = np.arange(box.left - box.height, box.right, min(_HATCH, box.width / 3))
+        step = _HATCH if box.height > _HATCH else box.height / 3
+        starts = np.arange(box.left - box.height, box.right, step)
         lines = [np.array([(x, box.bottom), (x + box.height, box.top)]) for x in starts]
         self._draw(lines, stroke=Role.RULE, width=_HATCH_WIDTH, within=box)
 
@@ -129,8 +130,9 @@ class RasterCanvas:
         if not pieces:
             return
         closed = [np.concatenate([p, p[:1]]) for p in pieces] if fill is not None else pieces
-        codes = [np.r_[Path.MOVETO, np.full(len(p) - 1, Path.LINETO)] for p in closed]
-        path = Path(np.concatenate(closed) + self._corner, np.concatenate(codes))
+        codes = np.full(sum(map(len, closed)), Path.LINETO)
+        codes[np.cumsum([0, *map(len, closed[:-1])])] = Path.MOVETO
+        path = Path(np.concatenate(closed) + self._corner, codes)
         gc = self._renderer.new_gc()
         gc.set_linewidth(width)
         gc.set_foreground(_hex(stroke if stroke is not None else Role.INK))
