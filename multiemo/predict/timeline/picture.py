@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multiemo.predict.timeline.canvas import LINE_HEIGHT, Box
+from multiemo.predict.timeline.canvas import Box
 from multiemo.predict.timeline.captions import summary
 from multiemo.predict.timeline.colours import Role
 from multiemo.predict.timeline.contents import Entry, Timeline
@@ -18,6 +18,9 @@ from multiemo.predict.traces import Traces
 _NARROW, _WIDE, _LEFT, _RIGHT, _EDGE = 960.0, 2880.0, 118.0, 16.0, 8.0
 #: Pixels of a square in the legend, and between entries.
 _SWATCH, _BETWEEN = 10.0, 14.0
+#: Pixels of the title with what is below it, and of a line of the legend or of notes.
+_HEADING, _ROW = 44.0, 17.0
+#: Size of letters of the title and of values, times that of most text.
 _TITLE, _SMALL = 1.45, 0.85
 
 
@@ -32,27 +35,20 @@ def draw_png(entry: Entry, traces: Traces) -> bytes:
     """
     with any_weight():
         typeface, layout = plan(entry, traces)
+        legend = _flowed(layout.legend(), typeface, layout.scale.width)
+        top = _HEADING + _ROW * len(legend)
         width = _LEFT + layout.scale.width + _RIGHT
-        legend = _flowed(layout.legend(), typeface, width - _LEFT - _RIGHT)
-        top = 44 + LINE_HEIGHT * 1.3 * len(legend)
-        notes = LINE_HEIGHT * 1.3 * len(layout.notes)
-        canvas = RasterCanvas(width, top + layout.height + notes + _EDGE, typeface)
-        title = fitted(typeface.printable(entry["input"]), (width - _LEFT) / _TITLE, width=typeface.width)
-        canvas.text(_LEFT, 14, "".join(title), Role.INK, anchor="start", scale=_TITLE)
-        facts = fitted(
-            typeface.printable(summary(entry, layout.timeline.duration)), width - _LEFT, width=typeface.width
-        )
-        canvas.text(_LEFT, 32, "".join(facts), Role.SOFT, anchor="start")
-        for number, row in enumerate(legend):
-            for left, key in row:
-                _draw_key(canvas, key, _LEFT + left, 50 + LINE_HEIGHT * 1.3 * number)
+        canvas = RasterCanvas(width, top + layout.height + _ROW * len(layout.notes) + _EDGE, typeface)
+        with canvas.group("heading", _LEFT, 0):
+            _draw_heading(canvas, entry, layout)
+            for number, row in enumerate(legend):
+                for left, key in row:
+                    _draw_key(canvas, key, left, _HEADING + _ROW * (number + 0.4))
         with canvas.group("timeline", _LEFT, top):
             layout.draw(canvas)
             _draw_names(canvas, layout)
-        for number, note in enumerate(layout.notes):
-            canvas.text(
-                _LEFT, top + layout.height + LINE_HEIGHT * 1.3 * (number + 0.5), note, Role.SOFT, anchor="start"
-            )
+            for number, note in enumerate(layout.notes):
+                canvas.text(0, layout.height + _ROW * (number + 0.5), note, Role.SOFT, anchor="start")
         return canvas.png()
 
 
@@ -70,6 +66,15 @@ def plan(entry: Entry, traces: Traces) -> tuple[InstalledTypeface, Layout]:
     layout = Layout(timeline, traces, typeface, narrowest=_NARROW - margins, widest=_WIDE - margins)
     layout.notes = [f"{note}; the HTML page shows them" for note in layout.notes]
     return typeface, layout
+
+
+def _draw_heading(canvas: RasterCanvas, entry: Entry, layout: Layout) -> None:
+    """The name of the input, and what is known of it."""
+    letters, width = canvas.typeface, layout.scale.width
+    title = fitted(letters.printable(entry["input"]), width / _TITLE, width=letters.width)
+    canvas.text(0, 14, "".join(title), Role.INK, anchor="start", scale=_TITLE)
+    facts = fitted(letters.printable(summary(entry, layout.timeline.duration)), width, width=letters.width)
+    canvas.text(0, 32, "".join(facts), Role.SOFT, anchor="start")
 
 
 def _draw_names(canvas: RasterCanvas, layout: Layout) -> None:

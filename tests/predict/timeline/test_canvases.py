@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from multiemo.predict.timeline.text_fitting import BrowserTypeface
 from tests.support.entries import ENTRIES, entry, said, traces, usual
 
 DRAWING = ("rectangles", "area", "lines", "text", "paragraph", "image", "hatched", "tooltip")
+
+#: What surrounds the lanes.
+_FRAME = ("", "heading", "timeline")
 
 
 class Recorder:
@@ -52,7 +56,7 @@ class Recorder:
         found = Counter()
         for lane, method, given, _ in self.calls:
             found[lane, method] += len(given[0]) if method in ("rectangles", "lines") else 1
-        return {key: count for key, count in found.items() if key[0] not in ("", "timeline")}
+        return {key: count for key, count in found.items() if key[0] not in _FRAME}
 
 
 def drawn_alike(given, found, width=900.0):
@@ -96,7 +100,7 @@ def test_the_page_and_the_picture_show_the_same_lanes_once_with_the_same_shapes(
     page.render_page(given, traces(12, 0))
     picture.draw_png(given, traces(12, 0))
     on_page, on_picture = made[SvgCanvas], made[RasterCanvas]
-    assert on_page.lanes == [lane for lane in on_picture.lanes if lane != "timeline"]
+    assert on_page.lanes == [lane for lane in on_picture.lanes if lane not in _FRAME]
     assert len(set(on_page.lanes)) == len(on_page.lanes)
     written = ("text", "area", "lines")  # what is written depends on the width, and so do the points of curves
     shapes = [{k: n for k, n in r.shapes().items() if k[1] not in written} for r in (on_page, on_picture)]
@@ -135,9 +139,7 @@ def test_labels_stay_within_their_rectangles(labels):
     names = LABEL_SETS[labels]
     rng = np.random.default_rng(0)
     starts = np.cumsum(rng.uniform(0.1, 3, 30)).tolist()
-    given = entry(
-        *(said(a, b, int(rng.integers(len(names))), labels=names) for a, b in zip(starts, starts[1:], strict=False))
-    )
+    given = entry(*(said(a, b, int(rng.integers(len(names))), labels=names) for a, b in pairwise(starts)))
     for calls, typeface in zip(drawn_alike(given, traces(12)), (BrowserTypeface(), InstalledTypeface([])), strict=True):
         boxes: dict[str, list[Box]] = {}
         for lane, method, arguments, _ in calls:
