@@ -87,6 +87,7 @@ class Layout:
             self.height += lane.height + _GAP
 
     def _chosen(self, typeface: Typeface) -> Iterator[Lane]:
+        """What the entry and the traces have something for, from top to bottom."""
         timeline, traces, segments = self.timeline, self.traces, self.timeline.segments
         for name, spans in timeline.tracks.items():
             secondary = name == "segments" and "smoothed" in timeline.tracks
@@ -127,8 +128,8 @@ class Layout:
         for placed in self.lanes:
             with canvas.group(placed.lane.name, 0, placed.top):
                 placed.lane.draw(canvas, self.scale)
-        whole = [placed for placed in self.lanes if placed.lane.name not in self.timeline.people]
-        top, bottom = whole[0].top, whole[-1].top + whole[-1].lane.height
+        common = [placed for placed in self.lanes if placed.lane.name not in self.timeline.people]
+        top, bottom = common[0].top, common[-1].top + common[-1].lane.height
         for span in self.timeline.spans:
             box, skipped = self.scale.box(span, top, bottom), span.index is None
             if skipped:
@@ -149,7 +150,8 @@ class Layout:
         """What colours, lines and hatches mean, in rows: labels, and everything else."""
         timeline = self.timeline
         names = {placed.lane.name for placed in self.lanes}
-        labels = [label for label in [*timeline.bands, UNCERTAIN] if label in (*timeline.bands, *timeline.labels)]
+        uncertain = [UNCERTAIN] if UNCERTAIN in timeline.labels and UNCERTAIN not in timeline.bands else []
+        labels = [*timeline.bands, *uncertain]
         others: list[Key] = []
         if "contribution" in names:
             others.append(Key("contribution of", "heading"))

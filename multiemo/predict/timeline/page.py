@@ -50,7 +50,7 @@ def render_page(entry: Entry, traces: Traces) -> str:
         title=one_line(entry["input"]),
         summary=summary(entry, timeline.duration),
         absent={m: one_line(why) for m, why in entry.get("absent", {}).items()},
-        notes=[one_line(note) for note in (*entry.get("notes", ()), *layout.notes)],
+        notes=[*map(one_line, entry.get("notes", ())), *(f"{note}; the table shows them" for note in layout.notes)],
         light=LIGHT,
         dark=DARK,
         legend=[[{"text": one_line(key.text), "key": key} for key in row] for row in layout.legend()],

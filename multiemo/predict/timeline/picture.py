@@ -16,8 +16,8 @@ from multiemo.predict.traces import Traces
 
 #: Pixels across, with what stands left and right of the lanes; and around everything.
 _NARROW, _WIDE, _LEFT, _RIGHT, _EDGE = 960.0, 2880.0, 118.0, 16.0, 8.0
-#: Pixels of a square in the legend, and between entries.
-_SWATCH, _BETWEEN = 10.0, 14.0
+#: Pixels of a square and of a line in the legend, and between entries.
+_SWATCH, _STROKE, _BETWEEN = 10.0, 26.0, 14.0
 #: Pixels of the title with what is below it, and of a line of the legend or of notes.
 _HEADING, _ROW = 44.0, 17.0
 #: Size of letters of the title and of values, times that of most text.
@@ -60,8 +60,9 @@ def plan(entry: Entry, traces: Traces) -> tuple[InstalledTypeface, Layout]:
         traces: may be empty.
     """
     timeline = Timeline.of(entry)
-    words = (str(span.content.get("text") or "") for span in timeline.spans)
-    typeface = InstalledTypeface([str(entry["input"]), summary(entry, timeline.duration), *timeline.labels, *words])
+    texts = [str(entry["input"]), summary(entry, timeline.duration), *timeline.labels, *timeline.people]
+    texts += [str(span.content.get("text") or "") for span in timeline.spans]
+    typeface = InstalledTypeface(texts)
     margins = _LEFT + _RIGHT
     layout = Layout(timeline, traces, typeface, narrowest=_NARROW - margins, widest=_WIDE - margins)
     layout.notes = [f"{note}; the HTML page shows them" for note in layout.notes]
@@ -105,7 +106,7 @@ def _flowed(rows: list[list[Key]], typeface: InstalledTypeface, width: float) ->
 
 def _swatch(key: Key) -> float:
     """Pixels before its text."""
-    return {"heading": 0.0, "line": 2.6 * _SWATCH}.get(key.kind, _SWATCH) + (0 if key.kind == "heading" else 5)
+    return {"heading": 0.0, "line": _STROKE + 5}.get(key.kind, _SWATCH + 5)
 
 
 def _draw_key(canvas: RasterCanvas, key: Key, left: float, middle: float) -> None:
@@ -115,8 +116,6 @@ def _draw_key(canvas: RasterCanvas, key: Key, left: float, middle: float) -> Non
     elif key.kind == "hatch":
         canvas.hatched(box)
     elif key.kind == "line":
-        canvas.lines(
-            [np.array([(left, middle), (left + 2.6 * _SWATCH, middle)])], key.colour, width=1.6, dashes=key.dashes
-        )
+        canvas.lines([np.array([(left, middle), (left + _STROKE, middle)])], key.colour, width=1.6, dashes=key.dashes)
     text = canvas.typeface.printable(key.text)
     canvas.text(left + _swatch(key), middle, text, Role.SOFT if key.kind == "heading" else Role.INK, anchor="start")

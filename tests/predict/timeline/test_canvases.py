@@ -167,3 +167,18 @@ def test_a_picture_of_very_many_people_stays_within_what_can_be_drawn():
     typeface, layout = picture.plan(entry(said(0, 4), people=people), traces(4))
     assert layout.height > 30_000
     RasterCanvas(900, layout.height, typeface)
+
+
+def test_the_letters_of_all_that_is_written_are_looked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(picture, "InstalledTypeface", lambda texts: asked.extend(texts) or _with_every_letter(texts))
+    made = []
+    monkeypatch.setattr(picture, "RasterCanvas", lambda *given: made.append(Recorder(RasterCanvas(*given))) or made[0])
+    people = [{"person": "李", "start": 0, "end": 9, "segments": [said(0, 9, labels=("快乐", "悲伤", "怒"))]}]
+    picture.draw_png(
+        entry(said(0, 9, labels=("快乐", "悲伤", "怒"), text="好"), people=people, name="年.mp4"), traces(12, 0)
+    )
+    written = "".join(given[2] for _, method, given, _ in made[0].calls if method == "text")
+    wide = {letter for letter in written if ord(letter) > 0x2E80}
+    assert wide
+    assert wide <= set("".join(asked))
