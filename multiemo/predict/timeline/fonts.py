@@ -22,8 +22,9 @@ _OWN = "DejaVu Sans"
 _NO_LETTERS = re.compile("Last ?Resort|Fallback|NotDef|Emoji", re.IGNORECASE)
 #: Its letters are larger than those of most fonts of the same size: 9.5 px of them look like 11 px of a system's font.
 LETTER_SIZE = 9.5
-#: Widths are measured in letters so many times larger, so that hinting does not round them.
-_ENLARGED = 4
+#: Dots of a picture a pixel of its canvas: what is 96 dots an inch on a screen is 180 there. Letters are measured at
+#: the size they are drawn in.
+DOTS = 1.875
 
 
 class InstalledTypeface:
@@ -64,7 +65,7 @@ class InstalledTypeface:
         """Pixels of a line of text."""
         if text not in self._widths:
             measured, _, _ = _ruler().get_text_width_height_descent(text, self.properties(), ismath=False)
-            self._widths[text] = measured / _ENLARGED
+            self._widths[text] = measured / DOTS
         return self._widths[text]
 
     def properties(self, scale: float = 1.0) -> FontProperties:
@@ -106,7 +107,7 @@ def agg_renderer(width: int, height: int, dots: float) -> RendererBase:
 @lru_cache
 def _ruler() -> RendererBase:
     """A canvas that only measures."""
-    return agg_renderer(1, 1, _ENLARGED)
+    return agg_renderer(1, 1, DOTS)
 
 
 @lru_cache

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from multiemo.predict.timeline.canvas import LINE_HEIGHT, Anchor, Box
 from multiemo.predict.timeline.colours import LIGHT, Colour, Role
-from multiemo.predict.timeline.fonts import LETTER_SIZE, InstalledTypeface, agg_renderer
+from multiemo.predict.timeline.fonts import DOTS, LETTER_SIZE, InstalledTypeface, agg_renderer
 from multiemo.predict.timeline.text_fitting import fitted
 
-#: Dots of the picture a pixel of the canvas: what is 96 dots an inch on a screen is 180 here.
-_DOTS = 1.875
 #: Dots in each direction that the renderer takes.
 _MOST_DOTS = 65_000
 #: Pixels from the middle of the letters to where they stand.
@@ -36,7 +34,7 @@ class RasterCanvas:
         from matplotlib.transforms import Affine2D
 
         self.typeface = typeface
-        self._dots = min(_DOTS, _MOST_DOTS / max(width, height))
+        self._dots = min(DOTS, _MOST_DOTS / max(width, height))
         across, self._down = round(width * self._dots), round(height * self._dots)
         self._renderer = agg_renderer(across, self._down, self._dots)
         self._transform = Affine2D().scale(self._dots, -self._dots).translate(0, self._down)
@@ -64,10 +62,9 @@ class RasterCanvas:
 
     def rectangles(self, boxes: Sequence[Box], fill: Colour) -> None:
         """Their edges fall on those of dots."""
-        corners = [
-            np.array([(b.left, b.top), (b.right, b.top), (b.right, b.bottom), (b.left, b.bottom)]) for b in boxes
-        ]
-        self._draw(corners, fill=fill, snap=True)
+        if boxes:
+            corners = np.array(boxes)[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
+            self._draw(list(corners), fill=fill, snap=True)
 
     def area(self, points: NDArray[np.floating], fill: Colour) -> None:
         """A smooth edge."""
@@ -123,16 +120,15 @@ class RasterCanvas:
         self, pieces: Sequence[NDArray[np.floating]], *, fill: Colour | None = None, stroke: Colour | None = None,
         width: float = 0.0, dashes: Sequence[float] = (), snap: bool | None = None, within: Box | None = None,
     ) -> None:  # fmt: skip
-        """Pieces of one path, closed where they are filled."""
+        """Pieces of one path; what is filled need not be closed."""
         from matplotlib.path import Path
         from matplotlib.transforms import Bbox
 
         if not pieces:
             return
-        closed = [np.concatenate([p, p[:1]]) for p in pieces] if fill is not None else pieces
-        codes = np.full(sum(map(len, closed)), Path.LINETO)
-        codes[np.cumsum([0, *map(len, closed[:-1])])] = Path.MOVETO
-        path = Path(np.concatenate(closed) + self._corner, codes)
+        codes = np.full(sum(map(len, pieces)), Path.LINETO)
+        codes[np.cumsum([0, *map(len, pieces[:-1])])] = Path.MOVETO
+        path = Path(np.concatenate(pieces) + self._corner, codes)
         gc = self._renderer.new_gc()
         gc.set_linewidth(width)
         gc.set_foreground(_hex(stroke if stroke is not None else Role.INK))
