@@ -300,7 +300,7 @@ def test_progress_is_told(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.Mo
         def __init__(self) -> None:
             self.seen: list[int] = []
 
-        def progress(self, done: int, total: int) -> None:
+        def update(self, done: int, total: int) -> None:
             self.seen.append(done)
 
     monkeypatch.setattr(texts, "WINDOW", 4)
