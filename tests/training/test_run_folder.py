@@ -142,7 +142,8 @@ def test_resuming_what_only_failed_begins_it(words, tmp_path):
 
 # ---------------------------------------------------------------------------------------------------------- two at once
 HOLD = "import sys, time; from pathlib import Path; from multiemo.build.lock import alone_in\n"
-HOLD += "with alone_in(Path(sys.argv[1]), print):\n    {fork}\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLD += "from multiemo.progress import Progress\n"
+HOLD += "with alone_in(Path(sys.argv[1]), Progress()):\n    {fork}\n    print('held', flush=True)\n    time.sleep(60)\n"
 
 
 @pytest.mark.parametrize("fork", ["pass", "import os; os.fork() or time.sleep(60)"])
@@ -169,9 +170,9 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("multiemo.build.lock.fcntl.flock", none)
-    said: list[str] = []
-    with alone_in(tmp_path, said.append):
-        assert "is not locked: its file system has no locks (No locks available)" in said[0]
+    heard = Heard()
+    with alone_in(tmp_path, heard):
+        assert "is not locked: its file system has no locks (No locks available)" in heard.notes[0]
 
 
 # ---------------------------------------------------------------------------------------------------------- more epochs
