@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest share the
 
 import pytest
 
+from tests.support.paths import ROOT
+
 TINY = {
     "text": "{name: text_transformer, dim: 32, layers: 1, heads: 2, vocab_size: 600}",
     "speech": "{name: speech_prosody, width: 16, out_dim: 32}",
@@ -21,7 +23,7 @@ TINY = {
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real corpora, or a skip."""
-    folder = Path(os.environ.get("MULTIEMO_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    folder = Path(os.environ.get("MULTIEMO_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"real corpora are not at {folder}; set MULTIEMO_DATA to their folder")
     return folder

@@ -17,8 +17,8 @@ from multiemo.applications.affect import DERIVED, HEAD, affect, places
 from multiemo.applications.calls import analyse_call
 from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
-from tests.data.test_sound import tracks
-from tests.test_voice_activity import talk as talk_of
+from tests.support.media_files import tracks
+from tests.support.sounds import talk as talk_of
 
 RATE = 16000
 #: A speaker on each channel of a file.

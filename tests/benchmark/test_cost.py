@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +24,7 @@ from multiemo.data.collate import Collate
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import MultiemoError
 from multiemo.types import MODALITIES, SUBSETS, Batch, Clip, FeatureRef, Sample
+from tests.support.runs import answered_here
 
 
 def batch_of(**inputs: torch.Tensor) -> Batch:
@@ -37,15 +35,6 @@ def batch_of(**inputs: torch.Tensor) -> Batch:
 def source_of(run: Path) -> Source:
     data = load_config(run / "config.yaml").data
     return open_source(SourceConfig(manifest=data.manifest, split=data.split, label_from=data.label_from))
-
-
-def answered_here(command: list[str], *, input: str, **_: object) -> subprocess.CompletedProcess[str]:
-    """Stands in for ``subprocess.run``: the other process' part, in this one, which has torch imported already."""
-    out = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setattr(sys, "stdin", io.StringIO(input))
-        memory.answer()
-    return subprocess.CompletedProcess(command, 0, out.getvalue(), "")
 
 
 @pytest.fixture(scope="module")

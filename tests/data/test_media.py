@@ -17,7 +17,7 @@ import pytest
 
 from multiemo.data.media import Info, Playback, Seen, is_image, iter_media, probe, read_media
 from multiemo.errors import MediaError
-from tests.media_files import RATE, grid, level, levels, picture, tone, turned, write
+from tests.support.media_files import RATE, grid, level, levels, picture, tone, turned, write
 
 
 @pytest.fixture(scope="module")

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 import multiemo
 from multiemo.data.manifest import read_manifest
 from multiemo.data.media import read_media
+from tests.support.media_files import film
 
 RATE, FPS = 16000, 12
 #: Seconds of silence, in which the last picture stands still, after each of the clips.
 PAUSE = 1.6
-
-
-def film(path: Path, pictures: list[np.ndarray], sound: np.ndarray | None) -> Path:
-    """Write pictures (12 a second) and sound (16 kHz) as H.264 with B-frames and AAC."""
-    with av.open(str(path), "w") as container:
-        packets = []
-        video = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "bf": "2", "crf": "18"})
-        video.height, video.width, video.pix_fmt = *pictures[0].shape[:2], "yuv420p"
-        audio = None if sound is None else container.add_stream("aac", rate=RATE, layout="mono")
-        for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
-            packets += video.encode(frame)
-        packets += video.encode(None)
-        if audio is not None and sound is not None:
-            for start in range(0, len(sound), 1024):
-                piece = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], format="fltp", layout="mono")
-                piece.sample_rate, piece.pts, piece.time_base = RATE, start, Fraction(1, RATE)
-                packets += audio.encode(piece)
-            packets += audio.encode(None)
-        for packet in sorted((p for p in packets if p.dts is not None), key=lambda p: p.dts * p.time_base):
-            container.mux(packet)
-    return path
 
 
 @pytest.fixture(scope="session")
