@@ -41,22 +41,6 @@ def tone(seconds: float, spans: Sequence[tuple[float, float]], level: float = 0.
     return level * on * np.sin(2 * np.pi * 200 * time)
 
 
-class Loud:
-    """Stands in for the voice network: a step is a voice when it can be heard."""
-
-    def __init__(self) -> None:
-        self.rest = np.zeros(0, np.float32)
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        sound = np.concatenate([self.rest, samples])
-        steps = len(sound) // 512
-        self.rest = sound[steps * 512 :]
-        return (np.abs(sound[: steps * 512]).reshape(-1, 512).max(1) > 0.001).astype(np.float32)
-
-    def flush(self) -> np.ndarray:
-        return np.zeros(0, np.float32)
-
-
 class Model:
     """Stands in for a predictor: two-second windows whose valence a function of time says."""
 
@@ -89,11 +73,6 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         return {"name": "model"}
-
-
-@pytest.fixture
-def loud(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(talk, "VoiceActivity", Loud)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:

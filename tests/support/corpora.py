@@ -40,11 +40,7 @@ def by_id(prepared: Prepared) -> dict[str, Clip]:
 
 
 HEAD = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
-
-
 ET_HEAD = "name,text_label,text_raw,audio_label,video_label,mm_label,text,dialogue,group,speaker,official_split\n"
-
-
 COLUMNS = ("video_id", "clip_id", "text", "label", "label_T", "label_A", "label_V", "annotation", "mode")
 
 

@@ -33,7 +33,6 @@ from tests.support.paths import ROOT
 #: Seconds that one small file may take on a loaded machine.
 LIMIT = 60.0
 
-
 #: Containers with their codecs: name, video codec, audio codec, sample rate, pixels, options.
 _FILMS: tuple[tuple[str, str, str, int, dict[str, str]], ...] = (
     ("h264.mp4", "libx264", "aac", 44100, {}),
@@ -46,10 +45,7 @@ _FILMS: tuple[tuple[str, str, str, int, dict[str, str]], ...] = (
     ("h264.ts", "libx264", "aac", 44100, {}),
 )
 
-
 _SOUNDS = (("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.ogg", "libopus"))
-
-
 _STILLS = (".jpg", ".png", ".bmp", ".webp", ".tiff")
 
 

@@ -35,7 +35,6 @@ SMALL = {
     "max_position_embeddings": 40,
 }
 
-
 _SIZES = {
     "vocab_size": len(WORDS),
     "hidden_size": 16,
@@ -45,9 +44,7 @@ _SIZES = {
     "max_position_embeddings": 40,
 }
 
-
 _ENDS = {"pad_token_id": 0, "bos_token_id": 2, "cls_token_id": 2, "eos_token_id": SEP, "sep_token_id": SEP}
-
 
 ARCHITECTURES = {
     "bert": lambda: transformers.BertConfig(**_SIZES),
@@ -69,7 +66,6 @@ ARCHITECTURES = {
         vocab_size=len(WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=LAYERS, num_heads=2
     ),
 }
-
 
 #: Those for which the library has SDPA attention.
 SDPA = [name for name in ARCHITECTURES if name != "deberta-v2"]

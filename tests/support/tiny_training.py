@@ -20,8 +20,6 @@ from multiemo.training.trainer import Trainer
 from multiemo.types import Sample
 
 CLASSES = 3
-
-
 MODALITIES = ("speech", "face")
 
 
