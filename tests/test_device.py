@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +18,7 @@ from multiemo.benchmark.cells import Cell, automatic_jobs, run_cell, slots_of
 from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.benchmark.run import run_benchmark
-from multiemo.build import device, evaluate_run, load_bundle, open_source, train
+from multiemo.build import device, evaluate_run, load_bundle, train
 from multiemo.bulk.local import places_of
 from multiemo.bulk.plan import Job
 from multiemo.bulk.shard import Worker
@@ -31,14 +29,10 @@ from multiemo.errors import ConfigError
 from multiemo.model import EmotionModel
 from multiemo.predict import Item, evaluate, load
 from multiemo.types import Batch
+from tests.support.runs import answered_here, source_of
 
 #: A device that is named otherwise than the CPU, and computes as it does.
 ELSEWHERE = torch.device("cpu:0")
-
-
-def source_of(run: Path):
-    data = load_config(run / "config.yaml").data
-    return open_source(data)
 
 
 @pytest.fixture
@@ -60,15 +54,6 @@ def gone(monkeypatch) -> list[tuple[str, str]]:
 
         monkeypatch.setattr(kind, "to", spy)
     return moved
-
-
-def answered_here(command: list[str], *, input: str, **options: object) -> SimpleNamespace:
-    """What the other process would do to measure memory, in this one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdin", io.StringIO(input))
-        patch.setattr(sys, "stdout", said := io.StringIO())
-        memory.answer()
-    return SimpleNamespace(returncode=0, stdout=said.getvalue())
 
 
 def evaluates(run: Path, tmp_path: Path) -> None:

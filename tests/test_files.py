@@ -28,6 +28,7 @@ from multiemo.files import append_line, write_atomically
 from multiemo.predict.outputs import write_timeline
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip
+from tests.support.jsonl import read_lines
 
 CLIPS = [Clip(id=f"clip{i}", corpus="x", text="so it goes " * 20) for i in range(200)]
 SALT = [Clip(id=f"clip{i}", corpus="x", text=os.urandom(99).hex()) for i in range(500)]  # which does not compress
@@ -177,7 +178,7 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
     with room_for(100), pytest.raises(CheckpointError, match=r"log\.jsonl: cannot be written"):
         append_line(log, json.dumps({"b": "x" * 200}))
     append_line(log, json.dumps({"c": 3}))
-    assert [json.loads(line) for line in log.read_text().splitlines()] == [{"a": 1}, {"c": 3}]
+    assert read_lines(log) == [{"a": 1}, {"c": 3}]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,10 @@ from multiemo.build import evaluate_run, train
 from multiemo.build.lacking import lacking_notes, untrained_note
 from multiemo.config import load_config
 from multiemo.data.dataset import PreparedPart
-from multiemo.progress import Progress
+from tests.support.jsonl import write_lines
+from tests.support.progress import Notes
 
 LABELS = ("neutral", "happy", "sad", "angry", "fearful")
-
-
-class Notes(Progress):
-    def __init__(self):
-        self.said = []
-
-    def note(self, message):
-        self.said.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +27,7 @@ def manifest(tmp_path_factory) -> Path:
             label = labels[i % 4]
             rows.append({"id": f"{speaker}{i}", "corpus": "x", "speaker": speaker, "text": f"this is {label} indeed",
                          "label_set": "demo5", "label": label})  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
+    return write_lines(path, rows)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +39,7 @@ def run(manifest, tmp_path_factory) -> tuple[Path, list[str]]:
         "{name: text_transformer, dim: 16, layers: 1, heads: 2, vocab_size: 600}}\ntraining: {epochs: 1}\n"
     )
     train(load_config(folder / "c.yaml"), folder / "run", progress=notes)
-    return folder / "run", notes.said
+    return folder / "run", notes.notes
 
 
 def test_training_says_at_the_start_what_it_cannot_learn(run):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from multiemo.data.manifest_checks import check_media
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip
+from tests.support.jsonl import read_lines
 
 SEED = 21  # with so few clips, one whose clips lack each modality once
 
@@ -60,7 +60,7 @@ def test_manifest_is_complete_and_balanced(small: Path, clips: list[Clip]) -> No
     assert {c.speaker: c.language for c in clips} == {"spk01": "en", "spk02": "zh", "spk03": "en", "spk04": "zh"}
     assert all(c.corpus == "synthetic-demo" and c.label_set == "demo5" and c.split is None for c in clips)
     assert check_media(small) == []
-    rows = [json.loads(line) for line in small.read_text(encoding="utf-8").splitlines()]
+    rows = read_lines(small)
     assert all(None not in row.values() for row in rows)
 
 

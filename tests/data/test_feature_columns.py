@@ -15,8 +15,9 @@ from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.features import feature_columns, read_features
 from multiemo.data.manifest_checks import check_media
 from multiemo.errors import CheckpointError, ManifestError, MediaError
-from multiemo.progress import Progress
 from multiemo.types import Clip, FeatureRef
+from tests.support.jsonl import write_lines
+from tests.support.progress import Notes
 
 
 def test_columns_are_those_that_are_read(tmp_path: Path) -> None:
@@ -77,14 +78,6 @@ def test_what_a_majority_cannot_decide_is_refused(tmp_path: Path) -> None:
         agreed_columns(named, tmp_path, "face", skip_bad=True)
 
 
-class Notes(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 def corpus(folder: Path, width: int, odd: int) -> Path:
     """A manifest of six speakers with a vector a clip; the first clips are the odd ones."""
     rows = []
@@ -98,8 +91,7 @@ def corpus(folder: Path, width: int, odd: int) -> Path:
             }
         )  # fmt: skip
     path = folder / "m.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_lines(path, rows)
 
 
 def config(folder: Path, manifest: Path) -> str:

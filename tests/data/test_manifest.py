@@ -27,6 +27,7 @@ from multiemo.data.splits import holdout, kfold
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip, FeatureRef
+from tests.support.jsonl import write_lines
 
 GOOD: dict[str, Any] = {"id": "a", "corpus": "mine", "text": "Hello."}
 
@@ -55,8 +56,7 @@ FULL = Clip(
 
 
 def lines(path: Path, *rows: Any) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return write_lines(path, rows)
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "m.parquet"])

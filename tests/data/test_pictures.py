@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, features
 
 from multiemo.data.media import Playback, PlayedFrame, is_image, probe, read_media
 from multiemo.errors import MediaError
-from tests.media_files import grid, turned, write
+from tests.support.media_files import grid, turned, write
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
 

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import unicodedata
-import wave
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,19 +18,14 @@ from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import PreparedCorpus, prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.types import Clip
-from tests import media_files
+from tests.support import media_files
 
 LABELS = {"label_set": "ekman7"}
 
 
 def wav(path: Path, seconds: float = 2.0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(int(seconds * 8000) * 2))
-    return path
+    """Silence."""
+    return media_files.wav(path, [np.zeros(round(8000 * seconds))], rate=8000)
 
 
 def write(path: Path, rows: Sequence[Sequence[object]], encoding: str = "utf-8", separator: str = ",") -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import subprocess
 import sys
 import zlib
 from fractions import Fraction
@@ -23,45 +22,13 @@ from multiemo.data.media import Playback, PlayedFrame, PlayedSound, probe
 from multiemo.data.play import JUMP, LEAST
 from multiemo.errors import MediaError
 from multiemo.predict.items import Item
-from tests.media_files import grid, picture, tone, write
-from tests.predict.damage import LIMIT, outcomes, whole_files
+from tests.support.answers import told
+from tests.support.damage import LIMIT, read_damaged, whole_files
+from tests.support.media_files import grid, picture, tone, write
+from tests.support.sounds import music, speech
 
 RATE = 16000
 NO_SOUND, NO_PICTURES = "the file has no audio track", "the file has no video track"
-
-
-def told(model: multiemo.Predictor, path: Path) -> dict:
-    """What the model says of a file; whatever was in it, the entry is complete."""
-    entry = model.predict(path)
-    json.dumps(entry, allow_nan=False)
-    assert set(entry["present"]) | set(entry["absent"]) == set(model.model.modalities)
-    spans = sorted([*entry["segments"], *entry["skipped"]], key=lambda s: s["start"])
-    assert [a["end"] for a in spans[:-1]] == [b["start"] for b in spans[1:]]
-    assert spans[0]["start"] == 0
-    assert spans[-1]["end"] == pytest.approx(entry["duration"], abs=0.01)
-    return entry
-
-
-def speech(seconds: float, rate: int = RATE) -> np.ndarray:
-    """What passes for a voice: a buzz of 120 Hz through three formants, four syllables a second."""
-    time = np.arange(round(seconds * rate)) / rate
-    pitch = 120 + 15 * np.sin(2 * np.pi * 0.7 * time)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    sound = sum(np.sin(k * phase) * sum(np.exp(-(((k * 120 - f) / 120) ** 2)) for f in (600, 1200, 2500))
-                for k in range(1, 30))  # fmt: skip
-    sound *= 0.55 + 0.45 * np.sin(2 * np.pi * 4 * time)
-    return (0.4 * sound / np.abs(sound).max()).astype(np.float32)
-
-
-def music(seconds: float, rate: int = RATE) -> np.ndarray:
-    """Chords of triangle waves, and a beat of noise twice a second."""
-    time = np.arange(round(seconds * rate)) / rate
-    chords = ((220, 277, 330), (196, 247, 294), (175, 220, 262), (196, 247, 330))
-    which = (time / 1.0).astype(int) % len(chords)
-    hz = np.array(chords)[which]
-    sound = sum(np.abs(((time * hz[:, i]) % 1) - 0.5) - 0.25 for i in range(3))
-    beat = np.random.default_rng(0).normal(0, 1, len(time)) * np.exp(-((time % 0.5) * 30))
-    return (0.4 * sound + 0.1 * beat).astype(np.float32)
 
 
 def mux(path: Path, shown: list[float], heard: list[tuple[float, np.ndarray]]) -> Path:
@@ -480,20 +447,6 @@ def test_bad_files_from_the_command_line(tiny_run, tmp_path, capfd):
 
 # --------------------------------------------------------------------------------------------------------------------
 # Damage by the hundred
-
-
-def read_damaged(folder: Path, first: int, count: int) -> list[dict]:
-    """Read damaged files in another process; fails, naming the seed, where it crashes or hangs."""
-    script = Path(__file__).with_name("damage.py")
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, str(script), str(folder), str(first), str(count)]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
-    last = done.stdout.strip().splitlines()[-1:]
-    assert done.returncode == 0, f"exit code {done.returncode} while reading {last}: {done.stderr[-3000:]}"
-    found = outcomes(done.stdout)
-    assert [o["seed"] for o in found] == list(range(first, first + count))
-    return found
 
 
 def check_damaged(found: list[dict]) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import grid, tone, write
 from PIL import Image
 
 from multiemo.data.content import why_no_media
 from multiemo.data.endings import MEDIA
 from multiemo.errors import MediaError
 from multiemo.predict import LeftOut, expand
+from tests.support.media_files import grid, tone, write
 
 
 def sound(path: Path, **how: object) -> Path:

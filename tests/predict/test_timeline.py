@@ -25,11 +25,6 @@ def spans(entry):
     return sorted([*entry["segments"], *entry["skipped"]], key=lambda s: s["start"])
 
 
-@pytest.fixture(scope="module")
-def entry(model, talk):
-    return model.predict(talk)
-
-
 def test_a_long_film_is_cut_into_turns_and_pauses_that_tile_it(entry, talk):
     found = spans(entry)
     assert found[0]["start"] == 0

