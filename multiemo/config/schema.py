@@ -28,25 +28,28 @@ class _Frozen(BaseModel):
 
 
 class SplitConfig(_Frozen):
-    """How clips are dealt to train, val and test.
+    """How clips are assigned to train, val and test.
 
     Args:
-        kind: ``holdout`` and ``kfold`` draw whole groups by seed; ``official`` takes the manifest's ``split`` and
-            holds out groups of train where a part is missing; ``speakers`` names the speakers of each part;
+        kind: ``holdout`` and ``kfold`` draw whole groups at random; ``official`` takes the ``split`` of the manifest
+            and holds out groups of train where a part is missing; ``speakers`` names the speakers of each part;
             ``corpora`` tests on whole corpora of the manifest and trains on the others.
-        group_by: what must not stand in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
-            speakers recur on purpose; ``clip`` only for corpora that know neither.
-        val: share of the groups held out for validation, where a draw makes that part.
-        test: share of the groups held out for the test (``holdout``); 0 tests nothing, and then ``val: 0`` trains on
-            every row: the last epoch is kept, and nothing is calibrated.
-        folds, fold: ``kfold``: how many, and which one is test (0-based).
-        val_as_test: ``official``: the published validation part is the test, for want of the published test, and
-            validation is held out of train.
-        train_speakers, val_speakers, test_speakers: ``speakers``: names, or ranges such as ``01-12``.
-        test_corpora: ``corpora``: which ones are the test.
-        exclude: ids of clips that stand in no part, such as near-duplicates.
-        hash: what the split must hash to; a split that came out differently is refused.
-        seed: of the draw; apart from the training seed, so that seeds share one split.
+        group_by: what must not occur in two parts: ``speaker``; ``group`` (dialogue or session), for corpora whose
+            speakers recur on purpose; ``clip``, only for corpora that know neither.
+        val: share of the groups held out for validation where that part is drawn.
+        test: share of the groups held out for the test, for ``holdout``. With 0 there is no test part, and ``val: 0``
+            then trains on every row: the last epoch is kept and nothing is calibrated.
+        folds: number of folds, for ``kfold``.
+        fold: which fold is the test part, from 0, for ``kfold``.
+        val_as_test: for ``official`` without a published test part: the published validation part becomes the test,
+            and validation is held out of train.
+        train_speakers: speakers of train, for ``speakers``: names, or ranges such as ``01-12``.
+        val_speakers: speakers of validation, likewise.
+        test_speakers: speakers of the test, likewise.
+        test_corpora: the corpora that are the test, for ``corpora``.
+        exclude: ids of clips that belong to no part, such as near-duplicates.
+        hash: the hash that the split must have; a split that comes out differently is an error.
+        seed: random seed of the draw. It is separate from the training seed, so that all seeds share one split.
     """
 
     kind: Literal["holdout", "kfold", "official", "speakers", "corpora"] = "holdout"
@@ -78,8 +81,9 @@ class SourceConfig(_Frozen):
 
     Args:
         manifest: path of a JSONL or Parquet manifest, relative to the working directory.
-        split: see :class:`SplitConfig`.
-        label_from: ``clip`` (the row's label), or the modality whose own label (``modality_labels``) is the target.
+        split: how its clips are assigned to train, val and test.
+        label_from: what the target is: ``clip``, the label of the row, or a modality, whose own label in
+            ``modality_labels`` is the target.
     """
 
     manifest: str
@@ -91,14 +95,19 @@ class DataConfig(_Frozen):
     """What is trained on: one ``manifest``, or ``sources`` to pretrain on and fuse as a label-paired composite.
 
     Args:
-        manifest, split, label_from: one corpus for every stage, as in :class:`SourceConfig`.
-        sources: {modality: source}; branch *m* pretrains on source *m*; the fused stage sees composite clips whose
-            modalities come from different people with the same label, drawn within each part.
-        per_label: composite clips drawn a label, for each part.
-        workers: processes of one machine that decode, preprocess and read; those that train on it share them out. 0 =
-            one a core.
-        cache: folder of preprocessed tensors; ``None`` = ``$MULTIEMO_CACHE`` or the user's cache folder.
-        skip_bad: list and leave out what of a clip cannot be read, instead of stopping; its other modalities are kept.
+        manifest: path of the JSONL or Parquet manifest of every stage, relative to the working directory. Give this or
+            ``sources``.
+        split: how its clips are assigned to train, val and test.
+        label_from: what the target is: ``clip``, the label of the row, or a modality, whose own label in
+            ``modality_labels`` is the target.
+        sources: one manifest for each modality. Each branch is pretrained on its own; the fused stage sees composite
+            clips, whose modalities come from different people with the same label, drawn within each part.
+        per_label: number of composite clips drawn for each label, in each part.
+        workers: processes on one machine that decode, preprocess and read, shared by the processes that train there; 0
+            means one for each core.
+        cache: folder of the cache; ``null`` means ``$MULTIEMO_CACHE``, else the user's cache folder.
+        skip_bad: where some modality of a clip cannot be read, list it and keep the clip's other modalities, instead of
+            stopping.
     """
 
     manifest: str | None = None
@@ -122,7 +131,11 @@ class DataConfig(_Frozen):
 
 
 class PartConfig(BaseModel):
-    """A registered part by name; every other key is an option of it, checked against its signature."""
+    """A registered encoder or fusion; every other key is one of its options, checked against its signature.
+
+    Args:
+        name: name of the encoder or fusion.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
@@ -137,49 +150,53 @@ class TrainingConfig(_Frozen):
     """One stage of training.
 
     Args:
-        epochs: passes over train.
-        objective: ``labels``; ``masked``, a branch learns without labels to fill in what is hidden of its input; or
-            ``contrastive``, in the stage ``fuse`` the encoders learn without labels which words, voice and face are of
-            one clip.
-        batch_size: clips a batch, of all processes together.
-        accumulate: batches a step, of all whose clips the loss is the mean.
-        budget: {modality: most of it in a batch of one process, padding included}, in tokens of text, seconds of
-            speech, frames of faces, or rows of features; long clips then come in smaller batches. The loss of a step
-            is the sum over its clips divided by the mean number of clips of the epoch's steps, so that every clip
-            weighs the same. It
-            holds for validation and evaluation too, which otherwise take 64 clips at a time.
-        lr: peak learning rate of heads and fusion, and of encoders not named in ``branch_lr``.
-        branch_lr: {modality: peak learning rate of its encoder}. What stands untrained beside trained weights in it,
-            such as the pooling and projection over a pretrained model, has ``lr``.
-        layer_decay: {modality: factor between the learning rates of an encoder's layer and the one below it}.
-        freeze: encoders that keep their weights; what they make of each clip is computed once and cached.
-        unfreeze: {modality: epochs from the thawing of one layer of its encoder to that of the next below}; the last
-            layer is trained from the start.
-        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
-        weight_decay: of AdamW, on weight matrices only.
-        warmup: share of all steps for the linear rise; a cosine falls to zero after it.
-        clip_norm: largest gradient norm; with a ``budget``, of a step of mean size, and in proportion for others.
-        label_smoothing: share of the target spread over all labels.
-        focal: exponent of the focal loss, by which what is already right counts less (0 off).
-        class_weights: loss weight of a label is its train frequency to the power of minus this (0 none, 1 balanced);
-            with ``task: multi`` that of the clips which have a label, against those which do not.
-        balanced_sampling: clips are drawn with the frequency of their label to the power of minus this (0 each once, 1
-            all labels alike).
-        mixup: alpha of the Beta distribution by which the embeddings of pairs of clips are mixed (0 off).
-        ema: decay of an exponential moving average of the weights, evaluated and kept in place of them (0 off).
+        objective: what is learned: ``labels``; ``masked``, without labels: a branch fills in what is hidden of its
+            input; or ``contrastive``, without labels and in the stage ``fuse``: the encoders learn which words, voice
+            and face belong to the same clip.
+        epochs: passes over the training part.
+        batch_size: clips in a batch, over all processes.
+        accumulate: batches in an optimiser step; the loss of a step is the mean over all their clips.
+        budget: the most of a modality in one batch of one process, padding included: tokens of text, seconds of speech,
+            frames of faces, rows of features. Long clips then come in smaller batches. The loss of a step is the sum
+            over its clips divided by the mean number of clips in the steps of the epoch, so that every clip weighs the
+            same. It holds for validation and evaluation too, which otherwise take 64 clips at a time.
+        lr: peak learning rate of heads and fusion, and of encoders without an entry in ``branch_lr``.
+        branch_lr: peak learning rate of each encoder. Untrained parameters beside pretrained ones, such as the pooling
+            and projection over a pretrained model, use ``lr``.
+        layer_decay: factor between the learning rate of an encoder layer and that of the layer below it.
+        freeze: encoders whose weights are kept. Their embedding of each clip is computed once and cached.
+        unfreeze: gradual unfreezing: the last layer of the encoder trains from the start, and after every so many
+            epochs the next layer below it does too.
+        gradient_checkpointing: recompute activations in the backward pass instead of storing them.
+        weight_decay: weight decay of AdamW, on weight matrices only.
+        warmup: share of all steps in which the learning rate rises linearly; after that it follows a cosine to zero.
+        clip_norm: largest gradient norm. With a ``budget`` it applies to a step of mean size, and scales with the
+            number of clips in other steps.
+        label_smoothing: share of the target that is spread over all labels.
+        focal: exponent of the focal loss, which reduces the weight of clips that are already classified well; 0
+            switches it off.
+        class_weights: the loss weight of a label is its frequency in train to the power of minus this: 0 means no
+            weights, 1 balanced labels. With ``task: multi`` it weighs, for each label, the clips that have it against
+            those that do not.
+        balanced_sampling: clips are sampled with the frequency of their label to the power of minus this: 0 means each
+            clip once, 1 all labels equally often.
+        mixup: alpha of the Beta distribution with which the embeddings of pairs of clips are mixed; 0 switches it off.
+        ema: decay of an exponential moving average of the weights, which is evaluated and kept in place of the weights
+            themselves; 0 switches it off.
         branch_loss: weight of the branches' own losses in the fused stage.
-        modulation: how strongly, in the fused stage, the gradient of a modality that is ahead of the others is slowed
-            down (the alpha of OGM-GE; 0 off); needs ``branch_loss`` and two modalities.
-        auxiliary_loss: weight, in a branch's own stage, of learning beside the label what every other source says of
-            the same clips (``modality_labels`` and the row's own label; see ``data.label_from``); heads of their own
-            carry that and are thrown away, so that nothing of it is read in prediction (0 off).
-        modality_dropout: chance that a clip shows only a random subset of its modalities, in the fused stage.
-        dimension_loss: weight of the valence/arousal/dominance loss.
+        modulation: in the fused stage, how strongly the gradient of a modality that is ahead of the others is reduced
+            (alpha of OGM-GE); 0 switches it off. Needs ``branch_loss`` and two modalities.
+        auxiliary_loss: in the stage of a branch, weight of also learning what every other source says of the same clips
+            (``modality_labels`` and the row's own label; see ``data.label_from``), with heads that are discarded after
+            training; 0 switches it off.
+        modality_dropout: in the fused stage, probability that a clip shows only a random subset of its modalities.
+        dimension_loss: weight of the loss of valence, arousal and dominance.
         patience: epochs without a better ``monitor`` before the stage stops.
-        monitor: validation figure that selects the epoch; of labels ``uar`` (default), ``macro_f1``, ``wf1``,
-            ``accuracy`` or ``loss``, of ``task: dimensions`` ``ccc`` or ``loss``; without either it is always ``loss``.
-        save_steps: a resumable state every so many steps besides the one after each epoch (0 none).
-        keep: how many of the last states are kept.
+        monitor: the validation figure by which the best epoch is selected: ``uar``, ``macro_f1``, ``wf1``,
+            ``accuracy`` or ``loss`` with labels, ``ccc`` (then the default) or ``loss`` with ``task: dimensions``;
+            always ``loss`` with an objective without labels.
+        save_steps: also write a resumable state every so many steps, besides the one after each epoch; 0 writes none.
+        keep: how many of the latest states are kept.
     """
 
     objective: Objective = "labels"
@@ -236,16 +253,16 @@ class BenchmarkConfig(_Frozen):
     """What ``multiemo benchmark`` runs; training alone does not read it.
 
     Args:
-        protocol: ``holdout`` (one split, as ``data.split`` draws or names it), ``kfold``, ``leave-one-speaker-out``,
-            ``leave-one-session-out``, ``official``, or ``cross-corpus`` (each corpus of the manifest is the test
-            once). Left out, it follows ``data.split.kind``.
-        folds: of ``kfold``.
-        seeds: trainings of each fold; the first has the seed ``seed``, the next ``seed + 1`` ...
-        duplicates: what to do with near-duplicate clips in two parts: ``stop``; ``drop`` the one outside the test (of
-            a train and validation pair the one in train); ``keep`` them, and say so in the report.
-        baselines: also fit the classic baselines on the same folds.
+        protocol: how the folds are made: ``holdout`` (the one split of ``data.split``), ``kfold``,
+            ``leave-one-speaker-out``, ``leave-one-session-out``, ``official``, or ``cross-corpus`` (each corpus of the
+            manifest is the test once). ``null`` follows ``data.split.kind``.
+        folds: number of folds, for ``kfold``.
+        seeds: trainings of each fold, with the seeds ``seed``, ``seed + 1`` and so on.
+        duplicates: what to do with near-duplicate clips in two parts: ``stop``; ``drop`` the one outside the test (of a
+            train and validation pair, the one in train); or ``keep`` them, which the report then says.
+        baselines: also fit the classic baselines on the same folds; needs ``pip install "multiemo[benchmark]"``.
         robustness: also measure the models of the first seed on corrupted test clips.
-        jobs: trainings at a time; 0 = one a GPU, or one a core.
+        jobs: trainings that run at the same time; 0 means one for each GPU, or one for each core.
     """
 
     protocol: (
@@ -263,31 +280,31 @@ class Config(_Frozen):
     """A whole experiment.
 
     Args:
-        name: of the experiment.
-        seed: of initial weights, batch order and augmentation.
-        label_set: a name in ``labels.LABEL_SETS``, or labels of your own, like ``custom:happy,sad,bored``; the corpus'
-            labels are mapped to it. Left out with ``task: dimensions``.
-        task: ``single`` label; ``multi`` (several at once); ``soft`` (crowd votes as a distribution); ``dimensions``,
-            no label at all: valence, arousal and dominance, those that clips have.
-        dimensions: beside labels, also learn valence, arousal and dominance where clips have them.
-        data: see :class:`DataConfig`.
-        encoders: {modality: encoder name and options}.
-        fusion: fusion name and options.
-        stages: in order; a modality pretrains its branch, ``fuse`` trains the fused model.
+        name: name of the experiment.
+        seed: random seed of initial weights, batch order and augmentation.
+        label_set: the name of a label set (see docs/data.md), or labels of your own, such as
+            ``custom:happy,sad,bored``; the labels of the corpus are mapped to it. Required, except with
+            ``task: dimensions``, which has none.
+        task: ``single`` (one label); ``multi`` (several at once); ``soft`` (crowd votes as a distribution);
+            ``dimensions`` (no label: valence, arousal and dominance, those that the clips have).
+        dimensions: besides labels, also learn valence, arousal and dominance where clips have them.
+        data: what is trained on.
+        encoders: the encoder of each modality, with its options.
+        fusion: the fusion, with its options.
+        stages: what is trained, in order; a modality pretrains its branch, ``fuse`` trains the fused model.
         training: settings of every stage.
-        per_stage: {stage: keys of ``training`` that differ there}.
-        branches: {modality: run or model folder} to start from; its pretraining stage is then skipped.
-        init: {modality: run or model folder} whose encoder a stage starts from, for instance one that was pretrained
-            without labels.
-        max_error: wished error rate among the labels that are given; the others become ``uncertain``. The confidence
-            that assures it is found on validation (``calibration.abstention_threshold``). ``None`` gives every label.
-        benchmark: see :class:`BenchmarkConfig`.
-        device: where it is trained, validated and benchmarked; ``auto`` is a CUDA GPU when there is one, else the CPU.
-            Using the model elsewhere does not depend on it.
-        precision: of every call of the model, also after training; ``auto`` is bf16 on a CUDA GPU that has it, else
-            float32 (``no``). ``fp16`` trains on a CUDA GPU only, and is float32 on a CPU.
-        compile: run the encoders through ``torch.compile``; needs a C++ compiler, pays off in long trainings.
-        parallel: with several processes, ``ddp`` (each has the whole model) or ``fsdp`` (each has a share of it).
+        per_stage: keys of ``training`` that differ in one stage.
+        branches: run or model folders of branches that are already trained; their stages are skipped.
+        init: run or model folders whose encoder a stage starts from, for instance one pretrained without labels.
+        max_error: target error rate among the labels that are given; less confident ones become ``uncertain``. The
+            confidence threshold is found on validation. ``null`` gives every label.
+        benchmark: what ``multiemo benchmark`` runs.
+        device: where the model is trained, validated and benchmarked; ``auto`` is a CUDA GPU when there is one, else
+            the CPU. It does not restrict where the trained model is used.
+        precision: number format in every call of the model, also after training; ``auto`` is bf16 on a CUDA GPU that
+            supports it, else float32 (``no``). ``fp16`` trains on a CUDA GPU only, and is float32 on a CPU.
+        compile: run the encoders through ``torch.compile``; needs a C++ compiler and pays off in long trainings.
+        parallel: with several processes, ``ddp`` (each holds the whole model) or ``fsdp`` (each holds a part of it).
         trackers: where learning curves go besides the run folder.
     """
 

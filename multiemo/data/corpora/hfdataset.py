@@ -74,8 +74,19 @@ def hfdataset(
         skip: told of every row that is left out.
         made: gives the folder that media are written into.
         became: told of every label, and of what it becomes.
+        corpus: name of the corpus, of every clip.
+        language: of every clip, such as ``en``.
+        label_set: the set that ``label`` is mapped to.
         cropped: all pictures are face crops, which are taken whole.
         id: column of ids; without it a clip is called after its part and row (``train-000001``).
+        speaker: column that says who speaks.
+        group: column of dialogues or sessions.
+        text: column of what is said.
+        audio, video, image: column of media, as bytes or as paths.
+        start, end: column of times, in seconds.
+        label: column of labels, or of a ``ClassLabel``.
+        valence, arousal, dominance: column of values from -1 to 1.
+        split: column of parts.
 
     Yields:
         Clips in the order of the files, whose names are sorted.
