@@ -9,8 +9,7 @@ from typing import Any
 
 from multiemo.config import Config
 from multiemo.errors import ConfigError
-
-_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
+from multiemo.extras import install_command
 
 
 class Trackers:
@@ -29,10 +28,8 @@ class Trackers:
     def __init__(self, config: Config, folder: Path, on_note: Callable[[str], None]) -> None:
         self._note = on_note
         for name in config.trackers:
-            if importlib.util.find_spec(_PACKAGES[name]) is None:
-                raise ConfigError(
-                    f'trackers: {name!r} is not installed; pip install "multiemo[trackers]" or leave it out'
-                )
+            if importlib.util.find_spec(name) is None:
+                raise ConfigError(f"trackers: {name!r} is not installed; {install_command(name)} or leave it out")
         self._trackers = {name: self._open(name, config, folder) for name in config.trackers}
 
     @staticmethod
