@@ -11,14 +11,16 @@ from multiemo.lazy import lazy_names
 
 if TYPE_CHECKING:
     from multiemo.build import train
+    from multiemo.config import Config, load_config
     from multiemo.predict import Predictor, evaluate, load, stream
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "evaluate", "load", "stream", "train"]
+__all__ = ["Config", "Predictor", "__version__", "evaluate", "load", "load_config", "stream", "train"]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        **dict.fromkeys(("Config", "load_config"), "multiemo.config"),
         "load": "multiemo.predict",
         "Predictor": "multiemo.predict",
         "train": "multiemo.build",

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from multiemo.config.explain import explain
 from multiemo.errors import ConfigError
@@ -306,6 +315,15 @@ class Config(_Frozen):
         compile: run the encoders through ``torch.compile``; needs a C++ compiler and pays off in long trainings.
         parallel: with several processes, ``ddp`` (each holds the whole model) or ``fsdp`` (each holds a part of it).
         trackers: where learning curves go besides the run folder.
+
+    Raises:
+        ConfigError: names the key, the value and what to do.
+
+    Example:
+        >>> config = Config(name="x", label_set="polarity3", data={"manifest": "m.jsonl"},
+        ...                 encoders={"text": {"name": "text_transformer"}}, stages=["text"])
+        >>> config.training.lr
+        0.001
     """
 
     name: str
@@ -388,6 +406,17 @@ class Config(_Frozen):
             if m in self.branches:
                 raise ValueError(f"init.{m}: branches.{m} is used as it is; name the folder in one of the two")
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, values: Any, check: ModelWrapValidatorHandler[Config]) -> Config:
+        """Any mistake is a ConfigError. It is defined last, so that it also catches those of the validators above."""
+        try:
+            config = check(values)
+        except ValidationError as error:
+            raise explain(error, cls) from None
+        config.check_stages()
+        return config
 
     def training_of(self, stage: str) -> TrainingConfig:
         """``training`` with the differences of one stage.

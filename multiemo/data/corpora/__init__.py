@@ -10,9 +10,8 @@ An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` register
   of whoever made the folder.
 - keyword-only options, typed; checked by the registry before the call.
 
-``real``, ``composite`` or ``synthetic`` is the registered fact ``kind``. A folder that does not look like the corpus
-raises NotTheCorpus saying what was expected and what was found; :mod:`multiemo.data.locate` then looks near it, but not
-above it where the fact ``above`` is false.
+A folder that does not look like the corpus raises NotTheCorpus saying what was expected and what was found;
+:mod:`multiemo.data.locate` then looks near it, but not above it where the registered fact ``above`` is false.
 """
 
 from __future__ import annotations

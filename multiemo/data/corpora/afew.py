@@ -20,7 +20,7 @@ _LABELS = LABEL_SETS["ekman7"]
 _PART = re.compile(r"(train|val)(?:idation)?(?:_afew)?", re.IGNORECASE)
 
 
-@corpora.register("afew", kind="real", languages=("en",))
+@corpora.register("afew")
 def afew(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a video. There are no speakers.
 

@@ -32,7 +32,7 @@ _HEADER = (
 )  # fmt: skip
 
 
-@corpora.register("affectnet", kind="real", languages=())
+@corpora.register("affectnet")
 def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a picture, from the folders of cropped faces or the lists of the full release.
 

@@ -17,7 +17,7 @@ from multiemo.types import Clip
 _SCALE = Scale("chsims", language="zh", bound=1, one_speaker=False)
 
 
-@corpora.register("chsims", kind="real", languages=("zh",))
+@corpora.register("chsims")
 def chsims(
     root: Path,
     skip: Skip,

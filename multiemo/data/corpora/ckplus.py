@@ -25,7 +25,7 @@ _LABELS = LABEL_SETS["ckplus8"]
 _APEX = 3
 
 
-@corpora.register("ckplus", kind="real", languages=())
+@corpora.register("ckplus")
 def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
     """One clip a frame: of every labelled sequence the last three, and the first as neutral.
 

@@ -30,7 +30,7 @@ _WHICH = ("Input.VIDEO_ID", "Input.CLIP")
 _SCALE = Scale("cmumosei", language="en", bound=3, one_speaker=True)
 
 
-@corpora.register("cmumosei", kind="real", languages=("en",))
+@corpora.register("cmumosei")
 def cmumosei(
     root: Path,
     skip: Skip,

@@ -14,7 +14,7 @@ from multiemo.types import Clip
 _SCALE = Scale("cmumosi", language="en", bound=3, one_speaker=True)
 
 
-@corpora.register("cmumosi", kind="real", languages=("en",))
+@corpora.register("cmumosi")
 def cmumosi(
     root: Path,
     skip: Skip,

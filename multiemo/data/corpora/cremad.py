@@ -39,7 +39,7 @@ _MEDIA = {".wav": ("audio", 0), ".mp3": ("audio", 1), ".mp4": ("video", 0), ".fl
 _POINTER = b"version https://git-lfs"
 
 
-@corpora.register("cremad", kind="real", languages=("en",))
+@corpora.register("cremad")
 def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording, labelled with the emotion that the actor was asked for.
 

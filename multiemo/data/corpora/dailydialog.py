@@ -22,7 +22,7 @@ _EMOTIONS = ("neutral", "angry", "disgusted", "fearful", "happy", "sad", "surpri
 _END = "__eou__"
 
 
-@corpora.register("dailydialog", kind="real", languages=("en",))
+@corpora.register("dailydialog")
 def dailydialog(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, dialogue by dialogue. There are no speakers.
 

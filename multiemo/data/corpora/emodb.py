@@ -37,7 +37,7 @@ _EMOTIONS = {
 }
 
 
-@corpora.register("emodb", kind="real", languages=("de",))
+@corpora.register("emodb")
 def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
 

@@ -42,7 +42,7 @@ class _Utterance:
         return "s{:02d}_e{:02d}_c{:02d}".format(*self.place[:3])
 
 
-@corpora.register("emorynlp", kind="real", languages=("en",))
+@corpora.register("emorynlp")
 def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, scene by scene in the order spoken; with its video where that was fetched.
 

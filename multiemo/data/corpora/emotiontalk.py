@@ -53,7 +53,7 @@ class _Utterance:
     alone: Mapping[str, str] = field(default_factory=dict)
 
 
-@corpora.register("emotiontalk", kind="real", languages=("zh",))
+@corpora.register("emotiontalk")
 def emotiontalk(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, dialogue by dialogue and within it in the order spoken.
 

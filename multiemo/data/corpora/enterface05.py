@@ -26,7 +26,7 @@ _SENTENCE = re.compile(r"sentence[ _-]?(\d)", re.IGNORECASE)
 _NAME = re.compile(r"s_?(\d+)_(an|di|fe|ha|sa|su)_?(\d)(?:avi)?", re.IGNORECASE)
 
 
-@corpora.register("enterface05", kind="real", languages=("en",))
+@corpora.register("enterface05")
 def enterface05(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a video. Folders decide over file names, since those of some subjects bear the number of another.
 

@@ -30,7 +30,7 @@ _LINE = re.compile(
 )
 
 
-@corpora.register("esd", kind="real", languages=("zh", "en"))
+@corpora.register("esd")
 def esd(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording, with its sentence where the speaker's list has it.
 

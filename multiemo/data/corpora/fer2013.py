@@ -22,7 +22,7 @@ TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 USAGES = {"training": "train", "publictest": "val", "privatetest": "test"}
 
 
-@corpora.register("fer2013", kind="real", languages=())
+@corpora.register("fer2013")
 def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
     """One clip a picture, from class folders (``train/angry/*.png``) or a published CSV of pixels.
 

@@ -29,7 +29,7 @@ _NONE = ("unknown", "nf")
 _FOLDERS = {"FER2013Train": "Training", "FER2013Valid": "PublicTest", "FER2013Test": "PrivateTest"}
 
 
-@corpora.register("ferplus", kind="real", languages=())
+@corpora.register("ferplus")
 def ferplus(root: Path, skip: Skip, made: Callable[[], Path], *, undecided: bool = False) -> Iterator[Clip]:
     """One clip a picture, with its votes; the label is their majority, by the rule of the authors' own reader.
 

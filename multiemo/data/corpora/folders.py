@@ -50,7 +50,7 @@ class _Found:
     files: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("folders", kind="real", languages=(), above=False)  # any folder above one looks like the corpus
+@corpora.register("folders", above=False)  # any folder above one looks like the corpus
 def folders(
     root: Path,
     skip: Skip,

@@ -16,7 +16,7 @@ _PARTS = {"train": "train", "dev": "val", "test": "test"}
 _SETS = {"original": "goemotions28", "ekman": "ekman7"}
 
 
-@corpora.register("goemotions", kind="real", languages=("en",))
+@corpora.register("goemotions")
 def goemotions(root: Path, skip: Skip, *, variant: Literal["original", "ekman"] = "original") -> Iterator[Clip]:
     """One clip a comment, with its list of labels. There are no speakers.
 

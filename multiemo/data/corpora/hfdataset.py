@@ -36,7 +36,7 @@ _MAGIC = {
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 
-@corpora.register("hfdataset", kind="real", languages=())
+@corpora.register("hfdataset")
 def hfdataset(
     root: Path,
     skip: Skip,

@@ -66,7 +66,7 @@ class _Wish:
         return map_label(label, _FULL, self.label_set)
 
 
-@corpora.register("iemocap", kind="real", languages=("en",))
+@corpora.register("iemocap")
 def iemocap(
     root: Path,
     skip: Skip,

@@ -25,7 +25,7 @@ _CORRECTED = "final_videos_test"
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
-@corpora.register("meld", kind="real", languages=("en",))
+@corpora.register("meld")
 def meld(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, in the order of the dialogues; with its video where that was fetched.
 

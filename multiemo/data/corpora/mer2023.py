@@ -28,7 +28,7 @@ _NO_VALENCE = -10.0
 _Labels: TypeAlias = Mapping[str, tuple[str, float | None]]
 
 
-@corpora.register("mer2023", kind="real", languages=("zh",))
+@corpora.register("mer2023")
 def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] = "test1") -> Iterator[Clip]:
     """One clip a labelled video. There are no speakers.
 

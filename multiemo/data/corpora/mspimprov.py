@@ -45,7 +45,7 @@ class _Turn:
     votes: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("mspimprov", kind="real", languages=("en",))
+@corpora.register("mspimprov")
 def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes``.
 

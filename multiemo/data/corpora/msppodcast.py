@@ -42,7 +42,7 @@ _TABLES = tuple(f"labels_{word}.{ending}" for ending in ("csv", "json") for word
 _COLUMNS = ("FileName", "EmoClass")
 
 
-@corpora.register("msppodcast", kind="real", languages=("en",))
+@corpora.register("msppodcast")
 def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Test1") -> Iterator[Clip]:
     """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes`` where they are told.
 

@@ -19,7 +19,7 @@ _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
-@corpora.register("rafdb", kind="real", languages=())
+@corpora.register("rafdb")
 def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a picture of the basic set: the face crop where that is there (``aligned``). There are no speakers.
 

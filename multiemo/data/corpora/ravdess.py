@@ -30,7 +30,7 @@ class _Take:
     face: FeatureRef | None = None
 
 
-@corpora.register("ravdess", kind="real", languages=("en",))
+@corpora.register("ravdess")
 def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
     """One clip a take; its audio-only, audio-video and video-only files are merged.
 

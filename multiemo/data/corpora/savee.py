@@ -22,7 +22,7 @@ _NAME = re.compile(r"(?:(DC|JE|JK|KL)_?)?(a|d|f|h|n|sa|su)(\d{1,2})")
 _KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 
 
-@corpora.register("savee", kind="real", languages=("en",))
+@corpora.register("savee")
 def savee(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a sentence; its audio and its video are merged.
 

@@ -20,7 +20,7 @@ from multiemo.registry import corpora
 from multiemo.types import Clip
 
 
-@corpora.register("table", kind="real", languages=())
+@corpora.register("table")
 def table(
     root: Path,
     skip: Skip,

@@ -22,7 +22,7 @@ _EMOTIONS = {
 }  # fmt: skip
 
 
-@corpora.register("tess", kind="real", languages=("en",))
+@corpora.register("tess")
 def tess(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
 
