@@ -167,14 +167,30 @@ def parts() -> str:
 def adapters() -> str:
     """The reference of every corpus adapter."""
     text = (
-        "# Corpora\n\n`multiemo prepare CORPUS ROOT --out M.jsonl [OPTION=VALUE ...]`; "
-        "[data.md](../data.md#corpora) says what each folder must hold.\n"
+        "# Corpora\n\n`multiemo prepare CORPUS ROOT --out M.jsonl [OPTION=VALUE ...]`; [data.md](../data.md#corpora) "
+        "says how corpora are found and labels are mapped.\n\n"
+        "| corpus | what the folder holds | labels | split |\n|---|---|---|---|\n"
     )
+    for name in corpora:
+        cells = (_cell(_section(corpora.get(name, where="docs"), title)) for title in ("Folder", "Labels", "Split"))
+        text += f"| [`{name}`](#{name}) | {' | '.join(cells)} |\n"
     for name in corpora:
         builder = corpora.get(name, where="docs")
         about = (inspect.getdoc(import_module(builder.__module__)) or "").partition("\n\n")[0]
         text += f"\n## `{name}`\n\n{_prose(about)}\n\n" + _part(corpora, name, {})
     return text
+
+
+def _section(builder: Callable[..., Any], title: str) -> str:
+    """The text of one section of a docstring.
+
+    Raises:
+        SystemExit: there is no such section.
+    """
+    found = re.search(rf"^{title}:\n((?:    .*\n?)+)", inspect.getdoc(builder) or "", re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"{builder.__name__}: its docstring has no section {title}")
+    return " ".join(found[1].split())
 
 
 def _part(registry: Registry, name: str, nested: dict[type[BaseModel], None]) -> str:

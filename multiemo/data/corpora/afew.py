@@ -24,6 +24,15 @@ _PART = re.compile(r"(train|val)(?:idation)?(?:_afew)?", re.IGNORECASE)
 def afew(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a video. There are no speakers.
 
+    Folder:
+        ``Train_AFEW/Angry/*.avi``, ``Val_AFEW/``
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        official; no speakers
+
     Args:
         root: the folder with ``Train_AFEW`` and ``Val_AFEW`` (or ``Train`` and ``Val``), with a folder an emotion.
         skip: told of every video that is left out, such as those of the unlabelled test part.

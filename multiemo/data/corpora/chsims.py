@@ -30,6 +30,16 @@ def chsims(
 
     Speakers are not named, and a video may show several: splits go by the video (``group_by: group``).
 
+    Folder:
+        ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4``, or a feature pickle; ``modality_labels`` from text, voice
+        and face alone; valence
+
+    Labels:
+        ``polarity3`` (or ``polarity2``, ``polarity5``)
+
+    Split:
+        official; by video, as ``group``
+
     Args:
         root: the folder with ``label.csv`` and ``Raw/``, with one feature pickle, or the pickle itself
             (``unaligned_39.pkl``); see :mod:`multiemo.data.corpora.sentiment`.

@@ -36,6 +36,16 @@ def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
     Frames of one sequence are nearly alike, so its people must be kept apart (and the table ``ckextended.csv``, which
     names no one, cannot be used).
 
+    Folder:
+        ``cohn-kanade-images/S005/001/`` and ``Emotion/``: the last three frames of a labelled sequence, and the first
+        as neutral (``neutral=false``: not); or CK+48
+
+    Labels:
+        ``ckplus8``, ``ckplus7``
+
+    Split:
+        by subject
+
     Args:
         root: the corpus folder.
         skip: told of sequences that are left out.

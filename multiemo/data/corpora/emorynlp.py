@@ -48,6 +48,15 @@ def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
 
     The six friends are in every part, so speakers recur; scenes and episodes do not.
 
+    Folder:
+        ``emotion-detection-trn.json`` ..., or ``emorynlp_train_final.csv`` ... with clips where they were fetched
+
+    Labels:
+        ``emorynlp7``
+
+    Split:
+        official (episodes; the speakers recur)
+
     Args:
         root: the folder with the JSON files, or with the tables; JSON goes before a table of the same part.
         skip: told of every utterance that is left out.

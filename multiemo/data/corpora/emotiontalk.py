@@ -60,6 +60,16 @@ def emotiontalk(root: Path, skip: Skip) -> Iterator[Clip]:
     ``label`` is the one given from all modalities together, and ``votes`` what its annotators said one by one; those
     from one modality alone are in ``modality_labels``. Without ``Multimodal/json`` there is no label, but those.
 
+    Folder:
+        ``Text/json/``, ``Audio/json/``, ``Video/json/``, ``Multimodal/json/`` as released, or ``emotiontalk.csv``;
+        media where present; ``votes`` (from the JSON files) and ``modality_labels``
+
+    Labels:
+        ``emotiontalk7``
+
+    Split:
+        official, speaker-disjoint
+
     Args:
         root: the folder with the unpacked ``Text/``, ``Audio/``, ``Video/`` and ``Multimodal/``, those that were
             fetched; or with a table ``emotiontalk.csv``, which goes before the JSON files and has no votes. Media are

@@ -30,6 +30,16 @@ def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
     ``icml_face_data.csv`` Training, PublicTest (val) and PrivateTest (test); ``train.csv`` holds Training alone. There
     are no speakers.
 
+    Folder:
+        class folders, the original ``fer2013.csv``, the competition's ``icml_face_data.csv`` or ``train.csv``, or
+        such a CSV by its name
+
+    Labels:
+        ``fer7``
+
+    Split:
+        official; no speakers
+
     Args:
         root: the corpus folder, or the CSV itself.
         skip: told of every picture or row that is left out.

@@ -68,6 +68,15 @@ def folders(
     folders in them. Files of one name that lie together (``a.wav`` and ``a.txt``) are one clip; a ``.txt`` holds its
     words. Nobody says who speaks: a split goes by clips (``group_by: clip``) unless ``speaker`` tells from the names.
 
+    Folder:
+        a folder a class: sounds, pictures, films, texts, such as ``angry/a.wav`` or ``train/angry/a.png``
+
+    Labels:
+        any, or the folders' names
+
+    Split:
+        folders ``train``, ``val``, ``test`` ...
+
     Args:
         root: the folder in which those of the parts or classes lie.
         skip: told of every file that is left out, of those without a known ending a count for each ending.

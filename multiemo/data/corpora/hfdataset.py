@@ -69,6 +69,17 @@ def hfdataset(
     ``table``. Media that are stored as bytes are written out; a path is taken below ``root``. Without a column of
     parts, a row's part is read from the name of its folder or file (train, validation, test).
 
+    Folder:
+        a Hugging Face ``datasets`` folder: ``save_to_disk``, or Parquet as on the hub; options name its columns
+        (``text=utterance label=emotion label_set=ekman7``); the names of a ClassLabel are read, media stored as bytes
+        are written out
+
+    Labels:
+        any
+
+    Split:
+        by file or folder name, or column ``split``
+
     Args:
         root: the folder, or one file.
         skip: told of every row that is left out.

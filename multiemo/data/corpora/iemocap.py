@@ -82,6 +82,17 @@ def iemocap(
     without a majority stays, without label and votes, for its words and dimensions; with six or four only the turns of
     those classes are taken.
 
+    Folder:
+        ``Session1`` ... ``Session5``; valence, arousal, dominance; ``label_set=iemocap4`` (with
+        ``merge_excited=false`` without excited turns) or ``iemocap6``; ``group=dialogue`` for text with context;
+        ``video=true`` for the dialogues' videos, which show both actors
+
+    Labels:
+        ``iemocap9``, ``iemocap6``, ``iemocap4``
+
+    Split:
+        by session
+
     Args:
         root: the folder with ``Session1`` ... ``Session5``.
         skip: told of every turn that is left out; turns of other classes are counted a label.

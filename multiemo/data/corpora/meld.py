@@ -32,6 +32,16 @@ def meld(root: Path, skip: Skip) -> Iterator[Clip]:
     The season's times in the table are not used, because the video files are cut to the utterances already. A clip
     that was cut anew (``final_videos_test*``) goes before the first cut, whose sound may be that of another utterance.
 
+    Folder:
+        ``train/dev/test_sent_emo.csv``, clips where they were fetched; one that was cut anew
+        (``final_videos_testdia0_utt0.mp4``) goes before the first cut
+
+    Labels:
+        ``meld7``
+
+    Split:
+        official (dialogues)
+
     Args:
         root: the folder with ``train_sent_emo.csv``, ``dev_sent_emo.csv``, ``test_sent_emo.csv`` (those that are
             there, at any depth) and, where they exist, ``train_splits/``, ``dev_splits_complete/`` and

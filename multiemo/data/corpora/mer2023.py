@@ -32,6 +32,16 @@ _Labels: TypeAlias = Mapping[str, tuple[str, float | None]]
 def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] = "test1") -> Iterator[Clip]:
     """One clip a labelled video. There are no speakers.
 
+    Folder:
+        ``train-label.csv``, ``test1-label.csv`` and videos, or the baseline's ``label-6way.npz``; ``test=test1``,
+        ``test2`` or ``test3``; valence
+
+    Labels:
+        ``mer6``
+
+    Split:
+        official; no speakers
+
     Args:
         root: the folder with ``train-label.csv`` (and the other tables) or ``label-6way.npz``; videos, wavs and
             transcriptions are found at any depth.

@@ -51,6 +51,16 @@ def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
 
     A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
 
+    Folder:
+        ``session1/S01A/P/*.wav``, ``*.avi``, ``Evalution.txt``, transcriptions where present; valence, arousal,
+        dominance, votes
+
+    Labels:
+        ``mspimprov4``
+
+    Split:
+        by session
+
     Args:
         root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files and
             the transcriptions.

@@ -48,6 +48,17 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
 
     A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
 
+    Folder:
+        ``Labels/labels_consensus.csv`` (or ``labels_concensus.csv``, or ``.json``; with ``Partitions.txt`` where it
+        has no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv``;
+        ``test=Test2``
+
+    Labels:
+        ``msppodcast8``
+
+    Split:
+        official; by speaker, or by podcast (``group``) where speakers are unknown
+
     Args:
         root: the folder with ``Labels/``, ``Audios/`` and ``Transcripts/``, as far as they were fetched.
         skip: told of every turn that is left out, and of how many speakers nobody knows.

@@ -29,6 +29,17 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
       ``test/`` or ``valid/`` (or ``val_set/`` and so on). Pictures called ``test_...`` are of the official test part,
       wherever they lie.
 
+    Folder:
+        ``basic/EmoLabel/list_patition_label.txt`` and ``Image/aligned/``, or ``train/``, ``test/`` or ``valid/`` with
+        class folders (1-7 or names), also under ``DATASET/``; pictures called ``test_...`` are the official test
+        wherever they lie
+
+    Labels:
+        ``rafdb7``
+
+    Split:
+        official (train, test); no speakers
+
     Args:
         root: the corpus folder, or one above it.
         skip: told of every line or picture that is left out, and of test pictures in a folder of another part.

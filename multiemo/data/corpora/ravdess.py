@@ -37,6 +37,16 @@ def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
     Face features are taken from every CSV under ``root``: one named after a take holds its frames (OpenFace or
     py-feat), any other one is a table whose first column names takes.
 
+    Folder:
+        ``Actor_NN/`` (wav, flac or mp4, also the published zip layouts); OpenFace or py-feat CSVs become
+        ``features.face``
+
+    Labels:
+        ``ravdess8``
+
+    Split:
+        by actor
+
     Args:
         root: the corpus folder.
         skip: told of every file that is left out.

@@ -26,6 +26,15 @@ _KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 def savee(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a sentence; its audio and its video are merged.
 
+    Folder:
+        ``AudioData/DC/a01.wav``, ``AudioVisualClip/DC/a1.avi``
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        by actor
+
     Args:
         root: the folder with ``AudioData/`` and ``AudioVisualClip/``, or one of them, or files named ``DC_a01.wav``.
         skip: told of every file that is left out.

@@ -68,6 +68,15 @@ def table(
     by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped; an empty cell is an absent value. A
     row that breaks a rule is left out and named.
 
+    Folder:
+        any CSV, TSV, JSON lines, Parquet or Excel table; options name its columns
+
+    Labels:
+        any
+
+    Split:
+        column ``split``, or a table a part
+
     Args:
         root: the table, or a folder with exactly one, or with one for each part (``train.csv``, ``dev.csv``).
         skip: told of every row that is left out, and why.

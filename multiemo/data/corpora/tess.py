@@ -26,6 +26,15 @@ _EMOTIONS = {
 def tess(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
 
+    Folder:
+        ``OAF_back_angry.wav`` ...
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        two actresses
+
     Args:
         root: the corpus folder; recordings are found by their names at any depth (``OAF_angry/OAF_back_angry.wav``).
         skip: told of every file that is left out.
