@@ -19,9 +19,9 @@ class Lora(BaseModel):
     """Which layers of a backbone get adapters, and how large they are.
 
     Args:
-        rank: r, of the update.
+        rank: r, the rank of the update.
         alpha: the update is scaled by ``alpha / rank``.
-        dropout: on the adapters' input.
+        dropout: share of the adapters' input that is dropped in training.
         targets: names of linear or convolution layers; left out, the attention's query and value layers.
     """
 

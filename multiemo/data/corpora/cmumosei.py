@@ -46,7 +46,8 @@ def cmumosei(
 
     Folder:
         ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4`` or the first release's ``*/Segmented/VIDEO_CLIP.*``; or a
-        feature pickle; or ``.csd`` files; valence = score / 3; ``label_set=polarity2``, ``5``, ``7``; also ``ekman6`` or ``ekman7``: the emotions that are present, from the first release's ``Labels/*.csv`` or
+        feature pickle; or ``.csd`` files; valence = score / 3; ``label_set=polarity2``, ``5``, ``7``; also ``ekman6``
+        or ``ekman7``: the emotions that are present, from the first release's ``Labels/*.csv`` or
         ``CMU_MOSEI_Labels.csd``
 
     Labels:
