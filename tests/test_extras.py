@@ -110,3 +110,17 @@ def test_the_demo_train_and_predict_work_without_any_extra(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "present: " in done.stdout
+
+
+@pytest.mark.slow
+def test_every_module_can_be_imported_without_any_extra() -> None:
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "sys.modules.update(dict.fromkeys(sys.argv[1].split(','), None))\n"
+        "import multiemo\n"
+        "for found in pkgutil.walk_packages(multiemo.__path__, 'multiemo.'):\n"
+        "    if not found.name.endswith('__main__'):\n"
+        "        importlib.import_module(found.name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, ",".join(EXTRAS)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
