@@ -26,7 +26,7 @@ from typing import Any
 from multiemo.benchmark.classic import fit_predict, read_inputs
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import paired, summarise
-from multiemo.build.reads import add_read
+from multiemo.build.reads import Reading, add_read
 from multiemo.config import parse_config
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
@@ -151,7 +151,7 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
     comparison = {}
     if run is not None:
         ours = read_run(run, classic, inputs.labels)
-        add_read(run, {"by": "classic baselines", "split": "test", "n": len(ours.ids), "test": len(ours.ids)})
+        add_read(run, Reading(by="classic baselines", split="test", n=len(ours.ids), test=len(ours.ids)))
         best = max(figures, key=lambda key: figures[key]["uar"])
         for key, values in summarise(ours).items():
             results[f"multiemo {key}"] = values

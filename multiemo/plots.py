@@ -60,7 +60,7 @@ def encoded(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def bars(
+def draw_bars(
     values: Mapping[str, float],
     intervals: Mapping[str, Sequence[float]],
     *,
@@ -94,7 +94,7 @@ def bars(
     return encoded(figure)
 
 
-def points(
+def draw_points(
     values: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -135,7 +135,7 @@ def points(
     return encoded(figure)
 
 
-def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
+def draw_heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
     """Shares from zero to one as shaded cells with their values; empty where there are no rows.
 
     Args:
@@ -158,7 +158,7 @@ def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
     return encoded(figure)
 
 
-def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highlight: str) -> str:
+def draw_scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highlight: str) -> str:
     """Named dots on a logarithmic axis of cost.
 
     Args:
@@ -187,7 +187,7 @@ def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highli
     return encoded(figure)
 
 
-def confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
+def draw_confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
     """Counts, shaded by their share of the row (the truth)."""
     size = len(labels)
     figure, (axes,) = canvas(min(WIDTH, 1.9 + 0.6 * size), min(WIDTH, 1.4 + 0.5 * size))
@@ -205,7 +205,7 @@ def confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
     return encoded(figure)
 
 
-def training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "uar", name: str = "UAR") -> str:
+def draw_training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "uar", name: str = "UAR") -> str:
     """A validation figure by epoch, a line a stage.
 
     Args:
@@ -228,7 +228,7 @@ def training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "
     return encoded(canvas_)
 
 
-def reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
+def draw_reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
     """Reliability diagrams side by side: how often a stated confidence comes true, before and after calibration.
 
     Args:
@@ -258,7 +258,7 @@ def reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]
     return encoded(figure)
 
 
-def risk_coverage(
+def draw_risk_coverage(
     curves: Mapping[str, Mapping[str, Sequence[float]]],
     *,
     points: Mapping[str, tuple[float, float]] | None = None,
@@ -269,7 +269,7 @@ def risk_coverage(
     Args:
         curves: {name: {"coverage", "risk"}}.
         points: {name: (coverage, error)} at its abstention threshold.
-        max_error: the wished error rate, a dashed line.
+        max_error: the allowed error rate, a dashed line.
     """
     figure, (axes,) = canvas(height=3.4)
     for colour, (name, curve) in zip(_colours(len(curves)), curves.items(), strict=True):

@@ -7,8 +7,8 @@ goes by what is left, and by its prior when nothing is; leaving such clips out w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,14 @@ from multiemo.build.bundle import Bundle
 from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
 from multiemo.errors import CheckpointError, MultiemoError
+from multiemo.metrics import PairedTest
+from multiemo.metrics.results import Figure, OptionalFigure
+from multiemo.records import Record, nothing, record
 from multiemo.types import SUBSETS, Modality
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+@record
+class Point(Record):
     """One severity of a curve.
 
     Args:
@@ -39,25 +42,25 @@ class Point:
         uar, macro_f1, wf1, accuracy, ece: as evaluation has them, of labels.
         ccc, pearson, mae, rmse: likewise, of dimensions without labels.
         uar_ci, ccc_ci: 95% bootstrap interval over speakers.
-        difference: paired test of the UAR (of dimensions the CCC) against the clips as they are, as
-            :class:`multiemo.metrics.PairedTest` has it; ``None`` at that point itself.
+        difference: paired test of the UAR (of dimensions the CCC) against the clips as they are; ``null`` at that point
+            itself.
     """
 
-    severity: float | None
+    severity: int | float | None
     n: int
     absent: float
-    uar: float | None = None
-    uar_ci: tuple[float, float] | None = None
-    macro_f1: float | None = None
-    wf1: float | None = None
-    accuracy: float | None = None
-    ece: float | None = None
-    ccc: float | None = None
-    ccc_ci: tuple[float, float] | None = None
-    pearson: float | None = None
-    mae: float | None = None
-    rmse: float | None = None
-    difference: dict[str, Any] | None = None
+    uar: OptionalFigure = None
+    uar_ci: tuple[Figure, Figure] | None = None
+    macro_f1: OptionalFigure = None
+    wf1: OptionalFigure = None
+    accuracy: OptionalFigure = None
+    ece: OptionalFigure = None
+    ccc: OptionalFigure = None
+    ccc_ci: tuple[Figure, Figure] | None = None
+    pearson: OptionalFigure = None
+    mae: OptionalFigure = None
+    rmse: OptionalFigure = None
+    difference: PairedTest | None
 
     @property
     def main(self) -> float:
@@ -70,8 +73,8 @@ class Point:
         return (self.ccc_ci if self.uar is None else self.uar_ci) or (self.main, self.main)
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+@record
+class Curve(Record):
     """One corruption, and one subset of the modalities.
 
     Args:
@@ -88,25 +91,9 @@ class Curve:
     modality: Modality | None
     unit: str
     subset: str
-    prior: float | None = None
+    prior: float | None = field(default_factory=nothing)
     points: list[Point] = field(default_factory=list)
     skipped: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; figures of another task are left out."""
-        values = asdict(self)
-        kept = ("severity", "difference")
-        values["points"] = [{k: v for k, v in p.items() if v is not None or k in kept} for p in values["points"]]
-        return values
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Curve:
-        """The inverse of :meth:`to_json`."""
-        points = []
-        for point in values["points"]:
-            given: dict[str, Any] = {k: tuple(v) if k.endswith("_ci") else v for k, v in point.items()}
-            points.append(Point(**given))
-        return cls(**{**values, "points": points})
 
 
 def robustness_curves(
@@ -159,7 +146,9 @@ def robustness_curves(
             found.setdefault(name, []).append(states)
     curves: list[Curve] = []
     for c in wanted:
-        empty = [Curve(c.name, c.modality, c.unit, key) for key in subsets_of(c, modalities)]
+        empty = [
+            Curve(corruption=c.name, modality=c.modality, unit=c.unit, subset=key) for key in subsets_of(c, modalities)
+        ]
         each = found.get(c.name, [])
         reason = skipped.get(
             c.name, "" if len(each) == len(benches) else "the train part has no voice of another person"
@@ -298,7 +287,7 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
                 ece=None if given is None else metrics.calibration_error(task, target, probabilities, given),
                 difference=None
                 if state is clean
-                else asdict(metrics.paired_tests(measure, truth, said, before, speakers)[main]),
+                else metrics.paired_tests(measure, truth, said, before, speakers)[main],
                 **measured,
             )
         )

@@ -29,7 +29,7 @@ _LOOKS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ClipCost:
     """What one clip took.
 
     Args:
@@ -79,7 +79,7 @@ def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
 
 def measure_clip(
     bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, compute: Compute
-) -> Measured:
+) -> ClipCost:
     """Time one clip, as a batch of one, and count its operations.
 
     Args:
@@ -116,7 +116,7 @@ def measure_clip(
                 if turn > 0:
                     seconds[key].append(took)
     times = {key: statistics.median(took) for key, took in seconds.items()}
-    return Measured(clip, media_seconds(clip, source.folder), decode, prepare, times, flops)
+    return ClipCost(clip, media_seconds(clip, source.folder), decode, prepare, times, flops)
 
 
 def count_flops(model: nn.Module, batch: Batch) -> int:

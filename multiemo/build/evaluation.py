@@ -83,13 +83,12 @@ def evaluate_bundle(
         calibration=None if dimensions else bundle.calibration,
         gather=gatherer(part.dataset.clips, processes[1]),
     )
+    notes = list(report.notes)
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures, biases and thresholds were fitted on this part"
-        report.notes.append(f"{what}: its calibrated figures are optimistic")
-    report.notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
-    report.notes += bundle.calibration.notes()
-    report.notes += part.notes()
-    return report
+        notes.append(f"{what}: its calibrated figures are optimistic")
+    notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
+    return replace(report, notes=[*notes, *bundle.calibration.notes(), *part.notes()])
 
 
 def calibrate_bundle(
@@ -248,16 +247,16 @@ def evaluate_run(
         )
     observer.stage("evaluate")
     report = evaluate_bundle(bundle, part, split=split, compute=compute)
-    report.notes += notes + count_read(
+    notes += count_read(
         bundle,
         clips,
         by=by,
         split=split,
         compute=compute,
         manifest=path if other else None,
-        figures={"subset": report.full, **report.to_json()["subsets"][report.full]},
+        report=report,
     )
-    return report
+    return replace(report, notes=[*report.notes, *notes])
 
 
 def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import Meeting
-from multiemo.training.state import States
+from multiemo.training.state import Epoch, States
 from multiemo.training.trainer import FitResult, Trainer
 from multiemo.types import Modality
 
@@ -79,9 +78,7 @@ def stage_seed(config: Config, stage: str) -> int:
     return config.seed * 1009 + zlib.crc32(stage.encode()) % 1009
 
 
-def fit_stage(
-    stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[dict[str, Any]], None]
-) -> FitResult:
+def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[Epoch], None]) -> FitResult:
     """Train a stage; its best weights are then in ``stage.model``, on the CPU.
 
     Args:
@@ -207,9 +204,8 @@ def _label_figures(stage: Stage, val: Part, loader: DataLoader[Any]) -> Callable
             gather=gatherer(dataset.clips, stage.processes[1]),
         )
         monitored = stage.settings.monitor  # a figure that is not defined is not logged
-        return {
-            k: v for k, v in report.subsets[report.full].items() if k != "n" and (k == monitored or math.isfinite(v))
-        }
+        found = report.subsets[report.full]
+        return {k: getattr(found, k) for k, v in found.items() if k != "n" and (k == monitored or v is not None)}
 
     return figures
 

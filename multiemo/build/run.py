@@ -43,6 +43,7 @@ from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
+from multiemo.training.state import Epoch, StageEpoch
 from multiemo.training.trainer import FitResult, append_jsonl
 from multiemo.types import Modality
 
@@ -149,7 +150,7 @@ class _Session:
         report = evaluate_bundle(bundle, val, split="val", compute=self.compute, processes=processes)
         bundle.model.cpu()
         if self.main:
-            write_atomically(self.folder / "validation.json", json.dumps(report.to_json(), indent=2) + "\n")
+            write_atomically(self.folder / "validation.json", json.dumps(report, indent=2) + "\n")
         return report
 
     # ------------------------------------------------------------------------------------------------ preparation
@@ -370,13 +371,13 @@ class _Session:
         self.results[name] = result
         return result
 
-    def _epoch(self, stage: str, record: dict[str, Any]) -> None:
+    def _epoch(self, stage: str, epoch: Epoch) -> None:
         """Log an epoch once, also when a resumed run tells of it again."""
-        if self.main and (stage, record["epoch"]) not in self.logged:
-            self.logged.add((stage, record["epoch"]))
-            append_jsonl(self.folder / "metrics.jsonl", {"stage": stage, **record})
-            self.trackers.log(stage, record)
-        self.observer.epoch(stage, record)
+        if self.main and (stage, epoch.epoch) not in self.logged:
+            self.logged.add((stage, epoch.epoch))
+            append_jsonl(self.folder / "metrics.jsonl", StageEpoch.of(epoch, stage=stage))
+            self.trackers.log(stage, epoch)
+        self.observer.epoch(stage, epoch)
 
     def _bundle(self, model: EmotionModel, modalities: tuple[Modality, ...], stage: str, result: FitResult) -> Bundle:
         seen = self.seen_before

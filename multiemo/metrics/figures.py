@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_counts
+from multiemo.arrays import Array
+from multiemo.metrics.measures import Measure, Owners, ratio, weighted_counts
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Array:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.metrics.figures import label_measure, uar
-from multiemo.metrics.measures import Array, Measure, Owners, Scale, unanimous
+from multiemo.metrics.measures import Measure, Owners, Scale, unanimous
 
 #: With fewer speakers than this a report says how few its intervals rest on.
 FEW_SPEAKERS = 20

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
+
 Owners: TypeAlias = NDArray[np.int64]
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.data.play import JUMP
 from multiemo.data.samples import bits_of
 from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
-from multiemo.predict.segments import Floats, Segment, SegmentStream
+from multiemo.predict.segments import Segment, SegmentStream
 from multiemo.preprocess.frames import ArrayFrame, Frame
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ def test_the_report_says_how_it_was_measured(measured: CostReport, tiny_run: Pat
     assert set(measured.clips) <= set(source.split.parts["val"])
     assert 0.5 < measured.media_seconds < 10
     assert (measured.device, measured.threads) == ("cpu", torch.get_num_threads())
-    values = json.loads(json.dumps(measured.to_json()))
+    values = json.loads(json.dumps(measured))
     assert values["subsets"]["S"]["rtf"] == pytest.approx(measured.subsets["S"].rtf)
     # Clips differ in length, so the ratio of the means is only about the ratio of the sums.
     cost = measured.subsets["TSF"]

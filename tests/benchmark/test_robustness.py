@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_curves_whatever_else_is_measured(tiny_run,
     chosen = [c for c in reversed(SHORT) if c.name in ("babble", "asr_errors", "dropped_frames")]
     again = robustness_curves([(replace_workers(bundle, 2), source)], corruptions=chosen)
     for curve in again:
-        assert curve.to_json() == of(curves, curve.corruption, curve.subset).to_json()
+        assert curve == of(curves, curve.corruption, curve.subset)
 
 
 def replace_workers(bundle, workers):
@@ -251,14 +251,14 @@ def test_several_labels_have_curves_too(tiny_config, tmp_path):
 
 
 def test_curves_are_plain_json_and_make_a_picture(curves):
-    text = json.dumps([c.to_json() for c in curves], allow_nan=False)
+    text = json.dumps(curves, allow_nan=False)
     values = json.loads(text)[0]
     assert {"corruption", "unit", "subset", "points"} <= set(values)
     assert {"severity", "uar", "uar_ci", "n", "absent"} <= set(values["points"][0])
     png = base64.b64decode(plot_robustness(curves))
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape[1] > 1000
-    assert plot_robustness([Curve("blur", "face", "px", "F", skipped="no face")]) == ""
+    assert plot_robustness([Curve(corruption="blur", modality="face", unit="px", subset="F", skipped="no face")]) == ""
     assert [Curve.from_json(v) for v in json.loads(text)] == curves
 
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from multiemo.benchmark.compare import compare
+from multiemo.benchmark.document import BenchmarkResult
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
@@ -87,7 +88,9 @@ def test_every_reading_of_a_test_part_is_counted_by_its_reader(finished):
     assert result["leak"]["reads"] == {f: {"benchmark": 1} for f in folds}
     page = (finished / "report.html").read_text("utf-8")
     assert "each read 3 times: benchmark 2, classic baselines 1; those of the shuffled clips: each read once" in page
-    assert "test parts: each read 3 times: benchmark 2, classic baselines 1" in summary(result)
+    assert "test parts: each read 3 times: benchmark 2, classic baselines 1" in summary(
+        BenchmarkResult.from_json(result)
+    )
 
 
 def test_families_are_adjusted_and_say_what_they_could_have_found(finished):
