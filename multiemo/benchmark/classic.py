@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.benchmark.classifiers import RECIPES, Recipe, classify, learnable, least, rows_of
+from multiemo.benchmark.classifiers import RECIPES, Recipe, classify, learnable, least, take_rows
 from multiemo.benchmark.descriptors import HOG_SIDE, acoustic_functionals, feature_statistics, hog
 from multiemo.benchmark.regressors import REGRESSIONS, regress
 from multiemo.build.data import prepare_part
@@ -255,7 +255,7 @@ def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArr
         result = np.full((len(test), len(inputs.labels)), np.nan)
         if asked.any():
             values = inputs.values[m]
-            result[asked] = regress(inputs.recipes[m], rows_of(values, known), target, rows_of(values, test[asked]))
+            result[asked] = regress(inputs.recipes[m], take_rows(values, known), target, take_rows(values, test[asked]))
         return result
     if len(learnable(target, inputs.task)) < least(inputs.task):
         label = inputs.labels[int(target.mean(axis=0).argmax())]
@@ -266,7 +266,7 @@ def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArr
     result = np.full((len(test), len(inputs.labels)), np.nan)
     if asked.any():
         values, speakers = inputs.values[m], [inputs.speakers[i] for i in known]
-        learnt, unknown = rows_of(values, known), rows_of(values, test[asked])
+        learnt, unknown = take_rows(values, known), take_rows(values, test[asked])
         result[asked] = classify(inputs.recipes[m], learnt, target, speakers, unknown, task=inputs.task)
     return result
 

@@ -114,7 +114,7 @@ def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Ca
     return result
 
 
-def rows_of(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:
+def trainable_rows(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:
     """Rows of a part that a stage can learn from.
 
     Raises:
@@ -135,7 +135,7 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
     for name, part in (("train", stage.train), ("val", stage.val)):
         if part is None:
             continue
-        rows = rows_of(part, modalities, settings, name)
+        rows = trainable_rows(part, modalities, settings, name)
         if len(rows) < processes[1]:
             raise ManifestError(f"{part.dataset.folder}: {len(rows)} clips of {name} for {processes[1]} processes")
         samples = None
@@ -171,7 +171,7 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
         _check_other_labels(stage)
     census, draws = None, None
     if settings.budget:
-        census = stage.train.census(modalities, rows_of(stage.train, modalities, settings, "train"))
+        census = stage.train.census(modalities, trainable_rows(stage.train, modalities, settings, "train"))
         draws = loader.batch_sampler.weights  # type: ignore[union-attr]
     frequencies = stage.train.prepared.frequencies
     return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, census=census, draws=draws)

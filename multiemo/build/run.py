@@ -24,7 +24,7 @@ from multiemo.build.bundle import (
 )
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
-from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
+from multiemo.build.fit import Stage, fit_stage, stage_seed, trainable_rows
 from multiemo.build.folders import file_digest
 from multiemo.build.lacking import untrained_note
 from multiemo.build.lock import alone_in
@@ -176,7 +176,7 @@ class _Session:
             self.observer.note(note)
 
     def _write_splits(self) -> None:
-        splits = {stage: json.loads(source.split.to_json()) for stage, source in self.sources.items()}
+        splits = {stage: source.split.stored() for stage, source in self.sources.items()}
         known = self.folder / "splits.json"
         text = json.dumps(splits, indent=2) + "\n"
         if known.is_file() and known.read_text("utf-8") != text:
@@ -295,7 +295,7 @@ class _Session:
     def _pretrain(self, m: Modality) -> None:
         """Train one branch alone."""
         train_part = self._part(m, "train")
-        self._fit_statistics(m, train_part, rows_of(train_part, (m,), self.config.training_of(m), "train"))
+        self._fit_statistics(m, train_part, trainable_rows(train_part, (m,), self.config.training_of(m), "train"))
         torch.manual_seed(stage_seed(self.config, m) + 1)
         config, learnt = self._learnt(m, (m,))
         model = assemble(config, {m: self.encoders[m]}, fused=False, **learnt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -121,6 +121,10 @@ class DataConfig(_Frozen):
         return self
 
 
+#: {option of a registered part: value}, checked against its signature when it is built.
+Options: TypeAlias = dict[str, Any]
+
+
 class PartConfig(BaseModel):
     """A registered part by name; every other key is an option of it, checked against its signature."""
 
@@ -128,7 +132,7 @@ class PartConfig(BaseModel):
     name: str
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Options:
         """Everything but the name."""
         return dict(self.model_extra or {})
 

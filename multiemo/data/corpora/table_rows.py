@@ -13,7 +13,7 @@ from multiemo.data.corpora.table_features import Features
 from multiemo.data.corpora.table_labels import Labels, voted
 from multiemo.data.corpora.table_media import Filled, Media
 from multiemo.data.delimited import BadRow
-from multiemo.data.rows import MEDIA_KEYS
+from multiemo.data.rows import MEDIA_KEYS, ManifestRow
 from multiemo.data.tables import Row, Table
 from multiemo.types import DIMENSIONS
 
@@ -37,7 +37,7 @@ class Found:
 
     where: str
     row: Row
-    values: dict[str, Any]
+    values: ManifestRow
     features: Features
 
 
@@ -139,9 +139,7 @@ class RowReader:
         return unit(value, low, high)
 
 
-def clips_of(
-    found: Iterable[Found], skip: Skip, *, parts: Mapping[str, str], by_raters: bool
-) -> Iterator[dict[str, Any]]:
+def clips_of(found: Iterable[Found], skip: Skip, *, parts: Mapping[str, str], by_raters: bool) -> Iterator[ManifestRow]:
     """The keys of the clips that rows make.
 
     Args:
