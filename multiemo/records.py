@@ -110,7 +110,10 @@ class Record(dict[str, Any]):
             CheckpointError: the file cannot be read, or it does not hold such a record; names the file and the member.
         """
         try:
-            return cls.from_json(json.loads(path.read_text("utf-8")))
+            values = json.loads(path.read_text("utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError(f"holds a {type(values).__name__}, not an object")
+            return cls.from_json(values)
         except (OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or _first_reason(error)
             raise CheckpointError(f"{path}: not readable as a result: {reason}") from None
@@ -133,6 +136,9 @@ def json_schema_of(kind: type) -> dict[str, Any]:
             _describe_members(
                 part, inspect.getdoc(kind) or "" if name == kind.__name__ else part.get("description", "")
             )
+    used = set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
+    if "$defs" in schema:
+        schema["$defs"] = {name: part for name, part in schema["$defs"].items() if name in used}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

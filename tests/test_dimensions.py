@@ -21,6 +21,7 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict.outputs import FORMATS, write_timeline
 from multiemo.report import format_table, save_evaluation
 
@@ -119,7 +120,9 @@ def test_it_learns_what_words_and_voices_tell(run):
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
-def test_the_evaluation_has_concordance_for_every_subset_and_no_label(run):
+def test_the_evaluation_has_concordance_for_every_subset_and_no_label(run, conforms):
+    conforms(run / "evaluation.json", Report)
+    conforms(run / "predictions.jsonl", ClipPrediction)
     values = json.loads((run / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert (values["label_set"], values["task"], values["prior"]) == ([], "dimensions", {})
     assert set(values["subsets"]) == {"T", "S", "TS"}

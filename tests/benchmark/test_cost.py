@@ -112,7 +112,8 @@ def test_a_larger_subset_never_costs_less(measured: CostReport):
     assert measured.subsets["TSF"].decode_rtf > measured.subsets["T"].decode_rtf
 
 
-def test_the_report_says_how_it_was_measured(measured: CostReport, tiny_run: Path):
+def test_the_report_says_how_it_was_measured(measured: CostReport, tiny_run: Path, conforms):
+    conforms(measured, CostReport)
     source = source_of(tiny_run)
     assert set(measured.clips) <= set(source.split.parts["val"])
     assert 0.5 < measured.media_seconds < 10

@@ -250,7 +250,8 @@ def test_several_labels_have_curves_too(tiny_config, tmp_path):
     assert curve.points[0].uar == evaluate_run(tmp_path / "run").subsets["T"]["uar"]
 
 
-def test_curves_are_plain_json_and_make_a_picture(curves):
+def test_curves_are_plain_json_and_make_a_picture(curves, conforms):
+    conforms(curves[0], Curve)
     text = json.dumps(curves, allow_nan=False)
     values = json.loads(text)[0]
     assert {"corruption", "unit", "subset", "points"} <= set(values)

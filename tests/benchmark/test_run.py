@@ -13,11 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from multiemo.benchmark.compare import compare
-from multiemo.benchmark.document import BenchmarkResult
+from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, ProtocolSummary
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
 from multiemo.build.lock import alone_in
+from multiemo.build.reads import Reading
 from multiemo.cli import app
 from multiemo.config import Config, load_config, load_stored
 from multiemo.data.manifest import read_manifest, write_manifest
@@ -46,8 +47,12 @@ def result_of(folder: Path) -> dict:
     return json.loads((folder / "benchmark.json").read_text("utf-8"))
 
 
-def test_the_result_holds_every_system_subset_fold_and_seed(finished, small_corpus):
+def test_the_result_holds_every_system_subset_fold_and_seed(finished, small_corpus, conforms):
     result = result_of(finished)
+    conforms(finished / "benchmark.json", BenchmarkResult)
+    conforms(finished / "protocol.json", ProtocolSummary)
+    conforms(finished / "evaluations.jsonl", Reading)
+    assert BenchmarkResult.read(finished / "benchmark.json") == result
     assert set(result["systems"]) == {"multiemo", "classic"}
     assert set(result["subsets"]) == {"T", "S", "TS"}
     clips = read_manifest(small_corpus)
@@ -266,7 +271,7 @@ def test_compare_pairs_benchmarks_and_refuses_other_test_parts(finished, tiny_ru
         compare([finished, twin])
 
 
-def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
+def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path, conforms):
     twin = tmp_path / "twin"
     shutil.copytree(finished, twin)
     said = CliRunner().invoke(app, ["compare", str(finished), str(twin)])
@@ -274,6 +279,7 @@ def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
     assert "| run" in said.stdout
     said = CliRunner().invoke(app, ["compare", str(finished), str(twin), "--json", "-"])
     assert set(json.loads(said.stdout)["systems"][str(twin)]) <= set(SUBSETS)
+    conforms(json.loads(said.stdout), ComparisonResult)
 
 
 @pytest.mark.slow
