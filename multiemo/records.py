@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 from typing_extensions import dataclass_transform
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 
+#: A JSON Schema as plain JSON values.
+JsonSchema: TypeAlias = dict[str, Any]
 #: Metadata of a field that is an attribute alone: ``field(default_factory=list, metadata=UNWRITTEN)``.
 UNWRITTEN = {"written": False}
 
@@ -119,12 +121,12 @@ class Record(dict[str, Any]):
             raise CheckpointError(f"{path}: not readable as a result: {reason}") from None
 
     @classmethod
-    def json_schema(cls) -> dict[str, Any]:
+    def json_schema(cls) -> JsonSchema:
         """The JSON Schema (draft 2020-12) of the object; it allows no members but these."""
         return json_schema_of(cls)
 
 
-def json_schema_of(kind: type) -> dict[str, Any]:
+def json_schema_of(kind: type) -> JsonSchema:
     """The JSON Schema (draft 2020-12) of a record, or of a ``TypedDict``; it allows no members but theirs."""
     schema = _adapter(kind).json_schema(mode="serialization")
     known = {inner.__name__: inner for inner in _subclasses(Record)}

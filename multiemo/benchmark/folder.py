@@ -90,7 +90,7 @@ def settle_duplicates(
         config: of the benchmark.
         protocol: as planned.
         folder: of the benchmark; gets ``duplicates.json``, which lists them all.
-        observer: is told of progress.
+        observer: receives progress.
 
     Returns:
         The protocol, without what is to be left out, and what was found.

@@ -119,7 +119,7 @@ def robustness_curves(
             the modalities of the models.
         seed: of all chances.
         device: of the models, as in :func:`multiemo.build.device.compute_of`.
-        observer: is told of progress.
+        observer: receives progress.
 
     Returns:
         For each corruption one curve of all modalities together, and one of the corrupted modality alone. One that

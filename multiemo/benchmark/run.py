@@ -52,7 +52,7 @@ def run_benchmark(
         out: benchmark folder; one that was begun with the same config is finished.
         show_leak: also train and test on shuffled clips, and report what that would have claimed.
         command: the command line, for the report.
-        observer: is told of progress.
+        observer: receives progress.
 
     Returns:
         Everything that ``benchmark.json`` holds.

@@ -203,7 +203,7 @@ def evaluate_run(
         split: part of the run's own split; ``None`` is ``test``.
         device: of this machine, as in :func:`multiemo.build.device.compute_of`; the precision is that of training.
         by: what is counted as the reader.
-        observer: is told of progress.
+        observer: receives progress.
 
     Raises:
         MultiemoError: the run is not complete, its split is no longer what it was, media cannot be read, or there is

@@ -134,7 +134,7 @@ def _own(values: torch.Tensor) -> torch.Tensor:
 
 
 def probabilities_of(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """``[B, C]`` on the CPU, not calibrated, in double precision, so that the logits can be had back from them.
+    """``[B, C]`` on the CPU, not calibrated, in double precision, so that logits can be recovered from them.
 
     Of ``dimensions`` their values, -1..1.
     """
