@@ -239,7 +239,14 @@ def read_history(path: Path) -> dict[str, list[StageEpoch]]:
 def save_evaluation(
     run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
 ) -> None:
-    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder."""
+    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder.
+
+    Args:
+        run: run folder, or the folder of one of its branches.
+        report: of the part that was evaluated.
+        example: one entry of ``inputs`` of the prediction JSON, shown in the page.
+        title: of the page; the name of the run by default.
+    """
     write_atomically(run / "evaluation.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
     write_atomically(run / "predictions.jsonl", "".join(lines))

@@ -246,7 +246,15 @@ def fit_stay(
 def smoothed_dialogues(
     dialogues: Sequence[Sequence[Turn]], probabilities: Array, prior: Array, stay: float, task: str
 ) -> Array:
-    """``[K, C]``: the turns of all dialogues, each smoothed."""
+    """``[K, C]``: the turns of all dialogues, each smoothed.
+
+    Args:
+        dialogues: turns in order; K in all.
+        probabilities: ``[N, C]``, calibrated.
+        prior: ``[C]`` label frequencies of train.
+        stay: mean seconds until the label is drawn anew.
+        task: ``single``, ``soft`` or ``multi``.
+    """
     found: list[Array | None] = []
     for turns in dialogues:
         smoother = Smoother(prior, stay_seconds=stay, task=task)

@@ -162,7 +162,13 @@ def plan(config: Config) -> Protocol:
 
 
 def pinned(config: Config, how: SplitConfig, split: Split) -> Config:
-    """The config of one fold: its split with its hash, and nothing of the benchmark around it."""
+    """The config of one fold: its split with its hash, and nothing of the benchmark around it.
+
+    Args:
+        config: of the benchmark.
+        how: how the fold is split.
+        split: what that gave.
+    """
     fixed = how.model_copy(update={"hash": split.hash})
     data = config.data.model_copy(update={"split": fixed})
     return config.model_copy(update={"data": data, "benchmark": BenchmarkConfig()})
@@ -203,7 +209,13 @@ def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequenc
 
 
 def prior_of(fold: Fold, protocol: Protocol, config: Config) -> Array:
-    """``[C]`` label frequencies of the fold's train part, or means of the dimensions."""
+    """``[C]`` label frequencies of the fold's train part, or means of the dimensions.
+
+    Args:
+        fold: of the protocol.
+        protocol: has the clips.
+        config: of the benchmark.
+    """
     space = LabelSpace(config.label_set, config.task, config.data.label_from)
     wanted = set(fold.split.parts["train"])
     targets = [t for c in protocol.clips if c.id in wanted and (t := space.target(c)) is not None]

@@ -145,6 +145,11 @@ def paired(
 ) -> dict[str, PairedTest]:
     """{figure: paired test} of two systems or subsets; nothing where they share no clip.
 
+    Args:
+        first, second: systems.
+        first_subset, second_subset: keys of their subsets.
+        task: of both.
+
     Raises:
         ValueError: the two were not tested on the same clips.
     """

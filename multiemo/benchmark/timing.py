@@ -50,6 +50,11 @@ class ClipCost:
 def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
     """Clips spread over the validation part, those with most modalities first.
 
+    Args:
+        bundle: the model.
+        source: its manifest and split.
+        count: how many.
+
     Raises:
         ManifestError: none of those looked at has a modality that the model reads.
         MediaError: one cannot be read, and the config does not allow to skip it.
@@ -83,6 +88,9 @@ def measure_clip(
     """Time one clip, as a batch of one, and count its operations.
 
     Args:
+        bundle: the model.
+        clip: of the source.
+        source: manifest and split.
         keys: subsets of the model's modalities.
         repeats: of each time, after one that does not count; the median is kept.
         compute: device and precision of the model.

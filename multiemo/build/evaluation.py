@@ -71,7 +71,16 @@ def evaluate_bundle(
     intervals: bool = True,
     processes: tuple[int, int] = (0, 1),
 ) -> Report:
-    """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work."""
+    """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work.
+
+    Args:
+        bundle: the model.
+        part: preprocessed.
+        split: name of the part.
+        compute: where, and in which precision.
+        intervals: also bootstrap intervals and paired tests (slower).
+        processes: which one this is, of how many.
+    """
     dimensions = bundle.config.task == "dimensions"
     report = evaluate_model(
         *_over(bundle, part, compute, processes),

@@ -55,7 +55,12 @@ def identity(config: Config) -> str:
 
 
 def differing(one: Config, other: Config, *, length: bool = False) -> list[str]:
-    """Paths of the keys by which two configs are not one experiment; with ``length``, nor one of the same length."""
+    """Paths of the keys by which two configs are not one experiment; with ``length``, nor one of the same length.
+
+    Args:
+        one, other: configs.
+        length: also compare for how long they train.
+    """
     return _differing(experiment(one, length=length), experiment(other, length=length))
 
 

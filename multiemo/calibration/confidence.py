@@ -65,6 +65,11 @@ def events(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Stated probabilities and whether what they speak of came true: of the label that is given (see
     :func:`top_label`), or, for ``multi``, of every label of every clip.
+
+    Args:
+        probabilities, target: ``[N, C]``.
+        task: ``single``, ``soft`` or ``multi``.
+        said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
     """
     if task == "multi":
         return probabilities.ravel(), target.ravel() > 0.5
@@ -117,7 +122,12 @@ def aurc(coverage: Array, risk: Array) -> float:
 
 
 def thinned(coverage: Array, risk: Array, points: int = 50) -> RiskCurve:
-    """A risk-coverage curve of at most so many points, for a file; the last, of all clips, is kept."""
+    """A risk-coverage curve of at most so many points, for a file; the last, of all clips, is kept.
+
+    Args:
+        coverage, risk: ``[K]`` each, as :func:`risk_coverage` gives them.
+        points: at most so many are kept.
+    """
     keep = np.unique(np.linspace(0, len(coverage) - 1, min(points, len(coverage))).round().astype(int))
     first, second = ([round(float(v), 4) for v in curve[keep]] for curve in (coverage, risk))
     return RiskCurve(coverage=first, risk=second)
@@ -127,6 +137,11 @@ def error_bound(errors: int, n: int, delta: float) -> float:
     """The error rate that ``errors`` among ``n`` independent clips exclude with probability ``1 - delta``.
 
     Clopper & Pearson 1934, one-sided; the same as lemma 3.1 of Geifman & El-Yaniv 2017.
+
+    Args:
+        errors: wrong clips.
+        n: clips.
+        delta: probability with which the bound may fail, 0..1.
 
     Example:
         >>> round(error_bound(0, 28, 0.05), 3)

@@ -70,17 +70,36 @@ class Calibration(Record):
     def apply(
         self, key: str, probabilities: Array, presence: Mapping[Modality, NDArray[np.bool_]], task: str = "single"
     ) -> Array:
-        """Calibrate ``[N, C]`` probabilities of one subset, each clip by what it has of it."""
+        """Calibrate ``[N, C]`` probabilities of one subset, each clip by what it has of it.
+
+        Args:
+            key: of the subset.
+            probabilities: ``[N, C]``.
+            presence: {modality: ``[N]``}.
+            task: ``single``, ``soft`` or ``multi``.
+        """
         return self.scaled(shown_keys(key, presence), probabilities, task)
 
     def scaled(self, keys: Sequence[str], probabilities: Array, task: str = "single") -> Array:
-        """Calibrate ``[N, C]`` probabilities of clips that show, one by one, these sets of modalities."""
+        """Calibrate ``[N, C]`` probabilities of clips that show, one by one, these sets of modalities.
+
+        Args:
+            keys: N subset keys.
+            probabilities: ``[N, C]``.
+            task: ``single``, ``soft`` or ``multi``.
+        """
         nothing = np.zeros(probabilities.shape[1])
         bias = np.array([self.biases.get(k, nothing) for k in keys]).reshape(probabilities.shape)
         return temper(probabilities, np.array([self.temperature(k) for k in keys]), task, bias)
 
     def scaled_branch(self, m: Modality, probabilities: Array, task: str = "single") -> Array:
-        """Calibrate ``[N, C]`` probabilities of a branch's own head."""
+        """Calibrate ``[N, C]`` probabilities of a branch's own head.
+
+        Args:
+            m: the modality.
+            probabilities: ``[N, C]``.
+            task: ``single``, ``soft`` or ``multi``.
+        """
         bias = self.branch_biases.get(m)
         return temper(probabilities, self.branches.get(m, 1.0), task, None if bias is None else np.asarray(bias))
 

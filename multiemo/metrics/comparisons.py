@@ -111,7 +111,17 @@ def paired_test(
     resamples: int = 2000,
     seed: int = 0,
 ) -> PairedTest:
-    """The paired test of one figure of a single-label task; see :func:`paired_tests`."""
+    """The paired test of one figure of a single-label task; see :func:`paired_tests`.
+
+    Args:
+        truth: ``[N]`` columns.
+        first, second: ``[N]`` of one run, or ``[R, N]`` of several.
+        speakers: ``[N]``.
+        classes: C.
+        figure: maps confusion matrices ``[..., C, C]`` to ``[...]``.
+        resamples: bootstrap draws, and most swaps that are tried.
+        seed: of both.
+    """
     measure = label_measure(classes, {"figure": figure})
     return paired_tests(measure, truth, first, second, speakers, resamples=resamples, seed=seed)["figure"]
 

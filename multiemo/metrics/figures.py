@@ -15,6 +15,10 @@ from multiemo.metrics.measures import Measure, Owners, ratio, weighted_counts
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Array:
     """``[C, C]`` counts; rows are the truth.
 
+    Args:
+        truth, predicted: ``[N]`` columns.
+        classes: C.
+
     Example:
         >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
         array([[1., 1.],

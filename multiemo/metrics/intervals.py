@@ -124,7 +124,18 @@ def interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The interval of one figure of a single-label task; see :func:`estimates`."""
+    """The interval of one figure of a single-label task; see :func:`estimates`.
+
+    Args:
+        truth: ``[N]`` columns.
+        predicted: ``[N]``, or ``[R, N]`` of several runs.
+        speakers: ``[N]``.
+        classes: C.
+        figure: maps confusion matrices ``[..., C, C]`` to ``[...]``.
+        level: of the interval, 0..1.
+        resamples: bootstrap draws.
+        seed: of the draws.
+    """
     measure = label_measure(classes, {"figure": figure})
     found = estimates(measure, truth, predicted, speakers, level=level, resamples=resamples, seed=seed)["figure"]
     return found.low, found.high
@@ -162,7 +173,13 @@ def clusters_of(speakers: NDArray[Any]) -> Owners:
 
 
 def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Array:
-    """How often each cluster is drawn, ``[1 + B, G]``; the first row is the sample itself."""
+    """How often each cluster is drawn, ``[1 + B, G]``; the first row is the sample itself.
+
+    Args:
+        clusters: G.
+        resamples: draws.
+        seed: of the draws.
+    """
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
     return np.concatenate([np.ones((1, clusters)), drawn])
 
@@ -175,7 +192,16 @@ def by_run(
     owner: Owners,
     weights: Array,
 ) -> dict[str, Array]:
-    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it; NaN where none is drawn."""
+    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it; NaN where none is drawn.
+
+    Args:
+        measure: of the task.
+        truth: ``[N, ...]``.
+        predicted: ``[R, N, ...]``.
+        usable: ``[R, N]``, whether a run has a prediction of the clip.
+        owner: ``[N]`` cluster of each clip.
+        weights: ``[B, G]``.
+    """
     runs = []
     for said, rows in zip(predicted, usable, strict=True):
         drawn = weights @ np.bincount(owner[rows], minlength=weights.shape[1]) > 0

@@ -146,6 +146,11 @@ def weighted_counts(table: NDArray[Any], weights: Array) -> Array:
 
 
 def ratio(a: Array, b: Array, empty: float = 0.0) -> Array:
-    """``a / b``, and ``empty`` where ``b`` is not above zero."""
+    """``a / b``, and ``empty`` where ``b`` is not above zero.
+
+    Args:
+        a, b: of one shape, or ``b`` broadcasts.
+        empty: what stands where ``b`` is zero.
+    """
     out: Array = np.full(np.broadcast(a, b).shape, empty)
     return np.divide(a, b, out=out, where=b > 0)

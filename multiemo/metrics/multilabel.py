@@ -47,7 +47,11 @@ def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weight
 
 
 def counted(hits: Array, said: Array, support: Array) -> dict[str, Array]:
-    """The figures of counts a label: rightly given, given, and occurring, each ``[B, C]``; every result ``[B]``."""
+    """The figures of counts a label: rightly given, given, and occurring, each ``[B, C]``; every result ``[B]``.
+
+    Args:
+        hits, said, support: ``[B, C]``.
+    """
     f1 = ratio(2 * hits, said + support)
     return {
         "macro_f1": ratio(f1.sum(1), (said + support > 0).sum(1).astype(float)),

@@ -136,6 +136,11 @@ def mean_loss(task: str, target: Array, probabilities: Array) -> float:
     """Cross-entropy a clip; for ``multi`` binary cross-entropy a label. Nats.
 
     For ``dimensions`` the mean over these of the squared error and one minus the concordance, as they are trained.
+
+    Args:
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
+        target: ``[N, C]``; of dimensions NaN where unknown.
+        probabilities: ``[N, C]``, or values of dimensions.
     """
     if task == "dimensions":
         truth, said = scored(task, target, probabilities)

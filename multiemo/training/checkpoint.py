@@ -27,6 +27,11 @@ GroupSettings: TypeAlias = dict[str, object]
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
     """Write tensors and JSON facts to one file in one step.
 
+    Args:
+        path: of the file.
+        tensors: on any device.
+        facts: JSON values that are kept beside them.
+
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
     """
@@ -70,7 +75,13 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[GroupSettings]
 ) -> None:
-    """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments."""
+    """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments.
+
+    Args:
+        optimizer: built for the same parameters.
+        tensors: of :func:`optimizer_tensors`.
+        groups: of :func:`optimizer_groups`.
+    """
     from multiemo.training.parallel import sharded_like  # accelerate and FSDP, which loading a model does without
 
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

@@ -113,6 +113,11 @@ class States:
     def save(self, progress: Progress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Write a state, then remove those that are too old.
 
+        Args:
+            progress: of the stage.
+            tensors: weights, moments and random states.
+            facts: what else resuming needs, as JSON values.
+
         Raises:
             CheckpointError: the disk is full or the folder cannot be written; the earlier states are still there.
         """
