@@ -19,7 +19,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
+from multiemo.metrics import PairedTest
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.features import FeaturePreprocessor
 from multiemo.preprocess.speech import SpeechPreprocessor
@@ -108,10 +109,10 @@ def read_run(run: Path, baselines: Predictions, labels: Sequence[str]) -> Predic
     return said
 
 
-def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, dict[str, Any]]:
+def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, PairedTest]:
     """{figure: difference with its interval and p-value} of two subsets of two systems."""
     tests = paired(first, one, second, two)
-    return {name: asdict(tests[name]) for name in TESTED}
+    return {name: tests[name] for name in TESTED}
 
 
 def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None = None) -> dict[str, Any]:

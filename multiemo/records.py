@@ -6,13 +6,13 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, get_args
 
-from typing_extensions import dataclass_transform
+from typing_extensions import dataclass_transform, get_type_hints, is_typeddict
 
 from multiemo.errors import CheckpointError
 
@@ -129,15 +129,14 @@ class Record(dict[str, Any]):
 def json_schema_of(kind: type) -> JsonSchema:
     """The JSON Schema (draft 2020-12) of a record, or of a ``TypedDict``; it allows no members but theirs."""
     schema = _adapter(kind).json_schema(mode="serialization")
-    known = {inner.__name__: inner for inner in _subclasses(Record)}
+    inside = _inside(kind)
     for name, part in {kind.__name__: schema, **schema.get("$defs", {})}.items():
-        if name in known:
-            _describe(part, known[name])
-        elif "properties" in part:  # a TypedDict
+        of = inside.get(name)
+        if of is not None and issubclass(of, Record):
+            _describe(part, of)
+        elif of is not None:
             part["additionalProperties"] = False
-            _describe_members(
-                part, inspect.getdoc(kind) or "" if name == kind.__name__ else part.get("description", "")
-            )
+            _describe_members(part, inspect.getdoc(of) or "")
     used = set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
     if "$defs" in schema:
         schema["$defs"] = {name: part for name, part in schema["$defs"].items() if name in used}
@@ -230,10 +229,19 @@ def _arguments(doc: str) -> dict[str, str]:
     return found
 
 
-def _subclasses(of: type[Record]) -> Iterator[type[Record]]:
-    for inner in of.__subclasses__():
-        yield inner
-        yield from _subclasses(inner)
+def _inside(kind: type) -> dict[str, type]:
+    """{name: class} of the records and ``TypedDict`` that one is made of, itself among them."""
+    found: dict[str, type] = {}
+    waiting: list[Any] = [kind]
+    while waiting:
+        one = waiting.pop()
+        if get_args(one):
+            waiting += get_args(one)
+        elif isinstance(one, type) and one.__name__ not in found and (is_typeddict(one) or issubclass(one, Record)):
+            found[one.__name__] = one
+            hints = get_type_hints(one)
+            waiting += [hints[f.name] for f in fields(one)] if issubclass(one, Record) else hints.values()  # type: ignore[arg-type]
+    return found
 
 
 def _members(record: type[Record]) -> list[tuple[str, bool]]:
