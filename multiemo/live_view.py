@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from multiemo.predict.outputs.timeline import alone, told
+from multiemo.predict.timeline.captions import branch_labels, own_label
 
 #: Cells of a full bar.
 _BAR = 40
@@ -47,7 +47,7 @@ def line(entry: Mapping[str, Any]) -> str:
         return f"{span}  nothing to go by ({'; '.join(entry['absent'].values())})"
     words = f"   {entry['text']!r}" if "text" in entry else ""
     if "label" not in entry:
-        return f"{span}  {told(entry)[0]}   {','.join(entry['present'])}{words}"
+        return f"{span}  {own_label(entry)[0]}   {','.join(entry['present'])}{words}"
     best, over = entry["best"], entry.get("smoothed", entry)["label"]
     said = (
         f"{span}  {entry['label']:<10} {entry['probs'][best]:.2f}   over time: {over:<10} {','.join(entry['present'])}"
@@ -60,7 +60,7 @@ def _picture(seen: list[Mapping[str, Any]]) -> RenderableType:
     if newest is None:
         return Text("nothing to go by yet")
     if "label" not in newest:
-        return Text("\n".join(f"{m}: {said}" for m, (said, _) in alone(newest).items()))
+        return Text("\n".join(f"{m}: {said}" for m, (said, _) in branch_labels(newest).items()))
     bars = Table.grid(padding=(0, 1))
     for label, probability in sorted(newest.get("smoothed", newest)["probs"].items(), key=lambda item: -item[1]):
         bars.add_row(label, "█" * round(_BAR * probability), f"{probability:.2f}")
