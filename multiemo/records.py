@@ -38,8 +38,9 @@ class Record(dict[str, Any]):
 
     Subclasses are decorated with :func:`record`. Their fields are the members of the object, in that order. A field
     whose default is ``None`` is left out of the object while it is ``None``; one without a default is written as
-    ``null``. A number that is not finite keeps its value as an attribute and is ``null`` in the object, since JSON has
-    no NaN. The lines of ``Args`` in the class docstring describe the members in the schema.
+    ``null``. A trailing underscore, for names that Python reserves (``from_``), is no part of the member's name. A
+    number that is not finite keeps its value as an attribute and is ``null`` in the object, since JSON has no NaN. The
+    lines of ``Args`` in the class docstring describe the members in the schema.
 
     Because a record is a ``dict``, ``json.dumps`` writes it, ``record["member"]`` reads it and it equals a plain
     ``dict`` of the same members.
@@ -55,10 +56,13 @@ class Record(dict[str, Any]):
         (0.5, 0.5, '{"start": 0.5, "end": null}')
     """
 
+    #: Read by pydantic: members are called what :func:`_member` says.
+    __pydantic_config__ = {"alias_generator": lambda field: _member(field)}  # noqa: RUF012
+
     def __post_init__(self) -> None:
         """Fill the object from the fields."""
-        for name, optional in _members(type(self)):
-            value = getattr(self, name)
+        for field, name, optional in _members(type(self)):
+            value = getattr(self, field)
             if value is not None or not optional:
                 dict.__setitem__(self, name, finite(value))
 
@@ -189,7 +193,7 @@ def _first_reason(error: Exception) -> str:
 def _describe(schema: dict[str, Any], of: type[Record]) -> None:
     """Turn what pydantic says of one record into what it writes: no ``null`` for members that are left out."""
     schema["additionalProperties"] = False
-    members = dict(_members(of))
+    members = {name: left_out for _, name, left_out in _members(of)}
     for name in [name for name in schema["properties"] if name not in members]:
         del schema["properties"][name]
     for name, part in schema["properties"].items():
@@ -205,7 +209,7 @@ def _describe(schema: dict[str, Any], of: type[Record]) -> None:
 
 def _describe_members(schema: dict[str, Any], doc: str, inherited: Sequence[str] = ()) -> None:
     """Put the docstring of a class, and the ``Args`` of its bases, into its schema."""
-    said = {name: text for one in (*inherited, doc) for name, text in _arguments(one).items()}
+    said = {name: text for one in (*inherited, doc) for name, text in documented_arguments(one).items()}
     schema["description"] = doc.partition("\n\n")[0].replace("\n", " ")
     for name, part in schema["properties"].items():
         part.pop("title", None)
@@ -213,11 +217,11 @@ def _describe_members(schema: dict[str, Any], doc: str, inherited: Sequence[str]
             part["description"] = said[name]
 
 
-def _arguments(doc: str) -> dict[str, str]:
+def documented_arguments(doc: str) -> dict[str, str]:
     """{name: its description} of the section ``Args`` of a docstring.
 
     Example:
-        >>> _arguments("A span.\\n\\nArgs:\\n    start, end: seconds\\n        of the file.\\n    label: of it.\\n")
+        >>> documented_arguments("Args:\\n    start, end: seconds\\n        of the file.\\n    label: of it.\\n")
         {'start': 'seconds of the file.', 'end': 'seconds of the file.', 'label': 'of it.'}
     """
     found: dict[str, str] = {}
@@ -244,12 +248,22 @@ def _inside(kind: type) -> dict[str, type]:
     return found
 
 
-def _members(record: type[Record]) -> list[tuple[str, bool]]:
-    """Each field, and whether it is left out while it is ``None``."""
-    known: list[tuple[str, bool]] | None = record.__dict__.get("_known_members")
+def _member(field: str) -> str:
+    """The name of a field's member.
+
+    Example:
+        >>> _member("from_"), _member("start")
+        ('from', 'start')
+    """
+    return field.removesuffix("_")
+
+
+def _members(record: type[Record]) -> list[tuple[str, str, bool]]:
+    """Each field that is written, its member, and whether it is left out while it is ``None``."""
+    known: list[tuple[str, str, bool]] | None = record.__dict__.get("_known_members")
     if known is None:
         written = [f for f in fields(record) if f.metadata.get("written", True)]  # type: ignore[arg-type]
-        known = [(f.name, f.default is not MISSING and f.default is None) for f in written]
+        known = [(f.name, _member(f.name), f.default is not MISSING and f.default is None) for f in written]
         record._known_members = known  # type: ignore[attr-defined]
     return known
 

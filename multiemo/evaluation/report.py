@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import ClassVar
 
-from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
 from multiemo.calibration import Calibration, ReliabilityBins, RiskCurve
@@ -53,7 +51,7 @@ class ReliabilityDiagram(Record):
 class NoCalibration(Record):
     """Nothing was calibrated: dimensions, or a validation during training."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__ = {**Record.__pydantic_config__, "extra": "forbid"}  # type: ignore[dict-item]  # noqa: RUF012
 
 
 @record
