@@ -17,7 +17,7 @@ from multiemo.build.reads import home_of, told
 from multiemo.evaluation.report import CalibrationReport, Report
 from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE, PairedTest
-from multiemo.training.state import StageEpoch
+from multiemo.training.epochs import StageEpoch
 from multiemo.types import SUBSETS
 
 _SAID = {"synthetic": "synthetic media: the figures say nothing about people",

@@ -25,7 +25,7 @@ from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict import Item, expand
 from multiemo.preprocess.text import train_tokenizer
 from multiemo.training.checkpoint import load_tensors
-from multiemo.training.state import StageEpoch
+from multiemo.training.epochs import StageEpoch
 
 
 # ------------------------------------------------------------------------------------------------------------- a run

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.benchmark.cost import Cost
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, FoldSummary, ProtocolSummary
-from multiemo.benchmark.robustness import Curve
+from multiemo.benchmark.measurements import Cost, Curve
 from multiemo.build.reads import Reading
 from multiemo.calibration import Calibration
 from multiemo.data.splits import StoredSplit
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.metrics import LabelFigures, SubsetComparison, SubsetFigures
 from multiemo.records import json_schema_of
-from multiemo.training.state import StageEpoch
+from multiemo.training.epochs import StageEpoch
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RUN = (

@@ -15,7 +15,7 @@ from multiemo.benchmark.results import family, summarise
 from multiemo.benchmark.tables import reads_sentence
 from multiemo.build.reads import reads_of_test, said
 from multiemo.errors import CheckpointError, ConfigError
-from multiemo.evaluation import Report
+from multiemo.evaluation.report import Report
 from multiemo.types import Task
 
 

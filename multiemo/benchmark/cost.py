@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from multiemo.benchmark.environment import describe_environment
+from multiemo.benchmark.measurements import Cost, CostReport
 from multiemo.benchmark.memory import Memory, peak_memory
 from multiemo.benchmark.predictions import read_lines
 from multiemo.benchmark.timing import ClipCost, choose_clips, measure_clip
@@ -21,58 +22,7 @@ from multiemo.build.folders import model_folder
 from multiemo.config import load_stored
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.model import EmotionModel
-from multiemo.records import Record, record
 from multiemo.types import SUBSETS, Clip
-
-
-@record
-class Cost(Record):
-    """What one subset costs.
-
-    Args:
-        parameters: of its branches (encoder and own head) and the fusion.
-        flops: floating-point operations of the model for one clip; mean over the measured clips.
-        seconds: preprocessing and model for one clip; mean over the measured clips.
-        rtf: real-time factor, the same for a second of media; ``None`` where the clips have no media of any length.
-        decode_rtf: decoding (reading, for features) for a second of media, apart.
-        peak_memory_mb: highest resident memory of a process that loads the model and classifies the longest of the
-            measured clips by this subset, MiB; on a GPU the most that its tensors took there.
-        train_seconds: of the training of its branches and the fusion; ``None`` where no log says.
-    """
-
-    parameters: int
-    flops: int
-    seconds: float
-    rtf: float | None
-    decode_rtf: float | None
-    peak_memory_mb: float | None
-    train_seconds: float | None
-
-
-@record
-class CostReport(Record):
-    """What every subset of one run costs, and how that was measured.
-
-    Args:
-        subsets: {key: cost}.
-        parameters: {branch or ``fusion``: parameters}.
-        libraries_mb: memory of a process before the model is loaded, which every ``peak_memory_mb`` includes.
-        clips: ids of the measured clips.
-        media_seconds: their mean length; ``None`` without media.
-        device, threads: of the measurements.
-        hardware: one line.
-        notes: what a reader must know.
-    """
-
-    subsets: dict[str, Cost]
-    parameters: dict[str, int]
-    libraries_mb: float | None
-    clips: tuple[str, ...]
-    media_seconds: float | None
-    device: str
-    threads: int
-    hardware: str
-    notes: tuple[str, ...]
 
 
 def measure_cost(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from multiemo.benchmark.cost import CostReport
-from multiemo.benchmark.environment import Environment
-from multiemo.benchmark.robustness import Curve
+from multiemo.benchmark.measurements import CostReport, Curve, Environment
 from multiemo.calibration import RiskCurve
 from multiemo.data.grouping import GroupBy
-from multiemo.evaluation import ReliabilityDiagram
+from multiemo.evaluation.report import ReliabilityDiagram
 from multiemo.metrics import AdjustedTest, Baseline
 from multiemo.metrics.results import Counted, Figure, Interval, OptionalFigure
 from multiemo.records import Record, record

@@ -8,21 +8,8 @@ from pathlib import Path
 
 import torch
 
+from multiemo.benchmark.measurements import Environment
 from multiemo.build.bundle import versions
-from multiemo.records import Record, record
-
-
-@record
-class Environment(Record):
-    """Where something was measured.
-
-    Args:
-        hardware: one line; what the machine does not tell is left out.
-        versions: {package: version}.
-    """
-
-    hardware: str
-    versions: dict[str, str]
 
 
 def describe_environment() -> Environment:

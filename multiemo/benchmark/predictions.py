@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from multiemo.arrays import Array
 from multiemo.calibration import decide
 from multiemo.errors import CheckpointError
-from multiemo.evaluation import ClipPrediction
+from multiemo.evaluation.report import ClipPrediction
 from multiemo.metrics import scored
 from multiemo.types import DIMENSIONS, SUBSETS
 

@@ -9,8 +9,8 @@ import jinja2
 
 from multiemo import plots
 from multiemo.benchmark import tables
-from multiemo.benchmark.cost import CostReport
 from multiemo.benchmark.document import BenchmarkResult
+from multiemo.benchmark.measurements import CostReport
 from multiemo.benchmark.robustness_plot import plot_robustness
 from multiemo.calibration import RiskCurve
 from multiemo.files import write_atomically

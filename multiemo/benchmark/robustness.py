@@ -8,7 +8,7 @@ goes by what is left, and by its prior when nothing is; leaving such clips out w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,81 +19,14 @@ from torch.utils.data import DataLoader
 from multiemo import metrics
 from multiemo.benchmark.corruptions import Corruption, choose
 from multiemo.benchmark.forms import Forms, FormsOfClip, gather
+from multiemo.benchmark.measurements import Curve, Point
 from multiemo.benchmark.states import Bench, State, joined, subsets_of
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
 from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
 from multiemo.errors import CheckpointError, MultiemoError
-from multiemo.metrics import PairedTest
-from multiemo.metrics.results import Figure, OptionalFigure
-from multiemo.records import Record, nothing, record
 from multiemo.types import SUBSETS, Modality
-
-
-@record
-class Point(Record):
-    """One severity of a curve.
-
-    Args:
-        severity: in the curve's unit; ``None`` for the clips as they are.
-        n: clips; the same at every point of a curve.
-        absent: share of them that lack the modality here (for all modalities: the mean of the shares).
-        uar, macro_f1, wf1, accuracy, ece: as evaluation has them, of labels.
-        ccc, pearson, mae, rmse: likewise, of dimensions without labels.
-        uar_ci, ccc_ci: 95% bootstrap interval over speakers.
-        difference: paired test of the UAR (of dimensions the CCC) against the clips as they are; ``null`` at that point
-            itself.
-    """
-
-    severity: int | float | None
-    n: int
-    absent: float
-    uar: OptionalFigure = None
-    uar_ci: tuple[Figure, Figure] | None = None
-    macro_f1: OptionalFigure = None
-    wf1: OptionalFigure = None
-    accuracy: OptionalFigure = None
-    ece: OptionalFigure = None
-    ccc: OptionalFigure = None
-    ccc_ci: tuple[Figure, Figure] | None = None
-    pearson: OptionalFigure = None
-    mae: OptionalFigure = None
-    rmse: OptionalFigure = None
-    difference: PairedTest | None
-
-    @property
-    def main(self) -> float:
-        """The figure that is drawn."""
-        return float(self.ccc if self.uar is None else self.uar)  # type: ignore[arg-type]
-
-    @property
-    def main_ci(self) -> tuple[float, float]:
-        """Its interval, or itself twice where there is none."""
-        return (self.ccc_ci if self.uar is None else self.uar_ci) or (self.main, self.main)
-
-
-@record
-class Curve(Record):
-    """One corruption, and one subset of the modalities.
-
-    Args:
-        corruption: its name.
-        modality: what is corrupted; ``None`` for all.
-        unit: of the severities.
-        subset: key of the modalities that the model sees: all of them, or the corrupted one alone.
-        prior: UAR (of dimensions CCC) of the same clips with nothing to go by.
-        points: the clips as they are, then from mild to severe; empty where the corruption was skipped.
-        skipped: why it was.
-    """
-
-    corruption: str
-    modality: Modality | None
-    unit: str
-    subset: str
-    prior: float | None = field(default_factory=nothing)
-    points: list[Point] = field(default_factory=list)
-    skipped: str = ""
 
 
 def robustness_curves(

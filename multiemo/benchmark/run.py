@@ -21,15 +21,16 @@ from multiemo import metrics
 from multiemo.benchmark import results
 from multiemo.benchmark.cells import Cell, cells_of, run_cells
 from multiemo.benchmark.classic import fit_predict, read_inputs
-from multiemo.benchmark.cost import CostReport, measure_cost
+from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.descriptors import hog_descriptor
 from multiemo.benchmark.document import BenchmarkResult, Leak, SystemComparison, SystemFigures
 from multiemo.benchmark.environment import describe_environment
 from multiemo.benchmark.folder import kept, open_folder, settle_duplicates, write_protocol
+from multiemo.benchmark.measurements import CostReport, Curve
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol
 from multiemo.benchmark.report import write_report
-from multiemo.benchmark.robustness import Curve, robustness_curves
+from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
 from multiemo.build.bundle import uses_features

@@ -24,9 +24,10 @@ from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
+from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import Meeting
-from multiemo.training.state import Epoch, States
+from multiemo.training.state import States
 from multiemo.training.trainer import FitResult, Trainer
 from multiemo.types import Modality
 

@@ -41,9 +41,9 @@ from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import Report, corpus_kind
 from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
+from multiemo.training.epochs import Epoch, StageEpoch
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
-from multiemo.training.state import Epoch, StageEpoch
 from multiemo.training.trainer import FitResult, append_jsonl
 from multiemo.types import Modality
 

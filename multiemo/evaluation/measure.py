@@ -23,7 +23,7 @@ from multiemo.calibration import (
     thinned,
     top_label,
 )
-from multiemo.evaluation.collect import Collected, Gather, collect
+from multiemo.evaluation.collecting import Collected, Gather, collect
 from multiemo.evaluation.report import CalibrationReport, ClipPrediction, NoCalibration, ReliabilityDiagram, Report
 from multiemo.metrics import DimensionFigures, SubsetFigures
 from multiemo.types import DIMENSIONS, SUBSETS, Batch, CorpusKind, Predicts, Task

@@ -26,10 +26,11 @@ from multiemo.data.collate import BucketSampler
 from multiemo.errors import TrainingError
 from multiemo.files import append_line
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
+from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
 from multiemo.training.parallel import Replica, gather_objects, sharded_like, share_norms, whole
-from multiemo.training.state import Epoch, Progress, States
+from multiemo.training.state import Progress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
 from multiemo.training.weighing import Weighing, grouped
 

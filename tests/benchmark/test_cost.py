@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from multiemo.benchmark import environment, memory, timing
-from multiemo.benchmark.cost import CostReport, count_parameters, measure_cost, training_seconds
+from multiemo.benchmark.cost import count_parameters, measure_cost, training_seconds
+from multiemo.benchmark.measurements import CostReport
 from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.timing import count_flops, shown
 from multiemo.build import Source, load_bundle, open_source, train

@@ -13,7 +13,8 @@ import pytest
 from multiemo.benchmark import robustness
 from multiemo.benchmark.corruptions import CORRUPTIONS
 from multiemo.benchmark.forms import Material, Voice, gather
-from multiemo.benchmark.robustness import Curve, robustness_curves
+from multiemo.benchmark.measurements import Curve
+from multiemo.benchmark.robustness import robustness_curves
 from multiemo.benchmark.robustness_plot import plot_robustness
 from multiemo.build import evaluate_run, load_bundle, open_source, train
 from multiemo.build.bundle import Bundle, assemble, build_encoder, build_preprocessor
