@@ -19,7 +19,7 @@ from multiemo.build.bundle import file_digest
 from multiemo.build.reads import Reading
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
-from multiemo.data.splits import StoredSplit
+from multiemo.data.split import StoredSplit
 from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict import Item, expand

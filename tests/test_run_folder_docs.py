@@ -11,7 +11,7 @@ from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, FoldS
 from multiemo.benchmark.measurements import Cost, Curve
 from multiemo.build.reads import Reading
 from multiemo.calibration import Calibration
-from multiemo.data.splits import StoredSplit
+from multiemo.data.split import StoredSplit
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.metrics import LabelFigures, SubsetComparison, SubsetFigures
 from multiemo.records import json_schema_of

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from multiemo.benchmark.document import Duplicates
 from multiemo.benchmark.protocol import Protocol, without_clips
-from multiemo.build import Observer
 from multiemo.build.lock import LOCK
 from multiemo.build.run_folder import begun, differing
 from multiemo.config import Config, load_stored
-from multiemo.data.cache import default_cache
+from multiemo.data.cache_settings import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.files import write_atomically
+from multiemo.progress import Progress
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def kept(path: Path, make: Callable[[], T], read: Callable[[Any], T]) -> T:
 
 
 def settle_duplicates(
-    config: Config, protocol: Protocol, folder: Path, observer: Observer
+    config: Config, protocol: Protocol, folder: Path, progress: Progress
 ) -> tuple[Protocol, Duplicates]:
     """Look for near-duplicates across the parts of every fold and do with them what the config says.
 
@@ -90,7 +90,7 @@ def settle_duplicates(
         config: of the benchmark.
         protocol: as planned.
         folder: of the benchmark; gets ``duplicates.json``, which lists them all.
-        observer: receives progress.
+        progress: told how far it is.
 
     Returns:
         The protocol, without what is to be left out, and what was found.
@@ -99,8 +99,8 @@ def settle_duplicates(
         SplitError: there are some, and ``benchmark.duplicates`` is ``stop``.
     """
     cache = Path(config.data.cache) if config.data.cache else default_cache()
-    observer.stage("look for near-duplicates")
-    found = find_duplicates(protocol.clips, protocol.folder, cache=cache, on_progress=observer.progress)
+    progress.stage("look for near-duplicates")
+    found = find_duplicates(protocol.clips, protocol.folder, cache=cache, progress=progress)
     crossings = {fold.name: across_parts(found, fold.split) for fold in protocol.folds}
     pairs = [
         f"{name}: {line}" for name, crossing in crossings.items() for line in describe(crossing, len(crossing))[1:]
@@ -119,5 +119,5 @@ def settle_duplicates(
     if config.benchmark.duplicates == "drop":
         protocol = without_clips(config, protocol, {name: to_leave_out(c) for name, c in crossings.items()})
         said = f"{len(pairs)} across parts; of each, the copy that is not tested was left out"
-    observer.note(f"near-duplicates: {said}")
+    progress.note(f"near-duplicates: {said}")
     return protocol, Duplicates(found=len(pairs), said=said, pairs=pairs[:50])

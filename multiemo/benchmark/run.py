@@ -31,8 +31,8 @@ from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol
 from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
-from multiemo.build import Observer, load_bundle
 from multiemo.build import data as wiring
+from multiemo.build import load_bundle
 from multiemo.build.bundle import uses_features
 from multiemo.build.device import trains_on
 from multiemo.build.lock import alone_in
@@ -40,11 +40,12 @@ from multiemo.build.reads import Reading, add_read, reads_of, reads_of_test
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.files import write_atomically
+from multiemo.progress import Progress
 from multiemo.records import Record, record
 
 
 def run_benchmark(
-    config: Config, out: str | Path, *, show_leak: bool = False, command: str = "", observer: Observer | None = None
+    config: Config, out: str | Path, *, show_leak: bool = False, command: str = "", progress: Progress | None = None
 ) -> BenchmarkResult:
     """Measure a config by its protocol.
 
@@ -53,7 +54,7 @@ def run_benchmark(
         out: benchmark folder; one that was begun with the same config is finished.
         show_leak: also train and test on shuffled clips, and report what that would have claimed.
         command: the command line, for the report.
-        observer: receives progress.
+        progress: told how far it is.
 
     Returns:
         Everything that ``benchmark.json`` holds.
@@ -65,33 +66,33 @@ def run_benchmark(
     folder = Path(out)
     trains_on(config)  # says now what every training would say
     folder.mkdir(parents=True, exist_ok=True)
-    observer = observer or Observer()
-    with alone_in(folder, observer.note):
-        return _run(config, folder, show_leak, command, observer)
+    progress = progress or Progress()
+    with alone_in(folder, progress):
+        return _run(config, folder, show_leak, command, progress)
 
 
-def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: Observer) -> BenchmarkResult:
+def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: Progress) -> BenchmarkResult:
     protocol = plan(config)
     if config.benchmark.baselines and "face" in config.modalities and not uses_features(config, "face"):
         hog_descriptor()  # says now what would be said after the trainings
     shuffled = random_protocol(config, protocol) if show_leak else None
     open_folder(folder, config)
-    protocol, duplicates = settle_duplicates(config, protocol, folder, observer)
+    protocol, duplicates = settle_duplicates(config, protocol, folder, progress)
     save_config(config, folder / "config.yaml")  # only now: what duplicates stopped may be begun otherwise
     write_protocol(folder, protocol)
     seeds = config.benchmark.seeds
     cells = cells_of(protocol, seeds, folder / "cells")
-    run_cells(cells, jobs=config.benchmark.jobs, observer=observer)
+    run_cells(cells, jobs=config.benchmark.jobs, progress=progress)
     leaking: list[Cell] = []
     if shuffled is not None:
-        observer.note("now with shuffled clips and the first seed, to see what a leak is worth")
+        progress.note("now with shuffled clips and the first seed, to see what a leak is worth")
         leaking = cells_of(shuffled, 1, folder / "shuffled")
-        run_cells(leaking, jobs=config.benchmark.jobs, observer=observer)
+        run_cells(leaking, jobs=config.benchmark.jobs, progress=progress)
     model = pool_cells("multiemo", cells)
     classic: Predictions | None = None
     said: list[str] = []
     if config.benchmark.baselines:
-        classic, said = _classic(config, protocol, cells, folder, observer)
+        classic, said = _classic(config, protocol, cells, folder, progress)
     first = [cell for cell in cells if cell.seed == config.seed]
     leak = None
     if leaking:
@@ -101,7 +102,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: 
         )  # fmt: skip
     robustness = None
     if config.benchmark.robustness:
-        robustness = kept(folder / "robustness.json", lambda: _robustness(first, observer), _curves)
+        robustness = kept(folder / "robustness.json", lambda: _robustness(first, progress), _curves)
     figures = _figures(model, classic, protocol, cells, config)
     majority, prior = results.guesses(
         model,
@@ -135,7 +136,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: 
         by_fold=figures.by_fold,
         leak=leak,
         robustness=robustness,
-        cost=kept(folder / "cost.json", lambda: _cost(cells[0], observer), CostReport.from_json),
+        cost=kept(folder / "cost.json", lambda: _cost(cells[0], progress), CostReport.from_json),
         reads=_reads(cells, folder),
         notes=list(dict.fromkeys([*protocol.notes, *said, *_notes(speakers, config)])),
     )
@@ -166,21 +167,21 @@ class _Classic(Record):
 
 
 def _classic(
-    config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, observer: Observer
+    config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, progress: Progress
 ) -> tuple[Predictions, list[str]]:
     """What the classic baselines said, pooled over the folds, and what a reader must know of them."""
 
     def make() -> _Classic:
-        observer.stage("classic baselines: read")
+        progress.stage("classic baselines: read")
         inputs = read_inputs(
             config,
             protocol.folder,
             protocol.clips,
             load_bundle(cells[0].folder).preprocessors,
             label_from=config.data.label_from,
-            on_progress=observer.progress,
+            progress=progress,
         )
-        observer.stage("classic baselines: fit")
+        progress.stage("classic baselines: fit")
         said: list[ClipPrediction] = []
         notes: list[str] = []
         for done, fold in enumerate(protocol.folds, start=1):
@@ -190,7 +191,7 @@ def _classic(
             add_read(folder, Reading(by="classic baselines", fold=fold.name, split="test", test=len(records)))
             said += records
             notes += inputs.notes(learnt)
-            observer.progress(done, len(protocol.folds))
+            progress.update(done, len(protocol.folds))
         return _Classic(notes=list(dict.fromkeys(notes)), records=said)
 
     found = kept(folder / "classic.json", make, _Classic.from_json)
@@ -251,18 +252,18 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str, reads: dict[s
     )
 
 
-def _robustness(cells: Sequence[Cell], observer: Observer) -> list[Curve]:
+def _robustness(cells: Sequence[Cell], progress: Progress) -> list[Curve]:
     """Curves of the models of one seed over the test clips of all folds."""
     models = [(load_bundle(cell.folder), wiring.open_manifest(cell.config)) for cell in cells]
-    return robustness_curves(models, device=cells[0].config.device, observer=observer)
+    return robustness_curves(models, device=cells[0].config.device, progress=progress)
 
 
 def _curves(values: list[dict[str, object]]) -> list[Curve]:
     return [Curve.from_json(curve) for curve in values]
 
 
-def _cost(cell: Cell, observer: Observer) -> CostReport:
-    observer.stage("cost")
+def _cost(cell: Cell, progress: Progress) -> CostReport:
+    progress.stage("cost")
     return measure_cost(cell.folder, wiring.open_manifest(cell.config), device=cell.config.device)
 
 

@@ -22,7 +22,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from multiemo.errors import ManifestError
+from multiemo.errors import ManifestError, first_line
 
 #: {name: array, or what an array of objects holds} of an ``.npz``.
 NamedArrays: TypeAlias = dict[str, Any]
@@ -58,7 +58,7 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ManifestError(f"{path}: is not a pickle of features ({reason}); fetch the file again") from None
 
 
@@ -87,7 +87,7 @@ def read_npz(path: Path) -> NamedArrays:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a damaged archive can raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ManifestError(f"{path}: is not an .npz of arrays ({reason}); fetch the file again") from None
     return found
 

@@ -19,7 +19,7 @@ STATE_VERSION = 2
 
 
 @dataclass(slots=True)
-class Progress:
+class FitProgress:
     """How far a stage is.
 
     Args:
@@ -53,7 +53,7 @@ class StoredState:
         facts: what else the trainer keeps.
     """
 
-    progress: Progress
+    progress: FitProgress
     tensors: dict[str, Tensor]
     facts: Facts
 
@@ -70,7 +70,7 @@ class States:
     def __init__(self, folder: Path, *, identity: str, keep: int) -> None:
         self.folder, self.identity, self.keep = folder, identity, keep
 
-    def save(self, progress: Progress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    def save(self, progress: FitProgress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Write a state, then remove those that are too old.
 
         Args:
@@ -89,7 +89,7 @@ class States:
             if old.name != progress.best_file:
                 old.unlink(missing_ok=True)
 
-    def save_best(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+    def save_best(self, progress: FitProgress, tensors: Mapping[str, Tensor]) -> None:
         """Write the best weights and note their file; those of before stay until the next state is written."""
         progress.best_file = f"best-{progress.best_epoch:05d}.safetensors"
         save_tensors(self.folder / progress.best_file, tensors, {"epoch": progress.best_epoch})
@@ -117,7 +117,7 @@ class States:
             raise CheckpointError(f"{first}; remove {self.folder} to begin this stage anew")
         return None
 
-    def load_best(self, progress: Progress) -> dict[str, Tensor]:
+    def load_best(self, progress: FitProgress) -> dict[str, Tensor]:
         """The best weights that a state speaks of; raises as :func:`load_tensors`."""
         return load_tensors(self.folder / progress.best_file)[0]
 
@@ -128,10 +128,10 @@ class States:
         return []
 
 
-def _plain(progress: Progress) -> dict[str, Any]:
+def _plain(progress: FitProgress) -> dict[str, Any]:
     """JSON values, the best score before the first epoch among them (minus infinity, which Python's JSON has)."""
     return {f.name: getattr(progress, f.name) for f in fields(progress)}
 
 
-def _progress(values: Mapping[str, Any]) -> Progress:
-    return Progress(**{**values, "history": [Epoch.from_json(epoch) for epoch in values["history"]]})
+def _progress(values: Mapping[str, Any]) -> FitProgress:
+    return FitProgress(**{**values, "history": [Epoch.from_json(epoch) for epoch in values["history"]]})

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from multiemo.data.grouping import group_of
 from multiemo.data.rows import PARTS
 from multiemo.data.seen import Seen, check_unseen
-from multiemo.data.splits import Split, by_speakers, check_disjoint, holdout, kfold, official
+from multiemo.data.split import Split, check_disjoint
+from multiemo.data.splits import by_speakers, holdout, kfold, official
 from multiemo.errors import SplitError
 from multiemo.types import Clip
 
@@ -55,7 +56,7 @@ def test_the_order_of_clips_does_not_matter_and_the_seed_does() -> None:
 
 
 def test_the_hash_is_pinned() -> None:
-    """A change here means that stored results no longer belong to the same split: raise ``splits.SPLIT_VERSION``."""
+    """A change here means that stored results no longer belong to the same split: raise ``split.SPLIT_VERSION``."""
     assert holdout(corpus(6, 4), seed=0).hash == PINNED
 
 

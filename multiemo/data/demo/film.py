@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Array
 from multiemo.data.demo.cues import FACE
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.sketch import Image
 from multiemo.data.demo.voice import RATE
 
@@ -26,7 +26,7 @@ _APEX = 0.95
 
 
 def shoot(
-    head: Head, emotion: str, strength: float, opening: NDArray[np.float32], view: str, rng: np.random.Generator
+    head: DrawnHead, emotion: str, strength: float, opening: NDArray[np.float32], view: str, rng: np.random.Generator
 ) -> Iterator[Image]:
     """Film one utterance.
 
