@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest share the cores
 
+import jsonschema
 import pytest
 
 from tests.support.paths import ROOT
@@ -87,6 +89,23 @@ def tiny_run(tiny_config: Callable[..., str], tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("run")
     train(load_config(tiny_config(folder, dimensions="true")), folder / "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def conforms() -> Callable[[object, type], None]:
+    """Holds what was written, a value or the path of a JSON or JSON Lines file, against the schema of its record."""
+    from multiemo.records import json_schema_of
+
+    def check(written: object, kind: type) -> None:
+        validator = jsonschema.Draft202012Validator(json_schema_of(kind))
+        text = written.read_text("utf-8") if isinstance(written, Path) else json.dumps(written, allow_nan=False)
+        lines = isinstance(written, Path) and written.suffix == ".jsonl"
+        values = [json.loads(part) for part in (text.splitlines() if lines else [text])]
+        assert values
+        for value in values:
+            validator.validate(value)
+
+    return check
 
 
 @pytest.fixture

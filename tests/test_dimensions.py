@@ -21,6 +21,7 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict.outputs import FORMATS, write_timeline
 from multiemo.report import format_table, save_evaluation
 from tests.support.jsonl import read_lines, write_lines
@@ -119,7 +120,9 @@ def test_it_learns_what_words_and_voices_tell(run):
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
-def test_the_evaluation_has_concordance_for_every_subset_and_no_label(run):
+def test_the_evaluation_has_concordance_for_every_subset_and_no_label(run, conforms):
+    conforms(run / "evaluation.json", Report)
+    conforms(run / "predictions.jsonl", ClipPrediction)
     values = json.loads((run / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert (values["label_set"], values["task"], values["prior"]) == ([], "dimensions", {})
     assert set(values["subsets"]) == {"T", "S", "TS"}
@@ -231,7 +234,7 @@ def test_classic_regressors_stand_beside_the_model(run, written, manifest, tmp_p
     tests = family([*modality_pairs(ours), (ours, "TS", classic, "TS")], "dimensions")
     assert {t["figure"] for t in tests} == {"ccc"}
     folds = {"one": (test, metrics.means_of(inputs.target))}
-    assert guesses(ours, "dimensions", folds)["majority"]["rmse"] > summarise(ours, "dimensions")["TS"]["rmse"]
+    assert guesses(ours, "dimensions", folds)[0]["rmse"] > summarise(ours, "dimensions")["TS"]["rmse"]
 
 
 @pytest.mark.slow

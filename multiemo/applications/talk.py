@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.data.media import iter_media
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
-Floats: TypeAlias = NDArray[np.float32]
 #: Start and end, seconds.
 Span: TypeAlias = tuple[float, float]
 

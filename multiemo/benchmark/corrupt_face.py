@@ -8,17 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-Pixels: TypeAlias = NDArray[np.uint8]
-Doubles: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array, Pixels
 
 #: Display gamma: the exponent from a pixel's value to light.
 GAMMA = 2.2
@@ -42,8 +39,8 @@ class Film:
     """
 
     frames: Pixels
-    times: Doubles
-    boxes: Doubles
+    times: Array
+    boxes: Array
 
     @property
     def side(self) -> float:

@@ -154,7 +154,7 @@ class Predictor:
             "modalities": list(self.model.modalities),
             "trained_on": facts.get("corpus_kind", "real"),
             "validation": facts.get("validation", {}),
-            "calibration": self.calibration.to_json(),
+            "calibration": self.calibration,
         }
 
     def _tell(self, batch: Sequence[tuple[Pending, Segment]]) -> None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.turns import Kind, Piece, Turns
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
-Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
 #: Shortest window, seconds.

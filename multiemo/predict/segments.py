@@ -15,6 +15,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import TAIL, Cue, Transcript
 from multiemo.predict.segmenter import Segmenter, Span
@@ -26,14 +27,13 @@ from multiemo.preprocess.tracking import FaceTracker
 from multiemo.types import Absent, Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
 
-Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
 #: Pictures a second in which faces are followed: every other of a film of 25, which codecs give for two thirds of the
 #: price. The fewer, the more seldom a mouth's motion tells who speaks (``preprocess/speaking.py``).
 TRACK_FPS = 12.5
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
-LAG = 10.0
+STREAM_LAG = 10.0
 #: Seconds of sound that decoders keep to themselves until the file ends.
 _DELAY = 0.1
 #: Pictures that wait for the face thread, and segments that wait for their faces.
@@ -161,7 +161,7 @@ class SegmentStream:
             self._real += min(late, len(samples)) / self._sound.rate
             self._lost += min(late, len(samples)) / self._sound.rate if samples[:late].any() else 0.0
             samples = samples[late:]
-            note = f"the sound came more than {LAG:.0f} s after its pictures; a part of it was left out"
+            note = f"the sound came more than {STREAM_LAG:.0f} s after its pictures; a part of it was left out"
             if self._lost > _DELAY and note not in self.problems:
                 self.problems.append(note)
         if len(samples):
@@ -176,8 +176,8 @@ class SegmentStream:
             self._faces.add(frame, time)
         if not self._audio:
             self._spans += self._segmenter.advance(time)
-        elif time - self._sound.end > LAG:
-            self._listen(np.zeros(round((time - LAG - self._sound.end) * self._sound.rate), np.float32))
+        elif time - self._sound.end > STREAM_LAG:
+            self._listen(np.zeros(round((time - STREAM_LAG - self._sound.end) * self._sound.rate), np.float32))
         return self._ready()
 
     def read(self, cues: Sequence[Cue]) -> None:
@@ -225,7 +225,7 @@ class SegmentStream:
         """Whether sound and pictures are beyond a time."""
         heard = self._sound.end if self._audio else self._seen
         seen = self._seen if self._video else heard
-        return min(heard, seen) >= time or max(heard, seen) >= time + LAG
+        return min(heard, seen) >= time or max(heard, seen) >= time + STREAM_LAG
 
     def _make(self, span: Span, words_to: float | None = None) -> None:
         segment = Segment(round(span.start, 3), round(span.end, 3), span.kind)

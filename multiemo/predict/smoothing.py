@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.calibration import Calibration
-from multiemo.smoothing import LAG, STAY_SECONDS, Smoother
+from multiemo.smoothing import LAG_SEGMENTS, STAY_SECONDS, Smoother
 from multiemo.types import subset_key
 
 
@@ -40,7 +40,7 @@ class Smoothing:
         self.off = stay == 0
         #: Why there is none, where there is none.
         self.notes = self._calibration.smoothing_notes() if self.off else []
-        lag = 0 if self.off else LAG  # without smoothing a segment is settled at once
+        lag = 0 if self.off else LAG_SEGMENTS  # without smoothing a segment is settled at once
         self._smoother = Smoother(
             np.asarray(prior, dtype=np.float64), stay_seconds=stay or STAY_SECONDS, lag=lag, task=task
         )

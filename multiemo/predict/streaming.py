@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.build.bundle import Bundle
 from multiemo.data.play import JUMP
 from multiemo.data.samples import bits_of
@@ -19,7 +20,7 @@ from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
 from multiemo.predict.reader import Options, Reader
-from multiemo.predict.segments import Floats, Segment, SegmentStream
+from multiemo.predict.segments import Segment, SegmentStream
 from multiemo.predict.smoothing import Smoothing
 from multiemo.preprocess.frames import ArrayFrame, Frame
 

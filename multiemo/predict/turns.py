@@ -12,12 +12,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from multiemo.arrays import Floats
 from multiemo.voice_activity import RATE, STEP
 
-Floats: TypeAlias = NDArray[np.float32]
 Kind: TypeAlias = Literal["whole", "speech", "pause", "window"]
 
 #: Probabilities of a voice at which a turn begins and ends.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from multiemo.data.container import Floats
+from multiemo.arrays import Floats
 from multiemo.predict.turns import ENTER
 from multiemo.types import Absent, SpeechSpec, WaveformSpec
 from multiemo.voice_activity import RATE, VoiceActivity
