@@ -25,7 +25,8 @@ class Record(dict[str, Any]):
 
     Subclasses are decorated with :func:`record`. Their fields are the members of the object, in that order. A field
     whose default is ``None`` is left out of the object while it is ``None``; one without a default is written as
-    ``null``. The lines of ``Args`` in the class docstring describe the members in the schema.
+    ``null``. A trailing underscore, for names that Python reserves (``from_``), is no part of the member's name. The
+    lines of ``Args`` in the class docstring describe the members in the schema.
 
     Because a record is a ``dict``, ``json.dumps`` writes it, ``record["member"]`` reads it and it equals a plain
     ``dict`` of the same members.
@@ -41,10 +42,13 @@ class Record(dict[str, Any]):
         (0.5, 0.5, '{"start": 0.5, "end": null}')
     """
 
+    #: Read by pydantic: members are called what :func:`_member` says.
+    __pydantic_config__ = {"alias_generator": lambda field: _member(field)}  # noqa: RUF012
+
     def __post_init__(self) -> None:
         """Fill the object from the fields."""
-        for name, optional in _members(type(self)):
-            value = getattr(self, name)
+        for field, name, optional in _members(type(self)):
+            value = getattr(self, field)
             if value is not None or not optional:
                 dict.__setitem__(self, name, value)
 
@@ -55,7 +59,7 @@ class Record(dict[str, Any]):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), {name: getattr(self, name) for name, _ in _members(type(self))})
+        return _rebuilt, (type(self), {field: getattr(self, field) for field, _, _ in _members(type(self))})
 
     def _unchangeable(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} cannot be changed; dataclasses.replace makes a changed copy")
@@ -93,7 +97,7 @@ def _describe(schema: dict[str, Any], of: type[Record]) -> None:
     said = _arguments(doc)
     schema["description"] = doc.partition("\n\n")[0].replace("\n", " ")
     schema["additionalProperties"] = False
-    optional = {name for name, left_out in _members(of) if left_out}
+    optional = {name for _, name, left_out in _members(of) if left_out}
     for name, part in schema["properties"].items():
         part.pop("title", None)
         if name in optional:
@@ -126,11 +130,21 @@ def _subclasses(of: type[Record]) -> Iterator[type[Record]]:
         yield from _subclasses(inner)
 
 
-def _members(record: type[Record]) -> list[tuple[str, bool]]:
-    """Each field, and whether it is left out while it is ``None``."""
-    known: list[tuple[str, bool]] | None = record.__dict__.get("_known_members")
+def _member(field: str) -> str:
+    """The name of a field's member.
+
+    Example:
+        >>> _member("from_"), _member("start")
+        ('from', 'start')
+    """
+    return field.removesuffix("_")
+
+
+def _members(record: type[Record]) -> list[tuple[str, str, bool]]:
+    """Each field, its member, and whether it is left out while it is ``None``."""
+    known: list[tuple[str, str, bool]] | None = record.__dict__.get("_known_members")
     if known is None:
-        known = [(f.name, f.default is not MISSING and f.default is None) for f in fields(record)]  # type: ignore[arg-type]
+        known = [(f.name, _member(f.name), f.default is not MISSING and f.default is None) for f in fields(record)]  # type: ignore[arg-type]
         record._known_members = known  # type: ignore[attr-defined]
     return known
 
