@@ -23,8 +23,8 @@ def named_dimensions(values: Sequence[float]) -> dict[str, float]:
     return {name: round(v, 4) for name, v in zip(DIMENSIONS, values, strict=True) if not math.isnan(v)}
 
 
-def dimension_entries(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """Of each segment what it has in the prediction JSON in place of a label and its probabilities.
+def dimension_answers(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """For each segment the members of its :class:`~multiemo.predict.prediction.SegmentPrediction` in place of a label.
 
     ``valence`` and so on; ``by_modality``: what each modality says alone; ``contribution_by_dimension``: {dimension:
     {modality: exact Shapley value}}, which sum to the value minus its mean in train.

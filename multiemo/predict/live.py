@@ -17,6 +17,7 @@ import numpy as np
 from multiemo.data.media import Heard, Playback, Seen
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.ahead import ahead
+from multiemo.predict.prediction import TimelineSegment
 from multiemo.predict.segments import TRACK_FPS
 from multiemo.predict.streaming import Stream
 from multiemo.preprocess.frames import ArrayFrame
@@ -29,7 +30,7 @@ _WAITING = 200
 _PATIENCE = 10.0
 
 
-def listen(stream: Stream, pieces: Iterator[Heard | Seen]) -> Generator[dict[str, Any], None, None]:
+def listen(stream: Stream, pieces: Iterator[Heard | Seen]) -> Generator[TimelineSegment, None, None]:
     """The settled segments of whatever comes, then those that were left; see :meth:`Stream.push`."""
     for piece in pieces:
         if isinstance(piece, Heard):
@@ -160,7 +161,7 @@ class Devices:
                 'pip install "multiemo[live]" (on Linux also the system package libportaudio2), or --no-microphone'
             ) from None
 
-        def hear(samples: Any, frames: int, moment: Any, status: Any) -> None:
+        def receive(samples: Any, frames: int, moment: Any, status: Any) -> None:
             self._pieces.put(Heard(np.array(samples[:, 0], np.float32)))
 
         device: int | str | None = int(name) if name.isdigit() else name or None
@@ -171,7 +172,7 @@ class Devices:
                 channels=1,
                 dtype="float32",
                 device=device,
-                callback=hear,
+                callback=receive,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
             raise MediaError(f"the microphone cannot be opened ({error}); name another, or --no-microphone") from None

@@ -20,8 +20,16 @@ from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.evaluation import probabilities_of
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
-from multiemo.predict.dimensions import dimension_entries, named_dimensions
+from multiemo.predict.dimensions import dimension_answers, named_dimensions
 from multiemo.predict.items import Item, of_file
+from multiemo.predict.prediction import (
+    FacePrediction,
+    InputPrediction,
+    ModelCalibration,
+    ModelDescription,
+    SegmentFaces,
+    SegmentPrediction,
+)
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
 from multiemo.predict.smoothing import Smoothing
@@ -58,7 +66,7 @@ class Predictor:
 
     def predict(
         self, source: str | Path | None = None, *, text: str | None = None, cropped: bool = False
-    ) -> dict[str, Any]:
+    ) -> InputPrediction:
         """One file, one text, or a file and its transcript.
 
         Args:
@@ -67,10 +75,11 @@ class Predictor:
             cropped: an image is a face crop, taken whole.
 
         Returns:
-            One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the label that is decided for (the
-            most probable one, unless training weighed labels: see :func:`multiemo.calibration.decide`), and ``label``
-            is the same, or ``uncertain`` where the model's threshold does not let it be given. A model without labels
-            (``task: dimensions``) says valence, arousal and dominance in their place.
+            One of the ``inputs`` of the prediction JSON; it prints and serialises as that. In a segment ``best`` is the
+            label that is decided for (the most probable one, unless training weighed labels: see
+            :func:`multiemo.calibration.decide`), and ``label`` is the same, or ``uncertain`` where the model's
+            threshold does not let it be given. A model without labels (``task: dimensions``) says valence, arousal and
+            dominance in their place.
 
         Raises:
             MediaError: the file cannot be read, or there is neither a file nor a text.
@@ -78,13 +87,13 @@ class Predictor:
         Example::
 
             model = multiemo.load("runs/demo")
-            model.predict("clip.mp4", text="I can't believe it!")["segments"][0]["label"]
+            model.predict("clip.mp4", text="I can't believe it!").segments[0].label
         """
         if source is None and text is None:
             raise MediaError("nothing to predict: give a file, a text, or both")
         return self.predict_item(Item("text", text=text) if source is None else of_file(source, text, cropped=cropped))
 
-    def predict_item(self, item: Item) -> dict[str, Any]:
+    def predict_item(self, item: Item) -> InputPrediction:
         """As :meth:`predict`, also for a manifest row."""
         answer = next(self.predict_many([item]))
         if isinstance(answer, MultiemoError):
@@ -143,19 +152,19 @@ class Predictor:
         """How many earlier utterances of a dialogue the text encoder reads."""
         return context_width(self.bundle.preprocessors)
 
-    def describe(self) -> dict[str, Any]:
-        """The ``model`` entry of the prediction JSON."""
+    def describe(self) -> ModelDescription:
+        """Which model this is: the ``model`` of the prediction JSON."""
         facts, learnt = self.bundle.facts, self.model.learnt_dimensions
-        return {
-            "name": self.bundle.config.name,
-            "label_set": self.bundle.config.label_set or None,
-            "labels": [] if self.model.task == "dimensions" else list(self.labels),
-            **({"dimensions": [DIMENSIONS[c] for c in learnt]} if learnt else {}),
-            "modalities": list(self.model.modalities),
-            "trained_on": facts.get("corpus_kind", "real"),
-            "validation": facts.get("validation", {}),
-            "calibration": self.calibration.to_json(),
-        }
+        return ModelDescription(
+            name=self.bundle.config.name,
+            label_set=self.bundle.config.label_set or None,
+            labels=[] if self.model.task == "dimensions" else list(self.labels),
+            dimensions=[DIMENSIONS[c] for c in learnt] or None,
+            modalities=list(self.model.modalities),
+            trained_on=facts.get("corpus_kind", "real"),
+            validation=facts.get("validation", {}),
+            calibration=ModelCalibration(**self.calibration.to_json()),
+        )
 
     def _tell(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Tell each item what the model says of its segments; where that fails, each alone shows whose fault it is."""
@@ -175,41 +184,48 @@ class Predictor:
         """Tell each item what the model says of its segments."""
         said = self.classify([segment for _, segment in batch])
         for (pending, _), (entry, embeddings) in zip(batch, said, strict=True):
-            pending.hear(entry, embeddings)
+            pending.add_result(entry, embeddings)
 
     def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
         """What the model makes of some samples, and of each subset, on its device."""
         return predict(self.model, self.compute, self._collate(samples), subsets)
 
     @torch.inference_mode()
-    def classify(self, segments: Sequence[Segment]) -> list[tuple[dict[str, Any], dict[Modality, torch.Tensor]]]:
-        """What the model says of segments that have inputs: an entry of ``segments``, and the embeddings, each."""
+    def classify(self, segments: Sequence[Segment]) -> list[tuple[SegmentPrediction, dict[Modality, torch.Tensor]]]:
+        """What the model says of each segment that has inputs, and the embedding of each of its modalities."""
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
         output = self.run(samples, self._subsets)
-        entries = (
-            dimension_entries(self.model, output, segments)
+        answers = (
+            dimension_answers(self.model, output, segments)
             if self.model.task == "dimensions"
             else self._labelled(output, segments)
         )
         faces = output.branch_logits.get("face")
         embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
         said = []
-        for i, (segment, answer) in enumerate(zip(segments, entries, strict=True)):
+        for i, (segment, answer) in enumerate(zip(segments, answers, strict=True)):
             here = [m for m in self.model.modalities if m in segment.inputs]
-            entry: dict[str, Any] = {"start": segment.start, "end": segment.end, "kind": segment.kind, **answer}
-            entry |= {"present": here, "absent": dict(segment.absent)}
-            if segment.notes and segment.kind != "whole":
-                entry["notes"] = segment.notes
-            if segment.text is not None:
-                entry["text"] = segment.text
+            seen = None
             if segment.faces is not None and faces is not None:
-                entry["face"] = self._faces(segment.faces, faces[i : i + 1])
+                seen = self._faces(segment.faces, faces[i : i + 1])
+            entry = SegmentPrediction(
+                start=segment.start,
+                end=segment.end,
+                kind=segment.kind,
+                **answer,
+                present=here,
+                absent=dict(segment.absent),
+                notes=segment.notes if segment.notes and segment.kind != "whole" else None,
+                text=segment.text,
+                face=seen,
+            )
             said.append((entry, {m: embeddings[m][i] for m in here}))
         return said
 
     def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-        """Of each segment its label, the probabilities behind it, and dimensions where there is a head for them."""
+        """Of each segment the members that say its label, the probabilities behind it, and dimensions where there is a
+        head for them."""
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
         fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
@@ -244,30 +260,26 @@ class Predictor:
             found.append(entry)
         return found
 
-    def _faces(self, seen: SpanFaces, own: torch.Tensor) -> dict[str, Any]:
+    def _faces(self, seen: SpanFaces, own: torch.Tensor) -> SegmentFaces:
         """Whose face was read and why, and what each says where there are several.
 
         Args:
             seen: faces of the segment.
             own: ``[1, C]`` logits of the one that was read.
         """
-        entry: dict[str, Any] = {
-            "person": seen.person,
-            "chosen": seen.why,
-            "quality": round(seen.quality, 3),
-            "people": [],
-        }
+        people: list[FacePrediction] = []
         others = [person for person in seen.people if person.id != seen.person]
         if others:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
             logits = torch.cat([own, self.run(samples).branch_logits["face"]])
             said = dict(zip([seen.person, *(p.id for p in others)], self._faces_say(logits), strict=True))
-            entry["people"] = [{"person": person.id, **said[person.id]} for person in seen.people]
-        return entry
+            people = [FacePrediction(person=person.id, **said[person.id]) for person in seen.people]
+        return SegmentFaces(person=seen.person, chosen=seen.why, quality=round(seen.quality, 3), people=people)
 
     def _faces_say(self, logits: torch.Tensor) -> list[dict[str, Any]]:
-        """``[B, C]`` of the face branch: of each its label and probabilities, or its dimensions."""
+        """``[B, C]`` logits of the face branch: for each the members that say its label and probabilities, or its
+        dimensions."""
         if self.model.task == "dimensions":
             return [named_dimensions(values) for values in self.model.probabilities(logits).tolist()]
         probs, columns = self._branch("face", logits)
