@@ -8,6 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from multiemo.applications.affect import affect
+from multiemo.applications.call_report import (
+    CallMoment,
+    CallOverlaps,
+    CallReport,
+    CallSegment,
+    CallSilences,
+    CallSpeaker,
+)
 from multiemo.applications.series import shifts
 from multiemo.applications.talk import (
     CallSpeech,
@@ -25,9 +33,8 @@ from multiemo.data.media import probe, sound_tracks
 from multiemo.data.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import load
-from multiemo.predict.prediction import ModelDescription, SegmentPrediction, TimelineSegment
+from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.streaming import read_channels
-from multiemo.records import Record, record
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
@@ -39,141 +46,6 @@ SPEAKERS = ("left", "right")
 _LEAST = 0.5
 #: What a file with one channel, or with the same sound on both, is called.
 _MIX = "call"
-
-
-@record
-class CallSegment(Record):
-    """What one speaker says in one segment of a call.
-
-    Args:
-        start, end: seconds.
-        label: the label that is decided for, or "uncertain"; left out with a model without labels.
-        best: the label that is decided for, whether or not it is certain enough to be given.
-        probs: probability of each label.
-        negativity: valence with the sign turned, -1..1.
-        text: what is said, where it is known.
-    """
-
-    start: float
-    end: float
-    label: str | None = None
-    best: str | None = None
-    probs: dict[str, float] | None = None
-    negativity: float
-    text: str | None
-
-
-@record
-class CallSpeaker(Record):
-    """One speaker of a call, or the call as a whole where the speakers cannot be told apart.
-
-    Args:
-        speaker: name.
-        channel: from 0; null where the speakers are not told apart.
-        scored: whether the model could read anything of what they say.
-        talk_seconds: how long they speak.
-        talk_share: share of the time in which somebody speaks, 0..1; null where nobody does.
-        turns: how many times they speak.
-        segments: how many segments were read.
-        negativity: mean over the time of their segments, -1..1.
-        labels: share of that time for each label, the largest first.
-        absent: why they are not scored.
-        interruptions: how many times they begin while the other speaks and the other stops first; null where the speakers
-            are not told apart.
-    """
-
-    speaker: str
-    channel: int | None
-    scored: bool
-    talk_seconds: float
-    talk_share: float | None
-    turns: int
-    segments: int
-    negativity: float | None
-    labels: dict[str, float]
-    absent: str | None = None
-    interruptions: int | None
-
-
-@record
-class CallMoment(Record):
-    """Where a speaker's negativity rises above their own earlier segments and stays.
-
-    Args:
-        time: seconds; where the first segment after the rise begins.
-        speaker: whose.
-        why: the rise in words.
-        before, after: mean negativity on the two sides.
-        text: what is said there, where it is known.
-    """
-
-    time: float
-    speaker: str
-    why: str
-    before: float
-    after: float
-    text: str | None
-
-
-@record
-class CallOverlaps(Record):
-    """Where both speakers speak at once.
-
-    Args:
-        count: how many times.
-        seconds: how long in all.
-    """
-
-    count: int
-    seconds: float
-
-
-@record
-class CallSilences(Record):
-    """Where nobody speaks between the first word and the last.
-
-    Args:
-        count: how many times.
-        seconds: how long in all.
-        longest: seconds.
-    """
-
-    count: int
-    seconds: float
-    longest: float
-
-
-@record
-class CallReport(Record):
-    """Speakers, their trajectories and moments of escalation in one call.
-
-    Args:
-        input: path.
-        duration: seconds.
-        speakers: in order of the channels.
-        moments: in order of time.
-        timelines: {speaker: segments in order of time}.
-        overlaps: null where the speakers are not told apart.
-        silences: of at least two seconds.
-        separation: dB by which a voice is louder on its own channel; null without two channels and a voice.
-        false_alarms: chance of one or more moments for a speaker who does not change.
-        values_from: where valence comes from: a head of the model, or the probabilities of labels.
-        notes: what the user may want to know.
-        model: which model.
-    """
-
-    input: str
-    duration: float
-    speakers: list[CallSpeaker]
-    moments: list[CallMoment]
-    timelines: dict[str, list[CallSegment]]
-    overlaps: CallOverlaps | None
-    silences: CallSilences
-    separation: float | None
-    false_alarms: float
-    values_from: list[str]
-    notes: list[str]
-    model: ModelDescription
 
 
 def analyse_call(
@@ -235,17 +107,12 @@ def analyse_call(
     observer.stage("listen")
     speech = find_speech(path, channels)
     separation = speech.separation
+    if speech.mixed or speech.same:
+        channels = [SpeakerChannel(track)]
+        chosen.append(_why_one(speech))
     if speech.mixed:
-        channels = [SpeakerChannel(track)]
         speech = find_speech(path, channels)
-        chosen.append(
-            f"the channels are no speaker each: what is heard on one is heard on the other, only {separation:.0f} dB "
-            "lower (12 or more in a call with a channel each), so all is read as one"
-        )
     apart = len(speech.spans) == 2
-    if speech.same:
-        channels = [SpeakerChannel(track)]
-        chosen.append("both channels hold the same sound, so the speakers cannot be told apart")
     names = list(speakers) if apart else [_MIX]
     words, notes = _words(path, transcript, speech, names)
     notes = [*speech.problems, *chosen, *notes]
@@ -288,6 +155,16 @@ def analyse_call(
     )
 
 
+def _why_one(speech: CallSpeech) -> str:
+    """Why two channels are read as one."""
+    if speech.mixed:
+        return (
+            f"the channels are no speaker each: what is heard on one is heard on the other, only "
+            f"{speech.separation:.0f} dB lower (12 or more in a call with a channel each), so all is read as one"
+        )
+    return "both channels hold the same sound, so the speakers cannot be told apart"
+
+
 def _overlaps(speech: CallSpeech) -> CallOverlaps:
     both = [end - start for start, end in overlaps(*speech.spans)]
     return CallOverlaps(count=len(both), seconds=round(sum(both), 2))
@@ -309,7 +186,9 @@ def _channels(path: Path, track: int | None) -> tuple[list[SpeakerChannel], list
     languages = {t.language for t in tracks if t.language}
     if track is None and [t.channels for t in tracks] == [1, 1] and len(languages) < 2:
         there = " and ".join(map(str, tracks))
-        return [SpeakerChannel(t.number) for t in tracks], [f"two mono audio tracks, {there}: each is a channel of the call"]
+        return [SpeakerChannel(t.number) for t in tracks], [
+            f"two mono audio tracks, {there}: each is a channel of the call"
+        ]
     if channels > 2:
         raise MediaError(
             f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
@@ -350,9 +229,7 @@ def _words(
     return cues, notes
 
 
-def _timeline(
-    said: Sequence[TimelineSegment], spans: Sequence[Stretch], sources: set[str]
-) -> list[CallSegment]:
+def _timeline(said: Sequence[TimelineSegment], spans: Sequence[Stretch], sources: set[str]) -> list[CallSegment]:
     """The segments of one speaker, each with its negativity; those that are not theirs are left out."""
     found: list[CallSegment] = []
     for segment in said:
