@@ -38,7 +38,7 @@ class BulkSummary(Record):
         workers: how many processes worked.
         seconds: that this call took.
         model: which model.
-        left_out: lines of ``left_out.jsonl``, what folders hold that is no media; left out where there is none.
+        left_out: lines of ``left_out.jsonl``, what the named folders hold besides media; left out where there is none.
     """
 
     inputs: int

@@ -309,7 +309,7 @@ class Prediction(Record):
         model: which model.
         failures: inputs that could not be predicted, and outputs that could not be written; left out where there are
             none.
-        left_out: what folders hold that is no media; left out where there is nothing.
+        left_out: what the named folders hold besides media; left out where there is nothing.
     """
 
     inputs: list[InputPrediction]
