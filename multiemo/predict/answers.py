@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -64,7 +63,7 @@ class Pending:
     duration: float = 0.0
     reasons: dict[Modality, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    words: dict[str, Any] = field(default_factory=dict)
+    words: dict[str, str | None] = field(default_factory=dict)
     segments: list[SegmentPrediction] = field(default_factory=list)
     skipped: list[SkippedSegment] = field(default_factory=list)
     embeddings: dict[Modality, list[torch.Tensor]] = field(default_factory=dict)

@@ -7,7 +7,8 @@ calibrated.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from multiemo.predict.folders import LeftOut
 from multiemo.predict.turns import Kind
@@ -342,11 +343,14 @@ class LivePrediction(Record):
     model: ModelDescription
 
 
-def words_of(facts: dict[str, Any]) -> Words | NoWords:
+def words_of(facts: Mapping[str, str | None]) -> Words | NoWords:
     """Where words come from, as the reader found out while it read.
 
     Example:
         >>> words_of({"source": "talk.srt", "language": None}), words_of({})
         (Words(source='talk.srt', language=None), NoWords())
     """
-    return Words(**facts) if "source" in facts else NoWords(**facts)
+    source = facts.get("source")
+    if source is None:
+        return NoWords(absent=facts.get("absent"))
+    return Words(source=source, language=facts.get("language"))

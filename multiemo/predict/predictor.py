@@ -20,7 +20,8 @@ from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.evaluation import probabilities_of
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
-from multiemo.predict.dimensions import dimension_answers, named_dimensions
+from multiemo.predict.dimensions import dimension_estimates
+from multiemo.predict.estimates import NO_DIMENSIONS, Dimensions, Estimate
 from multiemo.predict.items import Item, of_file
 from multiemo.predict.prediction import (
     FacePrediction,
@@ -196,36 +197,24 @@ class Predictor:
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
         output = self.run(samples, self._subsets)
-        answers = (
-            dimension_answers(self.model, output, segments)
+        estimates = (
+            dimension_estimates(self.model, output, segments)
             if self.model.task == "dimensions"
             else self._labelled(output, segments)
         )
         faces = output.branch_logits.get("face")
         embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
         said = []
-        for i, (segment, answer) in enumerate(zip(segments, answers, strict=True)):
-            here = [m for m in self.model.modalities if m in segment.inputs]
+        for i, (segment, estimate) in enumerate(zip(segments, estimates, strict=True)):
             seen = None
             if segment.faces is not None and faces is not None:
                 seen = self._faces(segment.faces, faces[i : i + 1])
-            entry = SegmentPrediction(
-                start=segment.start,
-                end=segment.end,
-                kind=segment.kind,
-                **answer,
-                present=here,
-                absent=dict(segment.absent),
-                notes=segment.notes if segment.notes and segment.kind != "whole" else None,
-                text=segment.text,
-                face=seen,
-            )
-            said.append((entry, {m: embeddings[m][i] for m in here}))
+            here = {m: embeddings[m][i] for m in self.model.modalities if m in segment.inputs}
+            said.append((estimate.placed(segment, self.model.modalities, seen), here))
         return said
 
-    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-        """Of each segment the members that say its label, the probabilities behind it, and dimensions where there is a
-        head for them."""
+    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[Estimate]:
+        """What a model with labels says of each segment."""
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
         fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
@@ -236,6 +225,7 @@ class Predictor:
             k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
             for k, v in output.by_subset.items()
         }
+        dimensions = None if output.dimensions is None else output.dimensions.tolist()
         found = []
         for i, segment in enumerate(segments):
             here = [m for m in model.modalities if m in segment.inputs]
@@ -243,21 +233,18 @@ class Predictor:
             by_subset = {k: v[i] for k, v in subsets.items()}
             by_subset[shown[i]] = fused[i]
             given = calibration.answers(shown[i], float(fused[i, best]))
-            entry: dict[str, Any] = {
-                "label": self.labels[best] if given else UNCERTAIN,
-                "best": self.labels[best],
-                "probs": self._named(fused[i]),
-                "by_modality": {m: self._named(branches[m][0][i]) for m in here},
-                "modality_label": {m: self.labels[branches[m][1][i]] for m in here},
-                "contribution": {
-                    m: round(v, 6) for m, v in contributions(by_subset, self.bundle.prior, here, best).items()
-                },
-            }
-            if model.task == "multi":
-                entry["labels"] = [label for label, given in zip(self.labels, chosen[i], strict=True) if given]
-            if output.dimensions is not None:
-                entry |= named_dimensions(output.dimensions[i].tolist())
-            found.append(entry)
+            shares = contributions(by_subset, self.bundle.prior, here, best)
+            estimate = Estimate(
+                label=self.labels[best] if given else UNCERTAIN,
+                best=self.labels[best],
+                probs=self._named(fused[i]),
+                by_modality={m: self._named(branches[m][0][i]) for m in here},
+                modality_label={m: self.labels[branches[m][1][i]] for m in here},
+                contribution={m: round(v, 6) for m, v in shares.items()},
+                labels=self._given(chosen[i]) if model.task == "multi" else None,
+                dimensions=NO_DIMENSIONS if dimensions is None else Dimensions.of(dimensions[i]),
+            )
+            found.append(estimate)
         return found
 
     def _faces(self, seen: SpanFaces, own: torch.Tensor) -> SegmentFaces:
@@ -273,17 +260,29 @@ class Predictor:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
             logits = torch.cat([own, self.run(samples).branch_logits["face"]])
-            said = dict(zip([seen.person, *(p.id for p in others)], self._faces_say(logits), strict=True))
-            people = [FacePrediction(person=person.id, **said[person.id]) for person in seen.people]
+            said = self._faces_say([seen.person, *(p.id for p in others)], logits)
+            people = [said[person.id] for person in seen.people]
         return SegmentFaces(person=seen.person, chosen=seen.why, quality=round(seen.quality, 3), people=people)
 
-    def _faces_say(self, logits: torch.Tensor) -> list[dict[str, Any]]:
-        """``[B, C]`` logits of the face branch: for each the members that say its label and probabilities, or its
-        dimensions."""
+    def _faces_say(self, people: Sequence[int], logits: torch.Tensor) -> dict[int, FacePrediction]:
+        """What the face of each person says: label and probabilities, or dimensions.
+
+        Args:
+            people: B numbers of people.
+            logits: ``[B, C]`` of the face branch.
+        """
         if self.model.task == "dimensions":
-            return [named_dimensions(values) for values in self.model.probabilities(logits).tolist()]
+            values = self.model.probabilities(logits).tolist()
+            said = {person: Dimensions.of(row) for person, row in zip(people, values, strict=True)}
+            return {
+                p: FacePrediction(person=p, valence=d.valence, arousal=d.arousal, dominance=d.dominance)
+                for p, d in said.items()
+            }
         probs, columns = self._branch("face", logits)
-        return [{"label": self.labels[c], "probs": self._named(p)} for p, c in zip(probs, columns, strict=True)]
+        return {
+            person: FacePrediction(person=person, label=self.labels[column], probs=self._named(row))
+            for person, row, column in zip(people, probs, columns, strict=True)
+        }
 
     def _branch(self, m: Modality, logits: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Calibrated probabilities ``[B, C]`` of a branch's own head, and the columns of its labels."""
@@ -292,6 +291,10 @@ class Predictor:
         return probs, probs.argmax(axis=1) if task == "multi" else self.calibration.decide(
             [m] * len(probs), probs, task
         )
+
+    def _given(self, chosen: NDArray[np.int64]) -> list[str]:
+        """The labels of ``[C]`` flags."""
+        return [label for label, given in zip(self.labels, chosen, strict=True) if given]
 
     def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}
