@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from multiemo.predict.outputs.timeline import alone, told
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
+from multiemo.predict.timeline.captions import branch_labels, own_label
 
 #: Cells of a full bar.
 _BAR = 40
@@ -48,7 +48,7 @@ def line(segment: TimelineSegment) -> str:
     words = "" if segment.text is None else f"   {segment.text!r}"
     present = ",".join(segment.present)
     if segment.label is None or segment.best is None or segment.probs is None:
-        return f"{span}  {told(segment)[0]}   {present}{words}"
+        return f"{span}  {own_label(segment)[0]}   {present}{words}"
     over = segment.label if segment.smoothed is None else segment.smoothed.label
     return f"{span}  {segment.label:<10} {segment.probs[segment.best]:.2f}   over time: {over:<10} {present}{words}"
 
@@ -59,7 +59,7 @@ def _picture(seen: list[TimelineSegment]) -> RenderableType:
         return Text("nothing to go by yet")
     probs = newest.probs if newest.smoothed is None else newest.smoothed.probs
     if probs is None or newest.contribution is None:
-        return Text("\n".join(f"{m}: {said}" for m, (said, _) in alone(newest).items()))
+        return Text("\n".join(f"{m}: {said}" for m, (said, _) in branch_labels(newest).items()))
     bars = Table.grid(padding=(0, 1))
     for label, probability in sorted(probs.items(), key=lambda item: -item[1]):
         bars.add_row(label, "█" * round(_BAR * probability), f"{probability:.2f}")

@@ -27,7 +27,6 @@ def canvas(
     *,
     columns: int = 1,
     rows: int = 1,
-    heights: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure of axes, in the style of all plots.
 
@@ -35,14 +34,13 @@ def canvas(
         width, height: inches.
         columns: axes side by side.
         rows: of such axes, one below the other.
-        heights: of the rows, relative to each other; the same by default.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows, columns, height_ratios=heights)
+    grid = figure.add_gridspec(rows, columns)
     panels = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(rows * columns)]
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)

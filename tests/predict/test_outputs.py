@@ -2,129 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import io
 import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 from urllib.parse import unquote, urlparse
 from xml.etree import ElementTree
 
 import av
-import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from multiemo.errors import ConfigError
-from multiemo.labels import LABEL_SETS
-from multiemo.predict.outputs import FORMATS, figure, lettering, write_timeline
-from multiemo.predict.outputs.colours import ink_on, label_colours
-from multiemo.predict.outputs.timeline import NO_LENGTH, cut, parts, tiers, timeline
-from multiemo.predict.traces import TRACE_RATE, Traces
-
-LABELS = ("neutral", "happy", "sad")
-NASTY = 'say "no" & <b>go</b> --> $5$, {\\an8}\nnew line\x00\x0b\ud800 ]]> <img src=x onerror=alert(1)>'
-CHINESE = "今天天气真好，我们去公园吧"
-
-
-def said(start: float, end: float, top: int = 0, *, labels=LABELS, text: str | None = None, **more) -> dict:
-    probs = {label: 0.3 / (len(labels) - 1) for label in labels} | {labels[top]: 0.7}
-    smoothed = {label: 0.2 / (len(labels) - 1) for label in labels} | {labels[top]: 0.8}
-    return {
-        "start": start, "end": end, "kind": "speech", "label": labels[top], "best": labels[top], "probs": probs,
-        "by_modality": {"text": probs, "speech": smoothed}, "contribution": {"text": 0.25, "speech": -0.125},
-        "present": ["text", "speech"], "absent": {"face": "no face was found"}, "valence": -0.5, "arousal": 0.25,
-        "text": text, "smoothed": {"label": labels[top], "probs": smoothed},
-        "face": {"person": 2, "people": 2, "chosen": "only face", "quality": 0.9}, **more,
-    }  # fmt: skip
-
-
-def entry(*segments: dict, name: str = "talk.mp4", duration: float = 12.0, **more) -> dict:
-    return {
-        "input": name, "duration": duration, "present": ["text", "speech"], "absent": {"face": "no face was found"},
-        "segments": list(segments), "skipped": [], "notes": [], **more,
-    }  # fmt: skip
-
-
-def usual(text: str = CHINESE) -> dict:
-    people = [{"person": 1, "start": 0.5, "end": 4.0, "segments": [said(0.5, 4.0, 1)]}]
-    skipped = [{"start": 7.0, "end": 9.25, "absent": {"speech": "silence"}}]
-    return entry(said(0.5, 4.0, 1, text=text), said(4.0, 7.0, 2, text="well"), said(9.25, 12.0), skipped=skipped,
-                 people=people, words={"source": "talk.srt", "language": "zh"}, notes=["turned"])  # fmt: skip
-
-
-EMPTY = entry(present=[], absent={"speech": "silence"}, skipped=[{"start": 0.0, "end": 12.0, "absent": {}}])
-ONE_TEXT = entry(said(0.0, 0.0, 2, text="so sad"), name="text", duration=0.0)
-WINDOWS = entry(*(said(2.0 * i, 2.0 * i + 4.0, i % 3, text=f"part {i}") for i in range(5)))
-OLD = {k: v for k, v in usual().items() if k not in ("people", "words")}
-OLD["segments"] = [
-    {k: v for k, v in s.items() if k not in ("kind", "smoothed", "face", "text")} for s in OLD["segments"]
-]
-NASTY_ONE = entry(said(0, 4, 1, text=NASTY, labels=("_up", "<i>$x$</i>", "c,\n")), name=f"{NASTY}.mp4", notes=[NASTY],
-                  absent={"face": NASTY}, skipped=[{"start": 4, "end": 12, "absent": {"face": NASTY}}],
-                  people=[{"person": NASTY, "start": 0, "end": 4, "segments": [said(0, 4)]}])  # fmt: skip
-ENTRIES = {"usual": usual(), "empty": EMPTY, "text": ONE_TEXT, "windows": WINDOWS, "old": OLD, "nasty": NASTY_ONE}
-
-
-def traces(seconds: float, *indices: int) -> Traces:
-    count = round(seconds * TRACE_RATE)
-    pitch = np.full(count, np.nan, np.float32)
-    pitch[count // 3 : count // 2] = 200
-    faces = {i: np.full((64, 64, 3), (250, 0, 250), np.uint8) for i in indices}
-    return Traces(np.linspace(0, 0.5, count, dtype=np.float32), pitch, faces)
+from multiemo.predict.outputs import FORMATS, write_timeline
+from multiemo.predict.outputs.tiers import tiers
+from multiemo.predict.timeline.contents import NO_LENGTH
+from tests.support.entries import (
+    CHINESE,
+    EMPTY,
+    ENTRIES,
+    LABELS,
+    NASTY_ONE,
+    ONE_TEXT,
+    WINDOWS,
+    entry,
+    said,
+    traces,
+    usual,
+)
 
 
 @pytest.fixture(params=ENTRIES)
 def any_entry(request):
     return ENTRIES[request.param]
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Spans
-
-
-def test_overlaps_are_cut_in_the_middle_and_order_is_kept():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        starts = np.sort(rng.uniform(0, 50, 20)).tolist()
-        items = [{"start": s, "end": s + rng.uniform(0, 9)} for s in starts]
-        spans = cut(items)
-        assert all(a[1] <= b[0] + 1e-12 for a, b in pairwise(spans))
-        assert all(left <= right for left, right in spans)
-    assert cut([{"start": 0, "end": 6}, {"start": 4, "end": 8}]) == [(0.0, 5.0), (5.0, 8.0)]
-    assert cut([{"start": 3, "end": 3}]) == [(3.0, 3.0 + NO_LENGTH)]
-
-
-def test_shares_fill_the_lane_also_when_several_labels_hold_at_once():
-    labels = LABEL_SETS["goemotions28"]
-    shown = timeline(entry(said(0, 4, 3, labels=labels)))
-    assert len(shown.bands) == 12
-    assert shown.bands[-1] == "other"
-    assert sum(shown.shares(dict.fromkeys(labels, 0.9))) == pytest.approx(1)
-    assert labels[3] in shown.bands, "the most probable has its own"
-
-
-@pytest.mark.parametrize("name", LABEL_SETS)
-def test_labels_have_different_colours_that_letters_can_be_read_on(name):
-    labels = LABEL_SETS[name]
-    colours = label_colours(labels)
-    assert len(set(colours.values())) == min(len(labels), 21)
-    for colour in colours.values():
-        dark, light = (_contrast(colour, ink) for ink in ("#1c2530", "#ffffff"))
-        assert _contrast(colour, ink_on(colour)) == max(dark, light) > 3.9
-
-
-def _contrast(a: str, b: str) -> float:
-    """WCAG 2.1, by colour channel with numpy."""
-
-    def luminance(colour):
-        c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
-
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -299,142 +208,3 @@ def test_pympi_opens_the_eaf(any_entry, tmp_path):
     document = pympi.Elan.Eaf(str(write_timeline(any_entry, tmp_path / "a.eaf")))
     for name, intervals in tiers(any_entry).items():
         assert sorted(document.get_annotation_data_for_tier(name)) == [(i.start, i.end, i.text) for i in intervals]
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Picture and page
-
-
-def _picture(given: dict, found: Traces | None = None) -> np.ndarray:
-    return imread(io.BytesIO(figure.png(given, found or Traces())))[..., :3]
-
-
-def _share(image: np.ndarray, colour: str) -> float:
-    wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return float((np.abs(image - wanted).max(axis=2) < 0.01).mean())
-
-
-def test_the_picture_shows_labels_in_their_colours_and_what_the_traces_hold():
-    colours = label_colours(LABELS)
-    sad = _picture(entry(said(0, 12, 2)))
-    assert _share(sad, colours["sad"]) > 3 * _share(sad, colours["happy"]) > 0
-    bare, full = _picture(usual()), _picture(usual(), traces(12, 0, 1))
-    assert _share(bare, "#fa00fa") == 0 < _share(full, "#fa00fa")
-    assert full.shape[0] > bare.shape[0]
-
-
-def test_the_picture_of_an_hour_has_a_bounded_size_and_says_what_it_leaves_out():
-    hour = entry(*(said(4.0 * i, 4.0 * i + 4, i % 3, text="some words here") for i in range(900)), duration=3600)
-    shown = timeline(hour)
-    small = figure._Picture(hour, Traces(), shown, lettering.lettering(["some words here"]), {}, 30 / 3600 / 0.06)
-    panels, notes = figure._panels(small)
-    assert "words" not in [name for name, *_ in panels]
-    assert notes == ["the words do not fit into this picture; the HTML page shows them"]
-    assert _picture(entry(*hour["segments"][:200], duration=800)).shape[1] <= 30 * 180
-
-
-def test_words_without_a_font_are_left_out_and_never_boxes(monkeypatch):
-    own = {"DejaVu Sans": lettering._installed()["DejaVu Sans"]}
-    monkeypatch.setattr(lettering, "_installed", lambda: own)
-    letters = lettering.lettering([CHINESE, "naïve 🧠", "访谈"])
-    assert letters.lacks(CHINESE)
-    assert not letters.lacks("naïve 🧠")
-    assert letters.drawable("访谈 a🧠.mp4") == "?? a.mp4"
-    shown = timeline(usual())
-    panels, notes = figure._panels(figure._Picture(usual(), Traces(), shown, letters, {}, 10.0))
-    assert "words" not in [name for name, *_ in panels]
-    assert notes == ["no installed font has the characters of the words; the HTML page shows them"]
-
-
-def test_fonts_that_only_have_boxes_are_not_taken():
-    assert "Last Resort High-Efficiency" not in lettering._installed()
-    assert not any("Emoji" in name for name in lettering._installed())
-
-
-class _Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.titles: list[str] = []
-        self.text: list[str] = []
-        self._in_title = False
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._in_title = tag == "title"
-
-    def handle_data(self, data):
-        (self.titles if self._in_title else self.text).append(data)
-
-    def handle_endtag(self, tag):
-        self._in_title = False
-
-
-@pytest.mark.parametrize("name", ENTRIES)
-def test_the_page_is_self_contained_and_obeys_no_text(name, tmp_path):
-    page = write_timeline(ENTRIES[name], tmp_path / "a.html", traces(12, 0)).read_text("utf-8")
-    found = _Page(page)
-    assert {tag for tag, _ in found.tags}.isdisjoint(
-        {"img", "script", "link", "iframe", "b" if name == "nasty" else ""} - {"b"}
-    )
-    for _, attributes in found.tags:
-        assert not any(key.startswith("on") for key in attributes)
-        for key in ("src", "href"):
-            assert re.match(r"#|data:image/jpeg;base64,", attributes.get(key) or "#")
-    assert "@import" not in page
-    assert set(re.findall(r"url\(([^)]*)\)", page)) <= {"#hatch"}
-    drawing = page[page.index("<svg width") : page.index("</svg>", page.index("<svg width")) + 6]
-    ElementTree.fromstring(drawing)
-
-
-def test_the_page_has_the_words_as_text_and_the_reasons_as_tooltips():
-    from multiemo.predict.outputs.page import html
-
-    found = _Page(html(usual(), traces(12, 1)))
-    assert found.text.count(CHINESE) == 2, "under the lanes and in the table"
-    tips = "\n".join(found.titles)
-    assert "skipped: speech: silence" in tips
-    assert "smoothed: happy 80%, neutral 10%, sad 10%" in tips
-    assert "text: happy 70%, neutral 15%; contributes +0.25" in tips
-    assert "face absent: no face was found" in tips
-    assert "face of person 2; quality: 0.9; chosen: only face" in tips
-    images = [attributes["href"] for tag, attributes in found.tags if tag == "image"]
-    picture = imread(io.BytesIO(base64.b64decode(images[0].partition(",")[2])), format="jpg")
-    assert np.abs(picture.reshape(-1, 3).mean(axis=0) - (250, 0, 250)).max() < 8
-
-
-def test_the_page_of_an_hour_scrolls_and_stays_small():
-    from multiemo.predict.outputs.page import html
-
-    hour = entry(*(said(4.0 * i, 4.0 * i + 4, i % 3, text="some words here") for i in range(900)), duration=3600)
-    page = html(hour, traces(3600))
-    width = int(re.search(r'<svg width="(\d+)"', page)[1])
-    assert 30_000 < width <= 60_000
-    assert len(page) < 4e6
-    links = re.findall(r'<a href="#(s\d+)"', page)
-    assert len(links) == 900
-    assert set(links) == set(re.findall(r'id="(s\d+)"', page))
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Traces
-
-
-def test_traces_are_thinned_by_maximum_and_median():
-    found = Traces(
-        np.array([0, 0.1, 0.4, 0.2, 0.1], np.float32), np.array([np.nan, 100, 300, np.nan, np.nan], np.float32)
-    )
-    times, loud = found.loudness(3)
-    assert times.tolist() == pytest.approx([0.02, 0.06, 0.1])
-    assert (loud**2).tolist() == pytest.approx([0.25, 1, 0.25])
-    assert np.nan_to_num(found.melody(3)[1]).tolist() == [100, 300, 0]
-    assert [len(x) for x in (*Traces().loudness(9), *Traces().melody(9))] == [0, 0, 0, 0]
-    silent = Traces(np.zeros(9, np.float32), np.full(9, np.nan, np.float32))
-    assert [t.audible for t in (found, Traces(), silent)] == [True, False, False]
-
-
-def test_parts_keep_skipped_spans_in_place():
-    assert [(p.left, p.index) for p in parts(usual())] == [(0.5, 0), (4.0, 1), (7.0, None), (9.25, 2)]

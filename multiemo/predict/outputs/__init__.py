@@ -10,12 +10,13 @@ from pathlib import Path
 from multiemo.errors import ConfigError
 from multiemo.files import write_atomically
 from multiemo.predict.outputs.elan import eaf
-from multiemo.predict.outputs.figure import png
-from multiemo.predict.outputs.page import html
 from multiemo.predict.outputs.subtitles import srt, vtt
 from multiemo.predict.outputs.table import csv_table
 from multiemo.predict.outputs.textgrid import textgrid
-from multiemo.predict.outputs.timeline import Entry, plain
+from multiemo.predict.timeline.captions import plain
+from multiemo.predict.timeline.contents import Entry
+from multiemo.predict.timeline.page import render_page
+from multiemo.predict.timeline.picture import draw_png
 from multiemo.predict.traces import Traces
 
 __all__ = ["FORMATS", "Entry", "write_timeline"]
@@ -35,8 +36,8 @@ FORMATS: dict[str, Callable[[Entry, Traces, Path], str | bytes]] = {
     ".vtt": lambda entry, traces, path: vtt(entry),
     ".textgrid": lambda entry, traces, path: textgrid(entry),
     ".eaf": lambda entry, traces, path: eaf(entry, path),
-    ".png": lambda entry, traces, path: png(entry, traces),
-    ".html": lambda entry, traces, path: plain(html(entry, traces)),
+    ".png": lambda entry, traces, path: draw_png(entry, traces),
+    ".html": lambda entry, traces, path: plain(render_page(entry, traces)),
 }
 
 

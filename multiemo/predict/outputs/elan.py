@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 from xml.etree import ElementTree
 
-from multiemo.predict.outputs.timeline import Entry, Interval, plain, tiers
+from multiemo.predict.outputs.tiers import Interval, tiers
+from multiemo.predict.timeline.captions import plain
+from multiemo.predict.timeline.contents import Entry
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
@@ -26,7 +28,7 @@ _TYPES = ("label", "words", "reason")
 
 
 def eaf(entry: Entry, path: Path) -> str:
-    """One tier for each of :func:`~multiemo.predict.outputs.timeline.tiers`; spans without text have no annotation.
+    """One tier for each of :func:`~multiemo.predict.outputs.tiers.tiers`; spans without text have no annotation.
 
     A tier cannot hold segments that overlap: both are cut at the middle of the overlap.
 

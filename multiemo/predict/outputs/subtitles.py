@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multiemo.predict.outputs.timeline import Entry, caption, length, one_line, parts, reasons, smoothed
+from multiemo.predict.timeline.captions import caption, one_line, reasons, smoothed_label
+from multiemo.predict.timeline.contents import Entry, duration, placed_spans
 
 #: What a player would take for markup: a tag, or an override of the ASS format.
 _MARKUP = re.compile(r"<(?=[/a-zA-Z])|\{(?=\\)")
@@ -38,11 +39,11 @@ def _cues(entry: Entry) -> Iterator[tuple[int, int, list[str]]]:
     """Start and end in milliseconds, and one or two lines."""
     if not entry["segments"]:
         why = one_line(reasons(entry.get("absent") or {}))
-        yield 0, round(1000 * length(entry)), ["nothing to go by", *([why] if why else [])]
-    for part in parts(entry):
-        start, end = round(1000 * part.left), round(1000 * part.right)
-        if part.index is not None and end > start:
-            lines = [one_line(caption(*smoothed(part.said))), one_line(part.said.get("text") or "")]
+        yield 0, round(1000 * duration(entry)), ["nothing to go by", *([why] if why else [])]
+    for span in placed_spans(entry):
+        start, end = round(1000 * span.left), round(1000 * span.right)
+        if span.index is not None and end > start:
+            lines = [one_line(caption(*smoothed_label(span.content))), one_line(span.content.get("text") or "")]
             yield start, end, [line for line in lines if line]
 
 

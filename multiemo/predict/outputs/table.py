@@ -7,7 +7,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from multiemo.predict.outputs.timeline import Entry, alone, best, modalities, parts, reasons, smoothed
+from multiemo.predict.timeline.captions import branch_labels, most_probable, reasons, smoothed_label
+from multiemo.predict.timeline.contents import Entry, modalities, placed_spans
 from multiemo.types import DIMENSIONS
 
 
@@ -21,11 +22,11 @@ def csv_table(entry: Entry) -> str:
     neither. The timelines of several people are not in it: they are other rows of the
     same time.
     """
-    placed = parts(entry)
-    labels = list(dict.fromkeys(label for p in placed for label in p.said.get("probs", ())))
-    dimensions = [d for d in DIMENSIONS if any(d in p.said for p in placed)]
+    placed = placed_spans(entry)
+    labels = list(dict.fromkeys(label for p in placed for label in p.content.get("probs", ())))
+    dimensions = [d for d in DIMENSIONS if any(d in p.content for p in placed)]
     known = modalities(entry)
-    labelled = not placed or any("label" in p.said for p in placed)
+    labelled = not placed or any("label" in p.content for p in placed)
     head = ["start", "end", "kind"]
     if labelled:
         head += ["label", "best", "smoothed", "smoothed_p", *(f"p_{label}" for label in labels)]
@@ -36,11 +37,11 @@ def csv_table(entry: Entry) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, head, restval="", lineterminator="\r\n")
     writer.writeheader()
-    for part in placed:
-        said = part.said
+    for span in placed:
+        said = span.content
         row: dict[str, Any] = {"start": said["start"], "end": said["end"], "kind": said.get("kind", "")}
         row |= {"words": said.get("text") or "", "absent": reasons(said.get("absent") or {})}
-        if part.index is not None:
+        if span.index is not None:
             row |= _labelled(said) if labelled else _by_modality(said)
             row |= {d: said[d] for d in dimensions if d in said}
             row |= {"person": (said.get("face") or {}).get("person", ""), "present": " ".join(said.get("present", ()))}
@@ -49,12 +50,12 @@ def csv_table(entry: Entry) -> str:
 
 
 def _labelled(said: Mapping[str, Any]) -> dict[str, Any]:
-    label, probs = smoothed(said)
-    row: dict[str, Any] = {"label": said["label"], "best": said.get("best", best(said["probs"]))}
+    label, probs = smoothed_label(said)
+    row: dict[str, Any] = {"label": said["label"], "best": said.get("best", most_probable(said["probs"]))}
     if "smoothed" in said:
-        row |= {"smoothed": label, "smoothed_p": probs[label if label in probs else best(probs)]}
+        row |= {"smoothed": label, "smoothed_p": probs[label if label in probs else most_probable(probs)]}
     row |= {f"p_{name}": p for name, p in said["probs"].items()}
-    row |= {f"{m}_label": own for m, (own, _) in alone(said).items()}
+    row |= {f"{m}_label": own for m, (own, _) in branch_labels(said).items()}
     return row | {f"{m}_contribution": value for m, value in (said.get("contribution") or {}).items()}
 
 

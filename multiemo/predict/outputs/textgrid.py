@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from multiemo.predict.outputs.timeline import Entry, Interval, length, one_line, tiers
+from multiemo.predict.outputs.tiers import Interval, tiers
+from multiemo.predict.timeline.captions import one_line
+from multiemo.predict.timeline.contents import Entry, duration
 
 
 def textgrid(entry: Entry) -> str:
-    """One interval tier for each of :func:`~multiemo.predict.outputs.timeline.tiers`.
+    """One interval tier for each of :func:`~multiemo.predict.outputs.tiers.tiers`.
 
     The intervals of a tier tile the time from 0 to the duration: where nothing is said their text is empty. A tier
     cannot hold segments that overlap: both are cut at the middle of the overlap.
     """
     found = tiers(entry)
-    end = round(1000 * length(entry))
+    end = round(1000 * duration(entry))
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {_seconds(end)}"]
     lines += ["tiers? <exists>", f"size = {len(found)}", "item []:"]
     for number, (name, intervals) in enumerate(found.items(), 1):

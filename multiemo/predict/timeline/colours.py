@@ -1,16 +1,44 @@
-"""One colour a label and a modality, out of those of all plots."""
+"""One colour a label and a modality, out of those of all plots, and those of everything else by their role."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from itertools import cycle
+from typing import TypeAlias
 
 from multiemo.calibration import UNCERTAIN
 from multiemo.labels import canonical
 from multiemo.plots import ACCENT, ALERT, GREY, INK, LINES, PALE
-from multiemo.predict.outputs.timeline import OTHER
+from multiemo.predict.timeline.contents import OTHER
 
 MODALITY_COLOURS = {"text": ACCENT, "speech": PALE, "face": GREY}
+
+
+class Role(Enum):
+    """A colour that depends on whether the page is light or dark."""
+
+    PAPER = "paper"
+    INK = "ink"
+    SOFT = "soft"
+    LINE = "line"
+    RULE = "rule"
+    PANEL = "panel"
+    WAVE = "wave"
+    LINK = "link"
+
+
+#: "#rrggbb", or a role.
+Colour: TypeAlias = str | Role
+
+LIGHT: Mapping[Role, str] = {
+    Role.PAPER: "#ffffff", Role.INK: INK, Role.SOFT: "#55606e", Role.LINE: "#e3e8ee", Role.RULE: "#b9c4d0",
+    Role.PANEL: "#f6f8fa", Role.WAVE: PALE, Role.LINK: ACCENT,
+}  # fmt: skip
+DARK: Mapping[Role, str] = {
+    Role.PAPER: "#14181d", Role.INK: "#e6eaef", Role.SOFT: "#a2adb9", Role.LINE: "#2a313a", Role.RULE: "#4a5561",
+    Role.PANEL: "#1b2128", Role.WAVE: "#3d5a78", Role.LINK: PALE,
+}  # fmt: skip
 
 
 def mixed(colour: str, other: str, share: float) -> str:
@@ -25,10 +53,15 @@ def mixed(colour: str, other: str, share: float) -> str:
 
 
 class _Colours(dict[str, str]):
-    """One colour for all that is no label, such as dimensions in words."""
+    """Gives one colour to whatever is not a label, such as dimensions in words."""
 
     def __missing__(self, text: str) -> str:
         return PALE
+
+
+def muted(colour: str) -> str:
+    """The colour of a label where it is not what is looked at first."""
+    return mixed(colour, "#ffffff", 0.4)
 
 
 def label_colours(labels: Sequence[str]) -> dict[str, str]:
