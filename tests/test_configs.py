@@ -9,8 +9,9 @@ import pytest
 import multiemo
 from multiemo.build.bundle import assemble, build_encoder, build_preprocessor, uses_features
 from multiemo.config import load_config
+from tests.support.paths import ROOT
 
-FILES = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+FILES = sorted((ROOT / "configs").glob("*.yaml"))
 FILES.append(Path(multiemo.__file__).with_name("demo.yaml"))
 
 

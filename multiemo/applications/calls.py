@@ -28,13 +28,13 @@ from multiemo.applications.talk import (
     seconds,
     silences,
 )
-from multiemo.build import Observer
 from multiemo.data.media import probe, sound_tracks
 from multiemo.data.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import load
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.streaming import read_channels
+from multiemo.progress import Progress
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
@@ -57,7 +57,7 @@ def analyse_call(
     transcript: str | Path | None = None,
     asr: str | None = None,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> CallReport:
     """Speakers, their trajectories and moments of escalation in one call.
 
@@ -82,7 +82,7 @@ def analyse_call(
             names go to that speaker, others to whoever speaks most while they last.
         asr: name or folder of a Whisper model, where there is no transcript.
         device: see :func:`multiemo.load`.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Returns:
         The report; its members are described with :class:`CallReport`.
@@ -93,7 +93,7 @@ def analyse_call(
             transcript, or one that is no speech recogniser.
         CheckpointError: not a finished model.
     """
-    observer, path = observer or Observer(), Path(path)
+    progress, path = progress or Progress(), Path(path)
     if asr is not None and transcript is not None:
         raise ConfigError("asr writes down what has no words, and a transcript was given; leave one of the two out")
     if speakers[0] == speakers[1]:
@@ -104,7 +104,7 @@ def analyse_call(
             f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be told apart; leave the names "
             "out, or give a file with a channel each"
         )
-    observer.stage("listen")
+    progress.stage("listen")
     speech = find_speech(path, channels)
     separation = speech.separation
     if speech.mixed or speech.same:
@@ -116,7 +116,7 @@ def analyse_call(
     names = list(speakers) if apart else [_MIX]
     words, notes = _words(path, transcript, speech, names)
     notes = [*speech.problems, *chosen, *notes]
-    observer.stage("predict")
+    progress.stage("predict")
     predictor = load(run, device=device, asr=asr if words is None else None)
     timelines: dict[str, list[CallSegment]] = {name: [] for name in names}
     sources: set[str] = set()
@@ -138,7 +138,7 @@ def analyse_call(
         moments += _moments(name, timelines[name])
         if timelines[name] and len(timelines[name]) < 2 * LASTS:
             notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {2 * LASTS} on")
-        observer.progress(number + 1, len(names))
+        progress.update(number + 1, len(names))
     return CallReport(
         input=str(path),
         duration=round(speech.duration, 3),

@@ -19,11 +19,11 @@ from multiemo.applications.mood_report import Dimension, MoodChange, MoodDay, Mo
 from multiemo.applications.readings import TableColumns, read_dated_clips
 from multiemo.applications.series import shifts
 from multiemo.applications.tables import Writer, format_of
-from multiemo.build import Observer
 from multiemo.data.tables import Row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
+from multiemo.progress import Progress
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def mood_log(
     out: str | Path | None = None,
     plot: str | Path | None = None,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> MoodLog:
     """Valence and arousal of one person's days with their uncertainty, and the days on which the level changed.
 
@@ -65,7 +65,7 @@ def mood_log(
         out: table of the days to write, in the format that its suffix says.
         plot: ``.png`` or ``.html`` to write.
         device: of the run; see :func:`multiemo.load`.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Returns:
         The log; its members are described with :class:`~multiemo.applications.mood_report.MoodLog`.
@@ -77,7 +77,7 @@ def mood_log(
     """
     check_outputs(out, plot)
     model = None if run is None else Path(run)
-    given = read_dated_clips(Path(source), run=model, device=device, columns=columns, observer=observer)
+    given = read_dated_clips(Path(source), run=model, device=device, columns=columns, progress=progress)
     clips = given.clips
     if not clips:
         reason = next(iter(given.left_out.values()), "it has no rows")

@@ -24,7 +24,7 @@ Valence, arousal and dominance without labels have regressors on the same inputs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from multiemo.evaluation import rounded
 from multiemo.metrics import means_of
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.speech import SpeechPreprocessor
+from multiemo.progress import Progress
 from multiemo.types import MODALITIES, SUBSETS, Clip, Modality, SpeechSpec
 
 Array = NDArray[np.float64]
@@ -111,7 +112,7 @@ def read_inputs(
     preprocessors: Mapping[Modality, Preprocessor],
     *,
     label_from: str = "clip",
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Inputs:
     """Describe clips, through the cache of preprocessed tensors.
 
@@ -121,13 +122,13 @@ def read_inputs(
         clips: all its rows, those of every part.
         preprocessors: the model's, so that a clip has the same modalities for both; ``Bundle.preprocessors``.
         label_from: see :class:`multiemo.build.data.Source`.
-        on_progress: called with (done, all).
+        progress: told the clips done.
 
     Raises:
         MediaError: media cannot be read, and the config does not allow to skip it.
     """
     reads = {m: _reads(preprocessors[m]) for m in MODALITIES if m in preprocessors}
-    part = prepare_part(config, folder, clips, reads, label_from=label_from, dialogue=clips, on_progress=on_progress)
+    part = prepare_part(config, folder, clips, reads, label_from=label_from, dialogue=clips, progress=progress)
     kept, labels = part.dataset.clips, part.dataset.space.labels
     speakers: list[str] = []
     targets: list[Tensor | None] = []

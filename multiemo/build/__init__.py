@@ -10,12 +10,10 @@ if TYPE_CHECKING:
     from multiemo.build.bundle import Bundle, load_bundle, save_bundle
     from multiemo.build.data import Source, open_source
     from multiemo.build.evaluation import evaluate_bundle, evaluate_run
-    from multiemo.build.observer import Observer
     from multiemo.build.run import Run, train
 
 __all__ = [
     "Bundle",
-    "Observer",
     "Run",
     "Source",
     "evaluate_bundle",
@@ -32,7 +30,6 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Bundle", "load_bundle", "save_bundle"), "multiemo.build.bundle"),
         **dict.fromkeys(("Source", "open_source"), "multiemo.build.data"),
         **dict.fromkeys(("evaluate_bundle", "evaluate_run"), "multiemo.build.evaluation"),
-        "Observer": "multiemo.build.observer",
         **dict.fromkeys(("Run", "train"), "multiemo.build.run"),
     },
 )

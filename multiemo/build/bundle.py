@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import multiemo
 from multiemo import encoders as _announce_encoders  # noqa: F401
 from multiemo import fusion as _register_fusions  # noqa: F401
 from multiemo.build.folders import file_digest, model_folder
@@ -42,6 +41,7 @@ from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import encoders, fusions, suggest
 from multiemo.training.checkpoint import load_tensors, save_tensors
 from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
+from multiemo.version import __version__
 
 FORMAT_VERSION = 3
 #: The distributions that carry OpenCV; any will do, and servers without a screen have a headless one.
@@ -379,7 +379,7 @@ def _first_mismatch(error: RuntimeError) -> str:
 def versions() -> dict[str, str]:
     """Of the package and what decides its numbers; what an installation does not tell is left out."""
     found = {
-        "multiemo": multiemo.__version__,
+        "multiemo": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

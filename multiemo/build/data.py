@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,18 @@ from multiemo.build import checks
 from multiemo.build.folders import require_manifest
 from multiemo.config import Config, SourceConfig, SplitConfig
 from multiemo.data import splits
-from multiemo.data.cache import TensorCache, default_cache
+from multiemo.data.cache import TensorCache
+from multiemo.data.cache_settings import default_cache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.composite import compose_manifests
-from multiemo.data.dataset import ClipDataset, LabelSpace, Prepared, Preprocessor
+from multiemo.data.dataset import ClipDataset, LabelSpace, PreparedPart, Preprocessor
 from multiemo.data.dialogue import context_width, without_context
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
+from multiemo.data.split import Split, check_disjoint, without
 from multiemo.errors import ConfigError, ManifestError, SplitError
+from multiemo.progress import Progress
 from multiemo.training.parallel import Meeting
 from multiemo.types import DIMENSIONS, Batch, Clip, InputSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
@@ -43,7 +46,7 @@ class Source:
 
     manifest: Path
     clips: list[Clip]
-    split: splits.Split
+    split: Split
     label_from: str = "clip"
 
     @property
@@ -72,7 +75,7 @@ class Part:
     """
 
     dataset: ClipDataset
-    prepared: Prepared
+    prepared: PreparedPart
     workers: int = 1
 
     def notes(self) -> list[str]:
@@ -219,9 +222,9 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     clips = read_manifest(manifest)
     usable = [c for c in clips if has_label(c, source.label_from, task)] if labelled else clips
     if not usable:
-        raise ManifestError(f"{manifest}: {_nothing_known(clips, source.label_from, task)}")
+        raise _nothing_to_learn(manifest, clips, source.label_from, task)
     split = make_split(usable, source.split)
-    splits.check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
+    check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
         raise SplitError(
             f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
@@ -230,7 +233,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     return Source(manifest, clips, split, source.label_from)
 
 
-def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
+def make_split(clips: Sequence[Clip], how: SplitConfig) -> Split:
     """The split that the config asks for."""
     group_by, val, seed = how.group_by, how.val, how.seed
     if how.kind == "holdout":
@@ -243,7 +246,7 @@ def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
         made = splits.by_corpora(clips, test=how.test_corpora, group_by=group_by, val=val, seed=seed)
     else:
         made = splits.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
-    return splits.without(made, how.exclude) if how.exclude else made
+    return without(made, how.exclude) if how.exclude else made
 
 
 def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
@@ -255,13 +258,13 @@ def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
     return clip.label is not None or bool(clip.labels) or bool(clip.votes)
 
 
-def _nothing_known(clips: Sequence[Clip], label_from: str, task: str) -> str:
+def _nothing_to_learn(manifest: Path, clips: Sequence[Clip], label_from: str, task: str) -> ManifestError:
     """Why no row of a manifest can be learnt from, and what would do."""
     if task == "dimensions":
-        return f"no row has {' or '.join(DIMENSIONS)}, which task: dimensions learns"
-    told = f"no row has a label to learn from (label_from={label_from})"
+        return checks.nothing_known(manifest, task, ", which task: dimensions learns")
     known = [name for name in DIMENSIONS if any(getattr(c, name) is not None for c in clips)]
-    return f"{told}; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else told
+    hint = f"; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else ""
+    return checks.nothing_known(manifest, task, f" to learn from (label_from={label_from})", hint=hint)
 
 
 def open_manifest(config: Config) -> Source:
@@ -352,8 +355,7 @@ def prepare_part(
     label_from: str = "clip",
     dialogue: Sequence[Clip] = (),
     meeting: Meeting | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Part:
     """Preprocess clips, through the cache.
 
@@ -366,8 +368,7 @@ def prepare_part(
         label_from: see :class:`Source`.
         dialogue: all rows of the manifest, for text encoders that read earlier utterances.
         meeting: of several processes, which all call this.
-        on_progress: called with (clips done, clips in all).
-        on_note: called with what a user should know of the cache.
+        progress: told the clips done, and what a user should know of the cache.
     """
     cache = TensorCache(Path(config.data.cache) if config.data.cache else default_cache())
     space = LabelSpace(config.label_set, config.task, label_from)
@@ -376,15 +377,13 @@ def prepare_part(
     workers = worker_count(config.data.workers)
     if meeting is not None and meeting.processes > 1 and decodes:
         share = range(meeting.rank, len(dataset), meeting.processes)
-        dataset.fill_cache(share, workers=workers, on_progress=on_progress)
+        dataset.fill_cache(share, workers=workers, progress=progress)
         meeting.wait()
-    prepared = dataset.prepare(
-        workers=workers if decodes else 0, skip_bad=config.data.skip_bad, on_progress=on_progress
-    )
+    prepared = dataset.prepare(workers=workers if decodes else 0, skip_bad=config.data.skip_bad, progress=progress)
     if meeting is not None:
         meeting.wait()
-    if cache.note is not None and on_note is not None:
-        on_note(f"cache: {cache.note}")
+    if cache.note is not None and progress is not None:
+        progress.note(f"cache: {cache.note}")
     return Part(dataset, prepared, workers)
 
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import multiemo
 from multiemo.data.rows import format_row, parse_row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.predict import Item
 from multiemo.records import Record, record
+from multiemo.version import __version__
 
 if sys.platform != "win32":
     import fcntl
@@ -187,7 +187,7 @@ def plan_of(shards: Shards, model: str, *, embeddings: bool) -> BulkPlan:
     """
     return BulkPlan(
         format=FORMAT,
-        multiemo=multiemo.__version__,
+        multiemo=__version__,
         model=model,
         inputs=shards.digest,
         clips=len(shards.lines),

@@ -203,10 +203,10 @@ def live(
 
 def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **given: Any) -> None:
     from multiemo.bulk import predict_bulk
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
-    with ConsoleObserver() as observer:
-        summary = predict_bulk(out=out, engine=engine or "local", observer=observer, **given)
+    with ConsoleProgress() as progress:
+        summary = predict_bulk(out=out, engine=engine or "local", progress=progress, **given)
     if summary.left_out is not None:
         typer.echo(f"{summary.left_out} files were left out; {out / 'left_out.jsonl'} says why", err=True)
     if json_file != "-":

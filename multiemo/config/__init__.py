@@ -15,7 +15,7 @@ from multiemo.config.schema import (
     PartConfig,
     SourceConfig,
     SplitConfig,
-    Stage,
+    StageName,
     TrainingConfig,
 )
 
@@ -26,7 +26,7 @@ __all__ = [
     "PartConfig",
     "SourceConfig",
     "SplitConfig",
-    "Stage",
+    "StageName",
     "TrainingConfig",
     "load_config",
     "load_stored",

@@ -11,8 +11,8 @@ from multiemo.errors import ConfigError
 from multiemo.labels import label_set
 from multiemo.types import DIMENSIONS, MODALITIES, Modality
 
-Stage = Literal["text", "speech", "face", "fuse"]
-Objective = Literal["labels", "masked", "contrastive"]
+StageName = Literal["text", "speech", "face", "fuse"]
+ObjectiveName = Literal["labels", "masked", "contrastive"]
 
 
 class _Frozen(BaseModel):
@@ -182,7 +182,7 @@ class TrainingConfig(_Frozen):
         keep: how many of the last states are kept.
     """
 
-    objective: Objective = "labels"
+    objective: ObjectiveName = "labels"
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1)
     accumulate: int = Field(1, ge=1)
@@ -299,9 +299,9 @@ class Config(_Frozen):
     data: DataConfig
     encoders: dict[Modality, PartConfig]
     fusion: PartConfig = PartConfig(name="gated")
-    stages: tuple[Stage, ...] = ("text", "speech", "face", "fuse")
+    stages: tuple[StageName, ...] = ("text", "speech", "face", "fuse")
     training: TrainingConfig = TrainingConfig()
-    per_stage: dict[Stage, dict[str, Any]] = {}
+    per_stage: dict[StageName, dict[str, Any]] = {}
     branches: dict[Modality, str] = {}
     init: dict[Modality, str] = {}
     max_error: float | None = Field(None, gt=0, lt=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from multiemo.data.media import read_media
 from multiemo.errors import ManifestError, MediaError, MultiemoError
 from multiemo.labels import label_set as labels_of
 from multiemo.labels import map_label
+from multiemo.progress import Progress
 from multiemo.types import DIMENSIONS, LABEL_SOURCES, Absent, Clip, Modality, Sample, spec_to_dict
 
 
@@ -150,7 +151,7 @@ MEMORY_LIMIT = 4 << 30
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedPart:
     """What preprocessing a whole part found.
 
     Args:
@@ -279,28 +280,28 @@ class ClipDataset(Dataset[Sample]):
         *,
         workers: int = 0,
         skip_bad: bool = False,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> Prepared:
+        progress: Progress | None = None,
+    ) -> PreparedPart:
         """Preprocess every clip once and hold the samples in memory for the epochs to come.
 
         Args:
             workers: processes that decode; 0 = this one.
             skip_bad: leave out what of a clip cannot be read (the clip, where nothing is left), and say so in the
                 result, instead of stopping.
-            on_progress: called with (done, all).
+            progress: told the clips done.
 
         Raises:
             MediaError: media cannot be read and ``skip_bad`` is off; names the clip.
         """
-        found = Prepared(lengths={m: [] for m in self.preprocessors})
+        found = PreparedPart(lengths={m: [] for m in self.preprocessors})
         samples: list[Sample] = []
         size = 0
         total, count = torch.zeros(2, len(self.space.labels))
         loader = self._over(range(len(self)), workers)
         for done, (clip, (got, damaged, note)) in enumerate(zip(self.clips, loader, strict=True), start=1):
             self._heed(note)
-            if on_progress is not None:
-                on_progress(done, len(self.clips))
+            if progress is not None:
+                progress.update(done, len(self.clips))
             if damaged and not skip_bad:
                 first = next(iter(damaged.values()))
                 raise MediaError(
@@ -335,19 +336,17 @@ class ClipDataset(Dataset[Sample]):
         self.samples = samples if len(samples) == len(self.clips) else None
         return found
 
-    def fill_cache(
-        self, rows: Sequence[int], *, workers: int = 0, on_progress: Callable[[int, int], None] | None = None
-    ) -> None:
+    def fill_cache(self, rows: Sequence[int], *, workers: int = 0, progress: Progress | None = None) -> None:
         """Preprocess some clips into the cache; what cannot be read is left for :meth:`prepare` to tell.
 
         Args:
             rows: which.
-            workers, on_progress: as in :meth:`prepare`.
+            workers, progress: as in :meth:`prepare`.
         """
         for done, (_, _, note) in enumerate(self._over(rows, workers), start=1):
             self._heed(note)
-            if on_progress is not None:
-                on_progress(done, len(rows))
+            if progress is not None:
+                progress.update(done, len(rows))
         if self.cache is not None:
             self.cache.close()
 

@@ -6,25 +6,25 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from multiemo.build.bundle import Bundle
 from multiemo.data.play import JUMP
 from multiemo.data.samples import bits_of
 from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
-from multiemo.predict.prediction import TimelineSegment
+from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
+from multiemo.predict.reader import Options, Reader
 from multiemo.predict.segments import Segment, SegmentStream
+from multiemo.predict.smoothing import Smoothing
 from multiemo.preprocess.frames import ArrayFrame, Frame
 from multiemo.voice_activity import Floats
-
-if TYPE_CHECKING:
-    from multiemo.predict.predictor import Predictor
 
 #: Floats may go beyond full scale by this much; more is another scale.
 _OVER = 2.0
@@ -34,6 +34,20 @@ _FEW, _FAR = 3, 5.0
 _LONG_CUE = 60.0
 #: Turns of several channels that go through the model together.
 _BATCH = 16
+
+
+class SegmentClassifier(Protocol):
+    """What a stream needs of a model; :class:`~multiemo.predict.Predictor` has it."""
+
+    bundle: Bundle
+    options: Options
+    reader: Reader
+
+    def smoothing(self) -> Smoothing:
+        """For one file or stream."""
+
+    def classify(self, segments: Sequence[Segment]) -> Sequence[tuple[SegmentPrediction, object]]:
+        """What the model says of each segment that has inputs, and the embedding of each of its modalities."""
 
 
 class Stream:
@@ -66,7 +80,7 @@ class Stream:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: SegmentClassifier,
         *,
         segments: Literal["speech", "windows", "whole"] = "speech",
         window: float | None = None,
@@ -210,7 +224,7 @@ class Stream:
 
 
 def read_channels(
-    predictor: Predictor,
+    predictor: SegmentClassifier,
     sounds: Sequence[Iterable[Floats]],
     words: Sequence[Sequence[Cue]],
     *,
@@ -262,7 +276,7 @@ def read_channels(
     return [[*settled, *smoothing.close()] for settled, smoothing in zip(said, smoothings, strict=True)]
 
 
-def _classified(predictor: Predictor, segments: Sequence[Segment]) -> list[TimelineSegment]:
+def _classified(predictor: SegmentClassifier, segments: Sequence[Segment]) -> list[TimelineSegment]:
     """What the model says of each segment."""
     heard = [s for s in segments if s.inputs]
     said = iter(predictor.classify(heard) if heard else [])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.features import read_features
 from multiemo.data.prepare import prepare
 from multiemo.errors import ManifestError
+from tests.support.corpora import by_id, run, touch, write
 
 Entry = tuple[object, object]
 

@@ -13,9 +13,10 @@ from multiemo.data.media import Playback
 from multiemo.data.transcripts import Cue
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.items import Item, expand
-from tests.data.test_sound import RATE, tracks, wav
-from tests.media_files import write
-from tests.predict.test_bad_media import music, speech, told
+from tests.support.answers import told
+from tests.support.media_files import VOICE_RATE as RATE
+from tests.support.media_files import tracks, wav, write
+from tests.support.sounds import music, speech
 
 
 def row(model: multiemo.Predictor, path: Path) -> dict:

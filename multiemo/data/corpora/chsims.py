@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from multiemo.data.corpora.sentiment import Scale, sentiment_clips
+from multiemo.data.corpora.sentiment import SentimentScale, sentiment_clips
 from multiemo.data.corpora.source import Skip
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
-_SCALE = Scale("chsims", language="zh", bound=1, one_speaker=False)
+_SCALE = SentimentScale("chsims", language="zh", bound=1, one_speaker=False)
 
 
 @corpora.register("chsims", kind="real", languages=("zh",))

@@ -16,7 +16,7 @@ from typing import Literal
 
 from multiemo.data.corpora.csd import find_sequences, present_emotions
 from multiemo.data.corpora.feature_pickle import MARK
-from multiemo.data.corpora.sentiment import Scale, clip_key, sentiment_clips
+from multiemo.data.corpora.sentiment import SentimentScale, clip_key, sentiment_clips
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, relative, walk
 from multiemo.registry import corpora
 from multiemo.types import Clip
@@ -27,7 +27,7 @@ _EMOTIONS = {
     "Answer.disgust": "disgusted", "Answer.fear": "fearful",
 }  # fmt: skip
 _WHICH = ("Input.VIDEO_ID", "Input.CLIP")
-_SCALE = Scale("cmumosei", language="en", bound=3, one_speaker=True)
+_SCALE = SentimentScale("cmumosei", language="en", bound=3, one_speaker=True)
 
 
 @corpora.register("cmumosei", kind="real", languages=("en",))

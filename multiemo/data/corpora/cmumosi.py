@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from multiemo.data.corpora.sentiment import Scale, sentiment_clips
+from multiemo.data.corpora.sentiment import SentimentScale, sentiment_clips
 from multiemo.data.corpora.source import Skip
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
-_SCALE = Scale("cmumosi", language="en", bound=3, one_speaker=True)
+_SCALE = SentimentScale("cmumosi", language="en", bound=3, one_speaker=True)
 
 
 @corpora.register("cmumosi", kind="real", languages=("en",))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from multiemo.data.corpora.feature_pickle import MARK, PARTS, Segment, save_features, without_empty
+from multiemo.data.corpora.feature_pickle import MARK, PARTS, PickledSegment, save_features, without_empty
 from multiemo.data.corpora.source import Skip, nearest, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.types import FeatureRef
@@ -76,7 +76,7 @@ def find_sequences(root: Path, skip: Skip) -> Sequences | None:
     return Sequences(found["labels"][1], {kind: path for kind, (_, path) in found.items() if kind != "labels"})
 
 
-def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], skip: Skip) -> Iterator[Segment]:
+def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], skip: Skip) -> Iterator[PickledSegment]:
     """The segments, with their words and features; these are written below ``made()``.
 
     A word or a row of features belongs to the segment that its middle lies in. Values that are not finite become 0, a
@@ -94,7 +94,7 @@ def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], s
             shard = segments[first : first + _SHARD]
             features = {m: _features(data, m, shard, made, first, notes) for m, data in others.items()}
             for one in shard:
-                yield Segment(
+                yield PickledSegment(
                     id=f"{one.video}{MARK}{one.number}",
                     part=part_of.get(one.video),
                     text=None if words is None else _words(words, one),

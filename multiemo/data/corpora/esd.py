@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS, canonical
 from multiemo.registry import corpora
@@ -54,10 +54,8 @@ def esd(root: Path, skip: Skip) -> Iterator[Clip]:
         if match is None or not labels:
             skip(name, "does not lie like a recording of ESD (0001/Angry/0001_000351.wav)")
             continue
-        if path.stem in found:
-            skip(name, f"is a second copy of {found[path.stem]}")
+        if not keep_first(found, path.stem, name, skip):
             continue
-        found[path.stem] = name
         speaker = match[1]
         if speaker not in sentences:
             sentences[speaker] = _sentences(path, root, speaker, skip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, part_folders, read_text, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, part_folders, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS, find_label
 from multiemo.registry import corpora
@@ -95,10 +95,8 @@ def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
             if label is None:
                 skip(relative(path, root), "is not in a folder of one of the classes 1-7")
                 continue
-            if name in found:
-                skip(relative(path, root), f"is a second copy of {found[name]}")
+            if not keep_first(found, name, relative(path, root), skip):
                 continue
-            found[name] = relative(path, root)
             split = "test" if name.startswith("test_") else named
             strayed += split != named
             yield _clip(name, relative(path, root), label, split)

@@ -11,8 +11,8 @@ from multiemo.data.corpora.cells import columns, pairs, parts_of, scales
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus
 from multiemo.data.corpora.table_features import Features
 from multiemo.data.corpora.table_labels import Form, labels_in
-from multiemo.data.corpora.table_media import Filled, Media
-from multiemo.data.corpora.table_rows import Found, RowReader, clips_of
+from multiemo.data.corpora.table_media import Filled, MediaColumns
+from multiemo.data.corpora.table_rows import CandidateRow, RowReader, clips_of
 from multiemo.data.rows import PARTS
 from multiemo.data.tables import TABLES, open_table
 from multiemo.errors import ConfigError, ManifestError
@@ -114,14 +114,14 @@ def table(
     if rater is not None and id is None:
         raise ManifestError("table: rater, but no id; name the column that says which clip a row is of, like id=clip")
     tables = _find(root, pairs(parts, "parts"))
-    files = Media(next(iter(tables)).parent, media, time=time)
+    files = MediaColumns(next(iter(tables)).parent, media, time=time)
     left_out: list[str] = []
 
     def listed(what: str, reason: str) -> None:
         left_out.append(f"{what}: {reason}")
         skip(what, reason)
 
-    def rows_of(path: Path) -> Iterator[Found]:
+    def rows_of(path: Path) -> Iterator[CandidateRow]:
         opened = open_table(path)
         present = list(opened.columns)
 

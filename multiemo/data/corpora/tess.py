@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, relative, walk
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -46,10 +46,8 @@ def tess(root: Path, skip: Skip) -> Iterator[Clip]:
         speaker = "YAF" if match[1].upper() == "YAF" else "OAF"
         word, emotion = match[2].lower(), match[3].lower()
         take = f"{speaker}_{word}_{emotion}"
-        if take in found:
-            skip(name, f"is a second copy of {found[take]}")
+        if not keep_first(found, take, name, skip):
             continue
-        found[take] = name
         yield Clip(
             id=take,
             corpus="tess",
