@@ -445,7 +445,7 @@ def test_without_ray_its_extra_is_named(tiny_run, tmp_path, cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = cli("predict", tiny_run, tmp_path, "--out", tmp_path / "out", "--engine", "ray")
     assert code == 2
-    assert "pip install 'multiemo[bulk]'" in err
+    assert 'pip install "multiemo[bulk]"' in err
 
 
 # ------------------------------------------------------------------------------------------------------ command line

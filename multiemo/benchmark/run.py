@@ -40,6 +40,7 @@ from multiemo.data.cache_settings import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.evaluation import finite
+from multiemo.extras import require
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
 
@@ -73,6 +74,9 @@ def run_benchmark(
 
 def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: Progress) -> dict[str, Any]:
     protocol = plan(config)
+    if config.benchmark.baselines:
+        for module in ("sklearn", "librosa"):
+            require(module, "benchmark.baselines", instead=", or set benchmark.baselines=false")
     if config.benchmark.baselines and "face" in config.modalities and not uses_features(config, "face"):
         hog_descriptor()  # says now what would be said after the trainings
     shuffled = random_protocol(config, protocol) if show_leak else None

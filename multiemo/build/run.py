@@ -57,7 +57,7 @@ class Run:
 
 def train(
     config: Config,
-    out: str | Path,
+    out: str | Path = "runs/run",
     *,
     resume: bool = False,
     profile: bool = False,

@@ -9,9 +9,8 @@ from typing import Any
 
 from multiemo.config import Config
 from multiemo.errors import ConfigError, first_line
+from multiemo.extras import install_command
 from multiemo.progress import Progress
-
-_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 
 
 class Trackers:
@@ -30,10 +29,8 @@ class Trackers:
     def __init__(self, config: Config, folder: Path, progress: Progress) -> None:
         self._progress = progress
         for name in config.trackers:
-            if importlib.util.find_spec(_PACKAGES[name]) is None:
-                raise ConfigError(
-                    f'trackers: {name!r} is not installed; pip install "multiemo[trackers]" or leave it out'
-                )
+            if importlib.util.find_spec(name) is None:
+                raise ConfigError(f"trackers: {name!r} is not installed; {install_command(name)} or leave it out")
         self._trackers = {name: self._open(name, config, folder) for name in config.trackers}
 
     @staticmethod

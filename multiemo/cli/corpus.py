@@ -17,7 +17,9 @@ CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MU
 def prepare(
     corpus: Annotated[str, typer.Argument(help="Corpus adapter, for instance ravdess, meld or table.")],
     root: Annotated[Path, typer.Argument(help="Folder of the corpus as published, or a table.")],
-    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...")] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the adapter.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
 ) -> None:
     """Turn a corpus folder into a manifest: one row a clip."""

@@ -40,7 +40,9 @@ def predict(
     timeline: Annotated[Path | None, typer.Option(help="Folder for a timeline of each input.")] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="With --timeline: json, csv, srt, vtt, TextGrid, eaf, png, html; default: all."),
+        typer.Option(
+            "--format", help="With --timeline: a format to write, such as srt, TextGrid or png; default: all."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for very many inputs; run again, it goes on.")] = None,
     engine: Annotated[str | None, typer.Option(help="With --out: local (processes; default) or ray.")] = None,

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def demo(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/demo, or the next free number.")] = None,
 ) -> None:
     """Make a small synthetic corpus and go the whole path with it: train, fuse, evaluate, predict, report."""
@@ -43,7 +45,9 @@ def demo(
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/run"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     profile: Annotated[
@@ -112,7 +116,9 @@ def evaluate(
 
 def benchmark(
     config: Annotated[Path, typer.Argument(help="YAML file; its benchmark section names the protocol.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write; a begun one is finished.")] = Path("runs/benchmark"),
     seeds: Annotated[int | None, typer.Option(help="Trainings of each fold (benchmark.seeds).")] = None,
     folds: Annotated[int | None, typer.Option(help="K folds of people (protocol kfold with benchmark.folds).")] = None,

@@ -8,9 +8,9 @@ Example:
 """
 
 from multiemo.config.reading import load_config, load_stored, parse_config, save_config, stored_config
-from multiemo.config.schema import (
+from multiemo.config.schema import Config
+from multiemo.config.sections import (
     BenchmarkConfig,
-    Config,
     DataConfig,
     PartConfig,
     SourceConfig,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import multiemo.data.corpora  # noqa: F401  (registers the adapters)
+import multiemo.data.corpora  # noqa: F401  (announces the adapters)
 from multiemo.data.corpora.source import NotTheCorpus, noting
 from multiemo.data.locate import located
 from multiemo.data.manifest import judge, write_manifest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import queue
 import signal
 import threading
@@ -16,6 +15,7 @@ import numpy as np
 
 from multiemo.data.media import Playback, PlayedFrame, PlayedSound
 from multiemo.errors import ConfigError, MediaError
+from multiemo.extras import require
 from multiemo.predict.ahead import ahead
 from multiemo.predict.prediction import TimelineSegment
 from multiemo.predict.segments import TRACK_FPS
@@ -153,13 +153,8 @@ class Devices:
                 self.dropped += 1
 
     def _open_microphone(self, name: str, rate: int) -> Any:
-        try:
-            sounddevice = importlib.import_module("sounddevice")
-        except (ImportError, OSError) as error:
-            raise ConfigError(
-                f"live: the microphone needs the sounddevice package and PortAudio ({error}): "
-                'pip install "multiemo[live]" (on Linux also the system package libportaudio2), or --no-microphone'
-            ) from None
+        instead = " (on Linux also the system package libportaudio2), or --no-microphone"
+        sounddevice = require("sounddevice", "live: the microphone", instead=instead)
 
         def receive(samples: Any, frames: int, moment: Any, status: Any) -> None:
             self._pieces.put(PlayedSound(np.array(samples[:, 0], np.float32)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import cv2
 import pytest
 from typer.testing import CliRunner
 
+import multiemo.data.corpora
 from multiemo.cli import app
 from multiemo.data.corpora.source import mend
 from multiemo.data.manifest import read_manifest
@@ -413,3 +415,13 @@ def test_real_corpora(
     if corpus == "ravdess":
         assert all(clip.audio and "face" in clip.features for clip in prepared.clips)
     assert read_manifest(tmp_path / "m.jsonl") == prepared.clips
+
+
+def test_every_adapter_is_announced_and_imported_when_it_is_wanted() -> None:
+    package = Path(multiemo.data.corpora.__file__).parent
+    written = [
+        re.findall(r'^@corpora.register\("(\w+)"', path.read_text("utf-8"), re.M) for path in package.rglob("*.py")
+    ]
+    assert sorted(name for names in written for name in names) == corpora.names()
+    for name in corpora:
+        assert corpora.get(name, where="test").__name__ == name

@@ -146,7 +146,9 @@ def test_an_excel_workbook_whatever_its_name(tmp_path: Path, name: str) -> None:
 
 def test_a_workbook_without_its_reader_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
-    with pytest.raises(ManifestError, match=r"is an Excel workbook, which needs: pip install openpyxl"):
+    with pytest.raises(
+        ManifestError, match=r"is an Excel workbook, which needs openpyxl: pip install \"multiemo\[excel\]\""
+    ):
         made(workbook(tmp_path / "t/t.xlsx"), text="text")
 
 

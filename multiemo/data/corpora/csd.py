@@ -22,6 +22,7 @@ import numpy as np
 from multiemo.data.corpora.feature_pickle import MARK, PARTS, PickledSegment, save_features, without_empty
 from multiemo.data.corpora.source import Skip, nearest, read_text, relative, walk
 from multiemo.errors import ManifestError
+from multiemo.extras import require
 from multiemo.types import FeatureRef
 
 #: What a group's name begins with -> what it holds; of several for one modality the first of these is taken.
@@ -145,10 +146,7 @@ class _Sequence:
     """
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
-        try:
-            import h5py
-        except ImportError:
-            raise ManifestError(f"{path}: reading .csd files needs h5py: pip install 'multiemo[csd]'") from None
+        h5py = require("h5py", f"{path}: reading .csd files", error=ManifestError)
         self.path = path
         self._last: tuple[str, tuple[np.ndarray, np.ndarray]] | None = None
         try:

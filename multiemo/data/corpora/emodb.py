@@ -37,9 +37,18 @@ _EMOTIONS = {
 }
 
 
-@corpora.register("emodb", kind="real", languages=("de",))
+@corpora.register("emodb")
 def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
+
+    Folder:
+        ``wav/03a01Fa.wav`` ...
+
+    Labels:
+        ``emodb7``
+
+    Split:
+        by speaker
 
     Args:
         root: the corpus folder; recordings are found by their names at any depth (``wav/03a01Fa.wav``).

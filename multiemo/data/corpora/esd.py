@@ -30,9 +30,18 @@ _LINE = re.compile(
 )
 
 
-@corpora.register("esd", kind="real", languages=("zh", "en"))
+@corpora.register("esd")
 def esd(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording, with its sentence where the speaker's list has it.
+
+    Folder:
+        ``0001/0001.txt``, ``0001/Angry/*.wav``; Chinese and English
+
+    Labels:
+        ``esd5``
+
+    Split:
+        by speaker; the published parts share all speakers
 
     Args:
         root: the corpus folder, or a folder above it.

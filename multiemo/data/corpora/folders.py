@@ -34,7 +34,7 @@ class _Found:
     files: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("folders", kind="real", languages=(), above=False)  # any folder above one looks like the corpus
+@corpora.register("folders", above=False)  # any folder above one looks like the corpus
 def folders(
     root: Path,
     skip: Skip,
@@ -51,6 +51,15 @@ def folders(
     Folders of parts (train, val, valid, validation, dev, test) may lie above or below those of the classes, and other
     folders in them. Files of one name that lie together (``a.wav`` and ``a.txt``) are one clip; a ``.txt`` holds its
     words. Nobody says who speaks: a split goes by clips (``group_by: clip``) unless ``speaker`` tells from the names.
+
+    Folder:
+        a folder a class: sounds, pictures, films, texts, such as ``angry/a.wav`` or ``train/angry/a.png``
+
+    Labels:
+        any, or the folders' names
+
+    Split:
+        folders ``train``, ``val``, ``test`` ...
 
     Args:
         root: the folder in which those of the parts or classes lie.

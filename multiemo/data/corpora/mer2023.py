@@ -27,9 +27,19 @@ _NO_VALENCE = -10.0
 _Labels: TypeAlias = Mapping[str, tuple[str, float | None]]
 
 
-@corpora.register("mer2023", kind="real", languages=("zh",))
+@corpora.register("mer2023")
 def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] = "test1") -> Iterator[Clip]:
     """One clip a labelled video. There are no speakers.
+
+    Folder:
+        ``train-label.csv``, ``test1-label.csv`` and videos, or the baseline's ``label-6way.npz``; ``test=test1``,
+        ``test2`` or ``test3``; valence
+
+    Labels:
+        ``mer6``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the folder with ``train-label.csv`` (and the other tables) or ``label-6way.npz``; videos, wavs and

@@ -54,11 +54,21 @@ class _Turn:
     votes: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("mspimprov", kind="real", languages=("en",))
+@corpora.register("mspimprov")
 def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes``.
 
     A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+
+    Folder:
+        ``session1/S01A/P/*.wav``, ``*.avi``, ``Evalution.txt``, transcriptions where present; valence, arousal,
+        dominance, votes
+
+    Labels:
+        ``mspimprov4``
+
+    Split:
+        by session
 
     Args:
         root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files and

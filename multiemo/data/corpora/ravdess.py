@@ -30,12 +30,22 @@ class _Take:
     face: FeatureRef | None = None
 
 
-@corpora.register("ravdess", kind="real", languages=("en",))
+@corpora.register("ravdess")
 def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
     """One clip a take; its audio-only, audio-video and video-only files are merged.
 
     Face features are taken from every CSV under ``root``: one named after a take holds its frames (OpenFace or
     py-feat), any other one is a table whose first column names takes.
+
+    Folder:
+        ``Actor_NN/`` (wav, flac or mp4, also the published zip layouts); OpenFace or py-feat CSVs become
+        ``features.face``
+
+    Labels:
+        ``ravdess8``
+
+    Split:
+        by actor
 
     Args:
         root: the corpus folder.

@@ -21,9 +21,18 @@ _EMOTIONS = {
 _NAME = re.compile(r"(?:(DC|JE|JK|KL)_?)?(a|d|f|h|n|sa|su)(\d{1,2})")
 
 
-@corpora.register("savee", kind="real", languages=("en",))
+@corpora.register("savee")
 def savee(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a sentence; its audio and its video are merged.
+
+    Folder:
+        ``AudioData/DC/a01.wav``, ``AudioVisualClip/DC/a1.avi``
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        by actor
 
     Args:
         root: the folder with ``AudioData/`` and ``AudioVisualClip/``, or one of them, or files named ``DC_a01.wav``.

@@ -22,9 +22,18 @@ _EMOTIONS = {
 }  # fmt: skip
 
 
-@corpora.register("tess", kind="real", languages=("en",))
+@corpora.register("tess")
 def tess(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
+
+    Folder:
+        ``OAF_back_angry.wav`` ...
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        two actresses
 
     Args:
         root: the corpus folder; recordings are found by their names at any depth (``OAF_angry/OAF_back_angry.wav``).
