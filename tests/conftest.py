@@ -110,8 +110,12 @@ def conforms() -> Callable[[object, type], None]:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command line in this process: its exit code, standard output and standard error."""
+    """Runs a command line in this process: its exit code, standard output and standard error.
+
+    The JSON that it writes is held against its schema.
+    """
     from multiemo.cli import main
+    from tests.support.documents import check_documents
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["multiemo", *map(str, arguments)])
@@ -121,6 +125,8 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         except SystemExit as left:
             code = int(left.code or 0)
         said = capsys.readouterr()
+        if code in (0, 1):
+            check_documents([*map(str, arguments)], said.out)
         return code, said.out, said.err
 
     return call

@@ -24,6 +24,7 @@ from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict.outputs import FORMATS, write_timeline
 from multiemo.report import format_table, save_evaluation
+from tests.support.documents import check_record
 from tests.support.jsonl import read_lines, write_lines
 
 WORDS = {"good": 0.7, "fine": 0.3, "so": 0.0, "bad": -0.4, "awful": -0.8}
@@ -167,6 +168,7 @@ def test_the_table_and_the_page_speak_of_dimensions(run):
 def test_a_prediction_says_dimensions_and_no_label(run, tmp_path):
     model = multiemo.load(run)
     entry = model.predict(text="that is awful bad awful")
+    check_record(entry)
     (segment,) = entry["segments"]
     assert not {"label", "best", "probs", "modality_label", "contribution", "dominance"} & set(segment)
     assert segment["valence"] < -0.2
@@ -175,6 +177,7 @@ def test_a_prediction_says_dimensions_and_no_label(run, tmp_path):
         mean = float(model.bundle.prior[["valence", "arousal"].index(name)])
         assert sum(shares.values()) == pytest.approx(segment[name] - mean, abs=2e-4)
     assert model.predict(text="that is good good good")["segments"][0]["valence"] > 0.2
+    check_record(model.describe())
     assert model.describe()["labels"] == []
     assert model.describe()["dimensions"] == ["valence", "arousal"]
     for suffix in FORMATS:

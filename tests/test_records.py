@@ -47,6 +47,25 @@ class Spans(Record):
     best: Span | None = None
 
 
+@record
+class Move(Record):
+    """A move.
+
+    Args:
+        from: where it began.
+    """
+
+    from_: float
+    to: float
+
+
+@record
+class Moves(Record):
+    """All moves."""
+
+    moves: list[Move]
+
+
 SPANS = Spans(spans=[Span(start=0.0, end=None), Span(start=1.0, end=2.0, label="sad")], kind="turn")
 PLAIN = {"spans": [{"start": 0.0, "end": None}, {"start": 1.0, "end": 2.0, "label": "sad"}], "kind": "turn"}
 
@@ -165,3 +184,14 @@ def test_the_schema_describes_every_member() -> None:
     assert (schema["description"], span["description"]) == ("All spans.", "A span of a file.")
     assert span["properties"]["end"]["description"] == "seconds."
     assert span["properties"]["label"]["description"] == "what it shows, where it shows anything."
+
+
+def test_a_member_may_have_a_name_that_python_reserves() -> None:
+    moves = Moves(moves=[Move(from_=1.0, to=2.0)])
+    assert moves == {"moves": [{"from": 1.0, "to": 2.0}]}
+    assert Moves.from_json(moves).moves[0].from_ == 1.0
+    assert pickle.loads(pickle.dumps(moves)) == replace(moves) == moves
+    schema = Moves.json_schema()
+    jsonschema.validate(moves, schema)
+    assert schema["$defs"]["Move"]["properties"]["from"]["description"] == "where it began."
+    assert schema["$defs"]["Move"]["required"] == ["from", "to"]

@@ -19,6 +19,7 @@ from multiemo.arrays import Floats
 from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import TAIL, Cue, Transcript
 from multiemo.predict.segmenter import Segmenter, Span
+from multiemo.predict.turns import Kind
 from multiemo.predict.voice import at_voice_rate, cut_off, no_voice
 from multiemo.preprocess.face import FacePreprocessor
 from multiemo.preprocess.frames import Frame
@@ -62,7 +63,7 @@ class Segment:
 
     start: float
     end: float
-    kind: str = "whole"
+    kind: Kind = "whole"
     text: str | None = None
     speaker: str | None = None
     inputs: dict[Modality, torch.Tensor] = field(default_factory=dict)
