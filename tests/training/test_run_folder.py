@@ -161,7 +161,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("multiemo.build.lock.fcntl.flock", none)
-    heard = Heard()
+    heard = Notes()
     with alone_in(tmp_path, heard):
         assert "is not locked: its file system has no locks (No locks available)" in heard.notes[0]
 
