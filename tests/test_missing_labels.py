@@ -11,7 +11,7 @@ import torch
 from multiemo.build import Observer, evaluate_run, train
 from multiemo.build.lacking import lacking_notes, untrained_note
 from multiemo.config import load_config
-from multiemo.data.dataset import Prepared
+from multiemo.inputs.dataset import Prepared
 
 LABELS = ("neutral", "happy", "sad", "angry", "fearful")
 

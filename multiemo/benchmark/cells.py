@@ -20,11 +20,13 @@ import torch
 from multiemo.benchmark.protocol import Protocol
 from multiemo.build import Observer, evaluate_run, train
 from multiemo.build import data as wiring
-from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
 from multiemo.build.children import obey_parent
 from multiemo.build.device import gpus
+from multiemo.build.parts import build_encoder, input_kind
+from multiemo.build.sources import open_manifest
 from multiemo.config import Config, stored_config
 from multiemo.errors import MultiemoError, TrainingError
+from multiemo.inputs import build_input
 from multiemo.report import save_evaluation
 
 
@@ -102,17 +104,17 @@ def _gpus(config: Config) -> list[str]:
 
 
 def fill_cache(config: Config, observer: Observer) -> None:
-    """Decode and preprocess every clip once, so that the cells only read; text and features need no cache."""
-    source = wiring.open_manifest(config)
-    preprocessors = {}
-    for m in config.modalities:
-        spec = None if uses_features(config, m) else build_encoder(config, m).input_spec
-        if spec is not None and spec.kind != "text":
-            preprocessors[m] = build_preprocessor(spec)
-    if preprocessors:
+    """Decode and preprocess every clip once, so that the cells only read; what is not decoded needs no cache."""
+    source = open_manifest(config)
+    inputs = {
+        m: build_input(m, build_encoder(config, m).input_spec)
+        for m in config.modalities
+        if input_kind(config, m).decodes
+    }
+    if inputs:
         observer.stage("decode")
         wiring.prepare_part(
-            config, source.folder, source.clips, preprocessors, on_progress=observer.progress, on_note=observer.note
+            config, source.folder, source.clips, inputs, on_progress=observer.progress, on_note=observer.note
         )
 
 

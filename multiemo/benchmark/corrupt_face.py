@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from multiemo.inputs.material import Pictures
+
 Pixels: TypeAlias = NDArray[np.uint8]
 Doubles: TypeAlias = NDArray[np.float64]
 
@@ -32,17 +34,14 @@ OCCLUDER = 127
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """What is seen of one clip.
+class Film(Pictures):
+    """What is seen of one clip, and where its face is.
 
     Args:
-        frames: ``[F, H, W, 3]`` uint8 RGB.
-        times: ``[F]`` seconds.
+        frames, times, cropped, still: see :class:`multiemo.inputs.material.Pictures`.
         boxes: ``[F, 4]`` x0, y0, x1, y1 of the face in pixels; may reach beyond the picture.
     """
 
-    frames: Pixels
-    times: Doubles
     boxes: Doubles
 
     @property
@@ -162,7 +161,7 @@ def dropped_frames(film: Film, share: float, draw: Generator) -> Film:
     if count < 2:
         return film
     kept = draw.permutation(count) >= round(share * count)
-    return Film(film.frames[kept], film.times[kept], film.boxes[kept])
+    return replace(film, frames=film.frames[kept], times=film.times[kept], boxes=film.boxes[kept])
 
 
 def _each(film: Film, change: Callable[[Tensor], Tensor]) -> Film:

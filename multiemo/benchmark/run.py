@@ -29,12 +29,12 @@ from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protoco
 from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import Observer, load_bundle
-from multiemo.build import data as wiring
-from multiemo.build.bundle import uses_features
 from multiemo.build.device import trains_on
 from multiemo.build.lock import LOCK, alone_in
+from multiemo.build.parts import uses_features
 from multiemo.build.reads import add_read, reads_of, reads_of_test
 from multiemo.build.run_folder import begun, differing
+from multiemo.build.sources import open_manifest
 from multiemo.config import Config, load_stored, save_config
 from multiemo.data.cache import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
@@ -216,7 +216,7 @@ def _classic(
             config,
             protocol.folder,
             protocol.clips,
-            load_bundle(cells[0].folder).preprocessors,
+            load_bundle(cells[0].folder).inputs,
             label_from=config.data.label_from,
             on_progress=observer.progress,
         )
@@ -291,14 +291,14 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str) -> dict[str, 
 
 def _robustness(cells: Sequence[Cell], observer: Observer) -> list[dict[str, Any]]:
     """Curves of the models of one seed over the test clips of all folds."""
-    models = [(load_bundle(cell.folder), wiring.open_manifest(cell.config)) for cell in cells]
+    models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
     curves = robustness_curves(models, device=cells[0].config.device, observer=observer)
     return [curve.to_json() for curve in curves]
 
 
 def _cost(cell: Cell, observer: Observer) -> dict[str, Any]:
     observer.stage("cost")
-    return measure_cost(cell.folder, wiring.open_manifest(cell.config), device=cell.config.device).to_json()
+    return measure_cost(cell.folder, open_manifest(cell.config), device=cell.config.device).to_json()
 
 
 def _reads(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, int]]:

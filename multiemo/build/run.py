@@ -12,16 +12,7 @@ from typing import Any
 import torch
 
 from multiemo.build import data as wiring
-from multiemo.build.bundle import (
-    Bundle,
-    assemble,
-    build_encoder,
-    build_preprocessor,
-    load_bundle,
-    load_encoder,
-    save_bundle,
-    uses_features,
-)
+from multiemo.build.bundle import Bundle, load_bundle, load_encoder, save_bundle
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
@@ -29,22 +20,25 @@ from multiemo.build.folders import file_digest
 from multiemo.build.lacking import untrained_note
 from multiemo.build.lock import alone_in
 from multiemo.build.observer import Observer
+from multiemo.build.parts import assemble, build_encoder, uses_features
 from multiemo.build.places import write_places
 from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.run_folder import open_run_folder
+from multiemo.build.sources import Source, feature_dim, learns_labels, open_sources
 from multiemo.build.trackers import Trackers
 from multiemo.config import Config
-from multiemo.data.dataset import Preprocessor
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import Report, corpus_kind
 from multiemo.files import write_atomically
+from multiemo.inputs import Input, build_input
+from multiemo.inputs.base import of_type
 from multiemo.model import EmotionModel
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl
-from multiemo.types import Modality
+from multiemo.types import FeatureSpec, Modality
 
 
 @dataclass(slots=True)
@@ -109,12 +103,12 @@ class _Session:
         with self.meeting.main_first():
             if self.main:
                 self._open_folder(resume, held)
-            self.sources = wiring.open_sources(config, folder)
+            self.sources = open_sources(config, folder)
         self.trackers = Trackers(config, folder, self.observer.note)
         self.logged = _logged(folder / "metrics.jsonl")
         self.seen_before = Seen()
         self.parts: dict[tuple[int, str], wiring.Part] = {}
-        self.preprocessors: dict[Modality, Preprocessor] = {}
+        self.inputs: dict[Modality, Input] = {}
         self.encoders: dict[Modality, Encoder] = {}
         self.branches: dict[Modality, Bundle] = {}
         self.results: dict[str, FitResult] = {}
@@ -158,7 +152,7 @@ class _Session:
         return self.accelerator.process_index, self.accelerator.num_processes
 
     def _learns_labels(self, stage: str) -> bool:
-        return wiring.learns_labels(self.config, stage)
+        return learns_labels(self.config, stage)
 
     def _save(self, bundle: Bundle, folder: Path) -> None:
         if self.main:
@@ -200,42 +194,42 @@ class _Session:
                 )
 
     def _build_parts(self) -> None:
-        """Encoders and preprocessors: from a named branch or an earlier attempt of this run, begun from one, or new."""
+        """Encoders and their inputs: from a named branch or an earlier attempt of this run, begun from one, or new."""
         config = self.config
         for m in config.modalities:
             finished = self.folder / "branches" / m
             named = config.taken_over.get(m)
             if named is not None or (finished / "config.json").is_file():
                 branch = load_bundle(named or finished, labels=named is not None or self._learns_labels(m))
-                if m not in branch.preprocessors or branch.config.encoders[m].name != config.encoders[m].name:
+                if m not in branch.inputs or branch.config.encoders[m].name != config.encoders[m].name:
                     raise CheckpointError(f"branches.{m}: {named!r} holds no {m} encoder {config.encoders[m].name!r}")
                 self._check_seen(branch, f"branches.{m} ({named or finished})")
                 self.branches[m] = branch
                 encoder = branch.model.encoders[m]
                 assert isinstance(encoder, Encoder)
-                self.encoders[m], self.preprocessors[m] = encoder, branch.preprocessors[m]
+                self.encoders[m], self.inputs[m] = encoder, branch.inputs[m]
                 self._check_columns(m, f"branches.{m} ({named or finished})")
                 continue
             torch.manual_seed(stage_seed(config, m))
             if m in config.init:
                 begun = load_bundle(config.init[m], labels=False)
                 self._check_seen(begun, f"init.{m} ({config.init[m]})")
-                self.encoders[m], self.preprocessors[m] = load_encoder(config, m, begun, config.init[m])
+                self.encoders[m], self.inputs[m] = load_encoder(config, m, begun, config.init[m])
                 self._check_columns(m, f"init.{m} ({config.init[m]})")
                 self.seen_before |= begun.seen
                 continue
             dim = self._feature_dim(m) if uses_features(config, m) else None
             self.encoders[m] = build_encoder(config, m, feature_dim=dim)
             texts = partial(_texts, self.sources[m])
-            self.preprocessors[m] = build_preprocessor(self.encoders[m].input_spec, texts=texts)
+            self.inputs[m] = build_input(m, self.encoders[m].input_spec, texts=texts)
 
     def _feature_dim(self, m: Modality) -> int:
-        return wiring.feature_dim(self.sources[m], m, skip_bad=self.config.data.skip_bad)
+        return feature_dim(self.sources[m], m, skip_bad=self.config.data.skip_bad)
 
     def _check_columns(self, m: Modality, what: str) -> None:
         """Refuse an encoder of features that takes another number of columns than most clips have."""
         if uses_features(self.config, m):
-            dim, takes = self._feature_dim(m), self.encoders[m].input_spec.dim  # type: ignore[union-attr]
+            dim, takes = self._feature_dim(m), of_type(self.encoders[m].input_spec, FeatureSpec).dim
             if dim != takes:
                 raise CheckpointError(
                     f"{what}: takes features of {takes} columns, but those of most clips of "
@@ -265,7 +259,7 @@ class _Session:
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
                 self.observer.note(f"{name}: {m} is absent in {count} of {len(part.dataset)} clips, mostly: {most}")
-            for note in wiring.cut_voices(part):
+            for note in wiring.cut_notes(part):
                 self.observer.note(f"{name}: {note}")
             self.parts[key] = part
         return self.parts[key]
@@ -282,7 +276,7 @@ class _Session:
             self.config,
             source.folder,
             source.part(name),
-            {m: self.preprocessors[m] for m in wanted},
+            {m: self.inputs[m] for m in wanted},
             label_from=source.label_from,
             dialogue=source.clips,
             meeting=self.meeting,
@@ -412,7 +406,7 @@ class _Session:
             "seconds": round(result.seconds, 1),
             "untrained": {m: sorted(self.encoders[m].untrained or ()) for m in modalities},
         }
-        bundle = Bundle(model.eval(), config, {m: self.preprocessors[m] for m in modalities}, facts, seen=seen)
+        bundle = Bundle(model.eval(), config, {m: self.inputs[m] for m in modalities}, facts, seen=seen)
         val, processes = self._val(stage), self._processes
         if settings.objective == "labels" and val is not None:
             bundle.calibration = calibrate_bundle(
@@ -422,7 +416,7 @@ class _Session:
         return bundle
 
 
-def _without(source: wiring.Source) -> list[str]:
+def _without(source: Source) -> list[str]:
     """What the parts that a split does without take with them."""
     parts = source.split.parts
     if not parts["val"]:
@@ -430,7 +424,7 @@ def _without(source: wiring.Source) -> list[str]:
     return [] if parts["test"] else ["there is no test part: measure the model on people it has not seen"]
 
 
-def _texts(source: wiring.Source) -> list[str]:
+def _texts(source: Source) -> list[str]:
     return [c.text for c in source.part("train") if c.text]
 
 

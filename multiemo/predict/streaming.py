@@ -17,7 +17,8 @@ from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
-from multiemo.predict.segments import Floats, Segment, SegmentStream
+from multiemo.predict.recent_sound import Floats
+from multiemo.predict.segments import Segment, SegmentStream
 from multiemo.preprocess.frames import ArrayFrame, Frame
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Stream:
         self._resample = None if rate == own else soxr.ResampleStream(rate, own, 1, dtype="float32")
         self._audio, self._video = audio, video
         self._stream = SegmentStream(
-            predictor.bundle.preprocessors,
+            predictor.bundle.inputs,
             mode="windows" if segments == "speech" and not audio else segments,
             window=options.window if window is None else window,
             hop=options.hop if hop is None else hop,
@@ -87,7 +88,7 @@ class Stream:
             video=video,
             transcribe=predictor.reader.transcribe,
         )
-        self._conversation = Conversation(predictor.bundle.preprocessors, self._stream.overlap)
+        self._conversation = Conversation(predictor.bundle.inputs, self._stream.overlap)
         self._smoothing = predictor.smoothing()
         self._shown = 0.0
         self._ahead: list[float] = []  # when words begin for which nothing came yet
@@ -228,7 +229,7 @@ def read_channels(
 
     def cut(number: int) -> Iterator[tuple[int, Segment]]:
         stream = SegmentStream(
-            predictor.bundle.preprocessors,
+            predictor.bundle.inputs,
             mode="speech",
             window=predictor.options.window,
             rate=predictor.reader.rate,
@@ -243,7 +244,7 @@ def read_channels(
                 yield from ((number, segment) for segment in stream.hear(samples))
             yield from ((number, segment) for segment in stream.close(duration))
 
-    conversation = Conversation(predictor.bundle.preprocessors)
+    conversation = Conversation(predictor.bundle.inputs)
     smoothings = [predictor.smoothing() for _ in sounds]
     said: list[list[dict[str, Any]]] = [[] for _ in sounds]
     turns = heapq.merge(*map(cut, range(len(sounds))), key=lambda turn: turn[1].start)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import torch
 
-from multiemo.predict.segments import Floats, Segment
+from multiemo.predict.recent_sound import Floats
+from multiemo.predict.segments import Segment
 from multiemo.predict.traces import THUMBNAIL, TRACE_RATE, Traces
 from multiemo.preprocess.pitch import analyse_frames, track_pitch
 
