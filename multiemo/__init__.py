@@ -8,20 +8,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiemo.lazy import lazy_names
+from multiemo.version import __version__
 
 if TYPE_CHECKING:
     from multiemo.build import train
+    from multiemo.config import Config, load_config
     from multiemo.predict import Predictor, evaluate, load, stream
+    from multiemo.progress import Progress
 
-__version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "evaluate", "load", "stream", "train"]
+__all__ = [
+    "Config",
+    "Predictor",
+    "Progress",
+    "__version__",
+    "evaluate",
+    "load",
+    "load_config",
+    "stream",
+    "train",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        **dict.fromkeys(("Config", "load_config"), "multiemo.config"),
         "load": "multiemo.predict",
         "Predictor": "multiemo.predict",
         "train": "multiemo.build",
+        "Progress": "multiemo.progress",
         "evaluate": "multiemo.predict",
         "stream": "multiemo.predict",
     },

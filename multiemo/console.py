@@ -8,17 +8,18 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
-from multiemo.build.observer import Observer
+from multiemo.progress import Progress
 
 
-class ConsoleObserver(Observer):
+class ConsoleProgress(Progress):
     """Shows a run to a person; use as a context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
-        self._bars = Progress(
+        self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -32,7 +33,7 @@ class ConsoleObserver(Observer):
         self._said = ""
         self._began = 0.0
 
-    def __enter__(self) -> ConsoleObserver:
+    def __enter__(self) -> ConsoleProgress:
         self._bars.start()
         return self
 
@@ -48,7 +49,7 @@ class ConsoleObserver(Observer):
         self._name, self._said, self._began = name, "", time.perf_counter()
         self._task = self._bars.add_task(name, total=None, said="")
 
-    def progress(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int) -> None:
         """Move the bar."""
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)

@@ -8,13 +8,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from multiemo.build import Observer, evaluate_run, train
+from multiemo.build import evaluate_run, train
 from multiemo.config import load_config
 from multiemo.data.demo import make_corpus
 from multiemo.data.manifest import read_manifest
 from multiemo.evaluation import Report
 from multiemo.files import write_atomically
 from multiemo.predict import Item, load
+from multiemo.progress import Progress
 from multiemo.report import save_evaluation
 
 #: Enough for five people in the test part.
@@ -38,28 +39,28 @@ class DemoResult:
     truth: str
 
 
-def run_demo(out: Path, *, overrides: tuple[str, ...] = (), observer: Observer | None = None) -> DemoResult:
+def run_demo(out: Path, *, overrides: tuple[str, ...] = (), progress: Progress | None = None) -> DemoResult:
     """Make the synthetic corpus, train, evaluate, predict one clip, write the report.
 
     Args:
         out: run folder.
         overrides: ``key.path=value`` on top of the embedded config.
-        observer: is told of progress.
+        progress: told how far it is.
 
     Raises:
         MultiemoError: ``out`` holds a run already, or something went wrong on the way.
     """
-    observer = observer or Observer()
+    progress = progress or Progress()
     with as_file(files("multiemo").joinpath("demo.yaml")) as recipe:
         template = recipe.read_text("utf-8")
         load_config(recipe, ["data.manifest=to-be-made", *overrides])  # a slip is said before anything is made
-    observer.stage("make the synthetic corpus")
-    manifest = make_corpus(out / "corpus", speakers=SPEAKERS, on_progress=observer.progress)
+    progress.stage("make the synthetic corpus")
+    manifest = make_corpus(out / "corpus", speakers=SPEAKERS, progress=progress)
     recipe = out / "demo.yaml"
     write_atomically(recipe, template)
     config = load_config(recipe, [f"data.manifest={json.dumps(str(manifest))}", *overrides])
-    run = train(config, out, observer=observer)
-    report = evaluate_run(run.folder, device=config.device, by="demo", observer=observer)
+    run = train(config, out, progress=progress)
+    report = evaluate_run(run.folder, device=config.device, by="demo", progress=progress)
     test = set(json.loads((out / "splits.json").read_text("utf-8"))["fuse"]["parts"]["test"])
     clip = next(c for c in read_manifest(manifest) if c.id in test and c.video and c.text)
     predictor = load(run.folder, device=config.device)

@@ -34,3 +34,13 @@ class CheckpointError(MultiemoError):
 
 class TrainingError(MultiemoError):
     """Training cannot go on, for instance after a loss that is not finite."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says in its first line, or its type where it says nothing; for a message of ours.
+
+    Example:
+        >>> first_line(ValueError("no such layer\\nhint: see the docs")), first_line(KeyboardInterrupt())
+        ('no such layer', 'KeyboardInterrupt')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

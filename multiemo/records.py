@@ -90,7 +90,7 @@ class Record(dict[str, Any]):
 def _describe(schema: dict[str, Any], of: type[Record]) -> None:
     """Turn what pydantic says of one record into what it writes: no ``null`` for members that are left out."""
     doc = inspect.getdoc(of) or ""
-    said = _arguments(doc)
+    said = documented_arguments(doc)
     schema["description"] = doc.partition("\n\n")[0].replace("\n", " ")
     schema["additionalProperties"] = False
     optional = {name for name, left_out in _members(of) if left_out}
@@ -104,11 +104,11 @@ def _describe(schema: dict[str, Any], of: type[Record]) -> None:
             part["description"] = said[name]
 
 
-def _arguments(doc: str) -> dict[str, str]:
+def documented_arguments(doc: str) -> dict[str, str]:
     """{name: its description} of the section ``Args`` of a docstring.
 
     Example:
-        >>> _arguments("A span.\\n\\nArgs:\\n    start, end: seconds\\n        of the file.\\n    label: of it.\\n")
+        >>> documented_arguments("Args:\\n    start, end: seconds\\n        of the file.\\n    label: of it.\\n")
         {'start': 'seconds of the file.', 'end': 'seconds of the file.', 'label': 'of it.'}
     """
     found: dict[str, str] = {}

@@ -66,7 +66,7 @@ PROSODY_CHANNELS: tuple[str, ...] = (
 
 
 #: An earlier utterance of the dialogue: whether the same person said it, and what was said.
-Turn: TypeAlias = tuple[bool, str]
+ContextTurn: TypeAlias = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,22 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest share the cores
 
 import pytest
+
+from tests.support.paths import ROOT
+from tests.support.progress import Counted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    import multiemo
+
+#: Pictures a second, and the seconds of silence after each clip of a film in which several people speak in turn.
+FPS, PAUSE = 12, 1.6
 
 TINY = {
     "text": "{name: text_transformer, dim: 32, layers: 1, heads: 2, vocab_size: 600}",
@@ -21,7 +33,7 @@ TINY = {
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real corpora, or a skip."""
-    folder = Path(os.environ.get("MULTIEMO_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    folder = Path(os.environ.get("MULTIEMO_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"real corpora are not at {folder}; set MULTIEMO_DATA to their folder")
     return folder
@@ -93,3 +105,62 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return code, said.out, said.err
 
     return call
+
+
+@pytest.fixture
+def counted() -> Counted:
+    """To be told how far a call is."""
+    return Counted()
+
+
+@pytest.fixture(scope="session")
+def talk(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five clips of the small corpus, one after the other, a pause after each: about twenty seconds."""
+    import numpy as np
+
+    from multiemo.data.manifest import read_manifest
+    from multiemo.data.media import read_media
+    from tests.support.media_files import VOICE_RATE, film
+
+    clips = [c for c in read_manifest(small_corpus) if c.video]
+    pictures: list[np.ndarray] = []
+    sounds: list[np.ndarray] = []
+    for clip in clips:
+        media = read_media(small_corpus.parent / str(clip.video), rate=VOICE_RATE, fps=FPS)
+        if media.audio is None or media.frames is None or (pictures and media.frames[0].shape != pictures[0].shape):
+            continue
+        count = round((media.duration + PAUSE) * FPS)
+        shown = np.searchsorted(media.times, np.arange(count) / FPS, side="right") - 1
+        pictures += [media.frames[max(i, 0)] for i in shown]
+        sounds.append(np.resize(np.pad(media.audio, (0, VOICE_RATE * 10)), round(count / FPS * VOICE_RATE)))
+        if len(sounds) == 5:
+            break
+    assert len(sounds) == 5
+    return film(tmp_path_factory.mktemp("talk") / "talk.mp4", pictures, np.concatenate(sounds))
+
+
+@pytest.fixture(scope="session")
+def model(tiny_run: Path) -> multiemo.Predictor:
+    """The tiny model."""
+    import multiemo
+
+    return multiemo.load(tiny_run)
+
+
+@pytest.fixture(scope="session")
+def pair(model: multiemo.Predictor, small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of two people side by side, without sound."""
+    import numpy as np
+
+    from multiemo.data.manifest import read_manifest
+    from multiemo.data.media import read_media
+    from tests.support.media_files import film
+
+    for clip in read_manifest(small_corpus):
+        path = small_corpus.parent / str(clip.video)
+        if clip.video and "face" in model.predict(path)["present"]:
+            break
+    pictures = read_media(path, fps=FPS).frames
+    assert pictures is not None
+    both = [np.hstack([picture, picture[:, ::-1]]) for picture in pictures[:FPS]]
+    return film(tmp_path_factory.mktemp("pair") / "pair.mp4", both * 3, None)

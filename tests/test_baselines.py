@@ -13,13 +13,14 @@ import pytest
 
 from multiemo.build.reads import reads_of_test
 from multiemo.labels import label_set
+from tests.support.paths import ROOT
 
 pytest.importorskip("sklearn", reason="the baselines need the 'benchmark' extra")
 
 
 @pytest.fixture(scope="module")
 def baselines() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "baselines.py"
+    path = ROOT / "benchmarks" / "baselines.py"
     spec = importlib.util.spec_from_file_location("baselines", path)
     assert spec is not None
     assert spec.loader is not None

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import Observer, train
+from multiemo.build import train
 from multiemo.bulk import plan as bulk_plan
 from multiemo.bulk import predict_bulk
 from multiemo.bulk import shard as bulk_shard
@@ -28,12 +28,15 @@ from multiemo.bulk.plan import Job, cut, read_item, write_item
 from multiemo.bulk.shard import Trail, Worker
 from multiemo.config import load_config
 from multiemo.data.features import read_features
-from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest
+from multiemo.data.manifest import media_path, read_manifest
+from multiemo.data.manifest_checks import check_media, check_rows
 from multiemo.data.rows import parse_row
 from multiemo.errors import CheckpointError, ConfigError, DefectError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
 from multiemo.predict.reader import Options
+from multiemo.progress import Progress
 from multiemo.types import Clip
+from tests.support.jsonl import read_lines
 
 RESULTS = ("predictions.jsonl", "quarantine.jsonl", "features.jsonl")
 
@@ -76,10 +79,6 @@ def begun(done, tmp_path) -> Path:
         for part in (out / "parts").glob(f"part-0000{number}.*"):
             part.unlink()
     return out
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -158,8 +157,8 @@ def test_it_says_what_predict_says_and_names_what_it_cannot(done, tiny_run, smal
     answers = list(zip(items, model.predict_many(items), strict=True))
     entries = [answer.entry for _, answer in answers if isinstance(answer, Answer)]
     failures = [{"input": item.name, "error": str(got)} for item, got in answers if not isinstance(got, Answer)]
-    assert_close(lines(done / "predictions.jsonl"), entries)
-    assert lines(done / "quarantine.jsonl") == failures
+    assert_close(read_lines(done / "predictions.jsonl"), entries)
+    assert read_lines(done / "quarantine.jsonl") == failures
     assert "broken.mp4" in failures[0]["input"]
     summary = json.loads((done / "summary.json").read_text())
     counts = {key: summary[key] for key in ("inputs", "predicted", "quarantined", "kept")}
@@ -168,7 +167,7 @@ def test_it_says_what_predict_says_and_names_what_it_cannot(done, tiny_run, smal
     assert summary["seconds"] > 0
 
 
-class _Killer(Observer):
+class _Killer(Progress):
     """Kills every worker once, in the midst of a shard."""
 
     def __init__(self, out: Path) -> None:
@@ -187,7 +186,7 @@ class _Killer(Observer):
 @pytest.mark.slow
 def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, small_corpus, files):
     killer = _Killer(begun)
-    summary = predict_bulk(tiny_run, [small_corpus, files], begun, workers=2, embeddings=True, observer=killer)
+    summary = predict_bulk(tiny_run, [small_corpus, files], begun, workers=2, embeddings=True, progress=killer)
     assert len(killer.killed) == 2
     assert summary["workers"] == 2
     assert_same(done, begun)
@@ -198,7 +197,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, 
 def test_called_again_it_does_what_is_missing(done, tiny_run, small_corpus, files, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(done, out)
-    monkeypatch.setattr("multiemo.bulk.local._start", lambda *_: pytest.fail("nothing is to be done"))
+    monkeypatch.setattr("multiemo.processes._start", lambda *_: pytest.fail("nothing is to be done"))
     assert predict_bulk(tiny_run, [small_corpus, files], out, embeddings=True)["kept"] == 53
     monkeypatch.undo()
     monkeypatch.setattr(bulk_plan, "SHARD", 8)
@@ -298,10 +297,10 @@ def test_a_clip_that_kills_workers_is_left_out(worker, tmp_path):
     given = [write_item(Item(str(n), text=f"number {n}")) for n in range(4)]
     worker.job.part(0, ".trail").write_text("call\n0 1 2 \n0 1 2 \n")
     worker.work(0, given)
-    assert lines(tmp_path / "parts" / "part-00000.bad.jsonl") == [
+    assert read_lines(tmp_path / "parts" / "part-00000.bad.jsonl") == [
         {"input": "2", "error": "2 workers died at this clip; it is left out"}
     ]
-    assert [entry["input"] for entry in lines(tmp_path / "parts" / "part-00000.jsonl")] == ["0", "1", "3"]
+    assert [entry["input"] for entry in read_lines(tmp_path / "parts" / "part-00000.jsonl")] == ["0", "1", "3"]
     assert not worker.job.part(0, ".trail").exists()
 
 
@@ -315,10 +314,10 @@ def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_pa
 
     monkeypatch.setattr(worker.predictor, "_classify", broken)
     worker.work(0, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
-    assert lines(worker.job.part(0, ".bad.jsonl")) == [
+    assert read_lines(worker.job.part(0, ".bad.jsonl")) == [
         {"input": "1", "error": "1: a defect of multiemo or of a library (IndexError: out of range); please report it"}
     ]
-    assert [entry["input"] for entry in lines(worker.job.part(0))] == ["0", "2", "3"]
+    assert [entry["input"] for entry in read_lines(worker.job.part(0))] == ["0", "2", "3"]
     monkeypatch.setattr(worker.predictor, "_classify", lambda batch: 1 / 0)
     with pytest.raises(DefectError, match="ZeroDivisionError"):  # a broken worker, not sixty-four bad clips
         worker.work(1, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
@@ -336,7 +335,7 @@ def test_a_full_disk_is_one_error(worker, monkeypatch):
 
 def test_names_that_are_not_text_are_escaped(worker):
     worker.work(0, [write_item(Item("a\udcff.wav", Path("a\udcff.wav")))])
-    assert lines(worker.job.part(0, ".bad.jsonl"))[0]["input"] == "a\udcff.wav"
+    assert read_lines(worker.job.part(0, ".bad.jsonl"))[0]["input"] == "a\udcff.wav"
 
 
 @pytest.mark.slow
@@ -375,7 +374,7 @@ def test_long_files_have_a_row_a_segment(tiny_run, small_corpus, worker):
     worker.job = Job(tiny_run, worker.job.out, True, "call")
     clip = next(c for c in read_manifest(small_corpus) if c.video)
     worker.work(0, [write_item(Item("film", small_corpus.parent / clip.video))])
-    entry, row = lines(worker.job.part(0))[0], lines(worker.job.part(0, ".features.jsonl"))[0]
+    entry, row = read_lines(worker.job.part(0))[0], read_lines(worker.job.part(0, ".features.jsonl"))[0]
     reference = row["features"]["speech"]
     vectors, _ = read_features(worker.job.out / reference["path"], reference["key"])
     heard = [segment for segment in entry["segments"] if "speech" in segment["present"]]
@@ -387,7 +386,7 @@ def test_vectors_of_a_face_crop_make_a_valid_row(tiny_run, worker, tmp_path):
     worker.job = Job(tiny_run, worker.job.out, True, "call")
     clip = Clip(id="crop", corpus="x", image="a.png", cropped=True)
     worker.work(0, [write_item(Item("crop", clip=clip, folder=tmp_path))])
-    (row,) = lines(worker.job.part(0, ".features.jsonl"))
+    (row,) = read_lines(worker.job.part(0, ".features.jsonl"))
     assert list(parse_row(row).features) == ["face"]
     assert "cropped" not in row
 
@@ -446,7 +445,7 @@ def test_without_ray_its_extra_is_named(tiny_run, tmp_path, cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = cli("predict", tiny_run, tmp_path, "--out", tmp_path / "out", "--engine", "ray")
     assert code == 2
-    assert "pip install 'multiemo[bulk]'" in err
+    assert 'pip install "multiemo[bulk]"' in err
 
 
 # ------------------------------------------------------------------------------------------------------ command line
@@ -463,7 +462,7 @@ def test_the_command_counts_what_it_could_not_predict(done, tiny_run, small_corp
     code, said, _ = cli("predict", tiny_run, "--text", "so happy", "--out", tmp_path / "text", "--json", "-")
     assert code == 0
     assert json.loads(said)["predicted"] == 1
-    assert lines(tmp_path / "text" / "predictions.jsonl")[0]["present"] == ["text"]
+    assert read_lines(tmp_path / "text" / "predictions.jsonl")[0]["present"] == ["text"]
 
 
 @pytest.mark.parametrize("option", [("--engine", "local"), ("--workers", "2"), ("--embeddings",)])

@@ -28,7 +28,7 @@ from multiemo.predict import Answer, Item, Predictor
 from multiemo.registry import Registry, encoders
 from multiemo.report import save_evaluation
 from multiemo.types import Clip
-from tests.predict.test_bad_media import speech
+from tests.support.sounds import speech
 
 #: What takes long to import, a tenth of a second or more, and what is imported by mistake most easily.
 SLOW = frozenset(

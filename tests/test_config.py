@@ -11,8 +11,9 @@ import multiemo
 from multiemo.config import load_config, parse_config, save_config, stored_config
 from multiemo.config.strict_yaml import read_yaml
 from multiemo.errors import ConfigError
+from tests.support.paths import ROOT
 
-CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 CONFIGS.append(Path(multiemo.__file__).with_name("demo.yaml"))
 
 BASE = {

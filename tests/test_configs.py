@@ -10,8 +10,9 @@ import multiemo
 from multiemo.build.parts import assemble, build_encoder, uses_features
 from multiemo.config import load_config
 from multiemo.inputs import build_input
+from tests.support.paths import ROOT
 
-FILES = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+FILES = sorted((ROOT / "configs").glob("*.yaml"))
 FILES.append(Path(multiemo.__file__).with_name("demo.yaml"))
 
 

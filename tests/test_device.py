@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +14,11 @@ import torch
 from multiemo.applications.mood import mood_log
 from multiemo.applications.texts import predict_texts
 from multiemo.benchmark import memory
-from multiemo.benchmark.cells import Cell, _start, automatic_jobs, run_cell
+from multiemo.benchmark.cells import Cell, automatic_jobs, run_cell, slots_of
 from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.benchmark.run import run_benchmark
-from multiemo.build import device, evaluate_run, load_bundle, open_source, train
+from multiemo.build import device, evaluate_run, load_bundle, train
 from multiemo.bulk.local import places_of
 from multiemo.bulk.plan import Job
 from multiemo.bulk.shard import Worker
@@ -31,14 +29,10 @@ from multiemo.errors import ConfigError
 from multiemo.model import EmotionModel
 from multiemo.predict import Item, evaluate, load
 from multiemo.types import Batch
+from tests.support.runs import answered_here, source_of
 
 #: A device that is named otherwise than the CPU, and computes as it does.
 ELSEWHERE = torch.device("cpu:0")
-
-
-def source_of(run: Path):
-    data = load_config(run / "config.yaml").data
-    return open_source(data)
 
 
 @pytest.fixture
@@ -60,15 +54,6 @@ def gone(monkeypatch) -> list[tuple[str, str]]:
 
         monkeypatch.setattr(kind, "to", spy)
     return moved
-
-
-def answered_here(command: list[str], *, input: str, **options: object) -> SimpleNamespace:
-    """What the other process would do to measure memory, in this one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdin", io.StringIO(input))
-        patch.setattr(sys, "stdout", said := io.StringIO())
-        memory.answer()
-    return SimpleNamespace(returncode=0, stdout=said.getvalue())
 
 
 def evaluates(run: Path, tmp_path: Path) -> None:
@@ -264,12 +249,8 @@ def test_workers_are_dealt_to_the_gpus_they_may_use(with_gpus, monkeypatch, tmp_
     assert places_of("auto") == places_of("cuda") == ["cuda:0", "cuda:1"]
     assert (places_of("cuda:1"), places_of("cpu")) == (["cuda:1"], ["cpu"])
     assert automatic_jobs(config_of()) == 2
-    started = []
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", lambda self: started.append(self._args[-1].gpu))
-    for slot in (0, 1, 2):
-        _start(Cell("fold0", slot, config_of(), tmp_path), slot, 2)
-    _start(Cell("fold0", 0, config_of(device="cpu"), tmp_path), 0, 2)
-    assert started == ["5", "7", "5", None]
+    assert [slot.gpu for slot in slots_of(config_of(), 3)] == ["5", "7", "5"]
+    assert [slot.gpu for slot in slots_of(config_of(device="cpu"), 1)] == [None]
     with_gpus(0)
     assert places_of("auto") == ["cpu"]
 

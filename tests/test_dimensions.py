@@ -23,6 +23,7 @@ from multiemo.data.manifest import read_manifest
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict.outputs import FORMATS, write_timeline
 from multiemo.report import format_table, save_evaluation
+from tests.support.jsonl import read_lines, write_lines
 
 WORDS = {"good": 0.7, "fine": 0.3, "so": 0.0, "bad": -0.4, "awful": -0.8}
 
@@ -41,10 +42,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
                "valence": round(valence, 4)}  # fmt: skip
         row |= {} if i % 5 == 4 else {"arousal": round(arousal, 4)}
         row |= {} if i % 7 == 6 else {"features": {"speech": {"path": "voices.npz", "key": f"c{i}"}}}
-        rows.append(json.dumps(row))
+        rows.append(row)
     np.savez(folder / "voices.npz", **arrays)
-    (folder / "m.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
-    return folder / "m.jsonl"
+    return write_lines(folder / "m.jsonl", rows)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_runs_are_compared_also_where_a_dimension_is_not_known(cli, run, tmp_pat
 
 
 def test_a_manifest_that_knows_no_dimension_is_one_line(cli, run, manifest, tmp_path):
-    rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
+    rows = read_lines(manifest)
     bare = manifest.with_name("bare.jsonl")
     bare.write_text("".join(json.dumps({k: r[k] for k in ("id", "corpus", "speaker", "text")}) + "\n" for r in rows))
     code, _, err = cli("evaluate", run, "--manifest", bare)

@@ -21,7 +21,7 @@ from multiemo.inputs.dataset import ClipDataset
 from multiemo.predict.items import Item, expand
 from multiemo.preprocess.face import whole_picture
 from multiemo.types import Clip, spec_to_dict
-from tests.media_files import write
+from tests.support.media_files import write
 
 SIZE = 32
 NO_FACE = "no face found in the picture"

@@ -28,6 +28,7 @@ from multiemo.files import append_line, write_atomically
 from multiemo.predict.outputs import write_timeline
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip
+from tests.support.jsonl import read_lines
 
 CLIPS = [Clip(id=f"clip{i}", corpus="x", text="so it goes " * 20) for i in range(200)]
 SALT = [Clip(id=f"clip{i}", corpus="x", text=os.urandom(99).hex()) for i in range(500)]  # which does not compress
@@ -137,7 +138,7 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("evaluation*", "predictions.jsonl", "report.html"))
     monkeypatch.setenv("MULTIEMO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("multiemo.data.dataset._ENOUGH", 1000)  # the shared memory of workers are files too
+    monkeypatch.setattr("multiemo.inputs.dataset._ENOUGH", 1000)  # the shared memory of workers are files too
     with room_for(6000):
         code, _, err = cli("evaluate", run, "--device", "cpu")
     assert code == 1
@@ -152,9 +153,9 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
 
 def test_training_without_room_for_the_cache_trains(tiny_config, tmp_path, monkeypatch):
     """Workers of their own process decode, and what their cache has to say reaches the reader."""
-    from multiemo.build import Observer
+    from multiemo.progress import Progress
 
-    class Notes(Observer):
+    class Notes(Progress):
         def __init__(self):
             self.said = []
 
@@ -166,7 +167,7 @@ def test_training_without_room_for_the_cache_trains(tiny_config, tmp_path, monke
     monkeypatch.setattr("shutil.disk_usage", lambda place: shutil._ntuple_diskusage(10**12, 10**12, 0))
     notes = Notes()
     train(load_config(tiny_config(tmp_path, modalities=("speech",)), ["training.epochs=1"]), tmp_path / "run",
-          observer=notes)  # fmt: skip
+          progress=notes)  # fmt: skip
     assert sum("work goes on without it" in note for note in notes.said) == 2, "once a part"
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
@@ -177,7 +178,7 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
     with room_for(100), pytest.raises(CheckpointError, match=r"log\.jsonl: cannot be written"):
         append_line(log, json.dumps({"b": "x" * 200}))
     append_line(log, json.dumps({"c": 3}))
-    assert [json.loads(line) for line in log.read_text().splitlines()] == [{"a": 1}, {"c": 3}]
+    assert read_lines(log) == [{"a": 1}, {"c": 3}]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from multiemo.build import evaluate_run, load_bundle, train
-from multiemo.build.observer import Observer
 from multiemo.config import load_config
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.labels import (
@@ -22,6 +21,9 @@ from multiemo.labels import (
     label_set,
     map_label,
 )
+from tests.support.jsonl import write_lines
+from tests.support.paths import ROOT
+from tests.support.progress import Notes
 
 OWN = "custom:happy,sad,bored"
 
@@ -174,16 +176,6 @@ def test_circumplex_values_of_the_source() -> None:
         assert circumplex(label)[0] > 0
 
 
-class Notes(Observer):
-    """Keeps what a run says."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 @pytest.fixture
 def own_corpus(tmp_path: Path) -> Path:
     """Texts of six speakers, labelled from a declared set."""
@@ -195,8 +187,7 @@ def own_corpus(tmp_path: Path) -> Path:
         for n in range(2)
     ]
     path = tmp_path / "own.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_lines(path, rows)
 
 
 def config(folder: Path, corpus: Path, labels: str) -> str:
@@ -218,7 +209,7 @@ training: {{epochs: 1, batch_size: 8}}
 def test_a_run_with_a_set_of_ones_own(tmp_path: Path, own_corpus: Path) -> None:
     """A declared set travels through manifest, config, training, checkpoint and evaluation; what is lost is said."""
     heard = Notes()
-    train(load_config(config(tmp_path, own_corpus, "custom:sad,happy")), tmp_path / "run", observer=heard)
+    train(load_config(config(tmp_path, own_corpus, "custom:sad,happy")), tmp_path / "run", progress=heard)
     lost = "clips with label bored have no place in custom:sad,happy and are left out"
     assert [n.partition(": ")[0] for n in heard.notes if lost in n] == ["train", "val"]
     assert not [note for note in heard.notes if "label sad" in note or "label happy" in note]
@@ -242,6 +233,6 @@ def test_a_wrong_declaration_in_a_config(tmp_path: Path, own_corpus: Path) -> No
 
 
 def test_every_set_is_in_the_documentation() -> None:
-    text = (Path(__file__).parents[1] / "docs/data.md").read_text("utf-8")
+    text = (ROOT / "docs/data.md").read_text("utf-8")
     table = text.partition("## Label sets")[2].partition("**Your own.**")[0]
     assert [name for name in LABEL_SETS if f"`{name}`" not in table] == []

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from multiemo.build import Observer, evaluate_run, train
+from multiemo.build import evaluate_run, train
 from multiemo.build.lacking import lacking_notes, untrained_note
 from multiemo.config import load_config
-from multiemo.inputs.dataset import Prepared
+from multiemo.inputs.dataset import PreparedPart
+from tests.support.jsonl import write_lines
+from tests.support.progress import Notes
 
 LABELS = ("neutral", "happy", "sad", "angry", "fearful")
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.said = []
-
-    def note(self, message):
-        self.said.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +27,7 @@ def manifest(tmp_path_factory) -> Path:
             label = labels[i % 4]
             rows.append({"id": f"{speaker}{i}", "corpus": "x", "speaker": speaker, "text": f"this is {label} indeed",
                          "label_set": "demo5", "label": label})  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
+    return write_lines(path, rows)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +38,8 @@ def run(manifest, tmp_path_factory) -> tuple[Path, list[str]]:
         "{kind: speakers, train_speakers: [a, b], val_speakers: [c], test_speakers: [d]}}\nencoders: {text: "
         "{name: text_transformer, dim: 16, layers: 1, heads: 2, vocab_size: 600}}\ntraining: {epochs: 1}\n"
     )
-    train(load_config(folder / "c.yaml"), folder / "run", observer=notes)
-    return folder / "run", notes.said
+    train(load_config(folder / "c.yaml"), folder / "run", progress=notes)
+    return folder / "run", notes.notes
 
 
 def test_training_says_at_the_start_what_it_cannot_learn(run):
@@ -74,7 +66,7 @@ def test_a_part_that_has_everything_needs_no_note(run):
 
 def test_dimensions_likewise():
     names, learnt = ("valence", "arousal", "dominance"), torch.tensor([0.1, -0.2, torch.nan])
-    part = Prepared(labelled=[True] * 3, frequencies=torch.tensor([0.3, torch.nan, 0.1]))
+    part = PreparedPart(labelled=[True] * 3, frequencies=torch.tensor([0.3, torch.nan, 0.1]))
     assert untrained_note(names, learnt, task="dimensions") == [
         "no clip of train has dominance: not learnt, so nothing is said of it"
     ]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.media_files import tone, write
+from tests.support.media_files import tone, write
 
 
 @pytest.fixture

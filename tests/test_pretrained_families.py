@@ -8,24 +8,21 @@ import pytest
 import timm
 import torch
 import transformers
-from tiny_speech import FAMILIES as SPEECH
-from tiny_speech import save_model
-from tiny_text import ARCHITECTURES
 
 import multiemo
 from multiemo.build import load_bundle, train
 from multiemo.build.run import _Session
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
+from tests.support.tiny_speech import FAMILIES as SPEECH
+from tests.support.tiny_speech import save_model
+from tests.support.tiny_text import ARCHITECTURES
+from tests.support.tiny_training import Killed
 
 TEXT = ["bert", "roberta"]
 FACE = ["test_vit", "test_convnext"]
 #: One of each modality; the others run with ``-m slow``, as in CI.
 ALWAYS = ("bert", "wav2vec2-group", "test_vit")
-
-
-class Killed(Exception):
-    pass
 
 
 def save_text_model(name: str, folder: Path, texts: list[str]) -> Path:

@@ -13,17 +13,13 @@ import pytest
 from multiemo.benchmark.compare import compare
 from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.robustness import robustness_curves
-from multiemo.build import evaluate_run, load_bundle, open_source
+from multiemo.build import evaluate_run, load_bundle
 from multiemo.build.reads import reads_of, reads_of_test
-from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.inputs.dataset import ClipDataset
 from multiemo.predict import evaluate
 from multiemo.report import save_evaluation
-
-
-def source_of(run: Path):
-    return open_source(load_config(run / "config.yaml").data)
+from tests.support.runs import source_of
 
 
 def ids_of_test(run: Path) -> set[str]:

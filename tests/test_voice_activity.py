@@ -13,23 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo import voice_activity
-from multiemo.data.demo import cues, voice
 from multiemo.data.media import read_media
 from multiemo.errors import ConfigError
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
+from tests.support.sounds import talk
 
 Floats = NDArray[np.float32]
-
-
-def talk(seconds: float, seed: int = 3) -> Floats:
-    """Synthetic utterances with a second of faint noise between them."""
-    rng = np.random.default_rng(seed)
-    speaker = voice.Speaker.draw(rng)
-    parts: list[Floats] = []
-    while sum(map(len, parts)) < seconds * RATE:
-        said = voice.speak(rng.integers(0, 40, 12).tolist(), [0] * 12, speaker, cues.VOICE["neutral"], rng)
-        parts += [(0.001 * rng.standard_normal(RATE)).astype(np.float32), said.samples]
-    return np.concatenate(parts)[: round(seconds * RATE)]
 
 
 def ours(samples: Floats, *sizes: int) -> Floats:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.build import fit, train
-from multiemo.build.observer import Observer
 from multiemo.config import Config, parse_config
 from multiemo.data.demo import make_corpus
+from multiemo.progress import Progress
 
 MODALITIES = ("text", "speech", "face")
 
@@ -28,7 +28,7 @@ def fused_from_cache(epochs: int = 3) -> dict[str, Any]:
         folder = Path(scratch)
         manifest = make_corpus(folder / "corpus", speakers=16, clips_per_speaker=24, seed=3)
         pretrain = _config(manifest, folder, ["text", "speech", "face", "fuse"], {})
-        train(pretrain, folder / "pretrained", observer=Observer())
+        train(pretrain, folder / "pretrained", progress=Progress())
         branches = {m: str(folder / "pretrained" / "branches" / m) for m in MODALITIES}
         tune = _config(manifest, folder, ["fuse"], branches, epochs)
         cached = train(tune, folder / "cached").stages["fuse"]

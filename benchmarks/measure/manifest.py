@@ -87,7 +87,9 @@ def run_step(step: str, path: Path) -> dict[str, float]:
         from multiemo.build.sources import Source
         from multiemo.data.dialogue import contexts
     from multiemo.data import splits
-    from multiemo.data.manifest import check_rows, read_manifest, write_manifest
+    from multiemo.data.manifest import read_manifest, write_manifest
+    from multiemo.data.manifest_checks import check_rows
+    from multiemo.data.split import check_disjoint
 
     parquet = path.with_suffix(".parquet")
     before = _peak_mb()
@@ -96,7 +98,7 @@ def run_step(step: str, path: Path) -> dict[str, float]:
 
     def open_part() -> object:
         assert split is not None
-        splits.check_disjoint(split, clips)
+        check_disjoint(split, clips)
         return Source(path, clips, split).part("train")
 
     def write_both() -> None:

@@ -32,7 +32,7 @@ import torch
 
 import multiemo
 from multiemo.data import play
-from multiemo.data.media import Heard, Playback
+from multiemo.data.media import Playback, PlayedSound
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.model import EmotionModel
 from multiemo.predict import Item, Predictor, segments
@@ -235,7 +235,7 @@ def _chunks(playback: Playback, rate: int, chunk: float) -> Iterator[tuple[Any, 
     """Pieces of ``chunk`` seconds of sound, each with the pictures that come with it in the file."""
     sound, pictures, wanted = [np.zeros(0, np.float32)], [], round(chunk * rate)
     for piece in playback.pieces():
-        if not isinstance(piece, Heard):
+        if not isinstance(piece, PlayedSound):
             pictures.append((piece.frame, piece.time))
             continue
         sound.append(piece.samples)

@@ -11,12 +11,12 @@ import numpy as np
 from multiemo.applications.affect import affect
 from multiemo.applications.series import shifts
 from multiemo.applications.talk import Part, Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
-from multiemo.build import Observer
 from multiemo.data.media import probe, sound_tracks
 from multiemo.data.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import load
 from multiemo.predict.streaming import read_channels
+from multiemo.progress import Progress
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
@@ -39,7 +39,7 @@ def analyse_call(
     transcript: str | Path | None = None,
     asr: str | None = None,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Speakers, their trajectories and moments of escalation in one call.
 
@@ -64,7 +64,7 @@ def analyse_call(
             names go to that speaker, others to whoever speaks most while they last.
         asr: name or folder of a Whisper model, where there is no transcript.
         device: see :func:`multiemo.load`.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Returns:
         ``{"input", "duration", "speakers": [{"speaker", "channel", "scored", "absent"?, "talk_seconds", "talk_share",
@@ -81,7 +81,7 @@ def analyse_call(
             transcript, or one that is no speech recogniser.
         CheckpointError: not a finished model.
     """
-    observer, path = observer or Observer(), Path(path)
+    progress, path = progress or Progress(), Path(path)
     if asr is not None and transcript is not None:
         raise ConfigError("asr writes down what has no words, and a transcript was given; leave one of the two out")
     if speakers[0] == speakers[1]:
@@ -92,7 +92,7 @@ def analyse_call(
             f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be told apart; leave the names "
             "out, or give a file with a channel each"
         )
-    observer.stage("listen")
+    progress.stage("listen")
     talk = listen(path, parts)
     separation = talk.separation
     if talk.mixed:
@@ -109,7 +109,7 @@ def analyse_call(
     names = list(speakers) if apart else [_MIX]
     words, notes = _words(path, transcript, talk, names)
     notes = [*talk.problems, *chosen, *notes]
-    observer.stage("predict")
+    progress.stage("predict")
     predictor = load(run, device=device, asr=asr if words is None else None)
     call: dict[str, Any] = {"input": str(path), "duration": round(talk.duration, 3), "speakers": [], "moments": []}
     timelines: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
@@ -133,7 +133,7 @@ def analyse_call(
         call["moments"] += _moments(name, timelines[name])
         if facts["scored"] and len(timelines[name]) < 2 * LASTS:
             notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {2 * LASTS} on")
-        observer.progress(number + 1, len(names))
+        progress.update(number + 1, len(names))
     call["moments"].sort(key=lambda m: m["time"])
     quiet = [end - start for start, end in silences(span for spans in talk.spans for span in spans)]
     both = [end - start for start, end in overlaps(*talk.spans)] if apart else None

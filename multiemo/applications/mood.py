@@ -17,11 +17,11 @@ from multiemo.applications.level import FEWEST, smooth
 from multiemo.applications.readings import Reading, TableColumns, read_readings
 from multiemo.applications.series import shifts
 from multiemo.applications.tables import Writer, format_of
-from multiemo.build import Observer
 from multiemo.data.tables import Row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
+from multiemo.progress import Progress
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def mood_log(
     out: str | Path | None = None,
     plot: str | Path | None = None,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Valence and arousal of one person's days with their uncertainty, and the days on which the level changed.
 
@@ -61,7 +61,7 @@ def mood_log(
         out: table of the days to write, in the format that its suffix says.
         plot: ``.png`` or ``.html`` to write.
         device: of the run; see :func:`multiemo.load`.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Returns:
         ``{"meaning", "clips", "first", "last", "dates_from": {where: clips}, "values_from": {where: clips}, "days":
@@ -76,7 +76,7 @@ def mood_log(
     """
     check_outputs(out, plot)
     model = None if run is None else Path(run)
-    given = read_readings(Path(source), run=model, device=device, columns=columns, observer=observer)
+    given = read_readings(Path(source), run=model, device=device, columns=columns, progress=progress)
     readings = given.readings
     if not readings:
         reason = next(iter(given.left_out.values()), "it has no rows")

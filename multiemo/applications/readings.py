@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import affect
 from multiemo.applications.tables import require_column
-from multiemo.build import Observer
 from multiemo.data.delimited import BadRow
 from multiemo.data.places import Places
 from multiemo.data.tables import TABLES, Row, Table, open_table
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.progress import Progress
 
 if TYPE_CHECKING:
     from multiemo.predict import Item
@@ -89,7 +89,7 @@ def read_readings(
     run: Path | None,
     columns: TableColumns | None = None,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> Readings:
     """What is known of a person's days.
 
@@ -98,14 +98,14 @@ def read_readings(
         run: run or model folder that predicts clips; needed where ``source`` holds no predictions and no values.
         columns: of a table.
         device: of the run; see :func:`multiemo.load`.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Raises:
         ConfigError: a model or a column is missing.
         ManifestError: the file is not there, or a row of it is broken.
         MediaError: a folder holds no media.
     """
-    columns, observer = columns or TableColumns(), observer or Observer()
+    columns, progress = columns or TableColumns(), progress or Progress()
     if source.suffix.lower() == ".json":
         _check_unread(source, run, "predictions")
         return _of_entries((entry, None) for entry in _prediction_json(source))
@@ -114,12 +114,12 @@ def read_readings(
         from multiemo.predict import LeftOut, expand  # what a model has read already needs no torch
 
         passed: list[LeftOut] = []
-        found = _predicted([(item, None) for item in expand([source], left_out=passed)], model, device, observer)
+        found = _predicted([(item, None) for item in expand([source], left_out=passed)], model, device, progress)
         found.left_out |= {left.path: left.reason for left in passed}
         return found
     table = open_table(source)
     broken = Readings()
-    found = _of_table(table, _numbered(table.rows, broken), run, columns, device, observer)
+    found = _of_table(table, _numbered(table.rows, broken), run, columns, device, progress)
     found.left_out, found.failed = broken.left_out | found.left_out, broken.failed + found.failed
     found.notes += table.notes
     return found
@@ -140,7 +140,7 @@ def _of_table(
     run: Path | None,
     columns: TableColumns,
     device: str,
-    observer: Observer,
+    progress: Progress,
 ) -> Readings:
     source, names = table.path, table.columns
     if "segments" in names:
@@ -168,7 +168,7 @@ def _of_table(
             items.append((Item(str(path), path), day))
         else:
             undated.fail(str(source.parent / name) if name else f"row {number}", path)
-    found = _predicted(items, model, device, observer)
+    found = _predicted(items, model, device, progress)
     found.left_out, found.failed = undated.left_out | found.left_out, undated.failed + found.failed
     found.notes += places.notes()
     return found
@@ -247,17 +247,17 @@ def _named(run: Path | None, source: Path) -> Path:
 
 
 def _predicted(
-    items: Sequence[tuple[Item, datetime.date | None]], run: Path, device: str, observer: Observer
+    items: Sequence[tuple[Item, datetime.date | None]], run: Path, device: str, progress: Progress
 ) -> Readings:
     from multiemo.predict import Answer, load
 
-    observer.stage("predict")
+    progress.stage("predict")
     failures: dict[str, str] = {}
 
     def entries() -> Iterator[tuple[Mapping[str, Any], datetime.date | None]]:
         answers = load(run, device=device).predict_many([item for item, _ in items])
         for number, ((item, day), answer) in enumerate(zip(items, answers, strict=True), start=1):
-            observer.progress(number, len(items))
+            progress.update(number, len(items))
             if isinstance(answer, Answer):
                 yield answer.entry, day
             else:

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from multiemo.data.tables import FIRST, JSON_LINES, Columns, Row
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, first_line
 from multiemo.files import system_error, unwritable
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -150,7 +150,7 @@ class Writer:
         return ConfigError(unwritable(self.path, error, written=size))
 
     def _unfit(self, error: Exception) -> ConfigError:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         return ConfigError(f"{self.path}: the rows are not of one type a column ({reason}); write .jsonl")
 
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiemo.applications.tables import Writer, format_of, require_column
-from multiemo.build import Observer
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.delimited import BadRow
 from multiemo.data.dialogue import Dialogue
@@ -30,7 +29,8 @@ from multiemo.evaluation import probabilities_of
 from multiemo.inputs.material import Utterance
 from multiemo.inputs.text import TextInput
 from multiemo.predict import Predictor, load
-from multiemo.types import DIMENSIONS, Absent, Output, Sample, Turn
+from multiemo.progress import Progress
+from multiemo.types import DIMENSIONS, Absent, ContextTurn, Output, Sample
 
 #: Rows that are read, answered and written at a time.
 WINDOW = 8192
@@ -76,7 +76,7 @@ class TextModel:
             **{DIMENSIONS[c]: pl.Float64() for c in self._learnt},
         }
 
-    def answer(self, texts: Sequence[str | None], before: Sequence[Sequence[Turn]]) -> list[Row | str]:
+    def answer(self, texts: Sequence[str | None], before: Sequence[Sequence[ContextTurn]]) -> list[Row | str]:
         """For each text, after the turns ``before`` it, the added columns, or why there are none."""
         turns = zip(texts, before, strict=True)
         read = [Absent("no text") if text is None else self._words.make(Utterance(text, said)) for text, said in turns]
@@ -148,7 +148,7 @@ class TableConversations:
     def __len__(self) -> int:
         return len(self._dialogues)
 
-    def before(self, row: Row, text: str | None) -> Sequence[Turn]:
+    def before(self, row: Row, text: str | None) -> Sequence[ContextTurn]:
         """The turns before a row; the rows of a conversation must come in order."""
         name = _named(row, self._column)
         if name is None:
@@ -195,7 +195,7 @@ def predict_texts(
     speaker: str | None = None,
     batch: int = BATCH,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Add the emotion of a text column to every row of a table.
 
@@ -215,7 +215,7 @@ def predict_texts(
         speaker: says who speaks.
         batch: most texts that go through the model together.
         device: see :func:`multiemo.load`.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Returns:
         ``{"rows", "predicted", "without_text": {reason: rows}, "examples": {row: reason}, "labels": {label: rows},
@@ -227,9 +227,9 @@ def predict_texts(
         ManifestError: the table is not there, is none, or has no row that can be read.
         CheckpointError: not a finished model.
     """
-    observer = observer or Observer()
+    progress = progress or Progress()
     source, target = Path(table), Path(out)
-    observer.stage("load")
+    progress.stage("load")
     format_of(target)
     if target.exists() and target.resolve() == source.resolve():
         raise ConfigError(f"{target}: is the table itself; write to another file")
@@ -242,7 +242,7 @@ def predict_texts(
     model = TextModel(predictor, batch=batch)
     talk = TableConversations(predictor.context, conversation, speaker)
     _refuse_taken(source, [dict.fromkeys(columns)], model.columns)
-    observer.stage("predict")
+    progress.stage("predict")
     began = time.perf_counter()
     total, reasons, labels = 0, Counter[str](), Counter[str]()
     examples: dict[str, str] = {}
@@ -267,7 +267,7 @@ def predict_texts(
                 _join_labels(window)
             writer.write(window)
             total += len(window)
-            observer.progress(total, total)
+            progress.update(total, total)
         if failures and not total:
             place, reason = next(iter(failures.items()))
             raise ManifestError(f"{source} {place}: {reason} (none of its {len(failures)} rows can be read)")

@@ -6,27 +6,23 @@ A *cell* is one training: a fold and a seed. It is a run folder like any other; 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-import torch
-
 from multiemo.benchmark.protocol import Protocol
-from multiemo.build import Observer, evaluate_run, train
 from multiemo.build import data as wiring
-from multiemo.build.children import obey_parent
+from multiemo.build import evaluate_run, train
 from multiemo.build.device import gpus
 from multiemo.build.parts import build_encoder, input_kind
 from multiemo.build.sources import open_manifest
-from multiemo.config import Config, stored_config
+from multiemo.config import Config
 from multiemo.errors import MultiemoError, TrainingError
 from multiemo.inputs import build_input
+from multiemo.processes import ProcessDiedError, Slot, TaskFailedError, supervise
+from multiemo.progress import Progress
 from multiemo.report import save_evaluation
 
 
@@ -66,32 +62,32 @@ def cells_of(protocol: Protocol, seeds: int, folder: Path) -> list[Cell]:
     ]
 
 
-def run_cells(cells: Sequence[Cell], *, jobs: int = 0, observer: Observer | None = None) -> None:
+def run_cells(cells: Sequence[Cell], *, jobs: int = 0, progress: Progress | None = None) -> None:
     """Train and test the cells that are not finished yet.
 
     Args:
         cells: of one manifest.
         jobs: cells at a time; 0 = one a GPU, or one a core.
-        observer: is told when a cell ends.
+        progress: is told when a cell ends.
 
     Raises:
         MultiemoError: a cell failed; the message begins with its name. Cells that are finished stay so.
     """
-    observer = observer or Observer()
+    progress = progress or Progress()
     pending = [cell for cell in cells if not cell.finished]
     kept = len(cells) - len(pending)
     if kept:
-        observer.note(f"{kept} of {len(cells)} trainings were finished before and are kept")
+        progress.note(f"{kept} of {len(cells)} trainings were finished before and are kept")
     if not pending:
         return
     jobs = min(jobs or automatic_jobs(pending[0].config), len(pending))
-    fill_cache(pending[0].config, observer)
-    observer.stage("train and test")
-    observer.progress(kept, len(cells))
-    run = _in_this_process if jobs == 1 else _in_processes(jobs)
-    for done, (cell, seconds) in enumerate(run(pending), start=kept + 1):
-        observer.progress(done, len(cells))
-        observer.note(f"{cell.name}: trained and tested in {seconds:.0f} s")
+    fill_cache(pending[0].config, progress)
+    progress.stage("train and test")
+    progress.update(kept, len(cells))
+    trained = _in_this_process(pending) if jobs == 1 else _in_processes(pending, jobs)
+    for done, (cell, seconds) in enumerate(trained, start=kept + 1):
+        progress.update(done, len(cells))
+        progress.note(f"{cell.name}: trained and tested in {seconds:.0f} s")
 
 
 def automatic_jobs(config: Config) -> int:
@@ -103,7 +99,7 @@ def _gpus(config: Config) -> list[str]:
     return gpus() if config.device in ("auto", "cuda") else []
 
 
-def fill_cache(config: Config, observer: Observer) -> None:
+def fill_cache(config: Config, progress: Progress) -> None:
     """Decode and preprocess every clip once, so that the cells only read; what is not decoded needs no cache."""
     source = open_manifest(config)
     inputs = {
@@ -112,10 +108,8 @@ def fill_cache(config: Config, observer: Observer) -> None:
         if input_kind(config, m).decodes
     }
     if inputs:
-        observer.stage("decode")
-        wiring.prepare_part(
-            config, source.folder, source.clips, inputs, on_progress=observer.progress, on_note=observer.note
-        )
+        progress.stage("decode")
+        wiring.prepare_part(config, source.folder, source.clips, inputs, progress=progress)
 
 
 def run_cell(cell: Cell) -> None:
@@ -135,95 +129,31 @@ def _in_this_process(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
         yield cell, time.perf_counter() - began
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a process may use: threads, a GPU, and how its own workers start (a spawned process would spawn them)."""
-
-    threads: int
-    gpu: str | None
-    start_method: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A cell in a process of its own, in one of the slots (a slot has a GPU, where there are any)."""
-
-    cell: Cell
-    process: SpawnProcess
-    said: Connection
-    slot: int
-    began: float
-
-
-def _in_processes(jobs: int) -> Callable[[Sequence[Cell]], Iterator[tuple[Cell, float]]]:
-    """Runs cells in processes of their own, ``jobs`` at a time; none outlives a failure or an interrupt."""
-
-    def run(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
-        waiting, slots, running = list(cells), list(range(jobs)), list[_Running]()
-        try:
-            while waiting or running:
-                while waiting and slots:
-                    running.append(_start(waiting.pop(0), slots.pop(0), jobs))
-                ready = wait([one.said for one in running])
-                for one in [one for one in running if one.said in ready]:
-                    running.remove(one)
-                    slots.append(one.slot)
-                    _check(one)
-                    yield one.cell, time.perf_counter() - one.began
-        finally:
-            for one in running:
-                one.process.terminate()
-            for one in running:
-                one.process.join()
-
-    return run
-
-
-def _start(cell: Cell, slot: int, jobs: int) -> _Running:
-    context = multiprocessing.get_context("spawn")
-    places = _gpus(cell.config)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    ours, theirs = context.Pipe(duplex=False)
-    place = _Place(threads, places[slot % len(places)] if places else None, multiprocessing.get_start_method())
-    values = cell.config.model_dump(mode="json")
-    process = context.Process(target=_child, args=(theirs, cell.fold, cell.seed, values, str(cell.folder), place))
-    process.start()
-    theirs.close()
-    return _Running(cell, process, ours, slot, time.perf_counter())
-
-
-def _check(one: _Running) -> None:
-    """Raise what went wrong in a process that has ended."""
-    message = _last_word(one.said)
-    one.process.join()
-    if message is None:
+def _in_processes(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, float]]:
+    """Run cells in processes of their own, ``jobs`` at a time; a process a cell, for it returns all of its memory."""
+    try:
+        for finished in supervise(_occupy, slots_of(cells[0].config, jobs), cells, reuse=False):
+            yield finished.task, finished.seconds
+    except ProcessDiedError as error:
         raise TrainingError(
-            f"{one.cell.name}: its process ended with code {one.process.exitcode}; -9 is mostly too little memory, "
-            "then set benchmark.jobs=1. Finished trainings are kept: run the command again"
-        )
-    if message:
-        raise TrainingError(f"{one.cell.name}: {message}")
+            f"{_name(error.task)}: {error}; -9 is mostly too little memory, then set benchmark.jobs=1. Finished "
+            "trainings are kept: run the command again"
+        ) from None
+    except TaskFailedError as error:
+        raise TrainingError(f"{_name(error.task)}: {error}") from None
 
 
-def _last_word(connection: Connection) -> str | None:
-    """What a child said at its end: nothing wrong (empty), an error, or ``None`` when it died without a word."""
-    try:
-        return str(connection.recv())
-    except EOFError:
-        return None
+def slots_of(config: Config, jobs: int) -> list[Slot]:
+    """What each of ``jobs`` processes may use: its share of the cores, and a GPU where there are any."""
+    places = _gpus(config)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    return [Slot(threads, places[number % len(places)] if places else None) for number in range(jobs)]
 
 
-def _child(report: Connection, fold: str, seed: int, values: dict[str, object], folder: str, place: _Place) -> None:
-    """One cell in a process of its own."""
-    obey_parent()
-    multiprocessing.set_start_method(place.start_method, force=True)
-    if place.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
-    torch.set_num_threads(place.threads)
-    try:
-        run_cell(Cell(fold, seed, stored_config(values), Path(folder)))
-    except MultiemoError as error:
-        report.send(str(error))
-    else:
-        report.send("")
-    report.close()
+def _occupy(slot: Slot) -> Callable[[Cell], None]:
+    slot.occupy()
+    return run_cell
+
+
+def _name(task: object) -> str:
+    return task.name if isinstance(task, Cell) else str(task)

@@ -24,7 +24,7 @@ Valence, arousal and dominance without labels have regressors on the same inputs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from multiemo.evaluation import rounded
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import Utterance
 from multiemo.metrics import means_of
+from multiemo.progress import Progress
 from multiemo.types import MODALITIES, SUBSETS, Clip, Modality
 
 Array = NDArray[np.float64]
@@ -110,7 +111,7 @@ def read_inputs(
     inputs: Mapping[Modality, Input],
     *,
     label_from: str = "clip",
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Inputs:
     """Describe clips, through the cache of preprocessed tensors.
 
@@ -120,13 +121,13 @@ def read_inputs(
         clips: all its rows, those of every part.
         inputs: the model's, so that a clip has the same modalities for both; ``Bundle.inputs``.
         label_from: see :class:`multiemo.build.sources.Source`.
-        on_progress: called with (done, all).
+        progress: told the clips done.
 
     Raises:
         MediaError: media cannot be read, and the config does not allow to skip it.
     """
     reads = {m: inputs[m].described() for m in MODALITIES if m in inputs}
-    part = prepare_part(config, folder, clips, reads, label_from=label_from, dialogue=clips, on_progress=on_progress)
+    part = prepare_part(config, folder, clips, reads, label_from=label_from, dialogue=clips, progress=progress)
     kept, labels = part.dataset.clips, part.dataset.space.labels
     speakers: list[str] = []
     targets: list[Tensor | None] = []

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from multiemo.build import checks
 from multiemo.build.sources import has_label, open_source
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
-from multiemo.data import splits
 from multiemo.data.grouping import GroupBy, grouped
 from multiemo.data.manifest import read_manifest
-from multiemo.data.splits import Split
+from multiemo.data.split import Split, without
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, SplitError
 from multiemo.evaluation import corpus_kind
@@ -197,7 +196,7 @@ def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequenc
     folds = []
     for fold in protocol.folds:
         ids = gone.get(fold.name, ())
-        split = splits.without(fold.split, ids) if ids else fold.split
+        split = without(fold.split, ids) if ids else fold.split
         how = fold.config.data.split.model_copy(update={"exclude": tuple(ids)})
         folds.append(replace(fold, split=split, config=pinned(config, how, split)))
     return replace(protocol, folds=tuple(folds))

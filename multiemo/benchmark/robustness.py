@@ -22,10 +22,10 @@ from multiemo.benchmark.forms import Forms, FormsOfClip, gather
 from multiemo.benchmark.states import Bench, State, joined, subsets_of
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
-from multiemo.build.observer import Observer
 from multiemo.build.reads import count_read
 from multiemo.build.sources import Source
 from multiemo.errors import CheckpointError, MultiemoError
+from multiemo.progress import Progress
 from multiemo.types import SUBSETS, Modality
 
 
@@ -117,7 +117,7 @@ def robustness_curves(
     corruptions: Sequence[str | Corruption] | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> list[Curve]:
     """Measure trained models under corruptions of their input.
 
@@ -133,7 +133,7 @@ def robustness_curves(
             the modalities of the models.
         seed: of all chances.
         device: of the models, as in :func:`multiemo.build.device.compute_of`.
-        observer: is told of progress.
+        progress: told how far it is.
 
     Returns:
         For each corruption one curve of all modalities together, and one of the corrupted modality alone. One that
@@ -142,21 +142,21 @@ def robustness_curves(
     Raises:
         MultiemoError: an unknown corruption, media that cannot be read, or a clip that two models were to measure.
     """
-    observer = observer or Observer()
+    progress = progress or Progress()
     modalities = models[0][0].model.modalities
     wanted = choose(corruptions)
     if corruptions is None:
         wanted = [c for c in wanted if _belongs(c, modalities)]
     _check_apart(models, part)
-    observer.stage("prepare")
-    benches = [_bench(bundle, source, part, device, observer) for bundle, source in models]
+    progress.stage("prepare")
+    benches = [_bench(bundle, source, part, device, progress) for bundle, source in models]
     reasons = {c.name: [_misfit(c, bench) for bench in benches] for c in wanted}
     skipped = {name: said[0] for name, said in reasons.items() if all(said)}
-    observer.stage("robustness")
+    progress.stage("robustness")
     found: dict[str, list[list[State]]] = {}
     for bench, (_, source) in zip(benches, models, strict=True):
         measured = [c for c in wanted if c.name not in skipped]
-        for name, states in _states(bench, source, measured, seed, observer).items():
+        for name, states in _states(bench, source, measured, seed, progress).items():
             found.setdefault(name, []).append(states)
     curves: list[Curve] = []
     for c in wanted:
@@ -175,7 +175,7 @@ def robustness_curves(
     return curves
 
 
-def _bench(bundle: Bundle, source: Source, part: str, device: str | torch.device, observer: Observer) -> Bench:
+def _bench(bundle: Bundle, source: Source, part: str, device: str | torch.device, progress: Progress) -> Bench:
     prepared = wiring.prepare_part(
         bundle.config,
         source.folder,
@@ -183,7 +183,7 @@ def _bench(bundle: Bundle, source: Source, part: str, device: str | torch.device
         bundle.inputs,
         label_from=source.label_from,
         dialogue=source.clips,
-        on_progress=observer.progress,
+        progress=progress,
     )
     return Bench(bundle, prepared, device)
 
@@ -228,7 +228,7 @@ def _misfit(corruption: Corruption, bench: Bench) -> str:
 
 
 def _states(
-    bench: Bench, source: Source, corruptions: Sequence[Corruption], seed: int, observer: Observer
+    bench: Bench, source: Source, corruptions: Sequence[Corruption], seed: int, progress: Progress
 ) -> dict[str, list[State]]:
     """{corruption: the clips with nothing, as they are, and at each severity}; without those for which train lacks a
     voice.
@@ -239,7 +239,7 @@ def _states(
     keys = {c.name: subsets_of(c, bench.model.modalities) for c in corruptions}
     changing = [c for c in corruptions if c.function is not None]
     forms = Forms(bench.clips, source, bench.bundle, changing, material, seed)
-    worse = bench.corrupted(changing, keys, _stream(forms, bench.bundle, observer)) if changing else {}
+    worse = bench.corrupted(changing, keys, _stream(forms, bench.bundle, progress)) if changing else {}
     worse |= {c.name: bench.missing(c, keys[c.name], seed) for c in corruptions if c.function is None}
     return {
         c.name: [bench.nothing(keys[c.name]), bench.state(None, bench.presence, keys[c.name]), *worse[c.name]]
@@ -247,7 +247,7 @@ def _states(
     }
 
 
-def _stream(forms: Forms, bundle: Bundle, observer: Observer) -> Iterator[FormsOfClip]:
+def _stream(forms: Forms, bundle: Bundle, progress: Progress) -> Iterator[FormsOfClip]:
     """The forms of each clip, in order, made by several processes where media are decoded.
 
     Raises:
@@ -260,7 +260,7 @@ def _stream(forms: Forms, bundle: Bundle, observer: Observer) -> Iterator[FormsO
         if isinstance(got, MultiemoError):
             raise got
         yield got
-        observer.progress(done, len(forms))
+        progress.update(done, len(forms))
 
 
 def _unchanged(item: Any) -> Any:

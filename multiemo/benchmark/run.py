@@ -28,7 +28,7 @@ from multiemo.benchmark.predictions import Predictions, Record, pool, read_recor
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol, without_clips
 from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
-from multiemo.build import Observer, load_bundle
+from multiemo.build import load_bundle
 from multiemo.build.device import trains_on
 from multiemo.build.lock import LOCK, alone_in
 from multiemo.build.parts import uses_features
@@ -36,15 +36,17 @@ from multiemo.build.reads import add_read, reads_of, reads_of_test
 from multiemo.build.run_folder import begun, differing
 from multiemo.build.sources import open_manifest
 from multiemo.config import Config, load_stored, save_config
-from multiemo.data.cache import default_cache
+from multiemo.data.cache_settings import default_cache
 from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.evaluation import finite
+from multiemo.extras import require
 from multiemo.files import write_atomically
+from multiemo.progress import Progress
 
 
 def run_benchmark(
-    config: Config, out: str | Path, *, show_leak: bool = False, command: str = "", observer: Observer | None = None
+    config: Config, out: str | Path, *, show_leak: bool = False, command: str = "", progress: Progress | None = None
 ) -> dict[str, Any]:
     """Measure a config by its protocol.
 
@@ -53,7 +55,7 @@ def run_benchmark(
         out: benchmark folder; one that was begun with the same config is finished.
         show_leak: also train and test on shuffled clips, and report what that would have claimed.
         command: the command line, for the report.
-        observer: is told of progress.
+        progress: told how far it is.
 
     Returns:
         The benchmark JSON.
@@ -65,28 +67,31 @@ def run_benchmark(
     folder = Path(out)
     trains_on(config)  # says now what every training would say
     folder.mkdir(parents=True, exist_ok=True)
-    observer = observer or Observer()
-    with alone_in(folder, observer.note):
-        return _run(config, folder, show_leak, command, observer)
+    progress = progress or Progress()
+    with alone_in(folder, progress):
+        return _run(config, folder, show_leak, command, progress)
 
 
-def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: Observer) -> dict[str, Any]:
+def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: Progress) -> dict[str, Any]:
     protocol = plan(config)
+    if config.benchmark.baselines:
+        for module in ("sklearn", "librosa"):
+            require(module, "benchmark.baselines", instead=", or set benchmark.baselines=false")
     if config.benchmark.baselines and "face" in config.modalities and not uses_features(config, "face"):
         hog_descriptor()  # says now what would be said after the trainings
     shuffled = random_protocol(config, protocol) if show_leak else None
     _open_folder(folder, config)
-    protocol, duplicates = _settle_duplicates(config, protocol, folder, observer)
+    protocol, duplicates = _settle_duplicates(config, protocol, folder, progress)
     save_config(config, folder / "config.yaml")  # only now: what duplicates stopped may be begun otherwise
     _write_protocol(folder, protocol)
     seeds = config.benchmark.seeds
     cells = cells_of(protocol, seeds, folder / "cells")
-    run_cells(cells, jobs=config.benchmark.jobs, observer=observer)
+    run_cells(cells, jobs=config.benchmark.jobs, progress=progress)
     leaking: list[Cell] = []
     if shuffled is not None:
-        observer.note("now with shuffled clips and the first seed, to see what a leak is worth")
+        progress.note("now with shuffled clips and the first seed, to see what a leak is worth")
         leaking = cells_of(shuffled, 1, folder / "shuffled")
-        run_cells(leaking, jobs=config.benchmark.jobs, observer=observer)
+        run_cells(leaking, jobs=config.benchmark.jobs, progress=progress)
     model = pool_cells("multiemo", cells)
     notes = list(protocol.notes)
     result: dict[str, Any] = {
@@ -106,15 +111,15 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, observer: 
     }
     classic: Predictions | None = None
     if config.benchmark.baselines:
-        classic, said = _classic(config, protocol, cells, folder, observer)
+        classic, said = _classic(config, protocol, cells, folder, progress)
         notes += said
     result |= _figures(model, classic, protocol, cells, config)
     first = [cell for cell in cells if cell.seed == config.seed]
     if leaking:
         result["leak"] = _leak(pool_cells("people apart", first), pool_cells("shuffled clips", leaking), config.task)
     if config.benchmark.robustness:
-        result["robustness"] = _kept(folder / "robustness.json", lambda: _robustness(first, observer))
-    result["cost"] = _kept(folder / "cost.json", lambda: _cost(cells[0], observer))
+        result["robustness"] = _kept(folder / "robustness.json", lambda: _robustness(first, progress))
+    result["cost"] = _kept(folder / "cost.json", lambda: _cost(cells[0], progress))
     result["reads"] = _reads(cells, folder)
     if leaking:
         result["leak"]["reads"] = _reads(leaking, folder / "shuffled")
@@ -173,7 +178,7 @@ def _kept(path: Path, make: Callable[[], Any]) -> Any:
 
 
 def _settle_duplicates(
-    config: Config, protocol: Protocol, folder: Path, observer: Observer
+    config: Config, protocol: Protocol, folder: Path, progress: Progress
 ) -> tuple[Protocol, dict[str, Any]]:
     """Look for near-duplicates across the parts of every fold and do with them what the config says.
 
@@ -181,8 +186,8 @@ def _settle_duplicates(
         SplitError: there are some, and ``benchmark.duplicates`` is ``stop``.
     """
     cache = Path(config.data.cache) if config.data.cache else default_cache()
-    observer.stage("look for near-duplicates")
-    found = find_duplicates(protocol.clips, protocol.folder, cache=cache, on_progress=observer.progress)
+    progress.stage("look for near-duplicates")
+    found = find_duplicates(protocol.clips, protocol.folder, cache=cache, progress=progress)
     crossings = {fold.name: across_parts(found, fold.split) for fold in protocol.folds}
     pairs = [
         f"{name}: {line}" for name, crossing in crossings.items() for line in describe(crossing, len(crossing))[1:]
@@ -201,26 +206,26 @@ def _settle_duplicates(
     if config.benchmark.duplicates == "drop":
         protocol = without_clips(config, protocol, {name: to_leave_out(c) for name, c in crossings.items()})
         said = f"{len(pairs)} across parts; of each, the copy that is not tested was left out"
-    observer.note(f"near-duplicates: {said}")
+    progress.note(f"near-duplicates: {said}")
     return protocol, {"found": len(pairs), "said": said, "pairs": pairs[:50]}
 
 
 def _classic(
-    config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, observer: Observer
+    config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, progress: Progress
 ) -> tuple[Predictions, list[str]]:
     """What the classic baselines said, pooled over the folds, and what a reader must know of them."""
 
     def make() -> dict[str, Any]:
-        observer.stage("classic baselines: read")
+        progress.stage("classic baselines: read")
         inputs = read_inputs(
             config,
             protocol.folder,
             protocol.clips,
             load_bundle(cells[0].folder).inputs,
             label_from=config.data.label_from,
-            on_progress=observer.progress,
+            progress=progress,
         )
-        observer.stage("classic baselines: fit")
+        progress.stage("classic baselines: fit")
         said: list[Record] = []
         notes: list[str] = []
         for done, fold in enumerate(protocol.folds, start=1):
@@ -230,7 +235,7 @@ def _classic(
             add_read(folder, {"by": "classic baselines", "fold": fold.name, "split": "test", "test": len(records)})
             said += records
             notes += inputs.notes(learnt)
-            observer.progress(done, len(protocol.folds))
+            progress.update(done, len(protocol.folds))
         return {"notes": list(dict.fromkeys(notes)), "records": said}
 
     kept = _kept(folder / "classic.json", make)
@@ -289,15 +294,15 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str) -> dict[str, 
     }
 
 
-def _robustness(cells: Sequence[Cell], observer: Observer) -> list[dict[str, Any]]:
+def _robustness(cells: Sequence[Cell], progress: Progress) -> list[dict[str, Any]]:
     """Curves of the models of one seed over the test clips of all folds."""
     models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
-    curves = robustness_curves(models, device=cells[0].config.device, observer=observer)
+    curves = robustness_curves(models, device=cells[0].config.device, progress=progress)
     return [curve.to_json() for curve in curves]
 
 
-def _cost(cell: Cell, observer: Observer) -> dict[str, Any]:
-    observer.stage("cost")
+def _cost(cell: Cell, progress: Progress) -> dict[str, Any]:
+    progress.stage("cost")
     return measure_cost(cell.folder, open_manifest(cell.config), device=cell.config.device).to_json()
 
 

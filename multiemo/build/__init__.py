@@ -9,13 +9,11 @@ from multiemo.lazy import lazy_names
 if TYPE_CHECKING:
     from multiemo.build.bundle import Bundle, load_bundle, save_bundle
     from multiemo.build.evaluation import evaluate_bundle, evaluate_run
-    from multiemo.build.observer import Observer
     from multiemo.build.run import Run, train
     from multiemo.build.sources import Source, open_source
 
 __all__ = [
     "Bundle",
-    "Observer",
     "Run",
     "Source",
     "evaluate_bundle",
@@ -32,7 +30,6 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Bundle", "load_bundle", "save_bundle"), "multiemo.build.bundle"),
         **dict.fromkeys(("Source", "open_source"), "multiemo.build.sources"),
         **dict.fromkeys(("evaluate_bundle", "evaluate_run"), "multiemo.build.evaluation"),
-        "Observer": "multiemo.build.observer",
         **dict.fromkeys(("Run", "train"), "multiemo.build.run"),
     },
 )

@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import multiemo
 from multiemo.build.folders import file_digest, model_folder
 from multiemo.build.parts import assemble, build_encoder
 from multiemo.calibration import Calibration
@@ -36,6 +35,7 @@ from multiemo.inputs import Input, build_input, spec_from_dict
 from multiemo.model import EmotionModel
 from multiemo.training.checkpoint import load_tensors, save_tensors
 from multiemo.types import Modality, spec_to_dict
+from multiemo.version import __version__
 
 FORMAT_VERSION = 3
 #: The distributions that carry OpenCV; any will do, and servers without a screen have a headless one.
@@ -282,7 +282,7 @@ def _first_mismatch(error: RuntimeError) -> str:
 def versions() -> dict[str, str]:
     """Of the package and what decides its numbers; what an installation does not tell is left out."""
     found = {
-        "multiemo": multiemo.__version__,
+        "multiemo": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

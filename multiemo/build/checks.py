@@ -9,7 +9,22 @@ from multiemo.config import Config
 from multiemo.data.dialogue import contexts, without_context
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, ManifestError
-from multiemo.types import Absent, Clip, Modality
+from multiemo.types import DIMENSIONS, Absent, Clip, Modality
+
+
+def nothing_known(where: object, task: str, purpose: str, *, label: str = "a label", hint: str = "") -> ManifestError:
+    """The error of a manifest of which no row knows what a task needs.
+
+    Args:
+        where: the manifest.
+        task: of the config; with ``dimensions`` a row needs one of them instead of a label.
+        purpose: what it is needed for, as the sentence goes on.
+        label: what the rows lack, where they need a label.
+        hint: why, or what would do; left out with ``dimensions``.
+    """
+    if task == "dimensions":
+        return ManifestError(f"{where}: no row has {' or '.join(DIMENSIONS)}{purpose}")
+    return ManifestError(f"{where}: no row has {label}{purpose}{hint}")
 
 
 def check_labels(where: object, clips: Sequence[Clip], space: LabelSpace) -> None:
@@ -25,12 +40,9 @@ def check_labels(where: object, clips: Sequence[Clip], space: LabelSpace) -> Non
     """
     if any(space.target(clip) is not None for clip in clips):
         return
-    if space.task == "dimensions":
-        raise ManifestError(f"{where}: no row has {' or '.join(space.labels)}, which the model gives")
     why = "; ".join(space.notes(clips)[:3]) or f"none has one (label_from: {space.label_from})"
-    raise ManifestError(
-        f"{where}: no row has a label of {space.name} ({', '.join(space.labels)}), which the model gives: {why}"
-    )
+    label = f"a label of {space.name} ({', '.join(space.labels)})"
+    raise nothing_known(where, space.task, ", which the model gives", label=label, hint=f": {why}")
 
 
 def check_modalities(config: Config, clips: Sequence[Clip], modalities: Iterable[Modality], where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from multiemo.config import Config
-from multiemo.data.cache import TensorCache, default_cache
+from multiemo.data.cache import TensorCache
+from multiemo.data.cache_settings import default_cache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.dialogue import without_context
 from multiemo.data.targets import LabelSpace
 from multiemo.inputs.base import Input, context_width
-from multiemo.inputs.dataset import ClipDataset, Prepared
+from multiemo.inputs.dataset import ClipDataset, PreparedPart
+from multiemo.progress import Progress
 from multiemo.training.parallel import Meeting
 from multiemo.types import Batch, Clip, Modality, Sample
 
@@ -33,7 +35,7 @@ class Part:
     """
 
     dataset: ClipDataset
-    prepared: Prepared
+    prepared: PreparedPart
     workers: int = 1
 
     def notes(self) -> list[str]:
@@ -163,8 +165,7 @@ def prepare_part(
     label_from: str = "clip",
     dialogue: Sequence[Clip] = (),
     meeting: Meeting | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Part:
     """Preprocess clips, through the cache.
 
@@ -177,8 +178,7 @@ def prepare_part(
         label_from: see :class:`multiemo.build.sources.Source`.
         dialogue: all rows of the manifest, for text encoders that read earlier utterances.
         meeting: of several processes, which all call this.
-        on_progress: called with (clips done, clips in all).
-        on_note: called with what a user should know of the cache.
+        progress: told the clips done, and what a user should know of the cache.
     """
     cache = TensorCache(Path(config.data.cache) if config.data.cache else default_cache())
     space = LabelSpace(config.label_set, config.task, label_from)
@@ -187,15 +187,13 @@ def prepare_part(
     workers = worker_count(config.data.workers)
     if meeting is not None and meeting.processes > 1 and decodes:
         share = range(meeting.rank, len(dataset), meeting.processes)
-        dataset.fill_cache(share, workers=workers, on_progress=on_progress)
+        dataset.fill_cache(share, workers=workers, progress=progress)
         meeting.wait()
-    prepared = dataset.prepare(
-        workers=workers if decodes else 0, skip_bad=config.data.skip_bad, on_progress=on_progress
-    )
+    prepared = dataset.prepare(workers=workers if decodes else 0, skip_bad=config.data.skip_bad, progress=progress)
     if meeting is not None:
         meeting.wait()
-    if cache.note is not None and on_note is not None:
-        on_note(f"cache: {cache.note}")
+    if cache.note is not None and progress is not None:
+        progress.note(f"cache: {cache.note}")
     return Part(dataset, prepared, workers)
 
 

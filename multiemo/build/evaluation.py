@@ -13,12 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle, load_bundle
-from multiemo.build.checks import check_labels
+from multiemo.build.checks import check_labels, nothing_known
 from multiemo.build.device import Compute, compute_of, predict
 from multiemo.build.lacking import lacking_notes
-from multiemo.build.observer import Observer
-from multiemo.build.places import cache_of
 from multiemo.build.reads import count_read, home_of
+from multiemo.build.recorded_paths import cache_of
 from multiemo.build.run_source import part_of, stored_source
 from multiemo.build.sources import has_label
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
@@ -26,9 +25,10 @@ from multiemo.data.grouping import GROUP_BY
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
+from multiemo.progress import Progress
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
-from multiemo.types import DIMENSIONS, SUBSETS, Batch, Clip, Modality, Predicts, Sample
+from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample
 
 #: Most clips of a batch that is not trained on, of all processes together.
 EVALUATION_BATCH = 64
@@ -193,7 +193,7 @@ def evaluate_run(
     split: str | None = None,
     device: str | torch.device = "auto",
     by: str = "evaluate",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Measure a finished run on a part of its own split, or on another manifest as a whole.
 
@@ -205,13 +205,13 @@ def evaluate_run(
         split: part of the run's own split; ``None`` is ``test``.
         device: of this machine, as in :func:`multiemo.build.device.compute_of`; the precision is that of training.
         by: what is counted as the reader.
-        observer: is told of progress.
+        progress: told how far it is.
 
     Raises:
         MultiemoError: the run is not complete, its split is no longer what it was, media cannot be read, or there is
             no such device.
     """
-    observer = observer or Observer()
+    progress = progress or Progress()
     folder = Path(run)
     bundle = load_bundle(folder)
     compute = compute_of(bundle.config, device)
@@ -223,14 +223,13 @@ def evaluate_run(
         rows = read_manifest(path)
         clips = [c for c in rows if has_label(c, label_from, bundle.config.task)]
         if not clips:
-            what = " or ".join(DIMENSIONS) if bundle.config.task == "dimensions" else "a label"
-            raise ManifestError(f"{path}: no row has {what} to evaluate against")
+            raise nothing_known(path, bundle.config.task, " to evaluate against")
         notes = _seen_notes(bundle, clips)
     else:
         source, notes = stored_source(home_of(folder), bundle, None if manifest is None else Path(manifest))
         path, rows, clips = source.manifest, source.clips, part_of(source, split)
     check_labels(path, clips, bundle.space(label_from))
-    observer.stage("prepare")
+    progress.stage("prepare")
     data = bundle.config.data
     cache = cache_of(home_of(folder), data.cache)
     part = wiring.prepare_part(
@@ -240,14 +239,13 @@ def evaluate_run(
         bundle.inputs,
         label_from=label_from,
         dialogue=rows,
-        on_progress=observer.progress,
-        on_note=observer.note,
+        progress=progress,
     )
     if not part.rows_with(bundle.model.modalities):
         raise ManifestError(
             f"{path}: no clip has {' or '.join(bundle.model.modalities)}, which this model reads{_mostly(part)}"
         )
-    observer.stage("evaluate")
+    progress.stage("evaluate")
     report = evaluate_bundle(bundle, part, split=split, compute=compute)
     report.notes += notes + count_read(
         bundle,

@@ -18,13 +18,13 @@ from multiemo.build.data import Part
 from multiemo.build.device import Compute, predict, trained_by
 from multiemo.build.evaluation import evaluation_loader, gatherer
 from multiemo.build.frozen import Embedded, WithEmbeddings, embed_part
-from multiemo.build.observer import Observer
 from multiemo.build.run_folder import identity
 from multiemo.config import Config, TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
+from multiemo.progress import Progress
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import Meeting
 from multiemo.training.state import States
@@ -45,7 +45,7 @@ class Stage:
         accelerator: device, precision and processes.
         meeting: where the processes wait for each other.
         folder: run folder.
-        observer: is told of progress.
+        progress: told how far it is.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Stage:
     accelerator: Accelerator
     meeting: Meeting
     folder: Path
-    observer: Observer
+    progress: Progress
 
     @property
     def settings(self) -> TrainingConfig:
@@ -144,7 +144,7 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
         samples = None
         frozen = [m for m in settings.freeze if m in modalities]
         if frozen:
-            stage.observer.stage(f"embed {name}")
+            stage.progress.stage(f"embed {name}")
             embedded = {m: _embed(stage, part, m) for m in frozen}
             samples = WithEmbeddings(part, embedded)
         shared: dict[str, Any] = {"budget": settings.budget, "samples": samples, "processes": processes}
@@ -154,7 +154,7 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
         order: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
         order |= {"balance": settings.balanced_sampling}
         loaders.append(part.loader(modalities, rows, settings.batch_size, **order, **shared))
-    stage.observer.stage(stage.name)
+    stage.progress.stage(stage.name)
     return loaders[0], loaders[1] if len(loaders) > 1 else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from multiemo.inputs.dataset import Prepared
+from multiemo.inputs.dataset import PreparedPart
 
 
 def untrained_note(names: Sequence[str], learnt: Tensor, *, task: str) -> list[str]:
@@ -25,7 +25,7 @@ def untrained_note(names: Sequence[str], learnt: Tensor, *, task: str) -> list[s
     return [f"no clip of train is {', '.join(lacking)}: the model does not learn to say it"]
 
 
-def lacking_notes(names: Sequence[str], learnt: Tensor, part: Prepared, *, split: str, task: str) -> list[str]:
+def lacking_notes(names: Sequence[str], learnt: Tensor, part: PreparedPart, *, split: str, task: str) -> list[str]:
     """What a reader of the figures of a part must know of labels that were never trained, or are never tested.
 
     Args:

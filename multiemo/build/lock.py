@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from multiemo.errors import CheckpointError
+from multiemo.progress import Progress
 
 if sys.platform != "win32":
     import fcntl
@@ -26,12 +27,12 @@ _HELD: set[int] = set()
 
 
 @contextmanager
-def alone_in(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
+def alone_in(folder: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock of a folder; the first of several processes of a run does this for all.
 
     Args:
         folder: is there.
-        on_note: is told where nothing is locked, for the file system has no locks.
+        progress: is told where nothing is locked, for the file system has no locks.
 
     Raises:
         CheckpointError: another process holds it, or the folder cannot be written.
@@ -48,7 +49,7 @@ def alone_in(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, _signature().encode())
         else:
-            on_note(f"{folder} is not locked: {why_not}; see to it that nobody else writes there")
+            progress.note(f"{folder} is not locked: {why_not}; see to it that nobody else writes there")
         yield
     finally:
         _HELD.discard(descriptor)

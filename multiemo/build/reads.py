@@ -134,7 +134,7 @@ def home_of(path: Path) -> Path:
 def _of_test(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> int:
     """How many of the clips are of the run's own test part: those with the id and the group of one of its clips."""
     from multiemo.data.grouping import group_of
-    from multiemo.data.splits import Split
+    from multiemo.data.split import Split
 
     path = folder / "splits.json"
     if not path.is_file():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from multiemo.build.bundle import Bundle
 from multiemo.build.folders import file_digest
-from multiemo.build.places import manifests_of, mend_links
+from multiemo.build.recorded_paths import manifests_of, mend_links
 from multiemo.build.sources import Source
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import check_unseen
-from multiemo.data.splits import Split, check_disjoint
+from multiemo.data.split import Split, check_disjoint
 from multiemo.errors import CheckpointError, ConfigError, ManifestError
 from multiemo.types import Clip
 

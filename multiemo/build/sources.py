@@ -14,6 +14,7 @@ from multiemo.data.composite import compose_manifests
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import Seen, check_unseen
+from multiemo.data.split import Split, check_disjoint, without
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.types import DIMENSIONS, Clip, Modality
@@ -32,7 +33,7 @@ class Source:
 
     manifest: Path
     clips: list[Clip]
-    split: splits.Split
+    split: Split
     label_from: str = "clip"
 
     @property
@@ -67,9 +68,9 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     clips = read_manifest(manifest)
     usable = [c for c in clips if has_label(c, source.label_from, task)] if labelled else clips
     if not usable:
-        raise ManifestError(f"{manifest}: {_nothing_known(clips, source.label_from, task)}")
+        raise _nothing_to_learn(manifest, clips, source.label_from, task)
     split = make_split(usable, source.split)
-    splits.check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
+    check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
         raise SplitError(
             f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
@@ -78,7 +79,7 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     return Source(manifest, clips, split, source.label_from)
 
 
-def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
+def make_split(clips: Sequence[Clip], how: SplitConfig) -> Split:
     """The split that the config asks for."""
     group_by, val, seed = how.group_by, how.val, how.seed
     if how.kind == "holdout":
@@ -91,7 +92,7 @@ def make_split(clips: Sequence[Clip], how: SplitConfig) -> splits.Split:
         made = splits.by_corpora(clips, test=how.test_corpora, group_by=group_by, val=val, seed=seed)
     else:
         made = splits.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
-    return splits.without(made, how.exclude) if how.exclude else made
+    return without(made, how.exclude) if how.exclude else made
 
 
 def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
@@ -103,13 +104,13 @@ def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
     return clip.label is not None or bool(clip.labels) or bool(clip.votes)
 
 
-def _nothing_known(clips: Sequence[Clip], label_from: str, task: str) -> str:
+def _nothing_to_learn(manifest: Path, clips: Sequence[Clip], label_from: str, task: str) -> ManifestError:
     """Why no row of a manifest can be learnt from, and what would do."""
     if task == "dimensions":
-        return f"no row has {' or '.join(DIMENSIONS)}, which task: dimensions learns"
-    told = f"no row has a label to learn from (label_from={label_from})"
+        return checks.nothing_known(manifest, task, ", which task: dimensions learns")
     known = [name for name in DIMENSIONS if any(getattr(c, name) is not None for c in clips)]
-    return f"{told}; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else told
+    hint = f"; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else ""
+    return checks.nothing_known(manifest, task, f" to learn from (label_from={label_from})", hint=hint)
 
 
 def open_manifest(config: Config) -> Source:

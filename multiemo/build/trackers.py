@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.config import Config
-from multiemo.errors import ConfigError
-
-_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
+from multiemo.errors import ConfigError, first_line
+from multiemo.extras import install_command
+from multiemo.progress import Progress
 
 
 class Trackers:
@@ -20,19 +20,17 @@ class Trackers:
         config: of the run.
         folder: of the run; TensorBoard and Weights & Biases write there, MLflow where ``MLFLOW_TRACKING_URI`` says,
             else there too.
-        on_note: is told of a tracker that failed later; the run goes on without it.
+        progress: is told of a tracker that failed later; the run goes on without it.
 
     Raises:
         ConfigError: the package of a tracker is not installed, or it cannot be reached at the start.
     """
 
-    def __init__(self, config: Config, folder: Path, on_note: Callable[[str], None]) -> None:
-        self._note = on_note
+    def __init__(self, config: Config, folder: Path, progress: Progress) -> None:
+        self._progress = progress
         for name in config.trackers:
-            if importlib.util.find_spec(_PACKAGES[name]) is None:
-                raise ConfigError(
-                    f'trackers: {name!r} is not installed; pip install "multiemo[trackers]" or leave it out'
-                )
+            if importlib.util.find_spec(name) is None:
+                raise ConfigError(f"trackers: {name!r} is not installed; {install_command(name)} or leave it out")
         self._trackers = {name: self._open(name, config, folder) for name in config.trackers}
 
     @staticmethod
@@ -51,7 +49,7 @@ class Trackers:
                 tracker.store_init_configuration(_flat(config.model_dump(mode="json")))
         except Exception as error:  # the clients of three services raise what they like
             raise ConfigError(
-                f"trackers: {name!r} cannot be started: {_reason(error)}; log in to it, or leave it out"
+                f"trackers: {name!r} cannot be started: {first_line(error)}; log in to it, or leave it out"
             ) from error
         return tracker
 
@@ -74,11 +72,9 @@ class Trackers:
                 tell(name, tracker)
             except Exception as error:  # as above
                 del self._trackers[name]
-                self._note(f"trackers: {name!r} failed and gets nothing more: {_reason(error)}; see metrics.jsonl")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+                self._progress.note(
+                    f"trackers: {name!r} failed and gets nothing more: {first_line(error)}; see metrics.jsonl"
+                )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

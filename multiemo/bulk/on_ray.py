@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from multiemo.bulk.plan import Job, Shards
 from multiemo.bulk.shard import Worker
-from multiemo.errors import ConfigError, MultiemoError
+from multiemo.errors import MultiemoError
+from multiemo.extras import require
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,13 +59,8 @@ def check_ray() -> None:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        import pyarrow  # noqa: F401
-        import ray.data  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"--engine ray needs Ray Data ({error}): pip install 'multiemo[bulk]', or use --engine local"
-        ) from None
+    for module in ("pyarrow", "ray.data"):
+        require(module, "--engine ray", instead=", or use --engine local")
 
 
 def run_ray(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterator[int]:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import multiemo
 from multiemo.data.rows import format_row, parse_row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.predict import Item
+from multiemo.version import __version__
 
 if sys.platform != "win32":
     import fcntl
@@ -163,7 +163,7 @@ def plan_of(shards: Shards, model: str, *, embeddings: bool) -> dict[str, Any]:
     """
     return {
         "format": FORMAT,
-        "multiemo": multiemo.__version__,
+        "multiemo": __version__,
         "model": model,
         "inputs": shards.digest,
         "clips": len(shards.lines),

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from multiemo.build import Observer
 from multiemo.build.bundle import load_bundle
 from multiemo.build.folders import file_digest, model_folder
 from multiemo.bulk.local import run_local
@@ -19,6 +18,7 @@ from multiemo.bulk.plan import Job, claimed, cut, plan_of
 from multiemo.errors import CheckpointError, ConfigError, MediaError
 from multiemo.files import draft, write_atomically
 from multiemo.predict import LeftOut, Predictor, expand
+from multiemo.progress import Progress
 
 ENGINES = {"local": run_local, "ray": run_ray}
 
@@ -34,7 +34,7 @@ def predict_bulk(
     workers: int | None = None,
     embeddings: bool = False,
     device: str = "auto",
-    observer: Observer | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Predict very many clips with many processes, each once; called again, it goes on where it stopped.
 
@@ -53,7 +53,7 @@ def predict_bulk(
         workers: processes; default: one a core of this machine. The predictions do not depend on it.
         embeddings: also write ``features.jsonl``, a manifest of the encoders' vectors for the ``features`` encoder.
         device: of the workers; see :func:`multiemo.load`. Those of one machine are dealt to its GPUs.
-        observer: told of the progress.
+        progress: told how far it is.
 
     Returns:
         The content of ``summary.json``.
@@ -64,7 +64,7 @@ def predict_bulk(
         CheckpointError: not a finished model, or the disk is full.
     """
     began = time.perf_counter()
-    observer = observer or Observer()
+    progress = progress or Progress()
     if engine not in ENGINES:
         raise ConfigError(f"--engine: {engine!r} is not one of {', '.join(ENGINES)}")
     if engine == "ray":
@@ -73,7 +73,7 @@ def predict_bulk(
     predictor = Predictor(load_bundle(run), device="cpu")
     context, described = predictor.context, predictor.describe()
     del predictor
-    observer.stage("plan")
+    progress.stage("plan")
     left_out: list[LeftOut] = []
     items = expand(inputs, text=text, context=context, cropped=cropped, left_out=left_out)
     if items and all(item.refused is not None for item in items):
@@ -82,14 +82,14 @@ def predict_bulk(
     job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex, device)
     digest = file_digest(model_folder(job.model) / "config.json")  # it names the digest of the weights
     with claimed(job, plan_of(shards, digest, embeddings=embeddings)):
-        observer.stage("predict")
+        progress.stage("predict")
         todo = [number for number in range(len(shards)) if not job.is_done(number)]
         kept = done = len(shards.lines) - sum(len(shards[number]) for number in todo)
-        observer.progress(done, len(shards.lines))
+        progress.update(done, len(shards.lines))
         for number in ENGINES[engine](job, shards, todo, workers):
             done += len(shards[number])
-            observer.progress(done, len(shards.lines))
-        observer.stage("put together")
+            progress.update(done, len(shards.lines))
+        progress.stage("put together")
         counts = _put_together(job, range(len(shards)))
         summary = {
             "inputs": len(shards.lines),

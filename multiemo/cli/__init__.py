@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from multiemo import __version__
 from multiemo.cli import applications, corpus, predicting, training
 from multiemo.errors import ConfigError, MultiemoError
+from multiemo.version import __version__
 
 app = typer.Typer(
     help="Emotion recognition from text, voice and face: train branches, fuse them, measure honestly, predict.",

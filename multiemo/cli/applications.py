@@ -28,9 +28,9 @@ def texts(
     """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
     model_folder(run)
     from multiemo.applications.texts import predict_texts
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
-    with ConsoleObserver() as observer:
+    with ConsoleProgress() as progress:
         done = predict_texts(
             run,
             table,
@@ -40,7 +40,7 @@ def texts(
             conversation=conversation,
             speaker=speaker,
             device=device,
-            observer=observer,
+            progress=progress,
         )
     if json_file != "-":
         typer.echo(f"{out}: {done['predicted']} of {done['rows']} rows, {done['rows_per_minute']:.0f} a minute")
@@ -73,9 +73,9 @@ def call(
     """Who speaks how much in a call, how negative, and the moments at which that rose and stayed."""
     model_folder(run)
     from multiemo.applications.calls import analyse_call
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
-    with ConsoleObserver() as observer:
+    with ConsoleProgress() as progress:
         found = analyse_call(
             run,
             recording,
@@ -84,7 +84,7 @@ def call(
             transcript=transcript,
             asr=asr,
             device=device,
-            observer=observer,
+            progress=progress,
         )
     if json_file != "-":
         _show_call(found)
@@ -105,11 +105,11 @@ def mood(
     if run is not None:
         model_folder(run)
     from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
     check_outputs(out, plot)
-    with ConsoleObserver() as observer:
-        log = mood_log(source, run=run, device=device, observer=observer)
+    with ConsoleProgress() as progress:
+        log = mood_log(source, run=run, device=device, progress=progress)
     if json_file != "-":
         _show_mood(log)
     failures = [f"{clip}: could not be read: {log['left_out'][clip]}" for clip in log["failed"]]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from multiemo.cli.common import JsonOption, write_json
 from multiemo.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
-
 
 CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MULTIEMO_CACHE or the user's cache.")]
 
@@ -21,7 +17,9 @@ CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MU
 def prepare(
     corpus: Annotated[str, typer.Argument(help="Corpus adapter, for instance ravdess, meld or table.")],
     root: Annotated[Path, typer.Argument(help="Folder of the corpus as published, or a table.")],
-    options: Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...")] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the adapter.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
 ) -> None:
     """Turn a corpus folder into a manifest: one row a clip."""
@@ -84,14 +82,14 @@ def validate(
     media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
 ) -> None:
     """Check a manifest; every bad row is named."""
-    from multiemo.console import ConsoleObserver
-    from multiemo.data.manifest import check_media, check_rows
+    from multiemo.console import ConsoleProgress
+    from multiemo.data.manifest_checks import check_media, check_rows
 
     problems = check_rows(manifest)
     if media:
-        with ConsoleObserver() as observer:
-            observer.stage("open media")
-            problems = sorted([*problems, *check_media(manifest, on_progress=observer.progress)], key=lambda p: p.row)
+        with ConsoleProgress() as progress:
+            progress.stage("open media")
+            problems = sorted([*problems, *check_media(manifest, progress=progress)], key=lambda p: p.row)
     for problem in problems:
         typer.echo(str(problem))
     if problems:
@@ -102,8 +100,8 @@ def validate(
 
 def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
     """What the cache holds: entries by kind, bytes, limit, last uses."""
-    from multiemo.data.cache import default_cache, default_limit
     from multiemo.data.cache_care import inspect, say_info
+    from multiemo.data.cache_settings import default_cache, default_limit
 
     found = inspect(folder or default_cache(), default_limit())
     if json_file != "-":
@@ -119,9 +117,9 @@ def prune(
     json_file: JsonOption = None,
 ) -> None:
     """Delete entries and give their space back to the disk; what is needed again is made again."""
-    from multiemo.data.cache import default_cache
     from multiemo.data.cache_care import prune as prune_cache
     from multiemo.data.cache_care import say_pruned
+    from multiemo.data.cache_settings import default_cache
 
     if max_gb is None and older_than is None and not everything:
         raise ConfigError("cache prune: say what goes: --max-gb GB, --older-than DAYS or --all")

@@ -39,7 +39,9 @@ def predict(
     timeline: Annotated[Path | None, typer.Option(help="Folder for a timeline of each input.")] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="With --timeline: json, csv, srt, vtt, TextGrid, eaf, png, html; default: all."),
+        typer.Option(
+            "--format", help="With --timeline: a format to write, such as srt, TextGrid or png; default: all."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for very many inputs; run again, it goes on.")] = None,
     engine: Annotated[str | None, typer.Option(help="With --out: local (processes; default) or ray.")] = None,
@@ -201,10 +203,10 @@ def live(
 
 def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **given: Any) -> None:
     from multiemo.bulk import predict_bulk
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
-    with ConsoleObserver() as observer:
-        summary = predict_bulk(out=out, engine=engine or "local", observer=observer, **given)
+    with ConsoleProgress() as progress:
+        summary = predict_bulk(out=out, engine=engine or "local", progress=progress, **given)
     if "left_out" in summary:
         typer.echo(f"{summary['left_out']} files were left out; {out / 'left_out.jsonl'} says why", err=True)
     if json_file != "-":

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
 
 def demo(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/demo, or the next free number.")] = None,
 ) -> None:
     """Make a small synthetic corpus and go the whole path with it: train, fuse, evaluate, predict, report."""
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
     from multiemo.demo import run_demo
     from multiemo.report import format_table
 
     folder = out or _free_folder(Path("runs/demo"))
-    with ConsoleObserver() as observer:
-        result = run_demo(folder, overrides=tuple(overrides or ()), observer=observer)
+    with ConsoleProgress() as progress:
+        result = run_demo(folder, overrides=tuple(overrides or ()), progress=progress)
     typer.echo(format_table(result.report))
     segment = result.example["segments"][0]
     shares = ", ".join(f"{m} {v:+.2f}" for m, v in segment["contribution"].items())
@@ -43,7 +45,9 @@ def demo(
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/run"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     profile: Annotated[
@@ -55,15 +59,15 @@ def train(
     With several processes: accelerate launch --num_processes 8 -m multiemo train ...
     """
     from multiemo.config import load_config
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
     checked = load_config(config, overrides or ())
     require_manifests(checked)
     from multiemo.build import train as run_training
     from multiemo.report import format_table
 
-    with ConsoleObserver() as observer:
-        run = run_training(checked, out, resume=resume, profile=profile, observer=observer)
+    with ConsoleProgress() as progress:
+        run = run_training(checked, out, resume=resume, profile=profile, progress=progress)
     if int(os.environ.get("RANK", "0")):
         return
     if run.validation is not None:
@@ -98,11 +102,11 @@ def evaluate(
     model_folder(run)
     from multiemo.build import evaluate_run
     from multiemo.build.reads import home_of
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
     from multiemo.report import format_table, save_evaluation
 
-    with ConsoleObserver() as observer:
-        report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, observer=observer)
+    with ConsoleProgress() as progress:
+        report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, progress=progress)
     if report.split == "test" and (manifest is None or split is not None):
         save_evaluation(home_of(run) if run.name == "model" else run, report)
     if json_file != "-":
@@ -112,7 +116,9 @@ def evaluate(
 
 def benchmark(
     config: Annotated[Path, typer.Argument(help="YAML file; its benchmark section names the protocol.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write; a begun one is finished.")] = Path("runs/benchmark"),
     seeds: Annotated[int | None, typer.Option(help="Trainings of each fold (benchmark.seeds).")] = None,
     folds: Annotated[int | None, typer.Option(help="K folds of people (protocol kfold with benchmark.folds).")] = None,
@@ -123,7 +129,7 @@ def benchmark(
 ) -> None:
     """Train and test every fold with every seed; tables, tests, robustness, cost, and a report to send."""
     from multiemo.config import load_config
-    from multiemo.console import ConsoleObserver
+    from multiemo.console import ConsoleProgress
 
     given = list(overrides or ())
     given += [] if folds is None else ["benchmark.protocol=kfold", f"benchmark.folds={folds}"]
@@ -134,8 +140,8 @@ def benchmark(
     from multiemo.benchmark.tables import summary
 
     command = shlex.join(["multiemo", *sys.argv[1:]])
-    with ConsoleObserver() as observer:
-        result = run_benchmark(checked, out, show_leak=show_leak, command=command, observer=observer)
+    with ConsoleProgress() as progress:
+        result = run_benchmark(checked, out, show_leak=show_leak, command=command, progress=progress)
     if json_file != "-":
         typer.echo(summary(result))
         typer.echo(f"\nreport: {out / 'report.html'}   table: {out / 'table.csv'}, {out / 'table.tex'}")

@@ -8,14 +8,14 @@ Example:
 """
 
 from multiemo.config.reading import load_config, load_stored, parse_config, save_config, stored_config
-from multiemo.config.schema import (
+from multiemo.config.schema import Config
+from multiemo.config.sections import (
     BenchmarkConfig,
-    Config,
     DataConfig,
     PartConfig,
     SourceConfig,
     SplitConfig,
-    Stage,
+    StageName,
     TrainingConfig,
 )
 
@@ -26,7 +26,7 @@ __all__ = [
     "PartConfig",
     "SourceConfig",
     "SplitConfig",
-    "Stage",
+    "StageName",
     "TrainingConfig",
     "load_config",
     "load_stored",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from multiemo.config.schema import BenchmarkConfig, Config, SplitConfig, TrainingConfig
+from multiemo.config.schema import Config
+from multiemo.config.sections import BenchmarkConfig, SplitConfig, TrainingConfig
 from multiemo.types import MODALITIES
 
 #: Keys of ``training`` that a stage without labels does not read.

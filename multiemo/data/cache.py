@@ -11,43 +11,37 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import struct
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lmdb
 from safetensors import SafetensorError
 
+from multiemo.data.cache_entries import ABSENT, DIGEST, HEADER, USE, encoded, evict, is_sound, packed
 from multiemo.data.cache_keys import (
     PREPROCESSING_VERSION,
     embedding_key,
     file_memo_key,
-    is_file_digest,
     kind_of,
     span_key,
     text_key,
     weights_digest,
 )
+from multiemo.data.cache_settings import default_limit
 from multiemo.data.cache_store import NoRoom, Opened, Store
-from multiemo.errors import ConfigError, MediaError
+from multiemo.errors import MediaError
 from multiemo.types import Absent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "PREPROCESSING_VERSION", "TensorCache", "default_cache", "default_limit", "embedding_key", "kind_of", "text_key",
+    "PREPROCESSING_VERSION", "TensorCache", "embedding_key", "kind_of", "text_key",
     "weights_digest",
 ]  # fmt: skip
 
-#: Before each entry: CRC-32 of its key, form and content; then its form, one of the three below.
-HEADER = struct.Struct("<Ic")
-_TENSOR, _ABSENT, _DIGEST = b"+", b"-", b"="
-#: In the table of uses: seconds since 1970, and bytes of the entry.
-USE = struct.Struct("<dQ")
 #: A use is written down when the last one is older than this, seconds.
 _STALE = 3600.0
 _STALE_KEYS = 1024
@@ -55,30 +49,6 @@ _STALE_KEYS = 1024
 _KEPT = 0.9
 #: Disk space that is left to others: this much, or this share of a small disk.
 _RESERVE, _RESERVE_SHARE = 1 << 30, 0.02
-
-
-def default_cache() -> Path:
-    """``$MULTIEMO_CACHE``, else ``multiemo`` in the user's cache folder."""
-    base = os.environ.get("MULTIEMO_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multiemo"
-
-
-def default_limit() -> int:
-    """Bytes: ``$MULTIEMO_CACHE_GB`` (10**9 bytes each, a fraction is fine), else 50 GB.
-
-    Raises:
-        ConfigError: the variable is no number above 0.
-    """
-    given = os.environ.get("MULTIEMO_CACHE_GB") or "50"
-    try:
-        limit = int(float(given) * 1e9)
-    except (ValueError, OverflowError):
-        limit = 0
-    if limit <= 0:
-        raise ConfigError(f"MULTIEMO_CACHE_GB is {given!r}; it must be a number of gigabytes above 0")
-    return limit
 
 
 class TensorCache:
@@ -138,7 +108,7 @@ class TensorCache:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        self._put(memo, _packed(memo, _DIGEST, digest.hexdigest().encode("ascii")))
+        self._put(memo, packed(memo, DIGEST, digest.hexdigest().encode("ascii")))
         return digest.hexdigest()
 
     def key(self, path: Path, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:
@@ -176,7 +146,7 @@ class TensorCache:
         Raises:
             CheckpointError: the file is damaged.
         """
-        self._put_packed({key: _encoded(key, value) for key, value in items})
+        self._putpacked({key: encoded(key, value) for key, value in items})
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """Write down that entries were used now, in one transaction; unknown keys are passed over.
@@ -203,7 +173,7 @@ class TensorCache:
             old = time.time() - _STALE
             for key in keys:
                 stored = transaction.get(key, db=opened.entries)
-                if stored is None or not _is_sound(key, stored):
+                if stored is None or not is_sound(key, stored):
                     self.corrupt += stored is not None
                     found.append(None)
                     continue
@@ -226,7 +196,7 @@ class TensorCache:
         return found
 
     def _decoded(self, form: bytes, content: bytes) -> Tensor | Absent | None:
-        if form == _ABSENT:
+        if form == ABSENT:
             return Absent(str(content, "utf-8"))
         from safetensors.torch import load as load_tensors  # torch is needed only where a tensor is
 
@@ -238,9 +208,9 @@ class TensorCache:
             return None
 
     def _put(self, key: bytes, stored: bytes) -> None:
-        self._put_packed({key: stored})
+        self._putpacked({key: stored})
 
-    def _put_packed(self, entries: Mapping[bytes, bytes]) -> None:
+    def _putpacked(self, entries: Mapping[bytes, bytes]) -> None:
         if self._stopped or not entries:
             return
         usage = shutil.disk_usage(self._existing())
@@ -286,54 +256,3 @@ class TensorCache:
 
     def _existing(self) -> Path:
         return next(place for place in (self._store.folder, *self._store.folder.parents) if place.exists())
-
-
-def evict(
-    transaction: lmdb.Transaction, opened: Opened, target: int, keep: Mapping[bytes, Any] | None = None
-) -> Iterator[tuple[float, bytes]]:
-    """Delete the least recently used entries until at most ``target`` bytes are used; digests of files go last.
-
-    Those take little room, and making one again takes reading its file.
-
-    Args:
-        transaction: one that writes.
-        opened: the tables.
-        target: bytes.
-        keep: keys that stay.
-
-    Yields:
-        (last use in seconds since 1970, key) of each entry that is gone.
-    """
-    with transaction.cursor(db=opened.uses) as cursor:
-        order = sorted((is_file_digest(bytes(key)), USE.unpack(use)[0], bytes(key)) for key, use in cursor)
-    for _, used, key in order:
-        if opened.used(transaction) <= target:
-            return
-        if keep is None or key not in keep:
-            transaction.delete(key, db=opened.entries)
-            transaction.delete(key, db=opened.uses)
-            yield used, key
-
-
-def _encoded(key: bytes, value: Tensor | Absent) -> bytes:
-    if isinstance(value, Absent):
-        return _packed(key, _ABSENT, value.reason.encode())
-    from safetensors.torch import save as save_tensors
-
-    return _packed(key, _TENSOR, save_tensors({"x": value.detach().contiguous()}))
-
-
-def _packed(key: bytes, form: bytes, content: bytes) -> bytes:
-    return HEADER.pack(_checksum(key, form, content), form) + content
-
-
-def _is_sound(key: bytes, stored: Any) -> bool:
-    if len(stored) < HEADER.size:
-        return False
-    checksum, form = HEADER.unpack_from(stored)
-    return bool(checksum == _checksum(key, form, stored[HEADER.size :]))
-
-
-def _checksum(key: bytes, form: bytes, content: Any) -> int:
-    """CRC-32: against disks, not against people, and read at several GB/s."""
-    return zlib.crc32(content, zlib.crc32(form, zlib.crc32(key)))

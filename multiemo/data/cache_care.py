@@ -11,7 +11,7 @@ from typing import Any
 
 import lmdb
 
-from multiemo.data.cache import USE, evict
+from multiemo.data.cache_entries import USE, evict
 from multiemo.data.cache_keys import kind_of
 from multiemo.data.cache_store import DATA, Opened, Store
 from multiemo.errors import CheckpointError

@@ -18,7 +18,7 @@ from multiemo.data.grouping import GroupBy, group_of
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.data.prepare import clip_paths, join, reach, with_paths
 from multiemo.data.rows import PARTS
-from multiemo.data.splits import Split
+from multiemo.data.split import Split
 from multiemo.errors import ManifestError, SplitError
 from multiemo.labels import label_set as labels_of
 from multiemo.labels import map_label

@@ -17,6 +17,7 @@ import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.data.endings import CAPTIONS
 from multiemo.data.moving import playable
 from multiemo.errors import MediaError
 
@@ -54,7 +55,6 @@ _TEXT = frozenset(b"\t\n\f\r\x1b")
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
 #: Also what :class:`~pathlib.Path` makes of one.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
-_TRANSCRIPTS = {".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc", ".ttml", ".dfxp", ".smi", ".sub"}
 #: Lets PyAV before 19 open a file whose tags are not UTF-8; from 19 on it always does, and knows no such argument.
 _ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
@@ -113,7 +113,7 @@ def open_container(file: Path, where: str) -> Any:
         MediaError: not a media file, or its header is missing.
     """
     if _begins_as_text(file):
-        other = "give it beside the file that it belongs to" if file.suffix.lower() in _TRANSCRIPTS else "name another"
+        other = "give it beside the file that it belongs to" if file.suffix.lower() in CAPTIONS else "name another"
         raise fail(where, file, f"is not a media file but text or a playlist; {other}")
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from multiemo.data.container import is_text
+from multiemo.data.endings import MEDIA, SOURCES
 from multiemo.data.moving import picture_format
 
 #: Bytes at the beginning of a file that are looked at: three packets of MPEG-TS, with room.
@@ -31,22 +32,6 @@ _ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _PACKETS = ((188, 0), (192, 4), (204, 0))
 _ARCHIVES = (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
 
-#: Endings by which a file is taken for media although its content does not say so: it is damaged, or of a format that
-#: has no signature.
-ENDINGS = {
-    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".mpe", ".wmv", ".flv", ".f4v", ".3gp", ".3g2",
-    ".ts", ".mts", ".m2ts", ".m2t", ".vob", ".mxf", ".ogv", ".ogm", ".asf", ".rm", ".rmvb", ".divx", ".dv", ".mod",
-    ".tod", ".h264", ".264", ".hevc", ".265", ".mjpeg", ".mjpg", ".mj2", ".amv", ".wtv", ".y4m", ".ivf", ".nut",
-    ".qt", ".wav", ".flac", ".mp3", ".m4a", ".m4b", ".m4r", ".ogg", ".oga", ".opus", ".aac", ".wma", ".aif", ".aiff",
-    ".aifc", ".amr", ".awb", ".caf", ".ac3", ".eac3", ".dts", ".mp2", ".mpga", ".mka", ".weba", ".spx", ".au", ".snd",
-    ".ape", ".wv", ".tta", ".mpc", ".gsm", ".voc", ".w64", ".rf64", ".sph", ".3ga", ".ra", ".qcp", ".dss", ".adts",
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif", ".heic",
-    ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".tga", ".psd",
-    ".exr", ".dng", ".cr2", ".nef", ".arw",
-}  # fmt: skip
-#: Of these, those that programs' sources have as well.
-_SOURCES = {".ts", ".mts"}
-
 
 def why_no_media(file: Path) -> str | None:
     """Why a file of a folder is not taken for sound, film or picture; ``None`` where it is.
@@ -59,7 +44,7 @@ def why_no_media(file: Path) -> str | None:
         if not stat.S_ISREG(found.st_mode):
             return "is a device or a pipe"
         ending = file.suffix.lower()
-        if ending in ENDINGS - _SOURCES:
+        if ending in MEDIA - SOURCES:
             return None
         with file.open("rb") as stream:
             head = stream.read(_HEAD)
@@ -75,7 +60,7 @@ def why_no_media(file: Path) -> str | None:
         return "is an archive; unpack it"
     if is_text(head):
         return "is text"
-    return None if ending in ENDINGS else "is no sound, film or picture that is known"
+    return None if ending in MEDIA else "is no sound, film or picture that is known"
 
 
 def _is_media(head: bytes) -> bool:

@@ -12,15 +12,15 @@ import av
 from multiemo.data.clock import clock_of, joined
 from multiemo.data.container import FAILURES, LAG, PREROLL, cause
 from multiemo.data.picture_track import Picture, VideoTrack
-from multiemo.data.sound_track import AudioTrack, Sound
+from multiemo.data.sound_track import AudioTrack, SoundPiece
 
 
 @dataclass(slots=True)
 class Pass:
     """One pass over an open container, from ``start`` on.
 
-    Iterating yields :class:`Sound` and :class:`Picture` in the file's order. The caller sets ``audio`` or ``video`` to
-    ``None`` when it has enough of a track; the pass ends when both are.
+    Iterating yields :class:`SoundPiece` and :class:`Picture` in the file's order. The caller sets ``audio`` or
+    ``video`` to ``None`` when it has enough of a track; the pass ends when both are.
 
     Args:
         container: of PyAV.
@@ -49,7 +49,7 @@ class Pass:
     def __exit__(self, *_: object) -> None:
         self.container.close()
 
-    def __iter__(self) -> Iterator[Sound | Picture]:
+    def __iter__(self) -> Iterator[SoundPiece | Picture]:
         tracks = (self.audio, self.video)
         self._seek()
         clock = clock_of(self.container, self.origin, self.recordings)

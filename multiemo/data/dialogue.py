@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from multiemo.types import Clip, Turn
+from multiemo.types import Clip, ContextTurn
 
 
 class Dialogue:
@@ -30,7 +30,7 @@ class Dialogue:
         self._width = width
         self._said: list[tuple[str | None, str]] = []
 
-    def turn(self, speaker: str | None, text: str | None) -> list[Turn]:
+    def turn(self, speaker: str | None, text: str | None) -> list[ContextTurn]:
         """What stands before the next turn as (same speaker, text), oldest first; from now on that turn does too."""
         before = [(who == speaker, said) for who, said in self._said]
         if self._width and text and not text.isspace():
@@ -38,10 +38,10 @@ class Dialogue:
         return before
 
 
-def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[Turn]]:
+def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[ContextTurn]]:
     """{clip id: its context} of the rows of a manifest; a ``group`` of a corpus is a conversation, in row order."""
     dialogues: dict[str, Dialogue] = {}
-    found: dict[str, list[Turn]] = {}
+    found: dict[str, list[ContextTurn]] = {}
     for clip in rows if width else ():
         if clip.group is not None:
             dialogue = dialogues.setdefault(f"{clip.corpus}:{clip.group}", Dialogue(width))

@@ -17,15 +17,16 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from multiemo.data.fingerprints import FingerprintReader, Progress
+from multiemo.data.fingerprints import FingerprintReader
 from multiemo.data.same_picture import same_films, same_stills
 from multiemo.data.same_sound import is_telling, same_sounds
-from multiemo.data.splits import Split
+from multiemo.data.split import Split
+from multiemo.progress import Progress
 from multiemo.types import Clip
 
 #: What two clips share.
-Kind: TypeAlias = Literal["audio", "frames", "image", "text"]
-_Found: TypeAlias = dict[tuple[int, int, Kind], float]
+SharedKind: TypeAlias = Literal["audio", "frames", "image", "text"]
+_Found: TypeAlias = dict[tuple[int, int, SharedKind], float]
 _Pairs: TypeAlias = Iterable[tuple[int, int, float]]
 
 #: A text is a copy, not a phrase that people say again and again, from this many different words on, or this many
@@ -51,7 +52,7 @@ class Duplicate:
 
     first: str
     second: str
-    kind: Kind
+    kind: SharedKind
     distance: float
 
 
@@ -69,7 +70,7 @@ class Crossing:
 
 
 def find_duplicates(
-    clips: Sequence[Clip], folder: Path, *, cache: Path | None = None, on_progress: Progress | None = None
+    clips: Sequence[Clip], folder: Path, *, cache: Path | None = None, progress: Progress | None = None
 ) -> list[Duplicate]:
     """Every pair of clips that share their sound, their frames, their picture or their text.
 
@@ -90,7 +91,7 @@ def find_duplicates(
         clips: of one or several corpora.
         folder: the manifest's folder.
         cache: folder of the preprocessed tensors, where fingerprints are kept too; ``None`` keeps none.
-        on_progress: called with (spans of media read, spans to read); films add to the second when they are needed.
+        progress: told the spans of media read, of those to read; films add to these when they are needed.
 
     Returns:
         Duplicates in the order of the clips, then by kind.
@@ -99,7 +100,7 @@ def find_duplicates(
         MediaError: media cannot be read; names the clip.
     """
     found: _Found = {}
-    with FingerprintReader(clips, folder, cache, on_progress) as reader:
+    with FingerprintReader(clips, folder, cache, progress) as reader:
         audible = _sounds(reader, found)
         _stills(reader, found)
         _films(reader, found, audible)
@@ -224,7 +225,7 @@ def _words(text: str) -> list[str]:
     return "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in plain).split()
 
 
-def _add(found: _Found, kind: Kind, groups: Sequence[Sequence[int]], pairs: _Pairs) -> None:
+def _add(found: _Found, kind: SharedKind, groups: Sequence[Sequence[int]], pairs: _Pairs) -> None:
     """Add every pair of clips inside a group (distance 0), and those between two groups that are alike."""
     for group in groups:
         for a, b in combinations(group, 2):

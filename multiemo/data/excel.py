@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.errors import ManifestError
+from multiemo.extras import require
 
 
 def read_excel(path: Path) -> tuple[list[str], Iterator[dict[str, Any]], list[str]]:
@@ -16,12 +17,8 @@ def read_excel(path: Path) -> tuple[list[str], Iterator[dict[str, Any]], list[st
     Raises:
         ManifestError: openpyxl is not there, or it is no such workbook.
     """
-    try:
-        import openpyxl
-    except ImportError:
-        raise ManifestError(
-            f"{path}: is an Excel workbook, which needs: pip install openpyxl (or save it as CSV UTF-8)"
-        ) from None
+    needed = f"{path}: is an Excel workbook, which"
+    openpyxl = require("openpyxl", needed, instead=", or save it as CSV UTF-8", error=ManifestError)
     try:
         file = path.open("rb")  # whose name may end as that of a CSV
         with warnings.catch_warnings():

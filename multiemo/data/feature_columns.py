@@ -15,7 +15,7 @@ from multiemo.types import Clip, Modality
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ColumnKind:
     """Clips whose features have the same columns.
 
     Args:
@@ -34,7 +34,7 @@ class Kind:
         return f"{len(self.columns)} columns{names} in {self.clips} clips such as {self.example!r}"
 
 
-def kinds_of(found: Iterable[tuple[str, tuple[str, ...]]]) -> list[Kind]:
+def kinds_of(found: Iterable[tuple[str, tuple[str, ...]]]) -> list[ColumnKind]:
     """The kinds among (clip id, columns of its features), those of most clips first.
 
     Example:
@@ -46,7 +46,7 @@ def kinds_of(found: Iterable[tuple[str, tuple[str, ...]]]) -> list[Kind]:
     for name, columns in found:
         counts[columns] += 1
         first.setdefault(columns, name)
-    return [Kind(columns, count, first[columns]) for columns, count in counts.most_common()]
+    return [ColumnKind(columns, count, first[columns]) for columns, count in counts.most_common()]
 
 
 def agreed_columns(clips: Sequence[Clip], folder: Path, modality: Modality, *, skip_bad: bool) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -19,9 +19,8 @@ from multiemo.data.media import Media, read_media
 from multiemo.data.same_picture import FILM_FPS, FILM_SECONDS, FILM_SIDE, STILL_SIDE, small_greys
 from multiemo.data.same_sound import RATE, sound_words
 from multiemo.errors import MediaError
+from multiemo.progress import Progress
 from multiemo.types import Absent, Clip
-
-Progress: TypeAlias = Callable[[int, int], None]
 
 #: Part of every cache key; raise it when a fingerprint changes.
 VERSION = 1
@@ -30,7 +29,7 @@ _FILM_READ = 64
 
 
 @dataclass(slots=True)
-class Span:
+class FingerprintSpan:
     """One span of one file, and every clip that has it byte for byte.
 
     Args:
@@ -51,11 +50,11 @@ class FingerprintReader:
         clips: rows of a manifest.
         folder: the manifest's folder.
         cache: folder of the tensor cache; ``None`` keeps fingerprints no longer than the ``with`` block.
-        on_progress: called with (spans read, spans known to be needed).
+        progress: told the spans read, of those known to be needed.
     """
 
-    def __init__(self, clips: Sequence[Clip], folder: Path, cache: Path | None, on_progress: Progress | None) -> None:
-        self.clips, self.folder, self.on_progress = clips, folder, on_progress
+    def __init__(self, clips: Sequence[Clip], folder: Path, cache: Path | None, progress: Progress | None) -> None:
+        self.clips, self.folder, self.progress = clips, folder, progress
         self._temporary = tempfile.TemporaryDirectory(prefix="multiemo-") if cache is None else None
         self._store = TensorCache(Path(self._temporary.name) if self._temporary else Path(str(cache)))
         self._done = self._all = 0
@@ -68,7 +67,7 @@ class FingerprintReader:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def spans(self, path_of: Callable[[Clip], str | None], *, timed: bool = True) -> list[Span]:
+    def spans(self, path_of: Callable[[Clip], str | None], *, timed: bool = True) -> list[FingerprintSpan]:
         """The different spans that the clips have of one medium, in the order of the clips.
 
         Args:
@@ -78,7 +77,7 @@ class FingerprintReader:
         Raises:
             MediaError: a file is missing; names the clip.
         """
-        spans: dict[tuple[str, float, float | None], Span] = {}
+        spans: dict[tuple[str, float, float | None], FingerprintSpan] = {}
         for index, clip in enumerate(self.clips):
             path = path_of(clip)
             if path is not None:
@@ -86,10 +85,10 @@ class FingerprintReader:
                 start, end = (clip.start, clip.end) if timed else (None, None)
                 with _naming(clip):
                     key = self._store.content_digest(file), start or 0.0, end
-                spans.setdefault(key, Span(file, start, end)).clips.append(index)
+                spans.setdefault(key, FingerprintSpan(file, start, end)).clips.append(index)
         return list(spans.values())
 
-    def sounds(self, spans: Sequence[Span]) -> tuple[list[Span], list[NDArray[Any]]]:
+    def sounds(self, spans: Sequence[FingerprintSpan]) -> tuple[list[FingerprintSpan], list[NDArray[Any]]]:
         """The spans that have sound, and its words (:func:`multiemo.data.same_sound.sound_words`).
 
         Raises:
@@ -97,19 +96,19 @@ class FingerprintReader:
         """
         return self._read(spans, "sound", _sound)
 
-    def stills(self, spans: Sequence[Span]) -> tuple[list[Span], list[NDArray[Any]]]:
+    def stills(self, spans: Sequence[FingerprintSpan]) -> tuple[list[FingerprintSpan], list[NDArray[Any]]]:
         """The spans that have a picture, and it as ``[side, side]`` greys; raises as :meth:`sounds`."""
         there, greys = self._read(spans, "still", _still)
         return there, [grey[0] for grey in greys]
 
-    def films(self, spans: Sequence[Span]) -> tuple[list[Span], list[NDArray[Any]]]:
+    def films(self, spans: Sequence[FingerprintSpan]) -> tuple[list[FingerprintSpan], list[NDArray[Any]]]:
         """The spans that have frames, and these as ``[F, side, side]`` greys; raises as :meth:`sounds`."""
         return self._read(spans, "film", _film)
 
     def _read(
-        self, spans: Sequence[Span], kind: str, make: Callable[[Span], Tensor | Absent]
-    ) -> tuple[list[Span], list[NDArray[Any]]]:
-        there: list[Span] = []
+        self, spans: Sequence[FingerprintSpan], kind: str, make: Callable[[FingerprintSpan], Tensor | Absent]
+    ) -> tuple[list[FingerprintSpan], list[NDArray[Any]]]:
+        there: list[FingerprintSpan] = []
         prints: list[NDArray[Any]] = []
         self._all += len(spans)
         for span in spans:
@@ -123,8 +122,8 @@ class FingerprintReader:
                 there.append(span)
                 prints.append(known.numpy())
             self._done += 1
-            if self.on_progress is not None:
-                self.on_progress(self._done, self._all)
+            if self.progress is not None:
+                self.progress.update(self._done, self._all)
         return there, prints
 
 
@@ -137,18 +136,18 @@ def _naming(clip: Clip) -> Iterator[None]:
         raise MediaError(f"clip {clip.id!r}: {error}; mend or remove the row") from None
 
 
-def _sound(span: Span) -> Tensor | Absent:
+def _sound(span: FingerprintSpan) -> Tensor | Absent:
     media = read_media(span.file, start=span.start, end=span.end, rate=RATE)
     if media.audio is None:
         return Absent(media.absent.get("audio", "no audio"))
     return torch.from_numpy(sound_words(media.audio))
 
 
-def _still(span: Span) -> Tensor | Absent:
+def _still(span: FingerprintSpan) -> Tensor | Absent:
     return _small(read_media(span.file, fps=1.0, max_frames=1), STILL_SIDE)
 
 
-def _film(span: Span) -> Tensor | Absent:
+def _film(span: FingerprintSpan) -> Tensor | Absent:
     last = (span.start or 0.0) + FILM_SECONDS
     end = last if span.end is None else min(span.end, last)
     media = read_media(span.file, start=span.start, end=end, fps=FILM_FPS, max_side=_FILM_READ)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from multiemo.data.container import MAX_PIXELS, Pixels
-from multiemo.data.heif_boxes import Item, Items, find_items, read_items
+from multiemo.data.heif_boxes import HeifItem, Items, find_items, read_items
 from multiemo.data.orientation import Orientation
 from multiemo.data.picture_track import converted, on_white
 
@@ -52,7 +52,7 @@ def read_heif(file: Path) -> Pixels:
         return picture if opaque is None else on_white(np.dstack([picture, opaque]))
 
 
-def _is_alpha(item: Item) -> bool:
+def _is_alpha(item: HeifItem) -> bool:
     return (item.get(b"auxC") or b"")[4:].rstrip(b"\0").startswith(_ALPHA)
 
 
@@ -105,7 +105,7 @@ class _Renderer:
             picture = _transformed(picture, kind, content)
         return picture
 
-    def _data(self, item: Item) -> bytes:
+    def _data(self, item: HeifItem) -> bytes:
         if item.inside:
             return b"".join(self.items.data[start : start + length] for start, length in item.extents)
         parts = []
@@ -116,7 +116,7 @@ class _Renderer:
                 raise ValueError("it is cut off")
         return b"".join(parts)
 
-    def _decoded(self, item: Item, colour: bytes | None) -> Pixels:
+    def _decoded(self, item: HeifItem, colour: bytes | None) -> Pixels:
         names, setup = _CODECS[item.kind]
         name = next((n for n in names if n in av.codecs_available), None)
         if name is None:
@@ -136,7 +136,7 @@ class _Renderer:
         size = item.size
         return picture if size is None else picture[: size[1], : size[0]]
 
-    def _composed(self, item: Item, parts: Sequence[int], render: Callable[[int], Pixels]) -> Pixels:
+    def _composed(self, item: HeifItem, parts: Sequence[int], render: Callable[[int], Pixels]) -> Pixels:
         """A derived item: one as it is, a grid of tiles, or some laid over each other."""
         if not parts:
             raise ValueError("its parts are not there")
@@ -171,7 +171,7 @@ class _Renderer:
         return canvas
 
 
-def _check_size(item: Item) -> None:
+def _check_size(item: HeifItem) -> None:
     if item.size is not None and item.size[0] * item.size[1] > MAX_PIXELS:
         raise ValueError(_too_large(*item.size))
 

@@ -17,7 +17,7 @@ _TOP = 1000
 
 
 @dataclass(slots=True)
-class Item:
+class HeifItem:
     """One picture, or part of one.
 
     Args:
@@ -55,7 +55,7 @@ class Items:
     """
 
     primary: int = 0
-    items: dict[int, Item] = field(default_factory=dict)
+    items: dict[int, HeifItem] = field(default_factory=dict)
     references: list[tuple[bytes, int, list[int]]] = field(default_factory=list)
     data: bytes = b""
 
@@ -160,7 +160,7 @@ def _kinds(iinf: bytes, items: Items) -> None:
     for kind, entry in _boxes(iinf[4 + (4 if iinf[0] else 2) :]):
         if kind == b"infe" and entry[0] >= 2:
             wide = 4 if entry[0] == 3 else 2
-            items.items[_number(entry, 4, wide)] = Item(kind=entry[6 + wide : 10 + wide])
+            items.items[_number(entry, 4, wide)] = HeifItem(kind=entry[6 + wide : 10 + wide])
 
 
 def _places(iloc: bytes, items: Items) -> None:
@@ -169,7 +169,7 @@ def _places(iloc: bytes, items: Items) -> None:
     wide = 4 if version == 2 else 2
     count, at = _number(iloc, 6, wide), 6 + wide
     for _ in range(count):
-        item = items.items.get(_number(iloc, at, wide), Item())
+        item = items.items.get(_number(iloc, at, wide), HeifItem())
         at += wide
         if version:
             method = _number(iloc, at, 2) & 15
@@ -192,7 +192,7 @@ def _properties(boxes: dict[bytes, bytes], tables: list[tuple[bytes, bytes]], it
         wide, far = 4 if ipma[0] else 2, bool(ipma[3] & 1)
         at = 8
         for _ in range(_number(ipma, 4, 4)):
-            item = items.items.get(_number(ipma, at, wide), Item())
+            item = items.items.get(_number(ipma, at, wide), HeifItem())
             count, at = _number(ipma, at + wide, 1), at + wide + 1
             for _ in range(count):
                 number = _number(ipma, at, 2) & 0x7FFF if far else _number(ipma, at, 1) & 0x7F

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from multiemo.errors import ManifestError
+from multiemo.errors import ManifestError, first_line
 
 #: Numbers and strings of a fixed size, as NumPy names them; ``O`` is an array of objects, kept as a list.
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU][1-9]\d*|O\d*")
@@ -55,7 +55,7 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ManifestError(f"{path}: is not a pickle of features ({reason}); fetch the file again") from None
 
 
@@ -84,7 +84,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a damaged archive can raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ManifestError(f"{path}: is not an .npz of arrays ({reason}); fetch the file again") from None
     return found
 

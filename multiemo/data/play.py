@@ -32,7 +32,7 @@ from multiemo.data.demux import Pass
 from multiemo.data.moving import remarks
 from multiemo.data.orientation import Orientation
 from multiemo.data.picture_track import VideoTrack, converted, has_alpha, pixel_aspect, to_rgb
-from multiemo.data.sound_track import AudioTrack, Sound
+from multiemo.data.sound_track import AudioTrack, SoundPiece
 from multiemo.data.tracks import Chosen, choose, nothing_decoded, nothing_to_read
 from multiemo.errors import MediaError
 from multiemo.pixels import averaged
@@ -53,7 +53,7 @@ _LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "n
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlayedSound:
     """The sound that follows what was heard before.
 
     Args:
@@ -64,7 +64,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PlayedFrame:
     """A picture and when it is shown, seconds from the file's beginning."""
 
     time: float
@@ -163,7 +163,7 @@ class Playback:
         )
         self.has_audio, self.has_video = self._pass.audio is not None, self._pass.video is not None
 
-    def pieces(self) -> Generator[Heard | Seen, None, None]:
+    def pieces(self) -> Generator[PlayedSound | PlayedFrame, None, None]:
         """The file's sound and pictures, in its order; once.
 
         Raises:
@@ -179,7 +179,7 @@ class Playback:
                 if max(sound.seconds, last) > self._longest:
                     self.problems.append(_endless(max(sound.seconds, last), self.file))
                     break
-                if isinstance(piece, Sound):
+                if isinstance(piece, SoundPiece):
                     yield from sound.take(piece)
                 elif piece.time < last or _absurd(piece.time, max(sound.seconds, last)):
                     late += 1
@@ -189,7 +189,7 @@ class Playback:
                         yield from sound.rest()
                     if piece.time >= due - ON_TIME:
                         due = (math.floor((piece.time + ON_TIME) / step) + 1) * step
-                        yield Seen(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
+                        yield PlayedFrame(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
         yield from sound.rest()
         self._settle(began, max(sound.seconds, last, 0.0), late, sound.jumped)
 
@@ -261,7 +261,7 @@ class _Contiguous:
         """How much there was so far."""
         return self._count / self.rate
 
-    def take(self, piece: Sound) -> Generator[Heard, None, None]:
+    def take(self, piece: SoundPiece) -> Generator[PlayedSound, None, None]:
         """What can be put out with this piece."""
         gap = piece.position - self._count
         if gap > JUMP * self.rate:
@@ -273,13 +273,13 @@ class _Contiguous:
             yield from self._add(silence)
         yield from self._add(piece.samples[-gap:] if gap < 0 else piece.samples)
 
-    def rest(self) -> Generator[Heard, None, None]:
+    def rest(self) -> Generator[PlayedSound, None, None]:
         """What still waits."""
         if self._size:
-            yield Heard(np.concatenate(self._waiting))
+            yield PlayedSound(np.concatenate(self._waiting))
             self._waiting, self._size = [], 0
 
-    def _add(self, samples: Floats) -> Generator[Heard, None, None]:
+    def _add(self, samples: Floats) -> Generator[PlayedSound, None, None]:
         self._waiting.append(samples)
         self._size += len(samples)
         self._count += len(samples)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import multiemo.data.corpora  # noqa: F401  (registers the adapters)
+import multiemo.data.corpora  # noqa: F401  (announces the adapters)
 from multiemo.data.corpora.source import NotTheCorpus, noting
 from multiemo.data.locate import located
 from multiemo.data.manifest import judge, write_manifest
@@ -37,7 +37,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedCorpus:
     """What :func:`prepare` made.
 
     Args:
@@ -55,7 +55,7 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> Prepared:
+def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> PreparedCorpus:
     """Write the manifest of a corpus.
 
     A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
@@ -143,7 +143,7 @@ def _tops(files: list[Path]) -> list[Path]:
     return sorted((Path(os.path.commonpath(folders)) for folders in groups.values()), key=lambda top: -len(top.parts))
 
 
-def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[], Path]) -> Prepared:
+def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[], Path]) -> PreparedCorpus:
     """What an adapter makes of a folder.
 
     Raises:
@@ -164,10 +164,10 @@ def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[]
     if not found:
         why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
         raise NotTheCorpus(f"{corpus}: {root} gave no clip{why}")
-    return Prepared(found, skipped, root, labels, notes)
+    return PreparedCorpus(found, skipped, root, labels, notes)
 
 
-def _as_text(read: Prepared) -> Prepared:
+def _as_text(read: PreparedCorpus) -> PreparedCorpus:
     """Without the clips that have a file whose name is no UTF-8, which no manifest can hold.
 
     Raises:
@@ -185,7 +185,7 @@ def _as_text(read: Prepared) -> Prepared:
     return replace(read, clips=kept, skipped=skipped)
 
 
-def _lies_in(read: Prepared, folder: Path) -> bool:
+def _lies_in(read: PreparedCorpus, folder: Path) -> bool:
     """Whether a file of a corpus that was read lies in ``folder``."""
     inner, home = folder.resolve(), read.root.resolve()
     return any((home / path).is_relative_to(inner) for clip in read.clips for path in clip_paths(clip))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.data.grouping import GROUP_BY, GroupBy
-from multiemo.data.splits import Split
+from multiemo.data.split import Split
 from multiemo.errors import SplitError
 from multiemo.types import Clip
 

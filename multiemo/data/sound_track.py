@@ -14,7 +14,7 @@ from multiemo.data.samples import PLAIN, Mix, channels_of
 
 
 @dataclass(slots=True)
-class Sound:
+class SoundPiece:
     """A piece of mono audio.
 
     Args:
@@ -60,7 +60,7 @@ class AudioTrack:
         self._position = 0
         self._expected: float | None = None
 
-    def decode(self, packet: Any) -> Iterator[Sound]:
+    def decode(self, packet: Any) -> Iterator[SoundPiece]:
         """What a packet gives; ``None`` flushes at the end of the file."""
         try:
             frames = self.stream.codec_context.decode(packet)
@@ -72,7 +72,7 @@ class AudioTrack:
         if packet is None:
             yield from self._finish()
 
-    def _place(self, frame: Any) -> Iterator[Sound]:
+    def _place(self, frame: Any) -> Iterator[SoundPiece]:
         if frame.samples == 0:
             return
         if not RATES[0] <= frame.sample_rate <= RATES[1]:
@@ -90,7 +90,7 @@ class AudioTrack:
         self._expected = expected + frame.samples / frame.sample_rate
         yield from self._emit(frame)
 
-    def _emit(self, frame: Any) -> Iterator[Sound]:
+    def _emit(self, frame: Any) -> Iterator[SoundPiece]:
         try:
             pieces = self._resampler.resample(None if frame is None else self._mono(frame))
         except FAILURES:
@@ -99,7 +99,7 @@ class AudioTrack:
             return
         for piece in pieces:
             samples = piece.to_ndarray()[0]
-            yield Sound(self._position, samples)
+            yield SoundPiece(self._position, samples)
             self._position += len(samples)
 
     def _mono(self, frame: Any) -> Any:
@@ -109,7 +109,7 @@ class AudioTrack:
         mono.sample_rate = frame.sample_rate
         return mono
 
-    def _finish(self) -> Iterator[Sound]:
+    def _finish(self) -> Iterator[SoundPiece]:
         if self._resampler is not None:
             yield from self._emit(None)
         self._resampler = None

@@ -49,7 +49,7 @@ class TimmFaceEncoder(Encoder):
         detector: face detector of the preprocessor: ``auto`` (the best one installed), ``centerface``, ``haar``, or the
             path of a YuNet ``.onnx`` file.
         detector_size: longer side of the picture handed to the detector, pixels.
-        dim: D.
+        dim: D, the width of the embedding.
         temporal: ``mean``, ``attention`` (attentive mean and deviation) or ``transformer`` (one layer) over frames.
         dropout: share of embedding values dropped in training.
         freeze: ``nothing``; ``norm`` keeps the running statistics of batch normalisation, for small batches;

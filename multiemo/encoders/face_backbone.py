@@ -17,7 +17,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from multiemo.encoders.depth import depth_groups
-from multiemo.errors import CheckpointError, ConfigError
+from multiemo.errors import CheckpointError, ConfigError, first_line
 from multiemo.files import write_atomically
 from multiemo.types import FaceSpec
 
@@ -102,7 +102,7 @@ def _instantiate(name: str, options: Mapping[str, Any], **weights: Any) -> nn.Mo
     try:
         model: nn.Module = timm.create_model(name, num_classes=0, **weights, **options)
     except Exception as error:  # the hub client and some 80 model files raise what they like
-        reason = _first_line(error)
+        reason = first_line(error)
         if weights.get("pretrained"):
             raise ConfigError(
                 f"{_WHERE}.backbone: no weights for {name!r} ({reason}); check the name and the connection, "
@@ -210,7 +210,7 @@ def _probe(backbone: nn.Module, part: Callable[[Tensor], Any], facts: Mapping[st
             made = part(torch.zeros(1, 3, size, size, device=place))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ConfigError(
-            f"{_WHERE}.size: {facts['architecture']!r} does not take {size} px crops ({_first_line(error)}); "
+            f"{_WHERE}.size: {facts['architecture']!r} does not take {size} px crops ({first_line(error)}); "
             f"for a vision transformer set backbone_options: {{img_size: {size}}}"
         ) from error
     backbone.train()
@@ -271,7 +271,3 @@ class _CountOnce:
         module.momentum = 0.0 if again else self.momentum
         if again and module.training and module.num_batches_tracked is not None:
             module.num_batches_tracked.sub_(1)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

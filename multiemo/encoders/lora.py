@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from multiemo.errors import ConfigError
+from multiemo.extras import require
 
 #: How the attention's query and value layers are called in transformers and timm; these are adapted by default.
 _ATTENTION = (
@@ -18,9 +19,9 @@ class Lora(BaseModel):
     """Which layers of a backbone get adapters, and how large they are.
 
     Args:
-        rank: r, of the update.
+        rank: r, the rank of the update.
         alpha: the update is scaled by ``alpha / rank``.
-        dropout: on the adapters' input.
+        dropout: share of the adapters' input that is dropped in training.
         targets: names of linear or convolution layers; left out, the attention's query and value layers.
     """
 
@@ -41,10 +42,10 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
         where: config path of the encoder, for messages.
 
     Raises:
-        ConfigError: a target names no layer of the backbone that an adapter fits, or the rank does not fit it.
+        ConfigError: peft is not installed, a target names no layer of the backbone that an adapter fits, or the rank
+            does not fit it.
     """
-    from peft import LoraConfig, inject_adapter_in_model
-
+    peft = require("peft", f"{where}.lora")
     adaptable = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     names = sorted({n.rpartition(".")[2] for n in adaptable})
     wanted = lora.targets or [n for n in names if n in _ATTENTION]
@@ -57,12 +58,12 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
         if not found:
             raise ConfigError(f"{where}.lora.targets: the backbone has no layer {target!r} to adapt; {known}")
         chosen += found
-    settings = LoraConfig(
+    settings = peft.LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=chosen, bias="none"
     )
     backbone.requires_grad_(False)
     try:
-        inject_adapter_in_model(settings, backbone)
+        peft.inject_adapter_in_model(settings, backbone)
     except ValueError as error:  # a grouped convolution takes a rank that its groups divide
         raise ConfigError(
             f"{where}.lora: peft cannot adapt {', '.join(wanted)} with rank {lora.rank}: {error}"

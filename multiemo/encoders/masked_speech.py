@@ -8,17 +8,13 @@ constant answer is nearly the mean, so that the mean is a fair guess to be measu
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multiemo.encoders.base import Encoder, MaskedTask
-
-if TYPE_CHECKING:
-    from multiemo.encoders.speech import SpeechProsody
-    from multiemo.encoders.speech_pretrained import SpeechPretrained
+from multiemo.encoders.base import Encoder, MaskedTask, Standardize
 
 #: Seconds of a hidden span: a syllable.
 SPAN = 0.2
@@ -27,6 +23,28 @@ SPAN = 0.2
 SHARE_TRANSFORMER, SHARE_CONVOLUTIONS = 0.5, 0.3
 #: Mel bands that a pretrained model is asked for, and the least power in one.
 BANDS, FLOOR = 40, 1e-5
+
+
+class ReadsRows(Protocol):
+    """What :class:`MaskedRows` needs of a speech encoder."""
+
+    standardize: Standardize
+
+    def sequence(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised rows ``[B, T, M + P]`` and bool ``[B, T]`` to states ``[B, T', H]`` and bool ``[B, T']``."""
+        ...
+
+
+class ReadsWaves(Protocol):
+    """What :class:`MaskedWave` needs of a speech encoder."""
+
+    def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The input as waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
+        ...
+
+    def sequence(self, wave: Tensor, real: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Samples, which of them are real and which are hidden, each ``[B, N]``, to ``[B, T, H]`` and ``[B, T]``."""
+        ...
 
 
 class MaskedRows(MaskedTask):
@@ -50,14 +68,14 @@ class MaskedRows(MaskedTask):
 
     def forward(self, encoder: Encoder, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`MaskedTask.forward`; the guess is the mean of the training data."""
-        reader = cast("SpeechProsody", encoder)
+        reader = cast("ReadsRows", encoder)
         x = reader.standardize(x).masked_fill(~mask.unsqueeze(-1), 0.0)
         lengths = -(-mask.sum(1) // self.stride)
         hidden = hide_spans(lengths, -(-x.shape[1] // self.stride), SHARE_CONVOLUTIONS, self.span)
         rows = hidden.repeat_interleave(self.stride, 1)[:, : x.shape[1]] & mask
         return _compare(self.predict(reader, x, mask, rows), x, rows)
 
-    def predict(self, encoder: SpeechProsody, x: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+    def predict(self, encoder: ReadsRows, x: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
         """Standardised rows ``[B, T, M + P]`` from those that ``rows`` ``[B, T]`` does not hide."""
         states, _ = encoder.sequence(x.masked_fill(rows.unsqueeze(-1), 0.0), mask)
         return self.decode(states).view(x.shape[0], -1, x.shape[2])[:, : x.shape[1]]  # type: ignore[no-any-return]
@@ -95,7 +113,7 @@ class MaskedWave(MaskedTask):
 
     def forward(self, encoder: Encoder, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`MaskedTask.forward`; the guess is the mean of each band over the clip."""
-        reader = cast("SpeechPretrained", encoder)
+        reader = cast("ReadsWaves", encoder)
         wave, real, _ = reader.split(x, mask)
         with torch.autocast(wave.device.type, enabled=False):
             frames, steps = self.frames(wave, real)
@@ -105,7 +123,7 @@ class MaskedWave(MaskedTask):
         asked = hidden[:, :count] & steps[:, :count] & heard[:, :count]
         return _compare(predicted[:, :count], frames[:, :count], asked)
 
-    def predict(self, encoder: SpeechPretrained, wave: Tensor, real: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, encoder: ReadsWaves, wave: Tensor, real: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Frames ``[B, T', bands]`` and which steps are real, from the samples that ``hidden`` ``[B, T]`` leaves."""
         samples = hidden.repeat_interleave(self.stride, 1)
         samples = F.pad(samples, (0, max(0, wave.shape[1] - samples.shape[1])))[:, : wave.shape[1]]

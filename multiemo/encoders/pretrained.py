@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from multiemo.errors import ConfigError
+from multiemo.extras import install_command
 
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _NESTED = ["*/*"]  # other formats of the same weights
@@ -61,7 +62,9 @@ def _in_package(package: str, name: str, where: str) -> str:
     try:
         root = Path(str(files(package)))
     except (ModuleNotFoundError, ValueError, TypeError):
-        raise ConfigError(f"{where}: {name!r}: no Python package {package!r} is installed; pip install it") from None
+        raise ConfigError(
+            f"{where}: {name!r}: no Python package {package!r} is installed; {install_command(package)}"
+        ) from None
     found = [c.parent for c in sorted(root.rglob("config.json")) if any(c.parent.glob("*.safetensors"))]
     if not found:
         raise ConfigError(

@@ -33,14 +33,14 @@ class SpeechProsody(Encoder):
     attentive statistics pooling, joined by the clip's prosody statistics, and a projection make the embedding.
 
     Args:
-        n_mels: M; 0 leaves the log-mel stream out.
+        n_mels: M, the number of mel bands; 0 leaves the log-mel stream out.
         prosody: whether there is a prosody stream.
-        sample_rate: Hz.
+        sample_rate: samples a second of the sound that is read, Hz.
         max_seconds: of a clip's voice, only so many from its beginning are read.
         trim: see :class:`~multiemo.types.SpeechSpec`.
         width: channels of the first CNN block; each later one has twice as many.
-        out_dim: D.
-        dropout: before the projection, and half of it where the streams join.
+        out_dim: D, the width of the embedding.
+        dropout: share of values dropped before the projection, and half of it where the streams join.
         stretch, mel_shift, pitch_shift, gain, tilt, noise: augmentation, see
             :class:`~multiemo.encoders.speech_augment.SpeechAugment`.
         time_mask: longest masked span, as a share of the clip; two of them.

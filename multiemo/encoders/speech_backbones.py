@@ -16,7 +16,7 @@ from transformers.utils import logging
 from multiemo.encoders.backbone import keep_on_device
 from multiemo.encoders.half_precision import suit_half_precision
 from multiemo.encoders.pretrained import resolve_model
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, first_line
 
 # These read the waveform; those in the second set let padding leak into a clip's end, so they see one clip at a time.
 PADDABLE = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
@@ -55,7 +55,7 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
         else:
             built = load_weights(AutoModel, folder, config, f"{where}: {model!r}", unread="decoder")
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ConfigError(f"{where}: {model!r} does not load as a speech model: {reason}") from None
     if config.model_type == "whisper":
         built = built.get_encoder()

@@ -42,8 +42,8 @@ class SpeechPretrained(Encoder):
         lora: train low-rank adapters in the pretrained model instead of its own weights.
         prosody: a small ``speech_prosody`` encoder reads the prosody track beside the model; both embeddings are joined
             before the projection to D.
-        out_dim: D.
-        dropout: before the projection to D.
+        out_dim: D, the width of the embedding.
+        dropout: share of values dropped before the projection to D.
         time_mask: in training two spans of time are hidden, each at most this share of the clip (SpecAugment, Park et
             al. 2019): after the convolutions over the waveform, as wav2vec 2.0 does (Baevski et al. 2020), or in the
             mel bands.

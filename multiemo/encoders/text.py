@@ -59,7 +59,7 @@ class AttentionPool(nn.Module):
         return (scores.softmax(1).unsqueeze(-1) * x).sum(1)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """A pre-norm Transformer layer (Xiong et al. 2020) on scaled dot-product attention.
 
     Args:
@@ -234,7 +234,7 @@ class _Transformer(nn.Module):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.1)
         self.drop = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(TransformerBlock(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.pool = AttentionPool(dim)
 

@@ -16,7 +16,7 @@ from multiemo.encoders.lora import Lora, add_lora
 from multiemo.encoders.masked_text import MaskedTokens
 from multiemo.encoders.pretrained import resolve_model
 from multiemo.encoders.text import AttentionPool, utterance_mask
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, first_line
 from multiemo.registry import Size, encoders
 from multiemo.types import TextSpec
 from multiemo.vocabulary import check_vocabulary
@@ -161,7 +161,7 @@ def _build(model: str, assets: Path | None) -> tuple[Any, str]:
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ConfigError(f"{where}: {model!r} does not load as a text model with its tokenizer: {reason}") from None
     built = _text_encoder(built, model, where)
     size = built.get_input_embeddings().num_embeddings

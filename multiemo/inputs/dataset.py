@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from multiemo.errors import MediaError, MultiemoError
 from multiemo.inputs.base import Input, context_width
 from multiemo.inputs.material import ManifestRow
 from multiemo.inputs.rows import read_row
+from multiemo.progress import Progress
 from multiemo.types import Absent, Clip, Modality, Sample
 
 #: Fewer clips than this are decoded in this process; starting others would take longer.
@@ -27,7 +28,7 @@ MEMORY_LIMIT = 4 << 30
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedPart:
     """What preprocessing a whole part found.
 
     Args:
@@ -149,28 +150,28 @@ class ClipDataset(Dataset[Sample]):
         *,
         workers: int = 0,
         skip_bad: bool = False,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> Prepared:
+        progress: Progress | None = None,
+    ) -> PreparedPart:
         """Preprocess every clip once and hold the samples in memory for the epochs to come.
 
         Args:
             workers: processes that decode; 0 = this one.
             skip_bad: leave out what of a clip cannot be read (the clip, where nothing is left), and say so in the
                 result, instead of stopping.
-            on_progress: called with (done, all).
+            progress: told the clips done.
 
         Raises:
             MediaError: media cannot be read and ``skip_bad`` is off; names the clip.
         """
-        found = Prepared(lengths={m: [] for m in self.inputs})
+        found = PreparedPart(lengths={m: [] for m in self.inputs})
         samples: list[Sample] = []
         size = 0
         total, count = torch.zeros(2, len(self.space.labels))
         loader = self._over(range(len(self)), workers)
         for done, (clip, (got, damaged, note)) in enumerate(zip(self.clips, loader, strict=True), start=1):
             self._heed(note)
-            if on_progress is not None:
-                on_progress(done, len(self.clips))
+            if progress is not None:
+                progress.update(done, len(self.clips))
             if damaged and not skip_bad:
                 first = next(iter(damaged.values()))
                 raise MediaError(
@@ -205,19 +206,17 @@ class ClipDataset(Dataset[Sample]):
         self.samples = samples if len(samples) == len(self.clips) else None
         return found
 
-    def fill_cache(
-        self, rows: Sequence[int], *, workers: int = 0, on_progress: Callable[[int, int], None] | None = None
-    ) -> None:
+    def fill_cache(self, rows: Sequence[int], *, workers: int = 0, progress: Progress | None = None) -> None:
         """Preprocess some clips into the cache; what cannot be read is left for :meth:`prepare` to tell.
 
         Args:
             rows: which.
-            workers, on_progress: as in :meth:`prepare`.
+            workers, progress: as in :meth:`prepare`.
         """
         for done, (_, _, note) in enumerate(self._over(rows, workers), start=1):
             self._heed(note)
-            if on_progress is not None:
-                on_progress(done, len(rows))
+            if progress is not None:
+                progress.update(done, len(rows))
         if self.cache is not None:
             self.cache.close()
 

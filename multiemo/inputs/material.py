@@ -13,7 +13,7 @@ from torch import Tensor
 
 from multiemo.data.container import Floats, Pixels
 from multiemo.data.media import Media
-from multiemo.types import Clip, Turn
+from multiemo.types import Clip, ContextTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ManifestRow:
 
     clip: Clip
     folder: Path
-    earlier: Sequence[Turn] = ()
+    earlier: Sequence[ContextTurn] = ()
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ class Utterance:
     """
 
     text: str
-    earlier: Sequence[Turn] = ()
+    earlier: Sequence[ContextTurn] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class ClipMaterial:
     """
 
     text: str | None = None
-    earlier: Sequence[Turn] = ()
+    earlier: Sequence[ContextTurn] = ()
     audio: Audio | None = None
     pictures: Pictures | None = None
     row: ManifestRow | None = None

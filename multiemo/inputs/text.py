@@ -14,7 +14,7 @@ from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Utterance
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import inputs
-from multiemo.types import Absent, Clip, InputSpec, Modality, TextSpec, Turn
+from multiemo.types import Absent, Clip, ContextTurn, InputSpec, Modality, TextSpec
 
 
 class ReadsText(Protocol):
@@ -25,7 +25,7 @@ class ReadsText(Protocol):
         """Of the encoder."""
         ...
 
-    def __call__(self, text: str, context: Sequence[Turn] = ()) -> Tensor | Absent:
+    def __call__(self, text: str, context: Sequence[ContextTurn] = ()) -> Tensor | Absent:
         """``[L]`` int64."""
         ...
 

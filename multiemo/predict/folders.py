@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multiemo.data.content import why_no_media
+from multiemo.data.endings import TRANSCRIPTS
 from multiemo.data.hidden import is_hidden
-from multiemo.data.transcripts.naming import KINDS
 
 _MANIFESTS = (".jsonl", ".ndjson", ".parquet")
 
@@ -75,7 +75,7 @@ def _said(file: Path, reason: str) -> str:
 
 def _is_read(file: Path, media: set[str]) -> bool:
     """Whether a file may be the transcript of one of the media files beside it."""
-    if file.suffix.lower() not in KINDS:
+    if file.suffix.lower() not in TRANSCRIPTS:
         return False
     name = file.stem.lower()
     while name and name not in media:

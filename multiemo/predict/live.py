@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import queue
 import signal
 import threading
@@ -14,8 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from multiemo.data.media import Heard, Playback, Seen
+from multiemo.data.media import Playback, PlayedFrame, PlayedSound
 from multiemo.errors import ConfigError, MediaError
+from multiemo.extras import require
 from multiemo.predict.ahead import ahead
 from multiemo.predict.segments import TRACK_FPS
 from multiemo.predict.streaming import Stream
@@ -29,10 +29,10 @@ _WAITING = 200
 _PATIENCE = 10.0
 
 
-def listen(stream: Stream, pieces: Iterator[Heard | Seen]) -> Generator[dict[str, Any], None, None]:
+def listen(stream: Stream, pieces: Iterator[PlayedSound | PlayedFrame]) -> Generator[dict[str, Any], None, None]:
     """The settled segments of whatever comes, then those that were left; see :meth:`Stream.push`."""
     for piece in pieces:
-        if isinstance(piece, Heard):
+        if isinstance(piece, PlayedSound):
             yield from stream.push(audio=piece.samples)
         else:
             yield from stream.push(frame=piece.frame, time=piece.time)
@@ -61,13 +61,13 @@ def replay(
     return playback
 
 
-def in_time(playback: Playback, rate: int) -> Iterator[Heard | Seen]:
+def in_time(playback: Playback, rate: int) -> Iterator[PlayedSound | PlayedFrame]:
     """The pieces of a file, none before its time has come."""
     began, heard = time.monotonic(), 0
     for piece in ahead(playback.pieces(), playback.pixels):
-        if isinstance(piece, Heard):
+        if isinstance(piece, PlayedSound):
             heard += len(piece.samples)
-        due = heard / rate if isinstance(piece, Heard) else piece.time
+        due = heard / rate if isinstance(piece, PlayedSound) else piece.time
         time.sleep(max(0.0, began + due - time.monotonic()))
         yield piece
 
@@ -88,7 +88,7 @@ class Devices:
     def __init__(self, camera: int | None, microphone: str | None, rate: int) -> None:
         if camera is None and microphone is None:
             raise ConfigError("live: neither a camera nor a microphone is left; leave one of them on")
-        self._pieces: queue.Queue[Heard | Seen | MediaError] = queue.Queue(_WAITING)
+        self._pieces: queue.Queue[PlayedSound | PlayedFrame | MediaError] = queue.Queue(_WAITING)
         self._stop = threading.Event()
         self._began = time.monotonic()
         self._camera = None if camera is None else _open_camera(camera)
@@ -120,7 +120,7 @@ class Devices:
             self._watch.join()
             self._camera.release()
 
-    def __iter__(self) -> Iterator[Heard | Seen]:
+    def __iter__(self) -> Iterator[PlayedSound | PlayedFrame]:
         last = time.monotonic()
         while not self._stop.is_set():
             try:
@@ -147,21 +147,16 @@ class Devices:
             due = now + 0.9 / TRACK_FPS
             try:
                 frame = ArrayFrame(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
-                self._pieces.put_nowait(Seen(now, frame))
+                self._pieces.put_nowait(PlayedFrame(now, frame))
             except queue.Full:
                 self.dropped += 1
 
     def _open_microphone(self, name: str, rate: int) -> Any:
-        try:
-            sounddevice = importlib.import_module("sounddevice")
-        except (ImportError, OSError) as error:
-            raise ConfigError(
-                f"live: the microphone needs the sounddevice package and PortAudio ({error}): "
-                'pip install "multiemo[live]" (on Linux also the system package libportaudio2), or --no-microphone'
-            ) from None
+        instead = " (on Linux also the system package libportaudio2), or --no-microphone"
+        sounddevice = require("sounddevice", "live: the microphone", instead=instead)
 
         def hear(samples: Any, frames: int, moment: Any, status: Any) -> None:
-            self._pieces.put(Heard(np.array(samples[:, 0], np.float32)))
+            self._pieces.put(PlayedSound(np.array(samples[:, 0], np.float32)))
 
         device: int | str | None = int(name) if name.isdigit() else name or None
         try:

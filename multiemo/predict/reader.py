@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from multiemo.data.media import Heard, Playback, is_image, probe, read_media
+from multiemo.data.media import Playback, PlayedSound, is_image, probe, read_media
 from multiemo.data.subtitles import embedded_subtitles
 from multiemo.data.transcripts import Transcript, fitted, left_over, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
@@ -240,7 +240,7 @@ def spoken(path: Path, window: float, track: int | None = None) -> list[tuple[fl
     if not playback.has_audio:
         playback.close()
         return []
-    spans = [s for piece in playback.pieces() if isinstance(piece, Heard) for s in segmenter.audio(piece.samples)]
+    spans = [s for piece in playback.pieces() if isinstance(piece, PlayedSound) for s in segmenter.audio(piece.samples)]
     spans += segmenter.close(playback.duration or 0.0)
     return [(span.start, span.end) for span in spans if span.kind == "speech"]
 
@@ -250,7 +250,9 @@ def _played(
 ) -> Iterator[Segment]:
     with stream:
         for piece in ahead(playback.pieces(), playback.pixels):
-            yield from stream.hear(piece.samples) if isinstance(piece, Heard) else stream.see(piece.frame, piece.time)
+            yield from (
+                stream.hear(piece.samples) if isinstance(piece, PlayedSound) else stream.see(piece.frame, piece.time)
+            )
         last = stream.close(playback.duration)
     if stream.languages:
         words["language"] = stream.languages.most_common(1)[0][0]

@@ -5,24 +5,24 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from multiemo.build.bundle import Bundle
 from multiemo.data.play import JUMP
 from multiemo.data.samples import bits_of
 from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
+from multiemo.predict.reader import Options, Reader
 from multiemo.predict.recent_sound import Floats
 from multiemo.predict.segments import Segment, SegmentStream
+from multiemo.predict.smoothing import Smoothing
 from multiemo.preprocess.frames import ArrayFrame, Frame
-
-if TYPE_CHECKING:
-    from multiemo.predict.predictor import Predictor
 
 #: Floats may go beyond full scale by this much; more is another scale.
 _OVER = 2.0
@@ -32,6 +32,22 @@ _FEW, _FAR = 3, 5.0
 _LONG_CUE = 60.0
 #: Turns of several channels that go through the model together.
 _BATCH = 16
+
+
+class SegmentClassifier(Protocol):
+    """What a stream needs of a model; :class:`~multiemo.predict.Predictor` has it."""
+
+    bundle: Bundle
+    options: Options
+    reader: Reader
+
+    def smoothing(self) -> Smoothing:
+        """For one file or stream."""
+        ...
+
+    def classify(self, segments: Sequence[Segment]) -> Sequence[tuple[dict[str, Any], object]]:
+        """Of each segment its entry in the prediction JSON, and its embeddings."""
+        ...
 
 
 class Stream:
@@ -64,7 +80,7 @@ class Stream:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: SegmentClassifier,
         *,
         segments: Literal["speech", "windows", "whole"] = "speech",
         window: float | None = None,
@@ -205,7 +221,7 @@ class Stream:
 
 
 def read_channels(
-    predictor: Predictor,
+    predictor: SegmentClassifier,
     sounds: Sequence[Iterable[Floats]],
     words: Sequence[Sequence[Cue]],
     *,
@@ -257,7 +273,7 @@ def read_channels(
     return [[*entries, *smoothing.close()] for entries, smoothing in zip(said, smoothings, strict=True)]
 
 
-def _entries(predictor: Predictor, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+def _entries(predictor: SegmentClassifier, segments: Sequence[Segment]) -> list[dict[str, Any]]:
     """What the model says of each segment."""
     heard = [s for s in segments if s.inputs]
     said = iter(predictor.classify(heard) if heard else [])

@@ -12,7 +12,7 @@ from torch import Tensor
 from multiemo.preprocess.detect import Face, Pixels
 from multiemo.preprocess.face import MIN_SHARE, Doubles, at_once, thin, why_none, why_unsteady
 from multiemo.preprocess.face_quality import FLOOR, Quality, left_out, why_unusable
-from multiemo.preprocess.speaking import Movement, Speaker, who_speaks
+from multiemo.preprocess.speaking import ActiveSpeaker, Movement, who_speaks
 from multiemo.types import Absent, FaceSpec
 
 
@@ -103,7 +103,7 @@ class SpanFaces:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SpanSightings:
     """What a tracker saw in a span.
 
     Args:
@@ -121,7 +121,7 @@ class Seen:
     too_small: float
 
 
-def choose(seen: Seen, spec: FaceSpec, voice: tuple[Doubles, Doubles] | None) -> SpanFaces | Absent:
+def choose(seen: SpanSightings, spec: FaceSpec, voice: tuple[Doubles, Doubles] | None) -> SpanFaces | Absent:
     """The faces of a span and the one to use: of several, the one that speaks, else the largest and steadiest.
 
     Args:
@@ -159,13 +159,13 @@ def _weight(sightings: Sequence[Sighting]) -> float:
     return sum(s.face.side**2 * s.face.score for s in sightings if s.quality.score >= FLOOR)
 
 
-def _speaker(seen: Seen, ids: Sequence[int], voice: tuple[Doubles, Doubles] | None) -> Speaker | None:
+def _speaker(seen: SpanSightings, ids: Sequence[int], voice: tuple[Doubles, Doubles] | None) -> ActiveSpeaker | None:
     if voice is None or len(ids) < 2:
         return None
     return who_speaks({i: seen.movements.get(i, ()) for i in ids}, *voice)
 
 
-def _person(number: int, good: list[Sighting], seen: Seen, most: int, speaker: Speaker | None) -> Person:
+def _person(number: int, good: list[Sighting], seen: SpanSightings, most: int, speaker: ActiveSpeaker | None) -> Person:
     chosen = thin(good, most)
     crops = np.stack([s.crop for s in chosen]).transpose(0, 3, 1, 2)
     return Person(
@@ -179,7 +179,7 @@ def _person(number: int, good: list[Sighting], seen: Seen, most: int, speaker: S
     )
 
 
-def _notes(seen: Seen, main: int, usable: int, faces: int, speaker: Speaker | None) -> list[str]:
+def _notes(seen: SpanSightings, main: int, usable: int, faces: int, speaker: ActiveSpeaker | None) -> list[str]:
     """In the training path's words where the case is the same."""
     notes, sightings = [], seen.sightings[main]
     if faces > 1 and speaker is not None and speaker.person is not None:

@@ -70,7 +70,7 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class ActiveSpeaker:
     """Who speaks.
 
     Args:
@@ -109,7 +109,7 @@ def synchrony(movements: Sequence[Movement], times: Doubles, level: Doubles) -> 
     return float(_synchronies(movements, times, level[None])[0])
 
 
-def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, level: Doubles) -> Speaker:
+def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, level: Doubles) -> ActiveSpeaker:
     """The face whose mouth goes with the voice.
 
     Args:
@@ -118,7 +118,7 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, leve
     """
     telling = [person for person, m in movements.items() if _tells(m)] if len(times) > 1 else []
     if not telling:
-        return Speaker(None, {}, "too few pictures, or too few a second, to tell who speaks")
+        return ActiveSpeaker(None, {}, "too few pictures, or too few a second, to tell who speaks")
     found = np.stack([_synchronies(movements[person], times, turns(times, level)) for person in telling])
     scores = {person: float(r) for person, r in zip(telling, found[:, 0], strict=True)}
     ranked = sorted(scores, key=lambda person: -scores[person])
@@ -127,7 +127,7 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, leve
     if len(ranked) > 1:
         numbers += f"; next {scores[ranked[1]]:.2f}"
     if found.shape[1] * LEVEL < 1:
-        return Speaker(None, scores, f"{times[-1] - times[0]:.1f} s are too short to tell who speaks ({numbers})")
+        return ActiveSpeaker(None, scores, f"{times[-1] - times[0]:.1f} s are too short to tell who speaks ({numbers})")
     p = float((found.max(0) >= first).mean())  # what was heard is the first of the turns
     numbers += f"; p {p:.2f}"
     clear = (
@@ -139,8 +139,8 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, leve
         )
     )
     if clear and len(ranked) > 1:
-        return Speaker(ranked[0], scores, f"mouth moves with the voice ({numbers})")
-    return Speaker(None, scores, f"no mouth moves clearly with the voice ({numbers})")
+        return ActiveSpeaker(ranked[0], scores, f"mouth moves with the voice ({numbers})")
+    return ActiveSpeaker(None, scores, f"no mouth moves clearly with the voice ({numbers})")
 
 
 def turns(times: Doubles, level: Doubles) -> Doubles:

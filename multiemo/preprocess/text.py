@@ -23,9 +23,9 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from torch import Tensor
 
 from multiemo.entities import undo_entities
-from multiemo.errors import CheckpointError, ConfigError
+from multiemo.errors import CheckpointError, ConfigError, first_line
 from multiemo.files import write_atomically
-from multiemo.types import TEXT_SPECIALS, Absent, TextSpec, Turn
+from multiemo.types import TEXT_SPECIALS, Absent, ContextTurn, TextSpec
 from multiemo.vocabulary import check_vocabulary
 
 _PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
@@ -226,7 +226,7 @@ class TextPreprocessor:
         if spec.max_tokens <= around:
             raise ConfigError(f"max_tokens: {spec.max_tokens} leaves no room for text; give at least {around + 1}")
 
-    def __call__(self, text: str, context: Sequence[Turn] = ()) -> Tensor | Absent:
+    def __call__(self, text: str, context: Sequence[ContextTurn] = ()) -> Tensor | Absent:
         """Token ids of one utterance.
 
         Args:
@@ -273,7 +273,7 @@ class TextPreprocessor:
             return cls(spec, _load_pretrained(spec.tokenizer))
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise ConfigError(
-                f"text tokenizer: none found in {spec.tokenizer!r} ({_first_line(error)}); "
+                f"text tokenizer: none found in {spec.tokenizer!r} ({first_line(error)}); "
                 "give a model folder that holds its tokenizer files, or the name of a hub model"
             ) from None
 
@@ -298,7 +298,7 @@ class TextPreprocessor:
             raise
         except Exception as error:  # tokenizers raises bare Exception
             raise CheckpointError(
-                f"{folder}: no usable text tokenizer ({_first_line(error)}); copy the model folder again, with "
+                f"{folder}: no usable text tokenizer ({first_line(error)}); copy the model folder again, with "
                 "everything in it"
             ) from None
 
@@ -307,7 +307,3 @@ def _load_pretrained(reference: str) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(reference, local_files_only=True, trust_remote_code=False)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

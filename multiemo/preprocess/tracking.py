@@ -24,7 +24,7 @@ from multiemo.preprocess.face_quality import face_quality
 from multiemo.preprocess.flow import View, follow, is_cut, likeness, moved_face
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.near import LARGEST, detect_near
-from multiemo.preprocess.span_faces import Person, Seen, Sighting, SpanFaces, choose
+from multiemo.preprocess.span_faces import Person, Sighting, SpanFaces, SpanSightings, choose
 from multiemo.preprocess.speaking import Movement, mouth_motion
 from multiemo.types import Absent, FaceSpec
 
@@ -160,7 +160,7 @@ class FaceTracker:
             The faces, or :class:`~multiemo.types.Absent` with the reason.
         """
         low, high = self._window(start, end)
-        seen = Seen(
+        seen = SpanSightings(
             start=start,
             looked=sum(low <= time < high for time in self._looks),
             sightings={

@@ -20,14 +20,16 @@ class AuxiliaryHeads(nn.Module):
     Args:
         dim: D.
         classes: C.
-        dropout: on the normalised embedding.
     """
 
-    def __init__(self, dim: int, classes: int, dropout: float = 0.2) -> None:
+    #: Share of the normalised embedding that is dropped in training.
+    DROPOUT = 0.2
+
+    def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
         self.sources, self.classes = len(LABEL_SOURCES) - 1, classes
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(self.sources))
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(self.DROPOUT)
         self.heads = nn.ModuleList(nn.Linear(dim, classes) for _ in range(self.sources))
 
     def forward(self, embedding: Tensor) -> Tensor:

@@ -235,13 +235,15 @@ class Contrastive(Objective):
 
     Args:
         model: with two modalities or more; its fusion and heads stay as they are.
-        dim: columns of the shared space.
     """
 
-    def __init__(self, model: EmotionModel, dim: int = 128) -> None:
+    #: Columns of the shared space.
+    DIM = 128
+
+    def __init__(self, model: EmotionModel) -> None:
         super().__init__(model)
         widths = {m: int(model.encoders[m].out_dim) for m in model.modalities}  # type: ignore[arg-type]
-        self.project = nn.ModuleDict({m: nn.Linear(width, dim) for m, width in widths.items()})
+        self.project = nn.ModuleDict({m: nn.Linear(width, self.DIM) for m, width in widths.items()})
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def forward(self, batch: Batch, masses: Masses | None = None) -> Tensor:
@@ -261,7 +263,7 @@ class Contrastive(Objective):
         return loss, torch.stack([naive for _, naive in each]).mean()
 
     def _pair(self, a: Tensor, b: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
-        """Of ``[N, dim]`` twice and ``[N]``: whether the clip has both."""
+        """Of ``[N, DIM]`` twice and ``[N]``: whether the clip has both."""
         scores = self.scale.float().clamp(max=math.log(100.0)).exp() * a @ b.T
         lowest = torch.finfo(scores.dtype).min
         scores = scores.masked_fill(~(both.unsqueeze(0) & both.unsqueeze(1)), lowest)

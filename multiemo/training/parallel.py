@@ -42,12 +42,11 @@ class Meeting:
 
     Args:
         accelerator: says how many processes there are.
-        patience: how long.
     """
 
-    def __init__(self, accelerator: Accelerator, patience: timedelta = PATIENCE) -> None:
+    def __init__(self, accelerator: Accelerator) -> None:
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
-        self._group: Any = dist.new_group(backend="gloo", timeout=patience) if self.processes > 1 else None
+        self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if self.processes > 1 else None
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -18,7 +18,7 @@ STATE_VERSION = 2
 
 
 @dataclass(slots=True)
-class Progress:
+class FitProgress:
     """How far a stage is.
 
     Args:
@@ -58,7 +58,7 @@ class States:
     def __init__(self, folder: Path, *, identity: str, keep: int) -> None:
         self.folder, self.identity, self.keep = folder, identity, keep
 
-    def save(self, progress: Progress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    def save(self, progress: FitProgress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Write a state, then remove those that are too old.
 
         Raises:
@@ -72,12 +72,12 @@ class States:
             if old.name != progress.best_file:
                 old.unlink(missing_ok=True)
 
-    def save_best(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+    def save_best(self, progress: FitProgress, tensors: Mapping[str, Tensor]) -> None:
         """Write the best weights and note their file; those of before stay until the next state is written."""
         progress.best_file = f"best-{progress.best_epoch:05d}.safetensors"
         save_tensors(self.folder / progress.best_file, tensors, {"epoch": progress.best_epoch})
 
-    def load(self) -> tuple[Progress, dict[str, Tensor], dict[str, Any]] | None:
+    def load(self) -> tuple[FitProgress, dict[str, Tensor], dict[str, Any]] | None:
         """The newest readable state: progress, tensors, facts; ``None`` where there is none.
 
         Raises:
@@ -95,12 +95,12 @@ class States:
                     f"{path}: the saved state is of another config or version; resume with the config it was started "
                     "with, or choose another --out"
                 )
-            return Progress(**facts["progress"]), tensors, facts
+            return FitProgress(**facts["progress"]), tensors, facts
         if first is not None:
             raise CheckpointError(f"{first}; remove {self.folder} to begin this stage anew")
         return None
 
-    def load_best(self, progress: Progress) -> dict[str, Tensor]:
+    def load_best(self, progress: FitProgress) -> dict[str, Tensor]:
         """The best weights that a state speaks of; raises as :func:`load_tensors`."""
         return load_tensors(self.folder / progress.best_file)[0]
 

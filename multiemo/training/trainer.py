@@ -29,7 +29,7 @@ from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pa
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
 from multiemo.training.parallel import Replica, gather_objects, sharded_like, share_norms, whole
-from multiemo.training.state import Progress, States
+from multiemo.training.state import FitProgress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
 from multiemo.training.weighing import Weighing, grouped
 
@@ -68,7 +68,7 @@ class _Parts:
     thaw: Thaw
     trained: list[nn.Parameter]
     total: Tensor
-    progress: Progress = field(default_factory=Progress)
+    progress: FitProgress = field(default_factory=FitProgress)
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -326,7 +326,7 @@ class Trainer:
         if self.states is None or stored is None:
             return
         progress, tensors, facts = stored
-        for name in Progress.__slots__:
+        for name in FitProgress.__slots__:
             setattr(parts.progress, name, getattr(progress, name))
         here = parts.objective.state_dict()
         kept = unpack("objective", tensors)

@@ -17,8 +17,8 @@ from multiemo.applications.affect import DERIVED, HEAD, affect, places
 from multiemo.applications.calls import analyse_call
 from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
-from tests.data.test_sound import tracks
-from tests.test_voice_activity import talk as talk_of
+from tests.support.media_files import tracks
+from tests.support.sounds import talk as talk_of
 
 RATE = 16000
 #: A speaker on each channel of a file.
@@ -39,22 +39,6 @@ def tone(seconds: float, spans: Sequence[tuple[float, float]], level: float = 0.
     time = np.arange(round(seconds * RATE)) / RATE
     on = sum(((time >= a) & (time < b)).astype(float) for a, b in spans) if spans else np.zeros(len(time))
     return level * on * np.sin(2 * np.pi * 200 * time)
-
-
-class Loud:
-    """Stands in for the voice network: a step is a voice when it can be heard."""
-
-    def __init__(self) -> None:
-        self.rest = np.zeros(0, np.float32)
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        sound = np.concatenate([self.rest, samples])
-        steps = len(sound) // 512
-        self.rest = sound[steps * 512 :]
-        return (np.abs(sound[: steps * 512]).reshape(-1, 512).max(1) > 0.001).astype(np.float32)
-
-    def flush(self) -> np.ndarray:
-        return np.zeros(0, np.float32)
 
 
 class Model:
@@ -89,11 +73,6 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         return {"name": "model"}
-
-
-@pytest.fixture
-def loud(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(talk, "VoiceActivity", Loud)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:

@@ -19,6 +19,7 @@ from multiemo.applications.series import largest_correlation, shifts
 from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
+from tests.support.series import walk
 
 DAY = datetime.date(2024, 3, 1)
 
@@ -97,14 +98,6 @@ def test_ten_clips_of_a_day_are_not_ten_days() -> None:
     alone = smooth(mean, count, within)[1]
     crowded = smooth(mean, 10 * count, within)[1]
     assert np.all(crowded > 0.8 * alone)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-def walk(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:
-    x = rng.standard_normal(n)
-    for i in range(1, n):
-        x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
-    return x
 
 
 @pytest.mark.parametrize("correlation", [*(pytest.param(c, marks=pytest.mark.slow) for c in (0.0, 0.4)), 0.8])

@@ -17,11 +17,12 @@ import pytest
 from multiemo.applications import texts
 from multiemo.applications.tables import FORMATS, Writer
 from multiemo.applications.texts import TextModel, predict_texts
-from multiemo.build import Observer, train
+from multiemo.build import train
 from multiemo.config import load_config
 from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import Predictor, load
+from multiemo.progress import Progress
 
 WORDS = ["I am so happy today", "我今天很难过", "leave me alone!!", "what a day " * 30, 'it, is "odd"\nreally', "ok"]
 
@@ -295,16 +296,16 @@ def test_models_and_targets_that_cannot_be(tiny_run: Path, tiny_config: Callable
 
 
 def test_progress_is_told(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Watch(Observer):
+    class Watch(Progress):
         def __init__(self) -> None:
             self.seen: list[int] = []
 
-        def progress(self, done: int, total: int) -> None:
+        def update(self, done: int, total: int) -> None:
             self.seen.append(done)
 
     monkeypatch.setattr(texts, "WINDOW", 4)
     watch = Watch()
-    predict_texts(tiny_run, write(tmp_path / "in.csv", TABLE), column="text", out=tmp_path / "o.csv", observer=watch)
+    predict_texts(tiny_run, write(tmp_path / "in.csv", TABLE), column="text", out=tmp_path / "o.csv", progress=watch)
     assert watch.seen == [4, 6]
 
 

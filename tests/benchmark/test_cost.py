@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,32 +17,19 @@ from multiemo.benchmark import environment, memory, timing
 from multiemo.benchmark.cost import CostReport, count_parameters, measure_cost, training_seconds
 from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.timing import count_flops, shown
-from multiemo.build import Source, load_bundle, open_source, train
+from multiemo.build import load_bundle, train
 from multiemo.build.device import Compute
-from multiemo.config import SourceConfig, load_config, parse_config, save_config
+from multiemo.config import load_config, parse_config, save_config
 from multiemo.data.collate import Collate
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import MultiemoError
 from multiemo.types import MODALITIES, SUBSETS, Batch, Clip, FeatureRef, Sample
+from tests.support.runs import answered_here, source_of
 
 
 def batch_of(**inputs: torch.Tensor) -> Batch:
     sample = Sample("a", "c", "s", dict(inputs), {}, None, torch.full((3,), float("nan")))
     return Collate([m for m in MODALITIES if m in inputs], 2)([sample])
-
-
-def source_of(run: Path) -> Source:
-    data = load_config(run / "config.yaml").data
-    return open_source(SourceConfig(manifest=data.manifest, split=data.split, label_from=data.label_from))
-
-
-def answered_here(command: list[str], *, input: str, **_: object) -> subprocess.CompletedProcess[str]:
-    """Stands in for ``subprocess.run``: the other process' part, in this one, which has torch imported already."""
-    out = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setattr(sys, "stdin", io.StringIO(input))
-        memory.answer()
-    return subprocess.CompletedProcess(command, 0, out.getvalue(), "")
 
 
 @pytest.fixture(scope="module")

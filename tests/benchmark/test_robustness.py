@@ -17,18 +17,18 @@ from multiemo.benchmark.robustness import Curve, robustness_curves
 from multiemo.benchmark.robustness_plot import plot_robustness
 from multiemo.build import evaluate_run, load_bundle, open_source, train
 from multiemo.build.bundle import Bundle
-from multiemo.build.observer import Observer
 from multiemo.build.parts import assemble, build_encoder
 from multiemo.config import SourceConfig, load_config
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.inputs import build_input
+from multiemo.progress import Progress
 
 #: One severity each: the whole path, in a few seconds.
 SHORT = [replace(c, severities=c.severities[-2:-1]) for c in CORRUPTIONS.values() if c.function is not None]
 MISSING = [c for c in CORRUPTIONS.values() if c.function is None]
 
 
-class Counting(Observer):
+class Counting(Progress):
     def __init__(self) -> None:
         self.stages: list[str] = []
         self.steps: list[tuple[int, int]] = []
@@ -36,7 +36,7 @@ class Counting(Observer):
     def stage(self, name):
         self.stages.append(name)
 
-    def progress(self, done, total):
+    def update(self, done, total):
         self.steps.append((done, total))
 
 
@@ -54,7 +54,7 @@ def watched():
 @pytest.fixture(scope="module")
 def curves(tiny_run, watched):
     bundle, source = opened(tiny_run)
-    return robustness_curves([(bundle, source)], corruptions=[*SHORT, *MISSING], observer=watched)
+    return robustness_curves([(bundle, source)], corruptions=[*SHORT, *MISSING], progress=watched)
 
 
 def of(curves, name, subset="TSF"):

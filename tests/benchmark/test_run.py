@@ -21,6 +21,7 @@ from multiemo.cli import app
 from multiemo.config import Config, load_config, load_stored
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
+from multiemo.progress import Progress
 from multiemo.types import SUBSETS, Clip
 
 BRIEF = ("training.epochs=1", "benchmark.seeds=2", "benchmark.jobs=1")
@@ -200,7 +201,7 @@ def test_a_benchmark_that_only_failed_may_be_begun_with_other_keys(config, tmp_p
     with pytest.raises((ConfigError, TrainingError), match="must divide dim"):
         run_benchmark(failing, tmp_path / "out")
     assert load_stored(tmp_path / "out" / "config.yaml") == failing
-    with alone_in(tmp_path / "out", print), pytest.raises(CheckpointError, match="works in it"):
+    with alone_in(tmp_path / "out", Progress()), pytest.raises(CheckpointError, match="works in it"):
         run_benchmark(config, tmp_path / "out")
     with pytest.raises((ConfigError, TrainingError), match="must divide dim"):
         run_benchmark(failing.model_copy(update={"seed": 9}), tmp_path / "out")

@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 
 from multiemo.cli import app
 from multiemo.data import cache as cache_module
-from multiemo.data.cache import TensorCache, default_limit
+from multiemo.data.cache import TensorCache
 from multiemo.data.cache_care import inspect, prune
 from multiemo.data.cache_keys import embedding_key, kind_of, span_key, text_key, weights_digest
+from multiemo.data.cache_settings import default_limit
 from multiemo.errors import CheckpointError, ConfigError, MediaError
 from multiemo.types import Absent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,39 +10,15 @@ import cv2
 import pytest
 from typer.testing import CliRunner
 
+import multiemo.data.corpora
 from multiemo.cli import app
 from multiemo.data.corpora.source import mend
-from multiemo.data.manifest import media_path, read_manifest
-from multiemo.data.prepare import Prepared, clip_paths, prepare
+from multiemo.data.manifest import read_manifest
+from multiemo.data.prepare import prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.registry import corpora
 from multiemo.types import Clip, FeatureRef
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
-def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode(encoding))
-    return path
-
-
-def run(corpus: str, root: Path, out: Path, /, **options: str) -> Prepared:
-    prepared = prepare(corpus, root, out, options)
-    assert read_manifest(out) == prepared.clips
-    for clip in prepared.clips:
-        for path in clip_paths(clip):
-            assert media_path(path, out.parent).is_file()
-    return prepared
-
-
-def by_id(prepared: Prepared) -> dict[str, Clip]:
-    return {clip.id: clip for clip in prepared.clips}
+from tests.support.corpora import ET_HEAD, HEAD, by_id, run, touch, write
 
 
 def test_ravdess_merges_the_files_of_a_take(tmp_path: Path) -> None:
@@ -156,9 +133,6 @@ def test_pictures_are_never_written_through_an_old_link(tmp_path: Path) -> None:
     assert list((tmp_path / "precious").iterdir()) == []
 
 
-HEAD = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
-
-
 def test_meld(tmp_path: Path) -> None:
     root = tmp_path / "MELD.Raw"
     write(
@@ -242,9 +216,6 @@ def test_goemotions_as_published_gives_both_variants(tmp_path: Path) -> None:
     write(tmp_path / "emotions.txt", "anger\nsplendour")
     with pytest.raises(ManifestError, match=r"lists 2 labels \(anger, splendour, ...\), not those of goemotions28"):
         prepare("goemotions", tmp_path, out)
-
-
-ET_HEAD = "name,text_label,text_raw,audio_label,video_label,mm_label,text,dialogue,group,speaker,official_split\n"
 
 
 def test_emotiontalk(tmp_path: Path) -> None:
@@ -444,3 +415,13 @@ def test_real_corpora(
     if corpus == "ravdess":
         assert all(clip.audio and "face" in clip.features for clip in prepared.clips)
     assert read_manifest(tmp_path / "m.jsonl") == prepared.clips
+
+
+def test_every_adapter_is_announced_and_imported_when_it_is_wanted() -> None:
+    package = Path(multiemo.data.corpora.__file__).parent
+    written = [
+        re.findall(r'^@corpora.register\("(\w+)"', path.read_text("utf-8"), re.M) for path in package.rglob("*.py")
+    ]
+    assert sorted(name for names in written for name in names) == corpora.names()
+    for name in corpora:
+        assert corpora.get(name, where="test").__name__ == name

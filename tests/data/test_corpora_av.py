@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.prepare import Skipped, prepare
 from multiemo.errors import ConfigError, ManifestError
+from tests.support.corpora import TURNS, by_id, podcast, run, touch, write
+from tests.support.pickles import Call
 
 VOTES = '"","A","D","F","H","N","S","fileName","numResponses"\n'
 SUMMARY = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"\n'
@@ -276,19 +277,9 @@ def test_mer2023_as_prepared_by_the_baseline(tmp_path: Path) -> None:
     assert Skipped("test1", "holds 1 clips with placeholders (neutral, -10), not labels") in prepared.skipped
 
 
-class Call:
-    """What a malicious file hides: a call at unpickling."""
-
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self) -> Any:
-        return os.system, (f"touch {self.victim}",)
-
-
 def test_mer2023_never_runs_what_a_label_file_names(tmp_path: Path) -> None:
     root = touch(tmp_path / "mer", "video/a.avi")
-    np.savez(root / "label-6way.npz", train_corpus={"a": Call(tmp_path / "victim")})
+    np.savez(root / "label-6way.npz", train_corpus={"a": Call(os.system, f"touch {tmp_path / 'victim'}")})
     with pytest.raises(ManifestError, match=r"label-6way\.npz: names \w+\.system"):
         prepare("mer2023", root, tmp_path / "m.jsonl")
     assert not (tmp_path / "victim").exists()
@@ -301,22 +292,6 @@ def test_mer2023_never_runs_what_a_label_file_names(tmp_path: Path) -> None:
 
 
 PODCAST = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set\n"
-TURNS = {
-    "MSP-PODCAST_0001_0008.wav": "A,5.2,2.2,5.8,19,Male,Train",
-    "MSP-PODCAST_0001_0019.wav": "X,4.0,4.0,4.0,19,Male,Train",
-    "MSP-PODCAST_0002_0033.wav": "U,7.0,4.0,1.0,Unknown,Unknown,Development",
-    "MSP-PODCAST_0003_0001.wav": "C,3.0,3.0,,88,Female,Validation",
-    "MSP-PODCAST_0004_0001.wav": "H,4.6,6.0,4.6,97,Female,Test1",
-    "MSP-PODCAST_0005_0001.wav": "N,4.0,4.0,4.0,98,Female,Test2",
-    "MSP-PODCAST_0006_0001.wav": "Q,4.0,4.0,4.0,99,Female,Train",
-    "MSP-PODCAST_0007_0001.wav": "S,4.0,4.0,4.0,99,Female,Train",
-}
-
-
-def podcast(root: Path) -> Path:
-    touch(root, *(f"Audios/{name}" for name in TURNS if "_0007_" not in name))
-    write(root / "Transcripts/MSP-PODCAST_0001_0008.txt", "Not again.\n")
-    return root
 
 
 def test_msppodcast(tmp_path: Path) -> None:

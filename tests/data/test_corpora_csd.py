@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.features import read_features
 from multiemo.data.prepare import prepare
 from multiemo.errors import ManifestError
+from tests.support.corpora import by_id, run, touch, write
 
 Entry = tuple[object, object]
 
@@ -125,5 +125,5 @@ def test_what_is_no_sequence(tmp_path: Path) -> None:
 def test_without_h5py_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "mosei/CMU_MOSEI_Labels.csd", "x")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ManifestError, match=r"reading .csd files needs h5py: pip install 'multiemo\[csd\]'"):
+    with pytest.raises(ManifestError, match=r"reading .csd files needs h5py: pip install \"multiemo\[csd\]\""):
         prepare("cmumosei", tmp_path / "mosei", tmp_path / "m.jsonl")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.prepare import prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.labels import LABEL_SETS
+from tests.support.corpora import by_id, run, touch, write
 
 
 def iemocap(root: Path) -> Path:

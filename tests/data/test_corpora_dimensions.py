@@ -17,11 +17,10 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 import pytest
-from test_corpora import run, touch, write
-from test_corpora_features import ratings, table
 
 from multiemo.registry import corpora
 from multiemo.types import DIMENSIONS, Clip
+from tests.support.corpora import ratings, run, table, touch, write
 
 #: (label, {dimension: rating as published}).
 Row: TypeAlias = tuple[str, Mapping[str, float]]

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.corpora.sentiment import polarity
 from multiemo.data.features import read_features
 from multiemo.data.prepare import prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.labels import LABEL_SETS, map_label
-
-COLUMNS = ("video_id", "clip_id", "text", "label", "label_T", "label_A", "label_V", "annotation", "mode")
-
-
-def table(path: Path, *rows: tuple[Any, ...]) -> Path:
-    out = io.StringIO()
-    csv.writer(out).writerows([COLUMNS, *rows])
-    return write(path, out.getvalue())
-
-
-def ratings(path: Path, *rows: tuple[str, str, Sequence[float | str]]) -> Path:
-    """A file of raters' answers in the first release of CMU-MOSEI: (video, clip, answers), a row a rater."""
-    names = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(("HITId", "Input.VIDEO_ID", "Input.CLIP", *(f"Answer.{name}" for name in names)))
-    writer.writerows(("x", video, clip, *answers) for video, clip, answers in rows)
-    return write(path, out.getvalue())
+from tests.support.corpora import by_id, ratings, run, table, touch, write
+from tests.support.pickles import Call
 
 
 def columns(ids: list[str], **changes: Any) -> dict[str, Any]:
@@ -321,20 +301,12 @@ def test_features_and_a_link_to_the_media_stand_side_by_side(tmp_path: Path) -> 
     assert (out.parent / "mosi.media/corpus").is_symlink()
 
 
-class Attack:
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.victim}",)
-
-
 def test_pickles_that_are_something_else(tmp_path: Path) -> None:
     out, victim = tmp_path / "m.jsonl", tmp_path / "victim"
     good = columns(["v$_$0", "v$_$1"])
     for tree, message in [
         (
-            {"train": {**good, "audio": Attack(victim)}},
+            {"train": {**good, "audio": Call(os.system, f"touch {victim}")}},
             r"a.pkl: names posix.system, which a feature pickle has no need",
         ),
         ({"weights": np.ones(2)}, r"expected the parts train, valid and test; found weights"),

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.prepare import prepare
 from multiemo.errors import ConfigError, ManifestError
+from tests.support.corpora import by_id, run, touch, write
 
 
 def test_classes_are_a_set_of_their_own(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from test_corpora import by_id, run, touch, write
 
 from multiemo.data.prepare import prepare
 from multiemo.errors import ManifestError
+from tests.support.corpora import by_id, run, touch, write
+from tests.support.pickles import Call
 
 
 def note(root: Path, part: str, number: str, exp: Any, val: Any = None, aro: Any = None) -> None:
@@ -47,20 +48,12 @@ def test_affectnet_folders(tmp_path: Path) -> None:
     }
 
 
-class Attack:
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.victim}",)
-
-
 def test_affectnet_annotations_are_never_unpickled(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     note(tmp_path, "train_set", "1", 1)
     note(tmp_path, "train_set", "2", 0)
     held = np.empty((), dtype=object)
-    held[()] = Attack(victim)
+    held[()] = Call(os.system, f"touch {victim}")
     np.save(tmp_path / "train_set/annotations/1_exp.npy", held, allow_pickle=True)
     prepared = run("affectnet", tmp_path, tmp_path / "m.jsonl")
     assert [c.id for c in prepared.clips] == ["train/2"]

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_corpora import ET_HEAD, HEAD, run, touch, write
-from test_corpora_av import podcast
-from test_corpora_features import table
 
 from multiemo.data.prepare import prepare
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
+from tests.support.corpora import ET_HEAD, HEAD, podcast, run, table, touch, write
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from multiemo.inputs.dataset import ClipDataset
 from multiemo.inputs.sound import SpeechInput
 from multiemo.inputs.text import TextInput
 from multiemo.types import Absent, Clip, FeatureRef, FeatureSpec, Sample, SpeechSpec, TextSpec, spec_to_dict
+from tests.support.media_files import wav
 
 
 class Levels:
@@ -48,19 +48,15 @@ def sound(levels):
     return {"speech": SpeechInput("speech", levels)}
 
 
-def write_wav(path: Path, level: float, seconds: float = 0.5) -> None:
-    samples = (np.sin(np.arange(int(16000 * seconds)) * 0.1) * level * 32767).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(samples.tobytes())
+def hum(level: float) -> np.ndarray:
+    """Half a second."""
+    return level * np.sin(np.arange(8000) * 0.1)
 
 
 @pytest.fixture
 def clips(tmp_path):
     for i in range(4):
-        write_wav(tmp_path / f"{i}.wav", 0.0 if i == 3 else 0.5 + 0.1 * i)
+        wav(tmp_path / f"{i}.wav", [hum(0.0 if i == 3 else 0.5 + 0.1 * i)])
     return [
         Clip(id=f"c{i}", corpus="x", speaker=str(i), audio=f"{i}.wav", label_set="polarity3", label="neutral")
         for i in range(4)
@@ -87,15 +83,15 @@ def test_cache_is_used_and_changes_with_content_span_and_spec(tmp_path, clips):
     assert made[3].absent == {"speech": "silence"}
     assert calls([replace(c, end=0.25) for c in clips])[0] == 4
     assert calls(clips, n_mels=32)[0] == 4
-    write_wav(tmp_path / "0.wav", 0.9)
+    wav(tmp_path / "0.wav", [hum(0.9)])
     changed, samples = calls(clips)
     assert changed == 1
     assert not torch.equal(samples[0].inputs["speech"], made[0].inputs["speech"])
 
 
-def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips):
+def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips, counted):
     (tmp_path / "1.wav").write_bytes(b"")
-    rows, told = [0, 1, 2], []
+    rows = [0, 1, 2]
 
     def dataset(preprocessor):
         return ClipDataset(
@@ -107,8 +103,8 @@ def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips):
         )
 
     first, second = Levels(), Levels()
-    dataset(first).fill_cache(rows, on_progress=lambda done, of: told.append((done, of)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    dataset(first).fill_cache(rows, progress=counted)
+    assert counted.steps == [(1, 3), (2, 3), (3, 3)]
     assert first.calls == 2  # of the damaged clip nothing is left, and nothing said yet
     again = dataset(second)
     assert [again[i].id for i in (0, 2)] == ["c0", "c2"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,14 +10,16 @@ import numpy as np
 import pytest
 
 from multiemo.data.demo import corpus, cues, film, make_corpus
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
-from multiemo.data.demo.voice import RATE, Speaker, blend, speak
+from multiemo.data.demo.voice import RATE, SyntheticSpeaker, blend, speak
 from multiemo.data.demo.words import make_utterance
-from multiemo.data.manifest import check_media, read_manifest
+from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest_checks import check_media
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip
+from tests.support.jsonl import read_lines
 
 SEED = 21  # with so few clips, one whose clips lack each modality once
 
@@ -59,7 +60,7 @@ def test_manifest_is_complete_and_balanced(small: Path, clips: list[Clip]) -> No
     assert {c.speaker: c.language for c in clips} == {"spk01": "en", "spk02": "zh", "spk03": "en", "spk04": "zh"}
     assert all(c.corpus == "synthetic-demo" and c.label_set == "demo5" and c.split is None for c in clips)
     assert check_media(small) == []
-    rows = [json.loads(line) for line in small.read_text(encoding="utf-8").splitlines()]
+    rows = read_lines(small)
     assert all(None not in row.values() for row in rows)
 
 
@@ -100,10 +101,9 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert first != digest(tmp_path / "c", 2)
 
 
-def test_progress_counts_every_clip(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    make_corpus(tmp_path, speakers=2, clips_per_speaker=1, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+def test_progress_counts_every_clip(tmp_path: Path, counted) -> None:
+    make_corpus(tmp_path, speakers=2, clips_per_speaker=1, progress=counted)
+    assert counted.steps == [(1, 2), (2, 2)]
 
 
 def test_bad_arguments_are_named(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_mp4_without_the_h264_encoder(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_voice_follows_the_cues() -> None:
     rng = np.random.default_rng(0)
-    speaker = Speaker.draw(rng)
+    speaker = SyntheticSpeaker.draw(rng)
     waves = {
         e: speak(rng.integers(0, 600, 10).tolist(), [0] * 10, speaker, blend(e, 1.0), rng).samples
         for e in cues.EMOTIONS
@@ -150,7 +150,7 @@ def test_voice_follows_the_cues() -> None:
 def test_voice_has_the_pitch_it_was_given() -> None:
     librosa = pytest.importorskip("librosa")
     rng = np.random.default_rng(1)
-    speaker = Speaker.draw(rng)
+    speaker = SyntheticSpeaker.draw(rng)
     for emotion in ("neutral", "fearful"):
         wave = speak(rng.integers(0, 600, 10).tolist(), [0] * 10, speaker, blend(emotion, 1.0), rng).samples
         f0 = librosa.yin(wave, fmin=60, fmax=700, sr=RATE, frame_length=1024, hop_length=160)
@@ -160,7 +160,7 @@ def test_voice_has_the_pitch_it_was_given() -> None:
 
 
 def test_action_units_move_the_face() -> None:
-    head = Head(Look.draw(np.random.default_rng(2)))
+    head = DrawnHead(Look.draw(np.random.default_rng(2)))
     still = head.paint({}).astype(int)
     for unit in cues.ACTION_UNITS:
         moved = np.abs(head.paint({unit: 1.0}).astype(int) - still).max()
@@ -201,7 +201,7 @@ def test_faces_of_all_default_speakers_are_found(tmp_path: Path) -> None:
 
 
 def test_head_lands_where_the_pose_says() -> None:
-    head = Head(Look.draw(np.random.default_rng(5)))
+    head = DrawnHead(Look.draw(np.random.default_rng(5)))
     background = np.zeros((256, 256, 3), np.uint8)
     placed = head.place(head.paint({}), background, Pose(x=0.7, y=0.5, scale=0.6))
     columns = np.nonzero(cv2.cvtColor(placed, cv2.COLOR_RGB2GRAY).max(axis=0) > 40)[0]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -18,9 +16,11 @@ from multiemo.data.demo import corpus, film, voice
 from multiemo.data.duplicates import Crossing, Duplicate, across_parts, describe, find_duplicates, to_leave_out
 from multiemo.data.manifest import read_manifest
 from multiemo.data.media import read_media
-from multiemo.data.splits import Split
+from multiemo.data.split import Split
 from multiemo.errors import MediaError
 from multiemo.types import Clip, FeatureRef
+from tests.support import media_files
+from tests.support.media_files import write
 
 RATE = voice.RATE
 SENTENCE = np.random.default_rng(3).integers(0, 54, 9).tolist()
@@ -28,7 +28,7 @@ SENTENCE = np.random.default_rng(3).integers(0, 54, 9).tolist()
 
 def speech(speaker: int, take: int, emotion: str = "neutral") -> np.ndarray:
     """A take of the one sentence that everybody says."""
-    who = voice.Speaker.draw(np.random.default_rng([1, speaker]))
+    who = voice.SyntheticSpeaker.draw(np.random.default_rng([1, speaker]))
     rng = np.random.default_rng([2, speaker, take])
     return voice.speak(SENTENCE, [0] * len(SENTENCE), who, voice.blend(emotion, 1.0), rng).samples
 
@@ -39,38 +39,12 @@ def resample(samples: np.ndarray, rate: int) -> np.ndarray:
 
 def write_sound(path: Path, samples: np.ndarray, *, codec: str, rate: int = RATE, bit_rate: int | None = None) -> None:
     """Encode 16 kHz samples at another rate."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
-        if bit_rate:
-            stream.bit_rate = bit_rate
-        context = stream.codec_context
-        shape = av.AudioResampler(
-            format=context.format, layout="mono", rate=rate, frame_size=context.frame_size or 1024
-        )
-        frame = av.AudioFrame.from_ndarray(resample(samples, rate)[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
-        for piece in [*shape.resample(frame), *shape.resample(None)]:
-            container.mux(stream.encode(piece))
-        container.mux(stream.encode(None))
+    write(path, audio=resample(samples, rate), audio_codec=codec, rate=rate, bit_rate=bit_rate)
 
 
 def write_film(path: Path, frames: list[np.ndarray], samples: np.ndarray | None, *, size: int, crf: str = "25") -> None:
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25)
-        video.width = video.height = size
-        video.pix_fmt, video.options = "yuv420p", {"crf": crf, "preset": "superfast"}
-        audio = None if samples is None else container.add_stream("aac", rate=RATE, layout="mono")
-        for frame in frames:
-            small = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
-            container.mux(video.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
-        container.mux(video.encode(None))
-        if audio is not None and samples is not None:
-            for start in range(0, len(samples), 1024):
-                piece = np.ascontiguousarray(samples[None, start : start + 1024])
-                chunk = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
-                chunk.sample_rate, chunk.pts, chunk.time_base = RATE, start, Fraction(1, RATE)
-                container.mux(audio.encode(chunk))
-            container.mux(audio.encode(None))
+    small = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames]
+    media_files.film(path, small, samples, fps=25, options={"crf": crf, "preset": "superfast"})
 
 
 def heard(*names: str, **keys: object) -> list[Clip]:
@@ -447,11 +421,10 @@ def test_the_description_counts_and_names_the_test_first() -> None:
 # Reading
 
 
-def test_a_second_call_reads_the_cache(takes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_reads_the_cache(takes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted) -> None:
     clips = all_takes()[:3]
-    steps: list[tuple[int, int]] = []
-    find_duplicates(clips, takes, cache=tmp_path, on_progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    find_duplicates(clips, takes, cache=tmp_path, progress=counted)
+    assert counted.steps == [(1, 3), (2, 3), (3, 3)]
     monkeypatch.setattr(fingerprints, "read_media", lambda *_, **__: pytest.fail("decoded again"))
     assert find_duplicates(clips, takes, cache=tmp_path) == []
     shutil.copy(takes / "s0t1.wav", tmp_path / "moved.wav")  # the content is known, whatever its name

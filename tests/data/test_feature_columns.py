@@ -10,13 +10,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from multiemo.build import evaluate_run, load_bundle, train
-from multiemo.build.observer import Observer
 from multiemo.config import load_config
 from multiemo.data.feature_columns import agreed_columns
 from multiemo.data.features import feature_columns, read_features
-from multiemo.data.manifest import check_media
+from multiemo.data.manifest_checks import check_media
 from multiemo.errors import CheckpointError, ManifestError, MediaError
 from multiemo.types import Clip, FeatureRef
+from tests.support.jsonl import write_lines
+from tests.support.progress import Notes
 
 
 def test_columns_are_those_that_are_read(tmp_path: Path) -> None:
@@ -77,14 +78,6 @@ def test_what_a_majority_cannot_decide_is_refused(tmp_path: Path) -> None:
         agreed_columns(named, tmp_path, "face", skip_bad=True)
 
 
-class Notes(Observer):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 def corpus(folder: Path, width: int, odd: int) -> Path:
     """A manifest of six speakers with a vector a clip; the first clips are the odd ones."""
     rows = []
@@ -98,8 +91,7 @@ def corpus(folder: Path, width: int, odd: int) -> Path:
             }
         )  # fmt: skip
     path = folder / "m.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_lines(path, rows)
 
 
 def config(folder: Path, manifest: Path) -> str:
@@ -130,7 +122,7 @@ def test_training_keeps_the_majority_of_vectors(tmp_path: Path) -> None:
         for n in range(3)
     ]
     heard = Notes()
-    train(load_config(path, ["data.skip_bad=true"]), tmp_path / "run", observer=heard)
+    train(load_config(path, ["data.skip_bad=true"]), tmp_path / "run", progress=heard)
     assert load_bundle(tmp_path / "run").model.encoders["face"].input_spec.dim == 4
     parts = json.loads((tmp_path / "run/splits.json").read_text())["face"]["parts"]
     odd = {"c00", "c01", "c02"}

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from test_corpora import run, touch, write
 
 from multiemo.data.prepare import prepare
 from multiemo.errors import ConfigError, ManifestError
+from tests.support.corpora import run, touch, write
 
 FEATURES = {
     "utterance": {"dtype": "string", "_type": "Value"},

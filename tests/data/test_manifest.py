@@ -19,12 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multiemo.data import manifest
-from multiemo.data.manifest import check_media, check_rows, media_path, read_manifest, write_manifest
-from multiemo.data.splits import check_disjoint, holdout, kfold
+from multiemo.data import manifest_formats
+from multiemo.data.manifest import media_path, read_manifest, write_manifest
+from multiemo.data.manifest_checks import check_media, check_rows
+from multiemo.data.split import check_disjoint
+from multiemo.data.splits import holdout, kfold
 from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip, FeatureRef
+from tests.support.jsonl import write_lines
 
 GOOD: dict[str, Any] = {"id": "a", "corpus": "mine", "text": "Hello."}
 
@@ -53,8 +56,7 @@ FULL = Clip(
 
 
 def lines(path: Path, *rows: Any) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return write_lines(path, rows)
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "m.parquet"])
@@ -354,7 +356,7 @@ def test_rows_share_what_they_repeat(tmp_path: Path) -> None:
 def test_parquet_is_read_in_pieces_whatever_its_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
-    monkeypatch.setattr(manifest, "_ROWS", 7)
+    monkeypatch.setattr(manifest_formats, "_ROWS", 7)
     clips = many(30)
     write_manifest(clips, tmp_path / "m.parquet")
     assert read_manifest(tmp_path / "m.parquet") == clips

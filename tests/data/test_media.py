@@ -6,7 +6,6 @@ import multiprocessing
 import struct
 import subprocess
 import sys
-import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.data.media import Info, Playback, Seen, is_image, iter_media, probe, read_media
+from multiemo.data.media import Info, Playback, PlayedFrame, is_image, iter_media, probe, read_media
 from multiemo.errors import MediaError
-from tests.media_files import RATE, grid, level, levels, picture, tone, turned, write
+from tests.support.media_files import RATE, grid, level, levels, picture, tone, turned, wav, write
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +106,8 @@ def test_audio_that_starts_late_has_silence_before_it(tmp_path: Path) -> None:
 
 
 def test_stereo_is_averaged(tmp_path: Path) -> None:
-    path, sound = tmp_path / "stereo.wav", tone(1.0)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((np.stack([sound, 0.5 * sound], 1) * 32768).astype("<i2").tobytes())
+    sound = tone(1.0)
+    path = wav(tmp_path / "stereo.wav", [sound, 0.5 * sound], rate=RATE)
     audio = read_media(path, rate=RATE).audio
     assert audio is not None
     np.testing.assert_allclose(audio, 0.75 * sound, atol=1e-4)
@@ -304,7 +299,7 @@ def test_what_is_left_out_is_needed_by_no_picture_that_is_shown(tmp_path: Path, 
         container.mux(video.encode(None))
     with av.open(str(path)) as container:
         wanted = {round(frame.time, 3): frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)}
-    seen = [piece for piece in Playback(path, rate=None, fps=fps).pieces() if isinstance(piece, Seen)]
+    seen = [piece for piece in Playback(path, rate=None, fps=fps).pieces() if isinstance(piece, PlayedFrame)]
     assert len(seen) == pytest.approx(6 * fps, abs=1)
     for piece in seen:
         np.testing.assert_array_equal(piece.frame.rgb(), wanted[round(piece.time, 3)])

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_corpora import touch
 from typer.testing import CliRunner
 
 from multiemo.cli import app
@@ -17,6 +16,7 @@ from multiemo.data.prepare import clip_paths
 from multiemo.data.splits import holdout
 from multiemo.errors import ManifestError
 from multiemo.types import Clip, FeatureRef
+from tests.support.corpora import touch
 
 
 def manifest(path: Path, *clips: Clip) -> Path:

@@ -19,6 +19,7 @@ import pytest
 import multiemo
 from multiemo.data.pickles import read_pickle
 from multiemo.errors import ManifestError
+from tests.support.pickles import Call
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -74,16 +75,6 @@ def test_a_shared_container_stays_shared(tmp_path: Path) -> None:
         tower = [tower, tower]
     found = read_pickle(write(tmp_path / "a.pkl", pickle.dumps(tower)))
     assert found[0] is found[1]
-
-
-class Call:
-    """Pickles as a call."""
-
-    def __init__(self, function: Any, *args: Any) -> None:
-        self.call = (function, args)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self.call
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from multiemo.data.media import Playback, Seen, is_image, probe, read_media
+from multiemo.data.media import Playback, PlayedFrame, is_image, probe, read_media
 from multiemo.errors import MediaError
-from tests.media_files import grid, turned, write
+from tests.support.media_files import grid, turned, write
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
 
@@ -114,7 +114,7 @@ def test_every_film_is_upright(tmp_path: Path, orientation: int) -> None:
     assert info.mirrored == (orientation in (2, 4, 5, 7))
     back = np.rot90(stored(scene(), orientation), info.rotation // 90)
     np.testing.assert_array_equal(back[:, ::-1] if info.mirrored else back, scene())
-    seen = [piece for piece in Playback(path, rate=None, fps=25.0).pieces() if isinstance(piece, Seen)]
+    seen = [piece for piece in Playback(path, rate=None, fps=25.0).pieces() if isinstance(piece, PlayedFrame)]
     assert (seen[0].frame.width, seen[0].frame.height) == (48, 32)
     assert np.abs(seen[0].frame.rgb().astype(int) - scene()).mean() < 8
     grey = cv2.cvtColor(scene(), cv2.COLOR_RGB2GRAY).astype(int)
@@ -351,7 +351,7 @@ def test_moving_pictures_are_films_with_their_own_times(tmp_path: Path, name: st
     assert [round(float(f.mean()) / 50 - 0.8) for f in media.frames] == [0, 1, 2, 3]
     np.testing.assert_allclose(media.times, [0.0, 0.1, 0.3, 0.4], atol=0.002)
     assert media.problems == []
-    seen = [piece for piece in Playback(path, rate=None, fps=100).pieces() if isinstance(piece, Seen)]
+    seen = [piece for piece in Playback(path, rate=None, fps=100).pieces() if isinstance(piece, PlayedFrame)]
     np.testing.assert_allclose([s.time for s in seen], [0.0, 0.1, 0.3, 0.4], atol=0.002)
     assert [round(float(s.frame.grey(40).mean()) / 50 - 0.8) for s in seen] == [0, 1, 2, 3]
 
@@ -372,7 +372,7 @@ def test_transparent_parts_of_moving_pictures_are_white(tmp_path: Path) -> None:
             picture.putpixel((0, 39), (200, 0, 0, 255))
         how = {"lossless": True} if name == "a.webp" else {"disposal": 2}
         pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], duration=100, **how)
-        seen = [p for p in Playback(tmp_path / name, rate=None, fps=25).pieces() if isinstance(p, Seen)]
+        seen = [p for p in Playback(tmp_path / name, rate=None, fps=25).pieces() if isinstance(p, PlayedFrame)]
         assert len(seen) == 2
         assert seen[0].frame.rgb()[:38, :18].min() > 250
         assert seen[0].frame.grey(40)[:38, :18].min() > 250
@@ -465,7 +465,7 @@ def test_moving_pictures_that_are_cut_off_are_read_with_a_note(tmp_path: Path, n
     assert note in media.problems
     assert note in probe(path).problems
     playback = Playback(path, rate=None, fps=100)
-    assert 1 <= sum(isinstance(piece, Seen) for piece in playback.pieces()) <= 4
+    assert 1 <= sum(isinstance(piece, PlayedFrame) for piece in playback.pieces()) <= 4
     assert note in playback.problems
 
 
@@ -515,5 +515,9 @@ def test_pictures_that_change_their_size_are_fitted_into_the_first(tmp_path: Pat
     assert np.abs(frames[1].astype(int) - scene()).mean() < 6
     assert frames[2, 10:22].mean() > 180  # 48 x 12 of it, in the middle
     assert frames[2, :8].max() < 20
-    sizes = [(p.frame.width, p.frame.height) for p in Playback(path, rate=None, fps=10).pieces() if isinstance(p, Seen)]
+    sizes = [
+        (p.frame.width, p.frame.height)
+        for p in Playback(path, rate=None, fps=10).pieces()
+        if isinstance(p, PlayedFrame)
+    ]
     assert sizes == [(48, 32), (96, 64), (96, 24)]

@@ -5,7 +5,6 @@ PCM is written byte by byte, so that what should come out does not depend on the
 
 from __future__ import annotations
 
-import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,27 +13,12 @@ import numpy as np
 import pytest
 
 from multiemo.data.container import cause
-from multiemo.data.media import Heard, Playback, Seen, iter_media, probe, read_media, sound_tracks
+from multiemo.data.media import Playback, PlayedFrame, PlayedSound, iter_media, probe, read_media, sound_tracks
 from multiemo.errors import MediaError
-from tests.media_files import grid, tone, write
-from tests.predict.test_bad_media import music, speech
-from tests.test_voice_activity import talk
+from tests.support.media_files import grid, tone, tracks, wav, write
+from tests.support.sounds import music, speech, talk
 
 RATE = 16000
-
-
-def wav(path: Path, channels: list[np.ndarray], kind: str = "<i2", full: float = 2**15) -> Path:
-    """PCM of any type, each channel times ``full``."""
-    values = np.stack(channels, 1) * full
-    if kind == "<i3":
-        data = np.round(values).astype("<i4").reshape(-1, 1).view("u1")[:, :3].tobytes()
-    else:
-        data = (values if "f" in kind else np.round(values)).astype(kind).tobytes()
-    width, count = int(kind[2]), len(channels)
-    form = struct.pack("<HHIIHH", 3 if "f" in kind else 1, count, RATE, RATE * width * count, width * count, 8 * width)
-    body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(data)) + data
-    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
-    return path
 
 
 def heard(path: Path, **options: int) -> np.ndarray:
@@ -42,7 +26,9 @@ def heard(path: Path, **options: int) -> np.ndarray:
     span = read_media(path, rate=RATE, **options).audio
     assert span is not None
     if "channel" not in options:
-        played = [p.samples for p in Playback(path, rate=RATE, fps=None, **options).pieces() if isinstance(p, Heard)]
+        played = [
+            p.samples for p in Playback(path, rate=RATE, fps=None, **options).pieces() if isinstance(p, PlayedSound)
+        ]
         np.testing.assert_array_equal(np.concatenate(played), span)
     return span
 
@@ -126,34 +112,6 @@ def test_a_few_broken_samples_say_nothing_of_the_scale(tmp_path: Path) -> None:
 
 # --------------------------------------------------------------------------------------------------------------------
 # Several tracks
-
-
-def tracks(path: Path, *sounds: np.ndarray, pictures: bool = False, **tags: tuple[str, ...]) -> Path:
-    """A file with a mono track of each sound; ``tags`` of each track by their name."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25) if pictures else None
-        streams = [container.add_stream("aac", rate=RATE, layout="mono") for _ in sounds]
-        for name, values in tags.items():
-            for stream, value in zip(streams, values, strict=True):
-                if value:
-                    stream.metadata[name] = value
-        packets = []
-        for stream, sound in zip(streams, sounds, strict=True):
-            for start in range(0, len(sound), 1024):
-                frame = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], format="fltp", layout="mono")
-                frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
-                packets += stream.encode(frame)
-            packets += stream.encode(None)
-        if video is not None:
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            for i in range(25):
-                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 9 * i, np.uint8), format="rgb24")
-                frame.pts, frame.time_base = i, Fraction(1, 25)
-                packets += video.encode(frame)
-            packets += video.encode(None)
-        for packet in sorted((p for p in packets if p.dts is not None), key=lambda p: p.dts * p.time_base):
-            container.mux(packet)
-    return path
 
 
 def which(path: Path, *sounds: np.ndarray, **options: int) -> int:
@@ -266,13 +224,13 @@ def test_what_was_joined_is_read_to_its_end(tmp_path: Path, ending: str, codec: 
     playback = Playback(path, rate=RATE, fps=12.5 if video else None)
     assert playback.duration == pytest.approx(3.0, abs=0.25)
     pieces = list(playback.pieces())
-    sound = np.concatenate([p.samples for p in pieces if isinstance(p, Heard)])
+    sound = np.concatenate([p.samples for p in pieces if isinstance(p, PlayedSound)])
     assert len(sound) / RATE == pytest.approx(3.0, abs=0.2)
     assert pitch(sound[: RATE // 2]) == pytest.approx(300, abs=3)
     assert pitch(sound[-RATE:]) == pytest.approx(900, abs=3)
     assert pitch(sound[round(1.3 * RATE) : 2 * RATE]) == pytest.approx(900, abs=3)
     if video:
-        shown = [p.time for p in pieces if isinstance(p, Seen)]
+        shown = [p.time for p in pieces if isinstance(p, PlayedFrame)]
         assert len(shown) == pytest.approx(37, abs=2)
         assert shown == sorted(shown)
         assert shown[-1] == pytest.approx(2.95, abs=0.2)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from multiemo.data.grouping import group_of
 from multiemo.data.rows import PARTS
 from multiemo.data.seen import Seen, check_unseen
-from multiemo.data.splits import Split, by_speakers, check_disjoint, holdout, kfold, official
+from multiemo.data.split import Split, check_disjoint
+from multiemo.data.splits import by_speakers, holdout, kfold, official
 from multiemo.errors import SplitError
 from multiemo.types import Clip
 

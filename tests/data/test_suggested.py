@@ -10,7 +10,7 @@ import pytest
 
 from multiemo.build.sources import make_split
 from multiemo.config import SplitConfig
-from multiemo.data.splits import check_disjoint
+from multiemo.data.split import check_disjoint
 from multiemo.data.suggested import speaker_notes, train_options
 from multiemo.types import Clip
 

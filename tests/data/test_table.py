@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import unicodedata
-import wave
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,22 +15,17 @@ import pytest
 
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
-from multiemo.data.prepare import Prepared, prepare
+from multiemo.data.prepare import PreparedCorpus, prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.types import Clip
-from tests import media_files
+from tests.support import media_files
 
 LABELS = {"label_set": "ekman7"}
 
 
 def wav(path: Path, seconds: float = 2.0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(int(seconds * 8000) * 2))
-    return path
+    """Silence."""
+    return media_files.wav(path, [np.zeros(round(8000 * seconds))], rate=8000)
 
 
 def write(path: Path, rows: Sequence[Sequence[object]], encoding: str = "utf-8", separator: str = ",") -> Path:
@@ -41,7 +35,7 @@ def write(path: Path, rows: Sequence[Sequence[object]], encoding: str = "utf-8",
     return path
 
 
-def made(table: Path, /, **options: str) -> Prepared:
+def made(table: Path, /, **options: str) -> PreparedCorpus:
     out = table.parent.parent / "out" / "m.jsonl"
     prepared = prepare("table", table, out, options)
     assert read_manifest(out) == prepared.clips
@@ -53,7 +47,7 @@ def of(table: Path, key: str, /, **options: str) -> list[object]:
     return [getattr(clip, key) for clip in made(table, **options).clips]
 
 
-def reasons(prepared: Prepared) -> list[str]:
+def reasons(prepared: PreparedCorpus) -> list[str]:
     return [f"{skipped.what}: {skipped.reason}" for skipped in prepared.skipped]
 
 
@@ -152,7 +146,9 @@ def test_an_excel_workbook_whatever_its_name(tmp_path: Path, name: str) -> None:
 
 def test_a_workbook_without_its_reader_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
-    with pytest.raises(ManifestError, match=r"is an Excel workbook, which needs: pip install openpyxl"):
+    with pytest.raises(
+        ManifestError, match=r"is an Excel workbook, which needs openpyxl: pip install \"multiemo\[excel\]\""
+    ):
         made(workbook(tmp_path / "t/t.xlsx"), text="text")
 
 

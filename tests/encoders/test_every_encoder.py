@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-import transformers
-from test_text_encoder import save_bert
 
 import multiemo.encoders  # noqa: F401  (registers)
 from multiemo.inputs import build_input, spec_from_dict
 from multiemo.registry import encoders
 from multiemo.types import FaceSpec, FeatureSpec, SpeechSpec, TextSpec, WaveformSpec, spec_to_dict
-
-
-def save_wav2vec2(folder: Path) -> Path:
-    torch.manual_seed(0)
-    config = transformers.Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=(16, 16),
-        conv_kernel=(10, 8), conv_stride=(5, 4), num_feat_extract_layers=2, num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
-    )  # fmt: skip
-    transformers.Wav2Vec2Model(config).save_pretrained(folder)
-    transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
-    return folder
-
+from tests.support.tensors import padded
+from tests.support.tiny_speech import save_model
+from tests.support.tiny_text import save_bert
 
 #: Small options of each encoder; one without an entry is built with its defaults.
 OPTIONS = {
@@ -34,7 +20,7 @@ OPTIONS = {
     "text_pretrained": {"max_tokens": 24},
     "face_timm": {"backbone": "mobilenetv3_small_050", "size": 32, "dim": 16},
 }
-FOLDERS = {"text_pretrained": save_bert, "speech_pretrained": save_wav2vec2}
+FOLDERS = {"text_pretrained": save_bert, "speech_pretrained": lambda folder: save_model("wav2vec2-group", folder)}
 
 
 @pytest.fixture(params=encoders.names())
@@ -59,16 +45,6 @@ def inputs(spec, steps: int) -> torch.Tensor:
         return torch.randint(0, 256, (steps, 3, spec.size, spec.size), dtype=torch.uint8)
     assert isinstance(spec, FeatureSpec)
     return torch.randn(steps, spec.dim)
-
-
-def padded(clips):
-    longest = max(c.shape[0] for c in clips)
-    x = clips[0].new_zeros((len(clips), longest, *clips[0].shape[1:]))
-    mask = torch.zeros(len(clips), longest, dtype=torch.bool)
-    for i, clip in enumerate(clips):
-        x[i, : clip.shape[0]] = clip
-        mask[i, : clip.shape[0]] = True
-    return x, mask
 
 
 def test_width_and_blindness_to_padding(encoder):

@@ -13,15 +13,7 @@ from multiemo.encoders.face_augment import FaceAugment
 from multiemo.encoders.lora import Lora
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.registry import encoders
-
-
-def crops(*lengths: int, size: int = 64, pad: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    mask = torch.arange(max(lengths) + pad) < torch.tensor(lengths).unsqueeze(1)
-    x = torch.zeros(*mask.shape, 3, size, size, dtype=torch.uint8)
-    for row, length in enumerate(lengths):
-        x[row, :length] = torch.randint(0, 256, (length, 3, size, size), generator=generator, dtype=torch.uint8)
-    return x, mask
+from tests.support.tensors import crops
 
 
 @pytest.mark.parametrize("temporal", ["mean", "attention", "transformer"])

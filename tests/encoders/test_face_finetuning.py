@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from no_sync import HostSync, no_sync
 from safetensors.torch import save_file
-from test_face_encoder import crops
 
 from multiemo.encoders.face import TimmFaceEncoder
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
+from tests.support.no_sync import HostSync, no_sync
+from tests.support.tensors import crops
 
 VIT = {"backbone": "test_vit", "backbone_options": {"img_size": 48}, "size": 48, "dim": 16}
 QUIET = {"rotate": 0, "zoom": 0, "shift": 0, "light": 0, "flip": 0, "grey": 0, "erase": 0}

@@ -10,14 +10,7 @@ from multiemo.encoders.features import FeatureEncoder
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import FeatureSpec
-
-POOLINGS = ["mean", "attention", "gru"]
-
-
-def sequences(*lengths: int, pad: int = 0, dim: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    mask = torch.arange(max(lengths) + pad) < torch.tensor(lengths).unsqueeze(1)
-    return torch.randn(*mask.shape, dim, generator=generator) * mask.unsqueeze(-1), mask
+from tests.support.tensors import POOLINGS, sequences
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

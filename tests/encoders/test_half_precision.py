@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from tiny_speech import KINDS, padded, save_model, waves
 from torch import nn
 from torch.nn import functional as F
 
 from multiemo.encoders import half_precision, speech_frontends
 from multiemo.encoders.half_precision import spectral_convolution, strided_convolution, suit_half_precision
 from multiemo.encoders.speech_pretrained import SpeechPretrained
+from tests.support.tensors import padded, waves
+from tests.support.tiny_speech import KINDS, save_model
 
 
 @pytest.fixture

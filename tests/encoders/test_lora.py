@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_text import ARCHITECTURES, batch, save_tiny, tiny
 
 from multiemo.encoders.lora import Lora
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
-
-
-def trained(encoder):
-    return {n for n, p in encoder.named_parameters() if p.requires_grad}
+from tests.support.parameters import trained
+from tests.support.tiny_text import ARCHITECTURES, batch, save_tiny, tiny
 
 
 def fill(encoder) -> None:

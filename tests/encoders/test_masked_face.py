@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from no_sync import no_sync
-from test_face_encoder import crops
 
 from multiemo.encoders.face import TimmFaceEncoder
 from multiemo.errors import ConfigError
+from tests.support.no_sync import no_sync
+from tests.support.tensors import crops
 
 FAMILIES = {
     "default": {},

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from no_sync import no_sync
-from test_features_encoder import POOLINGS, sequences
 
 from multiemo.encoders.features import FeatureEncoder
 from multiemo.encoders.masked_features import hide
+from tests.support.no_sync import no_sync
+from tests.support.tensors import POOLINGS, sequences
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from no_sync import no_sync
-from tiny_speech import FAMILIES, P, padded, save_model, tracks, waves
 
 from multiemo.encoders.masked_speech import BANDS, FLOOR, MaskedRows, MaskedWave, hide_spans
 from multiemo.encoders.speech import SpeechProsody
 from multiemo.encoders.speech_frontends import KaldiFrontEnd
 from multiemo.encoders.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
+from tests.support.no_sync import no_sync
+from tests.support.tensors import padded, tracks, waves
+from tests.support.tiny_speech import FAMILIES, P, save_model
 
 STREAMS: list[dict[str, Any]] = [{}, {"prosody": False}, {"n_mels": 0}]
 

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from no_sync import no_sync, skip_what_waits
-from test_text_encoder import save_gpt2, save_t5, scratch
-from tiny_text import ARCHITECTURES, batch, tiny
 from torch import nn
 
 from multiemo.encoders.lora import Lora
@@ -18,6 +15,8 @@ from multiemo.encoders.masked_text import MaskedTokens
 from multiemo.encoders.text_pretrained import TextPretrained
 from multiemo.errors import ConfigError
 from multiemo.types import TEXT_SPECIALS
+from tests.support.no_sync import no_sync, skip_what_waits
+from tests.support.tiny_text import ARCHITECTURES, batch, save_gpt2, save_t5, scratch, tiny
 
 SIZE, WIDTH, SPECIAL, MASK = 50, 8, (0, 1, 2, 3), 1
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from no_sync import HostSync, no_sync
+
+from tests.support.no_sync import HostSync, no_sync
 
 X = torch.arange(6.0)
 READS = {

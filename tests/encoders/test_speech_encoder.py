@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tiny_speech import KINDS, P, assert_blind_to_padding, assert_trains, padded, save_model, tracks, waves
 
 from multiemo.encoders.speech import SpeechProsody
 from multiemo.encoders.speech_augment import SpeechAugment, mask_spans
@@ -19,6 +18,8 @@ from multiemo.encoders.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from multiemo.types import PROSODY_CHANNELS, SpeechSpec, WaveformSpec
+from tests.support.tensors import padded, tracks, waves
+from tests.support.tiny_speech import KINDS, P, assert_blind_to_padding, assert_trains, save_model
 
 
 @pytest.mark.parametrize("options", [{}, {"prosody": False}, {"n_mels": 0}, {"n_mels": 40, "out_dim": 24}])

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from no_sync import no_sync
 from safetensors.torch import load_file, save_file
-from tiny_speech import FAMILIES, KINDS, P, assert_blind_to_padding, assert_trains, padded, save_model, tracks, waves
 
 from multiemo.config import TrainingConfig
 from multiemo.encoders.lora import Lora
@@ -25,6 +23,10 @@ from multiemo.preprocess.speech import WaveformPreprocessor
 from multiemo.registry import encoders
 from multiemo.training.objectives import Labels
 from multiemo.training.optim import build_optimizer
+from tests.support.no_sync import no_sync
+from tests.support.parameters import names, trained
+from tests.support.tensors import padded, tracks, waves
+from tests.support.tiny_speech import FAMILIES, KINDS, P, assert_blind_to_padding, assert_trains, save_model
 
 TOGETHER = [kind for kind in KINDS if kind not in ONE_BY_ONE]
 
@@ -36,10 +38,6 @@ def build(kind: str, tmp_path: Path, rate: int | None = None, **options: Any) ->
     encoder = encoders.build("speech_pretrained", {"model": str(folder), "out_dim": 12, **options}, where="x")
     assert isinstance(encoder, SpeechPretrained)
     return encoder
-
-
-def trained(encoder: torch.nn.Module) -> set[str]:
-    return {n for n, p in encoder.named_parameters() if p.requires_grad}
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -193,11 +191,6 @@ def test_frozen_convolutions_are_not_gone_through_backwards(tmp_path: Path) -> N
 
 # --------------------------------------------------------------------------------------------------------------------
 # Depth
-
-
-def names(encoder: Any) -> list[set[str]]:
-    by_parameter = {id(p): n for n, p in encoder.named_parameters()}
-    return [{by_parameter[id(p)] for p in group} for group in encoder.layer_groups()]
 
 
 @pytest.mark.parametrize("options", [{}, {"lora": {"rank": 2}, "prosody": True}])

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from no_sync import no_sync, skip_what_waits
-from test_text_encoder import scratch
-from tiny_text import ARCHITECTURES, LAYERS, SDPA, batch, tiny
 from torch import nn
 
 from multiemo.encoders.depth import depth_groups
 from multiemo.encoders.lora import Lora
 from multiemo.errors import ConfigError
+from tests.support.no_sync import no_sync, skip_what_waits
+from tests.support.parameters import gradients, names
+from tests.support.tiny_text import ARCHITECTURES, LAYERS, SDPA, batch, scratch, tiny
 
 SCRATCH = {"default": {}, "context": {"context": 1, "layers": 2}, "bags": {"layers": 0, "context": 1}}
 
@@ -24,15 +24,6 @@ def step(encoder, seed: int = 0) -> torch.Tensor:
     loss = encoder.train()(x, mask).square().sum()
     loss.backward()
     return loss
-
-
-def gradients(encoder) -> dict[str, torch.Tensor]:
-    return {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
-
-
-def names(encoder) -> list[set[str]]:
-    by_parameter = {id(p): n for n, p in encoder.named_parameters()}
-    return [{by_parameter[id(p)] for p in group} for group in encoder.layer_groups()]
 
 
 @pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["whole", "lora"])

@@ -8,95 +8,19 @@ import torch
 
 from multiemo.encoders.ngrams import HashedNgrams
 from multiemo.encoders.pretrained import resolve_model
-from multiemo.encoders.text import TextTransformer, utterance_mask
+from multiemo.encoders.text import utterance_mask
 from multiemo.encoders.text_pretrained import TextPretrained
 from multiemo.errors import ConfigError
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import encoders
 from multiemo.types import TEXT_SPECIALS
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "day", "bad", "self", "other", ":"]
-SEP = TEXT_SPECIALS.index("[SEP]")
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 40,
-}
-
-
-def save_bert(folder: Path) -> Path:
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(WORDS), **SMALL)).save_pretrained(folder)
-    BertTokenizer(vocab={w: i for i, w in enumerate(WORDS)}).save_pretrained(folder)
-    return folder
-
-
-def save_roberta(folder: Path) -> Path:
-    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
-
-    torch.manual_seed(0)
-    RobertaModel(RobertaConfig(vocab_size=300, pad_token_id=1, **SMALL)).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=_bytes_tokenizer(), bos_token="<s>", eos_token="</s>", sep_token="</s>", pad_token="<pad>"
-    ).save_pretrained(folder)
-    return folder
-
-
-def save_t5(folder: Path) -> Path:
-    from transformers import PreTrainedTokenizerFast, T5Config, T5Model
-
-    torch.manual_seed(0)
-    config = T5Config(vocab_size=300, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
-    T5Model(config).save_pretrained(folder)
-    # No pad token: nothing needs one, the mask says what is real.
-    PreTrainedTokenizerFast(tokenizer_object=_bytes_tokenizer(), eos_token="</s>").save_pretrained(folder)
-    return folder
-
-
-def save_gpt2(folder: Path) -> Path:
-    from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
-
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=2, n_positions=40, bos_token_id=2, eos_token_id=2)
-    GPT2Model(config).save_pretrained(folder)
-    # One token for everything, as GPT-2 has it; neither the tokenizer nor the model knows of padding.
-    PreTrainedTokenizerFast(
-        tokenizer_object=_bytes_tokenizer(), bos_token="</s>", eos_token="</s>", unk_token="</s>"
-    ).save_pretrained(folder)
-    return folder
-
-
-def _bytes_tokenizer():
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    letters = {t: i for i, t in enumerate(["<s>", "<pad>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())])}
-    tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    return tokenizer
-
-
-SAVERS = {"bert": save_bert, "roberta": save_roberta, "t5": save_t5, "gpt2": save_gpt2}
-
-
-def scratch(**options) -> TextTransformer:
-    torch.manual_seed(0)
-    small = {
-        "dim": 16,
-        "heads": 2,
-        "ngram_dim": 8,
-        "ngram_buckets": 64,
-        "ngram_dropout": 0.0,
-        "vocab_size": 600,
-        "max_tokens": 24,
-    }
-    return TextTransformer(**{**small, **options})
+from tests.support.tiny_text import (
+    SAVERS,
+    SEP,
+    save_bert,
+    save_gpt2,
+    scratch,
+)
 
 
 def tokens(rows: int = 3, length: int = 9) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,7 +21,6 @@ from multiemo.benchmark.cells import fill_cache
 from multiemo.benchmark.classic import read_inputs
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import evaluate_run, load_bundle, open_source, train
-from multiemo.build.observer import Observer
 from multiemo.config import SourceConfig, load_config
 from multiemo.data.manifest import media_path
 from multiemo.encoders.base import Encoder, masked_mean
@@ -29,6 +28,7 @@ from multiemo.errors import MediaError
 from multiemo.inputs.base import InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, PreparedInput
 from multiemo.predict.items import expand
+from multiemo.progress import Progress
 from multiemo.registry import Size, encoders, inputs
 from multiemo.types import Absent, Clip, InputSpec, Modality
 
@@ -135,7 +135,7 @@ def run(manifest: Path) -> Path:
     path = manifest.with_name("gaze.yaml")
     path.write_text(CONFIG.replace("gaze.jsonl", str(manifest)), "utf-8")
     config = load_config(str(path))
-    fill_cache(config, Observer())  # nothing of it is decoded
+    fill_cache(config, Progress())  # nothing of it is decoded
     train(config, manifest.parent / "run")
     return manifest.parent / "run"
 

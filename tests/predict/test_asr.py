@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_speech import save_model
-from tiny_whisper import save_whisper
 
 from multiemo.data.transcripts import Transcript
 from multiemo.errors import ConfigError
 from multiemo.predict.asr import Transcriber
+from tests.support.tiny_speech import save_model
+from tests.support.tiny_whisper import save_whisper
 
 SCRIPT = (0.5, "你好", 1.0, 1.0, " OK [music]", 2.5)
 

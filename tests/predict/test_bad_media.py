@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import subprocess
 import sys
 import zlib
 from fractions import Fraction
@@ -19,49 +18,17 @@ import pytest
 import multiemo
 from multiemo.cli import main
 from multiemo.data import container
-from multiemo.data.media import Heard, Playback, Seen, probe
+from multiemo.data.media import Playback, PlayedFrame, PlayedSound, probe
 from multiemo.data.play import JUMP, LEAST
 from multiemo.errors import MediaError
 from multiemo.predict.items import Item
-from tests.media_files import grid, picture, tone, write
-from tests.predict.damage import LIMIT, outcomes, whole_files
+from tests.support.answers import told
+from tests.support.damage import LIMIT, read_damaged, whole_files
+from tests.support.media_files import grid, picture, tone, write
+from tests.support.sounds import music, speech
 
 RATE = 16000
 NO_SOUND, NO_PICTURES = "the file has no audio track", "the file has no video track"
-
-
-def told(model: multiemo.Predictor, path: Path) -> dict:
-    """What the model says of a file; whatever was in it, the entry is complete."""
-    entry = model.predict(path)
-    json.dumps(entry, allow_nan=False)
-    assert set(entry["present"]) | set(entry["absent"]) == set(model.model.modalities)
-    spans = sorted([*entry["segments"], *entry["skipped"]], key=lambda s: s["start"])
-    assert [a["end"] for a in spans[:-1]] == [b["start"] for b in spans[1:]]
-    assert spans[0]["start"] == 0
-    assert spans[-1]["end"] == pytest.approx(entry["duration"], abs=0.01)
-    return entry
-
-
-def speech(seconds: float, rate: int = RATE) -> np.ndarray:
-    """What passes for a voice: a buzz of 120 Hz through three formants, four syllables a second."""
-    time = np.arange(round(seconds * rate)) / rate
-    pitch = 120 + 15 * np.sin(2 * np.pi * 0.7 * time)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    sound = sum(np.sin(k * phase) * sum(np.exp(-(((k * 120 - f) / 120) ** 2)) for f in (600, 1200, 2500))
-                for k in range(1, 30))  # fmt: skip
-    sound *= 0.55 + 0.45 * np.sin(2 * np.pi * 4 * time)
-    return (0.4 * sound / np.abs(sound).max()).astype(np.float32)
-
-
-def music(seconds: float, rate: int = RATE) -> np.ndarray:
-    """Chords of triangle waves, and a beat of noise twice a second."""
-    time = np.arange(round(seconds * rate)) / rate
-    chords = ((220, 277, 330), (196, 247, 294), (175, 220, 262), (196, 247, 330))
-    which = (time / 1.0).astype(int) % len(chords)
-    hz = np.array(chords)[which]
-    sound = sum(np.abs(((time * hz[:, i]) % 1) - 0.5) - 0.25 for i in range(3))
-    beat = np.random.default_rng(0).normal(0, 1, len(time)) * np.exp(-((time % 0.5) * 30))
-    return (0.4 * sound + 0.1 * beat).astype(np.float32)
 
 
 def mux(path: Path, shown: list[float], heard: list[tuple[float, np.ndarray]]) -> Path:
@@ -145,7 +112,7 @@ def test_silence_music_and_black_pictures_are_no_voice_and_no_face(model, tmp_pa
 @pytest.mark.parametrize("fps", [1, 240])
 def test_one_and_240_pictures_a_second(model, tmp_path, fps):
     path = write(tmp_path / "film.mp4", stamps=grid(4 * fps, fps), audio=speech(4.0), rate=RATE)
-    shown = [piece.time for piece in Playback(path, rate=None, fps=6.0).pieces() if isinstance(piece, Seen)]
+    shown = [piece.time for piece in Playback(path, rate=None, fps=6.0).pieces() if isinstance(piece, PlayedFrame)]
     assert len(shown) == 4 * min(fps, 6)
     entry = told(model, path)
     assert entry["duration"] == pytest.approx(4, abs=0.1)
@@ -163,7 +130,7 @@ def test_a_phone_held_any_way(tmp_path, turns):
     cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
     data[matrix : matrix + 20] = struct.pack(">5i", cos << 16, sin << 16, 0, -sin << 16, cos << 16)
     path.write_bytes(data)
-    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, Seen))
+    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, PlayedFrame))
     upright = np.rot90(scene, -turns)  # clockwise
     assert (frame.height, frame.width) == upright.shape[:2]
     np.testing.assert_allclose(frame.rgb().astype(int), upright, atol=30)
@@ -184,7 +151,7 @@ def test_odd_pixel_formats(model, tmp_path, codec, pixels, kind):
     scene = np.full((48, 64, 3), 40, np.uint8)
     scene[:, 32:] = 220
     path = write(tmp_path / f"film.{kind}", stamps=grid(20), frames=[scene] * 20, video_codec=codec, pixels=pixels)
-    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, Seen))
+    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, PlayedFrame))
     spread = 50 if pixels == "monow" else 20  # brightness may be that of the stored luma, 16 to 235
     for seen in (frame.grey(64), frame.rgb()[..., 0], frame.rgb(64)[..., 1]):
         assert seen.shape == (48, 64)
@@ -207,7 +174,7 @@ def test_odd_sizes(model, tmp_path, width, height, codec):
     frames = [picture(i, width, height) for i in range(10)]
     pixels = "yuv444p" if codec == "ffv1" else "yuv420p"
     path = write(tmp_path / f"f.{kind}", stamps=grid(10), frames=frames, video_codec=codec, pixels=pixels)
-    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, Seen))
+    frame = next(p.frame for p in Playback(path, rate=None, fps=6.0).pieces() if isinstance(p, PlayedFrame))
     assert frame.rgb().shape == (height, width, 3)
     assert max(frame.grey(32).shape) == min(32, max(width, height))
     assert "face" in told(model, path)["absent"]
@@ -244,7 +211,7 @@ def test_sound_to_its_very_end_where_the_pictures_go_on(tmp_path):
     path = write(tmp_path / "film.mp4", stamps=grid(300, 12), audio=tone(2.2, RATE), rate=RATE)
     heard, late = 0, 0
     for piece in Playback(path, rate=RATE, fps=6.0).pieces():
-        if isinstance(piece, Heard):
+        if isinstance(piece, PlayedSound):
             heard += len(piece.samples)
         elif piece.time < 4:
             late = heard
@@ -279,7 +246,7 @@ def test_times_below_zero_and_backwards(model, tmp_path):
     path = mux(tmp_path / "below.mp4", [t - 1 for t in grid(50)], [(0, speech(2.0))])
     with av.open(str(path)) as container:
         assert next(container.demux(video=0)).pts < 0
-    assert [p.time for p in Playback(path, rate=None, fps=1.0).pieces() if isinstance(p, Seen)] == [0.0]
+    assert [p.time for p in Playback(path, rate=None, fps=1.0).pieces() if isinstance(p, PlayedFrame)] == [0.0]
     entry = told(model, path)
     assert entry["duration"] == pytest.approx(2, abs=0.2)
     assert entry["present"] == ["speech"]
@@ -480,20 +447,6 @@ def test_bad_files_from_the_command_line(tiny_run, tmp_path, capfd):
 
 # --------------------------------------------------------------------------------------------------------------------
 # Damage by the hundred
-
-
-def read_damaged(folder: Path, first: int, count: int) -> list[dict]:
-    """Read damaged files in another process; fails, naming the seed, where it crashes or hangs."""
-    script = Path(__file__).with_name("damage.py")
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, str(script), str(folder), str(first), str(count)]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
-    last = done.stdout.strip().splitlines()[-1:]
-    assert done.returncode == 0, f"exit code {done.returncode} while reading {last}: {done.stderr[-3000:]}"
-    found = outcomes(done.stdout)
-    assert [o["seed"] for o in found] == list(range(first, first + count))
-    return found
 
 
 def check_damaged(found: list[dict]) -> None:

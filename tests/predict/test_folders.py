@@ -11,12 +11,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import grid, tone, write
 from PIL import Image
 
-from multiemo.data.content import ENDINGS, why_no_media
+from multiemo.data.content import why_no_media
+from multiemo.data.endings import MEDIA
 from multiemo.errors import MediaError
 from multiemo.predict import LeftOut, expand
+from tests.support.media_files import grid, tone, write
 
 
 def sound(path: Path, **how: object) -> Path:
@@ -94,7 +95,7 @@ def test_damaged_media_are_not_left_out_silently(tmp_path):
     ]:
         (tmp_path / name).write_bytes(content)
         assert why_no_media(tmp_path / name) is None
-    assert {".mts", ".vob", ".amr", ".m4b", ".heic", ".avif"} <= ENDINGS
+    assert {".mts", ".vob", ".amr", ".m4b", ".heic", ".avif"} <= MEDIA
 
 
 def test_a_folder(tmp_path):

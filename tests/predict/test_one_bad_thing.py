@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from media_files import tone, write
 
 from multiemo.applications.mood import mood_log
 from multiemo.bulk import predict_bulk
@@ -18,6 +17,7 @@ from multiemo.errors import DefectError, MediaError
 from multiemo.predict import Answer, Item, expand, load, outputs
 from multiemo.predict.predictor import Predictor
 from multiemo.predict.reader import Reader
+from tests.support.media_files import tone, write
 
 
 @pytest.fixture(scope="module")

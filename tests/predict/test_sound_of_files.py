@@ -15,9 +15,10 @@ from multiemo.errors import ConfigError, MediaError
 from multiemo.inputs.dataset import ClipDataset
 from multiemo.predict.items import Item, expand
 from multiemo.types import Clip
-from tests.data.test_sound import RATE, tracks, wav
-from tests.media_files import write
-from tests.predict.test_bad_media import music, speech, told
+from tests.support.answers import told
+from tests.support.media_files import VOICE_RATE as RATE
+from tests.support.media_files import tracks, wav, write
+from tests.support.sounds import music, speech
 
 
 def row(model: multiemo.Predictor, path: Path) -> dict:

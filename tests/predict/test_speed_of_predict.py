@@ -14,8 +14,8 @@ import soundfile
 
 import multiemo
 from benchmarks.measure.slow_path import agreement
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted(
     ["-m", f"benchmarks.measure.{p.stem}"] if p.parent.name == "measure" else [f"benchmarks/{p.name}"]
     for p in (ROOT / "benchmarks").rglob("*.py")

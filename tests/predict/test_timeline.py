@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import multiemo
-from multiemo.data.media import Heard, Playback, read_media
+from multiemo.data.media import Playback, PlayedSound, read_media
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import Item, Predictor, Stream
@@ -23,11 +23,6 @@ RATE = 16000
 def spans(entry):
     """All segments and skipped spans of an entry, in order of time."""
     return sorted([*entry["segments"], *entry["skipped"]], key=lambda s: s["start"])
-
-
-@pytest.fixture(scope="module")
-def entry(model, talk):
-    return model.predict(talk)
 
 
 def test_a_long_film_is_cut_into_turns_and_pauses_that_tile_it(entry, talk):
@@ -152,7 +147,7 @@ def pieces(talk, seconds, rate=RATE):
     playback = Playback(talk, rate=rate, fps=TRACK_FPS)
     heard, pictures = [], []
     for piece in playback.pieces():
-        if isinstance(piece, Heard):
+        if isinstance(piece, PlayedSound):
             heard.append(piece.samples)
         else:
             pictures.append(piece)

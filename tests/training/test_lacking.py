@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from lacking_in_processes import CASES, CONTROLS, make_sampler, make_samples
-from processes import start
 from safetensors.torch import load_file
 
-SCRIPT = Path(__file__).with_name("lacking_in_processes.py")
+from tests.support.lacking_in_processes import CASES, CONTROLS, make_sampler, make_samples
+from tests.support.processes import start
+
+MODULE = "tests.support.lacking_in_processes"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lacking")
     for count in (1, 2):
         (folder / str(count)).mkdir()
-        done = start(SCRIPT, folder / str(count), ",".join(CASES), 240, count=count)
+        done = start(MODULE, folder / str(count), ",".join(CASES), 240, count=count)
         assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
@@ -56,6 +57,6 @@ def test_two_processes_are_one_where_shares_lack_a_modality(fitted: Path, name: 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTROLS)
 def test_processes_that_do_not_know_what_the_others_have_wait_in_vain(tmp_path: Path, name: str) -> None:
-    done = start(SCRIPT, tmp_path, name, 8)
+    done = start(MODULE, tmp_path, name, 8)
     assert done.returncode != 0
     assert not list(tmp_path.iterdir())

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from fit_in_processes import CASES, fit_cases, make_samples
-from processes import start
 from safetensors.torch import load_file
 
+from tests.support.fit_in_processes import CASES, fit_cases, make_samples
+from tests.support.processes import start
+
 pytestmark = pytest.mark.slow  # CI runs them beside the default tests
-SCRIPT = Path(__file__).with_name("fit_in_processes.py")
+MODULE = "tests.support.fit_in_processes"
 
 
 def run_two(folder: Path, names: str, *, resume: bool = False) -> None:
     folder.mkdir(exist_ok=True)
-    done = start(SCRIPT, folder, names, "resume" if resume else "anew")
+    done = start(MODULE, folder, names, "resume" if resume else "anew")
     assert done.returncode == 0, done.stderr[-4000:]
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import start
-from wait_in_processes import CLIPS
 
-SCRIPT = Path(__file__).with_name("wait_in_processes.py")
+from tests.support.processes import start
+from tests.support.wait_in_processes import CLIPS
+
+MODULE = "tests.support.wait_in_processes"
 
 
 CONFIG = """
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_processes_share_what_takes_longer_than_a_collective_may(folder: Path) -> None:
-    done = start(SCRIPT, folder, "share")
+    done = start(MODULE, folder, "share")
     assert done.returncode == 0, done.stderr[-4000:]
     first, second = (json.loads((folder / f"{rank}.json").read_text()) for rank in range(2))
     assert first["decoded"] == [str(i) for i in range(0, CLIPS, 2)]
@@ -44,6 +45,6 @@ def test_processes_share_what_takes_longer_than_a_collective_may(folder: Path) -
 
 @pytest.mark.slow
 def test_a_collective_would_have_given_up(folder: Path) -> None:
-    done = start(SCRIPT, folder, "collective")
+    done = start(MODULE, folder, "collective")
     assert done.returncode != 0
     assert "timeout" in done.stderr.lower() or "timed out" in done.stderr.lower()

@@ -16,26 +16,18 @@ import yaml
 
 import multiemo
 from multiemo.benchmark.protocol import plan
-from multiemo.build import Observer, evaluate_run, load_bundle, train
+from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.lock import alone_in
-from multiemo.build.places import mend_links, write_places
 from multiemo.build.reads import home_of
+from multiemo.build.recorded_paths import mend_links, record_paths
 from multiemo.build.run_folder import begun
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, TrainingError
 from multiemo.report import save_evaluation
 from multiemo.training.checkpoint import load_tensors
-
-
-class Heard(Observer):
-    """Keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
+from tests.support.jsonl import read_lines, write_lines
+from tests.support.progress import Notes
 
 
 @pytest.fixture
@@ -60,7 +52,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def history(folder: Path) -> list[tuple[str, int]]:
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    records = read_lines(folder / "metrics.jsonl")
     return [(r["stage"], r["epoch"]) for r in records]
 
 
@@ -141,7 +133,8 @@ def test_resuming_what_only_failed_begins_it(words, tmp_path):
 
 # ---------------------------------------------------------------------------------------------------------- two at once
 HOLD = "import sys, time; from pathlib import Path; from multiemo.build.lock import alone_in\n"
-HOLD += "with alone_in(Path(sys.argv[1]), print):\n    {fork}\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLD += "from multiemo.progress import Progress\n"
+HOLD += "with alone_in(Path(sys.argv[1]), Progress()):\n    {fork}\n    print('held', flush=True)\n    time.sleep(60)\n"
 
 
 @pytest.mark.parametrize("fork", ["pass", "import os; os.fork() or time.sleep(60)"])
@@ -168,18 +161,18 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("multiemo.build.lock.fcntl.flock", none)
-    said: list[str] = []
-    with alone_in(tmp_path, said.append):
-        assert "is not locked: its file system has no locks (No locks available)" in said[0]
+    heard = Notes()
+    with alone_in(tmp_path, heard):
+        assert "is not locked: its file system has no locks (No locks available)" in heard.notes[0]
 
 
 # ---------------------------------------------------------------------------------------------------------- more epochs
 def test_a_finished_run_goes_on_for_more_epochs(words, tmp_path):
-    run, heard = tmp_path / "run", Heard()
+    run, heard = tmp_path / "run", Notes()
     train(words("training.epochs=2"), run)
     save_evaluation(run, evaluate_run(run))
     before = weights(run)
-    longer = train(words("training.epochs=4"), run, resume=True, observer=heard)
+    longer = train(words("training.epochs=4"), run, resume=True, progress=heard)
     assert history(run) == [("text", e) for e in (1, 2, 3, 4)]
     assert any("text is made longer, from 2 to 4 epochs" in note for note in heard.notes)
     assert longer.stages["text"].epochs == 4
@@ -220,8 +213,8 @@ def test_only_more_epochs_are_another_length(change, said, words, tmp_path):
 
 # ------------------------------------------------------------------------------------------------------------- all rows
 def test_every_row_can_be_trained_on_with_no_test_part(words, tmp_path, small_corpus, cli):
-    heard = Heard()
-    run = train(words("data.split={val: 0, test: 0}", "training.epochs=2"), tmp_path / "run", observer=heard)
+    heard = Notes()
+    run = train(words("data.split={val: 0, test: 0}", "training.epochs=2"), tmp_path / "run", progress=heard)
     parts = json.loads((run.folder / "splits.json").read_text())["text"]["parts"]
     assert (len(parts["train"]), parts["val"], parts["test"]) == (len(read_manifest(small_corpus)), [], [])
     assert run.validation is None
@@ -301,7 +294,7 @@ def test_links_of_a_composite_follow_its_manifests(tmp_path):
     (project / "data").mkdir()
     (project / "data" / "m.jsonl").touch()
     (run / "composite.speech.media").symlink_to(project / "data")
-    write_places(run, {"speech": project / "data" / "m.jsonl", "fuse": run / "composite.jsonl"}, None)
+    record_paths(run, {"speech": project / "data" / "m.jsonl", "fuse": run / "composite.jsonl"}, None)
     moved = project.rename(tmp_path / "moved")
     mend_links(moved / "runs" / "a")
     assert (moved / "runs" / "a" / "composite.speech.media" / "m.jsonl").is_file()
@@ -378,10 +371,9 @@ def test_a_branch_is_evaluated_on_the_test_part_of_its_run(tiny_run, tmp_path, c
 # -------------------------------------------------------------------------------------------- what there is to measure
 def told_otherwise(small_corpus: Path, folder: Path, **kept) -> Path:
     """The small corpus with other values of some keys (``None`` removes one), and no labels of modalities."""
-    rows = [json.loads(line) for line in small_corpus.read_text("utf-8").splitlines()]
+    rows = read_lines(small_corpus)
     rows = [{**r, "modality_labels": None, **kept} for r in rows if {"audio", "text"} <= {*r}]
-    lines = [json.dumps({k: v for k, v in r.items() if v is not None}) for r in rows]
-    (folder / "m.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    write_lines(folder / "m.jsonl", [{k: v for k, v in r.items() if v is not None} for r in rows])
     (folder / "media").symlink_to(small_corpus.parent / "media")
     return folder / "m.jsonl"
 
@@ -424,6 +416,6 @@ def test_a_manifest_with_nothing_to_learn_is_said_before_anything_is_trained(
 
 
 def test_what_fsdp_cannot_share_out_is_said(words, tmp_path):
-    heard = Heard()
-    train(words("parallel=fsdp"), tmp_path / "run", observer=heard)
+    heard = Notes()
+    train(words("parallel=fsdp"), tmp_path / "run", progress=heard)
     assert any("parallel: fsdp shares nothing out" in note for note in heard.notes)

@@ -23,6 +23,7 @@ from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
 from multiemo.inputs import dataset
 from multiemo.training.checkpoint import load_tensors
+from tests.support.jsonl import read_lines
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +258,7 @@ def test_a_resumed_run_logs_every_epoch_once(tiny_config, tmp_path, monkeypatch)
         train(config, tmp_path / "run")
     monkeypatch.setattr(_Session, "_epoch", real)
     train(config, tmp_path / "run", resume=True)
-    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    records = read_lines(tmp_path / "run" / "metrics.jsonl")
     assert [r["epoch"] for r in records] == [1, 2, 3, 4]
     straight = train(config, tmp_path / "straight")
     assert [r["loss"] for r in records] == [r["loss"] for r in straight.stages["text"].history]

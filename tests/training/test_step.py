@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from no_sync import HostSync, no_sync
-from test_trainer import CLASSES, MODALITIES, make_samples
 from torch import nn
 
 import multiemo.encoders
@@ -19,6 +17,8 @@ from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.optim import MovingAverage, build_optimizer, build_schedule
 from multiemo.training.weighing import Weighing
 from multiemo.types import Batch
+from tests.support.no_sync import HostSync, no_sync
+from tests.support.tiny_training import CLASSES, MODALITIES, make_samples
 
 
 def model_of(fusion: str, modalities=MODALITIES) -> EmotionModel:
@@ -167,9 +167,8 @@ def test_an_epoch_can_begin_in_its_middle():
 
 @pytest.mark.slow
 def test_compiled_encoders_learn_the_same(tmp_path):
-    from test_trainer import fit  # the loop with a tiny model
-
     from multiemo.training import trainer as module
+    from tests.support.tiny_training import fit  # the loop with a tiny model
 
     plain = model_of("gated")
     fit(plain, TrainingConfig(epochs=2, lr=1e-3))

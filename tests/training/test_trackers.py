@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.build import Observer, train
 from multiemo.build import trackers as module
+from multiemo.build import train
 from multiemo.config import load_config
 from multiemo.errors import ConfigError
+from multiemo.progress import Progress
 
 
 @pytest.fixture
@@ -73,13 +74,13 @@ def test_a_tracker_that_fails_on_the_way_is_given_up(tiny_config, tmp_path, monk
         def finish(self):
             raise AssertionError("it was given up")
 
-    class Listening(Observer):
+    class Listening(Progress):
         said: tuple[str, ...] = ()
 
         def note(self, message):
             self.said += (message,)
 
-    broken, observer = Broken(), Listening()
+    broken, progress = Broken(), Listening()
     opened = module.Trackers._open
     monkeypatch.setattr(
         module.Trackers, "_open", lambda self, name, *rest: broken if name == "mlflow" else opened(name, *rest)
@@ -87,10 +88,10 @@ def test_a_tracker_that_fails_on_the_way_is_given_up(tiny_config, tmp_path, monk
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: True)
     lines = ["trackers=[mlflow, tensorboard]", "training.epochs=2"]
     config = load_config(tiny_config(tmp_path, modalities=("text",)), lines)
-    train(config, tmp_path / "run", observer=observer)
+    train(config, tmp_path / "run", progress=progress)
     assert broken.told == 1
     said = "trackers: 'mlflow' failed and gets nothing more: no route to host; see metrics.jsonl"
-    assert [s for s in observer.said if s.startswith("trackers")] == [said]
+    assert [s for s in progress.said if s.startswith("trackers")] == [said]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 

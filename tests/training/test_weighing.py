@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
-from test_trainer import CLASSES, MODALITIES, assert_same_weights, labels, make_loader, make_model, make_samples
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -27,6 +26,15 @@ from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule
 from multiemo.training.trainer import Trainer
 from multiemo.types import Output, Sample, SpeechSpec, TextSpec
+from tests.support.tiny_training import (
+    CLASSES,
+    MODALITIES,
+    assert_same_weights,
+    labels,
+    make_loader,
+    make_model,
+    make_samples,
+)
 
 FREQUENCIES = torch.tensor([0.7, 0.2, 0.1])
 CLIPS = 300

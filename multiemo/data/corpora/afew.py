@@ -20,9 +20,18 @@ _LABELS = LABEL_SETS["ekman7"]
 _PART = re.compile(r"(train|val)(?:idation)?(?:_afew)?", re.IGNORECASE)
 
 
-@corpora.register("afew", kind="real", languages=("en",))
+@corpora.register("afew")
 def afew(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a video. There are no speakers.
+
+    Folder:
+        ``Train_AFEW/Angry/*.avi``, ``Val_AFEW/``
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the folder with ``Train_AFEW`` and ``Val_AFEW`` (or ``Train`` and ``Val``), with a folder an emotion.

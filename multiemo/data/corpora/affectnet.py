@@ -32,7 +32,7 @@ _HEADER = (
 )  # fmt: skip
 
 
-@corpora.register("affectnet", kind="real", languages=())
+@corpora.register("affectnet")
 def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a picture, from the folders of cropped faces or the lists of the full release.
 
@@ -45,6 +45,17 @@ def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
 
     The test set was never published: the validation set is ``val``, and ``val_as_test: true`` tests on it as the field
     does. There are no speakers.
+
+    Folder:
+        ``train_set/images/`` and ``annotations/*.npy``, or ``training.csv``, ``validation.csv`` and the pictures;
+        valence, arousal. As it is passed on: ``labels.csv`` (pth, label), class folders (names or codes 0-7) with or
+        without parts, or ``YOLO_format/train/images/`` and ``labels/`` with ``data.yaml``
+
+    Labels:
+        ``affectnet8``
+
+    Split:
+        train, val (the test was never published; some copies made one); no speakers
 
     Args:
         root: the corpus folder; its parts are found at any depth.

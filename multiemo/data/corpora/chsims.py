@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from multiemo.data.corpora.sentiment import Scale, sentiment_clips
+from multiemo.data.corpora.sentiment import SentimentScale, sentiment_clips
 from multiemo.data.corpora.source import Skip
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
-_SCALE = Scale("chsims", language="zh", bound=1, one_speaker=False)
+_SCALE = SentimentScale("chsims", language="zh", bound=1, one_speaker=False)
 
 
-@corpora.register("chsims", kind="real", languages=("zh",))
+@corpora.register("chsims")
 def chsims(
     root: Path,
     skip: Skip,
@@ -29,6 +29,16 @@ def chsims(
     """One clip a segment; labels from one modality alone are in ``modality_labels``.
 
     Speakers are not named, and a video may show several: splits go by the video (``group_by: group``).
+
+    Folder:
+        ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4``, or a feature pickle; ``modality_labels`` from text, voice
+        and face alone; valence
+
+    Labels:
+        ``polarity3`` (or ``polarity2``, ``polarity5``)
+
+    Split:
+        official; by video, as ``group``
 
     Args:
         root: the folder with ``label.csv`` and ``Raw/``, with one feature pickle, or the pickle itself

@@ -25,7 +25,7 @@ _LABELS = LABEL_SETS["ckplus8"]
 _APEX = 3
 
 
-@corpora.register("ckplus", kind="real", languages=())
+@corpora.register("ckplus")
 def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
     """One clip a frame: of every labelled sequence the last three, and the first as neutral.
 
@@ -35,6 +35,16 @@ def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
 
     Frames of one sequence are nearly alike, so its people must be kept apart (and the table ``ckextended.csv``, which
     names no one, cannot be used).
+
+    Folder:
+        ``cohn-kanade-images/S005/001/`` and ``Emotion/``: the last three frames of a labelled sequence, and the first
+        as neutral (``neutral=false``: not); or CK+48
+
+    Labels:
+        ``ckplus8``, ``ckplus7``
+
+    Split:
+        by subject
 
     Args:
         root: the corpus folder.

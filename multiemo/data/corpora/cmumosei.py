@@ -16,7 +16,7 @@ from typing import Literal
 
 from multiemo.data.corpora.csd import find_sequences, present_emotions
 from multiemo.data.corpora.feature_pickle import MARK
-from multiemo.data.corpora.sentiment import Scale, clip_key, sentiment_clips
+from multiemo.data.corpora.sentiment import SentimentScale, clip_key, sentiment_clips
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, relative, walk
 from multiemo.registry import corpora
 from multiemo.types import Clip
@@ -27,10 +27,10 @@ _EMOTIONS = {
     "Answer.disgust": "disgusted", "Answer.fear": "fearful",
 }  # fmt: skip
 _WHICH = ("Input.VIDEO_ID", "Input.CLIP")
-_SCALE = Scale("cmumosei", language="en", bound=3, one_speaker=True)
+_SCALE = SentimentScale("cmumosei", language="en", bound=3, one_speaker=True)
 
 
-@corpora.register("cmumosei", kind="real", languages=("en",))
+@corpora.register("cmumosei")
 def cmumosei(
     root: Path,
     skip: Skip,
@@ -43,6 +43,18 @@ def cmumosei(
 
     A video shows one person, and names no one: the video stands for the speaker (the authors count 1000 speakers in
     3228 videos, so many are met in several; no published table says who).
+
+    Folder:
+        ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4`` or the first release's ``*/Segmented/VIDEO_CLIP.*``; or a
+        feature pickle; or ``.csd`` files; valence = score / 3; ``label_set=polarity2``, ``5``, ``7``; also ``ekman6``
+        or ``ekman7``: the emotions that are present, from the first release's ``Labels/*.csv`` or
+        ``CMU_MOSEI_Labels.csd``
+
+    Labels:
+        ``polarity3``
+
+    Split:
+        official; by video
 
     Args:
         root: the folder with ``label.csv`` and the media, with one feature pickle, or the pickle itself

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from multiemo.data.corpora.sentiment import Scale, sentiment_clips
+from multiemo.data.corpora.sentiment import SentimentScale, sentiment_clips
 from multiemo.data.corpora.source import Skip
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
-_SCALE = Scale("cmumosi", language="en", bound=3, one_speaker=True)
+_SCALE = SentimentScale("cmumosi", language="en", bound=3, one_speaker=True)
 
 
-@corpora.register("cmumosi", kind="real", languages=("en",))
+@corpora.register("cmumosi")
 def cmumosi(
     root: Path,
     skip: Skip,
@@ -27,6 +27,16 @@ def cmumosi(
 
     A video shows one person, and names no one: the video stands for the speaker (2199 segments, 93 videos; the authors
     count 89 speakers, so a few are met in two videos).
+
+    Folder:
+        ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4`` or the first release's ``*/Segmented/VIDEO_CLIP.*``; or a
+        feature pickle; or ``.csd`` files; valence = score / 3; ``label_set=polarity2``, ``5``, ``7``
+
+    Labels:
+        ``polarity3``
+
+    Split:
+        official; by video
 
     Args:
         root: the folder with ``label.csv`` and the media, with one feature pickle, or the pickle itself

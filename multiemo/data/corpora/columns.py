@@ -18,7 +18,7 @@ _NUMBERS = ("start", "end", *DIMENSIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ClipColumns:
     """Which column holds which key of a clip, and what is the same for all.
 
     Args:
@@ -95,7 +95,7 @@ def columns_of(
     cropped: bool,
     columns: Mapping[str, str | None],
     became: Became,
-) -> Columns:
+) -> ClipColumns:
     """The mapping that the options of an adapter describe.
 
     Args:
@@ -116,7 +116,7 @@ def columns_of(
     if cropped and not named.keys() & {"video", "image"}:
         raise ManifestError(f"{adapter}: cropped=true, but no pictures; name their column, like image=file")
     allowed = labels_of(label_set, where=f"{adapter}: label_set") if label_set is not None else ()
-    return Columns(adapter, named, corpus, language, label_set, cropped, allowed, became)
+    return ClipColumns(adapter, named, corpus, language, label_set, cropped, allowed, became)
 
 
 def _numbers(values: dict[str, Any]) -> str | None:

@@ -39,12 +39,23 @@ _MEDIA = {".wav": ("audio", 0), ".mp3": ("audio", 1), ".mp4": ("video", 0), ".fl
 _POINTER = b"version https://git-lfs"
 
 
-@corpora.register("cremad", kind="real", languages=("en",))
+@corpora.register("cremad")
 def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording, labelled with the emotion that the actor was asked for.
 
     ``votes`` are those of people who heard and saw the clip, ``modality_labels`` the majority of those who only heard
     it (speech) or only saw it (face); a tied majority is left out.
+
+    Folder:
+        ``AudioWAV/``, ``VideoFlash/`` and ``processedResults/`` as cloned, or the tables alone (then only the
+        sentence is there); intended emotion as ``label``, the crowd's ``votes``, and what voice and face alone were
+        taken for as ``modality_labels``
+
+    Labels:
+        ``cremad6``
+
+    Split:
+        by actor
 
     Args:
         root: the corpus folder as cloned: ``AudioWAV/``, ``AudioMP3/``, ``VideoFlash/`` (or videos converted to mp4)

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from multiemo.data.corpora.feature_pickle import MARK, PARTS, Segment, save_features, without_empty
+from multiemo.data.corpora.feature_pickle import MARK, PARTS, PickledSegment, save_features, without_empty
 from multiemo.data.corpora.source import Skip, nearest, read_text, relative, walk
 from multiemo.errors import ManifestError
+from multiemo.extras import require
 from multiemo.types import FeatureRef
 
 #: What a group's name begins with -> what it holds; of several for one modality the first of these is taken.
@@ -76,7 +77,7 @@ def find_sequences(root: Path, skip: Skip) -> Sequences | None:
     return Sequences(found["labels"][1], {kind: path for kind, (_, path) in found.items() if kind != "labels"})
 
 
-def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], skip: Skip) -> Iterator[Segment]:
+def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], skip: Skip) -> Iterator[PickledSegment]:
     """The segments, with their words and features; these are written below ``made()``.
 
     A word or a row of features belongs to the segment that its middle lies in. Values that are not finite become 0, a
@@ -94,7 +95,7 @@ def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], s
             shard = segments[first : first + _SHARD]
             features = {m: _features(data, m, shard, made, first, notes) for m, data in others.items()}
             for one in shard:
-                yield Segment(
+                yield PickledSegment(
                     id=f"{one.video}{MARK}{one.number}",
                     part=part_of.get(one.video),
                     text=None if words is None else _words(words, one),
@@ -145,10 +146,7 @@ class _Sequence:
     """
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
-        try:
-            import h5py
-        except ImportError:
-            raise ManifestError(f"{path}: reading .csd files needs h5py: pip install 'multiemo[csd]'") from None
+        h5py = require("h5py", f"{path}: reading .csd files", error=ManifestError)
         self.path = path
         self._last: tuple[str, tuple[np.ndarray, np.ndarray]] | None = None
         try:

@@ -22,9 +22,18 @@ _EMOTIONS = ("neutral", "angry", "disgusted", "fearful", "happy", "sad", "surpri
 _END = "__eou__"
 
 
-@corpora.register("dailydialog", kind="real", languages=("en",))
+@corpora.register("dailydialog")
 def dailydialog(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, dialogue by dialogue. There are no speakers.
+
+    Folder:
+        ``train/dialogues_train.txt``, ``train/dialogues_emotion_train.txt`` ..., or the files of all dialogues
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the corpus folder with its inner archives unpacked; without the parts, the two files of all dialogues are

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, relative, walk
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -37,9 +37,18 @@ _EMOTIONS = {
 }
 
 
-@corpora.register("emodb", kind="real", languages=("de",))
+@corpora.register("emodb")
 def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
+
+    Folder:
+        ``wav/03a01Fa.wav`` ...
+
+    Labels:
+        ``emodb7``
+
+    Split:
+        by speaker
 
     Args:
         root: the corpus folder; recordings are found by their names at any depth (``wav/03a01Fa.wav``).
@@ -58,10 +67,8 @@ def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
         if match is None or match[2] not in _SENTENCES:
             skip(name, "is not named like a recording of EmoDB (NNxYYEv: speaker, sentence, emotion, version)")
             continue
-        if path.stem in found:
-            skip(name, f"is a second copy of {found[path.stem]}")
+        if not keep_first(found, path.stem, name, skip):
             continue
-        found[path.stem] = name
         yield Clip(
             id=path.stem,
             corpus="emodb",

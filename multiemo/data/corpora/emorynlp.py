@@ -42,11 +42,20 @@ class _Utterance:
         return "s{:02d}_e{:02d}_c{:02d}".format(*self.place[:3])
 
 
-@corpora.register("emorynlp", kind="real", languages=("en",))
+@corpora.register("emorynlp")
 def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, scene by scene in the order spoken; with its video where that was fetched.
 
     The six friends are in every part, so speakers recur; scenes and episodes do not.
+
+    Folder:
+        ``emotion-detection-trn.json`` ..., or ``emorynlp_train_final.csv`` ... with clips where they were fetched
+
+    Labels:
+        ``emorynlp7``
+
+    Split:
+        official (episodes; the speakers recur)
 
     Args:
         root: the folder with the JSON files, or with the tables; JSON goes before a table of the same part.

@@ -53,12 +53,22 @@ class _Utterance:
     alone: Mapping[str, str] = field(default_factory=dict)
 
 
-@corpora.register("emotiontalk", kind="real", languages=("zh",))
+@corpora.register("emotiontalk")
 def emotiontalk(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, dialogue by dialogue and within it in the order spoken.
 
     ``label`` is the one given from all modalities together, and ``votes`` what its annotators said one by one; those
     from one modality alone are in ``modality_labels``. Without ``Multimodal/json`` there is no label, but those.
+
+    Folder:
+        ``Text/json/``, ``Audio/json/``, ``Video/json/``, ``Multimodal/json/`` as released, or ``emotiontalk.csv``;
+        media where present; ``votes`` (from the JSON files) and ``modality_labels``
+
+    Labels:
+        ``emotiontalk7``
+
+    Split:
+        official, speaker-disjoint
 
     Args:
         root: the folder with the unpacked ``Text/``, ``Audio/``, ``Video/`` and ``Multimodal/``, those that were

@@ -26,9 +26,18 @@ _SENTENCE = re.compile(r"sentence[ _-]?(\d)", re.IGNORECASE)
 _NAME = re.compile(r"s_?(\d+)_(an|di|fe|ha|sa|su)_?(\d)(?:avi)?", re.IGNORECASE)
 
 
-@corpora.register("enterface05", kind="real", languages=("en",))
+@corpora.register("enterface05")
 def enterface05(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a video. Folders decide over file names, since those of some subjects bear the number of another.
+
+    Folder:
+        ``subject 1/anger/sentence 1/s1_an_1.avi``
+
+    Labels:
+        ``ekman6``
+
+    Split:
+        by subject
 
     Args:
         root: the corpus folder; with the videos of all subjects in one folder their names decide.

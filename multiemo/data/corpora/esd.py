@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS, canonical
 from multiemo.registry import corpora
@@ -30,9 +30,18 @@ _LINE = re.compile(
 )
 
 
-@corpora.register("esd", kind="real", languages=("zh", "en"))
+@corpora.register("esd")
 def esd(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording, with its sentence where the speaker's list has it.
+
+    Folder:
+        ``0001/0001.txt``, ``0001/Angry/*.wav``; Chinese and English
+
+    Labels:
+        ``esd5``
+
+    Split:
+        by speaker; the published parts share all speakers
 
     Args:
         root: the corpus folder, or a folder above it.
@@ -54,10 +63,8 @@ def esd(root: Path, skip: Skip) -> Iterator[Clip]:
         if match is None or not labels:
             skip(name, "does not lie like a recording of ESD (0001/Angry/0001_000351.wav)")
             continue
-        if path.stem in found:
-            skip(name, f"is a second copy of {found[path.stem]}")
+        if not keep_first(found, path.stem, name, skip):
             continue
-        found[path.stem] = name
         speaker = match[1]
         if speaker not in sentences:
             sentences[speaker] = _sentences(path, root, speaker, skip)

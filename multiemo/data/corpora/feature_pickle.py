@@ -37,7 +37,7 @@ _SHARD = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class PickledSegment:
     """One clip of a feature pickle.
 
     Args:
@@ -62,7 +62,7 @@ class Segment:
     end: float | None = None
 
 
-def read_segments(path: Path, made: Callable[[], Path], skip: Skip) -> Iterator[Segment]:
+def read_segments(path: Path, made: Callable[[], Path], skip: Skip) -> Iterator[PickledSegment]:
     """The clips of a feature pickle; their features are written below ``made()``.
 
     Rows of padding are taken off: those beyond the published lengths (``audio_lengths``, ``vision_lengths``, the mask
@@ -149,7 +149,7 @@ class _Block:
         return int(length) if 0 <= length <= padded else None
 
 
-def _part(block: _Block, part: str, folder: Path, skip: Skip, seen: set[str]) -> Iterator[Segment]:
+def _part(block: _Block, part: str, folder: Path, skip: Skip, seen: set[str]) -> Iterator[PickledSegment]:
     notes: Counter[str] = Counter()
     for first in range(0, block.clips, _SHARD):
         rows: list[int] = []
@@ -168,7 +168,7 @@ def _part(block: _Block, part: str, folder: Path, skip: Skip, seen: set[str]) ->
             if key in block
         }
         for row in rows:
-            yield Segment(
+            yield PickledSegment(
                 id=block.text("id", row),
                 part=part,
                 text=block.text("raw_text", row) or None,

@@ -22,13 +22,23 @@ TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 USAGES = {"training": "train", "publictest": "val", "privatetest": "test"}
 
 
-@corpora.register("fer2013", kind="real", languages=())
+@corpora.register("fer2013")
 def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
     """One clip a picture, from class folders (``train/angry/*.png``) or a published CSV of pixels.
 
     The published parts are kept: in folders train, val (or valid, validation) and test; in ``fer2013.csv`` and
     ``icml_face_data.csv`` Training, PublicTest (val) and PrivateTest (test); ``train.csv`` holds Training alone. There
     are no speakers.
+
+    Folder:
+        class folders, the original ``fer2013.csv``, the competition's ``icml_face_data.csv`` or ``train.csv``, or
+        such a CSV by its name
+
+    Labels:
+        ``fer7``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the corpus folder, or the CSV itself.

@@ -29,12 +29,23 @@ _NONE = ("unknown", "nf")
 _FOLDERS = {"FER2013Train": "Training", "FER2013Valid": "PublicTest", "FER2013Test": "PrivateTest"}
 
 
-@corpora.register("ferplus", kind="real", languages=())
+@corpora.register("ferplus")
 def ferplus(root: Path, skip: Skip, made: Callable[[], Path], *, undecided: bool = False) -> Iterator[Clip]:
     """One clip a picture, with its votes; the label is their majority, by the rule of the authors' own reader.
 
     Single votes do not count towards it, and it is more than half of those that do, "unknown" and "no face" among
     them (github.com/microsoft/FERPlus, ``src/ferplus.py``, mode ``majority``). There are no speakers.
+
+    Folder:
+        ``fer2013new.csv`` beside ``fer2013.csv``, or with its pictures (``fer0000000.png``); or
+        ``FER2013Train/label.csv`` and so on; ``votes``; the label is their majority by the authors' rule
+        (``undecided=true``: also without one)
+
+    Labels:
+        ``ferplus8``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the folder with ``fer2013new.csv`` (or ``FER2013Train/label.csv`` and so on) and, at any depth, the

@@ -11,28 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus, part_of, read_text, relative, walk
+from multiemo.data.endings import PLAIN, media_kind
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.labels import CUSTOM, find_label
 from multiemo.labels import label_set as labels_of
 from multiemo.registry import corpora
 from multiemo.types import Clip
-
-_KINDS = {
-    **dict.fromkeys(
-        (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".oga", ".opus", ".aac", ".wma", ".aiff", ".aif", ".amr", ".caf"),
-        "audio",
-    ),
-    **dict.fromkeys(
-        (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts",
-         ".vob", ".mxf", ".gif"),
-        "video",
-    ),
-    **dict.fromkeys(
-        (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif", ".avif"),
-        "image",
-    ),
-    ".txt": "text",
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -50,7 +34,7 @@ class _Found:
     files: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("folders", kind="real", languages=(), above=False)  # any folder above one looks like the corpus
+@corpora.register("folders", above=False)  # any folder above one looks like the corpus
 def folders(
     root: Path,
     skip: Skip,
@@ -67,6 +51,15 @@ def folders(
     Folders of parts (train, val, valid, validation, dev, test) may lie above or below those of the classes, and other
     folders in them. Files of one name that lie together (``a.wav`` and ``a.txt``) are one clip; a ``.txt`` holds its
     words. Nobody says who speaks: a split goes by clips (``group_by: clip``) unless ``speaker`` tells from the names.
+
+    Folder:
+        a folder a class: sounds, pictures, films, texts, such as ``angry/a.wav`` or ``train/angry/a.png``
+
+    Labels:
+        any, or the folders' names
+
+    Split:
+        folders ``train``, ``val``, ``test`` ...
 
     Args:
         root: the folder in which those of the parts or classes lie.
@@ -154,7 +147,7 @@ def _files(root: Path, skip: Skip, allowed: tuple[str, ...] | None) -> dict[str,
     strange: Counter[str] = Counter()
     for path in walk(root, None):
         name = relative(path, root)
-        kind = _KINDS.get(path.suffix.lower())
+        kind = "text" if path.suffix.lower() in PLAIN else media_kind(path)
         above = path.relative_to(root).parts[:-1]
         if any(folder.endswith(".media") for folder in above):  # what prepare puts beside a manifest
             continue

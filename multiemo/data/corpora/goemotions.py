@@ -16,9 +16,18 @@ _PARTS = {"train": "train", "dev": "val", "test": "test"}
 _SETS = {"original": "goemotions28", "ekman": "ekman7"}
 
 
-@corpora.register("goemotions", kind="real", languages=("en",))
+@corpora.register("goemotions")
 def goemotions(root: Path, skip: Skip, *, variant: Literal["original", "ekman"] = "original") -> Iterator[Clip]:
     """One clip a comment, with its list of labels. There are no speakers.
+
+    Folder:
+        ``train/dev/test.tsv``, ``labels.txt``; ``variant=original`` or ``ekman``
+
+    Labels:
+        ``goemotions28``, ``ekman7``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the folder with ``train.tsv``, ``dev.tsv``, ``test.tsv`` (those that are there) and ``labels.txt`` or

@@ -36,7 +36,7 @@ _MAGIC = {
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 
-@corpora.register("hfdataset", kind="real", languages=())
+@corpora.register("hfdataset")
 def hfdataset(
     root: Path,
     skip: Skip,
@@ -69,13 +69,35 @@ def hfdataset(
     ``table``. Media that are stored as bytes are written out; a path is taken below ``root``. Without a column of
     parts, a row's part is read from the name of its folder or file (train, validation, test).
 
+    Folder:
+        a Hugging Face ``datasets`` folder: ``save_to_disk``, or Parquet as on the hub; options name its columns
+        (``text=utterance label=emotion label_set=ekman7``); the names of a ClassLabel are read, media stored as bytes
+        are written out
+
+    Labels:
+        any
+
+    Split:
+        by file or folder name, or column ``split``
+
     Args:
         root: the folder, or one file.
         skip: told of every row that is left out.
         made: gives the folder that media are written into.
         became: told of every label, and of what it becomes.
+        corpus: name of the corpus, of every clip.
+        language: of every clip, such as ``en``.
+        label_set: the set that ``label`` is mapped to.
         cropped: all pictures are face crops, which are taken whole.
         id: column of ids; without it a clip is called after its part and row (``train-000001``).
+        speaker: column that says who speaks.
+        group: column of dialogues or sessions.
+        text: column of what is said.
+        audio, video, image: column of media, as bytes or as paths.
+        start, end: column of times, in seconds.
+        label: column of labels, or of a ``ClassLabel``.
+        valence, arousal, dominance: column of values from -1 to 1.
+        split: column of parts.
 
     Yields:
         Clips in the order of the files, whose names are sorted.

@@ -66,7 +66,7 @@ class _Wish:
         return map_label(label, _FULL, self.label_set)
 
 
-@corpora.register("iemocap", kind="real", languages=("en",))
+@corpora.register("iemocap")
 def iemocap(
     root: Path,
     skip: Skip,
@@ -81,6 +81,17 @@ def iemocap(
     The label is the majority of the outside annotators, whose votes are in ``votes``. With all nine categories a turn
     without a majority stays, without label and votes, for its words and dimensions; with six or four only the turns of
     those classes are taken.
+
+    Folder:
+        ``Session1`` ... ``Session5``; valence, arousal, dominance; ``label_set=iemocap4`` (with
+        ``merge_excited=false`` without excited turns) or ``iemocap6``; ``group=dialogue`` for text with context;
+        ``video=true`` for the dialogues' videos, which show both actors
+
+    Labels:
+        ``iemocap9``, ``iemocap6``, ``iemocap4``
+
+    Split:
+        by session
 
     Args:
         root: the folder with ``Session1`` ... ``Session5``.

@@ -25,12 +25,22 @@ _CORRECTED = "final_videos_test"
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
-@corpora.register("meld", kind="real", languages=("en",))
+@corpora.register("meld")
 def meld(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip an utterance, in the order of the dialogues; with its video where that was fetched.
 
     The season's times in the table are not used, because the video files are cut to the utterances already. A clip
     that was cut anew (``final_videos_test*``) goes before the first cut, whose sound may be that of another utterance.
+
+    Folder:
+        ``train/dev/test_sent_emo.csv``, clips where they were fetched; one that was cut anew
+        (``final_videos_testdia0_utt0.mp4``) goes before the first cut
+
+    Labels:
+        ``meld7``
+
+    Split:
+        official (dialogues)
 
     Args:
         root: the folder with ``train_sent_emo.csv``, ``dev_sent_emo.csv``, ``test_sent_emo.csv`` (those that are

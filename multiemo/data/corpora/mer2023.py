@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from multiemo.data.corpora.source import Skip, nearest, not_the_corpus, read_table, relative, unit, walk
+from multiemo.data.corpora.source import RECORDINGS, Skip, nearest, not_the_corpus, read_table, relative, unit, walk
 from multiemo.data.pickles import read_npz
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS, canonical
@@ -21,16 +21,25 @@ from multiemo.types import Clip
 
 _PARTS = ("train", "test1", "test2", "test3")
 _LABELS = LABEL_SETS["mer6"]
-_KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 #: What the baseline writes where there is no valence.
 _NO_VALENCE = -10.0
 #: {clip: (label as published, valence on -5..5)}.
 _Labels: TypeAlias = Mapping[str, tuple[str, float | None]]
 
 
-@corpora.register("mer2023", kind="real", languages=("zh",))
+@corpora.register("mer2023")
 def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] = "test1") -> Iterator[Clip]:
     """One clip a labelled video. There are no speakers.
+
+    Folder:
+        ``train-label.csv``, ``test1-label.csv`` and videos, or the baseline's ``label-6way.npz``; ``test=test1``,
+        ``test2`` or ``test3``; valence
+
+    Labels:
+        ``mer6``
+
+    Split:
+        official; no speakers
 
     Args:
         root: the folder with ``train-label.csv`` (and the other tables) or ``label-6way.npz``; videos, wavs and
@@ -113,10 +122,10 @@ def _number(value: object) -> float | None:
 def _find_media(root: Path) -> dict[tuple[str, str], dict[str, str]]:
     """{(part whose folder it lies in, or "", clip): {"audio" | "video": path}}."""
     found: dict[tuple[str, str], dict[str, str]] = {}
-    for path in walk(root, _KINDS):
+    for path in walk(root, RECORDINGS):
         folders = path.relative_to(root).parts[:-1]
         part = next((folder for folder in reversed(folders) if folder in _PARTS), "")
-        found.setdefault((part, path.stem), {}).setdefault(_KINDS[path.suffix.lower()], relative(path, root))
+        found.setdefault((part, path.stem), {}).setdefault(RECORDINGS[path.suffix.lower()], relative(path, root))
     return found
 
 

@@ -17,7 +17,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, nearest, not_the_corpus, read_text, relative, unit, walk
+from multiemo.data.corpora.source import (
+    RECORDINGS,
+    Skip,
+    keep_first,
+    nearest,
+    not_the_corpus,
+    read_text,
+    relative,
+    unit,
+    walk,
+)
 from multiemo.labels import LABEL_SETS, canonical
 from multiemo.registry import corpora
 from multiemo.types import Clip
@@ -32,7 +42,6 @@ _FILE = re.compile(_TURN)
 _EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
 #: Another emotion, and no agreement.
 _UNDECIDED = ("O", "X")
-_KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 
 
 @dataclass
@@ -45,11 +54,21 @@ class _Turn:
     votes: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("mspimprov", kind="real", languages=("en",))
+@corpora.register("mspimprov")
 def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes``.
 
     A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+
+    Folder:
+        ``session1/S01A/P/*.wav``, ``*.avi``, ``Evalution.txt``, transcriptions where present; valence, arousal,
+        dominance, votes
+
+    Labels:
+        ``mspimprov4``
+
+    Split:
+        by session
 
     Args:
         root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files and
@@ -127,13 +146,11 @@ def _words(root: Path) -> dict[str, str]:
 def _find_media(root: Path, turns: dict[str, _Turn], skip: Skip) -> dict[str, dict[str, str]]:
     """{turn: {"audio" | "video": path}}."""
     found: dict[str, dict[str, str]] = {}
-    for path in walk(root, _KINDS):
-        name, kind = relative(path, root), _KINDS[path.suffix.lower()]
+    for path in walk(root, RECORDINGS):
+        name, kind = relative(path, root), RECORDINGS[path.suffix.lower()]
         match = _FILE.fullmatch(path.stem)
         if match is None or match[1] not in turns:
             skip(name, "is not of a turn in the evaluation")
-        elif kind in found.setdefault(match[1], {}):
-            skip(name, f"is a second copy of {found[match[1]][kind]}")
         else:
-            found[match[1]][kind] = name
+            keep_first(found.setdefault(match[1], {}), kind, name, skip)
     return found

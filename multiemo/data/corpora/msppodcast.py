@@ -42,11 +42,22 @@ _TABLES = tuple(f"labels_{word}.{ending}" for ending in ("csv", "json") for word
 _COLUMNS = ("FileName", "EmoClass")
 
 
-@corpora.register("msppodcast", kind="real", languages=("en",))
+@corpora.register("msppodcast")
 def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Test1") -> Iterator[Clip]:
     """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes`` where they are told.
 
     A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+
+    Folder:
+        ``Labels/labels_consensus.csv`` (or ``labels_concensus.csv``, or ``.json``; with ``Partitions.txt`` where it
+        has no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv``;
+        ``test=Test2``
+
+    Labels:
+        ``msppodcast8``
+
+    Split:
+        official; by speaker, or by podcast (``group``) where speakers are unknown
 
     Args:
         root: the folder with ``Labels/``, ``Audios/`` and ``Transcripts/``, as far as they were fetched.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, part_folders, read_text, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, part_folders, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS, find_label
 from multiemo.registry import corpora
@@ -19,7 +19,7 @@ _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
-@corpora.register("rafdb", kind="real", languages=())
+@corpora.register("rafdb")
 def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a picture of the basic set: the face crop where that is there (``aligned``). There are no speakers.
 
@@ -28,6 +28,17 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
     - copies in one folder a class, called by its code (1-7) or name: ``DATASET/train/1/train_00001_aligned.jpg`` and
       ``test/`` or ``valid/`` (or ``val_set/`` and so on). Pictures called ``test_...`` are of the official test part,
       wherever they lie.
+
+    Folder:
+        ``basic/EmoLabel/list_patition_label.txt`` and ``Image/aligned/``, or ``train/``, ``test/`` or ``valid/`` with
+        class folders (1-7 or names), also under ``DATASET/``; pictures called ``test_...`` are the official test
+        wherever they lie
+
+    Labels:
+        ``rafdb7``
+
+    Split:
+        official (train, test); no speakers
 
     Args:
         root: the corpus folder, or one above it.
@@ -95,10 +106,8 @@ def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
             if label is None:
                 skip(relative(path, root), "is not in a folder of one of the classes 1-7")
                 continue
-            if name in found:
-                skip(relative(path, root), f"is a second copy of {found[name]}")
+            if not keep_first(found, name, relative(path, root), skip):
                 continue
-            found[name] = relative(path, root)
             split = "test" if name.startswith("test_") else named
             strayed += split != named
             yield _clip(name, relative(path, root), label, split)

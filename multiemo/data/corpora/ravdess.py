@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, read_table, relative, walk
 from multiemo.labels import LABEL_SETS
 from multiemo.registry import corpora
 from multiemo.types import Clip, FeatureRef
@@ -30,12 +30,22 @@ class _Take:
     face: FeatureRef | None = None
 
 
-@corpora.register("ravdess", kind="real", languages=("en",))
+@corpora.register("ravdess")
 def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
     """One clip a take; its audio-only, audio-video and video-only files are merged.
 
     Face features are taken from every CSV under ``root``: one named after a take holds its frames (OpenFace or
     py-feat), any other one is a table whose first column names takes.
+
+    Folder:
+        ``Actor_NN/`` (wav, flac or mp4, also the published zip layouts); OpenFace or py-feat CSVs become
+        ``features.face``
+
+    Labels:
+        ``ravdess8``
+
+    Split:
+        by actor
 
     Args:
         root: the corpus folder.
@@ -57,10 +67,7 @@ def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
             skip(name, "is not named like a RAVDESS take (MM-CC-EE-II-SS-RR-AA, audio 03, video 01 or 02)")
             continue
         take = takes.setdefault("01" + path.stem[2:], _Take())
-        if kind in take.media:
-            skip(name, f"is a second copy of {take.media[kind]}")
-        else:
-            take.media[kind] = name
+        keep_first(take.media, kind, name, skip)
     _find_features(root, takes, skip)
     if not takes:
         raise not_the_corpus("ravdess", root, "files like Actor_01/03-01-05-01-02-01-01.wav (or .flac, .mp4)")

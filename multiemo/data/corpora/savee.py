@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, relative, walk
+from multiemo.data.corpora.source import RECORDINGS, Skip, keep_first, not_the_corpus, relative, walk
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -19,12 +19,20 @@ _EMOTIONS = {
     "a": "angry", "d": "disgusted", "f": "fearful", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprised",
 }  # fmt: skip
 _NAME = re.compile(r"(?:(DC|JE|JK|KL)_?)?(a|d|f|h|n|sa|su)(\d{1,2})")
-_KINDS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 
 
-@corpora.register("savee", kind="real", languages=("en",))
+@corpora.register("savee")
 def savee(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a sentence; its audio and its video are merged.
+
+    Folder:
+        ``AudioData/DC/a01.wav``, ``AudioVisualClip/DC/a1.avi``
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        by actor
 
     Args:
         root: the folder with ``AudioData/`` and ``AudioVisualClip/``, or one of them, or files named ``DC_a01.wav``.
@@ -37,7 +45,7 @@ def savee(root: Path, skip: Skip) -> Iterator[Clip]:
         ManifestError: no file under ``root`` is named like a recording of SAVEE.
     """
     takes: dict[str, dict[str, str]] = {}
-    for path in walk(root, _KINDS):
+    for path in walk(root, RECORDINGS):
         name = relative(path, root)
         match = _NAME.fullmatch(path.stem)
         speaker = (match[1] or path.parent.name) if match else None
@@ -45,11 +53,7 @@ def savee(root: Path, skip: Skip) -> Iterator[Clip]:
             skip(name, "is not named like a recording of SAVEE (DC/a01: speaker, emotion, sentence)")
             continue
         take = takes.setdefault(f"{speaker}_{match[2]}{int(match[3]):02d}", {})
-        kind = _KINDS[path.suffix.lower()]
-        if kind in take:
-            skip(name, f"is a second copy of {take[kind]}")
-        else:
-            take[kind] = name
+        keep_first(take, RECORDINGS[path.suffix.lower()], name, skip)
     if not takes:
         raise not_the_corpus("savee", root, "files like AudioData/DC/a01.wav or AudioVisualClip/DC/a1.avi")
     for name in sorted(takes):

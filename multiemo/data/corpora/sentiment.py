@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from multiemo.data.corpora.csd import find_sequences, read_sequences
-from multiemo.data.corpora.feature_pickle import MARK, PARTS, Segment, read_segments
+from multiemo.data.corpora.feature_pickle import MARK, PARTS, PickledSegment, read_segments
 from multiemo.data.corpora.source import Skip, not_the_corpus, read_table, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import canonical, label_set
@@ -30,7 +30,7 @@ _MOSI_LINE = re.compile(r"(\d+)_DELIM_(.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class SentimentScale:
     """How one of the corpora is scored.
 
     Args:
@@ -47,7 +47,7 @@ class Scale:
 
 
 def sentiment_clips(
-    scale: Scale, root: Path, skip: Skip, made: Callable[[], Path], *, labels: str, features: str | None
+    scale: SentimentScale, root: Path, skip: Skip, made: Callable[[], Path], *, labels: str, features: str | None
 ) -> Iterator[Clip]:
     """The clips of a folder in MMSA's layout, of a feature pickle, of both, or of computational sequences.
 
@@ -74,7 +74,7 @@ def sentiment_clips(
     media = _Media()
     if sequences is not None:
         media, pickle = _media(root), None
-        segments: Iterable[Segment] = read_sequences(root, sequences, made, skip)
+        segments: Iterable[PickledSegment] = read_sequences(root, sequences, made, skip)
     else:
         pickle = root if root.is_file() else _pickle(scale, root, features, skip, tabled=table.is_file())
         segments = () if pickle is None else read_segments(pickle, made, skip)
@@ -141,7 +141,7 @@ def clip_key(video: str, clip: str) -> tuple[str, str]:
     return video, clip.lstrip("0") or "0"
 
 
-def _pickle(scale: Scale, root: Path, features: str | None, skip: Skip, *, tabled: bool) -> Path | None:
+def _pickle(scale: SentimentScale, root: Path, features: str | None, skip: Skip, *, tabled: bool) -> Path | None:
     """The feature pickle to read, if any; those that are there and are not read are told to ``skip``."""
     found = list(walk(root, (".pkl",)))
     if features is not None:
@@ -193,8 +193,12 @@ def _transcripts(root: Path) -> dict[tuple[str, str], str]:
 
 
 def _with_table(
-    scale: Scale, table: Path, transcripts: Mapping[tuple[str, str], str], pickled: list[Segment], skip: Skip
-) -> Iterator[Segment]:
+    scale: SentimentScale,
+    table: Path,
+    transcripts: Mapping[tuple[str, str], str],
+    pickled: list[PickledSegment],
+    skip: Skip,
+) -> Iterator[PickledSegment]:
     """The rows of ``label.csv``, with the features of their clips."""
     features = {clip_key(*segment.id.split(MARK, 1)): segment.features for segment in pickled}
     lacking = 0
@@ -210,7 +214,7 @@ def _with_table(
         else:
             refs = features.pop(clip_key(video, clip), {})
             lacking += not refs
-            yield Segment(
+            yield PickledSegment(
                 id=f"{video}{MARK}{clip}",
                 part=part,
                 text=row["text"].strip() or transcripts.get(clip_key(video, clip)),
@@ -232,7 +236,7 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _clip(scale: Scale, segment: Segment, media: _Media, labels: str) -> Clip | str:
+def _clip(scale: SentimentScale, segment: PickledSegment, media: _Media, labels: str) -> Clip | str:
     """The clip of a segment, or why there is none."""
     video, clip = segment.id.split(MARK, 1)
     scores = {m: score for m, score in segment.scores.items() if not math.isnan(score)}

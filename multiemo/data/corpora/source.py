@@ -21,6 +21,9 @@ Skip: TypeAlias = Callable[[str, str], None]
 #: Told of a label that is met: (as it is written, what it becomes or ``None`` where it has no place).
 Became: TypeAlias = Callable[[str, "str | None"], None]
 
+#: Endings of the recordings of corpora that were distributed as these, and what they hold.
+RECORDINGS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
+
 _NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 _PARTS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -125,6 +128,25 @@ def unit(value: float, low: float, high: float) -> float:
         (1.0, -0.75)
     """
     return min(1.0, max(-1.0, (2 * value - low - high) / (high - low)))
+
+
+def keep_first(found: dict[str, str], key: str, name: str, skip: Skip) -> bool:
+    """Keep a file unless there is one of its key already; the second is skipped.
+
+    Args:
+        found: {key: file}, to which it is added.
+        key: of what the file holds.
+        name: of the file, as :func:`relative` gives it.
+        skip: told of a second copy.
+
+    Returns:
+        Whether it is the first.
+    """
+    if key in found:
+        skip(name, f"is a second copy of {found[key]}")
+        return False
+    found[key] = name
+    return True
 
 
 def relative(path: Path, root: Path) -> str:

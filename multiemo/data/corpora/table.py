@@ -11,8 +11,8 @@ from multiemo.data.corpora.cells import columns, pairs, parts_of, scales
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus
 from multiemo.data.corpora.table_features import Features
 from multiemo.data.corpora.table_labels import Form, labels_in
-from multiemo.data.corpora.table_media import Filled, Media
-from multiemo.data.corpora.table_rows import Found, RowReader, clips_of
+from multiemo.data.corpora.table_media import Filled, MediaColumns
+from multiemo.data.corpora.table_rows import CandidateRow, RowReader, clips_of
 from multiemo.data.rows import PARTS
 from multiemo.data.tables import TABLES, open_table
 from multiemo.errors import ConfigError, ManifestError
@@ -20,7 +20,7 @@ from multiemo.registry import corpora
 from multiemo.types import Clip
 
 
-@corpora.register("table", kind="real", languages=())
+@corpora.register("table")
 def table(
     root: Path,
     skip: Skip,
@@ -68,11 +68,23 @@ def table(
     by commas, and ``*`` stands for anything (``votes=vote_*``). Cells are stripped; an empty cell is an absent value. A
     row that breaks a rule is left out and named.
 
+    Folder:
+        any CSV, TSV, JSON lines, Parquet or Excel table; options name its columns
+
+    Labels:
+        any
+
+    Split:
+        column ``split``, or a table a part
+
     Args:
         root: the table, or a folder with exactly one, or with one for each part (``train.csv``, ``dev.csv``).
         skip: told of every row that is left out, and why.
         became: told of every label, and of what it becomes (:func:`multiemo.labels.find_label`).
         made: gives the folder that features are written into.
+        corpus: name of the corpus, or a pattern.
+        language: of every clip, such as ``en``, or a pattern.
+        label_set: the set that labels are mapped to.
         cropped: all pictures are face crops, which are taken whole.
         media: the folder that the files lie in; else that of the table.
         time: unit of ``start``, ``end`` and ``duration``; clock times and cells with a unit say theirs.
@@ -80,6 +92,12 @@ def table(
         label_map: what the table's words mean: ``1:happy,2:sad,other:`` (nothing: left out).
         parts: what the table's names of parts mean, where they are not the usual ones: ``fold1:train,fold2:test``.
         id: column of ids; without it a clip is called after the table and the row (``clips-000001``).
+        speaker: column or pattern that says who speaks.
+        group: column or pattern of dialogues or sessions.
+        text: column or pattern of what is said.
+        audio, video, image: column or pattern of paths, where the kind is known or a clip has several files.
+        start, end: column of times.
+        split: column of parts (train, val, test and their usual other names).
         file: media of any kind; what each holds says whether it is ``audio``, ``video`` or ``image``.
         text_features, speech_features, face_features: columns of numbers, which become one vector a clip, or a column
             or pattern of paths of files of features.
@@ -114,14 +132,14 @@ def table(
     if rater is not None and id is None:
         raise ManifestError("table: rater, but no id; name the column that says which clip a row is of, like id=clip")
     tables = _find(root, pairs(parts, "parts"))
-    files = Media(next(iter(tables)).parent, media, time=time)
+    files = MediaColumns(next(iter(tables)).parent, media, time=time)
     left_out: list[str] = []
 
     def listed(what: str, reason: str) -> None:
         left_out.append(f"{what}: {reason}")
         skip(what, reason)
 
-    def rows_of(path: Path) -> Iterator[Found]:
+    def rows_of(path: Path) -> Iterator[CandidateRow]:
         opened = open_table(path)
         present = list(opened.columns)
 

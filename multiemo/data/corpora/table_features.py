@@ -10,7 +10,7 @@ import numpy as np
 
 from multiemo.data.corpora.cells import cell_text, columns, number
 from multiemo.data.corpora.source import RowTroubleError
-from multiemo.data.corpora.table_media import Filled, Media
+from multiemo.data.corpora.table_media import Filled, MediaColumns
 from multiemo.errors import ManifestError
 from multiemo.types import MODALITIES, FeatureRef
 
@@ -38,7 +38,7 @@ class Features:
         present: Collection[str],
         where: Path,
         made: Callable[[], Path],
-        media: Media,
+        media: MediaColumns,
     ) -> None:
         self.columns: dict[str, list[str]] = {}
         self._paths: dict[str, Filled] = {}

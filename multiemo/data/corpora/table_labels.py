@@ -24,7 +24,7 @@ _YES, _NO = {"1", "true", "yes", "y", "x"}, {"", "0", "false", "no", "n"}
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelColumns:
     """Cells -> ``label``, ``labels`` and ``votes`` of a clip.
 
     Args:
@@ -124,7 +124,7 @@ def labels_in(
     label_set: str | None,
     label_map: str | None,
     became: Became,
-) -> Labels | None:
+) -> LabelColumns | None:
     """The labels that the options of ``table`` describe, or ``None`` where there are none.
 
     Raises:
@@ -151,7 +151,7 @@ def labels_in(
             )
         meanings[word] = label
     form = given[0]
-    return Labels(form, columns(str(options[form]), present, form, where), allowed, meanings, became)
+    return LabelColumns(form, columns(str(options[form]), present, form, where), allowed, meanings, became)
 
 
 def voted(counts: Mapping[str, float]) -> dict[str, Any]:

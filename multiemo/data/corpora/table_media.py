@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiemo.data.corpora.cells import cell_text, unknown_column
 from multiemo.data.corpora.source import RowTroubleError, note
-from multiemo.data.manifest import span_trouble
+from multiemo.data.manifest_checks import span_trouble
 from multiemo.data.places import Places
 from multiemo.errors import ManifestError, MediaError
 
@@ -50,7 +50,7 @@ class Filled:
         return _FIELD.sub(lambda field: cells[field[1]], self.option)
 
 
-class Media:
+class MediaColumns:
     """Finds the media of rows.
 
     Args:

@@ -10,8 +10,8 @@ from typing import Any
 from multiemo.data.corpora.cells import cell_text, number, parts_of, seconds
 from multiemo.data.corpora.source import RowTroubleError, Skip, note, unit
 from multiemo.data.corpora.table_features import Features
-from multiemo.data.corpora.table_labels import Labels, voted
-from multiemo.data.corpora.table_media import Filled, Media
+from multiemo.data.corpora.table_labels import LabelColumns, voted
+from multiemo.data.corpora.table_media import Filled, MediaColumns
 from multiemo.data.delimited import BadRow
 from multiemo.data.rows import MEDIA_KEYS
 from multiemo.data.tables import Row, Table
@@ -25,7 +25,7 @@ _MISSING = {"nan", "na", "n/a", "null", "none", "-", "?"}
 
 
 @dataclass(slots=True)
-class Found:
+class CandidateRow:
     """A row that may become a clip.
 
     Args:
@@ -59,13 +59,13 @@ class RowReader:
     filled: Mapping[str, Filled]
     columns: Mapping[str, str]
     rated: Mapping[str, list[str]]
-    labels: Labels | None
+    labels: LabelColumns | None
     features: Features
-    media: Media
+    media: MediaColumns
     scales: Mapping[str, tuple[float, float]]
     time: str
 
-    def rows(self, table: Table, skip: Skip) -> Iterator[Found]:
+    def rows(self, table: Table, skip: Skip) -> Iterator[CandidateRow]:
         """The rows that can be used, in order."""
         for count, row in enumerate(table.rows, start=1):
             if isinstance(row, BadRow):
@@ -79,7 +79,7 @@ class RowReader:
                 continue
             if values:
                 values.setdefault("id", f"{table.path.stem}-{count:06d}")
-                yield Found(where, row if self.features.columns else {}, values, self.features)
+                yield CandidateRow(where, row if self.features.columns else {}, values, self.features)
         for said in table.notes:
             note(said)
 
@@ -140,7 +140,7 @@ class RowReader:
 
 
 def clips_of(
-    found: Iterable[Found], skip: Skip, *, parts: Mapping[str, str], by_raters: bool
+    found: Iterable[CandidateRow], skip: Skip, *, parts: Mapping[str, str], by_raters: bool
 ) -> Iterator[dict[str, Any]]:
     """The keys of the clips that rows make.
 
@@ -173,7 +173,7 @@ def _given(row: Row, column: str, is_number: bool) -> str:
     return "" if is_number and cell.casefold() in _MISSING else cell
 
 
-def _unique(found: Iterable[Found], skip: Skip) -> Iterator[Found]:
+def _unique(found: Iterable[CandidateRow], skip: Skip) -> Iterator[CandidateRow]:
     """Those whose id no other row has; of several the first stays."""
     seen: dict[str, str] = {}
     for one in found:
@@ -188,7 +188,7 @@ def _unique(found: Iterable[Found], skip: Skip) -> Iterator[Found]:
             )
 
 
-def _in_parts(found: list[Found], told: Mapping[str, str], skip: Skip) -> Iterator[Found]:
+def _in_parts(found: list[CandidateRow], told: Mapping[str, str], skip: Skip) -> Iterator[CandidateRow]:
     """With our names of the parts; a row of a part that is not known is left out."""
     words = Counter(one.values["split"] for one in found if "split" in one.values)
     meant = parts_of(list(words), told)
@@ -205,9 +205,9 @@ def _in_parts(found: list[Found], told: Mapping[str, str], skip: Skip) -> Iterat
             skip(one.where, f"split {word!r} is no part that is known; say what it means, like parts={word}:train")
 
 
-def _of_one_clip(found: Iterable[Found]) -> Iterator[Found]:
+def _of_one_clip(found: Iterable[CandidateRow]) -> Iterator[CandidateRow]:
     """One entry a clip out of one a rater: labels become votes, dimensions their means."""
-    clips: dict[str, list[Found]] = {}
+    clips: dict[str, list[CandidateRow]] = {}
     for one in found:
         one.values.pop("rater", None)
         clips.setdefault(one.values["id"], []).append(one)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.data.corpora.source import Skip, not_the_corpus, relative, walk
+from multiemo.data.corpora.source import Skip, keep_first, not_the_corpus, relative, walk
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
@@ -22,9 +22,18 @@ _EMOTIONS = {
 }  # fmt: skip
 
 
-@corpora.register("tess", kind="real", languages=("en",))
+@corpora.register("tess")
 def tess(root: Path, skip: Skip) -> Iterator[Clip]:
     """One clip a recording.
+
+    Folder:
+        ``OAF_back_angry.wav`` ...
+
+    Labels:
+        ``ekman7``
+
+    Split:
+        two actresses
 
     Args:
         root: the corpus folder; recordings are found by their names at any depth (``OAF_angry/OAF_back_angry.wav``).
@@ -46,10 +55,8 @@ def tess(root: Path, skip: Skip) -> Iterator[Clip]:
         speaker = "YAF" if match[1].upper() == "YAF" else "OAF"
         word, emotion = match[2].lower(), match[3].lower()
         take = f"{speaker}_{word}_{emotion}"
-        if take in found:
-            skip(name, f"is a second copy of {found[take]}")
+        if not keep_first(found, take, name, skip):
             continue
-        found[take] = name
         yield Clip(
             id=take,
             corpus="tess",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from multiemo.data.demo import cues, face, film, voice, words
 from multiemo.data.demo.look import Look
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import ManifestError, MediaError
+from multiemo.progress import Progress
 from multiemo.types import MODALITIES, Clip, Modality
 
 CORPUS = "synthetic-demo"
@@ -36,13 +37,13 @@ MISSING: dict[Modality, float] = {"text": 0.08, "speech": 0.08, "face": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SyntheticPerson:
     """One synthetic speaker."""
 
     id: str
     language: str
-    head: face.Head
-    voice: voice.Speaker
+    head: face.DrawnHead
+    voice: voice.SyntheticSpeaker
     expressiveness: dict[Modality, float]
 
 
@@ -68,7 +69,7 @@ class Plan:
 
 def make_corpus(
     out: Path, *, speakers: int = 16, clips_per_speaker: int = 25, seed: int = 7,
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:  # fmt: skip
     """Write the synthetic corpus: ``media/*.mp4`` and ``*.wav``, and ``manifest.jsonl``.
 
@@ -79,7 +80,7 @@ def make_corpus(
         speakers: how many people; half speak English, half Chinese.
         clips_per_speaker: clips of each; the labels take turns.
         seed: everything random follows from it.
-        on_progress: called with (clips done, clips in all) after each speaker.
+        progress: told the clips done, after each speaker.
 
     Returns:
         Path of the manifest.
@@ -94,7 +95,7 @@ def make_corpus(
         raise ManifestError(f"demo corpus: {out} is a file; name a folder")
     try:
         (out / "media").mkdir(parents=True, exist_ok=True)
-        clips = list(_make_clips(out, speakers, clips_per_speaker, seed, on_progress))
+        clips = list(_make_clips(out, speakers, clips_per_speaker, seed, progress))
     except OSError as error:  # PyAV's errors of the file system are OSErrors too
         raise MediaError(
             f"demo corpus: cannot write to {out}: {error.strerror or error}; choose another folder"
@@ -105,7 +106,7 @@ def make_corpus(
 
 
 def _make_clips(
-    out: Path, speakers: int, clips_per_speaker: int, seed: int, on_progress: Callable[[int, int], None] | None
+    out: Path, speakers: int, clips_per_speaker: int, seed: int, progress: Progress | None
 ) -> Iterator[Clip]:
     """Write every clip's file and yield its row; speakers are made side by side where processes can be forked."""
     one = partial(_make_speaker, out, clips_per_speaker, seed)
@@ -114,8 +115,8 @@ def _make_clips(
     with ProcessPoolExecutor(count, multiprocessing.get_context("fork")) if forks else nullcontext() as pool:
         for number, clips in enumerate(pool.map(one, range(speakers)) if pool else map(one, range(speakers))):
             yield from clips
-            if on_progress is not None:
-                on_progress((number + 1) * clips_per_speaker, speakers * clips_per_speaker)
+            if progress is not None:
+                progress.update((number + 1) * clips_per_speaker, speakers * clips_per_speaker)
 
 
 def _make_speaker(out: Path, clips_per_speaker: int, seed: int, number: int) -> list[Clip]:
@@ -129,19 +130,19 @@ def _make_speaker(out: Path, clips_per_speaker: int, seed: int, number: int) -> 
     return clips
 
 
-def make_person(number: int, seed: int) -> Person:
+def make_person(number: int, seed: int) -> SyntheticPerson:
     """Speaker ``number`` (from 0) of the corpus with this seed."""
     rng = np.random.default_rng([seed, 0, number])
-    return Person(
+    return SyntheticPerson(
         id=f"spk{number + 1:02d}",
         language=("en", "zh")[number % 2],
-        head=face.Head(Look.draw(rng)),
-        voice=voice.Speaker.draw(rng),
+        head=face.DrawnHead(Look.draw(rng)),
+        voice=voice.SyntheticSpeaker.draw(rng),
         expressiveness={m: float(rng.uniform(0.85, 1.0)) for m in MODALITIES},
     )
 
 
-def make_plan(label: str, person: Person, rng: np.random.Generator) -> Plan:
+def make_plan(label: str, person: SyntheticPerson, rng: np.random.Generator) -> Plan:
     """Draw what each modality of one clip shows.
 
     Args:
@@ -175,7 +176,7 @@ def _labels(number: int, count: int, seed: int) -> list[str]:
     return [turns[i] for i in rng.permutation(count)]
 
 
-def _make_clip(out: Path, name: str, person: Person, plan: Plan, rng: np.random.Generator) -> Clip:
+def _make_clip(out: Path, name: str, person: SyntheticPerson, plan: Plan, rng: np.random.Generator) -> Clip:
     """Synthesise, draw and write one clip; its manifest row."""
     said = words.make_utterance(plan.shown["text"], plan.strength["text"], person.language, rng)
     cue = voice.blend(plan.shown["speech"], plan.strength["speech"])

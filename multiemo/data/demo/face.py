@@ -41,7 +41,7 @@ class Pose:
     pitch: float = 0.0
 
 
-class Head:
+class DrawnHead:
     """One speaker's head, ready to be painted with any expression.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.data.demo.cues import FACE
-from multiemo.data.demo.face import Head, Pose
+from multiemo.data.demo.face import DrawnHead, Pose
 from multiemo.data.demo.sketch import Array, Image
 from multiemo.data.demo.voice import RATE
 
@@ -25,7 +25,7 @@ _APEX = 0.95
 
 
 def shoot(
-    head: Head, emotion: str, strength: float, opening: NDArray[np.float32], view: str, rng: np.random.Generator
+    head: DrawnHead, emotion: str, strength: float, opening: NDArray[np.float32], view: str, rng: np.random.Generator
 ) -> Iterator[Image]:
     """Film one utterance.
 

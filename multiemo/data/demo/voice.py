@@ -32,7 +32,7 @@ _NOISES = np.array([(5200.0, 1600.0, 0.20), (3200.0, 1200.0, 0.22), (1500.0, 150
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class SyntheticSpeaker:
     """What stays the same about one speaker's voice.
 
     Args:
@@ -56,7 +56,7 @@ class Speaker:
     noise: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Speaker:
+    def draw(cls, rng: np.random.Generator) -> SyntheticSpeaker:
         """A random speaker; half have a longer, half a shorter vocal tract."""
         short = rng.random() < 0.5
         return cls(
@@ -72,7 +72,7 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class SyntheticVoice:
     """A synthesised utterance.
 
     Args:
@@ -111,9 +111,9 @@ def blend(emotion: str, strength: float) -> VoiceCue:
 
 
 def speak(
-    syllables: Sequence[int], tones: Sequence[int], speaker: Speaker, cue: VoiceCue, rng: np.random.Generator,
+    syllables: Sequence[int], tones: Sequence[int], speaker: SyntheticSpeaker, cue: VoiceCue, rng: np.random.Generator,
     *, longest: float = 3.0,
-) -> Voice:  # fmt: skip
+) -> SyntheticVoice:  # fmt: skip
     """Synthesise one utterance.
 
     Args:
@@ -144,10 +144,10 @@ def speak(
     wave = np.tanh(voiced + noises + room).astype(np.float32)
     first = _VOWELS[kinds % len(_VOWELS), 0] / 730.0
     height = np.interp(times, timing.start + 0.5 * timing.length, first)
-    return Voice(wave, np.clip(envelope * height, 0, 1).astype(np.float32))
+    return SyntheticVoice(wave, np.clip(envelope * height, 0, 1).astype(np.float32))
 
 
-def _time(n: int, speaker: Speaker, cue: VoiceCue, rng: np.random.Generator, longest: float) -> _Syllables:
+def _time(n: int, speaker: SyntheticSpeaker, cue: VoiceCue, rng: np.random.Generator, longest: float) -> _Syllables:
     """Lay syllables on the time axis, with pauses and phrase-final lengthening."""
     lengths = rng.normal(1.0, 0.14, n).clip(0.6, 1.5) / (speaker.rate * cue.rate)
     lengths[-1:] *= 1.3
@@ -170,7 +170,7 @@ def _envelope(timing: _Syllables, cue: VoiceCue, times: Array, rng: np.random.Ge
 
 
 def _pitch(
-    timing: _Syllables, tones: NDArray[np.int64], speaker: Speaker, cue: VoiceCue, times: Array,
+    timing: _Syllables, tones: NDArray[np.int64], speaker: SyntheticSpeaker, cue: VoiceCue, times: Array,
     rng: np.random.Generator,
 ) -> Array:  # fmt: skip
     """F0 in Hz: level + slope + accents of the syllables + lexical tone + tremor."""
@@ -198,7 +198,9 @@ def _glottis(f0: Array, cue: VoiceCue, rng: np.random.Generator) -> Array:
     return np.asarray(pulse * shimmer[phase.astype(np.int64)])
 
 
-def _tract(source: Array, kinds: NDArray[np.int64], timing: _Syllables, speaker: Speaker, cue: VoiceCue) -> Array:
+def _tract(
+    source: Array, kinds: NDArray[np.int64], timing: _Syllables, speaker: SyntheticSpeaker, cue: VoiceCue
+) -> Array:
     """Filter the source by formants that move between vowel targets, and by the spectral slope."""
     frames = 1 + (len(source) + _WINDOW) // _HOP
     centres = (np.arange(frames) * _HOP - _WINDOW / 2) / RATE

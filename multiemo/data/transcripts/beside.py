@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from multiemo.data.transcripts.naming import CAPTIONS, DATA, KINDS, Tags, read_tags
+from multiemo.data.endings import CAPTIONS, DATA, TRANSCRIPTS
+from multiemo.data.transcripts.naming import Tags, read_tags
 from multiemo.data.transcripts.reading import read_transcript
 from multiemo.data.transcripts.transcript import Transcript
 from multiemo.errors import MediaError
@@ -38,7 +39,7 @@ class _Beside:
         kind, tags = self.path.suffix.lower(), self.tags or Tags()
         group = 0 if kind in CAPTIONS else 1 if kind in DATA else 2
         # beside each other in one language the ending decides, among languages the alphabet
-        order = (KINDS.index(kind), "") if not tags.count else (0, self.path.name.lower())
+        order = (TRANSCRIPTS.index(kind), "") if not tags.count else (0, self.path.name.lower())
         return tags.partial, group, tags.count, not self.whole, *order
 
 
@@ -120,7 +121,7 @@ def _names(folder: str, changed: int) -> dict[str, list[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             base, kind = os.path.splitext(entry.name.lower())
-            if kind in KINDS:
+            if kind in TRANSCRIPTS:
                 texts.append(entry.name)
             else:
                 owners |= {base, entry.name.lower()}

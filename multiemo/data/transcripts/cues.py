@@ -35,7 +35,7 @@ class Raw:
 
 
 @dataclass(slots=True)
-class Found:
+class CaptionFile:
     """What a file of captions holds.
 
     Args:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from multiemo.data.transcripts.cleaning import DRAWING
-from multiemo.data.transcripts.cues import Found, Raw, seconds_of
+from multiemo.data.transcripts.cues import CaptionFile, Raw, seconds_of
 from multiemo.data.transcripts.timed_text import ttml, youtube
 
 #: Pictures a second that MicroDVD is read at where neither it nor its film says.
@@ -34,7 +34,7 @@ _BRACED = re.compile(r"\{[^{}]*\}")
 _ASS_CLOCK = re.compile(r"\d{1,9}:\d{1,9}:\d{1,9}(?:[.:,]\d{1,9})?")
 
 
-def _ass(text: str) -> Found:
+def _ass(text: str) -> CaptionFile:
     names = _names(_ASS_FIELDS)
     raws: list[Raw] = []
     broken = 0
@@ -50,7 +50,7 @@ def _ass(text: str) -> Found:
             elif not DRAWING.search(said := cells.get("text", "")):
                 lines, name = [_BRACED.sub("", said)], cells.get("name", "").strip()
                 raws.append(Raw(seconds_of(start), seconds_of(end), lines, name or None))
-    return Found(raws, _left_out(broken))
+    return CaptionFile(raws, _left_out(broken))
 
 
 def _names(line: str) -> list[str]:
@@ -67,7 +67,7 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
-def _sami(text: str) -> Found:
+def _sami(text: str) -> CaptionFile:
     tracks: dict[str, list[tuple[float, str]]] = {}
     pieces = _SYNC.split(_COMMENT.sub("", text))
     for moment, shown in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -75,7 +75,7 @@ def _sami(text: str) -> Found:
         for name, words in zip(parts[1::2], parts[2::2], strict=True):
             tracks.setdefault((name or "").lower(), []).append((int(moment) / 1000, _BREAK.sub("\n", words)))
     if not tracks:
-        return Found([])
+        return CaptionFile([])
     chosen = next(iter(tracks))
     named = re.search(rf"\.{re.escape(chosen)}\s{{0,9}}\{{[^{{}}]{{0,500}}?lang\s*:\s*([\w-]+)", text, re.IGNORECASE)
     others = [name for name in tracks if name != chosen]
@@ -85,7 +85,7 @@ def _sami(text: str) -> Found:
         for (start, words), (end, _) in pairwise([*tracks[chosen], (math.nan, "")])
         if words.replace("&nbsp;", " ").strip()
     ]
-    return Found(raws, [note] if others else [], language=named[1] if named else None)
+    return CaptionFile(raws, [note] if others else [], language=named[1] if named else None)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -94,14 +94,14 @@ def _sami(text: str) -> Found:
 _TWO_CLOCKS = re.compile(r"\s*({0})\s*,\s*({0})\s*".format(r"\d{1,9}:\d{1,9}:\d{1,9}[.:]\d{1,9}"))
 
 
-def _subviewer(text: str) -> Found:
+def _subviewer(text: str) -> CaptionFile:
     raws: list[Raw] = []
     for line in text.split("\n"):
         if clocks := _TWO_CLOCKS.fullmatch(line):
             raws.append(Raw(seconds_of(clocks[1]), seconds_of(clocks[2]), []))
         elif raws and line.strip():
             raws[-1].lines += re.split(r"\[br\]", line, flags=re.IGNORECASE)
-    return Found(raws)
+    return CaptionFile(raws)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ _LRC_TIME = re.compile(r"\s*\[(\d{1,9}:\d{1,9}(?::\d{1,9})?(?:[.:]\d{1,9})?)\]")
 _LRC_OFFSET = re.compile(r"\[offset:\s{0,9}([+-]?\d{1,12})\s{0,9}\]", re.IGNORECASE)
 
 
-def _lrc(text: str) -> Found:
+def _lrc(text: str) -> CaptionFile:
     shift = int(found[1]) / 1000 if (found := _LRC_OFFSET.search(text)) else 0.0  # above 0: earlier
     lines: list[tuple[float, str]] = []
     for line in text.split("\n"):
@@ -128,7 +128,7 @@ def _lrc(text: str) -> Found:
         after = bisect_right(starts, start)  # an empty line says where the one before it ends
         if words:
             raws.append(Raw(start, starts[after] if after < len(starts) else math.nan, [words]))
-    return Found(raws)
+    return CaptionFile(raws)
 
 
 def _lrc_seconds(clock: str) -> float:
@@ -148,7 +148,7 @@ _SQUARES = re.compile(r"\[(\d{1,12})\]\[(\d{0,12})\](.*)")
 _VPLAYER = re.compile(r"(\d{1,9}:\d\d:\d\d(?:\.\d+)?)[:= ](.*)")
 
 
-def _microdvd(text: str) -> Found:
+def _microdvd(text: str) -> CaptionFile:
     lines = [found for line in text.split("\n") if (found := _BRACES.match(line.strip()))]
     try:
         rate = float(lines[0][3]) if lines and lines[0][1] in ("0", "1") else None  # {1}{1}23.976
@@ -158,11 +158,13 @@ def _microdvd(text: str) -> Found:
         rate = None
     elif rate is not None:
         lines = lines[1:]
-    return Found(list(_counted(lines, rate or FPS)), fps=None if rate else FPS)
+    return CaptionFile(list(_counted(lines, rate or FPS)), fps=None if rate else FPS)
 
 
-def _mpl2(text: str) -> Found:
-    return Found(list(_counted([found for line in text.split("\n") if (found := _SQUARES.match(line.strip()))], 10.0)))
+def _mpl2(text: str) -> CaptionFile:
+    return CaptionFile(
+        list(_counted([found for line in text.split("\n") if (found := _SQUARES.match(line.strip()))], 10.0))
+    )
 
 
 def _counted(lines: list[re.Match[str]], rate: float) -> Iterator[Raw]:
@@ -172,10 +174,10 @@ def _counted(lines: list[re.Match[str]], rate: float) -> Iterator[Raw]:
         yield Raw(int(line[1]) / rate, end, [part.lstrip("/") for part in _CODES.sub("", line[3]).split("|")])
 
 
-def _vplayer(text: str) -> Found:
+def _vplayer(text: str) -> CaptionFile:
     lines = [found for line in text.split("\n") if (found := _VPLAYER.match(line.strip()))]
     starts = [*(seconds_of(line[1]) for line in lines), math.nan]
-    return Found(
+    return CaptionFile(
         [Raw(a, b, line[2].split("|")) for line, (a, b) in zip(lines, pairwise(starts), strict=True) if line[2]]
     )
 
@@ -186,7 +188,7 @@ def _vplayer(text: str) -> Found:
 _TABLE = re.compile(r'"?start"?([\t,;])"?end"?\1(?:"?speaker"?\1)?"?text"?\s*(?:\n|$)', re.IGNORECASE)
 
 
-def _table(text: str) -> Found:
+def _table(text: str) -> CaptionFile:
     head = _TABLE.match(text)
     first, *lines = text.split("\n")
     raws: list[Raw] = []
@@ -194,17 +196,17 @@ def _table(text: str) -> Found:
     try:
         rows = list(csv.DictReader([first.lower(), *lines], delimiter=head[1] if head else ","))
     except csv.Error:
-        return Found([])
+        return CaptionFile([])
     for row in rows:
         try:
             raws.append(Raw(float(row["start"]), float(row["end"]), [row["text"] or ""], row.get("speaker") or None))
         except (TypeError, ValueError):
             broken += 1
-    return Found(raws, _left_out(broken, "row(s) whose times are no numbers"))
+    return CaptionFile(raws, _left_out(broken, "row(s) whose times are no numbers"))
 
 
 #: {format: how its text begins, what reads it}.
-FORMATS: dict[str, tuple[re.Pattern[str], Callable[[str], Found]]] = {
+FORMATS: dict[str, tuple[re.Pattern[str], Callable[[str], CaptionFile]]] = {
     "ASS": (re.compile(r"\[(Script Info|V4\+? Styles|Events)\]", re.IGNORECASE), _ass),
     "SAMI": (re.compile(r"<sami\b", re.IGNORECASE), _sami),
     "YouTube's timed text": (re.compile(r"(?:<\?xml[^>]*>\s*)?<(?:transcript|timedtext)\b", re.IGNORECASE), youtube),

@@ -11,12 +11,6 @@ from pathlib import Path
 
 from multiemo.data.transcripts.language import NAMES, short_code
 
-#: Endings of captions, the first taken first.
-CAPTIONS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".sbv", ".smi", ".sami", ".sub", ".lrc", ".srv1", ".srv3")
-#: Endings of files that may be a transcript or anything else.
-DATA = (".json", ".json3", ".tsv", ".csv", ".xml")
-PLAIN = (".txt",)
-KINDS = (*CAPTIONS, *DATA, *PLAIN)
 #: What says that only a part of the words is there, or other words.
 _PARTIAL = {"forced", "foreign", "signs", "songs", "commentary"}
 _MARKS = _PARTIAL | {

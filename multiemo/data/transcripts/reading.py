@@ -9,7 +9,7 @@ from typing import Any
 
 from multiemo.data.container import fail
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
-from multiemo.data.transcripts.cues import Found, cues_of, has_times, is_vtt, parse_cues
+from multiemo.data.transcripts.cues import CaptionFile, cues_of, has_times, is_vtt, parse_cues
 from multiemo.data.transcripts.encoding import read_text
 from multiemo.data.transcripts.formats import FORMATS
 from multiemo.data.transcripts.json_words import find_list, language_in, parse_entries, plain_text
@@ -69,7 +69,7 @@ def _from_captions(text: str, path: Path, notes: list[str]) -> Transcript:
     return Transcript.of(mended, path.name, [*notes, *more, *counts], language=language)
 
 
-def _from_format(name: str, found: Found, path: Path, notes: list[str]) -> Transcript:
+def _from_format(name: str, found: CaptionFile, path: Path, notes: list[str]) -> Transcript:
     cues, sounds = cues_of(found.raws)
     if not found.raws:
         raise fail("", path, f"is {name}, but no caption in it can be read; correct it or give another file")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from multiemo.data.transcripts.cues import Found, Raw
+from multiemo.data.transcripts.cues import CaptionFile, Raw
 
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d\d)(?:\.(\d{1,20})|:(\d{1,9}(?:\.\d{1,9})?))?")
 _OFFSET = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(h|ms|m|s|f|t)?")
@@ -61,14 +61,14 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     return {_local(name): value for name, value in element.attrib.items()}
 
 
-def ttml(text: str) -> Found:
+def ttml(text: str) -> CaptionFile:
     """The cues of a TTML file: one a paragraph, or one a part of it that has times of its own."""
     root = _parsed(text)
     if root is None or _local(root.tag) != "tt":
-        return Found([])
+        return CaptionFile([])
     own = _attributes(root)
     rates = _rates(own, root)
-    return Found(list(_timed(root, 0.0, math.inf, None, rates)), language=own.get("lang"))
+    return CaptionFile(list(_timed(root, 0.0, math.inf, None, rates)), language=own.get("lang"))
 
 
 def _rates(own: Mapping[str, str], root: ElementTree.Element) -> _Rates:
@@ -138,7 +138,7 @@ def _escaped(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").replace("<", "&lt;")
 
 
-def youtube(text: str) -> Found:
+def youtube(text: str) -> CaptionFile:
     """The cues of YouTube's own XML: ``<text start dur>`` in seconds, or ``<p t d>`` in milliseconds."""
     root = _parsed(text)
     raws: list[Raw] = []
@@ -153,4 +153,4 @@ def youtube(text: str) -> Found:
             raws.append(Raw(begin, end, "".join(element.itertext()).split("\n")))  # HTML, which XML holds as text
         except (KeyError, ValueError):
             broken += 1
-    return Found(raws, [f"{broken} caption(s) without times were left out"] if broken else [])
+    return CaptionFile(raws, [f"{broken} caption(s) without times were left out"] if broken else [])

@@ -45,7 +45,6 @@ CASES: dict[str, dict] = {
 #: The same, but no process knows what the others have.
 CONTROLS: dict[str, dict] = {"ddp-forgetful": {}, "fsdp-forgetful": {}}
 
-
 #: What each clip in turn lacks.
 GONE = (("face",), ("text",), ("speech", "face"), ("text", "face"), ("speech",), ("face",), ("face",), ("text",))
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from multiemo.encoders.base import Encoder
 from multiemo.types import PROSODY_CHANNELS
+from tests.support.tensors import padded
 
 P = len(PROSODY_CHANNELS)
 WAVE = {
@@ -60,22 +61,6 @@ def save_model(kind: str, tmp_path: Path) -> Path:
     else:
         transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(str(folder))
     return folder
-
-
-def waves(seconds: list[float]) -> list[Tensor]:
-    return [0.3 * torch.randn(round(16000 * s), 1) * torch.linspace(0.1, 1, round(16000 * s))[:, None] for s in seconds]
-
-
-def padded(clips: list[Tensor], extra: int = 0) -> tuple[Tensor, Tensor]:
-    """Zero-padded batch and its mask, with ``extra`` more steps."""
-    x = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
-    x = torch.nn.functional.pad(x, (0, 0, 0, extra))
-    lengths = torch.tensor([len(c) for c in clips])
-    return x, torch.arange(x.shape[1]) < lengths.unsqueeze(1)
-
-
-def tracks(lengths: list[int], channels: int = 64 + P) -> list[Tensor]:
-    return [torch.randn(n, channels) for n in lengths]
 
 
 def assert_trains(encoder: Encoder, x: Tensor, mask: Tensor) -> None:

@@ -17,7 +17,7 @@ from multiemo.files import write_atomically
 FILE = "places.json"
 
 
-def write_places(run: Path, manifests: Mapping[str, Path], cache: str | None) -> None:
+def record_paths(run: Path, manifests: Mapping[str, Path], cache: str | None) -> None:
     """Write down where things are now; a run that goes on from elsewhere does so again.
 
     Args:

@@ -1,7 +1,7 @@
 """Damaged media by the hundred: read in a process of its own, so that a crash in native code is found and named.
 
-``python damage.py FOLDER FIRST COUNT`` reads ``COUNT`` damaged files from seed ``FIRST`` on and prints a line of JSON
-for each: before it is read (so that the last line names the one that crashed or hung) and after it.
+``python -m tests.support.damage FOLDER FIRST COUNT`` reads ``COUNT`` damaged files from seed ``FIRST`` on and prints a
+line of JSON for each: before it is read (so that the last line names the one that crashed or hung) and after it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import faulthandler
 import json
 import os
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -25,10 +26,12 @@ from multiemo.inputs import build_input
 from multiemo.predict.items import Item
 from multiemo.predict.reader import Options, Reader
 from multiemo.types import FaceSpec, SpeechSpec
-from tests.media_files import grid, tone, write
+from tests.support.media_files import grid, tone, write
+from tests.support.paths import ROOT
 
 #: Seconds that one small file may take on a loaded machine.
 LIMIT = 60.0
+
 #: Containers with their codecs: name, video codec, audio codec, sample rate, pixels, options.
 _FILMS: tuple[tuple[str, str, str, int, dict[str, str]], ...] = (
     ("h264.mp4", "libx264", "aac", 44100, {}),
@@ -40,6 +43,7 @@ _FILMS: tuple[tuple[str, str, str, int, dict[str, str]], ...] = (
     ("mpeg4.avi", "mpeg4", "libmp3lame", 44100, {}),
     ("h264.ts", "libx264", "aac", 44100, {}),
 )
+
 _SOUNDS = (("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.ogg", "libopus"))
 _STILLS = (".jpg", ".png", ".bmp", ".webp", ".tiff")
 
@@ -175,6 +179,18 @@ def run(folder: Path, first: int, count: int) -> None:
 def outcomes(lines: str) -> list[dict[str, Any]]:
     """The outcomes among the printed lines."""
     return [value for line in lines.splitlines() if "seconds" in (value := json.loads(line))]
+
+
+def read_damaged(folder: Path, first: int, count: int) -> list[dict]:
+    """Read damaged files in another process; fails, naming the seed, where it crashes or hangs."""
+    command = [sys.executable, "-m", "tests.support.damage", str(folder), str(first), str(count)]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
+    last = done.stdout.strip().splitlines()[-1:]
+    assert done.returncode == 0, f"exit code {done.returncode} while reading {last}: {done.stderr[-3000:]}"
+    found = outcomes(done.stdout)
+    assert [o["seed"] for o in found] == list(range(first, first + count))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What several tests build on: media files, tiny models, corpora, and scripts for other processes."""
