@@ -28,16 +28,12 @@ from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import paired, summarise
 from multiemo.build.reads import Reading, add_read
 from multiemo.config import parse_config
-from multiemo.data.dataset import Preprocessor
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
+from multiemo.inputs import Input, build_input
 from multiemo.metrics import PairedTest
-from multiemo.preprocess.face import FacePreprocessor
-from multiemo.preprocess.features import FeaturePreprocessor
-from multiemo.preprocess.speech import SpeechPreprocessor
-from multiemo.preprocess.text import TextPreprocessor
 from multiemo.types import Clip, FaceSpec, FeatureSpec, Modality, SpeechSpec, TextSpec
 
 FIGURES = ("uar", "macro_f1", "wf1", "accuracy")
@@ -51,29 +47,29 @@ class Task:
     Args:
         label_set: of the corpus.
         train, test: whether a clip belongs to the part.
-        reads: (clips, folder of the manifest) -> {modality: preprocessor}.
+        reads: (clips, folder of the manifest) -> {modality: input}.
         label_from: ``clip``, or the modality whose own label counts.
     """
 
     label_set: str
     train: Callable[[Clip], bool]
     test: Callable[[Clip], bool]
-    reads: Callable[[Sequence[Clip], Path], dict[Modality, Preprocessor]]
+    reads: Callable[[Sequence[Clip], Path], dict[Modality, Input]]
     label_from: str = "clip"
 
 
-def words(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
-    return {"text": TextPreprocessor.train(TextSpec(), [c.text for c in clips if c.text])}
+def words(clips: Sequence[Clip], folder: Path) -> dict[Modality, Input]:
+    return {"text": build_input("text", TextSpec(), texts=lambda: [c.text for c in clips if c.text])}
 
 
-def pictures(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
-    return {"face": FacePreprocessor(FaceSpec(frames=1))}
+def pictures(clips: Sequence[Clip], folder: Path) -> dict[Modality, Input]:
+    return {"face": build_input("face", FaceSpec(frames=1))}
 
 
-def voice_and_units(clips: Sequence[Clip], folder: Path) -> dict[Modality, Preprocessor]:
+def voice_and_units(clips: Sequence[Clip], folder: Path) -> dict[Modality, Input]:
     units = next(c.features["face"] for c in clips if "face" in c.features)
     dim = read_features(media_path(units.path, folder), units.key)[0].shape[1]
-    return {"speech": SpeechPreprocessor(SpeechSpec()), "face": FeaturePreprocessor(FeatureSpec(dim=dim))}
+    return {"speech": build_input("speech", SpeechSpec()), "face": build_input("face", FeatureSpec(dim=dim))}
 
 
 def _actor(first: int, last: int) -> Callable[[Clip], bool]:

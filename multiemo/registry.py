@@ -1,4 +1,4 @@
-"""Name -> builder, for encoders, fusions and corpora.
+"""Name -> builder, for encoders, kinds of input, fusions and corpora.
 
 A name registered twice is an error at import; an unknown name lists the choices; options are checked against the
 builder's own signature before it is called, so a wrong key or type never reaches torch. A name can be announced without
@@ -172,5 +172,6 @@ def _check_number(where: str, given: Any, value: Any) -> None:
 
 
 encoders = Registry("encoder", key="name")
+inputs = Registry("kind of input")
 fusions = Registry("fusion", key="name")
 corpora = Registry("corpus")

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ PROSODY_CHANNELS: tuple[str, ...] = (
 )
 
 
+#: An earlier utterance of the dialogue: whether the same person said it, and what was said.
+ContextTurn: TypeAlias = tuple[bool, str]
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureRef:
     """Where one clip's precomputed features lie.
@@ -119,14 +123,31 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Returned by a preprocessor instead of a tensor: this modality is not there, and why."""
+    """Returned instead of a tensor: this modality is not there, and why.
+
+    Args:
+        reason: why.
+        advice: what somebody who asks for a prediction can do, as the reason goes on.
+    """
 
     reason: str
+    advice: str = ""
 
 
 # --------------------------------------------------------------------------------------------------------------------
 # Input specs: what an encoder wants to be fed. Made by the encoder, stored in the checkpoint, turned into a
 # preprocessor by ``build``. Training and prediction read the same one.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """What an encoder wants to be fed; a subclass a kind.
+
+    Args:
+        kind: name of the kind, under which ``multiemo.inputs`` finds what feeds it.
+    """
+
+    kind: str
 
 
 #: First entries of a trained tokenizer, by id: padding, unknown, start, end of an utterance, masked (augmentation), and
@@ -135,7 +156,7 @@ TEXT_SPECIALS: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextSpec:
+class TextSpec(InputSpec):
     """Token ids ``[L]`` int64.
 
     Args:
@@ -156,7 +177,7 @@ class TextSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechSpec:
+class SpeechSpec(InputSpec):
     """Log-mel bands and prosody channels side by side, ``[T, M + P]`` float32, one row each ``hop`` seconds.
 
     Args:
@@ -178,13 +199,18 @@ class SpeechSpec:
     kind: Literal["speech"] = "speech"
 
     @property
+    def rows_per_second(self) -> float:
+        """How many rows a second of sound has."""
+        return 1 / self.hop
+
+    @property
     def most_rows(self) -> int:
         """Rows of audio of ``max_seconds``; audio that has as many was cut, or ended there."""
         return round(self.max_seconds / self.hop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaveformSpec:
+class WaveformSpec(InputSpec):
     """The waveform itself, float32, for pretrained speech encoders.
 
     ``[N, 1]``; with ``prosody`` ``[T, hop * sample_rate + P]``, one row a hop: its samples, then the prosody channels.
@@ -223,7 +249,7 @@ class WaveformSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceSpec:
+class FaceSpec(InputSpec):
     """Aligned face crops ``[F, 3, S, S]`` uint8 RGB, evenly spread over the span.
 
     Args:
@@ -251,7 +277,7 @@ class FaceSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureSpec:
+class FeatureSpec(InputSpec):
     """Precomputed vectors (T = 1) or sequences, ``[T, dim]`` float32.
 
     Args:
@@ -264,32 +290,9 @@ class FeatureSpec:
     kind: Literal["features"] = "features"
 
 
-InputSpec: TypeAlias = TextSpec | SpeechSpec | WaveformSpec | FaceSpec | FeatureSpec
-_SPECS: dict[str, type[Any]] = {
-    "text": TextSpec,
-    "speech": SpeechSpec,
-    "waveform": WaveformSpec,
-    "face": FaceSpec,
-    "features": FeatureSpec,
-}
-
-
 def spec_to_dict(spec: InputSpec) -> dict[str, Any]:
-    """The spec as plain JSON values."""
+    """The spec as plain JSON values; ``multiemo.inputs.spec_from_dict`` is the inverse."""
     return asdict(spec)
-
-
-def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
-    """The inverse of :func:`spec_to_dict`.
-
-    Example:
-        >>> spec_from_dict(spec_to_dict(TextSpec(max_tokens=32))).max_tokens
-        32
-    """
-    cls = _SPECS[values["kind"]]
-    known = {f.name for f in fields(cls)}
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-    return cls(**plain)  # type: ignore[no-any-return]
 
 
 # --------------------------------------------------------------------------------------------------------------------

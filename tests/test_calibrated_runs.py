@@ -263,7 +263,7 @@ def run_of(tiny_config, folder, rows, *overrides):
 
 
 def text_batch(bundle, text):
-    tokens = bundle.preprocessors["text"](text, ())
+    tokens = bundle.inputs["text"].preprocessor(text, ())
     sample = Sample("a", "c", "s", {"text": tokens}, {}, None, torch.full((3,), float("nan")))
     return Collate(bundle.model.modalities, len(bundle.labels))([sample])
 

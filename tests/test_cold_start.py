@@ -18,11 +18,12 @@ from scipy.io import wavfile
 import multiemo
 import multiemo.encoders
 from multiemo.build import Bundle, evaluate_run, load_bundle, save_bundle, train
-from multiemo.build.bundle import assemble, build_encoder, build_preprocessor
+from multiemo.build.parts import assemble, build_encoder
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import write_manifest
 from multiemo.encoders.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError
+from multiemo.inputs import build_input
 from multiemo.predict import Answer, Item, Predictor
 from multiemo.registry import Registry, encoders
 from multiemo.report import save_evaluation
@@ -88,9 +89,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     parts = {m: build_encoder(config, m) for m in config.modalities}
     texts = ["so happy today", "what a sad day", "I am angry", "how plain", "oh no, I fear it"]
-    preprocessors = {m: build_preprocessor(e.input_spec, texts=lambda: texts) for m, e in parts.items()}
+    inputs = {m: build_input(m, e.input_spec, texts=lambda: texts) for m, e in parts.items()}
     folder = tmp_path_factory.mktemp("cold") / "model"
-    save_bundle(Bundle(assemble(config, parts, fused=True).eval(), config, preprocessors), folder)
+    save_bundle(Bundle(assemble(config, parts, fused=True).eval(), config, inputs), folder)
     return folder
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import multiemo
-from multiemo.build.bundle import assemble, build_encoder, build_preprocessor, uses_features
+from multiemo.build.parts import assemble, build_encoder, uses_features
 from multiemo.config import load_config
+from multiemo.inputs import build_input
 from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -23,7 +24,7 @@ def test_the_config_builds(path):
     parts, specs = {}, {}
     for m in config.modalities:
         parts[m] = build_encoder(config, m, feature_dim=35 if uses_features(config, m) else None)
-        specs[m] = build_preprocessor(parts[m].input_spec, texts=lambda: texts).spec
+        specs[m] = build_input(m, parts[m].input_spec, texts=lambda: texts).spec
         assert specs[m] == parts[m].input_spec
     model = assemble(config, parts, fused="fuse" in config.stages)
     assert model.modalities == config.modalities

@@ -219,7 +219,7 @@ def test_a_manifest_that_knows_no_dimension_is_one_line(cli, run, manifest, tmp_
 # ----------------------------------------------------------------------------------------------------------- benchmark
 def test_classic_regressors_stand_beside_the_model(run, written, manifest, tmp_path):
     config, clips = load_config(written(tmp_path)), read_manifest(manifest)
-    inputs = read_inputs(config, manifest.parent, clips, load_bundle(run).preprocessors)
+    inputs = read_inputs(config, manifest.parent, clips, load_bundle(run).inputs)
     model = read_records(run / "predictions.jsonl")
     test = [r["id"] for r in model]
     learnt = [c.id for c in clips if c.id not in set(test)]

@@ -15,9 +15,9 @@ from multiemo.build import train
 from multiemo.bulk import predict_bulk
 from multiemo.config import load_config
 from multiemo.data.cache import TensorCache
-from multiemo.data.dataset import ClipDataset
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import ConfigError
+from multiemo.inputs.dataset import ClipDataset
 from multiemo.predict.items import Item, expand
 from multiemo.preprocess.face import whole_picture
 from multiemo.types import Clip, spec_to_dict
@@ -62,7 +62,7 @@ def model(run):
 
 
 def samples(model, manifest, clips, cache=None):
-    dataset = ClipDataset(clips, manifest.parent, model.bundle.preprocessors, model.bundle.space(), cache=cache)
+    dataset = ClipDataset(clips, manifest.parent, model.bundle.inputs, model.bundle.space(), cache=cache)
     return [dataset[i] for i in range(len(clips))]
 
 
@@ -92,13 +92,13 @@ def test_without_the_flag_a_face_is_looked_for_and_the_cache_keeps_both(model, m
 def test_the_key_of_a_row_that_is_no_crop_is_what_it_was(tiny_run, small_corpus, tmp_path):
     clip = next(c for c in read_manifest(small_corpus) if c.video and not c.audio)
     cache = TensorCache(tmp_path / "cache")
-    preprocessors = multiemo.load(tiny_run).bundle.preprocessors
+    inputs = multiemo.load(tiny_run).bundle.inputs
     space = multiemo.load(tiny_run).bundle.space()
     rows = [clip, replace(clip, cropped=True)]
-    dataset = ClipDataset(rows, small_corpus.parent, preprocessors, space, cache=cache)
+    dataset = ClipDataset(rows, small_corpus.parent, inputs, space, cache=cache)
     path = small_corpus.parent / clip.video
     for m in ("speech", "face"):
-        key = cache.key(path, clip.start, clip.end, spec_to_dict(preprocessors[m].spec))
+        key = cache.key(path, clip.start, clip.end, spec_to_dict(inputs[m].spec))
         assert dataset.input_key(0, m) == key
         assert (dataset.input_key(1, m) == key) == (m == "speech"), "a voice is the same in both"
 

@@ -10,7 +10,7 @@ import torch
 from multiemo.build import evaluate_run, train
 from multiemo.build.lacking import lacking_notes, untrained_note
 from multiemo.config import load_config
-from multiemo.data.dataset import PreparedPart
+from multiemo.inputs.dataset import PreparedPart
 from tests.support.jsonl import write_lines
 from tests.support.progress import Notes
 

@@ -15,8 +15,8 @@ from multiemo.benchmark.cost import measure_cost
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.build import evaluate_run, load_bundle
 from multiemo.build.reads import reads_of, reads_of_test
-from multiemo.data.dataset import ClipDataset
 from multiemo.data.manifest import read_manifest, write_manifest
+from multiemo.inputs.dataset import ClipDataset
 from multiemo.predict import evaluate
 from multiemo.report import save_evaluation
 from tests.support.runs import source_of

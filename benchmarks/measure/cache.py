@@ -21,11 +21,11 @@ from typing import Any
 import torch
 
 from multiemo.data.cache import TensorCache
-from multiemo.data.dataset import ClipDataset, LabelSpace, Preprocessor
 from multiemo.data.demo import make_corpus
 from multiemo.data.manifest import read_manifest
-from multiemo.preprocess.face import FacePreprocessor
-from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
+from multiemo.data.targets import LabelSpace
+from multiemo.inputs import Input, build_input
+from multiemo.inputs.dataset import ClipDataset
 from multiemo.types import Clip, FaceSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
 _FILMS, _SOUNDS = (".mp4", ".avi", ".mov", ".mkv", ".flv", ".webm"), (".wav", ".flac", ".mp3", ".ogg", ".m4a")
@@ -49,10 +49,10 @@ def second_epoch(root: Path | None, clips: int = 48) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="multiemo-") as scratch:
         folder = Path(scratch) / "corpus" if root is None else root
         found = _demo(folder, clips) if root is None else _media(folder, clips)
-        kinds: dict[str, dict[Modality, Preprocessor]] = {
-            "speech": {"speech": SpeechPreprocessor(SpeechSpec())},
-            "waveform": {"speech": WaveformPreprocessor(WaveformSpec())},
-            "face": {"face": FacePreprocessor(FaceSpec())},
+        kinds: dict[str, dict[Modality, Input]] = {
+            "speech": {"speech": build_input("speech", SpeechSpec())},
+            "waveform": {"speech": build_input("speech", WaveformSpec())},
+            "face": {"face": build_input("face", FaceSpec())},
         }
         if not any(clip.video for clip in found):
             kinds.pop("face")
@@ -60,22 +60,20 @@ def second_epoch(root: Path | None, clips: int = 48) -> dict[str, Any]:
             kinds["all"] = {**kinds["speech"], **kinds["face"]}
         _pass(found[:2], folder, kinds.get("all", kinds["speech"]), None)  # what is loaded at first use
         result: dict[str, Any] = {"root": "demo" if root is None else root.name, "clips": len(found)}
-        for kind, preprocessors in kinds.items():
-            result[kind] = _compare(found, folder, preprocessors, Path(scratch) / f"cache-{kind}")
+        for kind, inputs in kinds.items():
+            result[kind] = _compare(found, folder, inputs, Path(scratch) / f"cache-{kind}")
     return result
 
 
-def _compare(
-    clips: Sequence[Clip], folder: Path, preprocessors: Mapping[Modality, Preprocessor], cache: Path
-) -> dict[str, Any]:
+def _compare(clips: Sequence[Clip], folder: Path, inputs: Mapping[Modality, Input], cache: Path) -> dict[str, Any]:
     store = TensorCache(cache)
-    decoded, cpu_decoded, made = _pass(clips, folder, preprocessors, store)
+    decoded, cpu_decoded, made = _pass(clips, folder, inputs, store)
     store.close()
     passes: list[tuple[float, float]] = []
     equal = True
     for _ in range(_WARM_PASSES):
         store = TensorCache(cache)
-        wall, cpu, read = _pass(clips, folder, preprocessors, store)
+        wall, cpu, read = _pass(clips, folder, inputs, store)
         store.close()
         passes.append((wall, cpu))
         equal = equal and all(_same(a, b) for a, b in zip(made, read, strict=True))
@@ -93,10 +91,10 @@ def _compare(
 
 
 def _pass(
-    clips: Sequence[Clip], folder: Path, preprocessors: Mapping[Modality, Preprocessor], cache: TensorCache | None
+    clips: Sequence[Clip], folder: Path, inputs: Mapping[Modality, Input], cache: TensorCache | None
 ) -> tuple[float, float, list[Sample]]:
     """Seconds of one pass by the clock and by the processor, and its samples."""
-    dataset = ClipDataset(clips, folder, preprocessors, LabelSpace("demo5"), cache=cache)
+    dataset = ClipDataset(clips, folder, inputs, LabelSpace("demo5"), cache=cache)
     wall, cpu = time.perf_counter(), time.process_time()
     samples = [dataset[i] for i in range(len(dataset))]
     return time.perf_counter() - wall, time.process_time() - cpu, samples

@@ -84,7 +84,7 @@ def write_rows(path: Path, rows: int) -> None:
 def run_step(step: str, path: Path) -> dict[str, float]:
     """One step in this process; see :func:`million`."""
     if step in ("open", "contexts"):
-        from multiemo.build.data import Source
+        from multiemo.build.sources import Source
         from multiemo.data.dialogue import contexts
     from multiemo.data import splits
     from multiemo.data.manifest import read_manifest, write_manifest

@@ -117,7 +117,7 @@ def stages(model: Predictor, item: Item) -> dict[str, float]:
         ("log-mel and prosody", speech.SpeechPreprocessor, "__call__"),
         ("encoders and fusion", EmotionModel, "__call__"),
     ]
-    face = model.bundle.preprocessors["face"]
+    face = model.bundle.inputs["face"].preprocessor
     with _patched(timed, places), mock.patch.object(face, "detector", _Timed(face.detector, timed)):
         threads = torch.get_num_threads()
         torch.set_num_threads(1)

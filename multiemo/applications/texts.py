@@ -26,12 +26,13 @@ from multiemo.data.dialogue import Dialogue
 from multiemo.data.tables import Columns, Row, open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import probabilities_of
+from multiemo.inputs.material import Utterance
+from multiemo.inputs.text import TextInput
 from multiemo.predict import Predictor, load
 from multiemo.predict.prediction import ModelDescription
-from multiemo.preprocess.text import ContextTurn, TextPreprocessor
 from multiemo.progress import Progress
 from multiemo.records import Record, record
-from multiemo.types import DIMENSIONS, Absent, Output, Sample
+from multiemo.types import DIMENSIONS, Absent, ContextTurn, Output, Sample
 
 #: Rows that are read, answered and written at a time.
 WINDOW = 8192
@@ -88,11 +89,11 @@ class TextModel:
     """
 
     def __init__(self, predictor: Predictor, *, batch: int = BATCH) -> None:
-        reader = predictor.bundle.preprocessors.get("text")
-        if not isinstance(reader, TextPreprocessor):
+        reader = predictor.bundle.inputs.get("text")
+        if not isinstance(reader, TextInput):
             name, reads = predictor.bundle.config.name, ", ".join(predictor.model.modalities)
             raise ConfigError(f"{name}: this model reads {reads}, not words; give one that does")
-        self._read, self._predictor, self._batch = reader, predictor, batch
+        self._words, self._predictor, self._batch = reader, predictor, batch
         self._multi = predictor.model.task == "multi"
         self._learnt = predictor.model.learnt_dimensions
         numbers = ("emotion_prob", *(f"p_{label}" for label in predictor.labels))
@@ -113,9 +114,9 @@ class TextModel:
     def answer(self, texts: Sequence[str | None], before: Sequence[Sequence[ContextTurn]]) -> list[Row | str]:
         """For each text, after the turns ``before`` it, the added columns, or why there are none."""
         turns = zip(texts, before, strict=True)
-        read = [Absent("no text") if text is None else self._read(text, said) for text, said in turns]
+        read = [Absent("no text") if text is None else self._words.make(Utterance(text, said)) for text, said in turns]
         answers: list[Row | str] = [_reason(r) if isinstance(r, Absent) else {} for r in read]
-        waiting = [(i, r) for i, r in enumerate(read) if isinstance(r, Tensor)]
+        waiting = [(i, r.tensor) for i, r in enumerate(read) if not isinstance(r, Absent)]
         waiting.sort(key=lambda one: -len(one[1]))
         while waiting:
             count = max(1, min(self._batch, _TOKENS // len(waiting[0][1])))

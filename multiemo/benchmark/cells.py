@@ -15,10 +15,12 @@ from pathlib import Path
 from multiemo.benchmark.protocol import Protocol
 from multiemo.build import data as wiring
 from multiemo.build import evaluate_run, train
-from multiemo.build.bundle import build_encoder, build_preprocessor, uses_features
 from multiemo.build.device import gpus
+from multiemo.build.parts import build_encoder, input_kind
+from multiemo.build.sources import open_manifest
 from multiemo.config import Config
 from multiemo.errors import MultiemoError, TrainingError
+from multiemo.inputs import build_input
 from multiemo.processes import ProcessDiedError, Slot, TaskFailedError, supervise
 from multiemo.progress import Progress
 from multiemo.report import save_evaluation
@@ -98,16 +100,16 @@ def _gpus(config: Config) -> list[str]:
 
 
 def fill_cache(config: Config, progress: Progress) -> None:
-    """Decode and preprocess every clip once, so that the cells only read; text and features need no cache."""
-    source = wiring.open_manifest(config)
-    preprocessors = {}
-    for m in config.modalities:
-        spec = None if uses_features(config, m) else build_encoder(config, m).input_spec
-        if spec is not None and spec.kind != "text":
-            preprocessors[m] = build_preprocessor(spec)
-    if preprocessors:
+    """Decode and preprocess every clip once, so that the cells only read; what is not decoded needs no cache."""
+    source = open_manifest(config)
+    inputs = {
+        m: build_input(m, build_encoder(config, m).input_spec)
+        for m in config.modalities
+        if input_kind(config, m).decodes
+    }
+    if inputs:
         progress.stage("decode")
-        wiring.prepare_part(config, source.folder, source.clips, preprocessors, progress=progress)
+        wiring.prepare_part(config, source.folder, source.clips, inputs, progress=progress)
 
 
 def run_cell(cell: Cell) -> None:

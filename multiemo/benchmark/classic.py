@@ -25,7 +25,7 @@ Valence, arousal and dominance without labels have regressors on the same inputs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +33,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.benchmark.classifiers import RECIPES, Recipe, classify, learnable, least, take_rows
-from multiemo.benchmark.descriptors import HOG_SIDE, acoustic_functionals, feature_statistics, hog
+from multiemo.benchmark.classifiers import RECIPES, UNKNOWN, Recipe, classify, learnable, least, take_rows
+from multiemo.benchmark.descriptors import DESCRIPTORS, feature_statistics
 from multiemo.benchmark.regressors import REGRESSIONS, regress
 from multiemo.build.data import prepare_part
 from multiemo.config import Config
-from multiemo.data.dataset import Preprocessor
 from multiemo.errors import ManifestError, SplitError
 from multiemo.evaluation import ClipPrediction, rounded
+from multiemo.inputs.base import Input
+from multiemo.inputs.material import Utterance
 from multiemo.metrics import means_of
-from multiemo.preprocess.face import FacePreprocessor
-from multiemo.preprocess.speech import SpeechPreprocessor
 from multiemo.progress import Progress
-from multiemo.types import MODALITIES, SUBSETS, Clip, Modality, SpeechSpec
+from multiemo.types import MODALITIES, SUBSETS, Clip, Modality
 
 Array = NDArray[np.float64]
 
@@ -108,7 +107,7 @@ def read_inputs(
     config: Config,
     folder: Path,
     clips: Sequence[Clip],
-    preprocessors: Mapping[Modality, Preprocessor],
+    inputs: Mapping[Modality, Input],
     *,
     label_from: str = "clip",
     progress: Progress | None = None,
@@ -119,14 +118,14 @@ def read_inputs(
         config: label set, task, cache, workers, and whether clips that cannot be read are left out.
         folder: of the manifest.
         clips: all its rows, those of every part.
-        preprocessors: the model's, so that a clip has the same modalities for both; ``Bundle.preprocessors``.
-        label_from: see :class:`multiemo.build.data.Source`.
+        inputs: the model's, so that a clip has the same modalities for both; ``Bundle.inputs``.
+        label_from: see :class:`multiemo.build.sources.Source`.
         progress: told the clips done.
 
     Raises:
         MediaError: media cannot be read, and the config does not allow to skip it.
     """
-    reads = {m: _reads(preprocessors[m]) for m in MODALITIES if m in preprocessors}
+    reads = {m: inputs[m].described() for m in MODALITIES if m in inputs}
     part = prepare_part(config, folder, clips, reads, label_from=label_from, dialogue=clips, progress=progress)
     kept, labels = part.dataset.clips, part.dataset.space.labels
     speakers: list[str] = []
@@ -136,12 +135,12 @@ def read_inputs(
         sample = part.dataset[i]
         speakers.append(sample.speaker)
         targets.append(sample.target)
-        for m, p in reads.items():
+        for m, entry in reads.items():
             x = sample.inputs.get(m)
-            text = kept[i].text if p.spec.kind == "text" else None
-            found[m].append(None if x is None else text or _describe(x.numpy(), p.spec))
+            found[m].append(None if x is None else _describe(x.numpy(), entry, kept[i]))
     presence = {m: np.array([x is not None for x in column], dtype=bool) for m, column in found.items()}
     nothing = np.zeros(len(labels))
+    recipes = REGRESSIONS if config.task == "dimensions" else RECIPES
     return Inputs(
         rows={clip.id: i for i, clip in enumerate(kept)},
         speakers=tuple(speakers),
@@ -149,8 +148,8 @@ def read_inputs(
         task=config.task,
         target=np.array([nothing if t is None else t.double().numpy() for t in targets]),
         labelled=np.array([t is not None for t in targets], dtype=bool),
-        recipes={m: (REGRESSIONS if config.task == "dimensions" else RECIPES)[p.spec.kind] for m, p in reads.items()},
-        values={m: column if reads[m].spec.kind == "text" else _stack(column) for m, column in found.items()},
+        recipes={m: recipes.get(entry.spec.kind, recipes[UNKNOWN]) for m, entry in reads.items()},
+        values={m: column if reads[m].raw is Utterance else _stack(column) for m, column in found.items()},
         presence=presence,
         bad=part.prepared.bad,
     )
@@ -216,23 +215,11 @@ def _prediction(inputs: Inputs, name: str, row: int, answers: dict[str, list[flo
 # Reading
 
 
-def _reads(preprocessor: Preprocessor) -> Preprocessor:
-    """What makes the arrays to describe: the model's own preprocessor, but for the shape of what it gives."""
-    spec = preprocessor.spec
-    if spec.kind in ("speech", "waveform"):
-        return SpeechPreprocessor(
-            SpeechSpec(sample_rate=spec.sample_rate, max_seconds=spec.max_seconds, trim=spec.trim)
-        )
-    if spec.kind == "face":
-        return FacePreprocessor(replace(spec, size=HOG_SIDE))
-    return preprocessor
-
-
-def _describe(x: NDArray[Any], spec: Any) -> NDArray[np.float32]:
-    """A preprocessed clip as a vector."""
-    if spec.kind == "speech":
-        return acoustic_functionals(x, hop=spec.hop)
-    return hog(x) if spec.kind == "face" else feature_statistics(x)
+def _describe(x: NDArray[Any], entry: Input, clip: Clip) -> str | NDArray[np.float32] | None:
+    """A preprocessed clip as a vector, or as its words where these are read."""
+    if entry.raw is Utterance:
+        return clip.text
+    return DESCRIPTORS.get(entry.spec.kind, feature_statistics)(x)
 
 
 def _stack(vectors: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32]:

@@ -225,7 +225,9 @@ def _regression(**options: float) -> Any:
     return LogisticRegression(max_iter=2000, class_weight="balanced", **options)
 
 
-#: {kind of InputSpec: how it is classified}.
+#: The entry of the tables of recipes that serves every kind of input without one of its own: statistics over time.
+UNKNOWN = "features"
+#: {kind of input: how it is classified}.
 RECIPES: dict[str, Recipe] = {
     "text": Recipe("TF-IDF + logistic regression", Terms, _regression, tempered=False),
     "speech": Recipe("acoustic functionals + SVM", Columns, _support_vectors, tempered=True, most=MOST),

@@ -15,7 +15,8 @@ from numpy.random import Generator
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from multiemo.arrays import Array, Pixels
+from multiemo.arrays import Array
+from multiemo.inputs.material import Pictures
 
 #: Display gamma: the exponent from a pixel's value to light.
 GAMMA = 2.2
@@ -29,17 +30,14 @@ OCCLUDER = 127
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """What is seen of one clip.
+class Film(Pictures):
+    """What is seen of one clip, and where its face is.
 
     Args:
-        frames: ``[F, H, W, 3]`` uint8 RGB.
-        times: ``[F]`` seconds.
+        frames, times, cropped, still: see :class:`multiemo.inputs.material.Pictures`.
         boxes: ``[F, 4]`` x0, y0, x1, y1 of the face in pixels; may reach beyond the picture.
     """
 
-    frames: Pixels
-    times: Array
     boxes: Array
 
     @property
@@ -159,7 +157,7 @@ def dropped_frames(film: Film, share: float, draw: Generator) -> Film:
     if count < 2:
         return film
     kept = draw.permutation(count) >= round(share * count)
-    return Film(film.frames[kept], film.times[kept], film.boxes[kept])
+    return replace(film, frames=film.frames[kept], times=film.times[kept], boxes=film.boxes[kept])
 
 
 def _each(film: Film, change: Callable[[Tensor], Tensor]) -> Film:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torchaudio import functional
 
 from multiemo.arrays import Floats
+from multiemo.inputs.material import Audio
 
 #: People who talk at once in the babble; with six to eight of them no single one can be followed any more.
 TALKERS = 8
@@ -37,17 +38,14 @@ _SHARP = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What is heard of one clip.
+class Sound(Audio):
+    """What is heard of one clip, and whom it can be mixed with.
 
     Args:
-        samples: ``[N]`` float32 within -1..1.
-        rate: Hz.
+        samples, rate: see :class:`multiemo.inputs.material.Audio`.
         others: voices of other people, at the same rate, none of them silent; for the babble.
     """
 
-    samples: Floats
-    rate: int
     others: tuple[Floats, ...] = ()
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from numpy.random import Generator
 
+from multiemo.inputs.material import Utterance
+
 #: Shares of substitutions, deletions and insertions among the word errors of a recogniser of conversations: 10.1, 4.6
 #: and 1.8 of 100 words on the NIST 2000 set (Switchboard and CallHome), as published with Kaldi's recipe ``swbd/s5c``
 #: (Povey et al. 2011; LSTM, Fisher language model, 16.5% word errors).
@@ -53,17 +55,14 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """What is said in one clip.
+class Wording(Utterance):
+    """What is said in one clip, and which words there are.
 
     Args:
-        text: the utterance.
-        earlier: utterances of the dialogue before it, as (same speaker, text); they get errors of the same kind.
+        text, earlier: see :class:`multiemo.inputs.material.Utterance`; both get errors of the same kind.
         vocabulary: words to draw wrong ones from; where it has none of a script, the text's own are drawn.
     """
 
-    text: str
-    earlier: tuple[tuple[bool, str], ...] = ()
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
 

@@ -7,6 +7,7 @@ timing of voiced stretches, and MFCCs with their differences. :func:`hog` is Dal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.errors import ConfigError
+from multiemo.inputs.face import DESCRIBED_SIDE
 from multiemo.types import PROSODY_CHANNELS
 
 Array = NDArray[np.floating[Any]]
@@ -41,7 +43,7 @@ ACOUSTIC_NAMES: tuple[str, ...] = (
     ),
 )
 #: Side of the crops that :func:`hog` describes, pixels.
-HOG_SIDE = 48
+HOG_SIDE = DESCRIBED_SIDE
 
 
 def acoustic_functionals(track: NDArray[np.float32], *, hop: float = 0.01) -> NDArray[np.float32]:
@@ -142,5 +144,9 @@ def hog_descriptor() -> Any:
 
 
 def feature_statistics(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``[T, D]`` precomputed features to their means, then deviations over time, ``[2 D]``."""
+    """``[T, D]`` rows of numbers to their means, then deviations over time, ``[2 D]``."""
     return np.concatenate([values.mean(axis=0), values.std(axis=0)]).astype(np.float32)
+
+
+#: {kind of input: its description}; every other is described by :func:`feature_statistics`.
+DESCRIPTORS: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"speech": acoustic_functionals, "face": hog}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,14 @@ from multiemo.benchmark.corrupt_speech import Sound
 from multiemo.benchmark.corrupt_text import Vocabulary, Wording
 from multiemo.benchmark.corruptions import Corruption, randomness
 from multiemo.build.bundle import Bundle
-from multiemo.build.data import Source
-from multiemo.data.dataset import ClipDataset, LabelSpace, Preprocessor
+from multiemo.build.sources import Source
 from multiemo.errors import MediaError, MultiemoError
+from multiemo.inputs.base import Input
+from multiemo.inputs.dataset import ClipDataset
+from multiemo.inputs.material import Audio, ManifestRow, Pictures, PreparedInput, Utterance
+from multiemo.inputs.rows import gather_row
 from multiemo.preprocess.speech import prepare_wave
-from multiemo.types import Absent, Clip, InputSpec, Modality
+from multiemo.types import Absent, Clip, Modality
 
 #: Voices kept for the babble, spread over the people of train, and the longest part of each, seconds.
 VOICES = 48
@@ -60,6 +63,25 @@ class Material:
     voices: tuple[Voice, ...] = ()
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
+    def dressed(self, clip: Clip, entry: Input, raw: object) -> Sound | Film | Wording | None:
+        """What an input takes of a clip, with what corruptions add to it; ``None`` where nothing can be changed.
+
+        Args:
+            clip: which.
+            entry: the input.
+            raw: what it takes, or why there is nothing.
+        """
+        if isinstance(raw, Audio):
+            return Sound(raw.samples, raw.rate, self.others(clip))
+        if isinstance(raw, Utterance):
+            return Wording(raw.text, tuple(raw.earlier), self.vocabulary)
+        made = entry.prepare(raw) if isinstance(raw, Pictures) else None
+        if not isinstance(raw, Pictures) or not isinstance(made, PreparedInput) or made.places is None:
+            return None
+        nearest = np.abs(raw.times[:, None] - made.places.times[None]).argmin(axis=1)
+        boxes = made.places.boxes[nearest]
+        return Film(raw.frames, raw.times, boxes, cropped=raw.cropped, still=raw.still)
+
     def others(self, clip: Clip) -> tuple[Floats, ...]:
         """The voices that are neither of this clip nor of its speaker."""
         return tuple(
@@ -85,21 +107,18 @@ def gather(bundle: Bundle, source: Source, corruptions: Sequence[Corruption], se
         vocabulary = Vocabulary.of(c.text for c in source.part("train") if c.text)
     voices: list[Voice] = []
     if "voices" in needed:
-        spec = bundle.preprocessors["speech"].spec
+        entry = bundle.inputs["speech"]
         clips = _spread([c for c in source.part("train") if c.audio or c.video], seed)
-        recorder = _Recorder(spec)
-        decoded = _decoding(clips, source, {"speech": recorder}, bundle.space())
-        for number, clip in enumerate(clips):
+        for clip in clips:
             try:
-                decoded[number]
+                given = _taken(ManifestRow(clip, source.folder), "speech", entry)
             except MediaError:
                 if not bundle.config.data.skip_bad:
                     raise
-            arrays = recorder.take()
-            if arrays is None:
                 continue
-            audio, rate = arrays
-            wave = prepare_wave(audio, rate, rate, VOICE_SECONDS, _TRIM)
+            if not isinstance(given, Audio):
+                continue
+            wave = prepare_wave(given.samples, given.rate, given.rate, VOICE_SECONDS, _TRIM)
             if isinstance(wave, Tensor):
                 voices.append(Voice(clip.id, clip.speaker, wave.numpy()))
             if len(voices) == VOICES:
@@ -113,7 +132,7 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
     Args:
         clips: rows, in order.
         source: their manifest.
-        bundle: whose preprocessors the forms are made for.
+        bundle: whose inputs the forms are made for.
         corruptions: of the model's modalities, each with a function.
         material: of the train part.
         seed: of all chances.
@@ -132,90 +151,56 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
         self.material = material
         self.seed = seed
         modalities = {c.modality for c in corruptions}
-        self.preprocessors = {m: p for m, p in bundle.preprocessors.items() if m in modalities}
-        self.recorders = {m: _Recorder(p.spec) for m, p in self.preprocessors.items()}
-        self.decoded = _decoding(clips, source, self.recorders, bundle.space())
+        self.inputs = {m: entry for m, entry in bundle.inputs.items() if m in modalities}
+        # Past the cache: what is made of a row here must not stand for the clip itself.
+        self.rows = ClipDataset(clips, source.folder, self.inputs, bundle.space(), cache=None, dialogue=source.clips)
 
     def __len__(self) -> int:
-        return len(self.decoded)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> FormsOfClip | MultiemoError:
+        row = self.rows.row(index)
         try:
-            self.decoded[index]
-            return {
-                name: forms
-                for m, recorder in self.recorders.items()
-                for name, forms in self._forms(self.decoded.clips[index], m, recorder.take()).items()
-            }
+            forms: FormsOfClip = {}
+            for m, entry in self.inputs.items():
+                forms |= self._forms(row.clip, m, entry, _taken(row, m, entry))
         except MultiemoError as error:
             return error
+        return forms
 
-    def _forms(self, clip: Clip, modality: Modality, arrays: tuple[Any, ...] | None) -> FormsOfClip:
-        wanted = [c for c in self.corruptions if c.modality == modality]
-        given = None if arrays is None else self._given(clip, modality, arrays)
+    def _forms(self, clip: Clip, m: Modality, entry: Input, raw: object) -> FormsOfClip:
+        wanted = {c.name: (c.function, c.severities) for c in self.corruptions if c.modality == m}
+        given = self.material.dressed(clip, entry, raw)
         if given is None:
-            return {c.name: [None] * len(c.severities) for c in wanted}
+            return {name: [None] * len(severities) for name, (_, severities) in wanted.items()}
         return {
-            c.name: [
-                self._prepared(clip, modality, c.function(given, severity, randomness(self.seed, clip.id, c.name)))
-                for severity in c.severities
-                if c.function is not None
+            name: [
+                _array(entry.prepare(change(given, severity, randomness(self.seed, clip.id, name))))
+                for severity in severities
+                if change is not None
             ]
-            for c in wanted
+            for name, (change, severities) in wanted.items()
         }
 
-    def _given(self, clip: Clip, modality: Modality, arrays: tuple[Any, ...]) -> Sound | Film | Wording | None:
-        """What a corruption is given of one modality; ``None`` where there is no face to begin with."""
-        if modality == "speech":
-            audio, rate = arrays
-            return Sound(audio, rate, self.material.others(clip))
-        if modality == "text":
-            text, earlier = arrays
-            return Wording(text, tuple(earlier), self.material.vocabulary)
-        frames, times, _ = arrays
-        track = self.preprocessors["face"](frames, times, clip.cropped)
-        if isinstance(track, Absent):
-            return None
-        nearest = np.abs(np.asarray(times)[:, None] - track.times[None]).argmin(axis=1)
-        return Film(frames, np.asarray(times), track.boxes[nearest])
 
-    def _prepared(self, clip: Clip, modality: Modality, given: Sound | Film | Wording) -> NDArray[Any] | None:
-        """A corrupted clip as the encoder wants it. Arrays, since a tensor holds a file open between processes."""
-        prepare = self.preprocessors[modality]
-        if isinstance(given, Sound):
-            made = prepare(given.samples, given.rate)
-        elif isinstance(given, Wording):
-            made = prepare(given.text, given.earlier)
-        else:
-            made = prepare(given.frames, given.times, clip.cropped)
-        if isinstance(made, Absent):
-            return None
-        tensor: Tensor = made.crops if isinstance(given, Film) else made
-        return tensor.numpy()
+def _taken(row: ManifestRow, m: Modality, entry: Input) -> object:
+    """What an input takes of a row, or :class:`Absent`.
+
+    Raises:
+        MultiemoError: it cannot be read; names the clip.
+    """
+    try:
+        gathered = gather_row(row, {m: entry})
+        if m in gathered.damaged:
+            raise gathered.damaged[m]
+        return gathered.absent[m] if m in gathered.absent else entry.take(gathered.materials[m])
+    except MultiemoError as error:
+        raise type(error)(f"clip {row.clip.id!r}: {error}") from None
 
 
-class _Recorder:
-    """Stands in for a preprocessor and keeps the arrays that were decoded for it."""
-
-    def __init__(self, spec: InputSpec) -> None:
-        self.spec = spec
-        self._arrays: tuple[Any, ...] | None = None
-
-    def __call__(self, *arrays: Any) -> Absent:
-        self._arrays = arrays
-        return Absent("kept for its corrupted forms")
-
-    def take(self) -> tuple[Any, ...] | None:
-        """The arrays of the clip that was just decoded, once; ``None`` where it has nothing to decode."""
-        arrays, self._arrays = self._arrays, None
-        return arrays
-
-
-def _decoding(
-    clips: Sequence[Clip], source: Source, preprocessors: Mapping[Modality, Preprocessor], space: LabelSpace
-) -> ClipDataset:
-    """The rows as they are decoded, past the cache: what is made of them must not stand for the clip itself."""
-    return ClipDataset(clips, source.folder, preprocessors, space, cache=None, dialogue=source.clips)
+def _array(made: PreparedInput | Absent) -> NDArray[Any] | None:
+    """An array, since a tensor holds a file open between processes; ``None`` where the modality is gone."""
+    return None if isinstance(made, Absent) else made.tensor.numpy()
 
 
 def _spread(clips: Sequence[Clip], seed: int) -> list[Clip]:

@@ -14,9 +14,9 @@ import torch
 from multiemo.build import Source, load_bundle
 from multiemo.build.device import compute_of, predict
 from multiemo.data.collate import Collate
-from multiemo.data.dataset import ClipDataset
 from multiemo.data.rows import format_row, parse_row
 from multiemo.errors import MultiemoError
+from multiemo.inputs.dataset import ClipDataset
 from multiemo.types import SUBSETS, Clip
 
 
@@ -76,7 +76,7 @@ def answer() -> None:
     bundle = load_bundle(request["run"])
     rows = [parse_row(row) for row in request["rows"]]
     clip = next(c for c in rows if c.id == request["clip"])
-    wanted = {m: bundle.preprocessors[m] for m in SUBSETS[request["subset"]]}
+    wanted = {m: bundle.inputs[m] for m in SUBSETS[request["subset"]]}
     dataset = ClipDataset([clip], Path(request["folder"]), wanted, bundle.space(), cache=None, dialogue=rows)
     batch = Collate(bundle.model.modalities, len(bundle.labels))([dataset[0]])
     compute = compute_of(bundle.config, request["device"])

@@ -18,12 +18,12 @@ import torch
 from multiemo.arrays import Array
 from multiemo.benchmark.document import FoldSummary, ProtocolSummary
 from multiemo.build import checks
-from multiemo.build import data as wiring
+from multiemo.build.sources import has_label, open_source
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
-from multiemo.data.dataset import LabelSpace
 from multiemo.data.grouping import GroupBy, grouped
 from multiemo.data.manifest import read_manifest
 from multiemo.data.split import Split, without
+from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, SplitError
 from multiemo.evaluation import corpus_kind
 from multiemo.metrics import means_of
@@ -128,7 +128,7 @@ def plan(config: Config) -> Protocol:
     manifest = Path(str(data.manifest))
     name = config.benchmark.protocol or _BY_KIND[data.split.kind]
     clips = read_manifest(manifest) if manifest.is_file() else []
-    labelled = [c for c in clips if wiring.has_label(c, data.label_from, config.task)]
+    labelled = [c for c in clips if has_label(c, data.label_from, config.task)]
     checks.check_context(config, clips, str(manifest))
     space = LabelSpace(config.label_set, config.task, data.label_from)
     checks.check_labels(manifest, labelled, space)
@@ -139,7 +139,7 @@ def plan(config: Config) -> Protocol:
     folds = []
     for fold, split in _splits(name, base, labelled, config.benchmark):
         wanted = SourceConfig(manifest=str(manifest), split=split, label_from=data.label_from)
-        source = wiring.open_source(wanted, task=config.task)
+        source = open_source(wanted, task=config.task)
         folds.append(Fold(fold, source.split, pinned(config, split, source.split)))
     known = {c.id: c for c in labelled}
     notes = list(dict.fromkeys(note for fold in folds for note in fold.split.notes))

@@ -60,7 +60,7 @@ def _ridge(**options: float) -> Any:
     return Ridge(**options)
 
 
-#: {kind of InputSpec: how it is regressed}.
+#: {kind of input: how it is regressed}.
 REGRESSIONS: dict[str, Recipe] = {
     "text": Recipe("TF-IDF + ridge regression", Terms, _ridge, tempered=False),
     "speech": Recipe("acoustic functionals + SVR", Columns, _support_vectors, tempered=False, most=MOST),

@@ -24,13 +24,14 @@ from multiemo.benchmark.states import Bench, State, joined, subsets_of
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
 from multiemo.build.reads import count_read
+from multiemo.build.sources import Source
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.progress import Progress
 from multiemo.types import SUBSETS, Modality
 
 
 def robustness_curves(
-    models: Sequence[tuple[Bundle, wiring.Source]],
+    models: Sequence[tuple[Bundle, Source]],
     *,
     part: str = "test",
     corruptions: Sequence[str | Corruption] | None = None,
@@ -96,12 +97,12 @@ def robustness_curves(
     return curves
 
 
-def _bench(bundle: Bundle, source: wiring.Source, part: str, device: str | torch.device, progress: Progress) -> Bench:
+def _bench(bundle: Bundle, source: Source, part: str, device: str | torch.device, progress: Progress) -> Bench:
     prepared = wiring.prepare_part(
         bundle.config,
         source.folder,
         source.part(part),
-        bundle.preprocessors,
+        bundle.inputs,
         label_from=source.label_from,
         dialogue=source.clips,
         progress=progress,
@@ -109,7 +110,7 @@ def _bench(bundle: Bundle, source: wiring.Source, part: str, device: str | torch
     return Bench(bundle, prepared, device)
 
 
-def _check_apart(models: Sequence[tuple[Bundle, wiring.Source]], part: str) -> None:
+def _check_apart(models: Sequence[tuple[Bundle, Source]], part: str) -> None:
     """No clip may count twice.
 
     Raises:
@@ -137,8 +138,9 @@ def _misfit(corruption: Corruption, bench: Bench) -> str:
         return ""
     if m not in bench.presence:
         return f"the model has no {m} branch"
-    if corruption.function is not None and bench.bundle.preprocessors[m].spec.kind == "features":
-        return f"the {m} encoder reads precomputed features: there is nothing to corrupt that they could be made from"
+    entry = bench.bundle.inputs[m]
+    if corruption.function is not None and not corruption.function.fits(entry):
+        return f"the {m} encoder reads {entry.title}: there is nothing to corrupt that they could be made from"
     having = [clip for clip, here in zip(bench.clips, bench.presence[m].tolist(), strict=True) if here]
     if not having:
         return f"no clip of this part has {m}"
@@ -148,7 +150,7 @@ def _misfit(corruption: Corruption, bench: Bench) -> str:
 
 
 def _states(
-    bench: Bench, source: wiring.Source, corruptions: Sequence[Corruption], seed: int, progress: Progress
+    bench: Bench, source: Source, corruptions: Sequence[Corruption], seed: int, progress: Progress
 ) -> dict[str, list[State]]:
     """{corruption: the clips with nothing, as they are, and at each severity}; without those for which train lacks a
     voice.
@@ -173,7 +175,7 @@ def _stream(forms: Forms, bundle: Bundle, progress: Progress) -> Iterator[FormsO
     Raises:
         MultiemoError: a clip cannot be read.
     """
-    decodes = any(m != "text" for m in forms.preprocessors)
+    decodes = any(entry.decodes for entry in forms.inputs.values())
     workers = wiring.worker_count(bundle.config.data.workers) if decodes else 0
     loader = DataLoader(forms, batch_size=None, num_workers=workers, collate_fn=_unchanged)
     for done, got in enumerate(loader, start=1):

@@ -31,12 +31,12 @@ from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol
 from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness import robustness_curves
-from multiemo.build import data as wiring
 from multiemo.build import load_bundle
-from multiemo.build.bundle import uses_features
 from multiemo.build.device import trains_on
 from multiemo.build.lock import alone_in
+from multiemo.build.parts import uses_features
 from multiemo.build.reads import Reading, add_read, reads_of, reads_of_test
+from multiemo.build.sources import open_manifest
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.extras import require
@@ -181,7 +181,7 @@ def _classic(
             config,
             protocol.folder,
             protocol.clips,
-            load_bundle(cells[0].folder).preprocessors,
+            load_bundle(cells[0].folder).inputs,
             label_from=config.data.label_from,
             progress=progress,
         )
@@ -258,7 +258,7 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str, reads: dict[s
 
 def _robustness(cells: Sequence[Cell], progress: Progress) -> list[Curve]:
     """Curves of the models of one seed over the test clips of all folds."""
-    models = [(load_bundle(cell.folder), wiring.open_manifest(cell.config)) for cell in cells]
+    models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
     return robustness_curves(models, device=cells[0].config.device, progress=progress)
 
 
@@ -268,7 +268,7 @@ def _curves(values: list[dict[str, object]]) -> list[Curve]:
 
 def _cost(cell: Cell, progress: Progress) -> CostReport:
     progress.stage("cost")
-    return measure_cost(cell.folder, wiring.open_manifest(cell.config), device=cell.config.device)
+    return measure_cost(cell.folder, open_manifest(cell.config), device=cell.config.device)
 
 
 def _reads(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, int]]:

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,15 @@ from torch import nn
 from multiemo.build import Bundle, Source
 from multiemo.build.device import Compute, predict
 from multiemo.data.collate import Collate
-from multiemo.data.dataset import ClipDataset, Preprocessor
 from multiemo.data.manifest import media_path
 from multiemo.data.media import probe
 from multiemo.errors import ManifestError, MediaError
+from multiemo.inputs.base import Input
+from multiemo.inputs.dataset import ClipDataset
+from multiemo.inputs.material import ManifestRow
+from multiemo.inputs.rows import gather_row
 from multiemo.model import EmotionModel
-from multiemo.types import SUBSETS, Batch, Clip, Modality, Sample
+from multiemo.types import SUBSETS, Absent, Batch, Clip, Modality, Sample
 
 #: At most this many clips are looked at for each that is measured, to find some with all modalities.
 _LOOKS = 8
@@ -66,7 +68,7 @@ def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
     for i in _spread(looked):
         clip = rows[i * len(rows) // looked]
         try:
-            sample = _dataset(bundle, clip, source, bundle.preprocessors)[0]
+            sample = _dataset(bundle, clip, source, bundle.inputs)[0]
         except MediaError:
             if not bundle.config.data.skip_bad:
                 raise
@@ -98,17 +100,11 @@ def measure_clip(
     decode: dict[Modality, float] = {}
     prepare: dict[Modality, float] = {}
     samples: list[Sample] = []
-    for m, preprocessor in bundle.preprocessors.items():
-        timed = _Timed(preprocessor)
-        dataset = _dataset(bundle, clip, source, {m: timed})
+    for m, entry in bundle.inputs.items():
+        dataset = _dataset(bundle, clip, source, {m: entry})
         samples.append(dataset[0])  # warm
-        whole, own = [], []
-        for _ in range(repeats):
-            timed.seconds = 0.0
-            whole.append(_clock(partial(dataset.__getitem__, 0)))
-            own.append(timed.seconds)
-        prepare[m] = statistics.median(own)
-        decode[m] = statistics.median(a - b for a, b in zip(whole, own, strict=True))
+        times = [_read(dataset.row(0), m, entry) for _ in range(repeats)]
+        decode[m], prepare[m] = (statistics.median(took) for took in zip(*times, strict=True))
     joined = replace(samples[0], inputs={m: x for s in samples for m, x in s.inputs.items()})
     batch = Collate(bundle.model.modalities, len(bundle.labels))([joined])
     views = {key: shown(batch, SUBSETS[key]) for key in keys}
@@ -123,8 +119,8 @@ def measure_clip(
                 took = _clock(run)
                 if turn > 0:
                     seconds[key].append(took)
-    times = {key: statistics.median(took) for key, took in seconds.items()}
-    return ClipCost(clip, media_seconds(clip, source.folder), decode, prepare, times, flops)
+    medians = {key: statistics.median(took) for key, took in seconds.items()}
+    return ClipCost(clip, media_seconds(clip, source.folder), decode, prepare, medians, flops)
 
 
 def count_flops(model: nn.Module, batch: Batch) -> int:
@@ -154,19 +150,15 @@ def count_flops(model: nn.Module, batch: Batch) -> int:
     return int(counter.get_total_flops())
 
 
-class _Timed:
-    """A preprocessor that remembers how long its last call took."""
-
-    def __init__(self, inner: Preprocessor) -> None:
-        self.inner = inner
-        self.spec = inner.spec
-        self.seconds = 0.0
-
-    def __call__(self, *arrays: Any) -> Any:
-        began = time.perf_counter()
-        result = self.inner(*arrays)
-        self.seconds = time.perf_counter() - began
-        return result
+def _read(row: ManifestRow, m: Modality, entry: Input) -> tuple[float, float]:
+    """Seconds of reading what an input is made from, and of making it."""
+    began = time.perf_counter()
+    material = gather_row(row, {m: entry}).materials.get(m)
+    raw = None if material is None else entry.take(material)
+    read = time.perf_counter()
+    if raw is not None and not isinstance(raw, Absent):
+        entry.prepare(raw)
+    return read - began, time.perf_counter() - read
 
 
 def _spread(count: int) -> list[int]:
@@ -180,10 +172,10 @@ def _spread(count: int) -> list[int]:
     return [i for i in (int(f"{n:0{bits}b}"[::-1], 2) for n in range(1 << bits)) if i < count]
 
 
-def _dataset(bundle: Bundle, clip: Clip, source: Source, preprocessors: Mapping[Modality, Preprocessor]) -> ClipDataset:
+def _dataset(bundle: Bundle, clip: Clip, source: Source, inputs: Mapping[Modality, Input]) -> ClipDataset:
     """One clip as training reads it, past the cache."""
     space = bundle.space(source.label_from)
-    return ClipDataset([clip], source.folder, preprocessors, space, cache=None, dialogue=source.clips)
+    return ClipDataset([clip], source.folder, inputs, space, cache=None, dialogue=source.clips)
 
 
 def shown(batch: Batch, members: Sequence[Modality]) -> Batch:

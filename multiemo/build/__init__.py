@@ -1,4 +1,4 @@
-"""The only wiring: config -> preprocessors, loaders, model; a model folder -> the same again."""
+"""The only wiring: config -> inputs, loaders, model; a model folder -> the same again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from multiemo.lazy import lazy_names
 
 if TYPE_CHECKING:
     from multiemo.build.bundle import Bundle, load_bundle, save_bundle
-    from multiemo.build.data import Source, open_source
     from multiemo.build.evaluation import evaluate_bundle, evaluate_run
     from multiemo.build.run import Run, train
+    from multiemo.build.sources import Source, open_source
 
 __all__ = [
     "Bundle",
@@ -28,7 +28,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(("Bundle", "load_bundle", "save_bundle"), "multiemo.build.bundle"),
-        **dict.fromkeys(("Source", "open_source"), "multiemo.build.data"),
+        **dict.fromkeys(("Source", "open_source"), "multiemo.build.sources"),
         **dict.fromkeys(("evaluate_bundle", "evaluate_run"), "multiemo.build.evaluation"),
         **dict.fromkeys(("Run", "train"), "multiemo.build.run"),
     },

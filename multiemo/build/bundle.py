@@ -20,27 +20,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiemo import encoders as _announce_encoders  # noqa: F401
-from multiemo import fusion as _register_fusions  # noqa: F401
 from multiemo.build.folders import file_digest, model_folder
+from multiemo.build.parts import assemble, build_encoder
 from multiemo.calibration import Calibration
 from multiemo.config import Config, stored_config
-from multiemo.data.dataset import LabelSpace, Preprocessor
 from multiemo.data.grouping import GROUP_BY
 from multiemo.data.seen import Seen
+from multiemo.data.targets import LabelSpace
 from multiemo.encoders.base import Encoder
 from multiemo.encoders.deferred import Deferred
-from multiemo.errors import CheckpointError, ConfigError, MultiemoError
+from multiemo.errors import CheckpointError, ConfigError
 from multiemo.files import system_error, unwritable, write_atomically
-from multiemo.fusion.base import Fusion
+from multiemo.inputs import Input, build_input, spec_from_dict
 from multiemo.model import EmotionModel
-from multiemo.preprocess.face import FacePreprocessor
-from multiemo.preprocess.features import FeaturePreprocessor
-from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
-from multiemo.preprocess.text import TextPreprocessor
-from multiemo.registry import encoders, fusions, suggest
 from multiemo.training.checkpoint import load_tensors, save_tensors
-from multiemo.types import InputSpec, Modality, TextSpec, spec_from_dict, spec_to_dict
+from multiemo.types import Modality, spec_to_dict
 from multiemo.version import __version__
 
 FORMAT_VERSION = 3
@@ -55,7 +49,7 @@ class Bundle:
     Args:
         model: on the CPU until moved.
         config: resolved; ``encoders`` holds just the model's modalities.
-        preprocessors: {modality: preprocessor}, made from the encoders' InputSpecs.
+        inputs: {modality: input}, made from the encoders' InputSpecs.
         facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
         calibration: temperatures and thresholds, fitted on validation; the empty one before that.
         folder: that it was read from or written to.
@@ -64,7 +58,7 @@ class Bundle:
 
     model: EmotionModel
     config: Config
-    preprocessors: dict[Modality, Preprocessor]
+    inputs: dict[Modality, Input]
     facts: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
     folder: Path | None = None
@@ -85,94 +79,6 @@ class Bundle:
         return self.model.prior.detach().cpu()
 
 
-def build_encoder(
-    config: Config, modality: Modality, *, feature_dim: int | None = None, assets: Path | None = None
-) -> Encoder:
-    """The encoder that the config names for one modality.
-
-    Args:
-        feature_dim: columns of the data, for the ``features`` encoder.
-        assets: folder of a checkpoint; a pretrained encoder then takes its architecture from there, not from a hub.
-
-    Raises:
-        ConfigError: unknown encoder, wrong modality, unknown option or value.
-    """
-    part = config.encoders[modality]
-    where = f"encoders.{modality}"
-    reads = encoders.facts(part.name)["modality"] if part.name in encoders else modality
-    if reads not in (modality, None):
-        fitting = encoders.names(modality=modality) + encoders.names(modality=None)
-        raise ConfigError(f"{where}.name: {part.name!r} reads {reads}, not {modality}{suggest('', fitting)}")
-    given: dict[str, Any] = {"modality": modality, "assets": assets}
-    if feature_dim is not None:
-        given["dim"] = feature_dim
-    try:
-        encoder: Encoder = encoders.build(part.name, part.options, where=where, **given)
-    except MultiemoError:
-        raise
-    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
-        raise ConfigError(f"{where}: {part.name!r} cannot be built with these options: {error}") from error
-    return encoder
-
-
-def uses_features(config: Config, modality: Modality) -> bool:
-    """Whether the encoder of a modality reads precomputed features."""
-    return config.encoders[modality].name == "features"
-
-
-def build_preprocessor(
-    spec: InputSpec, *, texts: Callable[[], Iterable[str]] | None = None, assets: Path | None = None
-) -> Preprocessor:
-    """What turns arrays into the tensors an encoder wants.
-
-    Args:
-        spec: the encoder's.
-        texts: training texts, for a tokenizer that has yet to be trained.
-        assets: folder of a checkpoint that holds a tokenizer.
-    """
-    if isinstance(spec, TextSpec):
-        if assets is not None:
-            return TextPreprocessor.from_assets(spec, assets)
-        if spec.tokenizer != "trained":
-            return TextPreprocessor.from_pretrained(spec)
-        return TextPreprocessor.train(spec, texts() if texts is not None else ())
-    builders: Mapping[str, Any] = {
-        "speech": SpeechPreprocessor,
-        "waveform": WaveformPreprocessor,
-        "face": FacePreprocessor,
-        "features": FeaturePreprocessor,
-    }
-    return builders[spec.kind](spec)  # type: ignore[no-any-return]
-
-
-def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusion:
-    """The fusion that the config names over these encoders.
-
-    Raises:
-        ConfigError: unknown fusion or option.
-    """
-    classes = len(config.columns)
-    level = getattr(fusions.get(config.fusion.name, where="fusion"), "level", "embedding")
-    dims = {m: classes if level == "decision" else e.out_dim for m, e in encoders_.items()}
-    try:
-        fusion: Fusion = fusions.build(config.fusion.name, config.fusion.options, where="fusion", dims=dims)
-    except (ValueError, AssertionError) as error:
-        raise ConfigError(f"fusion: {config.fusion.name!r} cannot be built with these options: {error}") from None
-    return fusion
-
-
-def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, **learnt: Any) -> EmotionModel:
-    """Encoders, fusion and heads as one model; ``learnt`` are the priors and means that it takes."""
-    return EmotionModel(
-        parts,
-        len(config.columns),
-        fusion=build_fusion(config, parts) if fused else None,
-        task=config.task,
-        dimensions=config.dimensions,
-        **learnt,
-    )
-
-
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Write the model folder; ``config.json`` comes last, so a folder that has it is complete.
 
@@ -183,12 +89,11 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     for m in bundle.model.modalities:
         assets = folder / m
         assets.mkdir(exist_ok=True)
-        encoder, preprocessor = bundle.model.encoders[m], bundle.preprocessors[m]
+        encoder = bundle.model.encoders[m]
         try:
             if isinstance(encoder, Encoder):
                 encoder.save_assets(assets)
-            if isinstance(preprocessor, TextPreprocessor):
-                preprocessor.save(assets)
+            bundle.inputs[m].save(assets)
         except Exception as error:  # transformers and tokenizers write in their own way
             reason = system_error(error)
             if reason is None:
@@ -204,7 +109,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "assets": _asset_digests(folder, bundle.model.modalities),
         "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
         "fused": bundle.model.fusion is not None,
-        "inputs": {m: spec_to_dict(bundle.preprocessors[m].spec) for m in bundle.model.modalities},
+        "inputs": {m: spec_to_dict(bundle.inputs[m].spec) for m in bundle.model.modalities},
         "config": bundle.config.model_dump(mode="json"),
         "facts": bundle.facts,
         "calibration": bundle.calibration,
@@ -258,19 +163,17 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
     tensors, _ = load_tensors(folder / "model.safetensors")
     parts: dict[Modality, Encoder] = {}
-    preprocessors: dict[Modality, Preprocessor] = {}
+    inputs: dict[Modality, Input] = {}
     for m, spec in specs.items():
         build = partial(build_encoder, config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
         parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_built, build, folder)) if deferred else build()
-        preprocessors[m] = build_preprocessor(spec, assets=folder / m)
+        inputs[m] = build_input(m, spec, assets=folder / m)
     model = assemble(config, parts, fused=values["fused"])
     _fill(model, tensors, folder)
     if not deferred:
         for m, part in parts.items():
             part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
-    return Bundle(
-        model.eval(), config, preprocessors, values["facts"], calibration, Path(path), _load_seen(folder, values)
-    )
+    return Bundle(model.eval(), config, inputs, values["facts"], calibration, Path(path), _load_seen(folder, values))
 
 
 def _asset_digests(folder: Path, modalities: Iterable[Modality]) -> dict[str, str]:
@@ -344,7 +247,7 @@ def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:
     return Seen({kind: kept[kind] for kind in GROUP_BY if kind in kept})
 
 
-def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Preprocessor]:
+def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Input]:
     """An encoder as the config wants it, with the weights of another run's and, for words, its tokenizer.
 
     Args:
@@ -357,7 +260,7 @@ def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple
         CheckpointError: it has no such encoder, or one of other sizes.
     """
     where = f"init.{m}: {path}"
-    if m not in begun.preprocessors or begun.config.encoders[m].name != config.encoders[m].name:
+    if m not in begun.inputs or begun.config.encoders[m].name != config.encoders[m].name:
         raise CheckpointError(f"{where} holds no {m} encoder {config.encoders[m].name!r}")
     before = begun.model.encoders[m]
     assert isinstance(before, Encoder)
@@ -368,7 +271,7 @@ def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple
     except RuntimeError as error:
         raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
     encoder.untrained = before.untrained
-    return encoder, build_preprocessor(encoder.input_spec, assets=assets)
+    return encoder, build_input(m, encoder.input_spec, assets=assets)
 
 
 def _first_mismatch(error: RuntimeError) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from multiemo.build.parts import input_kind
 from multiemo.config import Config
-from multiemo.data.dataset import LabelSpace
 from multiemo.data.dialogue import contexts, without_context
+from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, ManifestError
-from multiemo.types import DIMENSIONS, Clip, Modality
+from multiemo.types import DIMENSIONS, Absent, Clip, Modality
 
 
 def nothing_known(where: object, task: str, purpose: str, *, label: str = "a label", hint: str = "") -> ManifestError:
@@ -48,7 +49,7 @@ def check_modalities(config: Config, clips: Sequence[Clip], modalities: Iterable
     """See that each modality is named by some row that is trained on.
 
     Args:
-        config: says which encoders read features.
+        config: says which encoders read them.
         clips: of train.
         modalities: that are trained.
         where: the manifest or fold, for the message.
@@ -57,24 +58,12 @@ def check_modalities(config: Config, clips: Sequence[Clip], modalities: Iterable
         ManifestError: no row names an input for one of them.
     """
     for m in modalities:
-        features = config.encoders[m].name == "features"
-        if not any(_has(clip, m, features) for clip in clips):
-            what = (
-                f"features.{m}" if features else {"text": "text", "speech": "audio or video"}.get(m, "video or image")
-            )
+        kind = input_kind(config, m)
+        if all(isinstance(kind.source(clip, m), Absent) for clip in clips):
             raise ManifestError(
-                f"{where}: no clip to train on has {what}, which encoders.{m} reads; add it to the manifest, or "
-                f"take encoders.{m} out of the config and {m} out of stages"
+                f"{where}: no clip to train on has {kind.wanted(m)}, which encoders.{m} reads; add it to the manifest, "
+                f"or take encoders.{m} out of the config and {m} out of stages"
             )
-
-
-def _has(clip: Clip, modality: Modality, features: bool) -> bool:
-    """Whether a row names an input for a modality (whether it can be read is seen when it is)."""
-    if features:
-        return modality in clip.features
-    if modality == "text":
-        return clip.text is not None
-    return bool(clip.video or (clip.audio if modality == "speech" else clip.image))
 
 
 def check_context(config: Config, clips: Sequence[Clip], where: str) -> None:

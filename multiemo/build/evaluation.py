@@ -19,6 +19,7 @@ from multiemo.build.lacking import lacking_notes
 from multiemo.build.reads import count_read, home_of
 from multiemo.build.recorded_paths import cache_of
 from multiemo.build.run_source import part_of, stored_source
+from multiemo.build.sources import has_label
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.grouping import GROUP_BY
 from multiemo.data.manifest import read_manifest
@@ -228,7 +229,7 @@ def evaluate_run(
     if manifest is not None and other:
         path = Path(manifest)
         rows = read_manifest(path)
-        clips = [c for c in rows if wiring.has_label(c, label_from, bundle.config.task)]
+        clips = [c for c in rows if has_label(c, label_from, bundle.config.task)]
         if not clips:
             raise nothing_known(path, bundle.config.task, " to evaluate against")
         notes = _seen_notes(bundle, clips)
@@ -243,7 +244,7 @@ def evaluate_run(
         bundle.config.model_copy(update={"data": data.model_copy(update={"cache": cache})}),
         path.parent,
         clips,
-        bundle.preprocessors,
+        bundle.inputs,
         label_from=label_from,
         dialogue=rows,
         progress=progress,

@@ -122,7 +122,7 @@ class WithEmbeddings(Dataset[Sample]):
 
     def __init__(self, part: Part, embedded: Mapping[Modality, Embedded]) -> None:
         self.dataset, self.embedded = part.dataset, dict(embedded)
-        self.others = [m for m in part.dataset.preprocessors if m not in embedded]
+        self.others = [m for m in part.dataset.inputs if m not in embedded]
         samples = part.dataset.samples
         self.samples = None if samples is None else [self._with(i, s) for i, s in enumerate(samples)]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from multiemo.data.dataset import PreparedPart
+from multiemo.inputs.dataset import PreparedPart
 
 
 def untrained_note(names: Sequence[str], learnt: Tensor, *, task: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a run needs before it trains: its splits on record, encoders and preprocessors, preprocessed parts."""
+"""What a run needs before it trains: its splits on record, encoders and inputs, preprocessed parts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import torch
 from accelerate import Accelerator
 
 from multiemo.build import data as wiring
-from multiemo.build.bundle import Bundle, build_encoder, build_preprocessor, load_bundle, load_encoder, uses_features
+from multiemo.build.bundle import Bundle, load_bundle, load_encoder
 from multiemo.build.fit import stage_seed
 from multiemo.build.lacking import untrained_note
+from multiemo.build.parts import build_encoder, uses_features
 from multiemo.build.priors import dimension_means
 from multiemo.build.recorded_paths import record_paths
+from multiemo.build.sources import Source, feature_dim, learns_labels
 from multiemo.config import Config
-from multiemo.data.dataset import Preprocessor
 from multiemo.data.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.files import write_atomically
+from multiemo.inputs import Input, build_input
+from multiemo.inputs.base import of_type
 from multiemo.progress import Progress
 from multiemo.training.parallel import Meeting
-from multiemo.types import Modality
+from multiemo.types import FeatureSpec, Modality
 
 
 class Preparation:
@@ -39,7 +42,7 @@ class Preparation:
 
     Attributes:
         parts: those preprocessed so far.
-        preprocessors, encoders: of each modality.
+        inputs, encoders: of each modality.
         branches: those that are trained: taken over, or as far as this run has come.
         seen_before: whom the checkpoints have seen that encoders begin from.
     """
@@ -48,7 +51,7 @@ class Preparation:
         self,
         config: Config,
         folder: Path,
-        sources: dict[str, wiring.Source],
+        sources: dict[str, Source],
         accelerator: Accelerator,
         meeting: Meeting,
         progress: Progress,
@@ -57,13 +60,13 @@ class Preparation:
         self.accelerator, self.meeting, self.progress = accelerator, meeting, progress
         self.seen_before = Seen()
         self.parts: dict[tuple[int, str], wiring.Part] = {}
-        self.preprocessors: dict[Modality, Preprocessor] = {}
+        self.inputs: dict[Modality, Input] = {}
         self.encoders: dict[Modality, Encoder] = {}
         self.branches: dict[Modality, Bundle] = {}
 
     def learns_labels(self, stage: str) -> bool:
         """Whether a stage learns labels, and not from its input alone."""
-        return wiring.learns_labels(self.config, stage)
+        return learns_labels(self.config, stage)
 
     def write_splits(self) -> None:
         """Keep the splits in the run folder.
@@ -96,42 +99,42 @@ class Preparation:
                 )
 
     def build_parts(self) -> None:
-        """Encoders and preprocessors: from a named branch or an earlier attempt of this run, begun from one, or new."""
+        """Encoders and inputs: from a named branch or an earlier attempt of this run, begun from one, or new."""
         config = self.config
         for m in config.modalities:
             finished = self.folder / "branches" / m
             named = config.taken_over.get(m)
             if named is not None or (finished / "config.json").is_file():
                 branch = load_bundle(named or finished, labels=named is not None or self.learns_labels(m))
-                if m not in branch.preprocessors or branch.config.encoders[m].name != config.encoders[m].name:
+                if m not in branch.inputs or branch.config.encoders[m].name != config.encoders[m].name:
                     raise CheckpointError(f"branches.{m}: {named!r} holds no {m} encoder {config.encoders[m].name!r}")
                 self._check_seen(branch, f"branches.{m} ({named or finished})")
                 self.branches[m] = branch
                 encoder = branch.model.encoders[m]
                 assert isinstance(encoder, Encoder)
-                self.encoders[m], self.preprocessors[m] = encoder, branch.preprocessors[m]
+                self.encoders[m], self.inputs[m] = encoder, branch.inputs[m]
                 self._check_columns(m, f"branches.{m} ({named or finished})")
                 continue
             torch.manual_seed(stage_seed(config, m))
             if m in config.init:
                 begun = load_bundle(config.init[m], labels=False)
                 self._check_seen(begun, f"init.{m} ({config.init[m]})")
-                self.encoders[m], self.preprocessors[m] = load_encoder(config, m, begun, config.init[m])
+                self.encoders[m], self.inputs[m] = load_encoder(config, m, begun, config.init[m])
                 self._check_columns(m, f"init.{m} ({config.init[m]})")
                 self.seen_before |= begun.seen
                 continue
             dim = self._feature_dim(m) if uses_features(config, m) else None
             self.encoders[m] = build_encoder(config, m, feature_dim=dim)
             texts = partial(_texts, self.sources[m])
-            self.preprocessors[m] = build_preprocessor(self.encoders[m].input_spec, texts=texts)
+            self.inputs[m] = build_input(m, self.encoders[m].input_spec, texts=texts)
 
     def _feature_dim(self, m: Modality) -> int:
-        return wiring.feature_dim(self.sources[m], m, skip_bad=self.config.data.skip_bad)
+        return feature_dim(self.sources[m], m, skip_bad=self.config.data.skip_bad)
 
     def _check_columns(self, m: Modality, what: str) -> None:
         """Refuse an encoder of features that takes another number of columns than most clips have."""
         if uses_features(self.config, m):
-            dim, takes = self._feature_dim(m), self.encoders[m].input_spec.dim  # type: ignore[union-attr]
+            dim, takes = self._feature_dim(m), of_type(self.encoders[m].input_spec, FeatureSpec).dim
             if dim != takes:
                 raise CheckpointError(
                     f"{what}: takes features of {takes} columns, but those of most clips of "
@@ -161,7 +164,7 @@ class Preparation:
                 count = sum(reasons.values())
                 most = max(reasons, key=reasons.__getitem__)
                 self.progress.note(f"{name}: {m} is absent in {count} of {len(part.dataset)} clips, mostly: {most}")
-            for note in wiring.cut_voices(part):
+            for note in wiring.cut_notes(part):
                 self.progress.note(f"{name}: {note}")
             self.parts[key] = part
         return self.parts[key]
@@ -178,7 +181,7 @@ class Preparation:
             self.config,
             source.folder,
             source.part(name),
-            {m: self.preprocessors[m] for m in wanted},
+            {m: self.inputs[m] for m in wanted},
             label_from=source.label_from,
             dialogue=source.clips,
             meeting=self.meeting,
@@ -191,7 +194,7 @@ class Preparation:
             self.encoders[m].fit_statistics(part.dataset[i].inputs[m] for i in rows)
 
 
-def _without(source: wiring.Source) -> list[str]:
+def _without(source: Source) -> list[str]:
     """What the parts that a split does without take with them."""
     parts = source.split.parts
     if not parts["val"]:
@@ -199,5 +202,5 @@ def _without(source: wiring.Source) -> list[str]:
     return [] if parts["test"] else ["there is no test part: measure the model on people it has not seen"]
 
 
-def _texts(source: wiring.Source) -> list[str]:
+def _texts(source: Source) -> list[str]:
     return [c.text for c in source.part("train") if c.text]

@@ -11,7 +11,7 @@ from torch import Tensor
 from multiemo import losses
 from multiemo.build.data import Part
 from multiemo.config import TrainingConfig
-from multiemo.data.dataset import dimensions_of
+from multiemo.data.targets import dimensions_of
 from multiemo.types import DIMENSIONS, Clip
 
 

@@ -11,20 +11,17 @@ from typing import Any
 
 import torch
 
-from multiemo.build import data as wiring
-from multiemo.build.bundle import (
-    Bundle,
-    assemble,
-    save_bundle,
-)
+from multiemo.build.bundle import Bundle, save_bundle
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.build.fit import Stage, fit_stage, stage_seed, trainable_rows
 from multiemo.build.folders import file_digest
 from multiemo.build.lock import alone_in
+from multiemo.build.parts import assemble
 from multiemo.build.preparation import Preparation
 from multiemo.build.priors import dimension_means, weighing
 from multiemo.build.run_folder import open_run_folder
+from multiemo.build.sources import open_sources
 from multiemo.build.trackers import Trackers
 from multiemo.config import Config
 from multiemo.errors import CheckpointError
@@ -101,7 +98,7 @@ class _Session:
         with self.meeting.main_first():
             if self.main:
                 self._open_folder(resume, held)
-            sources = wiring.open_sources(config, folder)
+            sources = open_sources(config, folder)
         self.prepared = Preparation(config, folder, sources, self.accelerator, self.meeting, self.progress)
         self.trackers = Trackers(config, folder, self.progress)
         self.logged = _logged(folder / "metrics.jsonl")
@@ -279,7 +276,7 @@ class _Session:
             "seconds": round(result.seconds, 1),
             "untrained": {m: sorted(self.prepared.encoders[m].untrained or ()) for m in modalities},
         }
-        bundle = Bundle(model.eval(), config, {m: self.prepared.preprocessors[m] for m in modalities}, facts, seen=seen)
+        bundle = Bundle(model.eval(), config, {m: self.prepared.inputs[m] for m in modalities}, facts, seen=seen)
         val, processes = self.prepared.val(stage), self._processes
         if settings.objective == "labels" and val is not None:
             bundle.calibration = calibrate_bundle(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
 from multiemo.build.folders import file_digest
 from multiemo.build.recorded_paths import manifests_of, mend_links
+from multiemo.build.sources import Source
 from multiemo.data.manifest import read_manifest
 from multiemo.data.seen import check_unseen
 from multiemo.data.split import Split, check_disjoint
@@ -16,7 +16,7 @@ from multiemo.errors import CheckpointError, ConfigError, ManifestError
 from multiemo.types import Clip
 
 
-def part_of(source: wiring.Source, split: str) -> list[Clip]:
+def part_of(source: Source, split: str) -> list[Clip]:
     """Rows of one part of a run's split."""
     parts = source.split.parts
     if split not in parts:
@@ -30,7 +30,7 @@ def part_of(source: wiring.Source, split: str) -> list[Clip]:
     return source.part(split)
 
 
-def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[wiring.Source, list[str]]:
+def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[Source, list[str]]:
     """The source of a run, split as the run wrote it down, and what a reader must know of it.
 
     Args:
@@ -66,7 +66,7 @@ def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[wiring
     if _digest(bundle) not in (None, file_digest(manifest)):
         notes.append(f"{manifest} is not, byte for byte, the manifest that this run was trained on")
     label_from = bundle.facts.get("label_from", bundle.config.data.label_from)
-    return wiring.Source(manifest, clips, split, label_from), notes
+    return Source(manifest, clips, split, label_from), notes
 
 
 def _manifest_of(run: Path, bundle: Bundle, moved: Path | None) -> Path:

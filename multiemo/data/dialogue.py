@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from multiemo.types import Clip, Modality
+from multiemo.types import Clip, ContextTurn
 
 
 class Dialogue:
@@ -15,7 +14,7 @@ class Dialogue:
     whose speakers are not known are the same speaker's.
 
     Args:
-        width: turns that the model reads (:func:`context_width`).
+        width: turns that the model reads (``Input.earlier_turns`` of its words).
 
     Example:
         >>> dialogue = Dialogue(2)
@@ -31,7 +30,7 @@ class Dialogue:
         self._width = width
         self._said: list[tuple[str | None, str]] = []
 
-    def turn(self, speaker: str | None, text: str | None) -> list[tuple[bool, str]]:
+    def turn(self, speaker: str | None, text: str | None) -> list[ContextTurn]:
         """What stands before the next turn as (same speaker, text), oldest first; from now on that turn does too."""
         before = [(who == speaker, said) for who, said in self._said]
         if self._width and text and not text.isspace():
@@ -39,20 +38,10 @@ class Dialogue:
         return before
 
 
-def context_width(preprocessors: Mapping[Modality, Any]) -> int:
-    """How many earlier turns of a conversation a model reads.
-
-    Args:
-        preprocessors: {modality: preprocessor} of the model.
-    """
-    text = preprocessors.get("text")
-    return 0 if text is None else int(getattr(text.spec, "context", 0))
-
-
-def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[tuple[bool, str]]]:
+def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[ContextTurn]]:
     """{clip id: its context} of the rows of a manifest; a ``group`` of a corpus is a conversation, in row order."""
     dialogues: dict[str, Dialogue] = {}
-    found: dict[str, list[tuple[bool, str]]] = {}
+    found: dict[str, list[ContextTurn]] = {}
     for clip in rows if width else ():
         if clip.group is not None:
             dialogue = dialogues.setdefault(f"{clip.corpus}:{clip.group}", Dialogue(width))

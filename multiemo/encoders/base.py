@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ class Encoder(nn.Module):
         out_dim: D, the width of the embedding.
         input_spec: what ``forward`` wants to be fed; stored in the checkpoint.
         untrained: names of the parameters that are still as they were drawn; ``None`` where all are.
+        input_kind: name of the kind of input, the ``kind`` of ``input_spec``; ``None``: that of its modality.
         clip_by_clip: whether its layers are called once a clip, so that processes with other clips call them another
             number of times.
     """
@@ -32,6 +34,7 @@ class Encoder(nn.Module):
     out_dim: int
     input_spec: InputSpec
     untrained: frozenset[str] | None = None
+    input_kind: ClassVar[str | None] = None
     clip_by_clip: bool = False
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

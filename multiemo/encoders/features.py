@@ -36,6 +36,8 @@ class FeatureEncoder(Encoder):
         ConfigError: a width or count below one, or a share that is not within 0 and 1.
     """
 
+    input_kind = "features"
+
     def __init__(
         self,
         *,

@@ -59,6 +59,7 @@ class SpeechPretrained(Encoder):
 
     modality = "speech"
     input_spec: WaveformSpec
+    input_kind = "waveform"
 
     def __init__(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import cycle
 
-from multiemo.data.dataset import Preprocessor
-from multiemo.data.dialogue import Dialogue, context_width
+from multiemo.data.dialogue import Dialogue
+from multiemo.inputs.base import Input, context_width
+from multiemo.inputs.material import ClipMaterial, Utterance
 from multiemo.predict.segments import Segment
 from multiemo.types import Modality
 
@@ -18,27 +19,28 @@ class Conversation:
     before it began.
 
     Args:
-        preprocessors: {modality: preprocessor} of the model.
+        inputs: {modality: input} of the model.
         overlap: windows in which a moment lies; ``SegmentStream.overlap``.
     """
 
-    def __init__(self, preprocessors: Mapping[Modality, Preprocessor], overlap: int = 1) -> None:
-        text = preprocessors.get("text")
-        self._read = text if text is not None and text.spec.kind == "text" else None
-        width = context_width(preprocessors)
+    def __init__(self, inputs: Mapping[Modality, Input], overlap: int = 1) -> None:
+        self._words = {m: entry for m, entry in inputs.items() if entry.raw is Utterance}
+        width = context_width(inputs)
         self._dialogues = cycle([Dialogue(width) for _ in range(overlap)])
 
     def read(self, segment: Segment) -> Segment:
         """The next segment, with what its words are to the model; those without words pass as they are."""
         dialogue = next(self._dialogues)
-        if self._read is not None and segment.text is not None:
-            segment.file("text", self._read(segment.text, dialogue.turn(segment.speaker, segment.text)))
+        if self._words and segment.text is not None:
+            material = ClipMaterial(segment.text, dialogue.turn(segment.speaker, segment.text))
+            for m, entry in self._words.items():
+                segment.put(m, entry.read(material))
         return segment
 
 
-def alone(preprocessors: Mapping[Modality, Preprocessor]) -> list[str]:
+def alone(inputs: Mapping[Modality, Input]) -> list[str]:
     """What to say of words without a conversation where the model could read one."""
-    width = context_width(preprocessors)
+    width = context_width(inputs)
     if not width:
         return []
     return [

@@ -15,9 +15,9 @@ from multiemo.build.bundle import Bundle, load_bundle
 from multiemo.build.device import compute_of, predict
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
-from multiemo.data.dialogue import context_width
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.evaluation import probabilities_of
+from multiemo.inputs.base import context_width
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
 from multiemo.predict.dimensions import dimension_estimates
@@ -57,7 +57,7 @@ class Predictor:
         self.bundle = bundle
         self.compute = compute_of(bundle.config, device)
         self.options = options or Options()
-        self.reader = Reader(bundle.preprocessors, self.options)
+        self.reader = Reader(bundle.inputs, self.options)
         self.model = bundle.model.to(self.compute.device).eval()
         self.labels = bundle.labels
         self.calibration = bundle.calibration
@@ -150,7 +150,7 @@ class Predictor:
     @property
     def context(self) -> int:
         """How many earlier utterances of a dialogue the text encoder reads."""
-        return context_width(self.bundle.preprocessors)
+        return context_width(self.bundle.inputs)
 
     def describe(self) -> ModelDescription:
         """Which model this is: the ``model`` of the prediction JSON."""

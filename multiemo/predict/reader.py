@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from multiemo.data.dataset import Preprocessor
-from multiemo.data.features import read_features
-from multiemo.data.manifest import media_path
-from multiemo.data.media import Media, Playback, PlayedSound, is_image, probe, read_media
+from multiemo.data.media import Playback, PlayedSound, is_image, probe, read_media
 from multiemo.data.subtitles import embedded_subtitles
 from multiemo.data.transcripts import Transcript, fitted, left_over, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
+from multiemo.inputs.base import Input
+from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Request, material_of
+from multiemo.inputs.rows import read_row
 from multiemo.predict.ahead import ahead
 from multiemo.predict.conversation import Conversation, alone
 from multiemo.predict.items import Item
 from multiemo.predict.segmenter import Segmenter
-from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream, no_features
-from multiemo.predict.voice import cut_off, no_voice
-from multiemo.preprocess.face import NO_FACE
-from multiemo.types import Absent, Clip, Modality
+from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream
+from multiemo.types import Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
 
 if TYPE_CHECKING:
@@ -33,8 +31,6 @@ Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
 WINDOW = 4.0
 #: A file of up to this many windows is one segment, unless asked otherwise.
 SHORT = 1.5
-#: Said of a still in which no face is found.
-_NOTHING_BUT = '; if it is nothing but a face, say so: --cropped, or "cropped": true in a manifest row'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +80,16 @@ class Reader:
     """Reads media files and manifest rows.
 
     Args:
-        preprocessors: {modality: preprocessor} of the model.
+        inputs: {modality: input} of the model.
         options: how files are cut.
     """
 
-    def __init__(self, preprocessors: Mapping[Modality, Preprocessor], options: Options) -> None:
-        self.preprocessors = preprocessors
+    def __init__(self, inputs: Mapping[Modality, Input], options: Options) -> None:
+        self.inputs = inputs
+        self._request = Request()
+        for entry in inputs.values():
+            if entry.request is not None:
+                self._request = self._request.joined(entry.request) or self._request
         self.options = options
         #: (samples at 16 kHz, their start in seconds) -> words, where there is a recogniser.
         self.transcribe = None if options.transcriber is None else options.transcriber.transcribe
@@ -97,9 +97,7 @@ class Reader:
     @property
     def rate(self) -> int:
         """Sample rate at which files are read, Hz; for a model that does not hear, what voice activity needs."""
-        speech = self.preprocessors.get("speech")
-        heard = speech is not None and speech.spec.kind in ("speech", "waveform")
-        return int(speech.spec.sample_rate) if heard and speech is not None else VOICE_RATE
+        return self._request.sample_rate or VOICE_RATE
 
     def open(self, item: Item) -> Reading:
         """The segments of an item; a manifest row is one.
@@ -110,16 +108,16 @@ class Reader:
         if item.refused is not None:
             raise MediaError(item.refused)
         if item.clip is not None and item.folder is not None:
-            return Reading(iter([self._row(item.clip, item.folder, item.context)]))
+            return Reading(iter([self._row(ManifestRow(item.clip, item.folder, item.context))]))
         if item.path is None:
-            said = self._segment(Media(), item.text, "no audio was given", "no picture was given")
+            said = Segment(0.0, 0.0)
+            missing = {"audio": "no audio was given", "video": "no picture was given"}
+            self._read(said, ClipMaterial(item.text, missing=missing))
             return Reading(iter([said]), notes=self._alone(item.text))
         self._check(item.path)
         if is_image(item.path):
             text = item.text if item.transcript is None else item.transcript.text
-            media = read_media(item.path, **self._wanted())
-            said = self._segment(media, text, "the input is a still image", "")
-            return Reading(iter([said]), notes=self._alone(text))
+            return Reading(iter([self._still(item.path, text)]), notes=self._alone(text))
         return self._play(item, item.path)
 
     def _play(self, item: Item, path: Path) -> Reading:
@@ -127,7 +125,7 @@ class Reader:
         options = self.options
         notes: list[str] = []
         track = options.track
-        playback = Playback(path, rate=self.rate, fps=TRACK_FPS if self._looks else None, track=track)
+        playback = Playback(path, rate=self.rate, fps=None if self._request.fps is None else TRACK_FPS, track=track)
         length = playback.duration
         mode: Mode
         if options.segments != "auto":
@@ -146,7 +144,7 @@ class Reader:
             playback.close()
             raise
         stream = SegmentStream(
-            self.preprocessors,
+            self.inputs,
             mode=mode,
             window=options.window,
             hop=options.hop,
@@ -167,13 +165,13 @@ class Reader:
             words = {"source": options.transcriber.source, "language": None}
         notes += transcript.notes if transcript is not None else ()
         if mode == "whole" and "source" in words:
-            notes += alone(self.preprocessors)
-        conversation = Conversation(self.preprocessors, stream.overlap)
+            notes += alone(self.inputs)
+        conversation = Conversation(self.inputs, stream.overlap)
         segments = _played(playback, stream, transcript, words, notes)
         return Reading(map(conversation.read, segments), words, notes)
 
     def _alone(self, text: str | None) -> list[str]:
-        return alone(self.preprocessors) if text else []
+        return alone(self.inputs) if text else []
 
     def _transcript(
         self, item: Item, path: Path, length: float | None, whole: bool, notes: list[str]
@@ -193,83 +191,41 @@ class Reader:
             notes.append(outside)
         return embedded_subtitles(path, notes), outside
 
-    @property
-    def _looks(self) -> bool:
-        face = self.preprocessors.get("face")
-        return face is not None and face.spec.kind == "face"
-
     def _check(self, path: Path) -> None:
-        kinds = {p.spec.kind for p in self.preprocessors.values()}
-        if kinds == {"features"}:
-            names = ", ".join(self.preprocessors)
-            raise MediaError(f"{path}: the model reads precomputed features ({names}) only; give it a manifest")
+        if not any(entry.in_files for entry in self.inputs.values()):
+            titles = " and ".join(dict.fromkeys(entry.title for entry in self.inputs.values()))
+            raise MediaError(f"{path}: the model reads {titles} ({', '.join(self.inputs)}) only; give it a manifest")
 
-    def _wanted(self) -> dict[str, Any]:
-        hears = "speech" in self.preprocessors
-        wanted: dict[str, Any] = {"rate": self.rate, "track": self.options.track} if hears else {}
-        if self._looks:
-            face = self.preprocessors["face"].spec
-            wanted |= {"fps": face.fps, "max_frames": face.frames}
-        return wanted
-
-    def _read(self, path: Path, start: float | None, end: float | None) -> Media:
-        return read_media(path, start=start, end=end, **self._wanted())
-
-    def _segment(
-        self,
-        media: Media,
-        text: str | None,
-        no_audio: str = "",
-        no_video: str = "",
-        context: Sequence[tuple[bool, str]] = (),
-        cropped: bool = False,
-    ) -> Segment:
+    def _still(self, path: Path, text: str | None) -> Segment:
+        """A photograph, with words where there are any."""
+        wanted = self._request
+        media = read_media(path, rate=wanted.sample_rate, fps=wanted.fps, max_frames=wanted.max_frames)
         segment = Segment(round(media.offset, 3), round(media.offset + media.duration, 3), notes=list(media.problems))
-        for m, preprocessor in self.preprocessors.items():
-            kind = preprocessor.spec.kind
-            got: Any
-            if kind == "text":
-                got = preprocessor(text, context) if text is not None else Absent("no transcript was given")
-            elif kind == "features":
-                got = no_features(m)
-            elif kind in ("speech", "waveform"):
-                got = Absent(media.absent.get("audio") or no_audio or "the file has no audio track")
-                if media.audio is not None and media.rate is not None:
-                    got = no_voice(media.audio, media.rate) or preprocessor(media.audio, media.rate)
-                    segment.notes += cut_off(got, media.audio, media.rate, preprocessor.spec)
-            else:
-                blind = Absent(media.absent.get("video") or no_video or "the file has no video track")
-                got = blind if media.frames is None else preprocessor(media.frames, media.times, cropped)
-                if got == Absent(NO_FACE) and media.duration == 0:  # a still
-                    got = Absent(NO_FACE + _NOTHING_BUT)
-            segment.file(m, got)
+        self._read(segment, material_of(media, text=text, missing={"audio": "the input is a still image"}))
         return segment
 
-    def _row(self, clip: Clip, folder: Path, context: Sequence[tuple[bool, str]]) -> Segment:
-        """A manifest row is one segment, fed as in training."""
-        merged = Segment(clip.start or 0.0, clip.end or clip.start or 0.0)
-        for m, preprocessor in self.preprocessors.items():
-            kind = preprocessor.spec.kind
-            reference = clip.features.get(m)
-            if kind == "features" and reference is not None:
-                values, _ = read_features(media_path(reference.path, folder), reference.key, clip.start, clip.end)
-                merged.file(m, preprocessor(values))
-        sources: dict[str, set[Modality]] = {}
-        voice, picture = clip.audio or clip.video, clip.video or clip.image
-        for m, source in (("speech", voice), ("face", picture)):
-            if m in self.preprocessors and source and m not in merged.inputs:
-                sources.setdefault(source, set()).add(m)  # type: ignore[arg-type]
-        for source, wanted in sources.items():
-            media = self._read(media_path(source, folder), clip.start, clip.end)
-            part = self._segment(media, None, cropped=clip.cropped)
-            merged.end = max(merged.end, part.end)
-            merged.notes += part.notes
-            merged.inputs.update({m: x for m, x in part.inputs.items() if m in wanted})
-            merged.absent.update({m: r for m, r in part.absent.items() if m in wanted})
-        rest = self._segment(Media(), clip.text, "the row has no audio", "the row has neither video nor image", context)
-        merged.inputs = {**rest.inputs, **merged.inputs}
-        merged.absent = {m: r for m, r in {**rest.absent, **merged.absent}.items() if m not in merged.inputs}
-        return merged
+    def _read(self, segment: Segment, material: ClipMaterial) -> None:
+        for m, entry in self.inputs.items():
+            segment.put(m, entry.read(material))
+
+    def _row(self, row: ManifestRow) -> Segment:
+        """A manifest row is one segment, fed as in training.
+
+        Raises:
+            MediaError: nothing of it can be read.
+        """
+        clip = row.clip
+        found = read_row(row, self.inputs, track=self.options.track)
+        if found.damaged and not any(isinstance(got, PreparedInput) for got in found.ready.values()):
+            raise next(iter(found.damaged.values()))
+        end = max(clip.end or clip.start or 0.0, round(found.end, 3))
+        segment = Segment(clip.start or 0.0, end, notes=found.problems)
+        for m in self.inputs:
+            if m in found.damaged:
+                segment.absent[m] = str(found.damaged[m])
+            else:
+                segment.put(m, found.ready[m])
+        return segment
 
 
 def _pictures(transcript: Transcript, path: Path) -> float | None:

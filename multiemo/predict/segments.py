@@ -5,26 +5,26 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import soxr
 import torch
-from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
-from multiemo.data.dataset import Preprocessor
 from multiemo.data.transcripts import TAIL, Cue, Transcript
+from multiemo.inputs.base import Input
+from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Utterance
+from multiemo.predict.face_thread import FaceThread
+from multiemo.predict.recent_sound import RecentSound, level_of
 from multiemo.predict.segmenter import Segmenter, Span
 from multiemo.predict.turns import Kind
-from multiemo.predict.voice import at_voice_rate, cut_off, no_voice
-from multiemo.preprocess.face import FacePreprocessor
+from multiemo.predict.voice import at_voice_rate, no_voice
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
-from multiemo.preprocess.tracking import FaceTracker
 from multiemo.types import Absent, Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
 
@@ -37,12 +37,8 @@ TRACK_FPS = 12.5
 STREAM_LAG = 10.0
 #: Seconds of sound that decoders keep to themselves until the file ends.
 _DELAY = 0.1
-#: Pictures that wait for the face thread, and segments that wait for their faces.
-_QUEUE, _WAITING = 64, 16
-#: Pixels of the pictures that wait; of large ones fewer wait.
-_PIXELS = 64 * 1280 * 720
-#: Seconds between two values of the voice's level, by which the speaking face is found.
-_LEVEL_STEP = 0.04
+#: Segments that wait for their faces.
+_WAITING = 16
 
 
 @dataclass(slots=True)
@@ -73,14 +69,12 @@ class Segment:
     sound: Floats | None = None
     rate: int = 0
 
-    def file(self, modality: Modality, got: Any) -> None:
-        """Put what a preprocessor returned where it belongs."""
+    def put(self, modality: Modality, got: PreparedInput | Absent) -> None:
+        """Take in what was made of one modality, or why nothing was."""
         if isinstance(got, Absent):
-            self.absent[modality] = got.reason
-        elif isinstance(got, torch.Tensor):
-            self.inputs[modality] = got
+            self.absent[modality] = got.reason + got.advice
         else:
-            self.inputs[modality] = got.crops
+            self.inputs[modality] = got.tensor
             self.notes += got.notes
 
 
@@ -93,7 +87,7 @@ class SegmentStream:
     pictures have passed it. Pieces of any size give the same segments.
 
     Args:
-        preprocessors: {modality: preprocessor} of the model.
+        inputs: {modality: input} of the model.
         mode: ``whole``: one segment; ``speech``: turns of speech and the pauses between them; ``windows``: every
             ``hop`` seconds a window.
         window: seconds; the longest pause, two thirds of the longest turn, or the window.
@@ -108,7 +102,7 @@ class SegmentStream:
 
     def __init__(
         self,
-        preprocessors: Mapping[Modality, Preprocessor],
+        inputs: Mapping[Modality, Input],
         *,
         mode: Mode,
         window: float,
@@ -123,13 +117,13 @@ class SegmentStream:
         transcribe: Callable[[Floats, float], Transcript] | None = None,
         keep_sound: bool = False,
     ) -> None:
-        self.preprocessors = preprocessors
+        self.inputs = inputs
         self._mode, self._hop = mode, hop
         self._segmenter = Segmenter(mode, window=window, hop=hop)
         self.overlap = self._segmenter.overlap
         self._audio, self._video = audio, video
         self._no_audio, self._no_video, self._no_words = no_audio, no_video, no_words
-        self._sound = _Sound(rate)
+        self._sound = RecentSound(rate)
         self._for_voice = None if rate == VOICE_RATE else soxr.ResampleStream(rate, VOICE_RATE, 1, dtype="float32")
         self._real = 0.0  # seconds of sound that came; what follows was filled up with silence
         self._lost = 0.0  # seconds of sound that came too late
@@ -137,10 +131,12 @@ class SegmentStream:
         self._cues = list(transcript.cues) if transcript is not None else []  # by their start
         self._has_words = transcript is not None or transcribe is not None
         self._transcribe, self._keep_sound = transcribe, keep_sound
-        face = preprocessors.get("face")
-        self._faces = None
-        if video and isinstance(face, FacePreprocessor):
-            self._faces = _FaceThread(FaceTracker(face.spec, detector=face.detector))
+        self._faces: FaceThread | None = None
+        self._followed: Modality | None = None
+        for m, entry in inputs.items() if video else ():
+            tracker = entry.tracker()
+            if tracker is not None:
+                self._faces, self._followed = FaceThread(tracker), m
         self._spans: deque[Span] = deque()
         self._making: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
         self._closed: float | None = None
@@ -234,21 +230,15 @@ class SegmentStream:
         if self._keep_sound:
             segment.sound, segment.rate = sound, self._sound.rate
         segment.text, segment.speaker = self._words(span, sound, span.end if words_to is None else words_to)
-        for m, preprocessor in self.preprocessors.items():
-            kind = preprocessor.spec.kind
-            if kind == "text":
-                if segment.text is None:
-                    segment.file(m, Absent("no words in this segment" if self._has_words else self._no_words))
-            elif kind == "features":
-                segment.file(m, no_features(m))
-            elif kind in ("speech", "waveform"):
-                segment.file(m, voice := self._voice(span, sound, preprocessor))
-                segment.notes += cut_off(voice, sound, self._sound.rate, preprocessor.spec)
-            elif not self._video:
-                segment.file(m, Absent(self._no_video))
+        material = self._material(span, sound, segment.text)
+        for m, entry in self.inputs.items():
+            if m == self._followed or (entry.raw is Utterance and segment.text is not None):
+                continue  # comes from the tracker, or is read in its conversation
+            with _one_thread():
+                segment.put(m, entry.read(material))
         faces = None
         if self._faces is not None:
-            faces = self._faces.between(span.start, span.end, _level(sound, self._sound.rate, span.start))
+            faces = self._faces.between(span.start, span.end, level_of(sound, self._sound.rate, span.start))
         self._making.append((segment, faces))
         keep = span.end if self._mode != "windows" or self._hop is None else span.start + self._hop
         self._sound.forget(keep)
@@ -256,17 +246,34 @@ class SegmentStream:
         if self._faces is not None:
             self._faces.forget(keep)
 
-    def _voice(self, span: Span, sound: Floats, preprocessor: Preprocessor) -> torch.Tensor | Absent:
+    def _material(self, span: Span, sound: Floats, text: str | None) -> ClipMaterial:
+        """What there is of a span, and why the rest is missing."""
+        audio: Audio | None = None
+        missing = {
+            "text": "no words in this segment" if self._has_words else self._no_words,
+            "video": "pictures of a film are followed, not kept" if self._video else self._no_video,
+        }
         if not self._audio:
-            return Absent(self._no_audio)
-        if not len(sound):
-            return Absent(f"the audio track has nothing from {span.start:.2f} to {span.end:.2f} s")
-        if span.kind != "speech":
-            silent = no_voice(sound, self._sound.rate, pause=span.kind == "pause")
-            if silent is not None:
-                return silent
-        with _one_thread():
-            return preprocessor(sound, self._sound.rate)  # type: ignore[no-any-return]
+            missing["audio"] = self._no_audio
+        elif not len(sound):
+            missing["audio"] = f"the audio track has nothing from {span.start:.2f} to {span.end:.2f} s"
+        elif any(entry.raw is Audio for entry in self.inputs.values()):
+            silent = None
+            if span.kind != "speech":
+                silent = no_voice(sound, self._sound.rate, pause=span.kind == "pause")
+            if silent is None:
+                audio = Audio(sound, self._sound.rate)
+            else:
+                missing["audio"] = silent.reason
+        return ClipMaterial(text, audio=audio, missing=missing)
+
+    def _put_faces(self, segment: Segment, found: SpanFaces | Absent) -> None:
+        assert self._followed is not None
+        if isinstance(found, Absent):
+            segment.put(self._followed, found)
+        else:
+            segment.put(self._followed, PreparedInput(found.crops, found.notes))
+            segment.faces = found
 
     def _words(self, span: Span, sound: Floats, end: float) -> tuple[str | None, str | None]:
         """What is said up to ``end`` (seconds), and who says it."""
@@ -289,8 +296,7 @@ class SegmentStream:
             if faces is not None:
                 if not (wait or faces.done() or len(self._making) > _WAITING):
                     break
-                segment.file("face", found := faces.result())
-                segment.faces = found if isinstance(found, SpanFaces) else None
+                self._put_faces(segment, faces.result())
             done.append(self._making.popleft()[0])
         return done
 
@@ -304,84 +310,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def no_features(modality: Modality) -> Absent:
-    """Why a model of precomputed features cannot read media."""
-    return Absent(f"the model reads precomputed features.{modality}; give a manifest row that has them")
-
-
-class _Sound:
-    """The last of the sound, as long as a segment may still want it."""
-
-    def __init__(self, rate: int) -> None:
-        self.rate = rate
-        self._blocks: deque[Floats] = deque()
-        self._first = self._count = 0  # of the first sample kept, and behind the last
-
-    @property
-    def end(self) -> float:
-        """Seconds."""
-        return self._count / self.rate
-
-    def add(self, samples: Floats) -> None:
-        """What follows."""
-        self._blocks.append(samples)
-        self._count += len(samples)
-
-    def cut(self, start: float, end: float) -> Floats:
-        """The samples between two times, as far as they are there."""
-        low, high = (min(max(round(t * self.rate), self._first), self._count) for t in (start, end))
-        if high <= low:
-            return np.zeros(0, np.float32)
-        if len(self._blocks) > 1:
-            self._blocks = deque([np.concatenate(self._blocks)])
-        return self._blocks[0][low - self._first : high - self._first]
-
-    def forget(self, before: float) -> None:
-        """Drop what lies before a time."""
-        edge = round(before * self.rate)
-        while self._blocks and self._first + len(self._blocks[0]) <= edge:
-            self._first += len(self._blocks.popleft())
-        if self._blocks and edge > self._first:
-            self._blocks[0] = self._blocks[0][edge - self._first :].copy()
-            self._first = edge
-
-
-def _level(sound: Floats, rate: int, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Times and level (dB) of a sound every 40 ms, or ``None`` where there is none."""
-    step = round(_LEVEL_STEP * rate)
-    count = len(sound) // step
-    if count < 2:
-        return None
-    power = np.square(sound[: count * step].reshape(count, step), dtype=np.float64).mean(1)
-    times = start + (np.arange(count, dtype=np.float64) + 0.5) * _LEVEL_STEP
-    return times, np.asarray(10 * np.log10(power + 1e-8), np.float64)
-
-
-class _FaceThread:
-    """A tracker in a thread of its own, so that faces are found while the next pictures are decoded."""
-
-    def __init__(self, tracker: FaceTracker) -> None:
-        self._tracker = tracker
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="faces")
-        self._open: deque[Future[None]] = deque()
-
-    def add(self, frame: Frame, time: float) -> None:
-        """Follow the faces into a picture; waits when too many wait already."""
-        self._open.append(self._thread.submit(self._tracker.add, frame, time))
-        most = min(_QUEUE, _PIXELS // (frame.width * frame.height))
-        while self._open and (self._open[0].done() or len(self._open) > most):
-            self._open.popleft().result()
-
-    def between(self, start: float, end: float, voice: Any) -> Future[SpanFaces | Absent]:
-        """What was seen in a span."""
-        return self._thread.submit(self._tracker.between, start, end, voice)
-
-    def forget(self, before: float) -> None:
-        """Drop what lies before a time."""
-        self._thread.submit(self._tracker.forget, before)
-
-    def end(self) -> None:
-        """Stop the thread; what waits is dropped."""
-        self._thread.shutdown(wait=True, cancel_futures=True)

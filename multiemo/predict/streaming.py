@@ -95,7 +95,7 @@ class Stream:
         self._resample = None if rate == own else soxr.ResampleStream(rate, own, 1, dtype="float32")
         self._audio, self._video = audio, video
         self._stream = SegmentStream(
-            predictor.bundle.preprocessors,
+            predictor.bundle.inputs,
             mode="windows" if segments == "speech" and not audio else segments,
             window=options.window if window is None else window,
             hop=options.hop if hop is None else hop,
@@ -104,7 +104,7 @@ class Stream:
             video=video,
             transcribe=predictor.reader.transcribe,
         )
-        self._conversation = Conversation(predictor.bundle.preprocessors, self._stream.overlap)
+        self._conversation = Conversation(predictor.bundle.inputs, self._stream.overlap)
         self._smoothing = predictor.smoothing()
         self._shown = 0.0
         self._ahead: list[float] = []  # when words begin for which nothing came yet
@@ -248,7 +248,7 @@ def read_channels(
 
     def cut(number: int) -> Iterator[tuple[int, Segment]]:
         stream = SegmentStream(
-            predictor.bundle.preprocessors,
+            predictor.bundle.inputs,
             mode="speech",
             window=predictor.options.window,
             rate=predictor.reader.rate,
@@ -263,7 +263,7 @@ def read_channels(
                 yield from ((number, segment) for segment in stream.hear(samples))
             yield from ((number, segment) for segment in stream.close(duration))
 
-    conversation = Conversation(predictor.bundle.preprocessors)
+    conversation = Conversation(predictor.bundle.inputs)
     smoothings = [predictor.smoothing() for _ in sounds]
     said: list[list[TimelineSegment]] = [[] for _ in sounds]
     turns = heapq.merge(*map(cut, range(len(sounds))), key=lambda turn: turn[1].start)

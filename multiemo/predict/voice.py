@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import soxr
 
 from multiemo.arrays import Floats
 from multiemo.predict.turns import ENTER
-from multiemo.types import Absent, SpeechSpec, WaveformSpec
+from multiemo.types import Absent
 from multiemo.voice_activity import RATE, VoiceActivity
 
 #: Peak (dB of full scale) under which a voice may be there and not be heard, and that to which it is then raised.
@@ -36,22 +34,6 @@ def no_voice(sound: Floats, rate: int, *, pause: bool = False) -> Absent | None:
         f"somebody speaks here, but too quietly: the loudest moment lies at {level:.0f} dB of full scale; make the "
         f"sound {louder:.0f} dB louder"
     )
-
-
-def cut_off(read: Any, sound: Floats, rate: int, spec: SpeechSpec | WaveformSpec) -> list[str]:
-    """What to say where only the beginning of a voice was read.
-
-    Args:
-        read: what the preprocessor made of it.
-        sound, rate: what it was given, Hz.
-        spec: of the encoder.
-    """
-    seconds = len(sound) / rate
-    if isinstance(read, Absent) or len(read) < spec.most_rows or seconds <= spec.max_seconds:
-        return []
-    return [
-        f"only the first {spec.max_seconds:g} s of {seconds:.1f} s of voice were read (encoders.speech.max_seconds)"
-    ]
 
 
 def _speaks(sound: Floats, rate: int) -> bool:

@@ -16,7 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -25,11 +25,8 @@ from torch import Tensor
 from multiemo.entities import undo_entities
 from multiemo.errors import CheckpointError, ConfigError, first_line
 from multiemo.files import write_atomically
-from multiemo.types import TEXT_SPECIALS, Absent, TextSpec
+from multiemo.types import TEXT_SPECIALS, Absent, ContextTurn, TextSpec
 from multiemo.vocabulary import check_vocabulary
-
-#: An earlier utterance of the dialogue: whether the same person said it, and what was said.
-ContextTurn: TypeAlias = tuple[bool, str]
 
 _PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
 _BYTES = [f"<0x{i:02X}>" for i in range(256)]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from multiemo.benchmark.classifiers import RECIPES, classify
 from multiemo.benchmark.predictions import pool
 from multiemo.benchmark.results import summarise
 from multiemo.build import Source, evaluate_run, load_bundle, open_source
-from multiemo.build.bundle import build_preprocessor
 from multiemo.config import SourceConfig, load_config, parse_config
 from multiemo.data.manifest import read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.data.splits import kfold
 from multiemo.errors import ManifestError, MediaError, SplitError
+from multiemo.inputs import Input, build_input
 from multiemo.types import SUBSETS, FeatureSpec, SpeechSpec
 
 
@@ -41,7 +41,7 @@ def source(tiny_run: Path) -> Source:
 @pytest.fixture(scope="module")
 def inputs(tiny_run: Path, source: Source) -> Inputs:
     bundle = load_bundle(tiny_run)
-    return read_inputs(bundle.config, source.folder, source.clips, bundle.preprocessors)
+    return read_inputs(bundle.config, source.folder, source.clips, bundle.inputs)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_a_subset_is_the_mean_of_the_modalities_that_are_there(inputs: Inputs, p
 
 def test_one_modality_is_enough(tiny_run: Path, source: Source, parts):
     bundle = load_bundle(tiny_run / "branches" / "text")
-    alone = read_inputs(bundle.config, source.folder, source.clips, bundle.preprocessors)
+    alone = read_inputs(bundle.config, source.folder, source.clips, bundle.inputs)
     records = fit_predict(alone, *parts)["classic"]
     assert {key for r in records for key in r["probs"]} == {"T"}
     assert any(not r["probs"] for r in records), "some test clip has no text"
@@ -139,7 +139,7 @@ def test_precomputed_features_and_a_waveform_encoder_are_read_too(real_data: Pat
     values = {"name": "x", "label_set": "ravdess8", "data": {"manifest": "m.jsonl"}}
     config = parse_config({**values, "encoders": encoders, "stages": ["speech", "face", "fuse"]})
     specs = {"speech": SpeechSpec(n_mels=0), "face": FeatureSpec(dim=35)}
-    read = read_inputs(config, tmp_path, clips, {m: build_preprocessor(s) for m, s in specs.items()})
+    read = read_inputs(config, tmp_path, clips, {m: build_input(m, s) for m, s in specs.items()})
     assert [read.values[m].shape[1] for m in ("speech", "face")] == [196, 70]
     assert read.recipes["face"].name == "feature statistics + logistic regression"
 
@@ -230,9 +230,9 @@ def test_media_that_cannot_be_read_stop_or_are_left_out(tiny_run: Path, source: 
     train, test = parts
     broken = [replace(c, audio="gone.wav", video=None) if c.id in (train[0], test[0]) else c for c in source.clips]
     with pytest.raises(MediaError, match=r"gone\.wav"):
-        read_inputs(bundle.config, source.folder, broken, bundle.preprocessors)
+        read_inputs(bundle.config, source.folder, broken, bundle.inputs)
     lenient = bundle.config.model_copy(update={"data": bundle.config.data.model_copy(update={"skip_bad": True})})
-    read = read_inputs(lenient, source.folder, broken, bundle.preprocessors)
+    read = read_inputs(lenient, source.folder, broken, bundle.inputs)
     assert set(read.bad) == {train[0], test[0]}
     assert test[0] not in {r["id"] for r in fit_predict(read, train, test)["classic"]}
 
@@ -350,8 +350,8 @@ def test_ravdess_figures_of_six_folds(real_data: Path, tmp_path: Path):
         "data": {"manifest": "m.jsonl"},
         "stages": ["speech", "face", "fuse"],
     }
-    reads: dict[Any, Callable[..., Any]] = {
-        m: build_preprocessor(s) for m, s in {"speech": SpeechSpec(), "face": FeatureSpec(dim=35)}.items()
+    reads: dict[Any, Input] = {
+        m: build_input(m, s) for m, s in {"speech": SpeechSpec(), "face": FeatureSpec(dim=35)}.items()
     }
     inputs = read_inputs(parse_config({**values, "encoders": encoders}), tmp_path, clips, reads)
     records = []

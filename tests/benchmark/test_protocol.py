@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multiemo.benchmark.protocol import Protocol, plan, random_protocol, without_clips
-from multiemo.build import data as wiring
+from multiemo.build import sources
 from multiemo.config import Config, load_config
 from multiemo.data.manifest import write_manifest
 from multiemo.errors import ConfigError, ManifestError, SplitError
@@ -99,9 +99,9 @@ def test_a_moved_speaker_breaks_the_pinned_hash(tmp_path):
     fold = plan(config(tmp_path, rows, "benchmark.protocol=kfold")).folds[0]
     moved = [replace(c, speaker="s1") if c.speaker == "s0" else c for c in rows]
     write_manifest(moved, tmp_path / "m.jsonl")
-    source = wiring.SourceConfig(manifest=str(tmp_path / "m.jsonl"), split=fold.config.data.split)
+    source = sources.SourceConfig(manifest=str(tmp_path / "m.jsonl"), split=fold.config.data.split)
     with pytest.raises(SplitError, match=r"data\.split\.hash: the config wants the split"):
-        wiring.open_source(source)
+        sources.open_source(source)
 
 
 def test_a_speaker_moved_into_the_published_test_part_is_named(tmp_path):
@@ -165,7 +165,7 @@ def test_clips_left_out_of_a_fold_are_pinned_in_its_config(tmp_path):
     gone = protocol.folds[0].split.parts["train"][:2]
     less = without_clips(one, protocol, {"fold0": gone})
     data = less.folds[0].config.data
-    split = wiring.open_source(wiring.SourceConfig(manifest=str(data.manifest), split=data.split)).split
+    split = sources.open_source(sources.SourceConfig(manifest=str(data.manifest), split=data.split)).split
     assert split.hash == less.folds[0].split.hash != protocol.folds[0].split.hash
     assert set(protocol.folds[0].split.parts["train"]) - set(split.parts["train"]) == set(gone)
     assert split.parts["test"] == protocol.folds[0].split.parts["test"]

@@ -17,9 +17,11 @@ from multiemo.benchmark.measurements import Curve
 from multiemo.benchmark.robustness import robustness_curves
 from multiemo.benchmark.robustness_plot import plot_robustness
 from multiemo.build import evaluate_run, load_bundle, open_source, train
-from multiemo.build.bundle import Bundle, assemble, build_encoder, build_preprocessor
+from multiemo.build.bundle import Bundle
+from multiemo.build.parts import assemble, build_encoder
 from multiemo.config import SourceConfig, load_config
 from multiemo.errors import CheckpointError, ConfigError
+from multiemo.inputs import build_input
 from multiemo.progress import Progress
 
 #: One severity each: the whole path, in a few seconds.
@@ -223,7 +225,7 @@ def test_features_cannot_be_occluded_and_a_still_drops_no_frames(tiny_config, ti
     config = load_config(tiny_config(tmp_path, modalities=("face",)), ["encoders.face={name: features}"])
     encoder = build_encoder(config, "face", feature_dim=4)
     bundle = Bundle(assemble(config, {"face": encoder}, fused=False), config,
-                    {"face": build_preprocessor(encoder.input_spec)})  # fmt: skip
+                    {"face": build_input("face", encoder.input_spec)})  # fmt: skip
     source = open_source(SourceConfig(manifest=str(manifest), split=config.data.split))
     hidden, taken = robustness_curves([(bundle, source)], corruptions=["occlusion", "missing_face"])
     assert "precomputed features" in hidden.skipped

@@ -11,9 +11,12 @@ import torch
 
 from multiemo.data.cache import TensorCache
 from multiemo.data.collate import BucketSampler, Collate, pad
-from multiemo.data.dataset import ClipDataset, LabelSpace
+from multiemo.data.targets import LabelSpace
 from multiemo.errors import MediaError
-from multiemo.preprocess.features import FeaturePreprocessor
+from multiemo.inputs import build_input
+from multiemo.inputs.dataset import ClipDataset
+from multiemo.inputs.sound import SpeechInput
+from multiemo.inputs.text import TextInput
 from multiemo.types import Absent, Clip, FeatureRef, FeatureSpec, Sample, SpeechSpec, TextSpec, spec_to_dict
 from tests.support.media_files import wav
 
@@ -41,6 +44,10 @@ class Words:
         return torch.tensor([ord(c) for c in f"{said}|{text}"])
 
 
+def sound(levels):
+    return {"speech": SpeechInput("speech", levels)}
+
+
 def hum(level: float) -> np.ndarray:
     """Half a second."""
     return level * np.sin(np.arange(8000) * 0.1)
@@ -64,7 +71,7 @@ def test_cache_is_used_and_changes_with_content_span_and_spec(tmp_path, clips):
 
     def calls(some, **options):
         preprocessor = Levels(**options)
-        samples = [ClipDataset(some, tmp_path, {"speech": preprocessor}, SPACE, cache=cache)[i] for i in range(4)]
+        samples = [ClipDataset(some, tmp_path, sound(preprocessor), SPACE, cache=cache)[i] for i in range(4)]
         return preprocessor.calls, samples
 
     first, made = calls(clips)
@@ -87,7 +94,13 @@ def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips, counted):
     rows = [0, 1, 2]
 
     def dataset(preprocessor):
-        return ClipDataset(clips, tmp_path, {"speech": preprocessor}, SPACE, cache=TensorCache(tmp_path / "cache"))
+        return ClipDataset(
+            clips,
+            tmp_path,
+            sound(preprocessor),
+            SPACE,
+            cache=TensorCache(tmp_path / "cache"),
+        )
 
     first, second = Levels(), Levels()
     dataset(first).fill_cache(rows, progress=counted)
@@ -101,7 +114,7 @@ def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips, counted):
 def test_a_damaged_cache_entry_is_made_again(tmp_path, clips):
     cache = TensorCache(tmp_path / "cache")
     preprocessor = Levels()
-    dataset = ClipDataset(clips[:1], tmp_path, {"speech": preprocessor}, SPACE, cache=cache)
+    dataset = ClipDataset(clips[:1], tmp_path, sound(preprocessor), SPACE, cache=cache)
     good = dataset[0].inputs["speech"]
     key = cache.key(tmp_path / "0.wav", None, None, spec_to_dict(preprocessor.spec))
     cache._put(key, b"+not safetensors")
@@ -119,7 +132,7 @@ def test_the_cache_grows_when_it_is_full(tmp_path):
 def test_bad_media_stop_with_the_clip_or_are_listed(tmp_path, clips):
     (tmp_path / "1.wav").write_bytes(b"")
     rows = [*clips, replace(clips[0], id="gone", audio="gone.wav")]
-    dataset = ClipDataset(rows, tmp_path, {"speech": Levels()}, SPACE)
+    dataset = ClipDataset(rows, tmp_path, sound(Levels()), SPACE)
     with pytest.raises(MediaError, match="'c1'"):
         dataset.prepare()
     found = dataset.prepare(skip_bad=True)
@@ -133,13 +146,13 @@ def test_bad_media_stop_with_the_clip_or_are_listed(tmp_path, clips):
 @pytest.mark.parametrize("limit", [1 << 30, 0])
 def test_what_can_be_read_of_a_clip_is_kept(tmp_path, clips, limit, monkeypatch):
     """The voice of one clip, the vectors of the other; also where the part is read again from disk."""
-    monkeypatch.setattr("multiemo.data.dataset.MEMORY_LIMIT", limit)
+    monkeypatch.setattr("multiemo.inputs.dataset.MEMORY_LIMIT", limit)
     np.save(tmp_path / "f.npy", np.ones((3, 2), np.float32))
     (tmp_path / "broken.npy").write_bytes(b"")
     (tmp_path / "1.wav").write_bytes(b"")
     vectors = [{"face": FeatureRef(name)} for name in ("broken.npy", "f.npy", "f.npy", "broken.npy")]
     rows = [replace(clip, features=features) for clip, features in zip(clips, vectors, strict=True)]
-    readers = {"speech": Levels(), "face": FeaturePreprocessor(FeatureSpec(dim=2))}
+    readers = {**sound(Levels()), "face": build_input("face", FeatureSpec(dim=2))}
     dataset = ClipDataset(rows, tmp_path, readers, SPACE)
     with pytest.raises(MediaError, match="skip_bad=true to leave out what cannot be read"):
         dataset.prepare()
@@ -157,7 +170,7 @@ def test_what_can_be_read_of_a_clip_is_kept(tmp_path, clips, limit, monkeypatch)
 
 def test_a_file_cut_short_after_caching_is_an_error_not_old_data(tmp_path, clips):
     cache = TensorCache(tmp_path / "cache")
-    dataset = ClipDataset(clips, tmp_path, {"speech": Levels()}, SPACE, cache=cache)
+    dataset = ClipDataset(clips, tmp_path, sound(Levels()), SPACE, cache=cache)
     assert dataset[0].inputs
     (tmp_path / "0.wav").write_bytes(b"RIFF")
     with pytest.raises(MediaError, match="'c0'"):
@@ -166,7 +179,7 @@ def test_a_file_cut_short_after_caching_is_an_error_not_old_data(tmp_path, clips
 
 def test_workers_leave_no_open_files_behind(tmp_path, clips):
     rows = [replace(clips[i % 3], id=f"r{i}") for i in range(200)]
-    dataset = ClipDataset(rows, tmp_path, {"speech": Levels()}, SPACE, cache=TensorCache(tmp_path / "cache"))
+    dataset = ClipDataset(rows, tmp_path, sound(Levels()), SPACE, cache=TensorCache(tmp_path / "cache"))
     before = len(list(Path("/proc/self/fd").iterdir()))
     dataset.prepare(workers=1)
     assert len(list(Path("/proc/self/fd").iterdir())) < before + 50
@@ -180,10 +193,10 @@ def test_dialogue_context_comes_from_earlier_turns_of_the_same_dialogue(tmp_path
         Clip(id="z", corpus="x", speaker="1", group="other", text="else"),
         Clip(id="c", corpus="x", speaker="1", group="d", text="three"),
     ]
-    dataset = ClipDataset([rows[3]], tmp_path, {"text": Words(context=2)}, SPACE, dialogue=rows)
+    dataset = ClipDataset([rows[3]], tmp_path, {"text": TextInput("text", Words(context=2))}, SPACE, dialogue=rows)
     said = "".join(chr(c) for c in dataset[0].inputs["text"])
     assert said == "<same>one <other>two|three"
-    alone = ClipDataset([rows[0]], tmp_path, {"text": Words(context=2)}, SPACE, dialogue=rows)
+    alone = ClipDataset([rows[0]], tmp_path, {"text": TextInput("text", Words(context=2))}, SPACE, dialogue=rows)
     assert "".join(chr(c) for c in alone[0].inputs["text"]) == "|one"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from multiemo.build.data import make_split
+from multiemo.build.sources import make_split
 from multiemo.config import SplitConfig
 from multiemo.data.split import check_disjoint
 from multiemo.data.suggested import speaker_notes, train_options

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import multiemo.encoders  # noqa: F401  (registers)
-from multiemo.build.bundle import build_preprocessor
+from multiemo.inputs import build_input, spec_from_dict
 from multiemo.registry import encoders
-from multiemo.types import FaceSpec, FeatureSpec, SpeechSpec, TextSpec, WaveformSpec, spec_from_dict, spec_to_dict
+from multiemo.types import FaceSpec, FeatureSpec, SpeechSpec, TextSpec, WaveformSpec, spec_to_dict
 from tests.support.tensors import padded
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_text import save_bert
@@ -75,7 +75,7 @@ def test_every_trainable_parameter_gets_a_gradient(encoder):
 def test_the_spec_survives_the_checkpoint_and_makes_a_preprocessor(encoder):
     spec = spec_from_dict(spec_to_dict(encoder.input_spec))
     assert spec == encoder.input_spec
-    made = build_preprocessor(spec, texts=lambda: ["some words to learn", "and some more words"] * 20)
+    made = build_input(encoder.modality, spec, texts=lambda: ["some words to learn", "and some more words"] * 20)
     assert made.spec == spec
 
 

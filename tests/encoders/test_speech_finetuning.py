@@ -12,7 +12,6 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from multiemo.build.bundle import build_preprocessor
 from multiemo.config import TrainingConfig
 from multiemo.encoders.lora import Lora
 from multiemo.encoders.speech import SpeechProsody
@@ -20,6 +19,7 @@ from multiemo.encoders.speech_backbones import ONE_BY_ONE
 from multiemo.encoders.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
 from multiemo.model import EmotionModel
+from multiemo.preprocess.speech import WaveformPreprocessor
 from multiemo.registry import encoders
 from multiemo.training.objectives import Labels
 from multiemo.training.optim import build_optimizer
@@ -301,7 +301,7 @@ def voice(seconds: float, rate: int, pitch: float) -> Any:
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
 def test_a_model_hears_at_its_own_rate(rate: int, prosody: bool, tmp_path: Path) -> None:
     encoder = build("hubert", tmp_path, rate=rate, prosody=prosody)
-    prepare = build_preprocessor(encoder.input_spec)
+    prepare = WaveformPreprocessor(encoder.input_spec)
     clips = [prepare(voice(s, 22050, p), 22050) for s, p in ((0.7, 120), (0.43, 220), (0.06, 180))]
     row = rate // 100 if prosody else 1
     assert clips[0].shape == (round(0.7 * rate) // row, row + P * prosody)
@@ -318,7 +318,7 @@ def test_prosody_stands_beside_the_same_waveform(tmp_path: Path) -> None:
     plain = build("hubert", tmp_path).eval()
     encoder = build("hubert", tmp_path, prosody=True).eval()
     audio = voice(0.655, 16000, 150)
-    alone, beside = (build_preprocessor(e.input_spec)(audio, 16000) for e in (plain, encoder))
+    alone, beside = (WaveformPreprocessor(e.input_spec)(audio, 16000) for e in (plain, encoder))
     x, mask = padded([beside, beside[:30]])
     wave, real, prosody = encoder.split(x, mask)
     assert wave.shape == (2, 65 * 160)
@@ -334,7 +334,7 @@ def test_prosody_stands_beside_the_same_waveform(tmp_path: Path) -> None:
 def test_with_prosody_padding_changes_nothing_and_all_learns(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = build(kind, tmp_path, prosody=True, freeze="none")
-    prepare = build_preprocessor(encoder.input_spec)
+    prepare = WaveformPreprocessor(encoder.input_spec)
     clips = [prepare(voice(s, 16000, p), 16000) for s, p in ((0.5, 120), (0.2, 220))]
     encoder.fit_statistics(clips)
     assert_blind_to_padding(encoder, clips, atol=2e-5)

@@ -20,11 +20,13 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.bulk import plan as bulk_plan
 from multiemo.bulk import predict_bulk
 from multiemo.config import load_config
-from multiemo.data.dataset import ClipDataset, LabelSpace
 from multiemo.data.manifest import read_manifest
 from multiemo.data.media import read_media
+from multiemo.data.targets import LabelSpace
 from multiemo.data.transcripts import Cue, Transcript, read_transcript
 from multiemo.errors import ConfigError
+from multiemo.inputs.dataset import ClipDataset
+from multiemo.inputs.text import TextInput
 from multiemo.predict import Item, Predictor, expand, load
 from multiemo.predict.live import in_time, listen, replay
 from multiemo.predict.reader import Options
@@ -77,7 +79,7 @@ def expected(talker: Predictor, tmp_path_factory: pytest.TempPathFactory) -> dic
     """{text: what the model reads of it}, as training prepares the rows of a manifest."""
     manifest = save_rows(tmp_path_factory.mktemp("rows") / "one.jsonl", list(TURNS))
     dataset = ClipDataset(
-        read_manifest(manifest), manifest.parent, {"text": talker.bundle.preprocessors["text"]}, LabelSpace("demo5")
+        read_manifest(manifest), manifest.parent, {"text": talker.bundle.inputs["text"]}, LabelSpace("demo5")
     )
     return {str(c.text): dataset[i].inputs["text"].tolist() for i, c in enumerate(dataset.clips) if c.text}
 
@@ -127,7 +129,7 @@ def recording(tmp_path: Path) -> Path:
 
 # ------------------------------------------------------------------------------------------------------------ each way
 def test_the_last_turns_with_words_stand_behind_the_target(talker, expected):
-    reader = talker.bundle.preprocessors["text"]
+    reader = talker.bundle.inputs["text"].preprocessor
     assert expected["I got the job today"] == reader("I got the job today").tolist()
     before = [(False, "no way, what was that"), (False, "so happy for you"), (False, "all is well then")]
     assert expected["leave me alone"] == reader("leave me alone", before).tolist()
@@ -181,7 +183,7 @@ def test_words_that_a_recogniser_hears_are_one_speakers(run, read, recording):
         load_bundle(run), device="cpu", options=Options(segments="windows", window=WINDOW, transcriber=Ears())
     )
     predictor.predict(recording)
-    reader = predictor.bundle.preprocessors["text"]
+    reader = predictor.bundle.inputs["text"].preprocessor
     for i, (_, text) in enumerate(SAID):
         before = [(True, said) for _, said in SAID[max(0, i - WIDTH) : i]]
         assert read[text] == reader(text, before).tolist()
@@ -195,7 +197,7 @@ def test_turns_of_speech_with_pauses_between_them(run, read, talk):
     assert any(s["kind"] == "pause" for s in cut)
     cues = [Cue(s["start"] + 0.1, s["end"] - 0.1, f"word{n}", "AB"[n % 2]) for n, s in enumerate(speech)]
     predictor.predict_item(Item("talk", talk, transcript=Transcript.of(cues, "talk.srt", language="en")))
-    reader = predictor.bundle.preprocessors["text"]
+    reader = predictor.bundle.inputs["text"].preprocessor
     assert len(read) >= 5
     for n, cue in enumerate(cues):
         before = [(c.speaker == cue.speaker, c.text) for c in cues[max(0, n - WIDTH) : n]]
@@ -205,7 +207,7 @@ def test_turns_of_speech_with_pauses_between_them(run, read, talk):
 def test_windows_that_overlap_do_not_read_their_own_words_as_earlier_ones(run, recording):
     predictor = load(run, device="cpu", segments="windows", window=WINDOW, hop=WINDOW / 4)
     sayings: dict[str, list[str]] = {}
-    reader = predictor.bundle.preprocessors["text"]
+    reader = predictor.bundle.inputs["text"].preprocessor
     read, reader_call = sayings.__setitem__, type(reader).__call__
 
     class Spy:
@@ -215,7 +217,7 @@ def test_windows_that_overlap_do_not_read_their_own_words_as_earlier_ones(run, r
             read(text, [said for _, said in context])
             return reader_call(reader, text, context)
 
-    predictor.reader.preprocessors = {"text": Spy()}
+    predictor.reader.inputs = {"text": TextInput("text", Spy())}
     predictor.predict(recording)
     every = " ".join(text for _, text in SAID)
     assert len(sayings) > 2 * len(SAID)
@@ -240,7 +242,7 @@ def test_a_call_whose_channels_are_the_speakers(run, talker, read, small_corpus,
     path.with_suffix(".json").write_text(json.dumps(cues), "utf-8")
     call = analyse_call(run, path, speakers=("L", "R"))
     assert [s["text"] for s in call["timelines"]["L"] if s["text"]] == [c["text"] for c in cues[::2]]
-    reader = talker.bundle.preprocessors["text"]
+    reader = talker.bundle.inputs["text"].preprocessor
     for n, cue in enumerate(cues):
         before = [(c["speaker"] == cue["speaker"], c["text"]) for c in cues[max(0, n - WIDTH) : n]]
         assert read[cue["text"]] == reader(cue["text"], before).tolist()

@@ -12,7 +12,9 @@ import multiemo
 from multiemo.data.media import Playback
 from multiemo.data.transcripts import Cue
 from multiemo.errors import ConfigError, MediaError
+from multiemo.inputs.dataset import ClipDataset
 from multiemo.predict.items import Item, expand
+from multiemo.types import Clip
 from tests.support.answers import told
 from tests.support.media_files import VOICE_RATE as RATE
 from tests.support.media_files import tracks, wav, write
@@ -29,7 +31,9 @@ def row(model: multiemo.Predictor, path: Path) -> dict:
 
 
 @pytest.mark.parametrize("kind", ["voice", "music", "noise", "silence", "quiet"])
-def test_a_file_and_its_manifest_row_agree(model: multiemo.Predictor, tmp_path: Path, kind: str) -> None:
+def test_a_file_is_asked_whether_anybody_speaks_and_a_row_is_fed_as_in_training(
+    model: multiemo.Predictor, tmp_path: Path, kind: str
+) -> None:
     sound = {
         "voice": speech(2.0),
         "music": music(2.0),
@@ -39,8 +43,12 @@ def test_a_file_and_its_manifest_row_agree(model: multiemo.Predictor, tmp_path: 
     }[kind]
     path = wav(tmp_path / "sound.wav", [sound])
     file, clip = told(model, path), row(model, path)
-    assert file["present"] == clip["present"] == (["speech"] if kind == "voice" else [])
-    assert file["absent"].get("speech") == clip["absent"].get("speech")
+    assert file["present"] == (["speech"] if kind == "voice" else [])
+    trained = ClipDataset(
+        [Clip(id="a", corpus="c", audio=path.name)], tmp_path, model.bundle.inputs, model.bundle.space()
+    )
+    assert clip["present"] == list(trained[0].inputs)
+    assert clip["absent"].get("speech") == trained[0].absent.get("speech")
     if kind == "voice":
         assert file["segments"][0]["probs"] == clip["segments"][0]["probs"]
 

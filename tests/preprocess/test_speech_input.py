@@ -10,9 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from multiemo.build.data import Part, cut_voices
-from multiemo.data.dataset import PreparedPart
+from multiemo.build.data import Part, cut_notes
 from multiemo.errors import MediaError
+from multiemo.inputs import build_input
+from multiemo.inputs.dataset import PreparedPart
 from multiemo.preprocess.prosody import prosody
 from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
 from multiemo.types import PROSODY_CHANNELS, Absent, SpeechSpec, WaveformSpec
@@ -108,12 +109,13 @@ def test_waveform_is_normalised_when_asked() -> None:
 
 @pytest.mark.parametrize("spec", [SpeechSpec(), WaveformSpec(), WaveformSpec(prosody=True)])
 def test_training_says_of_how_many_clips_only_the_beginning_of_the_voice_is_read(spec: Any) -> None:
-    prepare = SpeechPreprocessor(spec) if spec.kind == "speech" else WaveformPreprocessor(spec)
+    entry: Any = build_input("speech", spec)
+    prepare = entry.preprocessor
     noise = np.random.default_rng(0).normal(0, 0.1, 16000 * 13).astype(np.float32)
     lengths = [len(ready(prepare(noise[: round(16000 * seconds)], 16000))) for seconds in (13, 12.5, 11.9, 2)]
-    dataset: Any = SimpleNamespace(preprocessors={"speech": prepare})
+    dataset: Any = SimpleNamespace(inputs={"speech": entry})
     part = Part(dataset, PreparedPart(lengths={"speech": [*lengths, 0]}), 0)
-    (note,) = cut_voices(part)
+    (note,) = cut_notes(part)
     assert "only the first 12 s are read of 2 of 5 clips; encoders.speech.max_seconds" in note
     part.prepared.lengths["speech"] = lengths[2:]
-    assert cut_voices(part) == []
+    assert cut_notes(part) == []

@@ -22,10 +22,9 @@ import cv2
 import numpy as np
 
 from multiemo.errors import MultiemoError
+from multiemo.inputs import build_input
 from multiemo.predict.items import Item
 from multiemo.predict.reader import Options, Reader
-from multiemo.preprocess.face import FacePreprocessor
-from multiemo.preprocess.speech import SpeechPreprocessor
 from multiemo.types import FaceSpec, SpeechSpec
 from tests.support.media_files import grid, tone, write
 from tests.support.paths import ROOT
@@ -124,8 +123,8 @@ def damage(data: bytes, seed: int) -> tuple[str, bytes]:
 
 def reader() -> Reader:
     """Reads as a model with voice and face does; the model itself need not run."""
-    face = FacePreprocessor(FaceSpec(size=32, frames=3))
-    return Reader({"speech": SpeechPreprocessor(SpeechSpec()), "face": face}, Options())
+    specs = {"speech": SpeechSpec(), "face": FaceSpec(size=32, frames=3)}
+    return Reader({m: build_input(m, spec) for m, spec in specs.items()}, Options())
 
 
 def read(reader: Reader, path: Path) -> str:

@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
@@ -16,8 +17,10 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from multiemo.build.data import prepare_part
 from multiemo.build.frozen import embed_part
 from multiemo.config import load_config
-from multiemo.data import dataset
+from multiemo.data.media import Media
 from multiemo.encoders.features import FeatureEncoder
+from multiemo.inputs import rows
+from multiemo.inputs.sound import SpeechInput
 from multiemo.training.parallel import Meeting
 from multiemo.types import Clip, SpeechSpec
 
@@ -30,18 +33,21 @@ class Rows:
 
     spec = SpeechSpec(n_mels=0)
 
+    def __call__(self, audio: np.ndarray, rate: int) -> torch.Tensor:
+        return torch.from_numpy(audio)[:, None].expand(2, 11).clone()
+
 
 def main(folder: Path, how: str) -> None:
     accelerator = Accelerator(cpu=True, kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=SECONDS))])
     rank, decoded = accelerator.process_index, []
 
-    def decode(path: Path, clip: Clip, preprocessor: Rows) -> torch.Tensor:
-        decoded.append(clip.id)
-        if int(clip.id) % 2 == 0:  # those of the first process
+    def decode(path: Path, *, start: float, **_: object) -> Media:
+        decoded.append(str(round(start)))
+        if round(start) % 2 == 0:  # those of the first process
             time.sleep(3 * SECONDS / CLIPS)
-        return torch.full((2, 11), float(clip.id))
+        return Media(audio=np.full(2, start, np.float32), rate=16000)
 
-    dataset._decode = decode
+    rows.read_media = decode
     os.environ["MULTIEMO_CACHE"] = str(folder / "cache")
     facts = {"corpus": "c", "audio": "sound.wav", "label_set": "demo5", "label": "happy"}
     clips = [Clip(id=str(i), start=float(i), end=i + 1.0, **facts) for i in range(CLIPS)]
@@ -49,10 +55,10 @@ def main(folder: Path, how: str) -> None:
     accelerator.wait_for_everyone()
     if how == "collective":
         with accelerator.main_process_first():
-            prepare_part(config, folder, clips, {"speech": Rows()})
+            prepare_part(config, folder, clips, {"speech": SpeechInput("speech", Rows())})
     else:
         meeting = Meeting(accelerator)
-        part = prepare_part(config, folder, clips, {"speech": Rows()}, meeting=meeting)
+        part = prepare_part(config, folder, clips, {"speech": SpeechInput("speech", Rows())}, meeting=meeting)
         encoder = FeatureEncoder(modality="speech", dim=11, hidden=4)
         embedded: list[int] = []
         encoder.register_forward_hook(lambda _, inputs, output: embedded.append(len(output)))

@@ -10,8 +10,8 @@ from safetensors import safe_open
 
 from multiemo.build import train
 from multiemo.config import parse_config
-from multiemo.data.dataset import LabelSpace
 from multiemo.data.manifest import write_manifest
+from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError
 from multiemo.types import Clip
 

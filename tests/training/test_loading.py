@@ -12,7 +12,8 @@ import torch
 
 from multiemo.build.data import Part, prepare_part, worker_count
 from multiemo.config import load_config
-from multiemo.data import dataset
+from multiemo.inputs import dataset
+from multiemo.inputs.text import TextInput
 from multiemo.training.watch import on_device
 from multiemo.types import Clip, TextSpec
 
@@ -37,7 +38,7 @@ class Words:
 def make_part(folder: Path) -> Part:
     (folder / "config.yaml").write_text(CONFIG, "utf-8")
     clips = [Clip(id=str(i), corpus="c", text=str(i), label_set="demo5", label="happy") for i in range(24)]
-    return prepare_part(load_config(folder / "config.yaml"), folder, clips, {"text": Words()})
+    return prepare_part(load_config(folder / "config.yaml"), folder, clips, {"text": TextInput("text", Words())})
 
 
 def epochs(part: Part, count: int = 3) -> tuple[list[list[int]], list[set[int]], list[float]]:

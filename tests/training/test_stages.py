@@ -18,10 +18,10 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.run import _Session
 from multiemo.cli import main
 from multiemo.config import load_config, save_config
-from multiemo.data import dataset
 from multiemo.data.cache import TensorCache
 from multiemo.data.manifest import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
+from multiemo.inputs import dataset
 from multiemo.training.checkpoint import load_tensors
 from tests.support.jsonl import read_lines
 

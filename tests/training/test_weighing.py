@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader
 
 import multiemo.encoders
 import multiemo.fusion  # noqa: F401  (registers)
-from multiemo.build.bundle import build_preprocessor
 from multiemo.build.data import prepare_part
 from multiemo.config import TrainingConfig, load_config
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.data.manifest import read_manifest
+from multiemo.inputs import build_input
 from multiemo.losses import class_weights, dimension_loss
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders
@@ -230,11 +230,11 @@ def test_the_census_says_what_the_batches_hold(tiny_config, small_corpus, tmp_pa
     clips = read_manifest(small_corpus)[:8]
     clips[3] = replace(clips[3], text=None)
     clips[4] = replace(clips[4], audio=None, video=None)
-    preprocessors = {
-        "text": build_preprocessor(TextSpec(vocab_size=600), texts=lambda: [c.text for c in clips if c.text]),
-        "speech": build_preprocessor(SpeechSpec()),
+    inputs = {
+        "text": build_input("text", TextSpec(vocab_size=600), texts=lambda: [c.text for c in clips if c.text]),
+        "speech": build_input("speech", SpeechSpec()),
     }
-    part = prepare_part(config, small_corpus.parent, clips, preprocessors)
+    part = prepare_part(config, small_corpus.parent, clips, inputs)
     rows = part.rows_with(("text", "speech"))
     census = part.census(("text", "speech"), rows)
     batch = Collate(("text", "speech"), len(part.dataset.space.labels))([part.dataset[i] for i in rows])

@@ -1,0 +1,86 @@
+"""Faces: aligned crops of the person whom the pictures of a film, or a still, show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from multiemo.inputs.base import Input, InputOf, of_type
+from multiemo.inputs.material import ClipMaterial, Pictures, Places, PreparedInput, Request
+from multiemo.preprocess.face import NO_FACE, FacePreprocessor
+from multiemo.preprocess.tracking import FaceTracker
+from multiemo.registry import inputs
+from multiemo.types import Absent, Clip, FaceSpec, InputSpec, Modality
+
+#: What can be done about a still in which no face is found.
+_NOTHING_BUT = '; if it is nothing but a face, say so: --cropped, or "cropped": true in a manifest row'
+#: Side of the crops that classic baselines describe, pixels.
+DESCRIBED_SIDE = 48
+
+
+@inputs.register("face")
+class FaceInput(InputOf[Pictures]):
+    """Aligned face crops ``[F, 3, S, S]`` uint8 RGB.
+
+    Args:
+        modality: of the encoder.
+        preprocessor: from pictures to one person's crops.
+    """
+
+    spec_type = FaceSpec
+    raw = Pictures
+    title: ClassVar[str] = "pictures"
+    decodes = True
+    spec: FaceSpec
+
+    def __init__(self, modality: Modality, preprocessor: FacePreprocessor) -> None:
+        self.modality, self.preprocessor, self.spec = modality, preprocessor, preprocessor.spec
+        self.request = Request(fps=self.spec.fps, max_frames=self.spec.frames)
+
+    @classmethod
+    def build(
+        cls,
+        modality: Modality,
+        spec: InputSpec,
+        *,
+        texts: Callable[[], Iterable[str]] | None = None,
+        assets: Path | None = None,
+    ) -> Input:
+        """As :meth:`Input.build`; the spec says everything."""
+        return cls(modality, FacePreprocessor(of_type(spec, FaceSpec)))
+
+    @classmethod
+    def source(cls, clip: Clip, modality: Modality) -> str | Absent:
+        """The file with the face."""
+        return clip.video or clip.image or Absent("the row has neither video nor image")
+
+    @classmethod
+    def wanted(cls, modality: Modality) -> str:
+        """As :meth:`Input.wanted`."""
+        return "video or image"
+
+    def fingerprint(self, clip: Clip) -> dict[str, Any]:
+        """The spec, and whether a face is looked for."""
+        values = super().fingerprint(clip)
+        return {**values, "cropped": True} if clip.cropped else values
+
+    def take(self, material: ClipMaterial) -> Pictures | Absent:
+        """The pictures that were decoded."""
+        return material.pictures or Absent(material.why_not("video"))
+
+    def make(self, raw: Pictures) -> PreparedInput | Absent:
+        """The crops of the main face, with its places in the pictures."""
+        track = self.preprocessor(raw.frames, raw.times, raw.cropped)
+        if isinstance(track, Absent):
+            return Absent(NO_FACE, _NOTHING_BUT) if raw.still and track.reason == NO_FACE else track
+        return PreparedInput(track.crops, track.notes, Places(track.times, track.boxes))
+
+    def tracker(self) -> FaceTracker:
+        """A tracker with the detector of this input."""
+        return FaceTracker(self.spec, detector=self.preprocessor.detector)
+
+    def described(self) -> Input:
+        """Crops of one size, whatever the encoder reads."""
+        return FaceInput(self.modality, FacePreprocessor(replace(self.spec, size=DESCRIBED_SIDE)))

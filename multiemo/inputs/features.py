@@ -1,0 +1,78 @@
+"""Precomputed features: vectors or sequences that a row names a file for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from multiemo.data.features import read_features
+from multiemo.data.manifest import media_path
+from multiemo.inputs.base import Input, InputOf, of_type
+from multiemo.inputs.material import ClipMaterial, FeatureRows, PreparedInput
+from multiemo.preprocess.features import FeaturePreprocessor
+from multiemo.registry import inputs
+from multiemo.types import Absent, Clip, FeatureSpec, InputSpec, Modality
+
+
+@inputs.register("features")
+class FeatureInput(InputOf[FeatureRows]):
+    """Features of a clip, ``[T, dim]`` float32.
+
+    Args:
+        modality: of the encoder; ``features.MODALITY`` of a row says where they lie.
+        preprocessor: checks and thins them.
+    """
+
+    spec_type = FeatureSpec
+    raw = FeatureRows
+    title: ClassVar[str] = "precomputed features"
+    in_files = False
+    spec: FeatureSpec
+
+    def __init__(self, modality: Modality, preprocessor: FeaturePreprocessor) -> None:
+        self.modality, self.preprocessor, self.spec = modality, preprocessor, preprocessor.spec
+
+    @classmethod
+    def build(
+        cls,
+        modality: Modality,
+        spec: InputSpec,
+        *,
+        texts: Callable[[], Iterable[str]] | None = None,
+        assets: Path | None = None,
+    ) -> Input:
+        """As :meth:`Input.build`; the spec says everything."""
+        return cls(modality, FeaturePreprocessor(of_type(spec, FeatureSpec)))
+
+    @classmethod
+    def source(cls, clip: Clip, modality: Modality) -> str | Absent:
+        """The feature file."""
+        reference = clip.features.get(modality)
+        return Absent(f"the row has no features.{modality}") if reference is None else reference.path
+
+    @classmethod
+    def wanted(cls, modality: Modality) -> str:
+        """As :meth:`Input.wanted`."""
+        return f"features.{modality}"
+
+    def fingerprint(self, clip: Clip) -> dict[str, Any]:
+        """The spec, and which row or array of the file it is."""
+        return {**super().fingerprint(clip), "key": clip.features[self.modality].key}
+
+    def take(self, material: ClipMaterial) -> FeatureRows | Absent:
+        """The rows of the feature file; media have none."""
+        row = material.row
+        if row is None:
+            return Absent(f"the model reads precomputed features.{self.modality}; give a manifest row that has them")
+        reference = row.clip.features.get(self.modality)
+        if reference is None:
+            return Absent(f"the row has no features.{self.modality}")
+        path = media_path(reference.path, row.folder)
+        values, _ = read_features(path, reference.key, row.clip.start, row.clip.end)
+        return FeatureRows(values)
+
+    def make(self, raw: FeatureRows) -> PreparedInput | Absent:
+        """``[T, dim]`` float32."""
+        tensor = self.preprocessor(raw.values)
+        return tensor if isinstance(tensor, Absent) else PreparedInput(tensor)

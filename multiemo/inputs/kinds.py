@@ -1,0 +1,63 @@
+"""The kinds of input by name: the class of a kind, the input that an encoder asks for, specs from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from multiemo.errors import ConfigError
+from multiemo.inputs.base import Input
+from multiemo.registry import inputs
+from multiemo.types import InputSpec, Modality
+
+
+def kind_named(name: str) -> type[Input]:
+    """The class of a kind, whose module is imported.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    found = inputs.get(name, where="input")
+    assert isinstance(found, type)
+    assert issubclass(found, Input)
+    return found
+
+
+def build_input(
+    modality: Modality,
+    spec: InputSpec,
+    *,
+    texts: Callable[[], Iterable[str]] | None = None,
+    assets: Path | None = None,
+) -> Input:
+    """What feeds an encoder.
+
+    Args:
+        modality: the encoder's.
+        spec: the encoder's.
+        texts: gives the training texts, for a tokenizer that has yet to be trained.
+        assets: folder of a checkpoint that holds a tokenizer.
+    """
+    return kind_named(spec.kind).build(modality, spec, texts=texts, assets=assets)
+
+
+def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
+    """The inverse of :func:`multiemo.types.spec_to_dict`; keys of other versions are left out.
+
+    Raises:
+        ConfigError: a kind that this version does not know.
+
+    Example:
+        >>> from multiemo.types import TextSpec, spec_to_dict
+        >>> spec_from_dict(spec_to_dict(TextSpec(max_tokens=32))).max_tokens
+        32
+    """
+    name = values.get("kind")
+    if not isinstance(name, str):
+        raise ConfigError(f"input: its kind is {name!r}, which names none")
+    cls = kind_named(name).spec_type
+    known = {f.name for f in fields(cls)}
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    return cls(**plain)

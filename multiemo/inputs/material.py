@@ -1,0 +1,207 @@
+"""What an input is made from: a manifest row, what was decoded of a file, and the raw forms that inputs take of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from multiemo.arrays import Floats, Pixels
+from multiemo.data.media import Media
+from multiemo.types import Clip, ContextTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What has to be decoded of a media file.
+
+    Args:
+        sample_rate: of its sound, Hz; ``None`` leaves the sound out.
+        fps: pictures a second; ``None`` leaves the pictures out.
+        max_frames: where ``fps`` would give more, this many are spread evenly over the span.
+    """
+
+    sample_rate: int | None = None
+    fps: float | None = None
+    max_frames: int | None = None
+
+    def joined(self, other: Request) -> Request | None:
+        """One request that serves both, or ``None`` where they ask for different forms of the same track.
+
+        Example:
+            >>> Request(sample_rate=16000).joined(Request(fps=4.0, max_frames=8))
+            Request(sample_rate=16000, fps=4.0, max_frames=8)
+            >>> Request(sample_rate=16000).joined(Request(sample_rate=8000)) is None
+            True
+        """
+        if None not in (self.sample_rate, other.sample_rate) and self.sample_rate != other.sample_rate:
+            return None
+        if None not in (self.fps, other.fps) and (self.fps, self.max_frames) != (other.fps, other.max_frames):
+            return None
+        pictures = self if self.fps is not None else other
+        return Request(self.sample_rate or other.sample_rate, pictures.fps, pictures.max_frames)
+
+    def served_by(self, media: Media) -> bool:
+        """Whether everything that was asked for is there."""
+        return (self.sample_rate is None or media.audio is not None) and (self.fps is None or media.frames is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """A row as the inputs read it.
+
+    Args:
+        clip: the row.
+        folder: its paths are relative to this one.
+        earlier: turns of its dialogue before it, oldest first.
+    """
+
+    clip: Clip
+    folder: Path
+    earlier: Sequence[ContextTurn] = ()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Raw forms: what an input takes of a clip and makes a tensor from. Corruptions change these.
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Words of one clip.
+
+    Args:
+        text: the utterance, raw.
+        earlier: turns of its dialogue before it, oldest first.
+    """
+
+    text: str
+    earlier: Sequence[ContextTurn] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound of one clip.
+
+    Args:
+        samples: ``[N]`` mono float32 within -1..1.
+        rate: Hz.
+    """
+
+    samples: Floats
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Pictures of one clip.
+
+    Args:
+        frames: ``[F, H, W, 3]`` uint8 RGB.
+        times: ``[F]`` seconds from the span's start.
+        cropped: they are face crops already, so no face is looked for.
+        still: they are one photograph, not a film.
+    """
+
+    frames: Pixels
+    times: NDArray[np.float64]
+    cropped: bool = field(default=False, kw_only=True)
+    still: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRows:
+    """Precomputed features of one clip.
+
+    Args:
+        values: ``[T, dim]`` float32.
+    """
+
+    values: NDArray[np.float32]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClipMaterial:
+    """Everything that is known of one clip before an input takes its part of it.
+
+    Args:
+        text: its words; ``None`` where there are none.
+        earlier: turns of its dialogue before it, oldest first.
+        audio: its sound; ``None`` where there is none or it was not decoded.
+        pictures: its pictures; likewise.
+        row: where it is a row of a manifest; ``None`` for files, streams and texts.
+        missing: {``text``, ``audio`` or ``video``: why it is ``None``}.
+    """
+
+    text: str | None = None
+    earlier: Sequence[ContextTurn] = ()
+    audio: Audio | None = None
+    pictures: Pictures | None = None
+    row: ManifestRow | None = None
+    missing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def why_not(self, what: str) -> str:
+        """The reason why ``text``, ``audio`` or ``video`` is missing."""
+        plain = {"text": "no transcript was given", "audio": "the file has no audio track"}
+        return self.missing.get(what) or plain.get(what, "the file has no video track")
+
+
+def material_of(
+    media: Media,
+    *,
+    text: str | None = None,
+    row: ManifestRow | None = None,
+    cropped: bool = False,
+    missing: Mapping[str, str] | None = None,
+) -> ClipMaterial:
+    """What was decoded of a file, as inputs take it.
+
+    Args:
+        media: a decoded span.
+        text: its words.
+        row: where it is a row of a manifest.
+        cropped: its pictures are face crops already.
+        missing: reasons where the media gives none.
+    """
+    audio = pictures = None
+    if media.audio is not None and media.rate is not None:
+        audio = Audio(media.audio, media.rate)
+    if media.frames is not None:
+        pictures = Pictures(media.frames, media.times, cropped=cropped, still=media.duration == 0)
+    earlier = () if row is None else row.earlier
+    return ClipMaterial(text, earlier, audio, pictures, row, {**(missing or {}), **media.absent})
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in the pictures the input was found.
+
+    Args:
+        times: ``[F]`` seconds from the span's start.
+        boxes: ``[F, 4]`` x0, y0, x1, y1 in pixels of the frames.
+    """
+
+    times: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedInput:
+    """What a model reads of one modality of one clip.
+
+    Args:
+        tensor: ``[T, ...]``, as the encoder's InputSpec says.
+        notes: what the user may want to know, one line each.
+        places: where it was found, of pictures.
+    """
+
+    tensor: Tensor
+    notes: Sequence[str] = ()
+    places: Places | None = None

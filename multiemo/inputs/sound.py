@@ -1,0 +1,127 @@
+"""Sound: the voice of a file as log-mel bands and prosody, or as the waveform that pretrained encoders read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from multiemo.arrays import Floats
+from multiemo.inputs.base import Input, InputOf, of_type
+from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Request
+from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
+from multiemo.registry import inputs
+from multiemo.types import Absent, Clip, InputSpec, Modality, SpeechSpec, WaveformSpec
+
+
+class ReadsSound(Protocol):
+    """A preprocessor of sound, or what stands in for it."""
+
+    @property
+    def spec(self) -> SpeechSpec | WaveformSpec:
+        """Of the encoder."""
+        ...
+
+    def __call__(self, audio: Floats, rate: int) -> Tensor | Absent:
+        """``[T, ...]`` float32 of ``[N]`` samples."""
+        ...
+
+
+class SoundInput(InputOf[Audio]):
+    """What both kinds of sound have in common; they differ in the tensor alone.
+
+    Args:
+        modality: of the encoder.
+        preprocessor: from samples to a tensor.
+    """
+
+    raw = Audio
+    title: ClassVar[str] = "sound"
+    decodes = True
+    spec: SpeechSpec | WaveformSpec
+
+    def __init__(self, modality: Modality, preprocessor: ReadsSound) -> None:
+        self.modality, self.preprocessor, self.spec = modality, preprocessor, preprocessor.spec
+        self.request = Request(sample_rate=self.spec.sample_rate)
+        self.steps_per_unit = self.spec.rows_per_second
+
+    @classmethod
+    def source(cls, clip: Clip, modality: Modality) -> str | Absent:
+        """The file with the voice."""
+        return clip.audio or clip.video or Absent("the row has neither audio nor video")
+
+    @classmethod
+    def wanted(cls, modality: Modality) -> str:
+        """As :meth:`Input.wanted`."""
+        return "audio or video"
+
+    def take(self, material: ClipMaterial) -> Audio | Absent:
+        """The sound, at the rate at which it was decoded."""
+        return material.audio or Absent(material.why_not("audio"))
+
+    def make(self, raw: Audio) -> PreparedInput | Absent:
+        """The tensor, with a note where only the beginning was read."""
+        tensor = self.preprocessor(raw.samples, raw.rate)
+        if isinstance(tensor, Absent):
+            return tensor
+        seconds, most = len(raw.samples) / raw.rate, self.spec.max_seconds
+        if len(tensor) < self.spec.most_rows or seconds <= most:
+            return PreparedInput(tensor)
+        note = f"only the first {most:g} s of {seconds:.1f} s of voice were read (encoders.{self.modality}.max_seconds)"
+        return PreparedInput(tensor, (note,))
+
+    def cut_note(self, lengths: Sequence[int]) -> str | None:
+        """How many clips are longer than what is read of a voice."""
+        count = sum(length >= self.spec.most_rows for length in lengths)
+        if not count:
+            return None
+        return (
+            f"{self.modality}: only the first {self.spec.max_seconds:g} s are read of {count} of {len(lengths)} clips; "
+            f"encoders.{self.modality}.max_seconds sets how many"
+        )
+
+    def described(self) -> Input:
+        """Mel bands and prosody of the same stretch, whatever the encoder reads."""
+        spec = self.spec
+        plain = SpeechSpec(sample_rate=spec.sample_rate, max_seconds=spec.max_seconds, trim=spec.trim)
+        return SpeechInput(self.modality, SpeechPreprocessor(plain))
+
+
+@inputs.register("speech")
+class SpeechInput(SoundInput):
+    """Log-mel bands and prosody channels, ``[T, M + P]`` float32."""
+
+    spec_type = SpeechSpec
+
+    @classmethod
+    def build(
+        cls,
+        modality: Modality,
+        spec: InputSpec,
+        *,
+        texts: Callable[[], Iterable[str]] | None = None,
+        assets: Path | None = None,
+    ) -> Input:
+        """As :meth:`Input.build`; the spec says everything."""
+        return cls(modality, SpeechPreprocessor(of_type(spec, SpeechSpec)))
+
+
+@inputs.register("waveform")
+class WaveformInput(SoundInput):
+    """The samples themselves, ``[N, 1]`` float32, or row by row beside the prosody channels."""
+
+    spec_type = WaveformSpec
+
+    @classmethod
+    def build(
+        cls,
+        modality: Modality,
+        spec: InputSpec,
+        *,
+        texts: Callable[[], Iterable[str]] | None = None,
+        assets: Path | None = None,
+    ) -> Input:
+        """As :meth:`Input.build`; the spec says everything."""
+        return cls(modality, WaveformPreprocessor(of_type(spec, WaveformSpec)))

@@ -1,0 +1,102 @@
+"""Words: the text of a row or the transcript of a file, as token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from multiemo.data.cache import TensorCache
+from multiemo.data.cache_keys import text_key
+from multiemo.inputs.base import Input, InputOf, of_type
+from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Utterance
+from multiemo.preprocess.text import TextPreprocessor
+from multiemo.registry import inputs
+from multiemo.types import Absent, Clip, ContextTurn, InputSpec, Modality, TextSpec
+
+
+class ReadsText(Protocol):
+    """A :class:`~multiemo.preprocess.text.TextPreprocessor`, or what stands in for it."""
+
+    @property
+    def spec(self) -> TextSpec:
+        """Of the encoder."""
+        ...
+
+    def __call__(self, text: str, context: Sequence[ContextTurn] = ()) -> Tensor | Absent:
+        """``[L]`` int64."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer."""
+        ...
+
+
+@inputs.register("text")
+class TextInput(InputOf[Utterance]):
+    """Token ids ``[L]`` int64 of an utterance, with earlier turns of its dialogue where the encoder reads them.
+
+    Args:
+        modality: of the encoder.
+        preprocessor: from text to token ids.
+    """
+
+    spec_type = TextSpec
+    raw = Utterance
+    title: ClassVar[str] = "words"
+    spec: TextSpec
+
+    def __init__(self, modality: Modality, preprocessor: ReadsText) -> None:
+        self.modality, self.preprocessor, self.spec = modality, preprocessor, preprocessor.spec
+        self.earlier_turns = self.spec.context
+
+    @classmethod
+    def build(
+        cls,
+        modality: Modality,
+        spec: InputSpec,
+        *,
+        texts: Callable[[], Iterable[str]] | None = None,
+        assets: Path | None = None,
+    ) -> Input:
+        """With the tokenizer of the checkpoint, of the pretrained model, or one learnt from the texts."""
+        spec = of_type(spec, TextSpec)
+        if assets is not None:
+            return cls(modality, TextPreprocessor.from_assets(spec, assets))
+        if spec.tokenizer != "trained":
+            return cls(modality, TextPreprocessor.from_pretrained(spec))
+        return cls(modality, TextPreprocessor.train(spec, texts() if texts is not None else ()))
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer."""
+        self.preprocessor.save(folder)
+
+    @classmethod
+    def source(cls, clip: Clip, modality: Modality) -> str | Absent:
+        """The words of the row."""
+        return Absent("the row has no text") if clip.text is None else clip.text
+
+    @classmethod
+    def wanted(cls, modality: Modality) -> str:
+        """As :meth:`Input.wanted`."""
+        return "text"
+
+    def key(self, row: ManifestRow, cache: TensorCache) -> bytes:
+        """As :meth:`Input.key`; the ids are part of it, since a spec does not say what a trained tokenizer learnt."""
+        text = row.clip.text or ""
+        ids = self.preprocessor(text, row.earlier)
+        settings: dict[str, Any] = {**self.fingerprint(row.clip), "ids": of_type(ids, Tensor).tolist()}
+        return text_key(text, row.earlier, settings)
+
+    def take(self, material: ClipMaterial) -> Utterance | Absent:
+        """The words that were given."""
+        if material.text is None:
+            return Absent(material.why_not("text"))
+        return Utterance(material.text, material.earlier)
+
+    def make(self, raw: Utterance) -> PreparedInput | Absent:
+        """``[L]`` int64."""
+        ids = self.preprocessor(raw.text, raw.earlier)
+        return ids if isinstance(ids, Absent) else PreparedInput(ids)
