@@ -30,7 +30,15 @@ from multiemo.registry import Registry, corpora, encoders, fusions
 DOCS = Path(__file__).parent
 _NOTICE = "<!-- Written by docs/generate.py; do not edit. -->\n"
 #: {name of a schema's file: the record, as module:class}.
-RECORDS: dict[str, str] = {}
+RECORDS: dict[str, str] = {
+    "prediction": "multiemo.predict.prediction:Prediction",
+    "timeline": "multiemo.predict.prediction:TimelineDocument",
+    "live": "multiemo.predict.prediction:LivePrediction",
+    "bulk-summary": "multiemo.bulk.run:BulkSummary",
+    "texts": "multiemo.applications.texts:TextsReport",
+    "call": "multiemo.applications.call_report:CallReport",
+    "mood": "multiemo.applications.mood_report:MoodLog",
+}
 #: Packages that register the parts when they are imported.
 PARTS = ("multiemo.encoders", "multiemo.fusion", "multiemo.data.corpora")
 #: Arguments of builders that come from code, never from a config.
