@@ -19,20 +19,21 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from multiemo.benchmark.classic import fit_predict, read_inputs
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import paired, summarise
-from multiemo.build.reads import add_read
+from multiemo.build.reads import Reading, add_read
 from multiemo.config import parse_config
 from multiemo.data.features import read_features
 from multiemo.data.manifest import media_path, read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
 from multiemo.inputs import Input, build_input
+from multiemo.metrics import PairedTest
 from multiemo.types import Clip, FaceSpec, FeatureSpec, Modality, SpeechSpec, TextSpec
 
 FIGURES = ("uar", "macro_f1", "wf1", "accuracy")
@@ -104,10 +105,10 @@ def read_run(run: Path, baselines: Predictions, labels: Sequence[str]) -> Predic
     return said
 
 
-def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, dict[str, Any]]:
+def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, PairedTest]:
     """{figure: difference with its interval and p-value} of two subsets of two systems."""
     tests = paired(first, one, second, two)
-    return {name: asdict(tests[name]) for name in TESTED}
+    return {name: tests[name] for name in TESTED}
 
 
 def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None = None) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
     comparison = {}
     if run is not None:
         ours = read_run(run, classic, inputs.labels)
-        add_read(run, {"by": "classic baselines", "split": "test", "n": len(ours.ids), "test": len(ours.ids)})
+        add_read(run, Reading(by="classic baselines", split="test", n=len(ours.ids), test=len(ours.ids)))
         best = max(figures, key=lambda key: figures[key]["uar"])
         for key, values in summarise(ours).items():
             results[f"multiemo {key}"] = values

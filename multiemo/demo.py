@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 from multiemo.build import evaluate_run, train
 from multiemo.config import load_config
@@ -15,6 +14,7 @@ from multiemo.data.manifest import read_manifest
 from multiemo.evaluation import Report
 from multiemo.files import write_atomically
 from multiemo.predict import Item, load
+from multiemo.predict.prediction import InputPrediction, Prediction
 from multiemo.progress import Progress
 from multiemo.report import save_evaluation
 
@@ -35,7 +35,7 @@ class DemoResult:
 
     folder: Path
     report: Report
-    example: dict[str, Any]
+    example: InputPrediction
     truth: str
 
 
@@ -66,7 +66,7 @@ def run_demo(out: Path, *, overrides: tuple[str, ...] = (), progress: Progress |
     predictor = load(run.folder, device=config.device)
     path = manifest.parent / str(clip.video)
     example = predictor.predict_item(Item(str(path), path, clip.text))
-    prediction = {"inputs": [example], "model": predictor.describe()}
-    write_atomically(out / "prediction.json", json.dumps(prediction, indent=2, ensure_ascii=False) + "\n")
+    prediction = Prediction(inputs=[example], model=predictor.describe())
+    write_atomically(out / "prediction.json", f"{prediction}\n")
     save_evaluation(out, report, example=example, title="multiemo demo (synthetic corpus)")
     return DemoResult(out, report, example, str(clip.label))

@@ -12,10 +12,7 @@ from torch import Tensor, nn
 from multiemo.encoders.base import Encoder
 from multiemo.encoders.deferred import Encoders
 from multiemo.fusion.base import Fusion
-from multiemo.types import MODALITIES, SUBSETS, Batch, Modality, Output, subset_key
-
-#: A label rarer than this in train is one that nothing is known of: no modality is evidence for or against it.
-SMALLEST_PRIOR = 1e-6
+from multiemo.types import MODALITIES, SMALLEST_PRIOR, SUBSETS, Batch, Modality, Output, subset_key
 
 
 class Head(nn.Module):

@@ -58,7 +58,7 @@ def encoded(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def bars(
+def draw_bars(
     values: Mapping[str, float],
     intervals: Mapping[str, Sequence[float]],
     *,
@@ -92,7 +92,7 @@ def bars(
     return encoded(figure)
 
 
-def points(
+def draw_points(
     values: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -133,7 +133,7 @@ def points(
     return encoded(figure)
 
 
-def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
+def draw_heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
     """Shares from zero to one as shaded cells with their values; empty where there are no rows.
 
     Args:
@@ -156,7 +156,7 @@ def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
     return encoded(figure)
 
 
-def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highlight: str) -> str:
+def draw_scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highlight: str) -> str:
     """Named dots on a logarithmic axis of cost.
 
     Args:
@@ -185,7 +185,7 @@ def scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highli
     return encoded(figure)
 
 
-def confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
+def draw_confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
     """Counts, shaded by their share of the row (the truth)."""
     size = len(labels)
     figure, (axes,) = canvas(min(WIDTH, 1.9 + 0.6 * size), min(WIDTH, 1.4 + 0.5 * size))
@@ -203,7 +203,7 @@ def confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
     return encoded(figure)
 
 
-def training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "uar", name: str = "UAR") -> str:
+def draw_training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "uar", name: str = "UAR") -> str:
     """A validation figure by epoch, a line a stage.
 
     Args:
@@ -226,7 +226,7 @@ def training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "
     return encoded(canvas_)
 
 
-def reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
+def draw_reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
     """Reliability diagrams side by side: how often a stated confidence comes true, before and after calibration.
 
     Args:
@@ -256,7 +256,7 @@ def reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]
     return encoded(figure)
 
 
-def risk_coverage(
+def draw_risk_coverage(
     curves: Mapping[str, Mapping[str, Sequence[float]]],
     *,
     points: Mapping[str, tuple[float, float]] | None = None,
@@ -267,7 +267,7 @@ def risk_coverage(
     Args:
         curves: {name: {"coverage", "risk"}}.
         points: {name: (coverage, error)} at its abstention threshold.
-        max_error: the wished error rate, a dashed line.
+        max_error: the allowed error rate, a dashed line.
     """
     figure, (axes,) = canvas(height=3.4)
     for colour, (name, curve) in zip(_colours(len(curves)), curves.items(), strict=True):

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, NoReturn, TypeVar
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, get_args
 
-from typing_extensions import dataclass_transform
+from typing_extensions import dataclass_transform, get_type_hints, is_typeddict
+
+from multiemo.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 R = TypeVar("R", bound="Record")
+
+#: A JSON Schema as plain JSON values.
+JsonSchema: TypeAlias = dict[str, Any]
+#: Metadata of a field that is an attribute alone: ``field(default_factory=list, metadata=UNWRITTEN)``.
+UNWRITTEN = {"written": False}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
@@ -25,7 +38,9 @@ class Record(dict[str, Any]):
 
     Subclasses are decorated with :func:`record`. Their fields are the members of the object, in that order. A field
     whose default is ``None`` is left out of the object while it is ``None``; one without a default is written as
-    ``null``. The lines of ``Args`` in the class docstring describe the members in the schema.
+    ``null``. A trailing underscore, for names that Python reserves (``from_``), is no part of the member's name. A
+    number that is not finite keeps its value as an attribute and is ``null`` in the object, since JSON has no NaN. The
+    lines of ``Args`` in the class docstring describe the members in the schema.
 
     Because a record is a ``dict``, ``json.dumps`` writes it, ``record["member"]`` reads it and it equals a plain
     ``dict`` of the same members.
@@ -41,12 +56,15 @@ class Record(dict[str, Any]):
         (0.5, 0.5, '{"start": 0.5, "end": null}')
     """
 
+    #: Read by pydantic: members are called what :func:`_member` says.
+    __pydantic_config__ = {"alias_generator": lambda field: _member(field)}  # noqa: RUF012
+
     def __post_init__(self) -> None:
         """Fill the object from the fields."""
-        for name, optional in _members(type(self)):
-            value = getattr(self, name)
+        for field, name, optional in _members(type(self)):
+            value = getattr(self, field)
             if value is not None or not optional:
-                dict.__setitem__(self, name, value)
+                dict.__setitem__(self, name, finite(value))
 
     def __str__(self) -> str:
         return json.dumps(self, indent=2, ensure_ascii=False)
@@ -55,7 +73,7 @@ class Record(dict[str, Any]):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), {name: getattr(self, name) for name, _ in _members(type(self))})
+        return _rebuilt, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})  # type: ignore[arg-type]
 
     def _unchangeable(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} cannot be changed; dataclasses.replace makes a changed copy")
@@ -64,42 +82,137 @@ class Record(dict[str, Any]):
     clear = pop = popitem = setdefault = update = _unchangeable  # type: ignore[assignment]
 
     @classmethod
+    def of(cls: type[R], *parts: Mapping[str, Any], **more: Any) -> R:
+        """A record of what other records (or tables of figures) hold, and of further members.
+
+        Example:
+            >>> @record
+            ... class Named(Record):
+            ...     name: str
+            ...     uar: float
+            >>> Named.of({"uar": 0.5}, name="T")
+            Named(name='T', uar=0.5)
+        """
+        values: dict[str, Any] = {}
+        for part in parts:
+            values |= {f.name: getattr(part, f.name) for f in fields(part)} if isinstance(part, Record) else part  # type: ignore[arg-type]
+        return cls(**values, **more)
+
+    @classmethod
     def from_json(cls: type[R], values: Mapping[str, Any]) -> R:
         """The record of a JSON object, with the records inside it; members it does not know are left out.
 
         Raises:
             ValueError: a member is missing or of another type; says which.
         """
-        from pydantic import TypeAdapter
-
-        return TypeAdapter(cls).validate_python(dict(values))
+        made: R = _adapter(cls).validate_python(dict(values))
+        return made
 
     @classmethod
-    def json_schema(cls) -> dict[str, Any]:
-        """The JSON Schema (draft 2020-12) of the object; it allows no members but these."""
-        from pydantic import TypeAdapter
+    def read(cls: type[R], path: Path) -> R:
+        """The record that a JSON file holds.
 
-        schema = TypeAdapter(cls).json_schema(mode="serialization")
-        known = {inner.__name__: inner for inner in _subclasses(Record)}
-        for name, part in {cls.__name__: schema, **schema.get("$defs", {})}.items():
-            if name in known:
-                _describe(part, known[name])
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+        Raises:
+            CheckpointError: the file cannot be read, or it does not hold such a record; names the file and the member.
+        """
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError(f"holds a {type(values).__name__}, not an object")
+            return cls.from_json(values)
+        except (OSError, ValueError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or _first_reason(error)
+            raise CheckpointError(f"{path}: not readable as a result: {reason}") from None
+
+    @classmethod
+    def json_schema(cls) -> JsonSchema:
+        """The JSON Schema (draft 2020-12) of the object; it allows no members but these."""
+        return json_schema_of(cls)
+
+
+def json_schema_of(kind: type) -> JsonSchema:
+    """The JSON Schema (draft 2020-12) of a record, or of a ``TypedDict``; it allows no members but theirs."""
+    schema = _adapter(kind).json_schema(mode="serialization")
+    inside = _inside(kind)
+    for name, part in {kind.__name__: schema, **schema.get("$defs", {})}.items():
+        of = inside.get(name)
+        if of is not None and issubclass(of, Record):
+            _describe(part, of)
+        elif of is not None:
+            part["additionalProperties"] = False
+            _describe_members(part, inspect.getdoc(of) or "")
+    used = set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
+    if "$defs" in schema:
+        schema["$defs"] = {name: part for name, part in schema["$defs"].items() if name in used}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def nothing() -> None:
+    """The default of a field that is written as ``null``: ``field(default_factory=nothing)``."""
+
+
+def finite(value: Any) -> Any:
+    """The value with ``None`` in place of NaN and infinity, which JSON does not have.
+
+    Example:
+        >>> finite({"uar": float("nan"), "uar_ci": [0.5, float("inf")]})
+        {'uar': None, 'uar_ci': [0.5, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Record):
+        return value
+    if isinstance(value, dict):
+        made = {k: finite(v) for k, v in value.items()}
+        return made if any(made[k] is not v for k, v in value.items()) else value
+    if isinstance(value, list | tuple):
+        several = [finite(v) for v in value]
+        if all(a is b for a, b in zip(several, value, strict=True)):
+            return value
+        return several if isinstance(value, list) else tuple(several)
+    return value
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _first_reason(error: Exception) -> str:
+    """What is wrong, in one line; of several wrong members the first."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _describe(schema: dict[str, Any], of: type[Record]) -> None:
     """Turn what pydantic says of one record into what it writes: no ``null`` for members that are left out."""
-    doc = inspect.getdoc(of) or ""
-    said = documented_arguments(doc)
-    schema["description"] = doc.partition("\n\n")[0].replace("\n", " ")
     schema["additionalProperties"] = False
-    optional = {name for name, left_out in _members(of) if left_out}
+    members = {name: left_out for _, name, left_out in _members(of)}
+    for name in [name for name in schema["properties"] if name not in members]:
+        del schema["properties"][name]
     for name, part in schema["properties"].items():
-        part.pop("title", None)
-        if name in optional:
+        if members[name]:
             part.pop("default", None)
             choices = [choice for choice in part.pop("anyOf", []) if choice != {"type": "null"}]
             part.update(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})
+    inherited = [
+        inspect.cleandoc(base.__doc__) for base in of.__mro__[:0:-1] if issubclass(base, Record) and base.__doc__
+    ]
+    _describe_members(schema, inspect.getdoc(of) or "", inherited)
+
+
+def _describe_members(schema: dict[str, Any], doc: str, inherited: Sequence[str] = ()) -> None:
+    """Put the docstring of a class, and the ``Args`` of its bases, into its schema."""
+    said = {name: text for one in (*inherited, doc) for name, text in documented_arguments(one).items()}
+    schema["description"] = doc.partition("\n\n")[0].replace("\n", " ")
+    for name, part in schema["properties"].items():
+        part.pop("title", None)
         if name in said:
             part["description"] = said[name]
 
@@ -120,17 +233,37 @@ def documented_arguments(doc: str) -> dict[str, str]:
     return found
 
 
-def _subclasses(of: type[Record]) -> Iterator[type[Record]]:
-    for inner in of.__subclasses__():
-        yield inner
-        yield from _subclasses(inner)
+def _inside(kind: type) -> dict[str, type]:
+    """{name: class} of the records and ``TypedDict`` that one is made of, itself among them."""
+    found: dict[str, type] = {}
+    waiting: list[Any] = [kind]
+    while waiting:
+        one = waiting.pop()
+        if get_args(one):
+            waiting += get_args(one)
+        elif isinstance(one, type) and one.__name__ not in found and (is_typeddict(one) or issubclass(one, Record)):
+            found[one.__name__] = one
+            hints = get_type_hints(one)
+            waiting += [hints[f.name] for f in fields(one)] if issubclass(one, Record) else hints.values()  # type: ignore[arg-type]
+    return found
 
 
-def _members(record: type[Record]) -> list[tuple[str, bool]]:
-    """Each field, and whether it is left out while it is ``None``."""
-    known: list[tuple[str, bool]] | None = record.__dict__.get("_known_members")
+def _member(field: str) -> str:
+    """The name of a field's member.
+
+    Example:
+        >>> _member("from_"), _member("start")
+        ('from', 'start')
+    """
+    return field.removesuffix("_")
+
+
+def _members(record: type[Record]) -> list[tuple[str, str, bool]]:
+    """Each field that is written, its member, and whether it is left out while it is ``None``."""
+    known: list[tuple[str, str, bool]] | None = record.__dict__.get("_known_members")
     if known is None:
-        known = [(f.name, f.default is not MISSING and f.default is None) for f in fields(record)]  # type: ignore[arg-type]
+        written = [f for f in fields(record) if f.metadata.get("written", True)]  # type: ignore[arg-type]
+        known = [(f.name, _member(f.name), f.default is not MISSING and f.default is None) for f in written]
         record._known_members = known  # type: ignore[attr-defined]
     return known
 

@@ -7,19 +7,18 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
 from multiemo import plots
 from multiemo.build.folders import model_folder
 from multiemo.build.reads import home_of, told
+from multiemo.evaluation.report import CalibrationReport, Report
 from multiemo.files import write_atomically
-from multiemo.metrics import MAIN_FIGURE
+from multiemo.metrics import MAIN_FIGURE, PairedTest
+from multiemo.training.epochs import StageEpoch
 from multiemo.types import SUBSETS
-
-if TYPE_CHECKING:
-    from multiemo.evaluation import Report
 
 _SAID = {"synthetic": "synthetic media: the figures say nothing about people",
          "composite": "composite corpus (modalities of different people paired by label): the figures say nothing "
@@ -89,24 +88,24 @@ def span(values: Mapping[str, Any], figure: str) -> str:
 def comparison_text(report: Report, pair: str) -> str:
     """A paired test in one line: difference, interval, p-values, and what the test would have found."""
     test = report.comparisons[pair]
-    how = "permutation of speakers" if test["test"] == "swaps" else "Student's t"
+    how = "permutation of speakers" if test.test == "swaps" else "Student's t"
     found = (
-        f"a difference of {test['mdd']:.3f} would be found 4 times out of 5"
-        if test["mdd"] is not None
+        f"a difference of {test.mdd:.3f} would be found 4 times out of 5"
+        if test.mdd is not None
         else "what difference would be found cannot be told, for " + same_everywhere(test)
     )
     return (
-        f"{figure_name(report)} {test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, "
-        f"{how} p = {test['p']:.4f} (Holm: {test['p_holm']:.4f}); {found}"
+        f"{figure_name(report)} {test.difference:+.3f}, 95% interval {test.low:+.3f} .. {test.high:+.3f}, "
+        f"{how} p = {test.p:.4f} (Holm: {test.p_holm:.4f}); {found}"
     )
 
 
-def same_everywhere(test: Mapping[str, Any]) -> str:
+def same_everywhere(test: PairedTest) -> str:
     """Why a paired test has no detectable difference."""
-    if test["error"] != 0:
+    if test.error != 0:
         return "there is one clip"
-    what = "shows none" if test["difference"] == 0 else "shows the same one"
-    return f"every one of {test['speakers']} speakers {what}" if test["speakers"] > 1 else f"every clip {what}"
+    what = "shows none" if test.difference == 0 else "shows the same one"
+    return f"every one of {test.speakers} speakers {what}" if test.speakers > 1 else f"every clip {what}"
 
 
 def format_table(report: Report) -> str:
@@ -120,14 +119,14 @@ def format_table(report: Report) -> str:
         pair = f"{report.full}-{best}"
         lines += [
             "",
-            f"{report.full} against the best single modality ({best}), the same {report.comparisons[pair]['n']} clips: "
+            f"{report.full} against the best single modality ({best}), the same {report.comparisons[pair].n} clips: "
             + comparison_text(report, pair),
         ]
-    if report.calibration.get("max_error") is not None:
-        lines += ["", *_answered(report)]
+    if isinstance(report.calibration, CalibrationReport) and report.calibration.max_error is not None:
+        lines += ["", *_answered(report, report.calibration)]
     for name, values in report.dimensions.items():
         spans = (f"{n} {number(values[k])} ({span(values, k)})" for k, n in (("ccc", "CCC"), ("mae", "MAE")))
-        lines.append(f"{name}: {', '.join(spans)}, n = {values['n']}")
+        lines.append(f"{name}: {', '.join(spans)}, n = {values.n}")
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
 
@@ -135,7 +134,7 @@ def format_table(report: Report) -> str:
 def best_single(report: Report) -> str | None:
     """The single modality with the highest main figure that has a paired test against the full subset."""
     singles = [k for k in report.subsets if len(k) == 1 and f"{report.full}-{k}" in report.comparisons]
-    return max(singles, key=lambda k: report.subsets[k][MAIN_FIGURE[report.task]], default=None)
+    return max(singles, key=lambda k: float(getattr(report.subsets[k], MAIN_FIGURE[report.task])), default=None)
 
 
 def write_html(
@@ -181,28 +180,29 @@ def write_html(
     return run / "report.html"
 
 
-def _plots(report: Report, history: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
+def _plots(report: Report, history: Mapping[str, list[StageEpoch]]) -> dict[str, str]:
     """{name: PNG, base64}; empty where there is nothing to show."""
     main, name = MAIN_FIGURE[report.task], figure_name(report)
     figures = {k: v for k, v in report.subsets.items() if main in v}
-    learnt = {stage: records for stage, records in history.items() if all("uar" in r["val"] for r in records)}
-    bins, curves = (report.calibration.get(name, {}) for name in ("reliability", "risk_coverage"))
-    titles = {k: f"{k}   ECE {figures[k]['ece_raw']:.3f} → {figures[k]['ece']:.3f}" for k in bins}
+    learnt = {stage: records for stage, records in history.items() if all("uar" in r.val for r in records)}
+    calibration = report.calibration if isinstance(report.calibration, CalibrationReport) else None
+    bins, curves = (calibration.reliability, calibration.risk_coverage) if calibration is not None else ({}, {})
+    titles = {k: f"{k}   ECE {figures[k].ece_raw:.3f} → {figures[k].ece:.3f}" for k in bins}
     points = {k: (figures[k]["coverage"], figures[k]["selective_error"]) for k in curves
               if figures[k].get("selective_error") is not None}  # fmt: skip
     return {
-        "subsets": plots.bars(
-            {k: v[main] for k, v in figures.items()},
-            {k: v[f"{main}_ci"] for k, v in figures.items() if f"{main}_ci" in v},
+        "subsets": plots.draw_bars(
+            {k: getattr(v, main) for k, v in figures.items()},
+            {k: getattr(v, f"{main}_ci") for k, v in figures.items() if f"{main}_ci" in v},
             label=f"{name} with 95% interval",
             highlight=report.full,
-            reference=(constant_name(report.task), report.majority[main]),
+            reference=(constant_name(report.task), getattr(report.majority, main)),
         ),
-        "confusion": plots.confusion(report.confusion, report.label_set) if report.confusion else "",
-        "history": plots.training(learnt, *history_figure(report.task)) if learnt else "",
-        "reliability": plots.reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
-        "risk_coverage": plots.risk_coverage(curves, points=points, max_error=report.calibration["max_error"])
-        if curves
+        "confusion": plots.draw_confusion(report.confusion, report.label_set) if report.confusion else "",
+        "history": plots.draw_training(learnt, *history_figure(report.task)) if learnt else "",
+        "reliability": plots.draw_reliability({titles[k]: v for k, v in bins.items()}) if bins else "",
+        "risk_coverage": plots.draw_risk_coverage(curves, points=points, max_error=calibration.max_error)
+        if calibration is not None and curves
         else "",
     }
 
@@ -212,34 +212,42 @@ def history_figure(task: str) -> tuple[str, str]:
     return ("ccc", "CCC") if task == "dimensions" else ("uar", "UAR")
 
 
-def _answered(report: Report) -> list[str]:
+def _answered(report: Report, calibration: CalibrationReport) -> list[str]:
     """For each subset that a threshold was found for: how many clips get a label, and how many of those are wrong."""
     lines = []
-    for key, threshold in report.calibration["thresholds"].items():
+    for key, threshold in calibration.thresholds.items():
         values = report.subsets[key]
-        if threshold is None or "coverage" not in values:
+        if threshold is None or values.coverage is None:
             continue
-        wrong = "" if values["selective_error"] is None else f", error among them {values['selective_error']:.3f}"
-        share = f"{values['coverage']:.0%} of the clips get a label (confidence from {threshold:.2f})"
+        error = values["selective_error"]
+        wrong = "" if error is None else f", error among them {error:.3f}"
+        share = f"{values.coverage:.0%} of the clips get a label (confidence from {threshold:.2f})"
         lines.append(f"{key}: {share}{wrong}")
     return lines
 
 
-def read_history(path: Path) -> dict[str, list[dict[str, Any]]]:
+def read_history(path: Path) -> dict[str, list[StageEpoch]]:
     """{stage: its epoch records}; an epoch that was run twice (after a resume) counts once, the later."""
-    stages: dict[str, dict[int, dict[str, Any]]] = {}
+    stages: dict[str, dict[int, StageEpoch]] = {}
     if path.is_file():
         for line in path.read_text("utf-8").splitlines():
-            record = json.loads(line)
-            stages.setdefault(record["stage"], {})[record["epoch"]] = record
+            epoch = StageEpoch.from_json(json.loads(line))
+            stages.setdefault(epoch.stage, {})[epoch.epoch] = epoch
     return {stage: [epochs[e] for e in sorted(epochs)] for stage, epochs in stages.items()}
 
 
 def save_evaluation(
     run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
 ) -> None:
-    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder."""
-    write_atomically(run / "evaluation.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder.
+
+    Args:
+        run: run folder, or the folder of one of its branches.
+        report: of the part that was evaluated.
+        example: one entry of ``inputs`` of the prediction JSON, shown in the page.
+        title: of the page; the name of the run by default.
+    """
+    write_atomically(run / "evaluation.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
     write_atomically(run / "predictions.jsonl", "".join(lines))
     write_html(run, report, example=example, title=title)

@@ -18,25 +18,25 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.errors import ConfigError
-
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.records import Record, record
+from multiemo.types import SMALLEST_PRIOR
 
 #: Mean seconds until the label is drawn anew: longer than an expression (half a second to four seconds, Ekman 2003,
 #: "Emotions Revealed"), so that one odd segment needs good reasons, and shorter than an episode (minutes, Verduyn et
 #: al. 2009, "Predicting the duration of emotional experience"), so that a change is followed.
 STAY_SECONDS = 10.0
 #: Later segments that are waited for; what the next but two says of this one is weak by then.
-LAG = 2
+LAG_SEGMENTS = 2
 #: Mean seconds that are tried on dialogues of validation.
 _STAYS = (2.5, 5.0, 10.0, 20.0, 40.0)
-#: Smallest prior of a label, as the model has it, and smallest probability.
-_LEAST_PRIOR, _LEAST = 1e-6, 1e-12
+#: Smallest probability of a label.
+_LEAST = 1e-12
 
 
 @dataclass(slots=True)
@@ -85,14 +85,14 @@ class Smoother:
     """
 
     def __init__(
-        self, prior: Array, *, stay_seconds: float = STAY_SECONDS, lag: int = LAG, task: str = "single"
+        self, prior: Array, *, stay_seconds: float = STAY_SECONDS, lag: int = LAG_SEGMENTS, task: str = "single"
     ) -> None:
         if not (stay_seconds > 0 and math.isfinite(stay_seconds)):
             raise ConfigError(f"smoothing: stay_seconds is {stay_seconds}; give a positive number of seconds")
         if lag < 0:
             raise ConfigError(f"smoothing: lag is {lag}; give 0 or more segments")
         self.stay_seconds, self.lag, self._multi = stay_seconds, lag, task == "multi"
-        bounded = np.clip(np.asarray(prior, dtype=np.float64), _LEAST_PRIOR, 1 - _LEAST_PRIOR)
+        bounded = np.clip(np.asarray(prior, dtype=np.float64), SMALLEST_PRIOR, 1 - SMALLEST_PRIOR)
         chains = self._chains(bounded)
         self._prior = chains / chains.sum(-1, keepdims=True)
         self._steps: deque[_Step] = deque()
@@ -171,6 +171,25 @@ class Turn:
     end: float
 
 
+@record
+class SmoothingFigures(Record):
+    """What smoothing does on dialogues of validation.
+
+    Args:
+        dialogues, clips: that were measured.
+        accuracy, loss: without smoothing; of several labels a clip, the accuracy is that of each label.
+        smoothed_accuracy, smoothed_loss: with it, by the duration that was chosen, or by the likeliest one where none
+            is good enough.
+    """
+
+    dialogues: int
+    clips: int
+    accuracy: float
+    loss: float
+    smoothed_accuracy: float
+    smoothed_loss: float
+
+
 def fit_stay(
     dialogues: Sequence[Sequence[Turn]],
     probabilities: Array,
@@ -179,7 +198,7 @@ def fit_stay(
     decide: Callable[[Array, Sequence[int]], NDArray[np.int64]],
     *,
     task: str = "single",
-) -> tuple[float, dict[str, Any]]:
+) -> tuple[float, SmoothingFigures]:
     """For how long a label lasts, so that smoothing helps on validation dialogues; zero where it does not.
 
     Of a few durations the one is taken under which the true labels are most likely, if they are more so than without
@@ -195,9 +214,7 @@ def fit_stay(
         task: ``single``, ``soft`` or ``multi``.
 
     Returns:
-        Mean seconds that a label lasts, or zero; and ``dialogues``, ``clips``, and without and with smoothing (by the
-        likeliest duration, where none is good enough) ``accuracy``, ``loss``, ``smoothed_accuracy`` and
-        ``smoothed_loss`` on them. The accuracy of ``multi`` is that of each label.
+        Mean seconds that a label lasts, or zero; and the figures on which that was decided.
     """
     rows = [turn.row for turns in dialogues for turn in turns]
 
@@ -216,14 +233,28 @@ def fit_stay(
     good = [stay for stay, (right, loss) in tried.items() if right >= plain and loss <= unlikely]
     stay = min(good, key=lambda s: tried[s][1]) if good else 0.0
     reached, loss = tried[stay if good else best]
-    facts = {"dialogues": len(dialogues), "clips": len(rows), "accuracy": plain, "loss": unlikely}
-    return stay, {**facts, "smoothed_accuracy": reached, "smoothed_loss": loss}
+    return stay, SmoothingFigures(
+        dialogues=len(dialogues),
+        clips=len(rows),
+        accuracy=plain,
+        loss=unlikely,
+        smoothed_accuracy=reached,
+        smoothed_loss=loss,
+    )
 
 
 def smoothed_dialogues(
     dialogues: Sequence[Sequence[Turn]], probabilities: Array, prior: Array, stay: float, task: str
 ) -> Array:
-    """``[K, C]``: the turns of all dialogues, each smoothed."""
+    """``[K, C]``: the turns of all dialogues, each smoothed.
+
+    Args:
+        dialogues: turns in order; K in all.
+        probabilities: ``[N, C]``, calibrated.
+        prior: ``[C]`` label frequencies of train.
+        stay: mean seconds until the label is drawn anew.
+        task: ``single``, ``soft`` or ``multi``.
+    """
     found: list[Array | None] = []
     for turns in dialogues:
         smoother = Smoother(prior, stay_seconds=stay, task=task)

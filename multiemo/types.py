@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Modality: TypeAlias = Literal["text", "speech", "face"]
+#: What a clip is labelled with: one label, votes for labels, several labels, or valence, arousal and dominance alone.
+Task: TypeAlias = Literal["single", "soft", "multi", "dimensions"]
+#: Whether figures are of recordings of people; ``composite`` pairs modalities of different people.
+CorpusKind: TypeAlias = Literal["real", "composite", "synthetic"]
 MODALITIES: tuple[Modality, ...] = ("text", "speech", "face")
 
 #: Where the label of a row can come from: the row itself, or what was judged from one modality alone.
@@ -46,6 +50,10 @@ SUBSETS: dict[str, tuple[Modality, ...]] = {
     "SF": ("speech", "face"),
     "TSF": ("text", "speech", "face"),
 }
+
+#: A label rarer than this in train is one that nothing is known of: no modality is evidence for or against it, and
+#: label frequencies are kept this far from zero and one.
+SMALLEST_PRIOR = 1e-6
 
 DIMENSIONS: tuple[str, ...] = ("valence", "arousal", "dominance")
 

@@ -14,14 +14,11 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.errors import ConfigError
-
-Floats: TypeAlias = NDArray[np.float32]
 
 #: Hz, of the sound that the network reads.
 RATE = 16000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest share the cores
 
+import jsonschema
 import pytest
 
 from tests.support.paths import ROOT
@@ -89,10 +91,31 @@ def tiny_run(tiny_config: Callable[..., str], tmp_path_factory: pytest.TempPathF
     return folder / "run"
 
 
+@pytest.fixture(scope="session")
+def conforms() -> Callable[[object, type], None]:
+    """Holds what was written, a value or the path of a JSON or JSON Lines file, against the schema of its record."""
+    from multiemo.records import json_schema_of
+
+    def check(written: object, kind: type) -> None:
+        validator = jsonschema.Draft202012Validator(json_schema_of(kind))
+        text = written.read_text("utf-8") if isinstance(written, Path) else json.dumps(written, allow_nan=False)
+        lines = isinstance(written, Path) and written.suffix == ".jsonl"
+        values = [json.loads(part) for part in (text.splitlines() if lines else [text])]
+        assert values
+        for value in values:
+            validator.validate(value)
+
+    return check
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command line in this process: its exit code, standard output and standard error."""
+    """Runs a command line in this process: its exit code, standard output and standard error.
+
+    The JSON that it writes is held against its schema.
+    """
     from multiemo.cli import main
+    from tests.support.documents import check_documents
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["multiemo", *map(str, arguments)])
@@ -102,6 +125,8 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         except SystemExit as left:
             code = int(left.code or 0)
         said = capsys.readouterr()
+        if code in (0, 1):
+            check_documents([*map(str, arguments)], said.out)
         return code, said.out, said.err
 
     return call

@@ -94,7 +94,7 @@ def test_evaluation_says_what_calibration_changed(tiny_run, with_calibration):
     one, other = (np.array([r.predictions[whole]["probs"]["SF"]]) for r in (raw, cal))
     bias = np.array(calibration.biases["SF"])
     np.testing.assert_allclose(temper(one, calibration.temperatures["SF"], bias=bias), other, atol=1e-4)
-    values = json.loads(json.dumps(cal.to_json()))["calibration"]
+    values = json.loads(json.dumps(cal))["calibration"]
     assert values["temperatures"] == calibration.temperatures
     assert set(values["reliability"]) == set(values["risk_coverage"]) == {"T", "S", "F", "TSF"}
     assert sum(values["reliability"]["S"]["raw"]["n"]) == cal.subsets["S"]["n"]
@@ -140,7 +140,7 @@ def test_other_tasks_are_calibrated_too(task):
         masks={}, presence={"text": here}, absent=[{}] * 60, target=target, labelled=here,
         dimensions=torch.full((60, 3), float("nan")),
     )  # fmt: skip
-    calibration = Calibration({"T": 5.0}, max_error=0.5, thresholds={"T": 0.0})
+    calibration = Calibration(temperatures={"T": 5.0}, max_error=0.5, thresholds={"T": 0.0})
     report = evaluate_model(
         lambda b: Output(logits), [batch], label_set=["a", "b", "c"], prior=np.full(3, 1 / 3), task=task,
         calibration=calibration,

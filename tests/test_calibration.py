@@ -262,7 +262,7 @@ def test_a_subset_without_validation_clips_says_so():
 
 def test_json_round_trip_and_values_that_are_refused():
     calibration, *_ = fitted(max_error=0.4)
-    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+    assert Calibration.from_json(json.loads(json.dumps(calibration))) == calibration
     assert Calibration.from_json({}) == Calibration()
     for bad in ({"temperatures": {"T": 0.0}}, {"temperatures": {"T": "hot"}}, {"temperatures": [1]},
                 {"thresholds": {"T": float("nan")}}, {"max_error": -1}, {"warmth": 1}, {"clips": 3},

@@ -21,8 +21,10 @@ from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.config import load_config, parse_config
 from multiemo.data.manifest import read_manifest
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict.outputs import FORMATS, write_timeline
 from multiemo.report import format_table, save_evaluation
+from tests.support.documents import check_record
 from tests.support.jsonl import read_lines, write_lines
 
 WORDS = {"good": 0.7, "fine": 0.3, "so": 0.0, "bad": -0.4, "awful": -0.8}
@@ -119,7 +121,9 @@ def test_it_learns_what_words_and_voices_tell(run):
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
-def test_the_evaluation_has_concordance_for_every_subset_and_no_label(run):
+def test_the_evaluation_has_concordance_for_every_subset_and_no_label(run, conforms):
+    conforms(run / "evaluation.json", Report)
+    conforms(run / "predictions.jsonl", ClipPrediction)
     values = json.loads((run / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert (values["label_set"], values["task"], values["prior"]) == ([], "dimensions", {})
     assert set(values["subsets"]) == {"T", "S", "TS"}
@@ -164,6 +168,7 @@ def test_the_table_and_the_page_speak_of_dimensions(run):
 def test_a_prediction_says_dimensions_and_no_label(run, tmp_path):
     model = multiemo.load(run)
     entry = model.predict(text="that is awful bad awful")
+    check_record(entry)
     (segment,) = entry["segments"]
     assert not {"label", "best", "probs", "modality_label", "contribution", "dominance"} & set(segment)
     assert segment["valence"] < -0.2
@@ -172,6 +177,7 @@ def test_a_prediction_says_dimensions_and_no_label(run, tmp_path):
         mean = float(model.bundle.prior[["valence", "arousal"].index(name)])
         assert sum(shares.values()) == pytest.approx(segment[name] - mean, abs=2e-4)
     assert model.predict(text="that is good good good")["segments"][0]["valence"] > 0.2
+    check_record(model.describe())
     assert model.describe()["labels"] == []
     assert model.describe()["dimensions"] == ["valence", "arousal"]
     for suffix in FORMATS:
@@ -231,7 +237,7 @@ def test_classic_regressors_stand_beside_the_model(run, written, manifest, tmp_p
     tests = family([*modality_pairs(ours), (ours, "TS", classic, "TS")], "dimensions")
     assert {t["figure"] for t in tests} == {"ccc"}
     folds = {"one": (test, metrics.means_of(inputs.target))}
-    assert guesses(ours, "dimensions", folds)["majority"]["rmse"] > summarise(ours, "dimensions")["TS"]["rmse"]
+    assert guesses(ours, "dimensions", folds)[0]["rmse"] > summarise(ours, "dimensions")["TS"]["rmse"]
 
 
 @pytest.mark.slow

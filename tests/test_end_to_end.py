@@ -16,16 +16,20 @@ import torch
 import multiemo
 from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.build.bundle import file_digest
+from multiemo.build.reads import Reading
 from multiemo.config import load_config
 from multiemo.data.manifest import read_manifest
+from multiemo.data.split import StoredSplit
 from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
+from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict import Item, expand
 from multiemo.preprocess.text import train_tokenizer
 from multiemo.training.checkpoint import load_tensors
+from multiemo.training.epochs import StageEpoch
 
 
 # ------------------------------------------------------------------------------------------------------------- a run
-def test_a_run_folder_holds_what_it_should(tiny_run):
+def test_a_run_folder_holds_what_it_should(tiny_run, conforms):
     for name in ("config.yaml", "splits.json", "metrics.jsonl", "validation.json", "model/model.safetensors",
                  "model/config.json", "model/text/tokenizer.json", "branches/speech/model.safetensors"):  # fmt: skip
         assert (tiny_run / name).is_file(), name
@@ -33,6 +37,10 @@ def test_a_run_folder_holds_what_it_should(tiny_run):
     assert list((tiny_run / "tensorboard").iterdir())
     stages = {json.loads(line)["stage"] for line in (tiny_run / "metrics.jsonl").read_text().splitlines()}
     assert stages == {"text", "speech", "face", "fuse"}
+    conforms(tiny_run / "metrics.jsonl", StageEpoch)
+    conforms(tiny_run / "validation.json", Report)
+    for split in json.loads((tiny_run / "splits.json").read_text()).values():
+        conforms(split, StoredSplit)
     assert not (tiny_run / "evaluation.json").exists(), "training must not read the test part"
 
 
@@ -50,7 +58,7 @@ def test_the_fused_model_starts_from_the_branches(tiny_run):
     assert torch.equal(branch[key], fused[key])  # input statistics come with the branch
 
 
-def test_evaluate_prints_all_subsets_and_writes_the_public_json(cli, tiny_run):
+def test_evaluate_prints_all_subsets_and_writes_the_public_json(cli, tiny_run, conforms):
     code, out, err = cli("evaluate", tiny_run, "--json", "-")
     assert code == 0, err
     values = json.loads(out)  # nothing but JSON on standard output
@@ -63,6 +71,13 @@ def test_evaluate_prints_all_subsets_and_writes_the_public_json(cli, tiny_run):
     assert values["subsets"]["TSF"]["n"] == values["n"]
     assert values["subsets"]["F"]["n"] < values["n"], "some test clips have no face"
     assert json.loads((tiny_run / "evaluation.json").read_text())["n"] == values["n"]
+    for written, kind in (
+        (values, Report),
+        (tiny_run / "evaluation.json", Report),
+        (tiny_run / "predictions.jsonl", ClipPrediction),
+        (tiny_run / "evaluations.jsonl", Reading),
+    ):
+        conforms(written, kind)
     code, out, _ = cli("evaluate", tiny_run)
     assert code == 0
     assert "| TSF " in out

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from multiemo import metrics
-from multiemo.evaluation import collect, evaluate_model
+from multiemo.errors import CheckpointError
+from multiemo.evaluation import ClipPrediction, Report, collect, evaluate_model
 from multiemo.report import comparison_text, format_table, interval_rows, table_rows
 from multiemo.types import Batch, Output
 
@@ -61,9 +63,12 @@ def measure(task="single", **how):
 
 
 @pytest.mark.parametrize("task", ["single", "soft", "multi"])
-def test_a_report_holds_every_figure_of_its_task_as_json(task):
+def test_a_report_holds_every_figure_of_its_task_as_json(task, conforms):
     report = measure(task)
-    values = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    values = json.loads(json.dumps(report, allow_nan=False))
+    conforms(values, Report)
+    conforms(report.predictions[0], ClipPrediction)
+    assert Report.from_json(values) == report == values
     assert values["task"] == task
     assert (values["n"], values["speakers"]) == (54, 12)
     assert set(values["subsets"]) == {"S", "F", "SF"}
@@ -123,11 +128,26 @@ def test_two_that_say_the_same_have_no_detectable_difference():
         probabilities=dict.fromkeys(("S", "F"), np.eye(len(LABELS))[[0, 1, 1, 0] * 2]),
         speakers=np.array(list("aabbccdd")), prior=np.full(len(LABELS), 1 / len(LABELS)),
     )  # fmt: skip
-    report.comparisons = metrics.compare_subsets(same)
+    report = replace(report, comparisons=metrics.compare_subsets(same))
     said = comparison_text(report, next(iter(report.comparisons)))
     assert "would be found 4 times" not in said
     assert said.endswith("what difference would be found cannot be told, for every one of 4 speakers shows none")
-    json.dumps(report.to_json(), allow_nan=False)
+    json.dumps(report, allow_nan=False)
+
+
+def test_a_figure_that_is_not_defined_is_null_in_json_and_nan_as_an_attribute(tmp_path, conforms):
+    report = measure(intervals=False)
+    undefined = replace(report.subsets["F"], uar=float("nan"), uar_ci=[float("nan")] * 2)
+    report = replace(report, subsets={"F": undefined})
+    assert report["subsets"]["F"]["uar"] is None
+    conforms(report, Report)
+    (tmp_path / "evaluation.json").write_text(json.dumps(report))
+    again = Report.read(tmp_path / "evaluation.json")
+    assert again == report
+    assert np.isnan([again.subsets["F"].uar, *again.subsets["F"].uar_ci]).all()
+    (tmp_path / "evaluation.json").write_text(json.dumps({**report, "n": "many"}))
+    with pytest.raises(CheckpointError, match=r"evaluation\.json: not readable as a result: n: "):
+        Report.read(tmp_path / "evaluation.json")
 
 
 def test_inputs_are_let_go_of_batch_by_batch():

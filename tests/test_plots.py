@@ -22,12 +22,13 @@ CURVE = {"coverage": [0.1, 0.5, 1.0], "risk": [0.0, 0.1, 0.3]}
 RECORDS = [{"epoch": e, "val": {"uar": 0.1 * e}, "best": e < 3} for e in (1, 2, 3)]
 
 PLOTS = {
-    "bars": lambda: plots.bars({"T": 0.2, "TSF": 0.6}, {"TSF": (0.5, 0.7)}, label="UAR", highlight="TSF",
+    "bars": lambda: plots.draw_bars({"T": 0.2, "TSF": 0.6}, {"TSF": (0.5, 0.7)}, label="UAR", highlight="TSF",
                                reference=("chance", 0.25)),
-    "confusion": lambda: plots.confusion([[3, 1], [0, 0]], ["happy", "sad"]),
-    "training": lambda: plots.training({"text": RECORDS, "fuse": RECORDS}),
-    "reliability": lambda: plots.reliability({"T": {"raw": BINS, "calibrated": BINS}, "S": {"calibrated": BINS}}),
-    "risk_coverage": lambda: plots.risk_coverage({"T": CURVE, "S": CURVE}, points={"S": (0.5, 0.1)}, max_error=0.2),
+    "confusion": lambda: plots.draw_confusion([[3, 1], [0, 0]], ["happy", "sad"]),
+    "training": lambda: plots.draw_training({"text": RECORDS, "fuse": RECORDS}),
+    "reliability": lambda: plots.draw_reliability({"T": {"raw": BINS, "calibrated": BINS}, "S": {"calibrated": BINS}}),
+    "risk_coverage": lambda: plots.draw_risk_coverage({"T": CURVE, "S": CURVE}, points={"S": (0.5, 0.1)},
+                                                      max_error=0.2),
 }  # fmt: skip
 
 
@@ -40,10 +41,10 @@ def test_a_plot_is_a_picture_with_something_on_it(name):
 
 
 def test_what_is_given_changes_what_is_drawn():
-    one = plots.reliability({"T": {"calibrated": BINS}})
-    assert one != plots.reliability({"T": {"calibrated": {**BINS, "accuracy": [0.6, 0.1]}}})
-    assert plots.risk_coverage({"T": CURVE}) != plots.risk_coverage({"T": CURVE}, max_error=0.2)
-    assert one == plots.reliability({"T": {"calibrated": BINS}}), "the same numbers give the same file"
+    one = plots.draw_reliability({"T": {"calibrated": BINS}})
+    assert one != plots.draw_reliability({"T": {"calibrated": {**BINS, "accuracy": [0.6, 0.1]}}})
+    assert plots.draw_risk_coverage({"T": CURVE}) != plots.draw_risk_coverage({"T": CURVE}, max_error=0.2)
+    assert one == plots.draw_reliability({"T": {"calibrated": BINS}}), "the same numbers give the same file"
 
 
 def test_labels_at_line_ends_do_not_overlap():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, field, replace
+from pathlib import Path
 from typing import Literal
 
 import jsonschema
 import pytest
 
-from multiemo.records import Record, record
+from multiemo.errors import CheckpointError
+from multiemo.records import UNWRITTEN, Record, record
 
 
 @record
@@ -43,6 +45,25 @@ class Spans(Record):
     spans: list[Span]
     kind: Literal["turn", "window"]
     best: Span | None = None
+
+
+@record
+class Move(Record):
+    """A move.
+
+    Args:
+        from: where it began.
+    """
+
+    from_: float
+    to: float
+
+
+@record
+class Moves(Record):
+    """All moves."""
+
+    moves: list[Move]
 
 
 SPANS = Spans(spans=[Span(start=0.0, end=None), Span(start=1.0, end=2.0, label="sad")], kind="turn")
@@ -106,9 +127,71 @@ def test_the_schema_takes_what_is_written_and_nothing_else(wrong: dict[str, obje
         jsonschema.validate(wrong, schema)
 
 
+@record
+class Counted(Record):
+    """How many.
+
+    Args:
+        n: clips.
+    """
+
+    n: int
+
+
+@record
+class Rated(Counted):
+    """A figure.
+
+    Args:
+        uar: recall.
+        lines: not written.
+    """
+
+    uar: float
+    lines: list[str] = field(default_factory=list, metadata=UNWRITTEN)
+
+
+def test_json_has_no_nan_and_not_what_is_an_attribute_alone() -> None:
+    rated = Rated(n=2, uar=float("nan"), lines=["one"])
+    remade = Rated.of({"n": 2}, uar=rated.uar, lines=["one"])
+    for same in (rated, pickle.loads(pickle.dumps(rated)), Rated.of(rated), remade):
+        assert same == {"n": 2, "uar": None}
+        assert (str(same.uar), same.lines) == ("nan", ["one"])
+    schema = Rated.json_schema()
+    assert list(schema["properties"]) == ["n", "uar"]
+    assert schema["properties"]["n"]["description"] == "clips."
+
+
+def test_a_file_that_holds_no_such_record_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with pytest.raises(CheckpointError, match=r"result\.json: not readable as a result: No such file"):
+        Counted.read(path)
+    for text, reason in (
+        ("{", "Expecting"),
+        ('{"n": "x"}', "n: Input should be a valid integer"),
+        ("[]", "holds a list"),
+    ):
+        path.write_text(text)
+        with pytest.raises(CheckpointError, match=rf"result\.json: not readable as a result: .*{reason}"):
+            Counted.read(path)
+    path.write_text('{"n": 3}')
+    assert Counted.read(path).n == 3
+
+
 def test_the_schema_describes_every_member() -> None:
     schema = Spans.json_schema()
     span = schema["$defs"]["Span"]
     assert (schema["description"], span["description"]) == ("All spans.", "A span of a file.")
     assert span["properties"]["end"]["description"] == "seconds."
     assert span["properties"]["label"]["description"] == "what it shows, where it shows anything."
+
+
+def test_a_member_may_have_a_name_that_python_reserves() -> None:
+    moves = Moves(moves=[Move(from_=1.0, to=2.0)])
+    assert moves == {"moves": [{"from": 1.0, "to": 2.0}]}
+    assert Moves.from_json(moves).moves[0].from_ == 1.0
+    assert pickle.loads(pickle.dumps(moves)) == replace(moves) == moves
+    schema = Moves.json_schema()
+    jsonschema.validate(moves, schema)
+    assert schema["$defs"]["Move"]["properties"]["from"]["description"] == "where it began."
+    assert schema["$defs"]["Move"]["required"] == ["from", "to"]

@@ -1,4 +1,4 @@
-"""Valence and arousal of a segment of the prediction JSON, also where the model has no head for them.
+"""Valence and arousal of a segment, also where the model has no head for them.
 
 Without such a head they are the mean of the labels' places on the plane, weighted by their probabilities. The places:
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from multiemo.labels import LABEL_SETS, circumplex, map_label
 
@@ -35,32 +35,34 @@ class Affect(NamedTuple):
     source: str
 
 
-def affect(segment: Mapping[str, Any]) -> Affect | None:
+def affect(
+    probs: Mapping[str, float] | None, valence: float | None = None, arousal: float | None = None
+) -> Affect | None:
     """Valence and arousal of a segment, or ``None`` where neither it nor its labels tell.
 
     Args:
-        segment: of the prediction JSON.
+        probs: {label: probability} of all labels, in the order of the label set.
+        valence, arousal: -1..1, where the model has a head for them.
 
     Example:
-        >>> affect({"probs": {"neutral": 0.5, "angry": 0.5}})
+        >>> affect({"neutral": 0.5, "angry": 0.5})
         Affect(valence=-0.255, arousal=0.295, source='valence and arousal derived from label probabilities')
     """
-    if segment.get("valence") is not None:
-        arousal = segment.get("arousal")
-        return Affect(float(segment["valence"]), None if arousal is None else float(arousal), HEAD)
-    probs = segment.get("probs", {})
+    if valence is not None:
+        return Affect(float(valence), None if arousal is None else float(arousal), HEAD)
+    probs = probs or {}
     where = places(tuple(probs))
     weight = sum(probs[label] for label in where)
     if weight <= 0:
         return None
-    valence, arousal = (
+    pleasure, activation = (
         None if any(place[axis] is None for place in where.values())
         else sum(probs[label] * (place[axis] or 0.0) for label, place in where.items()) / weight
         for axis in (0, 1)
     )  # fmt: skip
-    return (
-        None if valence is None else Affect(round(valence, 4), None if arousal is None else round(arousal, 4), DERIVED)
-    )
+    if pleasure is None:
+        return None
+    return Affect(round(pleasure, 4), None if activation is None else round(activation, 4), DERIVED)
 
 
 @lru_cache

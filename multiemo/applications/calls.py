@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from multiemo.applications.affect import affect
+from multiemo.applications.call_report import (
+    CallMoment,
+    CallOverlaps,
+    CallReport,
+    CallSegment,
+    CallSilences,
+    CallSpeaker,
+)
 from multiemo.applications.series import shifts
-from multiemo.applications.talk import Part, Span, Talk, blocks, interruptions, listen, overlaps, seconds, silences
+from multiemo.applications.talk import (
+    CallSpeech,
+    SpeakerChannel,
+    Stretch,
+    blocks,
+    find_speech,
+    interruptions,
+    overlaps,
+    seconds,
+    silences,
+)
 from multiemo.data.media import probe, sound_tracks
 from multiemo.data.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict import load
+from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.streaming import read_channels
 from multiemo.progress import Progress
 
@@ -40,7 +58,7 @@ def analyse_call(
     asr: str | None = None,
     device: str = "auto",
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> CallReport:
     """Speakers, their trajectories and moments of escalation in one call.
 
     In a stereo file each channel is a speaker, and in one with two mono tracks each track is; what comes over from the
@@ -67,13 +85,7 @@ def analyse_call(
         progress: told how far it is.
 
     Returns:
-        ``{"input", "duration", "speakers": [{"speaker", "channel", "scored", "absent"?, "talk_seconds", "talk_share",
-        "turns", "interruptions", "segments", "negativity", "labels": {label: share of time}}], "moments": [{"time",
-        "speaker", "why", "before", "after", "text"}], "timelines": {speaker: [{"start", "end", "label", "best",
-        "probs", "negativity", "text"}]}, "overlaps": {"count", "seconds"}, "silences": {"count", "seconds", "longest"},
-        "separation", "false_alarms", "values_from", "notes", "model"}``, in order of time; ``overlaps`` and
-        ``interruptions`` are ``None`` where the speakers are not told apart; ``separation`` is in dB, ``None`` without
-        two channels and a voice.
+        The report; its members are described with :class:`CallReport`.
 
     Raises:
         MediaError: the file cannot be read, or has no sound or more than two channels.
@@ -86,74 +98,84 @@ def analyse_call(
         raise ConfigError("asr writes down what has no words, and a transcript was given; leave one of the two out")
     if speakers[0] == speakers[1]:
         raise ConfigError(f"speakers: both are called {speakers[0]!r}; give two names")
-    parts, chosen = _parts(path, track)
-    if len(parts) == 1 and tuple(speakers) != SPEAKERS:
+    channels, chosen = _channels(path, track)
+    if len(channels) == 1 and tuple(speakers) != SPEAKERS:
         raise ConfigError(
             f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be told apart; leave the names "
             "out, or give a file with a channel each"
         )
     progress.stage("listen")
-    talk = listen(path, parts)
-    separation = talk.separation
-    if talk.mixed:
-        parts = [Part(track)]
-        talk = listen(path, parts)
-        chosen.append(
-            f"the channels are no speaker each: what is heard on one is heard on the other, only {separation:.0f} dB "
-            "lower (12 or more in a call with a channel each), so all is read as one"
-        )
-    apart = len(talk.spans) == 2
-    if talk.same:
-        parts = [Part(track)]
-        chosen.append("both channels hold the same sound, so the speakers cannot be told apart")
+    speech = find_speech(path, channels)
+    separation = speech.separation
+    if speech.mixed or speech.same:
+        channels = [SpeakerChannel(track)]
+        chosen.append(_why_one(speech))
+    if speech.mixed:
+        speech = find_speech(path, channels)
+    apart = len(speech.spans) == 2
     names = list(speakers) if apart else [_MIX]
-    words, notes = _words(path, transcript, talk, names)
-    notes = [*talk.problems, *chosen, *notes]
+    words, notes = _words(path, transcript, speech, names)
+    notes = [*speech.problems, *chosen, *notes]
     progress.stage("predict")
     predictor = load(run, device=device, asr=asr if words is None else None)
-    call: dict[str, Any] = {"input": str(path), "duration": round(talk.duration, 3), "speakers": [], "moments": []}
-    timelines: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    timelines: dict[str, list[CallSegment]] = {name: [] for name in names}
     sources: set[str] = set()
     cues = words or [[] for _ in names]
-    heard = [i for i, spans in enumerate(talk.spans) if spans or cues[i]]
+    heard = [i for i, spans in enumerate(speech.spans) if spans or cues[i]]
     said = read_channels(
         predictor,
-        [(sound for sound, _ in blocks(path, parts[i], predictor.reader.rate)) for i in heard],
+        [(sound for sound, _ in blocks(path, channels[i], predictor.reader.rate)) for i in heard],
         [cues[i] for i in heard],
         speakers=[names[i] for i in heard] if apart else (),
-        duration=talk.duration,
+        duration=speech.duration,
     )
     for i, segments in zip(heard, said, strict=True):
-        timelines[names[i]] = _timeline(segments, talk.spans[i], sources)
-    for number, (name, spans) in enumerate(zip(names, talk.spans, strict=True)):
-        facts = _facts(timelines[name], spans, talk, number if apart else None)
-        others = [s for i, s in enumerate(talk.spans) if i != number]
-        facts["interruptions"] = len(interruptions(spans, others[0])) if apart else None
-        call["speakers"].append({"speaker": name} | facts)
-        call["moments"] += _moments(name, timelines[name])
-        if facts["scored"] and len(timelines[name]) < 2 * LASTS:
+        timelines[names[i]] = _timeline(segments, speech.spans[i], sources)
+    found: list[CallSpeaker] = []
+    moments: list[CallMoment] = []
+    for number, name in enumerate(names):
+        found.append(_speaker(name, timelines[name], speech, number))
+        moments += _moments(name, timelines[name])
+        if timelines[name] and len(timelines[name]) < 2 * LASTS:
             notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {2 * LASTS} on")
         progress.update(number + 1, len(names))
-    call["moments"].sort(key=lambda m: m["time"])
-    quiet = [end - start for start, end in silences(span for spans in talk.spans for span in spans)]
-    both = [end - start for start, end in overlaps(*talk.spans)] if apart else None
-    return call | {
-        "timelines": timelines,
-        "overlaps": None if both is None else {"count": len(both), "seconds": round(sum(both), 2)},
-        "silences": {
-            "count": len(quiet),
-            "seconds": round(sum(quiet), 2),
-            "longest": round(max(quiet, default=0.0), 2),
-        },
-        "separation": None if separation is None else round(separation, 1),
-        "false_alarms": FALSE_ALARMS,
-        "values_from": sorted(sources),
-        "notes": notes,
-        "model": predictor.describe(),
-    }
+    return CallReport(
+        input=str(path),
+        duration=round(speech.duration, 3),
+        speakers=found,
+        moments=sorted(moments, key=lambda moment: moment.time),
+        timelines=timelines,
+        overlaps=_overlaps(speech) if apart else None,
+        silences=_silences(speech),
+        separation=None if separation is None else round(separation, 1),
+        false_alarms=FALSE_ALARMS,
+        values_from=sorted(sources),
+        notes=notes,
+        model=predictor.describe(),
+    )
 
 
-def _parts(path: Path, track: int | None) -> tuple[list[Part], list[str]]:
+def _why_one(speech: CallSpeech) -> str:
+    """Why two channels are read as one."""
+    if speech.mixed:
+        return (
+            f"the channels are no speaker each: what is heard on one is heard on the other, only "
+            f"{speech.separation:.0f} dB lower (12 or more in a call with a channel each), so all is read as one"
+        )
+    return "both channels hold the same sound, so the speakers cannot be told apart"
+
+
+def _overlaps(speech: CallSpeech) -> CallOverlaps:
+    both = [end - start for start, end in overlaps(*speech.spans)]
+    return CallOverlaps(count=len(both), seconds=round(sum(both), 2))
+
+
+def _silences(speech: CallSpeech) -> CallSilences:
+    quiet = [end - start for start, end in silences(span for spans in speech.spans for span in spans)]
+    return CallSilences(count=len(quiet), seconds=round(sum(quiet), 2), longest=round(max(quiet, default=0.0), 2))
+
+
+def _channels(path: Path, track: int | None) -> tuple[list[SpeakerChannel], list[str]]:
     """What each speaker is heard on; and notes.
 
     Raises:
@@ -164,24 +186,26 @@ def _parts(path: Path, track: int | None) -> tuple[list[Part], list[str]]:
     languages = {t.language for t in tracks if t.language}
     if track is None and [t.channels for t in tracks] == [1, 1] and len(languages) < 2:
         there = " and ".join(map(str, tracks))
-        return [Part(t.number) for t in tracks], [f"two mono audio tracks, {there}: each is a channel of the call"]
+        return [SpeakerChannel(t.number) for t in tracks], [
+            f"two mono audio tracks, {there}: each is a channel of the call"
+        ]
     if channels > 2:
         raise MediaError(
             f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
         )
-    return [Part(track, i) for i in range(2)] if channels == 2 else [Part(track)], []
+    return [SpeakerChannel(track, i) for i in range(2)] if channels == 2 else [SpeakerChannel(track)], []
 
 
 def _words(
-    path: Path, transcript: str | Path | None, talk: Talk, names: Sequence[str]
+    path: Path, transcript: str | Path | None, speech: CallSpeech, names: Sequence[str]
 ) -> tuple[list[list[Cue]] | None, list[str]]:
     """The cues of each speaker, or ``None`` where there is no transcript; and notes."""
     notes: list[str] = []
     found = side_transcripts(path, notes) if transcript is None else iter([read_transcript(transcript)])
-    fitting = (fitted(each, talk.duration).spread([(0.0, talk.duration)]) for each in found)
+    fitting = (fitted(each, speech.duration).spread([(0.0, speech.duration)]) for each in found)
     said = None
     for each in fitting:
-        if outside := unplaced(each, talk.duration):
+        if outside := unplaced(each, speech.duration):
             notes.append(outside)
             continue
         said = each
@@ -192,10 +216,10 @@ def _words(
     guessed = 0
     for cue in said.cues:
         named = [i for i, name in enumerate(names) if (cue.speaker or "").casefold() == name.casefold()]
-        covered = [seconds(spans, cue.start, cue.end) for spans in talk.spans]
+        covered = [seconds(spans, cue.start, cue.end) for spans in speech.spans]
         guessed += not named and len(names) > 1
         cues[named[0] if named else int(np.argmax(covered))].append(cue)
-    notes += [f"words: {said.source}", *said.notes, *left_over(said, talk.duration)]
+    notes += [f"words: {said.source}", *said.notes, *left_over(said, speech.duration)]
     if guessed:
         known = ", ".join(sorted({cue.speaker for cue in said.cues if cue.speaker})) or "none"
         notes.append(
@@ -205,68 +229,93 @@ def _words(
     return cues, notes
 
 
-def _timeline(said: Sequence[dict[str, Any]], spans: Sequence[Span], sources: set[str]) -> list[dict[str, Any]]:
+def _timeline(said: Sequence[TimelineSegment], spans: Sequence[Stretch], sources: set[str]) -> list[CallSegment]:
     """The segments of one speaker, each with its negativity; those that are not theirs are left out."""
-    found: list[dict[str, Any]] = []
+    found: list[CallSegment] = []
     for segment in said:
-        own = seconds(spans, segment["start"], segment["end"])
-        where = affect(segment) if own >= _LEAST or segment.get("text") else None
+        own = seconds(spans, segment.start, segment.end)
+        if not isinstance(segment, SegmentPrediction) or (own < _LEAST and not segment.text):
+            continue
+        where = affect(segment.probs, segment.valence, segment.arousal)
         if where is None:
             continue
         sources.add(where.source)
-        kept = {key: segment[key] for key in ("start", "end", "label", "best", "probs") if key in segment}
-        found.append(kept | {"negativity": round(-where.valence, 4), "text": segment.get("text")})
+        found.append(
+            CallSegment(
+                start=segment.start,
+                end=segment.end,
+                label=segment.label,
+                best=segment.best,
+                probs=segment.probs,
+                negativity=round(-where.valence, 4),
+                text=segment.text,
+            )
+        )
     return found
 
 
-def _facts(
-    timeline: Sequence[dict[str, Any]], spans: Sequence[Span], talk: Talk, channel: int | None
-) -> dict[str, Any]:
-    """What is known of a speaker as a whole."""
-    spoken, total = seconds(spans), sum(seconds(s) for s in talk.spans)
-    facts: dict[str, Any] = {
-        "channel": channel,
-        "scored": bool(timeline),
-        "talk_seconds": round(spoken, 2),
-        "talk_share": round(spoken / total, 4) if total else None,
-        "turns": len(spans),
-        "segments": len(timeline),
-        "negativity": None,
-        "labels": {},
-    }
+def _speaker(name: str, timeline: Sequence[CallSegment], speech: CallSpeech, number: int) -> CallSpeaker:
+    """What is known of a speaker as a whole.
+
+    Args:
+        name: of the speaker.
+        timeline: their segments.
+        speech: of the whole call.
+        number: of their channel.
+    """
+    spans, others = speech.spans[number], [s for i, s in enumerate(speech.spans) if i != number]
+    spoken, total = seconds(spans), sum(seconds(s) for s in speech.spans)
+    apart = len(speech.spans) == 2
+    absent = None
     if not spans:
-        loudest = talk.loudest[channel or 0]
-        facts["absent"] = f"nobody speaks on this channel; its loudest moment is {loudest:.0f} dB of full scale"
+        loudest = speech.loudest[number]
+        absent = f"nobody speaks on this channel; its loudest moment is {loudest:.0f} dB of full scale"
     elif not timeline:
-        facts["absent"] = "the model could read nothing of what is said here"
-    if timeline:
-        length = np.array([s["end"] - s["start"] for s in timeline])
-        facts["negativity"] = round(float(length @ np.array([s["negativity"] for s in timeline]) / length.sum()), 4)
-        shares = {s["label"]: 0.0 for s in timeline if "label" in s}
-        for s, one in zip(timeline, length / length.sum(), strict=True):
-            if "label" in s:
-                shares[s["label"]] += float(one)
-        facts["labels"] = {label: round(v, 4) for label, v in sorted(shares.items(), key=lambda item: -item[1])}
-    return facts
+        absent = "the model could read nothing of what is said here"
+    negativity, labels = _averages(timeline) if timeline else (None, {})
+    return CallSpeaker(
+        speaker=name,
+        channel=number if apart else None,
+        scored=bool(timeline),
+        talk_seconds=round(spoken, 2),
+        talk_share=round(spoken / total, 4) if total else None,
+        turns=len(spans),
+        segments=len(timeline),
+        negativity=negativity,
+        labels=labels,
+        absent=absent,
+        interruptions=len(interruptions(spans, others[0])) if apart else None,
+    )
 
 
-def _moments(name: str, timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _averages(timeline: Sequence[CallSegment]) -> tuple[float, dict[str, float]]:
+    """Mean negativity over the time of the segments, and the share of that time for each label, the largest first."""
+    length = np.array([s.end - s.start for s in timeline])
+    negativity = round(float(length @ np.array([s.negativity for s in timeline]) / length.sum()), 4)
+    shares: dict[str, float] = {}
+    for segment, share in zip(timeline, length / length.sum(), strict=True):
+        if segment.label is not None:
+            shares[segment.label] = shares.get(segment.label, 0.0) + float(share)
+    return negativity, {label: round(v, 4) for label, v in sorted(shares.items(), key=lambda item: -item[1])}
+
+
+def _moments(name: str, timeline: Sequence[CallSegment]) -> list[CallMoment]:
     """Where a speaker's negativity rises and stays."""
-    values = np.array([s["negativity"] for s in timeline])
+    values = np.array([s.negativity for s in timeline])
     moments = []
     for shift in shifts(values, level=2 * FALSE_ALARMS, smallest=LASTS):  # half of chance shifts go down
         if shift.after <= shift.before:
             continue
-        low, high = timeline[shift.low]["start"], timeline[shift.high]["start"]
+        low, high = timeline[shift.low].start, timeline[shift.high].start
         moments.append(
-            {
-                "time": timeline[shift.index]["start"],
-                "speaker": name,
-                "why": f"negativity rose from {shift.before:+.2f} to {shift.after:+.2f} and stayed; between {low:.1f} "
+            CallMoment(
+                time=timeline[shift.index].start,
+                speaker=name,
+                why=f"negativity rose from {shift.before:+.2f} to {shift.after:+.2f} and stayed; between {low:.1f} "
                 f"and {high:.1f} s with 95% confidence (p = {shift.p / 2:.3f})",
-                "before": round(shift.before, 4),
-                "after": round(shift.after, 4),
-                "text": timeline[shift.index]["text"],
-            }
+                before=round(shift.before, 4),
+                after=round(shift.after, 4),
+                text=timeline[shift.index].text,
+            )
         )
     return moments

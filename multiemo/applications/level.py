@@ -9,11 +9,13 @@ longer.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
 
 #: Days with a clip below which nothing is said of uncertainty.
 FEWEST = 3

@@ -1,4 +1,4 @@
-"""Predictions, tables and recordings of one person as dated readings of valence and arousal."""
+"""Predictions, tables and recordings of one person as clips with a date, valence and arousal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multiemo.applications.affect import affect
+from multiemo.applications.affect import Affect, affect
 from multiemo.applications.tables import require_column
 from multiemo.data.delimited import BadRow
 from multiemo.data.places import Places
@@ -28,11 +28,11 @@ _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?=\d{6}(?!\d)|
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One clip.
+class DatedClip:
+    """Valence and arousal of one clip, and its day.
 
     Args:
-        date: its day.
+        date: the day.
         valence, arousal: -1..1, the latter ``None`` where nothing says it.
         dated: where the date is from.
         source: where the values are from.
@@ -46,17 +46,17 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Readings:
+class DatedClips:
     """All clips of one person.
 
     Args:
-        readings: in the order of the input.
+        clips: in the order of the input.
         left_out: {clip: why nothing is known of it}.
         failed: those of ``left_out`` that should have been read and could not be.
         notes: on how a table was read.
     """
 
-    readings: list[Reading] = field(default_factory=list)
+    clips: list[DatedClip] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -83,14 +83,14 @@ class TableColumns:
     clip: str = "clip"
 
 
-def read_readings(
+def read_dated_clips(
     source: Path,
     *,
     run: Path | None,
     columns: TableColumns | None = None,
     device: str = "auto",
     progress: Progress | None = None,
-) -> Readings:
+) -> DatedClips:
     """What is known of a person's days.
 
     Args:
@@ -118,14 +118,14 @@ def read_readings(
         found.left_out |= {left.path: left.reason for left in passed}
         return found
     table = open_table(source)
-    broken = Readings()
+    broken = DatedClips()
     found = _of_table(table, _numbered(table.rows, broken), run, columns, device, progress)
     found.left_out, found.failed = broken.left_out | found.left_out, broken.failed + found.failed
     found.notes += table.notes
     return found
 
 
-def _numbered(rows: Iterable[Row | BadRow], broken: Readings) -> Iterator[tuple[int, Row]]:
+def _numbered(rows: Iterable[Row | BadRow], broken: DatedClips) -> Iterator[tuple[int, Row]]:
     """The rows that can be read, counted from 1; the others are put into ``broken``."""
     for number, row in enumerate(rows, start=1):
         if isinstance(row, BadRow):
@@ -141,7 +141,7 @@ def _of_table(
     columns: TableColumns,
     device: str,
     progress: Progress,
-) -> Readings:
+) -> DatedClips:
     source, names = table.path, table.columns
     if "segments" in names:
         _check_unread(source, run, "predictions")
@@ -154,7 +154,7 @@ def _of_table(
     model = _named(run, source)
     from multiemo.predict import Item
 
-    places, undated = Places([source.parent]), Readings()
+    places, undated = Places([source.parent]), DatedClips()
     items: list[tuple[Item, datetime.date | None]] = []
     for number, row in rows:
         name = str(row.get(columns.clip) or "")
@@ -213,8 +213,8 @@ def _prediction_json(path: Path) -> list[Mapping[str, Any]]:
         raise ManifestError(f"{path}: is not a prediction JSON of multiemo ({error})") from None
 
 
-def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]]) -> Readings:
-    found = Readings()
+def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]]) -> DatedClips:
+    found = DatedClips()
     for entry, day in entries:
         name = str(entry.get("input", ""))
         try:
@@ -223,7 +223,7 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
             found.fail(name, error)
             continue
         try:
-            said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := affect(s)) is not None]
+            said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := _affect(s)) is not None]
         except (KeyError, TypeError, ValueError) as error:
             found.fail(name, f"is not an entry of a prediction JSON of multiemo ({type(error).__name__}: {error})")
             continue
@@ -236,8 +236,13 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
         arousal = None
         if all(a is not None for a in arousals):
             arousal = sum(w * (a or 0.0) for w, a in zip(weights, arousals, strict=True)) / sum(weights)
-        found.readings.append(Reading(date, valence, arousal, dated, said[0][1].source))
+        found.clips.append(DatedClip(date, valence, arousal, dated, said[0][1].source))
     return found
+
+
+def _affect(segment: Mapping[str, Any]) -> Affect | None:
+    """Of a segment of the prediction JSON, which may have been read from a file."""
+    return affect(segment.get("probs"), segment.get("valence"), segment.get("arousal"))
 
 
 def _named(run: Path | None, source: Path) -> Path:
@@ -248,7 +253,7 @@ def _named(run: Path | None, source: Path) -> Path:
 
 def _predicted(
     items: Sequence[tuple[Item, datetime.date | None]], run: Path, device: str, progress: Progress
-) -> Readings:
+) -> DatedClips:
     from multiemo.predict import Answer, load
 
     progress.stage("predict")
@@ -269,8 +274,8 @@ def _predicted(
     return found
 
 
-def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumns) -> Readings:
-    found = Readings()
+def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumns) -> DatedClips:
+    found = DatedClips()
     for number, row in rows:
         try:
             date = _day(path, number, row.get(columns.date), columns.date)
@@ -283,7 +288,7 @@ def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumn
         if valence is None:
             found.left_out[f"row {number}"] = f"has no {columns.valence}"
         else:
-            found.readings.append(Reading(date, valence, arousal, "a column", "the table"))
+            found.clips.append(DatedClip(date, valence, arousal, "a column", "the table"))
     return found
 
 

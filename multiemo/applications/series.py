@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal, special, stats
 
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
 
 #: Simulated series behind a p-value, and behind each look for the largest correlation.
 _SIMULATED, _SKETCHED = 1999, 499

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.data.media import iter_media
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
-Floats: TypeAlias = NDArray[np.float32]
 #: Start and end, seconds.
-Span: TypeAlias = tuple[float, float]
+Stretch: TypeAlias = tuple[float, float]
 
 #: Probabilities of a voice at which a stretch of speech begins and ends, as silero-vad has them.
 _ENTER, _LEAVE = 0.5, 0.35
@@ -42,7 +42,7 @@ _AROUND = 7
 
 
 @dataclass(slots=True)
-class Talk:
+class CallSpeech:
     """What is heard on the channels of a call.
 
     Args:
@@ -56,7 +56,7 @@ class Talk:
         problems: what went wrong while reading.
     """
 
-    spans: list[list[Span]]
+    spans: list[list[Stretch]]
     loudest: list[float]
     duration: float
     same: bool
@@ -65,20 +65,20 @@ class Talk:
     problems: list[str]
 
 
-class Part(NamedTuple):
+class SpeakerChannel(NamedTuple):
     """What a speaker is heard on: a channel of a track, or the mean of its channels; see ``read_media``."""
 
     track: int | None = None
     channel: int | None = None
 
 
-def blocks(path: Path, part: Part, rate: int = RATE) -> Iterator[tuple[Floats, list[str]]]:
-    """The sound of a part, piece by piece without gaps, and what went wrong at the end.
+def blocks(path: Path, channel: SpeakerChannel, rate: int = RATE) -> Iterator[tuple[Floats, list[str]]]:
+    """The sound of a speaker's channel, piece by piece without gaps, and what went wrong at the end.
 
     Raises:
         MediaError: the file cannot be read.
     """
-    for media in iter_media(path, window=_BLOCK, rate=rate, track=part.track, channel=part.channel):
+    for media in iter_media(path, window=_BLOCK, rate=rate, track=channel.track, channel=channel.channel):
         count = round(media.duration * rate)
         samples = np.zeros(count, np.float32)
         if media.audio is not None:
@@ -86,23 +86,23 @@ def blocks(path: Path, part: Part, rate: int = RATE) -> Iterator[tuple[Floats, l
         yield samples, media.problems
 
 
-def listen(path: Path, parts: Sequence[Part]) -> Talk:
-    """Find the speech on each part.
+def find_speech(path: Path, channels: Sequence[SpeakerChannel]) -> CallSpeech:
+    """Find the speech on each speaker's channel.
 
     Args:
         path: a file with sound.
-        parts: one, or one of each speaker.
+        channels: one, or one of each speaker.
 
     Raises:
         MediaError: the file cannot be read.
     """
-    networks = [VoiceActivity() for _ in parts]
-    voices: list[list[Floats]] = [[] for _ in parts]
-    powers: list[list[NDArray[np.float64]]] = [[] for _ in parts]
+    networks = [VoiceActivity() for _ in channels]
+    voices: list[list[Floats]] = [[] for _ in channels]
+    powers: list[list[NDArray[np.float64]]] = [[] for _ in channels]
     problems: list[str] = []
     read, energy, alike = 0, np.zeros(3), np.zeros(2)  # energies: of all, of the difference, of the sum
     nothing = (np.zeros(0, np.float32), list[str]())
-    for pieces in zip_longest(*[blocks(path, part) for part in parts], fillvalue=nothing):
+    for pieces in zip_longest(*[blocks(path, channel) for channel in channels], fillvalue=nothing):
         length = max(len(samples) for samples, _ in pieces)
         sounds = [np.pad(samples, (0, length - len(samples))) for samples, _ in pieces]
         problems += dict.fromkeys(p for _, found in pieces for p in found if p not in problems)
@@ -113,21 +113,21 @@ def listen(path: Path, parts: Sequence[Part]) -> Talk:
             powers[i].append(np.square(steps, dtype=np.float64).mean(1))
         first, last = sounds[0].astype(np.float64), sounds[-1].astype(np.float64)
         energy += [sum(float((s**2).sum()) for s in sounds), ((first - last) ** 2).sum(), ((first + last) ** 2).sum()]
-        alike += _likeness(first, last) if len(parts) == 2 else 0.0
+        alike += _likeness(first, last) if len(channels) == 2 else 0.0
     for network, voice in zip(networks, voices, strict=True):
         voice.append(network.flush())
     heard = [np.concatenate(v) for v in voices]
     power = [np.concatenate(p) for p in powers]
-    same = len(parts) > 1 and min(energy[1:]) < _SAME * energy[0]
+    same = len(channels) > 1 and min(energy[1:]) < _SAME * energy[0]
     loudest = [float(_level(p.max(initial=0.0))) for p in power]
-    separation, centre = _separation(heard, power) if len(parts) == 2 else (None, 0.0)
+    separation, centre = _separation(heard, power) if len(channels) == 2 else (None, 0.0)
     shared = bool(alike[0] > _ALIKE * alike[1])
     mixed = separation is not None and separation < _APART and shared
     if separation is not None and not (same or mixed):
         below = min(_CROSSTALK, separation / 2) if shared else _CROSSTALK
         heard = _without_crosstalk(heard, power, below, centre)
     spans = [_stretches(h) for h in (heard[:1] if same else heard)]
-    return Talk(spans, loudest, read / RATE, same, separation, mixed and not same, problems)
+    return CallSpeech(spans, loudest, read / RATE, same, separation, mixed and not same, problems)
 
 
 def _likeness(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -190,9 +190,9 @@ def _without_crosstalk(
     return kept
 
 
-def _stretches(voice: Floats) -> list[Span]:
+def _stretches(voice: Floats) -> list[Stretch]:
     """Probabilities of a voice to stretches of speech."""
-    found: list[Span] = []
+    found: list[Stretch] = []
     begun: int | None = None
     for i, level in enumerate([*voice.tolist(), 0.0]):
         if begun is None and level >= _ENTER:
@@ -206,7 +206,7 @@ def _stretches(voice: Floats) -> list[Span]:
     return [(start, end) for start, end in found if end - start >= _SHORTEST]
 
 
-def seconds(spans: Iterable[Span], start: float = 0.0, end: float = np.inf) -> float:
+def seconds(spans: Iterable[Stretch], start: float = 0.0, end: float = np.inf) -> float:
     """How much of a time the stretches cover.
 
     Example:
@@ -216,7 +216,7 @@ def seconds(spans: Iterable[Span], start: float = 0.0, end: float = np.inf) -> f
     return sum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)
 
 
-def overlaps(first: Sequence[Span], second: Sequence[Span]) -> list[Span]:
+def overlaps(first: Sequence[Stretch], second: Sequence[Stretch]) -> list[Stretch]:
     """Where both speak, for at least ``OVERLAP`` seconds.
 
     Example:
@@ -227,7 +227,7 @@ def overlaps(first: Sequence[Span], second: Sequence[Span]) -> list[Span]:
     return [(start, end) for start, end in both if end - start >= OVERLAP]
 
 
-def interruptions(speaker: Sequence[Span], other: Sequence[Span]) -> list[float]:
+def interruptions(speaker: Sequence[Stretch], other: Sequence[Stretch]) -> list[float]:
     """When a speaker begins while the other speaks, for at least ``OVERLAP`` seconds, and the other stops first.
 
     Example:
@@ -237,14 +237,14 @@ def interruptions(speaker: Sequence[Span], other: Sequence[Span]) -> list[float]
     return [start for start, end in speaker for a, b in other if a < start and start + OVERLAP <= b < end]
 
 
-def silences(spans: Iterable[Span]) -> list[Span]:
+def silences(spans: Iterable[Stretch]) -> list[Stretch]:
     """Where nobody speaks for at least ``SILENCE`` seconds, between the first word of the call and the last.
 
     Example:
         >>> silences([(0.0, 1.0), (4.0, 5.0), (0.5, 1.5)])
         [(1.5, 4.0)]
     """
-    found: list[Span] = []
+    found: list[Stretch] = []
     reached: float | None = None
     for start, end in sorted(spans):
         if reached is not None and start - reached >= SILENCE:

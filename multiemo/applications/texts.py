@@ -29,7 +29,9 @@ from multiemo.evaluation import probabilities_of
 from multiemo.inputs.material import Utterance
 from multiemo.inputs.text import TextInput
 from multiemo.predict import Predictor, load
+from multiemo.predict.prediction import ModelDescription
 from multiemo.progress import Progress
+from multiemo.records import Record, record
 from multiemo.types import DIMENSIONS, Absent, ContextTurn, Output, Sample
 
 #: Rows that are read, answered and written at a time.
@@ -40,6 +42,39 @@ BATCH = 128
 _TOKENS = 16384
 #: Rows without a text that the summary names.
 _NAMED = 20
+
+
+@record
+class TextsReport(Record):
+    """What was done with a table of texts; the predictions are in the table that was written.
+
+    Args:
+        rows: that were read.
+        predicted: that have an emotion now.
+        without_text: {reason: rows that have none}.
+        examples: {row: reason} of the first of these.
+        labels: {label: rows}, the most frequent first.
+        failures: {place: reason} of rows that could not be read; they are left out of the table.
+        conversations: how many there are; 0 where each row stands alone.
+        notes: what the user may want to know.
+        seconds: that prediction took.
+        rows_per_minute: its speed.
+        out: path of the table that was written.
+        model: which model.
+    """
+
+    rows: int
+    predicted: int
+    without_text: dict[str, int]
+    examples: dict[str, str]
+    labels: dict[str, int]
+    failures: dict[str, str]
+    conversations: int
+    notes: list[str]
+    seconds: float
+    rows_per_minute: int
+    out: str
+    model: ModelDescription
 
 
 class TextModel:
@@ -196,7 +231,7 @@ def predict_texts(
     batch: int = BATCH,
     device: str = "auto",
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> TextsReport:
     """Add the emotion of a text column to every row of a table.
 
     Rows come out in the order in which they come in, each with all of its own values. A row whose text is missing,
@@ -218,8 +253,7 @@ def predict_texts(
         progress: told how far it is.
 
     Returns:
-        ``{"rows", "predicted", "without_text": {reason: rows}, "examples": {row: reason}, "labels": {label: rows},
-        "failures": {place: reason}, "conversations", "notes", "seconds", "rows_per_minute", "out", "model"}``.
+        What was done; the predictions are in ``out``.
 
     Raises:
         ConfigError: the model reads no text, or no earlier turns although ``conversation`` is given; a column is not
@@ -272,20 +306,20 @@ def predict_texts(
             place, reason = next(iter(failures.items()))
             raise ManifestError(f"{source} {place}: {reason} (none of its {len(failures)} rows can be read)")
     seconds = time.perf_counter() - began
-    return {
-        "rows": total,
-        "predicted": total - sum(reasons.values()),
-        "without_text": dict(reasons.most_common()),
-        "examples": examples,
-        "labels": dict(labels.most_common()),
-        "failures": failures,
-        "conversations": len(talk),
-        "notes": [*given.notes, *talk.notes()],
-        "seconds": round(seconds, 3),
-        "rows_per_minute": round(60 * total / seconds),
-        "out": str(target),
-        "model": predictor.describe(),
-    }
+    return TextsReport(
+        rows=total,
+        predicted=total - sum(reasons.values()),
+        without_text=dict(reasons.most_common()),
+        examples=examples,
+        labels=dict(labels.most_common()),
+        failures=failures,
+        conversations=len(talk),
+        notes=[*given.notes, *talk.notes()],
+        seconds=round(seconds, 3),
+        rows_per_minute=round(60 * total / seconds),
+        out=str(target),
+        model=predictor.describe(),
+    )
 
 
 def _readable(rows: Iterable[Row | BadRow], failures: dict[str, str]) -> Iterator[Row]:

@@ -33,14 +33,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.benchmark.classifiers import RECIPES, UNKNOWN, Recipe, classify, learnable, least, rows_of
+from multiemo.benchmark.classifiers import RECIPES, UNKNOWN, Recipe, classify, learnable, least, take_rows
 from multiemo.benchmark.descriptors import DESCRIPTORS, feature_statistics
-from multiemo.benchmark.predictions import Record
 from multiemo.benchmark.regressors import REGRESSIONS, regress
 from multiemo.build.data import prepare_part
 from multiemo.config import Config
 from multiemo.errors import ManifestError, SplitError
-from multiemo.evaluation import rounded
+from multiemo.evaluation import ClipPrediction, rounded
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import Utterance
 from multiemo.metrics import means_of
@@ -156,7 +155,7 @@ def read_inputs(
     )
 
 
-def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> dict[str, list[Record]]:
+def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> dict[str, list[ClipPrediction]]:
     """Fit the baselines on the train clips of a fold and ask them about its test clips.
 
     Nothing of a test clip but its inputs is read, and those only to predict it. The result depends on no seed.
@@ -195,18 +194,21 @@ def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> di
     ids = {row: clip for clip, row in inputs.rows.items()}
     return {
         name: [
-            {
-                "id": ids[row],
-                "speaker": inputs.speakers[row],
-                "target": rounded(inputs.target[row]),
-                "values" if regression else "probs": {
-                    k: rounded(p[i]) for k, p in probabilities.items() if usable[k][i]
-                },
-            }
+            _prediction(inputs, ids[row], row, {k: rounded(p[i]) for k, p in probabilities.items() if usable[k][i]})
             for i, row in enumerate(asked.tolist())
         ]
         for name, probabilities in said.items()
     }
+
+
+def _prediction(inputs: Inputs, name: str, row: int, answers: dict[str, list[float | None]]) -> ClipPrediction:
+    """What is said of the clip ``name`` in a row."""
+    line = ClipPrediction(id=name, speaker=inputs.speakers[row], target=rounded(inputs.target[row]))
+    if inputs.task == "dimensions":
+        line["values"] = answers
+    else:
+        line["probs"] = answers
+    return line
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -241,7 +243,7 @@ def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArr
         result = np.full((len(test), len(inputs.labels)), np.nan)
         if asked.any():
             values = inputs.values[m]
-            result[asked] = regress(inputs.recipes[m], rows_of(values, known), target, rows_of(values, test[asked]))
+            result[asked] = regress(inputs.recipes[m], take_rows(values, known), target, take_rows(values, test[asked]))
         return result
     if len(learnable(target, inputs.task)) < least(inputs.task):
         label = inputs.labels[int(target.mean(axis=0).argmax())]
@@ -252,7 +254,7 @@ def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArr
     result = np.full((len(test), len(inputs.labels)), np.nan)
     if asked.any():
         values, speakers = inputs.values[m], [inputs.speakers[i] for i in known]
-        learnt, unknown = rows_of(values, known), rows_of(values, test[asked])
+        learnt, unknown = take_rows(values, known), take_rows(values, test[asked])
         result[asked] = classify(inputs.recipes[m], learnt, target, speakers, unknown, task=inputs.task)
     return result
 

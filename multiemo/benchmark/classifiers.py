@@ -65,7 +65,7 @@ def classify(
     """
     if recipe.most is not None and len(target) > recipe.most:
         kept = _draw(target, recipe.most)
-        train, target, speakers = rows_of(train, kept), target[kept], [speakers[i] for i in kept]
+        train, target, speakers = take_rows(train, kept), target[kept], [speakers[i] for i in kept]
     temperature = _temperature(recipe, train, target, speakers, task) if recipe.tempered else 1.0
     return _probabilities(_scores(recipe, train, target, test, task), temperature, task)
 
@@ -141,7 +141,7 @@ def _temperature(recipe: Recipe, values: Any, target: Array, speakers: Sequence[
         varying = learnable(target[inside], task)
         if len(varying) < least(task):
             continue
-        scores = _scores(recipe, rows_of(values, inside), target[inside], rows_of(values, outside), task)
+        scores = _scores(recipe, take_rows(values, inside), target[inside], take_rows(values, outside), task)
         p, t = _probabilities(scores, 1.0, task), truth[outside].astype(float)
         fair = t[:, varying].any(axis=1)
         said.append(p[:, varying].reshape(-1, 1) if multi else p[fair])
@@ -149,7 +149,7 @@ def _temperature(recipe: Recipe, values: Any, target: Array, speakers: Sequence[
     return fit_temperature(np.concatenate(said), np.concatenate(true), task) if said else 1.0
 
 
-def rows_of(values: Any, rows: NDArray[np.int64]) -> Any:
+def take_rows(values: Any, rows: NDArray[np.int64]) -> Any:
     """Some of N texts, or of ``[N, K]`` vectors."""
     return [values[i] for i in rows] if isinstance(values, list) else values[rows]
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from multiemo.benchmark.document import BenchmarkResult, ComparisonResult
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import family, summarise
 from multiemo.benchmark.tables import reads_sentence
 from multiemo.build.reads import reads_of_test, said
 from multiemo.errors import CheckpointError, ConfigError
+from multiemo.evaluation.report import Report
+from multiemo.types import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredSystem:
     """A run or a benchmark that has been tested.
 
     Args:
@@ -30,10 +31,10 @@ class Measured:
 
     predictions: Predictions
     label_set: tuple[str, ...]
-    task: str
+    task: Task
 
 
-def read_measured(path: Path) -> Measured:
+def read_measured(path: Path) -> MeasuredSystem:
     """Read a run folder (one seed) or a benchmark folder (all its seeds).
 
     Raises:
@@ -46,30 +47,25 @@ def read_measured(path: Path) -> Measured:
             f"{path}: neither benchmark.json nor evaluation.json is in it; run `multiemo evaluate {path}`, or finish "
             "the benchmark"
         )
-    try:
-        values = json.loads(report.read_text("utf-8"))
-        labels = tuple(values["label_set"])
-        task = str(values["task"])
-    except (json.JSONDecodeError, KeyError) as error:
-        raise CheckpointError(f"{report}: not readable as a result: {error}") from None
+    found: Report | BenchmarkResult
     if report is benchmark:
-        seeds = [[path / "cells" / f"{fold['name']}-seed{seed}" for fold in values["protocol"]["folds"]]
-                 for seed in values["seeds"]]  # fmt: skip
+        found = BenchmarkResult.read(report)
+        seeds = [[path / "cells" / f"{fold.name}-seed{s}" for fold in found.protocol.folds] for s in found.seeds]
     else:
+        found = Report.read(report)
         seeds = [[path]]
     records = [[r for folder in folders for r in read_records(folder / "predictions.jsonl")] for folders in seeds]
-    return Measured(pool(str(path), records), labels, task)
+    return MeasuredSystem(pool(str(path), records), tuple(found.label_set), found.task)
 
 
-def compare(paths: Sequence[Path]) -> dict[str, Any]:
+def compare(paths: Sequence[Path]) -> ComparisonResult:
     """Figures of each, and a paired test of every two.
 
     Args:
         paths: two or more run or benchmark folders.
 
     Returns:
-        ``{"label_set", "task", "n", "speakers", "systems": {path: {subset: figures}}, "reads": {path: how often its
-        test part was read, and by what}, "tests": [...]}``; the tests compare the largest subset of each.
+        Figures and tests; the tests compare the largest subset of each.
 
     Raises:
         ConfigError: fewer than two, or one named twice.
@@ -83,25 +79,25 @@ def compare(paths: Sequence[Path]) -> dict[str, Any]:
         check_same_test(first, other)
     everyone = [m.predictions for m in measured]
     pairs = [(a, a.full, b, b.full) for a, b in combinations(everyone, 2)]
-    return {
-        "label_set": list(first.label_set),
-        "task": first.task,
-        "n": len(first.predictions.ids),
-        "speakers": len(set(first.predictions.speakers)),
-        "systems": {p.name: summarise(p, first.task) for p in everyone},
-        "reads": {str(path): _reads(path) for path in paths},
-        "tests": family(pairs, first.task),
-    }
+    return ComparisonResult(
+        label_set=list(first.label_set),
+        task=first.task,
+        n=len(first.predictions.ids),
+        speakers=len(set(first.predictions.speakers)),
+        systems={p.name: summarise(p, first.task) for p in everyone},
+        reads={str(path): _reads(path) for path in paths},
+        tests=family(pairs, first.task),
+    )
 
 
 def _reads(path: Path) -> str:
     benchmark = path / "benchmark.json"
     if not benchmark.is_file():
         return said(reads_of_test(path))
-    return reads_sentence(json.loads(benchmark.read_text("utf-8")).get("reads", {}))
+    return reads_sentence(BenchmarkResult.read(benchmark).reads)
 
 
-def check_same_test(first: Measured, other: Measured) -> None:
+def check_same_test(first: MeasuredSystem, other: MeasuredSystem) -> None:
     """Refuse two that were not tested on the same clips with the same labels.
 
     Raises:

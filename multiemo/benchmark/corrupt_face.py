@@ -8,19 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from multiemo.arrays import Array
 from multiemo.inputs.material import Pictures
-
-Pixels: TypeAlias = NDArray[np.uint8]
-Doubles: TypeAlias = NDArray[np.float64]
 
 #: Display gamma: the exponent from a pixel's value to light.
 GAMMA = 2.2
@@ -42,7 +38,7 @@ class Film(Pictures):
         boxes: ``[F, 4]`` x0, y0, x1, y1 of the face in pixels; may reach beyond the picture.
     """
 
-    boxes: Doubles
+    boxes: Array
 
     @property
     def side(self) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torchaudio import functional
 
+from multiemo.arrays import Floats
 from multiemo.inputs.material import Audio
-
-Floats: TypeAlias = NDArray[np.float32]
 
 #: People who talk at once in the babble; with six to eight of them no single one can be followed any more.
 TALKERS = 8

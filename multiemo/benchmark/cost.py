@@ -6,17 +6,16 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from multiemo.benchmark.environment import describe_environment
+from multiemo.benchmark.measurements import Cost, CostReport
 from multiemo.benchmark.memory import Memory, peak_memory
-from multiemo.benchmark.predictions import read_records
-from multiemo.benchmark.timing import Measured, choose_clips, measure_clip
+from multiemo.benchmark.predictions import read_lines
+from multiemo.benchmark.timing import ClipCost, choose_clips, measure_clip
 from multiemo.build import Source, load_bundle
 from multiemo.build.device import Compute, compute_of
 from multiemo.build.folders import model_folder
@@ -24,60 +23,6 @@ from multiemo.config import load_stored
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.model import EmotionModel
 from multiemo.types import SUBSETS, Clip
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one subset costs.
-
-    Args:
-        parameters: of its branches (encoder and own head) and the fusion.
-        flops: floating-point operations of the model for one clip; mean over the measured clips.
-        seconds: preprocessing and model for one clip; mean over the measured clips.
-        rtf: real-time factor, the same for a second of media; ``None`` where the clips have no media of any length.
-        decode_rtf: decoding (reading, for features) for a second of media, apart.
-        peak_memory_mb: highest resident memory of a process that loads the model and classifies the longest of the
-            measured clips by this subset, MiB; on a GPU the most that its tensors took there.
-        train_seconds: of the training of its branches and the fusion; ``None`` where no log says.
-    """
-
-    parameters: int
-    flops: int
-    seconds: float
-    rtf: float | None
-    decode_rtf: float | None
-    peak_memory_mb: float | None
-    train_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class CostReport:
-    """What every subset of one run costs, and how that was measured.
-
-    Args:
-        subsets: {key: cost}.
-        parameters: {branch or ``fusion``: parameters}.
-        libraries_mb: memory of a process before the model is loaded, which every ``peak_memory_mb`` includes.
-        clips: ids of the measured clips.
-        media_seconds: their mean length; ``None`` without media.
-        device, threads: of the measurements.
-        hardware: one line.
-        notes: what a reader must know.
-    """
-
-    subsets: dict[str, Cost]
-    parameters: dict[str, int]
-    libraries_mb: float | None
-    clips: tuple[str, ...]
-    media_seconds: float | None
-    device: str
-    threads: int
-    hardware: str
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def measure_cost(
@@ -112,15 +57,15 @@ def measure_cost(
     memory, notes = _memory(run, source, longest.clip, keys, str(compute.device))
     lengths = [one.media for one in measured if one.media]
     return CostReport(
-        {key: _cost(key, measured, parameters, trained, memory[key].peak) for key in keys},
-        parameters,
-        memory[keys[0]].libraries,
-        tuple(one.clip.id for one in measured),
-        statistics.fmean(lengths) if lengths else None,
-        str(compute.device),
-        torch.get_num_threads(),
-        describe_environment()["hardware"],
-        (*_notes(compute, lengths, trained), *notes),
+        subsets={key: _cost(key, measured, parameters, trained, memory[key].peak) for key in keys},
+        parameters=parameters,
+        libraries_mb=memory[keys[0]].libraries,
+        clips=tuple(one.clip.id for one in measured),
+        media_seconds=statistics.fmean(lengths) if lengths else None,
+        device=str(compute.device),
+        threads=torch.get_num_threads(),
+        hardware=describe_environment().hardware,
+        notes=(*_notes(compute, lengths, trained), *notes),
     )
 
 
@@ -163,7 +108,7 @@ def training_seconds(run: str | Path) -> dict[str, float]:
     log = folder / "metrics.jsonl"
     if not log.is_file():
         return {}
-    seconds = {record["stage"]: float(record["seconds"]) for record in read_records(log)}
+    seconds = {record["stage"]: float(record["seconds"]) for record in read_lines(log)}
     for m, path in load_stored(folder / "config.yaml").taken_over.items():
         try:
             facts = json.loads((model_folder(Path(path)) / "config.json").read_text("utf-8"))["facts"]
@@ -175,7 +120,7 @@ def training_seconds(run: str | Path) -> dict[str, float]:
 
 def _cost(
     key: str,
-    measured: Sequence[Measured],
+    measured: Sequence[ClipCost],
     parameters: Mapping[str, int],
     trained: Mapping[str, float],
     memory: float | None,

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from multiemo.benchmark.measurements import Environment
 from multiemo.build.bundle import versions
 
 
-def describe_environment() -> dict[str, Any]:
-    """``{"hardware": one line, "versions": {package: version}}``; what the machine does not tell is left out."""
+def describe_environment() -> Environment:
+    """This machine and the installed versions."""
     cores = f", {os.cpu_count()} cores" if os.cpu_count() else ""
     parts = [_processor() + cores, _memory(), *_gpus(), platform.platform()]
-    return {"hardware": "; ".join(part for part in parts if part), "versions": versions()}
+    return Environment(hardware="; ".join(part for part in parts if part), versions=versions())
 
 
 def _processor() -> str:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from multiemo.arrays import Floats
 from multiemo.benchmark.corrupt_face import Film
-from multiemo.benchmark.corrupt_speech import Floats, Sound
+from multiemo.benchmark.corrupt_speech import Sound
 from multiemo.benchmark.corrupt_text import Vocabulary, Wording
 from multiemo.benchmark.corruptions import Corruption, randomness
 from multiemo.build.bundle import Bundle

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.calibration import decide
 from multiemo.errors import CheckpointError
+from multiemo.evaluation.report import ClipPrediction
 from multiemo.metrics import scored
 from multiemo.types import DIMENSIONS, SUBSETS
 
-#: One clip as evaluation writes it: ``id``, ``speaker``, ``target`` (``[C]`` or nothing), ``probs`` {subset: ``[C]``},
-#: and ``said`` {subset: column of the label that is given, or for several labels ones and zeros ``[C]``}; without it,
-#: the most probable label is, or those above a half. Of dimensions without labels ``values`` stand in place of both.
-Record = Mapping[str, Any]
+#: A prediction has one of these.
+_ANSWERS = {"probs", "values"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Predictions:
     name: str
     ids: tuple[str, ...]
     speakers: tuple[str, ...]
-    target: NDArray[np.float64]
-    probabilities: dict[str, NDArray[np.float64]]
-    dimensions: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+    target: Array
+    probabilities: dict[str, Array]
+    dimensions: dict[str, tuple[Array, Array]] = field(default_factory=dict)
     said: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
@@ -60,7 +60,7 @@ class Predictions:
         return self.said[key] if key in self.said else decide(self.probabilities[key], task)
 
 
-def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
+def pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
     """Records of all folds, seed by seed, as one.
 
     Args:
@@ -70,9 +70,9 @@ def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
     Raises:
         CheckpointError: no labelled clip, or a clip is tested twice with one seed.
     """
-    runs: list[dict[str, Record]] = []
+    runs: list[dict[str, ClipPrediction]] = []
     for records in seeds:
-        run: dict[str, Record] = {}
+        run: dict[str, ClipPrediction] = {}
         for record in records:
             if record["target"] is None:
                 continue
@@ -85,7 +85,7 @@ def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
     ids = sorted(known)
     target = np.array([known[i]["target"] for i in ids], dtype=float)
     keys = [k for k in SUBSETS if any(k in _answers(r) for r in known.values())]
-    nothing = [float("nan")] * target.shape[1]
+    nothing: list[float | None] = [None] * target.shape[1]  # NaN in the array
     probabilities = {
         key: np.array(
             [[_answers(run[i]).get(key, nothing) if i in run else nothing for i in ids] for run in runs], dtype=float
@@ -93,40 +93,49 @@ def pool(name: str, seeds: Sequence[Iterable[Record]]) -> Predictions:
         for key in keys
     }
     speakers = tuple(known[i]["speaker"] for i in ids)
-    dimensions = {d: _dimension(d, runs, ids) for d in DIMENSIONS if any(d in _said(r) for r in known.values())}
+    dimensions = {d: _dimension(d, runs, ids) for d in DIMENSIONS if any(d in _rated(r) for r in known.values())}
     said = {key: _given(key, runs, ids) for key in keys if all("said" in record for record in known.values())}
     return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions, said)
 
 
-def _answers(record: Record) -> Mapping[str, Any]:
+def _answers(record: ClipPrediction) -> Mapping[str, list[float | None]]:
     """{subset: ``[C]``}: probabilities, or values of dimensions."""
-    found: Mapping[str, Any] = record["values"] if "values" in record else record["probs"]
-    return found
+    return record["values"] if "values" in record else record["probs"]
 
 
-def _given(key: str, runs: Sequence[Mapping[str, Record]], ids: Sequence[str]) -> NDArray[np.int64]:
+def _given(key: str, runs: Sequence[Mapping[str, ClipPrediction]], ids: Sequence[str]) -> NDArray[np.int64]:
     """Labels that are given, ``[R, N]`` or ``[R, N, C]``; -1 where nothing is said."""
     some = next(r["said"][key] for run in runs for r in run.values() if key in r["said"])
     nothing = np.full_like(some, -1).tolist()
     return np.array([[run[i]["said"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])
 
 
-def _said(record: Record) -> Mapping[str, Any]:
-    """{dimension: (truth, predicted)} of a clip."""
-    found: Mapping[str, Any] = record.get("dimensions", {})
-    return found
+def _rated(record: ClipPrediction) -> Mapping[str, list[float]]:
+    """{dimension: [truth, predicted]} of a clip."""
+    return record.get("dimensions", {})
 
 
-def _dimension(
-    name: str, runs: Sequence[Mapping[str, Record]], ids: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    unknown = (float("nan"), float("nan"))
-    pairs = np.array([[_said(run.get(i, {})).get(name, unknown) for i in ids] for run in runs])
+def _dimension(name: str, runs: Sequence[Mapping[str, ClipPrediction]], ids: Sequence[str]) -> tuple[Array, Array]:
+    unknown = [float("nan"), float("nan")]
+    pairs = np.array([[_rated(run[i]).get(name, unknown) if i in run else unknown for i in ids] for run in runs])
     return pairs[0, :, 0], pairs[:, :, 1]
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[ClipPrediction]:
     """The lines of a ``predictions.jsonl``.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line, dict) or not {"id", "speaker", "target"} <= line.keys() or _ANSWERS.isdisjoint(line):
+            raise CheckpointError(f"{path}: line {number} is not a prediction; remove the file and evaluate again")
+    return lines
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The values of a file of JSON lines.
 
     Raises:
         CheckpointError: the file is missing or damaged.

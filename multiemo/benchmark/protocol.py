@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from multiemo.arrays import Array
+from multiemo.benchmark.document import FoldSummary, ProtocolSummary
 from multiemo.build import checks
 from multiemo.build.sources import has_label, open_source
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
@@ -28,10 +27,10 @@ from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, SplitError
 from multiemo.evaluation import corpus_kind
 from multiemo.metrics import means_of
-from multiemo.types import DIMENSIONS, Clip
+from multiemo.types import DIMENSIONS, Clip, CorpusKind
 
 #: Raised when the same config and manifest would give other folds than before.
-VERSION = 1
+PROTOCOL_VERSION = 1
 
 _BY_KIND = {
     "holdout": "holdout", "speakers": "holdout", "kfold": "kfold", "official": "official", "corpora": "cross-corpus",
@@ -78,9 +77,9 @@ class Protocol:
     folds: tuple[Fold, ...]
     clips: tuple[Clip, ...]
     folder: Path
-    corpus_kind: str
+    corpus_kind: CorpusKind
     notes: tuple[str, ...] = ()
-    version: int = VERSION
+    version: int = PROTOCOL_VERSION
 
     @property
     def hash(self) -> str:
@@ -88,26 +87,26 @@ class Protocol:
         content = [self.name, self.version, self.group_by, [fold.split.hash for fold in self.folds]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def to_json(self) -> dict[str, Any]:
+    def summary(self) -> ProtocolSummary:
         """Everything but the clips themselves."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "group_by": self.group_by,
-            "hash": self.hash,
-            "corpus_kind": self.corpus_kind,
-            "notes": list(self.notes),
-            "folds": [
-                {
-                    "name": fold.name,
-                    "split": fold.split.name,
-                    "hash": fold.split.hash,
-                    "clips": {part: len(ids) for part, ids in fold.split.parts.items()},
-                    "test_groups": list(fold.split.groups["test"]) if self.group_by != "clip" else [],
-                }
+        return ProtocolSummary(
+            name=self.name,
+            version=self.version,
+            group_by=self.group_by,
+            hash=self.hash,
+            corpus_kind=self.corpus_kind,
+            notes=list(self.notes),
+            folds=[
+                FoldSummary(
+                    name=fold.name,
+                    split=fold.split.name,
+                    hash=fold.split.hash,
+                    clips={part: len(ids) for part, ids in fold.split.parts.items()},
+                    test_groups=list(fold.split.groups["test"]) if self.group_by != "clip" else [],
+                )
                 for fold in self.folds
             ],
-        }
+        )
 
 
 def plan(config: Config) -> Protocol:
@@ -162,7 +161,13 @@ def plan(config: Config) -> Protocol:
 
 
 def pinned(config: Config, how: SplitConfig, split: Split) -> Config:
-    """The config of one fold: its split with its hash, and nothing of the benchmark around it."""
+    """The config of one fold: its split with its hash, and nothing of the benchmark around it.
+
+    Args:
+        config: of the benchmark.
+        how: how the fold is split.
+        split: what that gave.
+    """
     fixed = how.model_copy(update={"hash": split.hash})
     data = config.data.model_copy(update={"split": fixed})
     return config.model_copy(update={"data": data, "benchmark": BenchmarkConfig()})
@@ -202,8 +207,14 @@ def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequenc
     return replace(protocol, folds=tuple(folds))
 
 
-def prior_of(fold: Fold, protocol: Protocol, config: Config) -> NDArray[np.float64]:
-    """``[C]`` label frequencies of the fold's train part, or means of the dimensions."""
+def prior_of(fold: Fold, protocol: Protocol, config: Config) -> Array:
+    """``[C]`` label frequencies of the fold's train part, or means of the dimensions.
+
+    Args:
+        fold: of the protocol.
+        protocol: has the clips.
+        config: of the benchmark.
+    """
     space = LabelSpace(config.label_set, config.task, config.data.label_from)
     wanted = set(fold.split.parts["train"])
     targets = [t for c in protocol.clips if c.id in wanted and (t := space.target(c)) is not None]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.benchmark.classifiers import MOST, Columns, Recipe, Terms, rows_of
+from multiemo.benchmark.classifiers import MOST, Columns, Recipe, Terms, take_rows
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def regress(recipe: Recipe, train: Any, target: Array, test: Any) -> Array:
         if np.ptp(column[known]) == 0:
             said[:, c] = column[known[0]]
         else:
-            fitted = recipe.estimator().fit(rows_of(learnt, known), column[known])
+            fitted = recipe.estimator().fit(take_rows(learnt, known), column[known])
             said[:, c] = np.clip(fitted.predict(asked), -1, 1)
     return said
 

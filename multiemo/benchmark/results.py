@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multiemo import metrics
+from multiemo.arrays import Array
+from multiemo.benchmark.document import PooledDimension, SystemComparison, SystemFigures
 from multiemo.benchmark.predictions import Predictions
-from multiemo.calibration import risk_coverage, thinned, top_label
-from multiemo.metrics import Estimate, PairedTest
+from multiemo.calibration import ReliabilityBins, RiskCurve, risk_coverage, thinned, top_label
+from multiemo.metrics import Baseline, Estimate, PairedTest
 from multiemo.types import SUBSETS
 
-Array: TypeAlias = NDArray[np.float64]
 
-
-def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[str, Any]]:
-    """{subset: its figures}: ``NAME``, ``NAME_ci``, ``NAME_sd`` (over seeds), ``n``, ``ece``, and ``recall`` by label.
+def summarise(predictions: Predictions, task: str = "single") -> dict[str, SystemFigures]:
+    """{subset: its figures}.
 
     Args:
         predictions: of one system.
         task: ``single``, ``multi`` or ``soft``; of ``dimensions`` there is neither ``ece`` nor ``recall``.
     """
     measure = metrics.measure_of(task, predictions.target.shape[1])
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, SystemFigures] = {}
     for key in predictions.probabilities:
         truth, said = predictions.scored(key, task)
         values: dict[str, Any] = {}
@@ -36,7 +35,7 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, dict[
             runs = list(_runs(predictions, key, task))
             values["ece"] = float(np.mean([metrics.calibration_error(task, *run) for run in runs]))
             values["recall"] = np.mean([_recall(*run, task) for run in runs], axis=0).round(4).tolist()
-        found[key] = values
+        found[key] = SystemFigures.of(values)
     return found
 
 
@@ -54,34 +53,35 @@ def _recall(target: Array, probabilities: Array, said: NDArray[np.int64], task: 
     return metrics.per_class(_matrix(target, said))["recall"]
 
 
-def error_of(bins: Mapping[str, Sequence[float]]) -> float:
+def error_of(bins: ReliabilityBins) -> float:
     """Expected calibration error of the bins of a reliability diagram (Guo et al. 2017)."""
-    count = np.asarray(bins["n"], dtype=float)
-    gaps = np.abs(np.asarray(bins["confidence"]) - np.asarray(bins["accuracy"]))
+    count = np.asarray(bins.n, dtype=float)
+    gaps = np.abs(np.asarray(bins.confidence) - np.asarray(bins.accuracy))
     return float((gaps * count).sum() / max(count.sum(), 1))
 
 
-def joined_bins(diagrams: Sequence[Mapping[str, Sequence[float]]], bins: int = 15) -> dict[str, list[float]]:
+def joined_bins(diagrams: Sequence[ReliabilityBins], bins: int = 15) -> ReliabilityBins:
     """The reliability diagram of several sets of clips together, from those of each."""
     total = np.zeros((3, bins))
     for diagram in diagrams:
-        for confidence, accuracy, n in zip(diagram["confidence"], diagram["accuracy"], diagram["n"], strict=True):
+        for confidence, accuracy, n in zip(diagram.confidence, diagram.accuracy, diagram.n, strict=True):
             total[:, min(int(confidence * bins), bins - 1)] += np.array([confidence, accuracy, 1.0]) * n
     some = total[2] > 0
     means = (total[:2, some] / total[2, some]).round(4)
-    return {"confidence": means[0].tolist(), "accuracy": means[1].tolist(), "n": total[2, some].astype(int).tolist()}
+    return ReliabilityBins(
+        confidence=means[0].tolist(), accuracy=means[1].tolist(), n=total[2, some].astype(int).tolist()
+    )
 
 
-def summarise_dimensions(predictions: Predictions) -> dict[str, dict[str, Any]]:
-    """{dimension: ``n``; ``NAME``, ``NAME_ci``, ``NAME_sd`` of each figure}, over the clips whose truth is known."""
-    found: dict[str, dict[str, Any]] = {}
+def summarise_dimensions(predictions: Predictions) -> dict[str, PooledDimension]:
+    """{dimension: its figures} over the clips whose truth is known."""
+    found: dict[str, PooledDimension] = {}
     measure = metrics.dimension_measure()
     for name, (truth, said) in predictions.dimensions.items():
         known = ~np.isnan(truth)
         speakers = np.asarray(predictions.speakers)[known].tolist()
-        found[name] = {}
-        for figure, estimate in metrics.estimates(measure, truth[known], said[:, known], speakers).items():
-            found[name] |= _named(figure, estimate)
+        estimates = metrics.estimates(measure, truth[known], said[:, known], speakers)
+        found[name] = PooledDimension.of(*(_named(figure, estimate) for figure, estimate in estimates.items()))
     return found
 
 
@@ -92,7 +92,7 @@ def _named(figure: str, estimate: Estimate) -> dict[str, Any]:
 
 def guesses(
     predictions: Predictions, task: str, folds: Mapping[str, tuple[Sequence[str], Array]]
-) -> dict[str, dict[str, Any]]:
+) -> tuple[Baseline, Baseline | None]:
     """Figures of saying the most frequent train label, and of drawing labels with their train frequencies.
 
     Args:
@@ -101,23 +101,21 @@ def guesses(
         folds: {fold: its test clips, its ``[C]`` train frequencies}.
 
     Returns:
-        ``{"majority": figures, "prior": figures}``; those of drawing are expected ones. Of dimensions ``majority`` is
-        saying their means in train, and there is no ``prior``.
+        Of saying the most frequent label (of dimensions, their means in train), and the expected ones of drawing (of
+        dimensions, ``None``).
     """
     prior_by_clip = {name: prior for ids, prior in folds.values() for name in ids}
     priors = np.array([prior_by_clip[name] for name in predictions.ids])
     if task == "dimensions":
         truth, said = metrics.scored(task, predictions.target, priors)
-        return {"majority": {"n": len(priors), **metrics.measure_of(task, 3).plain(truth, said)}}
+        return Baseline.of(metrics.measure_of(task, 3).plain(truth, said), n=len(priors)), None
     most = priors > 0.5 if task == "multi" else priors.argmax(axis=1)[:, None] == np.arange(priors.shape[1])
     truth, said = metrics.scored(task, predictions.target, most.astype(float))
     majority = metrics.measure_of(task, priors.shape[1]).plain(truth, said)
     if task == "soft":  # one label for certain is no distribution
         majority = {name: majority[name] for name in metrics.FIGURES}
-    return {
-        "majority": {"n": len(priors), **majority},
-        "prior": {"n": len(priors), **metrics.guessing(task, predictions.target, priors.mean(axis=0))},
-    }
+    drawn = metrics.guessing(task, predictions.target, priors.mean(axis=0))
+    return Baseline.of(majority, n=len(priors)), Baseline.of(drawn, n=len(priors))
 
 
 def confusion_of(predictions: Predictions) -> list[list[float]]:
@@ -132,7 +130,7 @@ def _matrix(target: Array, said: NDArray[np.int64]) -> Array:
     return metrics.confusion(target[clear].argmax(axis=1), said[clear], target.shape[1])
 
 
-def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, dict[str, Any]]:
+def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, RiskCurve]:
     """{subset: risk-coverage curve} over all seeds together."""
     found = {}
     for key in predictions.probabilities:
@@ -146,6 +144,11 @@ def paired(
     first: Predictions, first_subset: str, second: Predictions, second_subset: str, task: str = "single"
 ) -> dict[str, PairedTest]:
     """{figure: paired test} of two systems or subsets; nothing where they share no clip.
+
+    Args:
+        first, second: systems.
+        first_subset, second_subset: keys of their subsets.
+        task: of both.
 
     Raises:
         ValueError: the two were not tested on the same clips.
@@ -163,7 +166,7 @@ def paired(
 def family(
     pairs: Sequence[tuple[Predictions, str, Predictions, str]],
     task: str = "single",
-) -> list[dict[str, Any]]:
+) -> list[SystemComparison]:
     """Paired tests that belong together, their p-values adjusted by Holm's method.
 
     Args:
@@ -171,25 +174,15 @@ def family(
         task: of all.
 
     Returns:
-        One record a test: ``first``, ``second``, ``figure``, the fields of
-        :class:`multiemo.metrics.PairedTest`, ``p_holm`` and ``mdd``, the difference that a test like this one finds
-        four times out of five.
+        One record a test; pairs that share no clip have none.
     """
     main = metrics.MAIN_FIGURE[task]
     tests = [(pair, paired(*pair, task).get(main)) for pair in pairs]
     known = [(pair, test) for pair, test in tests if test is not None]
-    adjusted = metrics.holm([test.p for _, test in known])
+    adjusted = metrics.adjusted([test for _, test in known])
     return [
-        {
-            "first": f"{first.name} {one}",
-            "second": f"{second.name} {two}",
-            "subset": one,
-            "figure": main,
-            **asdict(test),
-            "p_holm": p,
-            "mdd": metrics.minimum_detectable_difference(test),
-        }
-        for ((first, one, second, two), test), p in zip(known, adjusted, strict=True)
+        SystemComparison.of(test, first=f"{first.name} {one}", second=f"{second.name} {two}", subset=one, figure=main)
+        for ((first, one, second, two), _), test in zip(known, adjusted, strict=True)
     ]
 
 

@@ -7,8 +7,8 @@ goes by what is left, and by its prior when nothing is; leaving such clips out w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from multiemo import metrics
 from multiemo.benchmark.corruptions import Corruption, choose
 from multiemo.benchmark.forms import Forms, FormsOfClip, gather
+from multiemo.benchmark.measurements import Curve, Point
 from multiemo.benchmark.states import Bench, State, joined, subsets_of
 from multiemo.build import data as wiring
 from multiemo.build.bundle import Bundle
@@ -27,87 +28,6 @@ from multiemo.build.sources import Source
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.progress import Progress
 from multiemo.types import SUBSETS, Modality
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One severity of a curve.
-
-    Args:
-        severity: in the curve's unit; ``None`` for the clips as they are.
-        n: clips; the same at every point of a curve.
-        absent: share of them that lack the modality here (for all modalities: the mean of the shares).
-        uar, macro_f1, wf1, accuracy, ece: as evaluation has them, of labels.
-        ccc, pearson, mae, rmse: likewise, of dimensions without labels.
-        uar_ci, ccc_ci: 95% bootstrap interval over speakers.
-        difference: paired test of the UAR (of dimensions the CCC) against the clips as they are, as
-            :class:`multiemo.metrics.PairedTest` has it; ``None`` at that point itself.
-    """
-
-    severity: float | None
-    n: int
-    absent: float
-    uar: float | None = None
-    uar_ci: tuple[float, float] | None = None
-    macro_f1: float | None = None
-    wf1: float | None = None
-    accuracy: float | None = None
-    ece: float | None = None
-    ccc: float | None = None
-    ccc_ci: tuple[float, float] | None = None
-    pearson: float | None = None
-    mae: float | None = None
-    rmse: float | None = None
-    difference: dict[str, Any] | None = None
-
-    @property
-    def main(self) -> float:
-        """The figure that is drawn."""
-        return float(self.ccc if self.uar is None else self.uar)  # type: ignore[arg-type]
-
-    @property
-    def main_ci(self) -> tuple[float, float]:
-        """Its interval, or itself twice where there is none."""
-        return (self.ccc_ci if self.uar is None else self.uar_ci) or (self.main, self.main)
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One corruption, and one subset of the modalities.
-
-    Args:
-        corruption: its name.
-        modality: what is corrupted; ``None`` for all.
-        unit: of the severities.
-        subset: key of the modalities that the model sees: all of them, or the corrupted one alone.
-        prior: UAR (of dimensions CCC) of the same clips with nothing to go by.
-        points: the clips as they are, then from mild to severe; empty where the corruption was skipped.
-        skipped: why it was.
-    """
-
-    corruption: str
-    modality: Modality | None
-    unit: str
-    subset: str
-    prior: float | None = None
-    points: list[Point] = field(default_factory=list)
-    skipped: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; figures of another task are left out."""
-        values = asdict(self)
-        kept = ("severity", "difference")
-        values["points"] = [{k: v for k, v in p.items() if v is not None or k in kept} for p in values["points"]]
-        return values
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Curve:
-        """The inverse of :meth:`to_json`."""
-        points = []
-        for point in values["points"]:
-            given: dict[str, Any] = {k: tuple(v) if k.endswith("_ci") else v for k, v in point.items()}
-            points.append(Point(**given))
-        return cls(**{**values, "points": points})
 
 
 def robustness_curves(
@@ -160,7 +80,9 @@ def robustness_curves(
             found.setdefault(name, []).append(states)
     curves: list[Curve] = []
     for c in wanted:
-        empty = [Curve(c.name, c.modality, c.unit, key) for key in subsets_of(c, modalities)]
+        empty = [
+            Curve(corruption=c.name, modality=c.modality, unit=c.unit, subset=key) for key in subsets_of(c, modalities)
+        ]
         each = found.get(c.name, [])
         reason = skipped.get(
             c.name, "" if len(each) == len(benches) else "the train part has no voice of another person"
@@ -300,7 +222,7 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
                 ece=None if given is None else metrics.calibration_error(task, target, probabilities, given),
                 difference=None
                 if state is clean
-                else asdict(metrics.paired_tests(measure, truth, said, before, speakers)[main]),
+                else metrics.paired_tests(measure, truth, said, before, speakers)[main],
                 **measured,
             )
         )

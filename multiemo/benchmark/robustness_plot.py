@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from multiemo import plots
 from multiemo.benchmark.corruptions import CORRUPTIONS
-from multiemo.benchmark.robustness import Curve
+from multiemo.benchmark.measurements import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

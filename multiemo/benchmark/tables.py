@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
 from multiemo.build.reads import said
-from multiemo.metrics import MAIN_FIGURE
+from multiemo.metrics import MAIN_FIGURE, Baseline
 from multiemo.report import COLUMNS, markdown, number, span
 from multiemo.types import SUBSETS
 
@@ -21,32 +23,55 @@ def heads_of(task: str) -> dict[str, str]:
     return COLUMNS[task] if task == "dimensions" else {**COLUMNS[task], "ece": "ECE"}
 
 
-def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One record a line of the table: ``system``, ``subset``, ``modalities``, ``n`` and the figures."""
-    names = {"majority": "mean of train"} if result["task"] == "dimensions" else {n: n for n in ("majority", "prior")}
-    rows = [{"system": said, "subset": "", "modalities": "", **result[name]} for name, said in names.items()]
-    for system, subsets in result["systems"].items():
-        for key in SUBSETS:
-            if key in subsets:
-                rows.append({"system": system, "subset": key, "modalities": " + ".join(SUBSETS[key]), **subsets[key]})
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A line of the main table.
+
+    Args:
+        system: its name, or that of a constant answer.
+        subset, modalities: key and names; empty of constant answers.
+        n: clips.
+        figures: by name, with intervals and deviations.
+    """
+
+    system: str
+    subset: str
+    modalities: str
+    n: int
+    figures: Mapping[str, Any]
+
+
+def table_rows(result: BenchmarkResult) -> list[TableRow]:
+    """Constant answers, then every subset of every system."""
+    if result.task == "dimensions":
+        constant = {"mean of train": result.majority}
+    else:
+        constant = {"majority": result.majority, "prior": result.prior or Baseline()}
+    rows = [TableRow(name, "", "", found.get("n", result.n), found) for name, found in constant.items()]
+    for system, subsets in result.systems.items():
+        rows += [
+            TableRow(system, key, " + ".join(SUBSETS[key]), subsets[key].n, subsets[key])
+            for key in SUBSETS
+            if key in subsets
+        ]
     return rows
 
 
-def figures_in(result: Mapping[str, Any]) -> list[str]:
+def figures_in(result: BenchmarkResult) -> list[str]:
     """The figures that the table has, in order."""
-    rows = rows_of(result)
-    return [name for name in heads_of(result["task"]) if any(name in row for row in rows)]
+    rows = table_rows(result)
+    return [name for name in heads_of(result.task) if any(name in row.figures for row in rows)]
 
 
-def summary(result: Mapping[str, Any]) -> str:
+def summary(result: BenchmarkResult) -> str:
     """A finished benchmark as text (Markdown): table, tests, leak, notes."""
     lines = [caption_of(result), "", text_table(result)]
-    for name, tests in result["comparisons"].items():
+    for name, tests in result.comparisons.items():
         lines += ["", f"{name}:", comparison_table(tests)]
-    if "leak" in result:
-        lines += ["", leak_sentence(result)]
-    lines += ["", f"test parts: {reads_sentence(result['reads'])}"]
-    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+    if result.leak is not None:
+        lines += ["", leak_sentence(result, result.leak)]
+    lines += ["", f"test parts: {reads_sentence(result.reads)}"]
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
 
 
 def reads_sentence(reads: Mapping[str, Mapping[str, int]]) -> str:
@@ -64,71 +89,70 @@ def reads_sentence(reads: Mapping[str, Mapping[str, int]]) -> str:
     return "; ".join(f"{', '.join(folds)}: {words}" for words, folds in alike.items()) or "readings were not counted"
 
 
-def leak_sentence(result: Mapping[str, Any]) -> str:
+def leak_sentence(result: BenchmarkResult, leak: Leak) -> str:
     """What shuffled clips claim of the full subset, and the gap."""
-    full, main = result["full"], MAIN_FIGURE[result["task"]]
-    head = heads_of(result["task"])[main]
-    leak = result["leak"]
-    test = next(t for t in leak["tests"] if t["subset"] == full)
+    full, main = result.full, MAIN_FIGURE[result.task]
+    head = heads_of(result.task)[main]
+    test = next(t for t in leak.tests if t.subset == full)
     return (
         f"leak (one seed): folds of shuffled clips, which put every person on both sides, claim {head} "
-        f"{leak['shuffled'][full][main]:.3f} of {full} instead of {leak['disjoint'][full][main]:.3f}: "
-        f"{test['difference']:+.3f}, 95% interval {test['low']:+.3f} .. {test['high']:+.3f}, p = {test['p']:.4f}"
+        f"{leak.shuffled[full][main]:.3f} of {full} instead of {leak.disjoint[full][main]:.3f}: "
+        f"{test.difference:+.3f}, 95% interval {test.low:+.3f} .. {test.high:+.3f}, p = {test.p:.4f}"
     )
 
 
-def comparison(result: Mapping[str, Any]) -> str:
+def comparison(result: ComparisonResult) -> str:
     """What ``compare`` found, as text (Markdown)."""
-    main = MAIN_FIGURE[result["task"]]
-    heads = heads_of(result["task"])
-    figures = [f for f in heads if any(f in v for subsets in result["systems"].values() for v in subsets.values())]
+    main = MAIN_FIGURE[result.task]
+    heads = heads_of(result.task)
+    figures = [f for f in heads if any(f in v for subsets in result.systems.values() for v in subsets.values())]
     lines = [["run", "subset", "n", *(heads[f] for f in figures), f"95% interval of {heads[main]}"]]
-    for name, subsets in result["systems"].items():
+    for name, subsets in result.systems.items():
         lines += [
-            [name, key, str(v["n"]), *(number(v.get(f)) for f in figures), span(v, main)] for key, v in subsets.items()
+            [name, key, str(v.n), *(number(v.get(f)) for f in figures), span(v, main)] for key, v in subsets.items()
         ]
-    head = f"{result['n']} test clips of {result['speakers']} speakers"
-    reads = [f"test part of {name}: {words}" for name, words in result["reads"].items()]
-    return "\n".join([head, "", *markdown(lines), "", comparison_table(result["tests"]), "", *reads])
+    head = f"{result.n} test clips of {result.speakers} speakers"
+    reads = [f"test part of {name}: {words}" for name, words in result.reads.items()]
+    return "\n".join([head, "", *markdown(lines), "", comparison_table(result.tests), "", *reads])
 
 
-def text_table(result: Mapping[str, Any]) -> str:
+def text_table(result: BenchmarkResult) -> str:
     """Markdown."""
-    main = MAIN_FIGURE[result["task"]]
-    figures, heads = figures_in(result), heads_of(result["task"])
+    main = MAIN_FIGURE[result.task]
+    figures, heads = figures_in(result), heads_of(result.task)
     head = ["system", "subset", "n"]
     for name in figures:
         head += [heads[name], "95% interval", "sd over seeds"] if name == main else [heads[name]]
     lines = [head]
-    for row in rows_of(result):
-        line = [row["system"], row["subset"] or "-", str(row.get("n", result["n"]))]
+    for row in table_rows(result):
+        line = [row.system, row.subset or "-", str(row.n)]
         for name in figures:
-            line.append(number(row.get(name)))
+            line.append(number(row.figures.get(name)))
             if name == main:
-                line += [span(row, name), number(row.get(f"{name}_sd"))]
+                line += [span(row.figures, name), number(row.figures.get(f"{name}_sd"))]
         lines.append(line)
     return "\n".join(markdown(lines))
 
 
-def comparison_table(tests: Sequence[Mapping[str, Any]]) -> str:
+def comparison_table(tests: Sequence[SystemComparison]) -> str:
     """Markdown."""
     lines = [["comparison", "clips", "difference", "95% interval", "p", "p (Holm)", "detectable"]]
     lines += [
         [
-            f"{t['first']} - {t['second']}",
-            str(t["n"]),
-            f"{t['difference']:+.3f}",
-            f"{t['low']:+.3f} .. {t['high']:+.3f}",
-            f"{t['p']:.4f}",
-            f"{t['p_holm']:.4f}",
-            number(t["mdd"]),
+            f"{t.first} - {t.second}",
+            str(t.n),
+            f"{t.difference:+.3f}",
+            f"{t.low:+.3f} .. {t.high:+.3f}",
+            f"{t.p:.4f}",
+            f"{t.p_holm:.4f}",
+            number(t.mdd),
         ]
         for t in tests
     ]
     return "\n".join(markdown(lines))
 
 
-def csv_table(result: Mapping[str, Any]) -> str:
+def csv_table(result: BenchmarkResult) -> str:
     """Every figure with its interval and deviation in columns of their own."""
     columns = ["system", "subset", "modalities", "n"]
     for name in figures_in(result):
@@ -136,26 +160,27 @@ def csv_table(result: Mapping[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore", restval="", lineterminator="\n")
     writer.writeheader()
-    for row in rows_of(result):
+    for row in table_rows(result):
         ends = {
             f"{name}_{end}": value
             for name in figures_in(result)
-            for end, value in zip(("low", "high"), row.get(f"{name}_ci", ()), strict=False)
+            for end, value in zip(("low", "high"), row.figures.get(f"{name}_ci", ()), strict=False)
         }
-        writer.writerow({**row, **ends})
+        named = {"system": row.system, "subset": row.subset, "modalities": row.modalities}
+        writer.writerow({**named, **row.figures, **ends})
     return out.getvalue()
 
 
-def latex_table(result: Mapping[str, Any]) -> str:
+def latex_table(result: BenchmarkResult) -> str:
     """A ``booktabs`` table; the best figure of a column stands in bold."""
-    main = MAIN_FIGURE[result["task"]]
+    main = MAIN_FIGURE[result.task]
     figures = figures_in(result)
-    rows = rows_of(result)
+    rows = table_rows(result)
     best = {}
     for name in figures:
-        values = [row[name] for row in rows if row.get(name) is not None]
+        values = [row.figures[name] for row in rows if row.figures.get(name) is not None]
         best[name] = (min if name in _LOWER else max)(values, default=None)
-    heads = " & ".join(heads_of(result["task"])[name] for name in figures)
+    heads = " & ".join(heads_of(result.task)[name] for name in figures)
     lines = [
         "% " + " ".join(caption_of(result).split()),
         r"\begin{tabular}{ll" + "r" * (len(figures) + 1) + "}",
@@ -165,16 +190,16 @@ def latex_table(result: Mapping[str, Any]) -> str:
     ]
     system = None
     for row in rows:
-        if system not in (None, row["system"]) and row["subset"]:
+        if system not in (None, row.system) and row.subset:
             lines.append(r"\addlinespace")
-        system = row["system"]
-        cells = [_escaped(system), row["subset"] or "--", str(row.get("n", result["n"]))]
+        system = row.system
+        cells = [_escaped(system), row.subset or "--", str(row.n)]
         for name in figures:
-            value = row.get(name)
+            value = row.figures.get(name)
             cell = "--" if value is None else f"{value:.3f}"
             if value is not None and value == best[name]:
                 cell = rf"\textbf{{{cell}}}"
-            low, high = row.get(f"{name}_ci") or (None, None)
+            low, high = row.figures.get(f"{name}_ci") or (None, None)
             if name == main and low is not None and high is not None:
                 cell += rf" {{\scriptsize [{low:.3f}, {high:.3f}]}}"
             cells.append(cell)
@@ -182,13 +207,13 @@ def latex_table(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def caption_of(result: Mapping[str, Any]) -> str:
+def caption_of(result: BenchmarkResult) -> str:
     """One sentence that says what the table holds."""
-    protocol, seeds = result["protocol"], len(result["seeds"])
-    folds = len(protocol["folds"])
+    protocol, seeds = result.protocol, len(result.seeds)
+    folds = len(protocol.folds)
     return (
-        f"{result['name']}: {result['corpus_kind']} corpus, {result['n']} test clips of {result['speakers']} speakers, "
-        f"{protocol['name']} by {protocol['group_by']} ({folds} {'folds' if folds > 1 else 'split'}), "
+        f"{result.name}: {result.corpus_kind} corpus, {result.n} test clips of {result.speakers} speakers, "
+        f"{protocol.name} by {protocol.group_by} ({folds} {'folds' if folds > 1 else 'split'}), "
         f"{seeds} {'seeds' if seeds > 1 else 'seed'}; 95% intervals over speakers."
     )
 

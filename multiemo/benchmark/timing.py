@@ -31,7 +31,7 @@ _LOOKS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ClipCost:
     """What one clip took.
 
     Args:
@@ -51,6 +51,11 @@ class Measured:
 
 def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
     """Clips spread over the validation part, those with most modalities first.
+
+    Args:
+        bundle: the model.
+        source: its manifest and split.
+        count: how many.
 
     Raises:
         ManifestError: none of those looked at has a modality that the model reads.
@@ -81,10 +86,13 @@ def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
 
 def measure_clip(
     bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, compute: Compute
-) -> Measured:
+) -> ClipCost:
     """Time one clip, as a batch of one, and count its operations.
 
     Args:
+        bundle: the model.
+        clip: of the source.
+        source: manifest and split.
         keys: subsets of the model's modalities.
         repeats: of each time, after one that does not count; the median is kept.
         compute: device and precision of the model.
@@ -112,7 +120,7 @@ def measure_clip(
                 if turn > 0:
                     seconds[key].append(took)
     medians = {key: statistics.median(took) for key, took in seconds.items()}
-    return Measured(clip, media_seconds(clip, source.folder), decode, prepare, medians, flops)
+    return ClipCost(clip, media_seconds(clip, source.folder), decode, prepare, medians, flops)
 
 
 def count_flops(model: nn.Module, batch: Batch) -> int:

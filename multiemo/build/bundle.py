@@ -112,7 +112,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "inputs": {m: spec_to_dict(bundle.inputs[m].spec) for m in bundle.model.modalities},
         "config": bundle.config.model_dump(mode="json"),
         "facts": bundle.facts,
-        "calibration": bundle.calibration.to_json(),
+        "calibration": bundle.calibration,
         "versions": versions(),
     }
     write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -72,7 +72,16 @@ def evaluate_bundle(
     intervals: bool = True,
     processes: tuple[int, int] = (0, 1),
 ) -> Report:
-    """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work."""
+    """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work.
+
+    Args:
+        bundle: the model.
+        part: preprocessed.
+        split: name of the part.
+        compute: where, and in which precision.
+        intervals: also bootstrap intervals and paired tests (slower).
+        processes: which one this is, of how many.
+    """
     dimensions = bundle.config.task == "dimensions"
     report = evaluate_model(
         *_over(bundle, part, compute, processes),
@@ -84,13 +93,12 @@ def evaluate_bundle(
         calibration=None if dimensions else bundle.calibration,
         gather=gatherer(part.dataset.clips, processes[1]),
     )
+    notes = list(report.notes)
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures, biases and thresholds were fitted on this part"
-        report.notes.append(f"{what}: its calibrated figures are optimistic")
-    report.notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
-    report.notes += bundle.calibration.notes()
-    report.notes += part.notes()
-    return report
+        notes.append(f"{what}: its calibrated figures are optimistic")
+    notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
+    return replace(report, notes=[*notes, *bundle.calibration.notes(), *part.notes()])
 
 
 def calibrate_bundle(
@@ -247,16 +255,16 @@ def evaluate_run(
         )
     progress.stage("evaluate")
     report = evaluate_bundle(bundle, part, split=split, compute=compute)
-    report.notes += notes + count_read(
+    notes += count_read(
         bundle,
         clips,
         by=by,
         split=split,
         compute=compute,
         manifest=path if other else None,
-        figures={"subset": report.full, **report.to_json()["subsets"][report.full]},
+        report=report,
     )
-    return report
+    return replace(report, notes=[*report.notes, *notes])
 
 
 def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
+from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import Meeting
 from multiemo.training.state import States
@@ -79,9 +79,7 @@ def stage_seed(config: Config, stage: str) -> int:
     return config.seed * 1009 + zlib.crc32(stage.encode()) % 1009
 
 
-def fit_stage(
-    stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[dict[str, Any]], None]
-) -> FitResult:
+def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[Epoch], None]) -> FitResult:
     """Train a stage; its best weights are then in ``stage.model``, on the CPU.
 
     Args:
@@ -117,7 +115,7 @@ def fit_stage(
     return result
 
 
-def rows_of(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:
+def trainable_rows(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:
     """Rows of a part that a stage can learn from.
 
     Raises:
@@ -138,7 +136,7 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
     for name, part in (("train", stage.train), ("val", stage.val)):
         if part is None:
             continue
-        rows = rows_of(part, modalities, settings, name)
+        rows = trainable_rows(part, modalities, settings, name)
         if len(rows) < processes[1]:
             raise ManifestError(f"{part.dataset.folder}: {len(rows)} clips of {name} for {processes[1]} processes")
         samples = None
@@ -174,7 +172,7 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
         _check_other_labels(stage)
     census, draws = None, None
     if settings.budget:
-        census = stage.train.census(modalities, rows_of(stage.train, modalities, settings, "train"))
+        census = stage.train.census(modalities, trainable_rows(stage.train, modalities, settings, "train"))
         draws = loader.batch_sampler.weights  # type: ignore[union-attr]
     frequencies = stage.train.prepared.frequencies
     return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, census=census, draws=draws)
@@ -207,9 +205,8 @@ def _label_figures(stage: Stage, val: Part, loader: DataLoader[Any]) -> Callable
             gather=gatherer(dataset.clips, stage.processes[1]),
         )
         monitored = stage.settings.monitor  # a figure that is not defined is not logged
-        return {
-            k: v for k, v in report.subsets[report.full].items() if k != "n" and (k == monitored or math.isfinite(v))
-        }
+        found = report.subsets[report.full]
+        return {k: getattr(found, k) for k, v in found.items() if k != "n" and (k == monitored or v is not None)}
 
     return figures
 

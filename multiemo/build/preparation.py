@@ -74,7 +74,7 @@ class Preparation:
         Raises:
             CheckpointError: the manifest no longer gives the splits of the run.
         """
-        splits = {stage: json.loads(source.split.to_json()) for stage, source in self.sources.items()}
+        splits = {stage: source.split.stored() for stage, source in self.sources.items()}
         known = self.folder / "splits.json"
         text = json.dumps(splits, indent=2) + "\n"
         if known.is_file() and known.read_text("utf-8") != text:

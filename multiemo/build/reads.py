@@ -11,18 +11,55 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from multiemo.build.folders import file_digest
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.files import append_line
+from multiemo.metrics.results import FigureValues
+from multiemo.records import Record, record
 from multiemo.types import Clip
 
 if TYPE_CHECKING:
     from multiemo.build.bundle import Bundle
     from multiemo.build.device import Compute
+    from multiemo.evaluation import Report
 
 LOG = "evaluations.jsonl"
+
+
+@record
+class _Reader(Record):
+    """Who read which clips.
+
+    Args:
+        time: ISO 8601, UTC.
+        by: what read them, such as ``evaluate`` or ``robustness``.
+        fold: of a benchmark.
+        split: part of the run's split; ``all`` of another manifest.
+        n: labelled clips that were read.
+        test: how many of them are of the run's own test part.
+        compute: device and precision of the model.
+        manifest: path of the clips' manifest, where it is not the run's own.
+        sha256: digest of that manifest.
+        subset: whose figures follow.
+    """
+
+    time: str | None = None
+    by: str
+    fold: str | None = None
+    split: str | None = None
+    n: int | None = None
+    test: int
+    compute: str | None = None
+    manifest: str | None = None
+    sha256: str | None = None
+    subset: str | None = None
+
+
+@record
+class Reading(FigureValues, _Reader):
+    """One reading of labels, and the figures of the full subset that came out: a line of ``evaluations.jsonl``."""
 
 
 def count_read(
@@ -33,7 +70,7 @@ def count_read(
     split: str,
     compute: Compute | None = None,
     manifest: Path | None = None,
-    figures: Mapping[str, Any] | None = None,
+    report: Report | None = None,
 ) -> list[str]:
     """Add a reading to the log of the run that a model is from; one that is in memory alone has none.
 
@@ -44,7 +81,7 @@ def count_read(
         split: name of the part.
         compute: where the model computed.
         manifest: of the clips, where it is not the run's own.
-        figures: what came out.
+        report: what came out.
 
     Returns:
         What a reader of the figures must know: how often this test part, or this manifest, has been read.
@@ -52,50 +89,52 @@ def count_read(
     if bundle.folder is None:
         return []
     folder = home_of(bundle.folder)
-    line: dict[str, Any] = {
-        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "by": by,
-        "split": split if manifest is None else "all",
-        "n": len(clips),
-        "test": len(clips) if manifest is None and split == "test" else _of_test(folder, bundle, clips),
-    }
-    if compute is not None:
-        line["compute"] = str(compute)
-    if manifest is not None:
-        line |= {"manifest": str(manifest), "sha256": file_digest(manifest)}
+    own = manifest is None and split == "test"
+    reading = Reading.of(
+        {"n": len(clips)},
+        {} if report is None else report.subsets[report.full],
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        by=by,
+        split=split if manifest is None else "all",
+        test=len(clips) if own else _of_test(folder, bundle, clips),
+        compute=None if compute is None else str(compute),
+        manifest=None if manifest is None else str(manifest),
+        sha256=None if manifest is None else file_digest(manifest),
+        subset=None if report is None else report.full,
+    )
     try:
-        add_read(folder, line | dict(figures or {}))
+        add_read(folder, reading)
     except CheckpointError as error:
         return [f"this reading could not be counted: {error}"]
     known, notes = reads_of(folder), []
     if manifest is not None:
-        times = Counter(r["by"] for r in known if r.get("sha256") == line["sha256"])
+        times = Counter(r.by for r in known if r.sha256 == reading.sha256)
         notes.append(f"{manifest} has been {said(times)}, with this run")
-    if line["test"]:
+    if reading.test:
         notes.append(f"the test part of this run has been {said(reads_of_test(folder))}")
     return notes
 
 
-def add_read(folder: Path, line: Mapping[str, Any]) -> None:
+def add_read(folder: Path, reading: Reading) -> None:
     """Add a line; one write, so that those of several processes do not mix."""
-    append_line(folder / LOG, json.dumps(line, ensure_ascii=False))
+    append_line(folder / LOG, json.dumps(reading, ensure_ascii=False))
 
 
-def reads_of(folder: Path) -> list[dict[str, Any]]:
+def reads_of(folder: Path) -> list[Reading]:
     """All readings in order. Earlier versions wrote no reader, and only readings of the test part by ``evaluate``."""
     path = folder / LOG
     found = []
     for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
         try:
-            found.append({"by": "evaluate", "test": 1, **json.loads(line)})
+            found.append(Reading.from_json({"by": "evaluate", "test": 1, **json.loads(line)}))
         except (ValueError, TypeError):
-            found.append({"by": "a damaged line", "test": 1})
+            found.append(Reading(by="a damaged line", test=1))
     return found
 
 
 def reads_of_test(folder: Path) -> Counter[str]:
     """{what read it: how often} of the run's test part or some of its clips."""
-    return Counter(read["by"] for read in reads_of(folder) if read["test"])
+    return Counter(read.by for read in reads_of(folder) if read.test)
 
 
 def said(times: Mapping[str, int]) -> str:
@@ -115,12 +154,12 @@ def said(times: Mapping[str, int]) -> str:
 
 def told(folder: Path) -> list[str]:
     """A line for the test part, and one for every other manifest that was read."""
-    times, others = reads_of_test(folder), [read for read in reads_of(folder) if "sha256" in read]
+    times, others = reads_of_test(folder), [read for read in reads_of(folder) if read.sha256 is not None]
     lines = [f"test part: {said(times)}"] if times else []
-    for digest in dict.fromkeys(read["sha256"] for read in others):
-        same = [read for read in others if read["sha256"] == digest]
-        last, counts = same[-1], Counter(read["by"] for read in same)
-        lines.append(f"{last['manifest']} ({last['n']} clips, sha256 {digest[:12]}): {said(counts)}")
+    for digest in dict.fromkeys(read.sha256 for read in others):
+        same = [read for read in others if read.sha256 == digest]
+        last, counts = same[-1], Counter(read.by for read in same)
+        lines.append(f"{last.manifest} ({last.n} clips, sha256 {str(digest)[:12]}): {said(counts)}")
     return lines
 
 

@@ -14,7 +14,7 @@ import torch
 from multiemo.build.bundle import Bundle, save_bundle
 from multiemo.build.device import accelerator_of, trained_by
 from multiemo.build.evaluation import calibrate_bundle, evaluate_bundle
-from multiemo.build.fit import Stage, fit_stage, rows_of, stage_seed
+from multiemo.build.fit import Stage, fit_stage, stage_seed, trainable_rows
 from multiemo.build.folders import file_digest
 from multiemo.build.lock import alone_in
 from multiemo.build.parts import assemble
@@ -29,6 +29,7 @@ from multiemo.evaluation import Report, corpus_kind
 from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
+from multiemo.training.epochs import Epoch, StageEpoch
 from multiemo.training.parallel import Meeting
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl
@@ -133,7 +134,7 @@ class _Session:
         report = evaluate_bundle(bundle, val, split="val", compute=self.compute, processes=processes)
         bundle.model.cpu()
         if self.main:
-            write_atomically(self.folder / "validation.json", json.dumps(report.to_json(), indent=2) + "\n")
+            write_atomically(self.folder / "validation.json", json.dumps(report, indent=2) + "\n")
         return report
 
     # ------------------------------------------------------------------------------------------------ preparation
@@ -159,7 +160,9 @@ class _Session:
     def _pretrain(self, m: Modality) -> None:
         """Train one branch alone."""
         train_part = self.prepared.part(m, "train")
-        self.prepared.fit_statistics(m, train_part, rows_of(train_part, (m,), self.config.training_of(m), "train"))
+        self.prepared.fit_statistics(
+            m, train_part, trainable_rows(train_part, (m,), self.config.training_of(m), "train")
+        )
         torch.manual_seed(stage_seed(self.config, m) + 1)
         config, learnt = self._learnt(m, (m,))
         model = assemble(config, {m: self.prepared.encoders[m]}, fused=False, **learnt)
@@ -231,13 +234,13 @@ class _Session:
         self.results[name] = result
         return result
 
-    def _epoch(self, stage: str, record: dict[str, Any]) -> None:
+    def _epoch(self, stage: str, epoch: Epoch) -> None:
         """Log an epoch once, also when a resumed run tells of it again."""
-        if self.main and (stage, record["epoch"]) not in self.logged:
-            self.logged.add((stage, record["epoch"]))
-            append_jsonl(self.folder / "metrics.jsonl", {"stage": stage, **record})
-            self.trackers.log(stage, record)
-        self.progress.epoch(stage, record)
+        if self.main and (stage, epoch.epoch) not in self.logged:
+            self.logged.add((stage, epoch.epoch))
+            append_jsonl(self.folder / "metrics.jsonl", StageEpoch.of(epoch, stage=stage))
+            self.trackers.log(stage, epoch)
+        self.progress.epoch(stage, epoch)
 
     def _bundle(self, model: EmotionModel, modalities: tuple[Modality, ...], stage: str, result: FitResult) -> Bundle:
         seen = self.prepared.seen_before

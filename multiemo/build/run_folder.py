@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from multiemo.config import Config, load_stored, save_config
 from multiemo.errors import CheckpointError
@@ -18,13 +18,17 @@ _MEASURED = ("evaluation.json", "predictions.jsonl", "report.html")
 _LENGTH = ("epochs", "patience")
 
 
+#: A config as plain JSON values.
+Settings: TypeAlias = dict[str, Any]
+
+
 def begun(folder: Path) -> bool:
     """Whether anything has been trained in a folder; one in which a start only failed is still free."""
     traces = ("state/*/step-*.safetensors", "branches/*/config.json", "model/config.json")
     return any(next(folder.glob(trace), None) is not None for trace in traces)
 
 
-def experiment(config: Config, *, length: bool = False) -> dict[str, Any]:
+def experiment(config: Config, *, length: bool = False) -> Settings:
     """What a config trains, less where its manifests and cache lie and how many workers read.
 
     What the manifests hold is compared by their splits.
@@ -33,7 +37,7 @@ def experiment(config: Config, *, length: bool = False) -> dict[str, Any]:
         config: any.
         length: also for how long at most.
     """
-    values: dict[str, Any] = config.model_dump(mode="json")
+    values: Settings = config.model_dump(mode="json")
     data = values["data"]
     for source in (data, *data["sources"].values()):
         source["manifest"] = None
@@ -51,7 +55,12 @@ def identity(config: Config) -> str:
 
 
 def differing(one: Config, other: Config, *, length: bool = False) -> list[str]:
-    """Paths of the keys by which two configs are not one experiment; with ``length``, nor one of the same length."""
+    """Paths of the keys by which two configs are not one experiment; with ``length``, nor one of the same length.
+
+    Args:
+        one, other: configs.
+        length: also compare for how long they train.
+    """
     return _differing(experiment(one, length=length), experiment(other, length=length))
 
 

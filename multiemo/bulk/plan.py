@@ -20,6 +20,7 @@ from multiemo.data.rows import format_row, parse_row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.predict import Item
+from multiemo.records import Record, record
 from multiemo.version import __version__
 
 if sys.platform != "win32":
@@ -37,6 +38,29 @@ _DIFFERENT = {
     "shard": "by another version of multiemo",
     "embeddings": "with another choice of --embeddings",
 }
+
+
+@record
+class BulkPlan(Record):
+    """What a folder of a bulk prediction was begun for: its ``plan.json``. Another call must agree with it to go on.
+
+    Args:
+        format: version of the folder's layout.
+        multiemo: version that began it.
+        model: digest of the model.
+        inputs: SHA-256 of the inputs.
+        clips: how many inputs there are.
+        shard: inputs of one shard.
+        embeddings: whether the encoders' vectors are kept.
+    """
+
+    format: int
+    multiemo: str
+    model: str
+    inputs: str
+    clips: int
+    shard: int
+    embeddings: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,27 +177,27 @@ def read_item(line: str) -> Item:
     )
 
 
-def plan_of(shards: Shards, model: str, *, embeddings: bool) -> dict[str, Any]:
-    """What ``plan.json`` says.
+def plan_of(shards: Shards, model: str, *, embeddings: bool) -> BulkPlan:
+    """The plan of a bulk prediction.
 
     Args:
         shards: of the inputs.
         model: digest of the model.
         embeddings: whether vectors are kept.
     """
-    return {
-        "format": FORMAT,
-        "multiemo": __version__,
-        "model": model,
-        "inputs": shards.digest,
-        "clips": len(shards.lines),
-        "shard": SHARD,
-        "embeddings": embeddings,
-    }
+    return BulkPlan(
+        format=FORMAT,
+        multiemo=__version__,
+        model=model,
+        inputs=shards.digest,
+        clips=len(shards.lines),
+        shard=SHARD,
+        embeddings=embeddings,
+    )
 
 
 @contextmanager
-def claimed(job: Job, plan: dict[str, Any]) -> Iterator[None]:
+def claimed(job: Job, plan: BulkPlan) -> Iterator[None]:
     """The folder, begun or taken up again, and this call's alone on this machine.
 
     Raises:
@@ -187,7 +211,7 @@ def claimed(job: Job, plan: dict[str, Any]) -> Iterator[None]:
                     f"--out: {job.out} is not empty and holds no bulk prediction; name a folder of its own"
                 )
             job.out.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(plan, indent=2) + "\n")
+            write_atomically(file, f"{plan}\n")
         job.parts.mkdir(exist_ok=True)
         begun = json.loads(file.read_text("utf-8"))
     except OSError as error:

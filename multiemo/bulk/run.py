@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from multiemo.build.bundle import load_bundle
 from multiemo.build.folders import file_digest, model_folder
@@ -18,9 +17,40 @@ from multiemo.bulk.plan import Job, claimed, cut, plan_of
 from multiemo.errors import CheckpointError, ConfigError, MediaError
 from multiemo.files import draft, write_atomically
 from multiemo.predict import LeftOut, Predictor, expand
+from multiemo.predict.prediction import ModelDescription
 from multiemo.progress import Progress
+from multiemo.records import Record, record
 
 ENGINES = {"local": run_local, "ray": run_ray}
+
+
+@record
+class BulkSummary(Record):
+    """What a bulk prediction did: its ``summary.json``.
+
+    Args:
+        inputs: how many there are.
+        predicted: lines of ``predictions.jsonl``, each an entry of ``inputs`` of the prediction JSON.
+        quarantined: lines of ``quarantine.jsonl``, inputs that could not be predicted.
+        with_features: lines of ``features.jsonl``; left out without ``--embeddings``.
+        kept: inputs that an earlier call had done.
+        engine: "local" or "ray".
+        workers: how many processes worked.
+        seconds: that this call took.
+        model: which model.
+        left_out: lines of ``left_out.jsonl``, what the named folders hold besides media; left out where there is none.
+    """
+
+    inputs: int
+    predicted: int
+    quarantined: int
+    with_features: int | None = None
+    kept: int
+    engine: str
+    workers: int
+    seconds: float
+    model: ModelDescription
+    left_out: int | None = None
 
 
 def predict_bulk(
@@ -35,7 +65,7 @@ def predict_bulk(
     embeddings: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> BulkSummary:
     """Predict very many clips with many processes, each once; called again, it goes on where it stopped.
 
     A program that calls this from its main module must guard it with ``if __name__ == "__main__"``, since the workers
@@ -91,20 +121,19 @@ def predict_bulk(
             progress.update(done, len(shards.lines))
         progress.stage("put together")
         counts = _put_together(job, range(len(shards)))
-        summary = {
-            "inputs": len(shards.lines),
+        summary = BulkSummary(
+            inputs=len(shards.lines),
             **counts,
-            "kept": kept,
-            "engine": engine,
-            "workers": workers,
-            "seconds": round(time.perf_counter() - began, 3),
-            "model": described,
-        }
+            kept=kept,
+            engine=engine,
+            workers=workers,
+            seconds=round(time.perf_counter() - began, 3),
+            model=described,
+            left_out=len(left_out) or None,
+        )
         if left_out:
-            summary["left_out"] = len(left_out)
-            lines = (json.dumps({"path": left.path, "reason": left.reason}) + "\n" for left in left_out)
-            write_atomically(job.out / "left_out.jsonl", "".join(lines))
-        write_atomically(job.out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+            write_atomically(job.out / "left_out.jsonl", "".join(json.dumps(left) + "\n" for left in left_out))
+        write_atomically(job.out / "summary.json", f"{summary}\n")
     return summary
 
 

@@ -18,6 +18,7 @@ from multiemo.data.rows import format_row
 from multiemo.errors import CheckpointError, DefectError, MultiemoError
 from multiemo.files import unwritable, write_atomically
 from multiemo.predict import Answer, Item, Predictor
+from multiemo.predict.prediction import InputFailure
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip, FeatureRef
 
@@ -156,9 +157,9 @@ def _with_features(item: Item, name: str, references: Mapping[str, FeatureRef]) 
 
 
 def _bad(item: Item, error: str) -> _Said:
-    return _Said({".bad.jsonl": _line({"input": item.name, "error": error})})
+    return _Said({".bad.jsonl": _line(InputFailure(input=item.name, error=error))})
 
 
-def _line(values: dict[str, Any]) -> str:
+def _line(values: Mapping[str, Any]) -> str:
     """JSON; what is not text (the name of a file in another encoding) stays escaped."""
     return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"

@@ -7,6 +7,8 @@ voice alone as with all three. Everything is fitted on the validation part, stor
 
 from multiemo.calibration.confidence import (
     ASSURANCE,
+    ReliabilityBins,
+    RiskCurve,
     abstention_threshold,
     aurc,
     error_bound,
@@ -24,6 +26,8 @@ __all__ = [
     "ASSURANCE",
     "UNCERTAIN",
     "Calibration",
+    "ReliabilityBins",
+    "RiskCurve",
     "abstention_threshold",
     "aurc",
     "change_of_prior",

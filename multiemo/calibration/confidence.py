@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
+from multiemo.records import Record, record
 
-#: How surely a threshold keeps the wished error rate on new clips like those of validation.
+
+@record
+class ReliabilityBins(Record):
+    """A reliability diagram: the bins of stated confidence that hold any clip.
+
+    Args:
+        confidence: mean stated confidence of each bin, 0..1.
+        accuracy: share of each bin that came true.
+        n: clips of each bin.
+    """
+
+    confidence: list[float]
+    accuracy: list[float]
+    n: list[int]
+
+
+@record
+class RiskCurve(Record):
+    """A risk-coverage curve, from the most confident clips alone to all of them.
+
+    Args:
+        coverage: shares of the clips that are answered.
+        risk: error rate among them.
+    """
+
+    coverage: list[float]
+    risk: list[float]
+
+
+#: How surely a threshold keeps the allowed error rate on new clips like those of validation.
 ASSURANCE = 0.9
 
 
@@ -35,13 +65,18 @@ def events(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Stated probabilities and whether what they speak of came true: of the label that is given (see
     :func:`top_label`), or, for ``multi``, of every label of every clip.
+
+    Args:
+        probabilities, target: ``[N, C]``.
+        task: ``single``, ``soft`` or ``multi``.
+        said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
     """
     if task == "multi":
         return probabilities.ravel(), target.ravel() > 0.5
     return top_label(probabilities, target, said=said)
 
 
-def reliability(confidence: Array, outcome: NDArray[Any], bins: int = 15) -> dict[str, list[float]]:
+def reliability(confidence: Array, outcome: NDArray[Any], bins: int = 15) -> ReliabilityBins:
     """Mean confidence, share of hits and clips of each equal-width bin that holds any (DeGroot & Fienberg 1983).
 
     Args:
@@ -49,19 +84,16 @@ def reliability(confidence: Array, outcome: NDArray[Any], bins: int = 15) -> dic
         outcome: ``[N]``, one where the event came true.
         bins: number of bins; that of the expected calibration error, so that the diagram shows what it adds up.
 
-    Returns:
-        ``{"confidence": [...], "accuracy": [...], "n": [...]}``.
-
     Example:
         >>> reliability(np.array([0.81, 0.83, 0.31]), np.array([1, 0, 1]))
-        {'confidence': [0.31, 0.82], 'accuracy': [1.0, 0.5], 'n': [1, 2]}
+        ReliabilityBins(confidence=[0.31, 0.82], accuracy=[1.0, 0.5], n=[1, 2])
     """
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     some = count > 0
     means = [np.bincount(place, weights=w, minlength=bins)[some] / count[some] for w in (confidence, outcome)]
     first, second = ([round(float(v), 4) for v in mean] for mean in means)
-    return {"confidence": first, "accuracy": second, "n": count[some].tolist()}
+    return ReliabilityBins(confidence=first, accuracy=second, n=count[some].tolist())
 
 
 def risk_coverage(confidence: Array, correct: NDArray[np.bool_]) -> tuple[Array, Array]:
@@ -89,16 +121,27 @@ def aurc(coverage: Array, risk: Array) -> float:
     return float(np.diff(coverage, prepend=0.0) @ risk)
 
 
-def thinned(coverage: Array, risk: Array, points: int = 50) -> dict[str, list[float]]:
-    """A risk-coverage curve of at most so many points, for a file; the last, of all clips, is kept."""
+def thinned(coverage: Array, risk: Array, points: int = 50) -> RiskCurve:
+    """A risk-coverage curve of at most so many points, for a file; the last, of all clips, is kept.
+
+    Args:
+        coverage, risk: ``[K]`` each, as :func:`risk_coverage` gives them.
+        points: at most so many are kept.
+    """
     keep = np.unique(np.linspace(0, len(coverage) - 1, min(points, len(coverage))).round().astype(int))
-    return {name: [round(float(v), 4) for v in curve[keep]] for name, curve in (("coverage", coverage), ("risk", risk))}
+    first, second = ([round(float(v), 4) for v in curve[keep]] for curve in (coverage, risk))
+    return RiskCurve(coverage=first, risk=second)
 
 
 def error_bound(errors: int, n: int, delta: float) -> float:
     """The error rate that ``errors`` among ``n`` independent clips exclude with probability ``1 - delta``.
 
     Clopper & Pearson 1934, one-sided; the same as lemma 3.1 of Geifman & El-Yaniv 2017.
+
+    Args:
+        errors: wrong clips.
+        n: clips.
+        delta: probability with which the bound may fail, 0..1.
 
     Example:
         >>> round(error_bound(0, 28, 0.05), 3)
@@ -112,7 +155,7 @@ def error_bound(errors: int, n: int, delta: float) -> float:
 def abstention_threshold(
     confidence: Array, correct: NDArray[np.bool_], error: float, *, assurance: float = ASSURANCE
 ) -> float | None:
-    """The lowest confidence at which the answered clips keep a wished error rate, assured by a bound.
+    """The lowest confidence at which the answered clips keep a allowed error rate, assured by a bound.
 
     Selection with guaranteed risk (Geifman & El-Yaniv 2017, algorithm 1): a binary search over the confidences, each
     step with its share of the allowed failure. The plain empirical error would be exceeded on new clips about every
@@ -124,11 +167,11 @@ def abstention_threshold(
 
     Args:
         confidence, correct: ``[N]`` of validation clips.
-        error: wished error rate among the answered clips.
-        assurance: probability with which the wished rate holds.
+        error: allowed error rate among the answered clips.
+        assurance: probability with which the allowed rate holds.
 
     Returns:
-        A clip is answered when its confidence is at least this; ``None`` when no threshold assures the wished rate.
+        A clip is answered when its confidence is at least this; ``None`` when no threshold assures the allowed rate.
     """
     values = np.unique(confidence)
     steps = len(values).bit_length()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
 
 #: A label of several is given from this probability on where nothing else was found on validation.
-THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.5
 #: A label with fewer validation clips than this shares one threshold with all others like it.
 _FEW = 10
 
@@ -38,7 +38,7 @@ def decide(
         (array([0]), array([1]))
     """
     if task == "multi":
-        return np.asarray(probabilities > (THRESHOLD if thresholds is None else thresholds)).astype(np.int64)
+        return np.asarray(probabilities > (DEFAULT_THRESHOLD if thresholds is None else thresholds)).astype(np.int64)
     missing = np.isnan(probabilities).any(axis=-1)
     weighed = np.nan_to_num(probabilities) * (1.0 if costs is None else costs)
     return np.where(missing, -1, weighed.argmax(axis=-1)).astype(np.int64)
@@ -61,7 +61,7 @@ def fit_thresholds(probabilities: Array, target: Array) -> Array:
         >>> fit_thresholds(np.tile([[0.1], [0.2], [0.3], [0.4]], (10, 1)), np.tile([[0], [0], [1], [1]], (10, 1)))
         array([0.25])
     """
-    has = target > THRESHOLD
+    has = target > DEFAULT_THRESHOLD
     rare = has.sum(axis=0) < _FEW
     shared = _best(probabilities[:, rare].ravel(), has[:, rare].ravel())
     return np.array([shared if few else _best(p, t) for few, p, t in zip(rare, probabilities.T, has.T, strict=True)])
@@ -69,7 +69,7 @@ def fit_thresholds(probabilities: Array, target: Array) -> Array:
 
 def _best(scores: Array, truth: NDArray[Any]) -> float:
     if not truth.any():
-        return THRESHOLD
+        return DEFAULT_THRESHOLD
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truth[order])
     last = np.flatnonzero(np.diff(ranked, append=-np.inf))  # clips of one score are given together

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
+from multiemo.types import SMALLEST_PRIOR
 
 #: Smallest and largest inverse temperature that is looked at.
 _RANGE = (0.01, 100.0)
 #: In how many clips' worth the fit may trust what it started from; cross-validation over people chooses.
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _FOLDS = 5
-#: Label frequencies are kept this far from zero and one; a rarer label is one that nothing is known of.
-SMALLEST_PRIOR = 1e-6
 
 
 def logits_of(probabilities: Array, task: str = "single") -> Array:
@@ -42,7 +41,7 @@ def logits_of(probabilities: Array, task: str = "single") -> Array:
     return np.asarray(np.log(np.clip(probabilities, smallest, None)))
 
 
-def probabilities_of(logits: Array, task: str = "single") -> Array:
+def softmax_or_sigmoid(logits: Array, task: str = "single") -> Array:
     """Probabilities of logits ``[..., C]``: a sigmoid a label for ``multi``, else a softmax."""
     if task == "multi":
         return np.asarray(np.exp(-np.logaddexp(0, -logits)))
@@ -67,7 +66,7 @@ def temper(probabilities: Array, temperature: float | Array, task: str = "single
         array([[0.75, 0.25]])
     """
     scaled = logits_of(probabilities, task) / np.reshape(temperature, (-1, 1))
-    return probabilities_of(scaled if bias is None else scaled + bias, task)
+    return softmax_or_sigmoid(scaled if bias is None else scaled + bias, task)
 
 
 def fit_temperature(probabilities: Array, target: Array, task: str = "single") -> float:
@@ -186,7 +185,7 @@ def _left_out(
 
 def _loss(logits: Array, target: Array, task: str) -> tuple[float, Array]:
     """Summed negative log-likelihood, and its gradient by the logits ``[N, C]``."""
-    p = probabilities_of(logits, task)
+    p = softmax_or_sigmoid(logits, task)
     if task == "multi":
         return float((np.logaddexp(0, logits) - target * logits).sum()), p - target
     top = logits.max(axis=1, initial=0.0)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.calibration.confidence import abstention_threshold, top_label
-from multiemo.calibration.decision import THRESHOLD, decide, fit_thresholds
+from multiemo.calibration.decision import DEFAULT_THRESHOLD, decide, fit_thresholds
 from multiemo.calibration.scaling import change_of_prior, fit_scaling, temper
+from multiemo.records import Record, nothing, record
 from multiemo.types import SUBSETS, Modality, subset_key
-
-Array: TypeAlias = NDArray[np.float64]
 
 #: The label of a clip whose confidence is below the threshold.
 UNCERTAIN = "uncertain"
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+@record
+class Calibration(Record):
     """How one model's logits become probabilities, and probabilities labels. The empty one changes nothing.
 
     Args:
@@ -34,7 +34,7 @@ class Calibration:
             training weighed labels. The label is the one of the largest probability times cost, which is the one that
             the head itself, not calibrated, finds most likely: what it was trained and selected to give.
         label_thresholds: {subset key: ``[C]`` probabilities above which each label is given}, where several can be.
-        max_error: wished error rate among the answered clips; ``None`` always answers.
+        max_error: allowed error rate among the answered clips; ``None`` always answers.
         thresholds: {subset key: lowest confidence that is answered; ``None`` where none assures ``max_error``, so
             that nothing is}; empty without ``max_error``.
         clips: {subset key: validation clips that have all of its modalities, by which it was fitted}.
@@ -46,14 +46,14 @@ class Calibration:
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
     branches: Mapping[Modality, float] = field(default_factory=dict)
-    max_error: float | None = None
+    max_error: float | None = field(default_factory=nothing)
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
     clips: Mapping[str, int] = field(default_factory=dict)
     biases: Mapping[str, Sequence[float]] = field(default_factory=dict)
     branch_biases: Mapping[Modality, Sequence[float]] = field(default_factory=dict)
     costs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     label_thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    stay_seconds: float | None = None
+    stay_seconds: float | None = field(default_factory=nothing)
     smoothing: Mapping[str, float] = field(default_factory=dict)
 
     def temperature(self, key: str) -> float:
@@ -70,17 +70,36 @@ class Calibration:
     def apply(
         self, key: str, probabilities: Array, presence: Mapping[Modality, NDArray[np.bool_]], task: str = "single"
     ) -> Array:
-        """Calibrate ``[N, C]`` probabilities of one subset, each clip by what it has of it."""
+        """Calibrate ``[N, C]`` probabilities of one subset, each clip by what it has of it.
+
+        Args:
+            key: of the subset.
+            probabilities: ``[N, C]``.
+            presence: {modality: ``[N]``}.
+            task: ``single``, ``soft`` or ``multi``.
+        """
         return self.scaled(shown_keys(key, presence), probabilities, task)
 
     def scaled(self, keys: Sequence[str], probabilities: Array, task: str = "single") -> Array:
-        """Calibrate ``[N, C]`` probabilities of clips that show, one by one, these sets of modalities."""
+        """Calibrate ``[N, C]`` probabilities of clips that show, one by one, these sets of modalities.
+
+        Args:
+            keys: N subset keys.
+            probabilities: ``[N, C]``.
+            task: ``single``, ``soft`` or ``multi``.
+        """
         nothing = np.zeros(probabilities.shape[1])
         bias = np.array([self.biases.get(k, nothing) for k in keys]).reshape(probabilities.shape)
         return temper(probabilities, np.array([self.temperature(k) for k in keys]), task, bias)
 
     def scaled_branch(self, m: Modality, probabilities: Array, task: str = "single") -> Array:
-        """Calibrate ``[N, C]`` probabilities of a branch's own head."""
+        """Calibrate ``[N, C]`` probabilities of a branch's own head.
+
+        Args:
+            m: the modality.
+            probabilities: ``[N, C]``.
+            task: ``single``, ``soft`` or ``multi``.
+        """
         bias = self.branch_biases.get(m)
         return temper(probabilities, self.branches.get(m, 1.0), task, None if bias is None else np.asarray(bias))
 
@@ -93,7 +112,7 @@ class Calibration:
             task: ``multi`` gives ``[N, C]``, the others ``[N]`` columns.
         """
         if task == "multi":
-            half = np.full(probabilities.shape[1], THRESHOLD)
+            half = np.full(probabilities.shape[1], DEFAULT_THRESHOLD)
             limits = np.array([self.label_thresholds.get(k, half) for k in keys]).reshape(probabilities.shape)
             return decide(probabilities, task, thresholds=limits)
         alike = np.ones(probabilities.shape[1])
@@ -128,13 +147,9 @@ class Calibration:
             f"{told['loss']:.3f}, {told['smoothed_loss']:.3f})"
         ]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
-        """The inverse of :meth:`to_json`.
+        """The calibration that a checkpoint keeps; members it does not know are refused.
 
         Raises:
             ValueError: not such values; says which.
@@ -193,7 +208,7 @@ def fit_calibration(
         presence: {modality: ``[N]``}.
         target: ``[N, C]``.
         task: ``single``, ``soft`` or ``multi``.
-        max_error: wished error rate among the answered clips.
+        max_error: allowed error rate among the answered clips.
         prior: ``[C]`` label frequencies of train; ``None``: even ones.
         learnt: ``[C]`` label frequencies under which ``probabilities`` are posteriors; ``None``: ``prior``.
         branch_priors: {modality: ``[C]``}, the same of the branches' heads.

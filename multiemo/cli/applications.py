@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from multiemo.build.folders import model_folder
 from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
 from multiemo.errors import ConfigError, MultiemoError
+
+if TYPE_CHECKING:
+    from multiemo.applications.call_report import CallReport
+    from multiemo.applications.mood_report import MoodLog
 
 
 def texts(
@@ -43,17 +47,17 @@ def texts(
             progress=progress,
         )
     if json_file != "-":
-        typer.echo(f"{out}: {done['predicted']} of {done['rows']} rows, {done['rows_per_minute']:.0f} a minute")
-        for reason, count in done["without_text"].items():
+        typer.echo(f"{out}: {done.predicted} of {done.rows} rows, {done.rows_per_minute:.0f} a minute")
+        for reason, count in done.without_text.items():
             typer.echo(f"  {count} without: {reason}")
-        if done["labels"]:
-            typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done["labels"].items()))
-        for note in done["notes"]:
+        if done.labels:
+            typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done.labels.items()))
+        for note in done.notes:
             typer.echo(f"  note: {note}")
     write_json(done, json_file)
-    for place, reason in done["failures"].items():
+    for place, reason in done.failures.items():
         typer.echo(f"error: {table} {place}: {reason}", err=True)
-    if done["failures"]:
+    if done.failures:
         raise typer.Exit(1)
 
 
@@ -112,7 +116,7 @@ def mood(
         log = mood_log(source, run=run, device=device, progress=progress)
     if json_file != "-":
         _show_mood(log)
-    failures = [f"{clip}: could not be read: {log['left_out'][clip]}" for clip in log["failed"]]
+    failures = [f"{clip}: could not be read: {log.left_out[clip]}" for clip in log.failed]
     for target, write in ((out, write_days), (plot, draw_days)):
         if target is not None:
             try:
@@ -126,42 +130,40 @@ def mood(
         raise typer.Exit(1)
 
 
-def _show_call(found: dict[str, Any]) -> None:
-    typer.echo(f"{found['input']}: {found['duration']:.1f} s")
-    for speaker in found["speakers"]:
-        if not speaker["scored"]:
-            typer.echo(f"  {speaker['speaker']}: not scored ({speaker['absent']})")
+def _show_call(found: CallReport) -> None:
+    typer.echo(f"{found.input}: {found.duration:.1f} s")
+    for speaker in found.speakers:
+        if speaker.negativity is None or speaker.talk_share is None:
+            typer.echo(f"  {speaker.speaker}: not scored ({speaker.absent})")
             continue
         typer.echo(
-            f"  {speaker['speaker']}: {speaker['talk_seconds']:.1f} s ({speaker['talk_share']:.0%} of the talk), "
-            f"{speaker['turns']} turns, negativity {speaker['negativity']:+.2f}"
+            f"  {speaker.speaker}: {speaker.talk_seconds:.1f} s ({speaker.talk_share:.0%} of the talk), "
+            f"{speaker.turns} turns, negativity {speaker.negativity:+.2f}"
         )
-    for moment in found["moments"]:
-        said = f"   {moment['text']!r}" if moment.get("text") else ""
-        typer.echo(f"  {moment['time']:7.1f} s  {moment['speaker']}: {moment['why']}{said}")
-    if not found["moments"]:
+    for moment in found.moments:
+        said = f"   {moment.text!r}" if moment.text else ""
+        typer.echo(f"  {moment.time:7.1f} s  {moment.speaker}: {moment.why}{said}")
+    if not found.moments:
         typer.echo("  no moment of escalation")
-    for note in found["notes"]:
+    for note in found.notes:
         typer.echo(f"  note: {note}")
 
 
-def _show_mood(log: dict[str, Any]) -> None:
-    typer.echo(
-        f"{log['first']} to {log['last']}: {log['clips']} clips on {sum(d['clips'] > 0 for d in log['days'])} days"
-    )
-    for name, changes in log["changes"].items():
+def _show_mood(log: MoodLog) -> None:
+    typer.echo(f"{log.first} to {log.last}: {log.clips} clips on {sum(day.clips > 0 for day in log.days)} days")
+    for name, changes in log.changes.items():
         for change in changes:
             typer.echo(
-                f"  {name} changed about {change['date']} ({change['from']} to {change['to']}): "
-                f"{change['before']:+.2f} to {change['after']:+.2f}, p = {change['p']:.3f}"
+                f"  {name} changed about {change.date} ({change.from_} to {change.to}): "
+                f"{change.before:+.2f} to {change.after:+.2f}, p = {change.p:.3f}"
             )
         if not changes:
             typer.echo(f"  {name}: no change found")
-    others = [f"{clip}: {reason}" for clip, reason in log["left_out"].items() if clip not in set(log["failed"])]
+    others = [f"{clip}: {reason}" for clip, reason in log.left_out.items() if clip not in set(log.failed)]
     for left in others[:10]:
         typer.echo(f"  left out {left}")
     if len(others) > 10:
         typer.echo(f"  left out {len(others) - 10} more")
-    for note in log["notes"]:
+    for note in log.notes:
         typer.echo(f"  note: {note}")
-    typer.echo(f"  {log['meaning']}")
+    typer.echo(f"  {log.meaning}")

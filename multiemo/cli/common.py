@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +55,7 @@ DeviceOption = Annotated[
 ]
 
 
-def write_json(values: dict[str, Any], target: str | None) -> None:
+def write_json(values: Mapping[str, Any], target: str | None) -> None:
     """To a file, to standard output (``-``), or nowhere.
 
     Raises:

@@ -106,7 +106,7 @@ def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
     found = inspect(folder or default_cache(), default_limit())
     if json_file != "-":
         typer.echo("\n".join(say_info(found)))
-    write_json(found.to_json(), json_file)
+    write_json(found, json_file)
 
 
 def prune(
@@ -133,4 +133,4 @@ def prune(
     )
     if json_file != "-":
         typer.echo(say_pruned(done))
-    write_json(done.to_json(), json_file)
+    write_json(done, json_file)

@@ -14,6 +14,7 @@ from multiemo.errors import ConfigError
 from multiemo.types import DIMENSIONS
 
 if TYPE_CHECKING:
+    from multiemo.predict.prediction import InputPrediction, SegmentPrediction, TimelineSegment
     from multiemo.predict.reader import Segments
 
 
@@ -87,6 +88,7 @@ def predict(
         return
     from multiemo.data.transcripts import read_transcript
     from multiemo.predict import Answer, LeftOut, expand, load
+    from multiemo.predict.prediction import InputFailure, Prediction
 
     writing = None
     if timeline is not None:
@@ -112,14 +114,14 @@ def predict(
     say_left_out(left_out)
     if (asr is not None or segments != "auto" or how) and not any(item.plays for item in items):
         raise ConfigError("--asr, --segments, --window and --hop are for films and sound files, and no input is one")
-    result: dict[str, Any] = {"inputs": [], "model": predictor.describe()}
-    failures: list[dict[str, str]] = []
+    entries: list[InputPrediction] = []
+    failures: list[InputFailure] = []
     mute: OSError | None = None  # standard output takes no more
     for item, answer in zip(items, predictor.predict_many(items), strict=True):
         if not isinstance(answer, Answer):
-            failures.append({"input": item.name, "error": str(answer)})
+            failures.append(InputFailure(input=item.name, error=str(answer)))
             continue
-        result["inputs"].append(answer.entry)
+        entries.append(answer.entry)
         written: list[Path] = []
         if writing is not None:
             written, unwritten = writing.write(answer)
@@ -131,13 +133,12 @@ def predict(
                 if json_file is None and writing is None:
                     raise
                 mute = error
-    if failures:
-        result["failures"] = failures
-    if left_out:
-        result["left_out"] = [{"path": left.path, "reason": left.reason} for left in left_out]
     for failure in failures:
-        typer.echo(f"error: {failure['error']}", err=True)
-    write_json(result, json_file)
+        typer.echo(f"error: {failure.error}", err=True)
+    prediction = Prediction(
+        inputs=entries, model=predictor.describe(), failures=failures or None, left_out=left_out or None
+    )
+    write_json(prediction, json_file)
     if mute is not None:
         raise mute
     if failures:
@@ -178,6 +179,7 @@ def live(
     from multiemo.predict import load
     from multiemo.predict.live import Devices, in_time, listen
     from multiemo.predict.live import replay as replayed
+    from multiemo.predict.prediction import LivePrediction
 
     predictor = load(run, device=device, window=window, asr=asr)
     rate = predictor.reader.rate
@@ -198,7 +200,7 @@ def live(
                 seen = show_live(listen(stream, iter(devices)))
             if devices.dropped:
                 typer.echo(f"note: {devices.dropped} pictures were dropped: the machine is too slow", err=True)
-    write_json({"segments": seen, "model": predictor.describe()}, json_file)
+    write_json(LivePrediction(segments=seen, model=predictor.describe()), json_file)
 
 
 def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **given: Any) -> None:
@@ -207,52 +209,56 @@ def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **giv
 
     with ConsoleProgress() as progress:
         summary = predict_bulk(out=out, engine=engine or "local", progress=progress, **given)
-    if "left_out" in summary:
-        typer.echo(f"{summary['left_out']} files were left out; {out / 'left_out.jsonl'} says why", err=True)
+    if summary.left_out is not None:
+        typer.echo(f"{summary.left_out} files were left out; {out / 'left_out.jsonl'} says why", err=True)
     if json_file != "-":
-        typer.echo(f"{out / 'predictions.jsonl'}: {summary['predicted']} of {summary['inputs']} inputs")
-        if "with_features" in summary:
-            typer.echo(f"{out / 'features.jsonl'}: {summary['with_features']} clips with vectors")
+        typer.echo(f"{out / 'predictions.jsonl'}: {summary.predicted} of {summary.inputs} inputs")
+        if summary.with_features is not None:
+            typer.echo(f"{out / 'features.jsonl'}: {summary.with_features} clips with vectors")
     write_json(summary, json_file)
-    if summary["quarantined"]:
+    if summary.quarantined:
         where = out / "quarantine.jsonl"
-        typer.echo(f"error: {summary['quarantined']} inputs could not be predicted; {where} says why", err=True)
+        typer.echo(f"error: {summary.quarantined} inputs could not be predicted; {where} says why", err=True)
         raise typer.Exit(1)
 
 
-def show(entry: dict[str, Any], written: Sequence[Path] = ()) -> None:
+def show(entry: InputPrediction, written: Sequence[Path] = ()) -> None:
     """Print one input's segments, and the files of its timeline."""
-    typer.echo(f"{entry['input']}: present: {', '.join(entry['present']) or 'nothing'}")
-    for m, reason in entry["absent"].items():
+    from multiemo.predict.prediction import SegmentPrediction, Words
+
+    typer.echo(f"{entry.input}: present: {', '.join(entry.present) or 'nothing'}")
+    for m, reason in entry.absent.items():
         typer.echo(f"  {m} absent: {reason}")
-    if "source" in entry["words"]:
-        language = entry["words"]["language"]
-        typer.echo(f"  words: {entry['words']['source']}" + (f" ({language})" if language else ""))
-    for note in entry["notes"]:
+    if isinstance(entry.words, Words):
+        language = entry.words.language
+        typer.echo(f"  words: {entry.words.source}" + (f" ({language})" if language else ""))
+    for note in entry.notes:
         typer.echo(f"  note: {note}")
-    spans = [(s["start"], s["end"], s) for s in entry["segments"]] + [
-        (s["start"], s["end"], s) for s in entry["skipped"]
-    ]
-    for start, end, said in sorted(spans, key=lambda span: span[:2]):
-        words = f"   {said['text']!r}" if len(spans) > 1 and "text" in said else ""
-        if "present" not in said:
-            why = "; ".join(f"{m}: {reason}" for m, reason in said["absent"].items())
-            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  nothing to go by ({why})")
-            continue
-        if "label" not in said:
-            alone = "; ".join(f"{m}: {_dimensions(values)}" for m, values in said["by_modality"].items())
-            typer.echo(f"  {start:7.2f} .. {end:7.2f} s  {_dimensions(said)}   ({alone})" + words)
-            continue
-        shares = ", ".join(f"{m} {v:+.2f}" for m, v in said["contribution"].items())
-        best = f"{said['probs'][said['best']]:.2f}"
-        if said["label"] != said["best"]:
-            best = f"(best guess: {said['best']} {best})"
-        line = f"  {start:7.2f} .. {end:7.2f} s  {said['label']:<10} {best}   ({shares})"
-        if said.get("smoothed", {}).get("label", said["best"]) != said["best"]:
-            line += f"   over time: {said['smoothed']['label']}"
-        typer.echo(line + words)
+    placed: list[TimelineSegment] = [*entry.segments, *entry.skipped]
+    for segment in sorted(placed, key=lambda s: (s.start, s.end)):
+        span = f"  {segment.start:7.2f} .. {segment.end:7.2f} s  "
+        if isinstance(segment, SegmentPrediction):
+            words = f"   {segment.text!r}" if len(placed) > 1 and segment.text is not None else ""
+            typer.echo(span + _said(segment) + words)
+        else:
+            typer.echo(f"{span}nothing to go by ({'; '.join(f'{m}: {why}' for m, why in segment.absent.items())})")
     if written:
         typer.echo(f"  timeline: {', '.join(map(str, written))}")
+
+
+def _said(segment: SegmentPrediction) -> str:
+    """Label and contributions of a segment, or its dimensions where the model has no labels."""
+    if segment.label is None or segment.best is None or segment.probs is None:
+        alone = "; ".join(f"{m}: {_dimensions(values)}" for m, values in segment.by_modality.items())
+        return f"{_dimensions(segment)}   ({alone})"
+    shares = ", ".join(f"{m} {v:+.2f}" for m, v in (segment.contribution or {}).items())
+    best = f"{segment.probs[segment.best]:.2f}"
+    if segment.label != segment.best:
+        best = f"(best guess: {segment.best} {best})"
+    line = f"{segment.label:<10} {best}   ({shares})"
+    if segment.smoothed is not None and segment.smoothed.label != segment.best:
+        line += f"   over time: {segment.smoothed.label}"
+    return line
 
 
 def _dimensions(said: Mapping[str, Any]) -> str:

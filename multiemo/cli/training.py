@@ -111,7 +111,7 @@ def evaluate(
         save_evaluation(home_of(run) if run.name == "model" else run, report)
     if json_file != "-":
         typer.echo(format_table(report))
-    write_json(report.to_json(), json_file)
+    write_json(report, json_file)
 
 
 def benchmark(

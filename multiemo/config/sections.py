@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -129,6 +129,10 @@ class DataConfig(Frozen):
         return self
 
 
+#: {option of a registered part: value}, checked against its signature when it is built.
+Options: TypeAlias = dict[str, Any]
+
+
 class PartConfig(BaseModel):
     """A registered encoder or fusion; every other key is one of its options, checked against its signature.
 
@@ -140,7 +144,7 @@ class PartConfig(BaseModel):
     name: str
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Options:
         """Everything but the name."""
         return dict(self.model_extra or {})
 

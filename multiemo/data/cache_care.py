@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import lmdb
 
@@ -15,10 +13,11 @@ from multiemo.data.cache_entries import USE, evict
 from multiemo.data.cache_keys import kind_of
 from multiemo.data.cache_store import DATA, Opened, Store
 from multiemo.errors import CheckpointError
+from multiemo.records import Record, record
 
 
-@dataclass(frozen=True, slots=True)
-class CacheInfo:
+@record
+class CacheInfo(Record):
     """What a cache holds.
 
     Args:
@@ -40,13 +39,9 @@ class CacheInfo:
     oldest: float | None
     newest: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
+@record
+class Pruned(Record):
     """What pruning did.
 
     Args:
@@ -54,7 +49,7 @@ class Pruned:
         removed: entries.
         disk_before, disk_after: bytes of the file.
         compacted: whether the file was written anew; where not, ``reason`` says why, and freed pages are used again.
-        reason: ``None`` when compacted.
+        reason: ``null`` when compacted.
     """
 
     folder: str
@@ -62,11 +57,7 @@ class Pruned:
     disk_before: int
     disk_after: int
     compacted: bool
-    reason: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+    reason: str | None
 
 
 def inspect(folder: Path, limit: int) -> CacheInfo:
@@ -97,9 +88,15 @@ def inspect(folder: Path, limit: int) -> CacheInfo:
     pages = store.run(read) if store.file.exists() else 0
     oldest, newest = times or (None, None)
     return CacheInfo(
-        str(store.folder), dict(sorted(entries.items())), dict(sorted(sizes.items())), pages, _size(store.file), limit,
-        oldest, newest,
-    )  # fmt: skip
+        folder=str(store.folder),
+        entries=dict(sorted(entries.items())),
+        bytes_by_kind=dict(sorted(sizes.items())),
+        used=pages,
+        disk=_size(store.file),
+        limit=limit,
+        oldest=oldest,
+        newest=newest,
+    )
 
 
 def prune(
@@ -122,7 +119,7 @@ def prune(
     store = Store(folder.resolve())
     before = _size(store.file)
     if not store.file.exists():
-        return Pruned(str(store.folder), 0, 0, 0, True)
+        return Pruned(folder=str(store.folder), removed=0, disk_before=0, disk_after=0, compacted=True, reason=None)
 
     def delete(transaction: lmdb.Transaction, opened: Opened) -> int:
         removed = 0
@@ -148,7 +145,14 @@ def prune(
         removed = 0
     else:
         reason = _shrink(store, everything)
-    return Pruned(str(store.folder), removed, before, _size(store.file), reason is None, reason)
+    return Pruned(
+        folder=str(store.folder),
+        removed=removed,
+        disk_before=before,
+        disk_after=_size(store.file),
+        compacted=reason is None,
+        reason=reason,
+    )
 
 
 def _delete_older(transaction: lmdb.Transaction, opened: Opened, moment: float) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.data.behind import behind
-from multiemo.data.container import FAILURES, LAG, exact_header, header_end, open_container, origin_of
+from multiemo.data.container import FAILURES, TRACK_LAG, exact_header, header_end, open_container, origin_of
 
 #: Containers that FFmpeg reads as one recording only, and whose header tells its end.
 _WHOLE = {"mov", "mp4", "wav", "w64", "aiff", "flv", "caf"}
@@ -94,7 +94,7 @@ class Clock:
     def _starts_again(self, track: int, time: float, last: float, part: int) -> bool:
         if part + 1 >= self._most:
             return False
-        if self._resettable and part == self.restarts and time + self._shifts[part] > self._reached + LAG:
+        if self._resettable and part == self.restarts and time + self._shifts[part] > self._reached + TRACK_LAG:
             return True
         return time < last - _BACK and (self._resettable or abs(time - self._first[track]) < _ANEW)
 

@@ -10,12 +10,10 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 import av.logging
-import numpy as np
-from numpy.typing import NDArray
 
 from multiemo.data.endings import CAPTIONS
 from multiemo.data.moving import playable
@@ -26,8 +24,6 @@ from multiemo.errors import MediaError
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 
-Floats: TypeAlias = NDArray[np.float32]
-Pixels: TypeAlias = NDArray[np.uint8]
 
 #: Most pixels a picture may have; a larger one is refused before it is decoded.
 MAX_PIXELS = 200_000_000
@@ -40,7 +36,7 @@ STALL = 60.0
 #: Audio timestamps may wander this far (seconds) from the count of samples before a gap is believed.
 GAP = 0.05
 #: One track may lag this far (seconds) behind the other in the file; a longer lag means that it has ended.
-LAG = 10.0
+TRACK_LAG = 10.0
 #: A file that ends this much earlier (seconds) than its header says is called truncated.
 SHORT = 0.5
 #: Seeking lands this much (seconds) early, so that codecs with memory (Opus, MP3) have settled at the start.

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from multiemo.data.clock import clock_of, joined
-from multiemo.data.container import FAILURES, LAG, PREROLL, cause
+from multiemo.data.container import FAILURES, PREROLL, TRACK_LAG, cause
 from multiemo.data.picture_track import Picture, VideoTrack
 from multiemo.data.sound_track import AudioTrack, SoundPiece
 
@@ -26,7 +26,7 @@ class Pass:
         container: of PyAV.
         audio, video: the tracks to decode.
         start: seconds from the file's beginning.
-        end: seconds; packets later than this plus :data:`LAG` end the pass.
+        end: seconds; packets later than this plus :data:`TRACK_LAG` end the pass.
         recordings: that were joined in the file, ``None`` where they have not been counted; FFmpeg finds a time in
             the first one only, so the others are read up to.
     """
@@ -113,7 +113,7 @@ class Pass:
             return False
         time = stamp * tick - self.origin
         self.reached = max(self.reached, time + (packet.duration or 0) * tick)
-        return bool(time > self.end + LAG)
+        return bool(time > self.end + TRACK_LAG)
 
 
 def packets(container: Any) -> Iterator[Any]:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from multiemo.data.delimited import TextRow
 from multiemo.errors import ManifestError
 from multiemo.extras import require
 
 
-def read_excel(path: Path) -> tuple[list[str], Iterator[dict[str, Any]], list[str]]:
+def read_excel(path: Path) -> tuple[list[str], Iterator[TextRow], list[str]]:
     """The columns that the first row names, the rows as text, as a CSV would have them, and notes.
 
     Raises:
@@ -35,7 +36,7 @@ def read_excel(path: Path) -> tuple[list[str], Iterator[dict[str, Any]], list[st
         twice = next(name for name in names if names.count(name) > 1)
         raise ManifestError(f"{path}: has the column {twice!r} twice; rename one of them")
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[TextRow]:
         for cells in values:
             if any(cell is not None for cell in cells):
                 yield {name: _text(cells[place]) if place < len(cells) else None for name, place in places.items()}

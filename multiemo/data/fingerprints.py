@@ -23,7 +23,7 @@ from multiemo.progress import Progress
 from multiemo.types import Absent, Clip
 
 #: Part of every cache key; raise it when a fingerprint changes.
-VERSION = 1
+FINGERPRINT_VERSION = 1
 #: Longer side of the frames of a film before they are made small, pixels.
 _FILM_READ = 64
 
@@ -113,7 +113,9 @@ class FingerprintReader:
         self._all += len(spans)
         for span in spans:
             with _naming(self.clips[span.clips[0]]):
-                key = self._store.key(span.file, span.start, span.end, {"duplicates": kind, "version": VERSION})
+                key = self._store.key(
+                    span.file, span.start, span.end, {"duplicates": kind, "version": FINGERPRINT_VERSION}
+                )
                 known = self._store.get(key)
                 if known is None:
                     known = make(span)

@@ -15,7 +15,8 @@ import av
 import cv2
 import numpy as np
 
-from multiemo.data.container import MAX_PIXELS, Pixels
+from multiemo.arrays import Pixels
+from multiemo.data.container import MAX_PIXELS
 from multiemo.data.heif_boxes import HeifItem, Items, find_items, read_items
 from multiemo.data.orientation import Orientation
 from multiemo.data.picture_track import converted, on_white

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from multiemo.data.container import Pixels
+from multiemo.arrays import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,14 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from multiemo.errors import ManifestError, first_line
+
+#: {name: array, or what an array of objects holds} of an ``.npz``.
+NamedArrays: TypeAlias = dict[str, Any]
 
 #: Numbers and strings of a fixed size, as NumPy names them; ``O`` is an array of objects, kept as a list.
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU][1-9]\d*|O\d*")
@@ -59,7 +62,7 @@ def read_pickle(path: Path) -> Any:
         raise ManifestError(f"{path}: is not a pickle of features ({reason}); fetch the file again") from None
 
 
-def read_npz(path: Path) -> dict[str, Any]:
+def read_npz(path: Path) -> NamedArrays:
     """{name: array} of an ``.npz``; what an array of objects holds is read as by :func:`read_pickle`.
 
     Args:
@@ -68,7 +71,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     Raises:
         ManifestError: the file cannot be read, is not an ``.npz``, or an array of objects is refused.
     """
-    found: dict[str, Any] = {}
+    found: NamedArrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from multiemo.data.container import FAILURES, MAX_PIXELS, Pixels, frame_rate, time_of
+from multiemo.arrays import Pixels
+from multiemo.data.container import FAILURES, MAX_PIXELS, frame_rate, time_of
 from multiemo.data.orientation import Orientation
 
 #: FFmpeg's scalers, one a thread.

@@ -15,14 +15,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from multiemo.arrays import Floats, Pixels
 from multiemo.data.clock import length_of
 from multiemo.data.container import (
-    LAG,
     MAX_PIXELS,
     ON_TIME,
     SHORT,
-    Floats,
-    Pixels,
+    TRACK_LAG,
     check_path,
     open_container,
     origin_of,
@@ -232,7 +231,7 @@ class Playback:
 
 def _absurd(time: float, reached: float) -> bool:
     """Whether a picture's time lies where the file cannot be yet."""
-    return time < -LAG or time > max(reached, 0.0) + JUMP
+    return time < -TRACK_LAG or time > max(reached, 0.0) + JUMP
 
 
 def _endless(seconds: float, file: Path) -> str:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from multiemo.errors import ConfigError
 from multiemo.labels import CUSTOM, LABEL_SETS, label_set
@@ -23,6 +23,8 @@ PARTS: tuple[str, ...] = ("train", "val", "test")
 #: The keys that name media files.
 MEDIA_KEYS: tuple[str, ...] = ("audio", "video", "image")
 
+#: A line of a manifest: {key of a clip: JSON value}, absent ones left out (docs/data.md has the keys).
+ManifestRow: TypeAlias = dict[str, Any]
 _KEYS: tuple[str, ...] = tuple(f.name for f in fields(Clip))
 _MODALITY: dict[str, str] = {m: m for m in MODALITIES}
 _TARGETS = ("label", "labels", "votes")
@@ -98,14 +100,14 @@ def parse_row(row: object) -> Clip:
     return Clip(**values)
 
 
-def format_row(clip: Clip) -> dict[str, Any]:
+def format_row(clip: Clip) -> ManifestRow:
     """The JSON object of a clip, absent values left out; the inverse of :func:`parse_row`.
 
     Example:
         >>> format_row(Clip(id="a", corpus="mine", text="Hello."))
         {'id': 'a', 'corpus': 'mine', 'text': 'Hello.'}
     """
-    row: dict[str, Any] = {}
+    row: ManifestRow = {}
     for key in _KEYS:
         value = getattr(clip, key)
         if value is None or value is False or (isinstance(value, Mapping) and not value and key != "votes"):

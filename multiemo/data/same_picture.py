@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.container import Floats, Pixels
+from multiemo.arrays import Floats, Pixels
 
 Greys: TypeAlias = NDArray[np.uint8]
 Indices: TypeAlias = NDArray[np.int64]

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.container import Floats
+from multiemo.arrays import Floats
 
 Words: TypeAlias = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.container import Floats
+from multiemo.arrays import Floats
 
 #: Full scale of each sample format of FFmpeg that PyAV hands out.
 _FULL = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}

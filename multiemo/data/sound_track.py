@@ -9,7 +9,8 @@ from typing import Any
 
 import av
 
-from multiemo.data.container import FAILURES, GAP, RATES, Floats, time_of
+from multiemo.arrays import Floats
+from multiemo.data.container import FAILURES, GAP, RATES, time_of
 from multiemo.data.samples import PLAIN, Mix, channels_of
 
 

@@ -11,19 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats, Pixels
 from multiemo.data.clock import length_of
-from multiemo.data.container import (
-    LAG,
-    ON_TIME,
-    SHORT,
-    Floats,
-    Pixels,
-    check_path,
-    fail,
-    open_container,
-    origin_of,
-    video_stream,
-)
+from multiemo.data.container import ON_TIME, SHORT, TRACK_LAG, check_path, fail, open_container, origin_of, video_stream
 from multiemo.data.demux import Pass
 from multiemo.data.moving import remarks
 from multiemo.data.picture_track import Picture, VideoTrack, fitted, pixel_aspect, to_rgb
@@ -169,7 +159,7 @@ class SpanReader:
         if self.video is not None:
             reached.append(math.inf if self.run.video is None else self.video.time - self.start)
         finite = [r for r in reached if math.isfinite(r)]
-        return bool(finite) and (min(reached) >= time or max(finite) >= time + LAG)
+        return bool(finite) and (min(reached) >= time or max(finite) >= time + TRACK_LAG)
 
     def drop(self, time: float) -> None:
         """Forget what lies before a time."""

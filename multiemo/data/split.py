@@ -10,10 +10,36 @@ from dataclasses import dataclass, field, replace
 from multiemo.data.grouping import GROUP_BY, GroupBy, group_of
 from multiemo.data.rows import PARTS
 from multiemo.errors import SplitError
+from multiemo.records import Record, record
 from multiemo.types import Clip
 
 #: Raised when the same arguments would give another split than before.
-VERSION = 1
+SPLIT_VERSION = 1
+
+
+@record
+class StoredSplit(Record):
+    """One split: a member of ``splits.json``, which has one for each stage.
+
+    Args:
+        name: how it was made, with its arguments.
+        version: of the way splits are made.
+        hash: SHA-256 of who is in which part.
+        group_by: what is kept whole.
+        notes: what a reader of the results should know.
+        within: true where validation is of groups that are trained on too.
+        groups: {train, val, test: groups, sorted}.
+        parts: {train, val, test: clip ids, sorted}.
+    """
+
+    name: str
+    version: int
+    hash: str
+    group_by: GroupBy
+    notes: list[str]
+    within: bool | None = None
+    groups: dict[str, list[str]]
+    parts: dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +62,7 @@ class Split:
     groups: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
     within: bool = False
-    version: int = VERSION
+    version: int = SPLIT_VERSION
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,13 +77,20 @@ class Split:
 
     def to_json(self) -> str:
         """The split as JSON text; :meth:`from_json` reads it."""
-        values = {
-            "name": self.name, "version": self.version, "hash": self.hash, "group_by": self.group_by,
-            "notes": list(self.notes), **({"within": True} if self.within else {}),
-            "groups": {part: list(self.groups[part]) for part in PARTS},
-            "parts": {part: list(self.parts[part]) for part in PARTS},
-        }  # fmt: skip
-        return json.dumps(values, ensure_ascii=False, indent=1)
+        return json.dumps(self.stored(), ensure_ascii=False, indent=1)
+
+    def stored(self) -> StoredSplit:
+        """The split as a run folder keeps it."""
+        return StoredSplit(
+            name=self.name,
+            version=self.version,
+            hash=self.hash,
+            group_by=self.group_by,
+            notes=list(self.notes),
+            within=True if self.within else None,
+            groups={part: list(self.groups[part]) for part in PARTS},
+            parts={part: list(self.parts[part]) for part in PARTS},
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Split:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from multiemo.data.container import MAX_PIXELS, Pixels, av_open, fail
+from multiemo.arrays import Pixels
+from multiemo.data.container import MAX_PIXELS, av_open, fail
 from multiemo.data.heif import read_heif
 from multiemo.data.moving import MAX_BYTES, moves, picture_format
 from multiemo.data.orientation import Orientation

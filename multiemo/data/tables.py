@@ -21,6 +21,8 @@ from multiemo.errors import ManifestError
 if TYPE_CHECKING:
     import polars as pl
 
+#: A row of somebody's table, before anything is known of it: {column: cell}. A cell is text or ``None``; of JSON and
+#: Parquet also a number, a list or an object.
 Row: TypeAlias = dict[str, Any]
 #: {column: its type, or ``None`` where the rows say it}.
 Columns: TypeAlias = dict[str, "pl.DataType | None"]

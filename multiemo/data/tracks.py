@@ -14,7 +14,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.container import FAILURES, Floats, check_path, fail, header_end, open_container, origin_of, tag_of
+from multiemo.arrays import Floats
+from multiemo.data.container import FAILURES, check_path, fail, header_end, open_container, origin_of, tag_of
 from multiemo.data.samples import PLAIN, WIDE, Mix, channels_of, scale_of, signs_of
 from multiemo.data.sound_track import AudioTrack
 from multiemo.errors import MediaError

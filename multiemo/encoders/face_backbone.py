@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import timm
 import torch
@@ -41,9 +41,26 @@ _OWN_OPTIONS = {
 }
 
 
+class BackboneFacts(TypedDict):
+    """What rebuilds a backbone: ``backbone.json`` of a model folder.
+
+    Args:
+        architecture: its name in timm.
+        options: of ``timm.create_model``.
+        size: side of a crop, pixels.
+        mean, std: of the colours, each ``[3]``, 0..1.
+    """
+
+    architecture: str
+    options: dict[str, Any]
+    size: int
+    mean: list[float]
+    std: list[float]
+
+
 def create_backbone(
     name: str, options: Mapping[str, Any] | None, pretrained: bool, checkpoint: Path | None, size: int | None
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[nn.Module, BackboneFacts]:
     """The backbone as the config asks for it, and the facts that rebuild it.
 
     Args:
@@ -80,7 +97,7 @@ def create_backbone(
         data = resolve_model_data_config(backbone)
         mean, std, own_size = data["mean"], data["std"], data["input_size"][-1]
     hub_options = {k: v for k, v in getattr(backbone, "_model_args", {}).items() if k != "num_classes"}
-    facts = {
+    facts: BackboneFacts = {
         "architecture": str(getattr(backbone, "pretrained_cfg")["architecture"]),  # noqa: B009, timm sets it
         "options": {**hub_options, **options},
         "size": size or own_size,
@@ -130,12 +147,12 @@ def _check_file(path: Path, name: str, options: Mapping[str, Any]) -> None:
         )
 
 
-def save_facts(facts: Mapping[str, Any], folder: Path) -> None:
+def save_facts(facts: BackboneFacts, folder: Path) -> None:
     """Write what :func:`create_backbone` said, for :func:`rebuild_backbone`."""
     write_atomically(folder / _ASSETS, json.dumps(facts, indent=2) + "\n")
 
 
-def rebuild_backbone(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+def rebuild_backbone(folder: Path) -> tuple[nn.Module, BackboneFacts]:
     """The backbone without its weights, and its facts, from a folder of :func:`save_facts`; nothing is downloaded.
 
     Raises:
@@ -144,11 +161,11 @@ def rebuild_backbone(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     file = folder / _ASSETS
     if not file.is_file():
         raise CheckpointError(f"{file} is missing; the checkpoint is incomplete, save it again")
-    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    facts: BackboneFacts = json.loads(file.read_text(encoding="utf-8"))
     return _instantiate(facts["architecture"], facts["options"]), facts
 
 
-def embedding_width(backbone: nn.Module, facts: Mapping[str, Any]) -> int:
+def embedding_width(backbone: nn.Module, facts: BackboneFacts) -> int:
     """W, measured on one grey picture: timm has no attribute that is right for every family.
 
     Raises:
@@ -162,7 +179,7 @@ def embedding_width(backbone: nn.Module, facts: Mapping[str, Any]) -> int:
     return int(shape[1])
 
 
-def map_shape(backbone: nn.Module, facts: Mapping[str, Any]) -> tuple[int, int]:
+def map_shape(backbone: nn.Module, facts: BackboneFacts) -> tuple[int, int]:
     """C and h of the last feature map, ``[C, h, h]``.
 
     Raises:
@@ -200,7 +217,7 @@ def as_map(features: Tensor, backbone: nn.Module) -> Tensor | None:
     return features[:, prefix:].transpose(1, 2).reshape(len(features), -1, cells, cells)
 
 
-def _probe(backbone: nn.Module, part: Callable[[Tensor], Any], facts: Mapping[str, Any]) -> Any:
+def _probe(backbone: nn.Module, part: Callable[[Tensor], Any], facts: BackboneFacts) -> Any:
     """What a part of the backbone makes of one grey picture."""
     size = facts["size"]
     place = next(backbone.parameters()).device

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.data.container import Floats, Pixels
+from multiemo.arrays import Floats, Pixels
 from multiemo.data.media import Media
 from multiemo.types import Clip, ContextTurn
 

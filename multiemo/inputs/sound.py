@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
-from multiemo.data.container import Floats
+from multiemo.arrays import Floats
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Request
 from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor

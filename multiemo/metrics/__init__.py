@@ -6,7 +6,7 @@ that intervals, tests and averages over seeds are written once, whatever the tas
 
 from multiemo.metrics.comparisons import (
     SWAP_SPEAKERS,
-    PairedTest,
+    adjusted,
     holm,
     minimum_detectable_difference,
     paired_test,
@@ -27,7 +27,16 @@ from multiemo.metrics.intervals import FEW_SPEAKERS, Estimate, estimates, interv
 from multiemo.metrics.measures import Measure
 from multiemo.metrics.multilabel import multi_measure, per_label
 from multiemo.metrics.regression import concordance, dimension_measure, dimensions_measure
-from multiemo.metrics.subsets import Scores, SubsetFigures, compare_subsets, measure_subsets
+from multiemo.metrics.results import (
+    AdjustedTest,
+    Baseline,
+    DimensionFigures,
+    LabelFigures,
+    PairedTest,
+    SubsetComparison,
+    SubsetFigures,
+)
+from multiemo.metrics.subsets import MeasuredSubsets, Scores, compare_subsets, measure_subsets
 from multiemo.metrics.tasks import (
     MAIN_FIGURE,
     calibration_error,
@@ -45,12 +54,19 @@ __all__ = [
     "FIGURES",
     "MAIN_FIGURE",
     "SWAP_SPEAKERS",
+    "AdjustedTest",
+    "Baseline",
+    "DimensionFigures",
     "Estimate",
+    "LabelFigures",
     "Measure",
+    "MeasuredSubsets",
     "PairedTest",
     "Scores",
+    "SubsetComparison",
     "SubsetFigures",
     "accuracy",
+    "adjusted",
     "calibration_error",
     "clear_clips",
     "compare_subsets",

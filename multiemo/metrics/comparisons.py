@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.metrics.figures import label_measure, uar
 from multiemo.metrics.intervals import (
     as_runs,
@@ -22,38 +22,11 @@ from multiemo.metrics.intervals import (
     standard_error,
     usable_clips,
 )
-from multiemo.metrics.measures import Array, Measure, Owners, unanimous
+from multiemo.metrics.measures import Measure, Owners, unanimous
+from multiemo.metrics.results import AdjustedTest, PairedTest
 
 #: Fewest speakers whose predictions are swapped for a p-value: the smallest one that G speakers can give is 2 / 2^G.
 SWAP_SPEAKERS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class PairedTest:
-    """The difference of a figure between two predictions of the same clips.
-
-    Args:
-        difference: first minus second; with several runs, its mean over them.
-        low, high: 95% interval of the difference over speakers.
-        p: two-sided.
-        n: clips.
-        speakers: of these clips.
-        error: standard error of the difference over speakers; 0 where it is the same in all.
-        freedom: degrees of freedom of ``error``.
-        deviation: standard deviation of the difference over runs (n - 1); ``None`` for a single run.
-        test: where p is from: ``swaps`` of whole speakers, or Student's ``t`` where they are too few for that.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    n: int
-    speakers: int
-    error: float
-    freedom: float
-    deviation: float | None
-    test: Literal["swaps", "t"]
 
 
 def paired_tests(
@@ -138,7 +111,17 @@ def paired_test(
     resamples: int = 2000,
     seed: int = 0,
 ) -> PairedTest:
-    """The paired test of one figure of a single-label task; see :func:`paired_tests`."""
+    """The paired test of one figure of a single-label task; see :func:`paired_tests`.
+
+    Args:
+        truth: ``[N]`` columns.
+        first, second: ``[N]`` of one run, or ``[R, N]`` of several.
+        speakers: ``[N]``.
+        classes: C.
+        figure: maps confusion matrices ``[..., C, C]`` to ``[...]``.
+        resamples: bootstrap draws, and most swaps that are tried.
+        seed: of both.
+    """
     measure = label_measure(classes, {"figure": figure})
     return paired_tests(measure, truth, first, second, speakers, resamples=resamples, seed=seed)["figure"]
 
@@ -161,6 +144,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(given)
     adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)), 1)
     return [float(p) for p in adjusted]
+
+
+def adjusted(tests: Sequence[PairedTest]) -> list[AdjustedTest]:
+    """The tests of a family, each with its p-value adjusted for all of them and the difference that it would find."""
+    return [
+        AdjustedTest.of(test, p_holm=p, mdd=minimum_detectable_difference(test))
+        for test, p in zip(tests, holm([test.p for test in tests]), strict=True)
+    ]
 
 
 def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, power: float = 0.8) -> float | None:

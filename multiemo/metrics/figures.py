@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_counts
+from multiemo.arrays import Array
+from multiemo.metrics.measures import Measure, Owners, ratio, weighted_counts
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Array:
     """``[C, C]`` counts; rows are the truth.
+
+    Args:
+        truth, predicted: ``[N]`` columns.
+        classes: C.
 
     Example:
         >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.metrics.figures import label_measure, uar
-from multiemo.metrics.measures import Array, Measure, Owners, Scale, unanimous
+from multiemo.metrics.measures import Measure, Owners, Scale, unanimous
 
 #: With fewer speakers than this a report says how few its intervals rest on.
 FEW_SPEAKERS = 20
@@ -123,7 +124,18 @@ def interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The interval of one figure of a single-label task; see :func:`estimates`."""
+    """The interval of one figure of a single-label task; see :func:`estimates`.
+
+    Args:
+        truth: ``[N]`` columns.
+        predicted: ``[N]``, or ``[R, N]`` of several runs.
+        speakers: ``[N]``.
+        classes: C.
+        figure: maps confusion matrices ``[..., C, C]`` to ``[...]``.
+        level: of the interval, 0..1.
+        resamples: bootstrap draws.
+        seed: of the draws.
+    """
     measure = label_measure(classes, {"figure": figure})
     found = estimates(measure, truth, predicted, speakers, level=level, resamples=resamples, seed=seed)["figure"]
     return found.low, found.high
@@ -161,7 +173,13 @@ def clusters_of(speakers: NDArray[Any]) -> Owners:
 
 
 def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Array:
-    """How often each cluster is drawn, ``[1 + B, G]``; the first row is the sample itself."""
+    """How often each cluster is drawn, ``[1 + B, G]``; the first row is the sample itself.
+
+    Args:
+        clusters: G.
+        resamples: draws.
+        seed: of the draws.
+    """
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
     return np.concatenate([np.ones((1, clusters)), drawn])
 
@@ -174,7 +192,16 @@ def by_run(
     owner: Owners,
     weights: Array,
 ) -> dict[str, Array]:
-    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it; NaN where none is drawn."""
+    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it; NaN where none is drawn.
+
+    Args:
+        measure: of the task.
+        truth: ``[N, ...]``.
+        predicted: ``[R, N, ...]``.
+        usable: ``[R, N]``, whether a run has a prediction of the clip.
+        owner: ``[N]`` cluster of each clip.
+        weights: ``[B, G]``.
+    """
     runs = []
     for said, rows in zip(predicted, usable, strict=True):
         drawn = weights @ np.bincount(owner[rows], minlength=weights.shape[1]) > 0

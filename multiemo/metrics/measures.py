@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
+
 Owners: TypeAlias = NDArray[np.int64]
 
 
@@ -145,6 +146,11 @@ def weighted_counts(table: NDArray[Any], weights: Array) -> Array:
 
 
 def ratio(a: Array, b: Array, empty: float = 0.0) -> Array:
-    """``a / b``, and ``empty`` where ``b`` is not above zero."""
+    """``a / b``, and ``empty`` where ``b`` is not above zero.
+
+    Args:
+        a, b: of one shape, or ``b`` broadcasts.
+        empty: what stands where ``b`` is zero.
+    """
     out: Array = np.full(np.broadcast(a, b).shape, empty)
     return np.divide(a, b, out=out, where=b > 0)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import Array, Measure, Owners, ratio, weighted_counts, weighted_sums
+from multiemo.arrays import Array
+from multiemo.metrics.measures import Measure, Owners, ratio, weighted_counts, weighted_sums
 
 #: A label is given where its probability is above this, unless it is said beside the probabilities which are given.
-THRESHOLD = 0.5
+GIVEN_ABOVE = 0.5
 
 
 def multi_measure() -> Measure:
@@ -28,7 +29,7 @@ def multi_measure() -> Measure:
 def _parts(predicted: NDArray[Any], classes: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Probabilities, and which labels are given, ``[N, C]`` each."""
     probabilities = predicted[:, :classes]
-    return probabilities, (predicted[:, classes:] if predicted.shape[1] > classes else probabilities) > THRESHOLD
+    return probabilities, (predicted[:, classes:] if predicted.shape[1] > classes else probabilities) > GIVEN_ABOVE
 
 
 def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
@@ -46,7 +47,11 @@ def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weight
 
 
 def counted(hits: Array, said: Array, support: Array) -> dict[str, Array]:
-    """The figures of counts a label: rightly given, given, and occurring, each ``[B, C]``; every result ``[B]``."""
+    """The figures of counts a label: rightly given, given, and occurring, each ``[B, C]``; every result ``[B]``.
+
+    Args:
+        hits, said, support: ``[B, C]``.
+    """
     f1 = ratio(2 * hits, said + support)
     return {
         "macro_f1": ratio(f1.sum(1), (said + support > 0).sum(1).astype(float)),

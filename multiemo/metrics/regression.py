@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.measures import CORRELATION, DISTANCE, Array, Measure, Owners, ratio, weighted_sums
+from multiemo.arrays import Array
+from multiemo.metrics.measures import CORRELATION, DISTANCE, Measure, Owners, ratio, weighted_sums
 
 _FIGURES = {"ccc": CORRELATION, "pearson": CORRELATION, "mae": DISTANCE, "rmse": DISTANCE}
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics.comparisons import PairedTest, holm, minimum_detectable_difference, paired_tests
+from multiemo.arrays import Array
+from multiemo.metrics.comparisons import adjusted, paired_tests
 from multiemo.metrics.figures import FIGURES, confusion, per_class
 from multiemo.metrics.intervals import estimates
-from multiemo.metrics.measures import Array, Measure
+from multiemo.metrics.measures import Measure
 from multiemo.metrics.multilabel import per_label
+from multiemo.metrics.results import (
+    AdjustedTest,
+    Baseline,
+    DimensionFigures,
+    LabelFigures,
+    SubsetComparison,
+    SubsetFigures,
+)
 from multiemo.metrics.tasks import (
     MAIN_FIGURE,
     by_dimension,
@@ -69,23 +78,23 @@ class Scores:
         return self.said[key][rows] if key in self.said else None
 
 
-@dataclass(slots=True)
-class SubsetFigures:
+@dataclass(frozen=True, slots=True)
+class MeasuredSubsets:
     """What :func:`measure_subsets` found; the fields are those of the report.
 
     ``unanimous`` are the subsets whose main figure is the same in all speakers.
     """
 
-    majority: dict[str, Any]
-    prior: dict[str, Any]
-    subsets: dict[str, dict[str, Any]]
+    majority: Baseline
+    prior: Baseline
+    subsets: dict[str, SubsetFigures]
     confusion: list[list[float]]
-    per_class: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)
-    unanimous: list[str] = field(default_factory=list)
+    per_class: dict[str, dict[str, LabelFigures] | dict[str, DimensionFigures]]
+    comparisons: dict[str, SubsetComparison]
+    unanimous: list[str]
 
 
-def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
+def measure_subsets(scores: Scores, *, intervals: bool = True) -> MeasuredSubsets:
     """Measure every subset on the clips that have any of its modalities.
 
     Args:
@@ -93,27 +102,25 @@ def measure_subsets(scores: Scores, *, intervals: bool = True) -> SubsetFigures:
         intervals: also intervals, labels one by one, and paired tests (slower).
     """
     alike: list[str] = []
-    found = SubsetFigures(
+    return MeasuredSubsets(
         majority=_majority(scores),
         prior=_prior(scores),
         subsets={key: _subset(scores, key, intervals, alike) for key in scores.probabilities},
         confusion=_confusion(scores, scores.full).tolist() if scores.task in ("single", "soft") else [],
+        per_class={key: _each_label(scores, key) for key in scores.probabilities} if intervals else {},
+        comparisons=compare_subsets(scores) if intervals else {},
+        unanimous=alike,
     )
-    if intervals:
-        found.unanimous = alike
-        found.per_class = {key: _each_label(scores, key) for key in scores.probabilities}
-        found.comparisons = compare_subsets(scores)
-    return found
 
 
-def _prior(scores: Scores) -> dict[str, Any]:
+def _prior(scores: Scores) -> Baseline:
     """Drawing labels as train has them; of dimensions there is nothing to draw."""
     if scores.task == "dimensions":
-        return {}
-    return {"n": len(scores.target), **guessing(scores.task, scores.target, scores.prior)}
+        return Baseline()
+    return Baseline.of(guessing(scores.task, scores.target, scores.prior), n=len(scores.target))
 
 
-def _majority(scores: Scores) -> dict[str, Any]:
+def _majority(scores: Scores) -> Baseline:
     """Always the most frequent label of train; with several labels, those that more than half of train has.
 
     Of dimensions always their means in train.
@@ -123,16 +130,16 @@ def _majority(scores: Scores) -> dict[str, Any]:
     if scores.task == "soft":  # one label for certain is no distribution
         figures = {name: figures[name] for name in FIGURES}
     if scores.task == "dimensions":
-        return {"n": len(scores.target), **figures}
-    return {"label": scores.labels[int(scores.prior.argmax())], "n": len(scores.target), **figures}
+        return Baseline.of(figures, n=len(scores.target))
+    return Baseline.of(figures, label=scores.labels[int(scores.prior.argmax())], n=len(scores.target))
 
 
-def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> dict[str, Any]:
+def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> SubsetFigures:
     """Figures of one subset; ``alike`` gets its key where all speakers show the same."""
     rows = scores.usable[key]
     values: dict[str, Any] = {"n": int(rows.sum())}
     if not rows.any():
-        return values
+        return SubsetFigures.of(values)
     target, probabilities = scores.target[rows], scores.probabilities[key][rows]
     truth, said = scores.scored(key, rows)
     if intervals:
@@ -147,7 +154,7 @@ def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> dict
     if scores.task != "dimensions":
         values["ece"] = calibration_error(scores.task, target, probabilities, scores.given(key, rows))
     values["loss"] = mean_loss(scores.task, target, probabilities)
-    return values
+    return SubsetFigures.of(values)
 
 
 def _confusion(scores: Scores, key: str) -> Array:
@@ -156,7 +163,7 @@ def _confusion(scores: Scores, key: str) -> Array:
     return confusion(truth, said, len(scores.labels))
 
 
-def _each_label(scores: Scores, key: str) -> dict[str, dict[str, float]]:
+def _each_label(scores: Scores, key: str) -> dict[str, LabelFigures] | dict[str, DimensionFigures]:
     """{label: its recall, precision, F1 and support}; {dimension: its figures and how many clips know it}."""
     if scores.task == "dimensions":
         rows = scores.usable[key]
@@ -166,18 +173,18 @@ def _each_label(scores: Scores, key: str) -> dict[str, dict[str, float]]:
         columns = per_label(*scores.scored(key, rows))
     else:
         columns = per_class(_confusion(scores, key))
-    return {label: {k: float(v[c]) for k, v in columns.items()} for c, label in enumerate(scores.labels)}
+    return {
+        label: LabelFigures(**{k: float(v[c]) for k, v in columns.items()}) for c, label in enumerate(scores.labels)
+    }
 
 
-def compare_subsets(scores: Scores) -> dict[str, dict[str, Any]]:
+def compare_subsets(scores: Scores) -> dict[str, SubsetComparison]:
     """Paired tests of the full subset against each smaller one, on the clips that both are usable on.
 
     The comparisons of one figure are a family: ``p_holm`` is adjusted within it.
 
     Returns:
-        {``FULL-KEY``: the fields of :class:`PairedTest` for the main figure of the task, named ``figure``, with
-        ``p_holm`` and ``mdd`` (the smallest difference that the test would find four times out of five); and
-        ``others``, the same for the other figures}.
+        {``FULL-KEY``: the test of the main figure, and those of the others}.
     """
     full, found = scores.full, {}
     for key in scores.probabilities:
@@ -185,14 +192,10 @@ def compare_subsets(scores: Scores) -> dict[str, dict[str, Any]]:
         if key != full and rows.any():
             (truth, one), (_, two) = scores.scored(full, rows), scores.scored(key, rows)
             found[f"{full}-{key}"] = paired_tests(scores.measure, truth, one, two, scores.speakers[rows].tolist())
-    records: dict[str, dict[str, Any]] = {pair: {} for pair in found}
+    families: dict[str, dict[str, AdjustedTest]] = {pair: {} for pair in found}
     for figure in next(iter(found.values()), {}):
-        adjusted = holm([tests[figure].p for tests in found.values()])
-        for (pair, tests), p in zip(found.items(), adjusted, strict=True):
-            records[pair][figure] = _record(tests[figure], p)
+        tests = adjusted([tests[figure] for tests in found.values()])
+        for pair, test in zip(found, tests, strict=True):
+            families[pair][figure] = test
     main = MAIN_FIGURE[scores.task]
-    return {pair: {"figure": main, **tests.pop(main), "others": tests} for pair, tests in records.items()}
-
-
-def _record(test: PairedTest, p_holm: float) -> dict[str, Any]:
-    return {**asdict(test), "p_holm": p_holm, "mdd": minimum_detectable_difference(test)}
+    return {pair: SubsetComparison.of(tests.pop(main), figure=main, others=tests) for pair, tests in families.items()}

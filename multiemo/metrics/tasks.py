@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.metrics.figures import FIGURES, calibration_gap, expected_calibration_error, label_measure
-from multiemo.metrics.measures import Array, Measure, ratio
+from multiemo.metrics.measures import Measure, ratio
 from multiemo.metrics.multilabel import counted, multi_measure
 from multiemo.metrics.regression import dimension_measure, dimensions_measure
+from multiemo.metrics.results import DimensionFigures
 from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
 
 #: The figure that a table is read by and a comparison tests, by task.
@@ -59,18 +61,19 @@ def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
     return has_winner(target) if task == "soft" else np.ones(len(target), dtype=bool)
 
 
-def by_dimension(target: Array, values: Array, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def by_dimension(target: Array, values: Array, names: Sequence[str]) -> dict[str, DimensionFigures]:
     """{dimension: ``n`` clips that know it, and its figures} of those that are known and said.
 
     Args:
         target, values: ``[N, K]``; NaN where unknown.
         names: of the K dimensions.
     """
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, DimensionFigures] = {}
     for name, truth, said in zip(names, target.T, values.T, strict=True):
         known = ~np.isnan(truth + said)
         if known.sum() > 1:
-            found[name] = {"n": int(known.sum()), **dimension_measure().plain(truth[known], said[known])}
+            plain = dimension_measure().plain(truth[known], said[known])
+            found[name] = DimensionFigures.of(plain, n=int(known.sum()))
     return found
 
 
@@ -133,6 +136,11 @@ def mean_loss(task: str, target: Array, probabilities: Array) -> float:
     """Cross-entropy a clip; for ``multi`` binary cross-entropy a label. Nats.
 
     For ``dimensions`` the mean over these of the squared error and one minus the concordance, as they are trained.
+
+    Args:
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
+        target: ``[N, C]``; of dimensions NaN where unknown.
+        probabilities: ``[N, C]``, or values of dimensions.
     """
     if task == "dimensions":
         truth, said = scored(task, target, probabilities)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.metrics.figures import FIGURES, confusions
-from multiemo.metrics.measures import POSITIVE, Array, Measure, Owners, ratio, weighted_sums
+from multiemo.metrics.measures import POSITIVE, Measure, Owners, ratio, weighted_sums
 
 #: Probabilities below this count as this, so that a vote for a label that a model thinks impossible costs 28 nats.
 SMALLEST = 1e-12

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.build.device import resolve_device
 from multiemo.data.transcripts import Cue, Transcript
 from multiemo.data.transcripts.cleaning import said_of, strip_sounds
@@ -21,8 +21,6 @@ from multiemo.data.transcripts.transcript import mend
 from multiemo.encoders.pretrained import resolve_model
 from multiemo.encoders.speech_backbones import load_weights, quiet
 from multiemo.errors import ConfigError
-
-Floats: TypeAlias = NDArray[np.float32]
 
 _WHERE = "--asr"
 #: Sound shorter than this (seconds) holds no word.

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 
 from multiemo.model import EmotionModel, contributions
+from multiemo.predict.estimates import Dimensions, Estimate
 from multiemo.predict.segments import Segment
 from multiemo.types import DIMENSIONS, Output, subset_key
 
 
-def named_dimensions(values: Sequence[float]) -> dict[str, float]:
-    """{dimension: value} of three columns; those that were never learnt (NaN) are left out.
-
-    Example:
-        >>> named_dimensions([0.25, -0.5, float("nan")])
-        {'valence': 0.25, 'arousal': -0.5}
-    """
-    return {name: round(v, 4) for name, v in zip(DIMENSIONS, values, strict=True) if not math.isnan(v)}
-
-
-def dimension_entries(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """Of each segment what it has in the prediction JSON in place of a label and its probabilities.
+def dimension_estimates(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[Estimate]:
+    """What a model without labels says of each segment.
 
     ``valence`` and so on; ``by_modality``: what each modality says alone; ``contribution_by_dimension``: {dimension:
     {modality: exact Shapley value}}, which sum to the value minus its mean in train.
@@ -46,10 +35,10 @@ def dimension_entries(model: EmotionModel, output: Output, segments: Sequence[Se
             for c in model.learnt_dimensions
         }
         found.append(
-            {
-                **named_dimensions(fused[i].tolist()),
-                "by_modality": {m: named_dimensions(alone[m][i].tolist()) for m in here},
-                "contribution_by_dimension": shares,
-            }
+            Estimate(
+                by_modality={m: Dimensions.of(alone[m][i].tolist()).named() for m in here},
+                dimensions=Dimensions.of(fused[i].tolist()),
+                contribution_by_dimension=shares,
+            )
         )
     return found

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from multiemo.data.content import why_no_media
 from multiemo.data.endings import TRANSCRIPTS
 from multiemo.data.hidden import is_hidden
+from multiemo.records import Record, record
 
 _MANIFESTS = (".jsonl", ".ndjson", ".parquet")
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """What a folder holds and nobody predicts.
+@record
+class LeftOut(Record):
+    """A file or folder below a folder that was named, of which nothing is predicted.
 
     Args:
-        path: of a file or a folder.
-        reason: why.
+        path: of the file or folder.
+        reason: why it is left out.
     """
 
     path: str
@@ -43,7 +43,9 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
     hidden: list[str] = []
 
     def unreadable(error: OSError) -> None:
-        left_out.append(LeftOut(str(error.filename), f"is a folder that cannot be opened ({error.strerror})"))
+        left_out.append(
+            LeftOut(path=str(error.filename), reason=f"is a folder that cannot be opened ({error.strerror})")
+        )
 
     for here, folders, files in os.walk(folder, onerror=unreadable):
         place = Path(here)
@@ -51,7 +53,7 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in folders:
             if (place / name).is_symlink():
-                left_out.append(LeftOut(str(place / name), "is a link to a folder; name it itself"))
+                left_out.append(LeftOut(path=str(place / name), reason="is a link to a folder; name it itself"))
         media: list[Path] = []
         others: list[tuple[Path, str]] = []
         for name in sorted(name for name in files if not is_hidden(name)):
@@ -62,10 +64,12 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
                 others.append((place / name, reason))
         found += media
         names = {name.lower() for file in media for name in (file.name, file.stem)}
-        left_out += [LeftOut(str(file), _said(file, reason)) for file, reason in others if not _is_read(file, names)]
+        left_out += [
+            LeftOut(path=str(file), reason=_said(file, reason)) for file, reason in others if not _is_read(file, names)
+        ]
     if hidden:
         more = f"; so are {len(hidden) - 1} more files and folders" if len(hidden) > 1 else ""
-        left_out.append(LeftOut(min(hidden), f"is hidden or the system's{more}"))
+        left_out.append(LeftOut(path=min(hidden), reason=f"is hidden or the system's{more}"))
     return sorted(found)
 
 

@@ -17,6 +17,7 @@ from multiemo.data.media import Playback, PlayedFrame, PlayedSound
 from multiemo.errors import ConfigError, MediaError
 from multiemo.extras import require
 from multiemo.predict.ahead import ahead
+from multiemo.predict.prediction import TimelineSegment
 from multiemo.predict.segments import TRACK_FPS
 from multiemo.predict.streaming import Stream
 from multiemo.preprocess.frames import ArrayFrame
@@ -29,7 +30,7 @@ _WAITING = 200
 _PATIENCE = 10.0
 
 
-def listen(stream: Stream, pieces: Iterator[PlayedSound | PlayedFrame]) -> Generator[dict[str, Any], None, None]:
+def listen(stream: Stream, pieces: Iterator[PlayedSound | PlayedFrame]) -> Generator[TimelineSegment, None, None]:
     """The settled segments of whatever comes, then those that were left; see :meth:`Stream.push`."""
     for piece in pieces:
         if isinstance(piece, PlayedSound):
@@ -155,7 +156,7 @@ class Devices:
         instead = " (on Linux also the system package libportaudio2), or --no-microphone"
         sounddevice = require("sounddevice", "live: the microphone", instead=instead)
 
-        def hear(samples: Any, frames: int, moment: Any, status: Any) -> None:
+        def receive(samples: Any, frames: int, moment: Any, status: Any) -> None:
             self._pieces.put(PlayedSound(np.array(samples[:, 0], np.float32)))
 
         device: int | str | None = int(name) if name.isdigit() else name or None
@@ -166,7 +167,7 @@ class Devices:
                 channels=1,
                 dtype="float32",
                 device=device,
-                callback=hear,
+                callback=receive,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
             raise MediaError(f"the microphone cannot be opened ({error}); name another, or --no-microphone") from None

@@ -20,8 +20,16 @@ from multiemo.evaluation import probabilities_of
 from multiemo.inputs.base import context_width
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
-from multiemo.predict.dimensions import dimension_entries, named_dimensions
+from multiemo.predict.dimensions import dimension_estimates
+from multiemo.predict.estimates import NO_DIMENSIONS, Dimensions, Estimate
 from multiemo.predict.items import Item, of_file
+from multiemo.predict.prediction import (
+    FacePrediction,
+    InputPrediction,
+    ModelDescription,
+    SegmentFaces,
+    SegmentPrediction,
+)
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segments import Segment
 from multiemo.predict.smoothing import Smoothing
@@ -58,7 +66,7 @@ class Predictor:
 
     def predict(
         self, source: str | Path | None = None, *, text: str | None = None, cropped: bool = False
-    ) -> dict[str, Any]:
+    ) -> InputPrediction:
         """One file, one text, or a file and its transcript.
 
         Args:
@@ -67,10 +75,11 @@ class Predictor:
             cropped: an image is a face crop, taken whole.
 
         Returns:
-            One entry of ``inputs`` of the prediction JSON. In a segment ``best`` is the label that is decided for (the
-            most probable one, unless training weighed labels: see :func:`multiemo.calibration.decide`), and ``label``
-            is the same, or ``uncertain`` where the model's threshold does not let it be given. A model without labels
-            (``task: dimensions``) says valence, arousal and dominance in their place.
+            One of the ``inputs`` of the prediction JSON; it prints and serialises as that. In a segment ``best`` is the
+            label that is decided for (the most probable one, unless training weighed labels: see
+            :func:`multiemo.calibration.decide`), and ``label`` is the same, or ``uncertain`` where the model's
+            threshold does not let it be given. A model without labels (``task: dimensions``) says valence, arousal and
+            dominance in their place.
 
         Raises:
             MediaError: the file cannot be read, or there is neither a file nor a text.
@@ -78,13 +87,13 @@ class Predictor:
         Example::
 
             model = multiemo.load("runs/demo")
-            model.predict("clip.mp4", text="I can't believe it!")["segments"][0]["label"]
+            model.predict("clip.mp4", text="I can't believe it!").segments[0].label
         """
         if source is None and text is None:
             raise MediaError("nothing to predict: give a file, a text, or both")
         return self.predict_item(Item("text", text=text) if source is None else of_file(source, text, cropped=cropped))
 
-    def predict_item(self, item: Item) -> dict[str, Any]:
+    def predict_item(self, item: Item) -> InputPrediction:
         """As :meth:`predict`, also for a manifest row."""
         answer = next(self.predict_many([item]))
         if isinstance(answer, MultiemoError):
@@ -143,19 +152,19 @@ class Predictor:
         """How many earlier utterances of a dialogue the text encoder reads."""
         return context_width(self.bundle.inputs)
 
-    def describe(self) -> dict[str, Any]:
-        """The ``model`` entry of the prediction JSON."""
+    def describe(self) -> ModelDescription:
+        """Which model this is: the ``model`` of the prediction JSON."""
         facts, learnt = self.bundle.facts, self.model.learnt_dimensions
-        return {
-            "name": self.bundle.config.name,
-            "label_set": self.bundle.config.label_set or None,
-            "labels": [] if self.model.task == "dimensions" else list(self.labels),
-            **({"dimensions": [DIMENSIONS[c] for c in learnt]} if learnt else {}),
-            "modalities": list(self.model.modalities),
-            "trained_on": facts.get("corpus_kind", "real"),
-            "validation": facts.get("validation", {}),
-            "calibration": self.calibration.to_json(),
-        }
+        return ModelDescription(
+            name=self.bundle.config.name,
+            label_set=self.bundle.config.label_set or None,
+            labels=[] if self.model.task == "dimensions" else list(self.labels),
+            dimensions=[DIMENSIONS[c] for c in learnt] or None,
+            modalities=list(self.model.modalities),
+            trained_on=facts.get("corpus_kind", "real"),
+            validation=facts.get("validation", {}),
+            calibration=self.calibration,
+        )
 
     def _tell(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Tell each item what the model says of its segments; where that fails, each alone shows whose fault it is."""
@@ -175,41 +184,36 @@ class Predictor:
         """Tell each item what the model says of its segments."""
         said = self.classify([segment for _, segment in batch])
         for (pending, _), (entry, embeddings) in zip(batch, said, strict=True):
-            pending.hear(entry, embeddings)
+            pending.add_result(entry, embeddings)
 
     def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
         """What the model makes of some samples, and of each subset, on its device."""
         return predict(self.model, self.compute, self._collate(samples), subsets)
 
     @torch.inference_mode()
-    def classify(self, segments: Sequence[Segment]) -> list[tuple[dict[str, Any], dict[Modality, torch.Tensor]]]:
-        """What the model says of segments that have inputs: an entry of ``segments``, and the embeddings, each."""
+    def classify(self, segments: Sequence[Segment]) -> list[tuple[SegmentPrediction, dict[Modality, torch.Tensor]]]:
+        """What the model says of each segment that has inputs, and the embedding of each of its modalities."""
         unknown = torch.full((len(DIMENSIONS),), float("nan"))
         samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
         output = self.run(samples, self._subsets)
-        entries = (
-            dimension_entries(self.model, output, segments)
+        estimates = (
+            dimension_estimates(self.model, output, segments)
             if self.model.task == "dimensions"
             else self._labelled(output, segments)
         )
         faces = output.branch_logits.get("face")
         embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
         said = []
-        for i, (segment, answer) in enumerate(zip(segments, entries, strict=True)):
-            here = [m for m in self.model.modalities if m in segment.inputs]
-            entry: dict[str, Any] = {"start": segment.start, "end": segment.end, "kind": segment.kind, **answer}
-            entry |= {"present": here, "absent": dict(segment.absent)}
-            if segment.notes and segment.kind != "whole":
-                entry["notes"] = segment.notes
-            if segment.text is not None:
-                entry["text"] = segment.text
+        for i, (segment, estimate) in enumerate(zip(segments, estimates, strict=True)):
+            seen = None
             if segment.faces is not None and faces is not None:
-                entry["face"] = self._faces(segment.faces, faces[i : i + 1])
-            said.append((entry, {m: embeddings[m][i] for m in here}))
+                seen = self._faces(segment.faces, faces[i : i + 1])
+            here = {m: embeddings[m][i] for m in self.model.modalities if m in segment.inputs}
+            said.append((estimate.placed(segment, self.model.modalities, seen), here))
         return said
 
-    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-        """Of each segment its label, the probabilities behind it, and dimensions where there is a head for them."""
+    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[Estimate]:
+        """What a model with labels says of each segment."""
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
         fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
@@ -220,6 +224,7 @@ class Predictor:
             k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
             for k, v in output.by_subset.items()
         }
+        dimensions = None if output.dimensions is None else output.dimensions.tolist()
         found = []
         for i, segment in enumerate(segments):
             here = [m for m in model.modalities if m in segment.inputs]
@@ -227,51 +232,56 @@ class Predictor:
             by_subset = {k: v[i] for k, v in subsets.items()}
             by_subset[shown[i]] = fused[i]
             given = calibration.answers(shown[i], float(fused[i, best]))
-            entry: dict[str, Any] = {
-                "label": self.labels[best] if given else UNCERTAIN,
-                "best": self.labels[best],
-                "probs": self._named(fused[i]),
-                "by_modality": {m: self._named(branches[m][0][i]) for m in here},
-                "modality_label": {m: self.labels[branches[m][1][i]] for m in here},
-                "contribution": {
-                    m: round(v, 6) for m, v in contributions(by_subset, self.bundle.prior, here, best).items()
-                },
-            }
-            if model.task == "multi":
-                entry["labels"] = [label for label, given in zip(self.labels, chosen[i], strict=True) if given]
-            if output.dimensions is not None:
-                entry |= named_dimensions(output.dimensions[i].tolist())
-            found.append(entry)
+            shares = contributions(by_subset, self.bundle.prior, here, best)
+            estimate = Estimate(
+                label=self.labels[best] if given else UNCERTAIN,
+                best=self.labels[best],
+                probs=self._named(fused[i]),
+                by_modality={m: self._named(branches[m][0][i]) for m in here},
+                modality_label={m: self.labels[branches[m][1][i]] for m in here},
+                contribution={m: round(v, 6) for m, v in shares.items()},
+                labels=self._given(chosen[i]) if model.task == "multi" else None,
+                dimensions=NO_DIMENSIONS if dimensions is None else Dimensions.of(dimensions[i]),
+            )
+            found.append(estimate)
         return found
 
-    def _faces(self, seen: SpanFaces, own: torch.Tensor) -> dict[str, Any]:
+    def _faces(self, seen: SpanFaces, own: torch.Tensor) -> SegmentFaces:
         """Whose face was read and why, and what each says where there are several.
 
         Args:
             seen: faces of the segment.
             own: ``[1, C]`` logits of the one that was read.
         """
-        entry: dict[str, Any] = {
-            "person": seen.person,
-            "chosen": seen.why,
-            "quality": round(seen.quality, 3),
-            "people": [],
-        }
+        people: list[FacePrediction] = []
         others = [person for person in seen.people if person.id != seen.person]
         if others:
             unknown = torch.full((len(DIMENSIONS),), float("nan"))
             samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
             logits = torch.cat([own, self.run(samples).branch_logits["face"]])
-            said = dict(zip([seen.person, *(p.id for p in others)], self._faces_say(logits), strict=True))
-            entry["people"] = [{"person": person.id, **said[person.id]} for person in seen.people]
-        return entry
+            said = self._faces_say([seen.person, *(p.id for p in others)], logits)
+            people = [said[person.id] for person in seen.people]
+        return SegmentFaces(person=seen.person, chosen=seen.why, quality=round(seen.quality, 3), people=people)
 
-    def _faces_say(self, logits: torch.Tensor) -> list[dict[str, Any]]:
-        """``[B, C]`` of the face branch: of each its label and probabilities, or its dimensions."""
+    def _faces_say(self, people: Sequence[int], logits: torch.Tensor) -> dict[int, FacePrediction]:
+        """What the face of each person says: label and probabilities, or dimensions.
+
+        Args:
+            people: B numbers of people.
+            logits: ``[B, C]`` of the face branch.
+        """
         if self.model.task == "dimensions":
-            return [named_dimensions(values) for values in self.model.probabilities(logits).tolist()]
+            values = self.model.probabilities(logits).tolist()
+            said = {person: Dimensions.of(row) for person, row in zip(people, values, strict=True)}
+            return {
+                p: FacePrediction(person=p, valence=d.valence, arousal=d.arousal, dominance=d.dominance)
+                for p, d in said.items()
+            }
         probs, columns = self._branch("face", logits)
-        return [{"label": self.labels[c], "probs": self._named(p)} for p, c in zip(probs, columns, strict=True)]
+        return {
+            person: FacePrediction(person=person, label=self.labels[column], probs=self._named(row))
+            for person, row, column in zip(people, probs, columns, strict=True)
+        }
 
     def _branch(self, m: Modality, logits: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Calibrated probabilities ``[B, C]`` of a branch's own head, and the columns of its labels."""
@@ -280,6 +290,10 @@ class Predictor:
         return probs, probs.argmax(axis=1) if task == "multi" else self.calibration.decide(
             [m] * len(probs), probs, task
         )
+
+    def _given(self, chosen: NDArray[np.int64]) -> list[str]:
+        """The labels of ``[C]`` flags."""
+        return [label for label, given in zip(self.labels, chosen, strict=True) if given]
 
     def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float32]
+from multiemo.arrays import Floats
 
 #: Seconds between two values of the level.
 _LEVEL_STEP = 0.04

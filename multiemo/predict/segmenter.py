@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.turns import Kind, Piece, Turns
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
-Floats: TypeAlias = NDArray[np.float32]
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
 #: Shortest window, seconds.
@@ -37,7 +36,7 @@ class Span:
     kind: Kind
 
 
-class Voice(Protocol):
+class VoiceDetector(Protocol):
     """Sound at 16 kHz in, the probability of a voice for each 512 samples out; see :class:`VoiceActivity`."""
 
     def __call__(self, samples: Floats) -> Floats:
@@ -66,7 +65,7 @@ class Segmenter:
         mode: as above.
         window: seconds.
         hop: seconds between windows; ``window`` by default.
-        voice: who hears a voice; the silero-vad network by default, loaded for ``speech`` only.
+        voice: tells how likely each step holds a voice; the silero-vad network by default, loaded for ``speech`` only.
 
     Raises:
         ConfigError: a value out of range, or the voice network's file is missing.
@@ -80,7 +79,7 @@ class Segmenter:
     """
 
     def __init__(
-        self, mode: Mode, *, window: float = 4.0, hop: float | None = None, voice: Voice | None = None
+        self, mode: Mode, *, window: float = 4.0, hop: float | None = None, voice: VoiceDetector | None = None
     ) -> None:
         _check(mode, window, hop)
         size = round(window * RATE)
@@ -88,7 +87,7 @@ class Segmenter:
         #: How many windows a moment can lie in.
         self.overlap = -(-size // step)
         self._plan: _Plan
-        self._voice: Voice | None = None
+        self._voice: VoiceDetector | None = None
         if mode == "whole":
             self._plan = _Whole()
         elif mode == "windows":
@@ -126,7 +125,7 @@ class Segmenter:
             silence = np.zeros(self._silence, dtype=np.float32)
             levels = self._voice(np.concatenate([silence, samples]) if self._silence else samples)
         self._sounded, self._silence = True, 0
-        return _spans(self._plan.hear(levels, self._reached))
+        return _spans(self._plan.push(levels, self._reached))
 
     def advance(self, time: float) -> list[Span]:
         """No sound will come for what lies before ``time`` (seconds) and has not been given yet.
@@ -144,7 +143,7 @@ class Segmenter:
             return [span for size in blocks for span in self.audio(np.zeros(size, dtype=np.float32))]
         self._reached += missing
         steps, self._silence = divmod(self._silence + missing, STEP)
-        return _spans(self._plan.hear(np.zeros(steps, dtype=np.float32), self._reached))
+        return _spans(self._plan.push(np.zeros(steps, dtype=np.float32), self._reached))
 
     def close(self, duration: float) -> list[Span]:
         """The media ends at ``duration`` (seconds), or with its sound where that is longer.
@@ -192,8 +191,8 @@ class _Plan(Protocol):
         """Samples; see :attr:`Segmenter.look_ahead`."""
         ...
 
-    def hear(self, levels: Floats, reached: int) -> list[Piece]:
-        """More steps, and how far the media has come."""
+    def push(self, levels: Floats, reached: int) -> list[Piece]:
+        """Take the next steps, and how far the media has come; the pieces that are decided now."""
         ...
 
     def close(self, levels: Floats, end: int) -> list[Piece]:
@@ -204,7 +203,7 @@ class _Plan(Protocol):
 class _Whole:
     look_ahead = math.inf
 
-    def hear(self, levels: Floats, reached: int) -> list[Piece]:
+    def push(self, levels: Floats, reached: int) -> list[Piece]:
         return []
 
     def close(self, levels: Floats, end: int) -> list[Piece]:
@@ -216,7 +215,7 @@ class _Windows:
         self._window, self._hop, self._start = window, hop, 0
         self.look_ahead = float(window + hop / 2)
 
-    def hear(self, levels: Floats, reached: int) -> list[Piece]:
+    def push(self, levels: Floats, reached: int) -> list[Piece]:
         found = []
         while reached - self._start >= self.look_ahead:
             found.append(Piece(self._start, self._start + self._window, "window"))

@@ -14,12 +14,14 @@ import numpy as np
 import soxr
 import torch
 
+from multiemo.arrays import Floats
 from multiemo.data.transcripts import TAIL, Cue, Transcript
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Utterance
 from multiemo.predict.face_thread import FaceThread
-from multiemo.predict.recent_sound import Floats, RecentSound, level_of
+from multiemo.predict.recent_sound import RecentSound, level_of
 from multiemo.predict.segmenter import Segmenter, Span
+from multiemo.predict.turns import Kind
 from multiemo.predict.voice import at_voice_rate, no_voice
 from multiemo.preprocess.frames import Frame
 from multiemo.preprocess.span_faces import SpanFaces
@@ -32,7 +34,7 @@ Mode: TypeAlias = Literal["whole", "speech", "windows"]
 #: price. The fewer, the more seldom a mouth's motion tells who speaks (``preprocess/speaking.py``).
 TRACK_FPS = 12.5
 #: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
-LAG = 10.0
+STREAM_LAG = 10.0
 #: Seconds of sound that decoders keep to themselves until the file ends.
 _DELAY = 0.1
 #: Segments that wait for their faces.
@@ -57,7 +59,7 @@ class Segment:
 
     start: float
     end: float
-    kind: str = "whole"
+    kind: Kind = "whole"
     text: str | None = None
     speaker: str | None = None
     inputs: dict[Modality, torch.Tensor] = field(default_factory=dict)
@@ -156,7 +158,7 @@ class SegmentStream:
             self._real += min(late, len(samples)) / self._sound.rate
             self._lost += min(late, len(samples)) / self._sound.rate if samples[:late].any() else 0.0
             samples = samples[late:]
-            note = f"the sound came more than {LAG:.0f} s after its pictures; a part of it was left out"
+            note = f"the sound came more than {STREAM_LAG:.0f} s after its pictures; a part of it was left out"
             if self._lost > _DELAY and note not in self.problems:
                 self.problems.append(note)
         if len(samples):
@@ -171,8 +173,8 @@ class SegmentStream:
             self._faces.add(frame, time)
         if not self._audio:
             self._spans += self._segmenter.advance(time)
-        elif time - self._sound.end > LAG:
-            self._listen(np.zeros(round((time - LAG - self._sound.end) * self._sound.rate), np.float32))
+        elif time - self._sound.end > STREAM_LAG:
+            self._listen(np.zeros(round((time - STREAM_LAG - self._sound.end) * self._sound.rate), np.float32))
         return self._ready()
 
     def read(self, cues: Sequence[Cue]) -> None:
@@ -220,7 +222,7 @@ class SegmentStream:
         """Whether sound and pictures are beyond a time."""
         heard = self._sound.end if self._audio else self._seen
         seen = self._seen if self._video else heard
-        return min(heard, seen) >= time or max(heard, seen) >= time + LAG
+        return min(heard, seen) >= time or max(heard, seen) >= time + STREAM_LAG
 
     def _make(self, span: Span, words_to: float | None = None) -> None:
         segment = Segment(round(span.start, 3), round(span.end, 3), span.kind)

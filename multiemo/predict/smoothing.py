@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.calibration import Calibration
-from multiemo.smoothing import LAG, STAY_SECONDS, Smoother
+from multiemo.predict.prediction import SegmentPrediction, SmoothedPrediction, TimelineSegment
+from multiemo.smoothing import LAG_SEGMENTS, STAY_SECONDS, Smoother
 from multiemo.types import subset_key
 
 
@@ -40,38 +43,41 @@ class Smoothing:
         self.off = stay == 0
         #: Why there is none, where there is none.
         self.notes = self._calibration.smoothing_notes() if self.off else []
-        lag = 0 if self.off else LAG  # without smoothing a segment is settled at once
+        lag = 0 if self.off else LAG_SEGMENTS  # without smoothing a segment is settled at once
         self._smoother = Smoother(
             np.asarray(prior, dtype=np.float64), stay_seconds=stay or STAY_SECONDS, lag=lag, task=task
         )
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: deque[TimelineSegment] = deque()
 
-    def push(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
-        """The next segment, or a skipped one; the entries that are now settled."""
-        said = entry.get("probs")
+    def push(self, segment: TimelineSegment) -> list[TimelineSegment]:
+        """Take the next segment.
+
+        Returns:
+            Those that are settled now, in order: each as it was pushed, with ``smoothed`` where it has probabilities.
+        """
+        said = segment.probs if isinstance(segment, SegmentPrediction) else None
         probs = None if said is None else np.array([said[label] for label in self._labels])
-        self._waiting.append(entry)
-        return self._settle(self._smoother.push(probs, entry["start"], entry["end"]))
+        self._waiting.append(segment)
+        return self._settle(self._smoother.push(probs, segment.start, segment.end))
 
-    def close(self) -> list[dict[str, Any]]:
-        """The rest."""
+    def close(self) -> list[TimelineSegment]:
+        """The segments that still waited for later ones; none follow."""
         return self._settle(self._smoother.close())
 
-    def _settle(self, settled: Sequence[np.ndarray[Any, Any] | None]) -> list[dict[str, Any]]:
-        done = []
+    def _settle(self, settled: Sequence[np.ndarray[Any, Any] | None]) -> list[TimelineSegment]:
+        done: list[TimelineSegment] = []
         for posterior in settled:
-            entry = self._waiting.pop(0)
-            if posterior is not None and not self.off:
-                entry["smoothed"] = self._named(posterior, subset_key(entry["present"]))
-            done.append(entry)
+            segment = self._waiting.popleft()
+            if posterior is not None and not self.off and isinstance(segment, SegmentPrediction):
+                segment = replace(segment, smoothed=self._named(posterior, subset_key(segment.present)))
+            done.append(segment)
         return done
 
-    def _named(self, posterior: NDArray[np.float64], key: str) -> dict[str, Any]:
+    def _named(self, posterior: NDArray[np.float64], key: str) -> SmoothedPrediction:
         """Label (and, where there can be several, ``labels``) and probabilities of one segment."""
         said = self._calibration.decide([key], posterior[None], self._task)[0]
         column = int(posterior.argmax()) if self._task == "multi" else int(said)
         probs = {label: round(float(p), 6) for label, p in zip(self._labels, posterior, strict=True)}
-        named: dict[str, Any] = {"label": self._labels[column], "probs": probs}
-        if self._task == "multi":
-            named["labels"] = [label for label, given in zip(self._labels, said, strict=True) if given]
-        return named
+        several = self._task == "multi"
+        labels = [label for label, given in zip(self._labels, said, strict=True) if given] if several else None
+        return SmoothedPrediction(label=self._labels[column], probs=probs, labels=labels)

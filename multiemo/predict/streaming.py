@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from multiemo.arrays import Floats
 from multiemo.build.bundle import Bundle
 from multiemo.data.play import JUMP
 from multiemo.data.samples import bits_of
@@ -18,8 +20,8 @@ from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
 from multiemo.predict.answers import skipped
 from multiemo.predict.conversation import Conversation
+from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.reader import Options, Reader
-from multiemo.predict.recent_sound import Floats
 from multiemo.predict.segments import Segment, SegmentStream
 from multiemo.predict.smoothing import Smoothing
 from multiemo.preprocess.frames import ArrayFrame, Frame
@@ -43,11 +45,9 @@ class SegmentClassifier(Protocol):
 
     def smoothing(self) -> Smoothing:
         """For one file or stream."""
-        ...
 
-    def classify(self, segments: Sequence[Segment]) -> Sequence[tuple[dict[str, Any], object]]:
-        """Of each segment its entry in the prediction JSON, and its embeddings."""
-        ...
+    def classify(self, segments: Sequence[Segment]) -> Sequence[tuple[SegmentPrediction, object]]:
+        """What the model says of each segment that has inputs, and the embedding of each of its modalities."""
 
 
 class Stream:
@@ -74,7 +74,7 @@ class Stream:
         stream = multiemo.load("runs/demo").stream(rate=16000, video=False)
         for samples in microphone:                      # float32, mono
             for segment in stream.push(audio=samples):
-                print(segment["start"], segment["label"])
+                print(segment.start, segment.get("label", "nothing to go by"))
         print(stream.close())
     """
 
@@ -118,7 +118,7 @@ class Stream:
         frame: NDArray[np.uint8] | Frame | None = None,
         time: float | None = None,
         words: Sequence[Cue] = (),
-    ) -> list[dict[str, Any]]:
+    ) -> list[TimelineSegment]:
         """What came, in any combination.
 
         Args:
@@ -128,8 +128,9 @@ class Stream:
             words: with their times in seconds; those of a segment count if they come before it is over.
 
         Returns:
-            Entries of ``segments`` of the prediction JSON that are now settled, in order; one in which nothing was
-            present has ``absent`` and no ``label``.
+            The segments that are settled now, in order: a
+            :class:`~multiemo.predict.prediction.SegmentPrediction` each, or a
+            :class:`~multiemo.predict.prediction.SkippedSegment` where nothing was present.
 
         Raises:
             MediaError: what came cannot be used: not announced, of a wrong shape, not finite, beyond full scale, a
@@ -152,16 +153,17 @@ class Stream:
             self._check_clock(float(time))
             done += self._stream.see(_framed(frame), float(time))
         self._ahead = [start for start in self._ahead if start >= self._stream.end]
-        return self._say(done)
+        return self._predict(done)
 
-    def close(self, duration: float | None = None) -> list[dict[str, Any]]:
-        """The end: what is left.
+    def close(self, duration: float | None = None) -> list[TimelineSegment]:
+        """End the stream.
 
         Args:
             duration: of the whole, seconds; up to the last sound or picture by default.
 
         Returns:
-            As of :meth:`push`; the last has a note where words came for which there was no sound or picture.
+            The segments that were left, as of :meth:`push`; the last has a note where words came for which there was no
+            sound or picture.
         """
         if self._closed:
             return []
@@ -172,12 +174,13 @@ class Stream:
             done += self._stream.hear(np.asarray(rest, np.float32))
         with self._stream:
             done += self._stream.close(duration)
-        last = [*self._say(done), *self._smoothing.close()]
+        last = [*self._predict(done), *self._smoothing.close()]
         if self._ahead and last:
-            last[-1].setdefault("notes", []).append(
+            note = (
                 f"{len(self._ahead)} of the words begin after the end of the stream, at {min(self._ahead):.1f} s or "
                 "later; times are seconds from its beginning"
             )
+            last[-1] = replace(last[-1], notes=[*(last[-1].notes or ()), note])
         return last
 
     def __enter__(self) -> Stream:
@@ -215,9 +218,9 @@ class Stream:
             )
         self._shown = max(self._shown, time)
 
-    def _say(self, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-        entries = _entries(self._predictor, [self._conversation.read(s) for s in segments])
-        return [done for entry in entries for done in self._smoothing.push(entry)]
+    def _predict(self, segments: Sequence[Segment]) -> list[TimelineSegment]:
+        said = _classified(self._predictor, [self._conversation.read(s) for s in segments])
+        return [done for segment in said for done in self._smoothing.push(segment)]
 
 
 def read_channels(
@@ -227,7 +230,7 @@ def read_channels(
     *,
     speakers: Sequence[str] = (),
     duration: float,
-) -> list[list[dict[str, Any]]]:
+) -> list[list[TimelineSegment]]:
     """A conversation of which each channel holds a part: turns of speech and pauses of every channel.
 
     The turns before a turn are those of all channels that began before it.
@@ -240,7 +243,7 @@ def read_channels(
         duration: of the whole, seconds.
 
     Returns:
-        For each channel entries of ``segments`` of the prediction JSON, smoothed; see :meth:`Stream.push`.
+        For each channel its segments, smoothed; see :meth:`Stream.push`.
     """
 
     def cut(number: int) -> Iterator[tuple[int, Segment]]:
@@ -262,18 +265,18 @@ def read_channels(
 
     conversation = Conversation(predictor.bundle.inputs)
     smoothings = [predictor.smoothing() for _ in sounds]
-    said: list[list[dict[str, Any]]] = [[] for _ in sounds]
+    said: list[list[TimelineSegment]] = [[] for _ in sounds]
     turns = heapq.merge(*map(cut, range(len(sounds))), key=lambda turn: turn[1].start)
     while some := list(islice(turns, _BATCH)):
         for number, segment in some:
             segment.speaker = speakers[number] if speakers else segment.speaker
             conversation.read(segment)
-        for (number, _), entry in zip(some, _entries(predictor, [s for _, s in some]), strict=True):
-            said[number] += smoothings[number].push(entry)
-    return [[*entries, *smoothing.close()] for entries, smoothing in zip(said, smoothings, strict=True)]
+        for (number, _), one in zip(some, _classified(predictor, [s for _, s in some]), strict=True):
+            said[number] += smoothings[number].push(one)
+    return [[*settled, *smoothing.close()] for settled, smoothing in zip(said, smoothings, strict=True)]
 
 
-def _entries(predictor: SegmentClassifier, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+def _classified(predictor: SegmentClassifier, segments: Sequence[Segment]) -> list[TimelineSegment]:
     """What the model says of each segment."""
     heard = [s for s in segments if s.inputs]
     said = iter(predictor.classify(heard) if heard else [])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from multiemo.predict.recent_sound import Floats
+from multiemo.arrays import Floats
 from multiemo.predict.segments import Segment
 from multiemo.predict.traces import THUMBNAIL, TRACE_RATE, Traces
 from multiemo.preprocess.pitch import analyse_frames, track_pitch
@@ -22,9 +22,9 @@ class Tracing:
         self._said = self._count = 0
 
     def add(self, segment: Segment) -> None:
-        """The next segment."""
+        """Take what the next segment shows of sound and faces."""
         if segment.sound is not None:
-            self._hear(segment)
+            self._add_sound(segment)
         if segment.faces is not None and len(segment.faces.crops):
             middle = segment.faces.crops[len(segment.faces.crops) // 2].permute(1, 2, 0).numpy()
             picture = cv2.resize(middle, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
@@ -32,12 +32,12 @@ class Tracing:
         self._said += bool(segment.inputs)
 
     def done(self) -> Traces:
-        """What was collected."""
+        """The traces of all segments so far."""
         if not self._envelope:
             return Traces(thumbnails=self._thumbnails)
         return Traces(np.concatenate(self._envelope), np.concatenate(self._pitch), self._thumbnails)
 
-    def _hear(self, segment: Segment) -> None:
+    def _add_sound(self, segment: Segment) -> None:
         """Fill up to the segment's end; what an overlapping window has shown is not shown again."""
         sound, rate = segment.sound, segment.rate
         assert sound is not None

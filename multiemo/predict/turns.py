@@ -12,12 +12,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from multiemo.arrays import Floats
 from multiemo.voice_activity import RATE, STEP
 
-Floats: TypeAlias = NDArray[np.float32]
 Kind: TypeAlias = Literal["whole", "speech", "pause", "window"]
 
 #: Probabilities of a voice at which a turn begins and ends.
@@ -63,12 +60,12 @@ class Turns:
         self._turn = False  # what follows the edge is a turn
         self._ended: int | None = None  # where this turn ended; the pause after it may be short
 
-    def hear(self, levels: Floats, reached: int) -> list[Piece]:
-        """What more probabilities decide."""
+    def push(self, levels: Floats, reached: int) -> list[Piece]:
+        """Take the probabilities of the next steps; the pieces that are decided now."""
         return [piece for level in levels.tolist() for piece in self._step(level, self._now + STEP)]
 
     def close(self, levels: Floats, end: int) -> list[Piece]:
-        """The rest, with the last probability, if there is one, and where the media ends."""
+        """Take the last probability, if there is one, and where the media ends; the pieces that were undecided."""
         found = [piece for level in levels.tolist() for piece in self._step(level, end)]
         if self._turn and self._ended is None:
             found += self._end(end if self._dip is None else self._dip)

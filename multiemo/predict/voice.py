@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from multiemo.data.container import Floats
+from multiemo.arrays import Floats
 from multiemo.predict.turns import ENTER
 from multiemo.types import Absent
 from multiemo.voice_activity import RATE, VoiceActivity

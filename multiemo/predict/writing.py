@@ -11,6 +11,7 @@ from pathlib import Path
 from multiemo.errors import ConfigError
 from multiemo.predict.answers import Answer, foreseen
 from multiemo.predict.outputs import FORMATS, write_timeline
+from multiemo.predict.prediction import InputFailure
 
 #: How a suffix is written where it is not in lower case.
 _SPELLED = {".textgrid": ".TextGrid"}
@@ -48,12 +49,12 @@ class Writing:
             raise ConfigError(f"--timeline: {str(folder)!r} may not be written to by you; choose another place")
         self._names: set[str] = set()
 
-    def write(self, answer: Answer) -> tuple[list[Path], list[dict[str, str]]]:
-        """The files of one answer, and ``{"input", "output", "error"}`` for each that cannot be written.
+    def write(self, answer: Answer) -> tuple[list[Path], list[InputFailure]]:
+        """The files of one answer that were written, and a failure for each that could not be.
 
         Inputs of the same name get numbers; a name that is too long for the folder is cut, and ends in a digest.
         """
-        source = answer.entry["input"]
+        source = answer.entry.input
         stem = name = self._named(source)
         number = 1
         while name.lower() in self._names:
@@ -61,13 +62,14 @@ class Writing:
             name = f"{stem}-{number}"
         self._names.add(name.lower())
         written: list[Path] = []
-        failures: list[dict[str, str]] = []
+        failures: list[InputFailure] = []
         for suffix in self._suffixes:
             target = self.folder / f"{name}{_SPELLED.get(suffix, suffix)}"
             try:
                 written.append(write_timeline(answer.entry, target, answer.traces))
             except Exception as error:  # the other files of it, and the other inputs, are written all the same
-                failures.append({"input": source, "output": str(target), "error": str(foreseen(error, str(target)))})
+                reason = str(foreseen(error, str(target)))
+                failures.append(InputFailure(input=source, output=str(target), error=reason))
         return written, failures
 
     def _named(self, source: str) -> str:

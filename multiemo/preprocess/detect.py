@@ -14,17 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from multiemo.arrays import Floats, Pixels
 from multiemo.errors import ConfigError
 from multiemo.pixels import averaged
 
-Pixels: TypeAlias = NDArray[np.uint8]
-Floats: TypeAlias = NDArray[np.float32]
 T = TypeVar("T")
 
 #: Two boxes that overlap more than this (intersection over union) are one face.

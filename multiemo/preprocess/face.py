@@ -11,15 +11,14 @@ from typing import Any, TypeAlias, TypeVar
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from multiemo.arrays import Array, Pixels
 from multiemo.pixels import averaged
-from multiemo.preprocess.detect import Face, Pixels, make_detector
+from multiemo.preprocess.detect import Face, make_detector
 from multiemo.preprocess.face_quality import FLOOR, Quality, face_quality, left_out, why_unusable
 from multiemo.types import Absent, FaceSpec
 
-Doubles: TypeAlias = NDArray[np.float64]
 T = TypeVar("T")
 
 #: The chosen face must be seen in at least this share of the frames; less is a passer-by or a false alarm.
@@ -56,9 +55,9 @@ class FaceTrack:
     """
 
     crops: Tensor
-    times: Doubles
-    boxes: Doubles
-    scores: Doubles
+    times: Array
+    boxes: Array
+    scores: Array
     faces: int
     seen: int
     looked: int
@@ -81,7 +80,7 @@ class FacePreprocessor:
             spec.detector, size=spec.detector_size, min_score=spec.min_score, min_face=spec.min_face
         )
 
-    def __call__(self, frames: Pixels, times: Doubles | None = None, cropped: bool = False) -> FaceTrack | Absent:
+    def __call__(self, frames: Pixels, times: Array | None = None, cropped: bool = False) -> FaceTrack | Absent:
         """The main face of a span.
 
         Args:
@@ -126,7 +125,7 @@ class FacePreprocessor:
         crops = ((number, face, cut(frames[number], face, self.spec.size)) for number, face in track)
         return [_Shot(number, face, crop, face_quality(crop, face)) for number, face, crop in crops]
 
-    def _track(self, times: Doubles, good: list[_Shot], shots: list[_Shot], faces: int) -> FaceTrack:
+    def _track(self, times: Array, good: list[_Shot], shots: list[_Shot], faces: int) -> FaceTrack:
         """What is handed out of the pictures of one face, of which some are good."""
         chosen = thin(good, self.spec.frames)
         notes = []
@@ -162,7 +161,7 @@ class _Shot:
 Track: TypeAlias = list[tuple[int, Face]]
 
 
-def link(found: Sequence[Sequence[Face]], times: Doubles) -> list[Track]:
+def link(found: Sequence[Sequence[Face]], times: Array) -> list[Track]:
     """Join detections that can be the same face in consecutive frames, nearest first.
 
     Args:
@@ -289,7 +288,7 @@ def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
     return _resize(warped, size)
 
 
-def _averaged(frame: Pixels, matrix: Doubles, size: int, step: int) -> tuple[Pixels, int, int]:
+def _averaged(frame: Pixels, matrix: Array, size: int, step: int) -> tuple[Pixels, int, int]:
     """What a crop shows of a picture, ``step`` by ``step`` pixels averaged to one, and where that part begins: x, y.
 
     Args:
@@ -319,7 +318,7 @@ def _inside(begin: int, end: int, length: int) -> tuple[slice, int, int]:
     return slice(first, last), before, end - begin - (last - first) - before
 
 
-def upright(face: Face) -> Doubles:
+def upright(face: Face) -> Array:
     """The map, ``[2, 3]``, from the picture to a unit square in which the face is upright.
 
     The eyes come to lie at (0.5 -+ EYES_APART / 2, EYES_Y); without eyes the box is centred.

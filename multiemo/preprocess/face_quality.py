@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from multiemo.preprocess.detect import Face, Pixels
+from multiemo.arrays import Pixels
+from multiemo.preprocess.detect import Face
 
 #: A crop whose score is lower is not used.
 FLOOR = 0.1

@@ -15,8 +15,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from multiemo.preprocess.detect import Face, Floats, Pixels
-from multiemo.preprocess.face import Doubles, upright
+from multiemo.arrays import Array, Floats, Pixels
+from multiemo.preprocess.detect import Face
+from multiemo.preprocess.face import upright
 from multiemo.preprocess.frames import Frame
 
 #: Longer side of the grey picture in which faces are followed, pixels.
@@ -117,7 +118,7 @@ def follow(before: View, after: View, faces: Sequence[Face]) -> list[Face | None
     return moved
 
 
-def moved_face(face: Face, matrix: Doubles) -> Face:
+def moved_face(face: Face, matrix: Array) -> Face:
     """A face after a similarity of the picture; its box stays upright.
 
     Args:
@@ -141,7 +142,7 @@ def likeness(a: Pixels, b: Pixels) -> float:
     return float(cv2.matchTemplate(a, b, cv2.TM_CCOEFF_NORMED)[0, 0]) if a.std() > 1 and b.std() > 1 else 0.0
 
 
-def _points(face: Face) -> Doubles:
+def _points(face: Face) -> Array:
     """A grid over the middle of the box, and the landmarks, ``[K, 2]``."""
     steps = np.linspace(-_SPAN / 2, _SPAN / 2, _GRID)
     x0, y0, x1, y1 = face.box
@@ -165,7 +166,7 @@ def _flow(before: Pixels, after: Pixels, points: Floats) -> tuple[Floats, Floats
     return end, error
 
 
-def _similarity(start: Floats, end: Floats, good: Any, limit: float) -> Doubles | None:
+def _similarity(start: Floats, end: Floats, good: Any, limit: float) -> Array | None:
     """The similarity that most of the good points follow, ``[2, 3]``, or ``None``."""
     needed = max(4, _AGREE * len(start))
     if good.sum() < needed:

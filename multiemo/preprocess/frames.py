@@ -7,7 +7,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from multiemo.preprocess.detect import Pixels, shrink
+from multiemo.arrays import Pixels
+from multiemo.preprocess.detect import shrink
 
 
 class Frame(Protocol):

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from multiemo.preprocess.detect import Detector, Face, Pixels
+from multiemo.arrays import Pixels
+from multiemo.preprocess.detect import Detector, Face
 from multiemo.preprocess.face import match
 from multiemo.preprocess.flow import moved_face
 

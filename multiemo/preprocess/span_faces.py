@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multiemo.preprocess.detect import Face, Pixels
-from multiemo.preprocess.face import MIN_SHARE, Doubles, at_once, thin, why_none, why_unsteady
+from multiemo.arrays import Array, Pixels
+from multiemo.preprocess.detect import Face
+from multiemo.preprocess.face import MIN_SHARE, at_once, thin, why_none, why_unsteady
 from multiemo.preprocess.face_quality import FLOOR, Quality, left_out, why_unusable
 from multiemo.preprocess.speaking import ActiveSpeaker, Movement, who_speaks
 from multiemo.types import Absent, FaceSpec
@@ -51,8 +52,8 @@ class Person:
 
     id: int
     crops: Tensor
-    times: Doubles
-    boxes: Doubles
+    times: Array
+    boxes: Array
     seen: float
     quality: float
     speaking: float | None = None
@@ -87,12 +88,12 @@ class SpanFaces:
         return self.chosen.crops
 
     @property
-    def times(self) -> Doubles:
+    def times(self) -> Array:
         """``[F]`` seconds from the span's start, of the chosen person's crops."""
         return self.chosen.times
 
     @property
-    def boxes(self) -> Doubles:
+    def boxes(self) -> Array:
         """``[F, 4]`` of the chosen person's crops, pixels of the frames."""
         return self.chosen.boxes
 
@@ -121,7 +122,7 @@ class SpanSightings:
     too_small: float
 
 
-def choose(seen: SpanSightings, spec: FaceSpec, voice: tuple[Doubles, Doubles] | None) -> SpanFaces | Absent:
+def choose(seen: SpanSightings, spec: FaceSpec, voice: tuple[Array, Array] | None) -> SpanFaces | Absent:
     """The faces of a span and the one to use: of several, the one that speaks, else the largest and steadiest.
 
     Args:
@@ -159,7 +160,7 @@ def _weight(sightings: Sequence[Sighting]) -> float:
     return sum(s.face.side**2 * s.face.score for s in sightings if s.quality.score >= FLOOR)
 
 
-def _speaker(seen: SpanSightings, ids: Sequence[int], voice: tuple[Doubles, Doubles] | None) -> ActiveSpeaker | None:
+def _speaker(seen: SpanSightings, ids: Sequence[int], voice: tuple[Array, Array] | None) -> ActiveSpeaker | None:
     if voice is None or len(ids) < 2:
         return None
     return who_speaks({i: seen.movements.get(i, ()) for i in ids}, *voice)

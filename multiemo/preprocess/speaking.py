@@ -34,8 +34,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multiemo.preprocess.detect import Pixels
-from multiemo.preprocess.face import EYES_APART, EYES_Y, Doubles
+from multiemo.arrays import Array, Pixels
+from multiemo.preprocess.face import EYES_APART, EYES_Y
 
 #: Lags of the voice behind the mouth that are tried, seconds.
 LAGS = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
@@ -96,7 +96,7 @@ def mouth_motion(before: Pixels, after: Pixels) -> float:
     return float(np.abs(_part(change, _MOUTH) - shift).mean() - np.abs(still - shift).mean())
 
 
-def synchrony(movements: Sequence[Movement], times: Doubles, level: Doubles) -> float | None:
+def synchrony(movements: Sequence[Movement], times: Array, level: Array) -> float | None:
     """Correlation of a mouth's movement with the voice at the best lag, -1..1; ``None`` for too few or too slow ones.
 
     Args:
@@ -109,7 +109,7 @@ def synchrony(movements: Sequence[Movement], times: Doubles, level: Doubles) -> 
     return float(_synchronies(movements, times, level[None])[0])
 
 
-def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, level: Doubles) -> ActiveSpeaker:
+def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Array, level: Array) -> ActiveSpeaker:
     """The face whose mouth goes with the voice.
 
     Args:
@@ -143,7 +143,7 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Doubles, leve
     return ActiveSpeaker(None, scores, f"no mouth moves clearly with the voice ({numbers})")
 
 
-def turns(times: Doubles, level: Doubles) -> Doubles:
+def turns(times: Array, level: Array) -> Array:
     """``[S, K]``: the level as it is, then turned around in its span by even steps longer than the lags reach, then all
     of these backwards.
 
@@ -162,7 +162,7 @@ def _tells(movements: Sequence[Movement]) -> bool:
     return len(movements) >= FEWEST and bool(np.median([m.end - m.begin for m in movements]) <= LONGEST)
 
 
-def _synchronies(movements: Sequence[Movement], times: Doubles, levels: Doubles) -> Doubles:
+def _synchronies(movements: Sequence[Movement], times: Array, levels: Array) -> Array:
     """``[S]`` correlations at the best lag of a mouth with each of ``[S, K]`` levels."""
     amount = np.log(np.maximum([m.amount for m in movements], 0.0) + _NOISE)
     begin, end = np.array([m.begin for m in movements]), np.array([m.end for m in movements])
@@ -185,12 +185,12 @@ def _synchronies(movements: Sequence[Movement], times: Doubles, levels: Doubles)
     return np.where(best > -1.0, best, 0.0)
 
 
-def _at(wanted: Doubles, times: Doubles, values: Doubles) -> Doubles:
+def _at(wanted: Array, times: Array, values: Array) -> Array:
     """``[S, M]``: ``[S, K]`` values at times, interpolated to the wanted ones."""
     place = np.interp(wanted, times, np.arange(len(times), dtype=np.float64))
     left = np.minimum(place.astype(int), len(times) - 2)
     share = place - left
-    between: Doubles = values[:, left] * (1 - share) + values[:, left + 1] * share
+    between: Array = values[:, left] * (1 - share) + values[:, left + 1] * share
     return between
 
 
@@ -200,7 +200,7 @@ def _standard_errors(first: float, second: float, count: int) -> float:
     return (z[0] - z[1]) / math.sqrt(2 / max(count - 3, 1))
 
 
-def _part(patch: np.ndarray[tuple[int, ...], np.dtype[np.float32]], share: tuple[tuple[float, float], ...]) -> Doubles:
+def _part(patch: np.ndarray[tuple[int, ...], np.dtype[np.float32]], share: tuple[tuple[float, float], ...]) -> Array:
     (top, bottom), (left, right) = share
     height, width = patch.shape
     return patch[round(top * height) : round(bottom * height), round(left * width) : round(right * width)].astype(float)

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from multiemo.preprocess.detect import Detector, Face, Pixels, make_detector
-from multiemo.preprocess.face import MEMORY, Doubles, crop_face, match
+from multiemo.arrays import Array, Pixels
+from multiemo.preprocess.detect import Detector, Face, make_detector
+from multiemo.preprocess.face import MEMORY, crop_face, match
 from multiemo.preprocess.face_quality import face_quality
 from multiemo.preprocess.flow import View, follow, is_cut, likeness, moved_face
 from multiemo.preprocess.frames import Frame
@@ -148,7 +149,7 @@ class FaceTracker:
             self._look(frame, time, carried=not detect)
         self._view, self._time = view, time
 
-    def between(self, start: float, end: float, voice: tuple[Doubles, Doubles] | None = None) -> SpanFaces | Absent:
+    def between(self, start: float, end: float, voice: tuple[Array, Array] | None = None) -> SpanFaces | Absent:
         """The faces of a span, and the one to use.
 
         Args:
@@ -285,7 +286,7 @@ class FaceTracker:
             track.sightings.append(Sighting(time, track.face, crop, face_quality(crop, track.face), carried))
 
 
-def _scaling(factor: float) -> Doubles:
+def _scaling(factor: float) -> Array:
     return np.array([[factor, 0.0, 0.0], [0.0, factor, 0.0]])
 
 

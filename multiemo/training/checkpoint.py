@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,9 +18,19 @@ from torch import Tensor
 from multiemo.errors import CheckpointError
 from multiemo.files import draft
 
+#: JSON values beside the tensors of a file; what they are is up to whoever wrote them.
+Facts: TypeAlias = dict[str, Any]
+#: {name: value} of one parameter group of an optimiser, such as ``lr``.
+GroupSettings: TypeAlias = dict[str, object]
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
     """Write tensors and JSON facts to one file in one step.
+
+    Args:
+        path: of the file.
+        tensors: on any device.
+        facts: JSON values that are kept beside them.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
@@ -30,7 +40,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
         save_file(plain, made, metadata={"facts": json.dumps(facts)})
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Facts]:
     """The inverse of :func:`save_tensors`.
 
     Raises:
@@ -62,8 +72,16 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{i}/{name}": torch.as_tensor(value) for i, slot in state.items() for name, value in slot.items()}
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[Any]) -> None:
-    """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments."""
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[GroupSettings]
+) -> None:
+    """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments.
+
+    Args:
+        optimizer: built for the same parameters.
+        tensors: of :func:`optimizer_tensors`.
+        groups: of :func:`optimizer_groups`.
+    """
     from multiemo.training.parallel import sharded_like  # accelerate and FSDP, which loading a model does without
 
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -78,8 +96,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
 
 
-def optimizer_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Group settings as JSON values."""
+def optimizer_groups(optimizer: torch.optim.Optimizer) -> list[GroupSettings]:
+    """The settings of every group that JSON can hold."""
     plain = (bool, int, float, str, type(None), list, tuple)
     return [
         {k: v for k, v in group.items() if k != "params" and isinstance(v, plain)} for group in optimizer.param_groups

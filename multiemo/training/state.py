@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from multiemo.errors import CheckpointError
-from multiemo.training.checkpoint import load_tensors, save_tensors
+from multiemo.training.checkpoint import Facts, load_tensors, save_tensors
+from multiemo.training.epochs import Epoch
 
 STATE_VERSION = 2
 
@@ -28,7 +29,7 @@ class FitProgress:
         best_score, best_epoch, best: of the best epoch so far; ``best`` are its validation figures.
         best_file: holds its weights, in the state's folder.
         seconds: spent.
-        history: one record an epoch.
+        history: every finished epoch.
     """
 
     epoch: int = 0
@@ -39,11 +40,22 @@ class FitProgress:
     best: dict[str, float] = field(default_factory=dict)
     best_file: str = ""
     seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """A state that was read back.
+
+    Args:
+        progress: how far the stage was.
+        tensors: weights, moments and random states.
+        facts: what else the trainer keeps.
+    """
+
+    progress: FitProgress
+    tensors: dict[str, Tensor]
+    facts: Facts
 
 
 class States:
@@ -61,10 +73,15 @@ class States:
     def save(self, progress: FitProgress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Write a state, then remove those that are too old.
 
+        Args:
+            progress: of the stage.
+            tensors: weights, moments and random states.
+            facts: what else resuming needs, as JSON values.
+
         Raises:
             CheckpointError: the disk is full or the folder cannot be written; the earlier states are still there.
         """
-        facts = {**facts, "version": STATE_VERSION, "identity": self.identity, "progress": progress.to_json()}
+        facts = {**facts, "version": STATE_VERSION, "identity": self.identity, "progress": _plain(progress)}
         save_tensors(self.folder / f"step-{progress.step:08d}.safetensors", tensors, facts)
         for old in self._steps()[self.keep :]:
             old.unlink(missing_ok=True)
@@ -77,8 +94,8 @@ class States:
         progress.best_file = f"best-{progress.best_epoch:05d}.safetensors"
         save_tensors(self.folder / progress.best_file, tensors, {"epoch": progress.best_epoch})
 
-    def load(self) -> tuple[FitProgress, dict[str, Tensor], dict[str, Any]] | None:
-        """The newest readable state: progress, tensors, facts; ``None`` where there is none.
+    def load(self) -> StoredState | None:
+        """The newest readable state; ``None`` where there is none.
 
         Raises:
             CheckpointError: there are states and none can be read, or the newest is of another config or version.
@@ -95,7 +112,7 @@ class States:
                     f"{path}: the saved state is of another config or version; resume with the config it was started "
                     "with, or choose another --out"
                 )
-            return FitProgress(**facts["progress"]), tensors, facts
+            return StoredState(_progress(facts["progress"]), tensors, facts)
         if first is not None:
             raise CheckpointError(f"{first}; remove {self.folder} to begin this stage anew")
         return None
@@ -109,3 +126,12 @@ class States:
         with contextlib.suppress(FileNotFoundError):
             return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
         return []
+
+
+def _plain(progress: FitProgress) -> dict[str, Any]:
+    """JSON values, the best score before the first epoch among them (minus infinity, which Python's JSON has)."""
+    return {f.name: getattr(progress, f.name) for f in fields(progress)}
+
+
+def _progress(values: Mapping[str, Any]) -> FitProgress:
+    return FitProgress(**{**values, "history": [Epoch.from_json(epoch) for epoch in values["history"]]})

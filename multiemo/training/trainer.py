@@ -26,6 +26,7 @@ from multiemo.data.collate import BucketSampler
 from multiemo.errors import TrainingError
 from multiemo.files import append_line
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
+from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
 from multiemo.training.parallel import Replica, gather_objects, sharded_like, share_norms, whole
@@ -46,14 +47,14 @@ class FitResult:
         best_epoch: counted from one.
         epochs: epochs run.
         seconds: wall clock.
-        history: one record an epoch.
+        history: every epoch.
     """
 
     best: dict[str, float]
     best_epoch: int
     epochs: int
     seconds: float
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ class Trainer:
         evaluate: Callable[[Objective], Mapping[str, float]] | None,
         *,
         on_step: Callable[[int, int], None] | None = None,
-        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
     ) -> FitResult:
         """Train, keep the epoch with the best validation figure, and leave its weights in the objective's model.
 
@@ -134,9 +135,9 @@ class Trainer:
         parts = self._prepare(objective, steps)
         self._restore(parts)
         progress = parts.progress
-        for record in progress.history:
+        for epoch in progress.history:
             if on_epoch is not None:
-                on_epoch(record)
+                on_epoch(epoch)
         began = time.perf_counter() - progress.seconds
         watch = LossWatch(device)
         with Interrupts() as interrupts:
@@ -171,11 +172,10 @@ class Trainer:
                     if stop:
                         interrupts.leave(f"the state after step {progress.step} is kept; go on with --resume")
                 watch.finish()
-                record = self._end_epoch(parts, evaluate, weighing.steps)
-                progress.seconds = record["seconds"] = round(time.perf_counter() - began, 3)
+                epoch = self._end_epoch(parts, evaluate, weighing.steps, began)
                 self._save(parts)
                 if on_epoch is not None:
-                    on_epoch(record)
+                    on_epoch(epoch)
                 if self._told_to_stop(interrupts, ask=True):
                     interrupts.leave(f"the state after epoch {progress.epoch} is kept; go on with --resume")
         if not parts.best:
@@ -265,9 +265,9 @@ class Trainer:
         return len(received) > 0
 
     def _end_epoch(
-        self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]] | None, steps: int
-    ) -> dict[str, Any]:
-        """Validate, keep the weights where they are the best, and make the record of an epoch of so many steps."""
+        self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]] | None, steps: int, began: float
+    ) -> Epoch:
+        """Validate, keep the weights where they are the best, and say what an epoch of so many steps came to."""
         progress, settings, average = parts.progress, self.settings, parts.average
         progress.batch = 0
         progress.epoch += 1
@@ -286,17 +286,20 @@ class Trainer:
                 parts.best = {k: v.detach().cpu().clone() for k, v in state.items()}
                 if self.states is not None and self.accelerator.is_main_process:
                     self.states.save_best(progress, parts.best)
-        record = {
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "loss": round(float(parts.total) / steps, 6),
-            "lr": learning_rates(parts.optimizer),
-            "val": {k: round(v, 6) for k, v in figures.items()},
-            "best": improved,
-        }
+        loss = round(float(parts.total) / steps, 6)
         parts.total.zero_()
-        progress.history.append(record)
-        return record
+        progress.seconds = round(time.perf_counter() - began, 3)
+        epoch = Epoch(
+            epoch=progress.epoch,
+            step=progress.step,
+            loss=loss,
+            lr=learning_rates(parts.optimizer),
+            val={k: round(v, 6) for k, v in figures.items()},
+            best=improved,
+            seconds=progress.seconds,
+        )
+        progress.history.append(epoch)
+        return epoch
 
     def _save(self, parts: _Parts) -> None:
         if self.states is None:
@@ -325,7 +328,7 @@ class Trainer:
         stored = self.states.load() if self.states is not None else None
         if self.states is None or stored is None:
             return
-        progress, tensors, facts = stored
+        progress, tensors, facts = stored.progress, stored.tensors, stored.facts
         for name in FitProgress.__slots__:
             setattr(parts.progress, name, getattr(progress, name))
         here = parts.objective.state_dict()

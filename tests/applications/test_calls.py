@@ -14,15 +14,17 @@ import pytest
 
 from multiemo.applications import calls, talk
 from multiemo.applications.affect import DERIVED, HEAD, affect, places
+from multiemo.applications.call_report import CallSegment
 from multiemo.applications.calls import analyse_call
 from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
+from multiemo.predict.prediction import SegmentPrediction
 from tests.support.media_files import tracks
 from tests.support.sounds import talk as talk_of
 
 RATE = 16000
 #: A speaker on each channel of a file.
-CHANNELS = [talk.Part(channel=0), talk.Part(channel=1)]
+CHANNELS = [talk.SpeakerChannel(channel=0), talk.SpeakerChannel(channel=1)]
 
 
 def save(path: Path, channels: Sequence[np.ndarray], rate: int = RATE) -> Path:
@@ -51,7 +53,7 @@ class Model:
 
     def read_channels(
         self, sounds: Sequence[Any], words: Sequence[Sequence[Any]], *, speakers: Sequence[str], duration: float
-    ) -> list[list[dict[str, Any]]]:
+    ) -> list[list[SegmentPrediction]]:
         self.told += [cue.text for cues in words for cue in cues]
         assert len(speakers) in (0, len(sounds))
         for sound in sounds:
@@ -59,14 +61,18 @@ class Model:
             assert sum(map(len, sound)) == pytest.approx(duration * RATE, abs=1024)
         starts = np.arange(0.0, duration - 1e-6, self.every)
         windows = [
-            {
-                "start": s,
-                "end": s + self.every,
-                "label": "x",
-                "best": "x",
-                "probs": {"x": 1.0},
-                "valence": self.valence(s),
-            }
+            SegmentPrediction(
+                start=s,
+                end=s + self.every,
+                kind="speech",
+                label="x",
+                best="x",
+                probs={"x": 1.0},
+                by_modality={},
+                valence=self.valence(s),
+                present=["speech"],
+                absent={},
+            )
             for s in starts.tolist()
         ]
         return [windows for _ in sounds]
@@ -103,7 +109,7 @@ def test_one_channel_is_read_alone(tmp_path: Path) -> None:
 def test_who_speaks_when(loud: None, tmp_path: Path) -> None:
     left = tone(20, [(0, 3), (3.1, 4), (10, 10.1), (12, 15)])
     right = tone(20, [(5, 9), (14, 17)])
-    found = talk.listen(save(tmp_path / "call.wav", [left, right]), CHANNELS)
+    found = talk.find_speech(save(tmp_path / "call.wav", [left, right]), CHANNELS)
     np.testing.assert_allclose(found.spans[0], [(0, 4), (12, 15)], atol=0.04)
     np.testing.assert_allclose(found.spans[1], [(5, 9), (14, 17)], atol=0.04)
     assert found.duration == pytest.approx(20)
@@ -113,7 +119,7 @@ def test_who_speaks_when(loud: None, tmp_path: Path) -> None:
 
 def test_crosstalk_is_not_speech(loud: None, tmp_path: Path) -> None:
     left, right = tone(12, [(0, 4)]), tone(12, [(6, 10)])
-    found = talk.listen(save(tmp_path / "call.wav", [left + 0.03 * right, right + 0.03 * left]), CHANNELS)
+    found = talk.find_speech(save(tmp_path / "call.wav", [left + 0.03 * right, right + 0.03 * left]), CHANNELS)
     np.testing.assert_allclose(found.spans[0], [(0, 4)], atol=0.15)
     np.testing.assert_allclose(found.spans[1], [(6, 10)], atol=0.15)
 
@@ -163,7 +169,7 @@ def test_channels_that_are_apart_are_speakers(
 
 def test_two_who_speak_at_once_all_the_time_are_told_apart(tmp_path: Path) -> None:
     """They are as loud as each other, but do not hold the same sound."""
-    found = talk.listen(save(tmp_path / "both.wav", [talk_of(8.0, 1) / 2, talk_of(8.0, 2) / 2]), CHANNELS)
+    found = talk.find_speech(save(tmp_path / "both.wav", [talk_of(8.0, 1) / 2, talk_of(8.0, 2) / 2]), CHANNELS)
     assert not found.mixed
     assert min(talk.seconds(spans) for spans in found.spans) > 3
 
@@ -295,13 +301,13 @@ def test_a_real_conversation(tiny_run: Path, real_data: Path, tmp_path: Path) ->
 
 # --------------------------------------------------------------------------------------------------------------------
 def test_valence_of_labels() -> None:
-    assert affect({"valence": 0.3, "arousal": -0.1, "probs": {"angry": 1.0}}) == (0.3, -0.1, HEAD)
-    assert affect({"probs": {"happy": 0.5, "neutral": 0.5}}) == (0.405, 0.255, DERIVED)
-    assert affect({"probs": {"powerful": 1.0}}) is None
+    assert affect({"angry": 1.0}, 0.3, -0.1) == (0.3, -0.1, HEAD)
+    assert affect({"happy": 0.5, "neutral": 0.5}) == (0.405, 0.255, DERIVED)
+    assert affect({"powerful": 1.0}) is None
     assert affect({}) is None
     scale = places(("very negative", "negative", "neutral", "positive", "very positive"))
     assert [valence for valence, _ in scale.values()] == [-1, -0.5, 0, 0.5, 1]
-    assert affect({"probs": {"negative": 0.75, "positive": 0.25}}) == (-0.5, None, DERIVED)
+    assert affect({"negative": 0.75, "positive": 0.25}) == (-0.5, None, DERIVED)
 
 
 def test_labels_that_the_source_does_not_rate() -> None:
@@ -312,16 +318,14 @@ def test_labels_that_the_source_does_not_rate() -> None:
     assert go["neutral"] == (0.0, 0.0)
     assert len(go) == 28
     assert "powerful" not in places(LABEL_SETS["emorynlp7"])
-    said = affect({"probs": dict(zip(LABEL_SETS["emorynlp7"], [0.5, 0, 0, 0, 0, 0.5, 0], strict=True))})
+    said = affect(dict(zip(LABEL_SETS["emorynlp7"], [0.5, 0, 0, 0, 0, 0.5, 0], strict=True)))
     assert said is not None
     assert said.valence == places(LABEL_SETS["emorynlp7"])["joyful"][0]
 
 
 # --------------------------------------------------------------------------------------------------------------------
-def speaker(values: np.ndarray) -> list[dict[str, Any]]:
-    return [
-        {"start": 2.0 * i, "end": 2.0 * i + 2, "negativity": v, "text": None} for i, v in enumerate(values.tolist())
-    ]
+def speaker(values: np.ndarray) -> list[CallSegment]:
+    return [CallSegment(start=2.0 * i, end=2.0 * i + 2, negativity=v, text=None) for i, v in enumerate(values.tolist())]
 
 
 def negativity(rng: np.random.Generator, n: int, correlation: float, skewed: bool = False) -> np.ndarray:

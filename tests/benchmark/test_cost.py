@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from multiemo.benchmark import environment, memory, timing
-from multiemo.benchmark.cost import CostReport, count_parameters, measure_cost, training_seconds
+from multiemo.benchmark.cost import count_parameters, measure_cost, training_seconds
+from multiemo.benchmark.measurements import CostReport
 from multiemo.benchmark.memory import peak_memory
 from multiemo.benchmark.timing import count_flops, shown
 from multiemo.build import load_bundle, train
@@ -96,12 +97,13 @@ def test_a_larger_subset_never_costs_less(measured: CostReport):
     assert measured.subsets["TSF"].decode_rtf > measured.subsets["T"].decode_rtf
 
 
-def test_the_report_says_how_it_was_measured(measured: CostReport, tiny_run: Path):
+def test_the_report_says_how_it_was_measured(measured: CostReport, tiny_run: Path, conforms):
+    conforms(measured, CostReport)
     source = source_of(tiny_run)
     assert set(measured.clips) <= set(source.split.parts["val"])
     assert 0.5 < measured.media_seconds < 10
     assert (measured.device, measured.threads) == ("cpu", torch.get_num_threads())
-    values = json.loads(json.dumps(measured.to_json()))
+    values = json.loads(json.dumps(measured))
     assert values["subsets"]["S"]["rtf"] == pytest.approx(measured.subsets["S"].rtf)
     # Clips differ in length, so the ratio of the means is only about the ratio of the sums.
     cost = measured.subsets["TSF"]

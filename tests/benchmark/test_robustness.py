@@ -13,7 +13,8 @@ import pytest
 from multiemo.benchmark import robustness
 from multiemo.benchmark.corruptions import CORRUPTIONS
 from multiemo.benchmark.forms import Material, Voice, gather
-from multiemo.benchmark.robustness import Curve, robustness_curves
+from multiemo.benchmark.measurements import Curve
+from multiemo.benchmark.robustness import robustness_curves
 from multiemo.benchmark.robustness_plot import plot_robustness
 from multiemo.build import evaluate_run, load_bundle, open_source, train
 from multiemo.build.bundle import Bundle
@@ -132,7 +133,7 @@ def test_the_same_seed_gives_the_same_curves_whatever_else_is_measured(tiny_run,
     chosen = [c for c in reversed(SHORT) if c.name in ("babble", "asr_errors", "dropped_frames")]
     again = robustness_curves([(replace_workers(bundle, 2), source)], corruptions=chosen)
     for curve in again:
-        assert curve.to_json() == of(curves, curve.corruption, curve.subset).to_json()
+        assert curve == of(curves, curve.corruption, curve.subset)
 
 
 def replace_workers(bundle, workers):
@@ -252,15 +253,16 @@ def test_several_labels_have_curves_too(tiny_config, tmp_path):
     assert curve.points[0].uar == evaluate_run(tmp_path / "run").subsets["T"]["uar"]
 
 
-def test_curves_are_plain_json_and_make_a_picture(curves):
-    text = json.dumps([c.to_json() for c in curves], allow_nan=False)
+def test_curves_are_plain_json_and_make_a_picture(curves, conforms):
+    conforms(curves[0], Curve)
+    text = json.dumps(curves, allow_nan=False)
     values = json.loads(text)[0]
     assert {"corruption", "unit", "subset", "points"} <= set(values)
     assert {"severity", "uar", "uar_ci", "n", "absent"} <= set(values["points"][0])
     png = base64.b64decode(plot_robustness(curves))
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape[1] > 1000
-    assert plot_robustness([Curve("blur", "face", "px", "F", skipped="no face")]) == ""
+    assert plot_robustness([Curve(corruption="blur", modality="face", unit="px", subset="F", skipped="no face")]) == ""
     assert [Curve.from_json(v) for v in json.loads(text)] == curves
 
 

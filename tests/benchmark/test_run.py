@@ -13,10 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from multiemo.benchmark.compare import compare
+from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, ProtocolSummary
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
 from multiemo.build.lock import alone_in
+from multiemo.build.reads import Reading
 from multiemo.cli import app
 from multiemo.config import Config, load_config, load_stored
 from multiemo.data.manifest import read_manifest, write_manifest
@@ -46,8 +48,12 @@ def result_of(folder: Path) -> dict:
     return json.loads((folder / "benchmark.json").read_text("utf-8"))
 
 
-def test_the_result_holds_every_system_subset_fold_and_seed(finished, small_corpus):
+def test_the_result_holds_every_system_subset_fold_and_seed(finished, small_corpus, conforms):
     result = result_of(finished)
+    conforms(finished / "benchmark.json", BenchmarkResult)
+    conforms(finished / "protocol.json", ProtocolSummary)
+    conforms(finished / "evaluations.jsonl", Reading)
+    assert BenchmarkResult.read(finished / "benchmark.json") == result
     assert set(result["systems"]) == {"multiemo", "classic"}
     assert set(result["subsets"]) == {"T", "S", "TS"}
     clips = read_manifest(small_corpus)
@@ -88,7 +94,9 @@ def test_every_reading_of_a_test_part_is_counted_by_its_reader(finished):
     assert result["leak"]["reads"] == {f: {"benchmark": 1} for f in folds}
     page = (finished / "report.html").read_text("utf-8")
     assert "each read 3 times: benchmark 2, classic baselines 1; those of the shuffled clips: each read once" in page
-    assert "test parts: each read 3 times: benchmark 2, classic baselines 1" in summary(result)
+    assert "test parts: each read 3 times: benchmark 2, classic baselines 1" in summary(
+        BenchmarkResult.from_json(result)
+    )
 
 
 def test_families_are_adjusted_and_say_what_they_could_have_found(finished):
@@ -264,7 +272,7 @@ def test_compare_pairs_benchmarks_and_refuses_other_test_parts(finished, tiny_ru
         compare([finished, twin])
 
 
-def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
+def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path, conforms):
     twin = tmp_path / "twin"
     shutil.copytree(finished, twin)
     said = CliRunner().invoke(app, ["compare", str(finished), str(twin)])
@@ -272,6 +280,7 @@ def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path):
     assert "| run" in said.stdout
     said = CliRunner().invoke(app, ["compare", str(finished), str(twin), "--json", "-"])
     assert set(json.loads(said.stdout)["systems"][str(twin)]) <= set(SUBSETS)
+    conforms(json.loads(said.stdout), ComparisonResult)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_the_order_of_clips_does_not_matter_and_the_seed_does() -> None:
 
 
 def test_the_hash_is_pinned() -> None:
-    """A change here means that stored results no longer belong to the same split: raise ``splits.VERSION``."""
+    """A change here means that stored results no longer belong to the same split: raise ``split.SPLIT_VERSION``."""
     assert holdout(corpus(6, 4), seed=0).hash == PINNED
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from multiemo.calibration import Calibration, change_of_prior, decide, temper
 from multiemo.errors import ConfigError
+from multiemo.predict.prediction import SegmentPrediction
 from multiemo.predict.smoothing import Smoothing
 from multiemo.smoothing import Smoother, Turn, fit_stay
 
@@ -227,15 +228,23 @@ def test_dialogues_of_validation_say_for_how_long_labels_last_or_that_they_do_no
 def test_a_model_that_smoothing_does_not_serve_leaves_its_timeline_and_says_why() -> None:
     facts = {"dialogues": 4, "clips": 40, "accuracy": 0.6, "loss": 1.1, "smoothed_accuracy": 0.5, "smoothed_loss": 1.3}
     entries = [
-        {"start": 4.0 * k, "end": 4.0 * k + 4, "probs": {"a": p, "b": 1 - p}, "present": ["text"]}
+        SegmentPrediction(
+            start=4.0 * k,
+            end=4.0 * k + 4,
+            kind="window",
+            probs={"a": p, "b": 1 - p},
+            by_modality={},
+            present=["text"],
+            absent={},
+        )
         for k, p in enumerate((0.9, 0.4, 0.9))
     ]
     off = Smoothing(("a", "b"), [0.5, 0.5], "single", calibration=Calibration(stay_seconds=0.0, smoothing=facts))
-    settled = [one for entry in entries for one in off.push(dict(entry))] + off.close()
+    settled = [one for entry in entries for one in off.push(entry)] + off.close()
     assert len(settled) == 3
     assert not any("smoothed" in one for one in settled)
     assert "accuracy 0.600 without, 0.500 with; loss of the true label 1.100, 1.300" in off.notes[0]
     told = Smoothing(("a", "b"), [0.5, 0.5], "single", calibration=Calibration(costs={"T": [1.0, 20.0]}))
-    settled = [one for entry in entries for one in told.push(dict(entry))] + told.close()
+    settled = [one for entry in entries for one in told.push(entry)] + told.close()
     assert [one["smoothed"]["label"] for one in settled] == ["b"] * 3, "labels are decided at the costs of training"
     assert told.notes == []

@@ -15,6 +15,7 @@ from multiemo.predict import Item, Predictor, Stream
 from multiemo.predict.reader import Options
 from multiemo.predict.segments import TRACK_FPS
 from multiemo.types import Clip
+from tests.support.documents import check_record
 
 #: Of the film, Hz.
 RATE = 16000
@@ -131,6 +132,7 @@ def test_options_that_cannot_be_are_named(options, message):
 
 def test_several_people_are_kept_apart_and_the_choice_is_reported(model, pair):
     entry = model.predict(pair)
+    check_record(entry)
     (segment,) = entry["segments"]
     assert segment["face"]["chosen"] == "largest and steadiest"
     said = {person["person"]: person["probs"] for person in segment["face"]["people"]}
@@ -207,6 +209,8 @@ def test_a_stream_takes_words_and_another_rate(model, talk):
         for start in range(0, len(sound), 4410):
             said += stream.push(audio=sound[start : start + 4410])
         said += stream.close()
+    for segment in said:
+        check_record(segment)
     assert said[0]["text"] == "hello"
     assert {"text", "speech"} <= set(said[0]["present"])
     assert all(s["absent"]["face"] == "there are no pictures" for s in said)

@@ -79,7 +79,7 @@ def _folder(folder: Path, part: str, root: Path, skip: Skip) -> Iterator[Clip]:
 
 def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
     """Write every row of the CSV as a picture. Rows: emotion 0-6, 2304 grey values, the part's name if it has one."""
-    for number, row in rows_of(table, ("emotion", "pixels")):
+    for number, row in table_cells(table, ("emotion", "pixels")):
         where = f"{table.name} row {number}"
         label = _CODES.get(row["emotion"].strip())
         part = USAGES.get(row["usage"].strip().lower()) if "usage" in row else "train"
@@ -93,7 +93,7 @@ def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
             yield _clip(name, write_face(face, folder / f"{name}.png"), label, part)
 
 
-def rows_of(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def table_cells(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(number, row) of a CSV of FER2013 or FER+; columns are called in lower case.
 
     Raises:

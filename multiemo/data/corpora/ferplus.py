@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from multiemo.data.corpora.fer2013 import TABLES, USAGES, face_of, rows_of, write_face
+from multiemo.data.corpora.fer2013 import TABLES, USAGES, face_of, table_cells, write_face
 from multiemo.data.corpora.source import Skip, nearest, not_the_corpus, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS
@@ -128,8 +128,8 @@ def _beside(tables: list[Path]) -> Iterator[tuple[str, dict[str, str], dict[str,
 
 def _pairs(listing: Path, pixels: Path | None) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
     """(where, row of votes, row of pixels), which lie in the same order."""
-    faces = rows_of(pixels, ("pixels", "usage")) if pixels is not None else iter(())
-    votes = rows_of(listing, ("usage", "image name", *_COLUMNS, *_NONE))
+    faces = table_cells(pixels, ("pixels", "usage")) if pixels is not None else iter(())
+    votes = table_cells(listing, ("usage", "image name", *_COLUMNS, *_NONE))
     for voted, seen in zip_longest(votes, faces):
         if voted is None or (seen is None and pixels is not None):
             raise ManifestError(f"ferplus: {listing} and {pixels} have another number of rows; fetch both again")

@@ -15,17 +15,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from multiemo.data.corpora.columns import columns_of
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus, read_text, relative, walk
 from multiemo.data.rows import MEDIA_KEYS
+from multiemo.data.tables import Row
 from multiemo.errors import ManifestError
 from multiemo.files import unwritable
 from multiemo.registry import corpora
 from multiemo.types import Clip
+
+#: {key of a clip: cell}: text, or for media a path, bytes, or ``{"bytes", "path"}``.
+ClipCells: TypeAlias = dict[str, Any]
 
 _PARTS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 #: First bytes -> suffix, for media that come as bytes without a name.
@@ -174,9 +178,7 @@ def _part(file: Path, home: Path) -> str | None:
     return None
 
 
-def _rows(
-    file: Path, named: Mapping[str, str], check: Callable[[Sequence[str], object], None]
-) -> Iterator[dict[str, Any]]:
+def _rows(file: Path, named: Mapping[str, str], check: Callable[[Sequence[str], object], None]) -> Iterator[Row]:
     """The named columns of every row."""
     try:
         if file.suffix.lower() == ".parquet":
@@ -194,15 +196,13 @@ def _unreadable(file: Path, error: Exception) -> ManifestError:
     return ManifestError(f"hfdataset: {file} cannot be read ({str(error).splitlines()[0]}); fetch or save it again")
 
 
-def _cells(
-    row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str, list[str]], file: Path
-) -> dict[str, Any]:
+def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str, list[str]], file: Path) -> ClipCells:
     """{key of a clip: cell} of the cells that are not empty: text, or for media what is stored.
 
     Raises:
         ManifestError: the label is a number that has no name.
     """
-    cells: dict[str, Any] = {}
+    cells: ClipCells = {}
     for key, column in named.items():
         cell = row[column]
         if column in names and isinstance(cell, int):

@@ -139,7 +139,7 @@ def table(
         left_out.append(f"{what}: {reason}")
         skip(what, reason)
 
-    def rows_of(path: Path) -> Iterator[CandidateRow]:
+    def rows_in(path: Path) -> Iterator[CandidateRow]:
         opened = open_table(path)
         present = list(opened.columns)
 
@@ -167,7 +167,7 @@ def table(
                 found.values["split"] = tables[path]
             yield found
 
-    found = [row for path in tables for row in rows_of(path)]
+    found = [row for path in tables for row in rows_in(path)]
     clips = list(clips_of(found, listed, parts=_known_parts(pairs(parts, "parts")), by_raters=rater is not None))
     files.finish()
     if not clips:  # whoever names a table means no other that lies near it

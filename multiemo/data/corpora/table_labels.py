@@ -15,6 +15,8 @@ from multiemo.errors import ManifestError
 from multiemo.labels import find_label
 from multiemo.labels import label_set as labels_of
 
+#: What a row says of a clip's labels, by the keys of a manifest row: ``label``, ``labels`` or ``votes``.
+LabelKeys: TypeAlias = dict[str, object]
 #: How a table keeps labels; the options of ``table`` have these names.
 Form: TypeAlias = Literal["label", "labels", "votes", "onehot"]
 FORMS: tuple[Form, ...] = ("label", "labels", "votes", "onehot")
@@ -41,7 +43,7 @@ class LabelColumns:
     meanings: Mapping[str, str]
     became: Became
 
-    def of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def of(self, row: Mapping[str, Any]) -> LabelKeys:
         """The keys of a clip that a row's labels fill; none where nothing is marked.
 
         Raises:
@@ -154,7 +156,7 @@ def labels_in(
     return LabelColumns(form, columns(str(options[form]), present, form, where), allowed, meanings, became)
 
 
-def voted(counts: Mapping[str, float]) -> dict[str, Any]:
+def voted(counts: Mapping[str, float]) -> LabelKeys:
     """``votes``, and the ``label`` that has most of them where one has."""
     if not counts:
         return {}
@@ -163,7 +165,7 @@ def voted(counts: Mapping[str, float]) -> dict[str, Any]:
     return {"votes": dict(counts), **({"label": winners[0]} if len(winners) == 1 else {})}
 
 
-def _several(labels: list[str]) -> dict[str, Any]:
+def _several(labels: list[str]) -> LabelKeys:
     """One label as ``label``, several as ``labels``."""
     found = tuple(dict.fromkeys(labels))
     return {} if not found else {"label": found[0]} if len(found) == 1 else {"labels": found}

@@ -13,7 +13,7 @@ from multiemo.data.corpora.table_features import Features
 from multiemo.data.corpora.table_labels import LabelColumns, voted
 from multiemo.data.corpora.table_media import Filled, MediaColumns
 from multiemo.data.delimited import BadRow
-from multiemo.data.rows import MEDIA_KEYS
+from multiemo.data.rows import MEDIA_KEYS, ManifestRow
 from multiemo.data.tables import Row, Table
 from multiemo.types import DIMENSIONS
 
@@ -37,7 +37,7 @@ class CandidateRow:
 
     where: str
     row: Row
-    values: dict[str, Any]
+    values: ManifestRow
     features: Features
 
 
@@ -141,7 +141,7 @@ class RowReader:
 
 def clips_of(
     found: Iterable[CandidateRow], skip: Skip, *, parts: Mapping[str, str], by_raters: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[ManifestRow]:
     """The keys of the clips that rows make.
 
     Args:

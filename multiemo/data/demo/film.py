@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.data.demo.cues import FACE
 from multiemo.data.demo.face import DrawnHead, Pose
-from multiemo.data.demo.sketch import Array, Image
+from multiemo.data.demo.sketch import Image
 from multiemo.data.demo.voice import RATE
 
 #: Frames a second, and side of the square picture in pixels.

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.data.demo.sketch import Array, Colour, Image, arc, circle, clipped, ellipse, fill, shaded, stroke
+from multiemo.arrays import Array
+from multiemo.data.demo.sketch import Colour, Image, arc, circle, clipped, ellipse, fill, shaded, stroke
 
 #: Side of the square canvas on which a head is painted, pixels.
 CANVAS = 288

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
+
 Image: TypeAlias = NDArray[np.uint8]
-Array: TypeAlias = NDArray[np.float64]
 Colour: TypeAlias = tuple[float, float, float]
 
 _FIXED = 4  # fractional bits of the coordinates given to OpenCV

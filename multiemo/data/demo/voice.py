@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.data.demo.cues import VOICE, VOWELS, VoiceCue
-
-Array: TypeAlias = NDArray[np.float64]
 
 #: Hz.
 RATE = 16000

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
+from multiemo.predict.prediction import InputPrediction
 from multiemo.predict.timeline.captions import one_line, own_label, smoothed_label
 from multiemo.types import MODALITIES
 
-#: One entry of ``inputs`` of the prediction JSON.
-Entry: TypeAlias = Mapping[str, Any]
+#: What was predicted of one input, or the same as it was read from a prediction JSON, of earlier versions too.
+Entry: TypeAlias = InputPrediction | Mapping[str, Any]
 
 #: Seconds given to what has no length (a text, a still picture) in formats of spans.
 NO_LENGTH = 1.0

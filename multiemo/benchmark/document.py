@@ -1,0 +1,276 @@
+"""``benchmark.json``, ``protocol.json``, and what ``multiemo compare`` answers, as records."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from multiemo.benchmark.measurements import CostReport, Curve, Environment
+from multiemo.calibration import RiskCurve
+from multiemo.data.grouping import GroupBy
+from multiemo.evaluation.report import ReliabilityDiagram
+from multiemo.metrics import AdjustedTest, Baseline
+from multiemo.metrics.results import Counted, Figure, Interval, OptionalFigure
+from multiemo.records import Record, record
+from multiemo.types import CorpusKind, Task
+
+
+@record
+class FoldSummary(Record):
+    """Who is tested in one fold.
+
+    Args:
+        name: ``fold0``, or what is left out.
+        split: how it was made, with its arguments.
+        hash: of the split.
+        clips: {part: clips}.
+        test_groups: speakers (or what ``group_by`` says) of the test part; none where the split keeps clips apart.
+    """
+
+    name: str
+    split: str
+    hash: str
+    clips: dict[str, int]
+    test_groups: list[str]
+
+
+@record
+class ProtocolSummary(Record):
+    """How a benchmark divides its clips: ``protocol.json``.
+
+    Args:
+        name: a choice of ``benchmark.protocol``.
+        version: of the way folds are made.
+        group_by: what no two parts share.
+        hash: of the name, the version and every fold's split.
+        corpus_kind: ``synthetic`` and ``composite`` figures say nothing about people.
+        notes: what a reader must know.
+        folds: in order.
+    """
+
+    name: str
+    version: int
+    group_by: GroupBy
+    hash: str
+    corpus_kind: CorpusKind
+    notes: list[str]
+    folds: list[FoldSummary]
+
+
+@record
+class PooledDimension(Counted):
+    """Agreement with a rated dimension, pooled over folds and averaged over seeds.
+
+    Args:
+        ccc: concordance correlation (Lin 1989), -1..1.
+        pearson: correlation, -1..1.
+        mae, rmse: mean absolute error and root mean square error.
+        ccc_ci, pearson_ci, mae_ci, rmse_ci: 95% intervals over speakers.
+        ccc_sd, pearson_sd, mae_sd, rmse_sd: standard deviations over seeds; left out with one seed.
+    """
+
+    ccc: OptionalFigure = None
+    ccc_ci: Interval | None = None
+    ccc_sd: OptionalFigure = None
+    pearson: OptionalFigure = None
+    pearson_ci: Interval | None = None
+    pearson_sd: OptionalFigure = None
+    mae: OptionalFigure = None
+    mae_ci: Interval | None = None
+    mae_sd: OptionalFigure = None
+    rmse: OptionalFigure = None
+    rmse_ci: Interval | None = None
+    rmse_sd: OptionalFigure = None
+
+
+@record
+class SystemFigures(PooledDimension):
+    """What one system gets from one subset of modalities, pooled over folds and averaged over seeds.
+
+    Args:
+        map: mean average precision, of several labels a clip.
+        uar: unweighted average recall.
+        macro_f1, micro_f1, wf1: F1, averaged over labels, over decisions, or weighted by how often a label occurs.
+        accuracy: share of the clips that are right.
+        cross_entropy, kl: of votes, nats.
+        js: Jensen-Shannon divergence from the votes, bits.
+        cosine: cosine similarity to the votes.
+        map_ci, uar_ci, macro_f1_ci, micro_f1_ci, wf1_ci, accuracy_ci, cross_entropy_ci, kl_ci,
+            js_ci, cosine_ci: 95% intervals over speakers.
+        map_sd, uar_sd, macro_f1_sd, micro_f1_sd, wf1_sd, accuracy_sd, cross_entropy_sd, kl_sd,
+            js_sd, cosine_sd: standard deviations over seeds; left out with one seed.
+        ece: expected calibration error, 15 bins, mean over seeds.
+        recall: of each label, in the order of ``label_set``.
+        ece_raw: expected calibration error before calibration.
+    """
+
+    map: OptionalFigure = None
+    map_ci: Interval | None = None
+    map_sd: OptionalFigure = None
+    uar: OptionalFigure = None
+    uar_ci: Interval | None = None
+    uar_sd: OptionalFigure = None
+    macro_f1: OptionalFigure = None
+    macro_f1_ci: Interval | None = None
+    macro_f1_sd: OptionalFigure = None
+    micro_f1: OptionalFigure = None
+    micro_f1_ci: Interval | None = None
+    micro_f1_sd: OptionalFigure = None
+    wf1: OptionalFigure = None
+    wf1_ci: Interval | None = None
+    wf1_sd: OptionalFigure = None
+    accuracy: OptionalFigure = None
+    accuracy_ci: Interval | None = None
+    accuracy_sd: OptionalFigure = None
+    cross_entropy: OptionalFigure = None
+    cross_entropy_ci: Interval | None = None
+    cross_entropy_sd: OptionalFigure = None
+    kl: OptionalFigure = None
+    kl_ci: Interval | None = None
+    kl_sd: OptionalFigure = None
+    js: OptionalFigure = None
+    js_ci: Interval | None = None
+    js_sd: OptionalFigure = None
+    cosine: OptionalFigure = None
+    cosine_ci: Interval | None = None
+    cosine_sd: OptionalFigure = None
+    ece: OptionalFigure = None
+    recall: list[float] | None = None
+    ece_raw: float | None = None
+
+
+@record
+class _Compared(Record):
+    """What a test compares.
+
+    Args:
+        first, second: system and subset.
+        subset: of the first.
+        figure: the main figure of the task.
+    """
+
+    first: str
+    second: str
+    subset: str
+    figure: str
+
+
+@record
+class SystemComparison(AdjustedTest, _Compared):
+    """A paired test of two systems, or of two subsets of one, over the speakers of all folds."""
+
+
+@record
+class Duplicates(Record):
+    """Near-duplicates across parts.
+
+    Args:
+        found: how many pairs.
+        said: what was done with them, in words.
+        pairs: the first fifty, a line each.
+    """
+
+    found: int
+    said: str
+    pairs: list[str]
+
+
+@record
+class Leak(Record):
+    """What a split of shuffled clips claims, beside what one of people measures, on the same clips.
+
+    Args:
+        disjoint, shuffled: {subset: figures}.
+        tests: of each subset, shuffled against disjoint.
+        reads: {fold: {what read the test parts of the shuffled clips: how often}}.
+    """
+
+    disjoint: dict[str, SystemFigures]
+    shuffled: dict[str, SystemFigures]
+    tests: list[SystemComparison]
+    reads: dict[str, dict[str, int]]
+
+
+@record
+class BenchmarkResult(Record):
+    """A finished benchmark: ``benchmark.json``.
+
+    Args:
+        name: of the experiment.
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
+        label_set: labels in order; empty of dimensions.
+        split: the part that is measured.
+        n, speakers: tested clips and their speakers.
+        corpus_kind: ``synthetic`` and ``composite`` figures say nothing about people.
+        seeds: of the trainings of each fold.
+        full: key of the largest subset.
+        protocol: folds and their hashes.
+        duplicates: near-duplicates across parts.
+        command: the command line.
+        environment: where it ran.
+        majority: figures of saying the most frequent train label of each fold; of dimensions their means.
+        prior: expected figures of guessing with the frequencies of train; left out of dimensions.
+        systems: {``multiemo`` or ``classic``: {subset: figures}}.
+        subsets: those of ``multiemo``.
+        comparisons: {family: paired tests, adjusted within it}.
+        dimensions: {dimension: figures} of those learnt beside labels, or alone.
+        confusion: clips by truth (rows) and given label, mean over seeds.
+        reliability: {subset: bins before and after calibration}.
+        risk_coverage: {subset: curve}, all seeds together.
+        by_fold: {fold: main figure of the full subset, seed by seed}.
+        leak: with ``--show-leak``.
+        robustness: curves under corruptions, unless ``benchmark.robustness`` is false.
+        cost: of each subset.
+        reads: {fold: {what read its test part: how often}}.
+        notes: what a reader must know.
+    """
+
+    name: str
+    task: Task
+    label_set: list[str]
+    split: str
+    n: int
+    speakers: int
+    corpus_kind: CorpusKind
+    seeds: list[int]
+    full: str
+    protocol: ProtocolSummary
+    duplicates: Duplicates
+    command: str
+    environment: Environment
+    majority: Baseline
+    prior: Baseline | None = None
+    systems: dict[str, dict[str, SystemFigures]]
+    subsets: dict[str, SystemFigures]
+    comparisons: dict[str, list[SystemComparison]]
+    dimensions: dict[str, PooledDimension]
+    confusion: list[list[float]]
+    reliability: dict[str, ReliabilityDiagram]
+    risk_coverage: dict[str, RiskCurve]
+    by_fold: dict[str, list[Figure]]
+    leak: Leak | None = None
+    robustness: list[Curve] | None = None
+    cost: CostReport
+    reads: dict[str, dict[str, int]] = field(default_factory=dict)
+    notes: list[str]
+
+
+@record
+class ComparisonResult(Record):
+    """Runs or benchmarks side by side, measured on the same clips.
+
+    Args:
+        label_set: labels in order; empty of dimensions.
+        task: of all.
+        n, speakers: tested clips and their speakers.
+        systems: {path: {subset: figures}}.
+        reads: {path: how often its test part was read, and by what}.
+        tests: of the largest subset of every two.
+    """
+
+    label_set: list[str]
+    task: Task
+    n: int
+    speakers: int
+    systems: dict[str, dict[str, SystemFigures]]
+    reads: dict[str, str]
+    tests: list[SystemComparison]
