@@ -12,7 +12,7 @@ import pytest
 from multiemo.applications.mood import mood_log
 from multiemo.bulk import predict_bulk
 from multiemo.cli import predicting
-from multiemo.data import manifest
+from multiemo.data import manifest_checks
 from multiemo.errors import DefectError, MediaError
 from multiemo.predict import Answer, Item, expand, load, outputs
 from multiemo.predict.predictor import Predictor
@@ -139,13 +139,13 @@ def test_validate_names_what_nobody_foresaw(cli, pair, tmp_path, monkeypatch):
         if file.name == "a.wav":
             raise AttributeError("'NoneType' object has no attribute 'width'")
 
-    problems = manifest.check_media(tmp_path / "m.jsonl", probe)
+    problems = manifest_checks.check_media(tmp_path / "m.jsonl", probe)
     assert [problem.id for problem in problems] == ["a"]
     assert "AttributeError: 'NoneType'" in str(problems[0])
     rows = [{"id": "f", "corpus": "c", "features": {"face": {"path": "f.npz", "key": "x"}}}, *rows]
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setattr("multiemo.data.features.read_features", lambda *_: {}["x"])
-    assert [problem.id for problem in manifest.check_media(tmp_path / "m.jsonl", probe)] == ["f", "a"]
+    assert [problem.id for problem in manifest_checks.check_media(tmp_path / "m.jsonl", probe)] == ["f", "a"]
 
 
 # --- outputs
