@@ -24,20 +24,30 @@ from typer.models import ArgumentInfo
 
 from multiemo.cli import app
 from multiemo.config import Config
-from multiemo.records import Record, documented_arguments
+from multiemo.records import documented_arguments, json_schema_of
 from multiemo.registry import Registry, corpora, encoders, fusions
 
 DOCS = Path(__file__).parent
 _NOTICE = "<!-- Written by docs/generate.py; do not edit. -->\n"
 #: {name of a schema's file: the record, as module:class}.
 RECORDS: dict[str, str] = {
-    "prediction": "multiemo.predict.prediction:Prediction",
-    "timeline": "multiemo.predict.prediction:TimelineDocument",
-    "live": "multiemo.predict.prediction:LivePrediction",
+    "benchmark": "multiemo.benchmark.document:BenchmarkResult",
     "bulk-summary": "multiemo.bulk.run:BulkSummary",
-    "texts": "multiemo.applications.texts:TextsReport",
+    "cache-info": "multiemo.data.cache_care:CacheInfo",
+    "cache-prune": "multiemo.data.cache_care:Pruned",
     "call": "multiemo.applications.call_report:CallReport",
+    "comparison": "multiemo.benchmark.document:ComparisonResult",
+    "epoch": "multiemo.training.epochs:StageEpoch",
+    "evaluation": "multiemo.evaluation:Report",
+    "evaluation-read": "multiemo.build.reads:Reading",
+    "live": "multiemo.predict.prediction:LivePrediction",
     "mood": "multiemo.applications.mood_report:MoodLog",
+    "prediction": "multiemo.predict.prediction:Prediction",
+    "prediction-line": "multiemo.evaluation:ClipPrediction",
+    "protocol": "multiemo.benchmark.document:ProtocolSummary",
+    "split": "multiemo.data.split:StoredSplit",
+    "texts": "multiemo.applications.texts:TextsReport",
+    "timeline": "multiemo.predict.prediction:TimelineDocument",
 }
 #: Packages that register the parts when they are imported.
 PARTS = ("multiemo.encoders", "multiemo.fusion", "multiemo.data.corpora")
@@ -154,6 +164,13 @@ def _models(annotation: Any, keyed: bool = False) -> Iterator[tuple[type[BaseMod
 
 
 # ------------------------------------------------------------------------------------------- encoders, fusions, corpora
+def _own(registry: Registry) -> Iterator[str]:
+    """The names that the package itself registers, in order; a program that is running may have added others."""
+    for name in registry:
+        if registry.get(name, where="docs").__module__.startswith("multiemo."):
+            yield name
+
+
 def parts() -> str:
     """The reference of every encoder and fusion."""
     text = (
@@ -161,11 +178,11 @@ def parts() -> str:
         "`{name: speech_prosody, width: 32}`. Every key but `name` is an option of the part.\n\n## Encoders\n"
     )
     nested: dict[type[BaseModel], None] = {}
-    for name in encoders:
+    for name in _own(encoders):
         reads = encoders.facts(name)["modality"] or "any modality"
         text += f"\n### `{name}` ({reads})\n\n" + _part(encoders, name, nested)
     text += "\n## Fusions\n"
-    for name in fusions:
+    for name in _own(fusions):
         text += f"\n### `{name}`\n\n" + _part(fusions, name, nested)
     for model in nested:
         text += f"\n## {model.__name__}\n\n{_summary(model)}\n\n" + _keys(model)
@@ -179,10 +196,10 @@ def adapters() -> str:
         "says how corpora are found and labels are mapped.\n\n"
         "| corpus | what the folder holds | labels | split |\n|---|---|---|---|\n"
     )
-    for name in corpora:
+    for name in _own(corpora):
         cells = (_cell(_section(corpora.get(name, where="docs"), title)) for title in ("Folder", "Labels", "Split"))
         text += f"| [`{name}`](#{name}) | {' | '.join(cells)} |\n"
-    for name in corpora:
+    for name in _own(corpora):
         builder = corpora.get(name, where="docs")
         about = (inspect.getdoc(import_module(builder.__module__)) or "").partition("\n\n")[0]
         text += f"\n## `{name}`\n\n{_prose(about)}\n\n" + _part(corpora, name, {})
@@ -302,8 +319,7 @@ def schema(place: str) -> str:
         place: ``module:class``.
     """
     module, _, name = place.partition(":")
-    record: type[Record] = getattr(import_module(module), name)
-    return json.dumps(record.json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema_of(getattr(import_module(module), name)), indent=2, ensure_ascii=False) + "\n"
 
 
 # ----------------------------------------------------------------------------------------------------- tables and prose

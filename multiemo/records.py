@@ -152,10 +152,10 @@ def nothing() -> None:
 
 
 def finite(value: Any) -> Any:
-    """The value with ``None`` in place of NaN and infinity, which JSON does not have.
+    """The value as JSON has it: ``None`` in place of NaN and infinity, a list in place of a tuple.
 
     Example:
-        >>> finite({"uar": float("nan"), "uar_ci": [0.5, float("inf")]})
+        >>> finite({"uar": float("nan"), "uar_ci": (0.5, float("inf"))})
         {'uar': None, 'uar_ci': [0.5, None]}
     """
     if isinstance(value, float):
@@ -167,9 +167,8 @@ def finite(value: Any) -> Any:
         return made if any(made[k] is not v for k, v in value.items()) else value
     if isinstance(value, list | tuple):
         several = [finite(v) for v in value]
-        if all(a is b for a, b in zip(several, value, strict=True)):
-            return value
-        return several if isinstance(value, list) else tuple(several)
+        same = isinstance(value, list) and all(a is b for a, b in zip(several, value, strict=True))
+        return value if same else several
     return value
 
 

@@ -76,10 +76,10 @@ class Material:
         if isinstance(raw, Utterance):
             return Wording(raw.text, tuple(raw.earlier), self.vocabulary)
         made = entry.prepare(raw) if isinstance(raw, Pictures) else None
-        if not isinstance(raw, Pictures) or not isinstance(made, PreparedInput) or made.places is None:
+        if not isinstance(raw, Pictures) or not isinstance(made, PreparedInput) or made.positions is None:
             return None
-        nearest = np.abs(raw.times[:, None] - made.places.times[None]).argmin(axis=1)
-        boxes = made.places.boxes[nearest]
+        nearest = np.abs(raw.times[:, None] - made.positions.times[None]).argmin(axis=1)
+        boxes = made.positions.boxes[nearest]
         return Film(raw.frames, raw.times, boxes, cropped=raw.cropped, still=raw.still)
 
     def others(self, clip: Clip) -> tuple[Floats, ...]:

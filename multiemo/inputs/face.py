@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from multiemo.inputs.base import Input, InputOf, of_type
-from multiemo.inputs.material import ClipMaterial, Pictures, Places, PreparedInput, Request
+from multiemo.inputs.material import ClipMaterial, FacePositions, Pictures, PreparedInput, Request
 from multiemo.preprocess.face import NO_FACE, FacePreprocessor
 from multiemo.preprocess.tracking import FaceTracker
 from multiemo.registry import inputs
@@ -71,11 +71,11 @@ class FaceInput(InputOf[Pictures]):
         return material.pictures or Absent(material.why_not("video"))
 
     def make(self, raw: Pictures) -> PreparedInput | Absent:
-        """The crops of the main face, with its places in the pictures."""
+        """The crops of the main face, with its positions in the pictures."""
         track = self.preprocessor(raw.frames, raw.times, raw.cropped)
         if isinstance(track, Absent):
             return Absent(NO_FACE, _NOTHING_BUT) if raw.still and track.reason == NO_FACE else track
-        return PreparedInput(track.crops, track.notes, Places(track.times, track.boxes))
+        return PreparedInput(track.crops, track.notes, FacePositions(track.times, track.boxes))
 
     def tracker(self) -> FaceTracker:
         """A tracker with the detector of this input."""

@@ -180,7 +180,7 @@ def material_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class FacePositions:
     """Where in the pictures the input was found.
 
     Args:
@@ -199,9 +199,9 @@ class PreparedInput:
     Args:
         tensor: ``[T, ...]``, as the encoder's InputSpec says.
         notes: what the user may want to know, one line each.
-        places: where it was found, of pictures.
+        positions: where it was found, of pictures.
     """
 
     tensor: Tensor
     notes: Sequence[str] = ()
-    places: Places | None = None
+    positions: FacePositions | None = None

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from multiemo.model import EmotionModel, contributions
-from multiemo.predict.estimates import Dimensions, Estimate
+from multiemo.predict.estimates import Dimensions, SegmentEstimate
 from multiemo.predict.segments import Segment
 from multiemo.types import DIMENSIONS, Output, subset_key
 
 
-def dimension_estimates(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[Estimate]:
+def dimension_estimates(model: EmotionModel, output: Output, segments: Sequence[Segment]) -> list[SegmentEstimate]:
     """What a model without labels says of each segment.
 
     ``valence`` and so on; ``by_modality``: what each modality says alone; ``contribution_by_dimension``: {dimension:
@@ -35,7 +35,7 @@ def dimension_estimates(model: EmotionModel, output: Output, segments: Sequence[
             for c in model.learnt_dimensions
         }
         found.append(
-            Estimate(
+            SegmentEstimate(
                 by_modality={m: Dimensions.of(alone[m][i].tolist()).named() for m in here},
                 dimensions=Dimensions.of(fused[i].tolist()),
                 contribution_by_dimension=shares,

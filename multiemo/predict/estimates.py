@@ -39,7 +39,7 @@ NO_DIMENSIONS = Dimensions(None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class SegmentEstimate:
     """What the model says of one segment; members of :class:`~multiemo.predict.prediction.SegmentPrediction`."""
 
     by_modality: dict[Modality, dict[str, float]]

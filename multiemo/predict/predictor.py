@@ -21,7 +21,7 @@ from multiemo.inputs.base import context_width
 from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
 from multiemo.predict.dimensions import dimension_estimates
-from multiemo.predict.estimates import NO_DIMENSIONS, Dimensions, Estimate
+from multiemo.predict.estimates import NO_DIMENSIONS, Dimensions, SegmentEstimate
 from multiemo.predict.items import Item, of_file
 from multiemo.predict.prediction import (
     FacePrediction,
@@ -212,7 +212,7 @@ class Predictor:
             said.append((estimate.placed(segment, self.model.modalities, seen), here))
         return said
 
-    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[Estimate]:
+    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[SegmentEstimate]:
         """What a model with labels says of each segment."""
         model, calibration = self.model, self.calibration
         shown = [subset_key(list(s.inputs)) for s in segments]
@@ -233,7 +233,7 @@ class Predictor:
             by_subset[shown[i]] = fused[i]
             given = calibration.answers(shown[i], float(fused[i, best]))
             shares = contributions(by_subset, self.bundle.prior, here, best)
-            estimate = Estimate(
+            estimate = SegmentEstimate(
                 label=self.labels[best] if given else UNCERTAIN,
                 best=self.labels[best],
                 probs=self._named(fused[i]),

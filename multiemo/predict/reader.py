@@ -62,7 +62,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Reading:
+class OpenedItem:
     """An item that is being read.
 
     Args:
@@ -99,7 +99,7 @@ class Reader:
         """Sample rate at which files are read, Hz; for a model that does not hear, what voice activity needs."""
         return self._request.sample_rate or VOICE_RATE
 
-    def open(self, item: Item) -> Reading:
+    def open(self, item: Item) -> OpenedItem:
         """The segments of an item; a manifest row is one.
 
         Raises:
@@ -108,19 +108,19 @@ class Reader:
         if item.refused is not None:
             raise MediaError(item.refused)
         if item.clip is not None and item.folder is not None:
-            return Reading(iter([self._row(ManifestRow(item.clip, item.folder, item.context))]))
+            return OpenedItem(iter([self._row(ManifestRow(item.clip, item.folder, item.context))]))
         if item.path is None:
             said = Segment(0.0, 0.0)
             missing = {"audio": "no audio was given", "video": "no picture was given"}
             self._read(said, ClipMaterial(item.text, missing=missing))
-            return Reading(iter([said]), notes=self._alone(item.text))
+            return OpenedItem(iter([said]), notes=self._alone(item.text))
         self._check(item.path)
         if is_image(item.path):
             text = item.text if item.transcript is None else item.transcript.text
-            return Reading(iter([self._still(item.path, text)]), notes=self._alone(text))
+            return OpenedItem(iter([self._still(item.path, text)]), notes=self._alone(text))
         return self._play(item, item.path)
 
-    def _play(self, item: Item, path: Path) -> Reading:
+    def _play(self, item: Item, path: Path) -> OpenedItem:
         """A file from its beginning to its end."""
         options = self.options
         notes: list[str] = []
@@ -168,7 +168,7 @@ class Reader:
             notes += alone(self.inputs)
         conversation = Conversation(self.inputs, stream.overlap)
         segments = _played(playback, stream, transcript, words, notes)
-        return Reading(map(conversation.read, segments), words, notes)
+        return OpenedItem(map(conversation.read, segments), words, notes)
 
     def _alone(self, text: str | None) -> list[str]:
         return alone(self.inputs) if text else []

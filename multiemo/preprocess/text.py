@@ -215,8 +215,8 @@ class TextPreprocessor:
         >>> read = TextPreprocessor(TextSpec(context=1), tokenizer)
         >>> read("good day", context=[(True, "day")]).shape
         torch.Size([7])
-        >>> read("  ")
-        Absent(reason='empty text')
+        >>> read("  ").reason
+        'empty text'
     """
 
     def __init__(self, spec: TextSpec, tokenizer: Any) -> None:

@@ -28,6 +28,7 @@ from multiemo.errors import ManifestError, MediaError
 from multiemo.labels import LABEL_SETS
 from multiemo.types import MODALITIES, Clip, FeatureRef
 from tests.support.jsonl import write_lines
+from tests.support.progress import Counted
 
 GOOD: dict[str, Any] = {"id": "a", "corpus": "mine", "text": "Hello."}
 
@@ -268,7 +269,7 @@ def test_a_bad_clip_leaves_the_old_manifest(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["m.jsonl"]
 
 
-def test_media_are_opened_once_and_every_problem_is_named(tmp_path: Path) -> None:
+def test_media_are_opened_once_and_every_problem_is_named(tmp_path: Path, counted: Counted) -> None:
     (tmp_path / "long.wav").touch()
     (tmp_path / "broken.mp4").touch()
     (tmp_path / "au.csv").write_text("clip,AU01_r\na,1.0\nb,nan\n")
@@ -279,16 +280,15 @@ def test_media_are_opened_once_and_every_problem_is_named(tmp_path: Path) -> Non
         {"id": "bad", "corpus": "c"},
     ]
     opened: list[str] = []
-    seen: list[tuple[int, int]] = []
 
     def probe(path: Path, kind: str) -> None:
         opened.append(path.name)
         if path.name == "broken.mp4":
             raise MediaError(f"{path}: empty file")
 
-    problems = check_media(lines(tmp_path / "m.jsonl", *rows), probe, lambda done, total: seen.append((done, total)))
+    problems = check_media(lines(tmp_path / "m.jsonl", *rows), probe, counted)
     assert opened == ["long.wav", "broken.mp4"]
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert counted.steps == [(1, 3), (2, 3), (3, 3)]
     assert [(p.row, p.id) for p in problems] == [(2, "b"), (3, "c"), (3, "c")]
     assert "AU01_r" in problems[0].message
     assert "gone.wav" in problems[1].message

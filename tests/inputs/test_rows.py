@@ -231,5 +231,5 @@ def test_the_track_of_a_face_is_where_the_crops_were_found(cases: dict[str, Case
     made = entry.read(material)
     track = entry.preprocessor(material.pictures.frames, material.pictures.times)
     assert isinstance(track, FaceTrack)
-    assert np.array_equal(made.places.boxes, track.boxes)
+    assert np.array_equal(made.positions.boxes, track.boxes)
     assert list(made.notes) == track.notes

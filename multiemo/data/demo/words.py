@@ -16,7 +16,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class SyntheticUtterance:
     """What is said, and the syllables that the voice speaks.
 
     Args:
@@ -132,7 +132,7 @@ _TIME_SLOT: dict[str, int] = {"en": 2, "zh": 1}
 _LETTERS: dict[str, int] = {"ee": 0, "ea": 0, "i": 1, "e": 2, "a": 3, "o": 5, "oo": 7, "ou": 6, "u": 8, "y": 1}
 
 
-def make_utterance(emotion: str, strength: float, language: str, rng: np.random.Generator) -> Utterance:
+def make_utterance(emotion: str, strength: float, language: str, rng: np.random.Generator) -> SyntheticUtterance:
     """Compose an utterance.
 
     Args:
@@ -162,7 +162,7 @@ def make_utterance(emotion: str, strength: float, language: str, rng: np.random.
     opener = str(rng.choice(_OPENERS[language])) if rng.random() < 0.25 else ""
     text = _join(opener, situation, wording, language, first=bool(rng.random() < 0.4))
     kinds, tones = _syllables(text, language)
-    return Utterance(text, kinds, tones)
+    return SyntheticUtterance(text, kinds, tones)
 
 
 def _join(opener: str, situation: list[str], wording: str, language: str, *, first: bool) -> str:
