@@ -12,13 +12,13 @@ import pytest
 
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.extras import EXTRAS, install_command, require
+from tests.support.paths import ROOT
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 

@@ -1,3 +1,5 @@
+"""Losses are torch's and torchvision's own; weights of classes and dimensions on known cases."""
+
 from __future__ import annotations
 
 import pytest
@@ -149,3 +151,20 @@ def test_the_effective_prior_is_what_a_network_learns_of_inputs_that_tell_nothin
     learnt = logits.detach().softmax(0) if task == "single" else logits.detach().sigmoid()
     expected = losses.effective_prior(frequencies, task=task, weights=weights, smoothing=smoothing)
     torch.testing.assert_close(learnt, expected, atol=1e-3, rtol=0)
+
+
+def test_focal_loss_weighs_by_what_is_still_wrong():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 1, 0])
+    rows, target = torch.ones(6, dtype=torch.bool), torch.eye(4)[labels]
+    p = logits.softmax(1)[torch.arange(6), labels]
+    wanted = ((1 - p).square() * -p.log()).mean()
+    torch.testing.assert_close(label_loss(logits, target, rows, focal=2.0), wanted)
+
+
+def test_focal_loss_of_several_labels_is_torchvisions():
+    from torchvision.ops import sigmoid_focal_loss
+
+    logits, target = torch.randn(5, 3), torch.randint(0, 2, (5, 3)).float()
+    ours = label_loss(logits, target, torch.ones(5, dtype=torch.bool), task="multi", focal=2.0)
+    torch.testing.assert_close(ours, sigmoid_focal_loss(logits, target, alpha=-1, gamma=2.0, reduction="mean"))

@@ -7,7 +7,7 @@ nominal 95% intervals hold the truth). So the interval is Student's t times the 
 scale (a logit for shares), with as many degrees of freedom as there are effective speakers less one (Carter, Schnepel &
 Steigerwald 2017): speakers of very different size are worth fewer. Where all speakers show the same (all clips right),
 there is no spread to go by, and the interval is what so few can rule out
-(:func:`multiemo.metrics.measures.unanimous`). ``tests/test_statistics.py`` measures the coverage.
+(:func:`multiemo.metrics.measures.unanimous`). ``tests/metrics/test_intervals.py`` measures the coverage.
 """
 
 from __future__ import annotations

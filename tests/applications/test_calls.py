@@ -1,9 +1,8 @@
-"""Calls: one channel at a time, who speaks when, and rises that are there or are not."""
+"""Calls: one channel at a time, and rises that are there or are not."""
 
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,35 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multiemo.applications import calls, talk
-from multiemo.applications.affect import DERIVED, HEAD, affect, places
+from multiemo.applications import calls
+from multiemo.applications.affect import HEAD
 from multiemo.applications.call_report import CallSegment
 from multiemo.applications.calls import analyse_call
 from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
 from multiemo.predict.prediction import SegmentPrediction
-from tests.support.media_files import tracks
+from tests.support.calls import RATE, tone
+from tests.support.media_files import tracks, wav
 from tests.support.sounds import talk as talk_of
-
-RATE = 16000
-#: A speaker on each channel of a file.
-CHANNELS = [talk.SpeakerChannel(channel=0), talk.SpeakerChannel(channel=1)]
-
-
-def save(path: Path, channels: Sequence[np.ndarray], rate: int = RATE) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(len(channels))
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.stack(channels, 1) * 32768).astype("<i2").tobytes())
-    return path
-
-
-def tone(seconds: float, spans: Sequence[tuple[float, float]], level: float = 0.5) -> np.ndarray:
-    """A hum within the spans, silence outside."""
-    time = np.arange(round(seconds * RATE)) / RATE
-    on = sum(((time >= a) & (time < b)).astype(float) for a, b in spans) if spans else np.zeros(len(time))
-    return level * on * np.sin(2 * np.pi * 200 * time)
 
 
 class Model:
@@ -88,10 +68,9 @@ def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lam
     return model
 
 
-# --------------------------------------------------------------------------------------------------------------------
 def test_one_channel_is_read_alone(tmp_path: Path) -> None:
     left, right = tone(3, [(0, 1)]), tone(3, [(2, 3)], 0.25)
-    path = save(tmp_path / "call.wav", [left, right])
+    path = wav(tmp_path / "call.wav", [left, right])
     assert probe(path).channels == 2
     for channel, sound in enumerate((left, right)):
         found = read_media(path, rate=RATE, channel=channel).audio
@@ -104,24 +83,6 @@ def test_one_channel_is_read_alone(tmp_path: Path) -> None:
     for channel in (2, -1):
         with pytest.raises(MediaError, match=f"2 audio channels, so there is no channel {channel}"):
             read_media(path, rate=RATE, channel=channel)
-
-
-def test_who_speaks_when(loud: None, tmp_path: Path) -> None:
-    left = tone(20, [(0, 3), (3.1, 4), (10, 10.1), (12, 15)])
-    right = tone(20, [(5, 9), (14, 17)])
-    found = talk.find_speech(save(tmp_path / "call.wav", [left, right]), CHANNELS)
-    np.testing.assert_allclose(found.spans[0], [(0, 4), (12, 15)], atol=0.04)
-    np.testing.assert_allclose(found.spans[1], [(5, 9), (14, 17)], atol=0.04)
-    assert found.duration == pytest.approx(20)
-    assert not found.same
-    assert found.loudest == pytest.approx([-9.0, -9.0], abs=0.3)
-
-
-def test_crosstalk_is_not_speech(loud: None, tmp_path: Path) -> None:
-    left, right = tone(12, [(0, 4)]), tone(12, [(6, 10)])
-    found = talk.find_speech(save(tmp_path / "call.wav", [left + 0.03 * right, right + 0.03 * left]), CHANNELS)
-    np.testing.assert_allclose(found.spans[0], [(0, 4)], atol=0.15)
-    np.testing.assert_allclose(found.spans[1], [(6, 10)], atol=0.15)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +108,7 @@ def test_the_channels_of_a_room_are_no_speakers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple[np.ndarray, np.ndarray], level: float
 ) -> None:
     use(monkeypatch)
-    call = analyse_call("run", save(tmp_path / "room.wav", crossed(pair, level)))
+    call = analyse_call("run", wav(tmp_path / "room.wav", crossed(pair, level)))
     (speaker,) = call["speakers"]
     assert speaker["speaker"] == "call"
     assert call["overlaps"] is None
@@ -160,18 +121,11 @@ def test_channels_that_are_apart_are_speakers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple[np.ndarray, np.ndarray], level: float, gain: float
 ) -> None:
     use(monkeypatch)
-    call = analyse_call("run", save(tmp_path / "call.wav", crossed(pair, level, gain)))
+    call = analyse_call("run", wav(tmp_path / "call.wav", crossed(pair, level, gain)))
     assert [s["speaker"] for s in call["speakers"]] == ["left", "right"]
     assert call["overlaps"]["count"] == 0
     assert all(0.4 < s["talk_share"] < 0.6 for s in call["speakers"])
     assert call["separation"] >= min(-level, 30) - 1
-
-
-def test_two_who_speak_at_once_all_the_time_are_told_apart(tmp_path: Path) -> None:
-    """They are as loud as each other, but do not hold the same sound."""
-    found = talk.find_speech(save(tmp_path / "both.wav", [talk_of(8.0, 1) / 2, talk_of(8.0, 2) / 2]), CHANNELS)
-    assert not found.mixed
-    assert min(talk.seconds(spans) for spans in found.spans) > 3
 
 
 def test_channels_that_mirror_each_other_are_the_same_sound(
@@ -179,7 +133,7 @@ def test_channels_that_mirror_each_other_are_the_same_sound(
 ) -> None:
     use(monkeypatch)
     sound = tone(6, [(1, 5)])
-    call = analyse_call("run", save(tmp_path / "mirrored.wav", [sound, -sound]))
+    call = analyse_call("run", wav(tmp_path / "mirrored.wav", [sound, -sound]))
     assert [s["speaker"] for s in call["speakers"]] == ["call"]
     assert sum("both channels hold the same sound" in note for note in call["notes"]) == 1
     assert sum("mirrors" in note for note in call["notes"]) == 1
@@ -204,8 +158,8 @@ def test_two_mono_tracks_are_the_channels_of_a_call(
 def test_the_same_sound_twice_is_one_trajectory(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use(monkeypatch)
     sound = tone(20, [(0, 5), (8, 18)])
-    double = analyse_call("run", save(tmp_path / "double.wav", [sound, sound]))
-    single = analyse_call("run", save(tmp_path / "single.wav", [sound]))
+    double = analyse_call("run", wav(tmp_path / "double.wav", [sound, sound]))
+    single = analyse_call("run", wav(tmp_path / "single.wav", [sound]))
     assert any("cannot be told apart" in note for note in double["notes"])
     for call in (double, single):
         assert [s["speaker"] for s in call["speakers"]] == ["call"]
@@ -219,7 +173,7 @@ def test_speakers_are_told_apart_and_a_silent_channel_is_not_scored(
     loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, lambda time: 0.2)
-    path = save(tmp_path / "call.wav", [tone(30, [(0, 10), (14, 20)]), tone(30, [(9, 14.5), (18, 30)])])
+    path = wav(tmp_path / "call.wav", [tone(30, [(0, 10), (14, 20)]), tone(30, [(9, 14.5), (18, 30)])])
     call = analyse_call("run", path, speakers=("agent", "customer"))
     agent, customer = call["speakers"]
     assert (agent["speaker"], agent["channel"], customer["speaker"]) == ("agent", 0, "customer")
@@ -234,19 +188,19 @@ def test_speakers_are_told_apart_and_a_silent_channel_is_not_scored(
     assert call["values_from"] == [HEAD]
     json.dumps(call)
 
-    path = save(tmp_path / "half.wav", [tone(30, [(0, 10)]), tone(30, [])])
+    path = wav(tmp_path / "half.wav", [tone(30, [(0, 10)]), tone(30, [])])
     call = analyse_call("run", path)
     assert [s["scored"] for s in call["speakers"]] == [True, False]
     assert "nobody speaks" in call["speakers"][1]["absent"]
     assert call["speakers"][1]["negativity"] is None
     assert call["timelines"]["right"] == []
-    call = analyse_call("run", save(tmp_path / "none.wav", [tone(9, [])]))
+    call = analyse_call("run", wav(tmp_path / "none.wav", [tone(9, [])]))
     assert (call["speakers"][0]["scored"], call["speakers"][0]["talk_share"], call["moments"]) == (False, None, [])
 
 
 def test_an_escalation_is_found_where_it_is(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     noise = np.random.default_rng(3).normal(0, 0.08, 200)
-    path = save(tmp_path / "call.wav", [tone(200, [(0, 99), (101, 200)]), tone(200, [(99, 101)])])
+    path = wav(tmp_path / "call.wav", [tone(200, [(0, 99), (101, 200)]), tone(200, [(99, 101)])])
     use(monkeypatch, lambda time: noise[int(time)] - (0.4 if time >= 120 else 0))
     call = analyse_call("run", path)
     (moment,) = call["moments"]
@@ -262,7 +216,7 @@ def test_an_escalation_is_found_where_it_is(loud: None, monkeypatch: pytest.Monk
 
 
 def test_words_go_to_their_speaker(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = save(tmp_path / "call.wav", [tone(12, [(0, 6)]), tone(12, [(6, 12)])])
+    path = wav(tmp_path / "call.wav", [tone(12, [(0, 6)]), tone(12, [(6, 12)])])
     cues = [
         {"start": 0, "end": 2, "text": "hello", "speaker": "Agent"},
         {"start": 3, "end": 5, "text": "what", "speaker": "customer"},
@@ -278,7 +232,7 @@ def test_words_go_to_their_speaker(loud: None, monkeypatch: pytest.MonkeyPatch, 
 def test_what_is_no_call(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use(monkeypatch)
     with pytest.raises(MediaError, match="3 audio channels, a call has one or two"):
-        analyse_call("run", save(tmp_path / "three.wav", [tone(1, [])] * 3))
+        analyse_call("run", wav(tmp_path / "three.wav", [tone(1, [])] * 3))
     with pytest.raises(ConfigError, match="both are called 'a'"):
         analyse_call("run", tmp_path / "x.wav", speakers=("a", "a"))
     with pytest.raises(MediaError, match="no such file"):
@@ -292,38 +246,13 @@ def test_a_real_conversation(tiny_run: Path, real_data: Path, tmp_path: Path) ->
     sounds = [[s / np.abs(s).max() * 0.5 for s in some] for some in sounds]
     left = np.concatenate([x for a, b in zip(*sounds, strict=True) for x in (a, np.zeros(len(b)))])
     right = np.concatenate([x for a, b in zip(*sounds, strict=True) for x in (np.zeros(len(a)), b)])
-    call = analyse_call(tiny_run, save(tmp_path / "call.wav", [left + 0.02 * right, right + 0.02 * left]))
+    call = analyse_call(tiny_run, wav(tmp_path / "call.wav", [left + 0.02 * right, right + 0.02 * left]))
     assert [s["scored"] for s in call["speakers"]] == [True, True]
     assert [s["turns"] for s in call["speakers"]] == [4, 4]
     assert call["overlaps"]["count"] == 0
     assert all(abs(s["talk_share"] - 0.5) < 0.1 for s in call["speakers"])
 
 
-# --------------------------------------------------------------------------------------------------------------------
-def test_valence_of_labels() -> None:
-    assert affect({"angry": 1.0}, 0.3, -0.1) == (0.3, -0.1, HEAD)
-    assert affect({"happy": 0.5, "neutral": 0.5}) == (0.405, 0.255, DERIVED)
-    assert affect({"powerful": 1.0}) is None
-    assert affect({}) is None
-    scale = places(("very negative", "negative", "neutral", "positive", "very positive"))
-    assert [valence for valence, _ in scale.values()] == [-1, -0.5, 0, 0.5, 1]
-    assert affect({"negative": 0.75, "positive": 0.25}) == (-0.5, None, DERIVED)
-
-
-def test_labels_that_the_source_does_not_rate() -> None:
-    from multiemo.labels import LABEL_SETS
-
-    go = places(LABEL_SETS["goemotions28"])
-    assert go["annoyance"] == go["anger"]
-    assert go["neutral"] == (0.0, 0.0)
-    assert len(go) == 28
-    assert "powerful" not in places(LABEL_SETS["emorynlp7"])
-    said = affect(dict(zip(LABEL_SETS["emorynlp7"], [0.5, 0, 0, 0, 0, 0.5, 0], strict=True)))
-    assert said is not None
-    assert said.valence == places(LABEL_SETS["emorynlp7"])["joyful"][0]
-
-
-# --------------------------------------------------------------------------------------------------------------------
 def speaker(values: np.ndarray) -> list[CallSegment]:
     return [CallSegment(start=2.0 * i, end=2.0 * i + 2, negativity=v, text=None) for i, v in enumerate(values.tolist())]
 

@@ -1,36 +1,23 @@
-"""Mood logs: levels whose bands hold the truth as often as they say, and changes that are there."""
+"""Mood logs of tables, predictions and clips."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
 
-from multiemo.applications.level import smooth
 from multiemo.applications.mood import MEANING, mood_log
-from multiemo.applications.readings import TableColumns, date_of
-from multiemo.applications.series import largest_correlation, shifts
+from multiemo.applications.readings import TableColumns
 from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
-from tests.support.series import walk
+from tests.support.moods import person
 
 DAY = datetime.date(2024, 3, 1)
-
-
-def person(
-    rng: np.random.Generator, days: int, *, move: float, shared: float, single: float, missing: float
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The true level of each day, and the values of its clips."""
-    truth = np.cumsum(rng.normal(0, move, days))
-    clips = [t + rng.normal(0, shared) + rng.normal(0, single, 1 + rng.poisson(2)) for t in truth]
-    return truth, [c if rng.random() > missing else c[:0] for c in clips]
 
 
 def table(path: Path, clips: list[np.ndarray], first: datetime.date = DAY) -> Path:
@@ -39,118 +26,6 @@ def table(path: Path, clips: list[np.ndarray], first: datetime.date = DAY) -> Pa
     return path
 
 
-def daily(clips: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
-    mean = np.array([c.mean() if len(c) else np.nan for c in clips])
-    freedom = sum(len(c) - 1 for c in clips if len(c))
-    return (
-        mean,
-        np.array([float(len(c)) for c in clips]),
-        sum(((c - c.mean()) ** 2).sum() for c in clips if len(c)) / freedom,
-    )
-
-
-# --------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("days", "move", "shared"), [(60, 0.05, 0.1), (60, 0.0, 0.1), (60, 0.1, 0.02), (15, 0.05, 0.1)]
-)
-def test_bands_hold_the_level_as_often_as_they_say(days: int, move: float, shared: float) -> None:
-    rng = np.random.default_rng(7)
-    held, held_missing = [], []
-    for _ in range(60):
-        truth, clips = person(rng, days, move=move, shared=shared, single=0.2, missing=0.3)
-        mean, count, within = daily(clips)
-        level, reach = smooth(mean, count, within)
-        inside = np.abs(level - truth) <= reach
-        held.append(inside.mean())
-        held_missing.append(inside[count == 0].mean() if (count == 0).any() else 1.0)
-    assert 0.92 <= np.mean(held) <= 0.99
-    assert np.mean(held_missing) >= 0.9
-
-
-def test_the_smoother_is_that_of_a_normal_distribution() -> None:
-    """With the grid shut to one pair, level and error are those of conditioning a joint normal on what was seen."""
-    from multiemo.applications import level as module
-
-    rng = np.random.default_rng(1)
-    mean, count = rng.normal(0, 0.3, 12), np.array([1.0, 2, 3, 1, 0, 0, 4, 1, 1, 2, 0, 1])
-    mean[count == 0] = np.nan
-    known, within = np.isfinite(mean), 0.05
-    spread = max(mean[known].var(ddof=1), within / count[known].mean())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MOVES", np.array([0.2]))
-        patch.setattr(module, "_SHARED", np.array([0.4]))
-        level, reach = smooth(mean, count, within)
-    steps = np.minimum.outer(np.arange(1, 13), np.arange(1, 13))
-    prior = 100 * spread + 0.2 * spread * steps
-    noise = np.diag(0.4 * spread + within / count[known])
-    gain = prior[:, known] @ np.linalg.inv(prior[np.ix_(known, known)] + noise)
-    middle = mean[known].mean()
-    np.testing.assert_allclose(level, middle + gain @ (mean[known] - middle), rtol=1e-6)
-    error = np.sqrt(np.diag(prior - gain @ prior[known]))
-    np.testing.assert_allclose(reach, stats.t.ppf(0.975, known.sum() - 1) * error, rtol=1e-5)
-
-
-def test_ten_clips_of_a_day_are_not_ten_days() -> None:
-    """With the same values, clips of few days say less than clips of many."""
-    rng = np.random.default_rng(2)
-    _, clips = person(rng, 40, move=0.0, shared=0.2, single=0.05, missing=0.0)
-    mean, count, within = daily(clips)
-    alone = smooth(mean, count, within)[1]
-    crowded = smooth(mean, 10 * count, within)[1]
-    assert np.all(crowded > 0.8 * alone)
-
-
-@pytest.mark.parametrize("correlation", [*(pytest.param(c, marks=pytest.mark.slow) for c in (0.0, 0.4)), 0.8])
-def test_changes_are_as_rare_without_one_as_stated(correlation: float) -> None:
-    """In logs of a month, too: days that resemble each other are not taken for changes."""
-    rng, series = np.random.default_rng(3), 120
-    found = 0
-    for _ in range(series):
-        x = walk(rng, 30, correlation)
-        x[rng.random(30) < 0.2] = np.nan
-        found += bool(shifts(x))
-    assert stats.binom.sf(found - 1, series, 0.05) > 0.01
-
-
-def test_a_change_is_found_among_days_that_resemble_each_other() -> None:
-    rng = np.random.default_rng(6)
-    found = [bool(shifts(walk(rng, 60, 0.4) + 3.0 * (np.arange(60) >= 35))) for _ in range(30)]
-    assert np.mean(found) >= 0.7
-
-
-def test_the_correlation_that_a_series_does_not_contradict() -> None:
-    """It is above the true one in nine of ten, also where values are missing or the level changes."""
-    rng = np.random.default_rng(8)
-    for true in (0.0, 0.4, 0.8):
-        bounds = []
-        for k in range(30):
-            x = walk(rng, 80, true) + 2.0 * (np.arange(80) >= 30) * (k % 2)
-            x[rng.random(80) < 0.2] = np.nan
-            bounds.append(largest_correlation(x, 5))
-        assert np.mean(np.array(bounds) >= true) >= 0.8
-        assert np.mean(bounds) <= true + 0.35
-
-
-def test_a_big_change_is_found_where_it_is() -> None:
-    rng = np.random.default_rng(4)
-    exact, held = [], []
-    for _ in range(60):
-        found = shifts(walk(rng, 60, 0.0) + 2.0 * (np.arange(60) >= 35))
-        exact.append(any(abs(s.index - 35) <= 1 for s in found))
-        held.append(any(s.low <= 35 <= s.high for s in found))
-    assert np.mean(exact) >= 0.75
-    assert np.mean(held) >= 0.85
-
-
-def test_two_changes() -> None:
-    x = np.random.default_rng(9).standard_normal(90) + 3.0 * ((np.arange(90) >= 30) & (np.arange(90) < 60))
-    first, second = shifts(x)
-    assert (abs(first.index - 30) <= 1, abs(second.index - 60) <= 1) == (True, True)
-    assert first.after == second.before == pytest.approx(3.0, abs=0.5)
-    assert (first.p < 0.01, second.p < 0.05) == (True, True)
-
-
-# --------------------------------------------------------------------------------------------------------------------
 def test_a_log_of_a_table(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     _, clips = person(rng, 60, move=0.0, shared=0.05, single=0.1, missing=0.2)
@@ -220,17 +95,6 @@ def test_predictions_are_read_with_the_dates_of_their_names(tmp_path: Path) -> N
     assert set(log["values_from"].values()) == {1}
     assert "valence and arousal derived from label probabilities" in log["values_from"]
     assert "no segment says valence" in log["left_out"]["x-2024.05.04.wav"]
-
-
-def test_dates(tmp_path: Path) -> None:
-    assert date_of("20240229_1.wav")[0] == datetime.date(2024, 2, 29)
-    assert date_of("n20239999-2023-01-02.wav")[0] == datetime.date(2023, 1, 2)
-    file = tmp_path / "clip123456789.wav"
-    file.write_bytes(b"x")
-    os.utime(file, (1.7e9, 1.7e9))
-    assert date_of(str(file)) == (datetime.date.fromtimestamp(1.7e9), "the file's time of modification")
-    with pytest.raises(ManifestError, match="its name holds no date"):
-        date_of("walk.wav")
 
 
 def test_clips_are_predicted(tiny_run: Path, small_corpus: Path, tmp_path: Path) -> None:

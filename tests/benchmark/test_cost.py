@@ -1,9 +1,10 @@
+"""The cost of a model: parameters, seconds, memory, and how they were measured."""
+
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -11,26 +12,15 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from multiemo.benchmark import environment, memory, timing
+from multiemo.benchmark import environment, memory
 from multiemo.benchmark.cost import count_parameters, measure_cost, training_seconds
 from multiemo.benchmark.measurements import CostReport
-from multiemo.benchmark.memory import peak_memory
-from multiemo.benchmark.timing import count_flops, shown
 from multiemo.build import load_bundle, train
-from multiemo.build.device import Compute
 from multiemo.config import load_config, parse_config, save_config
-from multiemo.data.collate import Collate
 from multiemo.data.manifest import write_manifest
-from multiemo.errors import MultiemoError
-from multiemo.types import MODALITIES, SUBSETS, Batch, Clip, FeatureRef, Sample
+from multiemo.types import SUBSETS, Clip, FeatureRef
 from tests.support.runs import answered_here, source_of
-
-
-def batch_of(**inputs: torch.Tensor) -> Batch:
-    sample = Sample("a", "c", "s", dict(inputs), {}, None, torch.full((3,), float("nan")))
-    return Collate([m for m in MODALITIES if m in inputs], 2)([sample])
 
 
 @pytest.fixture(scope="module")
@@ -38,32 +28,6 @@ def measured(tiny_run: Path) -> CostReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "subprocess", SimpleNamespace(run=answered_here))
         return measure_cost(tiny_run, source_of(tiny_run), clips=2, repeats=3, device="cpu")
-
-
-class Reads(nn.Module):
-    """A module over one input of a batch."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, batch: Batch) -> torch.Tensor:
-        return self.inner(batch.inputs["face"])
-
-
-def test_flops_of_known_layers_match_their_closed_forms():
-    steps, width = 10, 16
-    x = batch_of(face=torch.randn(steps, width))
-    assert count_flops(Reads(nn.Linear(width, 5)), x) == 2 * steps * width * 5
-    # Four projections, two products of all pairs of steps, and the two layers after them.
-    layer = nn.TransformerEncoderLayer(width, 2, 32, batch_first=True).eval()
-    attention = 2 * steps * width * 4 * width + 2 * 2 * steps * steps * width
-    assert count_flops(Reads(layer), x) == attention + 2 * 2 * steps * width * 32
-    # Four gates, each over the input and the state.
-    assert count_flops(Reads(nn.LSTM(width, 8, batch_first=True).eval()), x) == 2 * steps * 4 * 8 * (width + 8)
-    convolution = nn.Conv1d(steps, 3, 5, padding=2)
-    assert count_flops(Reads(convolution), x) == 2 * width * 3 * steps * 5
-    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_parameters_equal_a_hand_count(tiny_run: Path, measured: CostReport):
@@ -131,27 +95,6 @@ def test_memory_is_the_peak_of_the_process_that_answers(measured: CostReport):
     assert all(one.peak_memory_mb >= measured.libraries_mb > 100 for one in measured.subsets.values())
 
 
-@pytest.mark.slow
-def test_memory_is_that_of_the_process_that_classifies_alone(tiny_run: Path):
-    source = source_of(tiny_run)
-    clip = source.part("val")[0]
-    text, full = (peak_memory(tiny_run, source, clip, key) for key in ("T", "TSF"))
-    assert 100 < text.libraries < text.peak < full.peak < 2000
-    assert text.libraries == pytest.approx(full.libraries, rel=0.05)
-    ballast = np.ones(int(full.peak) * 2**17)  # as much again, in this process
-    assert peak_memory(tiny_run, source, clip, "TSF").peak == pytest.approx(full.peak, rel=0.1)
-    assert len(ballast)
-
-
-def test_a_process_that_fails_says_why(tiny_run: Path, monkeypatch: pytest.MonkeyPatch):
-    failed = subprocess.CompletedProcess([], 1, "", "Traceback ...\nOSError: no room\n")
-    monkeypatch.setattr(memory, "subprocess", SimpleNamespace(run=lambda *_, **__: failed))
-    source = source_of(tiny_run)
-    clip = source.part("val")[0]
-    with pytest.raises(MultiemoError, match=f"the memory that SF takes .*{clip.id}.*OSError: no room"):
-        peak_memory(tiny_run, source, clip, "SF")
-
-
 def test_what_cannot_be_told_ends_nothing(tiny_run: Path, tmp_path: Path, monkeypatch):
     """Memory of a process that died, training of a branch that is gone, hardware that does not answer."""
     failed = subprocess.CompletedProcess([], 1, "", "OSError: no room")
@@ -171,21 +114,6 @@ def test_what_cannot_be_told_ends_nothing(tiny_run: Path, tmp_path: Path, monkey
     assert sum("OSError: no room" in note for note in report.notes) == 7
     assert {key for key, cost in report.subsets.items() if cost.train_seconds is None} == {"T", "TS", "TF", "TSF"}
     assert report.hardware.startswith(environment._processor() + "; ")
-
-
-def test_an_encoder_that_is_not_shown_does_not_run(tiny_run: Path):
-    bundle = load_bundle(tiny_run)
-    source = source_of(tiny_run)
-    clip = timing.choose_clips(bundle, source, 1)[0]
-    one = timing.measure_clip(bundle, clip, source, ("T", "TSF"), 1, Compute(torch.device("cpu")))
-    text = load_bundle(tiny_run / "branches" / "text")
-    alone = timing.measure_clip(text, clip, source, ("T",), 1, Compute(torch.device("cpu")))
-    assert alone.flops["T"] <= one.flops["T"] < one.flops["TSF"] / 2
-
-
-def test_shown_hides_the_other_modalities():
-    batch = shown(batch_of(text=torch.ones(3, dtype=torch.int64), face=torch.ones(2, 4)), ("face",))
-    assert {m: bool(here) for m, here in batch.presence.items()} == {"text": False, "face": True}
 
 
 def test_precomputed_features_without_media_have_no_real_time_factor(tmp_path: Path, monkeypatch):
@@ -215,14 +143,3 @@ def test_precomputed_features_without_media_have_no_real_time_factor(tmp_path: P
     # Two layers at three steps; a branch alone asks its head twice, for itself and for the whole.
     assert cost.flops == 2 * 3 * (6 * 8 + 8 * 8) + 2 * (2 * 8 * 5)
     assert any("no real-time factor" in note for note in report.notes)
-
-
-def test_clips_with_all_modalities_come_first(tiny_run: Path):
-    bundle = load_bundle(tiny_run)
-    source = source_of(tiny_run)
-    chosen = timing.choose_clips(bundle, source, 3)
-    assert len({c.id for c in chosen}) == 3
-    assert all(c.text and c.video for c in chosen)
-    silent = [replace(c, text=None, audio=None, video=None) for c in source.clips]
-    with pytest.raises(MultiemoError, match="nothing to measure"):
-        timing.choose_clips(bundle, replace(source, clips=silent), 1)

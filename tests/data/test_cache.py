@@ -24,7 +24,7 @@ from multiemo.cli import app
 from multiemo.data import cache as cache_module
 from multiemo.data.cache import TensorCache
 from multiemo.data.cache_care import inspect, prune
-from multiemo.data.cache_keys import embedding_key, kind_of, span_key, text_key, weights_digest
+from multiemo.data.cache_keys import embedding_key, kind_of, span_key
 from multiemo.data.cache_settings import default_limit
 from multiemo.errors import CheckpointError, ConfigError, MediaError
 from multiemo.types import Absent
@@ -54,7 +54,6 @@ def write_raw(cache: TensorCache, at: bytes, stored: bytes) -> None:
     cache._store.run(lambda transaction, opened: transaction.put(at, stored, db=opened.entries), write=True)
 
 
-# --------------------------------------------------------------------------------------------------- what comes back
 def test_what_is_put_comes_back_also_from_a_new_object(cache: TensorCache) -> None:
     values: list[Any] = [
         value(1), torch.zeros(0, 3), torch.tensor(2.5), torch.arange(6, dtype=torch.uint8).reshape(2, 3).T,
@@ -155,22 +154,6 @@ def test_entries_of_the_first_format_are_dropped(tmp_path: Path) -> None:
     assert inspect(folder, 1).entries == {"speech": 1}
 
 
-# --------------------------------------------------------------------------------------------------------------- keys
-def test_a_key_changes_with_everything_it_is_made_from() -> None:
-    spec = {"kind": "text", "max_tokens": 8}
-    turn = [(True, "a")]
-    keys = [
-        text_key("x", (), spec), text_key("y", (), spec), text_key("x", turn, spec),
-        text_key("x", [(False, "a")], spec), text_key("x", [*turn, *turn], spec),
-        text_key("x", (), {**spec, "max_tokens": 9}),
-        span_key("x", None, None, spec), span_key("x", 0.0, None, spec), span_key("x", None, 1.0, spec),
-        span_key("x", None, None, {**spec, "key": "row"}),
-    ]  # fmt: skip
-    keys += [embedding_key(k, w) for k in keys for w in ("aa", "ab")]
-    assert len(set(keys)) == len(keys)
-    assert text_key("x", [(True, "a")], spec) == text_key("x", ((True, "a"),), dict(reversed(spec.items())))
-
-
 def test_a_key_says_what_its_entry_is() -> None:
     for kind in ("speech", "waveform", "face", "features", "text"):
         assert kind_of(key(0, kind)) == kind
@@ -179,22 +162,6 @@ def test_a_key_says_what_its_entry_is() -> None:
     assert kind_of(b"") == "other"
 
 
-def test_weights_digest_sees_names_types_shapes_bytes_and_facts() -> None:
-    state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(2, dtype=torch.bfloat16), "c": torch.zeros(0)}
-    digests = [
-        weights_digest(state), weights_digest(state, {"pooling": "mean"}),
-        weights_digest({**state, "a": state["a"].reshape(3, 2)}), weights_digest({**state, "a": state["a"].int()}),
-        weights_digest({**state, "b": torch.zeros(2, dtype=torch.float16)}),
-        weights_digest({"x": state["a"], "b": state["b"], "c": state["c"]}),
-        weights_digest({**state, "a": state["a"].clone().index_fill_(0, torch.tensor([1]), -0.0)}),
-        weights_digest({"a": state["a"], "b": state["b"]}),
-    ]  # fmt: skip
-    assert len(set(digests)) == len(digests)
-    assert weights_digest(dict(reversed(state.items())), threads=3) == digests[0]
-    assert weights_digest({**state, "a": state["a"].T.contiguous().T}) == digests[0]
-
-
-# -------------------------------------------------------------------------------------------------------------- limit
 def test_the_least_recently_used_go_and_the_limit_holds(tmp_path: Path) -> None:
     cache = TensorCache(tmp_path / "cache", limit=1_000_000)
     (tmp_path / "a.wav").write_bytes(b"sound")
@@ -252,7 +219,6 @@ def test_the_default_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             default_limit()
 
 
-# ---------------------------------------------------------------------------------------------------------- full disk
 def test_a_nearly_full_disk_ends_storing_not_the_work(cache: TensorCache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.put(key(0), value(0))
     usage = namedtuple("usage", "total used free")
@@ -284,7 +250,6 @@ def test_a_write_that_fails_ends_storing_not_the_work(cache: TensorCache) -> Non
     assert cache.get(key(70)) is not None
 
 
-# ------------------------------------------------------------------------------------------------------------- damage
 def _damage(file: Path, how: str) -> None:
     content = file.read_bytes()
     file.write_bytes(
@@ -337,7 +302,6 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         TensorCache(tmp_path / "file" / "cache").get(key(0))
 
 
-# ---------------------------------------------------------------------------------------- many processes and threads
 def _guarded(target: Any, *arguments: Any) -> None:
     try:
         target(*arguments)
@@ -435,7 +399,6 @@ def test_a_killed_writer_leaves_whole_transactions(cache: TensorCache) -> None:
     assert cache.note is None
 
 
-# ---------------------------------------------------------------------------------------------------- info and prune
 def _hold_open(folder: Path, ready: Any, done: Any) -> None:
     cache = TensorCache(folder)
     cache.get(key(0))
@@ -504,14 +467,3 @@ def test_info_and_prune_on_the_command_line(cache: TensorCache, monkeypatch: pyt
     assert json.loads(run("prune", "--older-than", "1", "--json", "-"))["removed"] == 0
     assert json.loads(run("prune", "--all", "--json", "-"))["disk_after"] == 0
     assert cache.get(key(4)) is None
-
-
-@pytest.mark.slow
-def test_the_measure_of_a_second_epoch(small_corpus: Path) -> None:
-    from benchmarks.measure.cache import second_epoch
-
-    found = second_epoch(small_corpus.parent, 6)
-    for kind in ("speech", "waveform", "face", "all"):
-        assert found[kind]["equal"]
-        assert found[kind]["mb"] > 0
-    assert found["all"]["ratio"] > 1

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scipy import fft, signal
+from scipy import signal
 
-from multiemo.data import fingerprints, same_picture, same_sound
+from multiemo.data import fingerprints, same_sound
 from multiemo.data.demo import corpus, film, voice
 from multiemo.data.duplicates import Crossing, Duplicate, across_parts, describe, find_duplicates, to_leave_out
 from multiemo.data.manifest import read_manifest
@@ -53,10 +53,6 @@ def heard(*names: str, **keys: object) -> list[Clip]:
 
 def pairs(found: list[Duplicate], kind: str | None = None) -> list[tuple[str, str]]:
     return [(d.first, d.second) for d in found if kind in (None, d.kind)]
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Sound
 
 
 @pytest.fixture(scope="module")
@@ -146,30 +142,6 @@ def test_words_are_the_signs_of_energy_differences() -> None:
     assert (ours[loud] == bits[loud]).mean() > 0.97  # scipy's window is periodic, ours symmetric
 
 
-def test_distance_is_the_share_of_bits_that_differ() -> None:
-    rng = np.random.default_rng(0)
-    words = rng.integers(0, 1 << 32, 200)
-    flips = rng.random((150, 32)) < 0.1
-    other = words[30:180] ^ (flips @ (1 << np.arange(32)))
-    ((first, second, errors),) = same_sound.same_sounds([words, other])
-    assert (first, second) == (0, 1)
-    assert errors == pytest.approx(flips.mean(), abs=1e-9)
-
-
-def test_a_short_overlap_must_agree_better() -> None:
-    rng = np.random.default_rng(0)
-    words = rng.integers(0, 1 << 32, 200)
-    spoilt = words ^ ((rng.random((200, 32)) < 0.16) @ (1 << np.arange(32)))
-    assert len(list(same_sound.same_sounds([words, spoilt]))) == 1
-    assert list(same_sound.same_sounds([words[:35], spoilt[:35]])) == []
-    assert list(same_sound.same_sounds([words[:31], words[:31]])) == []
-    assert list(same_sound.same_sounds([])) == []
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Pictures
-
-
 @pytest.fixture(scope="module")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten people, two pictures each: another expression, place and pose."""
@@ -221,22 +193,6 @@ def test_spans_do_not_matter_to_pictures(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "blank.png"), np.full((48, 48), 120, np.uint8))
     clips = [Clip(id=str(i), corpus="test", image="blank.png", start=float(i), end=i + 1.0) for i in range(2)]
     assert pairs(find_duplicates(clips, tmp_path), "image") == [("0", "1")]
-
-
-def test_mirroring_turns_the_odd_horizontal_frequencies() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
-    ours, mirrored = same_picture._hashes([picture, picture[:, ::-1]])
-    oracle = np.sign(fft.dctn(picture.astype(float), norm="ortho")[:8, :8].reshape(-1)[1:])
-    np.testing.assert_array_equal(ours, oracle)
-    odd = np.arange(64)[1:] % 8 % 2 == 1
-    np.testing.assert_array_equal(mirrored[odd], -ours[odd])
-    np.testing.assert_array_equal(mirrored[~odd], ours[~odd])
-    ((_, _, distance),) = same_picture.same_stills([picture, picture[:, ::-1]])
-    assert distance == pytest.approx(0, abs=1e-6)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Films
 
 
 def act(seed: int, count: int = 60) -> list[np.ndarray]:
@@ -330,19 +286,6 @@ def test_a_film_in_which_nothing_moves_says_nothing(tmp_path: Path) -> None:
     assert find_duplicates(shown("still0", "still1"), tmp_path) == [Duplicate("still0", "still1", "frames", 0.0)]
 
 
-def test_film_distance_is_a_correlation() -> None:
-    rng = np.random.default_rng(0)
-    film_a = np.clip(rng.normal(128, 40, (16, 16)) + rng.normal(0, 20, (20, 16, 16)), 0, 255).astype(np.uint8)
-    film_b = np.clip(film_a + rng.normal(0, 8, film_a.shape), 0, 255).astype(np.uint8)
-    ((_, _, distance),) = same_picture.same_films([film_a, film_b])
-    a, b = (x.astype(float) - x.mean(axis=0) for x in (film_a, film_b))
-    assert 1 - distance == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1], abs=1e-4)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Texts
-
-
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [
@@ -368,10 +311,6 @@ def test_a_sentence_that_speakers_were_given_is_no_duplicate(takes: Path) -> Non
     assert find_duplicates(heard("s0t0.wav", "s1t0.wav", text=text), takes) == []
     given = [Clip(id=str(i), corpus="test", text=text, features={"face": FeatureRef("au.csv", str(i))}) for i in (0, 1)]
     assert find_duplicates(given, takes) == []
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Parts
 
 
 def split_of(**parts: str) -> Split:
@@ -417,10 +356,6 @@ def test_the_description_counts_and_names_the_test_first() -> None:
     assert describe([]) == []
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Reading
-
-
 def test_a_second_call_reads_the_cache(takes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted) -> None:
     clips = all_takes()[:3]
     find_duplicates(clips, takes, cache=tmp_path, progress=counted)
@@ -442,10 +377,6 @@ def test_unreadable_media_name_the_clip(takes: Path, tmp_path: Path) -> None:
 
 def test_the_demo_corpus_has_no_duplicates(small_corpus: Path) -> None:
     assert find_duplicates(read_manifest(small_corpus), small_corpus.parent) == []
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Real recordings
 
 
 @pytest.mark.slow

@@ -381,13 +381,3 @@ def test_reading_leaves_garbage_collection_as_it_was(tmp_path: Path) -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
-
-
-@pytest.mark.slow
-def test_the_measure_of_many_rows() -> None:
-    from benchmarks.measure.manifest import STEPS, million, table
-
-    found = million((200, 400))
-    assert [(r["rows"], r["step"]) for r in found] == [(rows, step) for rows in (200, 400) for step in STEPS]
-    assert all(r["peak_mb"] >= r["libraries_mb"] > 10 for r in found)
-    assert len(table(found).splitlines()) == 1 + len(found)

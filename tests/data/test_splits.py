@@ -13,25 +13,11 @@ from hypothesis import strategies as st
 
 from multiemo.data.grouping import group_of
 from multiemo.data.rows import PARTS
-from multiemo.data.seen import Seen, check_unseen
 from multiemo.data.split import Split, check_disjoint
 from multiemo.data.splits import by_speakers, holdout, kfold, official
 from multiemo.errors import SplitError
 from multiemo.types import Clip
-
-LABELS = ("neutral", "happy", "sad", "angry")
-
-
-def corpus(speakers: int = 18, each: int = 20, name: str = "c", groups_of_speakers: bool = False) -> list[Clip]:
-    return [
-        Clip(
-            id=f"{name}-{s:02d}-{i:02d}", corpus=name, speaker=f"{s:02d}", text="x",
-            group=f"{s:02d}-d{i % 5}" if groups_of_speakers else f"d{i % 5}",
-            label_set="ekman7", label=LABELS[i % 4],
-        )
-        for s in range(1, speakers + 1)
-        for i in range(each)
-    ]  # fmt: skip
+from tests.support.clips import LABELS, corpus
 
 
 def all_ids(split: Split) -> list[str]:
@@ -266,53 +252,3 @@ def test_of_two_people_one_is_tested_and_nobody_else_validates(dialogues: bool) 
         with pytest.raises(SplitError, match="stands in train and val"):
             check_disjoint(replace(split, within=False), clips)
     assert not holdout(corpus(3, 40)).within
-
-
-def seen_by(clips: list[Clip], split: Split) -> Seen:
-    part_of = split.part_of()
-    return Seen.of(c for c in clips if part_of[c.id] in ("train", "val"))
-
-
-def test_every_kind_of_name_is_compared_with_what_a_checkpoint_has_seen() -> None:
-    clips = corpus(groups_of_speakers=True)
-    by_speaker, by_clip = holdout(clips, seed=1), holdout(clips, group_by="clip", seed=1)
-    assert check_unseen(seen_by(clips, by_speaker), clips, by_speaker, "it") == []
-    with pytest.raises(SplitError, match=r"it was trained or selected on clip 'c:c-\d\d-\d\d' .* such clips\)"):
-        check_unseen(seen_by(clips, by_speaker), clips, by_clip, "it")
-    with pytest.raises(SplitError, match=r"it was trained or selected on speaker 'c:\d\d' .* such speakers\)"):
-        check_unseen(seen_by(clips, by_clip), clips, by_speaker, "it")
-    alone = [replace(c, speaker=None) for c in clips]
-    with pytest.raises(SplitError, match=r"it was trained or selected on group 'c:\d\d-d\d' .* such groups\)"):
-        check_unseen(seen_by(alone[::2], holdout(alone[::2], group_by="clip", seed=3)), alone[1::2],
-                     holdout(alone[1::2], group_by="group", seed=1), "it")  # fmt: skip
-
-
-def test_what_a_split_lets_stand_in_several_parts_a_checkpoint_may_know_too() -> None:
-    clips = corpus()  # five groups, with every speaker in each
-    by_group = holdout(clips, group_by="group", val=0.2, test=0.2, seed=1)
-    assert check_unseen(seen_by(clips, by_group), clips, by_group, "it") == [
-        "it knows 18 speakers of the test part, as this split lets train do"
-    ]
-
-
-def test_names_of_one_clip_in_several_manifests() -> None:
-    clips = corpus(6, 4)
-    split = holdout(clips, seed=1)
-    seen = seen_by(clips, split)
-    merged = [replace(c, id=f"{c.corpus}:{c.id}") for c in clips]
-    with pytest.raises(SplitError, match="on clip"):
-        check_unseen(seen, merged, holdout(merged, group_by="clip", seed=2), "it")
-    others = [replace(c, corpus="d") for c in clips]  # the same ids and speakers, of another corpus
-    assert check_unseen(seen, others, holdout(others, group_by="clip", seed=2), "it") == []
-    composite = [replace(c, id=f"composite-{c.id}", corpus="composite", speaker=f"c:{c.speaker}") for c in clips]
-    with pytest.raises(SplitError, match="on speaker 'c:"):
-        check_unseen(seen, composite, holdout(composite, seed=2), "it")
-
-
-def test_a_million_clips_are_few_bytes_and_none_is_mistaken() -> None:
-    clips = [Clip(id=f"{i:07d}", corpus="c", text="x") for i in range(200_000)]
-    seen = Seen.of(clips[::2])
-    assert sum(digests.nbytes for digests in seen.digests.values()) == 8 * 100_000
-    assert len(seen.among(clips, "clip")) == 100_000
-    assert seen.among(clips[1::2], "clip") == []
-    assert seen.counts() == {"clips": 100_000}

@@ -13,8 +13,7 @@ from pydantic import BaseModel
 
 from multiemo.records import Record, record
 from multiemo.registry import Registry
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 @record

@@ -11,8 +11,9 @@ import pytest
 
 import multiemo
 from multiemo.registry import fusions
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "python.md").read_text("utf-8")
 
 
 def test_the_examples_run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from multiemo.inputs.text import TextInput
 from multiemo.predict import Item, Predictor, expand, load
 from multiemo.predict.live import in_time, listen, replay
 from multiemo.predict.reader import Options
+from tests.support.media_files import wav
 
 RATE, WINDOW, WIDTH = 16000, 2.0, 3
 #: Who says what; a turn without words is none.
@@ -103,19 +103,10 @@ def measured(run: Path, manifest: Path) -> dict[str, dict[str, float]]:
     return {r["id"]: r["probs"]["T"] for r in evaluate_run(run, manifest=manifest).predictions if "T" in r["probs"]}
 
 
-def save_sound(path: Path, channels: list[np.ndarray]) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(len(channels))
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((np.stack(channels, 1) * 32767).astype("<i2").tobytes())
-    return path
-
-
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     """A hum, a window for each turn, and beside it the words with the names of the speakers."""
-    path = save_sound(
+    path = wav(
         tmp_path / "talk.wav", [0.1 * np.sin(np.arange(round(len(TURNS) * WINDOW * RATE)) / 9).astype(np.float32)]
     )
     blocks = [
@@ -238,7 +229,7 @@ def test_a_call_whose_channels_are_the_speakers(run, talker, read, small_corpus,
         sides[n % 2] += [voice * 0.5 / np.abs(voice).max(), silence]
         sides[1 - n % 2] += [np.zeros_like(voice), silence]
         now += len(voice) / RATE + 2
-    path = save_sound(tmp_path / "call.wav", [np.concatenate(side) for side in sides])
+    path = wav(tmp_path / "call.wav", [np.concatenate(side) for side in sides])
     path.with_suffix(".json").write_text(json.dumps(cues), "utf-8")
     call = analyse_call(run, path, speakers=("L", "R"))
     assert [s["text"] for s in call["timelines"]["L"] if s["text"]] == [c["text"] for c in cues[::2]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import librosa
@@ -12,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiemo.preprocess.pitch import max_marginals
 from multiemo.preprocess.prosody import PROSODY_CHANNELS, prosody, rms_db
 
 RATE = 16000
@@ -187,21 +185,6 @@ def test_silence_is_unvoiced_at_the_floor() -> None:
     assert (column(track, "energy") == -80).all()
     assert (column(track, "f0") == 0).all()
     assert (column(track, "rate") == 0).all()
-
-
-def test_max_marginals_are_those_of_every_path() -> None:
-    torch.manual_seed(0)
-    emission, transition = torch.randn(2, 6, 3), torch.randn(2, 5, 3, 3)
-    mask = torch.arange(6) < torch.tensor([[6], [4]])
-    ours = max_marginals(emission, transition, mask)
-    for b, steps in enumerate((6, 4)):
-        best = torch.full((steps, 3), -torch.inf)
-        for path in itertools.product(range(3), repeat=steps):
-            score = sum(emission[b, t, k] for t, k in enumerate(path))
-            score = score + sum(transition[b, t, path[t], path[t + 1]] for t in range(steps - 1))
-            for t, k in enumerate(path):
-                best[t, k] = torch.maximum(best[t, k], score)
-        torch.testing.assert_close(ours[b, :steps], best)
 
 
 @pytest.mark.slow

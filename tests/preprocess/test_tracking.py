@@ -14,17 +14,15 @@ from multiemo.data.demo.look import Look
 from multiemo.data.media import read_media
 from multiemo.preprocess.detect import Face
 from multiemo.preprocess.face import MEMORY, FacePreprocessor, FaceTrack
-from multiemo.preprocess.flow import View, follow, is_cut, moved_face
+from multiemo.preprocess.flow import moved_face
 from multiemo.preprocess.frames import ArrayFrame
 from multiemo.preprocess.span_faces import SpanFaces
 from multiemo.preprocess.tracking import RETRY, FaceTracker
 from multiemo.types import Absent, FaceSpec
 from tests.support.detectors import needs_centerface
+from tests.support.patterned_faces import SIDE, face_at, scene, texture
 
 SPEC = FaceSpec(detector="haar", size=32, frames=64, fps=8.0)
-SIDE = 60
-#: The eyes, the nose and the corners of the mouth, as shares of a box.
-MARKS = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
 
 
 class Told:
@@ -47,30 +45,6 @@ class Told:
         return [f for f in moved if all(0 < c < s for c, s in zip(f.center, frame.shape[1::-1], strict=True))]
 
 
-def texture(seed: int, height: int, width: int, *, contrast: float = 60.0) -> np.ndarray:
-    """A soft random pattern, ``[H, W, 3]``."""
-    rough = np.random.default_rng(seed).normal(0, 1, (height, width))
-    soft = cv2.GaussianBlur(rough, (0, 0), 2.5)
-    grey = np.clip(128 + contrast * soft / soft.std(), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
-def face_at(x: float, y: float, side: float = SIDE) -> Face:
-    return Face((x, y, x + side, y + side), 0.9, (np.array([x, y]) + side * MARKS).astype(np.float32))
-
-
-def scene(*places: tuple[int, float, float], room: int = 0) -> tuple[ArrayFrame, list[Face]]:
-    """A picture of 320x180 with patterned faces (pattern, x, y) in a room, and where they are."""
-    picture = texture(1000 + room, 180, 320, contrast=25.0)
-    for pattern, x, y in places:
-        moved = cv2.warpAffine(
-            texture(pattern, SIDE, SIDE), np.array([[1.0, 0, x], [0, 1.0, y]]), (320, 180), flags=cv2.INTER_LINEAR
-        )
-        inside = cv2.warpAffine(np.ones((SIDE, SIDE)), np.array([[1.0, 0, x], [0, 1.0, y]]), (320, 180)) > 0.99
-        picture[inside] = moved[inside]
-    return ArrayFrame(picture), [face_at(x, y) for _, x, y in places]
-
-
 def tracker(*, every: float = 10.0, spec: FaceSpec = SPEC) -> tuple[FaceTracker, Told]:
     made = FaceTracker(spec, every=every)
     made.detector = told = Told()
@@ -85,46 +59,6 @@ def show(made: FaceTracker, told: Told, time: float, *places: tuple[int, float, 
 def ids(made: FaceTracker, start: float, end: float) -> list[int]:
     faces = made.between(start, end)
     return sorted(p.id for p in faces.people) if isinstance(faces, SpanFaces) else []
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Flow
-
-
-@pytest.mark.parametrize(("angle", "zoom", "dx"), [(0.0, 1.0, 6.0), (6.0, 1.0, -3.0), (-4.0, 1.1, 2.5)])
-def test_flow_moves_box_and_landmarks(angle: float, zoom: float, dx: float) -> None:
-    frame, (face,) = scene((1, 120, 60))
-    turn = np.asarray(cv2.getRotationMatrix2D(face.center, angle, zoom))
-    turn[0, 2] += dx
-    after = ArrayFrame(cv2.warpAffine(frame.pixels, turn, (320, 180), borderMode=cv2.BORDER_REFLECT))
-    (moved,) = follow(View.of(frame), View.of(after), [face])
-    assert moved is not None
-    truth = moved_face(face, turn)
-    np.testing.assert_allclose(moved.box, truth.box, atol=0.6)
-    assert moved.landmarks is not None
-    assert truth.landmarks is not None
-    np.testing.assert_allclose(moved.landmarks, truth.landmarks, atol=0.6)
-
-
-def test_flow_loses_a_face_that_is_not_there_any_more() -> None:
-    frame, faces = scene((1, 120, 60))
-    assert follow(View.of(frame), View.of(scene(room=3)[0]), faces) == [None]
-
-
-def test_a_cut_is_another_scene_not_light_nor_a_pan() -> None:
-    frame, _ = scene((1, 120, 60))
-    brighter = ArrayFrame(np.clip(frame.pixels.astype(int) + 30, 0, 255).astype(np.uint8))
-    panned = ArrayFrame(np.roll(frame.pixels, 15, axis=1))
-    other = ArrayFrame(texture(7, 180, 320))
-    assert not is_cut(View.of(frame), View.of(brighter))
-    assert not is_cut(View.of(frame), View.of(panned))
-    assert not is_cut(View.of(frame), View.of(scene((1, 128, 62))[0]))
-    assert is_cut(View.of(frame), View.of(other))
-    assert is_cut(View.of(frame), View.of(ArrayFrame(frame.pixels[:, :200])))
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The schedule
 
 
 def test_few_detections_and_the_box_stays_on_the_face() -> None:
@@ -186,10 +120,6 @@ def test_crops_come_at_the_wanted_rate_at_most() -> None:
     assert len(np.unique(np.floor(faces.times * 4 + 0.01))) == len(faces.times) > 12
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# People
-
-
 def test_two_people_keep_their_numbers_when_they_pass_each_other() -> None:
     made, told = tracker(every=0.5)
     for k in range(25):
@@ -230,10 +160,6 @@ def test_a_false_alarm_is_not_carried_on() -> None:
     assert [p.id for p in faces.people] == [1]
     assert faces.faces == 2  # as the training path counts: it was there once
     assert 2 not in {p.id for p in faces.people}
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# As the training path
 
 
 def drawn(count: int, fps: float) -> Iterator[tuple[np.ndarray, list[Face]]]:
@@ -366,10 +292,6 @@ def test_memory_does_not_grow_with_the_film() -> None:
 
     short, long = held(60), held(600)
     assert all(b <= a for a, b in zip(short, long, strict=True)), (short, long)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Real media
 
 
 PRESENT = {

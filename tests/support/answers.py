@@ -20,3 +20,8 @@ def told(model: multiemo.Predictor, path: Path) -> dict:
     assert spans[0]["start"] == 0
     assert spans[-1]["end"] == pytest.approx(entry["duration"], abs=0.01)
     return entry
+
+
+def spans(entry):
+    """All segments and skipped spans of an entry, in order of time."""
+    return sorted([*entry["segments"], *entry["skipped"]], key=lambda s: s["start"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -19,3 +21,13 @@ class Loud:
 
     def flush(self) -> np.ndarray:
         return np.zeros(0, np.float32)
+
+
+RATE = 16000
+
+
+def tone(seconds: float, spans: Sequence[tuple[float, float]], level: float = 0.5) -> np.ndarray:
+    """A hum within the spans, silence outside."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    on = sum(((time >= a) & (time < b)).astype(float) for a, b in spans) if spans else np.zeros(len(time))
+    return level * on * np.sin(2 * np.pi * 200 * time)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,9 @@ def podcast(root: Path) -> Path:
     touch(root, *(f"Audios/{name}" for name in TURNS if "_0007_" not in name))
     write(root / "Transcripts/MSP-PODCAST_0001_0008.txt", "Not again.\n")
     return root
+
+
+def dump(path: Path, tree: Any, protocol: int = 4) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(tree, protocol))
+    return path

@@ -169,3 +169,15 @@ def _mux(container: av.container.OutputContainer, packets: list[av.Packet]) -> N
     """Packets in order of decoding, whichever stream they are of."""
     for packet in sorted((p for p in packets if p.dts is not None), key=lambda p: p.dts * p.time_base):
         container.mux(packet)
+
+
+def decode(path: Path) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """RGB frames and mono samples of a file, by PyAV alone."""
+    frames, pieces = [], []
+    with av.open(str(path)) as container:
+        for frame in container.decode():
+            if isinstance(frame, av.VideoFrame):
+                frames.append(frame.to_ndarray(format="rgb24"))
+            else:
+                pieces.append(frame.to_ndarray().reshape(-1))
+    return frames, np.concatenate(pieces) if pieces else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 
 from multiemo.data.demo import cues, voice
 from multiemo.voice_activity import RATE
@@ -39,3 +42,8 @@ def talk(seconds: float, seed: int = 3) -> np.ndarray:
         said = voice.speak(rng.integers(0, 40, 12).tolist(), [0] * 12, speaker, cues.VOICE["neutral"], rng)
         parts += [(0.001 * rng.standard_normal(RATE)).astype(np.float32), said.samples]
     return np.concatenate(parts)[: round(seconds * RATE)]
+
+
+def ready(value: Any) -> torch.Tensor:
+    assert isinstance(value, torch.Tensor), value
+    return value

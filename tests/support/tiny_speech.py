@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
 
 from multiemo.encoders.base import Encoder
+from multiemo.encoders.speech_pretrained import SpeechPretrained
+from multiemo.registry import encoders
 from multiemo.types import PROSODY_CHANNELS
 from tests.support.tensors import padded
 
@@ -79,3 +82,20 @@ def assert_blind_to_padding(encoder: Encoder, clips: list[Tensor], atol: float) 
         alone = torch.cat([encoder(*padded([clip])) for clip in clips])
     torch.testing.assert_close(together, alone, atol=atol, rtol=0)
     assert (alone[0] - alone[1]).abs().max() > 100 * atol, "two clips look the same, so the test would see nothing"
+
+
+def build(kind: str, tmp_path: Path, rate: int | None = None, **options: Any) -> SpeechPretrained:
+    folder = save_model(kind, tmp_path)
+    if rate is not None:
+        transformers.Wav2Vec2FeatureExtractor(sampling_rate=rate).save_pretrained(str(folder))
+    encoder = encoders.build("speech_pretrained", {"model": str(folder), "out_dim": 12, **options}, where="x")
+    assert isinstance(encoder, SpeechPretrained)
+    return encoder
+
+
+def voice(seconds: float, rate: int, pitch: float) -> Any:
+    t = np.arange(round(seconds * rate)) / rate
+    f0 = pitch * (1 + 0.2 * np.sin(2 * np.pi * 1.5 * t))
+    phase = 2 * np.pi * np.cumsum(f0) / rate
+    wave = sum(np.sin(k * phase) / k for k in range(1, 6)) * (0.1 + 0.05 * np.sin(2 * np.pi * 3 * t))
+    return wave.astype(np.float32)

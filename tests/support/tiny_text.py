@@ -153,3 +153,10 @@ def scratch(**options) -> TextTransformer:
         "max_tokens": 24,
     }
     return TextTransformer(**{**small, **options})
+
+
+def tokens(rows: int = 3, length: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    x = torch.randint(len(TEXT_SPECIALS), 11, (rows, length))
+    x[:, 0], x[:, -1] = 2, SEP
+    return x, torch.ones(rows, length, dtype=torch.bool)

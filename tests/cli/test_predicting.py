@@ -1,0 +1,57 @@
+"""``predict`` and ``live`` on the command line: timelines, names of files, wrong options."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_predict_writes_timelines(cli, tiny_run, talk, tmp_path):
+    out = tmp_path / "timelines"
+    code, printed, _ = cli("predict", tiny_run, talk, "--timeline", out, "--json", tmp_path / "p.json")
+    assert code == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        f"talk.{s}" for s in ("TextGrid", "csv", "eaf", "html", "json", "png", "srt", "vtt")
+    ]
+    assert "over time: " in printed or "timeline: " in printed
+    entry = json.loads((tmp_path / "p.json").read_text("utf-8"))["inputs"][0]
+    assert json.loads((out / "talk.json").read_text("utf-8"))["inputs"][0] == entry
+    page = (out / "talk.html").read_text("utf-8")
+    assert "data:image/jpeg;base64" in page  # a face
+
+
+def test_two_inputs_of_one_name_do_not_overwrite_each_other(cli, tiny_run, talk, tmp_path):
+    other = tmp_path / "other" / talk.name
+    other.parent.mkdir()
+    other.write_bytes(talk.read_bytes())
+    out = tmp_path / "out"
+    assert cli("predict", tiny_run, talk, other, "--timeline", out, "--format", "srt")[0] == 0
+    assert sorted(p.name for p in out.iterdir()) == ["talk-2.srt", "talk.srt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "srt"], "give --timeline DIR too"),
+        (["--timeline", "T", "--format", "xyz"], "no timeline format 'xyz'"),
+        (["--out", "O", "--hop", "1"], "--out takes the files as they are"),
+        (["--segments", "words"], "is not one of auto, whole"),
+        (["--transcript", "missing.srt"], "missing.srt"),
+    ],
+)
+def test_wrong_options_are_one_line(cli, tiny_run, talk, options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = cli("predict", tiny_run, talk, *options)
+    assert code in (1, 2)
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_live_replays_a_file_at_the_speed_of_life(cli, tiny_run, small_corpus, tmp_path):
+    clip = next(small_corpus.parent.glob("media/*.mp4"))
+    code, out, _ = cli("live", tiny_run, "--replay", clip, "--no-microphone", "--json", tmp_path / "l.json")
+    assert code == 0
+    said = json.loads((tmp_path / "l.json").read_text("utf-8"))["segments"]
+    assert said
+    assert out.count("\n") == len(said)
