@@ -8,8 +8,9 @@
 ``--run RUN`` puts an evaluated multiemo run on the same test rows beside them, with paired tests, and counts that its
 test part was read once more.
 
-The classifiers and their settings are those of ``multiemo/benchmark/classic.py``. Parts are the official ones (MELD:
-train -> dev; EmotionTalk: train -> val; FER2013: train -> test); RAVDESS trains on actors 01-12 and tests on 16-18.
+The classifiers and their settings are those of ``multiemo/benchmark/baselines/classic.py``. Parts are the official
+ones (MELD: train -> dev; EmotionTalk: train -> val; FER2013: train -> test); RAVDESS trains on actors 01-12 and tests
+on 16-18.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiemo.benchmark.classic import fit_predict, read_inputs
+from multiemo.benchmark.baselines.classic import fit_predict, read_inputs
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import paired, summarise
-from multiemo.build.reads import Reading, add_read
 from multiemo.config import parse_config
-from multiemo.data.features import read_features
-from multiemo.data.manifest import media_path, read_manifest
+from multiemo.data.features.reading import read_features
+from multiemo.data.manifest.reading import media_path, read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import MultiemoError
 from multiemo.inputs import Input, build_input
 from multiemo.metrics import PairedTest
+from multiemo.runs.folder.evaluation_log import Reading, add_read
 from multiemo.types import Clip, FaceSpec, FeatureSpec, Modality, SpeechSpec, TextSpec
 
 FIGURES = ("uar", "macro_f1", "wf1", "accuracy")

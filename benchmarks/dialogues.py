@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from multiemo.build import evaluate_run, load_bundle
-from multiemo.build.evaluation import dialogues_of
-from multiemo.build.run_source import stored_source
 from multiemo.calibration import shown_keys
 from multiemo.metrics import label_measure
+from multiemo.runs import evaluate_run, load_bundle
+from multiemo.runs.evaluation import dialogues_of
+from multiemo.runs.folder.source import stored_source
 from multiemo.smoothing import smoothed_dialogues
 
 STAYS = (2.5, 5.0, 10.0, 20.0)

@@ -11,10 +11,10 @@ from multiemo.lazy import lazy_names
 from multiemo.version import __version__
 
 if TYPE_CHECKING:
-    from multiemo.build import train
     from multiemo.config import Config, load_config
     from multiemo.predict import Predictor, evaluate, load, stream
     from multiemo.progress import Progress
+    from multiemo.runs import train
 
 __all__ = [
     "Config",
@@ -34,7 +34,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Config", "load_config"), "multiemo.config"),
         "load": "multiemo.predict",
         "Predictor": "multiemo.predict",
-        "train": "multiemo.build",
+        "train": "multiemo.runs",
         "Progress": "multiemo.progress",
         "evaluate": "multiemo.predict",
         "stream": "multiemo.predict",

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from multiemo.build import evaluate_run, train
 from multiemo.config import load_config
-from multiemo.data.demo import make_corpus
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.evaluation import Report
 from multiemo.files import write_atomically
 from multiemo.predict import Item, load
 from multiemo.predict.prediction import InputPrediction, Prediction
 from multiemo.progress import Progress
 from multiemo.report import save_evaluation
+from multiemo.runs import evaluate_run, train
+from multiemo.synthetic import make_corpus
 
 #: Enough for five people in the test part.
 SPEAKERS = 20

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multiemo.encoders.base import Encoder
-from multiemo.encoders.deferred import Encoders
+from multiemo.encoders.common.deferred import Encoders
 from multiemo.fusion.base import Fusion
 from multiemo.types import MODALITIES, SMALLEST_PRIOR, SUBSETS, Batch, Modality, Output, subset_key
 
@@ -41,8 +41,8 @@ class EmotionModel(nn.Module):
         dimensions: whether there is a head for valence, arousal and dominance.
         prior: ``[C]`` label frequencies of train; of dimensions means, NaN where no clip of train knows one.
         effective_prior: ``[C]`` label frequencies under which the fused answer (of a branch alone, its answer) is a
-            posterior; others than ``prior`` where training weighed labels (:func:`multiemo.losses.effective_prior`).
-            It is what the model says with no modality at all.
+            posterior; others than ``prior`` where training weighed labels
+            (:func:`multiemo.training.losses.effective_prior`). It is what the model says with no modality at all.
         branch_priors: {modality: ``[C]``}, the same of each branch's own head; left out, ``effective_prior``.
         dimension_means: ``[3]`` means of train, NaN where no clip of train knows the dimension: the head has then not
             learnt it, and nothing is said of it. Left out, zeros.

@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 
 from multiemo import plots
-from multiemo.build.folders import model_folder
-from multiemo.build.reads import home_of, told
 from multiemo.evaluation.report import CalibrationReport, Report
 from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE, PairedTest
+from multiemo.runs.folder.evaluation_log import home_of, told
+from multiemo.runs.folder.required_files import model_folder
 from multiemo.training.epochs import StageEpoch
 from multiemo.types import SUBSETS
 

@@ -57,7 +57,7 @@ SMALLEST_PRIOR = 1e-6
 
 DIMENSIONS: tuple[str, ...] = ("valence", "arousal", "dominance")
 
-#: P, the columns of the prosody track, in order; ``preprocess/prosody.py`` says what each one measures.
+#: P, the columns of the prosody track, in order; ``preprocess/voice/prosody.py`` says what each one measures.
 PROSODY_CHANNELS: tuple[str, ...] = (
     "f0",
     "voicing",
@@ -92,7 +92,7 @@ class FeatureRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One labelled span of media by one speaker: a manifest row (see ``data/rows.py`` for the rules).
+    """One labelled span of media by one speaker: a manifest row (see ``data/manifest/rows.py`` for the rules).
 
     ``cropped`` says that its pictures are face crops already: they are taken whole, and no face is looked for.
     """
@@ -183,7 +183,7 @@ class SpeechSpec(InputSpec):
     Args:
         sample_rate: Hz.
         n_mels: M; 0 leaves the log-mel stream out.
-        prosody: whether the P channels of ``preprocess/prosody.py`` follow the mel bands.
+        prosody: whether the P channels of ``preprocess/voice/prosody.py`` follow the mel bands.
         hop: seconds between rows.
         max_seconds: longer audio is cut after this many seconds.
         trim: both ends are cut where they lie this many dB under the clip's loudest 25 ms (0.1 s is kept); 0 keeps
@@ -220,7 +220,7 @@ class WaveformSpec(InputSpec):
         max_seconds: longer audio is cut.
         trim: as in :class:`SpeechSpec`.
         normalize: scale each clip to zero mean and unit variance, where the pretrained model wants it.
-        prosody: whether the P channels of ``preprocess/prosody.py`` stand beside the samples.
+        prosody: whether the P channels of ``preprocess/voice/prosody.py`` stand beside the samples.
         hop: seconds between rows of prosody.
     """
 

@@ -50,7 +50,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The manifest of a small synthetic corpus: 6 speakers, 48 clips, real media files."""
-    from multiemo.data.demo import make_corpus
+    from multiemo.synthetic import make_corpus
 
     return make_corpus(tmp_path_factory.mktemp("corpus"), speakers=6, clips_per_speaker=8, seed=5)
 
@@ -83,8 +83,8 @@ def tiny_config(small_corpus: Path) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_config: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run over the small corpus, all three modalities."""
-    from multiemo.build import train
     from multiemo.config import load_config
+    from multiemo.runs import train
 
     folder = tmp_path_factory.mktemp("run")
     train(load_config(tiny_config(folder, dimensions="true")), folder / "run")
@@ -143,8 +143,8 @@ def talk(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five clips of the small corpus, one after the other, a pause after each: about twenty seconds."""
     import numpy as np
 
-    from multiemo.data.manifest import read_manifest
-    from multiemo.data.media import read_media
+    from multiemo.data.manifest.reading import read_manifest
+    from multiemo.media.reading import read_media
     from tests.support.media_files import VOICE_RATE, film
 
     clips = [c for c in read_manifest(small_corpus) if c.video]
@@ -177,8 +177,8 @@ def pair(model: multiemo.Predictor, small_corpus: Path, tmp_path_factory: pytest
     """Three seconds of two people side by side, without sound."""
     import numpy as np
 
-    from multiemo.data.manifest import read_manifest
-    from multiemo.data.media import read_media
+    from multiemo.data.manifest.reading import read_manifest
+    from multiemo.media.reading import read_media
     from tests.support.media_files import film
 
     for clip in read_manifest(small_corpus):

@@ -68,7 +68,7 @@ def test_the_test_extra_brings_every_extra_that_a_module_is_in() -> None:
 def test_adapters_without_peft_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch import nn
 
-    from multiemo.encoders.lora import Lora, add_lora
+    from multiemo.encoders.common.lora import Lora, add_lora
 
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r'encoders.text.lora needs peft: pip install "multiemo\[lora\]"'):
@@ -102,7 +102,7 @@ def test_the_demo_train_and_predict_work_without_any_extra(
         "config, run, clip = sys.argv[1:]\n"
         "for line in (f'train {config} --out {run}', f'evaluate {run}', f'predict {run} {clip} --text happy'):\n"
         "    app(line.split(), standalone_mode=False)\n"
-        "import multiemo.demo, multiemo.predict.writing, multiemo.predict.outputs\n"
+        "import multiemo.demo, multiemo.predict.formats.folder, multiemo.predict.formats\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, ",".join(EXTRAS), config, str(tmp_path / "run"), str(clip)],

@@ -17,15 +17,15 @@ import pytest
 import torch
 
 from multiemo.applications.tables import Writer
-from multiemo.build import load_bundle, train
-from multiemo.build.bundle import save_bundle
 from multiemo.config import load_config
-from multiemo.data.cache import TensorCache
-from multiemo.data.corpora import feature_pickle
-from multiemo.data.manifest import write_manifest
+from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.corpora.sentiment import feature_pickle
+from multiemo.data.manifest.reading import write_manifest
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.files import append_line, write_atomically
-from multiemo.predict.outputs import write_timeline
+from multiemo.predict.formats import write_timeline
+from multiemo.runs import load_bundle, train
+from multiemo.runs.model_folder import save_bundle
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip
 from tests.support.jsonl import read_lines

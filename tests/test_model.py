@@ -250,7 +250,7 @@ def test_a_clip_with_nothing_has_the_mean_dimensions_of_train(fusion):
 
 
 def test_a_dimension_that_train_never_knew_is_not_said():
-    from multiemo.losses import dimension_loss
+    from multiemo.training.losses import dimension_loss
 
     model = make_model(dimensions=True)
     model.dimension_means = torch.tensor([0.1, float("nan"), float("nan")])

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo import voice_activity
-from multiemo.data.media import read_media
 from multiemo.errors import ConfigError
+from multiemo.media.reading import read_media
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 from tests.support.sounds import talk
 

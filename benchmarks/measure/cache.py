@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 
-from multiemo.data.cache import TensorCache
-from multiemo.data.demo import make_corpus
-from multiemo.data.manifest import read_manifest
+from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.targets import LabelSpace
 from multiemo.inputs import Input, build_input
 from multiemo.inputs.dataset import ClipDataset
+from multiemo.synthetic import make_corpus
 from multiemo.types import Clip, FaceSpec, Modality, Sample, SpeechSpec, WaveformSpec
 
 _FILMS, _SOUNDS = (".mp4", ".avi", ".mov", ".mkv", ".flv", ".webm"), (".wav", ".flac", ".mp3", ".ogg", ".m4a")

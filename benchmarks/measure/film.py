@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from multiemo.data.media import read_media
+from multiemo.media.reading import read_media
 
 RATE = 48000
 _PHONE = {"bf": "0", "g": "25", "preset": "veryfast"}

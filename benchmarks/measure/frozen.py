@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from multiemo.build import fit, train
 from multiemo.config import Config, parse_config
-from multiemo.data.demo import make_corpus
 from multiemo.progress import Progress
+from multiemo.runs import stage, train
+from multiemo.synthetic import make_corpus
 
 MODALITIES = ("text", "speech", "face")
 
@@ -32,12 +32,12 @@ def fused_from_cache(epochs: int = 3) -> dict[str, Any]:
         branches = {m: str(folder / "pretrained" / "branches" / m) for m in MODALITIES}
         tune = _config(manifest, folder, ["fuse"], branches, epochs)
         cached = train(tune, folder / "cached").stages["fuse"]
-        real = fit.embed_part, fit.WithEmbeddings
-        fit.embed_part, fit.WithEmbeddings = lambda *_, **__: None, lambda *_: None  # type: ignore[assignment,misc,return-value]
+        real = stage.embed_part, stage.WithEmbeddings
+        stage.embed_part, stage.WithEmbeddings = lambda *_, **__: None, lambda *_: None  # type: ignore[assignment,misc,return-value]
         try:
             looped = train(tune, folder / "looped").stages["fuse"]
         finally:
-            fit.embed_part, fit.WithEmbeddings = real  # type: ignore[misc]
+            stage.embed_part, stage.WithEmbeddings = real  # type: ignore[misc]
 
     def seconds(result: Any) -> float:
         times = [record["seconds"] for record in result.history]

@@ -84,17 +84,17 @@ def write_rows(path: Path, rows: int) -> None:
 def run_step(step: str, path: Path) -> dict[str, float]:
     """One step in this process; see :func:`million`."""
     if step in ("open", "contexts"):
-        from multiemo.build.sources import Source
         from multiemo.data.dialogue import contexts
-    from multiemo.data import splits
-    from multiemo.data.manifest import read_manifest, write_manifest
-    from multiemo.data.manifest_checks import check_rows
-    from multiemo.data.split import check_disjoint
+        from multiemo.runs.sources import Source
+    from multiemo.data.manifest.checks import check_rows
+    from multiemo.data.manifest.reading import read_manifest, write_manifest
+    from multiemo.data.splits import strategies
+    from multiemo.data.splits.split import check_disjoint
 
     parquet = path.with_suffix(".parquet")
     before = _peak_mb()
     clips = [] if step in ("validate", "read", "parquet") else read_manifest(path)
-    split = splits.holdout(clips) if step == "open" else None
+    split = strategies.holdout(clips) if step == "open" else None
 
     def open_part() -> object:
         assert split is not None
@@ -108,8 +108,8 @@ def run_step(step: str, path: Path) -> dict[str, float]:
     steps: dict[str, Callable[[], object]] = {
         "validate": lambda: check_rows(path),
         "read": lambda: read_manifest(path),
-        "split": lambda: splits.holdout(clips),
-        "kfold": lambda: splits.kfold(clips, 5, 0),
+        "split": lambda: strategies.holdout(clips),
+        "kfold": lambda: strategies.kfold(clips, 5, 0),
         "open": open_part,
         "contexts": lambda: contexts(clips, 3),
         "write": write_both,

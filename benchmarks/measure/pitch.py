@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from multiemo.preprocess.pitch import F0_MAX, F0_MIN, frame_count
-from multiemo.preprocess.prosody import F0_REFERENCE, PROSODY_CHANNELS, prosody
+from multiemo.preprocess.voice.pitch import F0_MAX, F0_MIN, frame_count
+from multiemo.preprocess.voice.prosody import F0_REFERENCE, PROSODY_CHANNELS, prosody
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 

@@ -31,13 +31,15 @@ import numpy as np
 import torch
 
 import multiemo
-from multiemo.data import play
-from multiemo.data.media import Playback, PlayedSound
-from multiemo.data.transcripts import Cue, Transcript
+from multiemo.media import playback as play
+from multiemo.media.reading import Playback, PlayedSound
 from multiemo.model import EmotionModel
-from multiemo.predict import Item, Predictor, segments
-from multiemo.predict.segmenter import Segmenter
-from multiemo.preprocess import speech, tracking
+from multiemo.predict import Item, Predictor
+from multiemo.predict.segmentation import stream as segments
+from multiemo.predict.segmentation.segmenter import Segmenter
+from multiemo.preprocess.faces import tracking
+from multiemo.preprocess.voice import tensors
+from multiemo.transcripts import Cue, Transcript
 
 from .film import looped, repeated
 from .slow_path import agreement, real_files
@@ -114,7 +116,7 @@ def stages(model: Predictor, item: Item) -> dict[str, float]:
         ("follow faces", tracking.FaceTracker, "add"),
         ("crop", tracking, "crop_face"),
         ("voice activity", Segmenter, "audio"),
-        ("log-mel and prosody", speech.SpeechPreprocessor, "__call__"),
+        ("log-mel and prosody", tensors.SpeechPreprocessor, "__call__"),
         ("encoders and fusion", EmotionModel, "__call__"),
     ]
     face = model.bundle.inputs["face"].preprocessor
@@ -177,7 +179,7 @@ def memory(run: Path, film: Path, scratch: Path) -> dict[str, Any]:
         code = (
             "import sys, multiemo;"
             "entry = multiemo.load(sys.argv[1]).predict(sys.argv[2]);"
-            "from multiemo.benchmark.memory import peak_so_far;"
+            "from multiemo.benchmark.cost.memory import peak_so_far;"
             "print(round(peak_so_far('cpu')), len(entry['segments']))"
         )
         done = subprocess.run([sys.executable, "-c", code, str(run), str(long)], capture_output=True, text=True)

@@ -24,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
-from multiemo.data.corpora.ravdess import ravdess
+from multiemo.data.corpora.audiovisual.ravdess import ravdess
 from multiemo.errors import ManifestError
-from multiemo.preprocess.prosody import prosody
-from multiemo.preprocess.speech import SpeechPreprocessor
+from multiemo.preprocess.voice.prosody import prosody
+from multiemo.preprocess.voice.tensors import SpeechPreprocessor
 from multiemo.types import SpeechSpec
 
 from .pitch import agreement

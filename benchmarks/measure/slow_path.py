@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 import multiemo
-from multiemo.data.media import Playback, is_image
 from multiemo.errors import ManifestError, MediaError
+from multiemo.media.reading import Playback, is_image
 from multiemo.predict import Predictor
 from multiemo.types import Clip
 

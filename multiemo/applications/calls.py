@@ -16,8 +16,7 @@ from multiemo.applications.call_report import (
     CallSilences,
     CallSpeaker,
 )
-from multiemo.applications.series import shifts
-from multiemo.applications.talk import (
+from multiemo.applications.call_speech import (
     CallSpeech,
     SpeakerChannel,
     Stretch,
@@ -28,13 +27,14 @@ from multiemo.applications.talk import (
     seconds,
     silences,
 )
-from multiemo.data.media import probe, sound_tracks
-from multiemo.data.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
+from multiemo.applications.level_shifts import shifts
 from multiemo.errors import ConfigError, MediaError
+from multiemo.media.reading import probe, sound_tracks
 from multiemo.predict import load
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.streaming import read_channels
 from multiemo.progress import Progress
+from multiemo.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
@@ -68,9 +68,9 @@ def analyse_call(
 
     *Negativity* of a segment is its valence (:mod:`multiemo.applications.affect`) with the sign turned. A *moment* is
     where a speaker's negativity rises above their own earlier segments and stays for
-    ``LASTS`` segments or more (:func:`multiemo.applications.series.shifts`, upwards); a speaker who does not change has
-    one or more with chance ``FALSE_ALARMS``. An *interruption* is where one begins while the other speaks, and the
-    other stops first.
+    ``LASTS`` segments or more (:func:`multiemo.applications.level_shifts.shifts`, upwards); a speaker who does not
+    change has one or more with chance ``FALSE_ALARMS``. An *interruption* is where one begins while the other speaks,
+    and the other stops first.
 
     Args:
         run: run folder or model folder.

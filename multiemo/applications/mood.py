@@ -14,16 +14,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.applications.level import FEWEST, smooth
+from multiemo.applications.dated_clips import TableColumns, read_dated_clips
+from multiemo.applications.level_shifts import shifts
+from multiemo.applications.local_level import FEWEST, smooth
 from multiemo.applications.mood_report import Dimension, MoodChange, MoodDay, MoodLevel, MoodLog
-from multiemo.applications.readings import TableColumns, read_dated_clips
-from multiemo.applications.series import shifts
 from multiemo.applications.tables import Writer, format_of
-from multiemo.data.tables import Row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
 from multiemo.progress import Progress
+from multiemo.tables.reading import Row
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -52,9 +52,9 @@ def mood_log(
 ) -> MoodLog:
     """Valence and arousal of one person's days with their uncertainty, and the days on which the level changed.
 
-    The level of a day is that of :mod:`multiemo.applications.level`; ``low`` and ``high`` hold it with 95%. Days
+    The level of a day is that of :mod:`multiemo.applications.local_level`; ``low`` and ``high`` hold it with 95%. Days
     without a clip stay in the log, with no mean and a wide band. Changes are those of
-    :func:`multiemo.applications.series.shifts`: one or more are reported in about 5% of logs in which nothing
+    :func:`multiemo.applications.level_shifts.shifts`: one or more are reported in about 5% of logs in which nothing
     changes, or fewer, also where neighbouring days resemble each other.
 
     Args:

@@ -1,6 +1,6 @@
 """Tables of any size, written row by row, whole or not at all: CSV, TSV, JSONL and Parquet.
 
-A row is {column: value}, as :mod:`multiemo.data.tables` reads it.
+A row is {column: value}, as :mod:`multiemo.tables.reading` reads it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import polars as pl
 
-from multiemo.data.tables import FIRST, JSON_LINES, Columns, Row
 from multiemo.errors import ConfigError, first_line
 from multiemo.files import system_error, unwritable
+from multiemo.tables.reading import FIRST, JSON_LINES, Columns, Row
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 #: File formats that are written, by suffix.

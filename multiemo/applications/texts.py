@@ -21,9 +21,7 @@ from torch import Tensor
 
 from multiemo.applications.tables import Writer, format_of, require_column
 from multiemo.calibration import UNCERTAIN
-from multiemo.data.delimited import BadRow
 from multiemo.data.dialogue import Dialogue
-from multiemo.data.tables import Columns, Row, open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import probabilities_of
 from multiemo.inputs.material import Utterance
@@ -32,6 +30,8 @@ from multiemo.predict import Predictor, load
 from multiemo.predict.prediction import ModelDescription
 from multiemo.progress import Progress
 from multiemo.records import Record, record
+from multiemo.tables.delimited import BadRow
+from multiemo.tables.reading import Columns, Row, open_table
 from multiemo.types import DIMENSIONS, Absent, ContextTurn, Output, Sample
 
 #: Rows that are read, answered and written at a time.
@@ -241,7 +241,7 @@ def predict_texts(
     Args:
         run: run folder or model folder with a text encoder.
         table: CSV with any separator, JSON lines, Parquet or Excel; in any encoding (see
-            :func:`multiemo.data.tables.open_table`).
+            :func:`multiemo.tables.reading.open_table`).
         column: that holds the texts.
         out: table to write, in the format that its suffix says; it appears when it is complete.
         id_column: names rows without a text in the summary; default: their number.

@@ -13,9 +13,9 @@ from multiemo.benchmark.document import BenchmarkResult, ComparisonResult
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.results import family, summarise
 from multiemo.benchmark.tables import reads_sentence
-from multiemo.build.reads import reads_of_test, said
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation.report import Report
+from multiemo.runs.folder.evaluation_log import reads_of_test, said
 from multiemo.types import Task
 
 

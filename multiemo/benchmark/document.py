@@ -6,7 +6,7 @@ from dataclasses import field
 
 from multiemo.benchmark.measurements import CostReport, Curve, Environment
 from multiemo.calibration import RiskCurve
-from multiemo.data.grouping import GroupBy
+from multiemo.data.splits.grouping import GroupBy
 from multiemo.evaluation.report import ReliabilityDiagram
 from multiemo.metrics import AdjustedTest, Baseline
 from multiemo.metrics.results import Counted, Figure, Interval, OptionalFigure

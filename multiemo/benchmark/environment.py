@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from multiemo.benchmark.measurements import Environment
-from multiemo.build.bundle import versions
+from multiemo.runs.model_folder import versions
 
 
 def describe_environment() -> Environment:

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from multiemo.benchmark.document import Duplicates
 from multiemo.benchmark.protocol import Protocol, without_clips
-from multiemo.build.lock import LOCK
-from multiemo.build.run_folder import begun, differing
 from multiemo.config import Config, load_stored
-from multiemo.data.cache_settings import default_cache
-from multiemo.data.duplicates import across_parts, describe, find_duplicates, to_leave_out
+from multiemo.data.cache.settings import default_cache
+from multiemo.data.duplicates.search import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
+from multiemo.runs.folder.layout import begun, differing
+from multiemo.runs.folder.lock import LOCK
 
 T = TypeVar("T")
 

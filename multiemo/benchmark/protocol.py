@@ -17,16 +17,16 @@ import torch
 
 from multiemo.arrays import Array
 from multiemo.benchmark.document import FoldSummary, ProtocolSummary
-from multiemo.build import checks
-from multiemo.build.sources import has_label, open_source
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
-from multiemo.data.grouping import GroupBy, grouped
-from multiemo.data.manifest import read_manifest
-from multiemo.data.split import Split, without
+from multiemo.data.manifest.reading import read_manifest
+from multiemo.data.splits.grouping import GroupBy, grouped
+from multiemo.data.splits.split import Split, without
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, SplitError
 from multiemo.evaluation import corpus_kind
 from multiemo.metrics import means_of
+from multiemo.runs import checks
+from multiemo.runs.sources import has_label, open_source
 from multiemo.types import DIMENSIONS, Clip, CorpusKind
 
 #: Raised when the same config and manifest would give other folds than before.

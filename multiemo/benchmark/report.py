@@ -11,7 +11,7 @@ from multiemo import plots
 from multiemo.benchmark import tables
 from multiemo.benchmark.document import BenchmarkResult
 from multiemo.benchmark.measurements import CostReport
-from multiemo.benchmark.robustness_plot import plot_robustness
+from multiemo.benchmark.robustness.plot import plot_robustness
 from multiemo.calibration import RiskCurve
 from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE

@@ -19,10 +19,9 @@ from pathlib import Path
 
 from multiemo import metrics
 from multiemo.benchmark import results
-from multiemo.benchmark.cells import Cell, cells_of, run_cells
-from multiemo.benchmark.classic import fit_predict, read_inputs
-from multiemo.benchmark.cost import measure_cost
-from multiemo.benchmark.descriptors import hog_descriptor
+from multiemo.benchmark.baselines.classic import fit_predict, read_inputs
+from multiemo.benchmark.baselines.descriptors import hog_descriptor
+from multiemo.benchmark.cost.cost import measure_cost
 from multiemo.benchmark.document import BenchmarkResult, Leak, SystemComparison, SystemFigures
 from multiemo.benchmark.environment import describe_environment
 from multiemo.benchmark.folder import kept, open_folder, settle_duplicates, write_protocol
@@ -30,19 +29,20 @@ from multiemo.benchmark.measurements import CostReport, Curve
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol
 from multiemo.benchmark.report import write_report
-from multiemo.benchmark.robustness import robustness_curves
-from multiemo.build import load_bundle
-from multiemo.build.device import trains_on
-from multiemo.build.lock import alone_in
-from multiemo.build.parts import uses_features
-from multiemo.build.reads import Reading, add_read, reads_of, reads_of_test
-from multiemo.build.sources import open_manifest
+from multiemo.benchmark.robustness.curves import robustness_curves
+from multiemo.benchmark.trainings import Cell, cells_of, run_cells
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.extras import require
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
 from multiemo.records import Record, record
+from multiemo.runs import load_bundle
+from multiemo.runs.device import trains_on
+from multiemo.runs.folder.evaluation_log import Reading, add_read, reads_of, reads_of_test
+from multiemo.runs.folder.lock import alone_in
+from multiemo.runs.parts import uses_features
+from multiemo.runs.sources import open_manifest
 
 
 def run_benchmark(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
-from multiemo.build.reads import said
 from multiemo.metrics import MAIN_FIGURE, Baseline
 from multiemo.report import COLUMNS, markdown, number, span
+from multiemo.runs.folder.evaluation_log import said
 from multiemo.types import SUBSETS
 
 #: Figures of which less is better.

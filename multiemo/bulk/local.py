@@ -7,11 +7,11 @@ from functools import partial
 
 import torch
 
-from multiemo.build.device import resolve_device
 from multiemo.bulk.plan import Job, Shards
 from multiemo.bulk.shard import Worker
 from multiemo.errors import MultiemoError
 from multiemo.processes import ProcessDiedError, TaskFailedError, supervise
+from multiemo.runs.device import resolve_device
 
 
 def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiemo.data.rows import format_row, parse_row
+from multiemo.data.manifest.rows import format_row, parse_row
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.files import write_atomically
 from multiemo.predict import Item

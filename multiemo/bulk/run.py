@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from multiemo.build.bundle import load_bundle
-from multiemo.build.folders import file_digest, model_folder
 from multiemo.bulk.local import run_local
 from multiemo.bulk.on_ray import check_ray, run_ray
 from multiemo.bulk.plan import Job, claimed, cut, plan_of
@@ -20,6 +18,8 @@ from multiemo.predict import LeftOut, Predictor, expand
 from multiemo.predict.prediction import ModelDescription
 from multiemo.progress import Progress
 from multiemo.records import Record, record
+from multiemo.runs.folder.required_files import file_digest, model_folder
+from multiemo.runs.model_folder import load_bundle
 
 ENGINES = {"local": run_local, "ray": run_ray}
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiemo.build.bundle import load_bundle
 from multiemo.bulk.plan import Job, read_item
-from multiemo.data.rows import format_row
+from multiemo.data.manifest.rows import format_row
 from multiemo.errors import CheckpointError, DefectError, MultiemoError
 from multiemo.files import unwritable, write_atomically
 from multiemo.predict import Answer, Item, Predictor
 from multiemo.predict.prediction import InputFailure
+from multiemo.runs.model_folder import load_bundle
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip, FeatureRef
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multiemo.build.folders import model_folder
 from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
 from multiemo.errors import ConfigError, MultiemoError
+from multiemo.runs.folder.required_files import model_folder
 
 if TYPE_CHECKING:
     from multiemo.applications.call_report import CallReport
@@ -32,7 +32,7 @@ def texts(
     """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
     model_folder(run)
     from multiemo.applications.texts import predict_texts
-    from multiemo.console import ConsoleProgress
+    from multiemo.cli.console import ConsoleProgress
 
     with ConsoleProgress() as progress:
         done = predict_texts(
@@ -77,7 +77,7 @@ def call(
     """Who speaks how much in a call, how negative, and the moments at which that rose and stayed."""
     model_folder(run)
     from multiemo.applications.calls import analyse_call
-    from multiemo.console import ConsoleProgress
+    from multiemo.cli.console import ConsoleProgress
 
     with ConsoleProgress() as progress:
         found = analyse_call(
@@ -109,7 +109,7 @@ def mood(
     if run is not None:
         model_folder(run)
     from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
-    from multiemo.console import ConsoleProgress
+    from multiemo.cli.console import ConsoleProgress
 
     check_outputs(out, plot)
     with ConsoleProgress() as progress:

@@ -26,7 +26,7 @@ def prepare(
     from collections import Counter
 
     from multiemo.data.prepare import prepare as prepare_corpus
-    from multiemo.data.suggested import speaker_notes, train_options
+    from multiemo.data.splits.suggested import speaker_notes, train_options
 
     given = {}
     for option in options or ():
@@ -64,7 +64,7 @@ def merge(
     out: Annotated[Path, typer.Option(help="Manifest to write.")],
 ) -> None:
     """Put several manifests into one, for training on or measuring across corpora."""
-    from multiemo.data.merge import merge as merge_manifests
+    from multiemo.data.manifest.merge import merge as merge_manifests
 
     merged = merge_manifests(manifests, out)
     typer.echo(f"{out}: {len(merged.clips)} clips of {len(manifests)} manifests")
@@ -82,8 +82,8 @@ def validate(
     media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
 ) -> None:
     """Check a manifest; every bad row is named."""
-    from multiemo.console import ConsoleProgress
-    from multiemo.data.manifest_checks import check_media, check_rows
+    from multiemo.cli.console import ConsoleProgress
+    from multiemo.data.manifest.checks import check_media, check_rows
 
     problems = check_rows(manifest)
     if media:
@@ -100,8 +100,8 @@ def validate(
 
 def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
     """What the cache holds: entries by kind, bytes, limit, last uses."""
-    from multiemo.data.cache_care import inspect, say_info
-    from multiemo.data.cache_settings import default_cache, default_limit
+    from multiemo.data.cache.maintenance import inspect, say_info
+    from multiemo.data.cache.settings import default_cache, default_limit
 
     found = inspect(folder or default_cache(), default_limit())
     if json_file != "-":
@@ -117,9 +117,9 @@ def prune(
     json_file: JsonOption = None,
 ) -> None:
     """Delete entries and give their space back to the disk; what is needed again is made again."""
-    from multiemo.data.cache_care import prune as prune_cache
-    from multiemo.data.cache_care import say_pruned
-    from multiemo.data.cache_settings import default_cache
+    from multiemo.data.cache.maintenance import prune as prune_cache
+    from multiemo.data.cache.maintenance import say_pruned
+    from multiemo.data.cache.settings import default_cache
 
     if max_gb is None and older_than is None and not everything:
         raise ConfigError("cache prune: say what goes: --max-gb GB, --older-than DAYS or --all")

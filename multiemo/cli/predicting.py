@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from multiemo.build.folders import model_folder
 from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, say_left_out, write_json
 from multiemo.errors import ConfigError
+from multiemo.runs.folder.required_files import model_folder
 from multiemo.types import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ def predict(
             device=device,
         )
         return
-    from multiemo.data.transcripts import read_transcript
     from multiemo.predict import Answer, LeftOut, expand, load
     from multiemo.predict.prediction import InputFailure, Prediction
+    from multiemo.transcripts import read_transcript
 
     writing = None
     if timeline is not None:
-        from multiemo.predict.writing import Writing
+        from multiemo.predict.formats.folder import Writing
 
         writing = Writing(timeline, formats)
     words = None if transcript is None else read_transcript(transcript)
@@ -175,7 +175,7 @@ def live(
     if asr is not None and no_microphone:
         raise ConfigError("--asr writes down what is heard, and --no-microphone leaves the sound out; leave out one")
     model_folder(run)
-    from multiemo.live_view import show_live
+    from multiemo.cli.live_view import show_live
     from multiemo.predict import load
     from multiemo.predict.live import Devices, in_time, listen
     from multiemo.predict.live import replay as replayed
@@ -205,7 +205,7 @@ def live(
 
 def _predict_bulk(out: Path, json_file: str | None, *, engine: str | None, **given: Any) -> None:
     from multiemo.bulk import predict_bulk
-    from multiemo.console import ConsoleProgress
+    from multiemo.cli.console import ConsoleProgress
 
     with ConsoleProgress() as progress:
         summary = predict_bulk(out=out, engine=engine or "local", progress=progress, **given)

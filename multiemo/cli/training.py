@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multiemo.build.folders import model_folder, require_manifests
 from multiemo.cli.common import DeviceOption, JsonOption, write_json
+from multiemo.runs.folder.required_files import model_folder, require_manifests
 
 if TYPE_CHECKING:
-    from multiemo.build import Run
     from multiemo.evaluation import Report
+    from multiemo.runs import Run
 
 
 def demo(
@@ -26,7 +26,7 @@ def demo(
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/demo, or the next free number.")] = None,
 ) -> None:
     """Make a small synthetic corpus and go the whole path with it: train, fuse, evaluate, predict, report."""
-    from multiemo.console import ConsoleProgress
+    from multiemo.cli.console import ConsoleProgress
     from multiemo.demo import run_demo
     from multiemo.report import format_table
 
@@ -58,13 +58,13 @@ def train(
 
     With several processes: accelerate launch --num_processes 8 -m multiemo train ...
     """
+    from multiemo.cli.console import ConsoleProgress
     from multiemo.config import load_config
-    from multiemo.console import ConsoleProgress
 
     checked = load_config(config, overrides or ())
     require_manifests(checked)
-    from multiemo.build import train as run_training
     from multiemo.report import format_table
+    from multiemo.runs import train as run_training
 
     with ConsoleProgress() as progress:
         run = run_training(checked, out, resume=resume, profile=profile, progress=progress)
@@ -100,10 +100,10 @@ def evaluate(
 ) -> None:
     """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
     model_folder(run)
-    from multiemo.build import evaluate_run
-    from multiemo.build.reads import home_of
-    from multiemo.console import ConsoleProgress
+    from multiemo.cli.console import ConsoleProgress
     from multiemo.report import format_table, save_evaluation
+    from multiemo.runs import evaluate_run
+    from multiemo.runs.folder.evaluation_log import home_of
 
     with ConsoleProgress() as progress:
         report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, progress=progress)
@@ -128,8 +128,8 @@ def benchmark(
     json_file: JsonOption = None,
 ) -> None:
     """Train and test every fold with every seed; tables, tests, robustness, cost, and a report to send."""
+    from multiemo.cli.console import ConsoleProgress
     from multiemo.config import load_config
-    from multiemo.console import ConsoleProgress
 
     given = list(overrides or ())
     given += [] if folds is None else ["benchmark.protocol=kfold", f"benchmark.folds={folds}"]

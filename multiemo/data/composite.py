@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from multiemo.data.grouping import GroupBy, group_of
-from multiemo.data.manifest import read_manifest, write_manifest
+from multiemo.data.manifest.reading import read_manifest, write_manifest
+from multiemo.data.manifest.rows import PARTS
 from multiemo.data.prepare import clip_paths, join, reach, with_paths
-from multiemo.data.rows import PARTS
-from multiemo.data.split import Split
+from multiemo.data.splits.grouping import GroupBy, group_of
+from multiemo.data.splits.split import Split
 from multiemo.errors import ManifestError, SplitError
 from multiemo.labels import label_set as labels_of
 from multiemo.labels import map_label

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 import multiemo.data.corpora  # noqa: F401  (announces the adapters)
+from multiemo.data.corpora.locate import located
 from multiemo.data.corpora.source import NotTheCorpus, noting
-from multiemo.data.locate import located
-from multiemo.data.manifest import judge, write_manifest
-from multiemo.data.rows import MEDIA_KEYS
+from multiemo.data.manifest.reading import judge, write_manifest
+from multiemo.data.manifest.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
 from multiemo.types import Clip
@@ -61,7 +61,7 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
     A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
     ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media and features that have to be written out
     first (the pixels of FER2013's CSV) go into a real folder of that name, and a link to ``root`` then lies in it.
-    Where ``root`` lies a little above or below the corpus, the corpus is found (:mod:`multiemo.data.locate`).
+    Where ``root`` lies a little above or below the corpus, the corpus is found (:mod:`multiemo.data.corpora.locate`).
 
     Args:
         corpus: a registered adapter.

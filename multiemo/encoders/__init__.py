@@ -14,12 +14,12 @@ __all__ = ["Encoder"]
 
 #: {module of this package: {name that it registers: the modality it reads; ``None``: any}}.
 _MODULES: dict[str, dict[str, str | None]] = {
-    "face": {"face_timm": "face"},
-    "features": {"features": None},
-    "speech": {"speech_prosody": "speech"},
-    "speech_pretrained": {"speech_pretrained": "speech"},
-    "text": {"text_transformer": "text"},
-    "text_pretrained": {"text_pretrained": "text"},
+    "face.face_timm": {"face_timm": "face"},
+    "features.features": {"features": None},
+    "speech.speech_prosody": {"speech_prosody": "speech"},
+    "speech.speech_pretrained": {"speech_pretrained": "speech"},
+    "text.text_transformer": {"text_transformer": "text"},
+    "text.text_pretrained": {"text_pretrained": "text"},
 }
 for _module, _names in _MODULES.items():
     for _name, _modality in _names.items():

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from multiemo.data.cache import TensorCache
-from multiemo.data.manifest import media_path
+from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.manifest.reading import media_path
 from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Request
 from multiemo.types import Absent, Clip, InputSpec, Modality, spec_to_dict
 
 if TYPE_CHECKING:
-    from multiemo.preprocess.tracking import FaceTracker
+    from multiemo.preprocess.faces.tracking import FaceTracker
 
 T = TypeVar("T")
 Raw = TypeVar("Raw")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from multiemo.data.cache import TensorCache
+from multiemo.data.cache.tensors import TensorCache
 from multiemo.data.dialogue import contexts
 from multiemo.data.targets import LabelSpace, dimensions_of
 from multiemo.errors import MediaError, MultiemoError

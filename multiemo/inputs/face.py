@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, FacePositions, Pictures, PreparedInput, Request
-from multiemo.preprocess.face import NO_FACE, FacePreprocessor
-from multiemo.preprocess.tracking import FaceTracker
+from multiemo.preprocess.faces.crops import NO_FACE, FacePreprocessor
+from multiemo.preprocess.faces.tracking import FaceTracker
 from multiemo.registry import inputs
 from multiemo.types import Absent, Clip, FaceSpec, InputSpec, Modality
 

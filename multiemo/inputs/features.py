@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from multiemo.data.features import read_features
-from multiemo.data.manifest import media_path
+from multiemo.data.features.reading import read_features
+from multiemo.data.manifest.reading import media_path
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, FeatureRows, PreparedInput
 from multiemo.preprocess.features import FeaturePreprocessor

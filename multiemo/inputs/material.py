@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiemo.arrays import Floats, Pixels
-from multiemo.data.media import Media
+from multiemo.media.reading import Media
 from multiemo.types import Clip, ContextTurn
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from multiemo.data.cache import TensorCache
-from multiemo.data.manifest import media_path
-from multiemo.data.media import Media, read_media
+from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.manifest.reading import media_path
 from multiemo.errors import ManifestError, MediaError
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Request, material_of
+from multiemo.media.reading import Media, read_media
 from multiemo.types import Absent, Modality
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from multiemo.arrays import Floats
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Request
-from multiemo.preprocess.speech import SpeechPreprocessor, WaveformPreprocessor
+from multiemo.preprocess.voice.tensors import SpeechPreprocessor, WaveformPreprocessor
 from multiemo.registry import inputs
 from multiemo.types import Absent, Clip, InputSpec, Modality, SpeechSpec, WaveformSpec
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
-from multiemo.data.cache import TensorCache
-from multiemo.data.cache_keys import text_key
+from multiemo.data.cache.keys import text_key
+from multiemo.data.cache.tensors import TensorCache
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Utterance
 from multiemo.preprocess.text import TextPreprocessor

@@ -9,9 +9,9 @@ from multiemo.lazy import lazy_names
 if TYPE_CHECKING:
     from multiemo.predict.answers import Answer
     from multiemo.predict.folders import LeftOut
-    from multiemo.predict.items import Item, expand
     from multiemo.predict.predictor import Predictor, evaluate, load, stream
     from multiemo.predict.reader import WINDOW
+    from multiemo.predict.sources import Item, expand
     from multiemo.predict.streaming import Stream
 
 __all__ = ["WINDOW", "Answer", "Item", "LeftOut", "Predictor", "Stream", "evaluate", "expand", "load", "stream"]
@@ -21,7 +21,7 @@ __getattr__ = lazy_names(
     {
         "Answer": "multiemo.predict.answers",
         "LeftOut": "multiemo.predict.folders",
-        **dict.fromkeys(("Item", "expand"), "multiemo.predict.items"),
+        **dict.fromkeys(("Item", "expand"), "multiemo.predict.sources"),
         **dict.fromkeys(("Predictor", "evaluate", "load", "stream"), "multiemo.predict.predictor"),
         "WINDOW": "multiemo.predict.reader",
         "Stream": "multiemo.predict.streaming",

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 
 from multiemo.errors import DefectError, MediaError, MultiemoError
-from multiemo.predict.items import Item
 from multiemo.predict.prediction import (
     InputPrediction,
     PersonSegment,
@@ -18,8 +17,9 @@ from multiemo.predict.prediction import (
     TimelineSegment,
     words_of,
 )
-from multiemo.predict.segments import Segment
+from multiemo.predict.segmentation.stream import Segment
 from multiemo.predict.smoothing import Smoothing
+from multiemo.predict.sources import Item
 from multiemo.predict.traces import Traces
 from multiemo.predict.tracing import Tracing
 from multiemo.types import Modality

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from multiemo.arrays import Floats
-from multiemo.build.device import resolve_device
-from multiemo.data.transcripts import Cue, Transcript
-from multiemo.data.transcripts.cleaning import said_of, strip_sounds
-from multiemo.data.transcripts.transcript import mend
-from multiemo.encoders.pretrained import resolve_model
-from multiemo.encoders.speech_backbones import load_weights, quiet
+from multiemo.encoders.common.pretrained import resolve_model
+from multiemo.encoders.speech.backbones import load_weights, quiet
 from multiemo.errors import ConfigError
+from multiemo.runs.device import resolve_device
+from multiemo.transcripts import Cue, Transcript
+from multiemo.transcripts.cleaning import said_of, strip_sounds
+from multiemo.transcripts.transcript import mend
 
 _WHERE = "--asr"
 #: Sound shorter than this (seconds) holds no word.
@@ -36,7 +36,7 @@ class Transcriber:
         model: a model folder, ``package:NAME``, or the name of a hub model ("openai/whisper-small").
         language: code of the language spoken ("zh"); ``None``: the model finds it out for each span.
         offline: a hub model must be in the local cache; it is not fetched.
-        device: as in :func:`multiemo.build.device.compute_of`; the model computes in float32.
+        device: as in :func:`multiemo.runs.device.compute_of`; the model computes in float32.
 
     Raises:
         ConfigError: there is no such model, it is no Whisper, it lacks files, or it does not know the language.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from multiemo.model import EmotionModel, contributions
 from multiemo.predict.estimates import Dimensions, SegmentEstimate
-from multiemo.predict.segments import Segment
+from multiemo.predict.segmentation.stream import Segment
 from multiemo.types import DIMENSIONS, Output, subset_key
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from multiemo.predict.prediction import SegmentFaces, SegmentPrediction
-from multiemo.predict.segments import Segment
+from multiemo.predict.segmentation.stream import Segment
 from multiemo.types import Modality
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from multiemo.data.content import why_no_media
-from multiemo.data.endings import TRANSCRIPTS
-from multiemo.data.hidden import is_hidden
+from multiemo.data.system_files import is_hidden
+from multiemo.media.content import why_no_media
+from multiemo.media.endings import TRANSCRIPTS
 from multiemo.records import Record, record
 
 _MANIFESTS = (".jsonl", ".ndjson", ".parquet")

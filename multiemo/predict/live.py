@@ -13,14 +13,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from multiemo.data.media import Playback, PlayedFrame, PlayedSound
 from multiemo.errors import ConfigError, MediaError
 from multiemo.extras import require
-from multiemo.predict.ahead import ahead
+from multiemo.media.prefetch import ahead
+from multiemo.media.reading import Playback, PlayedFrame, PlayedSound
 from multiemo.predict.prediction import TimelineSegment
-from multiemo.predict.segments import TRACK_FPS
+from multiemo.predict.segmentation.stream import TRACK_FPS
 from multiemo.predict.streaming import Stream
-from multiemo.preprocess.frames import ArrayFrame
+from multiemo.preprocess.faces.frames import ArrayFrame
 
 #: Seconds of sound in a piece.
 CHUNK = 0.1

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from multiemo.calibration import Calibration
 from multiemo.predict.folders import LeftOut
-from multiemo.predict.turns import Kind
+from multiemo.predict.segmentation.turns import Kind
 from multiemo.records import Record, record
 from multiemo.types import Modality
 

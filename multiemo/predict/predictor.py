@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from multiemo.build.bundle import Bundle, load_bundle
-from multiemo.build.device import compute_of, predict
 from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
@@ -22,7 +20,6 @@ from multiemo.model import contributions
 from multiemo.predict.answers import Answer, Pending, foreseen
 from multiemo.predict.dimensions import dimension_estimates
 from multiemo.predict.estimates import NO_DIMENSIONS, Dimensions, SegmentEstimate
-from multiemo.predict.items import Item, of_file
 from multiemo.predict.prediction import (
     FacePrediction,
     InputPrediction,
@@ -31,11 +28,14 @@ from multiemo.predict.prediction import (
     SegmentPrediction,
 )
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
-from multiemo.predict.segments import Segment
+from multiemo.predict.segmentation.stream import Segment
 from multiemo.predict.smoothing import Smoothing
+from multiemo.predict.sources import Item, of_file
 from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
-from multiemo.preprocess.span_faces import SpanFaces
+from multiemo.preprocess.faces.selection import SpanFaces
+from multiemo.runs.device import compute_of, predict
+from multiemo.runs.model_folder import Bundle, load_bundle
 from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample, subset_key
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Predictor:
     """A trained model that reads media files.
 
     Args:
-        bundle: from :func:`multiemo.build.load_bundle` or a run.
-        device: as in :func:`multiemo.build.device.compute_of`; the precision is that in which the model was trained.
+        bundle: from :func:`multiemo.runs.load_bundle` or a run.
+        device: as in :func:`multiemo.runs.device.compute_of`; the precision is that in which the model was trained.
         options: how files are cut into segments and where words come from.
     """
 
@@ -350,6 +350,6 @@ def evaluate(
     model: str | Path, manifest: str | Path | None = None, *, split: str | None = None, device: str = "auto"
 ) -> Report:
     """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
-    from multiemo.build.evaluation import evaluate_run
+    from multiemo.runs.evaluation import evaluate_run
 
     return evaluate_run(model, manifest=manifest, split=split, device=device)

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from multiemo.data.media import Playback, PlayedSound, is_image, probe, read_media
-from multiemo.data.subtitles import embedded_subtitles
-from multiemo.data.transcripts import Transcript, fitted, left_over, side_transcripts, unplaced
 from multiemo.errors import ConfigError, MediaError
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Request, material_of
 from multiemo.inputs.rows import read_row
-from multiemo.predict.ahead import ahead
-from multiemo.predict.conversation import Conversation, alone
-from multiemo.predict.items import Item
-from multiemo.predict.segmenter import Segmenter
-from multiemo.predict.segments import TRACK_FPS, Mode, Segment, SegmentStream
+from multiemo.media.prefetch import ahead
+from multiemo.media.reading import Playback, PlayedSound, is_image, probe, read_media
+from multiemo.predict.segmentation.conversation import Conversation, alone
+from multiemo.predict.segmentation.segmenter import Segmenter
+from multiemo.predict.segmentation.stream import TRACK_FPS, Mode, Segment, SegmentStream
+from multiemo.predict.sources import Item
+from multiemo.transcripts import Transcript, fitted, left_over, side_transcripts, unplaced
+from multiemo.transcripts.embedded import embedded_subtitles
 from multiemo.types import Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
 

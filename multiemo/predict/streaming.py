@@ -13,18 +13,18 @@ import soxr
 from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
-from multiemo.build.bundle import Bundle
-from multiemo.data.play import JUMP
-from multiemo.data.samples import bits_of
-from multiemo.data.transcripts import SLOW, Cue
 from multiemo.errors import MediaError
+from multiemo.media.playback import JUMP
+from multiemo.media.samples import bits_of
 from multiemo.predict.answers import skipped
-from multiemo.predict.conversation import Conversation
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.reader import Options, Reader
-from multiemo.predict.segments import Segment, SegmentStream
+from multiemo.predict.segmentation.conversation import Conversation
+from multiemo.predict.segmentation.stream import Segment, SegmentStream
 from multiemo.predict.smoothing import Smoothing
-from multiemo.preprocess.frames import ArrayFrame, Frame
+from multiemo.preprocess.faces.frames import ArrayFrame, Frame
+from multiemo.runs.model_folder import Bundle
+from multiemo.transcripts import SLOW, Cue
 
 #: Floats may go beyond full scale by this much; more is another scale.
 _OVER = 2.0

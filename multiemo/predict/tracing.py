@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from multiemo.arrays import Floats
-from multiemo.predict.segments import Segment
+from multiemo.predict.segmentation.stream import Segment
 from multiemo.predict.traces import THUMBNAIL, TRACE_RATE, Traces
-from multiemo.preprocess.pitch import analyse_frames, track_pitch
+from multiemo.preprocess.voice.pitch import analyse_frames, track_pitch
 
 
 class Tracing:

@@ -22,11 +22,11 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
-from multiemo.entities import undo_entities
 from multiemo.errors import CheckpointError, ConfigError, first_line
 from multiemo.files import write_atomically
+from multiemo.html_entities import undo_entities
+from multiemo.preprocess.vocabulary import check_vocabulary
 from multiemo.types import TEXT_SPECIALS, Absent, ContextTurn, TextSpec
-from multiemo.vocabulary import check_vocabulary
 
 _PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
 _BYTES = [f"<0x{i:02X}>" for i in range(256)]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiemo import losses
+from multiemo.training import losses
 from multiemo.types import LABEL_SOURCES
 
 
@@ -51,7 +51,7 @@ def auxiliary_loss(
     Args:
         logits: ``[B, A, C]``.
         targets: ``[B, A, C]``; rows of zeros where a source says nothing; ``None`` where none says anything.
-        task, across: as in :func:`multiemo.losses.label_loss`.
+        task, across: as in :func:`multiemo.training.losses.label_loss`.
         mass: ``[A]``, what the sum of each source is divided by; by default its :func:`auxiliary_mass`.
 
     Returns:
@@ -69,7 +69,8 @@ def auxiliary_loss(
 
 
 def auxiliary_mass(targets: Tensor, rows: Tensor, *, task: str) -> Tensor:
-    """``[A]``: the :func:`multiemo.losses.label_mass` of each source, over the rows of which it says something.
+    """``[A]``: the :func:`multiemo.training.losses.label_mass` of each source, over the rows of which it says
+    something.
 
     Args:
         targets: as in :func:`auxiliary_loss`.

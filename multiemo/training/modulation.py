@@ -25,7 +25,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from multiemo.losses import Across
+from multiemo.training.losses import Across
 from multiemo.training.parallel import sharded_like, whole
 from multiemo.types import Batch, Modality
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multiemo import losses
 from multiemo.config import TrainingConfig
 from multiemo.encoders.base import Encoder
+from multiemo.training import losses
 from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss, auxiliary_mass
 from multiemo.training.mixup import mix_pairs
 from multiemo.training.modulation import Modulation

@@ -10,6 +10,6 @@ from tests.support.calls import Loud
 @pytest.fixture
 def loud(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever can be heard is a voice."""
-    from multiemo.applications import talk
+    from multiemo.applications import call_speech
 
-    monkeypatch.setattr(talk, "VoiceActivity", Loud)
+    monkeypatch.setattr(call_speech, "VoiceActivity", Loud)

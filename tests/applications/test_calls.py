@@ -15,8 +15,8 @@ from multiemo.applications import calls
 from multiemo.applications.affect import HEAD
 from multiemo.applications.call_report import CallSegment
 from multiemo.applications.calls import analyse_call
-from multiemo.data.media import iter_media, probe, read_media
 from multiemo.errors import ConfigError, MediaError
+from multiemo.media.reading import iter_media, probe, read_media
 from multiemo.predict.prediction import SegmentPrediction
 from tests.support.calls import RATE, tone
 from tests.support.media_files import tracks, wav

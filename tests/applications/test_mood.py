@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from multiemo.applications.dated_clips import TableColumns
 from multiemo.applications.mood import MEANING, mood_log
-from multiemo.applications.readings import TableColumns
-from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
+from multiemo.tables.reading import open_table
 from tests.support.moods import person
 
 DAY = datetime.date(2024, 3, 1)

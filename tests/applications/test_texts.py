@@ -17,12 +17,12 @@ import pytest
 from multiemo.applications import texts
 from multiemo.applications.tables import FORMATS, Writer
 from multiemo.applications.texts import TextModel, predict_texts
-from multiemo.build import train
 from multiemo.config import load_config
-from multiemo.data.tables import open_table
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import Predictor, load
 from multiemo.progress import Progress
+from multiemo.runs import train
+from multiemo.tables.reading import open_table
 
 WORDS = ["I am so happy today", "我今天很难过", "leave me alone!!", "what a day " * 30, 'it, is "odd"\nreally', "ok"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from multiemo.benchmark.protocol import Protocol, plan, random_protocol, without_clips
-from multiemo.build import sources
 from multiemo.config import Config, load_config
-from multiemo.data.manifest import write_manifest
+from multiemo.data.manifest.reading import write_manifest
 from multiemo.errors import ConfigError, ManifestError, SplitError
+from multiemo.runs import sources
 from multiemo.types import Clip, FeatureRef
 
 LABELS = ("negative", "neutral", "positive")

@@ -17,13 +17,13 @@ from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Proto
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
-from multiemo.build.lock import alone_in
-from multiemo.build.reads import Reading
 from multiemo.cli import app
 from multiemo.config import Config, load_config, load_stored
-from multiemo.data.manifest import read_manifest, write_manifest
+from multiemo.data.manifest.reading import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
 from multiemo.progress import Progress
+from multiemo.runs.folder.evaluation_log import Reading
+from multiemo.runs.folder.lock import alone_in
 from multiemo.types import SUBSETS, Clip
 
 BRIEF = ("training.epochs=1", "benchmark.seeds=2", "benchmark.jobs=1")

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from multiemo.build.reads import reads_of_test
 from multiemo.labels import label_set
+from multiemo.runs.folder.evaluation_log import reads_of_test
 from tests.support.paths import ROOT
 
 pytest.importorskip("sklearn", reason="the baselines need the 'benchmark' extra")

@@ -19,7 +19,6 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import train
 from multiemo.bulk import plan as bulk_plan
 from multiemo.bulk import predict_bulk
 from multiemo.bulk import shard as bulk_shard
@@ -27,14 +26,15 @@ from multiemo.bulk.local import run_local
 from multiemo.bulk.plan import Job, cut, read_item, write_item
 from multiemo.bulk.shard import Trail, Worker
 from multiemo.config import load_config
-from multiemo.data.features import read_features
-from multiemo.data.manifest import media_path, read_manifest
-from multiemo.data.manifest_checks import check_media, check_rows
-from multiemo.data.rows import parse_row
+from multiemo.data.features.reading import read_features
+from multiemo.data.manifest.checks import check_media, check_rows
+from multiemo.data.manifest.reading import media_path, read_manifest
+from multiemo.data.manifest.rows import parse_row
 from multiemo.errors import CheckpointError, ConfigError, DefectError, ManifestError, MediaError, MultiemoError
 from multiemo.predict import Answer, Item, expand
 from multiemo.predict.reader import Options
 from multiemo.progress import Progress
+from multiemo.runs import train
 from multiemo.types import Clip
 from tests.support.jsonl import read_lines
 

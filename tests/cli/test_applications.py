@@ -72,8 +72,8 @@ def talk_like(small_corpus, tmp_path):
     """A voice on the left channel, nothing on the right."""
     import soundfile
 
-    from multiemo.data.manifest import read_manifest
-    from multiemo.data.media import read_media
+    from multiemo.data.manifest.reading import read_manifest
+    from multiemo.media.reading import read_media
 
     voices = []
     for clip in read_manifest(small_corpus):

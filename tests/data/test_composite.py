@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from multiemo.data.composite import compose, compose_manifests
-from multiemo.data.manifest import media_path, read_manifest, write_manifest
+from multiemo.data.manifest.reading import media_path, read_manifest, write_manifest
+from multiemo.data.manifest.rows import PARTS
 from multiemo.data.prepare import clip_paths, prepare
-from multiemo.data.rows import PARTS
-from multiemo.data.split import Split, check_disjoint
-from multiemo.data.splits import by_speakers, holdout, official
+from multiemo.data.splits.split import Split, check_disjoint
+from multiemo.data.splits.strategies import by_speakers, holdout, official
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.types import Clip, FeatureRef, Modality
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import multiemo.data.corpora
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.prepare import prepare
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.registry import corpora

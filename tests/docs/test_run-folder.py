@@ -8,12 +8,12 @@ import pytest
 
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, FoldSummary, ProtocolSummary
 from multiemo.benchmark.measurements import Cost, Curve
-from multiemo.build.reads import Reading
 from multiemo.calibration import Calibration
-from multiemo.data.split import StoredSplit
+from multiemo.data.splits.split import StoredSplit
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.metrics import LabelFigures, SubsetComparison, SubsetFigures
 from multiemo.records import json_schema_of
+from multiemo.runs.folder.evaluation_log import Reading
 from multiemo.training.epochs import StageEpoch
 from tests.support.paths import ROOT
 

@@ -17,11 +17,11 @@ import pytest
 
 import multiemo
 from multiemo.cli import main
-from multiemo.data import container
-from multiemo.data.media import Playback, PlayedFrame, PlayedSound, probe
-from multiemo.data.play import JUMP, LEAST
 from multiemo.errors import MediaError
-from multiemo.predict.items import Item
+from multiemo.media import container
+from multiemo.media.playback import JUMP, LEAST
+from multiemo.media.reading import Playback, PlayedFrame, PlayedSound, probe
+from multiemo.predict.sources import Item
 from tests.support.answers import told
 from tests.support.damage import LIMIT, read_damaged, whole_files
 from tests.support.media_files import grid, picture, tone, write
@@ -350,7 +350,7 @@ def test_large_pictures(model, tmp_path, monkeypatch):
     assert bomb.stat().st_size < 2_000_000
     assert "over 200 million pixels" in refused(model, bomb)
     large = write(tmp_path / "large.mp4", stamps=grid(10), audio=speech(1.0), rate=RATE)
-    monkeypatch.setattr("multiemo.data.play.MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("multiemo.media.playback.MAX_PIXELS", 64 * 48 - 1)
     entry = told(model, large)
     assert "pictures are 64x48 pixels" in entry["absent"]["face"]
     assert entry["present"] == ["speech"]

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.calibration import Calibration, temper
 from multiemo.cli import main
 from multiemo.config import load_config
 from multiemo.data.collate import Collate
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation import evaluate_model
 from multiemo.model import contributions
 from multiemo.predict import Item
 from multiemo.report import format_table, save_evaluation
+from multiemo.runs import evaluate_run, load_bundle, train
 from multiemo.types import Batch, Output, Sample
 
 SUBSET_KEYS = ("T", "S", "F", "TS", "TF", "SF", "TSF")

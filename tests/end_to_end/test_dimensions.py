@@ -14,16 +14,16 @@ from sklearn.preprocessing import StandardScaler
 
 import multiemo
 from multiemo import metrics
-from multiemo.benchmark.classic import fit_predict, read_inputs
+from multiemo.benchmark.baselines.classic import fit_predict, read_inputs
 from multiemo.benchmark.predictions import pool, read_records
 from multiemo.benchmark.results import family, guesses, modality_pairs, summarise
-from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.config import load_config, parse_config
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import ClipPrediction, Report
-from multiemo.predict.outputs import FORMATS, write_timeline
+from multiemo.predict.formats import FORMATS, write_timeline
 from multiemo.report import format_table, save_evaluation
+from multiemo.runs import evaluate_run, load_bundle, train
 from tests.support.documents import check_record
 from tests.support.jsonl import read_lines, write_lines
 

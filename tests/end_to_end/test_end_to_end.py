@@ -14,16 +14,16 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import evaluate_run, load_bundle, train
-from multiemo.build.bundle import file_digest
-from multiemo.build.reads import Reading
 from multiemo.config import load_config
-from multiemo.data.manifest import read_manifest
-from multiemo.data.split import StoredSplit
+from multiemo.data.manifest.reading import read_manifest
+from multiemo.data.splits.split import StoredSplit
 from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict import Item, expand
 from multiemo.preprocess.text import train_tokenizer
+from multiemo.runs import evaluate_run, load_bundle, train
+from multiemo.runs.folder.evaluation_log import Reading
+from multiemo.runs.model_folder import file_digest
 from multiemo.training.checkpoint import load_tensors
 from multiemo.training.epochs import StageEpoch
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 import multiemo
-from multiemo.build import train
 from multiemo.bulk import predict_bulk
 from multiemo.config import load_config
-from multiemo.data.cache import TensorCache
-from multiemo.data.manifest import read_manifest, write_manifest
+from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.manifest.reading import read_manifest, write_manifest
 from multiemo.errors import ConfigError
 from multiemo.inputs.dataset import ClipDataset
-from multiemo.predict.items import Item, expand
-from multiemo.preprocess.face import whole_picture
+from multiemo.predict.sources import Item, expand
+from multiemo.preprocess.faces.crops import whole_picture
+from multiemo.runs import train
 from multiemo.types import Clip, spec_to_dict
 from tests.support.media_files import write
 

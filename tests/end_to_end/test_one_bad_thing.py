@@ -12,9 +12,10 @@ import pytest
 from multiemo.applications.mood import mood_log
 from multiemo.bulk import predict_bulk
 from multiemo.cli import predicting
-from multiemo.data import manifest_checks
+from multiemo.data.manifest import checks
 from multiemo.errors import DefectError, MediaError
-from multiemo.predict import Answer, Item, expand, load, outputs
+from multiemo.predict import Answer, Item, expand, load
+from multiemo.predict import formats as outputs
 from multiemo.predict.predictor import Predictor
 from multiemo.predict.reader import Reader
 from tests.support.media_files import tone, write
@@ -139,13 +140,13 @@ def test_validate_names_what_nobody_foresaw(cli, pair, tmp_path, monkeypatch):
         if file.name == "a.wav":
             raise AttributeError("'NoneType' object has no attribute 'width'")
 
-    problems = manifest_checks.check_media(tmp_path / "m.jsonl", probe)
+    problems = checks.check_media(tmp_path / "m.jsonl", probe)
     assert [problem.id for problem in problems] == ["a"]
     assert "AttributeError: 'NoneType'" in str(problems[0])
     rows = [{"id": "f", "corpus": "c", "features": {"face": {"path": "f.npz", "key": "x"}}}, *rows]
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    monkeypatch.setattr("multiemo.data.features.read_features", lambda *_: {}["x"])
-    assert [problem.id for problem in manifest_checks.check_media(tmp_path / "m.jsonl", probe)] == ["f", "a"]
+    monkeypatch.setattr("multiemo.data.features.reading.read_features", lambda *_: {}["x"])
+    assert [problem.id for problem in checks.check_media(tmp_path / "m.jsonl", probe)] == ["f", "a"]
 
 
 # --- outputs

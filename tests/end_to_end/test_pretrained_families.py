@@ -10,10 +10,10 @@ import torch
 import transformers
 
 import multiemo
-from multiemo.build import load_bundle, train
-from multiemo.build.run import _Session
 from multiemo.config import load_config
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
+from multiemo.runs import load_bundle, train
+from multiemo.runs.pipeline import _Session
 from tests.support.tiny_speech import FAMILIES as SPEECH
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_text import ARCHITECTURES

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import multiemo
-from multiemo.data.media import Playback
-from multiemo.data.transcripts import Cue
 from multiemo.errors import ConfigError, MediaError
 from multiemo.inputs.dataset import ClipDataset
-from multiemo.predict.items import Item, expand
+from multiemo.media.reading import Playback
+from multiemo.predict.sources import Item, expand
+from multiemo.transcripts import Cue
 from multiemo.types import Clip
 from tests.support.answers import told
 from tests.support.media_files import VOICE_RATE as RATE

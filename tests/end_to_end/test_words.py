@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from multiemo.applications.calls import analyse_call
-from multiemo.data.transcripts import Cue, read_transcript
 from multiemo.errors import MediaError
 from multiemo.predict import Item, Predictor, load
+from multiemo.transcripts import Cue, read_transcript
 from tests.support.media_files import grid, tone, write
 
 LINES = ["I am so happy today.", "This makes me very angry.", "I am sad now."]

@@ -17,16 +17,16 @@ from scipy.io import wavfile
 
 import multiemo
 import multiemo.encoders
-from multiemo.build import Bundle, evaluate_run, load_bundle, save_bundle, train
-from multiemo.build.parts import assemble, build_encoder
 from multiemo.config import load_config, parse_config
-from multiemo.data.manifest import write_manifest
-from multiemo.encoders.deferred import Deferred
+from multiemo.data.manifest.reading import write_manifest
+from multiemo.encoders.common.deferred import Deferred
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.inputs import build_input
 from multiemo.predict import Answer, Item, Predictor
 from multiemo.registry import Registry, encoders
 from multiemo.report import save_evaluation
+from multiemo.runs import Bundle, evaluate_run, load_bundle, save_bundle, train
+from multiemo.runs.parts import assemble, build_encoder
 from multiemo.types import Clip
 from tests.support.sounds import speech
 

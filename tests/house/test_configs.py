@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import multiemo
-from multiemo.build.parts import assemble, build_encoder, uses_features
 from multiemo.config import load_config
 from multiemo.inputs import build_input
+from multiemo.runs.parts import assemble, build_encoder, uses_features
 from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "configs").glob("*.yaml"))

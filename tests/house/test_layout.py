@@ -47,7 +47,7 @@ def subject(path: Path) -> tuple[Path, ...]:
 
 
 def test_every_test_file_stands_where_its_module_does() -> None:
-    """tests/data/test_media.py tests multiemo/data/media.py; tests/data/test_data.py would test the package."""
+    """tests/media/test_reading.py tests multiemo/media/reading.py; tests/data/test_data.py would test the package."""
     files = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] not in ROOMS]
     lost = [str(path.relative_to(ROOT)) for path in sorted(files) if not any(place.exists() for place in subject(path))]
     assert not lost, f"these test no module of their name; move them, or into {' or '.join(ROOMS)}: {', '.join(lost)}"

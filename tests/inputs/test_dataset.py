@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from multiemo.data.cache import TensorCache
+from multiemo.data.cache.tensors import TensorCache
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import MediaError
 from multiemo.inputs import build_input

@@ -6,7 +6,7 @@ import numpy as np
 
 from multiemo.inputs import build_input
 from multiemo.inputs.material import ClipMaterial, Pictures, Request
-from multiemo.preprocess.face import NO_FACE
+from multiemo.preprocess.faces.crops import NO_FACE
 from multiemo.types import Absent, Clip, FaceSpec
 
 

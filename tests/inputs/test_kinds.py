@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import multiemo
-from multiemo.benchmark.cells import fill_cache
-from multiemo.benchmark.classic import read_inputs
-from multiemo.benchmark.robustness import robustness_curves
-from multiemo.build import evaluate_run, load_bundle, open_source, train
+from multiemo.benchmark.baselines.classic import read_inputs
+from multiemo.benchmark.robustness.curves import robustness_curves
+from multiemo.benchmark.trainings import fill_cache
 from multiemo.config import SourceConfig, load_config
-from multiemo.data.manifest import media_path
+from multiemo.data.manifest.reading import media_path
 from multiemo.encoders.base import Encoder, masked_mean
 from multiemo.errors import MediaError
 from multiemo.inputs.base import InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, PreparedInput
-from multiemo.predict.items import expand
+from multiemo.predict.sources import expand
 from multiemo.progress import Progress
 from multiemo.registry import Size, encoders, inputs
+from multiemo.runs import evaluate_run, load_bundle, open_source, train
 from multiemo.types import Absent, Clip, InputSpec, Modality
 
 LABELS = ("happy", "sad", "angry", "fearful", "neutral")

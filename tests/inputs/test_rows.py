@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from multiemo.data.cache import TensorCache
-from multiemo.data.manifest import read_manifest
-from multiemo.data.media import read_media
+from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import MediaError
 from multiemo.inputs import Input, build_input, rows
 from multiemo.inputs.dataset import ClipDataset
 from multiemo.inputs.material import ManifestRow, Request
-from multiemo.predict.items import Item
+from multiemo.media.reading import read_media
 from multiemo.predict.reader import Options, Reader
-from multiemo.preprocess.face import FaceTrack
+from multiemo.predict.sources import Item
+from multiemo.preprocess.faces.crops import FaceTrack
 from multiemo.registry import inputs
 from multiemo.types import (
     Absent,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.build import evaluate_run, load_bundle, train
 from multiemo.config import load_config
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.labels import (
@@ -21,6 +20,7 @@ from multiemo.labels import (
     label_set,
     map_label,
 )
+from multiemo.runs import evaluate_run, load_bundle, train
 from tests.support.jsonl import write_lines
 from tests.support.progress import Notes
 

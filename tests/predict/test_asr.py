@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from multiemo.data.transcripts import Transcript
 from multiemo.errors import ConfigError
 from multiemo.predict.asr import Transcriber
+from multiemo.transcripts import Transcript
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_whisper import save_whisper
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import multiemo
-from multiemo.data.transcripts import Cue, Transcript
 from multiemo.errors import ConfigError
 from multiemo.predict import Item, Predictor, Stream
 from multiemo.predict.reader import Options
+from multiemo.transcripts import Cue, Transcript
 from multiemo.types import Clip
 from tests.support.answers import spans
 from tests.support.documents import check_record

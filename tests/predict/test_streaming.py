@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multiemo.data.media import Playback, PlayedSound, read_media
-from multiemo.data.transcripts import Cue
 from multiemo.errors import MediaError
-from multiemo.predict.segments import TRACK_FPS
+from multiemo.media.reading import Playback, PlayedSound, read_media
+from multiemo.predict.segmentation.stream import TRACK_FPS
+from multiemo.transcripts import Cue
 from tests.support.answers import spans
 from tests.support.documents import check_record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from multiemo.data.transcripts import (
+from multiemo.transcripts import (
     Transcript,
     side_transcripts,
 )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multiemo.data.manifest import media_path, read_manifest
+from multiemo.data.manifest.reading import media_path, read_manifest
 from multiemo.data.prepare import PreparedCorpus, clip_paths, prepare
 from multiemo.types import Clip
 

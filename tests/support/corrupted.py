@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from multiemo.benchmark.corrupt_face import Film
-from multiemo.benchmark.corrupt_speech import Sound
-from multiemo.benchmark.corrupt_text import Vocabulary, Wording
-from multiemo.benchmark.corruptions import CORRUPTIONS, randomness
+from multiemo.benchmark.robustness.corrupt_face import Film
+from multiemo.benchmark.robustness.corrupt_speech import Sound
+from multiemo.benchmark.robustness.corrupt_text import Vocabulary, Wording
+from multiemo.benchmark.robustness.corruptions import CORRUPTIONS, randomness
 
 RATE = 16000
 CHANGING = [c for c in CORRUPTIONS.values() if c.function is not None]

@@ -23,8 +23,8 @@ import numpy as np
 
 from multiemo.errors import MultiemoError
 from multiemo.inputs import build_input
-from multiemo.predict.items import Item
 from multiemo.predict.reader import Options, Reader
+from multiemo.predict.sources import Item
 from multiemo.types import FaceSpec, SpeechSpec
 from tests.support.media_files import grid, tone, write
 from tests.support.paths import ROOT

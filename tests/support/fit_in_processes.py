@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader
 
 import multiemo.encoders
 import multiemo.fusion  # noqa: F401  (registers)
-from multiemo.build.evaluation import gatherer
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
+from multiemo.runs.evaluation import gatherer
 from multiemo.training.objectives import Contrastive, Labels
 from multiemo.training.state import States
 from multiemo.training.trainer import Trainer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multiemo.data.media import Playback, PlayedSound, read_media
+from multiemo.media.reading import Playback, PlayedSound, read_media
 
 RATE = 16000
 

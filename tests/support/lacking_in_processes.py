@@ -25,7 +25,7 @@ import multiemo.encoders
 import multiemo.fusion  # noqa: F401  (registers)
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import BucketSampler, Collate
-from multiemo.encoders.text import TextTransformer
+from multiemo.encoders.text.text_transformer import TextTransformer
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
 from multiemo.training import parallel

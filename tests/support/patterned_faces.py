@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from multiemo.preprocess.detect import Face
-from multiemo.preprocess.frames import ArrayFrame
+from multiemo.preprocess.faces.detection import Face
+from multiemo.preprocess.faces.frames import ArrayFrame
 
 SIDE = 60
 #: The eyes, the nose and the corners of the mouth, as shares of a box.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import features
 
-from multiemo.data.media import read_media
+from multiemo.media.reading import read_media
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
 

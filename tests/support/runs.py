@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.benchmark import memory
-from multiemo.build import Source, open_source
+from multiemo.benchmark.cost import memory
 from multiemo.config import load_config
+from multiemo.runs import Source, open_source
 
 
 def source_of(run: Path) -> Source:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from multiemo.data.demo import cues, voice
+from multiemo.synthetic import cues, voice
 from multiemo.voice_activity import RATE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.prepare import PreparedCorpus, prepare
 from tests.support import media_files
 

@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor
 
 from multiemo.encoders.base import Encoder
-from multiemo.encoders.speech_pretrained import SpeechPretrained
+from multiemo.encoders.speech.speech_pretrained import SpeechPretrained
 from multiemo.registry import encoders
 from multiemo.types import PROSODY_CHANNELS
 from tests.support.tensors import padded

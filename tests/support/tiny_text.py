@@ -20,8 +20,8 @@ from transformers import (
     T5Model,
 )
 
-from multiemo.encoders.text import TextTransformer
-from multiemo.encoders.text_pretrained import TextPretrained
+from multiemo.encoders.text.text_pretrained import TextPretrained
+from multiemo.encoders.text.text_transformer import TextTransformer
 from multiemo.types import TEXT_SPECIALS
 
 LAYERS = 3

@@ -14,13 +14,13 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 
-from multiemo.build.data import prepare_part
-from multiemo.build.frozen import embed_part
 from multiemo.config import load_config
-from multiemo.data.media import Media
-from multiemo.encoders.features import FeatureEncoder
+from multiemo.encoders.features.features import FeatureEncoder
 from multiemo.inputs import rows
 from multiemo.inputs.sound import SpeechInput
+from multiemo.media.reading import Media
+from multiemo.runs.batches import prepare_part
+from multiemo.runs.frozen_embeddings import embed_part
 from multiemo.training.parallel import Meeting
 from multiemo.types import Clip, SpeechSpec
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from multiemo.build import train
 from multiemo.config import TrainingConfig, parse_config
 from multiemo.data.collate import Collate
-from multiemo.data.manifest import write_manifest
+from multiemo.data.manifest.reading import write_manifest
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError
-from multiemo.losses import label_loss
+from multiemo.runs import train
 from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss
+from multiemo.training.losses import label_loss
 from multiemo.training.optim import build_optimizer
 from multiemo.types import Clip
 from tests.support.tiny_training import (

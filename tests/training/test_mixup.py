@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from multiemo.data.collate import Collate
-from multiemo.losses import label_loss
+from multiemo.training.losses import label_loss
 from multiemo.training.mixup import mix_pairs
 from tests.support.tiny_training import CLASSES, MODALITIES, make_model, make_samples, say_others
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import Collate
-from multiemo.losses import alone
+from multiemo.training.losses import alone
 from multiemo.training.modulation import Modulation
 from tests.support.tiny_training import CLASSES, MODALITIES, fit, make_model, make_samples
 

@@ -13,15 +13,15 @@ from torch.utils.data import DataLoader
 
 import multiemo.encoders
 import multiemo.fusion  # noqa: F401  (registers)
-from multiemo.build.data import prepare_part
 from multiemo.config import TrainingConfig, load_config
 from multiemo.data.collate import BucketSampler, Collate
-from multiemo.data.manifest import read_manifest
+from multiemo.data.manifest.reading import read_manifest
 from multiemo.inputs import build_input
-from multiemo.losses import class_weights, dimension_loss
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders
+from multiemo.runs.batches import prepare_part
 from multiemo.training import trainer as module
+from multiemo.training.losses import class_weights, dimension_loss
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule
 from multiemo.training.trainer import Trainer

@@ -11,7 +11,7 @@ An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` register
 - keyword-only options, typed; checked by the registry before the call.
 
 A folder that does not look like the corpus raises NotTheCorpus saying what was expected and what was found;
-:mod:`multiemo.data.locate` then looks near it, but not above it where the registered fact ``above`` is false.
+:mod:`multiemo.data.corpora.locate` then looks near it, but not above it where the registered fact ``above`` is false.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from multiemo.registry import corpora
 
 #: The module of each adapter; its last part is the adapter's name.
 _MODULES = (
-    "multiemo.data.corpora.afew",
-    "multiemo.data.corpora.affectnet",
-    "multiemo.data.corpora.chsims",
-    "multiemo.data.corpora.ckplus",
-    "multiemo.data.corpora.cmumosei",
-    "multiemo.data.corpora.cmumosi",
-    "multiemo.data.corpora.cremad",
-    "multiemo.data.corpora.dailydialog",
-    "multiemo.data.corpora.emodb",
-    "multiemo.data.corpora.emorynlp",
-    "multiemo.data.corpora.emotiontalk",
-    "multiemo.data.corpora.enterface05",
-    "multiemo.data.corpora.esd",
-    "multiemo.data.corpora.fer2013",
-    "multiemo.data.corpora.ferplus",
+    "multiemo.data.corpora.audiovisual.afew",
+    "multiemo.data.corpora.faces.affectnet",
+    "multiemo.data.corpora.sentiment.chsims",
+    "multiemo.data.corpora.faces.ckplus",
+    "multiemo.data.corpora.sentiment.cmumosei",
+    "multiemo.data.corpora.sentiment.cmumosi",
+    "multiemo.data.corpora.audiovisual.cremad",
+    "multiemo.data.corpora.dialogues.dailydialog",
+    "multiemo.data.corpora.voices.emodb",
+    "multiemo.data.corpora.dialogues.emorynlp",
+    "multiemo.data.corpora.dialogues.emotiontalk",
+    "multiemo.data.corpora.audiovisual.enterface05",
+    "multiemo.data.corpora.voices.esd",
+    "multiemo.data.corpora.faces.fer2013",
+    "multiemo.data.corpora.faces.ferplus",
     "multiemo.data.corpora.folders",
-    "multiemo.data.corpora.goemotions",
-    "multiemo.data.corpora.hfdataset",
-    "multiemo.data.corpora.iemocap",
-    "multiemo.data.corpora.meld",
-    "multiemo.data.corpora.mer2023",
-    "multiemo.data.corpora.mspimprov",
-    "multiemo.data.corpora.msppodcast",
-    "multiemo.data.corpora.rafdb",
-    "multiemo.data.corpora.ravdess",
-    "multiemo.data.corpora.savee",
-    "multiemo.data.corpora.table",
-    "multiemo.data.corpora.tess",
+    "multiemo.data.corpora.texts.goemotions",
+    "multiemo.data.corpora.tables.hfdataset",
+    "multiemo.data.corpora.dialogues.iemocap",
+    "multiemo.data.corpora.dialogues.meld",
+    "multiemo.data.corpora.audiovisual.mer2023",
+    "multiemo.data.corpora.dialogues.mspimprov",
+    "multiemo.data.corpora.voices.msppodcast",
+    "multiemo.data.corpora.faces.rafdb",
+    "multiemo.data.corpora.audiovisual.ravdess",
+    "multiemo.data.corpora.audiovisual.savee",
+    "multiemo.data.corpora.tables.table",
+    "multiemo.data.corpora.voices.tess",
 )
 #: Facts that an adapter registers beside its name.
 _FACTS: dict[str, dict[str, bool]] = {"folders": {"above": False}}

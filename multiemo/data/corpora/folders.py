@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.data.corpora.source import Became, Skip, not_the_corpus, part_of, read_text, relative, walk
-from multiemo.data.endings import PLAIN, media_kind
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.labels import CUSTOM, find_label
 from multiemo.labels import label_set as labels_of
+from multiemo.media.endings import PLAIN, media_kind
 from multiemo.registry import corpora
 from multiemo.types import Clip
 

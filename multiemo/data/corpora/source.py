@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeAlias
 
-from multiemo.data.delimited import BadRow
-from multiemo.data.hidden import is_hidden
-from multiemo.data.rows import PARTS
-from multiemo.data.tables import open_table, text_encoding
+from multiemo.data.manifest.rows import PARTS
+from multiemo.data.system_files import is_hidden
 from multiemo.errors import ManifestError
+from multiemo.tables.delimited import BadRow
+from multiemo.tables.reading import open_table, text_encoding
 
 #: Reports what is left out: (file or row, reason).
 Skip: TypeAlias = Callable[[str, str], None]

@@ -29,7 +29,7 @@ def test_files_against_the_slow_path(tiny_run: Path, talk: Path, tmp_path: Path)
 
 
 def test_a_model_that_hears_agrees_with_the_slow_path_on_a_voice(tiny_run: Path, talk: Path, tmp_path: Path) -> None:
-    from multiemo.data.media import read_media
+    from multiemo.media.reading import read_media
 
     voice = read_media(talk, end=3.0, rate=16000).audio
     assert voice is not None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from multiemo.predict.outputs import write_timeline
+from multiemo.predict.formats import write_timeline
 from multiemo.predict.timeline.page import render_page
 from tests.support.entries import CHINESE, ENTRIES, entry, said, traces, usual
 

@@ -1,0 +1,1 @@
+"""Classic baselines: hand-made descriptors and classic classifiers."""

@@ -1,0 +1,1 @@
+"""Cost: parameters, FLOPs, time and memory of each subset of modalities."""

@@ -1,0 +1,207 @@
+"""One clip, timed: decoding, preprocessing, and the model on each subset of modalities; and the FLOPs of that."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from multiemo.data.collate import Collate
+from multiemo.data.manifest.reading import media_path
+from multiemo.errors import ManifestError, MediaError
+from multiemo.inputs.base import Input
+from multiemo.inputs.dataset import ClipDataset
+from multiemo.inputs.material import ManifestRow
+from multiemo.inputs.rows import gather_row
+from multiemo.media.reading import probe
+from multiemo.model import EmotionModel
+from multiemo.runs import Bundle, Source
+from multiemo.runs.device import Compute, predict
+from multiemo.types import SUBSETS, Absent, Batch, Clip, Modality, Sample
+
+#: At most this many clips are looked at for each that is measured, to find some with all modalities.
+_LOOKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ClipCost:
+    """What one clip took.
+
+    Args:
+        clip: which.
+        media: its length, seconds; ``None`` without media of any length.
+        decode, prepare: {modality: seconds of reading its file, and of preprocessing what was read}.
+        model, flops: {subset: seconds and operations of the model}.
+    """
+
+    clip: Clip
+    media: float | None
+    decode: dict[Modality, float]
+    prepare: dict[Modality, float]
+    model: dict[str, float]
+    flops: dict[str, int]
+
+
+def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
+    """Clips spread over the validation part, those with most modalities first.
+
+    Args:
+        bundle: the model.
+        source: its manifest and split.
+        count: how many.
+
+    Raises:
+        ManifestError: none of those looked at has a modality that the model reads.
+        MediaError: one cannot be read, and the config does not allow to skip it.
+    """
+    rows = source.part("val")
+    looked = min(len(rows), count * _LOOKS)
+    found: list[tuple[int, Clip]] = []
+    every = len(bundle.model.modalities)
+    for i in _spread(looked):
+        clip = rows[i * len(rows) // looked]
+        try:
+            sample = _dataset(bundle, clip, source, bundle.inputs)[0]
+        except MediaError:
+            if not bundle.config.data.skip_bad:
+                raise
+            continue
+        found.append((len(sample.inputs), clip))
+        if sum(present == every for present, _ in found) == count:
+            break
+    best = sorted(found, key=lambda entry: -entry[0])[:count]
+    if not best or not best[0][0]:
+        raise ManifestError(
+            f"{source.manifest}: no clip of val has a modality that the model reads; nothing to measure"
+        )
+    return [clip for present, clip in best if present]
+
+
+def measure_clip(
+    bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, compute: Compute
+) -> ClipCost:
+    """Time one clip, as a batch of one, and count its operations.
+
+    Args:
+        bundle: the model.
+        clip: of the source.
+        source: manifest and split.
+        keys: subsets of the model's modalities.
+        repeats: of each time, after one that does not count; the median is kept.
+        compute: device and precision of the model.
+    """
+    decode: dict[Modality, float] = {}
+    prepare: dict[Modality, float] = {}
+    samples: list[Sample] = []
+    for m, entry in bundle.inputs.items():
+        dataset = _dataset(bundle, clip, source, {m: entry})
+        samples.append(dataset[0])  # warm
+        times = [_read(dataset.row(0), m, entry) for _ in range(repeats)]
+        decode[m], prepare[m] = (statistics.median(took) for took in zip(*times, strict=True))
+    joined = replace(samples[0], inputs={m: x for s in samples for m, x in s.inputs.items()})
+    batch = Collate(bundle.model.modalities, len(bundle.labels))([joined])
+    views = {key: shown(batch, SUBSETS[key]) for key in keys}
+    model = bundle.model.cpu().eval()
+    flops = {key: count_flops(model, view) for key, view in views.items()}
+    model.to(compute.device)
+    runs = {key: _forward(model, view, compute) for key, view in views.items()}
+    seconds: dict[str, list[float]] = {key: [] for key in keys}
+    with torch.inference_mode():
+        for turn in range(1 + repeats):  # subset after subset, so that a busy moment does not fall on one of them
+            for key, run in runs.items():
+                took = _clock(run)
+                if turn > 0:
+                    seconds[key].append(took)
+    medians = {key: statistics.median(took) for key, took in seconds.items()}
+    return ClipCost(clip, media_seconds(clip, source.folder), decode, prepare, medians, flops)
+
+
+def count_flops(model: nn.Module, batch: Batch) -> int:
+    """Floating-point operations of one forward pass: matrix products, convolutions and attention.
+
+    A multiplication and an addition count as two. What torch's counter cannot see into (fused Transformer layers, fused
+    attention and recurrent kernels of the CPU) is switched off for the counting, so that nothing is missed; elementwise
+    operations, normalisations and Fourier transforms are not counted.
+
+    Args:
+        model: called with the batch; on the CPU.
+        batch: of the modalities that are to be counted; heads of absent branches run on zeros and count too.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of settings of other hardware here
+            plain = torch.backends.mkldnn.flags(enabled=False)
+            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), plain, FlopCounterMode(display=False) as counter:
+                model(batch)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    return int(counter.get_total_flops())
+
+
+def _read(row: ManifestRow, m: Modality, entry: Input) -> tuple[float, float]:
+    """Seconds of reading what an input is made from, and of making it."""
+    began = time.perf_counter()
+    material = gather_row(row, {m: entry}).materials.get(m)
+    raw = None if material is None else entry.take(material)
+    read = time.perf_counter()
+    if raw is not None and not isinstance(raw, Absent):
+        entry.prepare(raw)
+    return read - began, time.perf_counter() - read
+
+
+def _spread(count: int) -> list[int]:
+    """Numbers below ``count``, each far from those before it (van der Corput 1935).
+
+    Example:
+        >>> _spread(8)
+        [0, 4, 2, 6, 1, 5, 3, 7]
+    """
+    bits = max(count - 1, 0).bit_length()
+    return [i for i in (int(f"{n:0{bits}b}"[::-1], 2) for n in range(1 << bits)) if i < count]
+
+
+def _dataset(bundle: Bundle, clip: Clip, source: Source, inputs: Mapping[Modality, Input]) -> ClipDataset:
+    """One clip as training reads it, past the cache."""
+    space = bundle.space(source.label_from)
+    return ClipDataset([clip], source.folder, inputs, space, cache=None, dialogue=source.clips)
+
+
+def shown(batch: Batch, members: Sequence[Modality]) -> Batch:
+    """The batch as if only some modalities were there."""
+    presence = {m: here if m in members else torch.zeros_like(here) for m, here in batch.presence.items()}
+    return replace(batch, presence=presence)
+
+
+def _forward(model: EmotionModel, batch: Batch, compute: Compute) -> Callable[[], None]:
+    def run() -> None:
+        predict(model, compute, batch)
+        compute.wait()
+
+    return run
+
+
+def _clock(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def media_seconds(clip: Clip, folder: Path) -> float | None:
+    """Length of a clip's media; ``None`` for stills and clips without any."""
+    paths = [path for path in (clip.audio, clip.video) if path]
+    if not paths:
+        return None
+    end = clip.end or max(probe(media_path(path, folder)).duration or 0.0 for path in paths)
+    return max(end - (clip.start or 0.0), 0.0) or None

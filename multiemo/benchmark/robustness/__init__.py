@@ -1,0 +1,1 @@
+"""Robustness: corruptions of text, speech and faces, and the curves measured under them."""

@@ -1,0 +1,1 @@
+"""Acted or cut clips with sound and picture."""

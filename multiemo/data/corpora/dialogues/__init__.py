@@ -1,0 +1,1 @@
+"""Conversations: utterances with speakers and context."""

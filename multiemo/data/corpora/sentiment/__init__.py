@@ -1,0 +1,1 @@
+"""Corpora of sentiment intensity, and the files in which they are shared."""

@@ -1,0 +1,1 @@
+"""Your own data: any table, and Hugging Face datasets."""

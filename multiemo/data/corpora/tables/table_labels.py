@@ -1,0 +1,186 @@
+"""The labels of a table's rows, however people keep them: one, several, several raters, votes, one-hot."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from multiemo.data.corpora.source import Became, RowTroubleError
+from multiemo.data.corpora.tables.cells import cell_text, columns, number, pairs
+from multiemo.errors import ManifestError
+from multiemo.labels import find_label
+from multiemo.labels import label_set as labels_of
+
+#: What a row says of a clip's labels, by the keys of a manifest row: ``label``, ``labels`` or ``votes``.
+LabelKeys: TypeAlias = dict[str, object]
+#: How a table keeps labels; the options of ``table`` have these names.
+Form: TypeAlias = Literal["label", "labels", "votes", "onehot"]
+FORMS: tuple[Form, ...] = ("label", "labels", "votes", "onehot")
+
+_BETWEEN = re.compile(r"\s*[;,|/]\s*")
+_YES, _NO = {"1", "true", "yes", "y", "x"}, {"", "0", "false", "no", "n"}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelColumns:
+    """Cells -> ``label``, ``labels`` and ``votes`` of a clip.
+
+    Args:
+        form: how the table keeps them.
+        columns: (column, what it stands for).
+        allowed: the labels of the set.
+        meanings: {word of the table: label, or nothing where it is left out}; goes before the names of the set.
+        became: told of every word that is met.
+    """
+
+    form: Form
+    columns: list[tuple[str, str]]
+    allowed: tuple[str, ...]
+    meanings: Mapping[str, str]
+    became: Became
+
+    def of(self, row: Mapping[str, Any]) -> LabelKeys:
+        """The keys of a clip that a row's labels fill; none where nothing is marked.
+
+        Raises:
+            RowTroubleError: a word is no label of the set, or a cell is not what the form wants.
+        """
+        cells = {column: cell_text(row.get(column)) for column, _ in self.columns}
+        if self.form == "label":
+            words = [cell for cell in cells.values() if cell]
+            if len(self.columns) == 1:
+                found = [self._meant(word) for word in words]
+                if found and found[0] is None:
+                    raise RowTroubleError(f"label {words[0]!r} is one that label_map leaves out")
+                return {"label": found[0]} if found else {}
+            return voted(Counter(label for word in words if (label := self._meant(word)) is not None))
+        if self.form == "labels":
+            return _several(
+                [label for cell in cells.values() for word in self._words(cell) if (label := self._meant(word))]
+            )
+        if self.form == "onehot":
+            marked = [stands for column, stands in self.columns if self._is_marked(column, cells[column])]
+            return _several([label for stands in marked if (label := self._meant(stands))])
+        return voted(self._counts(cells))
+
+    def _meant(self, word: str) -> str | None:
+        """The label that a word means, or ``None`` where it is to be left out."""
+        if word in self.meanings:
+            label: str | None = self.meanings[word] or None
+        else:
+            label = find_label(word, self.allowed)
+            if label is None:
+                self.became(word, None)
+                raise RowTroubleError(
+                    f"label {word!r} is not one of {', '.join(self.allowed)}; say what it means, like "
+                    f"label_map={word}:{self.allowed[0]}, or leave it out: label_map={word}:"
+                )
+        self.became(word, label)
+        return label
+
+    def _words(self, cell: str) -> list[str]:
+        """The labels in one cell: a JSON list, or words with a mark between them."""
+        if cell in self.meanings or find_label(cell, self.allowed) is not None:
+            return [cell]
+        if cell.startswith("["):
+            try:
+                return [cell_text(word) for word in json.loads(cell.replace("'", '"'))]
+            except ValueError:
+                raise RowTroubleError(f"labels is {cell!r}, not a list") from None
+        return [word for word in _BETWEEN.split(cell) if word]
+
+    @staticmethod
+    def _is_marked(column: str, cell: str) -> bool:
+        low = cell.lower().removesuffix(".0")
+        if low in _YES or low in _NO:
+            return low in _YES
+        raise RowTroubleError(f"{column} is {cell!r}, and one-hot columns hold 0 or 1; of counts make votes=...")
+
+    def _counts(self, cells: Mapping[str, str]) -> Counter[str]:
+        given = {stands: cells[column] for column, stands in self.columns}
+        if len(self.columns) == 1:  # {"happy": 3, "sad": 1} or happy:3;sad:1
+            (cell,) = cells.values()
+            given = _pairs_in(cell)
+        counts: Counter[str] = Counter()
+        for word, cell in given.items():
+            try:
+                count = number(cell) if cell else 0.0
+            except ValueError as error:
+                raise RowTroubleError(f"votes for {word!r}: {error}") from None
+            if count < 0:
+                raise RowTroubleError(f"votes for {word!r} is {cell!r}; a count is 0 or more")
+            if count and (label := self._meant(word)) is not None:
+                counts[label] += count  # type: ignore[assignment]  # shares are counts too
+        return counts
+
+
+def labels_in(
+    options: Mapping[Form, str | None],
+    present: Collection[str],
+    where: object,
+    *,
+    label_set: str | None,
+    label_map: str | None,
+    became: Became,
+) -> LabelColumns | None:
+    """The labels that the options of ``table`` describe, or ``None`` where there are none.
+
+    Raises:
+        ManifestError: more than one form, a column that is not there, labels without a set or a set without labels.
+        ConfigError: an unknown label set, or ``label_map`` maps to what the set does not have.
+    """
+    given = [form for form in FORMS if options.get(form) is not None]
+    if len(given) > 1:
+        raise ManifestError(f"table: {' and '.join(given)}: labels are kept in one way; name one of them")
+    if bool(given) != (label_set is not None):
+        form = given[0] if given else "label"
+        raise ManifestError(f"table: {form} and label_set belong together, like {form}=emotion label_set=ekman7")
+    if label_set is None:
+        if label_map is not None:
+            raise ManifestError("table: label_map, but no labels; name their column, like label=emotion")
+        return None
+    allowed = labels_of(label_set, where="table: label_set")
+    meanings = pairs(label_map, "label_map")
+    for word, meaning in meanings.items():
+        label = find_label(meaning, allowed) if meaning else ""
+        if label is None:
+            raise ManifestError(
+                f"table: label_map: {meaning!r} (of {word!r}) is not in {label_set}: {', '.join(allowed)}"
+            )
+        meanings[word] = label
+    form = given[0]
+    return LabelColumns(form, columns(str(options[form]), present, form, where), allowed, meanings, became)
+
+
+def voted(counts: Mapping[str, float]) -> LabelKeys:
+    """``votes``, and the ``label`` that has most of them where one has."""
+    if not counts:
+        return {}
+    most = max(counts.values())
+    winners = [label for label, count in counts.items() if count == most]
+    return {"votes": dict(counts), **({"label": winners[0]} if len(winners) == 1 else {})}
+
+
+def _several(labels: list[str]) -> LabelKeys:
+    """One label as ``label``, several as ``labels``."""
+    found = tuple(dict.fromkeys(labels))
+    return {} if not found else {"label": found[0]} if len(found) == 1 else {"labels": found}
+
+
+def _pairs_in(cell: str) -> dict[str, str]:
+    if not cell:
+        return {}
+    try:
+        values = json.loads(cell.replace("'", '"')) if cell.startswith("{") else None
+    except ValueError:
+        raise RowTroubleError(f'votes is {cell!r}, not an object like {{"happy": 3}}') from None
+    if isinstance(values, dict):
+        return {str(word): cell_text(count) for word, count in values.items()}
+    found = dict(part.rpartition(":")[::2] for part in _BETWEEN.split(cell) if part)
+    if "" in found:
+        raise RowTroubleError(f"votes is {cell!r}; write it like happy:3;sad:1, or name a column for each label")
+    return {word.strip(): count.strip() for word, count in found.items()}

@@ -1,0 +1,1 @@
+"""Precomputed features: files, columns, and feature pickles read without running them."""

@@ -1,0 +1,1 @@
+"""Manifests: rows and their rules, files, merging."""

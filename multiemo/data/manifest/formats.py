@@ -1,0 +1,184 @@
+"""The files of a manifest: JSONL and Parquet, read and written row by row, whatever the rows hold."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multiemo.data.manifest.rows import format_row
+from multiemo.errors import ManifestError
+from multiemo.types import DIMENSIONS, Clip
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_JSONL = (".jsonl", ".ndjson")
+_FORMATS = f"{', '.join(_JSONL)} or .parquet"
+#: Rows of a Parquet file that are held as columns at once.
+_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one row.
+
+    Args:
+        row: counted from 1; in JSONL the line.
+        id: of the clip, or ``None`` where the row names none.
+        message: which key, which value, what to do.
+    """
+
+    row: int
+    id: str | None
+    message: str
+
+    def __str__(self) -> str:
+        clip = "" if self.id is None else f" (clip {self.id!r})"
+        return f"row {self.row}{clip}: {self.message}"
+
+
+def format_of(path: Path) -> str:
+    """The ending of a manifest's name, lower case.
+
+    Raises:
+        ManifestError: no manifest ends so, or it is a folder.
+    """
+    if os.path.isdir(path):
+        raise ManifestError(f"{path}: is a folder; name a manifest")
+    suffix = path.suffix.lower()
+    if suffix not in (*_JSONL, ".parquet"):
+        raise ManifestError(f"{path}: unknown manifest format {path.suffix!r}; use {_FORMATS}")
+    return suffix
+
+
+def file_rows(path: Path) -> Iterator[tuple[int, object]]:
+    """Every row of a manifest with its number, not judged yet; a :class:`Problem` where a line holds none.
+
+    Raises:
+        ManifestError: the file is missing, unreadable or of another format.
+    """
+    suffix = format_of(path)
+    if not os.path.isfile(path):
+        raise ManifestError(f"{path}: no such file; name a manifest")
+    yield from _parquet_rows(path) if suffix == ".parquet" else _json_rows(path)
+
+
+def write_parquet(clips: Iterable[Clip], rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write clips as a Parquet file.
+
+    Args:
+        clips: to write.
+        rows: of the same clips; taken once, for the columns that occur.
+        path: of the file.
+    """
+    _columns(clips, _schema(rows)).write_parquet(path, row_group_size=_ROWS)
+
+
+def write_jsonl(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write rows as JSON lines."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """The rows as columns; only some are objects of Python at a time."""
+    import polars as pl  # JSONL does without
+
+    rows = map(format_row, clips)
+    parts: list[pl.DataFrame] = []
+    while some := list(islice(rows, _ROWS)):
+        parts.append(pl.DataFrame(some, schema=schema))
+    return pl.concat(parts, rechunk=False)
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
+    try:
+        for number, raw in enumerate(_lines(path), start=1):
+            if not raw.strip():
+                continue
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                row = json.loads(line)
+                if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
+                    json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeError:
+                yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
+            except (ValueError, RecursionError) as error:
+                reason = getattr(error, "msg", str(error))
+                yield number, Problem(number, None, f"is not JSON ({reason}); write one JSON object a line")
+            else:
+                yield number, row
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file in UTF-8; one that says by its mark that it is UTF-16 (PowerShell's) is read as that."""
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        file.seek(0)
+        if is_utf16:
+            yield from (line.encode() for line in TextIOWrapper(file, "utf-16", errors="replace"))
+        else:
+            yield from file
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
+    import polars as pl
+
+    table = pl.scan_parquet(path, glob=False)
+    number = 0
+    while True:
+        try:
+            some = table.slice(number, _ROWS).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ManifestError(f"{path}: is not a Parquet file ({reason}); write it again") from None
+        if some.is_empty():
+            return
+        for row in some.iter_rows(named=True):
+            number += 1
+            yield number, _without_nulls(row)
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` without null entries, also inside objects; a column of objects holds null for every absent key."""
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = _without_nulls(value) or None
+        if value is not None:
+            kept[key] = value
+    return kept
+
+
+def _schema(rows: Iterable[dict[str, Any]]) -> dict[str, pl.DataType]:
+    """Column types for the keys that occur; objects become structs over all of their keys."""
+    import polars as pl
+
+    inner: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for key, value in row.items():
+            names = inner.setdefault(key, {})
+            if isinstance(value, dict):
+                names.update(dict.fromkeys(value))
+    reference = pl.Struct({"path": pl.String, "key": pl.String})
+    types: dict[str, pl.DataType] = {}
+    for key, names in inner.items():
+        if key in ("features", "votes", "modality_labels"):
+            item: Any = {"features": reference, "votes": pl.Float64, "modality_labels": pl.String}[key]
+            types[key] = pl.Struct(dict.fromkeys(names, item))
+        elif key == "labels":
+            types[key] = pl.List(pl.String)
+        elif key == "cropped":
+            types[key] = pl.Boolean()
+        else:
+            types[key] = pl.Float64() if key in ("start", "end", *DIMENSIONS) else pl.String()
+    return types

@@ -1,0 +1,1 @@
+"""Splits that cannot leak: groups, parts, who was seen, and suggested settings."""

@@ -1,0 +1,1 @@
+"""Parts that encoders of several modalities share."""

@@ -1,0 +1,171 @@
+"""Pretrained speech models of the transformers library: which there are, how they are loaded and made to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.utils import logging
+
+from multiemo.encoders.common.attention import keep_on_device
+from multiemo.encoders.common.half_precision import suit_half_precision
+from multiemo.encoders.common.pretrained import resolve_model
+from multiemo.errors import ConfigError, first_line
+
+# These read the waveform; those in the second set let padding leak into a clip's end, so they see one clip at a time.
+PADDABLE = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
+ONE_BY_ONE = ("data2vec-audio", "sew", "sew-d", "wav2vec2-conformer")
+FROM_BANDS = ("whisper", "wav2vec2-bert")
+
+
+def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any, Any]:
+    """A transformers model that computes as training wants it, and its feature extractor.
+
+    Args:
+        model: as in :func:`~multiemo.encoders.common.pretrained.resolve_model`.
+        assets: a folder with its configuration; the architecture is then built from it, without weights.
+        where: the config key that holds ``model``, for messages.
+
+    Raises:
+        ConfigError: there is no such model, it is no speech model, or its weights are not all there.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModel
+
+    has_assets = assets is not None and (assets / "config.json").is_file()
+    folder = str(assets) if has_assets else resolve_model(model, where)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        _check_kind(config, f"{where}: {model!r}")
+        # The library's own masking fails on clips of a few frames and its layer drop hides layers from the mixture.
+        for name in ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop"):
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        if hasattr(config, "add_adapter"):
+            config.add_adapter = False
+        extractor = _extractor(folder, config)
+        if has_assets:
+            built = AutoModel.from_config(config, trust_remote_code=False)
+        else:
+            built = load_weights(AutoModel, folder, config, f"{where}: {model!r}", unread="decoder")
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = first_line(error)
+        raise ConfigError(f"{where}: {model!r} does not load as a speech model: {reason}") from None
+    if config.model_type == "whisper":
+        built = built.get_encoder()
+    elif config.model_type == "wavlm":
+        for layer in built.encoder.layers:
+            layer.attention.torch_multi_head_self_attention = MethodType(fused_attention, layer.attention)
+    _freeze_unread(built)
+    keep_on_device(built)
+    suit_half_precision(built)
+    return built, extractor
+
+
+def _freeze_unread(backbone: Any) -> None:
+    """Freeze what no forward pass of ours reads: it would be trained to no end, and fail a distributed step.
+
+    The vector of the library's own masking; the layer by which SEW returns to the rate of its convolutions; positions
+    that the conformer has and never uses.
+    """
+    unread = ["masked_spec_embed", "encoder.upsample."]
+    if backbone.config.model_type == "wav2vec2-conformer":
+        unread.append("encoder.pos_conv_embed.")
+    for name, parameter in backbone.named_parameters():
+        if name.startswith(tuple(unread)):
+            parameter.requires_grad_(False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps the library's warnings off the screen."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str | None = None) -> Any:
+    """A model with the weights of a folder, float32.
+
+    Args:
+        auto: class of the library that builds it.
+        folder, config: of the model.
+        what: names the model, for messages.
+        unread: layers with this in their name may be missing.
+
+    Raises:
+        ConfigError: weights of its layers are missing.
+    """
+    with quiet():  # the library reports weights that it leaves out, as those of a decoder
+        built, report = auto.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    missing = sorted(name for name in report["missing_keys"] if ".layers." in name and not (unread and unread in name))
+    if missing:
+        raise ConfigError(
+            f"{what} lacks the weights of {len(missing)} parameters of its layers, such as {missing[0]!r}; "
+            "they would be random: save the whole model with model.save_pretrained()"
+        )
+    return built
+
+
+def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *more: bool) -> tuple[Tensor, None]:
+    """WavLM's attention with its gated position bias through SDPA.
+
+    The library's own keeps every attention weight, and reads the projections' weights around their modules, so that
+    adapters put into them would do nothing.
+
+    Args:
+        self: a ``WavLMAttention``, of which this is made a method.
+        hidden: ``[B, T, H]``.
+        mask: ``[B, T]`` bool, true where real, or none.
+        bias: ``[B * heads, T, T]``.
+        more: older versions of the library also ask for the weights, or not; they are not kept.
+    """
+    size, steps, _ = hidden.shape
+    shape = (size, steps, self.num_heads, self.head_dim)
+    query, key, value = (p(hidden).view(shape).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+    bias = bias.view(size, self.num_heads, steps, steps).to(query.dtype)
+    if mask is not None:
+        bias = bias.masked_fill(~mask.bool()[:, None, None, :], torch.finfo(bias.dtype).min)
+    dropout = self.dropout if self.training else 0.0
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    return self.out_proj(out.transpose(1, 2).reshape(hidden.shape)), None
+
+
+def _check_kind(config: Any, what: str) -> None:
+    known = (*PADDABLE, *ONE_BY_ONE, *FROM_BANDS)
+    kind = getattr(config, "model_type", "unknown")
+    if kind not in known:
+        raise ConfigError(f"{what} is a {kind!r} model; name a speech model, one of {', '.join(known)}")
+
+
+def _extractor(folder: str, config: Any) -> Any:
+    """The feature extractor in the folder; where its file is missing, the one such models are published with."""
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+
+    if config.model_type == "whisper":
+        kind, settings = WhisperFeatureExtractor, {"feature_size": config.num_mel_bins}
+    elif config.model_type == "wav2vec2-bert":
+        kind, settings = SeamlessM4TFeatureExtractor, {}
+    else:
+        normalize = getattr(config, "feat_extract_norm", "layer") == "layer"
+        kind, settings = Wav2Vec2FeatureExtractor, {"do_normalize": normalize}
+    if any((Path(folder) / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        return kind.from_pretrained(folder, local_files_only=True)
+    return kind(**settings)

@@ -1,0 +1,283 @@
+"""Speech by a pretrained transformers model: wav2vec 2.0 and its kin, Whisper's encoder, w2v-BERT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from multiemo.encoders.base import AttentiveStatistics, Encoder, masked_mean
+from multiemo.encoders.common.attention import recompute_layers
+from multiemo.encoders.common.depth import depth_groups
+from multiemo.encoders.common.lora import Lora, add_lora
+from multiemo.encoders.speech.augmentation import mask_spans
+from multiemo.encoders.speech.backbones import ONE_BY_ONE, build_speech_model
+from multiemo.encoders.speech.frontends import KaldiFrontEnd, MaskedGroupNorm, WhisperFrontEnd
+from multiemo.encoders.speech.masked_frames import MaskedWave
+from multiemo.encoders.speech.speech_prosody import SpeechProsody
+from multiemo.errors import ConfigError
+from multiemo.registry import Positive, Share, Size, encoders
+from multiemo.types import WaveformSpec
+
+_WHERE = "encoders.speech"
+
+
+@encoders.register("speech_pretrained", modality="speech")
+class SpeechPretrained(Encoder):
+    """A learnt mixture of the model's layers (Yang et al. 2021, SUPERB), pooled over time.
+
+    SDPA attention is used wherever the architecture allows it. Nothing is read back to the host, but for the models
+    whose padding would leak (data2vec, SEW, the conformer): they see one clip at a time and need its length.
+
+    Args:
+        model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model
+            ("microsoft/wavlm-base-plus").
+        pooling: ``mean``, or ``attentive`` mean and standard deviation.
+        freeze: ``none``; ``feature_extractor``, the convolutions over the waveform (or Whisper's over the mel bands);
+            or ``all`` of the pretrained model.
+        lora: train low-rank adapters in the pretrained model instead of its own weights.
+        prosody: a small ``speech_prosody`` encoder reads the prosody track beside the model; both embeddings are joined
+            before the projection to D.
+        out_dim: D, the width of the embedding.
+        dropout: share of values dropped before the projection to D.
+        time_mask: in training two spans of time are hidden, each at most this share of the clip (SpecAugment, Park et
+            al. 2019): after the convolutions over the waveform, as wav2vec 2.0 does (Baevski et al. 2020), or in the
+            mel bands.
+        feature_mask: the same across the features, or the mel bands. A model that is frozen wholly is not masked.
+        max_seconds: of a clip's voice, only so many from its beginning are read; Whisper reads 30 s at most.
+        trim: see :class:`~multiemo.types.SpeechSpec`.
+        assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
+
+    Raises:
+        ConfigError: ``model`` is not to be had, or is not a speech model; adapters for a model that is frozen wholly,
+            or for layers it does not have.
+    """
+
+    modality = "speech"
+    input_spec: WaveformSpec
+    input_kind = "waveform"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        pooling: Literal["mean", "attentive"] = "attentive",
+        freeze: Literal["none", "feature_extractor", "all"] = "feature_extractor",
+        lora: Lora | None = None,
+        prosody: bool = False,
+        out_dim: Size = 256,
+        dropout: Share = 0.1,
+        time_mask: Share = 0.1,
+        feature_mask: Share = 0.1,
+        max_seconds: Positive = 12.0,
+        trim: float = 40.0,
+        assets: Path | None = None,
+    ) -> None:
+        super().__init__()
+        if freeze == "all" and lora is not None:
+            raise ConfigError(
+                f"{_WHERE}.freeze is 'all' and {_WHERE}.lora is given, which trains inside the model; drop one of them"
+            )
+        self.backbone, extractor = build_speech_model(model, assets, f"{_WHERE}.model")
+        self.extractor = extractor
+        self.kind: str = self.backbone.config.model_type
+        self.clip_by_clip = self.kind in ONE_BY_ONE
+        self.freeze, self.time_mask, self.feature_mask = freeze, time_mask, feature_mask
+        self.front: WhisperFrontEnd | KaldiFrontEnd | None = None
+        if self.kind == "whisper":
+            self.front = WhisperFrontEnd(extractor)
+            max_seconds = min(max_seconds, float(extractor.chunk_length))
+        elif self.kind == "wav2vec2-bert":
+            self.front = KaldiFrontEnd(extractor)
+        else:
+            self._prepare_waveform_model()
+        _freeze(self.backbone, freeze)
+        if lora is not None:
+            add_lora(self.backbone, lora, _WHERE)
+        self.input_spec = WaveformSpec(
+            sample_rate=int(extractor.sampling_rate),
+            max_seconds=max_seconds,
+            trim=trim,
+            normalize=self.front is None and bool(extractor.do_normalize),
+            prosody=prosody,
+        )
+        hidden = int(self.backbone.config.hidden_size)
+        self.layer_weights = nn.Parameter(torch.zeros(int(self.backbone.config.num_hidden_layers) + 1))
+        self.pool = AttentiveStatistics(hidden) if pooling == "attentive" else None
+        self.prosody = SpeechProsody(n_mels=0, sample_rate=self.input_spec.sample_rate) if prosody else None
+        wide = (2 * hidden if self.pool is not None else hidden) + (self.prosody.out_dim if self.prosody else 0)
+        self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
+        self.out_dim = out_dim
+        self.note_pretrained("backbone")
+
+    def _prepare_waveform_model(self) -> None:
+        config = self.backbone.config
+        self._masking = False  # whether the next pass through the layers hides spans
+        self.backbone.encoder.register_forward_pre_hook(self._mask_projected, with_kwargs=True)
+        # Set, it asks for the gradient of the waveform, and so for a backward pass through frozen convolutions.
+        self.backbone.feature_extractor._requires_grad = False
+        if getattr(config, "feat_extract_norm", "layer") == "group":
+            first = self.backbone.feature_extractor.conv_layers[0]
+            first.layer_norm = MaskedGroupNorm(first.layer_norm)
+
+    def train(self, mode: bool = True) -> SpeechPretrained:
+        """As in torch, but a frozen backbone stays in evaluation mode (no dropout)."""
+        super().train(mode)
+        if self.freeze == "all":
+            self.backbone.eval()
+        return self
+
+    def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
+        """Those of the prosody columns, if any, from training inputs ``[T, hop samples + P]``."""
+        if self.prosody is not None:
+            self.prosody.fit_statistics(x[:, self.input_spec.row_samples :] for x in inputs)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``[B, N, 1]``, or ``[B, T, hop samples + P]`` with prosody, and its mask to ``[B, D]``."""
+        wave, real, prosody = self.split(x, mask)
+        states, steps = self.sequence(wave, real)
+        pooled = masked_mean(states, steps) if self.pool is None else self.pool(states, steps)
+        if self.prosody is not None:
+            pooled = torch.cat([pooled, self.prosody(prosody, mask)], 1)
+        embedding: Tensor = self.project(pooled)
+        return embedding
+
+    def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The input as waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
+        row = self.input_spec.row_samples
+        real = mask.repeat_interleave(row, 1)
+        return x[..., :row].flatten(1).masked_fill(~real, 0.0), real, x[..., row:]
+
+    def sequence(self, wave: Tensor, real: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What is pooled over time.
+
+        Args:
+            wave, real: ``[B, N]`` samples, zero where padded, and their mask.
+            hidden: ``[B, N]`` bool, samples that the model must not know; masks of training are then off.
+
+        Returns:
+            ``[B, T, H]``, the mixture of layers, and which steps are real, ``[B, T]``.
+        """
+        if hidden is not None:
+            wave = wave.masked_fill(hidden, 0.0)
+        masking = self.training and hidden is None and self.freeze != "all"
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.freeze != "all"):
+            if self.front is not None:
+                with torch.autocast(wave.device.type, enabled=False):  # half precision would overflow in a spectrum
+                    bands, steps, attention = self.front(wave, real, hidden)
+                if masking:
+                    bands = self._mask(bands, steps.sum(1) * (bands.shape[1] // steps.shape[1]))
+                layers = self._from_bands(bands, attention)
+            else:
+                self._masking = masking
+                layers, steps = (self._one_by_one if self.clip_by_clip else self._layers)(wave, real)
+        return torch.einsum("lbtd,l->btd", layers, self.layer_weights.softmax(0)), steps
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """As :meth:`Encoder.layer_groups`: front-end, each layer of the backbone, prosody with mixing and pooling."""
+        return depth_groups(self, self.backbone)
+
+    def recompute_activations(self) -> None:
+        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+
+        Raises:
+            ConfigError: the architecture cannot.
+        """
+        if self.freeze == "all":
+            return
+        recompute_layers(self.backbone, _WHERE)
+        if self._group_norm() is not None:  # it knows the lengths of the latest batch, by then perhaps another one
+            self.backbone.feature_extractor.conv_layers[0].gradient_checkpointing = False
+
+    def masked_task(self) -> MaskedWave:
+        """Log-mel frames of hidden spans of the waveform.
+
+        Raises:
+            ConfigError: the model is frozen.
+        """
+        if self.freeze == "all":
+            raise ConfigError(f"{_WHERE}.freeze: 'all' leaves objective 'masked' nothing to train; freeze less")
+        return MaskedWave(int(self.backbone.config.hidden_size), self._stride(), self.input_spec.sample_rate)
+
+    def save_assets(self, folder: Path) -> None:
+        """Write the architecture and the feature extractor's settings."""
+        self.backbone.config.save_pretrained(str(folder))
+        self.extractor.save_pretrained(str(folder))
+
+    def _stride(self) -> int:
+        """Samples between two steps of the model."""
+        if self.front is not None:
+            return self.front.step
+        config = self.backbone.config
+        strides: list[int] = [*config.conv_stride, getattr(config, "squeeze_factor", 1)]
+        return math.prod(strides)
+
+    def _from_bands(self, bands: Tensor, attention: Tensor | None) -> Tensor:
+        """``[L, B, T, H]`` hidden states."""
+        if self.kind == "whisper":
+            bands = bands.transpose(1, 2)
+        return _stack(self.backbone(bands, attention_mask=attention, output_hidden_states=True))
+
+    def _layers(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """``[L, B, T, H]`` hidden states of a waveform and their mask ``[B, T]``."""
+        lengths = real.sum(1)
+        norm = self._group_norm()
+        if norm is not None:
+            config = self.backbone.config
+            norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[0] + 1
+        out = self.backbone(wave, attention_mask=real.long(), output_hidden_states=True)
+        layers = _stack(out)
+        count = self.backbone._get_feat_extract_output_lengths(lengths)
+        return layers, torch.arange(layers.shape[2], device=wave.device) < count.unsqueeze(1)
+
+    def _group_norm(self) -> MaskedGroupNorm | None:
+        """The norm in the first convolution that must know the clips' lengths."""
+        if self.front is not None:
+            return None
+        norm = getattr(self.backbone.feature_extractor.conv_layers[0], "layer_norm", None)
+        return norm if isinstance(norm, MaskedGroupNorm) else None
+
+    def _one_by_one(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        alone = []
+        for clip, length in zip(wave, real.sum(1).tolist(), strict=True):
+            out = self.backbone(clip[None, :length], output_hidden_states=True)
+            alone.append(_stack(out).squeeze(1).transpose(0, 1))
+        padded = nn.utils.rnn.pad_sequence(alone, batch_first=True)
+        count = torch.tensor([len(one) for one in alone], device=wave.device)
+        steps = torch.arange(padded.shape[1], device=wave.device) < count.unsqueeze(1)
+        return padded.permute(2, 0, 1, 3), steps
+
+    def _mask_projected(self, encoder: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Hide spans of what enters the layers ``[B, T, H]``."""
+        if not self._masking:
+            return None
+        projected, *rest = inputs
+        attention = options.get("attention_mask")
+        return (self._mask(projected, None if attention is None else attention.sum(1)), *rest), options
+
+    def _mask(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.time_mask > 0:
+            x = mask_spans(x, 2, self.time_mask, dim=1, lengths=lengths)
+        return mask_spans(x, 2, self.feature_mask, dim=2) if self.feature_mask > 0 else x
+
+
+def _stack(out: Any) -> Tensor:
+    """``[L, B, T, D]``: every hidden state; the last one after the model's final normalisation, where it has one."""
+    *before, last = out.hidden_states
+    # SEW brings its last state back to the rate of its convolutions by a layer of its own, which is left out.
+    final = out.last_hidden_state
+    return torch.stack([*before, final if final.shape[1] == last.shape[1] else last])
+
+
+def _freeze(backbone: Any, freeze: str) -> None:
+    if freeze == "all":
+        backbone.requires_grad_(False)
+    elif freeze == "feature_extractor":
+        for name in ("feature_extractor", "conv1", "conv2"):
+            part = getattr(backbone, name, None)
+            if isinstance(part, nn.Module):
+                part.requires_grad_(False)

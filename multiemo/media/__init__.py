@@ -1,0 +1,1 @@
+"""Media files: opened, probed, decoded. The only place that reads sound and pictures from disk."""

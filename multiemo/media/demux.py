@@ -1,0 +1,126 @@
+"""One pass over a media file: packets in, timed pieces of sound and pictures out. Used only by ``media.py``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+
+from multiemo.media.clock import clock_of, joined
+from multiemo.media.container import FAILURES, PREROLL, TRACK_LAG, cause
+from multiemo.media.picture_track import Picture, VideoTrack
+from multiemo.media.sound_track import AudioTrack, SoundPiece
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over an open container, from ``start`` on.
+
+    Iterating yields :class:`SoundPiece` and :class:`Picture` in the file's order. The caller sets ``audio`` or
+    ``video`` to ``None`` when it has enough of a track; the pass ends when both are.
+
+    Args:
+        container: of PyAV.
+        audio, video: the tracks to decode.
+        start: seconds from the file's beginning.
+        end: seconds; packets later than this plus :data:`TRACK_LAG` end the pass.
+        recordings: that were joined in the file, ``None`` where they have not been counted; FFmpeg finds a time in
+            the first one only, so the others are read up to.
+    """
+
+    container: Any
+    origin: float
+    audio: AudioTrack | None
+    video: VideoTrack | None
+    start: float = 0.0
+    end: float = math.inf
+    recordings: int | None = 1
+    reached: float = -math.inf
+    exhausted: bool = False
+    problems: list[str] = field(default_factory=list)
+    _ticks: dict[int, float] = field(default_factory=dict)
+
+    def __enter__(self) -> Pass:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    def __iter__(self) -> Iterator[SoundPiece | Picture]:
+        tracks = (self.audio, self.video)
+        self._seek()
+        clock = clock_of(self.container, self.origin, self.recordings)
+        try:
+            for packet in packets(self.container):
+                self._shift(packet, clock.place(packet))
+                if self._past_the_end(packet):
+                    break
+                if self.audio is None and self.video is None:
+                    break
+                if packet.dts is None and packet.pts is None and packet.size == 0:
+                    continue  # PyAV's own flush packets; flushed below, when the file has really ended.
+                for track in (self.audio, self.video):
+                    if track is not None and packet.stream_index == track.stream.index:
+                        yield from track.decode(packet)
+                if self.audio is not None and math.isfinite(self.audio.time):
+                    clock.reach(self.audio.time)
+            else:
+                self.exhausted = True
+        except FAILURES as error:
+            self.exhausted = True
+            self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({self._cause(error)})")
+        for track in (self.audio, self.video):
+            if track is not None:
+                yield from track.decode(None)
+        for name, track in zip(("sound", "pictures"), tracks, strict=True):
+            if track is not None and track.errors and not math.isfinite(track.time):
+                self.problems.append(f"nothing of its {name} could be decoded")
+        broken = sum(track.errors for track in tracks if track is not None)
+        if broken:
+            self.problems.append(f"{broken} packets could not be decoded and were left out")
+        if self.exhausted and clock.restarts:
+            self.problems.append(joined(clock.restarts + 1))
+
+    def _cause(self, error: BaseException) -> str:
+        if isinstance(error, av.PatchWelcomeError) and self.container.format.name == "ogg":
+            return "a recording with another sample rate or number of channels was joined on; cut the file there"
+        return cause(error)
+
+    def _shift(self, packet: Any, seconds: float) -> None:
+        """Move a packet to its place behind the recordings before it."""
+        if not seconds:
+            return
+        ticks = round(seconds / float(packet.time_base))
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+
+    def _seek(self) -> None:
+        if self.start > 2 * PREROLL and (self.recordings or 1) == 1:
+            try:
+                self.container.seek(int((self.start - PREROLL + self.origin) * av.time_base), backward=True)
+            except FAILURES:
+                self.container.seek(0, any_frame=True)
+
+    def _past_the_end(self, packet: Any) -> bool:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if packet.stream_index not in self._ticks:
+            self._ticks[packet.stream_index] = float(packet.time_base or 0)
+        tick = self._ticks[packet.stream_index]
+        if stamp is None or not tick:
+            return False
+        time = stamp * tick - self.origin
+        self.reached = max(self.reached, time + (packet.duration or 0) * tick)
+        return bool(time > self.end + TRACK_LAG)
+
+
+def packets(container: Any) -> Iterator[Any]:
+    """All packets of a container, whatever tracks begin in the middle of it, which PyAV does not look for."""
+    while True:
+        try:
+            yield from container.demux()
+            return
+        except IndexError:
+            continue  # of a track that was not there when the file was opened

@@ -1,0 +1,163 @@
+"""One track of pictures, decoded: packets in, timed frames out, and a frame as upright RGB."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from multiemo.arrays import Pixels
+from multiemo.media.container import FAILURES, MAX_PIXELS, frame_rate, time_of
+from multiemo.media.pictures.orientation import Orientation
+
+#: FFmpeg's scalers, one a thread.
+_scalers = threading.local()
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded frame, not yet converted.
+
+    Args:
+        time: seconds from the file's beginning.
+        frame: of PyAV.
+    """
+
+    time: float
+    frame: Any
+
+
+class VideoTrack:
+    """Decodes one video stream to frames with the times that the file gives them.
+
+    Args:
+        stream: of PyAV.
+        origin: the file's clock at its beginning, seconds.
+        step: seconds between wanted frames; where it is long, the decoder leaves out frames that no other needs. More
+            would spoil the rest: P frames are also predicted from B frames before them.
+    """
+
+    def __init__(self, stream: Any, origin: float, step: float) -> None:
+        self.stream, self.origin = stream, origin
+        self.time = -math.inf
+        self.errors = 0
+        self.period = 1.0 / (frame_rate(stream) or 25.0)
+        self.step = step
+        self._tick = float(stream.time_base or 0)
+        self._stamps: deque[int] = deque(maxlen=8)
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+    def decode(self, packet: Any) -> Iterator[Picture]:
+        """What a packet gives; ``None`` flushes at the end of the file."""
+        if packet is not None:
+            self._skip(packet)
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except FAILURES:
+            self.errors += 1
+            return
+        for frame in frames:
+            time = time_of(frame, self._tick, self.origin)
+            if time is not None:
+                self.time = time
+            else:
+                self.time = 0.0 if math.isinf(self.time) else self.time + self.period
+            yield Picture(self.time, frame)
+
+    def _skip(self, packet: Any) -> None:
+        """Leave frames that no other needs undecoded, while those that remain lie closer together than is wanted.
+
+        The packets seen last are the frames around this one; a variable frame rate shows as a wide gap among them.
+        """
+        if packet.pts is None:
+            return
+        self._stamps.append(packet.pts)
+        stamps = sorted(self._stamps)
+        gap = max((b - a for a, b in pairwise(stamps)), default=math.inf)
+        fast = len(stamps) > 2 and gap * self._tick <= 0.75 * self.step
+        self.stream.codec_context.skip_frame = "NONREF" if fast else "DEFAULT"
+
+
+def pixel_aspect(stream: Any) -> float:
+    """Width of a stored pixel over its height; 1 where the file does not say or what it says cannot be."""
+    aspect = float(getattr(stream, "sample_aspect_ratio", None) or Fraction(1))
+    return aspect if 0.1 < aspect < 10 else 1.0
+
+
+def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
+    """A frame at another size, as ``[height, width]`` or ``[height, width, C]`` of a pixel format of FFmpeg.
+
+    The scaler works in the thread that asks: threads of its own would be missing in a forked process, which would wait
+    for them for ever.
+
+    Args:
+        frame: of PyAV. Its own ``reformat`` is not used: what that shares with other frames does not survive a fork.
+        width, height: pixels.
+        pixels: such as ``rgb24``.
+    """
+    scaler = getattr(_scalers, "one", None)
+    if scaler is None:
+        scaler = _scalers.one = VideoReformatter()
+    made = scaler.reformat(frame, width=width, height=height, format=pixels, threads=1)
+    return np.asarray(made.to_ndarray(), dtype=np.uint8)
+
+
+def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
+    """Convert a frame: square pixels, upright, at most ``max_side`` long, transparent parts white.
+
+    Args:
+        frame: of PyAV; may outlive its container.
+        aspect: of the stored pixels, :func:`pixel_aspect`.
+        max_side: pixels.
+
+    Returns:
+        ``[H, W, 3]`` uint8 RGB.
+    """
+    width, height = frame.width * aspect, float(frame.height)
+    shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    picture = on_white(converted(frame, *size, "rgba")) if has_alpha(frame) else converted(frame, *size, "rgb24")
+    return Orientation.of_frame(frame).upright(picture)
+
+
+def fitted(picture: Pixels, height: int, width: int) -> Pixels:
+    """A picture at the size of others, ``[height, width, 3]``: as large as fits, in the middle, black around it."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=method)
+    return canvas
+
+
+def has_alpha(frame: Any) -> bool:
+    """Whether a frame may have transparent parts."""
+    return any(c.is_alpha for c in frame.format.components)
+
+
+def on_white(rgba: Pixels) -> Pixels:
+    """Put a picture with transparency, ``[H, W, 4]``, on a white ground: ``[H, W, 3]``.
+
+    Example:
+        >>> on_white(np.array([[[0, 0, 0, 0], [9, 9, 9, 255]]], dtype=np.uint8)).tolist()
+        [[[255, 255, 255], [9, 9, 9]]]
+    """
+    picture = np.ascontiguousarray(rgba[..., :3])
+    if rgba[..., 3].min(initial=255) < 255:
+        for row in range(0, len(rgba), 64):  # little memory, however large the picture
+            alpha = rgba[row : row + 64, :, 3:].astype(np.uint16)
+            picture[row : row + 64] = (picture[row : row + 64] * alpha + 255 * (255 - alpha) + 127) // 255
+    return picture

@@ -1,0 +1,1 @@
+"""Still pictures: formats, orientation, HEIF, animated files, downscaling."""

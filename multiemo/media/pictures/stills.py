@@ -1,0 +1,136 @@
+"""Still pictures: what is one, and its pixels. Used only by ``media.py``."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from multiemo.arrays import Pixels
+from multiemo.errors import MediaError
+from multiemo.media.container import MAX_PIXELS, av_open, fail
+from multiemo.media.picture_track import on_white, pixel_aspect, to_rgb
+from multiemo.media.pictures.animated import MAX_BYTES, moves, picture_format
+from multiemo.media.pictures.heif import read_heif
+from multiemo.media.pictures.orientation import Orientation
+
+#: What Pillow reads; FFmpeg reads the other formats.
+_PILLOW = {
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS",
+    "PCX",
+}  # fmt: skip
+#: The tag of EXIF that says how the camera was held.
+_ORIENTATION = 0x0112
+
+
+def is_still(file: Path) -> bool:
+    """Whether a file is a still picture by its content, whatever its name says; a pipe or a device is none.
+
+    A GIF, PNG, WebP or AVIF that moves and a row of JPEGs are films; of one picture, or of pages, it is a still.
+    """
+    kind = picture_format(file)
+    return kind is not None and not moves(file, kind)
+
+
+def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, list[str]]:
+    """The picture upright, as ``[H, W, 3]`` uint8 RGB, transparent parts white; and what the user may want to know.
+
+    Args:
+        file: of any format that Pillow or FFmpeg reads, HEIF and AVIF; of several pages, the first.
+        max_side: longest side, pixels; larger pictures are shrunk.
+        where: the clip, for messages.
+
+    Raises:
+        MediaError: not readable, cut off, or too large.
+    """
+    kind = picture_format(file) or "unknown"
+    if (size := file.stat().st_size) > MAX_BYTES:
+        reason = f"begins like a picture and has {size} bytes; a picture may have {MAX_BYTES}, so make it smaller"
+        raise fail(where, file, reason)
+    try:
+        if kind == "HEIF":
+            picture, pages = read_heif(file), 1
+        elif kind in _PILLOW:
+            picture, pages = _by_pillow(file, kind, max_side, where)
+        else:
+            picture, pages = _by_ffmpeg(file, kind, where), 1
+    except MediaError:
+        raise
+    except Exception as error:  # damage makes Pillow raise nearly anything
+        detail = " ".join(str(error).split()) or type(error).__name__
+        reason = f"is a picture ({kind}) that is cut off or damaged, or that cannot be decoded here ({detail})"
+        raise fail(where, file, f"{reason}; copy it again, or save it as PNG or JPEG") from None
+    height, width = picture.shape[:2]
+    if max_side and max(height, width) > max_side:
+        shrink = max_side / max(height, width)
+        smaller = max(1, round(width * shrink)), max(1, round(height * shrink))
+        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    return picture, [f"it has {pages} pages; the first was read"] if pages > 1 else []
+
+
+def _by_pillow(file: Path, kind: str, max_side: int | None, where: str) -> tuple[Pixels, int]:
+    """The picture, at least ``max_side`` long, and how many pages the file has."""
+    try:
+        picture = Image.open(file, formats=[kind])
+    except Exception:  # a variant that Pillow does not know, or more pixels than its own limit
+        if kind == "WEBP":  # which FFmpeg would read in part
+            raise
+        return _by_ffmpeg(file, kind, where), 1
+    with picture:
+        _check_size(*picture.size, file, where)
+        pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
+        if max_side:
+            # A JPEG decodes at a fraction of its size for a fraction of the work.
+            shrink = max(1.0, max(picture.size) / max_side)
+            picture.draft("RGB", (int(picture.width / shrink), int(picture.height / shrink)))
+        picture.load()
+        orientation = Orientation.of_exif(picture.getexif().get(_ORIENTATION))
+        return orientation.upright(_rgb(picture)), pages
+
+
+def _rgb(picture: Image.Image) -> Pixels:
+    if picture.mode[0] in "IF":  # Pillow would clip these
+        values = np.asarray(picture)
+        if picture.mode == "F" or not 0 <= values.min() <= values.max() < 1 << 16:
+            raise ValueError("its pixels are measured values, not grey levels or colours")
+        return np.repeat((values // 256).astype(np.uint8)[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        return on_white(_pixels(picture, "RGBA"))
+    return _pixels(picture, "RGB")
+
+
+def _pixels(picture: Image.Image, mode: str) -> Pixels:
+    """The pixels in strips, since Pillow hands out a large picture at a quarter of that speed."""
+    converted = picture if picture.mode == mode else picture.convert(mode)
+    pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
+    for row in range(0, picture.height, 64):
+        strip = converted.crop((0, row, picture.width, min(picture.height, row + 64)))
+        pixels[row : row + 64] = np.asarray(strip)
+    return pixels
+
+
+def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
+    options = {"max_pixels": str(MAX_PIXELS)}
+    with av_open(BytesIO(file.read_bytes()), options=options) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            reason = f"is a picture of a format that cannot be decoded here ({kind}); save it as PNG or JPEG"
+            raise fail(where, file, reason)
+        _check_size(stream.codec_context.width, stream.codec_context.height, file, where)
+        for frame in container.decode(video=0):
+            if frame.is_corrupt:
+                raise ValueError("part of it cannot be decoded")
+            return to_rgb(frame, pixel_aspect(stream), None)
+    raise ValueError("there is nothing in it")
+
+
+def _check_size(width: int, height: int, file: Path, where: str) -> None:
+    limit = MAX_PIXELS // 1_000_000
+    if width * height > MAX_PIXELS:
+        raise fail(where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller")
+    if not width * height:  # where FFmpeg refuses to decode it
+        reason = f"is a picture that is damaged or has over {limit} million pixels; open it to check, save it smaller"
+        raise fail(where, file, reason)

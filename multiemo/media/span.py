@@ -1,0 +1,291 @@
+"""One span of a file, decoded in one pass: what is kept of its sound and pictures."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiemo.arrays import Floats, Pixels
+from multiemo.media.clock import length_of
+from multiemo.media.container import (
+    ON_TIME,
+    SHORT,
+    TRACK_LAG,
+    check_path,
+    fail,
+    open_container,
+    origin_of,
+    video_stream,
+)
+from multiemo.media.demux import Pass
+from multiemo.media.picture_track import Picture, VideoTrack, fitted, pixel_aspect, to_rgb
+from multiemo.media.pictures.animated import remarks
+from multiemo.media.pictures.stills import is_still, read_still
+from multiemo.media.sound_track import AudioTrack, SoundPiece
+from multiemo.media.tracks import Chosen, choose, nothing_decoded
+
+
+@dataclass(slots=True)
+class Media:
+    """What a span of a file holds.
+
+    Args:
+        audio: ``[N]`` mono float32 from the span's first moment; ``None`` if not asked for or not there.
+        rate: of ``audio``, Hz.
+        frames: ``[F, H, W, 3]`` uint8 RGB, upright; ``None`` if not asked for or not there.
+        times: ``[F]`` seconds from the span's start.
+        duration: seconds of the span that the file really covers; 0 for a still picture.
+        offset: the span's start in the file, seconds.
+        absent: {``"audio"`` or ``"video"``: reason} for what was asked for and is not there.
+        problems: what went wrong without stopping the reading, one line each.
+    """
+
+    audio: Floats | None = None
+    rate: int | None = None
+    frames: Pixels | None = None
+    times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    duration: float = 0.0
+    offset: float = 0.0
+    absent: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+class SpanReader:
+    """Collects the pieces of one pass; times in here count from the span's start."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        start: float | None,
+        end: float | None,
+        rate: int | None,
+        fps: float | None,
+        max_frames: int | None,
+        max_side: int | None,
+        channel: int | None,
+        track: int | None,
+        where: str,
+    ) -> None:
+        self.file = check_path(path, where)
+        self.rate, self.fps, self.max_frames, self.max_side, self.where = rate, fps, max_frames, max_side, where
+        self.channel, self.track = channel, track
+        self.start, self.end = _check_span(self.file, start, end, where)
+        _check_positive(self.file, where, rate=rate, fps=fps, max_frames=max_frames, max_side=max_side)
+        self.absent: dict[str, str] = {}
+        self.problems: list[str] = []
+        self.sounds: list[SoundPiece] = []
+        self.heard = -math.inf
+        self.frames: list[tuple[float, Pixels]] = []
+        self.before: Picture | None = None
+        self.still = is_still(self.file)
+        if not self.still:
+            self._open()
+
+    def _open(self) -> None:
+        container = open_container(self.file, self.where)
+        origin = origin_of(container)
+        length = length_of(self.file, container, origin)
+        if self.start > 0 and length.recordings is None:
+            length = length_of(self.file, container, origin, whole=True)
+        self.exact = length.exact
+        self.problems += length.notes
+        self.header = math.inf if length.seconds is None else length.seconds
+        self.span = min(self.end, self.header) - self.start
+        if self.span <= 0 and self.exact:
+            container.close()
+            reason = f"the span starts at {self.start:.2f} s but the file lasts {self.header:.2f} s; correct the span"
+            raise fail(self.where, self.file, reason)
+        chosen = Chosen() if self.rate is None else choose(self.file, container, self.track, self.where)
+        sound = self._wanted("audio", self.rate, chosen.of(container), chosen.absent)
+        sight = self._wanted("video", self.fps, video_stream(container), "the file has no video track")
+        self.problems += chosen.notes
+        if sound is not None and self.channel is not None and not 0 <= self.channel < sound.codec_context.channels:
+            reason = f"has {sound.codec_context.channels} audio channels, so there is no channel {self.channel}"
+            raise fail(self.where, self.file, f"{reason}; they count from 0")
+        self.aspect = 1.0 if sight is None else pixel_aspect(sight)
+        self.wanted = _Wanted(self.span, self.fps or 1.0, self.max_frames)
+        self.run = Pass(
+            container,
+            origin,
+            AudioTrack(sound, self.rate, origin, self.start, self.channel, chosen.mix) if sound and self.rate else None,
+            VideoTrack(sight, origin, self.wanted.step) if sight else None,
+            self.start,
+            self.end,
+            length.recordings,
+        )
+        self.audio, self.video = self.run.audio, self.run.video
+
+    def _wanted(self, key: str, asked: float | None, stream: Any, absent: str) -> Any:
+        if asked is None:
+            return None
+        if stream is None:
+            self.absent[key] = absent
+        return stream
+
+    def read_still(self) -> Media:
+        """The picture as a single frame at time 0."""
+        if self.rate is not None:
+            self.absent["audio"] = "a still picture has no sound"
+        if self.fps is None:
+            return Media(absent=self.absent)
+        picture, notes = read_still(self.file, self.max_side, self.where)
+        return Media(frames=picture[None], times=np.zeros(1), absent=self.absent, problems=notes)
+
+    def take(self, piece: SoundPiece | Picture) -> None:
+        """Keep what belongs to the span; stop a track that has reached its end."""
+        if isinstance(piece, SoundPiece):
+            length = len(piece.samples)
+            self.heard = (piece.position + length) / (self.rate or 1)
+            if piece.position + length > 0 and piece.position < (self.end - self.start) * (self.rate or 1):
+                self.sounds.append(piece)
+            if self.heard >= self.end - self.start:
+                self.run.audio = None
+            return
+        time = piece.time - self.start
+        if time < -ON_TIME:
+            self.before = piece
+        elif piece.time >= self.end:
+            self.run.video = None
+        elif self.wanted.due(time):
+            self.frames.append((max(time, 0.0), to_rgb(piece.frame, self.aspect, self.max_side)))
+            if self.max_frames and not self.wanted.times and len(self.frames) >= 2 * self.max_frames:
+                self.frames = self.frames[::2]
+                self.wanted.step *= 2
+            if self.wanted.done:
+                self.run.video = None
+
+    def passed(self, time: float) -> bool:
+        """Whether both tracks are beyond a time, so that nothing more can come before it."""
+        reached = []
+        if self.audio is not None:
+            reached.append(math.inf if self.run.audio is None else self.heard)
+        if self.video is not None:
+            reached.append(math.inf if self.run.video is None else self.video.time - self.start)
+        finite = [r for r in reached if math.isfinite(r)]
+        return bool(finite) and (min(reached) >= time or max(finite) >= time + TRACK_LAG)
+
+    def drop(self, time: float) -> None:
+        """Forget what lies before a time."""
+        edge = time * (self.rate or 1)
+        self.sounds = [s for s in self.sounds if s.position + len(s.samples) > edge]
+        self.frames = [f for f in self.frames if f[0] >= time - ON_TIME]
+
+    def cut(self, low: float, high: float, max_frames: int | None) -> Media:
+        """The part between two times, as a span of its own."""
+        media = Media(rate=self.rate, duration=high - low, offset=self.start + low, absent=dict(self.absent))
+        span = f"from {self.start + low:.2f} to {self.start + high:.2f} s"
+        if self.audio is not None and self.rate:
+            media.audio = _join(self.sounds, round(low * self.rate), round(high * self.rate))
+            if not len(media.audio):
+                media.audio = None
+                media.absent["audio"] = f"the audio track has nothing {span}"
+        if self.video is not None:
+            inside = [f for f in self.frames if low - ON_TIME <= f[0] < high - ON_TIME]
+            if max_frames and len(inside) > max_frames:
+                inside = [inside[i] for i in _evenly(len(inside), max_frames)]
+            media.times = np.array([max(t - low, 0.0) for t, _ in inside])
+            if inside:
+                height, width = inside[0][1].shape[:2]  # those of a film may change
+                media.frames = np.stack([fitted(picture, height, width) for _, picture in inside])
+            else:
+                media.absent["video"] = f"the video track has no frame {span}"
+        return media
+
+    def settle(self) -> float:
+        """After the pass: note what went wrong, and say how many seconds were covered.
+
+        Raises:
+            MediaError: nothing was decoded although there was a track.
+        """
+        if not self.frames and self.before is not None and self.video is not None:
+            # The picture that is on the screen when the span starts.
+            self.frames.append((0.0, to_rgb(self.before.frame, self.aspect, self.max_side)))
+        self.problems += [*self.run.problems, *remarks(self.file)]
+        reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
+        covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
+        covered = max(0.0, min(covered, self.end - self.start))
+        if (self.audio or self.video) and not (self.frames or self.sounds) and math.isinf(self.heard):
+            what = f"nothing could be decoded from {self.start:.2f} s on"
+            raise nothing_decoded(self.file, what, self.run.problems, self.where)
+        if not (self.audio or self.video):
+            return max(0.0, self.span) if math.isfinite(self.span) else 0.0
+        if self.exact and self.run.exhausted and self.span - covered > SHORT:
+            header = self.start + self.span
+            self.problems.append(f"the file is cut off: {self.start + covered:.2f} of {header:.2f} s are there")
+        elif math.isfinite(self.end) and self.end - self.start - covered > SHORT:
+            self.problems.append(f"the span ends at {self.end:.2f} s but the file at {self.start + covered:.2f} s")
+        return covered
+
+    def finish(self) -> Media:
+        """The whole span."""
+        total = self.settle()
+        media = self.cut(0.0, total + 1.0, self.max_frames)
+        media.duration, media.problems = total, self.problems
+        if media.audio is not None and self.rate and math.isfinite(self.end):
+            media.audio = media.audio[: round((self.end - self.start) * self.rate)]
+        return media
+
+
+class _Wanted:
+    """The times at which a frame is wanted: a regular grid, or a fixed number spread over the span."""
+
+    def __init__(self, span: float, fps: float, count: int | None) -> None:
+        self.step = 1.0 / fps
+        self.times: list[float] = []
+        self.next = 0.0
+        if count and math.isfinite(span) and math.ceil(span * fps - 1e-9) > count:
+            self.step = span / count
+            self.times = [(i + 0.5) * self.step for i in range(count)]
+            self.next = self.times[0]
+
+    @property
+    def done(self) -> bool:
+        """Whether no further frame is wanted."""
+        return math.isinf(self.next)
+
+    def due(self, time: float) -> bool:
+        """Whether a frame at this time is wanted; if so, look for the next wanted time after it."""
+        if time < self.next - ON_TIME:
+            return False
+        if self.times:
+            index = bisect_right(self.times, time + ON_TIME)
+            self.next = self.times[index] if index < len(self.times) else math.inf
+        else:
+            self.next = (math.floor((time + ON_TIME) / self.step) + 1) * self.step
+        return True
+
+
+def _evenly(count: int, wanted: int) -> list[int]:
+    """Indices of ``wanted`` of ``count`` things, each from the middle of its share."""
+    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+
+
+def _join(sounds: list[SoundPiece], low: int, high: int) -> Floats:
+    """Samples ``low`` to ``high``, silence in the gaps, up to the last sample there is."""
+    inside = [s for s in sounds if s.position < high and s.position + len(s.samples) > low]
+    stop = max((min(high, s.position + len(s.samples)) for s in inside), default=low)
+    samples = np.zeros(stop - low, dtype=np.float32)
+    for sound in inside:
+        first, last = max(sound.position, low), min(sound.position + len(sound.samples), stop)
+        samples[first - low : last - low] = sound.samples[first - sound.position : last - sound.position]
+    return samples
+
+
+def _check_span(file: Path, start: float | None, end: float | None, where: str) -> tuple[float, float]:
+    low = 0.0 if start is None else start
+    high = math.inf if end is None else end
+    if not (0 <= low < high) or math.isinf(low):
+        raise fail(where, file, f"the span {start} to {end} is not one; start must be 0 or more and below end")
+    return low, high
+
+
+def _check_positive(file: Path, where: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not (0 < value < math.inf):
+            raise fail(where, file, f"{name} must be a positive number, got {value}")

@@ -1,0 +1,1 @@
+"""From a stream of sound, pictures and words to segments."""

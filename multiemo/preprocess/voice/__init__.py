@@ -1,0 +1,1 @@
+"""Sound -> prosody, log-mel bands and waveforms."""

@@ -1,0 +1,292 @@
+"""A model with everything it needs to be fed, in memory and as a folder.
+
+``model.safetensors`` holds the weights; ``config.json`` the resolved config, label set, InputSpecs, calibration and
+versions; ``seen.safetensors`` whom it was trained or selected on; one folder a modality what its preprocessor and
+encoder cannot derive from those (tokenizer, a pretrained model's config).
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multiemo.calibration import Calibration
+from multiemo.config import Config, stored_config
+from multiemo.data.splits.grouping import GROUP_BY
+from multiemo.data.splits.seen import Seen
+from multiemo.data.targets import LabelSpace
+from multiemo.encoders.base import Encoder
+from multiemo.encoders.common.deferred import Deferred
+from multiemo.errors import CheckpointError, ConfigError
+from multiemo.files import system_error, unwritable, write_atomically
+from multiemo.inputs import Input, build_input, spec_from_dict
+from multiemo.model import EmotionModel
+from multiemo.runs.folder.required_files import file_digest, model_folder
+from multiemo.runs.parts import assemble, build_encoder
+from multiemo.training.checkpoint import load_tensors, save_tensors
+from multiemo.types import Modality, spec_to_dict
+from multiemo.version import __version__
+
+FORMAT_VERSION = 3
+#: The distributions that carry OpenCV; any will do, and servers without a screen have a headless one.
+_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+
+
+@dataclass(slots=True)
+class Bundle:
+    """A model, how to feed it, and where it comes from.
+
+    Args:
+        model: on the CPU until moved.
+        config: resolved; ``encoders`` holds just the model's modalities.
+        inputs: {modality: input}, made from the encoders' InputSpecs.
+        facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
+        calibration: temperatures and thresholds, fitted on validation; the empty one before that.
+        folder: that it was read from or written to.
+        seen: whom it was trained or selected on.
+    """
+
+    model: EmotionModel
+    config: Config
+    inputs: dict[Modality, Input]
+    facts: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    folder: Path | None = None
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns, in order: labels, or for ``task: dimensions`` these."""
+        return self.config.columns
+
+    def space(self, label_from: str = "clip") -> LabelSpace:
+        """How rows become targets for this model."""
+        return LabelSpace(self.config.label_set, self.config.task, label_from)
+
+    @property
+    def prior(self) -> Tensor:
+        """``[C]`` train frequencies, or for ``task: dimensions`` means."""
+        return self.model.prior.detach().cpu()
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for m in bundle.model.modalities:
+        assets = folder / m
+        assets.mkdir(exist_ok=True)
+        encoder = bundle.model.encoders[m]
+        try:
+            if isinstance(encoder, Encoder):
+                encoder.save_assets(assets)
+            bundle.inputs[m].save(assets)
+        except Exception as error:  # transformers and tokenizers write in their own way
+            reason = system_error(error)
+            if reason is None:
+                raise
+            raise CheckpointError(unwritable(assets, reason)) from None
+    save_tensors(folder / "model.safetensors", bundle.model.state_dict(), {"format": FORMAT_VERSION})
+    seen: dict[str, Tensor] = {kind: torch.from_numpy(digests) for kind, digests in bundle.seen.digests.items()}
+    save_tensors(folder / "seen.safetensors", seen, {})
+    values = {
+        "format": FORMAT_VERSION,
+        "weights": file_digest(folder / "model.safetensors"),
+        "seen": file_digest(folder / "seen.safetensors"),
+        "assets": _asset_digests(folder, bundle.model.modalities),
+        "label_set": {"name": bundle.config.label_set, "labels": list(bundle.labels)},
+        "fused": bundle.model.fusion is not None,
+        "inputs": {m: spec_to_dict(bundle.inputs[m].spec) for m in bundle.model.modalities},
+        "config": bundle.config.model_dump(mode="json"),
+        "facts": bundle.facts,
+        "calibration": bundle.calibration,
+        "versions": versions(),
+    }
+    write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False) -> Bundle:
+    """Read a run folder, a branch folder or a model folder.
+
+    Args:
+        path: the folder.
+        labels: refuse a model that has not learnt labels; only its encoder is of use, to begin from.
+        deferred: build an encoder, and import what it needs, when it is first wanted; that it does not fit its weights
+            is then said only there.
+
+    Raises:
+        CheckpointError: not there, incomplete, changed since it was written, or of another version or shape.
+    """
+    folder = model_folder(Path(path))
+    try:
+        values = json.loads((folder / "config.json").read_text("utf-8"))
+        config = stored_config(values["config"])
+        specs = {m: spec_from_dict(s) for m, s in values["inputs"].items()}
+        stored = values["label_set"]["labels"]
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, ConfigError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: not a multiemo model config: {error}") from None
+    if values.get("format") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder}: written in format {values.get('format')!r}, this version reads {FORMAT_VERSION}; "
+            f"it was made with multiemo {values.get('versions', {}).get('multiemo', '?')}"
+        )
+    objective = values["facts"].get("objective", "labels")
+    if labels and objective != "labels":
+        raise CheckpointError(
+            f"{folder}: learnt without labels (objective {objective}), so it answers nothing yet; fine-tune it with "
+            f"init.{next(iter(specs))}={path}"
+        )
+    if file_digest(folder / "model.safetensors") != values.get("weights"):
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'}: is not the file that config.json was written for (its digest differs); "
+            "it was changed or damaged, fetch or train it again"
+        )
+    _check_assets(folder, specs, values)
+    if list(config.columns) != stored:
+        raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
+    try:
+        calibration = Calibration.from_json(values.get("calibration", {}))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+    tensors, _ = load_tensors(folder / "model.safetensors")
+    parts: dict[Modality, Encoder] = {}
+    inputs: dict[Modality, Input] = {}
+    for m, spec in specs.items():
+        build = partial(build_encoder, config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
+        parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_built, build, folder)) if deferred else build()
+        inputs[m] = build_input(m, spec, assets=folder / m)
+    model = assemble(config, parts, fused=values["fused"])
+    _fill(model, tensors, folder)
+    if not deferred:
+        for m, part in parts.items():
+            part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
+    return Bundle(model.eval(), config, inputs, values["facts"], calibration, Path(path), _load_seen(folder, values))
+
+
+def _asset_digests(folder: Path, modalities: Iterable[Modality]) -> dict[str, str]:
+    """{file in a modality's folder: its digest}."""
+    files = [file for m in modalities for file in sorted((folder / m).rglob("*")) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+
+
+def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[str, Any]) -> None:
+    """Refuse a folder whose tokenizer or backbone is not the one that the weights were trained with.
+
+    Folders of earlier versions do not say which that is.
+
+    Raises:
+        CheckpointError: names the file.
+    """
+    config = values["config"]
+    if set(modalities) != set(config["encoders"]):
+        raise CheckpointError(
+            f"{folder / 'config.json'}: its inputs are {', '.join(modalities)}, its encoders "
+            f"{', '.join(config['encoders'])}; it was changed or damaged, fetch or train the model again"
+        )
+    for name, digest in values.get("assets", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise CheckpointError(f"{file}: is missing; copy the model folder again, with everything in it")
+        if file_digest(file) != digest:
+            raise CheckpointError(
+                f"{file}: is not the file that config.json was written for (its digest differs), so it does not belong "
+                "to these weights; copy the model folder again, or train it again"
+            )
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: the weights do not fit its config: {_first_mismatch(error)}") from None
+
+
+def _built(build: Callable[[], Encoder], folder: Path, weights: Mapping[str, Tensor]) -> Encoder:
+    try:
+        encoder = build()
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    _fill(encoder, weights, folder)
+    return encoder
+
+
+def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
+    """D of an encoder that is not built, by the head over it."""
+    norm = tensors.get(f"branch_heads.{m}.layers.0.weight")
+    if norm is None:
+        raise CheckpointError(f"{folder}: the weights do not fit its config: no head over the {m} encoder")
+    return len(norm)
+
+
+def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:
+    """Whom a model was trained or selected on.
+
+    Raises:
+        CheckpointError: the file that says so is not the one that was written.
+    """
+    path = folder / "seen.safetensors"
+    if file_digest(path) != values.get("seen"):
+        raise CheckpointError(
+            f"{path}: is not the file that config.json was written for, so nobody can tell whom the model has seen; "
+            "fetch or train it again"
+        )
+    kept = {kind: tensor.numpy() for kind, tensor in load_tensors(path)[0].items()}
+    return Seen({kind: kept[kind] for kind in GROUP_BY if kind in kept})
+
+
+def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Input]:
+    """An encoder as the config wants it, with the weights of another run's and, for words, its tokenizer.
+
+    Args:
+        config: of the new run.
+        m: modality.
+        begun: what is begun from.
+        path: its folder.
+
+    Raises:
+        CheckpointError: it has no such encoder, or one of other sizes.
+    """
+    where = f"init.{m}: {path}"
+    if m not in begun.inputs or begun.config.encoders[m].name != config.encoders[m].name:
+        raise CheckpointError(f"{where} holds no {m} encoder {config.encoders[m].name!r}")
+    before = begun.model.encoders[m]
+    assert isinstance(before, Encoder)
+    assets = model_folder(Path(path)) / m
+    encoder = build_encoder(config, m, feature_dim=getattr(before.input_spec, "dim", None), assets=assets)
+    try:
+        encoder.load_state_dict(before.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
+    encoder.untrained = before.untrained
+    return encoder, build_input(m, encoder.input_spec, assets=assets)
+
+
+def _first_mismatch(error: RuntimeError) -> str:
+    """The first complaint of ``load_state_dict``."""
+    return str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+
+
+def versions() -> dict[str, str]:
+    """Of the package and what decides its numbers; what an installation does not tell is left out."""
+    found = {
+        "multiemo": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    for name in ("torchaudio", "torchvision", "transformers", "timm", *_OPENCV, "av", "numpy"):
+        with suppress(PackageNotFoundError):  # installed by other means than pip, or another of the four
+            found[name] = version(name)
+    return found

@@ -1,0 +1,155 @@
+"""JSON with words and times -> cues: what Whisper and its kin write, and our own list."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from multiemo.transcripts.cleaning import said_of, strip_sounds
+from multiemo.transcripts.cues import seconds_of
+from multiemo.transcripts.language import is_unspaced, short_code
+from multiemo.transcripts.transcript import Cue
+
+#: Keys under which tools put their list: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; words alone;
+#: YouTube.
+_LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words", "events")
+_TEXTS = ("text", "word", "transcript")
+_CLOCK = re.compile(r"\d+(:\d\d){1,2}([.,]\d+)?")
+#: An entry of a list of words lasts less (seconds) than one of a list of sentences.
+_WORD_SECONDS = 0.6
+
+
+def find_list(data: Any) -> Sequence[Any] | None:
+    """The list of timed entries in a JSON value, or ``None`` when it is no transcript."""
+    if isinstance(data, Mapping):
+        data = next((data[key] for key in _LISTS if isinstance(data.get(key), list)), None)
+    if not isinstance(data, list) or not data:
+        return None
+    return data if any(_text(entry) is not None and not math.isnan(_times(entry)[0]) for entry in data) else None
+
+
+def plain_text(data: Any) -> str | None:
+    """The words of a JSON value that has them without times; empty where it says that there are none."""
+    if not isinstance(data, Mapping):
+        return None
+    text = data.get("text")
+    if isinstance(text, str) and text.strip():
+        return text
+    return "" if any(data.get(key) == [] for key in _LISTS) else None
+
+
+def language_in(data: Any) -> str | None:
+    """The language code that the file names; a language's name ("english") is not one."""
+    value = data.get("language") if isinstance(data, Mapping) else None
+    if value is None and isinstance(data, Mapping) and isinstance(data.get("result"), Mapping):
+        value = data["result"].get("language")  # whisper.cpp
+    return short_code(value) if isinstance(value, str) else None
+
+
+def parse_entries(entries: Sequence[Any]) -> tuple[list[Cue], list[str]]:
+    """The cues of a list of ``{start, end, text, speaker, words}``, one a word where the words have times.
+
+    Returns:
+        The cues (the end is NaN where it is not given), and notes that count what was left out.
+    """
+    cues: list[Cue] = []
+    unreadable: list[int] = []
+    sounds = 0
+    are_words = _are_words(entries)
+    spaced = any((_text(entry) or "")[:1].isspace() for entry in entries)
+    for number, entry in enumerate(entries):
+        text = _text(entry)
+        start, end = _times(entry)
+        if text is None or math.isnan(start):
+            unreadable.append(number)
+            continue
+        said, count = strip_sounds(text)
+        sounds += count
+        if not said:
+            continue
+        speaker = entry.get("speaker")
+        joined = are_words and bool(cues) and _is_joined(cues[-1].text, text, spaced)
+        cue = Cue(start, end, said, str(speaker) if speaker is not None else None, joined)
+        cues += _by_word(cue, entry.get("words"))
+    notes = said_of(sounds)
+    if unreadable:
+        notes.append(f"{len(unreadable)} entries without times or text were left out, the first is no. {unreadable[0]}")
+    return cues, notes
+
+
+def _text(entry: Any) -> str | None:
+    if isinstance(entry, Mapping) and isinstance(entry.get("segs"), list):  # YouTube
+        return "".join(str(part.get("utf8", "")) for part in entry["segs"] if isinstance(part, Mapping))
+    values = (entry.get(key) for key in _TEXTS) if isinstance(entry, Mapping) else ()
+    return next((value for value in values if isinstance(value, str)), None)
+
+
+def _are_words(entries: Sequence[Any]) -> bool:
+    """Whether a list holds words rather than sentences: it says so, or they are as short."""
+    lengths = [end - start for start, end in map(_times, entries) if not math.isnan(end - start)]
+    return any("word" in entry for entry in entries if isinstance(entry, Mapping)) or (
+        len(lengths) > 1 and median(lengths) < _WORD_SECONDS
+    )
+
+
+def _is_joined(before: str, text: str, spaced: bool) -> bool:
+    """Whether no space stands before a word. In a list that keeps spaces, the word begins with its own."""
+    if spaced:
+        return not text[:1].isspace()
+    return is_unspaced(before[-1:]) and is_unspaced(text[:1])
+
+
+def _times(entry: Any) -> tuple[float, float]:
+    """Start and end, seconds; NaN for what is not a number."""
+    if not isinstance(entry, Mapping):
+        return math.nan, math.nan
+    pair = entry.get("timestamp")
+    if isinstance(pair, Sequence) and len(pair) == 2:
+        return _number(pair[0]), _number(pair[1])
+    offsets = entry.get("offsets")
+    if isinstance(offsets, Mapping):  # milliseconds
+        return _number(offsets.get("from")) / 1000, _number(offsets.get("to")) / 1000
+    if "tStartMs" in entry:
+        begin = _number(entry["tStartMs"]) / 1000
+        return begin, begin + _number(entry.get("dDurationMs")) / 1000
+    return _number(entry.get("start", entry.get("start_time"))), _number(entry.get("end", entry.get("end_time")))
+
+
+def _number(value: Any) -> float:
+    """Seconds; of a clock (``00:01:02.500``) too."""
+    if isinstance(value, str) and _CLOCK.fullmatch(value.strip()):
+        return seconds_of(value)
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def _by_word(cue: Cue, words: Any) -> list[Cue]:
+    """The cue cut before each word that has a time; as it is where the words are not those of its text."""
+    if not isinstance(words, list):
+        return [cue]
+    begins: list[tuple[int, float, float]] = []
+    reached = 0
+    for word in words:
+        text = (_text(word) or "").strip()
+        at = cue.text.find(text, reached)
+        if not text or at < 0:
+            return [cue]
+        reached = at + len(text)
+        start, end = _times(word)
+        if not math.isnan(start):
+            begins.append((at, start, end))
+    if not begins:
+        return [cue]
+    begins[0] = (0, *begins[0][1:])
+    pieces: list[Cue] = []
+    for (at, start, end), after in zip(begins, [*(b[0] for b in begins[1:]), len(cue.text)], strict=True):
+        joined = cue.joined if at == 0 else not cue.text[at - 1].isspace()
+        pieces.append(replace(cue, start=start, end=end, text=cue.text[at:after].strip(), joined=joined))
+    return pieces

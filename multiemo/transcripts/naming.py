@@ -1,0 +1,67 @@
+"""What the name of a transcript tells: whose it is, in which language, and whether it holds all of the words.
+
+``film.srt`` and ``film.mp4.srt`` are of ``film.mp4``, and so is ``film.en-US.sdh.vtt``: what stands between is tags.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from multiemo.transcripts.language import NAMES, short_code
+
+#: What says that only a part of the words is there, or other words.
+_PARTIAL = {"forced", "foreign", "signs", "songs", "commentary"}
+_MARKS = _PARTIAL | {
+    "sdh", "cc", "hi", "default", "orig", "original", "full", "auto", "asr", "generated", "captions", "caption",
+    "subtitles", "subtitle", "subs", "lyrics", "transcript", "hans", "hant", "latn", "cyrl", "419",
+}  # fmt: skip
+_PARTS = re.compile(r"[-_.\s()\[\]&+,]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What stands between the name of a film and the ending of its transcript.
+
+    Args:
+        language: code, or ``None`` where none is named.
+        partial: whether it says that the file does not hold all of the words (``forced``).
+        count: how many there are.
+    """
+
+    language: str | None = None
+    partial: bool = False
+    count: int = 0
+
+
+def read_tags(between: str) -> Tags | None:
+    """The tags between a film's name and an ending; ``None`` where something else stands there.
+
+    Example:
+        >>> read_tags(".English.forced"), read_tags(""), read_tags(".part2")
+        (Tags(language='en', partial=True, count=2), Tags(language=None, partial=False, count=0), None)
+    """
+    if between and between[0] != ".":
+        return None
+    parts = [part for part in _PARTS.split(between.lower()) if part]
+    numbers = [part for part in parts if part.isdigit() and part not in _MARKS]  # 2_English
+    words = [part for part in parts if part not in numbers]
+    if (numbers and not words) or not all(part in _MARKS or _language(part) for part in words):
+        return None
+    named = (_language(part) for part in words if part not in _MARKS or part == words[0])
+    return Tags(next(filter(None, named), None), bool(_PARTIAL & set(words)), len(words))
+
+
+def _language(part: str) -> str | None:
+    return NAMES.get(part) or (short_code(part) if len(part) in (2, 3) else None)
+
+
+def language_in_name(path: Path) -> str | None:
+    """The language that a transcript's name tells: ``clip.en.srt``."""
+    _, *rest = path.stem.split(".")
+    for first in range(len(rest)):
+        tags = read_tags("." + ".".join(rest[first:]))
+        if tags is not None:
+            return tags.language
+    return None

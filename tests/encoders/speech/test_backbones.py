@@ -1,0 +1,154 @@
+"""Pretrained speech models compute as the library's, in any precision, and can be grouped by depth."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from multiemo.encoders.speech.speech_pretrained import SpeechPretrained
+from multiemo.errors import ConfigError
+from multiemo.preprocess.voice.tensors import WaveformPreprocessor
+from tests.support.parameters import names
+from tests.support.tensors import padded, waves
+from tests.support.tiny_speech import (
+    FAMILIES,
+    KINDS,
+    P,
+    assert_blind_to_padding,
+    assert_trains,
+    build,
+    save_model,
+    voice,
+)
+
+
+def test_wavlm_attends_as_the_library_does(tmp_path: Path) -> None:
+    encoder = build("wavlm", tmp_path).eval()
+    theirs = transformers.AutoModel.from_pretrained(str(tmp_path / "wavlm")).eval()
+    (clip,) = waves([0.4])
+    x, mask = clip.T, torch.ones(1, len(clip), dtype=torch.bool)
+    with torch.no_grad():
+        ours, _ = encoder._layers(x, mask)
+        out = theirs(x, attention_mask=mask.long(), output_hidden_states=True)
+    torch.testing.assert_close(ours, torch.stack(out.hidden_states), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("wavlm", "sew-d")])
+def test_attention_is_sdpa(kind: str, tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path).eval()
+    if not encoder.backbone._supports_sdpa:
+        pytest.skip(f"transformers {transformers.__version__} has no SDPA attention for {kind}")
+    assert "sdpa" in encoder.backbone.config._attn_implementation
+    clips = padded(waves([0.4, 0.2]))
+    with torch.no_grad():
+        fused = encoder(*clips)
+        encoder.backbone.set_attn_implementation("eager")
+        torch.testing.assert_close(encoder(*clips), fused, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 2}], ids=["whole", "lora"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recomputed_activations_give_the_same_gradients(kind: str, lora: Any, tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path, freeze="none", lora=lora).train()
+    batches = [padded(waves([0.3, 0.2])), padded(waves([0.1, 0.35]))]
+
+    def gradients() -> dict[str, torch.Tensor]:
+        encoder.zero_grad()
+        torch.manual_seed(1)
+        # The second batch goes in before the gradients of the first are asked for.
+        sum(encoder(*batch).square().sum() for batch in batches).backward()  # type: ignore[union-attr]
+        return {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
+
+    before = gradients()
+    encoder.recompute_activations()
+    layers = [m for m in encoder.backbone.modules() if getattr(m, "gradient_checkpointing", False)]
+    assert len(layers) >= 2
+    after = gradients()
+    assert before.keys() == after.keys()
+    for name, gradient in before.items():
+        torch.testing.assert_close(after[name], gradient, msg=name)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2-group", "wavlm"])
+def test_half_precision_is_as_near_as_the_library_s(kind: str, tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path).eval()
+    theirs = transformers.AutoModel.from_pretrained(str(tmp_path / kind)).eval()
+    (clip,) = waves([0.3])
+    x, mask = clip.T, torch.ones(1, len(clip), dtype=torch.bool)
+
+    def both() -> list[torch.Tensor]:
+        return [encoder._layers(x, mask)[0].float(), torch.stack(theirs(x, output_hidden_states=True).hidden_states)]
+
+    with torch.no_grad():
+        exact = both()
+        with torch.autocast("cpu", torch.bfloat16):
+            near = both()
+    ours, library = ((a - b).square().mean().sqrt() for a, b in zip(exact, near, strict=True))
+    assert ours < 1.05 * library
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_copy_stands_on_its_own(kind: str, tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path, time_mask=1.0).eval()
+    clips = padded(waves([0.2]))
+    with torch.no_grad():
+        before = encoder(*clips)
+        twin = copy.deepcopy(encoder)
+        assert torch.equal(twin(*clips), before)
+        for parameter in encoder.parameters():
+            parameter.zero_()
+        encoder.train()(*clips)
+        assert torch.equal(twin(*clips), before)
+
+
+def test_frozen_convolutions_are_not_gone_through_backwards(tmp_path: Path) -> None:
+    encoder = build("wav2vec2-group", tmp_path).train()
+    needed: list[bool] = []
+    encoder.backbone.feature_extractor.register_forward_hook(lambda *given: needed.append(given[2].requires_grad))
+    encoder(*padded(waves([0.2]))).sum().backward()
+    assert needed == [False]
+
+
+@pytest.mark.parametrize("options", [{}, {"lora": {"rank": 2}, "prosody": True}])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "sew-d"])
+def test_every_parameter_is_in_one_group_by_depth(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+    encoder = build(kind, tmp_path, **options)
+    groups = names(encoder)
+    assert sorted(n for g in groups for n in g) == sorted(n for n, _ in encoder.named_parameters())
+    assert len(groups) == 4
+    front = ("feature_extractor", "feature_projection", "conv1", "conv2", "encoder.pos_conv_embed")
+    assert {n for n, _ in encoder.named_parameters() if n.removeprefix("backbone.").startswith(front)} <= groups[0]
+    for i in (1, 2):
+        assert all(f"layers.{i - 1}." in n for n in groups[i])
+    assert {n for n, _ in encoder.named_parameters() if not n.startswith("backbone.")} <= groups[3]
+
+
+@pytest.mark.parametrize("prosody", [False, True])
+@pytest.mark.parametrize("rate", [8000, 16000, 24000])
+def test_a_model_hears_at_its_own_rate(rate: int, prosody: bool, tmp_path: Path) -> None:
+    encoder = build("hubert", tmp_path, rate=rate, prosody=prosody)
+    prepare = WaveformPreprocessor(encoder.input_spec)
+    clips = [prepare(voice(s, 22050, p), 22050) for s, p in ((0.7, 120), (0.43, 220), (0.06, 180))]
+    row = rate // 100 if prosody else 1
+    assert clips[0].shape == (round(0.7 * rate) // row, row + P * prosody)
+    if prosody:
+        encoder.fit_statistics(clips)
+        assert encoder.prosody is not None
+        torch.testing.assert_close(encoder.prosody.standardize.mean, torch.cat(clips)[:, row:].mean(0))
+    assert_blind_to_padding(encoder, clips, atol=1e-5)
+    assert_trains(encoder, *padded(clips))
+
+
+def test_weights_that_are_not_all_there_are_refused(tmp_path: Path) -> None:
+    folder = save_model("hubert", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    kept = {n: w for n, w in weights.items() if ".layers.1." not in n}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match=r"encoders\.speech\.model: .*lacks the weights of 16 parameters .*layers\.1"):
+        SpeechPretrained(model=str(folder))
