@@ -251,7 +251,9 @@ def _played(
     with stream:
         for piece in ahead(playback.pieces(), playback.pixels):
             yield from (
-                stream.hear(piece.samples) if isinstance(piece, PlayedSound) else stream.see(piece.frame, piece.time)
+                stream.push_audio(piece.samples)
+                if isinstance(piece, PlayedSound)
+                else stream.push_frame(piece.frame, piece.time)
             )
         last = stream.close(playback.duration)
     if stream.languages:

@@ -140,18 +140,18 @@ class Stream:
             raise MediaError("the stream is closed; open another")
         if words:
             _check_words(words)
-            self._stream.read(words)
+            self._stream.push_cues(words)
             self._ahead += [cue.start for cue in words]
         done: list[Segment] = []
         if audio is not None:
-            done += self._stream.hear(self._checked(audio))
+            done += self._stream.push_audio(self._checked(audio))
         if frame is not None:
             if not self._video:
                 raise MediaError("the stream was opened with video=False, so it takes no frames")
             if time is None or not np.isfinite(time) or time < 0:
                 raise MediaError(f"a frame needs its time in seconds from the beginning, 0 or more; got {time}")
             self._check_clock(float(time))
-            done += self._stream.see(_framed(frame), float(time))
+            done += self._stream.push_frame(_framed(frame), float(time))
         self._ahead = [start for start in self._ahead if start >= self._stream.end]
         return self._predict(done)
 
@@ -171,7 +171,7 @@ class Stream:
         done: list[Segment] = []
         if self._resample is not None and self._audio:
             rest = self._resample.resample_chunk(np.zeros(0, np.float32), last=True)
-            done += self._stream.hear(np.asarray(rest, np.float32))
+            done += self._stream.push_audio(np.asarray(rest, np.float32))
         with self._stream:
             done += self._stream.close(duration)
         last = [*self._predict(done), *self._smoothing.close()]
@@ -260,7 +260,7 @@ def read_channels(
             if words[number]:
                 stream.read(words[number])
             for samples in sounds[number]:
-                yield from ((number, segment) for segment in stream.hear(samples))
+                yield from ((number, segment) for segment in stream.push_audio(samples))
             yield from ((number, segment) for segment in stream.close(duration))
 
     conversation = Conversation(predictor.bundle.inputs)

@@ -95,7 +95,7 @@ class SegmentStream:
         rate: of the sound, Hz.
         audio, video: whether there will be sound, and pictures.
         no_audio, no_video, no_words: the reasons where there will be none.
-        transcript: words with times; more can be given with :meth:`read`.
+        transcript: words with times; more can be given with :meth:`push_cues`.
         transcribe: (samples at 16 kHz, their start in seconds) -> words, for what has no transcript.
         keep_sound: keep the sound of each segment, for plots.
     """
@@ -151,7 +151,7 @@ class SegmentStream:
         if self._faces is not None:
             self._faces.end()
 
-    def hear(self, samples: Floats) -> list[Segment]:
+    def push_audio(self, samples: Floats) -> list[Segment]:
         """``[N]`` float32 mono that follow what was heard before."""
         late = round((self._sound.end - self._real) * self._sound.rate)
         if late > 0:  # silence stood in for this
@@ -166,7 +166,7 @@ class SegmentStream:
             self._real = self._sound.end
         return self._ready()
 
-    def see(self, frame: Frame, time: float) -> list[Segment]:
+    def push_frame(self, frame: Frame, time: float) -> list[Segment]:
         """A picture, shown at ``time`` seconds."""
         self._seen = max(self._seen, time)
         if self._faces is not None:
@@ -177,7 +177,7 @@ class SegmentStream:
             self._listen(np.zeros(round((time - STREAM_LAG - self._sound.end) * self._sound.rate), np.float32))
         return self._ready()
 
-    def read(self, cues: Sequence[Cue]) -> None:
+    def push_cues(self, cues: Sequence[Cue]) -> None:
         """Words with times; those of a segment count if they come before it is done."""
         self._put(cues)
         self._has_words = True
