@@ -258,7 +258,7 @@ def read_channels(
         )
         with stream:
             if words[number]:
-                stream.read(words[number])
+                stream.push_cues(words[number])
             for samples in sounds[number]:
                 yield from ((number, segment) for segment in stream.push_audio(samples))
             yield from ((number, segment) for segment in stream.close(duration))
