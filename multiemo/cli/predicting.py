@@ -92,9 +92,9 @@ def predict(
 
     writing = None
     if timeline is not None:
-        from multiemo.predict.formats.folder import Writing
+        from multiemo.predict.formats.folder import TimelineWriter
 
-        writing = Writing(timeline, formats)
+        writing = TimelineWriter(timeline, formats)
     words = None if transcript is None else read_transcript(transcript)
     how: dict[str, Any] = {} if window is None else {"window": window}
     predictor = load(
@@ -177,7 +177,7 @@ def live(
     model_folder(run)
     from multiemo.cli.live_view import show_live
     from multiemo.predict import load
-    from multiemo.predict.live import Devices, in_time, listen
+    from multiemo.predict.live import Devices, in_real_time, listen
     from multiemo.predict.live import replay as replayed
     from multiemo.predict.prediction import LivePrediction
 
@@ -189,7 +189,7 @@ def live(
         for note in film.absent.values():
             typer.echo(f"note: {note}", err=True)
         with predictor.stream(segments=cut, audio=film.has_audio, video=film.has_video, rate=rate) as stream:
-            seen = show_live(listen(stream, in_time(film, rate)))
+            seen = show_live(listen(stream, in_real_time(film, rate)))
         for note in film.problems:
             typer.echo(f"note: {note}", err=True)
     else:

@@ -315,7 +315,10 @@ def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_pa
     monkeypatch.setattr(worker.predictor, "_classify", broken)
     worker.work(0, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
     assert read_lines(worker.job.part(0, ".bad.jsonl")) == [
-        {"input": "1", "error": "1: a defect of multiemo or of a library (IndexError: out of range); please report it"}
+        {
+            "input": "1",
+            "error": "1: an unexpected error in multiemo or a library (IndexError: out of range); please report it",
+        }
     ]
     assert [entry["input"] for entry in read_lines(worker.job.part(0))] == ["0", "2", "3"]
     monkeypatch.setattr(worker.predictor, "_classify", lambda batch: 1 / 0)

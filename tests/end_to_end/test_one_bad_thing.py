@@ -65,7 +65,7 @@ def test_a_defect_while_one_input_is_read(cli, tiny_run, pair, tmp_path, monkeyp
     result = json.loads((tmp_path / "o.json").read_text())
     assert (code, names(result)) == (1, ["b.wav"])
     assert [failure["input"] for failure in result["failures"]] == [str(pair[0])]
-    assert "a.wav: a defect of multiemo or of a library (AttributeError: 'NoneType'" in err
+    assert "a.wav: an unexpected error in multiemo or a library (AttributeError: 'NoneType'" in err
     assert "b.wav: present" in out
 
 

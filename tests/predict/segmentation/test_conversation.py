@@ -25,7 +25,7 @@ from multiemo.inputs.dataset import ClipDataset
 from multiemo.inputs.text import TextInput
 from multiemo.media.reading import read_media
 from multiemo.predict import Item, Predictor, expand, load
-from multiemo.predict.live import in_time, listen, replay
+from multiemo.predict.live import in_real_time, listen, replay
 from multiemo.predict.reader import Options
 from multiemo.runs import evaluate_run, load_bundle, train
 from multiemo.transcripts import Cue, Transcript, read_transcript
@@ -155,7 +155,7 @@ def test_the_bytes_of_a_stream_and_a_file_that_is_replayed(talker, expected, rea
     monkeypatch.setattr("multiemo.predict.live.time.sleep", lambda seconds: None)
     with talker.stream(video=False, segments="windows") as stream:
         stream.push(words=cues)
-        list(listen(stream, in_time(replay(recording, rate=RATE, video=False), RATE)))
+        list(listen(stream, in_real_time(replay(recording, rate=RATE, video=False), RATE)))
     assert read == expected
 
 
@@ -315,5 +315,5 @@ def test_a_stream_of_any_length_keeps_the_last_turns_alone(talker):
 def test_words_without_a_conversation_are_said_to_have_none(run, model, recording, of_file):
     given = {"source": recording} if of_file else {}
     (note,) = load(run, device="cpu", segments="whole").predict(**given, text="so happy")["notes"]
-    assert note.startswith("the model reads up to 3 earlier turns of a conversation, and these words stood alone; ")
+    assert note.startswith("the model reads up to 3 earlier turns of a conversation, but these words have none; ")
     assert not any("turns of a conversation" in note for note in model.predict(**given, text="so happy")["notes"])
