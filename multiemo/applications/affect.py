@@ -4,8 +4,9 @@ Without such a head they are the mean of the coordinates of the labels on the va
 probabilities of the labels:
 
 - Categories have the coordinates that Russell & Mehrabian 1977 measured (:func:`multiemo.labels.circumplex`).
-  ``neutral`` is the origin, which is neither pleasant nor unpleasant, neither calm nor aroused. A category that they did
-  not rate has the coordinates of the Ekman category to which the package maps it (``annoyance`` those of ``angry``).
+  ``neutral`` is the origin, which is neither pleasant nor unpleasant, neither calm nor aroused. A category that they
+  did not rate has the coordinates of the Ekman category to which the package maps it (``annoyance`` those of
+  ``angry``).
 - Polarities have valences evenly spaced from -1 to 1 in the order of the label set, and no arousal.
 
 Labels without coordinates (``powerful``) are left out, and the other probabilities are rescaled.

@@ -19,5 +19,5 @@ def test_dates(tmp_path: Path) -> None:
     file.write_bytes(b"x")
     os.utime(file, (1.7e9, 1.7e9))
     assert date_of(str(file)) == (datetime.date.fromtimestamp(1.7e9), "the file's time of modification")
-    with pytest.raises(ManifestError, match="its name holds no date"):
+    with pytest.raises(ManifestError, match="its name contains no date"):
         date_of("walk.wav")

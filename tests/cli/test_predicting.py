@@ -35,7 +35,7 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(cli, tiny_run, talk,
     [
         (["--format", "srt"], "give --timeline DIR too"),
         (["--timeline", "T", "--format", "xyz"], "no timeline format 'xyz'"),
-        (["--out", "O", "--hop", "1"], "--out takes the files as they are"),
+        (["--out", "O", "--hop", "1"], "--out cannot be combined with --timeline"),
         (["--segments", "words"], "is not one of auto, whole"),
         (["--transcript", "missing.srt"], "missing.srt"),
     ],
