@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import Affect, affect
+from multiemo.applications.recording_dates import date_of, day_of_row
 from multiemo.applications.tables import require_column
 from multiemo.data.media_paths import Places
 from multiemo.errors import ConfigError, ManifestError
@@ -21,10 +21,6 @@ from multiemo.tables.reading import TABLES, Row, Table, open_table
 
 if TYPE_CHECKING:
     from multiemo.predict import Item
-
-NAME, MODIFIED = "the file's name", "the file's time of modification"
-#: A date within a name. A time of six digits may follow it; otherwise it is not part of a longer number.
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?=\d{6}(?!\d)|(?!\d))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,7 @@ def _from_table(
         name = str(row.get(columns.clip) or "")
         path = places.find(name) if name else f"has no {columns.clip}"
         try:
-            day = _day(source, number, row.get(columns.date), columns.date)
+            day = day_of_row(source, number, row.get(columns.date), columns.date)
         except ManifestError as error:
             undated.fail(f"row {number}", error)
             continue
@@ -185,31 +181,6 @@ def _refuse_model(source: Path, run: Path | None, holds: str) -> None:
     """
     if run is not None:
         raise ConfigError(f"{source}: contains {holds}, so the run {run} would not be used; leave it out")
-
-
-def date_of(name: str) -> tuple[datetime.date, str]:
-    """The day of a recording and the source of it: an ISO date in the name, else the time of modification.
-
-    Raises:
-        ManifestError: the name contains no date, and there is no such file.
-
-    Example:
-        >>> date_of("walks/VID_20240229-143000.mp4")
-        (datetime.date(2024, 2, 29), "the file's name")
-    """
-    for found in _DATE.finditer(Path(name).name):
-        try:
-            return datetime.date(int(found[1]), int(found[3]), int(found[4])), NAME
-        except ValueError:
-            continue  # a number that is not a date
-    try:
-        modified = Path(name).stat().st_mtime
-    except OSError:
-        raise ManifestError(
-            f"{name}: its name contains no date (2024-05-31), and there is no file whose time of modification could be "
-            "used; rename it, or give a table with a date column"
-        ) from None
-    return datetime.date.fromtimestamp(modified), MODIFIED
 
 
 def _prediction_json(path: Path) -> list[Mapping[str, Any]]:
@@ -293,7 +264,7 @@ def _from_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColu
     found = DatedClips()
     for number, row in rows:
         try:
-            date = _day(path, number, row.get(columns.date), columns.date)
+            date = day_of_row(path, number, row.get(columns.date), columns.date)
             valence, arousal = (
                 _number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal)
             )
@@ -305,22 +276,6 @@ def _from_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColu
         else:
             found.clips.append(DatedClip(date, valence, arousal, "a column", "the table"))
     return found
-
-
-def _day(path: Path, number: int, value: Any, column: str) -> datetime.date:
-    """The day in a cell.
-
-    Raises:
-        ManifestError: the cell contains no date.
-    """
-    if isinstance(value, datetime.date):
-        return value.date() if isinstance(value, datetime.datetime) else value
-    try:
-        return datetime.date.fromisoformat(str(value).strip()[:10])
-    except ValueError:
-        raise ManifestError(
-            f"{path} row {number}: {column!r} is {value!r}; write dates as 2024-05-31, with or without a time after it"
-        ) from None
 
 
 def _number(path: Path, number: int, value: Any, column: str) -> float | None:

@@ -123,7 +123,7 @@ def tooltip(span: Mapping[str, Any], *, skipped: bool) -> str:
     if smoothed:
         lines.append("smoothed: " + _shares(smoothed["probs"], smoothed["label"]))
     label, probs = own_label(span)
-    lines.append(("by itself: " if smoothed else "") + _shares(probs, label))
+    lines.append(("not smoothed: " if smoothed else "") + _shares(probs, label))
     for m, (label, probs) in branch_labels(span).items():
         share = (span.get("contribution") or {}).get(m)
         lines.append(f"{m}: {_shares(probs, label, 2)}" + ("" if share is None else f"; contributes {share:+.2f}"))

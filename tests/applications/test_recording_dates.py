@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.applications.dated_clips import date_of
+from multiemo.applications.recording_dates import date_of
 from multiemo.errors import ManifestError
 
 
