@@ -149,5 +149,5 @@ def test_what_is_wrong_is_named(name: str, content: str, error: type[Exception],
 
 
 def test_a_plot_has_a_format(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ends in \.png or \.html"):
+    with pytest.raises(ConfigError, match=r"must end in \.png or \.html"):
         mood_log(tmp_path / "d.csv", plot=tmp_path / "plot.pdf")

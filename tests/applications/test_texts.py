@@ -286,7 +286,7 @@ def test_a_cell_may_be_of_any_length_and_the_limit_of_others_stays(tiny_run: Pat
 
 def test_models_and_targets_that_cannot_be(tiny_run: Path, tiny_config: Callable[..., str], tmp_path: Path) -> None:
     table = write(tmp_path / "in.csv", TABLE)
-    with pytest.raises(ConfigError, match="this model reads face, not words"):
+    with pytest.raises(ConfigError, match="this model reads face, but not text"):
         predict_texts(tiny_run / "branches" / "face", table, column="text", out=tmp_path / "out.csv")
     with pytest.raises(ConfigError, match="is the table to read"):
         predict_texts(tiny_run, table, column="text", out=table)

@@ -110,8 +110,8 @@ def test_many_items_are_answered_in_order_and_together(tiny_run, small_corpus, t
     items.insert(3, Item("gone", tmp_path / "gone.mp4"))
     items.insert(9, Item("nothing", text="   "))
     sizes: list[int] = []
-    classify = model._classify
-    model._classify = lambda batch: (sizes.append(len(batch)), classify(batch))
+    classify = model._add_results
+    model._add_results = lambda batch: (sizes.append(len(batch)), classify(batch))
     answers = list(model.predict_many(iter(items)))
     assert sizes == [16, 4]
     assert isinstance(answers.pop(3), MediaError)
@@ -305,14 +305,14 @@ def test_a_clip_that_kills_workers_is_left_out(worker, tmp_path):
 
 
 def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_path, monkeypatch):
-    classify = worker.predictor._classify
+    classify = worker.predictor._add_results
 
     def broken(batch):
         if any(pending.item.name == "1" for pending, _ in batch):
             raise IndexError("out of range")
         classify(batch)
 
-    monkeypatch.setattr(worker.predictor, "_classify", broken)
+    monkeypatch.setattr(worker.predictor, "_add_results", broken)
     worker.work(0, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
     assert read_lines(worker.job.part(0, ".bad.jsonl")) == [
         {
@@ -321,7 +321,7 @@ def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_pa
         }
     ]
     assert [entry["input"] for entry in read_lines(worker.job.part(0))] == ["0", "2", "3"]
-    monkeypatch.setattr(worker.predictor, "_classify", lambda batch: 1 / 0)
+    monkeypatch.setattr(worker.predictor, "_add_results", lambda batch: 1 / 0)
     with pytest.raises(DefectError, match="ZeroDivisionError"):  # a broken worker, not sixty-four bad clips
         worker.work(1, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
     assert not worker.job.is_done(1)
@@ -332,7 +332,7 @@ def test_a_full_disk_is_one_error(worker, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(bulk_shard, "write_atomically", full)
-    with pytest.raises(CheckpointError, match=r"No space left on device .*; run the command again then"):
+    with pytest.raises(CheckpointError, match=r"No space left on device .*; then run the command again"):
         worker.work(0, [write_item(Item("a", text="so"))])
 
 

@@ -71,14 +71,14 @@ def test_a_defect_while_one_input_is_read(cli, tiny_run, pair, tmp_path, monkeyp
 
 def test_a_defect_in_the_middle_of_one(predictor, monkeypatch):
     """Also while the model hears its segments, beside those of the others."""
-    classify = predictor._classify
+    classify = predictor._add_results
 
     def broken(batch: list) -> None:
         if any(pending.item.name == "1" for pending, _ in batch):
             raise IndexError("out of range")
         classify(batch)
 
-    monkeypatch.setattr(predictor, "_classify", broken)
+    monkeypatch.setattr(predictor, "_add_results", broken)
     answers = list(predictor.predict_many([Item(str(n), text=f"number {n}") for n in range(20)]))
     assert [n for n, answer in enumerate(answers) if not isinstance(answer, Answer)] == [1]
     assert isinstance(answers[1], DefectError)

@@ -278,7 +278,7 @@ def test_a_table_on_the_command_line(cli, run, tiny_run, tmp_path):
     assert "note: all turns of a conversation were read as one speaker's; name the speakers with --speaker" in said
     assert "note" not in cli(*given, "--conversation", "talk", "--speaker", "who")[1]
     code, _, err = cli(*given, "--speaker", "who")
-    assert (code, "give --conversation too" in err) == (2, True)
+    assert (code, "add --conversation" in err) == (2, True)
     code, _, err = cli(*given, "--conversation", "chat")
     assert (code, "has no column 'chat'" in err) == (2, True)
     with pytest.raises(ConfigError, match="reads no earlier turns, so 'talk' would have no effect"):
