@@ -110,7 +110,7 @@ def test_joined_recordings_of_several_rates_that_ffmpeg_does_not_read_are_said_t
     path.write_bytes(data)
     (note,) = read_media(path, rate=RATE).problems
     assert "reading stopped after 1.0" in note
-    assert "a recording with another sample rate or number of channels was joined on; cut the file there" in note
+    assert "the next joined recording has another sample rate or channel count; split the file there" in note
 
 
 def test_a_track_of_pictures_that_jumps_back_alone_is_no_join(tmp_path: Path) -> None:

@@ -60,12 +60,12 @@ def test_a_picture_is_known_without_its_name(tmp_path, kind):
 OTHERS = [
     ("a.txt", b"Hello.\n", "is text"),
     ("a.ts", b"export const a = 1\n", "is text"),
-    ("a.txt", "Hello, you.".encode("utf-16"), "is no sound, film or picture that is known"),
-    ("a.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "is no sound, film or picture that is known"),
+    ("a.txt", "Hello, you.".encode("utf-16"), "is not a known audio, video or picture format"),
+    ("a.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "is not a known audio, video or picture format"),
     ("a.zip", b"PK\x03\x04" + bytes(40), "is an archive; unpack it"),
     ("a.dat", b"", "is empty (0 bytes)"),
-    ("a.bin", bytes(range(256)), "is no sound, film or picture that is known"),
-    ("a.bin", b"\xff\xfb\x00\x00\x00\x00\x00\x00", "is no sound, film or picture that is known"),
+    ("a.bin", bytes(range(256)), "is not a known audio, video or picture format"),
+    ("a.bin", b"\xff\xfb\x00\x00\x00\x00\x00\x00", "is not a known audio, video or picture format"),
 ]
 
 

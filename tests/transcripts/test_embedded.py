@@ -86,7 +86,7 @@ def test_no_subtitles_and_what_is_not_text(tmp_path):
     assert embedded_subtitles(film(tmp_path / "a.mp4"), notes) is None
     assert notes == []
     assert embedded_subtitles(film(tmp_path / "b.mkv", ("subrip", "eng", "", [(0, 1, "[music]")])), notes) is None
-    assert notes == ["the subtitle track holds no words"]
+    assert notes == ["the subtitle track has no words"]
     drawing = film(tmp_path / "d.mkv", ("ass", "eng", "", [(0, 1, "{\\an7\\p1}m 0 0 l 9 9"), (1, 2, "Hi.")]))
     assert times(embedded_subtitles(drawing)) == [(1.0, 2.0, "Hi.")]
     with pytest.raises(MediaError, match="not a media file"):

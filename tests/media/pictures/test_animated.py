@@ -97,7 +97,7 @@ def test_motion_jpeg_without_a_container_is_a_film_of_no_times(tmp_path: Path) -
     assert media.frames is not None
     assert [round(float(f.mean()) / 50 - 0.8) for f in media.frames] == [0, 1, 2, 3]
     np.testing.assert_allclose(media.times, np.arange(4) / 25)
-    assert media.problems == ["its pictures have no times; 25 a second were assumed"]
+    assert media.problems == ["its pictures have no times; 25 per second were assumed"]
     assert list(probe(path).problems) == media.problems
 
 
@@ -106,7 +106,7 @@ def test_moving_pictures_that_are_cut_off_are_read_with_a_note(tmp_path: Path, n
     path = moving(tmp_path / name)
     data = path.read_bytes()
     path.write_bytes(data[: int(0.9 * len(data))])
-    note = "the file is cut off: its last pictures are not there"
+    note = "the file is cut off: its last pictures are missing"
     media = read_media(path, fps=100)
     assert media.frames is not None
     assert note in media.problems
