@@ -130,7 +130,7 @@ def open_container(file: Path, where: str) -> Any:
         MediaError: not a media file, or its header is missing.
     """
     if _begins_as_text(file):
-        other = "give it beside the file that it belongs to" if file.suffix.lower() in CAPTIONS else "name another"
+        other = "put it beside the media file that it belongs to" if file.suffix.lower() in CAPTIONS else "name another"
         raise media_error(where, file, f"is not a media file but text or a playlist; {other}")
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:

@@ -207,8 +207,8 @@ class Playback:
         """Close the file without playing it. Playing closes it at the end."""
         self._pass.container.close()
 
-    def _track(self, key: str, asked: float | None, stream: Any, absent: str) -> Any:
-        if asked is None:
+    def _track(self, key: str, requested: float | None, stream: Any, absent: str) -> Any:
+        if requested is None:
             return None
         if stream is None:
             self.absent[key] = absent

@@ -139,8 +139,8 @@ class SpanReader:
         )
         self.audio, self.video = self.run.audio, self.run.video
 
-    def _requested(self, key: str, asked: float | None, stream: Any, absent: str) -> Any:
-        if asked is None:
+    def _requested(self, key: str, requested: float | None, stream: Any, absent: str) -> Any:
+        if requested is None:
             return None
         if stream is None:
             self.absent[key] = absent
@@ -291,9 +291,9 @@ class _FrameGrid:
         return True
 
 
-def _evenly(count: int, wanted: int) -> list[int]:
-    """Return the indices of ``wanted`` of ``count`` items, each from the middle of its share."""
-    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+def _evenly(count: int, kept: int) -> list[int]:
+    """Return the indices of ``kept`` of ``count`` items, each from the middle of its share."""
+    return [int((i + 0.5) * count / kept) for i in range(kept)]
 
 
 def _join(sounds: list[SoundPiece], low: int, high: int) -> Floats:

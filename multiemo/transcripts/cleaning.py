@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from multiemo.html_entities import readable
+from multiemo.html_entities import undo_unambiguous_entities
 
 _VOICE = re.compile(r"<v(?:\.[^\s>]{0,99})?[ \t]([^>]{0,200})>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>\n]{0,200}>|<\d[\d:.]*>|\{\\[^{}]*\}|\{[bui]\}|\{/[bui]\}", re.IGNORECASE)
@@ -63,7 +63,7 @@ def strip_sounds(text: str) -> tuple[str, int]:
         >>> strip_sounds("[music] - Oh no (sighs)\\n- I left (I think). ♪ la la ♪")
         ('Oh no I left (I think).', 3)
     """
-    text = _INVISIBLE.sub("", readable(text))
+    text = _INVISIBLE.sub("", undo_unambiguous_entities(text))
     text, songs = _SONG.subn(" ", text)
     text, brackets = _BRACKETS.subn(" ", text)
     lines = []

@@ -51,9 +51,9 @@ def _choose(streams: list[Any], problems: list[str]) -> Any | None:
     pictures = [s for s in streams if _codec(s) in _BITMAPS]
     texts = [s for s in streams if s not in pictures and s.codec_context is not None]
     if pictures and not texts:
-        problems.append(f"the subtitles are pictures ({_codec(pictures[0])}), not text, so they give no words")
+        problems.append(f"the subtitles are pictures ({_codec(pictures[0])}), not text, so their words cannot be read")
     elif streams and not texts:
-        problems.append("the subtitles are of a kind that cannot be decoded, so they give no words")
+        problems.append("the subtitles are in a format that cannot be decoded, so their words cannot be read")
 
     def rank(stream: Any) -> tuple[bool, bool, int]:
         marks = Disposition(stream.disposition)

@@ -308,7 +308,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(model, tmp_path):
         "list.m3u8": "not a media file but text or a playlist",
         "list.ffconcat": "not a media file but text or a playlist",
         "call.sdp": "not a media file but text or a playlist",
-        "words.srt": "give it beside the file that it belongs to",
+        "words.srt": "put it beside the media file that it belongs to",
         "words16.srt": "has neither an audio nor a video track",
         "empty.mp4": "is empty (0 bytes)",
         "noise.mp4": "is not a media file",

@@ -1,4 +1,4 @@
-"""What FFmpeg says, as users read it."""
+"""FFmpeg's errors in the user's terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a medium, told by its content alone."""
+"""Media files recognised by their content alone."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_is_no_media(tmp_path, name, content, reason):
 
 
 def test_damaged_media_are_not_left_out_silently(tmp_path):
-    """Their names say what they should be, so that each is refused with its own reason."""
+    """Their extensions name the expected kind, so that each is refused with its own reason."""
     for name, content in [
         ("a.mp4", b""),
         ("b.MOV", b"version https://git-lfs.github.com/spec/v1\n"),

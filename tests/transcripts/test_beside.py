@@ -1,4 +1,4 @@
-"""The transcript that lies beside a media file: which is taken, and what is said of the others."""
+"""The transcript beside a media file: which is selected, and the notes on the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.support.captions import SRT, beside, write
 
 
 def test_the_order_of_what_lies_beside(tmp_path):
-    """From what is taken last to what is taken first."""
+    """In ascending order of preference."""
     media = write(tmp_path, "my clip.v2.mp4", "x")
     assert beside(media) is None
     names = ["my clip.v2.English.forced.srt", "my clip.v2.txt", "my clip.v2.json", "my clip.v2.zh-CN.sdh.srt"]

@@ -1,4 +1,4 @@
-"""Transcripts whose times do not fit the film."""
+"""Transcripts whose times do not fit the media file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_times_in_milliseconds(tmp_path):
 
 
 def test_seconds_stay_seconds():
-    """A caption of a long film beside a short clip, one that lasts long, and a film that holds all of it."""
+    """Captions of a long film beside a short clip, a long caption, and a file that contains all captions."""
     for words, length in [
         (spoken((0, 2), (500, 502)), 20.0),
         (spoken((0, 30), (500, 530)), 20.0),

@@ -1,4 +1,4 @@
-"""Transcripts as they are found: SRT, WebVTT, and whatever is broken in them."""
+"""SRT and WebVTT as found in practice, with their errors."""
 
 from __future__ import annotations
 

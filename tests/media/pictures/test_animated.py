@@ -1,4 +1,4 @@
-"""Moving pictures: which are films, and their times."""
+"""Animated pictures: which are read as video, and their frame times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from multiemo.media.reading import Playback, PlayedFrame, is_image, probe, read_media
 from tests.support.pictures import jpeg, needs_avif, read, scene
 
-#: Milliseconds for which each picture is shown.
+#: Duration of each picture, milliseconds.
 SHOWN = (100, 200, 100, 300)
 
 
@@ -77,7 +77,7 @@ def test_transparent_parts_of_moving_pictures_are_white(tmp_path: Path) -> None:
 
 
 def test_a_film_with_a_colour_profile_is_read_again_and_again(tmp_path: Path) -> None:
-    """A decoder of PNG hands over the profile's name, which PyAV frees a second time when it is asked for side data."""
+    """PNG decoders attach the name of the colour profile, which PyAV frees twice when the side data is read."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pictures = [Image.fromarray(scene()) for _ in range(4)]
     pictures[1].putpixel((0, 0), (0, 0, 0))

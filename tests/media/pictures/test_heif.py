@@ -25,7 +25,7 @@ def full(kind: bytes, *parts: bytes) -> bytes:
 
 
 def heif(path: Path, items: list[tuple[bytes, bytes, list[bytes]]], references: list[bytes]) -> Path:
-    """A file of items, (kind, data, properties) each, numbered from 1; the last is the one to show."""
+    """Write a file of items (kind, data, properties), numbered from 1. The last is the primary one."""
     properties = list(dict.fromkeys(p for _, _, ps in items for p in ps))
     infos = [
         box(b"infe", b"\2\0\0\0", struct.pack(">HH4sB", number, 0, kind, 0))
@@ -62,7 +62,7 @@ def extent(width: int, height: int) -> bytes:
 
 
 def tiled(path: Path, picture: np.ndarray, *properties: bytes, tile: int = 32) -> Path:
-    """A grid of tiles, coded as JPEG; the outermost are filled up."""
+    """Split a picture into a grid of JPEG tiles. The outermost are padded."""
     height, width = picture.shape[:2]
     rows, columns = -(-height // tile), -(-width // tile)
     large = np.pad(picture, ((0, rows * tile - height), (0, columns * tile - width), (0, 0)), "edge")
@@ -113,7 +113,7 @@ MIRROR = {2: box(b"imir", b"\1"), 4: box(b"imir", b"\0")}
 def test_a_grid_is_turned_and_mirrored_in_the_order_of_its_properties(
     tmp_path: Path, orientation: int, properties: list[bytes]
 ) -> None:
-    """``irot`` turns counter-clockwise; ``imir`` 0 exchanges top and bottom, 1 left and right."""
+    """``irot`` rotates counter-clockwise. ``imir`` 0 swaps top and bottom, 1 left and right."""
     path = tiled(tmp_path / "phone.heic", stored(scene(64, 96), orientation), *properties)
     assert np.abs(read(path) - scene(64, 96)).mean() < 4
 
