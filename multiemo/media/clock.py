@@ -211,7 +211,7 @@ def _untimed(packet: Any) -> float:
         return 0.0
 
 
-def joined(recordings: int) -> str:
+def joined_note(recordings: int) -> str:
     """Return the note for a file of several joined recordings."""
     return f"{recordings} recordings were joined in this file; they were read one after the other"
 

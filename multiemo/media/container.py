@@ -138,8 +138,10 @@ def open_container(file: Path, where: str) -> Any:
         container = av_open(source, format=form, options=options, timeout=READ_TIMEOUT)
     except FAILURES as error:
         if isinstance(error, av.PatchWelcomeError):
-            raise media_error(where, file, f"cannot be read: {cause(error)}; convert it to another format") from None
-        reason = f"is not a media file, or its header is cut off ({cause(error)}); convert it or copy it again"
+            raise media_error(
+                where, file, f"cannot be read: {describe_error(error)}; convert it to another format"
+            ) from None
+        reason = f"is not a media file, or its header is cut off ({describe_error(error)}); convert it or copy it again"
         raise media_error(where, file, reason) from None
     if not container.streams:
         container.close()
@@ -147,7 +149,7 @@ def open_container(file: Path, where: str) -> Any:
     return container
 
 
-def cause(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the meaning of an error of PyAV or FFmpeg in the user's terms."""
     if isinstance(error, av.PatchWelcomeError):
         return "it uses a variant of its format that FFmpeg does not know"

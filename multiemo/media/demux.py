@@ -9,8 +9,8 @@ from typing import Any
 
 import av
 
-from multiemo.media.clock import clock_of, joined
-from multiemo.media.container import FAILURES, PREROLL, TRACK_LAG, cause
+from multiemo.media.clock import clock_of, joined_note
+from multiemo.media.container import FAILURES, PREROLL, TRACK_LAG, describe_error
 from multiemo.media.picture_track import Picture, VideoTrack
 from multiemo.media.sound_track import AudioTrack, SoundPiece
 
@@ -87,12 +87,12 @@ class Pass:
         if broken:
             self.problems.append(f"{broken} packets could not be decoded and were left out")
         if self.exhausted and clock.restarts:
-            self.problems.append(joined(clock.restarts + 1))
+            self.problems.append(joined_note(clock.restarts + 1))
 
     def _cause(self, error: BaseException) -> str:
         if isinstance(error, av.PatchWelcomeError) and self.container.format.name == "ogg":
             return "the next joined recording has another sample rate or channel count; split the file there"
-        return cause(error)
+        return describe_error(error)
 
     def _shift(self, packet: Any, seconds: float) -> None:
         """Shift a packet's timestamps by some seconds."""

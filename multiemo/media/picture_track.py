@@ -94,7 +94,7 @@ def pixel_aspect(stream: Any) -> float:
     return aspect if 0.1 < aspect < 10 else 1.0
 
 
-def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
+def convert_frame(frame: Any, width: int, height: int, pixels: str) -> Pixels:
     """Scale a frame and convert it to a pixel format.
 
     The scaler runs in the calling thread. Threads of its own would not exist in a forked process, which would wait for
@@ -131,7 +131,9 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    picture = on_white(converted(frame, *size, "rgba")) if has_alpha(frame) else converted(frame, *size, "rgb24")
+    picture = (
+        on_white(convert_frame(frame, *size, "rgba")) if has_alpha(frame) else convert_frame(frame, *size, "rgb24")
+    )
     return Orientation.of_frame(frame).upright(picture)
 
 

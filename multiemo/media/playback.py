@@ -29,12 +29,12 @@ from multiemo.media.container import (
     video_stream,
 )
 from multiemo.media.demux import Pass
-from multiemo.media.picture_track import VideoTrack, converted, has_alpha, pixel_aspect, to_rgb
+from multiemo.media.picture_track import VideoTrack, convert_frame, has_alpha, pixel_aspect, to_rgb
 from multiemo.media.pictures.animated import animation_problems
 from multiemo.media.pictures.downscaling import averaged
 from multiemo.media.pictures.orientation import Orientation
 from multiemo.media.sound_track import AudioTrack, SoundPiece
-from multiemo.media.tracks import Chosen, choose, nothing_decoded, nothing_to_read
+from multiemo.media.tracks import ChosenTrack, choose_track, no_track_error, not_decoded_error
 
 #: A jump in the timestamps of audio or pictures longer than this (seconds) is a broken timestamp.
 MAX_JUMP = 600.0
@@ -108,7 +108,7 @@ class DecodedFrame:
             rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
             picture = averaged(rows[: self._frame.height, : self._frame.width], width, height)
         else:
-            picture = converted(self._frame, width, height, "gray")
+            picture = convert_frame(self._frame, width, height, "gray")
         return self._orientation.upright(np.asarray(picture, np.uint8))
 
     def rgb(self, side: int | None = None) -> Pixels:
@@ -153,9 +153,9 @@ class Playback:
         self.problems += length.notes
         try:
             video = video_stream(container)
-            chosen = Chosen() if rate is None and video is not None else choose(self.file, container, track)
+            chosen = ChosenTrack() if rate is None and video is not None else choose_track(self.file, container, track)
             if video is None and not chosen.number:
-                raise nothing_to_read(self.file, chosen.absent, "")
+                raise no_track_error(self.file, chosen.absent, "")
         except MediaError:
             container.close()
             raise
@@ -232,7 +232,7 @@ class Playback:
         if not (self.has_audio or self.has_video):
             return
         if not began:
-            raise nothing_decoded(self.file, "nothing could be decoded", self._pass.problems, "")
+            raise not_decoded_error(self.file, "nothing could be decoded", self._pass.problems, "")
         covered = max(reached, self._pass.reached) if self._pass.reached <= reached + MAX_JUMP else reached
         broken = late or jumped or reached > self._longest
         if self._exact and self.duration is not None and self.duration - covered > END_TOLERANCE and not broken:

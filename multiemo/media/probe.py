@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import av
 
-from multiemo.media.clock import joined, length_of
+from multiemo.media.clock import joined_note, length_of
 from multiemo.media.container import (
     END_TOLERANCE,
     FAILURES,
@@ -22,7 +22,7 @@ from multiemo.media.container import (
 from multiemo.media.pictures.animated import animation_problems
 from multiemo.media.pictures.orientation import Orientation
 from multiemo.media.pictures.stills import is_still, read_still
-from multiemo.media.tracks import NO_TRACK, choose, is_encrypted, nothing_to_read
+from multiemo.media.tracks import NO_TRACK, choose_track, is_encrypted, no_track_error
 
 #: Number of packets of a track that may fail before the track counts as undecodable.
 _MAX_FAILED_PACKETS = 200
@@ -89,11 +89,11 @@ def probe(
     if kind == "image":
         raise media_error(where, file, "is not a still picture; name it under 'video' or 'audio'")
     with open_container(file, where) as container:
-        chosen = choose(file, container, track, where)
+        chosen = choose_track(file, container, track, where)
         found = {"audio": chosen.of(container), "video": video_stream(container)}
         tracks = {name: stream for name, stream in found.items() if stream is not None}
         if not tracks:
-            raise nothing_to_read(file, chosen.absent, where)
+            raise no_track_error(file, chosen.absent, where)
         if kind == "audio" and chosen.absent not in ("", NO_TRACK):
             raise media_error(where, file, chosen.absent)
         if kind != "any" and kind not in tracks:
@@ -110,7 +110,7 @@ def probe(
         length = length_of(file, container, origin)
         problems += length.notes
         if (length.recordings or 1) > 1:
-            problems.append(joined(length.recordings or 1))
+            problems.append(joined_note(length.recordings or 1))
         elif length.seconds is not None and length.exact:
             problems.extend(_missing_end(container, origin, length.seconds))
         problems.extend(animation_problems(file))

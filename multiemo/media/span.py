@@ -28,7 +28,7 @@ from multiemo.media.picture_track import Picture, VideoTrack, fit_picture, pixel
 from multiemo.media.pictures.animated import animation_problems
 from multiemo.media.pictures.stills import is_still, read_still
 from multiemo.media.sound_track import AudioTrack, SoundPiece
-from multiemo.media.tracks import Chosen, choose, nothing_decoded
+from multiemo.media.tracks import ChosenTrack, choose_track, not_decoded_error
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class SpanReader:
             container.close()
             reason = f"the span starts at {self.start:.2f} s but the file lasts {self.header:.2f} s; correct the span"
             raise media_error(self.where, self.file, reason)
-        chosen = Chosen() if self.rate is None else choose(self.file, container, self.track, self.where)
+        chosen = ChosenTrack() if self.rate is None else choose_track(self.file, container, self.track, self.where)
         sound = self._requested("audio", self.rate, chosen.of(container), chosen.absent)
         video = self._requested("video", self.fps, video_stream(container), "the file has no video track")
         self.problems += chosen.notes
@@ -236,7 +236,7 @@ class SpanReader:
         covered = max(0.0, min(covered, self.end - self.start))
         if (self.audio or self.video) and not (self.frames or self.sounds) and math.isinf(self.sound_end):
             what = f"nothing could be decoded from {self.start:.2f} s on"
-            raise nothing_decoded(self.file, what, self.run.problems, self.where)
+            raise not_decoded_error(self.file, what, self.run.problems, self.where)
         if not (self.audio or self.video):
             return max(0.0, self.span) if math.isfinite(self.span) else 0.0
         if self.exact and self.run.exhausted and self.span - covered > END_TOLERANCE:

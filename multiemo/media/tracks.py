@@ -71,7 +71,7 @@ class SoundTrack:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenTrack:
     """The audio track that is read.
 
     Args:
@@ -102,7 +102,7 @@ def sound_tracks(path: str | Path) -> list[SoundTrack]:
         return _described(container)
 
 
-def choose(file: Path, container: Any, track: int | None, where: str = "") -> Chosen:
+def choose_track(file: Path, container: Any, track: int | None, where: str = "") -> ChosenTrack:
     """Select the audio track to read: the requested one, else one with speech.
 
     Of several tracks with speech it is the file's default, unless that is a commentary or the like.
@@ -121,13 +121,13 @@ def choose(file: Path, container: Any, track: int | None, where: str = "") -> Ch
         listing = f"; it has {', '.join(map(str, _described(container)))}" if count else ""
         raise media_error(where, file, f"has no audio track {track}, counted from 1{listing}")
     if not count:
-        return Chosen(absent=NO_TRACK)
+        return ChosenTrack(absent=NO_TRACK)
     facts = file.stat()
     return _choose(str(file.absolute()), facts.st_size, facts.st_mtime_ns, track)
 
 
 @lru_cache(maxsize=4096)
-def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
+def _choose(path: str, size: int, modified: int, track: int | None) -> ChosenTrack:
     file = Path(path)
     with open_container(file, "") as container:
         tracks = _described(container)
@@ -137,7 +137,7 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
         usable = [t for t in tracks if t.number in samples_of and samples_of[t.number].samples]
         listing = f"{len(tracks)} audio tracks: {', '.join(map(str, tracks))}"
         if not usable:
-            return Chosen(absent=f"none of its {listing} can be decoded{_undecodable_reason(file)}")
+            return ChosenTrack(absent=f"none of its {listing} can be decoded{_undecodable_reason(file)}")
         voices = {t.number: samples_of[t.number].voice for t in usable}
         speaking = [t for t in usable if voices[t.number] >= max(_MIN_VOICE, _MIN_VOICE_SHARE * max(voices.values()))]
         taken = min(speaking or usable, key=lambda t: (t.secondary, not t.default))
@@ -147,17 +147,17 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
         reason = f" ({'; '.join(why)})" if why else ""
         note = f"{listing}; {taken.number} was read{reason}; another can be requested by its number"
         mix = samples_of[taken.number].mix
-        return Chosen(taken.number, mix, (note, *mix.notes))
+        return ChosenTrack(taken.number, mix, (note, *mix.notes))
 
 
-def _single_choice(file: Path, container: Any, track: SoundTrack) -> Chosen:
+def _single_choice(file: Path, container: Any, track: SoundTrack) -> ChosenTrack:
     """Select a track to which there is no alternative."""
     if not track.codec:
-        return Chosen(absent=f"its audio track {track} cannot be decoded{_undecodable_reason(file)}")
+        return ChosenTrack(absent=f"its audio track {track} cannot be decoded{_undecodable_reason(file)}")
     stored = container.streams.audio[track.number - 1].codec_context
     plain = track.channels == 1 and not (_is_wide(stored.format) and stored.codec.lossless)
     mix = PLAIN_MIX if plain else _sample_track(container, track.number, voice=False).mix
-    return Chosen(track.number, mix, mix.notes)
+    return ChosenTrack(track.number, mix, mix.notes)
 
 
 def _undecodable_reason(file: Path) -> str:
@@ -175,7 +175,7 @@ def is_encrypted(file: Path) -> bool:
     return head[4:8] == b"ftyp" and any(mark in head or mark in tail for mark in _ENCRYPTED_ENTRIES)
 
 
-def nothing_to_read(file: Path, absent: str, where: str) -> MediaError:
+def no_track_error(file: Path, absent: str, where: str) -> MediaError:
     """Create the error for a file with neither a video track nor a usable audio track.
 
     Args:
@@ -188,7 +188,7 @@ def nothing_to_read(file: Path, absent: str, where: str) -> MediaError:
     return media_error(where, file, absent)
 
 
-def nothing_decoded(file: Path, what: str, problems: Sequence[str], where: str) -> MediaError:
+def not_decoded_error(file: Path, what: str, problems: Sequence[str], where: str) -> MediaError:
     """Create the error for a file with tracks of which nothing was decoded.
 
     Args:

@@ -17,7 +17,7 @@ import numpy as np
 
 from multiemo.arrays import Pixels
 from multiemo.media.container import MAX_PIXELS
-from multiemo.media.picture_track import converted, on_white
+from multiemo.media.picture_track import convert_frame, on_white
 from multiemo.media.pictures.heif_boxes import HeifItem, Items, find_items, read_items
 from multiemo.media.pictures.orientation import Orientation
 
@@ -144,7 +144,7 @@ class _Renderer:
             raise ValueError("none of it can be decoded")
         frame = frames[-1]  # the layer with the highest resolution
         _set_colour_coding(frame, colour)
-        picture = converted(frame, frame.width, frame.height, "rgb24")
+        picture = convert_frame(frame, frame.width, frame.height, "rgb24")
         size = item.size
         return picture if size is None else picture[: size[1], : size[0]]
 
