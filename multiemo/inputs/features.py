@@ -1,4 +1,4 @@
-"""Precomputed features: vectors or sequences that a row names a file for."""
+"""Precomputed features: vectors or sequences from a file that the row names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from multiemo.types import Absent, Clip, FeatureSpec, InputSpec, Modality
 
 @inputs.register("features")
 class FeatureInput(InputOf[FeatureRows]):
-    """Features of a clip, ``[T, dim]`` float32.
+    """Precomputed features of a clip, ``[T, dim]`` float32.
 
     Args:
-        modality: of the encoder; ``features.MODALITY`` of a row says where they lie.
-        preprocessor: checks and thins them.
+        modality: modality of the encoder. A row gives the file under ``features.MODALITY``.
+        preprocessor: checks the values and shortens long sequences.
     """
 
     spec_type = FeatureSpec
@@ -42,12 +42,19 @@ class FeatureInput(InputOf[FeatureRows]):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """As :meth:`Input.build`; the spec says everything."""
+        """Build the input from its spec alone.
+
+        Args:
+            modality: modality of the encoder.
+            spec: a :class:`~multiemo.types.FeatureSpec`.
+            texts: unused.
+            assets: unused.
+        """
         return cls(modality, FeaturePreprocessor(of_type(spec, FeatureSpec)))
 
     @classmethod
     def source(cls, clip: Clip, modality: Modality) -> str | Absent:
-        """The feature file."""
+        """The path of the feature file."""
         reference = clip.features.get(modality)
         return Absent(f"the row has no features.{modality}") if reference is None else reference.path
 
@@ -57,11 +64,11 @@ class FeatureInput(InputOf[FeatureRows]):
         return f"features.{modality}"
 
     def fingerprint(self, clip: Clip) -> dict[str, Any]:
-        """The spec, and which row or array of the file it is."""
+        """The spec, and the key of the row or array within the file."""
         return {**super().fingerprint(clip), "key": clip.features[self.modality].key}
 
     def take(self, material: ClipMaterial) -> FeatureRows | Absent:
-        """The rows of the feature file; media have none."""
+        """The values of the feature file. Media without a manifest row have none."""
         row = material.row
         if row is None:
             return Absent(f"the model reads precomputed features.{self.modality}; give a manifest row that has them")
