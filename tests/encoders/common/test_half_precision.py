@@ -23,7 +23,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The layers take the way that they take on a GPU, in the precision of what they are given."""
     monkeypatch.setattr(half_precision, "half_of", lambda x: x.dtype)
     monkeypatch.setattr(frontends, "half_of", lambda x: x.dtype)
-    monkeypatch.setattr(half_precision, "_LONG", 8)
+    monkeypatch.setattr(half_precision, "_LONG_KERNEL", 8)
 
 
 def with_gradients(convolve, *inputs):

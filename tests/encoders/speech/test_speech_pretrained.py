@@ -69,7 +69,7 @@ def test_adapters_alone_learn_in_the_model_and_are_restored(kind: str, tmp_path:
 
 
 def test_adapters_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"encoders\.speech\.freeze is 'all' and encoders\.speech\.lora is given"):
+    with pytest.raises(ConfigError, match=r"encoders\.speech\.freeze is 'all', but encoders\.speech\.lora trains"):
         build("hubert", tmp_path, freeze="all", lora={})
     with pytest.raises(ConfigError, match=r"encoders\.speech\.lora\.targets: .*'no_such'.*q_proj"):
         build("hubert", tmp_path, lora={"targets": ["no_such"]})

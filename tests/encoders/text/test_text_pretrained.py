@@ -166,7 +166,7 @@ def test_frozen_backbone_learns_nothing_and_drops_nothing(tmp_path: Path):
 def test_more_tokens_than_positions_are_refused(tmp_path: Path, kind, limit):
     model = str(SAVERS[kind](tmp_path / kind))
     assert TextPretrained(model=model, max_tokens=limit).input_spec.max_tokens == limit
-    with pytest.raises(ConfigError, match=f"max_tokens: {limit + 1} is more than the {limit}"):
+    with pytest.raises(ConfigError, match=f"max_tokens: {limit + 1} exceeds the {limit} tokens"):
         TextPretrained(model=model, max_tokens=limit + 1)
 
 
