@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from multiemo.arrays import Pixels
-from multiemo.preprocess.faces.crops import match
 from multiemo.preprocess.faces.detection import Detector, Face
+from multiemo.preprocess.faces.linking import match
 from multiemo.preprocess.faces.optical_flow import moved_face
 
 #: Sides of the parts, pixels; few, since a network is kept for each shape of input.

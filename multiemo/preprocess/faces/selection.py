@@ -11,8 +11,9 @@ from torch import Tensor
 
 from multiemo.arrays import Array, Pixels
 from multiemo.preprocess.faces.active_speaker import ActiveSpeaker, Movement, who_speaks
-from multiemo.preprocess.faces.crops import MIN_SHARE, at_once, thin, why_none, why_unsteady
+from multiemo.preprocess.faces.crops import MIN_SHARE, why_none, why_unsteady
 from multiemo.preprocess.faces.detection import Face
+from multiemo.preprocess.faces.linking import at_once, thin
 from multiemo.preprocess.faces.quality import FLOOR, Quality, left_out, why_unusable
 from multiemo.types import Absent, FaceSpec
 

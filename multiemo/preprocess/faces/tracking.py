@@ -21,9 +21,10 @@ import numpy as np
 
 from multiemo.arrays import Array, Pixels
 from multiemo.preprocess.faces.active_speaker import Movement, mouth_motion
-from multiemo.preprocess.faces.crops import MEMORY, crop_face, match
+from multiemo.preprocess.faces.crops import crop_face
 from multiemo.preprocess.faces.detection import Detector, Face, make_detector
 from multiemo.preprocess.faces.frames import Frame
+from multiemo.preprocess.faces.linking import MEMORY, match
 from multiemo.preprocess.faces.local_search import LARGEST, detect_near
 from multiemo.preprocess.faces.optical_flow import View, follow, is_cut, likeness, moved_face
 from multiemo.preprocess.faces.quality import face_quality

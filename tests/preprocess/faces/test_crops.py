@@ -1,4 +1,4 @@
-"""Faces on drawn pictures and stub detectors: crops, links, quality; presence on real media."""
+"""Faces on drawn pictures and stub detectors: crops, quality; presence on real media."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from multiemo.media.reading import read_media
-from multiemo.preprocess.faces.crops import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, link, upright
+from multiemo.preprocess.faces.crops import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, upright
 from multiemo.preprocess.faces.detection import Face
 from multiemo.types import Absent, FaceSpec
 from tests.support.detectors import needs_centerface, needs_haar
@@ -124,17 +124,6 @@ def test_a_crop_in_which_there_is_nothing_is_no_face(colour: int) -> None:
     assert got == Absent("the face is too dark or overexposed (exposure 0.00, 0.10 is needed)")
     one = np.random.default_rng(0).integers(0, 255, (1, 4, 4, 3), dtype=np.uint8)
     assert shown(SPEC, one, cropped=True) == Absent("the face is too small (size 0.05, 0.10 is needed)")
-
-
-def test_links_follow_position_and_size() -> None:
-    times = np.arange(4) * 0.25
-    left, right = [face(10 + 5 * i, 50) for i in range(4)], [face(200 - 5 * i, 50) for i in range(4)]
-    tracks = link([[right[i], left[i]] if i % 2 else [left[i], right[i]] for i in range(4)], times)
-    assert sorted(t[0][1].box[0] for t in tracks) == [10, 200]
-    assert [len(t) for t in tracks] == [4, 4]
-    assert len(link([[face(10, 50)], [face(200, 50)]], times[:2])) == 2
-    assert len(link([[face(100, 50, 20)], [face(90, 40, 60)]], times[:2])) == 2
-    assert len(link([[face(10, 50)], [face(10, 50)]], np.array([0.0, 9.0]))) == 2
 
 
 @pytest.mark.parametrize("angle", [-30.0, 0.0, 20.0])

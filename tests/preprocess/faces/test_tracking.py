@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from multiemo.media.reading import read_media
-from multiemo.preprocess.faces.crops import MEMORY, FacePreprocessor, FaceTrack
+from multiemo.preprocess.faces.crops import FacePreprocessor, FaceTrack
 from multiemo.preprocess.faces.detection import Face
 from multiemo.preprocess.faces.frames import ArrayFrame
+from multiemo.preprocess.faces.linking import MEMORY
 from multiemo.preprocess.faces.optical_flow import moved_face
 from multiemo.preprocess.faces.selection import SpanFaces
 from multiemo.preprocess.faces.tracking import RETRY, FaceTracker
