@@ -1,4 +1,4 @@
-"""Detected faces joined over the frames of a film: tracks, how many there are at once, and a few of their sightings."""
+"""Linking of detected faces over the frames of a film to tracks."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from multiemo.preprocess.faces.detection import Face
 
 T = TypeVar("T")
 
-#: A face that has not been seen for this long (seconds) is a new one when it comes back.
-MEMORY = 2.0
-#: A face moves at most this many times its own size between two frames, and grows or shrinks at most by GROWTH.
-REACH = 1.0
-GROWTH = 2.0
+#: A face that returns after more than this many seconds counts as a new one.
+MAX_GAP_SECONDS = 2.0
+#: Largest movement between two frames, in sizes of the face, and largest factor by which its size changes.
+MAX_SHIFT = 1.0
+MAX_GROWTH = 2.0
 
-#: A face over time: the number of each frame, and the face in it.
+#: A face over time: (frame number, face in that frame) pairs.
 Track: TypeAlias = list[tuple[int, Face]]
 
 
-def link(found: Sequence[Sequence[Face]], times: Array) -> list[Track]:
-    """Join detections that can be the same face in consecutive frames, nearest first.
+def link_faces(found: Sequence[Sequence[Face]], times: Array) -> list[Track]:
+    """Link detections of consecutive frames that may be the same face, nearest first.
 
     Args:
-        found: the faces of each frame.
+        found: faces of each frame.
         times: ``[F]`` seconds of each frame.
 
     Returns:
-        Tracks, in the order in which they begin.
+        The tracks, in the order in which they begin.
 
     Example:
         >>> import numpy as np
         >>> a, b = Face((0, 0, 10, 10), 0.9), Face((1, 0, 11, 10), 0.9)
-        >>> [[i for i, _ in track] for track in link([[a], [b], []], np.array([0.0, 0.25, 0.5]))]
+        >>> [[i for i, _ in track] for track in link_faces([[a], [b], []], np.array([0.0, 0.25, 0.5]))]
         [[0, 1]]
     """
     tracks: list[Track] = []
     for number, faces in enumerate(found):
-        open_tracks = [t for t in tracks if times[number] - times[t[-1][0]] <= MEMORY]
-        joined = match([track[-1][1] for track in open_tracks], faces)
+        open_tracks = [t for t in tracks if times[number] - times[t[-1][0]] <= MAX_GAP_SECONDS]
+        joined = match_faces([track[-1][1] for track in open_tracks], faces)
         for t, f in joined.items():
             open_tracks[t].append((number, faces[f]))
         taken = set(joined.values())
@@ -49,26 +49,26 @@ def link(found: Sequence[Sequence[Face]], times: Array) -> list[Track]:
     return tracks
 
 
-def match(known: Sequence[Face], found: Sequence[Face]) -> dict[int, int]:
-    """Which of the found faces can be which known one, nearest first.
+def match_faces(known: Sequence[Face], found: Sequence[Face]) -> dict[int, int]:
+    """Match found faces to known ones, nearest first.
 
     Args:
         known: faces where they were last seen.
         found: faces of a later picture.
 
     Returns:
-        {index in ``known``: index in ``found``}; none is used twice.
+        {index in ``known``: index in ``found``}. No index occurs twice.
 
     Example:
         >>> a, b = Face((0, 0, 10, 10), 0.9), Face((50, 0, 60, 10), 0.9)
-        >>> match([a], [b, Face((1, 0, 11, 10), 0.8)])
+        >>> match_faces([a], [b, Face((1, 0, 11, 10), 0.8)])
         {0: 1}
     """
     pairs = sorted(
         (distance, k, f)
         for k, old in enumerate(known)
         for f, new in enumerate(found)
-        if (distance := _distance(old, new)) <= REACH
+        if (distance := _distance(old, new)) <= MAX_SHIFT
     )
     joined: dict[int, int] = {}
     taken: set[int] = set()
@@ -80,27 +80,27 @@ def match(known: Sequence[Face], found: Sequence[Face]) -> dict[int, int]:
 
 
 def _distance(a: Face, b: Face) -> float:
-    """How far apart two boxes are, in face sizes; infinite where the sizes do not fit."""
+    """Distance of two boxes in face sizes; infinite if their sizes differ too much."""
     small, large = sorted((max(a.side, 1e-6), max(b.side, 1e-6)))
-    if large / small > GROWTH:
+    if large / small > MAX_GROWTH:
         return math.inf
     return math.dist(a.center, b.center) / large
 
 
-def at_once(tracks: Iterable[Iterable[Hashable]]) -> int:
-    """Faces seen at once at most; one that leaves and comes back is not counted twice.
+def most_at_once(tracks: Iterable[Iterable[Hashable]]) -> int:
+    """Largest number of faces seen at the same time. A face that leaves and returns is counted once.
 
     Args:
-        tracks: for each face, the frames in which it was seen, by number or time.
+        tracks: for each face, the frames in which it was seen, as numbers or times.
     """
     return max(Counter(frame for track in tracks for frame in track).values(), default=0)
 
 
-def thin(track: Sequence[T], most: int) -> list[T]:
-    """At most ``most`` of a track's sightings, each from the middle of its share of them.
+def subsample(track: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` sightings of a track, evenly spaced.
 
     Example:
-        >>> thin("abcdef", 3)
+        >>> subsample("abcdef", 3)
         ['b', 'd', 'f']
     """
     count = len(track)

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multiemo.preprocess.faces.active_speaker import FEWEST, LAGS, Movement, mouth_motion, synchrony, turns, who_speaks
+from multiemo.preprocess.faces.active_speaker import (
+    LAGS,
+    MIN_MOVEMENTS,
+    Movement,
+    circular_shifts,
+    mouth_motion,
+    synchrony,
+    who_speaks,
+)
 from multiemo.preprocess.faces.detection import Face
 from multiemo.preprocess.faces.frames import ArrayFrame
 from multiemo.preprocess.faces.selection import SpanFaces
@@ -61,7 +69,7 @@ def test_synchrony_is_the_correlation() -> None:
     assert r is not None
     assert r == pytest.approx(np.corrcoef(heard, noisy)[0, 1], abs=0.05)
     assert synchrony(steps(np.ones(39)), times, level) == 0.0
-    assert synchrony(steps(heard)[: FEWEST - 1], times, level) is None
+    assert synchrony(steps(heard)[: MIN_MOVEMENTS - 1], times, level) is None
     assert synchrony(steps(means(level, 4.0, 19), 4.0), times, level) is None
 
 
@@ -169,7 +177,7 @@ def test_in_a_short_span_nobody_can_be_named() -> None:
 def test_turns_are_the_level_in_other_places() -> None:
     level = np.random.default_rng(0).normal(size=500)
     times = 7.0 + np.arange(500) / RATE
-    rows = turns(times, level)
+    rows = circular_shifts(times, level)
     assert len(rows) == 2 * int(5.0 / (LAGS[-1] - LAGS[0]))
     np.testing.assert_array_equal(rows[0], level)
     np.testing.assert_array_equal(np.sort(rows, 1), np.broadcast_to(np.sort(level), rows.shape))

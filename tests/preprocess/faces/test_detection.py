@@ -47,7 +47,7 @@ def test_a_broken_network_file(tmp_path: Path) -> None:
 
 def test_an_opencv_without_cascades_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
-    with pytest.raises(ConfigError, match=r"'haar': OpenCV .* does not have it; use 'auto' or 'centerface'"):
+    with pytest.raises(ConfigError, match=r"'haar': OpenCV .* does not include it; use 'auto' or 'centerface'"):
         FacePreprocessor(FaceSpec(detector="haar"))(np.zeros((1, 64, 64, 3), dtype=np.uint8))
 
 
