@@ -80,7 +80,7 @@ class Input(ABC):
 
     @classmethod
     @abstractmethod
-    def wanted(cls, modality: Modality) -> str:
+    def row_keys(cls, modality: Modality) -> str:
         """The manifest keys that provide this input, for messages."""
 
     def fingerprint(self, clip: Clip) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Input(ABC):
         """
         return None
 
-    def described(self) -> Input:
+    def baseline_input(self) -> Input:
         """The input that classic baselines describe in place of this one. The default is the input itself."""
         return self
 
@@ -163,12 +163,12 @@ def context_width(inputs: Mapping[Modality, Input]) -> int:
     return max((entry.earlier_turns for entry in inputs.values()), default=0)
 
 
-def of_type(value: object, wanted: type[T]) -> T:
+def of_type(value: object, expected: type[T]) -> T:
     """Return the value unchanged after checking its class.
 
     Raises:
-        TypeError: the value is not an instance of ``wanted``.
+        TypeError: the value is not an instance of ``expected``.
     """
-    if not isinstance(value, wanted):
-        raise TypeError(f"expected {wanted.__name__}, got {type(value).__name__}")
+    if not isinstance(value, expected):
+        raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
     return value

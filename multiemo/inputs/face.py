@@ -64,8 +64,8 @@ class FaceInput(InputOf[Pictures]):
         return clip.video or clip.image or Absent("the row has neither video nor image")
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return "video or image"
 
     def fingerprint(self, clip: Clip) -> dict[str, Any]:
@@ -88,6 +88,6 @@ class FaceInput(InputOf[Pictures]):
         """A tracker that uses the detector of this input."""
         return FaceTracker(self.spec, detector=self.preprocessor.detector)
 
-    def described(self) -> Input:
+    def baseline_input(self) -> Input:
         """The same input with crops of a fixed size."""
         return FaceInput(self.modality, FacePreprocessor(replace(self.spec, size=DESCRIBED_SIDE)))

@@ -59,8 +59,8 @@ class FeatureInput(InputOf[FeatureRows]):
         return Absent(f"the row has no features.{modality}") if reference is None else reference.path
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return f"features.{modality}"
 
     def fingerprint(self, clip: Clip) -> dict[str, Any]:

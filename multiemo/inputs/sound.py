@@ -53,8 +53,8 @@ class SoundInput(InputOf[Audio]):
         return clip.audio or clip.video or Absent("the row has neither audio nor video")
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return "audio or video"
 
     def take(self, material: ClipMaterial) -> Audio | Absent:
@@ -82,7 +82,7 @@ class SoundInput(InputOf[Audio]):
             f"encoders.{self.modality}.max_seconds sets the limit"
         )
 
-    def described(self) -> Input:
+    def baseline_input(self) -> Input:
         """Mel bands and prosody of the same span, whatever the encoder reads."""
         spec = self.spec
         plain = SpeechSpec(sample_rate=spec.sample_rate, max_seconds=spec.max_seconds, trim=spec.trim)

@@ -86,8 +86,8 @@ class TextInput(InputOf[Utterance]):
         return Absent("the row has no text") if clip.text is None else clip.text
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return "text"
 
     def key(self, row: ManifestRow, cache: TensorCache) -> bytes:

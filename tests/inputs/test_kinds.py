@@ -73,7 +73,7 @@ class GazeInput(InputOf[Gaze]):
         return Absent("the row has no gaze") if reference is None else reference.path
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
+    def row_keys(cls, modality: Modality) -> str:
         return f"features.{modality}"
 
     def take(self, material: ClipMaterial) -> Gaze | Absent:

@@ -45,7 +45,7 @@ def test_where_a_row_keeps_it(spec):
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_baseline_describes_mel_bands_and_prosody(spec):
-    described = build_input("speech", spec).described()
+    described = build_input("speech", spec).baseline_input()
     assert described.spec == SpeechSpec(max_seconds=1.0)
 
 

@@ -129,7 +129,7 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Array, level:
     """
     usable = [person for person, m in movements.items() if _are_usable(m)] if len(times) > 1 else []
     if not usable:
-        return ActiveSpeaker(None, {}, "too few pictures, or too few a second, to tell who speaks")
+        return ActiveSpeaker(None, {}, "too few pictures, or too low a frame rate, to decide who speaks")
     found = np.stack([_synchronies(movements[person], times, circular_shifts(times, level)) for person in usable])
     scores = {person: float(r) for person, r in zip(usable, found[:, 0], strict=True)}
     ranked = sorted(scores, key=lambda person: -scores[person])
@@ -138,7 +138,8 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Array, level:
     if len(ranked) > 1:
         numbers += f"; next {scores[ranked[1]]:.2f}"
     if found.shape[1] * SIGNIFICANCE < 1:
-        return ActiveSpeaker(None, scores, f"{times[-1] - times[0]:.1f} s are too short to tell who speaks ({numbers})")
+        seconds = times[-1] - times[0]
+        return ActiveSpeaker(None, scores, f"{seconds:.1f} s are too short to decide who speaks ({numbers})")
     p = float((found.max(0) >= first).mean())  # the first row is the unshifted level
     numbers += f"; p {p:.2f}"
     clear = (

@@ -43,7 +43,7 @@ class FaceTrack:
         scores: ``[F]`` confidence of the detector, 0..1.
         faces: number of different faces in the span.
         seen: number of frames in which this face was found, before subsampling to ``FaceSpec.frames``.
-        looked: number of frames that were searched.
+        searched: number of frames that were searched.
         notes: remarks for the user, one line each.
     """
 
@@ -53,7 +53,7 @@ class FaceTrack:
     scores: Array
     faces: int
     seen: int
-    looked: int
+    searched: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -135,7 +135,7 @@ class FacePreprocessor:
             scores=np.array([shot.face.score for shot in chosen]),
             faces=faces,
             seen=len(shots),
-            looked=len(times),
+            searched=len(times),
             notes=notes,
         )
 
@@ -150,22 +150,22 @@ class _Shot:
     quality: Quality
 
 
-def why_no_face(largest: float, min_face: float, looked: int) -> str:
+def why_no_face(largest: float, min_face: float, searched: int) -> str:
     """Why no face of a span can be used.
 
     Args:
         largest: side of the largest face found, as a share of the picture's shorter side; 0 if none was found.
         min_face: smallest share that is accepted.
-        looked: number of frames that were searched.
+        searched: number of frames that were searched.
     """
     if largest > 0:
         return f"every face is too small: {largest:.1%} of the picture's shorter side at most, {min_face:.1%} is needed"
-    return NO_FACE if looked == 1 else f"no face found in any of {looked} frames"
+    return NO_FACE if searched == 1 else f"no face found in any of {searched} frames"
 
 
-def why_unsteady(seen: int, looked: int) -> str:
-    """Why a face that was found in only ``seen`` of ``looked`` frames is not used."""
-    return f"no steady face: the best one was found in only {seen} of {looked} frames"
+def why_unsteady(seen: int, searched: int) -> str:
+    """Why a face that was found in only ``seen`` of ``searched`` frames is not used."""
+    return f"no steady face: the best one was found in only {seen} of {searched} frames"
 
 
 def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
@@ -213,11 +213,11 @@ def _averaged(frame: Pixels, matrix: Array, size: int, step: int) -> tuple[Pixel
     corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) - matrix[:, 2]
     corners = corners @ np.linalg.inv(matrix[:, :2]).T
     (x, y), (right, bottom) = ((edge // step).astype(int) * step for edge in (corners.min(0), corners.max(0) + step))
-    rows, top, below = _inside(y - step, bottom + step, frame.shape[0])
-    columns, left, beside = _inside(x - step, right + step, frame.shape[1])
+    rows, pad_top, pad_bottom = _inside(y - step, bottom + step, frame.shape[0])
+    columns, pad_left, pad_right = _inside(x - step, right + step, frame.shape[1])
     part = frame[rows, columns]
-    if top or below or left or beside:
-        part = cv2.copyMakeBorder(part, top, below, left, beside, cv2.BORDER_REPLICATE)
+    if pad_top or pad_bottom or pad_left or pad_right:
+        part = cv2.copyMakeBorder(part, pad_top, pad_bottom, pad_left, pad_right, cv2.BORDER_REPLICATE)
     return averaged(part, part.shape[1] // step, part.shape[0] // step), x - step, y - step
 
 

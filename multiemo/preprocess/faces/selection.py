@@ -110,14 +110,14 @@ class SpanSightings:
 
     Args:
         start: start of the span, seconds.
-        looked: number of pictures that were examined.
+        searched: number of pictures that were examined.
         sightings: {id: sightings in order of time}.
         movements: {id: movements of the mouth}.
         too_small: side of the largest face that was too small, as a share of the picture's shorter side.
     """
 
     start: float
-    looked: int
+    searched: int
     sightings: Mapping[int, Sequence[Sighting]]
     movements: Mapping[int, Sequence[Movement]]
     too_small: float
@@ -134,14 +134,14 @@ def choose(seen: SpanSightings, spec: FaceSpec, voice: tuple[Array, Array] | Non
     Returns:
         The faces, or :class:`~multiemo.types.Absent` with the reason.
     """
-    if not seen.looked:
+    if not seen.searched:
         return Absent("there are no video frames to look for a face in")
     if not seen.sightings:
-        return Absent(why_no_face(seen.too_small, spec.min_face, seen.looked))
+        return Absent(why_no_face(seen.too_small, spec.min_face, seen.searched))
     ranked = sorted(seen.sightings, key=lambda i: -_weight(seen.sightings[i]))
-    steady = [i for i in ranked if len(seen.sightings[i]) >= MIN_SHARE * seen.looked]
+    steady = [i for i in ranked if len(seen.sightings[i]) >= MIN_SHARE * seen.searched]
     if not steady:
-        return Absent(why_unsteady(max(len(s) for s in seen.sightings.values()), seen.looked))
+        return Absent(why_unsteady(max(len(s) for s in seen.sightings.values()), seen.searched))
     usable = {i: good for i in steady if (good := [s for s in seen.sightings[i] if s.quality.score >= MIN_QUALITY])}
     if not usable:
         return Absent(why_unusable([s.quality for s in seen.sightings[steady[0]]]))
@@ -175,7 +175,7 @@ def _person(number: int, good: list[Sighting], seen: SpanSightings, most: int, s
         crops=torch.from_numpy(np.ascontiguousarray(crops)),
         times=np.array([max(0.0, s.time - seen.start) for s in chosen]),
         boxes=np.array([s.face.box for s in chosen]),
-        seen=len(seen.sightings[number]) / seen.looked,
+        seen=len(seen.sightings[number]) / seen.searched,
         quality=float(np.median([s.quality.score for s in chosen])),
         speaking=None if speaker is None else speaker.scores.get(number),
     )
@@ -188,8 +188,8 @@ def _notes(seen: SpanSightings, main: int, usable: int, faces: int, speaker: Act
         notes.append(f"{faces} faces found; the one whose {speaker.why} was used")
     elif faces > 1:
         notes.append(f"{faces} faces found; the largest and steadiest was used")
-    if len(sightings) < seen.looked:
-        notes.append(f"the face was found in {len(sightings)} of {seen.looked} frames")
+    if len(sightings) < seen.searched:
+        notes.append(f"the face was found in {len(sightings)} of {seen.searched} frames")
     if usable < len(sightings):
         notes.append(unused_note([s.quality for s in sightings], usable))
     return notes

@@ -166,7 +166,7 @@ class FaceTracker:
         low, high = self._window(start, end)
         seen = SpanSightings(
             start=start,
-            looked=sum(low <= time < high for time in self._crop_times),
+            searched=sum(low <= time < high for time in self._crop_times),
             sightings={
                 track.id: inside
                 for track in self._tracks

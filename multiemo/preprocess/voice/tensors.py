@@ -38,7 +38,7 @@ class SpeechPreprocessor:
         >>> tuple(prepare(tone, 8000).shape)
         (101, 51)
         >>> prepare(np.zeros(8000, dtype="float32"), 8000).reason
-        'silent: the loudest 25 ms lie at -80.0 dBFS, under -70'
+        'silent: the loudest 25 ms are at -80.0 dBFS, below -70'
     """
 
     def __init__(self, spec: SpeechSpec) -> None:
@@ -151,7 +151,7 @@ def prepare_wave(
     level = rms_db(wave.unsqueeze(0), sample_rate, step).squeeze(0)
     loudest = float(level.max())
     if loudest < SILENCE_DBFS:
-        return Absent(f"silent: the loudest 25 ms lie at {loudest:.1f} dBFS, under {SILENCE_DBFS:.0f}")
+        return Absent(f"silent: the loudest 25 ms are at {loudest:.1f} dBFS, below {SILENCE_DBFS:.0f}")
     if trim > 0:
         loud = (level >= loudest - trim).nonzero()
         margin = round(TRIM_MARGIN_SECONDS * sample_rate)

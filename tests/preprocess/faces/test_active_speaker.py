@@ -99,7 +99,7 @@ def test_a_name_needs_a_margin() -> None:
     assert nobody.why.startswith("no mouth moves clearly with the voice (r ")
     brief = who_speaks({1: talks[:3], 2: idles[:3]}, times, level)
     assert brief.person is None
-    assert brief.why == "too few pictures, or too few a second, to tell who speaks"
+    assert brief.why == "too few pictures, or too low a frame rate, to decide who speaks"
 
 
 Voice = Callable[[np.random.Generator, float], np.ndarray]  # (generator, seconds) -> its level every 40 ms
@@ -160,7 +160,7 @@ def test_unrelated_mouths_are_as_seldom_given_real_voices(real_data: Path, mouth
 def test_in_a_short_span_nobody_can_be_named() -> None:
     """Where fewer turns fit than 5% needs, not even a mouth that goes with the voice like no other is named."""
     for seconds, person, why in (
-        (3.9, None, "3.9 s are too short to tell who speaks (r 1.00"),
+        (3.9, None, "3.9 s are too short to decide who speaks (r 1.00"),
         (4.0, 2, "mouth moves"),
     ):
         rng = np.random.default_rng(4)

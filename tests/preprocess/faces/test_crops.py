@@ -47,7 +47,7 @@ def test_a_steady_face_gives_crops_times_and_boxes() -> None:
     assert track.crops.dtype == torch.uint8
     np.testing.assert_allclose(track.times, np.arange(6) * 0.25)
     assert track.boxes.shape == (6, 4)
-    assert (track.faces, track.seen, track.looked, track.notes) == (1, 6, 6, [])
+    assert (track.faces, track.seen, track.searched, track.notes) == (1, 6, 6, [])
 
 
 def test_more_frames_than_wanted_are_thinned_evenly() -> None:
@@ -196,7 +196,7 @@ def test_a_film_of_face_crops_is_one_face_and_thinned() -> None:
     assert isinstance(track, FaceTrack)
     assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20, 255], [40, 255], [60, 255]]
     assert track.times.tolist() == [3.0, 9.0, 15.0]
-    assert (track.faces, track.seen, track.looked) == (1, 6, 6)
+    assert (track.faces, track.seen, track.searched) == (1, 6, 6)
 
 
 PRESENT = {

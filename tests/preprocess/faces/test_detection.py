@@ -28,7 +28,7 @@ def test_a_few_pixels_or_one_colour_are_no_face(size: tuple[int, int]) -> None:
 
 
 def test_no_detector_is_no_detector() -> None:
-    with pytest.raises(ConfigError, match=r"'none': leave .*detector out.*\"cropped\": true"):
+    with pytest.raises(ConfigError, match=r"'none': remove .*detector.*\"cropped\": true"):
         FacePreprocessor(FaceSpec(detector="none"))
 
 
