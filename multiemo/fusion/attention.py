@@ -21,7 +21,7 @@ class AttentionFusion(Fusion):
         dim: width of the tokens and of the result.
         heads: number of attention heads; must divide ``dim``.
         layers: number of Transformer layers.
-        dropout: within the layers and on the projections.
+        dropout: share of values dropped within the layers and on the projections.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class ConcatFusion(Fusion):
     Args:
         dims: {modality: D}.
         dim: width of each projection and of the result.
-        dropout: after each projection and after the hidden layer.
+        dropout: share of values dropped after each projection and after the hidden layer.
     """
 
     def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, dropout: Share = 0.2) -> None:

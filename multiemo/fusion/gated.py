@@ -22,7 +22,7 @@ class GatedFusion(Fusion):
     Args:
         dims: {modality: D}.
         dim: width of the result.
-        dropout: on each projection.
+        dropout: share of values dropped on each projection.
     """
 
     def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, dropout: Share = 0.2) -> None:

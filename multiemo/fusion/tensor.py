@@ -23,7 +23,7 @@ class TensorFusion(Fusion):
         dims: {modality: D}.
         dim: width of the result.
         rank: number of factors.
-        dropout: on each embedding.
+        dropout: share of values dropped on each embedding.
     """
 
     def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, rank: Size = 4, dropout: Share = 0.2) -> None:

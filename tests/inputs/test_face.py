@@ -1,4 +1,4 @@
-"""Faces as an input."""
+"""The face input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound as an input, of both kinds."""
+"""Both kinds of sound input."""
 
 from __future__ import annotations
 

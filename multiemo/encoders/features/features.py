@@ -26,8 +26,8 @@ class FeatureEncoder(Encoder):
         hidden: D, and the width of every layer.
         layers: number of layers, each linear, layer normalisation, GELU, dropout.
         dropout: share of hidden values dropped in training.
-        pooling: over time: ``mean``; ``attention`` (attentive mean and deviation); ``gru`` (bidirectional, then mean).
-            Use ``mean`` for single vectors.
+        pooling: method of pooling over time: ``mean``; ``attention`` (attentive mean and deviation); ``gru``
+            (bidirectional, then mean). Use ``mean`` for single vectors.
         noise: standard deviation of the normal noise added in training, in standard deviations of the feature.
         feature_dropout: share of columns set to their mean in training, the same columns for all steps of a clip.
         max_steps: longer sequences are subsampled evenly to this many steps.

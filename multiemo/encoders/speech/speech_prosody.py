@@ -47,8 +47,8 @@ class SpeechProsody(Encoder):
         pitch_shift: F0 is shifted by up to this many semitones in training (register).
         gain: the level is shifted by up to this many dB in training.
         tilt: the spectrum is tilted by up to this many dB in training, from the lowest to the highest band.
-        noise: noise is added to half of the clips in training, at least this many dB below the loudest band; 0 adds
-            none.
+        noise: noise is added in training with probability one half, at least this many dB below the loudest band; 0
+            adds none.
         time_mask: longest masked span, as a share of the clip; two spans are drawn.
         mel_mask: widest masked band, as a share of the mel bands; two bands are drawn.
         channel_mask: probability of dropping a prosody channel for a clip in training.

@@ -100,7 +100,7 @@ class TextTransformer(Encoder):
         dim: width of the Transformer.
         layers: number of Transformer layers; 0 leaves only the bags.
         heads: number of attention heads; must divide ``dim``.
-        dropout: within the Transformer, on its embeddings, and on the bags.
+        dropout: share of values dropped within the Transformer, on its embeddings, and on the bags.
         token_dropout: share of tokens hidden from the Transformer in training.
         ngram_dim: width of a bag; 0 removes the bags.
         ngram_orders: longest n-gram in the utterance's bag, tokens (at most 2 in the context's bag).

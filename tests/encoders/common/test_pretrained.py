@@ -1,4 +1,4 @@
-"""Where a pretrained model is found, and what is said where it is not."""
+"""Finding pretrained models, and the messages if there are none."""
 
 from __future__ import annotations
 

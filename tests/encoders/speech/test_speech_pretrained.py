@@ -1,4 +1,4 @@
-"""Pretrained speech models, built tiny on the spot: gradients, padding, adapters, masks, prosody beside them."""
+"""Pretrained speech models, built tiny on the spot: gradients, padding, adapters, masks, added prosody."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_with_prosody_padding_changes_nothing_and_all_learns(kind: str, tmp_path
 
 @pytest.fixture
 def model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A tiny random model of the kind that the test asks for."""
+    """A tiny random model of the requested kind."""
     return save_model(request.param, tmp_path)
 
 

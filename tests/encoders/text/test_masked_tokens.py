@@ -1,4 +1,4 @@
-"""Masked tokens: what is hidden, what is asked, how it is measured, and that it teaches."""
+"""Masked tokens: what is hidden and predicted, the loss, and that the encoder learns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE, WIDTH, SPECIAL, MASK = 50, 8, (0, 1, 2, 3), 1
 
 
 class Reader(nn.Module):
-    """An encoder that sees one token at a time and remembers what it was given."""
+    """An encoder that reads one token at a time and records its input."""
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()

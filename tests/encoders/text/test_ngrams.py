@@ -1,4 +1,4 @@
-"""Hashed n-grams are weighed as scikit-learn weighs them."""
+"""Hashed n-grams have the weights of scikit-learn."""
 
 from __future__ import annotations
 

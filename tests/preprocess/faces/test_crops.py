@@ -17,7 +17,7 @@ from tests.support.detectors import needs_centerface, needs_haar
 
 
 class Scripted:
-    """A detector that says what it was told to, frame by frame."""
+    """A detector that returns scripted faces, frame by frame."""
 
     def __init__(self, *faces: list[Face]) -> None:
         self.faces = list(faces)
@@ -151,7 +151,7 @@ def test_eyes_come_to_lie_at_their_places(angle: float, scale: float) -> None:
 @pytest.mark.parametrize("side", [5.0, 60.0, 150.0, 400.0, 1300.0])
 @pytest.mark.parametrize("place", [(700.0, 500.0), (40.0, 960.0), (3000.0, 500.0)])
 def test_a_crop_s_pixels_are_the_means_of_what_they_cover(side: float, place: tuple[float, float]) -> None:
-    """However large the face, in the middle of the picture, over its corner and beyond its edge."""
+    """For faces of any size: in the middle of the picture, across its corner and beyond its edge."""
     noise = np.random.default_rng(0).integers(0, 256, (1000, 1400, 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), max(1.0, side / 32))
     frame = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)

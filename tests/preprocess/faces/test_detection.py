@@ -1,4 +1,4 @@
-"""Detectors: which is taken, what breaks them, and that they survive pickling and forking."""
+"""Detectors: the choice of one, error messages, and that they survive pickling and forking."""
 
 from __future__ import annotations
 

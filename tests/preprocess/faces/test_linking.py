@@ -1,4 +1,4 @@
-"""Detected faces joined over frames."""
+"""Linking of detected faces over frames."""
 
 from __future__ import annotations
 

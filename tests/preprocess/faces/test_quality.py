@@ -1,4 +1,4 @@
-"""Quality of a face crop: each part falls with what it measures, and ordinary training data pass."""
+"""Quality of a face crop: each part falls with the property that it measures, and ordinary training data pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def drawn(seed: int = 0) -> np.ndarray:
 
 
 def facing(nose: float, side: float = 100.0) -> Face:
-    """A face whose nose lies at this share of the way from eye to eye."""
+    """A face with its nose at this share of the way from eye to eye."""
     marks = np.array([[30, 40], [70, 40], [30 + 40 * nose, 60], [35, 80], [65, 80]], dtype=np.float32)
     return Face((0, 0, side, side), 0.9, marks)
 
@@ -92,7 +92,7 @@ def test_drawn_faces_pass(seed: int) -> None:
 
 
 def test_a_training_corpus_passes(real_data: Path) -> None:
-    """Grey faces of 48 pixels, enlarged; a file in every fifty or so."""
+    """Grey faces of 48 pixels, enlarged; about every fiftieth file."""
     files = sorted((real_data / "fer2013" / "test").glob("*/*.png"))[::40]
     scores = []
     for file in files:

@@ -27,7 +27,7 @@ SPEC = FaceSpec(detector="haar", size=32, frames=64, fps=8.0)
 
 
 class Told:
-    """A detector that finds what it is told is there, in the picture or a part of it, and counts the questions."""
+    """A detector that finds scripted faces in the picture or a part of it, and counts its calls."""
 
     def __init__(self) -> None:
         self.faces: list[Face] = []
@@ -164,7 +164,7 @@ def test_a_false_alarm_is_not_carried_on() -> None:
 
 
 def drawn(count: int, fps: float) -> Iterator[tuple[np.ndarray, list[Face]]]:
-    """A film of a drawn head that sways, and where it is."""
+    """A film of a drawn head that sways, and its positions."""
     head = DrawnHead(Look.draw(np.random.default_rng(4)))
     room = texture(3, 256, 256, contrast=15.0)
     for k in range(count):

@@ -1,4 +1,4 @@
-"""What the speech preprocessors make of good and of bad audio."""
+"""Speech preprocessors on good and on bad audio."""
 
 from __future__ import annotations
 
