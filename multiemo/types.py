@@ -292,7 +292,7 @@ class FeatureSpec(InputSpec):
     kind: Literal["features"] = "features"
 
 
-def spec_to_dict(spec: InputSpec) -> dict[str, Any]:
+def spec_to_dict(spec: InputSpec) -> dict[str, object]:
     """The spec as plain JSON values; ``multiemo.inputs.spec_from_dict`` is the inverse."""
     return asdict(spec)
 

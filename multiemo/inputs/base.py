@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from multiemo.data.cache.tensors import TensorCache
 from multiemo.data.manifest.reading import media_path
@@ -83,7 +83,7 @@ class Input(ABC):
     def row_keys(cls, modality: Modality) -> str:
         """The manifest keys that provide this input, for messages."""
 
-    def fingerprint(self, clip: Clip) -> dict[str, Any]:
+    def fingerprint(self, clip: Clip) -> dict[str, object]:
         """Every setting that the tensor depends on besides the file and its span, as JSON values."""
         return spec_to_dict(self.spec)
 

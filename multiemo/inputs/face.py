@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, FacePositions, Pictures, PreparedInput, Request
@@ -68,7 +68,7 @@ class FaceInput(InputOf[Pictures]):
         """As :meth:`Input.row_keys`."""
         return "video or image"
 
-    def fingerprint(self, clip: Clip) -> dict[str, Any]:
+    def fingerprint(self, clip: Clip) -> dict[str, object]:
         """The spec, and whether the pictures are crops already."""
         values = super().fingerprint(clip)
         return {**values, "cropped": True} if clip.cropped else values

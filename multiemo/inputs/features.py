@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from multiemo.data.features.reading import read_features
 from multiemo.data.manifest.reading import media_path
@@ -63,7 +63,7 @@ class FeatureInput(InputOf[FeatureRows]):
         """As :meth:`Input.row_keys`."""
         return f"features.{modality}"
 
-    def fingerprint(self, clip: Clip) -> dict[str, Any]:
+    def fingerprint(self, clip: Clip) -> dict[str, object]:
         """The spec, and the key of the row or array within the file."""
         return {**super().fingerprint(clip), "key": clip.features[self.modality].key}
 

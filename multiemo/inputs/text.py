@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -94,7 +94,7 @@ class TextInput(InputOf[Utterance]):
         """As :meth:`Input.key`. Includes the token ids, because the spec does not describe a trained tokenizer."""
         text = row.clip.text or ""
         ids = self.preprocessor(text, row.earlier)
-        settings: dict[str, Any] = {**self.fingerprint(row.clip), "ids": of_type(ids, Tensor).tolist()}
+        settings: dict[str, object] = {**self.fingerprint(row.clip), "ids": of_type(ids, Tensor).tolist()}
         return text_key(text, row.earlier, settings)
 
     def take(self, material: ClipMaterial) -> Utterance | Absent:
