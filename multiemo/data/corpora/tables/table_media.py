@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from multiemo.data.corpora.source import RowTroubleError, note
 from multiemo.data.corpora.tables.cells import cell_text, unknown_column
 from multiemo.data.manifest.checks import span_trouble
-from multiemo.data.media_paths import Places
+from multiemo.data.media_paths import FileFinder
 from multiemo.errors import ManifestError, MediaError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class MediaColumns:
         self._home = Path(os.path.abspath(home))
         if media is not None:
             folders = [_folder(media, home), home]
-        self._places = Places(folders)
+        self._files = FileFinder(folders)
         self._advice = "; if the times are milliseconds, say time=ms" if time == "s" else ""
         self._infos: dict[str, Info | str] = {}
         self._found: dict[str, int] = {}
@@ -82,7 +82,7 @@ class MediaColumns:
             name: as the table has it.
             row: for the messages.
         """
-        place = self._places.find(name)
+        place = self._files.find(name)
         if isinstance(place, Path):
             self._found[filled.name] = self._found.get(filled.name, 0) + 1
             inside = place.is_relative_to(self._home)
@@ -142,14 +142,14 @@ class MediaColumns:
             if key not in self._found:
                 raise ManifestError(f"table: none of the {len(missing)} files of {key} was found; {missing[0]}")
             note(f"{len(missing)} file(s) of {key} are not there, the first in {missing[0]}")
-        for said in self._places.notes():
+        for said in self._files.notes():
             note(said)
         if self._late:
             note(f"{len(self._late)} row(s) end after their media, and now with them; the first in {self._late[0]}")
 
     def _hint(self, filled: Filled, name: str) -> str:
         """How a file that was not found could be."""
-        near = self._places.near(name)
+        near = self._files.suggest(name)
         if near is None:
             return "; say in which folder the files lie, like media=/data/clips"
         last = name.replace("\\", "/").rpartition("/")[2]

@@ -163,7 +163,7 @@ def test_pickles_that_are_something_else(tmp_path: Path) -> None:
     for tree, message in [
         (
             {"train": {**good, "audio": Call(os.system, f"touch {victim}")}},
-            r"a.pkl: names posix.system, which a feature pickle has no need",
+            r"a.pkl: names posix.system, which a feature pickle does not need",
         ),
         ({"weights": np.ones(2)}, r"expected the parts train, valid and test; found weights"),
         ([1, 2], r"expected the parts train, valid and test; found list"),
@@ -181,6 +181,6 @@ def test_pickles_that_are_something_else(tmp_path: Path) -> None:
 def test_values_that_are_no_scores_are_named(tmp_path: Path) -> None:
     part = columns(["v$_$0", "v$_$1"], regression_labels=[np.nan, "good"])
     with pytest.raises(
-        ManifestError, match=r"cmumosi: .* gave no clip; first of 2 left out: v\$_\$0: label nan is not"
+        ManifestError, match=r"cmumosi: .* has no usable clip; first of 2 left out: v\$_\$0: label nan is not"
     ):
         prepare("cmumosi", dump(tmp_path / "a.pkl", {"train": part}), tmp_path / "m.jsonl")

@@ -41,7 +41,7 @@ def test_a_row_of_a_manifest_from_another_system(tmp_path: Path, cli: Callable[.
     code, out, _ = cli("validate", tmp_path / "m.jsonl", "--media")
     assert code == 1
     assert [line.split(":")[0] for line in out.splitlines()] == [f"row {i} (clip '{i - 1}')" for i in (3, 4, 5)]
-    assert "only files are read, and relative to the manifest's folder" in out
+    assert "it must be the path of a file, relative to the manifest's folder" in out
 
 
 def test_columns_that_are_not_there(tmp_path: Path) -> None:

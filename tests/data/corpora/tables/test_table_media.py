@@ -63,7 +63,7 @@ def test_paths_of_other_machines(tmp_path: Path, path: str, form: str) -> None:
     prepared = made(table, audio="f", media=str(tmp_path / "clips"))
     assert [media_path(str(clip.audio), tmp_path / "out").resolve() for clip in prepared.clips] == [file.resolve()]
     if "other" in path or ":" in path[:2]:
-        assert any("lie elsewhere than they say" in note for note in prepared.notes)
+        assert any("were found in another folder" in note for note in prepared.notes)
 
 
 def test_a_home_folder_and_a_url_of_a_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_when_no_file_is_found_it_is_said_where_they_are(tmp_path: Path) -> None
     two = write(tmp_path / "t/two.csv", [("f",), ("C:\\spk1\\s.wav",), ("C:\\spk2\\s.wav",)])
     prepared = made(two, audio="f", media=str(tmp_path / "t/wavs/x"))
     assert len(prepared.clips) == 1
-    assert "which has its name, is found for 'C:\\\\spk1\\\\s.wav' already" in reasons(prepared)[0]
+    assert "which has the same name, was already found for 'C:\\\\spk1\\\\s.wav'" in reasons(prepared)[0]
 
 
 def test_what_a_file_holds_says_its_kind(tmp_path: Path) -> None:
