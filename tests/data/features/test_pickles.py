@@ -150,9 +150,7 @@ RECORD = (
     [
         pytest.param(START + dtype(b"V8", RECORD) + b"\x89C\x08AAAAAAAAtb.", "type 'V8'", id="record of pointers"),
         pytest.param(START + dtype(b"f8", RECORD) + b"\x89C\x08AAAAAAAAtb.", "with fields", id="number made a record"),
-        pytest.param(
-            START + dtype(b"O8", PLAIN) + b"\x89C\x08AAAAAAAAtb.", "not a list", id="pointers for objects"
-        ),
+        pytest.param(START + dtype(b"O8", PLAIN) + b"\x89C\x08AAAAAAAAtb.", "not a list", id="pointers for objects"),
         pytest.param(START + dtype(b"f8", PLAIN) + b"\x89C\x04AAAAtb.", "do not fill its shape", id="too few bytes"),
         pytest.param(START + dtype(b"f8", PLAIN) + b"\x89]tb.", "do not fill its shape", id="a list for numbers"),
         pytest.param(

@@ -41,6 +41,6 @@ def test_cmumosi_as_mmsa_lays_it_out(tmp_path: Path) -> None:
         "-3g5yACwYnA$_$3": "annotation 'Ecstatic' is not one of negative, neutral, positive",
         "-3g5yACwYnA$_$4": "label 3.2 is not within -3..3",
         "label.csv row 6": "label 'high' is not a number",
-        "label.csv row 7": "video_id '-3g5yACwYnA', clip_id '6', mode 'somewhere': one is empty or no part",
-        str(root): "1 clips have no media file, and are kept without",
+        "label.csv row 7": "video_id '-3g5yACwYnA', clip_id '6', mode 'somewhere': one is empty or not a part",
+        str(root): "1 clips without media file are kept",
     }

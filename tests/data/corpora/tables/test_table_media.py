@@ -81,20 +81,22 @@ def test_files_that_are_missing_are_named_and_rows_keep_what_they_have(tmp_path:
     assert [(clip.audio, clip.text) for clip in prepared.clips] == [("m.media/a.wav", "hi"), (None, "oh")]
     assert "audio 'c.wav' no such file in" in reasons(prepared)[0]
     assert "is a URL; only files on this machine are read" in reasons(prepared)[1]
-    assert any("3 file(s) of audio are not there, the first in t.csv row 2: audio 'b.wav'" in n for n in prepared.notes)
+    assert any(
+        "3 file(s) of audio were not found, the first in t.csv row 2: audio 'b.wav'" in n for n in prepared.notes
+    )
 
 
 def test_when_no_file_is_found_it_is_said_where_they_are(tmp_path: Path) -> None:
     wav(tmp_path / "t/wavs/a.wav")
     table = write(tmp_path / "t/t.csv", [("f", "said"), ("a", "hi"), ("b", "oh")])
     with pytest.raises(
-        ManifestError, match=r"none of the 2 files of audio was found; .* ending, like audio=\{f\}\.wav"
+        ManifestError, match=r"none of the 2 files of audio was found; .* suffix, like audio=\{f\}\.wav"
     ):
         made(table, audio="f", text="said")
-    with pytest.raises(ManifestError, match=rf"say media={tmp_path}/t/wavs"):
+    with pytest.raises(ManifestError, match=rf"set media={tmp_path}/t/wavs"):
         made(table, audio="{f}.wav", text="said")
     assert of(table, "audio", audio="{f}.wav", text="said", media="wavs") == ["m.media/wavs/a.wav", None]
-    with pytest.raises(ManifestError, match="media=nowhere: there is no such folder, neither here nor in"):
+    with pytest.raises(ManifestError, match="media=nowhere: this folder exists neither here nor in"):
         made(table, audio="f", media="nowhere")
     wav(tmp_path / "t/wavs/x/s.wav")
     two = write(tmp_path / "t/two.csv", [("f",), ("C:\\spk1\\s.wav",), ("C:\\spk2\\s.wav",)])
