@@ -63,8 +63,8 @@ class LabelColumns:
                 [label for cell in cells.values() for word in self._words(cell) if (label := self._label_of(word))]
             )
         if self.form == "onehot":
-            marked = [stands for column, stands in self.columns if self._is_marked(column, cells[column])]
-            return _several([label for stands in marked if (label := self._label_of(stands))])
+            marked = [meaning for column, meaning in self.columns if self._is_marked(column, cells[column])]
+            return _several([label for meaning in marked if (label := self._label_of(meaning))])
         return voted(self._counts(cells))
 
     def _label_of(self, word: str) -> str | None:
@@ -101,7 +101,7 @@ class LabelColumns:
         raise RowTroubleError(f"{column} is {cell!r}, but one-hot columns have 0 or 1; for counts use votes=...")
 
     def _counts(self, cells: Mapping[str, str]) -> Counter[str]:
-        given = {stands: cells[column] for column, stands in self.columns}
+        given = {meaning: cells[column] for column, meaning in self.columns}
         if len(self.columns) == 1:  # {"happy": 3, "sad": 1} or happy:3;sad:1
             (cell,) = cells.values()
             given = _pairs_in(cell)

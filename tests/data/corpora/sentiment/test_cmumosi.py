@@ -36,7 +36,7 @@ def test_cmumosi_as_mmsa_lays_it_out(tmp_path: Path) -> None:
         "neutral", 0.0, "test", "MOSI/Raw/-3g5yACwYnA/2.mp4",
     )  # fmt: skip
     assert {s.what: s.reason for s in prepared.skipped} == {
-        "Processed/aligned_50.pkl": "is a feature pickle; the option features=Processed/aligned_50.pkl gives its "
+        "Processed/aligned_50.pkl": "is a feature pickle; the option features=Processed/aligned_50.pkl adds its "
         "features to the clips",
         "-3g5yACwYnA$_$3": "annotation 'Ecstatic' is not one of negative, neutral, positive",
         "-3g5yACwYnA$_$4": "label 3.2 is not within -3..3",
