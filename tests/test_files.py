@@ -147,7 +147,7 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
     assert "Traceback" not in err
     notes = " ".join(err.split())  # as the terminal wraps lines
     assert notes.count("note: cache: ") == 1
-    assert "work goes on without it" in notes
+    assert "continuing without the cache" in notes
     assert not (run / "evaluation.json").exists()
     assert not list(run.glob("*.tmp"))
 
@@ -169,7 +169,7 @@ def test_training_without_room_for_the_cache_trains(tiny_config, tmp_path, monke
     notes = Notes()
     train(load_config(tiny_config(tmp_path, modalities=("speech",)), ["training.epochs=1"]), tmp_path / "run",
           progress=notes)  # fmt: skip
-    assert sum("work goes on without it" in note for note in notes.said) == 2, "once a part"
+    assert sum("continuing without the cache" in note for note in notes.said) == 2, "once a part"
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
 

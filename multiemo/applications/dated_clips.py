@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import Affect, affect
 from multiemo.applications.tables import require_column
-from multiemo.data.media_paths import Places
+from multiemo.data.media_paths import FileFinder
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.progress import Progress
 from multiemo.tables.delimited import BadRow
@@ -154,7 +154,7 @@ def _of_table(
     model = _named(run, source)
     from multiemo.predict import Item
 
-    places, undated = Places([source.parent]), DatedClips()
+    places, undated = FileFinder([source.parent]), DatedClips()
     items: list[tuple[Item, datetime.date | None]] = []
     for number, row in rows:
         name = str(row.get(columns.clip) or "")

@@ -12,7 +12,7 @@ from multiemo.data.features.columns import agreed_columns
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.splits import strategies
 from multiemo.data.splits.seen import Seen, check_unseen
-from multiemo.data.splits.split import Split, check_disjoint, without
+from multiemo.data.splits.split import Split, check_disjoint, exclude_clips
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.runs import checks
@@ -92,7 +92,7 @@ def make_split(clips: Sequence[Clip], how: SplitConfig) -> Split:
         made = strategies.by_corpora(clips, test=how.test_corpora, group_by=group_by, val=val, seed=seed)
     else:
         made = strategies.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
-    return without(made, how.exclude) if how.exclude else made
+    return exclude_clips(made, how.exclude) if how.exclude else made
 
 
 def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:

@@ -109,7 +109,7 @@ def test_a_speaker_moved_into_the_published_test_part_is_named(tmp_path):
     rows = [replace(c, split=parts.get(str(c.speaker), "train")) for c in clips()]
     assert plan(config(tmp_path, rows, "data.split.kind=official")).name == "official"
     moved = [replace(c, split="test") if c.id == "toy-4-2" else c for c in rows]
-    with pytest.raises(SplitError, match=r"speaker 'toy:s4' stands in (train and test|test and train)"):
+    with pytest.raises(SplitError, match=r"speaker 'toy:s4' is in (train and test|test and train)"):
         plan(config(tmp_path, moved, "data.split.kind=official"))
 
 

@@ -240,7 +240,7 @@ def test_what_labels_lose_is_said():
     assert LabelSpace("iemocap4").notes(clips) == [
         "3 clips with label calm have no place in iemocap4 and are left out",
         "2 clips with label disgusted have no place in iemocap4 and are left out",
-        "2 clips have several labels or tied votes, so no single one, and are left out",
+        "2 clips have several labels or tied votes instead of a single label and are left out",
     ]
     assert LabelSpace("iemocap4", "soft").notes(clips)[2:] == [
         "1 clips lose fearful, which iemocap4 does not have, and keep their other labels"

@@ -105,7 +105,7 @@ def test_two_sources_of_one_manifest_are_two_and_their_run_goes_on(tiny_config, 
     [
         ("encoders.text.heads=3", "must divide dim"),  # found when the encoder is built
         ("data.split.test=0.9", "test"),  # when the split is made
-        ("encoders.text.context=2", "none of 41 rows with words says its group"),
+        ("encoders.text.context=2", "none of 41 rows with text has a group"),
         ("data.split.hash=x", "the config wants the split x"),
         ("training.lr=1e30", "the loss is"),  # in the first epoch
     ],
