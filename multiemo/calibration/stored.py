@@ -30,9 +30,9 @@ class Calibration(Record):
         biases: {subset key: what is added to the logits then, ``[C]``}; the empty key is of clips with nothing.
         branches: {modality: T of the branch's own head}.
         branch_biases: {modality: ``[C]``, likewise}.
-        costs: {subset key, or modality for a branch's own head: ``[C]`` cost of missing each label}, of heads whose
-            training weighed labels. The label is the one of the largest probability times cost, which is the one that
-            the head itself, not calibrated, finds most likely: what it was trained and selected to give.
+        costs: {subset key, or modality for a branch's own head: ``[C]`` cost of missing each label}, for
+            heads trained with label weights. The given label has the largest probability times cost. It is the label
+            that the uncalibrated head finds most likely, which is what the head was trained and selected for.
         label_thresholds: {subset key: ``[C]`` probabilities above which each label is given}, where several can be.
         max_error: allowed error rate among the answered clips; ``None`` always answers.
         thresholds: {subset key: lowest confidence that is answered; ``None`` where none assures ``max_error``, so
@@ -197,7 +197,7 @@ def fit_calibration(
     prior: Array | None = None,
     learnt: Array | None = None,
     branch_priors: Mapping[Modality, Array] | None = None,
-    weighed: Collection[str] = (),
+    weighted_heads: Collection[str] = (),
     speakers: Sequence[str] | None = None,
 ) -> Calibration:
     """Fit everything on validation clips, each subset on those that have all of it.
@@ -212,7 +212,7 @@ def fit_calibration(
         prior: ``[C]`` label frequencies of train; ``None``: even ones.
         learnt: ``[C]`` label frequencies under which ``probabilities`` are posteriors; ``None``: ``prior``.
         branch_priors: {modality: ``[C]``}, the same of the branches' heads.
-        weighed: heads whose training weighed labels: ``fused``, and modalities for the branches' own.
+        weighted_heads: heads trained with label weights: ``fused``, or a modality for a branch's own head.
         speakers: ``[N]``, whose clip each is.
     """
     classes = target.shape[1]
@@ -231,7 +231,7 @@ def fit_calibration(
         scaling = fit_scaling(values[rows], target[rows], task, learnt=learnt, prior=prior, groups=groups)
         scalings[key] = scaling
         calibrated = temper(values[rows], scaling[0], task, scaling[1])
-        own = _costs(scaling[1], prior) if "fused" in weighed and task != "multi" else None
+        own = _costs(scaling[1], prior) if "fused" in weighted_heads and task != "multi" else None
         if own is not None:
             costs[key] = own.tolist()
         if task == "multi":
@@ -245,10 +245,10 @@ def fit_calibration(
         rows, theirs = presence[m], (branch_priors or {}).get(m, learnt)
         groups = None if names is None else names[rows]
         heads[m] = fit_scaling(values[rows], target[rows], task, learnt=theirs, prior=prior, groups=groups)
-        if m in weighed and task != "multi":
+        if m in weighted_heads and task != "multi":
             costs[m] = _costs(heads[m][1], prior).tolist()
     nothing = change_of_prior(learnt, prior, 1.0, task)
-    if "fused" in weighed and task != "multi":
+    if "fused" in weighted_heads and task != "multi":
         costs[""] = _costs(nothing, prior).tolist()
     return Calibration(
         temperatures={k: t for k, (t, _) in scalings.items()},

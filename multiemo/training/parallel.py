@@ -34,7 +34,7 @@ LAYER_PARAMETERS = 1_000_000
 PATIENCE = timedelta(days=7)
 
 
-class Meeting:
+class ProcessBarrier:
     """Where the processes of a training wait while some of them still prepare.
 
     The collectives of the training itself give up after minutes, for by then somebody has died. Decoding a corpus may

@@ -100,7 +100,7 @@ def test_a_moved_speaker_breaks_the_pinned_hash(tmp_path):
     moved = [replace(c, speaker="s1") if c.speaker == "s0" else c for c in rows]
     write_manifest(moved, tmp_path / "m.jsonl")
     source = sources.SourceConfig(manifest=str(tmp_path / "m.jsonl"), split=fold.config.data.split)
-    with pytest.raises(SplitError, match=r"data\.split\.hash: the config wants the split"):
+    with pytest.raises(SplitError, match=r"data\.split\.hash: the config requires the split"):
         sources.open_source(source)
 
 

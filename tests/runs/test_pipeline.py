@@ -81,7 +81,7 @@ def test_a_branch_learns_without_labels_and_a_run_begins_from_it(m, configured, 
     branch = tmp_path / "pre" / "branches" / m
     begun = load_bundle(branch, labels=False).model.encoders[m]
     assert {n.partition(".")[0] for n in begun.untrained} == AFTER_MASKING[m]
-    with pytest.raises(CheckpointError, match=rf"learnt without labels .*fine-tune it with init\.{m}="):
+    with pytest.raises(CheckpointError, match=rf"trained without labels .*fine-tune it with init\.{m}="):
         load_bundle(branch)
 
     begin = [f"data.manifest={small_corpus}", f"init.{m}={branch}", "training.epochs=1"]
