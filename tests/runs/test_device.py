@@ -220,7 +220,7 @@ def test_a_device_that_is_not_here_is_refused(wish, said, tiny_run, with_gpus):
 
 @pytest.mark.parametrize(
     ("keys", "said"),
-    [("device=cuda", "device: 'cuda' is not here"), ("precision=fp16", "precision: fp16 needs a CUDA GPU"),
+    [("device=cuda", "device: 'cuda' is not available"), ("precision=fp16", "precision: fp16 needs a CUDA GPU"),
      ("compile=true", "compile: needs a C[+][+] compiler, but 'no-such-compiler' was not found")],
 )  # fmt: skip
 def test_training_where_it_cannot_be_done_is_refused(keys, said, tiny_config, tmp_path, with_gpus, monkeypatch):

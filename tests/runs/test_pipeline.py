@@ -170,7 +170,7 @@ def test_any_opencv_will_do_and_no_version_that_is_not_known_stops_the_saving(th
 def test_what_cannot_be_begun_from_is_named(configured, small_corpus, tiny_run, tmp_path):
     manifest = f"data.manifest={small_corpus}"
     other = configured(tmp_path / "a", manifest, f"init.text={tiny_run}/branches/speech", modalities=("text",))
-    with pytest.raises(CheckpointError, match=r"init\.text: .* holds no text encoder 'text_transformer'"):
+    with pytest.raises(CheckpointError, match=r"init\.text: .* has no text encoder 'text_transformer'"):
         train(other, tmp_path / "one")
     larger = configured(
         tmp_path / "b", manifest, f"init.text={tiny_run}/branches/text", "encoders.text.dim=16", modalities=("text",)
