@@ -83,5 +83,5 @@ def check_context(config: Config, clips: Sequence[Clip], where: str) -> None:
     missing = without_context(clips, width if isinstance(width, int) else 0)
     if missing is not None and not any(contexts(clips, width).values()):
         raise ConfigError(
-            f"encoders.text.context: has no effect: {where}: {missing}; fill in group, or set context to 0"
+            f"encoders.text.context: cannot take effect: {where}: {missing}; fill in group, or set context to 0"
         )

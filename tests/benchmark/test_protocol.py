@@ -174,5 +174,5 @@ def test_clips_left_out_of_a_fold_are_pinned_in_its_config(tmp_path):
 
 
 def test_a_metric_that_selects_on_test_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"training\.monitor: 'test_uar' would choose the epoch on the test part"):
+    with pytest.raises(ConfigError, match=r"training\.monitor: 'test_uar' would select the epoch on the test part"):
         config(tmp_path, clips(), "training.monitor=test_uar")

@@ -91,12 +91,12 @@ def test_the_config_needs_no_label_set_and_selects_by_concordance(written, tmp_p
     ("keys", "says"),
     [
         ({"label_set": "ravdess8"}, "label_set: 'ravdess8' is not read with task: dimensions"),
-        ({"dimensions": "true"}, "dimensions: task: dimensions learns them"),
-        ({"training": "{monitor: uar}"}, r"training\.monitor: 'uar' is of labels"),
+        ({"dimensions": "true"}, "dimensions: task: dimensions learns nothing but dimensions"),
+        ({"training": "{monitor: uar}"}, r"training\.monitor: 'uar' needs labels"),
         ({"training": "{class_weights: 0.5}"}, r"training\.class_weights: cannot take effect: .*no labels"),
         ({"max_error": "0.2"}, "max_error: cannot take effect"),
-        ({"task": ""}, "label_set: this key is required; without labels, task: dimensions needs none"),
-        ({"task": "single", "label_set": "polarity3", "training": "{monitor: ccc}"}, "'ccc' is of task: dimensions"),
+        ({"task": ""}, "label_set: this key is required; only task: dimensions does without it"),
+        ({"task": "single", "label_set": "polarity3", "training": "{monitor: ccc}"}, "'ccc' needs task: dimensions"),
     ],
 )
 def test_what_belongs_to_labels_is_refused(written, tmp_path, keys, says):
