@@ -244,7 +244,7 @@ def test_a_subset_that_cannot_keep_the_wished_error_never_answers_and_says_so():
     assert calibration.thresholds == {"T": None, "S": None, "TS": None}
     assert not calibration.answers("TS", 1.0)
     (note,) = calibration.notes()
-    assert "max_error 0.02 cannot be assured for T, S, TS by 240 to 320 validation clips" in note
+    assert "max_error 0.02 cannot be assured for T, S, TS with 240 to 320 validation clips" in note
     reached, *_ = fitted(max_error=0.4)
     threshold = reached.thresholds["TS"]
     assert reached.answers("TS", threshold)
