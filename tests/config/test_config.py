@@ -118,7 +118,12 @@ IDLE = [
         "data.split.val_as_test",
         "only kind 'official' reads it",
     ),
-    (BASE, {"data.split": {"kind": "official", "test_corpora": ["a"]}}, "data.split.test_corpora", "only kind 'corpora' reads it"),
+    (
+        BASE,
+        {"data.split": {"kind": "official", "test_corpora": ["a"]}},
+        "data.split.test_corpora",
+        "only kind 'corpora' reads it",
+    ),
     (BASE, {"data.split.fold": 0}, "data.split.fold", "only kind 'kfold' reads it"),
     (
         BASE,

@@ -106,7 +106,7 @@ def test_what_belongs_to_labels_is_refused(written, tmp_path, keys, says):
 
 def test_a_manifest_without_labels_says_what_would_learn_from_it(written, tmp_path):
     config = load_config(written(tmp_path, task="single", label_set="polarity3"))
-    with pytest.raises(ManifestError, match=r"no row has a label .* rows have valence, arousal: task: dimensions"):
+    with pytest.raises(ManifestError, match=r"no row has a label .* rows have valence, arousal: .* task: dimensions"):
         train(config, tmp_path / "run")
 
 
