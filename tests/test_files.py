@@ -186,7 +186,7 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
 def test_what_is_no_file_is_not_replaced(tmp_path, kind):
     place = tmp_path / "place"
     os.mkfifo(place) if kind == "pipe" else place.mkdir()
-    with pytest.raises(CheckpointError, match="it is no file that could be replaced"):
+    with pytest.raises(CheckpointError, match="it exists and is not a regular file"):
         write_atomically(place, "x")
     assert place.is_fifo() if kind == "pipe" else place.is_dir()
 

@@ -220,7 +220,7 @@ def test_a_run_with_a_set_of_ones_own(tmp_path: Path, own_corpus: Path) -> None:
     values = json.loads(stored.read_text())
     values["label_set"]["labels"] = ["happy", "sad"]
     stored.write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match=r"its labels \['happy', 'sad'\] are not those of 'custom:sad,happy'"):
+    with pytest.raises(CheckpointError, match=r"its labels \['happy', 'sad'\] differ from those of 'custom:sad,happy'"):
         load_bundle(tmp_path / "run")
 
 
