@@ -1,4 +1,4 @@
-"""Names of the arrays that travel; shapes stand in the docstrings (the legend is in :mod:`multiemo.types`)."""
+"""Type aliases of arrays; shapes are given in the docstrings (the legend is in :mod:`multiemo.types`)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-#: Numbers that are computed with: probabilities, figures, weights.
+#: Numbers for computation: probabilities, figures, weights.
 Array: TypeAlias = NDArray[np.float64]
-#: Sound, -1..1, and what is made of it.
+#: Audio samples within -1..1, and values derived from them.
 Floats: TypeAlias = NDArray[np.float32]
-#: Pictures, 0..255.
+#: Images, 0..255.
 Pixels: TypeAlias = NDArray[np.uint8]

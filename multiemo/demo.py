@@ -1,4 +1,4 @@
-"""The main job on the embedded corpus: media files -> branches -> fusion -> table, prediction, report."""
+"""The demo: the whole workflow on a synthetic corpus, from media files to evaluation, prediction and report."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from multiemo.report import save_evaluation
 from multiemo.runs import evaluate_run, train
 from multiemo.synthetic import make_corpus
 
-#: Enough for five people in the test part.
+#: Number of speakers in the corpus; enough for five in the test part.
 SPEAKERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo made.
+    """The results of the demo.
 
     Args:
-        folder: the run folder; ``corpus/`` in it holds the media and the manifest.
-        report: on the test speakers.
+        folder: run folder; its subfolder ``corpus`` contains the media and the manifest.
+        report: evaluation on the test speakers.
         example: prediction of one test clip.
-        truth: the label that clip was made with.
+        truth: true label of that clip.
     """
 
     folder: Path
@@ -40,20 +40,20 @@ class DemoResult:
 
 
 def run_demo(out: Path, *, overrides: tuple[str, ...] = (), progress: Progress | None = None) -> DemoResult:
-    """Make the synthetic corpus, train, evaluate, predict one clip, write the report.
+    """Generate the synthetic corpus, train, evaluate, predict one clip, and write the report.
 
     Args:
         out: run folder.
-        overrides: ``key.path=value`` on top of the embedded config.
-        progress: told how far it is.
+        overrides: ``key.path=value`` each, applied to the embedded config.
+        progress: receives stages, steps, epochs and notes.
 
     Raises:
-        MultiemoError: ``out`` holds a run already, or something went wrong on the way.
+        MultiemoError: ``out`` already has a run, or a step fails.
     """
     progress = progress or Progress()
     with as_file(files("multiemo").joinpath("demo.yaml")) as recipe:
         template = recipe.read_text("utf-8")
-        load_config(recipe, ["data.manifest=to-be-made", *overrides])  # a slip is said before anything is made
+        load_config(recipe, ["data.manifest=to-be-made", *overrides])  # reports a mistake before anything is generated
     progress.stage("make the synthetic corpus")
     manifest = make_corpus(out / "corpus", speakers=SPEAKERS, progress=progress)
     recipe = out / "demo.yaml"

@@ -1,10 +1,10 @@
-"""The errors a user can meet. Each message names the clip or the key, the value, and what to do."""
+"""Errors caused by the user's input. Each message names the clip or the key, the value, and the remedy."""
 
 from __future__ import annotations
 
 
 class MultiemoError(Exception):
-    """Base of every error that multiemo raises on purpose; the command line prints it as one line."""
+    """Base of every error that multiemo raises deliberately; the command line prints it as one line."""
 
 
 class ConfigError(MultiemoError):
@@ -12,11 +12,11 @@ class ConfigError(MultiemoError):
 
 
 class ManifestError(MultiemoError):
-    """A manifest row, a corpus folder or a split breaks its rules."""
+    """A manifest row, a corpus folder or a split is invalid."""
 
 
 class SplitError(ManifestError):
-    """A split would leak: one group (speaker, dialogue) stands in two parts."""
+    """A split would leak: a group (speaker, dialogue) is in two parts."""
 
 
 class MediaError(MultiemoError):
@@ -24,20 +24,19 @@ class MediaError(MultiemoError):
 
 
 class DefectError(MediaError):
-    """Something that nobody foresaw happened while one input was read or one output written: a defect of multiemo or
-    of a library."""
+    """An unexpected exception while reading an input or writing an output: a bug in multiemo or in a library."""
 
 
 class CheckpointError(MultiemoError):
-    """A run or model folder is missing, incomplete, or of another shape than asked for."""
+    """A run or model folder is missing, incomplete, or of an unexpected shape."""
 
 
 class TrainingError(MultiemoError):
-    """Training cannot go on, for instance after a loss that is not finite."""
+    """Training cannot continue, for instance after a loss that is not finite."""
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says in its first line, or its type where it says nothing; for a message of ours.
+    """The first line of an exception's message, or its type if the message is empty.
 
     Example:
         >>> first_line(ValueError("no such layer\\nhint: see the docs")), first_line(KeyboardInterrupt())

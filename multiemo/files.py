@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and one line where they cannot be."""
+"""Writes files atomically, with a one-line error if they cannot be written."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from pathlib import Path
 
 from multiemo.errors import CheckpointError, MultiemoError
 
-#: What the system calls a disk, a quota or a limit that is used up.
+#: Error numbers of a full disk, an exceeded quota and a file size limit.
 FULL = (ENOSPC, EDQUOT, EFBIG)
-#: Longest name of a file, in bytes, on the file systems in use.
-_LONGEST = 255
+#: Maximum length of a file name, in bytes, on common file systems.
+_MAX_NAME_BYTES = 255
+#: Error number in the message of a Rust I/O error.
 _RUST = re.compile(r"(?:\(os error |\bOs \{ code: )(\d+)")
 
 
 @contextmanager
 def draft(path: Path, *, size: int = 0, error: type[MultiemoError] = CheckpointError) -> Iterator[Path]:
-    """A file beside ``path`` to write to, put in its place in one step when the block ends well.
+    """Context with a temporary file beside ``path``, which replaces it atomically when the block succeeds.
 
-    Whatever wrote the draft, its mode is that of a new file, as the umask (or the folder's default ACL) has it:
-    libraries that go through a temporary file of their own would leave it readable for its owner alone.
+    The file gets the mode of a new file, according to the umask or the folder's default ACL. Libraries that use a
+    temporary file of their own would leave it readable only by its owner.
 
     Args:
-        path: its folder is made.
-        size: bytes that will be written, where that is known.
-        error: what is raised.
+        path: file to write; its folder is created if missing.
+        size: number of bytes to be written, for the message; 0 if unknown.
+        error: class of the error to raise.
+
+    Yields:
+        The path of the temporary file.
 
     Raises:
-        MultiemoError: of the class ``error``: the disk is full or the folder cannot be written. An older file is still
-            there then.
+        MultiemoError: of the class ``error``: the disk is full or the folder cannot be written. An existing file is
+            then unchanged.
     """
     made = _draft_of(path)
     if path.exists() and not path.is_file():
-        raise error(f"{path}: cannot be written: it is no file that could be replaced; choose another place")
+        raise error(f"{path}: cannot be written: it exists and is not a regular file; choose another place")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with made.open("wb") as file:
@@ -56,7 +60,7 @@ def draft(path: Path, *, size: int = 0, error: type[MultiemoError] = CheckpointE
             raise
         written = made.stat().st_size if made.exists() else 0
         with suppress(OSError):
-            made.unlink()  # before the free space is told
+            made.unlink()  # before the free space is measured
         raise error(unwritable(path, reason, size, written=written)) from None
     finally:
         with suppress(OSError):
@@ -64,14 +68,25 @@ def draft(path: Path, *, size: int = 0, error: type[MultiemoError] = CheckpointE
 
 
 def write_atomically(path: Path, content: str | bytes, *, error: type[MultiemoError] = CheckpointError) -> None:
-    """Replace a file in one step; text becomes UTF-8. Raises as :func:`draft`."""
+    """Replace a file atomically; raises like :func:`draft`.
+
+    Args:
+        path: file to write.
+        content: text, encoded as UTF-8, or bytes.
+        error: class of the error to raise.
+    """
     data = content.encode("utf-8") if isinstance(content, str) else content
     with draft(path, size=len(data), error=error) as made:
         made.write_bytes(data)
 
 
 def append_line(path: Path, line: str, *, error: type[MultiemoError] = CheckpointError) -> None:
-    """Add a line to a log in one write, so that those of several processes do not mix; all of it or nothing.
+    """Append a line to a log completely or not at all, in one write so that lines of several processes do not mix.
+
+    Args:
+        path: log file, created if missing.
+        line: text without a newline at its end.
+        error: class of the error to raise.
 
     Raises:
         MultiemoError: of the class ``error``: the disk is full or the file cannot be written.
@@ -82,7 +97,7 @@ def append_line(path: Path, line: str, *, error: type[MultiemoError] = Checkpoin
             before = file.tell()
             try:
                 written = file.write(data)
-                while written < len(data):  # what did not fit tells why when it is tried again
+                while written < len(data):  # after a partial write, the retry raises the reason
                     written += file.write(data[written:])
             except OSError:
                 file.truncate(before)
@@ -92,7 +107,7 @@ def append_line(path: Path, line: str, *, error: type[MultiemoError] = Checkpoin
 
 
 def system_error(found: Exception) -> OSError | None:
-    """The system's error that an exception is or tells of: libraries written in Rust tell it in words.
+    """The operating-system error behind an exception, or ``None``; Rust libraries report it only in their message.
 
     Example:
         >>> system_error(ValueError("I/O error: No space left on device (os error 28)")).errno
@@ -100,30 +115,30 @@ def system_error(found: Exception) -> OSError | None:
     """
     if isinstance(found, OSError):
         return found
-    told = _RUST.search(str(found))
-    return None if told is None else OSError(int(told[1]), os.strerror(int(told[1])))
+    number = _RUST.search(str(found))
+    return None if number is None else OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def unwritable(path: Path, found: OSError, size: int = 0, *, written: int = 0) -> str:
-    """One line for a file that cannot be written.
+    """The message for a file that cannot be written.
 
     Args:
-        path: the file that was meant.
-        found: what the system says.
-        size: bytes of it; 0 where that is not known.
-        written: bytes that were written before the end.
+        path: the file.
+        found: error of the operating system.
+        size: size of the content in bytes; 0 if unknown.
+        written: number of bytes written before the error.
     """
     reason = found.strerror or str(found)
     if found.errno not in FULL:
         return f"{path}: cannot be written: {reason}; choose another place"
     free = shutil.disk_usage(next(place for place in (path.parent, *path.parent.parents) if place.exists())).free
-    told = f"{size:,} bytes, and {free:,} are free" if size else f"after {written:,} bytes; {free:,} are free"
-    return f"{path}: cannot be written: {reason} ({told}); free some space or choose another place"
+    detail = f"{size:,} bytes, and {free:,} are free" if size else f"after {written:,} bytes; {free:,} are free"
+    return f"{path}: cannot be written: {reason} ({detail}); free some space or choose another place"
 
 
 def _draft_of(path: Path) -> Path:
-    """Named after the file, where a longer name than its own is possible."""
+    """Path of the temporary file: the file's name with a suffix, or a hash if that would be too long."""
     name = f"{path.name}.tmp"
-    if len(os.fsencode(name)) > _LONGEST:
+    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
         name = hashlib.blake2b(os.fsencode(path.name), digest_size=16).hexdigest() + ".tmp"
     return path.with_name(name)

@@ -1,4 +1,4 @@
-"""Public names of a package that are fetched when they are first used, so that importing it is quick."""
+"""Lazy public names: a package imports the module of a name on its first use, so that importing the package is fast."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 def lazy_names(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
     """The ``__getattr__`` of a package whose ``__init__`` imports none of its modules.
 
-    A public name must not be that of a module in the package: Python would put the module in its place as soon as
-    anything imports it.
+    A public name must differ from the names of the package's modules: when a module is imported, Python binds its name
+    in the package.
 
     Args:
-        package: its ``__name__``.
-        places: {public name: the module that defines it}.
+        package: ``__name__`` of the package.
+        places: {public name: module that defines it}.
 
     Example:
         >>> fetch = lazy_names("multiemo", {"Clip": "multiemo.types"})

@@ -1,8 +1,8 @@
-"""Worker processes on this machine: the one place that starts, feeds, restarts and ends them.
+"""Supervises worker processes on this machine: starts and restarts them, assigns their tasks, and ends them.
 
-Each process is spawned, so that it shares neither threads nor a CUDA context with its parent, and occupies one slot,
-which says what it may use. It loads what it needs once and is then handed tasks, one at a time. None outlives the
-supervisor: not a failure, not an interrupt, not the parent's own death.
+Each process is spawned, so it shares neither threads nor a CUDA context with its parent. It occupies one slot, which
+defines the resources that it may use. It runs its setup once and then receives tasks, one at a time. No process
+outlives the supervisor, even after a failure, an interrupt or the death of the parent.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from multiemo.errors import MultiemoError
 
 Task = TypeVar("Task")
 Place = TypeVar("Place")
-#: What a worker process runs: it gets its slot, loads what it needs, and returns the function that does one task.
+#: Setup of a worker process: takes its slot, loads what it needs, and returns the function that does one task.
 Setup = Callable[[Place], Callable[[Task], None]]
 
-#: Processes of one slot that may die in a row before they are ready; the next attempt would die as well.
+#: After this many consecutive deaths during setup in one slot, the supervisor gives up.
 _EARLY_DEATHS = 2
 
 
@@ -36,8 +36,8 @@ class TaskFailedError(MultiemoError):
     """A process reported an error.
 
     Args:
-        task: the one it was working on.
-        message: of the error; one of a defect begins with its type, and its traceback is on standard error.
+        task: task that the process was working on.
+        message: error message; for an unexpected exception it contains the type, and the traceback is on stderr.
     """
 
     def __init__(self, task: object, message: str) -> None:
@@ -46,11 +46,11 @@ class TaskFailedError(MultiemoError):
 
 
 class ProcessDiedError(MultiemoError):
-    """A process ended without a word: killed, or crashed in native code.
+    """A process ended without reporting an error: it was killed, or crashed in native code.
 
     Args:
-        task: the one it was working on.
-        code: its exit code; negative for a signal.
+        task: task that the process was working on.
+        code: exit code of the process; negative for a signal.
     """
 
     def __init__(self, task: object, code: int | None) -> None:
@@ -60,18 +60,18 @@ class ProcessDiedError(MultiemoError):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What one process may use.
+    """The resources that one process may use.
 
     Args:
-        threads: of torch.
-        gpu: as ``CUDA_VISIBLE_DEVICES`` names it; ``None`` leaves the choice as it is.
+        threads: number of torch threads.
+        gpu: value of ``CUDA_VISIBLE_DEVICES``; ``None`` leaves it unchanged.
     """
 
     threads: int
     gpu: str | None = None
 
     def occupy(self) -> None:
-        """Restrict this process to the slot. Call it before CUDA is initialised."""
+        """Restrict this process to the slot; must be called before CUDA is initialised."""
         import torch
 
         if self.gpu is not None:
@@ -81,11 +81,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[Task]):
-    """A task that is done.
+    """A finished task.
 
     Args:
-        task: as it was given.
-        seconds: since it was assigned to a process; with one process a task they include its start.
+        task: the task, as given to :func:`supervise`.
+        seconds: seconds since it was assigned to a process, including the start of a process for a single task.
     """
 
     task: Task
@@ -97,12 +97,13 @@ class _Worker(Generic[Task, Place]):
     """A process and its task.
 
     Args:
-        process, pipe: to talk to it.
-        place: its slot.
-        early: processes of this slot before it that died in a row before they were ready.
-        task: ``None`` when it is idle.
-        began: when the task was assigned.
-        ready: whether its setup is complete.
+        process: the process.
+        pipe: connection to the process.
+        place: slot of the process.
+        early: number of consecutive earlier processes of this slot that died during setup.
+        task: current task; ``None`` if the process is idle.
+        began: time at which the task was assigned.
+        ready: whether setup is complete.
     """
 
     process: SpawnProcess
@@ -114,12 +115,12 @@ class _Worker(Generic[Task, Place]):
     ready: bool = False
 
     def send(self) -> None:
-        """Hand the assigned task over."""
-        with suppress(BrokenPipeError):  # it has died since; the next round finds out
+        """Send the assigned task to the process."""
+        with suppress(BrokenPipeError):  # the process has died; the next round of the supervisor detects it
             self.pipe.send(self.task)
 
     def assign(self, task: Task) -> None:
-        """Give an idle process its next task."""
+        """Assign the next task to an idle process."""
         self.task, self.began = task, time.perf_counter()
         self.send()
 
@@ -132,27 +133,27 @@ def supervise(
     reuse: bool = True,
     restart: bool = False,
 ) -> Iterator[Finished[Task]]:
-    """Do tasks in processes, one process a slot at a time.
+    """Run tasks in worker processes, at most one process per slot at a time.
 
-    A program that calls this from its main module must guard it with ``if __name__ == "__main__"``, since the processes
-    import that module.
+    A program that calls this from its main module must guard the call with ``if __name__ == "__main__"``, since the
+    processes import that module.
 
     Args:
-        setup: a picklable function (of a module, or a ``functools.partial`` of one) that each process calls first, with
+        setup: picklable function (of a module, or a ``functools.partial`` of one) that each process calls first, with
             its slot.
-        slots: picklable; no more processes are started than there are tasks.
-        tasks: picklable, none of them ``None``.
-        reuse: whether a process does further tasks; otherwise each task gets a process of its own, which returns all of
-            its memory.
-        restart: whether a task whose process died is given to another one, as often as it takes. The tasks themselves
-            must then give up on what kills them.
+        slots: picklable slots; no more processes are started than there are tasks.
+        tasks: picklable tasks, none of them ``None``.
+        reuse: let a process run further tasks; otherwise each task gets its own process, whose memory is freed after
+            it.
+        restart: assign a task whose process died to another process, without limit; the tasks themselves must then stop
+            retrying what kills them.
 
     Yields:
-        The tasks, as they are done.
+        Tasks in the order in which they finish.
 
     Raises:
-        TaskFailedError: setup or a task raised an error.
-        ProcessDiedError: a process died; with ``restart`` only if it, and the one before it in its slot, died in setup.
+        TaskFailedError: setup or a task raised an exception.
+        ProcessDiedError: a process died; with ``restart`` only if it and the previous one of its slot died in setup.
     """
     waiting, free = deque(tasks), deque((place, 0) for place in slots)
     workers: list[_Worker[Task, Place]] = []
@@ -201,38 +202,39 @@ def _start(setup: Setup[Place, Task], place: Place, early: int, task: Task) -> _
 
 
 def _is_alive(worker: _Worker[Task, Place]) -> bool:
-    """Whether a process says that it is ready for a task; otherwise it has died.
+    """Receive a message from a process: true if it is ready for a task, false if it has died.
 
     Raises:
-        TaskFailedError: it says what went wrong.
+        TaskFailedError: the process reported an error.
     """
     try:
-        trouble = worker.pipe.recv()
+        failure = worker.pipe.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
         return False
-    if trouble is not None:
-        raise TaskFailedError(worker.task, trouble)
+    if failure is not None:
+        raise TaskFailedError(worker.task, failure)
     return True
 
 
 def _dismiss(worker: _Worker[Task, Place]) -> None:
-    """End an idle process, and wait until its memory is free."""
+    """End an idle process and wait until its memory is freed."""
     worker.pipe.close()
     worker.process.join()
 
 
 def _work(pipe: Connection, setup: Setup[Place, Task], place: Place, start_method: str) -> None:
-    """A process: says ``None`` when it is ready for a task, or what went wrong."""
+    """Main function of a process; sends ``None`` when ready for a task, or an error message."""
     obey_parent()
-    multiprocessing.set_start_method(start_method, force=True)  # of its own workers; a spawned process would spawn them
+    # The start method for the process's own children; a spawned process would otherwise spawn them.
+    multiprocessing.set_start_method(start_method, force=True)
     try:
         do = setup(place)
         pipe.send(None)
         while True:
             try:
                 task = pipe.recv()
-            except EOFError:  # dismissed
+            except EOFError:  # the supervisor has closed the pipe
                 return
             do(task)
             pipe.send(None)
@@ -244,15 +246,16 @@ def _work(pipe: Connection, setup: Setup[Place, Task], place: Place, start_metho
 
 
 def obey_parent() -> None:
-    """Leave an interrupt to the parent, and end when it is gone, however it went.
+    """In a child process: ignore Ctrl-C, which the parent handles, and exit as soon as the parent has ended.
 
-    An orphan would write into the folders of the next call.
+    An orphaned process would write to the folders of the next call.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _follow() -> None:
+def _exit_with_parent() -> None:
+    """Wait for the end of the parent process, then exit."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

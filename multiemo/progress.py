@@ -1,4 +1,4 @@
-"""How far a call is, and what a person should know meanwhile: the one way in which anything here reports it."""
+"""The interface through which long-running calls report progress and notes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Progress:
-    """Told how far a call is; this one is silent. Override what you want to hear of.
+    """Receives progress reports; this base class ignores them. Override the methods you need.
 
     Example:
         >>> class Print(Progress):
@@ -18,18 +18,23 @@ class Progress:
     """
 
     def stage(self, name: str) -> None:
-        """A stage (``prepare``, a modality, ``fuse``, ``evaluate``) begins."""
+        """Called when a stage (``prepare``, a modality, ``fuse``, ``evaluate``) starts."""
 
     def update(self, done: int, total: int) -> None:
-        """So many of the steps, clips or files of the present stage are done; the total may grow."""
+        """Called with the progress of the current stage.
+
+        Args:
+            done: number of finished steps, clips or files.
+            total: their total number, which may grow.
+        """
 
     def epoch(self, stage: str, record: Mapping[str, Any]) -> None:
-        """An epoch of training has ended.
+        """Called when a training epoch has ended.
 
         Args:
             stage: a modality, or ``fuse``.
-            record: as in ``metrics.jsonl``.
+            record: the epoch's line of ``metrics.jsonl``.
         """
 
     def note(self, message: str) -> None:
-        """Something a person should know."""
+        """Called with a message for the user."""

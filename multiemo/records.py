@@ -1,4 +1,4 @@
-"""Results with names: JSON objects whose members are typed attributes."""
+"""Records: JSON objects whose members are also typed attributes."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ R = TypeVar("R", bound="Record")
 
 #: A JSON Schema as plain JSON values.
 JsonSchema: TypeAlias = dict[str, Any]
-#: Metadata of a field that is an attribute alone: ``field(default_factory=list, metadata=UNWRITTEN)``.
+#: Metadata of a field that is not a member of the object: ``field(default_factory=list, metadata=UNWRITTEN)``.
 UNWRITTEN = {"written": False}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
 def record(cls: type[R]) -> type[R]:
-    """Class decorator: the annotations of a :class:`Record` become the members of its objects."""
+    """Class decorator that turns the annotations of a :class:`Record` into the members of its objects."""
     return dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
 
 
 class Record(dict[str, Any]):
-    """A JSON object that cannot be changed; each member is also an attribute.
+    """An immutable JSON object; each member is also an attribute.
 
-    Subclasses are decorated with :func:`record`. Their fields are the members of the object, in that order. A field
-    whose default is ``None`` is left out of the object while it is ``None``; one without a default is written as
-    ``null``. A trailing underscore, for names that Python reserves (``from_``), is no part of the member's name. A
-    number that is not finite keeps its value as an attribute and is ``null`` in the object, since JSON has no NaN. The
-    lines of ``Args`` in the class docstring describe the members in the schema.
+    Subclasses are decorated with :func:`record`. Their fields are the members of the object, in that order.
 
-    Because a record is a ``dict``, ``json.dumps`` writes it, ``record["member"]`` reads it and it equals a plain
-    ``dict`` of the same members.
+    - A field with the default ``None`` is left out of the object while it is ``None``; ``None`` in a field without a
+      default is written as ``null``.
+    - A trailing underscore, for names that Python reserves (``from_``), is not part of the member's name.
+    - A number that is not finite keeps its value as an attribute and is ``null`` in the object, since JSON has no NaN.
+    - The ``Args`` of the class docstring become the descriptions of the members in the schema.
+
+    Because a record is a ``dict``, ``json.dumps`` serialises it, ``record["member"]`` reads a member, and it equals a
+    plain ``dict`` with the same members.
 
     Example:
         >>> @record
@@ -56,11 +58,11 @@ class Record(dict[str, Any]):
         (0.5, 0.5, '{"start": 0.5, "end": null}')
     """
 
-    #: Read by pydantic: members are called what :func:`_member` says.
+    #: Read by pydantic; :func:`_member` maps fields to member names.
     __pydantic_config__ = {"alias_generator": lambda field: _member(field)}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        """Fill the object from the fields."""
+        """Copy the fields into the dictionary."""
         for field, name, optional in _members(type(self)):
             value = getattr(self, field)
             if value is not None or not optional:
@@ -76,14 +78,18 @@ class Record(dict[str, Any]):
         return _rebuilt, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})  # type: ignore[arg-type]
 
     def _unchangeable(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} cannot be changed; dataclasses.replace makes a changed copy")
+        raise TypeError(f"a {type(self).__name__} cannot be changed; use dataclasses.replace to make a changed copy")
 
     __setitem__ = __delitem__ = __ior__ = _unchangeable  # type: ignore[assignment]
     clear = pop = popitem = setdefault = update = _unchangeable  # type: ignore[assignment]
 
     @classmethod
     def of(cls: type[R], *parts: Mapping[str, Any], **more: Any) -> R:
-        """A record of what other records (or tables of figures) hold, and of further members.
+        """A record with the members of other records or dictionaries, and further members.
+
+        Args:
+            parts: records or dictionaries; later ones take precedence.
+            more: further members.
 
         Example:
             >>> @record
@@ -100,25 +106,26 @@ class Record(dict[str, Any]):
 
     @classmethod
     def from_json(cls: type[R], values: Mapping[str, Any]) -> R:
-        """The record of a JSON object, with the records inside it; members it does not know are left out.
+        """The record of a JSON object, including nested records; unknown members are ignored.
 
         Raises:
-            ValueError: a member is missing or of another type; says which.
+            ValueError: a member is missing or has the wrong type; the message names it.
         """
         made: R = _adapter(cls).validate_python(dict(values))
         return made
 
     @classmethod
     def read(cls: type[R], path: Path) -> R:
-        """The record that a JSON file holds.
+        """Read a record from a JSON file.
 
         Raises:
-            CheckpointError: the file cannot be read, or it does not hold such a record; names the file and the member.
+            CheckpointError: the file cannot be read or does not contain such a record; the message names the file and
+                the member.
         """
         try:
             values = json.loads(path.read_text("utf-8"))
             if not isinstance(values, dict):
-                raise ValueError(f"holds a {type(values).__name__}, not an object")
+                raise ValueError(f"contains a {type(values).__name__}, not an object")
             return cls.from_json(values)
         except (OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or _first_reason(error)
@@ -126,12 +133,12 @@ class Record(dict[str, Any]):
 
     @classmethod
     def json_schema(cls) -> JsonSchema:
-        """The JSON Schema (draft 2020-12) of the object; it allows no members but these."""
+        """The JSON Schema (draft 2020-12) of the object; it allows no additional members."""
         return json_schema_of(cls)
 
 
 def json_schema_of(kind: type) -> JsonSchema:
-    """The JSON Schema (draft 2020-12) of a record, or of a ``TypedDict``; it allows no members but theirs."""
+    """The JSON Schema (draft 2020-12) of a record or a ``TypedDict``; it allows no additional members."""
     schema = _adapter(kind).json_schema(mode="serialization")
     inside = _inside(kind)
     for name, part in {kind.__name__: schema, **schema.get("$defs", {})}.items():
@@ -152,7 +159,7 @@ def nothing() -> None:
 
 
 def finite(value: Any) -> Any:
-    """The value as JSON has it: ``None`` in place of NaN and infinity, a list in place of a tuple.
+    """Convert a value to JSON types: NaN and infinity to ``None``, tuples to lists.
 
     Example:
         >>> finite({"uar": float("nan"), "uar_ci": (0.5, float("inf"))})
@@ -180,7 +187,7 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 
 def _first_reason(error: Exception) -> str:
-    """What is wrong, in one line; of several wrong members the first."""
+    """The reason of an error in one line; for several invalid members, the first."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
@@ -190,7 +197,7 @@ def _first_reason(error: Exception) -> str:
 
 
 def _describe(schema: dict[str, Any], of: type[Record]) -> None:
-    """Turn what pydantic says of one record into what it writes: no ``null`` for members that are left out."""
+    """Adapt pydantic's schema of a record to what it writes: members left out at ``None`` are never ``null``."""
     schema["additionalProperties"] = False
     members = {name: left_out for _, name, left_out in _members(of)}
     for name in [name for name in schema["properties"] if name not in members]:
@@ -207,17 +214,17 @@ def _describe(schema: dict[str, Any], of: type[Record]) -> None:
 
 
 def _describe_members(schema: dict[str, Any], doc: str, inherited: Sequence[str] = ()) -> None:
-    """Put the docstring of a class, and the ``Args`` of its bases, into its schema."""
-    said = {name: text for one in (*inherited, doc) for name, text in documented_arguments(one).items()}
+    """Add the docstring of a class and the ``Args`` of its bases to its schema as descriptions."""
+    descriptions = {name: text for one in (*inherited, doc) for name, text in documented_arguments(one).items()}
     schema["description"] = doc.partition("\n\n")[0].replace("\n", " ")
     for name, part in schema["properties"].items():
         part.pop("title", None)
-        if name in said:
-            part["description"] = said[name]
+        if name in descriptions:
+            part["description"] = descriptions[name]
 
 
 def documented_arguments(doc: str) -> dict[str, str]:
-    """{name: its description} of the section ``Args`` of a docstring.
+    """{name: description} from the ``Args`` section of a docstring.
 
     Example:
         >>> documented_arguments("Args:\\n    start, end: seconds\\n        of the file.\\n    label: of it.\\n")
@@ -233,7 +240,7 @@ def documented_arguments(doc: str) -> dict[str, str]:
 
 
 def _inside(kind: type) -> dict[str, type]:
-    """{name: class} of the records and ``TypedDict`` that one is made of, itself among them."""
+    """{name: class} of all records and ``TypedDict`` classes nested in a class, including itself."""
     found: dict[str, type] = {}
     waiting: list[Any] = [kind]
     while waiting:
@@ -248,7 +255,7 @@ def _inside(kind: type) -> dict[str, type]:
 
 
 def _member(field: str) -> str:
-    """The name of a field's member.
+    """The member name of a field.
 
     Example:
         >>> _member("from_"), _member("start")
@@ -258,7 +265,7 @@ def _member(field: str) -> str:
 
 
 def _members(record: type[Record]) -> list[tuple[str, str, bool]]:
-    """Each field that is written, its member, and whether it is left out while it is ``None``."""
+    """(field, member name, whether it is left out while ``None``) for each field that is written."""
     known: list[tuple[str, str, bool]] | None = record.__dict__.get("_known_members")
     if known is None:
         written = [f for f in fields(record) if f.metadata.get("written", True)]  # type: ignore[arg-type]

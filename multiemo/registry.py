@@ -1,8 +1,8 @@
-"""Name -> builder, for encoders, kinds of input, fusions and corpora.
+"""Registries that map names to builders, for encoders, kinds of input, fusions and corpora.
 
-A name registered twice is an error at import; an unknown name lists the choices; options are checked against the
-builder's own signature before it is called, so a wrong key or type never reaches torch. A name can be announced without
-its builder, whose module is then imported when it is wanted, and no other.
+A duplicate name is an error at import, and the error for an unknown name lists the choices. Options are checked against
+the builder's signature before it is called, so a wrong key or type never reaches torch. A name can be announced with
+its module, which is then imported only when the builder is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pydantic
 from multiemo.errors import ConfigError
 
 T = TypeVar("T", bound=Callable[..., Any])
-#: Annotations of options: of a chance or a share, of a count or a size, and of seconds or a rate.
+#: Annotations of options: ``Share`` for a probability or share, ``Size`` for a count or size, ``Positive`` for seconds
+#: or a rate.
 Share: TypeAlias = Annotated[float, pydantic.Field(ge=0, le=1)]
 Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
 Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
@@ -32,11 +33,11 @@ def suggest(name: str, choices: list[str]) -> str:
 
 
 class Registry:
-    """One kind of buildable thing.
+    """A registry of builders of one kind.
 
     Args:
-        kind: what is registered, for messages ("encoder").
-        key: config key that holds the name, for messages.
+        kind: name of the kind, for messages ("encoder").
+        key: config key that contains the name, for messages.
 
     Example:
         >>> shapes = Registry("shape")
@@ -55,17 +56,23 @@ class Registry:
         self._modules: dict[str, str] = {}
 
     def announce(self, name: str, module: str, **facts: Any) -> None:
-        """Say that importing ``module`` registers ``name`` with these facts; until it is wanted it is not imported."""
+        """Declare that importing ``module`` registers ``name``; the module is imported only when it is needed.
+
+        Args:
+            name: name that the module registers.
+            module: dotted name of the module.
+            facts: facts with which it registers the name.
+        """
         self._modules[name], self._facts[name] = module, facts
 
     def register(self, name: str, **facts: Any) -> Callable[[T], T]:
-        """Decorator that files a builder under ``name`` with facts about it (``modality="text"``).
+        """Decorator that registers a builder under ``name``, with facts about it (``modality="text"``).
 
         Raises:
-            ConfigError: the name is taken, or was announced with other facts.
+            ConfigError: the name is already registered, or was announced with other facts.
         """
 
-        def file(builder: T) -> T:
+        def add(builder: T) -> T:
             if name in self._builders or self._modules.get(name, builder.__module__) != builder.__module__:
                 raise ConfigError(f"{self.kind} {name!r} is registered twice")
             if self._facts.get(name, facts) != facts:
@@ -74,35 +81,37 @@ class Registry:
             self._facts[name] = facts
             return builder
 
-        return file
+        return add
 
     def names(self, **facts: Any) -> list[str]:
-        """Sorted names, or only those whose facts match."""
+        """All names in order, or only those with the given facts."""
         return sorted(n for n, f in self._facts.items() if all(f.get(k) == v for k, v in facts.items()))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def facts(self, name: str) -> Mapping[str, Any]:
-        """What was said of ``name`` at registration."""
-        self._known(name, self.kind)
+        """The facts given at the registration of ``name``."""
+        self._check_known(name, self.kind)
         return self._facts[name]
 
     def get(self, name: str, *, where: str) -> Callable[..., Any]:
-        """The builder called ``name``.
+        """The builder registered under ``name``.
 
         Args:
-            where: the config path that asked, for the message.
+            name: registered name.
+            where: config path of the name, for the message.
 
         Raises:
-            ConfigError: no such name.
+            ConfigError: the name is unknown.
         """
-        self._known(name, where)
+        self._check_known(name, where)
         if name not in self._builders:
             import_module(self._modules[name])
         return self._builders[name]
 
-    def _known(self, name: str, where: str) -> None:
+    def _check_known(self, name: str, where: str) -> None:
+        """Raise a ConfigError that lists the choices if ``name`` is unknown."""
         if name not in self._facts:
             place = f"{where}.{self.key}" if self.key else where
             raise ConfigError(f"{place}: unknown {self.kind} {name!r}{suggest(name, list(self._facts))}")
@@ -111,12 +120,13 @@ class Registry:
         """Call the builder with checked options.
 
         Args:
-            options: keyword arguments from a config; checked for name and type.
-            where: config path for messages.
-            given: further keyword arguments from code, not checked; those the builder does not take are left out.
+            name: registered name.
+            options: keyword arguments from a config, checked for name and type.
+            where: config path, for messages.
+            given: further keyword arguments from code, not checked; those that the builder does not take are ignored.
 
         Raises:
-            ConfigError: unknown name, unknown option, or a value of the wrong type.
+            ConfigError: the name or an option is unknown, or a value has the wrong type.
         """
         builder = self.get(name, where=where)
         parameters = inspect.signature(builder).parameters
@@ -126,7 +136,13 @@ class Registry:
     def check(
         self, name: str, options: Mapping[str, Any], *, where: str, given: Collection[str] = ()
     ) -> dict[str, Any]:
-        """The options as the builder's annotations want them; those in ``given`` come from code, not from a config.
+        """The options, converted to the types of the builder's annotations.
+
+        Args:
+            name: registered name.
+            options: keyword arguments from a config.
+            where: config path, for messages.
+            given: names of arguments that come from code and must not be in a config.
 
         Raises:
             ConfigError: as in :meth:`build`.
@@ -144,7 +160,7 @@ class Registry:
             raise ConfigError(
                 f"{where}.{unknown[0]}: unknown option of {self.kind} {name!r}{suggest(unknown[0], list(fields))}"
             )
-        # ``strict`` is off: YAML has no tuples, and 1 is a fine float.
+        # ``strict`` is off, because YAML has no tuples and 1 is a valid float.
         rules = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
         model = pydantic.create_model("Options", __config__=rules, **fields)
         try:
@@ -160,10 +176,10 @@ class Registry:
 
 
 def _check_number(where: str, given: Any, value: Any) -> None:
-    """No option of any part has a use for a number below 0, or for a switch in place of a number.
+    """Reject a negative number, which no option accepts, and a boolean in place of a number.
 
     Raises:
-        ConfigError: the value is one.
+        ConfigError: the value is negative, or a boolean for a numeric option.
     """
     if isinstance(given, bool) and not isinstance(value, bool):
         raise ConfigError(f"{where}: must be a number, got {str(given).lower()!r}")

@@ -15,7 +15,7 @@ from multiemo import plots
 from multiemo.evaluation.report import CalibrationReport, Report
 from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE, PairedTest
-from multiemo.runs.folder.evaluation_log import home_of, told
+from multiemo.runs.folder.evaluation_log import reading_summary, run_folder_of
 from multiemo.runs.folder.required_files import model_folder
 from multiemo.training.epochs import StageEpoch
 from multiemo.types import SUBSETS
@@ -148,7 +148,7 @@ def write_html(
         example: one entry of ``inputs`` of the prediction JSON, shown as an example.
         title: heading; the run's name by default.
     """
-    home = home_of(run)
+    home = run_folder_of(run)
     model = json.loads((model_folder(run) / "config.json").read_text("utf-8"))
     stage = model["facts"]["stage"]
     splits = json.loads((home / "splits.json").read_text("utf-8"))[stage]
@@ -173,7 +173,7 @@ def write_html(
         sizes={p: (len(splits["parts"][p]), len(splits["groups"][p])) for p in splits["parts"]},
         model=model,
         config=(home / "config.yaml").read_text("utf-8"),
-        reads=told(home),
+        reads=reading_summary(home),
         example=example,
     )
     write_atomically(run / "report.html", page)

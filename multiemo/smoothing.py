@@ -1,15 +1,15 @@
-"""What was said of each segment on its own becomes a steady timeline: a hidden Markov model with a fixed lag.
+"""Smooths the probabilities of consecutive segments over time with a hidden Markov model and a fixed lag.
 
-The hidden label stays, or is drawn anew from the prior, as a Markov chain in continuous time: over ``t`` seconds
+The hidden label is a Markov chain in continuous time: it stays, or is drawn again from the prior. Over ``t`` seconds
 
-    P(j | i) = exp(-t / stay) [i = j] + (1 - exp(-t / stay)) prior_j,
+    P(j | i) = exp(-t / stay) [i = j] + (1 - exp(-t / stay)) prior_j.
 
-whose stationary distribution is the prior (Felsenstein 1981, "Evolutionary trees from DNA sequences", has the same
-chain), so that segments of any length and spacing are treated alike. A segment speaks through its scaled likelihood,
+Its stationary distribution is the prior (Felsenstein 1981, "Evolutionary trees from DNA sequences", uses the same
+chain), so segments of any length and spacing are treated alike. The evidence of a segment is its scaled likelihood:
 calibrated probability over prior (Bourlard & Morgan 1994, "Connectionist Speech Recognition"). The posterior of each
 segment comes from the forward-backward recursions (Rabiner 1989, "A tutorial on hidden Markov models and selected
-applications in speech recognition"), backward over a fixed number of later segments only (Anderson & Moore 1979,
-"Optimal Filtering", ch. 7), so that a file and a live stream say the same.
+applications in speech recognition"). The backward pass covers a fixed number of later segments (Anderson & Moore 1979,
+"Optimal Filtering", ch. 7), so that a file and a live stream give the same result.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from multiemo.errors import ConfigError
 from multiemo.records import Record, record
 from multiemo.types import SMALLEST_PRIOR
 
-#: Mean seconds until the label is drawn anew: longer than an expression (half a second to four seconds, Ekman 2003,
-#: "Emotions Revealed"), so that one odd segment needs good reasons, and shorter than an episode (minutes, Verduyn et
-#: al. 2009, "Predicting the duration of emotional experience"), so that a change is followed.
+#: Mean seconds until the label is drawn again. Longer than an expression (half a second to four seconds, Ekman 2003,
+#: "Emotions Revealed"), so that a single deviating segment needs strong evidence. Shorter than an episode (minutes,
+#: Verduyn et al. 2009, "Predicting the duration of emotional experience"), so that changes are followed.
 STAY_SECONDS = 10.0
-#: Later segments that are waited for; what the next but two says of this one is weak by then.
+#: Number of later segments used for a segment; evidence from segments further ahead is weak.
 LAG_SEGMENTS = 2
-#: Mean seconds that are tried on dialogues of validation.
-_STAYS = (2.5, 5.0, 10.0, 20.0, 40.0)
-#: Smallest probability of a label.
-_LEAST = 1e-12
+#: Candidate mean seconds, tried on dialogues of validation.
+_STAY_CANDIDATES = (2.5, 5.0, 10.0, 20.0, 40.0)
+#: Probabilities are clipped to this minimum.
+_SMALLEST_PROBABILITY = 1e-12
 
 
 @dataclass(slots=True)
@@ -44,36 +44,35 @@ class _Step:
     """One segment.
 
     Args:
-        stay: probability that the label was not drawn anew since the segment before.
-        evidence: ``[K, S]`` scaled likelihoods; ones where nothing was said.
-        past: ``[K, S]`` posterior given this segment and all before.
-        silent: nothing was said of it.
+        stay: probability that the label was not drawn again since the previous segment.
+        evidence: ``[K, S]`` scaled likelihoods; ones without a prediction.
+        past: ``[K, S]`` posterior given this segment and all previous ones.
+        skipped: whether the segment has no prediction.
     """
 
     stay: float
     evidence: Array
     past: Array
-    silent: bool
+    skipped: bool
 
 
 class Smoother:
-    """Smooths the probabilities of segments that come one after the other.
+    """Smooths the probabilities of consecutive segments.
 
-    A segment of which nothing is said (``None``) stays so; time passes over it. Where segments overlap, each counts for
-    the share of it that is new, so that no second is heard twice. What is alone is not changed: a file of one segment
-    keeps its probabilities.
+    A segment without a prediction (``None``) keeps none, but its time counts. If segments overlap, the evidence of each
+    is weighted by its share of new time, so that no second counts twice. A single segment is not changed.
 
-    The evidence of neighbours is taken as independent, which that of one face and one voice is not: smoothed
-    probabilities are surer than calibrated ones.
+    The evidence of neighbouring segments is treated as independent. That of the same face and voice is not, so smoothed
+    probabilities are more confident than calibrated ones.
 
     Args:
-        prior: ``[C]`` label frequencies of training.
-        stay_seconds: mean seconds until the label is drawn anew.
-        lag: how many later segments a segment waits for; 0 looks back only.
-        task: ``multi``: each label comes and goes on its own; otherwise one label holds at a time.
+        prior: ``[C]`` label frequencies of train.
+        stay_seconds: mean seconds until the label is drawn again; above 0.
+        lag: number of later segments used for each segment; 0 uses only previous ones.
+        task: with ``multi``, each label is smoothed on its own; otherwise exactly one label holds at a time.
 
     Raises:
-        ConfigError: ``stay_seconds`` or ``lag`` out of range.
+        ConfigError: ``stay_seconds`` or ``lag`` is out of range.
 
     Example:
         >>> smoother = Smoother(np.array([0.5, 0.5]), stay_seconds=10.0, lag=0)
@@ -96,28 +95,30 @@ class Smoother:
         chains = self._chains(bounded)
         self._prior = chains / chains.sum(-1, keepdims=True)
         self._steps: deque[_Step] = deque()
-        self._past = self._prior  # of the last segment
+        self._past = self._prior  # posterior after the last segment
         self._middle = self._end = -math.inf
 
     def push(self, probs: Array | None, start: float, end: float) -> list[Array | None]:
-        """The next segment.
+        """Add the next segment.
 
         Args:
-            probs: ``[C]`` calibrated probabilities, or ``None`` where nothing is said.
-            start, end: seconds.
+            probs: ``[C]`` calibrated probabilities; ``None`` without a prediction.
+            start: start of the segment, seconds.
+            end: end of the segment, seconds.
 
         Returns:
-            ``[C]`` of each segment that is final now, in the order they came; ``None`` for a ``None``.
+            The smoothed probabilities ``[C]`` of each segment that is now final, in order; ``None`` for a segment
+            without a prediction.
         """
         stay = math.exp(-max((start + end) / 2 - self._middle, 0.0) / self.stay_seconds)
         evidence = np.ones_like(self._prior)
         if probs is not None:
-            said = np.clip(self._chains(np.asarray(probs, dtype=np.float64)), _LEAST, None)
-            fresh = (end - max(start, self._end)) / (end - start) if end > start else 1.0
-            evidence = (said / self._prior) ** min(max(fresh, 0.0), 1.0)
+            chains = np.clip(self._chains(np.asarray(probs, dtype=np.float64)), _SMALLEST_PROBABILITY, None)
+            new_share = (end - max(start, self._end)) / (end - start) if end > start else 1.0
+            evidence = (chains / self._prior) ** min(max(new_share, 0.0), 1.0)
             self._end = max(end, self._end)
         self._middle = max((start + end) / 2, self._middle)
-        self._past = _normal((stay * self._past + (1 - stay) * self._prior) * evidence)
+        self._past = _normalised((stay * self._past + (1 - stay) * self._prior) * evidence)
         self._steps.append(_Step(stay, evidence, self._past, probs is None))
         if len(self._steps) <= self.lag:
             return []
@@ -126,35 +127,35 @@ class Smoother:
         return [final]
 
     def close(self) -> list[Array | None]:
-        """The segments that still waited; after it nothing may be pushed."""
+        """Return the remaining segments, as :meth:`push` does; no segment may be added afterwards."""
         rest = self._smoothed() if self._steps else []
         self._steps.clear()
         return rest
 
     def _smoothed(self) -> list[Array | None]:
-        """Posteriors of all segments held, by one pass backward from the newest."""
+        """Posteriors of all stored segments, by one backward pass from the newest."""
         future = np.ones_like(self._prior)
         found: list[Array | None] = []
         for step in reversed(self._steps):
-            posterior = _normal(step.past * future)
-            found.append(None if step.silent else posterior[:, 1] if self._multi else posterior[0])
-            seen = step.evidence * future
-            future = step.stay * seen + (1 - step.stay) * (seen * self._prior).sum(-1, keepdims=True)
-            future = _normal(future)
+            posterior = _normalised(step.past * future)
+            found.append(None if step.skipped else posterior[:, 1] if self._multi else posterior[0])
+            backward = step.evidence * future
+            future = step.stay * backward + (1 - step.stay) * (backward * self._prior).sum(-1, keepdims=True)
+            future = _normalised(future)
         return found[::-1]
 
     def _chains(self, values: Array) -> Array:
-        """``[K, S]``: one chain over all labels, or for each label one over absent and present."""
+        """``[K, S]``: one chain over all labels, or, for ``multi``, one chain over absent and present per label."""
         return np.stack([1 - values, values], axis=1) if self._multi else values[None]
 
 
-def _normal(weights: Array) -> Array:
+def _normalised(weights: Array) -> Array:
     """Each row scaled to sum to one."""
     return np.asarray(weights / weights.sum(-1, keepdims=True))
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Whether, and for how long
+# Fitting the strength of smoothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +163,9 @@ class Turn:
     """A labelled clip of a dialogue.
 
     Args:
-        row: of the probabilities.
-        start, end: seconds.
+        row: its row in the probabilities.
+        start: start of the turn, seconds.
+        end: end of the turn, seconds.
     """
 
     row: int
@@ -173,13 +175,15 @@ class Turn:
 
 @record
 class SmoothingFigures(Record):
-    """What smoothing does on dialogues of validation.
+    """The effect of smoothing on dialogues of validation.
 
     Args:
-        dialogues, clips: that were measured.
-        accuracy, loss: without smoothing; of several labels a clip, the accuracy is that of each label.
-        smoothed_accuracy, smoothed_loss: with it, by the duration that was chosen, or by the likeliest one where none
-            is good enough.
+        dialogues: number of dialogues.
+        clips: number of their clips.
+        accuracy: accuracy without smoothing; with several labels per clip, over all labels of all clips.
+        loss: mean loss of the true labels without smoothing, nats.
+        smoothed_accuracy: accuracy with the selected duration, or with the one of the lowest loss if none helps.
+        smoothed_loss: mean loss with the same duration, nats.
     """
 
     dialogues: int
@@ -199,61 +203,68 @@ def fit_stay(
     *,
     task: str = "single",
 ) -> tuple[float, SmoothingFigures]:
-    """For how long a label lasts, so that smoothing helps on validation dialogues; zero where it does not.
+    """Select the mean duration of a label on validation dialogues, or 0 if smoothing does not help.
 
-    Of a few durations the one is taken under which the true labels are most likely, if they are more so than without
-    smoothing, among those that lose no accuracy.
+    Of a few candidate durations, those are considered that reduce neither the accuracy nor the likelihood of the true
+    labels compared with no smoothing. The one with the lowest loss is selected.
 
     Args:
-        dialogues: turns in order, at least one with two.
+        dialogues: turns of each dialogue in order; at least one dialogue has two.
         probabilities: ``[N, C]``, calibrated.
         target: ``[N, C]``.
         prior: ``[C]`` label frequencies of train.
-        decide: from probabilities ``[K, C]`` and their K rows to the labels that are given: columns ``[K]``, or for
+        decide: maps probabilities ``[K, C]`` and their K rows to decided labels: label indices ``[K]``, or for
             ``multi`` ``[K, C]`` ones and zeros.
         task: ``single``, ``soft`` or ``multi``.
 
     Returns:
-        Mean seconds that a label lasts, or zero; and the figures on which that was decided.
+        Mean seconds until a label is drawn again, or 0; and the figures behind this selection.
     """
     rows = [turn.row for turns in dialogues for turn in turns]
 
-    def measured(values: Array) -> tuple[float, float]:
-        said = decide(values, rows)
+    def accuracy_and_loss(values: Array) -> tuple[float, float]:
+        decided = decide(values, rows)
         if task == "multi":
-            right = float((said == (target[rows] > 0.5)).mean())
+            right = float((decided == (target[rows] > 0.5)).mean())
             p = np.where(target[rows] > 0.5, values, 1 - values)
-            return right, float(-np.log(np.clip(p, _LEAST, None)).mean())
-        right = float((said == target[rows].argmax(axis=1)).mean())
-        return right, float(-(target[rows] * np.log(np.clip(values, _LEAST, None))).sum(axis=1).mean())
+            return right, float(-np.log(np.clip(p, _SMALLEST_PROBABILITY, None)).mean())
+        right = float((decided == target[rows].argmax(axis=1)).mean())
+        p = np.clip(values, _SMALLEST_PROBABILITY, None)
+        return right, float(-(target[rows] * np.log(p)).sum(axis=1).mean())
 
-    plain, unlikely = measured(probabilities[rows])
-    tried = {stay: measured(smoothed_dialogues(dialogues, probabilities, prior, stay, task)) for stay in _STAYS}
+    accuracy, loss = accuracy_and_loss(probabilities[rows])
+    tried = {
+        stay: accuracy_and_loss(smoothed_dialogues(dialogues, probabilities, prior, stay, task))
+        for stay in _STAY_CANDIDATES
+    }
     best = min(tried, key=lambda s: tried[s][1])
-    good = [stay for stay, (right, loss) in tried.items() if right >= plain and loss <= unlikely]
-    stay = min(good, key=lambda s: tried[s][1]) if good else 0.0
-    reached, loss = tried[stay if good else best]
+    helpful = [s for s, (smoothed, smoothed_loss) in tried.items() if smoothed >= accuracy and smoothed_loss <= loss]
+    stay = min(helpful, key=lambda s: tried[s][1]) if helpful else 0.0
+    smoothed_accuracy, smoothed_loss = tried[stay if helpful else best]
     return stay, SmoothingFigures(
         dialogues=len(dialogues),
         clips=len(rows),
-        accuracy=plain,
-        loss=unlikely,
-        smoothed_accuracy=reached,
-        smoothed_loss=loss,
+        accuracy=accuracy,
+        loss=loss,
+        smoothed_accuracy=smoothed_accuracy,
+        smoothed_loss=smoothed_loss,
     )
 
 
 def smoothed_dialogues(
     dialogues: Sequence[Sequence[Turn]], probabilities: Array, prior: Array, stay: float, task: str
 ) -> Array:
-    """``[K, C]``: the turns of all dialogues, each smoothed.
+    """Smoothed probabilities of the turns of all dialogues.
 
     Args:
-        dialogues: turns in order; K in all.
+        dialogues: turns of each dialogue in order; K turns in total.
         probabilities: ``[N, C]``, calibrated.
         prior: ``[C]`` label frequencies of train.
-        stay: mean seconds until the label is drawn anew.
+        stay: mean seconds until the label is drawn again.
         task: ``single``, ``soft`` or ``multi``.
+
+    Returns:
+        ``[K, C]``.
     """
     found: list[Array | None] = []
     for turns in dialogues:

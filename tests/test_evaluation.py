@@ -109,10 +109,10 @@ def test_selection_does_without_intervals():
     ("speakers", "note"),
     [
         (1, "this speaker's clips"),
-        (4, "too few to swap"),
+        (4, "too few speakers to swap"),
         (8, "8 speakers: intervals"),
         (60, "over clips"),
-        (25, "SF: all 25 speakers show the same"),
+        (25, "SF: all 25 speakers have the same figure"),
     ],
 )
 def test_the_reader_is_told_what_the_intervals_rest_on(speakers, note):

@@ -138,7 +138,8 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("evaluation*", "predictions.jsonl", "report.html"))
     monkeypatch.setenv("MULTIEMO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("multiemo.inputs.dataset._ENOUGH", 1000)  # the shared memory of workers are files too
+    # Without workers: their shared memory consists of files too.
+    monkeypatch.setattr("multiemo.inputs.dataset._MIN_CLIPS_FOR_WORKERS", 1000)
     with room_for(6000):
         code, _, err = cli("evaluate", run, "--device", "cpu")
     assert code == 1
@@ -146,7 +147,7 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
     assert "Traceback" not in err
     notes = " ".join(err.split())  # as the terminal wraps lines
     assert notes.count("note: cache: ") == 1
-    assert "work goes on without it" in notes
+    assert "continuing without the cache" in notes
     assert not (run / "evaluation.json").exists()
     assert not list(run.glob("*.tmp"))
 
@@ -168,7 +169,7 @@ def test_training_without_room_for_the_cache_trains(tiny_config, tmp_path, monke
     notes = Notes()
     train(load_config(tiny_config(tmp_path, modalities=("speech",)), ["training.epochs=1"]), tmp_path / "run",
           progress=notes)  # fmt: skip
-    assert sum("work goes on without it" in note for note in notes.said) == 2, "once a part"
+    assert sum("continuing without the cache" in note for note in notes.said) == 2, "once a part"
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
 
@@ -185,7 +186,7 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
 def test_what_is_no_file_is_not_replaced(tmp_path, kind):
     place = tmp_path / "place"
     os.mkfifo(place) if kind == "pipe" else place.mkdir()
-    with pytest.raises(CheckpointError, match="it is no file that could be replaced"):
+    with pytest.raises(CheckpointError, match="it exists and is not a regular file"):
         write_atomically(place, "x")
     assert place.is_fifo() if kind == "pipe" else place.is_dir()
 

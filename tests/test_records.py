@@ -169,7 +169,7 @@ def test_a_file_that_holds_no_such_record_is_named(tmp_path: Path) -> None:
     for text, reason in (
         ("{", "Expecting"),
         ('{"n": "x"}', "n: Input should be a valid integer"),
-        ("[]", "holds a list"),
+        ("[]", "contains a list"),
     ):
         path.write_text(text)
         with pytest.raises(CheckpointError, match=rf"result\.json: not readable as a result: .*{reason}"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from multiemo.applications.affect import Affect, affect
 from multiemo.applications.recording_dates import date_of, day_of_row
 from multiemo.applications.tables import require_column
-from multiemo.data.media_paths import Places
+from multiemo.data.media_paths import FileFinder
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.progress import Progress
 from multiemo.tables.delimited import BadRow
@@ -153,7 +153,7 @@ def _from_table(
     model = _required_model(run, source)
     from multiemo.predict import Item
 
-    places, undated = Places([source.parent]), DatedClips()
+    places, undated = FileFinder([source.parent]), DatedClips()
     items: list[tuple[Item, datetime.date | None]] = []
     for number, row in rows:
         name = str(row.get(columns.clip) or "")

@@ -19,7 +19,7 @@ import polars as pl
 
 from multiemo.errors import ConfigError, first_line
 from multiemo.files import system_error, unwritable
-from multiemo.tables.reading import FIRST, JSON_LINES, Columns, Row
+from multiemo.tables.reading import JSON_LINES, SCHEMA_ROWS, Columns, Row
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 #: Suffixes of the formats that can be written.
@@ -128,8 +128,8 @@ class Writer:
             except ValueError:
                 new = next(name for name in row if name not in self.columns)
                 raise ConfigError(
-                    f"{self.path}: a row has the column {new!r}, which is not in the first {FIRST} rows and so not in "
-                    "the header of the CSV; write .jsonl or .parquet"
+                    f"{self.path}: a row has the column {new!r}, which is not in the first {SCHEMA_ROWS} rows and so "
+                    "not in the header of the CSV; write .jsonl or .parquet"
                 ) from None
 
     def _write_part(self, rows: Sequence[Row]) -> None:

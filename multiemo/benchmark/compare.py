@@ -15,7 +15,7 @@ from multiemo.benchmark.results import family, summarise
 from multiemo.benchmark.tables import reads_sentence
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.evaluation.report import Report
-from multiemo.runs.folder.evaluation_log import reads_of_test, said
+from multiemo.runs.folder.evaluation_log import describe_counts, reads_of_test
 from multiemo.types import Task
 
 
@@ -93,7 +93,7 @@ def compare(paths: Sequence[Path]) -> ComparisonResult:
 def _reads(path: Path) -> str:
     benchmark = path / "benchmark.json"
     if not benchmark.is_file():
-        return said(reads_of_test(path))
+        return describe_counts(reads_of_test(path))
     return reads_sentence(BenchmarkResult.read(benchmark).reads)
 
 

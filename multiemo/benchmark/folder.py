@@ -15,7 +15,7 @@ from multiemo.data.duplicates.search import across_parts, describe, find_duplica
 from multiemo.errors import CheckpointError, SplitError
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
-from multiemo.runs.folder.layout import begun, differing
+from multiemo.runs.folder.layout import differing_keys, has_training
 from multiemo.runs.folder.lock import LOCK
 
 T = TypeVar("T")
@@ -29,8 +29,8 @@ def open_folder(folder: Path, config: Config) -> None:
     """
     stored = folder / "config.yaml"
     if stored.is_file():
-        others = differing(load_stored(stored), config, length=True)
-        if others and any(begun(cell) for part in ("cells", "shuffled") for cell in folder.glob(f"{part}/*")):
+        others = differing_keys(load_stored(stored), config, length=True)
+        if others and any(has_training(cell) for part in ("cells", "shuffled") for cell in folder.glob(f"{part}/*")):
             raise CheckpointError(
                 f"{folder}: holds a benchmark of another config ({', '.join(others)}); choose another --out, or "
                 "remove it"

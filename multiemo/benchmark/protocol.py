@@ -20,7 +20,7 @@ from multiemo.benchmark.document import FoldSummary, ProtocolSummary
 from multiemo.config import BenchmarkConfig, Config, SourceConfig, SplitConfig
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.splits.grouping import GroupBy, grouped
-from multiemo.data.splits.split import Split, without
+from multiemo.data.splits.split import Split, exclude_clips
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, SplitError
 from multiemo.evaluation import corpus_kind
@@ -201,7 +201,7 @@ def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequenc
     folds = []
     for fold in protocol.folds:
         ids = gone.get(fold.name, ())
-        split = without(fold.split, ids) if ids else fold.split
+        split = exclude_clips(fold.split, ids) if ids else fold.split
         how = fold.config.data.split.model_copy(update={"exclude": tuple(ids)})
         folds.append(replace(fold, split=split, config=pinned(config, how, split)))
     return replace(protocol, folds=tuple(folds))

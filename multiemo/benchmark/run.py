@@ -40,7 +40,7 @@ from multiemo.records import Record, record
 from multiemo.runs import load_bundle
 from multiemo.runs.device import trains_on
 from multiemo.runs.folder.evaluation_log import Reading, add_read, reads_of, reads_of_test
-from multiemo.runs.folder.lock import alone_in
+from multiemo.runs.folder.lock import lock_folder
 from multiemo.runs.parts import uses_features
 from multiemo.runs.sources import open_manifest
 
@@ -68,7 +68,7 @@ def run_benchmark(
     trains_on(config)  # says now what every training would say
     folder.mkdir(parents=True, exist_ok=True)
     progress = progress or Progress()
-    with alone_in(folder, progress):
+    with lock_folder(folder, progress):
         return _run(config, folder, show_leak, command, progress)
 
 

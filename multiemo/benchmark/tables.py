@@ -11,7 +11,7 @@ from typing import Any
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
 from multiemo.metrics import MAIN_FIGURE, Baseline
 from multiemo.report import COLUMNS, markdown, number, span
-from multiemo.runs.folder.evaluation_log import said
+from multiemo.runs.folder.evaluation_log import describe_counts
 from multiemo.types import SUBSETS
 
 #: Figures of which less is better.
@@ -83,7 +83,7 @@ def reads_sentence(reads: Mapping[str, Mapping[str, int]]) -> str:
     """
     alike: dict[str, list[str]] = {}
     for fold, times in reads.items():
-        alike.setdefault(said(times), []).append(fold)
+        alike.setdefault(describe_counts(times), []).append(fold)
     if len(alike) == 1:
         return f"each {next(iter(alike))}"
     return "; ".join(f"{', '.join(folds)}: {words}" for words, folds in alike.items()) or "readings were not counted"

@@ -1,8 +1,8 @@
-"""Calibration: probabilities that mean what they say, labels decided from them, and when nothing is said.
+"""Calibration of probabilities, decisions based on them, and abstention at low confidence.
 
-Each set of modalities has a temperature and a bias of its own: a model is rarely as wrong about its certainty with a
-voice alone as with all three. Everything is fitted on the validation part, stored in the checkpoint, and used by
-``evaluate`` and ``predict`` alike.
+Each set of modalities has its own temperature and bias, since miscalibration differs between, for example, the voice
+alone and all three modalities. All parameters are fitted on the validation part, stored in the checkpoint, and used by
+both ``evaluate`` and ``predict``.
 """
 
 from multiemo.calibration.confidence import (

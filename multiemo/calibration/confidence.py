@@ -1,4 +1,4 @@
-"""Confidence: how often it is right, and what it costs to answer less."""
+"""Confidence: its reliability, and the trade-off between error rate and coverage."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from multiemo.records import Record, record
 
 @record
 class ReliabilityBins(Record):
-    """A reliability diagram: the bins of stated confidence that hold any clip.
+    """A reliability diagram: the non-empty bins of confidence.
 
     Args:
-        confidence: mean stated confidence of each bin, 0..1.
-        accuracy: share of each bin that came true.
-        n: clips of each bin.
+        confidence: mean confidence of each bin, 0..1.
+        accuracy: share of correct predictions in each bin, 0..1.
+        n: number of clips in each bin.
     """
 
     confidence: list[float]
@@ -28,61 +28,72 @@ class ReliabilityBins(Record):
 
 @record
 class RiskCurve(Record):
-    """A risk-coverage curve, from the most confident clips alone to all of them.
+    """A risk-coverage curve, from only the most confident clips to all of them.
 
     Args:
-        coverage: shares of the clips that are answered.
-        risk: error rate among them.
+        coverage: shares of the clips that get a label.
+        risk: error rates among these clips.
     """
 
     coverage: list[float]
     risk: list[float]
 
 
-#: How surely a threshold keeps the allowed error rate on new clips like those of validation.
+#: Probability that a threshold keeps the allowed error rate on new clips like those of validation.
 ASSURANCE = 0.9
 
 
 def top_label(
-    probabilities: Array, target: Array, task: str = "single", said: NDArray[Any] | None = None
+    probabilities: Array, target: Array, task: str = "single", decided: NDArray[Any] | None = None
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Confidence ``[N]`` of the label that would be given, and ``[N]`` whether it is right.
+    """Confidence of the decided label of each clip, and whether it is right.
 
     Args:
-        probabilities, target: ``[N, C]``.
-        task: for ``multi`` the label is the most probable one, and right when it is one of the clip's.
-        said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
+        probabilities: ``[N, C]``.
+        target: ``[N, C]``.
+        task: ``single``, ``soft`` or ``multi``. For ``multi`` the label is always the most probable one, and it is
+            right if the clip has it.
+        decided: ``[N]`` indices of the decided labels; by default the most probable ones.
+
+    Returns:
+        ``[N]`` confidence, and ``[N]`` whether the label is right.
     """
-    if said is None or task == "multi":
-        said = probabilities.argmax(axis=1)
-    rows = np.arange(len(said))
-    right = target[rows, said] > 0.5 if task == "multi" else said == target.argmax(axis=1)
-    return probabilities[rows, said], right
+    if decided is None or task == "multi":
+        decided = probabilities.argmax(axis=1)
+    rows = np.arange(len(decided))
+    right = target[rows, decided] > 0.5 if task == "multi" else decided == target.argmax(axis=1)
+    return probabilities[rows, decided], right
 
 
 def events(
-    probabilities: Array, target: Array, task: str = "single", said: NDArray[Any] | None = None
+    probabilities: Array, target: Array, task: str = "single", decided: NDArray[Any] | None = None
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Stated probabilities and whether what they speak of came true: of the label that is given (see
-    :func:`top_label`), or, for ``multi``, of every label of every clip.
+    """Predicted probabilities, and whether the predicted events occurred.
+
+    The events are that the decided label is right (see :func:`top_label`), or, for ``multi``, that a clip has a label,
+    for every label of every clip.
 
     Args:
-        probabilities, target: ``[N, C]``.
+        probabilities: ``[N, C]``.
+        target: ``[N, C]``.
         task: ``single``, ``soft`` or ``multi``.
-        said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
+        decided: ``[N]`` indices of the decided labels; by default the most probable ones.
+
+    Returns:
+        Probabilities and outcomes, ``[N]`` each, or ``[N * C]`` for ``multi``.
     """
     if task == "multi":
         return probabilities.ravel(), target.ravel() > 0.5
-    return top_label(probabilities, target, said=said)
+    return top_label(probabilities, target, decided=decided)
 
 
 def reliability(confidence: Array, outcome: NDArray[Any], bins: int = 15) -> ReliabilityBins:
-    """Mean confidence, share of hits and clips of each equal-width bin that holds any (DeGroot & Fienberg 1983).
+    """Mean confidence, accuracy and number of clips of each non-empty equal-width bin (DeGroot & Fienberg 1983).
 
     Args:
         confidence: ``[N]`` within 0..1.
-        outcome: ``[N]``, one where the event came true.
-        bins: number of bins; that of the expected calibration error, so that the diagram shows what it adds up.
+        outcome: ``[N]``, 1 where the predicted event occurred.
+        bins: number of bins; the default is that of the expected calibration error, so that the diagram matches it.
 
     Example:
         >>> reliability(np.array([0.81, 0.83, 0.31]), np.array([1, 0, 1]))
@@ -97,14 +108,14 @@ def reliability(confidence: Array, outcome: NDArray[Any], bins: int = 15) -> Rel
 
 
 def risk_coverage(confidence: Array, correct: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Error rate among the answered clips for every share of clips that can be answered (Geifman & El-Yaniv 2017).
+    """Error rate among the answered clips for every possible coverage (Geifman & El-Yaniv 2017).
 
     Args:
-        confidence: ``[N]``; clips with the same one are answered together.
-        correct: ``[N]``.
+        confidence: ``[N]``; clips with equal confidence are answered together.
+        correct: ``[N]``, whether the label is right.
 
     Returns:
-        coverage, risk: ``[K]`` each, from the most confident clips alone to all of them.
+        coverage, risk: ``[K]`` each, from only the most confident clips to all of them.
 
     Example:
         >>> risk_coverage(np.array([0.9, 0.5, 0.7, 0.5]), np.array([True, False, True, True]))
@@ -117,16 +128,22 @@ def risk_coverage(confidence: Array, correct: NDArray[np.bool_]) -> tuple[Array,
 
 
 def aurc(coverage: Array, risk: Array) -> float:
-    """Area under the risk-coverage curve: the mean risk over the thresholds of the clips (Geifman et al. 2019)."""
+    """Area under the risk-coverage curve: the mean risk over the confidences as thresholds (Geifman et al. 2019).
+
+    Args:
+        coverage: ``[K]``, as :func:`risk_coverage` returns it.
+        risk: ``[K]``, likewise.
+    """
     return float(np.diff(coverage, prepend=0.0) @ risk)
 
 
 def thinned(coverage: Array, risk: Array, points: int = 50) -> RiskCurve:
-    """A risk-coverage curve of at most so many points, for a file; the last, of all clips, is kept.
+    """Subsample a risk-coverage curve for storage; the last point, full coverage, is kept.
 
     Args:
-        coverage, risk: ``[K]`` each, as :func:`risk_coverage` gives them.
-        points: at most so many are kept.
+        coverage: ``[K]``, as :func:`risk_coverage` returns it.
+        risk: ``[K]``, likewise.
+        points: maximum number of points.
     """
     keep = np.unique(np.linspace(0, len(coverage) - 1, min(points, len(coverage))).round().astype(int))
     first, second = ([round(float(v), 4) for v in curve[keep]] for curve in (coverage, risk))
@@ -134,14 +151,14 @@ def thinned(coverage: Array, risk: Array, points: int = 50) -> RiskCurve:
 
 
 def error_bound(errors: int, n: int, delta: float) -> float:
-    """The error rate that ``errors`` among ``n`` independent clips exclude with probability ``1 - delta``.
+    """Upper bound on the error rate, given ``errors`` among ``n`` independent clips; it holds with ``1 - delta``.
 
     Clopper & Pearson 1934, one-sided; the same as lemma 3.1 of Geifman & El-Yaniv 2017.
 
     Args:
-        errors: wrong clips.
-        n: clips.
-        delta: probability with which the bound may fail, 0..1.
+        errors: number of wrong clips.
+        n: number of clips.
+        delta: probability that the bound fails, 0..1.
 
     Example:
         >>> round(error_bound(0, 28, 0.05), 3)
@@ -155,23 +172,25 @@ def error_bound(errors: int, n: int, delta: float) -> float:
 def abstention_threshold(
     confidence: Array, correct: NDArray[np.bool_], error: float, *, assurance: float = ASSURANCE
 ) -> float | None:
-    """The lowest confidence at which the answered clips keep a allowed error rate, assured by a bound.
+    """The lowest confidence threshold at which the answered clips keep an allowed error rate with high probability.
 
-    Selection with guaranteed risk (Geifman & El-Yaniv 2017, algorithm 1): a binary search over the confidences, each
-    step with its share of the allowed failure. The plain empirical error would be exceeded on new clips about every
-    second time, so the bound is used; its price is coverage, and with few clips that no threshold passes: ``m`` clips
-    without one error assure ``error`` only from about ``ln(steps / (1 - assurance)) / error`` of them on.
+    Selection with guaranteed risk (Geifman & El-Yaniv 2017, algorithm 1): a binary search over the confidences, in
+    which each step gets its share of the allowed failure probability. It compares an upper bound with ``error``,
+    because new clips would exceed the plain empirical error about half of the time. The bound reduces coverage, and
+    with few clips no threshold may pass: even without an error, about ``ln(steps / (1 - assurance)) / error`` clips are
+    needed.
 
-    It holds for new clips drawn independently as these were. Clips of one speaker are alike: with few validation
-    speakers, other people may well exceed it.
+    The guarantee holds for new clips drawn independently from the same distribution. Clips of one speaker are
+    correlated, so with few validation speakers the error rate of other people may exceed it.
 
     Args:
-        confidence, correct: ``[N]`` of validation clips.
-        error: allowed error rate among the answered clips.
-        assurance: probability with which the allowed rate holds.
+        confidence: ``[N]`` confidence of validation clips.
+        correct: ``[N]``, whether their labels are right.
+        error: allowed error rate among the answered clips, 0..1.
+        assurance: probability with which the allowed rate holds, 0..1.
 
     Returns:
-        A clip is answered when its confidence is at least this; ``None`` when no threshold assures the allowed rate.
+        The threshold: a clip is answered if its confidence is at least this. ``None`` if no threshold keeps the rate.
     """
     values = np.unique(confidence)
     steps = len(values).bit_length()

@@ -1,4 +1,4 @@
-"""From probabilities to labels: the costs that training asked for, and thresholds where labels go together."""
+"""Decides labels from probabilities, with costs for weighted training and thresholds for several labels per clip."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Array
 
-#: A label of several is given from this probability on where nothing else was found on validation.
+#: Threshold of a label, with several labels per clip, if none was fitted on validation.
 DEFAULT_THRESHOLD = 0.5
-#: A label with fewer validation clips than this shares one threshold with all others like it.
-_FEW = 10
+#: Labels with fewer validation clips than this share one threshold.
+_FEW_CLIPS = 10
 
 
 def decide(
     probabilities: Array, task: str = "single", *, costs: Array | None = None, thresholds: Array | None = None
 ) -> NDArray[np.int64]:
-    """The labels that are given.
+    """Decide the labels of clips.
 
-    With one label a clip it is the one of the largest probability times cost, which makes the mean cost of an error
-    least (Elkan 2001): a model that was trained to weigh rare labels more also decides so, though its calibrated
-    probabilities are those of the labels as they occur.
+    With one label per clip, the label with the largest probability times cost is chosen, which minimises the expected
+    cost (Elkan 2001). So a model trained with a larger weight for rare labels also decides accordingly, although its
+    calibrated probabilities follow the natural label frequencies.
 
     Args:
-        probabilities: ``[..., C]``; NaN where nothing is said.
+        probabilities: ``[..., C]``; NaN where there is no prediction.
         task: ``single``, ``soft`` or ``multi``.
-        costs: ``[C]``, or ``[..., C]``, of missing each label; ``None`` = all alike.
-        thresholds: ``[C]``, or ``[..., C]``, for ``multi``; ``None`` = a half.
+        costs: ``[C]`` or ``[..., C]`` cost of missing each label; ``None`` = equal.
+        thresholds: ``[C]`` or ``[..., C]``, for ``multi``; ``None`` = 0.5.
 
     Returns:
-        ``[...]`` columns, -1 where nothing is said; for ``multi`` ``[..., C]``, one where a label is given.
+        ``[...]`` label indices, -1 without a prediction; for ``multi`` ``[..., C]``, 1 for each decided label.
 
     Example:
         >>> decide(np.array([[0.6, 0.4]])), decide(np.array([[0.6, 0.4]]), costs=np.array([1.0, 2.0]))
@@ -40,39 +40,41 @@ def decide(
     if task == "multi":
         return np.asarray(probabilities > (DEFAULT_THRESHOLD if thresholds is None else thresholds)).astype(np.int64)
     missing = np.isnan(probabilities).any(axis=-1)
-    weighed = np.nan_to_num(probabilities) * (1.0 if costs is None else costs)
-    return np.where(missing, -1, weighed.argmax(axis=-1)).astype(np.int64)
+    weighted = np.nan_to_num(probabilities) * (1.0 if costs is None else costs)
+    return np.where(missing, -1, weighted.argmax(axis=-1)).astype(np.int64)
 
 
 def fit_thresholds(probabilities: Array, target: Array) -> Array:
-    """The probability above which each of several labels is given, so that its F1 on validation is the highest.
+    """Fit the threshold of each label that maximises its F1 on validation clips.
 
-    The threshold lies halfway between the last score that is given and the next. A label that has fewer than
-    ten clips gets the threshold that is best for all such labels together (their micro F1).
+    The threshold lies halfway between the lowest accepted score and the next one. Labels with fewer than ten clips
+    share the threshold that maximises their micro F1.
 
     Args:
         probabilities: ``[N, C]``, calibrated.
         target: ``[N, C]``, ones and zeros.
 
     Returns:
-        ``[C]``; a half where there is no clip with any label to go by.
+        ``[C]``; 0.5 without clips to fit on.
 
     Example:
         >>> fit_thresholds(np.tile([[0.1], [0.2], [0.3], [0.4]], (10, 1)), np.tile([[0], [0], [1], [1]], (10, 1)))
         array([0.25])
     """
     has = target > DEFAULT_THRESHOLD
-    rare = has.sum(axis=0) < _FEW
-    shared = _best(probabilities[:, rare].ravel(), has[:, rare].ravel())
-    return np.array([shared if few else _best(p, t) for few, p, t in zip(rare, probabilities.T, has.T, strict=True)])
+    rare = has.sum(axis=0) < _FEW_CLIPS
+    shared = _best_threshold(probabilities[:, rare].ravel(), has[:, rare].ravel())
+    columns = zip(rare, probabilities.T, has.T, strict=True)
+    return np.array([shared if few else _best_threshold(p, t) for few, p, t in columns])
 
 
-def _best(scores: Array, truth: NDArray[Any]) -> float:
+def _best_threshold(scores: Array, truth: NDArray[Any]) -> float:
+    """The threshold on ``scores`` with the highest F1."""
     if not truth.any():
         return DEFAULT_THRESHOLD
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truth[order])
-    last = np.flatnonzero(np.diff(ranked, append=-np.inf))  # clips of one score are given together
+    last = np.flatnonzero(np.diff(ranked, append=-np.inf))  # clips with equal scores are accepted together
     f1 = 2 * hits[last] / (last + 1 + truth.sum())
     at = int(f1.argmax())
     below = ranked[last[at + 1]] if at + 1 < len(last) else 0.0

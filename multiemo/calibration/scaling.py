@@ -1,11 +1,11 @@
-"""Probabilities that mean what they say: a temperature and a bias for each label.
+"""Calibration of probabilities by a temperature and a bias per label::
 
     logits' = logits / T + bias
 
-(bias-corrected temperature scaling, Alexandari et al. 2020, "Maximum likelihood with bias-corrected calibration is
-hard-to-beat at label shift adaptation"; Guo et al. 2017 for the temperature alone). It starts from what is known: a
-network whose training weighed labels gives posteriors under other label frequencies than those of train
-(``losses.effective_prior``), and the bias carries them back.
+This is bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum likelihood with bias-corrected calibration
+is hard-to-beat at label shift adaptation"; Guo et al. 2017 for the temperature alone). The fit starts from the known
+change of prior: a network trained with label weights gives posteriors under other label frequencies than those of train
+(``losses.effective_prior``), and the bias corrects for that.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 from multiemo.arrays import Array
 from multiemo.types import SMALLEST_PRIOR
 
-#: Smallest and largest inverse temperature that is looked at.
+#: Bounds of the inverse temperature.
 _RANGE = (0.01, 100.0)
-#: In how many clips' worth the fit may trust what it started from; cross-validation over people chooses.
+#: Candidate strengths of the prior on the parameters, in clips; cross-validation over people selects one.
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _FOLDS = 5
 
 
 def logits_of(probabilities: Array, task: str = "single") -> Array:
-    """Logits whose probabilities these are, up to what a softmax does not see.
+    """Logits of probabilities; for a softmax they are determined only up to a constant per clip.
 
     Args:
         probabilities: ``[..., C]``.
-        task: ``multi`` inverts a sigmoid a label, the others a softmax.
+        task: ``multi`` inverts a sigmoid per label, the other tasks invert a softmax.
     """
     smallest = np.finfo(np.float64).tiny
     if task == "multi":
@@ -42,7 +42,7 @@ def logits_of(probabilities: Array, task: str = "single") -> Array:
 
 
 def softmax_or_sigmoid(logits: Array, task: str = "single") -> Array:
-    """Probabilities of logits ``[..., C]``: a sigmoid a label for ``multi``, else a softmax."""
+    """Probabilities of logits ``[..., C]``: a sigmoid per label for ``multi``, else a softmax."""
     if task == "multi":
         return np.asarray(np.exp(-np.logaddexp(0, -logits)))
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -50,13 +50,13 @@ def softmax_or_sigmoid(logits: Array, task: str = "single") -> Array:
 
 
 def temper(probabilities: Array, temperature: float | Array, task: str = "single", bias: Array | None = None) -> Array:
-    """Probabilities of the same logits divided by a temperature, which flattens above one, plus a bias.
+    """Divide the logits of probabilities by a temperature and add a bias; a temperature above 1 flattens them.
 
     Args:
         probabilities: ``[N, C]``.
-        temperature: one for all, or ``[N]``.
+        temperature: one for all clips, or ``[N]``.
         task: see :func:`logits_of`.
-        bias: ``[C]`` or ``[N, C]``; ``None`` is zero, and the order of the labels of a clip stays.
+        bias: ``[C]`` or ``[N, C]``; ``None`` is zero, which preserves the ranking of the labels.
 
     Returns:
         ``[N, C]``.
@@ -70,16 +70,16 @@ def temper(probabilities: Array, temperature: float | Array, task: str = "single
 
 
 def fit_temperature(probabilities: Array, target: Array, task: str = "single") -> float:
-    """The temperature under which the labels are most likely (Guo et al. 2017).
+    """The maximum a posteriori temperature on labelled clips (Guo et al. 2017).
 
-    ``1 / T = argmin_b  sum_i nll(b * logits_i, target_i) + b - 1 - ln b``, convex in ``b``. What follows the sum is a
-    Gamma prior on ``b`` with its mode at one: it weighs about as much as one clip, so that a handful of validation
-    clips that are all right does not make the model sure of everything. No clips at all give one.
+    ``1 / T = argmin_b  sum_i nll(b * logits_i, target_i) + b - 1 - ln b``, convex in ``b``. The terms after the sum are
+    a Gamma prior on ``b`` with its mode at 1. It has about the weight of one clip, so that a few correct validation
+    clips do not make the model overconfident. Without clips the result is 1.
 
     Args:
         probabilities: ``[N, C]``, not calibrated.
         target: ``[N, C]``: one-hot, votes that sum to one, or several ones.
-        task: ``single`` and ``soft`` use the cross-entropy, ``multi`` a binary one a label.
+        task: ``single`` and ``soft`` use the cross-entropy, ``multi`` a binary cross-entropy per label.
 
     Returns:
         T, within 0.01 .. 100.
@@ -101,21 +101,26 @@ def fit_temperature(probabilities: Array, target: Array, task: str = "single") -
 
 
 def change_of_prior(learnt: Array, prior: Array, temperature: float, task: str = "single") -> Array:
-    """The bias ``[C]`` that carries posteriors under ``learnt`` label frequencies to ``prior`` ones.
+    """The bias that converts posteriors under the label frequencies ``learnt`` to those under ``prior``.
 
-    The temperature acts on the evidence alone: ``logits' = (logits - log learnt) / T + log prior``, so that a model
-    which knows nothing says the frequencies of train, whatever its temperature (Saerens et al. 2002 with T = 1).
+    The temperature scales only the evidence: ``logits' = (logits - log learnt) / T + log prior``. So an uninformative
+    model predicts the frequencies of train at any temperature (Saerens et al. 2002 with T = 1).
 
     Args:
-        learnt, prior: ``[C]``; what train never held stays where it is, near zero.
+        learnt: ``[C]`` label frequencies under which the probabilities are posteriors.
+        prior: ``[C]`` label frequencies of train; a label that never occurs in train keeps a probability near 0.
         temperature: T.
         task: see :func:`logits_of`.
+
+    Returns:
+        ``[C]``.
     """
-    before, after = (_bounded(values, task) for values in (learnt, prior))
+    before, after = (_prior_logits(values, task) for values in (learnt, prior))
     return np.asarray(np.where(prior > SMALLEST_PRIOR, after - before / temperature, after))
 
 
-def _bounded(prior: Array, task: str) -> Array:
+def _prior_logits(prior: Array, task: str) -> Array:
+    """Logits of label frequencies, bounded away from 0 and 1."""
     return logits_of(np.clip(prior, SMALLEST_PRIOR, 1 - SMALLEST_PRIOR), task)
 
 
@@ -128,21 +133,21 @@ def fit_scaling(
     prior: Array | None = None,
     groups: Sequence[Any] | NDArray[Any] | None = None,
 ) -> tuple[float, Array]:
-    """The temperature and biases under which the labels of validation clips are most likely.
+    """Fit temperature and biases on validation clips by maximum a posteriori.
 
     ``argmin_(b, v)  sum_i nll(b * (logits_i - log learnt) + log prior + v, target_i) + s * (b - 1 - ln b +
-    sum_c prior_c (1 - prior_c) v_c^2 / 2)``, convex; ``T = 1 / b``. What follows the sum is a prior of the strength of
-    ``s`` clips: a Gamma distribution of ``b`` with its mode at one, and a normal one of ``v`` around zero. How strong
-    it must be for other people is seen by leaving people out: ``s`` is the one of :data:`STRENGTHS` under which those
-    left out are most likely. No clips at all give ``T = 1`` and the change of prior alone.
+    sum_c prior_c (1 - prior_c) v_c^2 / 2)``, convex; ``T = 1 / b``. The terms after the sum are a prior with the weight
+    of ``s`` clips: a Gamma distribution of ``b`` with its mode at 1, and a normal distribution of ``v`` around 0. The
+    strength ``s`` is selected from :data:`STRENGTHS` by cross-validation over people. Without clips the result is
+    ``T = 1`` and only the change of prior.
 
     Args:
         probabilities: ``[N, C]``, not calibrated.
         target: ``[N, C]``: one-hot, votes that sum to one, or several ones.
-        task: ``single`` and ``soft`` use the cross-entropy, ``multi`` a binary one a label.
+        task: ``single`` and ``soft`` use the cross-entropy, ``multi`` a binary cross-entropy per label.
         learnt: ``[C]`` label frequencies under which the probabilities are posteriors; ``None`` = ``prior``.
-        prior: ``[C]`` label frequencies of train; ``None`` = even ones.
-        groups: ``[N]``, whose clip each is; ``None``: each somebody else's.
+        prior: ``[C]`` label frequencies of train; ``None`` = uniform.
+        groups: ``[N]`` person of each clip; ``None`` treats every clip as another person.
 
     Returns:
         T, within 0.01 .. 100, and the bias ``[C]``.
@@ -150,17 +155,20 @@ def fit_scaling(
     classes = probabilities.shape[1]
     prior = np.full(classes, 0.5 if task == "multi" else 1 / classes) if prior is None else prior
     learnt = prior if learnt is None else learnt
-    evidence = np.where(prior > SMALLEST_PRIOR, logits_of(probabilities, task) - _bounded(learnt, task), 0.0)
+    evidence = np.where(prior > SMALLEST_PRIOR, logits_of(probabilities, task) - _prior_logits(learnt, task), 0.0)
     folds = _folds(len(target) if groups is None else groups)
     strength = STRENGTHS[0]
     if folds.max(initial=0) > 0:
-        strength = min(STRENGTHS, key=lambda s: _left_out(evidence, target, task, prior, folds, s))
+        strength = min(STRENGTHS, key=lambda s: _held_out_loss(evidence, target, task, prior, folds, s))
     b, v = _fit(evidence, target, task, prior, strength)
     return 1 / b, change_of_prior(learnt, prior, 1 / b, task) + v
 
 
 def _folds(groups: Sequence[Any] | NDArray[Any] | int) -> NDArray[np.int64]:
-    """``[N]`` fold of each clip, the clips of one person in one; the largest go first, each to the emptiest fold."""
+    """``[N]`` fold of each clip, with all clips of a person in one fold.
+
+    People are assigned in order of their number of clips, the largest first, each to the fold with the fewest clips.
+    """
     if isinstance(groups, int):
         return np.arange(groups) % _FOLDS
     names, owner, count = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
@@ -171,20 +179,20 @@ def _folds(groups: Sequence[Any] | NDArray[Any] | int) -> NDArray[np.int64]:
     return place[owner]
 
 
-def _left_out(
+def _held_out_loss(
     evidence: Array, target: Array, task: str, prior: Array, folds: NDArray[np.int64], strength: float
 ) -> float:
-    """Summed loss of each fold's clips under the fit of the others."""
+    """Summed loss of each fold's clips under the fit on the other folds."""
     total = 0.0
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
         b, v = _fit(evidence[~inside], target[~inside], task, prior, strength)
-        total += _loss(b * evidence[inside] + _bounded(prior, task) + v, target[inside], task)[0]
+        total += _loss(b * evidence[inside] + _prior_logits(prior, task) + v, target[inside], task)[0]
     return total
 
 
 def _loss(logits: Array, target: Array, task: str) -> tuple[float, Array]:
-    """Summed negative log-likelihood, and its gradient by the logits ``[N, C]``."""
+    """Summed negative log-likelihood, and its gradient ``[N, C]`` with respect to the logits."""
     p = softmax_or_sigmoid(logits, task)
     if task == "multi":
         return float((np.logaddexp(0, logits) - target * logits).sum()), p - target
@@ -195,9 +203,10 @@ def _loss(logits: Array, target: Array, task: str) -> tuple[float, Array]:
 
 
 def _fit(evidence: Array, target: Array, task: str, prior: Array, strength: float) -> tuple[float, Array]:
+    """Inverse temperature b and bias offsets v ``[C]`` for one strength of the prior."""
     from scipy import optimize  # type: ignore[import-untyped]
 
-    start, stiff = _bounded(prior, task), strength * np.clip(prior * (1 - prior), SMALLEST_PRIOR, None)
+    start, stiff = _prior_logits(prior, task), strength * np.clip(prior * (1 - prior), SMALLEST_PRIOR, None)
 
     def objective(x: Array) -> tuple[float, Array]:
         b, v = math.exp(x[0]), x[1:]

@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of its calibration, and how that is fitted on validation."""
+"""The calibration stored in a checkpoint, and its fit on validation."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from multiemo.calibration.scaling import change_of_prior, fit_scaling, temper
 from multiemo.records import Record, nothing, record
 from multiemo.types import SUBSETS, Modality, subset_key
 
-#: The label of a clip whose confidence is below the threshold.
+#: Label of a clip whose confidence is below the threshold.
 UNCERTAIN = "uncertain"
 
 
 @record
 class Calibration(Record):
-    """How one model's logits become probabilities, and probabilities labels. The empty one changes nothing.
+    """Parameters that map a model's logits to probabilities, and probabilities to labels; empty ones change nothing.
 
     Args:
-        temperatures: {subset key: T of the logits when a clip has, or shows, just that set of modalities}.
-        biases: {subset key: what is added to the logits then, ``[C]``}; the empty key is of clips with nothing.
-        branches: {modality: T of the branch's own head}.
-        branch_biases: {modality: ``[C]``, likewise}.
-        costs: {subset key, or modality for a branch's own head: ``[C]`` cost of missing each label}, of heads whose
-            training weighed labels. The label is the one of the largest probability times cost, which is the one that
-            the head itself, not calibrated, finds most likely: what it was trained and selected to give.
-        label_thresholds: {subset key: ``[C]`` probabilities above which each label is given}, where several can be.
-        max_error: allowed error rate among the answered clips; ``None`` always answers.
-        thresholds: {subset key: lowest confidence that is answered; ``None`` where none assures ``max_error``, so
-            that nothing is}; empty without ``max_error``.
-        clips: {subset key: validation clips that have all of its modalities, by which it was fitted}.
-        stay_seconds: by which a timeline is smoothed (see ``predict.smoothing``): 0 where smoothing made labels of
-            validation dialogues worse; ``None`` where there were none to tell.
-        smoothing: what was found on them (:func:`multiemo.smoothing.fit_stay`): ``dialogues``, ``clips``, ``accuracy``
-            without and ``smoothed_accuracy`` with.
+        temperatures: {subset key: temperature of the logits of a clip with exactly this set of modalities}.
+        biases: {subset key: ``[C]`` added to these logits}; the empty key is for clips without any modality.
+        branches: {modality: temperature of the branch's own head}.
+        branch_biases: {modality: ``[C]`` bias of the branch's own head}.
+        costs: {subset key, or modality for a branch's own head: ``[C]`` cost of missing each label}, for
+            heads trained with label weights. The given label has the largest probability times cost. It is the label
+            that the uncalibrated head finds most likely, which is what the head was trained and selected for.
+        label_thresholds: {subset key: ``[C]`` probabilities above which each label is given}, with several labels per
+            clip.
+        max_error: allowed error rate among the labels that are given; ``None`` gives every label.
+        thresholds: {subset key: lowest confidence at which a label is given; ``None`` if no threshold assures
+            ``max_error``, so that no label is given}; empty without ``max_error``.
+        clips: {subset key: number of validation clips with all of its modalities, on which it was fitted}.
+        stay_seconds: mean duration of a label, by which a timeline is smoothed (see ``predict.smoothing``); 0 if
+            smoothing made the labels of validation dialogues worse; ``None`` without such dialogues.
+        smoothing: figures of smoothing on these dialogues (:func:`multiemo.smoothing.fit_stay`): ``dialogues``,
+            ``clips``, ``accuracy`` without and ``smoothed_accuracy`` with smoothing, ``loss`` and ``smoothed_loss``.
     """
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
@@ -57,11 +58,16 @@ class Calibration(Record):
     smoothing: Mapping[str, float] = field(default_factory=dict)
 
     def temperature(self, key: str) -> float:
-        """Of a set of modalities; one where none was fitted."""
+        """The temperature for a set of modalities; 1 if none was fitted."""
         return self.temperatures.get(key, 1.0)
 
     def answers(self, key: str, confidence: float) -> bool:
-        """Whether a label of this confidence is given, for a clip that shows just this set of modalities."""
+        """Whether a label is given.
+
+        Args:
+            key: subset key of the modalities that the clip has.
+            confidence: confidence of the label, 0..1.
+        """
         if self.max_error is None:
             return True
         threshold = self.thresholds.get(key)
@@ -70,21 +76,21 @@ class Calibration(Record):
     def apply(
         self, key: str, probabilities: Array, presence: Mapping[Modality, NDArray[np.bool_]], task: str = "single"
     ) -> Array:
-        """Calibrate ``[N, C]`` probabilities of one subset, each clip by what it has of it.
+        """Calibrate the probabilities of one subset, each clip by the modalities of the subset that it has.
 
         Args:
-            key: of the subset.
+            key: key of the subset.
             probabilities: ``[N, C]``.
-            presence: {modality: ``[N]``}.
+            presence: {modality: ``[N]``}, whether the clip has the modality.
             task: ``single``, ``soft`` or ``multi``.
         """
         return self.scaled(shown_keys(key, presence), probabilities, task)
 
     def scaled(self, keys: Sequence[str], probabilities: Array, task: str = "single") -> Array:
-        """Calibrate ``[N, C]`` probabilities of clips that show, one by one, these sets of modalities.
+        """Calibrate the probabilities of clips with the given sets of modalities.
 
         Args:
-            keys: N subset keys.
+            keys: N subset keys, one per clip.
             probabilities: ``[N, C]``.
             task: ``single``, ``soft`` or ``multi``.
         """
@@ -93,10 +99,10 @@ class Calibration(Record):
         return temper(probabilities, np.array([self.temperature(k) for k in keys]), task, bias)
 
     def scaled_branch(self, m: Modality, probabilities: Array, task: str = "single") -> Array:
-        """Calibrate ``[N, C]`` probabilities of a branch's own head.
+        """Calibrate the probabilities of a branch's own head.
 
         Args:
-            m: the modality.
+            m: modality of the branch.
             probabilities: ``[N, C]``.
             task: ``single``, ``soft`` or ``multi``.
         """
@@ -104,55 +110,58 @@ class Calibration(Record):
         return temper(probabilities, self.branches.get(m, 1.0), task, None if bias is None else np.asarray(bias))
 
     def decide(self, keys: Sequence[str], probabilities: Array, task: str = "single") -> NDArray[np.int64]:
-        """The labels given to clips that show, one by one, these sets of modalities; see :func:`decide`.
+        """Decide the labels of clips with the given sets of modalities; see :func:`decide`.
 
         Args:
-            keys: N subset keys, or modalities for what branches say by themselves.
+            keys: N subset keys, one per clip; or modalities, for the branches' own heads.
             probabilities: ``[N, C]``, calibrated.
-            task: ``multi`` gives ``[N, C]``, the others ``[N]`` columns.
+            task: ``single``, ``soft`` or ``multi``.
+
+        Returns:
+            ``[N]`` label indices; for ``multi`` ``[N, C]`` ones and zeros.
         """
         if task == "multi":
             half = np.full(probabilities.shape[1], DEFAULT_THRESHOLD)
             limits = np.array([self.label_thresholds.get(k, half) for k in keys]).reshape(probabilities.shape)
             return decide(probabilities, task, thresholds=limits)
-        alike = np.ones(probabilities.shape[1])
-        return decide(
-            probabilities, task, costs=np.array([self.costs.get(k, alike) for k in keys]).reshape(probabilities.shape)
-        )
+        equal = np.ones(probabilities.shape[1])
+        costs = np.array([self.costs.get(k, equal) for k in keys]).reshape(probabilities.shape)
+        return decide(probabilities, task, costs=costs)
 
     def notes(self) -> list[str]:
-        """What a reader must know: sets that never answer, sets without validation clips, and smoothing."""
+        """Notes on subsets that never give a label, subsets without validation clips, and smoothing."""
         found = []
         never = [k for k, threshold in self.thresholds.items() if threshold is None]
         if never:
             counts = sorted({self.clips.get(k, 0) for k in never})
             span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
             found.append(
-                f"max_error {self.max_error:g} cannot be assured for {', '.join(never)} by {span} validation clips: "
-                f"every label given by just these is {UNCERTAIN!r}; allow a larger max_error, or validate on more clips"
+                f"max_error {self.max_error:g} cannot be assured for {', '.join(never)} with {span} validation clips: "
+                f"every label from just these modalities is {UNCERTAIN!r}; allow a larger max_error, or validate on "
+                "more clips"
             )
-        blank = [k for k, count in self.clips.items() if not count]
-        if blank:
-            found.append(f"no validation clip has all modalities of {', '.join(blank)}: not calibrated")
+        unfitted = [k for k, count in self.clips.items() if not count]
+        if unfitted:
+            found.append(f"no validation clip has all modalities of {', '.join(unfitted)}: not calibrated")
         return found + self.smoothing_notes()
 
     def smoothing_notes(self) -> list[str]:
-        """Why timelines are not smoothed, where they are not."""
-        told = self.smoothing
-        if self.stay_seconds != 0 or not told:
+        """A note if timelines are not smoothed because smoothing did not help on validation."""
+        figures = self.smoothing
+        if self.stay_seconds != 0 or not figures:
             return []
         return [
-            f"timelines are not smoothed: on {told['dialogues']} dialogues of validation that does not help (accuracy "
-            f"{told['accuracy']:.3f} without, {told['smoothed_accuracy']:.3f} with; loss of the true label "
-            f"{told['loss']:.3f}, {told['smoothed_loss']:.3f})"
+            f"timelines are not smoothed: it does not help on {figures['dialogues']} dialogues of validation (accuracy "
+            f"{figures['accuracy']:.3f} without, {figures['smoothed_accuracy']:.3f} with; loss of the true label "
+            f"{figures['loss']:.3f}, {figures['smoothed_loss']:.3f})"
         ]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
-        """The calibration that a checkpoint keeps; members it does not know are refused.
+        """The calibration stored in a checkpoint.
 
         Raises:
-            ValueError: not such values; says which.
+            ValueError: a member is unknown or has an invalid value; the message names it.
         """
         try:
             made = cls(**values)
@@ -175,7 +184,11 @@ class Calibration(Record):
 
 
 def shown_keys(key: str, presence: Mapping[Modality, NDArray[np.bool_]]) -> list[str]:
-    """For each clip the key of what it has of a subset; empty where it has nothing of it.
+    """For each clip, the key of the modalities of a subset that it has; empty if it has none of them.
+
+    Args:
+        key: key of the subset.
+        presence: {modality: ``[N]``}, whether the clip has the modality.
 
     Example:
         >>> shown_keys("TS", {"text": np.array([True, False]), "speech": np.array([True, True])})
@@ -197,23 +210,23 @@ def fit_calibration(
     prior: Array | None = None,
     learnt: Array | None = None,
     branch_priors: Mapping[Modality, Array] | None = None,
-    weighed: Collection[str] = (),
+    weighted_heads: Collection[str] = (),
     speakers: Sequence[str] | None = None,
 ) -> Calibration:
-    """Fit everything on validation clips, each subset on those that have all of it.
+    """Fit a calibration on validation clips, each subset on the clips that have all of its modalities.
 
     Args:
         probabilities: {subset key: ``[N, C]``}, not calibrated.
-        branches: {modality: ``[N, C]``} of the branches' own heads.
-        presence: {modality: ``[N]``}.
+        branches: {modality: ``[N, C]``} of the branches' own heads, not calibrated.
+        presence: {modality: ``[N]``}, whether the clip has the modality.
         target: ``[N, C]``.
         task: ``single``, ``soft`` or ``multi``.
-        max_error: allowed error rate among the answered clips.
-        prior: ``[C]`` label frequencies of train; ``None``: even ones.
-        learnt: ``[C]`` label frequencies under which ``probabilities`` are posteriors; ``None``: ``prior``.
-        branch_priors: {modality: ``[C]``}, the same of the branches' heads.
-        weighed: heads whose training weighed labels: ``fused``, and modalities for the branches' own.
-        speakers: ``[N]``, whose clip each is.
+        max_error: allowed error rate among the labels that are given; ``None`` fits no confidence thresholds.
+        prior: ``[C]`` label frequencies of train; ``None`` = uniform.
+        learnt: ``[C]`` label frequencies under which ``probabilities`` are posteriors; ``None`` = ``prior``.
+        branch_priors: {modality: ``[C]``}, the same for the branches' heads.
+        weighted_heads: heads trained with label weights: ``fused``, or a modality for a branch's own head.
+        speakers: ``[N]`` speaker of each clip; ``None`` treats every clip as another speaker's.
     """
     classes = target.shape[1]
     prior = np.full(classes, 0.5 if task == "multi" else 1 / classes) if prior is None else prior
@@ -231,24 +244,24 @@ def fit_calibration(
         scaling = fit_scaling(values[rows], target[rows], task, learnt=learnt, prior=prior, groups=groups)
         scalings[key] = scaling
         calibrated = temper(values[rows], scaling[0], task, scaling[1])
-        own = _costs(scaling[1], prior) if "fused" in weighed and task != "multi" else None
+        own = _costs(scaling[1], prior) if "fused" in weighted_heads and task != "multi" else None
         if own is not None:
             costs[key] = own.tolist()
         if task == "multi":
             label_thresholds[key] = fit_thresholds(calibrated, target[rows]).tolist()
         if max_error is not None:
-            said = None if task == "multi" else decide(calibrated, task, costs=own)
-            sure = top_label(calibrated, target[rows], task, said)
-            thresholds[key] = abstention_threshold(*sure, max_error)
+            decided = None if task == "multi" else decide(calibrated, task, costs=own)
+            confidence, correct = top_label(calibrated, target[rows], task, decided)
+            thresholds[key] = abstention_threshold(confidence, correct, max_error)
     heads = {}
     for m, values in branches.items():
-        rows, theirs = presence[m], (branch_priors or {}).get(m, learnt)
+        rows, branch_prior = presence[m], (branch_priors or {}).get(m, learnt)
         groups = None if names is None else names[rows]
-        heads[m] = fit_scaling(values[rows], target[rows], task, learnt=theirs, prior=prior, groups=groups)
-        if m in weighed and task != "multi":
+        heads[m] = fit_scaling(values[rows], target[rows], task, learnt=branch_prior, prior=prior, groups=groups)
+        if m in weighted_heads and task != "multi":
             costs[m] = _costs(heads[m][1], prior).tolist()
     nothing = change_of_prior(learnt, prior, 1.0, task)
-    if "fused" in weighed and task != "multi":
+    if "fused" in weighted_heads and task != "multi":
         costs[""] = _costs(nothing, prior).tolist()
     return Calibration(
         temperatures={k: t for k, (t, _) in scalings.items()},
@@ -264,6 +277,6 @@ def fit_calibration(
 
 
 def _costs(bias: Array, prior: Array) -> Array:
-    """Costs that undo a bias, so that the label is the one that was most likely before it; mean one over clips."""
+    """Costs that cancel a bias, so that the decided label is the most likely one without it; mean 1 over clips."""
     costs = np.exp(bias.min() - bias)
     return np.asarray(costs / (prior @ costs))

@@ -101,12 +101,12 @@ def validate(
 
 def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
     """Show the content of the cache: entries by kind, bytes, limit, last uses."""
-    from multiemo.data.cache.maintenance import inspect, say_info
+    from multiemo.data.cache.maintenance import format_info, inspect
     from multiemo.data.cache.settings import default_cache, default_limit
 
     found = inspect(folder or default_cache(), default_limit())
     if json_file != "-":
-        typer.echo("\n".join(say_info(found)))
+        typer.echo("\n".join(format_info(found)))
     write_json(found, json_file)
 
 
@@ -124,8 +124,8 @@ def prune(
     json_file: JsonOption = None,
 ) -> None:
     """Delete entries and free their disk space; entries that are needed again are computed again."""
+    from multiemo.data.cache.maintenance import format_pruned
     from multiemo.data.cache.maintenance import prune as prune_cache
-    from multiemo.data.cache.maintenance import say_pruned
     from multiemo.data.cache.settings import default_cache
 
     if max_gb is None and older_than is None and not everything:
@@ -139,5 +139,5 @@ def prune(
         everything=everything,
     )
     if json_file != "-":
-        typer.echo(say_pruned(done))
+        typer.echo(format_pruned(done))
     write_json(done, json_file)

@@ -103,12 +103,12 @@ def evaluate(
     from multiemo.cli.console import ConsoleProgress
     from multiemo.report import format_table, save_evaluation
     from multiemo.runs import evaluate_run
-    from multiemo.runs.folder.evaluation_log import home_of
+    from multiemo.runs.folder.evaluation_log import run_folder_of
 
     with ConsoleProgress() as progress:
         report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, progress=progress)
     if report.split == "test" and (manifest is None or split is not None):
-        save_evaluation(home_of(run) if run.name == "model" else run, report)
+        save_evaluation(run_folder_of(run) if run.name == "model" else run, report)
     if json_file != "-":
         typer.echo(format_table(report))
     write_json(report, json_file)

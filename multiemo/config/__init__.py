@@ -1,4 +1,4 @@
-"""The one configuration: frozen models, read from YAML with dotted overrides; an unknown key is an error.
+"""The configuration: frozen models, read from YAML with dotted overrides; unknown keys are errors.
 
 Example:
     >>> config = parse_config({"name": "x", "label_set": "polarity3", "data": {"manifest": "m.jsonl"},

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in one line that names the key."""
+"""Turns a validation error of pydantic into one line that names the config key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from multiemo.errors import ConfigError
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> ConfigError:
-    """The first problem as one line."""
+    """The first problem of a validation error as one line.
+
+    Args:
+        error: validation error of pydantic.
+        model: config section that was validated.
+        prefix: config path of that section, with a trailing dot.
+    """
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
     path = prefix + ".".join(location)
@@ -32,7 +38,7 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
 
 
 def _keys_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Field names of the model that a path leads to."""
+    """Names of the keys in the section at a path."""
     here: Any = model
     for part in location:
         if isinstance(here, type) and issubclass(here, BaseModel):

@@ -1,4 +1,4 @@
-"""Configs from YAML and dotted overrides, and back."""
+"""Reads configs from YAML with dotted overrides, and writes them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from multiemo.config.strict_yaml import read_yaml
 from multiemo.errors import ConfigError
 from multiemo.files import write_atomically
 
-#: What YAML 1.1 reads as text and everybody else as a number.
+#: Numbers such as 1e-3, which YAML 1.1 reads as text.
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
-    """Check plain values.
+    """The config of plain values.
 
     Raises:
-        ConfigError: names the key, the value and what to do; a key that cannot take effect is wrong too.
+        ConfigError: a key or value is wrong, or a key has no effect; the message names the key, the value and the
+            remedy.
     """
     config = stored_config(values)
-    _refuse(_of_itself(config, values))
+    _reject(_without_effect(config, values))
     return config
 
 
 def stored_config(values: Mapping[str, Any]) -> Config:
-    """A config as it was written down when it was used: what had no effect then is nobody's wish now.
+    """The config stored by an earlier run; keys without effect are accepted.
 
     Raises:
         ConfigError: a key or value is wrong.
@@ -46,29 +47,32 @@ def stored_config(values: Mapping[str, Any]) -> Config:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file and apply ``key.path=value`` overrides (values are YAML too).
 
-    A key that cannot take effect is an error, but for one of the file that only the overrides leave without effect: a
-    file describes a whole experiment, of which ``stages=[speech]`` asks for a part. A complete file, as
-    :func:`save_config` writes it, was checked when it was made; its keys are no wishes any more, but for those that
-    name a modality without an encoder, which nobody but an editor can have put there.
+    A key without effect is an error. The exception is a key of the file that has no effect only because of the
+    overrides: a file describes a whole experiment, of which ``stages=[speech]`` selects a part. A complete file, as
+    :func:`save_config` writes it, was checked when it was written; only keys that name a modality without an encoder
+    are rejected in it, since they must have been added by hand.
+
+    Args:
+        path: YAML file.
+        overrides: ``key.path=value`` each.
 
     Raises:
-        ConfigError: the file is missing or not a mapping, or a key or value is wrong, stands there twice, or cannot
-            take effect.
+        ConfigError: the file is missing or not a mapping, or a key or value is wrong, is given twice, or has no effect.
     """
     values = _mapping(Path(path))
     own = deepcopy(values)
-    wishes = [_apply(values, override) for override in overrides]
-    for override, (key, wish) in zip(overrides, wishes, strict=True):
-        if repr(_value_at(values, key)) != repr(wish):  # as text: not-a-number is not equal to itself
+    applied = [_apply(values, override) for override in overrides]
+    for override, (key, value) in zip(overrides, applied, strict=True):
+        if repr(_value_at(values, key)) != repr(value):  # compared as text, since NaN is not equal to itself
             raise ConfigError(f"override {override!r}: is replaced by a later one; give {key} once")
-    keys = [key for key, _ in wishes]
+    keys = [key for key, _ in applied]
     config = stored_config(values)
     _check_effect(config, own, keys)
     return config
 
 
 def load_stored(path: Path) -> Config:
-    """What :func:`save_config` wrote; raises as :func:`stored_config`."""
+    """Read a file written by :func:`save_config`; raises like :func:`stored_config`."""
     return stored_config(_mapping(path))
 
 
@@ -85,12 +89,18 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def save_config(config: Config, path: Path) -> None:
-    """Write the complete config, every default spelled out; a reader never finds half of it."""
+    """Write the complete config with all defaults, atomically."""
     write_atomically(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def _check_effect(config: Config, own: dict[str, Any], overridden: Sequence[str]) -> None:
-    """Refuse what cannot take effect: keys that were overridden, and those of the file by itself (``own``)."""
+    """Reject keys without effect: overridden keys, and keys of the file that have none without the overrides either.
+
+    Args:
+        config: the resolved config.
+        own: values of the file.
+        overridden: paths of the overridden keys.
+    """
     found = idle(config)
     if not found:
         return
@@ -99,24 +109,25 @@ def _check_effect(config: Config, own: dict[str, Any], overridden: Sequence[str]
     if isinstance(own.get("data"), dict) and "sources" not in own["data"]:
         own["data"].setdefault("manifest", config.data.manifest)  # a file may leave it to the command line
     try:
-        by_itself = _of_itself(stored_config(own), own)
+        in_file = _without_effect(stored_config(own), own)
     except ConfigError:
-        by_itself = found
-    _refuse(
+        in_file = found
+    _reject(
         {
             path: why
             for path, why in found.items()
-            if path in by_itself or any(_within(path, key) or _within(key, path) for key in overridden)
+            if path in in_file or any(_within(path, key) or _within(key, path) for key in overridden)
         }
     )
 
 
-def _of_itself(config: Config, values: Mapping[str, Any]) -> Mapping[str, str]:
-    """What cannot take effect in values that nothing overrides."""
+def _without_effect(config: Config, values: Mapping[str, Any]) -> Mapping[str, str]:
+    """{path of a key without effect: why} for values without overrides."""
     return strange(config) if values.keys() >= Config.model_fields.keys() else idle(config)
 
 
-def _refuse(found: Mapping[str, str]) -> None:
+def _reject(found: Mapping[str, str]) -> None:
+    """Raise an error that names the first key without effect, with its reason, and lists the others."""
     wrong = [f"{path}: cannot take effect: {why}" for path, why in found.items()]
     if wrong:
         more = f" (and {len(wrong) - 1} more: {', '.join(w.partition(':')[0] for w in wrong[1:])})" * (len(wrong) > 1)
@@ -134,15 +145,15 @@ def _value_at(values: Any, key: str) -> Any:
 
 
 def _apply(values: dict[str, Any], override: str) -> tuple[str, Any]:
-    """Set what an override says; its key and its value."""
+    """Apply an override to the values in place; returns its key and value."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override {override!r}: write it as key.path=value, for instance training.epochs=5")
     try:
         value = read_yaml(text)
     except yaml.YAMLError as error:
-        said = f": {error}" if str(error).startswith("key ") else ""
-        raise ConfigError(f"override {override!r}: {text!r} is not a YAML value{said}") from None
+        reason = f": {error}" if str(error).startswith("key ") else ""
+        raise ConfigError(f"override {override!r}: {text!r} is not a YAML value{reason}") from None
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
         value = float(value)
     *parents, last = key.split(".")

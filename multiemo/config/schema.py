@@ -1,4 +1,4 @@
-"""The one configuration as a whole: frozen, typed, closed; every key is documented here or in its section."""
+"""The configuration as a whole; every key is documented here or in its section."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Config(Frozen):
         trackers: where learning curves go besides the run folder.
 
     Raises:
-        ConfigError: names the key, the value and what to do.
+        ConfigError: a key or value is wrong; the message names the key, the value and the remedy.
 
     Example:
         >>> config = Config(name="x", label_set="polarity3", data={"manifest": "m.jsonl"},
@@ -78,7 +78,7 @@ class Config(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _selects_dimensions(cls, values: Any) -> Any:
-        """What is complete says which figure selects: another one without labels than with."""
+        """Set the default of ``training.monitor``, which is ``ccc`` with ``task: dimensions``."""
         if not isinstance(values, dict) or values.get("task") != "dimensions":
             return values
         training = values.get("training", {})
@@ -90,23 +90,25 @@ class Config(Frozen):
         monitors = {self.training.monitor, *own}
         if self.task != "dimensions":
             if not self.label_set:
-                raise ValueError("label_set: this key is required; without labels, task: dimensions needs none")
+                raise ValueError("label_set: this key is required; only task: dimensions does without it")
             label_set(self.label_set)
             if "ccc" in monitors:
-                raise ValueError("training.monitor: 'ccc' is of task: dimensions; choose one of labels, as uar")
+                raise ValueError("training.monitor: 'ccc' needs task: dimensions; choose a label figure, such as uar")
             return self
         if self.label_set:
             raise ValueError(
-                f"label_set: {self.label_set!r} is not read with task: dimensions, which gives no label; leave it out, "
+                f"label_set: {self.label_set!r} is not read with task: dimensions, which has no labels; remove it, "
                 "or learn labels and dimensions together with task: single and dimensions: true"
             )
         if self.dimensions:
-            raise ValueError("dimensions: task: dimensions learns them and nothing else; leave this key out")
+            raise ValueError("dimensions: task: dimensions learns nothing but dimensions; remove this key")
         if self.data.sources:
             raise ValueError("data.sources: composite clips are paired by label, and task: dimensions has none")
-        of_labels = sorted(monitors - {"ccc", "loss"})
-        if of_labels:
-            raise ValueError(f"training.monitor: {of_labels[0]!r} is of labels; task: dimensions has 'ccc' and 'loss'")
+        label_figures = sorted(monitors - {"ccc", "loss"})
+        if label_figures:
+            raise ValueError(
+                f"training.monitor: {label_figures[0]!r} needs labels; task: dimensions has only 'ccc' and 'loss'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -117,28 +119,28 @@ class Config(Frozen):
             raise ValueError("stages: name at least one")
         for stage in self.stages:
             if stage != "fuse" and stage not in self.encoders:
-                raise ValueError(f"stages: {stage!r} has no encoder; add encoders.{stage} or leave the stage out")
+                raise ValueError(f"stages: {stage!r} has no encoder; add encoders.{stage} or remove the stage")
         if len(set(self.stages)) != len(self.stages):
             raise ValueError("stages: a stage is named twice")
         if self.fused and self.stages[-1] != "fuse":
-            raise ValueError("stages: 'fuse' comes last")
+            raise ValueError("stages: 'fuse' must be last")
         if not self.fused and len(self.stages) > 1:
-            raise ValueError("stages: several branches need 'fuse' at the end")
+            raise ValueError("stages: several branches need 'fuse' as the last stage")
         if self.data.sources and not set(self.data.sources) >= set(self.encoders):
             raise ValueError("data.sources: name one source for each encoder")
         for name in ("branches", "init"):
             for m in getattr(self, name):
                 if m not in self.encoders:
-                    raise ValueError(f"{name}.{m}: there is no encoders.{m} to start from it")
+                    raise ValueError(f"{name}.{m}: there is no encoders.{m} to use it; add one, or remove this key")
         for m in self.init:
             if m in self.branches:
-                raise ValueError(f"init.{m}: branches.{m} is used as it is; name the folder in one of the two")
+                raise ValueError(f"init.{m}: branches.{m} is used unchanged; name the folder in only one of the two")
         return self
 
     @model_validator(mode="wrap")
     @classmethod
     def _explained(cls, values: Any, check: ModelWrapValidatorHandler[Config]) -> Config:
-        """Any mistake is a ConfigError. It is defined last, so that it also catches those of the validators above."""
+        """Convert validation errors to ConfigError; defined last, so that it also wraps the validators above."""
         try:
             config = check(values)
         except ValidationError as error:
@@ -147,15 +149,15 @@ class Config(Frozen):
         return config
 
     def training_of(self, stage: str) -> TrainingConfig:
-        """``training`` with the differences of one stage.
+        """``training`` with the ``per_stage`` keys of one stage applied.
 
         Raises:
-            ConfigError: an unknown key under ``per_stage``.
+            ConfigError: a key under ``per_stage`` is wrong, or a setting does not fit the stage.
         """
         settings = self._merged(stage)
         if stage == "fuse" and settings.modulation > 0 and len(self.encoders) == 1:
             raise ConfigError(
-                f"training.modulation: {settings.modulation} would slow down the modality that is ahead of others, and "
+                f"training.modulation: {settings.modulation} slows down the leading modality, but "
                 f"{self.modalities[0]!r} is the only one; set it to 0 or add another encoder"
             )
         fitting = {"masked": stage != "fuse", "contrastive": stage == "fuse" and len(self.encoders) > 1}
@@ -167,7 +169,7 @@ class Config(Frozen):
         return settings if settings.objective == "labels" else settings.model_copy(update={"monitor": "loss"})
 
     def check_stages(self) -> None:
-        """Check the settings of every stage, and under ``per_stage`` also those of stages that are left out.
+        """Check the settings of every stage, and those under ``per_stage`` for stages that are not run.
 
         Raises:
             ConfigError: as in :meth:`training_of`.
@@ -191,15 +193,15 @@ class Config(Frozen):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the C columns that a model answers with: its labels, or, without labels, the dimensions."""
+        """Names of the model's C output columns: its labels, or the dimensions with ``task: dimensions``."""
         return DIMENSIONS if self.task == "dimensions" else label_set(self.label_set)
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Modalities that a stage trains or uses, in the order of the tables; ``encoders`` may name more."""
+        """Modalities that a stage trains or uses, in canonical order; ``encoders`` may name more."""
         return tuple(m for m in MODALITIES if m in (self.encoders if self.fused else self.stages))
 
     @property
     def taken_over(self) -> dict[Modality, str]:
-        """``branches``, of which only the stage ``fuse`` makes use."""
+        """``branches`` if the stage ``fuse`` is run, which is the only one that uses them; else empty."""
         return self.branches if self.fused else {}

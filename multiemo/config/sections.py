@@ -1,4 +1,4 @@
-"""The sections of a config: how clips are split, what is trained on, how, and what a benchmark runs."""
+"""The sections of a config: splits, data, encoders and fusion, training, and benchmark."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ObjectiveName = Literal["labels", "masked", "contrastive"]
 
 
 class Frozen(BaseModel):
-    """A section: it cannot be changed, and an unknown key is an error."""
+    """Base of the config sections: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """``epochs: yes`` is a slip, and Python would count it as 1."""
+        """Reject ``epochs: yes``, which Python would convert to 1."""
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
-            raise ValueError(f"{str(value).lower()!r} is no number")
+            raise ValueError(f"{str(value).lower()!r} is not a number")
         return value
 
 
@@ -69,9 +69,9 @@ class SplitConfig(Frozen):
     @model_validator(mode="after")
     def _parts(self) -> SplitConfig:
         if self.test == 0 and self.kind != "holdout":
-            raise ValueError(f"test: only kind 'holdout' can do without a test part, and the kind is {self.kind!r}")
+            raise ValueError(f"test: only kind 'holdout' can have no test part, but the kind is {self.kind!r}")
         if self.val == 0 and self.test > 0:
-            raise ValueError("val: a model that is tested is chosen on validation; set test to 0 too, or val above 0")
+            raise ValueError("val: a tested model is selected on validation; set test to 0 too, or val above 0")
         return self
 
 
@@ -145,7 +145,7 @@ class PartConfig(BaseModel):
 
     @property
     def options(self) -> Options:
-        """Everything but the name."""
+        """All keys except the name."""
         return dict(self.model_extra or {})
 
 
@@ -237,18 +237,18 @@ class TrainingConfig(Frozen):
     def _selects_on_validation(cls, value: Any) -> Any:
         if "test" in str(value):
             raise ValueError(
-                f"{value!r} would choose the epoch on the test part; it is chosen on validation, by uar, macro_f1, "
-                "wf1, accuracy or loss"
+                f"{value!r} would select the epoch on the test part; select it on validation, by uar, macro_f1, wf1, "
+                "accuracy or loss"
             )
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingConfig:
         if self.modulation > 0 and self.branch_loss == 0:
-            raise ValueError("modulation: compares the branches' own answers, so branch_loss must be above 0")
+            raise ValueError("modulation: compares the branches' own predictions, so branch_loss must be above 0")
         both = sorted(set(self.freeze) & set(self.unfreeze))
         if both:
-            raise ValueError(f"unfreeze.{both[0]}: freeze keeps this encoder as it is; take it out of one of the two")
+            raise ValueError(f"unfreeze.{both[0]}: freeze keeps this encoder unchanged; remove it from one of the two")
         return self
 
 

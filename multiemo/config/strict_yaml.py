@@ -1,4 +1,4 @@
-"""YAML in which a key that is given twice is an error: PyYAML would take the last one and say nothing."""
+"""Reads YAML and rejects duplicate keys, of which PyYAML would silently take the last."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ class _Loader(yaml.SafeLoader):
                 continue
             line, key = key_node.start_mark.line + 1, key_node.value
             if not isinstance(key, str):
-                raise yaml.YAMLError(f"line {line}: a key must be a word, and here is a {key_node.id}")
+                raise yaml.YAMLError(f"line {line}: a key must be a word, but this is a {key_node.id}")
             if key in first:
-                raise _twice(key, first[key], line)
+                raise _duplicate(key, first[key], line)
             first[key] = line
         return super().construct_mapping(node, deep)
 
 
-def _twice(key: str, first: int, second: int) -> yaml.YAMLError:
-    return yaml.YAMLError(
-        f"key {key!r} stands in line {first} and again in line {second}, and only one can count; put both together"
-    )
+def _duplicate(key: str, first: int, second: int) -> yaml.YAMLError:
+    """The error for a key that occurs on two lines."""
+    return yaml.YAMLError(f"key {key!r} is on line {first} and again on line {second}; merge the two")
 
 
 def read_yaml(text: str) -> Any:
     """The values of one YAML document.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or a mapping has a key twice.
+        yaml.YAMLError: the text is not valid YAML, or a mapping has a duplicate key.
     """
     return yaml.load(text, _Loader)  # a SafeLoader

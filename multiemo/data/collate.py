@@ -1,4 +1,4 @@
-"""Samples -> one padded Batch: a time mask a modality, a presence mask a clip."""
+"""Collate samples into a padded batch with a time mask and a presence mask per modality, and plan the batches."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from multiemo.types import Batch, Modality, Sample
 
 
 class Collate:
-    """Pads samples to a batch.
+    """Collates samples into a padded batch.
 
     Args:
-        modalities: of the model; each gets its key even when no clip of the batch has it.
-        classes: C.
-        stand_ins: {modality: ``[T, ...]``}, given as the one input of a modality that no clip of a batch has, and
-            present in none (see ``Batch.together``).
+        modalities: modalities of the model; each has its key in the batch even if no clip has that modality.
+        classes: number of classes C.
+        stand_ins: {modality: ``[T, ...]``} used as the only input of a modality that no clip of a batch has; it is
+            marked as absent for all clips (see ``Batch.together``).
     """
 
     def __init__(
@@ -29,22 +29,22 @@ class Collate:
         self.stand_ins = dict(stand_ins or {})
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """``B`` samples to one batch."""
+        """Collate ``B`` samples into one batch."""
         inputs: dict[Modality, Tensor] = {}
         masks: dict[Modality, Tensor] = {}
         presence: dict[Modality, Tensor] = {}
         embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
-            own = [s.inputs.get(m) for s in samples]
-            if m in self.stand_ins and all(x is None for x in own):
-                own = [self.stand_ins[m]]
-            inputs[m], masks[m] = pad(own)
+            tensors = [s.inputs.get(m) for s in samples]
+            if m in self.stand_ins and all(x is None for x in tensors):
+                tensors = [self.stand_ins[m]]
+            inputs[m], masks[m] = pad(tensors)
             presence[m] = torch.tensor([m in s.inputs or m in s.embeddings for s in samples])
             known = next((s.embeddings[m] for s in samples if m in s.embeddings), None)
             if known is not None:
                 embeddings[m] = torch.stack([s.embeddings.get(m, torch.zeros_like(known)) for s in samples])
-        nothing = torch.zeros(self.classes)
-        others = [s.other_targets for s in samples if s.other_targets is not None]
+        no_target = torch.zeros(self.classes)
+        other_targets = [s.other_targets for s in samples if s.other_targets is not None]
         return Batch(
             ids=[s.id for s in samples],
             corpora=[s.corpus for s in samples],
@@ -53,16 +53,16 @@ class Collate:
             masks=masks,
             presence=presence,
             absent=[s.absent for s in samples],
-            target=torch.stack([nothing if s.target is None else s.target for s in samples]),
+            target=torch.stack([no_target if s.target is None else s.target for s in samples]),
             labelled=torch.tensor([s.target is not None for s in samples]),
             dimensions=torch.stack([s.dimensions for s in samples]),
-            other_targets=torch.stack(others) if len(others) == len(samples) else None,
+            other_targets=torch.stack(other_targets) if len(other_targets) == len(samples) else None,
             embeddings=embeddings,
         )
 
 
 def pad(tensors: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-    """``B`` tensors ``[T_i, ...]`` (or ``None``) to ``[B, T, ...]`` and the mask ``[B, T]``.
+    """Pad ``B`` tensors ``[T_i, ...]`` (or ``None``) to ``[B, T, ...]``; return them with the time mask ``[B, T]``.
 
     Example:
         >>> x, mask = pad([torch.ones(2), None, torch.ones(3)])
@@ -83,23 +83,25 @@ def pad(tensors: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
 
 
 class BucketSampler(Sampler[list[int]]):
-    """Batches of clips of similar length, in an order that depends only on seed and epoch.
+    """Samples batches of clips of similar length, in an order that depends only on seed and epoch.
 
-    Clips are shuffled (or drawn by ``weights``), cut into pools of ``pool`` batches, sorted by length within each pool,
-    cut into batches, and the batches shuffled: little padding, still nearly random. With several processes each takes
-    every so-manieth clip of every batch, so that all do the same number of steps and no clip comes twice.
+    Clips are shuffled (or drawn with ``weights``), divided into pools of ``pool`` batches, sorted by length within each
+    pool and divided into batches; the batches are then shuffled. This needs little padding and is still nearly random.
+    Of every batch, process ``rank`` takes each ``processes``-th clip, so that all processes take the same number of
+    steps and no clip is used twice.
 
     Args:
-        lengths: of every clip; orders them.
-        batch_size: most clips a batch, of all processes together.
-        seed: of the order.
-        shuffle: off keeps manifest order (evaluation).
-        pool: batches a pool.
-        weights: of every clip; clips are then drawn by them with replacement, as many as there are.
-        costs: (steps of every clip, most padded steps a batch), one pair a modality with a budget. A padded batch costs
-            its clips times the longest of them.
-        steps: {modality: steps of every clip, 0 where it lacks it}; see :meth:`together`.
-        rank, processes: which process this is, of how many.
+        lengths: length of every clip, in any unit; used for sorting.
+        batch_size: maximum number of clips per batch, over all processes.
+        seed: seed of the order.
+        shuffle: false keeps the order of the manifest (evaluation).
+        pool: number of batches per pool.
+        weights: sampling weight of every clip; as many clips as there are are then drawn with replacement.
+        costs: one (steps of every clip, maximum padded steps per batch) for each modality with a budget. The padded
+            steps of a batch are its number of clips times the steps of the longest.
+        steps: {modality: steps of every clip, 0 if absent}; see :meth:`together`.
+        rank: index of this process.
+        processes: number of processes.
 
     Raises:
         ValueError: there are fewer clips than processes.
@@ -138,18 +140,18 @@ class BucketSampler(Sampler[list[int]]):
         return len(self.batches())
 
     def __iter__(self) -> Iterator[list[int]]:
-        """From batch ``start`` of the epoch on, what this process has of each batch."""
+        """Yield this process's share of each batch of the epoch, from batch ``start`` on."""
         for batch in self.batches()[self.start :]:
             yield batch[self.rank :: self.processes]
 
     def batches(self) -> list[list[int]]:
-        """All batches of the present epoch, of all processes together."""
+        """Return all batches of the current epoch, over all processes."""
         if self._planned is None or self._planned[0] != self.epoch:
             self._planned = (self.epoch, self._plan())
         return self._planned[1]
 
     def together(self, number: int) -> dict[Modality, int]:
-        """Steps of each modality in a batch of the present epoch, of all processes together."""
+        """Return the steps of each modality in batch ``number`` of the current epoch, over all processes."""
         batch = self.batches()[number]
         return {m: sum(each[i] for i in batch) for m, each in self.steps.items()}
 
@@ -164,21 +166,22 @@ class BucketSampler(Sampler[list[int]]):
             width = self.batch_size * self.pool
             pools = (sorted(order[i : i + width], key=self.lengths.__getitem__) for i in range(0, len(order), width))
             order = [i for part in pools for i in part]
-        batches = self._cut(order)
+        batches = self._make_batches(order)
         if self.shuffle:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
         return batches
 
-    def _cut(self, order: list[int]) -> list[list[int]]:
-        """Clips in order to batches within ``batch_size`` and the budgets.
+    def _make_batches(self, order: list[int]) -> list[list[int]]:
+        """Divide clips, in order, into batches within ``batch_size`` and the budgets.
 
-        A last batch of a single clip joins the one before it where the budgets allow, for batch statistics of one clip
-        mean nothing; one with fewer clips than processes joins it in any case, for each needs a clip.
+        A last batch of a single clip is merged into the one before it if the budgets allow, since batch statistics of
+        one clip are meaningless. A last batch with fewer clips than processes is always merged, since each process
+        needs a clip.
         """
         batches: list[list[int]] = [[]]
         longest = [0] * len(self.costs)
         for i in order:
-            wider = [max(was, steps[i]) for was, (steps, _) in zip(longest, self.costs, strict=True)]
+            wider = [max(previous, steps[i]) for previous, (steps, _) in zip(longest, self.costs, strict=True)]
             size = len(batches[-1]) + 1
             full = size > self.batch_size or any(
                 size * steps > limit for steps, (_, limit) in zip(wider, self.costs, strict=True)
@@ -189,8 +192,8 @@ class BucketSampler(Sampler[list[int]]):
             batches[-1].append(i)
             longest = wider
         if len(batches) > 1 and len(batches[-1]) < max(2, self.processes):
-            joined = batches[-2] + batches[-1]
-            fits = all(len(joined) * max(steps[i] for i in joined) <= limit for steps, limit in self.costs)
+            merged = batches[-2] + batches[-1]
+            fits = all(len(merged) * max(steps[i] for i in merged) <= limit for steps, limit in self.costs)
             if fits or len(batches[-1]) < self.processes:
-                batches[-2:] = [joined]
+                batches[-2:] = [merged]
         return batches

@@ -1,4 +1,4 @@
-"""Which earlier turns of a conversation a text encoder reads: one rule for training, evaluation and prediction."""
+"""Select the earlier turns that a text encoder reads as context, in training, evaluation and prediction alike."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from multiemo.types import Clip, ContextTurn
 
 
 class Dialogue:
-    """The last turns of one conversation, and no more.
+    """The last turns of one conversation.
 
-    A turn without words is none: a pause, a nod, or a row whose words nobody wrote down takes nobody's place. Turns
-    whose speakers are not known are the same speaker's.
+    Turns without text are ignored: a pause, a nod or a row without transcript takes no place in the context. Turns of
+    unknown speakers count as turns of the same speaker.
 
     Args:
-        width: turns that the model reads (``Input.earlier_turns`` of its words).
+        width: number of earlier turns that the model reads (``Input.earlier_turns`` of its text input).
 
     Example:
         >>> dialogue = Dialogue(2)
@@ -24,22 +24,22 @@ class Dialogue:
         [(True, 'Hello.'), (False, 'Oh!')]
     """
 
-    __slots__ = ("_said", "_width")
+    __slots__ = ("_turns", "_width")
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._said: list[tuple[str | None, str]] = []
+        self._turns: list[tuple[str | None, str]] = []
 
     def turn(self, speaker: str | None, text: str | None) -> list[ContextTurn]:
-        """What stands before the next turn as (same speaker, text), oldest first; from now on that turn does too."""
-        before = [(who == speaker, said) for who, said in self._said]
+        """Add a turn and return its context: the turns before it as (same speaker, text), oldest first."""
+        context = [(earlier_speaker == speaker, words) for earlier_speaker, words in self._turns]
         if self._width and text and not text.isspace():
-            self._said = [*self._said, (speaker, text)][-self._width :]
-        return before
+            self._turns = [*self._turns, (speaker, text)][-self._width :]
+        return context
 
 
 def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[ContextTurn]]:
-    """{clip id: its context} of the rows of a manifest; a ``group`` of a corpus is a conversation, in row order."""
+    """Return {clip id: context} for the rows of a manifest; a ``group`` of a corpus is a conversation in row order."""
     dialogues: dict[str, Dialogue] = {}
     found: dict[str, list[ContextTurn]] = {}
     for clip in rows if width else ():
@@ -50,18 +50,22 @@ def contexts(rows: Sequence[Clip], width: int) -> dict[str, list[ContextTurn]]:
 
 
 def without_context(rows: Sequence[Clip], width: int) -> str | None:
-    """What a reader must know where a model wants earlier turns that rows with words do not have; else ``None``.
+    """Return a warning if a model reads earlier turns that the rows with text do not have, else ``None``.
+
+    Args:
+        rows: rows of a manifest.
+        width: number of earlier turns that the model reads.
 
     Example:
         >>> without_context([Clip(id="a", corpus="x", text="Hello.")], 3)
-        'earlier turns of a conversation are wanted (context: 3), and none of 1 rows with words says its group'
+        'the model reads earlier turns of a conversation (context: 3), but none of 1 rows with text has a group'
     """
     spoken = [clip for clip in rows if clip.text] if width else []
     grouped = sum(clip.group is not None for clip in spoken)
     if not spoken or (grouped == len(spoken) and any(contexts(rows, width).values())):
         return None
     if grouped == len(spoken):
-        what = f"every group of the {len(spoken)} rows with words is one row"
+        reason = f"every group of the {len(spoken)} rows with text has only one row"
     else:
-        what = f"{f'only {grouped}' if grouped else 'none'} of {len(spoken)} rows with words says its group"
-    return f"earlier turns of a conversation are wanted (context: {width}), and {what}"
+        reason = f"{f'only {grouped}' if grouped else 'none'} of {len(spoken)} rows with text has a group"
+    return f"the model reads earlier turns of a conversation (context: {width}), but {reason}"

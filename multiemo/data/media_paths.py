@@ -1,8 +1,8 @@
-"""Where a file lies that a table names, however its path is written.
+"""Find the files that a table names, however their paths are written.
 
-People's tables come from other machines: with the absolute paths of those, with drive letters and backslashes, as
-``file://`` URLs, with ``~``, in another Unicode form (macOS takes accents apart) or case. A file is the one that the
-path names; else the one that the end of the path names below a folder that is known here.
+Tables often come from other machines: with absolute paths of those machines, drive letters and backslashes, as
+``file://`` URLs, with ``~``, in another Unicode form (macOS decomposes accents) or case. A path is tried as it is
+written; if it does not exist, its trailing components are searched below the known folders.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from urllib.parse import unquote
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?", re.ASCII)
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
-#: Files whose names are compared when one is not found.
-_MOST = 20_000
+#: Maximum number of files whose names are compared for a suggestion.
+_MAX_FILES = 20_000
 
 
-class Places:
+class FileFinder:
     """Finds the files that a table names.
 
     Args:
-        folders: that relative paths, and the ends of paths from elsewhere, are looked for in; earlier ones go first.
+        folders: folders in which relative paths, and the trailing components of foreign paths, are searched, in order.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -37,45 +37,45 @@ class Places:
         self._respelled: list[tuple[str, Path]] = []
 
     def find(self, name: str) -> Path | str:
-        """The file, absolute, or why there is none.
+        """Return the absolute path of a file, or the reason why it was not found.
 
         Args:
-            name: as the table has it.
+            name: path as written in the table.
         """
         if name not in self._known:
             self._known[name] = self._find(name)
         return self._known[name]
 
-    def near(self, name: str) -> Path | None:
-        """A file below the folders that is called like ``name`` (whatever its folder and ending), for a message."""
+    def suggest(self, name: str) -> Path | None:
+        """Return a file below the folders with the same stem as ``name``, as a suggestion for an error message."""
         if self._stems is None:
             self._stems = {}
             files = (Path(at, file) for f in self.folders for at, _, files in os.walk(f) for file in sorted(files))
-            for _, file in zip(range(_MOST), files, strict=False):
+            for _, file in zip(range(_MAX_FILES), files, strict=False):
                 self._stems.setdefault(_folded(file.stem), file)
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
         return self._stems.get(_folded(last)) or self._stems.get(_folded(os.path.splitext(last)[0]))
 
-    def spelled(self, name: str) -> Path | None:
-        """The file that a relative path names, where its separators, case or Unicode form differ from the disk's."""
+    def find_respelled(self, name: str) -> Path | None:
+        """Find the file of a relative path whose separators, case or Unicode form differ from those on the disk."""
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         return next((file for folder in self.folders if (file := self._spelled(folder, parts)) is not None), None)
 
     def notes(self) -> list[str]:
-        """What a user should know of how paths were read."""
-        said = []
+        """Return notes for the user about paths that were not found as written."""
+        notes = []
         for what, found in (
-            ("lie elsewhere than they say", self._elsewhere),
-            ("are spelled in another case or Unicode form than their files", self._respelled),
+            ("were found in another folder", self._elsewhere),
+            ("differ from their files in case or Unicode form", self._respelled),
         ):
             if found:
                 name, path = found[0]
-                said.append(f"{len(found)} path(s) {what}, for instance {name!r}: {path}")
-        return said
+                notes.append(f"{len(found)} path(s) {what}, for example {name!r}: {path}")
+        return notes
 
     def _find(self, name: str) -> Path | str:
         if "\0" in name:
-            return "holds a NUL character, which no path does"
+            return "contains a NUL character, which a path cannot"
         path = name.strip("\"'") if name[:1] in "\"'" and name[:1] == name[-1:] else name
         url = _URL.match(path)
         if url is not None and not _DRIVE.match(path):
@@ -85,7 +85,7 @@ class Places:
             path = path[1:] if _DRIVE.match(path[1:]) else path
         path = os.path.expanduser(path)
         folders = (*self.folders, Path.cwd())
-        found = next((file for folder in folders if (file := _file(folder / path)) is not None), None)
+        found = next((file for folder in folders if (file := _existing_file(folder / path)) is not None), None)
         if found is not None:
             return found
         parts = [part for part in _DRIVE.sub("", path).replace("\\", "/").split("/") if part not in ("", ".")]
@@ -98,10 +98,10 @@ class Places:
         return "no such file" if absolute else f"no such file in {' or '.join(map(str, self.folders))}"
 
     def _claim(self, name: str, found: Path, *, elsewhere: bool) -> Path | str:
-        """A file that was found otherwise than by its whole path; two paths that lead to one file are refused."""
+        """Accept a file that was not found by its whole path; refuse it if another path led to the same file."""
         owner = self._owners.setdefault(found, name)
         if owner != name and elsewhere:
-            return f"is not there, and {found}, which has its name, is found for {owner!r} already"
+            return f"does not exist, and {found}, which has the same name, was already found for {owner!r}"
         if elsewhere:
             self._elsewhere.append((name, found))
         elif found.as_posix() != (found.parent / name.replace("\\", "/").rpartition("/")[2]).as_posix():
@@ -109,7 +109,7 @@ class Places:
         return found
 
     def _spelled(self, folder: Path, parts: Sequence[str]) -> Path | None:
-        """The file below ``folder``, where names may differ in case and Unicode form from those on the disk."""
+        """Find a file below ``folder``, ignoring differences in case and Unicode form."""
         place = folder
         for part in parts:
             if part == "..":
@@ -118,15 +118,15 @@ class Places:
             if place not in self._entries:
                 self._entries[place] = _entries(place)
             same = self._entries[place].get(_folded(part), [])
-            exact = [name for name in same if name == part] or [name for name in same if _nfc(name) == _nfc(part)]
+            exact = [name for name in same if name == part] or [name for name in same if _to_nfc(name) == _to_nfc(part)]
             if len(exact or same) != 1:
                 return None
             place = place / (exact or same)[0]
-        return _file(place)
+        return _existing_file(place)
 
 
-def _file(path: Path) -> Path | None:
-    """The path without detours, if a file lies there."""
+def _existing_file(path: Path) -> Path | None:
+    """Return the normalised absolute path if it is a file, else ``None``."""
     try:
         return Path(os.path.abspath(path)) if path.is_file() else None
     except (OSError, ValueError):
@@ -143,9 +143,9 @@ def _entries(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _nfc(name: str) -> str:
+def _to_nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
 def _folded(name: str) -> str:
-    return _nfc(_nfc(name).casefold())
+    return _to_nfc(_to_nfc(name).casefold())

@@ -1,4 +1,4 @@
-"""Corpus folder -> manifest: run an adapter, make its paths reachable from the manifest's folder, write the rows."""
+"""Prepare a corpus: run its adapter, make its paths relative to the manifest's folder, and write the manifest."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import multiemo.data.corpora  # noqa: F401  (announces the adapters)
+import multiemo.data.corpora  # noqa: F401  (registers the adapters)
 from multiemo.data.corpora.locate import located
 from multiemo.data.corpora.source import NotTheCorpus, noting
-from multiemo.data.manifest.reading import judge, write_manifest
+from multiemo.data.manifest.reading import check_clip, write_manifest
 from multiemo.data.manifest.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
-#: A folder with this file was written by ``prepare`` and may be written again.
+#: Marks a folder that was written by ``prepare`` and may be overwritten.
 _MARK = ".multiemo-media"
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something of a corpus that did not become a clip.
+    """A part of a corpus that was left out.
 
     Args:
         what: file or row.
-        reason: why.
+        reason: why it was left out.
     """
 
     what: str
@@ -38,14 +38,14 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCorpus:
-    """What :func:`prepare` made.
+    """The result of :func:`prepare`.
 
     Args:
         clips: the rows as written.
         skipped: what was left out, and why.
-        root: the corpus folder that was read, which may lie near the one that was named.
-        labels: {(as the corpus writes it, what it became or ``None``): how many}, where labels are words of its makers.
-        notes: what a user should know of how the corpus was read, where nothing is left out.
+        root: the corpus folder that was read; it may be a little below or above the given one.
+        labels: {(label in the corpus, mapped label or ``None``): number of clips}, for corpora with free labels.
+        notes: notes for the user about how the corpus was read, where nothing was left out.
     """
 
     clips: list[Clip]
@@ -58,26 +58,30 @@ class PreparedCorpus:
 def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = MappingProxyType({})) -> PreparedCorpus:
     """Write the manifest of a corpus.
 
-    A manifest's paths stay inside its folder. Where ``root`` lies in that folder, its paths are used; otherwise a link
-    ``<manifest's stem>.media`` to ``root`` is put beside the manifest. Media and features that have to be written out
-    first (the pixels of FER2013's CSV) go into a real folder of that name, and a link to ``root`` then lies in it.
-    Where ``root`` lies a little above or below the corpus, the corpus is found (:mod:`multiemo.data.corpora.locate`).
+    All paths of a manifest stay inside its folder. If ``root`` is inside that folder, relative paths are used;
+    otherwise a link ``<manifest's stem>.media`` to ``root`` is created beside the manifest. Media and features that
+    have to be extracted first (the pixels of FER2013's CSV) are written to a real folder of that name, which then
+    contains the link to ``root``. If ``root`` is a little above or below the corpus, the corpus is located
+    (:mod:`multiemo.data.corpora.locate`).
 
     Args:
-        corpus: a registered adapter.
-        root: the corpus folder (or, for some adapters, its one file).
-        out: the manifest, ``.jsonl`` or ``.parquet``; its folder is made.
-        options: of the adapter; checked for name and type (strings such as ``"true"`` are converted).
+        corpus: name of a registered adapter.
+        root: the corpus folder (or, for some adapters, its single file).
+        out: the manifest, ``.jsonl`` or ``.parquet``; its folder is created.
+        options: options of the adapter; names and types are checked (strings such as ``"true"`` are converted).
+
+    Returns:
+        The clips as written, and what was left out.
 
     Raises:
-        ConfigError: unknown corpus or option.
-        ManifestError: ``root`` is not the corpus, holds no usable clip, or the manifest cannot be written.
+        ConfigError: the corpus or an option is unknown.
+        ManifestError: ``root`` is not the corpus or has no usable clip, or the manifest cannot be written.
     """
     folder = out.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ManifestError(f"{folder}: cannot be made: {error.strerror or error}") from None
+        raise ManifestError(f"{folder}: cannot be created: {error.strerror or error}") from None
     written = folder / f"{out.stem}.media"
     link = written.name
 
@@ -93,26 +97,28 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
     clips, broken = [], []
     seen: dict[str, int] = {}
     for number, clip in enumerate(placed, start=1):
-        problem = judge(clip, number, seen)
+        problem = check_clip(clip, number, seen)
         if problem is None:
             clips.append(clip)
         else:
             broken.append(Skipped(f"clip {clip.id!r}", problem.message))
     if not clips:
         raise ManifestError(
-            f"{corpus}: {root} gave no clip; first of {len(broken)} left out: {broken[0].what}: {broken[0].reason}"
+            f"{corpus}: {root} has no usable clip; first of {len(broken)} left out: {broken[0].what}: "
+            f"{broken[0].reason}"
         )
     write_manifest(clips, out)
     return replace(read, clips=clips, skipped=[*read.skipped, *broken])
 
 
 def _placed(clips: list[Clip], home: Path, folder: Path, link: str) -> list[Clip]:
-    """The clips with paths from the manifest's folder.
+    """Return the clips with paths relative to the manifest's folder.
 
     Args:
-        clips: with paths below ``home``, or absolute ones.
-        folder: the manifest's.
-        link: name of the link to ``home`` where that lies elsewhere; one to another folder gets a number after it.
+        clips: clips with paths relative to ``home``, or absolute.
+        home: the corpus folder.
+        folder: the manifest's folder.
+        link: name of the link to ``home`` if that is elsewhere; links to other folders get a number appended.
     """
     here = Path(os.path.abspath(folder))
     paths = dict.fromkeys(path for clip in clips for path in clip_paths(clip))
@@ -136,7 +142,7 @@ def _placed(clips: list[Clip], home: Path, folder: Path, link: str) -> list[Clip
 
 
 def _tops(files: list[Path]) -> list[Path]:
-    """The folders that hold some files: one for all that lie below one folder of a disk's top."""
+    """Return folders that contain the given files: their common folder for each top-level folder of a disk."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for file in files:
         groups.setdefault(file.parts[: min(2, len(file.parts) - 1)], []).append(str(file.parent))
@@ -144,10 +150,10 @@ def _tops(files: list[Path]) -> list[Path]:
 
 
 def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[], Path]) -> PreparedCorpus:
-    """What an adapter makes of a folder.
+    """Run an adapter on a folder.
 
     Raises:
-        NotTheCorpus: it does not look like the corpus, or holds no usable clip.
+        NotTheCorpus: the folder does not look like the corpus, or has no usable clip.
     """
     skipped: list[Skipped] = []
     labels: Counter[tuple[str, str | None]] = Counter()
@@ -163,15 +169,15 @@ def _read(corpus: str, root: Path, options: Mapping[str, Any], made: Callable[[]
         found: list[Clip] = list(corpora.build(corpus, options, where="prepare", **given))
     if not found:
         why = f"; first of {len(skipped)} left out: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
-        raise NotTheCorpus(f"{corpus}: {root} gave no clip{why}")
+        raise NotTheCorpus(f"{corpus}: {root} has no usable clip{why}")
     return PreparedCorpus(found, skipped, root, labels, notes)
 
 
 def _as_text(read: PreparedCorpus) -> PreparedCorpus:
-    """Without the clips that have a file whose name is no UTF-8, which no manifest can hold.
+    """Leave out the clips with a name that is not valid UTF-8, which a manifest cannot contain.
 
     Raises:
-        ManifestError: no other is left.
+        ManifestError: no clip is left.
     """
     kept, skipped = [], list(read.skipped)
     for clip in read.clips:
@@ -181,31 +187,31 @@ def _as_text(read: PreparedCorpus) -> PreparedCorpus:
         else:
             skipped.append(Skipped(repr(clip.id), "has a name that is not UTF-8; rename the file or folder"))
     if not kept:
-        raise ManifestError(f"{read.root}: gave no clip; {skipped[-1].what}: {skipped[-1].reason}")
+        raise ManifestError(f"{read.root}: has no usable clip; {skipped[-1].what}: {skipped[-1].reason}")
     return replace(read, clips=kept, skipped=skipped)
 
 
 def _lies_in(read: PreparedCorpus, folder: Path) -> bool:
-    """Whether a file of a corpus that was read lies in ``folder``."""
+    """Return whether a file of the corpus is inside ``folder``."""
     inner, home = folder.resolve(), read.root.resolve()
     return any((home / path).is_relative_to(inner) for clip in read.clips for path in clip_paths(clip))
 
 
 def clip_paths(clip: Clip) -> list[str]:
-    """Every path of a clip: media, then features."""
+    """Return all paths of a clip: media, then features."""
     media = [path for key in MEDIA_KEYS if (path := getattr(clip, key)) is not None]
     return media + [ref.path for ref in clip.features.values()]
 
 
 def with_paths(clip: Clip, place: Callable[[str], str]) -> Clip:
-    """The clip with every path replaced by ``place(path)``."""
+    """Return the clip with every path replaced by ``place(path)``."""
     media: dict[str, Any] = {key: place(path) for key in MEDIA_KEYS if (path := getattr(clip, key)) is not None}
     features = {modality: replace(ref, path=place(ref.path)) for modality, ref in clip.features.items()}
     return replace(clip, features=features, **media)
 
 
 def join(prefix: str, path: str) -> str:
-    """``path`` below ``prefix``, which may be empty.
+    """Join a prefix, which may be empty, and a relative path.
 
     Example:
         >>> join("meld.media", "a.mp4"), join("", "a.mp4")
@@ -215,18 +221,18 @@ def join(prefix: str, path: str) -> str:
 
 
 def reach(target: Path, folder: Path, *, link: str) -> str:
-    """How ``target`` is called from ``folder``: its relative path when inside, else that of a link made for it.
+    """Return the relative path from ``folder`` to ``target``; if ``target`` is outside, create a link to it.
 
     Args:
         target: an existing folder.
         folder: the manifest's folder.
-        link: name of the link; an older link of that name is replaced, a real file or folder never.
+        link: name of the link; an existing link of that name is replaced, a real file or folder never.
 
     Returns:
-        A prefix in POSIX form; empty when the two are one folder.
+        A prefix in POSIX form; empty if both are the same folder.
 
     Raises:
-        ManifestError: the name is taken, or the platform makes no links.
+        ManifestError: the name is taken, or the platform does not support links.
     """
     lexical = (Path(os.path.abspath(target)), Path(os.path.abspath(folder)))
     for inner, outer in (lexical, (target.resolve(), folder.resolve())):
@@ -236,7 +242,7 @@ def reach(target: Path, folder: Path, *, link: str) -> str:
     advice = "put the manifest at or above the corpus folder"
     if place.exists() and not place.is_symlink():
         raise ManifestError(
-            f"{place} is a real file or folder, so no link to {target} is put there; move it, or {advice}"
+            f"{place} is a real file or folder, so a link to {target} cannot be created there; move it, or {advice}"
         )
     try:
         place.unlink(missing_ok=True)
@@ -247,18 +253,20 @@ def reach(target: Path, folder: Path, *, link: str) -> str:
 
 
 def _writable(place: Path) -> Path:
-    """The folder ``place``, made for media that an adapter writes; absolute.
+    """Create the folder ``place`` for media that an adapter writes; return its absolute path.
 
     Raises:
-        ManifestError: something that ``prepare`` did not make has that name.
+        ManifestError: a file or folder of that name exists that was not created by ``prepare``.
     """
     try:
         if place.is_symlink():
             place.unlink()
         elif place.exists() and not (place / _MARK).is_file():
-            raise ManifestError(f"{place} is there already and was not made by prepare; move it or rename the manifest")
+            raise ManifestError(
+                f"{place} exists and was not created by prepare; move it, or give the manifest another name"
+            )
         place.mkdir(exist_ok=True)
         (place / _MARK).touch()
     except OSError as error:
-        raise ManifestError(f"{place}: cannot be made: {error.strerror or error}") from None
+        raise ManifestError(f"{place}: cannot be created: {error.strerror or error}") from None
     return place.absolute()

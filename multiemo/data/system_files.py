@@ -1,8 +1,8 @@
-"""Which files and folders are none of the user's, by their names: whoever walks through a folder passes them over."""
+"""Names of hidden files and of files that systems create, which are ignored when a folder is searched."""
 
 from __future__ import annotations
 
-#: What systems, shares and picture viewers put into folders, in lower case.
+#: Names of files and folders created by operating systems, network shares and picture viewers, in lower case.
 _SYSTEM = {
     "__macosx", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "@eadir", "#recycle", "@recycle",
     "#snapshot", "@tmp", "@sharebin", "$recycle.bin", "recycler", "found.000", "lost+found", "lost.dir", "picasa.ini",
@@ -11,5 +11,5 @@ _SYSTEM = {
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or none of the user's: ``.name``, ``__MACOSX``, ``@eaDir``."""
+    """Return whether a file or folder is hidden or created by a system: ``.name``, ``__MACOSX``, ``@eaDir``."""
     return name.startswith(".") or name.lower() in _SYSTEM

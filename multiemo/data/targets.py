@@ -1,4 +1,4 @@
-"""Rows -> targets: the label of a clip in a model's label set, and its dimensions."""
+"""Convert rows to targets: the label of a clip in the label set of the model, and its dimensions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from multiemo.types import DIMENSIONS, LABEL_SOURCES, Clip
 
 @dataclass(frozen=True, slots=True)
 class LabelSpace:
-    """How rows become targets.
+    """The label space of a model: how rows are converted to targets.
 
     Args:
         name: label set of the model; empty for ``dimensions``.
         task: ``single``, ``multi``, ``soft`` or ``dimensions``.
-        label_from: ``clip``, or the modality whose own label counts.
+        label_from: ``clip``, or the modality whose own label is used.
     """
 
     name: str
@@ -30,13 +30,15 @@ class LabelSpace:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels in order; for ``dimensions`` the names of these."""
+        """The labels in order; the names of the dimensions for the task ``dimensions``."""
         return DIMENSIONS if self.task == "dimensions" else labels_of(self.name)
 
     def target(self, clip: Clip) -> Tensor | None:
-        """``[C]`` float32, or ``None`` when the row has no label that survives the map to this set.
+        """Return the target of a clip, or ``None`` if it has none in this label space.
 
-        For ``dimensions`` ``[3]``, NaN where one is unknown, or ``None`` when all are.
+        Returns:
+            ``[C]`` float32; for ``dimensions`` ``[3]``, with NaN for each unknown dimension. ``None`` if the clip has
+            no label that maps to this label set, or no known dimension.
         """
         if self.task == "dimensions":
             known = dimensions_of(clip)
@@ -56,14 +58,17 @@ class LabelSpace:
         return torch.nn.functional.one_hot(target.argmax(), len(self.labels)).float()
 
     def other_targets(self, clip: Clip) -> Tensor:
-        """``[A, C]`` float32: the target from each other label source, in the order of ``LABEL_SOURCES``, or zeros."""
+        """Return the targets from the other label sources, ``[A, C]`` float32, in the order of ``LABEL_SOURCES``.
+
+        The row of a source without label is zero.
+        """
         if self.task == "dimensions":
             return torch.zeros(len(LABEL_SOURCES) - 1, len(self.labels))
         others = (replace(self, label_from=s).target(clip) for s in LABEL_SOURCES if s != self.label_from)
         return torch.stack([torch.zeros(len(self.labels)) if t is None else t for t in others])
 
     def notes(self, clips: Iterable[Clip]) -> list[str]:
-        """What becomes of the labels of some rows on the way to this set, a sentence each where they change.
+        """Describe how the labels of some rows change when they are mapped to this label set, one sentence each.
 
         Example:
             >>> calm = Clip(id="a", corpus="x", label_set="ravdess8", label="calm")
@@ -73,7 +78,7 @@ class LabelSpace:
         if self.task == "dimensions":
             return []
         became: Counter[str] = Counter()
-        gone: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
         trimmed: Counter[str] = Counter()
         undecided = 0
         for clip in clips:
@@ -81,17 +86,19 @@ class LabelSpace:
             to = {label: map_label(label, clip.label_set, self.name) for label in shares}
             became.update(f"{label} -> {new}" for label, new in to.items() if new not in (None, label))
             lost = [label for label, new in to.items() if new is None]
-            (gone if len(lost) == len(shares) else trimmed).update(lost)
+            (dropped if len(lost) == len(shares) else trimmed).update(lost)
             undecided += not shares and self.label_from == "clip" and bool(clip.labels or clip.votes)
-        said = [f"labels: {', '.join(f'{pair} {n}' for pair, n in _most(became))}"] if became else []
-        said += [
-            f"{n} clips with label {label} have no place in {self.name} and are left out" for label, n in _most(gone)
+        notes = [f"labels: {', '.join(f'{pair} {n}' for pair, n in _most(became))}"] if became else []
+        notes += [
+            f"{n} clips with label {label} have no place in {self.name} and are left out" for label, n in _most(dropped)
         ]
         for label, n in _most(trimmed):
-            said.append(f"{n} clips lose {label}, which {self.name} does not have, and keep their other labels")
+            notes.append(f"{n} clips lose {label}, which {self.name} does not have, and keep their other labels")
         if undecided:
-            said.append(f"{undecided} clips have several labels or tied votes, so no single one, and are left out")
-        return said
+            notes.append(
+                f"{undecided} clips have several labels or tied votes instead of a single label and are left out"
+            )
+        return notes
 
     def _shares(self, clip: Clip) -> dict[str, float]:
         if self.label_from != "clip":
@@ -113,11 +120,11 @@ class LabelSpace:
 
 
 def dimensions_of(clip: Clip) -> Tensor:
-    """``[3]`` float32 valence, arousal and dominance; NaN where unknown."""
+    """Return valence, arousal and dominance of a clip, ``[3]`` float32; NaN where unknown."""
     known = (getattr(clip, name) for name in DIMENSIONS)
     return torch.tensor([float("nan") if v is None else float(v) for v in known])
 
 
 def _most(counts: Counter[str]) -> list[tuple[str, int]]:
-    """Largest first, then by name."""
+    """Sort by count, largest first, then by name."""
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))

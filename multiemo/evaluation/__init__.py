@@ -1,4 +1,4 @@
-"""(model, loader) -> report: everything that a model says of a part of a split, measured."""
+"""Evaluates a model on one part of a split: collects its predictions and computes a report."""
 
 from __future__ import annotations
 

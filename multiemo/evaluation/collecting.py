@@ -1,4 +1,4 @@
-"""All outputs of a model over a loader, of one process or of several."""
+"""Collects the outputs of a model over a loader, in one process or several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,22 @@ from multiemo.types import Batch, Modality, Predicts
 
 @dataclass(slots=True)
 class Collected:
-    """All outputs of a loader, on the CPU."""
+    """The outputs of a model for N clips, on the CPU.
+
+    Args:
+        ids: clip ids.
+        corpora: corpus of each clip.
+        speakers: speaker of each clip, see ``Batch.speakers``.
+        target: ``[N, C]``.
+        labelled: ``[N]``, whether the clip has a target.
+        dimensions: ``[N, 3]`` rated valence, arousal and dominance; NaN = unknown.
+        probabilities: {subset: ``[N, C]``}, not calibrated; values with the task ``dimensions``.
+        usable: {subset: ``[N]``}, whether the clip has any modality of the subset.
+        branches: {modality: ``[N, C]``} of the branches' own heads.
+        presence: {modality: ``[N]``}, whether the clip has the modality.
+        predicted_dimensions: ``[N, 3]``; ``None`` for a model without a dimension head.
+        absent: {modality: {reason: number of clips}}.
+    """
 
     ids: list[str]
     corpora: list[str]
@@ -32,16 +47,16 @@ class Collected:
     absent: dict[str, dict[str, int]]
 
 
-#: Makes one of what several processes have collected; see :func:`join`.
+#: Merges the outputs collected by several processes; see :func:`join`.
 Gather = Callable[[Collected], Collected]
 
 
 def join(parts: Sequence[Collected], order: Sequence[str]) -> Collected:
-    """What several processes have collected, each of other clips, as one.
+    """Merge outputs that several processes collected for different clips.
 
     Args:
-        parts: one a process.
-        order: ids; the clips come out in this order.
+        parts: collected outputs, one per process.
+        order: clip ids in the order of the result.
     """
     place = {name: i for i, name in enumerate(order)}
     ids = [i for p in parts for i in p.ids]
@@ -68,14 +83,16 @@ def join(parts: Sequence[Collected], order: Sequence[str]) -> Collected:
 
 @torch.inference_mode()
 def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single") -> Collected:
-    """Run a model over a loader; of the batches only what :class:`Collected` holds is kept, never their inputs.
+    """Run a model over a loader and collect its outputs; the inputs of the batches are not kept.
 
     Args:
-        predict: maps a batch to an output; when it fills ``by_subset`` every subset is kept, else its logits count as
-            the one subset of all modalities of the batch.
-        loader: batches.
-        task: ``multi`` makes probabilities by sigmoid, ``single`` and ``soft`` by softmax; ``dimensions`` makes values
-            by tanh.
+        predict: maps a batch to an output. If the output has ``by_subset``, all subsets are collected; otherwise its
+            logits are those of the subset of all modalities of the batch.
+        loader: batches of the clips.
+        task: ``single`` and ``soft`` apply a softmax to logits, ``multi`` a sigmoid and ``dimensions`` a tanh.
+
+    Raises:
+        ValueError: the loader is empty.
     """
     ids: list[str] = []
     corpora: list[str] = []
@@ -93,9 +110,9 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
         corpora += batch.corpora
         speakers += batch.speakers
         for name, kept in truth.items():
-            kept.append(_own(getattr(batch, name)))
-        for modality, here in batch.presence.items():
-            presence.setdefault(modality, []).append(_own(here))
+            kept.append(_copy_to_cpu(getattr(batch, name)))
+        for modality, present in batch.presence.items():
+            presence.setdefault(modality, []).append(_copy_to_cpu(present))
         key = "".join(k for k, v in (("T", "text"), ("S", "speech"), ("F", "face")) if v in batch.presence)
         by_subset = output.by_subset or {key: output.logits}
         for name, logits in by_subset.items():
@@ -128,15 +145,19 @@ def collect(predict: Predicts, loader: Iterable[Batch], *, task: str = "single")
     )
 
 
-def _own(values: torch.Tensor) -> torch.Tensor:
-    """A copy on the CPU, outside the memory of the batch, which may be shared with a worker or pinned."""
+def _copy_to_cpu(values: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU, as the memory of the batch may be pinned or shared with a worker."""
     return values.to("cpu", copy=True)
 
 
 def probabilities_of(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """``[B, C]`` on the CPU, not calibrated, in double precision, so that logits can be recovered from them.
+    """Uncalibrated probabilities ``[B, C]`` on the CPU, in double precision so that logits can be recovered from them.
 
-    Of ``dimensions`` their values, -1..1.
+    With the task ``dimensions``, values within -1..1.
+
+    Args:
+        logits: ``[B, C]``.
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
     """
     exact = logits.float().cpu().double()
     if task == "dimensions":

@@ -1,4 +1,4 @@
-"""The evaluation JSON: what was measured on one part of one split."""
+"""Records of the evaluation JSON."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from multiemo.types import CorpusKind, Task
 
 
 class ClipPrediction(TypedDict):
-    """What a model said of one clip: a line of ``predictions.jsonl``.
+    """The prediction of a model for one clip: a line of ``predictions.jsonl``.
 
     Args:
-        id: of the clip.
-        speaker: ``corpus:speaker``; of a clip without one its group, else its id.
-        target: a number a label: one-hot, shares of votes, or several ones; or the rated dimensions, ``null`` where
+        id: clip id.
+        speaker: ``corpus:speaker``; for a clip without a speaker its group, else its id.
+        target: one number per label: one-hot, shares of votes, or several ones; or the rated dimensions, ``null`` where
             unknown. ``null`` for a clip without a label.
-        probs: {subset: calibrated probability of each label} of the subsets of which the clip has any modality.
-        values: {subset: predicted dimensions}, with the task ``dimensions`` in place of ``probs``.
-        said: {subset: the label that is given, by its place in ``label_set``; of several labels a clip ones and zeros}.
-        dimensions: {dimension: [truth, prediction]} of a model that learnt them beside labels, where both are known.
+        probs: {subset: calibrated probability of each label}, for the subsets of which the clip has any modality.
+        values: {subset: predicted dimensions}, in place of ``probs`` with the task ``dimensions``.
+        said: {subset: decided label, as its index in ``label_set``; with several labels per clip, ones and zeros}.
+        dimensions: {dimension: [truth, prediction]}, for a model that learnt dimensions besides labels, where both are
+            known.
     """
 
     id: str
@@ -37,10 +38,11 @@ class ClipPrediction(TypedDict):
 
 @record
 class ReliabilityDiagram(Record):
-    """How often a stated confidence comes true.
+    """Reliability of the predicted confidence.
 
     Args:
-        raw, calibrated: before and after calibration.
+        raw: before calibration.
+        calibrated: after calibration.
     """
 
     raw: ReliabilityBins
@@ -49,18 +51,18 @@ class ReliabilityDiagram(Record):
 
 @record
 class NoCalibration(Record):
-    """Nothing was calibrated: dimensions, or a validation during training."""
+    """No calibration: the task is ``dimensions``, or the report is a validation during training."""
 
     __pydantic_config__ = {**Record.__pydantic_config__, "extra": "forbid"}  # type: ignore[dict-item]  # noqa: RUF012
 
 
 @record
 class CalibrationReport(Calibration):
-    """The calibration of the model, and how it does on this part.
+    """The calibration of the model, and its quality on this part.
 
     Args:
-        reliability: of each single modality and the full subset.
-        risk_coverage: likewise.
+        reliability: {subset: reliability diagram} of each single modality and the full subset.
+        risk_coverage: {subset: risk-coverage curve} of the same subsets.
     """
 
     reliability: dict[str, ReliabilityDiagram]
@@ -69,26 +71,27 @@ class CalibrationReport(Calibration):
 
 @record
 class Report(Record):
-    """What was measured on one part of one split.
+    """The evaluation of a model on one part of a split.
 
     Args:
         label_set: labels in order; empty with the task ``dimensions``.
-        split: which part; ``test`` for another manifest too.
-        n, speakers: clips with a label, and their speakers.
-        corpus_kind: ``synthetic`` and ``composite`` figures say nothing about people.
-        majority: figures of always saying the most frequent train label; of ``dimensions`` their means in train.
-        subsets: {key: figures}; keys are made of T, S and F in that order.
-        task: ``soft`` learns from votes, ``multi`` has several labels a clip, ``dimensions`` no labels.
-        prior: figures to be expected of guessing with the frequencies of train; empty with ``dimensions``.
-        per_class: {key: {label or dimension: its figures}}; empty without intervals.
-        comparisons: paired tests of the full subset against each smaller one, as ``FULL-KEY``.
-        confusion: clips by truth (rows) and given label, of the full subset, in the order of ``label_set``; empty where
-            a clip has several labels or none.
-        dimensions: {dimension: figures} of those that were learnt and that two clips know.
+        split: name of the part; ``test`` for another manifest too.
+        n: number of clips with a label.
+        speakers: number of their speakers.
+        corpus_kind: ``real``, ``synthetic`` or ``composite``; figures of the last two do not apply to real people.
+        majority: figures of always predicting the most frequent train label; with ``dimensions``, their means in train.
+        subsets: {subset: figures}; keys consist of T, S and F in that order.
+        task: ``single`` (one label per clip), ``soft`` (votes), ``multi`` (several labels) or ``dimensions`` (none).
+        prior: expected figures of guessing with the label frequencies of train; empty with ``dimensions``.
+        per_class: {subset: {label or dimension: figures}}; empty without intervals.
+        comparisons: {``FULL-KEY``: paired test of the full subset against a smaller one}.
+        confusion: clips by true label (rows) and decided label (columns) of the full subset, in the order of
+            ``label_set``; empty with the tasks ``multi`` and ``dimensions``.
+        dimensions: {dimension: figures}, for learnt dimensions that at least two clips have.
         calibration: temperatures, thresholds and diagrams.
-        absent: {modality: {reason: clips}}.
-        notes: what a reader must know.
-        predictions: a line for each clip, which ``predictions.jsonl`` keeps.
+        absent: {modality: {reason: number of clips}}.
+        notes: what a reader must know to interpret the figures.
+        predictions: one prediction per clip, written to ``predictions.jsonl``.
     """
 
     label_set: list[str]

@@ -1,7 +1,7 @@
-"""Figures of merit, their intervals over speakers, and paired tests; arrays alone, no model.
+"""Metrics, their confidence intervals over speakers, and paired tests, computed from arrays without a model.
 
-A *figure* is one number. A *measure* maps the truth, the predictions and weights of clips to the figures of a task, so
-that intervals, tests and averages over seeds are written once, whatever the task.
+A *figure* is one number. A *measure* maps truth, predictions and clip weights to the figures of a task. So intervals,
+tests and averages over seeds are implemented once for all tasks.
 """
 
 from multiemo.metrics.comparisons import (

@@ -1,4 +1,4 @@
-"""Paired tests (two systems, or two subsets of modalities, on the same clips), and what belongs to a family of them."""
+"""Paired tests of two systems or subsets of modalities on the same clips, and the correction for a family of tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from multiemo.metrics.intervals import (
 from multiemo.metrics.measures import Measure, Owners, unanimous
 from multiemo.metrics.results import AdjustedTest, PairedTest
 
-#: Fewest speakers whose predictions are swapped for a p-value: the smallest one that G speakers can give is 2 / 2^G.
+#: Minimum number of speakers for a swap test; the smallest p-value that G speakers can give is 2 / 2^G.
 SWAP_SPEAKERS = 6
 
 
@@ -42,18 +42,20 @@ def paired_tests(
     """Compare two sets of predictions of the same clips in every figure of a measure.
 
     The p-value is the share of swaps of the two predictions whose difference is at least as large as the observed one
-    (randomisation test, Fisher 1935; Noreen 1989, where not all swaps are tried). Clips of one speaker are not
+    (randomisation test, Fisher 1935; Noreen 1989 if only a sample of the swaps is tried). Clips of one speaker are not
     independent, so all predictions of a speaker, in all runs, are swapped together. Fewer than ``SWAP_SPEAKERS``
-    speakers cannot give a small p that way: theirs is Student's t of the difference over its standard error.
+    speakers cannot give a small p-value this way; they are tested by Student's t of the difference over its standard
+    error.
 
     Args:
-        measure: of the task.
+        measure: measure of the task.
         truth: ``[N, ...]``.
-        first, second: ``[N, ...]`` of one run or ``[R, N, ...]`` of several, run r against run r; one run (a baseline)
-            may stand against several. -1 or NaN where a run has no prediction: both then leave the clip out.
-        speakers: ``[N]``; for a test about these clips alone, give each clip a name of its own.
-        resamples: bootstrap resamples, and most swaps that are tried.
-        seed: of both.
+        first: predictions ``[N, ...]`` of one run or ``[R, N, ...]`` of several; -1 or NaN where a run has none.
+        second: predictions of the same shape. Run r is compared with run r; one run (a baseline) may also be compared
+            with several. A clip without a prediction in either is left out of both.
+        speakers: ``[N]`` speaker of each clip; distinct names make the test apply to these clips only.
+        resamples: number of bootstrap resamples, and maximum number of swaps.
+        seed: random seed of both.
 
     Returns:
         {figure: test}.
@@ -73,8 +75,10 @@ def paired_tests(
     owner = clusters_of(names)
     clusters, freedom = int(owner.max()) + 1, degrees(owner)
     weights = bootstrap_weights(clusters, resamples, seed)
-    a, b = (by_run(measure, truth, said, usable, owner, weights) for said in (one, two))
-    swapped = _swapped(measure, truth, one, two, usable, owner, resamples, seed) if clusters >= SWAP_SPEAKERS else {}
+    a, b = (by_run(measure, truth, predictions, usable, owner, weights) for predictions in (one, two))
+    swapped = {}
+    if clusters >= SWAP_SPEAKERS:
+        swapped = _swapped_differences(measure, truth, one, two, usable, owner, resamples, seed)
     found = {}
     for name in a:
         gaps = a[name] - b[name]
@@ -89,7 +93,7 @@ def paired_tests(
             difference=observed,
             low=low,
             high=high,
-            p=_share(swapped[name], observed) if swapped else _student(observed, error, freedom, clusters),
+            p=_swap_p(swapped[name], observed) if swapped else _student_p(observed, error, freedom, clusters),
             n=len(names),
             speakers=len(np.unique(names)),
             error=error,
@@ -114,26 +118,27 @@ def paired_test(
     """The paired test of one figure of a single-label task; see :func:`paired_tests`.
 
     Args:
-        truth: ``[N]`` columns.
-        first, second: ``[N]`` of one run, or ``[R, N]`` of several.
-        speakers: ``[N]``.
-        classes: C.
+        truth: ``[N]`` label indices.
+        first: predicted label indices, ``[N]`` of one run or ``[R, N]`` of several.
+        second: likewise, of the predictions to compare with.
+        speakers: ``[N]`` speaker of each clip.
+        classes: number of labels C.
         figure: maps confusion matrices ``[..., C, C]`` to ``[...]``.
-        resamples: bootstrap draws, and most swaps that are tried.
-        seed: of both.
+        resamples: number of bootstrap resamples, and maximum number of swaps.
+        seed: random seed of both.
     """
     measure = label_measure(classes, {"figure": figure})
     return paired_tests(measure, truth, first, second, speakers, resamples=resamples, seed=seed)["figure"]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values of a family of tests, adjusted so that one below alpha keeps the chance of any false claim below it.
+    """P-values of a family of tests, adjusted so that rejecting those below alpha keeps the family-wise error below it.
 
-    The step-down procedure of Holm (1979): the i-th smallest of m is multiplied by ``m - i + 1``; none may be smaller
-    than one before it, or above one.
+    The step-down procedure of Holm (1979): the i-th smallest of m p-values is multiplied by ``m - i + 1``. Adjusted
+    values never decrease along this order and never exceed 1.
 
     Returns:
-        In the order given.
+        Adjusted p-values, in the order given.
 
     Example:
         >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
@@ -147,7 +152,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def adjusted(tests: Sequence[PairedTest]) -> list[AdjustedTest]:
-    """The tests of a family, each with its p-value adjusted for all of them and the difference that it would find."""
+    """The tests of a family, each with its Holm-adjusted p-value and its minimum detectable difference."""
     return [
         AdjustedTest.of(test, p_holm=p, mdd=minimum_detectable_difference(test))
         for test, p in zip(tests, holm([test.p for test in tests]), strict=True)
@@ -155,18 +160,19 @@ def adjusted(tests: Sequence[PairedTest]) -> list[AdjustedTest]:
 
 
 def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
-    """The smallest true difference that a test on these speakers would find; ``None`` where they cannot tell.
+    """The smallest true difference that a test on these speakers would detect.
 
-    Speakers who all show the same difference (none, where two systems say the same of every clip) do not tell how far
-    others would be apart, nor does a single one.
-
-    ``(t[1 - alpha / 2] + t[power]) * error`` (Bloom 1995, with normal quantiles 2.80 standard errors), with the degrees
-    of freedom of the test. It is of a single test: in a family, Holm's first step takes ``alpha / m``.
+    ``(t[1 - alpha / 2] + t[power]) * error`` (Bloom 1995; 2.80 standard errors with normal quantiles), with the degrees
+    of freedom of the test. It applies to a single test; in a family of m, the first step of Holm uses ``alpha / m``.
 
     Args:
-        test: gives the standard error of the difference over speakers.
-        alpha: two-sided level.
-        power: chance to find it.
+        test: test with the standard error of the difference over speakers.
+        alpha: two-sided significance level.
+        power: probability of detecting the difference.
+
+    Returns:
+        The difference; ``None`` if the variance over speakers is unknown: there is one speaker, or all of them have the
+        same difference (for instance none, because both systems predict the same).
     """
     if not 0 < test.error < np.inf:
         return None
@@ -177,9 +183,9 @@ def minimum_detectable_difference(test: PairedTest, *, alpha: float = 0.05, powe
 
 
 def _patterns(clusters: int, most: int, seed: int) -> NDArray[np.bool_]:
-    """Which clusters are swapped, ``[B, G]``: every pattern where there are few, else random ones; none swapped first.
+    """Which clusters are swapped, ``[B, G]``: all patterns if there are few, else random ones; the first swaps none.
 
-    A pattern and its opposite give the same size of difference, so the first cluster of an exhaustive list stays.
+    A pattern and its complement give the same absolute difference, so an exhaustive list never swaps the first cluster.
     """
     if 2 ** (clusters - 1) <= most:
         bits = np.arange(clusters - 1, -1, -1)
@@ -189,7 +195,7 @@ def _patterns(clusters: int, most: int, seed: int) -> NDArray[np.bool_]:
     return patterns
 
 
-def _swapped(
+def _swapped_differences(
     measure: Measure,
     truth: NDArray[Any],
     first: NDArray[Any],
@@ -201,27 +207,27 @@ def _swapped(
 ) -> dict[str, Array]:
     """{figure: ``[B]``}: the difference under every pattern of swaps, averaged over runs.
 
-    Both predictions of every clip stand in one list, as two clusters; a pattern weighs one of the two with one and the
-    other with nothing.
+    Both predictions of every clip are concatenated, as two clusters; a pattern gives weight one to one of the two and
+    weight zero to the other.
     """
     clusters = int(owner.max()) + 1
     swap = _patterns(clusters, most, seed).astype(float)
-    there = np.concatenate([1 - swap, swap], axis=1)
-    back = np.concatenate([swap, 1 - swap], axis=1)
+    weights_first = np.concatenate([1 - swap, swap], axis=1)
+    weights_second = np.concatenate([swap, 1 - swap], axis=1)
     truths, owners = np.concatenate([truth, truth]), np.concatenate([owner, owner + clusters])
-    said, known = np.concatenate([first, second], axis=1), np.concatenate([usable, usable], axis=1)
-    one, two = (by_run(measure, truths, said, known, owners, weights) for weights in (there, back))
+    both, known = np.concatenate([first, second], axis=1), np.concatenate([usable, usable], axis=1)
+    one, two = (by_run(measure, truths, both, known, owners, weights) for weights in (weights_first, weights_second))
     return {name: (one[name] - two[name]).mean(axis=0) for name in one}
 
 
-def _share(gaps: Array, observed: float) -> float:
-    """Of swaps with a difference as large; a figure that is not defined says nothing."""
+def _swap_p(gaps: Array, observed: float) -> float:
+    """Share of swaps with a difference at least as large as the observed one; 1 if the figure is undefined."""
     known = gaps[~np.isnan(gaps)]
     return float((np.abs(known) >= abs(observed) - 1e-12).mean()) if len(known) and np.isfinite(observed) else 1.0
 
 
-def _student(observed: float, error: float, freedom: float, clusters: int) -> float:
-    """Two-sided p of a difference over its standard error; speakers that all agree exactly count as signs."""
+def _student_p(observed: float, error: float, freedom: float, clusters: int) -> float:
+    """Two-sided p-value of Student's t; if all speakers have exactly the same difference, that of a sign test."""
     if not np.isfinite(error) or observed == 0 or np.isnan(observed):
         return 1.0
     from scipy.special import stdtr

@@ -13,11 +13,12 @@ from multiemo.metrics.measures import Measure, Owners, ratio, weighted_counts
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Array:
-    """``[C, C]`` counts; rows are the truth.
+    """Confusion matrix ``[C, C]`` of counts; rows are the truth.
 
     Args:
-        truth, predicted: ``[N]`` columns.
-        classes: C.
+        truth: ``[N]`` label indices.
+        predicted: ``[N]`` label indices.
+        classes: number of labels C.
 
     Example:
         >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
@@ -34,19 +35,20 @@ def confusions(
     """One confusion matrix for each row of cluster weights.
 
     Args:
-        truth, predicted: ``[N]`` columns.
-        classes: C.
+        truth: ``[N]`` label indices.
+        predicted: ``[N]`` label indices.
+        classes: number of labels C.
         owner: ``[N]`` cluster of each clip.
-        weights: ``[B, G]``, whole numbers.
+        weights: ``[B, G]`` weights of the clusters, whole numbers.
 
     Returns:
         ``[B, C, C]``; rows are the truth.
     """
-    met, cell = np.unique(truth * classes + predicted, return_inverse=True)
-    shape = (weights.shape[1], len(met))
-    table = np.bincount(owner * len(met) + cell, minlength=shape[0] * shape[1]).reshape(shape)
+    occurring, cell = np.unique(truth * classes + predicted, return_inverse=True)
+    shape = (weights.shape[1], len(occurring))
+    table = np.bincount(owner * len(occurring) + cell, minlength=shape[0] * shape[1]).reshape(shape)
     matrices = np.zeros((len(weights), classes * classes))
-    matrices[:, met] = weighted_counts(table, weights)
+    matrices[:, occurring] = weighted_counts(table, weights)
     return matrices.reshape(-1, classes, classes)
 
 
@@ -71,13 +73,13 @@ def macro_f1(matrix: Array) -> Array:
 
 
 def wf1(matrix: Array) -> Array:
-    """F1 weighted by how often each label occurs."""
+    """F1 weighted by the number of clips with each label."""
     support = matrix.sum(-1)
     return ratio((_f1(matrix) * support).sum(-1), support.sum(-1))
 
 
 def accuracy(matrix: Array) -> Array:
-    """Share of clips that are right."""
+    """Share of correctly predicted clips."""
     return ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
 
 
@@ -90,7 +92,12 @@ FIGURES: dict[str, Callable[[Array], Array]] = {
 
 
 def label_measure(classes: int, figures: Mapping[str, Callable[[Array], Array]] = FIGURES) -> Measure:
-    """The measure of a single-label task: truth and predictions are columns ``[N]`` of the label set."""
+    """The measure of a single-label task; truth and predictions are label indices ``[N]``.
+
+    Args:
+        classes: number of labels C.
+        figures: {name: function of confusion matrices ``[..., C, C]`` to ``[...]``}.
+    """
 
     def measure(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
         matrices = confusions(truth, predicted, classes, owner, weights)
@@ -100,9 +107,9 @@ def label_measure(classes: int, figures: Mapping[str, Callable[[Array], Array]] 
 
 
 def per_class(matrix: Array) -> dict[str, Array]:
-    """Recall, precision and F1 of every label, and how often it occurs (``support``), each ``[C]``.
+    """Recall, precision, F1 and ``support`` (number of clips) of every label, each ``[C]``.
 
-    Zero where there is nothing to divide by, as in scikit-learn's ``zero_division=0``.
+    A figure with a zero denominator is 0, as with scikit-learn's ``zero_division=0``.
     """
     support = matrix.sum(-1)
     return {
@@ -118,20 +125,20 @@ def expected_calibration_error(probabilities: Array, truth: NDArray[np.int64], b
 
     Args:
         probabilities: ``[N, C]``.
-        truth: ``[N]`` columns.
+        truth: ``[N]`` label indices.
         bins: number of bins.
     """
     return calibration_gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, bins)
 
 
 def calibration_gap(stated: Array, came_true: NDArray[np.bool_], bins: int = 15) -> float:
-    """Mean gap between stated probabilities and how often they came true, over equal-width bins.
+    """Mean gap between predicted probabilities and observed frequencies, over equal-width bins.
 
-    In a bin the gap of the means times the number of cases is the gap of the sums.
+    Within a bin, the gap of the means times the number of cases equals the gap of the sums.
 
     Args:
-        stated: ``[N]`` within 0..1; one belongs to the last bin.
-        came_true: ``[N]``.
+        stated: ``[N]`` predicted probabilities within 0..1; 1 belongs to the last bin.
+        came_true: ``[N]``, whether the predicted event occurred.
         bins: number of bins.
 
     Example:

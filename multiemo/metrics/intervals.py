@@ -1,13 +1,13 @@
-"""Figures with their intervals over speakers, of one run or averaged over runs of several seeds.
+"""Figures with confidence intervals over speakers, of one run or averaged over runs with several seeds.
 
-The interval is about speakers like these, not about these alone: whole speakers are drawn with replacement (cluster
-bootstrap; Davison & Hinkley 1997, section 3.8), and the spread of the figure over the draws is its standard error. The
-percentiles of the draws would make far too narrow an interval where speakers are few (three speakers: 69% to 76% of
-nominal 95% intervals hold the truth). So the interval is Student's t times the standard error, on the figure's own
-scale (a logit for shares), with as many degrees of freedom as there are effective speakers less one (Carter, Schnepel &
-Steigerwald 2017): speakers of very different size are worth fewer. Where all speakers show the same (all clips right),
-there is no spread to go by, and the interval is what so few can rule out
-(:func:`multiemo.metrics.measures.unanimous`). ``tests/metrics/test_intervals.py`` measures the coverage.
+The interval generalises to other speakers. Whole speakers are drawn with replacement (cluster bootstrap; Davison &
+Hinkley 1997, section 3.8), and the standard deviation of the figure over the resamples is its standard error.
+Percentiles of the resamples would give far too narrow an interval with few speakers: with three, 69% to 76% of nominal
+95% intervals contain the truth. So the interval is Student's t times the standard error, on a transformed scale (logit
+for shares). Its degrees of freedom are the effective number of speakers minus one (Carter, Schnepel & Steigerwald
+2017), which is smaller if speakers differ much in size. If all speakers have the same figure (all clips right), the
+bootstrap has no variance, and the interval is an exact binomial bound (:func:`multiemo.metrics.measures.unanimous`).
+``tests/metrics/test_intervals.py`` measures the coverage.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ from multiemo.arrays import Array
 from multiemo.metrics.figures import label_measure, uar
 from multiemo.metrics.measures import Measure, Owners, Scale, unanimous
 
-#: With fewer speakers than this a report says how few its intervals rest on.
+#: With fewer speakers than this, a report notes that its intervals rest on few speakers.
 FEW_SPEAKERS = 20
-#: Figures of resamples that differ by less are the same.
+#: Figures of resamples that differ by less count as equal.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and how sure it is.
+    """A figure and its uncertainty.
 
     Args:
         value: the figure; with several runs, its mean over them.
-        low, high: interval over speakers. It is about other speakers and these trained models: with several runs, about
-            the mean of these runs.
-        error: standard error of the value over speakers; 0 where all show the same.
+        low: lower end of the interval over speakers. The interval generalises to other speakers, but not to other
+            trained models: with several runs it is that of their mean.
+        high: upper end of the interval.
+        error: standard error of the value over speakers; 0 if all have the same figure.
         deviation: standard deviation over runs (n - 1); ``None`` for a single run.
-        runs, n, speakers: runs, clips usable in any of them, and speakers of these clips.
+        runs: number of runs.
+        n: number of clips usable in any run.
+        speakers: number of speakers of these clips.
     """
 
     value: float
@@ -64,19 +67,19 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Every figure of a measure with its interval over speakers.
 
-    Where a benchmark tests each clip once per seed (K folds, R seeds), hand in the predictions pooled over the folds,
-    ``[R, N]``: speakers are resampled, and the runs averaged within each resample as repeated measures of one clip.
-    A single speaker cannot be resampled: the interval is then over the clips, and about that speaker alone.
+    If a benchmark tests each clip once per seed (K folds, R seeds), pass the predictions pooled over the folds,
+    ``[R, N]``. Speakers are resampled, and runs are averaged within each resample as repeated measures of one clip.
+    With a single speaker, the interval is over its clips and applies to that speaker only.
 
     Args:
-        measure: of the task.
+        measure: measure of the task.
         truth: ``[N, ...]``.
         predicted: ``[N, ...]`` of one run, or ``[R, N, ...]`` of several on the same clips; -1 or NaN where a run has
             no prediction for a clip.
-        speakers: ``[N]``.
-        level: of the interval.
-        resamples: bootstrap resamples.
-        seed: of the resamples.
+        speakers: ``[N]`` speaker of each clip.
+        level: confidence level of the interval, 0..1.
+        resamples: number of bootstrap resamples.
+        seed: random seed of the resamples.
 
     Returns:
         {figure: estimate}.
@@ -105,7 +108,7 @@ def estimates(
 
 
 def _ends(scale: Scale, value: float, error: float, owner: Owners, level: float) -> tuple[float, float]:
-    """Low and high; NaN where the figure is not defined."""
+    """Lower and upper end of an interval; NaN if the figure is undefined."""
     if np.isnan(value):
         return value, value
     if error == 0 or scale.is_end(value):
@@ -127,14 +130,17 @@ def interval(
     """The interval of one figure of a single-label task; see :func:`estimates`.
 
     Args:
-        truth: ``[N]`` columns.
-        predicted: ``[N]``, or ``[R, N]`` of several runs.
-        speakers: ``[N]``.
-        classes: C.
+        truth: ``[N]`` label indices.
+        predicted: label indices, ``[N]`` of one run or ``[R, N]`` of several.
+        speakers: ``[N]`` speaker of each clip.
+        classes: number of labels C.
         figure: maps confusion matrices ``[..., C, C]`` to ``[...]``.
-        level: of the interval, 0..1.
-        resamples: bootstrap draws.
-        seed: of the draws.
+        level: confidence level of the interval, 0..1.
+        resamples: number of bootstrap resamples.
+        seed: random seed of the resamples.
+
+    Returns:
+        Lower and upper end.
     """
     measure = label_measure(classes, {"figure": figure})
     found = estimates(measure, truth, predicted, speakers, level=level, resamples=resamples, seed=seed)["figure"]
@@ -142,7 +148,7 @@ def interval(
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What intervals and tests share
+# Shared by intervals and tests
 
 
 def as_runs(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
@@ -151,34 +157,34 @@ def as_runs(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
 
 
 def usable_clips(predicted: NDArray[Any]) -> NDArray[np.bool_]:
-    """``[R, N]``: false where a prediction is missing, -1 (columns) or NaN (scores)."""
+    """``[R, N]``: false where a prediction is missing, which is -1 for label indices and NaN for scores."""
     known = predicted >= 0 if np.issubdtype(predicted.dtype, np.integer) else ~np.isnan(predicted)
     return np.asarray(known.all(axis=tuple(range(2, known.ndim))))
 
 
 def check_usable(usable: NDArray[np.bool_]) -> None:
-    """Refuse a run without a clip.
+    """Check that every run has a usable clip.
 
     Raises:
-        ValueError: names the run.
+        ValueError: a run has none.
     """
     if not usable.any(axis=1).all():
         raise ValueError(f"run {int(np.argmin(usable.any(axis=1)))} has no usable clip")
 
 
 def clusters_of(speakers: NDArray[Any]) -> Owners:
-    """``[N]`` which cluster each clip belongs to: its speaker; its own where there is only one speaker."""
+    """``[N]`` cluster of each clip: its speaker, or the clip itself if there is only one speaker."""
     names, owner = np.unique(speakers, return_inverse=True)
     return np.arange(len(owner)) if len(names) == 1 else owner.astype(np.int64)
 
 
 def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Array:
-    """How often each cluster is drawn, ``[1 + B, G]``; the first row is the sample itself.
+    """How often each cluster is drawn in each resample, ``[1 + B, G]``; the first row is the original sample.
 
     Args:
-        clusters: G.
-        resamples: draws.
-        seed: of the draws.
+        clusters: number of clusters G.
+        resamples: number of resamples B.
+        seed: random seed.
     """
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
     return np.concatenate([np.ones((1, clusters)), drawn])
@@ -192,28 +198,38 @@ def by_run(
     owner: Owners,
     weights: Array,
 ) -> dict[str, Array]:
-    """{figure: ``[R, B]``}: the measure of every run on the clips that are usable in it; NaN where none is drawn.
+    """The figures of every run on its usable clips.
 
     Args:
-        measure: of the task.
+        measure: measure of the task.
         truth: ``[N, ...]``.
         predicted: ``[R, N, ...]``.
-        usable: ``[R, N]``, whether a run has a prediction of the clip.
+        usable: ``[R, N]``, whether a run has a prediction for the clip.
         owner: ``[N]`` cluster of each clip.
-        weights: ``[B, G]``.
+        weights: ``[B, G]`` weights of the clusters.
+
+    Returns:
+        {figure: ``[R, B]``}; NaN for a resample without a usable clip.
     """
     runs = []
-    for said, rows in zip(predicted, usable, strict=True):
+    for predictions, rows in zip(predicted, usable, strict=True):
         drawn = weights @ np.bincount(owner[rows], minlength=weights.shape[1]) > 0
-        figures = measure.figures(truth[rows], said[rows], owner[rows], weights)
+        figures = measure.figures(truth[rows], predictions[rows], owner[rows], weights)
         runs.append({name: np.where(drawn, values, np.nan) for name, values in figures.items()})
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
 
 def standard_error(values: Array, clusters: int) -> float:
-    """From the figure in every resample; infinite where one cluster is all there is, 0 where all show the same.
+    """Standard error of a figure from its bootstrap resamples.
 
-    Drawing G clusters shows (G - 1) / G of the unbiased variance of a mean of G.
+    The variance over resamples of G clusters is (G - 1) / G of the unbiased variance of a mean of G; this is corrected.
+
+    Args:
+        values: ``[B]`` figure in every resample; NaN = undefined.
+        clusters: number of clusters G.
+
+    Returns:
+        The standard error; infinite with fewer than two clusters, 0 if all resamples have the same figure.
     """
     known = values[~np.isnan(values)]
     if clusters < 2 or not len(known):
@@ -224,7 +240,7 @@ def standard_error(values: Array, clusters: int) -> float:
 
 
 def degrees(owner: Owners) -> float:
-    """Degrees of freedom: the effective number of clusters less one; at least one.
+    """Degrees of freedom: the effective number of clusters minus one, but at least 1.
 
     Example:
         >>> degrees(np.array([0, 0, 1, 1, 2, 2])), round(degrees(np.array([0, 0, 0, 0, 1, 2, 2])), 2)
@@ -234,13 +250,18 @@ def degrees(owner: Owners) -> float:
 
 
 def effective(owner: Owners) -> float:
-    """Effective number of clusters, ``n^2 / sum of squared sizes``: as many as there are, where all are of one size."""
+    """Effective number of clusters, ``n^2 / sum of squared sizes``; equals their number if all have the same size."""
     sizes = np.bincount(owner).astype(float)
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def quantile(share: float, freedom: float) -> float:
-    """Of Student's t distribution."""
-    from scipy.special import stdtrit  # slow to import, and a model that predicts has no interval
+    """Quantile of Student's t distribution.
+
+    Args:
+        share: probability, 0..1.
+        freedom: degrees of freedom.
+    """
+    from scipy.special import stdtrit  # slow to import, and prediction does not need it
 
     return float(stdtrit(freedom, share))

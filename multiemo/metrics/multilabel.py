@@ -1,4 +1,4 @@
-"""Figures where a clip may have several labels at once."""
+"""Figures for clips with several labels."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from numpy.typing import NDArray
 from multiemo.arrays import Array
 from multiemo.metrics.measures import Measure, Owners, ratio, weighted_counts, weighted_sums
 
-#: A label is given where its probability is above this, unless it is said beside the probabilities which are given.
+#: A label is predicted if its probability is above this, unless decided labels are passed with the probabilities.
 GIVEN_ABOVE = 0.5
 
 
 def multi_measure() -> Measure:
-    """The measure of a multi-label task, truth ``[N, C]`` (above a half: the clip has it) and probabilities ``[N, C]``,
-    or beside them ``[N, 2 C]`` which labels are given.
+    """The measure of a multi-label task.
 
-    ``map``: mean over the labels that occur of their average precision (the area under the precision-recall steps, as
-    scikit-learn and torchmetrics have it); ``macro_f1`` over the labels that occur in truth or prediction;
-    ``micro_f1``; ``wf1``, weighted by how often a label occurs; ``uar``, mean recall of the labels that occur;
-    ``accuracy``, share of clips whose labels are all right.
+    The truth is ``[N, C]`` (above 0.5: the clip has the label). Predictions are probabilities ``[N, C]``, or ``[N, 2
+    C]`` with the decided labels in the last C columns.
+
+    - ``map``: mean average precision over the labels that occur (area under the precision-recall steps, as in
+      scikit-learn and torchmetrics).
+    - ``macro_f1``: mean over the labels that occur in truth or prediction.
+    - ``micro_f1``: F1 over all decisions.
+    - ``wf1``: F1 weighted by the number of clips with each label.
+    - ``uar``: mean recall of the labels that occur.
+    - ``accuracy``: share of clips with every label right.
     """
     return Measure(_figures)
 
 
 def _parts(predicted: NDArray[Any], classes: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Probabilities, and which labels are given, ``[N, C]`` each."""
+    """Probabilities and decided labels, ``[N, C]`` each."""
     probabilities = predicted[:, :classes]
     return probabilities, (predicted[:, classes:] if predicted.shape[1] > classes else probabilities) > GIVEN_ABOVE
 
@@ -38,60 +43,75 @@ def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weight
     right = (has == given).all(axis=1, keepdims=True)
     rows = np.concatenate([has & given, given, has, right, np.ones_like(right)], axis=1).astype(float)
     sums = weighted_sums(rows, owner, weights)
-    hits, said, support = np.split(sums[:, :-2], 3, axis=1)
+    hits, predictions, support = np.split(sums[:, :-2], 3, axis=1)
     return {
         "map": _mean_average_precision(has, predicted, owner, weights),
-        **counted(hits, said, support),
+        **counted(hits, predictions, support),
         "accuracy": ratio(sums[:, -2], sums[:, -1]),
     }
 
 
-def counted(hits: Array, said: Array, support: Array) -> dict[str, Array]:
-    """The figures of counts a label: rightly given, given, and occurring, each ``[B, C]``; every result ``[B]``.
+def counted(hits: Array, predictions: Array, support: Array) -> dict[str, Array]:
+    """The figures that depend only on counts per label.
 
     Args:
-        hits, said, support: ``[B, C]``.
+        hits: ``[B, C]`` correct predictions of each label.
+        predictions: ``[B, C]`` predictions of each label.
+        support: ``[B, C]`` clips with each label.
+
+    Returns:
+        {figure: ``[B]``}.
     """
-    f1 = ratio(2 * hits, said + support)
+    f1 = ratio(2 * hits, predictions + support)
     return {
-        "macro_f1": ratio(f1.sum(1), (said + support > 0).sum(1).astype(float)),
-        "micro_f1": ratio(2 * hits.sum(1), (said + support).sum(1)),
+        "macro_f1": ratio(f1.sum(1), (predictions + support > 0).sum(1).astype(float)),
+        "micro_f1": ratio(2 * hits.sum(1), (predictions + support).sum(1)),
         "wf1": ratio((f1 * support).sum(1), support.sum(1)),
         "uar": ratio(ratio(hits, support).sum(1), (support > 0).sum(1).astype(float)),
     }
 
 
 def per_label(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Array]:
-    """As :func:`multiemo.metrics.per_class`, and the average precision (``ap``, NaN for a label that never occurs)."""
+    """As :func:`multiemo.metrics.per_class`, with the average precision (``ap``, NaN for a label that never occurs).
+
+    Args:
+        truth: ``[N, C]``, as in :func:`multi_measure`.
+        predicted: ``[N, C]`` or ``[N, 2 C]``, as in :func:`multi_measure`.
+
+    Returns:
+        {figure: ``[C]``}.
+    """
     has = truth > 0.5
     predicted, given = _parts(predicted, truth.shape[1])
-    hits, said, support = (has & given).sum(0), given.sum(0), has.sum(0).astype(float)
+    hits, predictions, support = (has & given).sum(0), given.sum(0), has.sum(0).astype(float)
     once = np.zeros(len(truth), dtype=np.int64), np.ones((1, 1))
     return {
         "recall": ratio(hits, support),
-        "precision": ratio(hits, said),
-        "f1": ratio(2 * hits, said + support),
+        "precision": ratio(hits, predictions),
+        "f1": ratio(2 * hits, predictions + support),
         "support": support,
         "ap": np.array([average_precision(has[:, c], predicted[:, c], *once)[0] for c in range(truth.shape[1])]),
     }
 
 
 def average_precision(truth: NDArray[np.bool_], scores: Array, owner: Owners, weights: Array) -> Array:
-    """Mean precision at the scores of the clips that have the label; clips of one score come in together.
+    """Average precision of one label: mean precision at the scores of the clips with the label.
+
+    Clips with equal scores are ranked together.
 
     Args:
-        truth: ``[N]``, which clips have the label.
-        scores: ``[N]``.
+        truth: ``[N]``, whether a clip has the label.
+        scores: ``[N]`` scores of the label.
         owner: ``[N]`` cluster of each clip.
-        weights: ``[B, G]``, whole numbers.
+        weights: ``[B, G]`` weights of the clusters, whole numbers.
 
     Returns:
-        ``[B]``; NaN where no clip has the label.
+        ``[B]``; NaN if no clip has the label.
     """
-    steps = np.unique(-scores[truth])  # where precision is read, from the highest score down
+    steps = np.unique(-scores[truth])  # thresholds at which precision is computed, from the highest score down
     if not len(steps):
         return np.full(len(weights), np.nan)
-    place = np.searchsorted(steps, -scores)  # the first step that holds the clip
+    place = np.searchsorted(steps, -scores)  # the first threshold that includes the clip
     shape = (weights.shape[1], len(steps) + 1)
     cell = owner * shape[1] + place
     every, having = (np.bincount(c, minlength=shape[0] * shape[1]).reshape(shape)[:, :-1] for c in (cell, cell[truth]))

@@ -1,4 +1,4 @@
-"""Figures of valence, arousal and dominance."""
+"""Figures for valence, arousal and dominance."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ _FIGURES = {"ccc": CORRELATION, "pearson": CORRELATION, "mae": DISTANCE, "rmse":
 
 
 def dimension_measure() -> Measure:
-    """The measure of one dimension, truth and predictions ``[N]``.
+    """The measure of one dimension; truth and predictions are ``[N]``.
 
-    ``ccc``, concordance correlation (Lin 1989): 2 cov / (var + var + (difference of the means)^2), moments over n;
-    ``pearson``; ``mae``, mean absolute error; ``rmse``, root mean square error. A correlation without any spread is
-    NaN.
+    - ``ccc``: concordance correlation (Lin 1989), 2 cov / (var + var + (difference of the means)^2), with moments over
+      n.
+    - ``pearson``: Pearson correlation.
+    - ``mae``: mean absolute error.
+    - ``rmse``: root mean square error.
+
+    A correlation is NaN if its denominator is 0.
     """
     return Measure(_figures, _FIGURES)
 
 
 def dimensions_measure() -> Measure:
-    """The measure of several dimensions: each figure is the mean of those of the dimensions.
+    """The measure of several dimensions: each figure is the mean over the dimensions.
 
-    Truth and predictions are ``[N, K]``, NaN in the truth where a clip does not know a dimension.
+    Truth and predictions are ``[N, K]``; NaN in the truth = unknown.
     """
     return Measure(_means, dimension_measure().scales)
 
@@ -40,14 +44,14 @@ def _means(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights:
 
 
 def _mean(columns: list[Array]) -> Array:
-    """Over the columns that are defined; NaN where none is."""
+    """Mean over the columns that are defined; NaN if none is."""
     values = np.stack(columns)
     known = ~np.isnan(values)
     return ratio(np.where(known, values, 0).sum(0), known.sum(0).astype(float), np.nan)
 
 
 def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
-    shift = truth.mean() if len(truth) else 0.0  # moments about a value near the mean lose no digits
+    shift = truth.mean() if len(truth) else 0.0  # moments about a value near the mean avoid cancellation
     x, y = predicted - shift, truth - shift
     rows = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y, np.abs(x - y)], axis=1)
     sums = weighted_sums(rows, owner, weights)
@@ -63,6 +67,14 @@ def _figures(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weight
 
 
 def concordance(predicted: Array, truth: Array) -> float:
-    """Concordance correlation coefficient (Lin 1989) over pairs that are known; NaN with fewer than two."""
+    """Concordance correlation coefficient (Lin 1989) over the known pairs.
+
+    Args:
+        predicted: ``[N]``.
+        truth: ``[N]``; NaN = unknown.
+
+    Returns:
+        The coefficient, -1..1; NaN with fewer than two known pairs.
+    """
     known = ~np.isnan(truth)
     return dimension_measure().plain(truth[known], predicted[known])["ccc"] if known.sum() > 1 else float("nan")

@@ -1,4 +1,4 @@
-"""What was measured, as records: the figures of a subset, of a label, of a dimension, of a constant answer."""
+"""Records of figures: of a subset, a label, a dimension, a constant baseline and a paired test."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from multiemo.records import Record, record
 
 
 def _known(value: Any) -> Any:
-    """NaN for the ``null`` of a figure that is not defined."""
+    """NaN in place of ``null``, for an undefined figure."""
     return float("nan") if value is None else value
 
 
 _NULLABLE = WithJsonSchema({"type": ["number", "null"]})
 
-#: A figure; where it is not defined (no clip to go by), NaN as an attribute and ``null`` in JSON.
+#: A figure; if it is undefined (for instance without clips), NaN as an attribute and ``null`` in JSON.
 Figure: TypeAlias = Annotated[float, BeforeValidator(_known), _NULLABLE]
-#: A figure of some tasks only; ``None``, and left out of the JSON, where the task does not have it.
+#: A figure of some tasks only; ``None``, and left out of the JSON, for other tasks.
 OptionalFigure: TypeAlias = Annotated[float | None, BeforeValidator(_known), _NULLABLE]
-#: Low and high end of a 95% interval over speakers.
+#: Lower and upper end of a 95% interval over speakers.
 Interval: TypeAlias = Annotated[list[Figure], Field(min_length=2, max_length=2)]
 
 
 @record
 class Counted(Record):
-    """How many clips something was measured on.
+    """The number of clips that figures are based on.
 
     Args:
-        n: clips.
+        n: number of clips.
     """
 
     n: int
@@ -37,12 +37,13 @@ class Counted(Record):
 
 @record
 class DimensionValues(Record):
-    """Agreement with rated dimensions, and the interval of each figure over speakers where one was computed.
+    """Agreement with rated dimensions, and the interval of each figure over speakers if it was computed.
 
     Args:
         ccc: concordance correlation (Lin 1989), -1..1.
-        pearson: correlation, -1..1.
-        mae, rmse: mean absolute error and root mean square error, in units of the dimension (-1..1).
+        pearson: Pearson correlation, -1..1.
+        mae: mean absolute error, in units of the dimension (-1..1).
+        rmse: root mean square error, in units of the dimension (-1..1).
         ccc_ci, pearson_ci, mae_ci, rmse_ci: 95% intervals.
     """
 
@@ -58,27 +59,29 @@ class DimensionValues(Record):
 
 @record
 class FigureValues(DimensionValues):
-    """Every figure that some task has; a task writes its own (see :func:`multiemo.metrics.measure_of`).
+    """The figures of all tasks; each task has some of them (see :func:`multiemo.metrics.measure_of`).
 
     Args:
-        map: mean average precision, of several labels a clip.
+        map: mean average precision, with several labels per clip.
         uar: unweighted average recall.
-        macro_f1, micro_f1, wf1: F1, averaged over labels, over decisions, or weighted by how often a label occurs.
-        accuracy: share of the clips that are right; of several labels a clip, those with every label right.
-        cross_entropy: of votes, nats.
+        macro_f1: F1, mean over labels.
+        micro_f1: F1 over all decisions.
+        wf1: F1, weighted by the number of clips with each label.
+        accuracy: share of correct clips; with several labels per clip, every label must be right.
+        cross_entropy: cross-entropy of the prediction against the votes, nats.
         kl: Kullback-Leibler divergence of the prediction from the votes, nats.
         js: Jensen-Shannon divergence, bits, 0..1.
         cosine: cosine similarity to the votes, 0..1.
         map_ci, uar_ci, macro_f1_ci, micro_f1_ci, wf1_ci, accuracy_ci, cross_entropy_ci, kl_ci, js_ci, cosine_ci: 95%
             intervals.
-        n_clear: of votes, clips where one label has most.
+        n_clear: with votes, number of clips in which one label has the most votes.
         ece: expected calibration error of the calibrated probabilities, 15 bins.
-        loss: cross-entropy a clip, nats; of several labels a clip binary cross-entropy a label; of dimensions squared
-            error plus one minus the concordance.
+        loss: cross-entropy per clip, nats; with several labels per clip, binary cross-entropy per label; with
+            dimensions, squared error plus one minus the concordance.
         ece_raw: expected calibration error before calibration.
         aurc: area under the risk-coverage curve.
-        coverage: share of the clips that get a label, where ``max_error`` is set.
-        selective_error: error rate among these; ``null`` where there are none.
+        coverage: share of clips that get a label, if ``max_error`` is set.
+        selective_error: error rate among these clips; ``null`` if there are none.
     """
 
     map: OptionalFigure = None
@@ -112,21 +115,21 @@ class FigureValues(DimensionValues):
 
 @record
 class DimensionFigures(DimensionValues, Counted):
-    """The figures of one dimension, over the clips that know it."""
+    """The figures of one dimension, over the clips that have a rating of it."""
 
 
 @record
 class SubsetFigures(FigureValues, Counted):
-    """The figures of one subset of modalities, over the clips that have any of them."""
+    """The figures of one subset of modalities, over the clips that have at least one of them."""
 
 
 @record
 class _ConstantAnswer(Record):
-    """What is always said.
+    """A constant prediction.
 
     Args:
-        label: the most frequent label of train; left out for guessing and for dimensions.
-        n: clips.
+        label: most frequent label of train; left out for guessing and for dimensions.
+        n: number of clips.
     """
 
     label: str | None = None
@@ -135,17 +138,19 @@ class _ConstantAnswer(Record):
 
 @record
 class Baseline(FigureValues, _ConstantAnswer):
-    """Figures of an answer that looks at no clip; empty where the task has no such answer."""
+    """Figures of a baseline that ignores the clips; empty if the task has no such baseline."""
 
 
 @record
 class LabelFigures(Record):
-    """How well one label is recognised.
+    """The figures of one label.
 
     Args:
-        recall, precision, f1: 0..1; 0 where there is nothing to divide by.
-        support: clips that have the label.
-        ap: average precision, of several labels a clip; ``null`` for a label that never occurs.
+        recall: recall, 0..1; 0 if no clip has the label.
+        precision: precision, 0..1; 0 if the label is never predicted.
+        f1: F1, 0..1; 0 if the label occurs neither in truth nor in prediction.
+        support: number of clips that have the label.
+        ap: average precision, with several labels per clip; ``null`` for a label that never occurs.
     """
 
     recall: float
@@ -160,15 +165,16 @@ class PairedTest(Record):
     """The difference of a figure between two predictions of the same clips.
 
     Args:
-        difference: first minus second; with several runs, its mean over them.
-        low, high: 95% interval of the difference over speakers.
-        p: two-sided.
-        n: clips.
-        speakers: of these clips.
-        error: standard error of the difference over speakers; 0 where it is the same in all.
+        difference: first minus second; with several runs, the mean over them.
+        low: lower end of the 95% interval of the difference over speakers.
+        high: upper end of that interval.
+        p: two-sided p-value.
+        n: number of clips.
+        speakers: number of speakers of these clips.
+        error: standard error of the difference over speakers; 0 if it is the same for all.
         freedom: degrees of freedom of ``error``.
         deviation: standard deviation of the difference over runs (n - 1); ``null`` for a single run.
-        test: where p is from: ``swaps`` of whole speakers, or Student's ``t`` where they are too few for that.
+        test: source of the p-value: ``swaps`` of whole speakers, or Student's ``t`` if there are too few to swap.
     """
 
     difference: Figure
@@ -185,12 +191,12 @@ class PairedTest(Record):
 
 @record
 class AdjustedTest(PairedTest):
-    """A paired test that belongs to a family of them.
+    """A paired test in a family of tests.
 
     Args:
         p_holm: ``p`` adjusted for the family by Holm's method.
-        mdd: the smallest true difference that this test would find four times out of five; ``null`` where the speakers
-            cannot tell.
+        mdd: smallest true difference that this test would detect with a probability of 80%; ``null`` if the variance
+            over speakers is unknown.
     """
 
     p_holm: float
@@ -199,10 +205,10 @@ class AdjustedTest(PairedTest):
 
 @record
 class ComparedFigure(Record):
-    """What a test compares.
+    """The figure that a test compares.
 
     Args:
-        figure: the main figure of the task.
+        figure: main figure of the task.
     """
 
     figure: str
@@ -210,10 +216,10 @@ class ComparedFigure(Record):
 
 @record
 class SubsetComparison(AdjustedTest, ComparedFigure):
-    """The full subset against a smaller one, on the clips that both are usable on.
+    """The full subset compared with a smaller one, on the clips that both can predict.
 
     Args:
-        others: {figure: the same test} of the other figures of the task.
+        others: {figure: its test}, for the other figures of the task.
     """
 
     others: dict[str, AdjustedTest]

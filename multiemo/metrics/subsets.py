@@ -1,4 +1,4 @@
-"""Every subset of modalities measured: figures, baselines, intervals, labels one by one, and the family of tests."""
+"""Computes figures, baselines, intervals, figures per label and paired tests of every subset of modalities."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from multiemo.metrics.tasks import (
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The labelled clips of a part, and what was said of them.
+    """The labelled clips of a part, and their predictions.
 
     Args:
         task: ``single``, ``soft``, ``multi`` or ``dimensions``.
-        labels: the label set, in order; of ``dimensions`` their names.
-        target: ``[N, C]``; of ``dimensions`` NaN where unknown.
+        labels: label set, in order; with ``dimensions``, their names.
+        target: ``[N, C]``; with ``dimensions``, NaN where unknown.
         probabilities: {subset: ``[N, C]``}.
         usable: {subset: ``[N]``}, whether the clip has any modality of the subset.
-        speakers: ``[N]``.
+        speakers: ``[N]`` speaker of each clip.
         prior: ``[C]`` label frequencies of train, or means of the dimensions.
-        said: {subset: labels that are given}, see :func:`scored`; without a key, the most probable ones are.
+        decided: {subset: decided labels}, see :func:`scored`; a subset without an entry uses the most probable label.
     """
 
     task: str
@@ -57,7 +57,7 @@ class Scores:
     usable: Mapping[str, NDArray[np.bool_]]
     speakers: NDArray[Any]
     prior: Array
-    said: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    decided: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def full(self) -> str:
@@ -66,23 +66,33 @@ class Scores:
 
     @property
     def measure(self) -> Measure:
-        """Of the task."""
+        """The measure of the task."""
         return measure_of(self.task, len(self.labels))
 
     def scored(self, key: str, rows: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Truth and predictions of some clips, as the measure wants them."""
+        """Truth and predictions of some clips, in the form that the measure takes.
+
+        Args:
+            key: subset.
+            rows: ``[N]``, the clips.
+        """
         return scored(self.task, self.target[rows], self.probabilities[key][rows], self.given(key, rows))
 
     def given(self, key: str, rows: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-        """The labels that are given to some clips, where they are not simply the most probable ones."""
-        return self.said[key][rows] if key in self.said else None
+        """The decided labels of some clips; ``None`` if they are the most probable ones.
+
+        Args:
+            key: subset.
+            rows: ``[N]``, the clips.
+        """
+        return self.decided[key][rows] if key in self.decided else None
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSubsets:
-    """What :func:`measure_subsets` found; the fields are those of the report.
+    """The result of :func:`measure_subsets`; the fields are members of the report.
 
-    ``unanimous`` are the subsets whose main figure is the same in all speakers.
+    ``unanimous`` lists the subsets whose main figure is the same for all speakers.
     """
 
     majority: Baseline
@@ -95,60 +105,61 @@ class MeasuredSubsets:
 
 
 def measure_subsets(scores: Scores, *, intervals: bool = True) -> MeasuredSubsets:
-    """Measure every subset on the clips that have any of its modalities.
+    """Compute the figures of every subset on the clips that have any of its modalities.
 
     Args:
-        scores: of one part.
-        intervals: also intervals, labels one by one, and paired tests (slower).
+        scores: clips and predictions of one part.
+        intervals: also compute intervals, figures per label and paired tests (slower).
     """
-    alike: list[str] = []
+    unanimous: list[str] = []
     return MeasuredSubsets(
         majority=_majority(scores),
         prior=_prior(scores),
-        subsets={key: _subset(scores, key, intervals, alike) for key in scores.probabilities},
+        subsets={key: _subset(scores, key, intervals, unanimous) for key in scores.probabilities},
         confusion=_confusion(scores, scores.full).tolist() if scores.task in ("single", "soft") else [],
         per_class={key: _each_label(scores, key) for key in scores.probabilities} if intervals else {},
         comparisons=compare_subsets(scores) if intervals else {},
-        unanimous=alike,
+        unanimous=unanimous,
     )
 
 
 def _prior(scores: Scores) -> Baseline:
-    """Drawing labels as train has them; of dimensions there is nothing to draw."""
+    """Baseline of labels drawn with their frequencies in train; empty for dimensions."""
     if scores.task == "dimensions":
         return Baseline()
     return Baseline.of(guessing(scores.task, scores.target, scores.prior), n=len(scores.target))
 
 
 def _majority(scores: Scores) -> Baseline:
-    """Always the most frequent label of train; with several labels, those that more than half of train has.
+    """Baseline of the most frequent label of train; with several labels, those that more than half of train has.
 
-    Of dimensions always their means in train.
+    For dimensions, their means in train.
     """
     constant = np.broadcast_to(scores.prior, scores.target.shape)
     figures = scores.measure.plain(*scored(scores.task, scores.target, constant))
-    if scores.task == "soft":  # one label for certain is no distribution
+    if scores.task == "soft":  # a single certain label is not a distribution
         figures = {name: figures[name] for name in FIGURES}
     if scores.task == "dimensions":
         return Baseline.of(figures, n=len(scores.target))
     return Baseline.of(figures, label=scores.labels[int(scores.prior.argmax())], n=len(scores.target))
 
 
-def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> SubsetFigures:
-    """Figures of one subset; ``alike`` gets its key where all speakers show the same."""
+def _subset(scores: Scores, key: str, intervals: bool, unanimous: list[str]) -> SubsetFigures:
+    """Figures of one subset; its key is appended to ``unanimous`` if all speakers have the same main figure."""
     rows = scores.usable[key]
     values: dict[str, Any] = {"n": int(rows.sum())}
     if not rows.any():
         return SubsetFigures.of(values)
     target, probabilities = scores.target[rows], scores.probabilities[key][rows]
-    truth, said = scores.scored(key, rows)
+    truth, predicted = scores.scored(key, rows)
     if intervals:
-        found = estimates(scores.measure, truth, said, scores.speakers[rows].tolist())
+        found = estimates(scores.measure, truth, predicted, scores.speakers[rows].tolist())
         values |= {name: estimate.value for name, estimate in found.items()}
         values |= {f"{name}_ci": [estimate.low, estimate.high] for name, estimate in found.items()}
-        alike += [key] * (found[MAIN_FIGURE[scores.task]].error == 0)
+        if found[MAIN_FIGURE[scores.task]].error == 0:
+            unanimous.append(key)
     else:
-        values |= scores.measure.plain(truth, said)
+        values |= scores.measure.plain(truth, predicted)
     if scores.task == "soft":
         values["n_clear"] = int(clear_clips(scores.task, target).sum())
     if scores.task != "dimensions":
@@ -159,12 +170,12 @@ def _subset(scores: Scores, key: str, intervals: bool, alike: list[str]) -> Subs
 
 def _confusion(scores: Scores, key: str) -> Array:
     rows = scores.usable[key] & clear_clips(scores.task, scores.target)
-    truth, said = scored("single", scores.target[rows], scores.probabilities[key][rows], scores.given(key, rows))
-    return confusion(truth, said, len(scores.labels))
+    truth, predicted = scored("single", scores.target[rows], scores.probabilities[key][rows], scores.given(key, rows))
+    return confusion(truth, predicted, len(scores.labels))
 
 
 def _each_label(scores: Scores, key: str) -> dict[str, LabelFigures] | dict[str, DimensionFigures]:
-    """{label: its recall, precision, F1 and support}; {dimension: its figures and how many clips know it}."""
+    """{label: recall, precision, F1 and support}, or {dimension: figures and number of rated clips}."""
     if scores.task == "dimensions":
         rows = scores.usable[key]
         return by_dimension(scores.target[rows], scores.probabilities[key][rows], scores.labels)
@@ -179,12 +190,12 @@ def _each_label(scores: Scores, key: str) -> dict[str, LabelFigures] | dict[str,
 
 
 def compare_subsets(scores: Scores) -> dict[str, SubsetComparison]:
-    """Paired tests of the full subset against each smaller one, on the clips that both are usable on.
+    """Paired tests of the full subset against each smaller one, on the clips that both can predict.
 
-    The comparisons of one figure are a family: ``p_holm`` is adjusted within it.
+    The comparisons of one figure form a family, within which ``p_holm`` is adjusted.
 
     Returns:
-        {``FULL-KEY``: the test of the main figure, and those of the others}.
+        {``FULL-KEY``: the test of the main figure, with those of the other figures}.
     """
     full, found = scores.full, {}
     for key in scores.probabilities:

@@ -1,4 +1,4 @@
-"""What each task is measured by, and what guessing gets."""
+"""The measure, calibration error and loss of each task, and the expected figures of guessing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from multiemo.metrics.regression import dimension_measure, dimensions_measure
 from multiemo.metrics.results import DimensionFigures
 from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
 
-#: The figure that a table is read by and a comparison tests, by task.
+#: {task: main figure of its tables and comparisons}.
 MAIN_FIGURE = {"single": "uar", "soft": "uar", "multi": "macro_f1", "dimensions": "ccc"}
 
 
 def measure_of(task: str, classes: int) -> Measure:
-    """The measure of a task (``single``, ``soft``, ``multi`` or ``dimensions``) with so many labels."""
+    """The measure of a task.
+
+    Args:
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
+        classes: number of labels.
+    """
     if task == "dimensions":
         return dimensions_measure()
     if task == "multi":
@@ -30,70 +35,83 @@ def measure_of(task: str, classes: int) -> Measure:
 
 
 def scored(
-    task: str, target: Array, probabilities: Array, said: NDArray[Any] | None = None
+    task: str, target: Array, probabilities: Array, decided: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Truth and predictions as the measure of the task wants them.
+    """Truth and predictions in the form that the measure of the task takes.
 
     Args:
-        task: ``single`` takes columns, -1 where a prediction is missing; ``soft`` and ``multi`` probabilities, beside
-            them what is said; ``dimensions`` values, of those that somebody knows and something is said of.
+        task: ``single``, ``soft``, ``multi`` or ``dimensions``.
         target: ``[N, C]``.
         probabilities: ``[N, C]``, or ``[R, N, C]`` of several runs; NaN where a run has no prediction.
-        said: the labels that are given, as :func:`multiemo.calibration.decide` has them: columns ``[...]``, for
-            ``multi`` ``[..., C]``; left out, the most probable one, or those above a half.
+        decided: decided labels, as :func:`multiemo.calibration.decide` returns them: label indices ``[...]``, for
+            ``multi`` ``[..., C]``; by default the most probable label, or for ``multi`` those above 0.5.
+
+    Returns:
+        For ``single``, label indices, -1 where a prediction is missing. For ``soft`` and ``multi``, the targets, and
+        the probabilities with the decided labels in further columns. For ``dimensions``, the columns that have both
+        ratings and predictions.
     """
     if task == "dimensions":
-        said_of = ~np.isnan(probabilities).reshape(-1, target.shape[1]).all(axis=0)
-        kept = said_of & ~np.isnan(target).all(axis=0)
+        predicted = ~np.isnan(probabilities).reshape(-1, target.shape[1]).all(axis=0)
+        kept = predicted & ~np.isnan(target).all(axis=0)
         return target[:, kept], probabilities[..., kept]
     if task == "single":
         missing = np.isnan(probabilities).any(axis=-1)
-        columns = np.nan_to_num(probabilities).argmax(axis=-1) if said is None else said
+        columns = np.nan_to_num(probabilities).argmax(axis=-1) if decided is None else decided
         return target.argmax(axis=-1), np.where(missing, -1, columns)
-    if said is None:
+    if decided is None:
         return target, probabilities
-    beside = said[..., None] if task == "soft" else said
-    return target, np.concatenate([probabilities, beside], axis=-1)
+    columns = decided[..., None] if task == "soft" else decided
+    return target, np.concatenate([probabilities, columns], axis=-1)
 
 
 def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
-    """``[N]``: clips whose label can be told; with votes, those where one label has most."""
+    """``[N]``: whether a clip has a definite label; with votes, whether one label has more than any other.
+
+    Args:
+        task: task of the model.
+        target: ``[N, C]``.
+    """
     return has_winner(target) if task == "soft" else np.ones(len(target), dtype=bool)
 
 
 def by_dimension(target: Array, values: Array, names: Sequence[str]) -> dict[str, DimensionFigures]:
-    """{dimension: ``n`` clips that know it, and its figures} of those that are known and said.
+    """{dimension: figures} of the dimensions for which two or more clips have a rating and a prediction.
 
     Args:
-        target, values: ``[N, K]``; NaN where unknown.
-        names: of the K dimensions.
+        target: ``[N, K]`` ratings; NaN where unknown.
+        values: ``[N, K]`` predictions; NaN where missing.
+        names: names of the K dimensions.
     """
     found: dict[str, DimensionFigures] = {}
-    for name, truth, said in zip(names, target.T, values.T, strict=True):
-        known = ~np.isnan(truth + said)
+    for name, truth, predicted in zip(names, target.T, values.T, strict=True):
+        known = ~np.isnan(truth + predicted)
         if known.sum() > 1:
-            plain = dimension_measure().plain(truth[known], said[known])
+            plain = dimension_measure().plain(truth[known], predicted[known])
             found[name] = DimensionFigures.of(plain, n=int(known.sum()))
     return found
 
 
 def means_of(target: Array) -> Array:
-    """``[C]`` means of the columns of ``[N, C]`` over what is known; NaN where nothing is."""
+    """``[C]`` means of the columns of ``[N, C]`` over the known values; NaN for a column without any."""
     known = ~np.isnan(target)
     return ratio(np.where(known, target, 0.0).sum(axis=0), known.sum(axis=0).astype(float), np.nan)
 
 
 def guessing(task: str, target: Array, prior: Array) -> dict[str, float]:
-    """Figures to be expected of labels drawn at random with their frequencies in train.
+    """Expected figures of labels drawn at random with their frequencies in train.
 
-    F1 is that of the expected counts, which its expectation approaches with the number of clips. With votes, the
+    F1 is computed from the expected counts, which approximates its expectation for many clips. With votes, the
     distances are those of the frequencies themselves.
 
     Args:
-        task: ``single``, ``soft`` (labels are drawn, against the label with most votes) or ``multi`` (each label is
-            drawn by itself; the average precision of a random order is about how often the label occurs).
+        task: ``single``; ``soft`` (drawn labels are compared with the label that has the most votes); or ``multi``
+            (labels are drawn independently; the average precision of a random order is about the label's frequency).
         target: ``[N, C]``.
-        prior: ``[C]``.
+        prior: ``[C]`` label frequencies of train.
+
+    Returns:
+        {figure: value}.
     """
     if task == "multi":
         has = target > 0.5
@@ -112,13 +130,17 @@ def guessing(task: str, target: Array, prior: Array) -> dict[str, float]:
     return {**vote_measure(len(prior)).plain(target, constant), **drawn} if task == "soft" else drawn
 
 
-def calibration_error(task: str, target: Array, probabilities: Array, said: NDArray[Any] | None = None) -> float:
-    """Expected calibration error of the label that is given; for ``multi`` of every label of every clip.
+def calibration_error(task: str, target: Array, probabilities: Array, decided: NDArray[Any] | None = None) -> float:
+    """Expected calibration error of the decided label; for ``multi``, over every label of every clip.
 
     Args:
-        task: with ``soft`` only clips count where one label has most votes; NaN where there is none.
-        target, probabilities: ``[N, C]``.
-        said: ``[N]`` columns of the labels that are given; left out, the most probable ones.
+        task: with ``soft``, only clips in which one label has the most votes are used.
+        target: ``[N, C]``.
+        probabilities: ``[N, C]``.
+        decided: ``[N]`` indices of the decided labels; by default the most probable ones.
+
+    Returns:
+        The error, 0..1; NaN if no clip can be used.
     """
     if task == "multi":
         return calibration_gap(probabilities.ravel(), target.ravel() > 0.5)
@@ -126,26 +148,26 @@ def calibration_error(task: str, target: Array, probabilities: Array, said: NDAr
     if not clear.any():
         return float("nan")
     p, truth = probabilities[clear], target[clear].argmax(axis=1)
-    if said is None:
+    if decided is None:
         return expected_calibration_error(p, truth)
-    given = said[clear]
+    given = decided[clear]
     return calibration_gap(p[np.arange(len(p)), given], given == truth)
 
 
 def mean_loss(task: str, target: Array, probabilities: Array) -> float:
-    """Cross-entropy a clip; for ``multi`` binary cross-entropy a label. Nats.
+    """Mean loss, in nats: cross-entropy per clip; for ``multi``, binary cross-entropy per label.
 
-    For ``dimensions`` the mean over these of the squared error and one minus the concordance, as they are trained.
+    For ``dimensions``, the mean over dimensions of the squared error plus one minus the concordance, as in training.
 
     Args:
         task: ``single``, ``soft``, ``multi`` or ``dimensions``.
-        target: ``[N, C]``; of dimensions NaN where unknown.
-        probabilities: ``[N, C]``, or values of dimensions.
+        target: ``[N, C]``; with ``dimensions``, NaN where unknown.
+        probabilities: ``[N, C]``; with ``dimensions``, their values.
     """
     if task == "dimensions":
-        truth, said = scored(task, target, probabilities)
-        figures = dimensions_measure().plain(truth, said)
-        return float(np.nanmean(np.nanmean((truth - said) ** 2, axis=0)) + 1 - figures["ccc"])
+        truth, predicted = scored(task, target, probabilities)
+        figures = dimensions_measure().plain(truth, predicted)
+        return float(np.nanmean(np.nanmean((truth - predicted) ** 2, axis=0)) + 1 - figures["ccc"])
     p = np.clip(probabilities, SMALLEST, 1)
     if task != "multi":
         return float(-(target * np.log(p)).sum(axis=1).mean())

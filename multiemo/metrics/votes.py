@@ -1,4 +1,4 @@
-"""Figures against the votes of a crowd: how near the predicted distribution is to how people voted."""
+"""Figures for crowd votes: distances between the predicted distribution and the distribution of votes."""
 
 from __future__ import annotations
 
@@ -11,31 +11,38 @@ from multiemo.arrays import Array
 from multiemo.metrics.figures import FIGURES, confusions
 from multiemo.metrics.measures import POSITIVE, Measure, Owners, ratio, weighted_sums
 
-#: Probabilities below this count as this, so that a vote for a label that a model thinks impossible costs 28 nats.
+#: Probabilities are clipped to this minimum, so a vote for a label with probability 0 costs 28 nats, not infinity.
 SMALLEST = 1e-12
 
 
 def vote_measure(classes: int) -> Measure:
-    """The measure of a soft-label task, truth (shares of the votes) and probabilities ``[N, C]``, or beside them
-    ``[N, C + 1]`` the column of the label that is given.
+    """The measure of a soft-label task.
 
-    Means over clips of ``cross_entropy`` (nats; Peterson et al. 2019; the soft evaluation of Uma et al. 2021),
-    ``kl`` (Kullback-Leibler divergence of the prediction from the votes, nats: the cross-entropy less the entropy of
-    the votes, so that it can reach zero), ``js`` (Jensen-Shannon divergence, bits, 0..1; Lin 1991, Uma et al. 2021) and
-    ``cosine`` (cosine similarity, 0..1; Geng 2016). The figures of a single label (``uar`` ...) compare the label that
-    is given (the likeliest one where none is said) with the label that has most votes, on the clips where one label
-    has; where votes tie, none is the truth.
+    The truth is ``[N, C]`` shares of votes. Predictions are probabilities ``[N, C]``, or ``[N, C + 1]`` with the index
+    of the decided label in the last column. These figures are means over clips:
+
+    - ``cross_entropy``: in nats (Peterson et al. 2019; the soft evaluation of Uma et al. 2021).
+    - ``kl``: Kullback-Leibler divergence of the prediction from the votes, nats: the cross-entropy minus the entropy of
+      the votes, so that it can reach 0.
+    - ``js``: Jensen-Shannon divergence, bits, 0..1 (Lin 1991, Uma et al. 2021).
+    - ``cosine``: cosine similarity, 0..1 (Geng 2016).
+
+    The single-label figures (``uar`` and others) compare the decided label (by default the most probable one) with the
+    label that has the most votes, on the clips in which votes are not tied.
+
+    Args:
+        classes: number of labels C.
     """
 
     def measure(truth: NDArray[Any], predicted: NDArray[Any], owner: Owners, weights: Array) -> dict[str, Array]:
-        said = predicted[:, classes].astype(np.int64) if predicted.shape[1] > classes else predicted.argmax(1)
+        decided = predicted[:, classes].astype(np.int64) if predicted.shape[1] > classes else predicted.argmax(1)
         predicted = predicted[:, :classes]
         sums = weighted_sums(
             np.concatenate([_distances(truth, predicted), np.ones((len(truth), 1))], 1), owner, weights
         )
         means = ratio(sums[:, :-1].T, sums[:, -1], np.nan)
         clear = has_winner(truth)
-        matrices = confusions(truth[clear].argmax(1), said[clear], classes, owner[clear], weights)
+        matrices = confusions(truth[clear].argmax(1), decided[clear], classes, owner[clear], weights)
         return {
             **{name: figure(matrices) for name, figure in FIGURES.items()},
             **dict(zip(("cross_entropy", "kl", "js", "cosine"), means, strict=True)),
@@ -45,7 +52,7 @@ def vote_measure(classes: int) -> Measure:
 
 
 def has_winner(votes: Array) -> NDArray[np.bool_]:
-    """``[N]``: one label has more votes than any other.
+    """``[N]``: whether one label has more votes than any other.
 
     Example:
         >>> has_winner(np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0]]))

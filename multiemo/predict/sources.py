@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multiemo.data.dialogue import contexts
-from multiemo.data.manifest.reading import said_of, split_manifest
+from multiemo.data.manifest.reading import problems_message, split_manifest
 from multiemo.errors import ConfigError, ManifestError, MediaError
 from multiemo.media.reading import is_image
 from multiemo.predict.folders import LeftOut, media_below
@@ -140,7 +140,7 @@ def _rows(path: Path, context: int) -> list[Item]:
     except ManifestError as error:
         return [Item(str(path), refused=str(error))]
     if not clips:
-        return [Item(str(path), refused=said_of(path, problems))]
+        return [Item(str(path), refused=problems_message(path, problems))]
     earlier = contexts(clips, context)
     items = [Item(c.id, None, c.text, c, path.parent, earlier.get(c.id, ())) for c in clips]
     return [*items, *(Item(f"{path} row {p.row}", refused=f"{path}, {p}") for p in problems)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
 from multiemo.errors import MediaError
-from multiemo.media.playback import JUMP
+from multiemo.media.playback import MAX_JUMP
 from multiemo.media.samples import bits_of
 from multiemo.predict.answers import skipped_segment
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
@@ -24,7 +24,7 @@ from multiemo.predict.segmentation.stream import Segment, SegmentStream
 from multiemo.predict.smoothing import Smoothing
 from multiemo.preprocess.faces.frames import ArrayFrame, Frame
 from multiemo.runs.model_folder import Bundle
-from multiemo.transcripts import SLOW, Cue
+from multiemo.transcripts import MIN_PACE, Cue
 
 #: Largest peak of sound whose full scale is 1; beyond it the samples are in another scale.
 _MAX_PEAK = 2.0
@@ -215,7 +215,7 @@ class Stream:
         """
         step = time - self._last_frame
         self._jumps = self._jumps + 1 if step >= _JUMP_SECONDS else 0
-        if step > JUMP or self._jumps >= _MAX_JUMPS:
+        if step > MAX_JUMP or self._jumps >= _MAX_JUMPS:
             raise MediaError(
                 f"a frame at {time:.0f} s follows one at {self._last_frame:.0f} s; times are seconds from the start of "
                 "the stream, so divide milliseconds by 1000, and subtract the clock's time at the start"
@@ -297,7 +297,7 @@ def _check_words(words: Sequence[Cue]) -> None:
         length = cue.end - cue.start
         if not np.isfinite(length):
             raise MediaError(f"the words {cue.text[:40]!r} have no times; give both in seconds")
-        if length > _LONG_CUE and len(cue.text) < SLOW * length:
+        if length > _LONG_CUE and len(cue.text) < MIN_PACE * length:
             raise MediaError(
                 f"the words {cue.text[:40]!r} last from {cue.start:g} to {cue.end:g} s; give times in seconds, not "
                 "milliseconds"

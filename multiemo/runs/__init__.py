@@ -1,4 +1,4 @@
-"""The only wiring: config -> inputs, loaders, model; a model folder -> the same again."""
+"""Builds inputs, loaders and models from a config, trains them, and loads them again from a model folder."""
 
 from __future__ import annotations
 

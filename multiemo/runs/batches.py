@@ -1,4 +1,4 @@
-"""Parts of a manifest, preprocessed, and their batches."""
+"""The preprocessed parts of a split, and the batches drawn from them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from multiemo.data.targets import LabelSpace
 from multiemo.inputs.base import Input, context_width
 from multiemo.inputs.dataset import ClipDataset, PreparedPart
 from multiemo.progress import Progress
-from multiemo.training.parallel import Meeting
+from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import Batch, Clip, Modality, Sample
 
 
 @dataclass(slots=True)
 class Part:
-    """One part of a source, preprocessed.
+    """One preprocessed part of a source.
 
     Args:
-        dataset: its clips.
-        prepared: what preprocessing them found.
-        workers: processes that read a part which does not fit in memory.
+        dataset: the clips of the part.
+        prepared: what preprocessing found: lengths, labelled rows, label frequencies, reasons for absence.
+        workers: number of loader processes for a part that does not fit in memory.
     """
 
     dataset: ClipDataset
@@ -39,14 +39,23 @@ class Part:
     workers: int = 1
 
     def notes(self) -> list[str]:
-        """What a reader must know of the clips: what cannot be read, what labels lose, which turns are not there."""
+        """Warnings about the clips: unreadable files, labels that map to nothing, missing dialogue context."""
         dataset = self.dataset
-        turns = without_context(dataset.clips, context_width(dataset.inputs))
-        said = self.prepared.left_out() + dataset.space.notes(dataset.clips)
-        return said if turns is None else [*said, turns]
+        missing_context = without_context(dataset.clips, context_width(dataset.inputs))
+        notes = self.prepared.left_out() + dataset.space.notes(dataset.clips)
+        return notes if missing_context is None else [*notes, missing_context]
 
     def rows_with(self, modalities: Sequence[Modality], *, labelled: bool = True, least: int = 1) -> list[int]:
-        """Rows that have at least ``least`` of the modalities, and a label unless that does not matter."""
+        """Indices of the rows that can be used.
+
+        Args:
+            modalities: modalities to look for.
+            labelled: keep only rows with a label.
+            least: minimum number of these modalities that a row must have.
+
+        Returns:
+            Indices into the part, ascending.
+        """
         lengths = self.prepared.lengths
         return [
             i
@@ -67,17 +76,18 @@ class Part:
         samples: Dataset[Sample] | None = None,
         processes: tuple[int, int] = (0, 1),
     ) -> DataLoader[Any]:
-        """Batches of those rows with those modalities.
+        """A loader of batches of the given rows and modalities.
 
         Args:
-            modalities: of the batches.
-            rows: of the part.
-            batch_size: most clips a batch, of all processes together.
-            seed, shuffle: of the order.
-            balance: draw clips with the frequency of their label to the power of minus this.
-            budget: {modality: most of it in a batch of one process}, see ``training.budget``.
-            samples: read instead of the part's own, row by row.
-            processes: which one this is, of how many.
+            modalities: modalities to collate.
+            rows: indices into the part.
+            batch_size: maximum clips per batch, summed over all processes.
+            seed: seed of the order.
+            shuffle: draw a new order each epoch.
+            balance: draw each clip in proportion to its label's frequency to the power of ``-balance``; 0 draws evenly.
+            budget: {modality: maximum amount in one process's batch}, see ``training.budget``.
+            samples: dataset to read instead of the part's own, with the same indices.
+            processes: (rank of this process, number of processes).
         """
         lengths = self.prepared.lengths
         rank, count = processes
@@ -105,7 +115,12 @@ class Part:
         )
 
     def census(self, modalities: Sequence[Modality], rows: Sequence[int]) -> Batch:
-        """Those rows as one batch that knows targets and presence, while its inputs are empty and not read."""
+        """The given rows as one batch with targets and presence but empty inputs; no media are read.
+
+        Args:
+            modalities: modalities whose presence is recorded.
+            rows: indices into the part.
+        """
         lengths, nothing = self.prepared.lengths, torch.zeros(0)
         samples = [
             replace(self.dataset.read(i, ()), embeddings={m: nothing for m in modalities if lengths[m][i] > 0})
@@ -114,20 +129,30 @@ class Part:
         return Collate(modalities, len(self.dataset.space.labels))(samples)
 
     def _stand_ins(self, modalities: Sequence[Modality], rows: Sequence[int]) -> dict[Modality, torch.Tensor]:
-        """{modality: the input of the shortest clip that has it}, for shares of a batch in which no clip does."""
+        """{modality: input of the shortest clip that has it}, used where a process's share of a batch has none."""
         lengths = self.prepared.lengths
         found = {}
         for m in modalities:
-            having = [i for i in rows if lengths[m][i] > 0]
-            if having:
-                shortest = min(having, key=lengths[m].__getitem__)
+            present = [i for i in rows if lengths[m][i] > 0]
+            if present:
+                shortest = min(present, key=lengths[m].__getitem__)
                 found[m] = self.dataset[shortest].inputs[m]
         return found
 
     def costs(
         self, modalities: Sequence[Modality], rows: Sequence[int], budget: Mapping[Modality, float], processes: int = 1
     ) -> list[tuple[list[int], float]]:
-        """A budget as :class:`BucketSampler` takes it: the steps of each row, and the most that a batch may have."""
+        """A budget in the form that :class:`BucketSampler` takes.
+
+        Args:
+            modalities: modalities of the batches; the budget of any other is ignored.
+            rows: indices into the part.
+            budget: {modality: maximum amount in one process's batch}, see ``training.budget``.
+            processes: number of processes that share a batch.
+
+        Returns:
+            For each limited modality: the time steps of each row, and the maximum steps per batch.
+        """
         lengths, inputs = self.prepared.lengths, self.dataset.inputs
         return [
             ([lengths[m][i] for i in rows], limit * processes * inputs[m].steps_per_unit)
@@ -136,7 +161,12 @@ class Part:
         ]
 
     def draw_weights(self, rows: Sequence[int], power: float) -> list[float]:
-        """How often each row is drawn, by how rare its rarest label is: its frequency to the power of minus this."""
+        """Sampling weight of each row: the frequency of its rarest label to the power of ``-power``; 1 without a label.
+
+        Args:
+            rows: indices into the part.
+            power: 0 draws evenly, 1 draws every label equally often.
+        """
         frequencies = self.prepared.frequencies
         rarity = torch.where(frequencies > 0, frequencies, 1.0).pow(-power)
         targets = (self.dataset.space.target(self.dataset.clips[i]) for i in rows)
@@ -144,10 +174,10 @@ class Part:
 
 
 class _Loader(DataLoader[Any]):
-    """Takes one number from the random stream each epoch, also where its workers stay from epoch to epoch.
+    """Draws one number from torch's random stream each epoch, even when its workers persist between epochs.
 
-    A loader draws a seed whenever it makes its workers, so a resumed run, which makes them anew, would go on with other
-    numbers than one that was never stopped, and a part on disk with others than one in memory.
+    A plain loader draws a seed only when it creates its workers. A resumed run creates them again and would continue
+    with other random numbers than an uninterrupted one; so would a part on disk compared with one in memory.
     """
 
     def __iter__(self) -> Any:
@@ -164,51 +194,52 @@ def prepare_part(
     *,
     label_from: str = "clip",
     dialogue: Sequence[Clip] = (),
-    meeting: Meeting | None = None,
+    barrier: ProcessBarrier | None = None,
     progress: Progress | None = None,
 ) -> Part:
-    """Preprocess clips, through the cache.
+    """Preprocess clips through the cache.
 
-    Of several processes each decodes its share into the cache; all then find everything there.
+    With several processes, each decodes its share into the cache; then every process reads all clips from there.
 
     Args:
-        folder: of their manifest.
+        config: resolved config; gives the label set, the task, the cache and the number of workers.
+        folder: folder of the manifest, to which media paths are relative.
         clips: rows of the part.
         inputs: {modality: input} of the model.
         label_from: see :class:`multiemo.runs.sources.Source`.
         dialogue: all rows of the manifest, for text encoders that read earlier utterances.
-        meeting: of several processes, which all call this.
-        progress: told the clips done, and what a user should know of the cache.
+        barrier: synchronises the processes; all of them must call this function.
+        progress: receives the number of finished clips and notes about the cache.
     """
     cache = TensorCache(Path(config.data.cache) if config.data.cache else default_cache())
     space = LabelSpace(config.label_set, config.task, label_from)
     dataset = ClipDataset(clips, folder, inputs, space, cache=cache, dialogue=dialogue)
     decodes = any(entry.decodes for entry in inputs.values())
     workers = worker_count(config.data.workers)
-    if meeting is not None and meeting.processes > 1 and decodes:
-        share = range(meeting.rank, len(dataset), meeting.processes)
+    if barrier is not None and barrier.processes > 1 and decodes:
+        share = range(barrier.rank, len(dataset), barrier.processes)
         dataset.fill_cache(share, workers=workers, progress=progress)
-        meeting.wait()
+        barrier.wait()
     prepared = dataset.prepare(workers=workers if decodes else 0, skip_bad=config.data.skip_bad, progress=progress)
-    if meeting is not None:
-        meeting.wait()
+    if barrier is not None:
+        barrier.wait()
     if cache.note is not None and progress is not None:
         progress.note(f"cache: {cache.note}")
     return Part(dataset, prepared, workers)
 
 
 def cut_notes(part: Part) -> list[str]:
-    """What to say where clips are longer than what is read of them."""
+    """A note for each modality in which clips are longer than the part that is read."""
     notes = (entry.cut_note(part.prepared.lengths[m]) for m, entry in part.dataset.inputs.items())
     return [note for note in notes if note is not None]
 
 
 def worker_count(wanted: int) -> int:
-    """Workers of this process, of those that its machine shall have in all.
+    """Loader workers of this process: the machine's total, divided by the training processes on it.
 
     Args:
-        wanted: ``data.workers``; 0 = one a core.
+        wanted: ``data.workers``, the total for the machine; 0 = one per core.
     """
-    # Set by torchrun and accelerate launch: how many processes train on this machine.
+    # Set by torchrun and accelerate launch: the number of training processes on this machine.
     sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, (wanted or os.cpu_count() or 1) // sharing)

@@ -1,4 +1,4 @@
-"""Whether the rows of a manifest can serve what a config asks of them; said before anything is decoded."""
+"""Checks that a manifest has the labels, modalities and dialogue context that a config needs, before any decoding."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from multiemo.runs.parts import input_kind
 from multiemo.types import DIMENSIONS, Absent, Clip, Modality
 
 
-def nothing_known(where: object, task: str, purpose: str, *, label: str = "a label", hint: str = "") -> ManifestError:
-    """The error of a manifest of which no row knows what a task needs.
+def no_labels_error(where: object, task: str, purpose: str, *, label: str = "a label", hint: str = "") -> ManifestError:
+    """The error for a manifest in which no row has the annotation that the task needs.
 
     Args:
-        where: the manifest.
-        task: of the config; with ``dimensions`` a row needs one of them instead of a label.
-        purpose: what it is needed for, as the sentence goes on.
-        label: what the rows lack, where they need a label.
-        hint: why, or what would do; left out with ``dimensions``.
+        where: path of the manifest.
+        task: task of the config; with ``dimensions`` a row needs a dimension instead of a label.
+        purpose: end of the sentence: what the annotation is needed for.
+        label: the missing annotation, for tasks with labels.
+        hint: reason or remedy, appended to the message; unused with ``dimensions``.
     """
     if task == "dimensions":
         return ManifestError(f"{where}: no row has {' or '.join(DIMENSIONS)}{purpose}")
@@ -28,54 +28,54 @@ def nothing_known(where: object, task: str, purpose: str, *, label: str = "a lab
 
 
 def check_labels(where: object, clips: Sequence[Clip], space: LabelSpace) -> None:
-    """See that some label of the rows is one of the model's.
+    """Check that at least one row has a label of the model's label set.
 
     Args:
-        where: the manifest, for the message.
-        clips: of it, or of a part.
-        space: of the model.
+        where: path of the manifest, for the message.
+        clips: rows of the manifest or of one part.
+        space: label space of the model.
 
     Raises:
-        ManifestError: none is.
+        ManifestError: no row has such a label.
     """
     if any(space.target(clip) is not None for clip in clips):
         return
     why = "; ".join(space.notes(clips)[:3]) or f"none has one (label_from: {space.label_from})"
     label = f"a label of {space.name} ({', '.join(space.labels)})"
-    raise nothing_known(where, space.task, ", which the model gives", label=label, hint=f": {why}")
+    raise no_labels_error(where, space.task, ", which the model predicts", label=label, hint=f": {why}")
 
 
 def check_modalities(config: Config, clips: Sequence[Clip], modalities: Iterable[Modality], where: str) -> None:
-    """See that each modality is named by some row that is trained on.
+    """Check that every trained modality occurs in at least one row of train.
 
     Args:
-        config: says which encoders read them.
-        clips: of train.
-        modalities: that are trained.
-        where: the manifest or fold, for the message.
+        config: config that names the encoder of each modality.
+        clips: rows of train.
+        modalities: modalities that are trained.
+        where: path of the manifest, or the fold, for the message.
 
     Raises:
-        ManifestError: no row names an input for one of them.
+        ManifestError: no row has an input for one of the modalities.
     """
     for m in modalities:
         kind = input_kind(config, m)
         if all(isinstance(kind.source(clip, m), Absent) for clip in clips):
             raise ManifestError(
-                f"{where}: no clip to train on has {kind.wanted(m)}, which encoders.{m} reads; add it to the manifest, "
-                f"or take encoders.{m} out of the config and {m} out of stages"
+                f"{where}: no clip to train on has {kind.row_keys(m)}, which encoders.{m} reads; add it to the "
+                f"manifest, or remove encoders.{m} from the config and {m} from stages"
             )
 
 
 def check_context(config: Config, clips: Sequence[Clip], where: str) -> None:
-    """See that earlier turns are there which the config wants to be read.
+    """Check that the manifest has earlier turns where the text encoder reads dialogue context.
 
     Args:
-        config: of a run or benchmark.
-        clips: all rows of the manifest that the words are learnt from.
-        where: the manifest, for the message.
+        config: config of a run or benchmark.
+        clips: all rows of the manifest that the text branch is trained on.
+        where: path of the manifest, for the message.
 
     Raises:
-        ConfigError: no row has any.
+        ConfigError: ``encoders.text.context`` is set, but no row has an earlier turn.
     """
     if "text" not in config.modalities or "text" in config.taken_over:
         return

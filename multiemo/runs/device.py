@@ -1,4 +1,4 @@
-"""Where a model computes, and in which precision: the one place that decides it."""
+"""Selects the device and precision of training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Compute:
     """A device and a precision.
 
     Args:
-        device: of the model and its batches.
-        precision: ``no`` (float32), ``bf16`` or ``fp16``, with weights in float32.
+        device: device of the model and its batches.
+        precision: ``no`` (float32), ``bf16`` or ``fp16``; weights stay in float32.
     """
 
     device: torch.device
     precision: str = "no"
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Around every call of the model."""
+        """Context for every call of the model: autocast in this precision, or none for float32."""
         dtype = _TYPES.get(self.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)
 
     def wait(self) -> None:
-        """Until the device has done what it was given, so that a clock can be read."""
+        """Block until the device has finished all queued work, for timing."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
@@ -52,27 +52,29 @@ class Compute:
 
 
 def compute_of(config: Config, device: str | torch.device = "auto") -> Compute:
-    """Where a trained model is evaluated or predicts: on this machine's device, whatever it was trained on.
+    """Device and precision for evaluation and prediction; independent of the device used in training.
 
-    The precision is the one the config asks for, as in training; fp16 gives way to float32 on a CPU.
+    The precision is that of the config, as in training. On a CPU, float32 replaces fp16.
 
     Args:
-        config: of the model.
-        device: ``auto`` (a CUDA GPU when there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        config: config of the model.
+        device: ``auto`` (a CUDA GPU if available, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: the device is not available.
     """
-    place = resolve_device(device)
-    precision = _precision(config.precision, place)
-    return Compute(place, "no" if precision == "fp16" and place.type == "cpu" else precision)
+    chosen = resolve_device(device)
+    precision = _precision(config.precision, chosen)
+    return Compute(chosen, "no" if precision == "fp16" and chosen.type == "cpu" else precision)
 
 
 def accelerator_of(config: Config) -> Accelerator:
-    """What trains: the config's device and precision, with the processes of ``accelerate launch`` or ``torchrun``.
+    """The accelerator for training, with the config's device and precision.
+
+    Its processes are those of ``accelerate launch`` or ``torchrun``.
 
     Raises:
-        ConfigError: there is no such device here, or it cannot train in this precision.
+        ConfigError: the device is not available or does not support training in this precision.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -83,73 +85,80 @@ def accelerator_of(config: Config) -> Accelerator:
 
 
 def trains_on(config: Config) -> Compute:
-    """Where and in which precision a config trains here; raises as :func:`accelerator_of`."""
+    """Device and precision for training on this machine; raises like :func:`accelerator_of`."""
     device = resolve_device(config.device, where="device")
     precision = _precision(config.precision, device)
     if precision == "fp16" and device.type != "cuda":
         raise ConfigError(
-            f"precision: fp16 needs a CUDA GPU, and this training runs on {device.type!r}; set precision to bf16 or no"
+            f"precision: fp16 needs a CUDA GPU, but this training runs on {device.type!r}; set precision to bf16 or no"
         )
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # same lookup as torch
     if config.compile and device.type == "cpu" and shutil.which(compiler) is None:
         raise ConfigError(
-            f"compile: needs a C++ compiler, and {compiler!r} is not here; install one or set it to false"
+            f"compile: needs a C++ compiler, but {compiler!r} was not found; install one or set compile to false"
         )
     return Compute(device, precision)
 
 
-def trained_by(accelerator: Accelerator) -> Compute:
-    """Validation computes as training does."""
+def accelerator_compute(accelerator: Accelerator) -> Compute:
+    """Device and precision of an accelerator, so that validation computes exactly as training does."""
     return Compute(accelerator.device, str(accelerator.mixed_precision))
 
 
-def resolve_device(wish: str | torch.device = "auto", *, where: str = "--device") -> torch.device:
-    """The device that is meant; ``auto`` is a CUDA GPU when there is one, else the CPU (``mps`` has to be named).
+def resolve_device(requested: str | torch.device = "auto", *, where: str = "--device") -> torch.device:
+    """The requested device; ``auto`` is a CUDA GPU if available, else the CPU (``mps`` must be requested by name).
 
     Args:
-        wish: as in :func:`compute_of`.
+        requested: as in :func:`compute_of`.
         where: option or config key, for messages.
 
     Raises:
-        ConfigError: no such device, or none here.
+        ConfigError: the name is not a device, or the device is not available.
     """
-    if wish == "auto":
+    if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(wish)
+        device = torch.device(requested)
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"{where}: {str(wish)!r} is not a device; choices: auto, cpu, cuda, cuda:N, mps")
+        raise ConfigError(f"{where}: {str(requested)!r} is not a device; choices: auto, cpu, cuda, cuda:N, mps")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ConfigError(
-            f"{where}: {str(wish)!r} is not here: torch finds {count} CUDA GPUs; use auto or cpu, or install a torch "
-            "that fits the GPU's driver"
+            f"{where}: {str(requested)!r} is not available: torch finds {count} CUDA GPUs; use auto or cpu, or install "
+            "a torch build that matches the GPU driver"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError(f"{where}: 'mps' is not here: torch finds no GPU of Apple's; use auto or cpu")
+        raise ConfigError(f"{where}: 'mps' is not available: torch finds no Apple GPU; use auto or cpu")
     return device
 
 
 def gpus() -> list[str]:
-    """The CUDA GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them for a child of it."""
+    """The CUDA GPUs available to this process, as names for ``CUDA_VISIBLE_DEVICES`` of a child process."""
     count = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return (named or [str(i) for i in range(count)])[:count]
 
 
-def _precision(wish: str, device: torch.device) -> str:
-    """``auto`` is bf16 on a GPU that has it (not one that imitates it), else float32."""
-    if wish != "auto":
-        return wish
+def _precision(requested: str, device: torch.device) -> str:
+    """Resolve ``auto``: bf16 on a GPU with native support (not emulation), else float32."""
+    if requested != "auto":
+        return requested
     on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if on_gpu else "no"
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, compute: Compute, batch: Batch, subsets: Sequence[str] = ()) -> Output:
-    """What a model says of a batch, on its device and in its precision; its keys are those of ``types.SUBSETS``."""
+    """Run a model on a batch, on the given device and in the given precision.
+
+    Args:
+        model: an ``EmotionModel`` on ``compute.device``.
+        compute: device and precision.
+        batch: clips on any device.
+        subsets: keys of ``types.SUBSETS`` to predict with; see ``EmotionModel.forward``.
+    """
     with compute.autocast():
         output: Output = model(batch.to(compute.device), subsets=subsets)
     return output

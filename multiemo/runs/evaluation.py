@@ -1,4 +1,4 @@
-"""A trained model on one part of a split, or on another manifest."""
+"""Evaluates and calibrates a trained model on one part of a split or on another manifest."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from multiemo.data.splits.grouping import GROUP_BY
 from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.progress import Progress
-from multiemo.runs import batches as wiring
-from multiemo.runs.checks import check_labels, nothing_known
+from multiemo.runs import batches
+from multiemo.runs.checks import check_labels, no_labels_error
 from multiemo.runs.device import Compute, compute_of, predict
-from multiemo.runs.folder.evaluation_log import count_read, home_of
+from multiemo.runs.folder.evaluation_log import count_read, run_folder_of
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.source import part_of, stored_source
-from multiemo.runs.missing_labels import lacking_notes
+from multiemo.runs.missing_labels import missing_label_notes
 from multiemo.runs.model_folder import Bundle, load_bundle
 from multiemo.runs.sources import has_label
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample
 
-#: Most clips of a batch that is not trained on, of all processes together.
+#: Maximum clips per evaluation batch, summed over all processes.
 EVALUATION_BATCH = 64
 
 
 def evaluation_loader(
-    part: wiring.Part,
+    part: batches.Part,
     modalities: Sequence[Modality],
     rows: Sequence[int],
     *,
@@ -43,20 +43,26 @@ def evaluation_loader(
     samples: Dataset[Sample] | None = None,
     processes: tuple[int, int] = (0, 1),
 ) -> DataLoader[Any]:
-    """Batches of an evaluation, in the order of the manifest: at most 64 clips, and within the budget of training.
+    """Evaluation batches in manifest order: at most 64 clips, within the training budget.
 
     Args:
-        part: preprocessed.
-        modalities: of the batches.
-        rows: of the part.
-        budget: see ``training.budget``.
-        samples, processes: as in :meth:`multiemo.runs.batches.Part.loader`.
+        part: preprocessed part.
+        modalities: modalities to collate.
+        rows: indices into the part.
+        budget: {modality: maximum amount in one process's batch}, see ``training.budget``.
+        samples: as in :meth:`multiemo.runs.batches.Part.loader`.
+        processes: (rank of this process, number of processes).
     """
     return part.loader(modalities, rows, EVALUATION_BATCH, budget=budget, samples=samples, processes=processes)
 
 
 def gatherer(clips: Sequence[Clip], processes: int) -> Gather | None:
-    """What makes one of the collections of several processes, in the order of the clips."""
+    """A function that merges the collected outputs of all processes in clip order; ``None`` for one process.
+
+    Args:
+        clips: clips in the order of the result.
+        processes: number of processes.
+    """
     if processes == 1:
         return None
     order = [clip.id for clip in clips]
@@ -65,26 +71,28 @@ def gatherer(clips: Sequence[Clip], processes: int) -> Gather | None:
 
 def evaluate_bundle(
     bundle: Bundle,
-    part: wiring.Part,
+    part: batches.Part,
     *,
     split: str,
     compute: Compute,
     intervals: bool = True,
     processes: tuple[int, int] = (0, 1),
 ) -> Report:
-    """All subsets of one preprocessed part, with calibrated probabilities; several processes share the work.
+    """Evaluate all subsets on one preprocessed part, with calibrated probabilities.
+
+    Several processes share the work, and each returns the full report.
 
     Args:
-        bundle: the model.
-        part: preprocessed.
+        bundle: model to evaluate.
+        part: preprocessed part.
         split: name of the part.
-        compute: where, and in which precision.
-        intervals: also bootstrap intervals and paired tests (slower).
-        processes: which one this is, of how many.
+        compute: device and precision.
+        intervals: also compute bootstrap intervals and paired tests (slower).
+        processes: (rank of this process, number of processes).
     """
     dimensions = bundle.config.task == "dimensions"
     report = evaluate_model(
-        *_over(bundle, part, compute, processes),
+        *_model_and_batches(bundle, part, compute, processes),
         label_set=bundle.labels,
         prior=bundle.prior.double().numpy(),
         split=split,
@@ -97,67 +105,69 @@ def evaluate_bundle(
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures, biases and thresholds were fitted on this part"
         notes.append(f"{what}: its calibrated figures are optimistic")
-    notes += lacking_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
+    notes += missing_label_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
     return replace(report, notes=[*notes, *bundle.calibration.notes(), *part.notes()])
 
 
 def calibrate_bundle(
     bundle: Bundle,
-    part: wiring.Part,
+    part: batches.Part,
     *,
     compute: Compute,
-    weighed: Collection[str] = (),
+    weighted_heads: Collection[str] = (),
     processes: tuple[int, int] = (0, 1),
 ) -> Calibration:
-    """Everything that is fitted on a preprocessed validation part; nothing for dimensions alone.
+    """Fit temperatures, biases, thresholds and smoothing on a preprocessed validation part.
+
+    Several processes share the work. With ``task: dimensions`` the calibration is empty.
 
     Args:
-        bundle: the model.
-        part: validation.
-        compute: where, and in which precision.
-        weighed: heads whose training weighed labels, as :func:`fit_calibration` takes them.
-        processes: which one this is, of how many; they share the work.
+        bundle: model to calibrate.
+        part: validation part.
+        compute: device and precision.
+        weighted_heads: heads trained with label weights, as in :func:`fit_calibration`.
+        processes: (rank of this process, number of processes).
     """
     if bundle.config.task == "dimensions":
         return Calibration()
-    got = collect(*_over(bundle, part, compute, processes), task=bundle.config.task)
+    outputs = collect(*_model_and_batches(bundle, part, compute, processes), task=bundle.config.task)
     gather = gatherer(part.dataset.clips, processes[1])
     if gather is not None:
-        got = gather(got)
+        outputs = gather(outputs)
     model = bundle.model
     heads = model.branch_priors.detach().cpu().double().numpy()
-    found = fit_calibration(
-        got.probabilities,
-        got.branches,
-        got.presence,
-        got.target,
+    calibration = fit_calibration(
+        outputs.probabilities,
+        outputs.branches,
+        outputs.presence,
+        outputs.target,
         task=bundle.config.task,
         max_error=bundle.config.max_error,
         prior=bundle.prior.double().numpy(),
         learnt=model.effective_prior.detach().cpu().double().numpy(),
         branch_priors=dict(zip(model.modalities, heads, strict=True)),
-        weighed=weighed,
-        speakers=got.speakers,
+        weighted_heads=weighted_heads,
+        speakers=outputs.speakers,
     )
-    return _with_smoothing(found, got, part.dataset.clips, bundle)
+    return _with_smoothing(calibration, outputs, part.dataset.clips, bundle)
 
 
-#: Seconds of a turn whose times nobody wrote down.
-_TURN = 4.0
+#: Assumed length, in seconds, of a turn without times in the manifest.
+_TURN_SECONDS = 4.0
 
 
-def _with_smoothing(calibration: Calibration, got: Collected, clips: Sequence[Clip], bundle: Bundle) -> Calibration:
-    """Whether smoothing over time helps, and how much of it, from the dialogues of validation."""
-    dialogues = dialogues_of(got.ids, clips)
+def _with_smoothing(calibration: Calibration, outputs: Collected, clips: Sequence[Clip], bundle: Bundle) -> Calibration:
+    """Add smoothing over time, if it helps, with its strength fitted on the validation dialogues."""
+    dialogues = dialogues_of(outputs.ids, clips)
     if not dialogues:
         return calibration
-    key, task = max(got.probabilities, key=len), bundle.config.task
-    shown = shown_keys(key, got.presence)
-    probabilities = calibration.scaled(shown, got.probabilities[key], task)
+    key, task = max(outputs.probabilities, key=len), bundle.config.task
+    shown = shown_keys(key, outputs.presence)
+    probabilities = calibration.scaled(shown, outputs.probabilities[key], task)
     stay, facts = fit_stay(
         dialogues,
         probabilities,
-        got.target,
+        outputs.target,
         bundle.prior.double().numpy(),
         lambda p, rows: calibration.decide([shown[i] for i in rows], p, task),
         task=task,
@@ -166,7 +176,14 @@ def _with_smoothing(calibration: Calibration, got: Collected, clips: Sequence[Cl
 
 
 def dialogues_of(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
-    """The turns of each group with several, in order: by their times, or as they stand where not all have any."""
+    """The turns of each group that has more than one, in order of time.
+
+    If any turn of a group lacks times, its turns keep the manifest's order and get equal lengths.
+
+    Args:
+        ids: ids of the collected clips; ``Turn.row`` is an index into them.
+        clips: rows of the part.
+    """
     row = {name: i for i, name in enumerate(ids)}
     groups: dict[tuple[str, str], list[Clip]] = {}
     for clip in clips:
@@ -176,16 +193,16 @@ def dialogues_of(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
     for turns in groups.values():
         times = [(c.start, c.end) for c in turns if c.start is not None and c.end is not None and c.end > c.start]
         if len(times) < len(turns):
-            times = [(_TURN * i, _TURN * (i + 1)) for i in range(len(turns))]
+            times = [(_TURN_SECONDS * i, _TURN_SECONDS * (i + 1)) for i in range(len(turns))]
         placed = [Turn(row[c.id], start, end) for c, (start, end) in zip(turns, times, strict=True)]
         found.append(sorted(placed, key=lambda turn: turn.start))
     return [turns for turns in found if len(turns) > 1]
 
 
-def _over(
-    bundle: Bundle, part: wiring.Part, compute: Compute, processes: tuple[int, int]
+def _model_and_batches(
+    bundle: Bundle, part: batches.Part, compute: Compute, processes: tuple[int, int]
 ) -> tuple[Predicts, Iterable[Batch]]:
-    """The model with all its subsets, and the labelled clips of a part."""
+    """A function that predicts all subsets of a batch, and the batches of the part's labelled clips."""
     model = bundle.model.to(compute.device).eval()
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
     rows = [i for i, known in enumerate(part.prepared.labelled) if known]
@@ -203,22 +220,22 @@ def evaluate_run(
     by: str = "evaluate",
     progress: Progress | None = None,
 ) -> Report:
-    """Measure a finished run on a part of its own split, or on another manifest as a whole.
+    """Evaluate a finished run on a part of its own split, or on all labelled rows of another manifest.
 
-    That it was read is counted in the run folder (see :mod:`multiemo.runs.folder.evaluation_log`), and said in the
+    Each evaluation is recorded in the run folder (see :mod:`multiemo.runs.folder.evaluation_log`) and mentioned in the
     report's notes.
 
     Args:
         run: run folder, or the folder of one of its branches (with ``manifest`` also any model folder).
-        manifest: evaluate on all labelled rows of this one instead; with ``split``, where the run's own lies now.
+        manifest: another manifest to evaluate on; with ``split``, the new path of the run's own manifest.
         split: part of the run's own split; ``None`` is ``test``.
-        device: of this machine, as in :func:`multiemo.runs.device.compute_of`; the precision is that of training.
-        by: what is counted as the reader.
-        progress: told how far it is.
+        device: device, as in :func:`multiemo.runs.device.compute_of`; the precision is that of training.
+        by: name of the reader in the evaluation log.
+        progress: receives the current stage and its progress.
 
     Raises:
-        MultiemoError: the run is not complete, its split is no longer what it was, media cannot be read, or there is
-            no such device.
+        MultiemoError: the run is incomplete, its split no longer matches the manifest, media cannot be read, or the
+            device is not available.
     """
     progress = progress or Progress()
     folder = Path(run)
@@ -232,16 +249,16 @@ def evaluate_run(
         rows = read_manifest(path)
         clips = [c for c in rows if has_label(c, label_from, bundle.config.task)]
         if not clips:
-            raise nothing_known(path, bundle.config.task, " to evaluate against")
+            raise no_labels_error(path, bundle.config.task, " to evaluate against")
         notes = _seen_notes(bundle, clips)
     else:
-        source, notes = stored_source(home_of(folder), bundle, None if manifest is None else Path(manifest))
+        source, notes = stored_source(run_folder_of(folder), bundle, None if manifest is None else Path(manifest))
         path, rows, clips = source.manifest, source.clips, part_of(source, split)
     check_labels(path, clips, bundle.space(label_from))
     progress.stage("prepare")
     data = bundle.config.data
-    cache = cache_of(home_of(folder), data.cache)
-    part = wiring.prepare_part(
+    cache = cache_of(run_folder_of(folder), data.cache)
+    part = batches.prepare_part(
         bundle.config.model_copy(update={"data": data.model_copy(update={"cache": cache})}),
         path.parent,
         clips,
@@ -269,13 +286,13 @@ def evaluate_run(
 
 
 def _seen_notes(bundle: Bundle, clips: list[Clip]) -> list[str]:
-    """A warning where a manifest holds clips, speakers or groups the model was trained or selected on."""
+    """A warning if a manifest has clips, speakers or groups that the model was trained or selected on."""
     known = {kind: len(bundle.seen.among(clips, kind)) for kind in GROUP_BY}
     counts = ", ".join(f"{count} {kind}s" for kind, count in known.items() if count)
     return [f"{counts} here were in training: the figures are optimistic"] if counts else []
 
 
-def _mostly(part: wiring.Part) -> str:
-    """Why most clips lack what they lack."""
+def _mostly(part: batches.Part) -> str:
+    """The most frequent reason for absence of each modality, as the end of a message."""
     reasons = {m: max(counts, key=counts.__getitem__) for m, counts in part.prepared.absent.items()}
     return "".join(f"; {m}: {reason}" for m, reason in reasons.items())

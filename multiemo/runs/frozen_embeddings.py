@@ -1,4 +1,4 @@
-"""What frozen encoders make of each clip: computed once, kept in the cache, and fed to training in place of inputs."""
+"""Embeddings of frozen encoders: computed once per clip, cached, and used in training instead of the inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from multiemo.data.collate import BucketSampler, Collate
 from multiemo.encoders.base import Encoder
 from multiemo.runs.batches import Part
 from multiemo.runs.evaluation import EVALUATION_BATCH
-from multiemo.training.parallel import Meeting
+from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import Modality, Sample, spec_to_dict
 
 
@@ -25,8 +25,8 @@ class Embedded:
     """Embeddings of one modality of a part.
 
     Args:
-        values: ``[N, D]`` float32, a row a clip; zeros where absent.
-        present: of every clip.
+        values: ``[N, D]`` float32, one row per clip; zeros where the modality is absent.
+        present: whether each clip has the modality, N values.
     """
 
     values: Tensor
@@ -38,22 +38,22 @@ def embed_part(
     m: Modality,
     encoder: Encoder,
     accelerator: Accelerator,
-    meeting: Meeting,
+    barrier: ProcessBarrier,
     *,
     budget: Mapping[Modality, float],
 ) -> Embedded:
-    """Embeddings of every clip of a part that has the modality, from the cache or the encoder.
+    """Embed every clip of a part that has the modality; cached embeddings are reused.
 
-    An embedding belongs to the preprocessed input it is made from and to the encoder's weights, so it is never stale.
-    Of several processes each computes its share into the cache; all then find everything there.
+    The cache key covers the preprocessed input and the encoder's weights, so a cached embedding is never stale. With
+    several processes, each embeds its share into the cache; then every process reads all embeddings from there.
 
     Args:
-        part: preprocessed.
-        m: the encoder's modality.
-        encoder: frozen; run in evaluation mode, as frozen encoders are in training.
+        part: preprocessed part.
+        m: modality of the encoder.
+        encoder: frozen encoder; it runs in evaluation mode, as frozen encoders do in training.
         accelerator: device and precision.
-        meeting: of the processes.
-        budget: see ``training.budget``.
+        barrier: synchronises the processes.
+        budget: {modality: maximum amount in one process's batch}, see ``training.budget``.
     """
     cache = part.dataset.cache
     assert cache is not None
@@ -64,18 +64,18 @@ def embed_part(
     rows = [i for i, length in enumerate(lengths) if length > 0]
     keys = {i: embedding_key(part.dataset.input_key(i, m), weights) for i in rows}
     values = torch.zeros(len(lengths), encoder.out_dim)
-    if meeting.processes > 1:
-        own = {i: keys[i] for i in rows[meeting.rank :: meeting.processes]}
-        _embed(part, m, encoder, accelerator, _known(cache, own, values), budget, keys, values)
-        meeting.wait()
-    _embed(part, m, encoder, accelerator, _known(cache, keys, values), budget, keys, values)
+    if barrier.processes > 1:
+        own = {i: keys[i] for i in rows[barrier.rank :: barrier.processes]}
+        _embed(part, m, encoder, accelerator, _fill_from_cache(cache, own, values), budget, keys, values)
+        barrier.wait()
+    _embed(part, m, encoder, accelerator, _fill_from_cache(cache, keys, values), budget, keys, values)
     cache.close()
-    meeting.wait()
+    barrier.wait()
     return Embedded(values, [length > 0 for length in lengths])
 
 
-def _known(cache: TensorCache, keys: Mapping[int, bytes], values: Tensor) -> list[int]:
-    """Put into ``values`` ``[N, D]`` what the cache has; the rows that it lacks are returned."""
+def _fill_from_cache(cache: TensorCache, keys: Mapping[int, bytes], values: Tensor) -> list[int]:
+    """Copy cached embeddings into ``values`` ``[N, D]`` and return the rows that the cache lacks."""
     missing = []
     for i, stored in zip(keys, cache.get_many(list(keys.values())), strict=True):
         if isinstance(stored, Tensor):
@@ -95,7 +95,7 @@ def _embed(
     keys: Mapping[int, bytes],
     values: Tensor,
 ) -> None:
-    """Compute the embeddings of some rows, into ``values`` ``[N, D]`` and the cache."""
+    """Compute the embeddings of the given rows and store them in ``values`` ``[N, D]`` and in the cache."""
     cache, lengths = part.dataset.cache, part.prepared.lengths[m]
     if not rows or cache is None:
         return
@@ -113,11 +113,11 @@ def _embed(
 
 
 class WithEmbeddings(Dataset[Sample]):
-    """A part whose frozen modalities come as embeddings; their inputs are not even read.
+    """A part in which embeddings replace the inputs of frozen modalities, which are not read.
 
     Args:
-        part: preprocessed.
-        embedded: {modality: its embeddings}.
+        part: preprocessed part.
+        embedded: {modality: embeddings of its frozen encoder}.
     """
 
     def __init__(self, part: Part, embedded: Mapping[Modality, Embedded]) -> None:

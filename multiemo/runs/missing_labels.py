@@ -1,4 +1,4 @@
-"""Labels, or dimensions, that no clip of train or of the measured part has, and what that means for the figures."""
+"""Notes on labels or dimensions that are missing from train or from the evaluated part, and their effect on figures."""
 
 from __future__ import annotations
 
@@ -10,52 +10,58 @@ from multiemo.inputs.dataset import PreparedPart
 
 
 def untrained_note(names: Sequence[str], learnt: Tensor, *, task: str) -> list[str]:
-    """A sentence on what train lacks; none where it has everything.
+    """A note on the labels or dimensions that train lacks; an empty list if it has all of them.
 
     Args:
-        names: of the labels, or of the dimensions.
-        learnt: ``[C]`` frequencies of train; of dimensions means, NaN where unknown.
-        task: ``dimensions``, or one with labels.
+        names: names of the labels or dimensions, in column order.
+        learnt: ``[C]`` label frequencies of train; for dimensions their means, NaN where unknown.
+        task: task of the model.
     """
-    lacking = [name for name, known in zip(names, _known(learnt, task), strict=True) if not known]
-    if not lacking:
+    missing = [name for name, known in zip(names, _known(learnt, task), strict=True) if not known]
+    if not missing:
         return []
     if task == "dimensions":
-        return [f"no clip of train has {', '.join(lacking)}: not learnt, so nothing is said of it"]
-    return [f"no clip of train is {', '.join(lacking)}: the model does not learn to say it"]
+        return [f"no clip of train has {', '.join(missing)}: not learnt, so not predicted"]
+    return [f"no clip of train is {', '.join(missing)}: the model does not learn to predict it"]
 
 
-def lacking_notes(names: Sequence[str], learnt: Tensor, part: PreparedPart, *, split: str, task: str) -> list[str]:
-    """What a reader of the figures of a part must know of labels that were never trained, or are never tested.
+def missing_label_notes(
+    names: Sequence[str], learnt: Tensor, part: PreparedPart, *, split: str, task: str
+) -> list[str]:
+    """Notes on labels that were never trained or never occur in the evaluated part.
 
     Args:
-        names, learnt, task: as in :func:`untrained_note`.
-        part: what was found of the part.
-        split: its name.
+        names: names of the labels or dimensions, in column order.
+        learnt: as in :func:`untrained_note`.
+        part: preprocessing results of the evaluated part.
+        split: name of the part.
+        task: task of the model.
     """
-    trained, here = _known(learnt, task), _known(part.frequencies, task)
-    lost = [i for i, (t, h) in enumerate(zip(trained, here, strict=True)) if h and not t]
-    never = [names[i] for i, (t, h) in enumerate(zip(trained, here, strict=True)) if t and not h]
+    in_train, in_part = _known(learnt, task), _known(part.frequencies, task)
+    untrained = [i for i, (t, p) in enumerate(zip(in_train, in_part, strict=True)) if p and not t]
+    untested = [names[i] for i, (t, p) in enumerate(zip(in_train, in_part, strict=True)) if t and not p]
+    notes = []
     if task == "dimensions":
-        said = (
-            [f"no clip of train has {', '.join(names[i] for i in lost)}: not learnt, so not measured"] if lost else []
+        if untrained:
+            notes.append(f"no clip of train has {', '.join(names[i] for i in untrained)}: not learnt, so not measured")
+        if untested:
+            notes.append(f"no clip of {split} has {', '.join(untested)}: the figures do not cover it")
+        return notes
+    if untrained:
+        clips = round(float(part.frequencies[untrained].sum()) * sum(part.labelled))
+        notes.append(
+            f"no clip of train is {', '.join(names[i] for i in untrained)}: not learnt, so its {clips} clips of "
+            f"{split} count as wrong, and UAR can hardly exceed {(sum(in_part) - len(untrained)) / sum(in_part):.3f}"
         )
-        return said + ([f"no clip of {split} has {', '.join(never)}: the figures say nothing of it"] if never else [])
-    said = []
-    if lost:
-        clips = round(float(part.frequencies[lost].sum()) * sum(part.labelled))
-        said.append(
-            f"no clip of train is {', '.join(names[i] for i in lost)}: not learnt, so its {clips} clips of {split} "
-            f"count as wrong, and UAR can hardly be above {(sum(here) - len(lost)) / sum(here):.3f}"
+    if untested:
+        notes.append(
+            f"no clip of {split} is {', '.join(untested)}: the figures do not cover it; UAR is the mean over the "
+            f"{sum(in_part)} labels that occur, and in macro F1 it counts as 0 wherever it is predicted"
         )
-    if never:
-        said.append(
-            f"no clip of {split} is {', '.join(never)}: the figures say nothing of it; UAR is the mean over the "
-            f"{sum(here)} labels that occur, and in macro F1 it counts as 0 wherever it is said"
-        )
-    return said
+    return notes
 
 
 def _known(values: Tensor, task: str) -> list[bool]:
+    """Whether each label or dimension occurs at all."""
     known: list[bool] = (~values.isnan() if task == "dimensions" else values > 0).tolist()
     return known

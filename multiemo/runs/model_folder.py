@@ -1,8 +1,9 @@
-"""A model with everything it needs to be fed, in memory and as a folder.
+"""A model together with its preprocessing, in memory and as a folder.
 
-``model.safetensors`` holds the weights; ``config.json`` the resolved config, label set, InputSpecs, calibration and
-versions; ``seen.safetensors`` whom it was trained or selected on; one folder a modality what its preprocessor and
-encoder cannot derive from those (tokenizer, a pretrained model's config).
+- ``model.safetensors``: the weights.
+- ``config.json``: resolved config, label set, InputSpecs, calibration and versions.
+- ``seen.safetensors``: the clips, speakers and groups that the model was trained or selected on.
+- one folder per modality: assets that cannot be derived from these files (tokenizer, a pretrained model's config).
 """
 
 from __future__ import annotations
@@ -38,22 +39,22 @@ from multiemo.types import Modality, spec_to_dict
 from multiemo.version import __version__
 
 FORMAT_VERSION = 3
-#: The distributions that carry OpenCV; any will do, and servers without a screen have a headless one.
+#: The distributions that contain OpenCV; any one is enough, and servers without a display have a headless one.
 _OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @dataclass(slots=True)
 class Bundle:
-    """A model, how to feed it, and where it comes from.
+    """A model, its preprocessing and its origin.
 
     Args:
-        model: on the CPU until moved.
-        config: resolved; ``encoders`` holds just the model's modalities.
-        inputs: {modality: input}, made from the encoders' InputSpecs.
-        facts: what the folder records besides: corpus kind, split hash, stage, validation figures, versions.
-        calibration: temperatures and thresholds, fitted on validation; the empty one before that.
-        folder: that it was read from or written to.
-        seen: whom it was trained or selected on.
+        model: the network; on the CPU until moved.
+        config: resolved config; ``encoders`` has only the model's modalities.
+        inputs: {modality: input}, built from the encoders' InputSpecs.
+        facts: other records of the folder: corpus kind, split hash, stage, validation figures, versions.
+        calibration: temperatures and thresholds fitted on validation; empty before that.
+        folder: folder that the model was read from or written to.
+        seen: clips, speakers and groups that the model was trained or selected on.
     """
 
     model: EmotionModel
@@ -66,21 +67,29 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the columns, in order: labels, or for ``task: dimensions`` these."""
+        """Names of the output columns, in order: labels, or the dimensions with ``task: dimensions``."""
         return self.config.columns
 
     def space(self, label_from: str = "clip") -> LabelSpace:
-        """How rows become targets for this model."""
+        """The mapping from manifest rows to this model's targets.
+
+        Args:
+            label_from: ``clip``, or the modality whose own label is the target.
+        """
         return LabelSpace(self.config.label_set, self.config.task, label_from)
 
     @property
     def prior(self) -> Tensor:
-        """``[C]`` train frequencies, or for ``task: dimensions`` means."""
+        """``[C]`` label frequencies of train; with ``task: dimensions``, means of the dimensions."""
         return self.model.prior.detach().cpu()
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the model folder; ``config.json`` comes last, so a folder that has it is complete.
+    """Write the model folder; ``config.json`` is written last, so a folder that has it is complete.
+
+    Args:
+        bundle: model to save.
+        folder: folder to write; it is created if missing.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
@@ -94,7 +103,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
             if isinstance(encoder, Encoder):
                 encoder.save_assets(assets)
             bundle.inputs[m].save(assets)
-        except Exception as error:  # transformers and tokenizers write in their own way
+        except Exception as error:  # transformers and tokenizers raise exceptions of their own
             reason = system_error(error)
             if reason is None:
                 raise
@@ -122,13 +131,14 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     """Read a run folder, a branch folder or a model folder.
 
     Args:
-        path: the folder.
-        labels: refuse a model that has not learnt labels; only its encoder is of use, to begin from.
-        deferred: build an encoder, and import what it needs, when it is first wanted; that it does not fit its weights
-            is then said only there.
+        path: folder to read.
+        labels: reject a model trained without labels, of which only the encoder can be reused.
+        deferred: build each encoder, and import its packages, on first use; a mismatch with its weights is then
+            reported only at that point.
 
     Raises:
-        CheckpointError: not there, incomplete, changed since it was written, or of another version or shape.
+        CheckpointError: the folder is missing, incomplete, changed since it was written, or of another version or
+            shape.
     """
     folder = model_folder(Path(path))
     try:
@@ -140,23 +150,25 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
         raise CheckpointError(f"{folder / 'config.json'}: not a multiemo model config: {error}") from None
     if values.get("format") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{folder}: written in format {values.get('format')!r}, this version reads {FORMAT_VERSION}; "
-            f"it was made with multiemo {values.get('versions', {}).get('multiemo', '?')}"
+            f"{folder}: written in format {values.get('format')!r}, but this version reads {FORMAT_VERSION}; it was "
+            f"made with multiemo {values.get('versions', {}).get('multiemo', '?')}: use that version, or train it again"
         )
     objective = values["facts"].get("objective", "labels")
     if labels and objective != "labels":
         raise CheckpointError(
-            f"{folder}: learnt without labels (objective {objective}), so it answers nothing yet; fine-tune it with "
+            f"{folder}: trained without labels (objective {objective}), so it cannot predict yet; fine-tune it with "
             f"init.{next(iter(specs))}={path}"
         )
     if file_digest(folder / "model.safetensors") != values.get("weights"):
         raise CheckpointError(
             f"{folder / 'model.safetensors'}: is not the file that config.json was written for (its digest differs); "
-            "it was changed or damaged, fetch or train it again"
+            "it was changed or damaged: copy the model folder again, or train it again"
         )
     _check_assets(folder, specs, values)
     if list(config.columns) != stored:
-        raise CheckpointError(f"{folder}: its labels {stored} are not those of {config.label_set!r} in this version")
+        raise CheckpointError(
+            f"{folder}: its labels {stored} differ from those of {config.label_set!r} in this version; train it again"
+        )
     try:
         calibration = Calibration.from_json(values.get("calibration", {}))
     except ValueError as error:
@@ -166,10 +178,13 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     inputs: dict[Modality, Input] = {}
     for m, spec in specs.items():
         build = partial(build_encoder, config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
-        parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_built, build, folder)) if deferred else build()
+        if deferred:
+            parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_build_deferred, build, folder))
+        else:
+            parts[m] = build()
         inputs[m] = build_input(m, spec, assets=folder / m)
     model = assemble(config, parts, fused=values["fused"])
-    _fill(model, tensors, folder)
+    _load_weights(model, tensors, folder)
     if not deferred:
         for m, part in parts.items():
             part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
@@ -177,24 +192,24 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
 
 
 def _asset_digests(folder: Path, modalities: Iterable[Modality]) -> dict[str, str]:
-    """{file in a modality's folder: its digest}."""
+    """{path of an asset, relative to the model folder: its SHA-256}."""
     files = [file for m in modalities for file in sorted((folder / m).rglob("*")) if file.is_file()]
     return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
 
 
 def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[str, Any]) -> None:
-    """Refuse a folder whose tokenizer or backbone is not the one that the weights were trained with.
+    """Reject a folder whose tokenizer or backbone is not the one that the weights were trained with.
 
-    Folders of earlier versions do not say which that is.
+    Folders written by earlier versions have no digests of these files and are not checked.
 
     Raises:
-        CheckpointError: names the file.
+        CheckpointError: a file is missing or differs.
     """
     config = values["config"]
     if set(modalities) != set(config["encoders"]):
         raise CheckpointError(
             f"{folder / 'config.json'}: its inputs are {', '.join(modalities)}, its encoders "
-            f"{', '.join(config['encoders'])}; it was changed or damaged, fetch or train the model again"
+            f"{', '.join(config['encoders'])}; it was changed or damaged: copy the model folder again, or train again"
         )
     for name, digest in values.get("assets", {}).items():
         file = folder / name
@@ -207,24 +222,25 @@ def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[
             )
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def _load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: the weights do not fit its config: {_first_mismatch(error)}") from None
 
 
-def _built(build: Callable[[], Encoder], folder: Path, weights: Mapping[str, Tensor]) -> Encoder:
+def _build_deferred(build: Callable[[], Encoder], folder: Path, weights: Mapping[str, Tensor]) -> Encoder:
+    """Build a deferred encoder and load its weights."""
     try:
         encoder = build()
     except ConfigError as error:
         raise CheckpointError(f"{folder}: {error}") from error
-    _fill(encoder, weights, folder)
+    _load_weights(encoder, weights, folder)
     return encoder
 
 
 def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
-    """D of an encoder that is not built, by the head over it."""
+    """D of an encoder that is not built yet, read from the weights of its branch head."""
     norm = tensors.get(f"branch_heads.{m}.layers.0.weight")
     if norm is None:
         raise CheckpointError(f"{folder}: the weights do not fit its config: no head over the {m} encoder")
@@ -232,61 +248,61 @@ def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
 
 
 def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:
-    """Whom a model was trained or selected on.
+    """The clips, speakers and groups that a model was trained or selected on.
 
     Raises:
-        CheckpointError: the file that says so is not the one that was written.
+        CheckpointError: ``seen.safetensors`` has changed since the model was written.
     """
     path = folder / "seen.safetensors"
     if file_digest(path) != values.get("seen"):
         raise CheckpointError(
-            f"{path}: is not the file that config.json was written for, so nobody can tell whom the model has seen; "
-            "fetch or train it again"
+            f"{path}: is not the file that config.json was written for, so it is unknown which speakers the model has "
+            "seen; copy the model folder again, or train it again"
         )
     kept = {kind: tensor.numpy() for kind, tensor in load_tensors(path)[0].items()}
     return Seen({kind: kept[kind] for kind in GROUP_BY if kind in kept})
 
 
-def load_encoder(config: Config, m: Modality, begun: Bundle, path: str) -> tuple[Encoder, Input]:
-    """An encoder as the config wants it, with the weights of another run's and, for words, its tokenizer.
+def load_encoder(config: Config, m: Modality, initial: Bundle, path: str) -> tuple[Encoder, Input]:
+    """Build the encoder of a config with the weights of an earlier run and, for text, its tokenizer.
 
     Args:
-        config: of the new run.
-        m: modality.
-        begun: what is begun from.
-        path: its folder.
+        config: config of the new run.
+        m: modality of the encoder.
+        initial: model of the earlier run.
+        path: folder of that model.
 
     Raises:
-        CheckpointError: it has no such encoder, or one of other sizes.
+        CheckpointError: the model has no such encoder, or its weights have other shapes.
     """
     where = f"init.{m}: {path}"
-    if m not in begun.inputs or begun.config.encoders[m].name != config.encoders[m].name:
-        raise CheckpointError(f"{where} holds no {m} encoder {config.encoders[m].name!r}")
-    before = begun.model.encoders[m]
-    assert isinstance(before, Encoder)
+    if m not in initial.inputs or initial.config.encoders[m].name != config.encoders[m].name:
+        raise CheckpointError(f"{where} has no {m} encoder {config.encoders[m].name!r}; name a run that has one")
+    trained = initial.model.encoders[m]
+    assert isinstance(trained, Encoder)
     assets = model_folder(Path(path)) / m
-    encoder = build_encoder(config, m, feature_dim=getattr(before.input_spec, "dim", None), assets=assets)
+    encoder = build_encoder(config, m, feature_dim=getattr(trained.input_spec, "dim", None), assets=assets)
     try:
-        encoder.load_state_dict(before.state_dict())
+        encoder.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
-    encoder.untrained = before.untrained
+    encoder.untrained = trained.untrained
     return encoder, build_input(m, encoder.input_spec, assets=assets)
 
 
 def _first_mismatch(error: RuntimeError) -> str:
-    """The first complaint of ``load_state_dict``."""
+    """The first mismatch that ``load_state_dict`` reports."""
     return str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
 
 
 def versions() -> dict[str, str]:
-    """Of the package and what decides its numbers; what an installation does not tell is left out."""
+    """Versions of multiemo and the packages that affect its results; those without metadata are left out."""
     found = {
         "multiemo": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
     for name in ("torchaudio", "torchvision", "transformers", "timm", *_OPENCV, "av", "numpy"):
-        with suppress(PackageNotFoundError):  # installed by other means than pip, or another of the four
+        with suppress(PackageNotFoundError):  # not installed by pip, or another OpenCV distribution
             found[name] = version(name)
     return found

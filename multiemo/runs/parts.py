@@ -1,4 +1,4 @@
-"""The parts of a model, as a config names them: encoders, fusion, and the model of both."""
+"""Builds the encoders and the fusion that a config names, and assembles the model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from multiemo.types import Modality
 def build_encoder(
     config: Config, modality: Modality, *, feature_dim: int | None = None, assets: Path | None = None
 ) -> Encoder:
-    """The encoder that the config names for one modality.
+    """Build the encoder that the config names for one modality.
 
     Args:
-        feature_dim: columns of the data, for the ``features`` encoder.
-        assets: folder of a checkpoint; a pretrained encoder then takes its architecture from there, not from a hub.
+        config: resolved config.
+        modality: modality of the encoder.
+        feature_dim: number of feature columns in the data, for the ``features`` encoder.
+        assets: modality folder of a saved model; a pretrained encoder reads its architecture from it, not from a hub.
 
     Raises:
         ConfigError: unknown encoder, wrong modality, unknown option or value.
@@ -49,19 +51,23 @@ def build_encoder(
 
 
 def uses_features(config: Config, modality: Modality) -> bool:
-    """Whether the encoder of a modality reads precomputed features."""
+    """Whether the encoder of ``modality`` reads precomputed features."""
     return config.encoders[modality].name == "features"
 
 
 def input_kind(config: Config, modality: Modality) -> type[Input]:
-    """The kind of input that the encoder of a modality reads, known before it is built."""
+    """The input class that the encoder of a modality reads; does not build the encoder."""
     name = config.encoders[modality].name
     own = getattr(encoders.get(name, where=f"encoders.{modality}"), "input_kind", None)
     return kind_named(own or modality)
 
 
 def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusion:
-    """The fusion that the config names over these encoders.
+    """Build the fusion that the config names.
+
+    Args:
+        config: resolved config.
+        encoders_: {modality: encoder}, whose embeddings it fuses.
 
     Raises:
         ConfigError: unknown fusion or option.
@@ -77,7 +83,14 @@ def build_fusion(config: Config, encoders_: Mapping[Modality, Encoder]) -> Fusio
 
 
 def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, **learnt: Any) -> EmotionModel:
-    """Encoders, fusion and heads as one model; ``learnt`` are the priors and means that it takes."""
+    """Assemble encoders, fusion and heads into a model.
+
+    Args:
+        config: resolved config.
+        parts: {modality: encoder}.
+        fused: add the fusion; without it the model is a single branch.
+        learnt: priors and means of the training data, passed on to :class:`EmotionModel`.
+    """
     return EmotionModel(
         parts,
         len(config.columns),

@@ -1,4 +1,4 @@
-"""Config -> a run folder: pretrain the branches, fine-tune the fused model, measure on validation."""
+"""Trains a config into a run folder: pretrains the branches, fine-tunes the fused model, evaluates on validation."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from multiemo.evaluation import Report, corpus_kind
 from multiemo.files import write_atomically
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
-from multiemo.runs.device import accelerator_of, trained_by
+from multiemo.runs.device import accelerator_compute, accelerator_of
 from multiemo.runs.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.runs.folder.layout import open_run_folder
-from multiemo.runs.folder.lock import alone_in
+from multiemo.runs.folder.lock import lock_folder
 from multiemo.runs.folder.required_files import file_digest
 from multiemo.runs.model_folder import Bundle, save_bundle
 from multiemo.runs.parts import assemble
 from multiemo.runs.preparation import Preparation
-from multiemo.runs.priors import dimension_means, weighing
+from multiemo.runs.priors import dimension_means, label_weighting
 from multiemo.runs.sources import open_sources
 from multiemo.runs.stage import Stage, fit_stage, stage_seed, trainable_rows
 from multiemo.runs.trackers import Trackers
 from multiemo.training.epochs import Epoch, StageEpoch
-from multiemo.training.parallel import Meeting
+from multiemo.training.parallel import ProcessBarrier
 from multiemo.training.profiling import profiled
 from multiemo.training.trainer import FitResult, append_jsonl
 from multiemo.types import Modality
@@ -38,13 +38,14 @@ from multiemo.types import Modality
 
 @dataclass(slots=True)
 class Run:
-    """What ``train`` returns.
+    """The result of :func:`train`.
 
     Args:
-        folder: the run folder.
-        bundle: the trained model; ``None`` where nothing learnt labels, and ``branches`` holds what can be begun from.
-        validation: its report on the validation part; ``None`` likewise, and where every row was trained on.
-        stages: {stage: how it went}.
+        folder: run folder.
+        bundle: trained model; ``None`` if no stage learnt labels (the folder ``branches`` then has the pretrained
+            encoders).
+        validation: report of the model on validation; ``None`` without a model or without a validation part.
+        stages: {stage: result of its training}.
     """
 
     folder: Path
@@ -61,49 +62,49 @@ def train(
     profile: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """Do all stages of a config and write a run folder.
+    """Train all stages of a config and write a run folder.
 
-    The test part is not read; ``evaluate_run`` does that. Under ``accelerate launch`` or ``torchrun`` every process
-    calls this, and the first one writes.
+    The test part is not read; use ``evaluate_run`` for that. Under ``accelerate launch`` or ``torchrun`` every process
+    calls this function, and the first one writes.
 
     Args:
-        config: see :mod:`multiemo.config`.
+        config: resolved config, see :mod:`multiemo.config`.
         out: run folder.
-        resume: go on with the run that is in ``out``.
-        profile: write a trace of some steps of each stage to ``out/profile``.
-        progress: told how far it is.
+        resume: continue the run in ``out``.
+        profile: write a trace of a few steps of each stage to ``out/profile``.
+        progress: receives stages, steps, epochs and notes.
 
     Raises:
-        MultiemoError: anything wrong with config, manifest, split, media or checkpoints.
-        KeyboardInterrupt: Ctrl-C came; what was done can be resumed.
+        MultiemoError: the config, manifest, split, media or a checkpoint is invalid.
+        KeyboardInterrupt: on Ctrl-C; the run can be resumed.
     """
-    with ExitStack() as held:
-        return _Session(config, Path(out), resume, profile, progress or Progress(), held).run()
+    with ExitStack() as locks:
+        return _Session(config, Path(out), resume, profile, progress or Progress(), locks).run()
 
 
 class _Session:
-    """The state that the stages of one run share."""
+    """State shared by the stages of one run."""
 
     def __init__(
-        self, config: Config, folder: Path, resume: bool, profile: bool, progress: Progress, held: ExitStack
+        self, config: Config, folder: Path, resume: bool, profile: bool, progress: Progress, locks: ExitStack
     ) -> None:
         self.config = config
         self.folder = folder
         self.accelerator = accelerator_of(config)
-        self.compute = trained_by(self.accelerator)
+        self.compute = accelerator_compute(self.accelerator)
         self.main = self.accelerator.is_main_process
         self.progress = progress if self.main else Progress()
         self.profile = profile
-        self.meeting = Meeting(self.accelerator)
-        with self.meeting.main_first():
+        self.barrier = ProcessBarrier(self.accelerator)
+        with self.barrier.main_first():
             if self.main:
-                self._open_folder(resume, held)
+                self._open_folder(resume, locks)
             sources = open_sources(config, folder)
-        self.prepared = Preparation(config, folder, sources, self.accelerator, self.meeting, self.progress)
+        self.prepared = Preparation(config, folder, sources, self.accelerator, self.barrier, self.progress)
         self.trackers = Trackers(config, folder, self.progress)
-        self.logged = _logged(folder / "metrics.jsonl")
+        self.logged = _logged_epochs(folder / "metrics.jsonl")
         self.results: dict[str, FitResult] = {}
-        self.weighed: dict[str, set[str]] = {}
+        self.weighted_heads: dict[str, set[str]] = {}
 
     def run(self) -> Run:
         config = self.config
@@ -113,18 +114,18 @@ class _Session:
         for stage in config.stages:
             if stage != "fuse" and stage not in self.prepared.branches:
                 self._pretrain(stage)
-        bundle = self._fuse() if config.fused else self._alone(config.modalities[0])
+        bundle = self._fuse() if config.fused else self._single_branch(config.modalities[0])
         validation = None if bundle is None else self._finish(bundle)
         self.trackers.close()
         self.accelerator.wait_for_everyone()
         return Run(self.folder, bundle, validation, self.results)
 
-    def _alone(self, m: Modality) -> Bundle | None:
-        """The branch of the only stage, where it answers anything."""
+    def _single_branch(self, m: Modality) -> Bundle | None:
+        """The branch of a run with one modality; ``None`` if it was trained without labels."""
         return self.prepared.branches[m] if self.prepared.learns_labels(m) else None
 
     def _finish(self, bundle: Bundle) -> Report | None:
-        """Write the model and measure it on validation, if there is any."""
+        """Write the model and evaluate it on validation, if there is a validation part."""
         bundle.folder = self.folder
         self._save(bundle, self.folder / "model")
         val, processes = self.prepared.val(bundle.facts["stage"]), self._processes
@@ -147,24 +148,24 @@ class _Session:
             save_bundle(bundle, folder)
         self.accelerator.wait_for_everyone()
 
-    def _open_folder(self, resume: bool, held: ExitStack) -> None:
-        """Take the folder, for as long as ``held`` lasts."""
+    def _open_folder(self, resume: bool, locks: ExitStack) -> None:
+        """Lock and prepare the run folder; the lock is released when ``locks`` closes."""
         if resume and not (self.folder / "config.yaml").is_file():
-            raise CheckpointError(f"{self.folder}: there is no run to resume (no config.yaml)")
+            raise CheckpointError(f"{self.folder}: there is no run to resume (no config.yaml); leave out --resume")
         self.folder.mkdir(parents=True, exist_ok=True)
-        held.enter_context(alone_in(self.folder, self.progress))
+        locks.enter_context(lock_folder(self.folder, self.progress))
         for note in open_run_folder(self.folder, self.config, resume=resume):
             self.progress.note(note)
 
     # ----------------------------------------------------------------------------------------------------- stages
     def _pretrain(self, m: Modality) -> None:
-        """Train one branch alone."""
+        """Train one branch on its own."""
         train_part = self.prepared.part(m, "train")
         self.prepared.fit_statistics(
             m, train_part, trainable_rows(train_part, (m,), self.config.training_of(m), "train")
         )
         torch.manual_seed(stage_seed(self.config, m) + 1)
-        config, learnt = self._learnt(m, (m,))
+        config, learnt = self._training_statistics(m, (m,))
         model = assemble(config, {m: self.prepared.encoders[m]}, fused=False, **learnt)
         result = self._fit(m, model)
         bundle = self._bundle(model, (m,), m, result)
@@ -172,20 +173,20 @@ class _Session:
         self.prepared.branches[m] = bundle
 
     def _fuse(self) -> Bundle | None:
-        """Train the fused model from the branches, or, without labels, their encoders together."""
+        """Train the fused model from the branches, or their encoders jointly when training without labels."""
         modalities = self.config.modalities
         train_part = self.prepared.part("fuse", "train")
         for m in modalities:
             if m not in self.prepared.branches:  # its pretraining stage was left out
                 self.prepared.fit_statistics(m, train_part, train_part.rows_with((m,), labelled=False))
         torch.manual_seed(stage_seed(self.config, "fuse"))
-        config, learnt = self._learnt("fuse", modalities)
+        config, learnt = self._training_statistics("fuse", modalities)
         kept = {m: b for m, b in self.prepared.branches.items() if b.config.label_set == self.config.label_set}
-        if self.config.training_of("fuse").branch_loss == 0:  # heads that are not trained again stay what they are
+        if self.config.training_of("fuse").branch_loss == 0:  # the branch heads are not trained again
             learnt["branch_priors"] = {m: b.model.effective_prior for m, b in kept.items()}
-            if "fuse" in self.weighed:
-                self.weighed["fuse"] -= set(kept)
-                self.weighed["fuse"] |= {m for m, b in kept.items() if m in b.calibration.costs}
+            if "fuse" in self.weighted_heads:
+                self.weighted_heads["fuse"] -= set(kept)
+                self.weighted_heads["fuse"] |= {m for m, b in kept.items() if m in b.calibration.costs}
         model = assemble(config, self.prepared.encoders, fused=True, **learnt)
         for m, branch in kept.items():
             model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
@@ -193,26 +194,26 @@ class _Session:
         if self.prepared.learns_labels("fuse"):
             return self._bundle(model, modalities, "fuse", result)
         for m in modalities:
-            alone = assemble(config, {m: self.prepared.encoders[m]}, prior=model.prior, fused=False)
-            self._save(self._bundle(alone, (m,), "fuse", result), self.folder / "branches" / m)
+            branch_model = assemble(config, {m: self.prepared.encoders[m]}, prior=model.prior, fused=False)
+            self._save(self._bundle(branch_model, (m,), "fuse", result), self.folder / "branches" / m)
         return None
 
-    def _learnt(self, stage: str, modalities: tuple[Modality, ...]) -> tuple[Config, dict[str, Any]]:
-        """What a stage's model knows of train before it learns, and the config that its clips allow.
+    def _training_statistics(self, stage: str, modalities: tuple[Modality, ...]) -> tuple[Config, dict[str, Any]]:
+        """The config of a stage's model, and the priors and means of train that it is built with.
 
-        Where no clip of a stage knows a dimension, its model has no head for them.
+        ``dimensions`` is switched off if no training clip of the stage has valence, arousal or dominance.
         """
         part, settings = self.prepared.part(stage, "train"), self.config.training_of(stage)
         labelled = settings.objective == "labels"
         learnt: dict[str, Any] = {"prior": part.prepared.frequencies}
         if self.config.task == "dimensions":
-            self.weighed[stage] = set()
+            self.weighted_heads[stage] = set()
             return self.config, learnt
         if labelled:
             rows = part.rows_with(modalities)
-            weighed = weighing(part, rows, settings)
-            learnt["effective_prior"] = weighed.effective_prior
-            self.weighed[stage] = {"fused", *modalities} if weighed.labels else set()
+            weighting = label_weighting(part, rows, settings)
+            learnt["effective_prior"] = weighting.effective_prior
+            self.weighted_heads[stage] = {"fused", *modalities} if weighting.labels else set()
             learnt["dimension_means"] = means = dimension_means([part.dataset.clips[i] for i in rows])
             if not self.config.dimensions or not means.isnan().all():
                 return self.config, learnt
@@ -221,7 +222,7 @@ class _Session:
 
     def _fit(self, name: str, model: EmotionModel) -> FitResult:
         train_part, val_part = self.prepared.part(name, "train"), self.prepared.val(name)
-        parts = train_part, val_part, self.accelerator, self.meeting
+        parts = train_part, val_part, self.accelerator, self.barrier
         stage = Stage(name, self.config, model, *parts, self.folder, self.progress)
         trace = self.folder / "profile" / name if self.profile and self.main else None
         with profiled(trace) if trace is not None else nullcontext(lambda: None) as count:
@@ -235,7 +236,7 @@ class _Session:
         return result
 
     def _epoch(self, stage: str, epoch: Epoch) -> None:
-        """Log an epoch once, also when a resumed run tells of it again."""
+        """Log an epoch, unless it was logged before the run was resumed."""
         if self.main and (stage, epoch.epoch) not in self.logged:
             self.logged.add((stage, epoch.epoch))
             append_jsonl(self.folder / "metrics.jsonl", StageEpoch.of(epoch, stage=stage))
@@ -251,7 +252,7 @@ class _Session:
             if m in self.prepared.branches:
                 seen |= self.prepared.branches[m].seen
         settings = self.config.training_of(stage)
-        budget = {m: most for m, most in settings.budget.items() if m in modalities}  # evaluation keeps within it
+        budget = {m: limit for m, limit in settings.budget.items() if m in modalities}  # evaluation uses it too
         config = self.config.model_copy(
             update={
                 "encoders": {m: self.config.encoders[m] for m in modalities},
@@ -280,14 +281,14 @@ class _Session:
         val, processes = self.prepared.val(stage), self._processes
         if settings.objective == "labels" and val is not None:
             bundle.calibration = calibrate_bundle(
-                bundle, val, compute=self.compute, weighed=self.weighed[stage], processes=processes
+                bundle, val, compute=self.compute, weighted_heads=self.weighted_heads[stage], processes=processes
             )
         model.cpu()
         return bundle
 
 
-def _logged(path: Path) -> set[tuple[str, int]]:
-    """Stages and epochs that a log holds."""
+def _logged_epochs(path: Path) -> set[tuple[str, int]]:
+    """(stage, epoch) of every line of a log."""
     if not path.is_file():
         return set()
     records = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.endswith("}")]

@@ -1,4 +1,4 @@
-"""Under which label frequencies a stage learns, and which dimensions it can learn at all."""
+"""Label frequencies that a stage effectively trains under, and means of the dimensions."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from multiemo.types import DIMENSIONS, Clip
 
 
 @dataclass(frozen=True, slots=True)
-class LabelWeighing:
-    """How the training of a stage weighs labels.
+class LabelWeighting:
+    """The label weighting of a stage.
 
     Args:
         effective_prior: ``[C]``, see :func:`multiemo.training.losses.effective_prior`.
-        labels: whether it weighed some more than others.
+        labels: whether some labels have a larger weight than others.
     """
 
     effective_prior: Tensor
     labels: bool
 
 
-def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> LabelWeighing:
-    """Of the labelled rows of train that a stage learns from.
+def label_weighting(part: Part, rows: Sequence[int], settings: TrainingConfig) -> LabelWeighting:
+    """The label weighting that results from class weights, balanced sampling and label smoothing.
 
     Args:
-        part: train.
-        rows: of it.
-        settings: of the stage.
+        part: training part.
+        rows: indices of the labelled rows that the stage trains on.
+        settings: training settings of the stage.
     """
     space, frequencies = part.dataset.space, part.prepared.frequencies
     targets = [space.target(part.dataset.clips[i]) for i in rows]
@@ -45,10 +45,10 @@ def weighing(part: Part, rows: Sequence[int], settings: TrainingConfig) -> Label
     power = settings.class_weights
     weights = losses.class_weights(frequencies, power, task=space.task) if power > 0 else None
     effective = losses.effective_prior(drawn, task=space.task, weights=weights, smoothing=settings.label_smoothing)
-    return LabelWeighing(effective, power + settings.balanced_sampling > 0)
+    return LabelWeighting(effective, power + settings.balanced_sampling > 0)
 
 
 def dimension_means(clips: Sequence[Clip]) -> Tensor:
-    """``[3]`` means of valence, arousal and dominance over clips; NaN where none knows one."""
+    """``[3]`` means of valence, arousal and dominance over clips; NaN for a dimension that no clip has."""
     known = [dimensions_of(clip) for clip in clips]
     return torch.stack(known).nanmean(dim=0) if known else torch.full((len(DIMENSIONS),), torch.nan)

@@ -1,4 +1,4 @@
-"""Manifests, read and split as the config asks."""
+"""Reads the manifests of a config and splits them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multiemo.data.features.columns import agreed_columns
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.splits import strategies
 from multiemo.data.splits.seen import Seen, check_unseen
-from multiemo.data.splits.split import Split, check_disjoint, without
+from multiemo.data.splits.split import Split, check_disjoint, exclude_clips
 from multiemo.data.targets import LabelSpace
 from multiemo.errors import ConfigError, ManifestError, SplitError
 from multiemo.runs import checks
@@ -22,13 +22,13 @@ from multiemo.types import DIMENSIONS, Clip, Modality
 
 @dataclass(slots=True)
 class Source:
-    """One manifest, split.
+    """A manifest and its split.
 
     Args:
-        manifest: its path.
-        clips: all rows, in order.
-        split: which clip is in which part.
-        label_from: ``clip`` or the modality whose own label counts.
+        manifest: path of the manifest.
+        clips: all rows, in manifest order.
+        split: assignment of the clips to parts.
+        label_from: ``clip``, or the modality whose own label is the target.
     """
 
     manifest: Path
@@ -38,7 +38,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """What the rows' paths are relative to."""
+        """The folder that media paths in the manifest are relative to."""
         return self.manifest.parent
 
     def part(self, name: str) -> list[Clip]:
@@ -47,7 +47,7 @@ class Source:
         return [c for c in self.clips if c.id in wanted]
 
     def learnt(self) -> Seen:
-        """Whom a model is trained or selected on that learns from here."""
+        """The clips, speakers and groups of train and val, which a model of this source is trained or selected on."""
         return Seen.of(self.part("train")) | Seen.of(self.part("val"))
 
 
@@ -55,32 +55,38 @@ def open_source(source: SourceConfig, *, where: str = "data", labelled: bool = T
     """Read a manifest and split it.
 
     Args:
-        source: manifest and split.
-        where: config path, for messages.
-        labelled: leave out rows without a label; learning without labels takes them too.
-        task: of the config; with ``dimensions`` these are what a row must have.
+        source: manifest and split settings.
+        where: config path of the source, for messages.
+        labelled: split only rows with a label; training without labels uses all rows.
+        task: task of the config; with ``dimensions`` a row needs a dimension instead of a label.
 
     Raises:
-        ManifestError: a row breaks a rule.
-        SplitError: a group would stand in two parts.
+        ManifestError: a row is invalid, or no row is labelled.
+        SplitError: a group would be in two parts, or the split has another hash than the config requires.
     """
     manifest = require_manifest(source.manifest, where)
     clips = read_manifest(manifest)
     usable = [c for c in clips if has_label(c, source.label_from, task)] if labelled else clips
     if not usable:
-        raise _nothing_to_learn(manifest, clips, source.label_from, task)
+        raise _no_usable_rows(manifest, clips, source.label_from, task)
     split = make_split(usable, source.split)
     check_disjoint(split, usable, empty=[part for part in ("val", "test") if getattr(source.split, part) == 0])
     if source.split.hash not in (None, split.hash):
         raise SplitError(
-            f"{where}.split.hash: the config wants the split {source.split.hash}, {manifest} now gives {split.hash} "
-            f"({split.name}); the manifest or the split settings have changed, so the figures would be of other clips"
+            f"{where}.split.hash: the config requires the split {source.split.hash}, but {manifest} now gives "
+            f"{split.hash} ({split.name}); the manifest or the split settings have changed, so the figures would be of "
+            "other clips; restore them, or update the hash"
         )
     return Source(manifest, clips, split, source.label_from)
 
 
 def make_split(clips: Sequence[Clip], how: SplitConfig) -> Split:
-    """The split that the config asks for."""
+    """Split clips as the config specifies.
+
+    Args:
+        clips: usable rows of the manifest.
+        how: split settings.
+    """
     group_by, val, seed = how.group_by, how.val, how.seed
     if how.kind == "holdout":
         made = strategies.holdout(clips, group_by=group_by, val=val, test=how.test, seed=seed)
@@ -92,11 +98,17 @@ def make_split(clips: Sequence[Clip], how: SplitConfig) -> Split:
         made = strategies.by_corpora(clips, test=how.test_corpora, group_by=group_by, val=val, seed=seed)
     else:
         made = strategies.by_speakers(clips, train=how.train_speakers, val=how.val_speakers, test=how.test_speakers)
-    return without(made, how.exclude) if how.exclude else made
+    return exclude_clips(made, how.exclude) if how.exclude else made
 
 
 def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
-    """Whether a row has a label of the wished kind; for the task ``dimensions``, any of these."""
+    """Whether a row has the annotation that the task needs.
+
+    Args:
+        clip: row of a manifest.
+        label_from: ``clip``, or the modality whose own label is the target.
+        task: task of the config; with ``dimensions``, any of valence, arousal and dominance is enough.
+    """
     if task == "dimensions":
         return any(getattr(clip, name) is not None for name in DIMENSIONS)
     if label_from != "clip":
@@ -104,17 +116,17 @@ def has_label(clip: Clip, label_from: str, task: str = "single") -> bool:
     return clip.label is not None or bool(clip.labels) or bool(clip.votes)
 
 
-def _nothing_to_learn(manifest: Path, clips: Sequence[Clip], label_from: str, task: str) -> ManifestError:
-    """Why no row of a manifest can be learnt from, and what would do."""
+def _no_usable_rows(manifest: Path, clips: Sequence[Clip], label_from: str, task: str) -> ManifestError:
+    """The error for a manifest without a row to learn from, with a hint if the rows have dimensions."""
     if task == "dimensions":
-        return checks.nothing_known(manifest, task, ", which task: dimensions learns")
+        return checks.no_labels_error(manifest, task, ", which task: dimensions learns")
     known = [name for name in DIMENSIONS if any(getattr(c, name) is not None for c in clips)]
-    hint = f"; rows have {', '.join(known)}: task: dimensions without label_set learns these" if known else ""
-    return checks.nothing_known(manifest, task, f" to learn from (label_from={label_from})", hint=hint)
+    hint = f"; rows have {', '.join(known)}: to learn these, set task: dimensions without label_set" if known else ""
+    return checks.no_labels_error(manifest, task, f" to learn from (label_from={label_from})", hint=hint)
 
 
 def open_manifest(config: Config) -> Source:
-    """The source of a config with one manifest; raises as :func:`open_source`."""
+    """The source of a config with a single manifest; raises like :func:`open_source`."""
     data = config.data
     one = SourceConfig(manifest=str(data.manifest), split=data.split, label_from=data.label_from)
     labelled = all(learns_labels(config, stage) for stage in config.stages)
@@ -122,15 +134,27 @@ def open_manifest(config: Config) -> Source:
 
 
 def learns_labels(config: Config, stage: str) -> bool:
-    """Whether a stage learns from labels; one that is left out (a branch is named instead) does not ask for others."""
+    """Whether a stage learns from labels; a stage that the config omits (its branch is taken over) counts as such."""
     return stage not in config.stages or config.training_of(stage).objective == "labels"
 
 
 def open_sources(config: Config, run: Path) -> dict[str, Source]:
-    """{stage: source}; of one manifest ``fuse`` has it too, also when only one branch is trained.
+    """Open the source of every stage.
+
+    With one manifest, all modalities and ``fuse`` share its source, even if only one branch is trained. With several,
+    ``fuse`` reads a composite manifest, which is written to the run folder.
+
+    Args:
+        config: resolved config.
+        run: run folder.
+
+    Returns:
+        {stage: source}.
 
     Raises:
-        SplitError: somebody who is in test of one source is in train or val of another.
+        SplitError: a speaker or group in test of one source is in train or val of another.
+        ManifestError: the rows lack labels or modalities that the stages need.
+        ConfigError: ``fuse`` needs composite clips of a part that a source does not have.
     """
     data = config.data
     if data.manifest is not None:
@@ -152,8 +176,8 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
     for m, source in sources.items():
         if not all(source.split.parts.values()):
             raise ConfigError(
-                f"data.sources.{m}.split: the stage 'fuse' draws composite clips for train, val and test, so test and "
-                "val must be above 0"
+                f"data.sources.{m}.split: the stage 'fuse' draws composite clips for train, val and test; set test and "
+                "val above 0"
             )
     manifest = compose_manifests(
         {m: (s.manifest, s.split) for m, s in sources.items()},  # type: ignore[misc]
@@ -168,7 +192,7 @@ def open_sources(config: Config, run: Path) -> dict[str, Source]:
 
 
 def _check(config: Config, sources: Mapping[str, Source]) -> None:
-    """See that the rows can serve the stages, each with its source; raises as the checks do."""
+    """Check labels, modalities and dialogue context of each stage's source; raises like :mod:`multiemo.runs.checks`."""
     for stage in config.stages:
         source = sources.get(stage)
         if source is None or stage in config.taken_over:
@@ -185,7 +209,13 @@ def _check(config: Config, sources: Mapping[str, Source]) -> None:
 
 
 def feature_dim(source: Source, modality: Modality, *, skip_bad: bool) -> int:
-    """How many columns the precomputed features of a modality have; raises as :func:`agreed_columns`."""
+    """Number of columns of the precomputed features of a modality; raises like :func:`agreed_columns`.
+
+    Args:
+        source: manifest whose rows name the features.
+        modality: modality of the features.
+        skip_bad: ignore unreadable feature files instead of raising.
+    """
     try:
         return len(agreed_columns(source.clips, source.folder, modality, skip_bad=skip_bad))
     except ManifestError as error:

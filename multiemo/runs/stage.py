@@ -1,4 +1,4 @@
-"""One stage of a run: loaders, objective, validation figures, and the trainer over them."""
+"""Trains one stage of a run: builds its loaders, objective and validation function, and calls the trainer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from multiemo.evaluation import evaluate_model
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs.batches import Part
-from multiemo.runs.device import Compute, predict, trained_by
+from multiemo.runs.device import Compute, accelerator_compute, predict
 from multiemo.runs.evaluation import evaluation_loader, gatherer
 from multiemo.runs.folder.layout import identity
 from multiemo.runs.frozen_embeddings import Embedded, WithEmbeddings, embed_part
 from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
-from multiemo.training.parallel import Meeting
+from multiemo.training.parallel import ProcessBarrier
 from multiemo.training.state import States
 from multiemo.training.trainer import FitResult, Trainer
 from multiemo.types import Modality
@@ -34,18 +34,18 @@ from multiemo.types import Modality
 
 @dataclass(slots=True)
 class Stage:
-    """What one stage trains, and on what.
+    """The model and data of one stage.
 
     Args:
         name: a modality, or ``fuse``.
-        config: of the run.
-        model: a branch, or the fused model.
-        train: preprocessed part.
-        val: likewise; ``None`` where every row is trained on.
+        config: resolved config of the run.
+        model: branch or fused model to train.
+        train: preprocessed training part.
+        val: preprocessed validation part; ``None`` if the split has none.
         accelerator: device, precision and processes.
-        meeting: where the processes wait for each other.
+        barrier: synchronises the processes.
         folder: run folder.
-        progress: told how far it is.
+        progress: receives stages, steps and notes.
     """
 
     name: str
@@ -54,41 +54,42 @@ class Stage:
     train: Part
     val: Part | None
     accelerator: Accelerator
-    meeting: Meeting
+    barrier: ProcessBarrier
     folder: Path
     progress: Progress
 
     @property
     def settings(self) -> TrainingConfig:
-        """Of this stage."""
+        """Training settings of this stage."""
         return self.config.training_of(self.name)
 
     @property
     def compute(self) -> Compute:
-        """Where and in which precision validation computes: as training does."""
-        return trained_by(self.accelerator)
+        """Device and precision of validation, which are those of training."""
+        return accelerator_compute(self.accelerator)
 
     @property
     def processes(self) -> tuple[int, int]:
-        """Which process this is, of how many."""
+        """(rank of this process, number of processes)."""
         return self.accelerator.process_index, self.accelerator.num_processes
 
 
 def stage_seed(config: Config, stage: str) -> int:
-    """Of what a stage draws."""
+    """The random seed of a stage, derived from the config's seed and the stage's name."""
     return config.seed * 1009 + zlib.crc32(stage.encode()) % 1009
 
 
 def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[Epoch], None]) -> FitResult:
-    """Train a stage; its best weights are then in ``stage.model``, on the CPU.
+    """Train a stage and leave its best weights in ``stage.model``, on the CPU.
 
     Args:
-        stage: what and on what.
-        on_step, on_epoch: as in :meth:`Trainer.fit`.
+        stage: model and data.
+        on_step: called with (step, total steps), as in :meth:`Trainer.fit`.
+        on_epoch: called with each epoch's record, as in :meth:`Trainer.fit`.
 
     Raises:
-        MultiemoError: no clip to learn from, a wish that the data or the encoders cannot meet, or what the trainer
-            raises.
+        MultiemoError: there is no clip to learn from, a setting does not fit the data or the encoders, or training
+            fails.
     """
     config, settings, seed = stage.config, stage.settings, stage_seed(stage.config, stage.name)
     train_loader, val_loader = _loaders(stage)
@@ -109,7 +110,7 @@ def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Ca
     figures = None
     if stage.val is not None and val_loader is not None:
         labelled = settings.objective == "labels"
-        figures = _label_figures(stage, stage.val, val_loader) if labelled else _plain_figures(stage, val_loader)
+        figures = _label_figures(stage, stage.val, val_loader) if labelled else _loss_figures(stage, val_loader)
     result = trainer.fit(objective, train_loader, figures, on_step=on_step, on_epoch=on_epoch)
     stage.model.cpu()
     return result
@@ -118,8 +119,17 @@ def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Ca
 def trainable_rows(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:
     """Rows of a part that a stage can learn from.
 
+    Args:
+        part: preprocessed part.
+        modalities: modalities of the stage; contrastive training needs two of them in a row, other training one.
+        settings: training settings of the stage.
+        name: name of the part, for the message.
+
+    Returns:
+        Indices into the part, ascending.
+
     Raises:
-        ManifestError: there are none.
+        ManifestError: no row is usable.
     """
     labelled, least = settings.objective == "labels", 2 if settings.objective == "contrastive" else 1
     rows = part.rows_with(modalities, labelled=labelled, least=least)
@@ -130,7 +140,7 @@ def trainable_rows(part: Part, modalities: Sequence[Modality], settings: Trainin
 
 
 def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
-    """Of train and, where there is one, validation; what frozen encoders make of the clips comes ready-made."""
+    """The loaders of train and, if there is one, validation; frozen encoders are replaced by their embeddings."""
     settings, modalities, processes = stage.settings, stage.model.modalities, stage.processes
     loaders = []
     for name, part in (("train", stage.train), ("val", stage.val)):
@@ -138,7 +148,10 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
             continue
         rows = trainable_rows(part, modalities, settings, name)
         if len(rows) < processes[1]:
-            raise ManifestError(f"{part.dataset.folder}: {len(rows)} clips of {name} for {processes[1]} processes")
+            raise ManifestError(
+                f"{part.dataset.folder}: only {len(rows)} clips of {name} for {processes[1]} processes; use fewer "
+                "processes"
+            )
         samples = None
         frozen = [m for m in settings.freeze if m in modalities]
         if frozen:
@@ -159,7 +172,7 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
 def _embed(stage: Stage, part: Part, m: Modality) -> Embedded:
     encoder = stage.model.encoders[m]
     assert isinstance(encoder, Encoder)
-    return embed_part(part, m, encoder, stage.accelerator, stage.meeting, budget=stage.settings.budget)
+    return embed_part(part, m, encoder, stage.accelerator, stage.barrier, budget=stage.settings.budget)
 
 
 def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
@@ -169,7 +182,7 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
     if settings.objective == "contrastive":
         return Contrastive(stage.model)
     if stage.name != "fuse" and settings.auxiliary_loss > 0:
-        _check_other_labels(stage)
+        _check_auxiliary_labels(stage)
     census, draws = None, None
     if settings.budget:
         census = stage.train.census(modalities, trainable_rows(stage.train, modalities, settings, "train"))
@@ -178,18 +191,22 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
     return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, census=census, draws=draws)
 
 
-def _check_other_labels(stage: Stage) -> None:
-    """Raises: ConfigError: no clip of train has a label from another source to learn beside its own."""
+def _check_auxiliary_labels(stage: Stage) -> None:
+    """Check that some clip of train has a label from another source, for the auxiliary loss.
+
+    Raises:
+        ConfigError: no clip has one.
+    """
     dataset = stage.train.dataset
     if not any(bool(dataset.space.other_targets(clip).any()) for clip in dataset.clips):
         raise ConfigError(
             f"training.auxiliary_loss: no clip of train has a label from another source than "
-            f"{dataset.space.label_from!r}; give the manifest modality_labels, or set it to 0"
+            f"{dataset.space.label_from!r}; add modality_labels to the manifest, or set it to 0"
         )
 
 
 def _label_figures(stage: Stage, val: Part, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
-    """Validation figures of all modalities together."""
+    """A function that computes the validation figures of the full subset."""
     dataset, compute = val.dataset, stage.compute
     prior = stage.train.prepared.frequencies.double().numpy()
 
@@ -204,15 +221,18 @@ def _label_figures(stage: Stage, val: Part, loader: DataLoader[Any]) -> Callable
             intervals=False,
             gather=gatherer(dataset.clips, stage.processes[1]),
         )
-        monitored = stage.settings.monitor  # a figure that is not defined is not logged
+        monitored = stage.settings.monitor  # undefined figures are not logged
         found = report.subsets[report.full]
         return {k: getattr(found, k) for k, v in found.items() if k != "n" and (k == monitored or v is not None)}
 
     return figures
 
 
-def _plain_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
-    """Validation loss without labels, beside that of a guess; every epoch hides the same things."""
+def _loss_figures(stage: Stage, loader: DataLoader[Any]) -> Callable[[Objective], Mapping[str, float]]:
+    """A function that computes the validation loss of an objective without labels, and that of a naive guess.
+
+    Every epoch uses the same random masks.
+    """
     compute = stage.compute
 
     @torch.no_grad()

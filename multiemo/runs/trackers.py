@@ -1,4 +1,4 @@
-"""Learning curves of a run: TensorBoard files in its folder, Weights & Biases, MLflow."""
+"""Logs the learning curves of a run to TensorBoard, Weights & Biases and MLflow."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from multiemo.progress import Progress
 
 
 class Trackers:
-    """What the config's ``trackers`` name, through accelerate.
+    """The trackers that the config names, opened through accelerate.
 
     Args:
-        config: of the run.
-        folder: of the run; TensorBoard and Weights & Biases write there, MLflow where ``MLFLOW_TRACKING_URI`` says,
-            else there too.
-        progress: is told of a tracker that failed later; the run goes on without it.
+        config: resolved config of the run.
+        folder: run folder. TensorBoard and Weights & Biases write to it; MLflow writes to ``MLFLOW_TRACKING_URI`` if
+            that is set, else to the run folder.
+        progress: receives a note when a tracker fails during the run, which continues without it.
 
     Raises:
-        ConfigError: the package of a tracker is not installed, or it cannot be reached at the start.
+        ConfigError: the package of a tracker is not installed, or the tracker cannot be started.
     """
 
     def __init__(self, config: Config, folder: Path, progress: Progress) -> None:
         self._progress = progress
         for name in config.trackers:
             if importlib.util.find_spec(name) is None:
-                raise ConfigError(f"trackers: {name!r} is not installed; {install_command(name)} or leave it out")
+                raise ConfigError(f"trackers: {name!r} is not installed; {install_command(name)} or remove it")
         self._trackers = {name: self._open(name, config, folder) for name in config.trackers}
 
     @staticmethod
@@ -45,40 +45,45 @@ class Trackers:
             else:
                 tracker = MLflowTracker("multiemo", logging_dir=str(folder / "mlflow"), run_name=config.name)
             tracker.start()
-            if name != "tensorboard":  # the config lies beside its files
+            if name != "tensorboard":  # its files lie beside config.yaml
                 tracker.store_init_configuration(_flat(config.model_dump(mode="json")))
-        except Exception as error:  # the clients of three services raise what they like
+        except Exception as error:  # the clients share no base exception
             raise ConfigError(
-                f"trackers: {name!r} cannot be started: {first_line(error)}; log in to it, or leave it out"
+                f"trackers: {name!r} cannot be started: {first_line(error)}; log in to it, or remove it"
             ) from error
         return tracker
 
     def log(self, stage: str, record: Mapping[str, Any]) -> None:
-        """One epoch of one stage."""
+        """Log one epoch of a stage to every tracker.
+
+        Args:
+            stage: name of the stage, used as a prefix of the metrics.
+            record: the epoch's line of ``metrics.jsonl``.
+        """
         values = {f"{stage}/loss": record["loss"], f"{stage}/lr": record["lr"]}
         values |= {f"{stage}/val_{name}": value for name, value in record["val"].items()}
         values[f"{stage}/epoch"] = record["epoch"]
-        # Weights & Biases wants steps that never fall, and epochs begin anew with each stage.
+        # Weights & Biases requires increasing steps, but epochs restart with each stage.
         self._each(lambda name, tracker: tracker.log(values, step=None if name == "wandb" else record["epoch"]))
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close every tracker."""
         self._each(lambda _, tracker: tracker.finish())
 
-    def _each(self, tell: Callable[[str, Any], None]) -> None:
-        """Tell every tracker; one that fails is given up, as the run's own log has the same curves."""
+    def _each(self, call: Callable[[str, Any], None]) -> None:
+        """Call a function for every tracker and drop those that fail; ``metrics.jsonl`` has the same curves."""
         for name, tracker in list(self._trackers.items()):
             try:
-                tell(name, tracker)
+                call(name, tracker)
             except Exception as error:  # as above
                 del self._trackers[name]
                 self._progress.note(
-                    f"trackers: {name!r} failed and gets nothing more: {first_line(error)}; see metrics.jsonl"
+                    f"trackers: {name!r} failed and is no longer used: {first_line(error)}; see metrics.jsonl"
                 )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested config values as ``key.path: value``, which all trackers take."""
+    """Nested config values as ``key.path: value``, a form that all trackers accept."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

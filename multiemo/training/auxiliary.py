@@ -1,4 +1,4 @@
-"""What other sources say of the same clips, learnt beside the label: multi-task learning (Caruana 1997)."""
+"""Auxiliary heads that learn labels of other sources for the same clips: multi-task learning (Caruana 1997)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from multiemo.types import LABEL_SOURCES
 
 
 class AuxiliaryHeads(nn.Module):
-    """One linear head for each other label source over a branch's embedding; only training has them.
+    """One linear head per other label source, on top of a branch's embedding; used only in training.
 
-    Labels that were given from the voice, the face or the whole clip are no truth about the words, but the same words
-    bear on them; an embedding that must serve all of them depends less on the noise of one annotator.
+    Labels assigned from the voice, the face or the whole clip are not ground truth for the words, but they correlate
+    with them. An embedding that serves all of them depends less on the noise of a single annotator.
 
     Args:
-        dim: D.
-        classes: C.
+        dim: width D of the embedding.
+        classes: number of labels C.
     """
 
-    #: Share of the normalised embedding that is dropped in training.
+    #: Dropout rate on the normalised embedding.
     DROPOUT = 0.2
 
     def __init__(self, dim: int, classes: int) -> None:
@@ -43,19 +43,20 @@ def auxiliary_loss(
     targets: Tensor | None,
     *,
     task: str,
-    across: losses.Across = losses.alone,
+    across: losses.Across = losses.single_process,
     mass: Tensor | None = None,
 ) -> Tensor:
-    """Sum over the sources of their mean loss over the rows of which they say something.
+    """Sum over the sources of the mean loss over the rows that each source labels.
 
     Args:
-        logits: ``[B, A, C]``.
-        targets: ``[B, A, C]``; rows of zeros where a source says nothing; ``None`` where none says anything.
-        task, across: as in :func:`multiemo.training.losses.label_loss`.
-        mass: ``[A]``, what the sum of each source is divided by; by default its :func:`auxiliary_mass`.
+        logits: ``[B, A, C]``, for A other sources.
+        targets: ``[B, A, C]``; zeros where a source gives no label; ``None`` if no source labels any row.
+        task: ``single``, ``soft`` or ``multi``.
+        across: sums a tensor over all processes.
+        mass: ``[A]`` divisor of each source's summed loss; by default its :func:`auxiliary_mass`.
 
     Returns:
-        A scalar; zero (with a gradient) where nothing is said.
+        A scalar; zero (with a gradient) if there is no label.
     """
     if targets is None:
         return logits.sum() * 0.0
@@ -69,13 +70,15 @@ def auxiliary_loss(
 
 
 def auxiliary_mass(targets: Tensor, rows: Tensor, *, task: str) -> Tensor:
-    """``[A]``: the :func:`multiemo.training.losses.label_mass` of each source, over the rows of which it says
-    something.
+    """The :func:`multiemo.training.losses.label_mass` of each source, over the rows that it labels.
 
     Args:
-        targets: as in :func:`auxiliary_loss`.
-        rows: ``[B]``, how much each row counts.
-        task: likewise.
+        targets: ``[B, A, C]``, as in :func:`auxiliary_loss`.
+        rows: ``[B]`` weight of each row.
+        task: ``single``, ``soft`` or ``multi``.
+
+    Returns:
+        ``[A]``.
     """
     known = (targets.sum(dim=2) > 0) * rows.unsqueeze(1)
     return torch.stack(

@@ -1,6 +1,6 @@
-"""Resumable training state in one safetensors file: tensors plus JSON in its header. No pickle.
+"""Resumable training state in one safetensors file: tensors, and JSON in its header. No pickle.
 
-Written to a temporary name, flushed to disk, then renamed, so a crash leaves the old file or the new one.
+A file is written under a temporary name, flushed to disk and renamed, so a crash leaves either the old file or the new.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from torch import Tensor
 from multiemo.errors import CheckpointError
 from multiemo.files import draft
 
-#: JSON values beside the tensors of a file; what they are is up to whoever wrote them.
+#: JSON values stored beside the tensors of a file; their meaning is defined by the writer.
 Facts: TypeAlias = dict[str, Any]
 #: {name: value} of one parameter group of an optimiser, such as ``lr``.
 GroupSettings: TypeAlias = dict[str, object]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
-    """Write tensors and JSON facts to one file in one step.
+    """Write tensors and JSON facts to one file, atomically.
 
     Args:
-        path: of the file.
-        tensors: on any device.
-        facts: JSON values that are kept beside them.
+        path: file to write.
+        tensors: {name: tensor}, on any device.
+        facts: JSON values stored beside them.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
     """
-    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}  # clone: shared storage is refused
+    # Cloned because safetensors rejects tensors that share storage.
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     with draft(path, size=sum(v.nbytes for v in plain.values())) as made:
         save_file(plain, made, metadata={"facts": json.dumps(facts)})
 
@@ -57,7 +58,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Facts]:
 
 
 def pack(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State under a prefix, so that several fit in one file."""
+    """Prefix the names of a state, so that several states fit in one file."""
     return {f"{prefix}/{k}": v for k, v in state.items()}
 
 
@@ -75,14 +76,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[GroupSettings]
 ) -> None:
-    """Put moments and group settings (learning rates) back; where parameters are sharded, so are their moments.
+    """Restore moments and group settings (learning rates); moments of sharded parameters are sharded likewise.
 
     Args:
-        optimizer: built for the same parameters.
-        tensors: of :func:`optimizer_tensors`.
-        groups: of :func:`optimizer_groups`.
+        optimizer: optimiser built for the same parameters.
+        tensors: result of :func:`optimizer_tensors`.
+        groups: result of :func:`optimizer_groups`.
     """
-    from multiemo.training.parallel import sharded_like  # accelerate and FSDP, which loading a model does without
+    from multiemo.training.parallel import sharded_like  # imports accelerate and FSDP, not needed to load a model
 
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
@@ -97,7 +98,7 @@ def restore_optimizer(
 
 
 def optimizer_groups(optimizer: torch.optim.Optimizer) -> list[GroupSettings]:
-    """The settings of every group that JSON can hold."""
+    """The settings of every parameter group that can be stored as JSON."""
     plain = (bool, int, float, str, type(None), list, tuple)
     return [
         {k: v for k, v in group.items() if k != "params" and isinstance(v, plain)} for group in optimizer.param_groups

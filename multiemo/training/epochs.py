@@ -1,4 +1,4 @@
-"""What each epoch of a training came to: the lines of ``metrics.jsonl``."""
+"""Records of training epochs: the lines of ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from multiemo.records import Record, record
 
 @record
 class Epoch(Record):
-    """What one epoch of a stage came to.
+    """The result of one epoch of a stage.
 
     Args:
-        epoch: counted from one.
-        step: optimiser steps until its end.
+        epoch: number of the epoch, from 1.
+        step: optimiser steps of the stage up to its end.
         loss: mean training loss.
         lr: learning rate at its end.
-        val: {figure: value} on validation, of the figures that are defined; empty without a validation part.
+        val: {figure: value} on validation; undefined figures are left out; empty without a validation part.
         best: whether it is the best epoch so far.
-        seconds: spent on the stage until its end.
+        seconds: seconds spent on the stage up to its end.
     """
 
     epoch: int
@@ -31,7 +31,7 @@ class Epoch(Record):
 
 @record
 class _OfStage(Record):
-    """Which stage something is of.
+    """A record that belongs to a stage.
 
     Args:
         stage: ``text``, ``speech``, ``face`` or ``fuse``.

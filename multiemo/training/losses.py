@@ -1,4 +1,4 @@
-"""Losses over labels (one, several, or votes) and over valence, arousal and dominance."""
+"""Losses for labels (one, several, or votes) and for valence, arousal and dominance."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-#: Sums a tensor over the processes of a training; with one process it is the tensor itself.
+#: Sums a tensor over the training processes; with one process it returns the tensor unchanged.
 Across = Callable[[Tensor], Tensor]
 
 
-def alone(x: Tensor) -> Tensor:
-    """:data:`Across` of a single process."""
+def single_process(x: Tensor) -> Tensor:
+    """The :data:`Across` function of a single process: the identity."""
     return x
 
 
@@ -26,28 +26,28 @@ def label_loss(
     weights: Tensor | None = None,
     smoothing: float = 0.0,
     focal: float = 0.0,
-    across: Across = alone,
+    across: Across = single_process,
     mass: Tensor | None = None,
 ) -> Tensor:
-    """Mean loss over the rows that have a label, weighted by :func:`class_weights` where there are any.
+    """Mean loss over the labelled rows, optionally with :func:`class_weights`.
 
-    ``single`` and ``soft``: cross-entropy against the target distribution; ``multi``: binary cross-entropy a label.
-    With ``focal`` each term is weighted by ``(1 - p) ** focal``, p the probability given to what is true (Lin et al.
-    2017).
+    ``single`` and ``soft`` use the cross-entropy against the target distribution; ``multi`` uses the binary
+    cross-entropy of each label. With ``focal`` each term is weighted by ``(1 - p) ** focal``, where p is the predicted
+    probability of the true outcome (Lin et al. 2017).
 
     Args:
         logits: ``[B, C]``.
-        target: ``[B, C]``, one-hot, votes summing to one, or several ones.
-        rows: ``[B]`` bool, rows that count.
+        target: ``[B, C]``: one-hot, votes that sum to one, or a one for each of several labels.
+        rows: ``[B]`` bool, the labelled rows.
         task: ``single``, ``soft`` or ``multi``.
-        weights: of :func:`class_weights`, for the same task.
-        smoothing: share of the target spread evenly (``multi``: pulled towards a half).
-        focal: how much less what is already right counts; 0 is plain cross-entropy.
-        across: makes the mean one over all processes.
-        mass: what the sum of the rows' losses is divided by; by default :func:`label_mass` over all processes.
+        weights: result of :func:`class_weights` for the same task.
+        smoothing: share of the target spread evenly over the labels (``multi``: pulled towards 0.5).
+        focal: exponent of the focal loss; 0 is plain cross-entropy.
+        across: sums a tensor over all processes.
+        mass: divisor of the summed loss; by default :func:`label_mass` over all processes.
 
     Returns:
-        A scalar; zero (with a gradient) when no row counts.
+        A scalar; zero (with a gradient) if no row is labelled.
     """
     if task == "multi":
         smoothed = target * (1 - smoothing) + 0.5 * smoothing
@@ -76,14 +76,16 @@ def label_loss(
 
 
 def label_mass(target: Tensor, rows: Tensor, *, task: str = "single", weights: Tensor | None = None) -> Tensor:
-    """Sum of the weights that the rows' losses have, so that weights change shares and not the size of the loss.
+    """Sum of the weights in the rows' losses. Dividing by it keeps the loss at the same scale with or without weights.
 
     Args:
-        target, task, weights: as in :func:`label_loss`.
-        rows: ``[B]`` bool, or how much each row counts.
+        target: ``[B, C]``, as in :func:`label_loss`.
+        rows: ``[B]`` bool, or the weight of each row.
+        task: ``single``, ``soft`` or ``multi``.
+        weights: result of :func:`class_weights` for the same task.
 
     Returns:
-        A scalar; without weights the number of rows (of shares of a target, where they do not sum to one).
+        A scalar; without weights the number of rows (or the sum of their targets, if a target does not sum to one).
     """
     if task == "multi":
         if weights is None:
@@ -96,25 +98,27 @@ def label_mass(target: Tensor, rows: Tensor, *, task: str = "single", weights: T
 def class_weights(frequencies: Tensor, power: float, *, task: str = "single") -> Tensor:
     """Weights proportional to frequency to the power of ``-power``, with mean one over clips.
 
-    What a network learns under them is another posterior than that of the data. With f the frequencies, w the weights
-    and p the posterior under f, it learns::
+    A network trained with these weights learns a different posterior from that of the data. With frequencies f, weights
+    w and p the posterior under f, it learns::
 
         single, soft:  q_c = w_c p_c / sum_k w_k p_k          with the prior  w_c f_c,  proportional to f_c^(1-power)
         multi:         q_c / (1 - q_c) = (w+_c / w-_c) p_c / (1 - p_c)
                        with the prior  w+_c f_c = f_c^(1-power) / (f_c^(1-power) + (1-f_c)^(1-power))
 
-    so dividing by the prior of q, not by f, is what makes it a likelihood. Label smoothing s puts ``(1-s) p_c + s/C``
-    (multi: ``(1-s) p_c + s/2``) in place of p, and of f in the prior. Drawing clips by other frequencies f'
-    (``balanced_sampling``) puts f', and p under f', in place of f and p; w stays. A focal loss has no such formula.
+    so q must be divided by its own prior, not by f, to obtain a likelihood. Label smoothing s replaces p by
+    ``(1-s) p_c + s/C`` (multi: ``(1-s) p_c + s/2``), and likewise f in the prior. Sampling clips with other frequencies
+    f' (``balanced_sampling``) replaces f by f', and p by the posterior under f'; w is unchanged. A focal loss has no
+    such formula.
 
     Args:
         frequencies: ``[C]`` share of the clips that have each label.
-        power: 0 none, 1 balanced.
-        task: ``multi`` weighs, label by label, the clips that have it against those that do not.
+        power: 0 for no weights, 1 for balanced labels.
+        task: with ``multi``, clips with a label are weighted against those without it, for each label.
 
     Returns:
-        ``[C]``; for ``multi`` ``[2, C]``, w+ of clips with the label over w- of clips without it. A label that never
-        occurs gets the weight of the rarest that does; in ``multi`` one that always or never occurs is not weighted.
+        ``[C]``; for ``multi`` ``[2, C]``, w+ of clips with the label above w- of clips without it. A label that never
+        occurs gets the weight of the rarest one that does; with ``multi``, a label that always or never occurs is not
+        weighted.
 
     Example:
         >>> class_weights(torch.tensor([0.8, 0.2]), 1.0)
@@ -134,18 +138,18 @@ def class_weights(frequencies: Tensor, power: float, *, task: str = "single") ->
 def effective_prior(
     frequencies: Tensor, *, task: str = "single", weights: Tensor | None = None, smoothing: float = 0.0
 ) -> Tensor:
-    """Label frequencies under which a network that learnt with :func:`label_loss` gives posteriors.
+    """Label frequencies that are the prior of the posteriors a network learns with :func:`label_loss`.
 
-    Where the input tells nothing, the weighted loss is least at these (Elkan 2001, "The foundations of cost-sensitive
+    If the input is uninformative, they minimise the weighted loss (Elkan 2001, "The foundations of cost-sensitive
     learning", theorem 2; Saerens et al. 2002 for the change of prior): with ``single`` and ``soft``
     ``weights * ((1 - smoothing) * frequencies + smoothing / C)``, scaled to sum to one; with ``multi`` the odds
     ``weights[0] / weights[1] * t / (1 - t)`` of each label, where ``t = (1 - smoothing) * frequency + smoothing / 2``.
 
     Args:
-        frequencies: ``[C]`` of the clips as they are drawn in training.
+        frequencies: ``[C]`` label frequencies of the clips as sampled in training.
         task: ``single``, ``soft`` or ``multi``.
-        weights: of :func:`class_weights`, for the same task; ``None`` = ones.
-        smoothing: as the loss takes it.
+        weights: result of :func:`class_weights` for the same task; ``None`` = ones.
+        smoothing: label smoothing of the loss.
 
     Returns:
         ``[C]``.
@@ -163,19 +167,22 @@ def effective_prior(
     return mass / mass.sum().clamp_min(1e-8)
 
 
-def dimension_loss(predicted: Tensor, target: Tensor, *, across: Across = alone, mass: Tensor | None = None) -> Tensor:
-    """One minus the concordance correlation (Lin 1989), a column, over the known values, plus the squared error.
+def dimension_loss(
+    predicted: Tensor, target: Tensor, *, across: Across = single_process, mass: Tensor | None = None
+) -> Tensor:
+    """One minus the concordance correlation (Lin 1989) plus the mean squared error, per column, over the known values.
 
-    The correlation needs spread within the batch; the squared error keeps the loss defined for few values.
+    The correlation needs variance within the batch; the squared error keeps the loss defined for few values.
 
     Args:
-        predicted, target: ``[B, 3]``; NaN in ``target`` = unknown, and what is predicted there is not looked at.
-        across: makes the sums ones over all processes.
-        mass: ``[3]`` known values that a whole step has; these rows then weigh what they have of them. The correlation
-            is still that within these rows.
+        predicted: ``[B, 3]``.
+        target: ``[B, 3]``; NaN = unknown, and the prediction is then ignored.
+        across: sums a tensor over all processes.
+        mass: ``[3]`` number of known values in a whole optimiser step; these rows are then weighted by their share of
+            it. The correlation is still computed within these rows.
 
     Returns:
-        A scalar, the mean over the columns of which something is known; zero (with a gradient) when there are none.
+        A scalar, the mean over the columns with known values; zero (with a gradient) if there are none.
     """
     known = ~target.isnan()
     x, y = (torch.where(known, v, 0.0).float() for v in (predicted, target))
@@ -185,7 +192,7 @@ def dimension_loss(predicted: Tensor, target: Tensor, *, across: Across = alone,
     def mean(values: Tensor) -> Tensor:
         return across((values * known).sum(0)) / some
 
-    # Moments about zero, so that every sum is over clips alone; the values lie within -1..1, so nothing is lost.
+    # Moments about zero, so that each is a plain sum over clips; values lie within -1..1, so precision is sufficient.
     x_mean, y_mean = mean(x), mean(y)
     covariance = mean(x * y) - x_mean * y_mean
     spread = mean(x.square()) + mean(y.square()) - 2 * x_mean * y_mean

@@ -1,4 +1,4 @@
-"""Mixup: training on mixtures of pairs of clips."""
+"""Mixup: training on interpolated pairs of clips."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from multiemo.types import Batch
 
 
 def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]:
-    """Draw partners and shares for mixup (Zhang et al. 2018); targets come back mixed, the model mixes its embeddings.
+    """Draw partners and shares for mixup (Zhang et al. 2018), and mix the targets; the model mixes the embeddings.
 
-    The share is at least a half, so a clip keeps its own length and identity; pairs whose modalities differ, or of
-    which one has no label, are not mixed. What is known of only one of a pair is not known of the mixture.
+    The share is at least a half, so a clip keeps its own length and identity. Pairs with different modalities, or with
+    an unlabelled clip, are not mixed. A value known for only one clip of a pair is unknown for the mixture.
+
+    Args:
+        batch: batch of B clips.
+        alpha: parameter of the Beta distribution of the shares.
+
+    Returns:
+        The batch with mixed targets, and (shares ``[B]``, partner rows ``[B]``) for the model.
     """
     size = len(batch)
     device = batch.target.device
@@ -30,9 +37,9 @@ def mix_pairs(batch: Batch, alpha: float) -> tuple[Batch, tuple[Tensor, Tensor]]
     dimensions = torch.where((share == 1).unsqueeze(1), batch.dimensions, dimensions)
     others = batch.other_targets
     if others is not None:
-        said = others.sum(2, keepdim=True) > 0
-        both = (said & said[partner]) | (share == 1).view(-1, 1, 1)
+        known = others.sum(2, keepdim=True) > 0
+        both = (known & known[partner]) | (share == 1).view(-1, 1, 1)
         others = (column.unsqueeze(2) * others + (1 - column.unsqueeze(2)) * others[partner]) * both
-    mixed = copy(batch)  # with the rows of each modality, which stay the same
+    mixed = copy(batch)  # shallow: the inputs of each modality are unchanged
     mixed.target, mixed.dimensions, mixed.other_targets = target, dimensions, others
     return mixed, (share, partner)

@@ -1,4 +1,4 @@
-"""What a stage learns: labels, hidden parts of its own input, or which words, voice and face belong together."""
+"""Training objectives: labels, masked prediction of the input, and contrastive matching of modalities."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from multiemo.types import Batch, Modality, Output
 if TYPE_CHECKING:
     from multiemo.model import EmotionModel
 
-#: {loss: what its sum over clips is divided by}; one value a column or source where a loss has several.
+#: {loss: divisor of its sum over clips}; a loss with several columns or sources has one value for each.
 Masses: TypeAlias = Mapping[str, Tensor]
 
 
 class Objective(nn.Module):
-    """A model and what is asked of it; calling it with a batch gives the loss.
+    """A model and its training loss; calling it with a batch returns the loss.
 
-    Modules beside the model (heads, decoders) are trained along and not kept.
+    Further modules (heads, decoders) are trained with the model and discarded afterwards.
 
     Args:
-        model: its weights are what a stage is for.
+        model: model to train.
     """
 
     def __init__(self, model: EmotionModel) -> None:
@@ -41,45 +41,45 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(self, batch: Batch, masses: Masses | None = None) -> Tensor:
-        """The loss of one batch, the same in all processes.
+        """The loss of one batch, equal in all processes.
 
         Args:
-            batch: what this process has of it.
-            masses: what each loss is divided by, so that the batches of a step add up to the step's loss; by default
-                the batch's own, of all processes.
+            batch: this process's share of the batch.
+            masses: divisor of each loss, chosen so that the batches of a step add up to the step's loss; by default
+                the masses of the batch, summed over all processes.
         """
         raise NotImplementedError
 
     def masses(self, batch: Batch) -> Masses:
-        """What the losses are means over, of this process's share of a batch; by default clips."""
+        """The divisors of the losses for this process's share of a batch; by default the number of clips."""
         return {"clips": torch.full((), float(len(batch)), device=batch.target.device)}
 
     def expected(self) -> Masses:
-        """The mean of :meth:`masses` over the clips of train, each alone."""
+        """The mean of :meth:`masses` over single clips of train."""
         return {"clips": torch.ones(())}
 
     def modulate(self, seed: int) -> None:
-        """Change the gradients of a step before they are clipped; by default they stay.
+        """Modify the gradients of a step before clipping; by default nothing.
 
         Args:
-            seed: of what is drawn; another one each step, the same in all processes.
+            seed: random seed; differs between steps and is equal in all processes.
         """
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss of one batch without labels, and that of a guess which knows nothing of the clips."""
+        """The loss of one batch without labels, and that of a naive guess that ignores the clips."""
         raise NotImplementedError
 
 
 class Labels(Objective):
-    """Learn the labels: of the fused answer, of each branch, of other sources, and the dimensions.
+    """Supervised training: the loss of the fused prediction, of each branch, of other label sources and of dimensions.
 
     Args:
         model: a branch or a fused model.
-        settings: of the stage.
+        settings: training settings of the stage.
         task: ``single``, ``multi``, ``soft`` or ``dimensions``.
         frequencies: ``[C]`` label frequencies of train, for class weights.
-        census: all clips that are trained on, without their inputs; a budget needs them.
-        draws: ``[clips]`` how often each is drawn, against the others; by default all alike.
+        census: all N training clips as one batch without inputs; required with a budget.
+        draws: ``[N]`` relative sampling weight of each clip; by default equal.
     """
 
     weights: Tensor | None
@@ -113,7 +113,12 @@ class Labels(Objective):
             self._expected = self.masses(census, shares / shares.sum())
 
     def masses(self, batch: Batch, each: Tensor | None = None) -> Masses:
-        """As :meth:`Objective.masses`, ``each`` clip counting that much (``[B]``)."""
+        """As :meth:`Objective.masses`.
+
+        Args:
+            batch: this process's share of a batch of B clips.
+            each: ``[B]`` weight of each clip; by default ones.
+        """
         each = torch.ones_like(batch.target[:, 0]) if each is None else each
         if self.task == "dimensions":
             return self._dimension_masses(batch, each)
@@ -129,7 +134,7 @@ class Labels(Objective):
         return masses
 
     def _dimension_masses(self, batch: Batch, each: Tensor) -> Masses:
-        """{loss: ``[3]`` clips that know each dimension} of the answer and of each branch."""
+        """{loss: ``[3]`` number of clips that have each dimension}, for the prediction and for each branch."""
         known = ~batch.dimensions.isnan() * each.unsqueeze(1)
         masses = {"label": known.sum(0)}
         if self.fused:
@@ -140,19 +145,19 @@ class Labels(Objective):
         """As :meth:`Objective.expected`.
 
         Raises:
-            ValueError: the clips of train are not known.
+            ValueError: the objective was created without a census of train.
         """
         if self._expected is None:
-            raise ValueError("a budget needs the census of train")
+            raise ValueError("a budget needs the census of train; pass census to Labels")
         return self._expected
 
     def modulate(self, seed: int) -> None:
-        """As :meth:`Objective.modulate`: OGM-GE, where it is asked for."""
+        """As :meth:`Objective.modulate`: OGM-GE, if ``training.modulation`` is above 0."""
         if self.modulation is not None:
             self.modulation({m: self.model.encoders[m] for m in self.model.modalities}, seed)
 
     def forward(self, batch: Batch, masses: Masses | None = None) -> Tensor:
-        """The sum of the stage's losses."""
+        """The weighted sum of the stage's losses; see :meth:`Objective.forward`."""
         settings, given = self.settings, masses or {}
         mix: tuple[Tensor, Tensor] | None = None
         if settings.mixup > 0:
@@ -160,7 +165,7 @@ class Labels(Objective):
         dropout = settings.modality_dropout if self.fused else 0.0
         output = self.model(batch, modality_dropout=dropout, mix=mix)
         if self.task == "dimensions":
-            return self._of_dimensions(output, batch, given)
+            return self._dimensions_loss(output, batch, given)
         if self.modulation is not None:
             self.modulation.add({m: x.detach() for m, x in output.branch_logits.items()}, batch)
         options: dict[str, Any] = {"task": self.task, "weights": self.weights, "smoothing": settings.label_smoothing}
@@ -184,8 +189,8 @@ class Labels(Objective):
             loss = loss + settings.auxiliary_loss * extra
         return loss
 
-    def _of_dimensions(self, output: Output, batch: Batch, masses: Masses) -> Tensor:
-        """The loss of valence, arousal and dominance: of the answer, and in a fused stage of each branch."""
+    def _dimensions_loss(self, output: Output, batch: Batch, masses: Masses) -> Tensor:
+        """The loss of valence, arousal and dominance: of the prediction and, in a fused stage, of each branch."""
 
         def loss(logits: Tensor, known: Tensor, name: str) -> Tensor:
             return losses.dimension_loss(logits.tanh(), known, across=sum_over_processes, mass=masses.get(name))
@@ -199,13 +204,13 @@ class Labels(Objective):
 
 
 class Masked(Objective):
-    """Learn what was hidden of one modality's input; the task is the encoder's own.
+    """Predict masked parts of one modality's input; the masking task is defined by the encoder.
 
     Args:
         model: a branch.
 
     Raises:
-        ConfigError: its encoder has no such task.
+        ConfigError: the encoder has no masking task.
     """
 
     def __init__(self, model: EmotionModel) -> None:
@@ -216,25 +221,25 @@ class Masked(Objective):
         self.task = encoder.masked_task()
 
     def forward(self, batch: Batch, masses: Masses | None = None) -> Tensor:
-        """The mean loss over what was hidden in this process's clips."""
+        """The mean loss over the masked parts of this process's clips; see :meth:`Objective.forward`."""
         loss = self.compare(batch)[0]
         return loss if masses is None else sum_over_processes(loss * len(batch)) / masses["clips"]
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss, and that of a guess that knows the training data but not the clip."""
+        """The loss, and that of a naive guess from statistics of the training data."""
         m = self.modality
         loss, naive = self.task(self.model.encoders[m], batch.inputs[m], batch.masks[m])
         return loss, naive
 
 
 class Contrastive(Objective):
-    """Learn which words, voice and face are of one clip (Radford et al. 2021, for every pair of modalities).
+    """Match words, voice and face of the same clip (Radford et al. 2021, for every pair of modalities).
 
-    Every embedding is projected to one shared space; of all clips of the batch, in all processes, a clip's embedding of
-    one modality must be nearest to its own of the other.
+    All embeddings are projected to a shared space. Among all clips of the batch, in all processes, the embedding of one
+    modality must be closest to that of the other modality of the same clip.
 
     Args:
-        model: with two modalities or more; its fusion and heads stay as they are.
+        model: model with two or more modalities; its fusion and heads are not trained.
     """
 
     #: Columns of the shared space.
@@ -247,12 +252,12 @@ class Contrastive(Objective):
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def forward(self, batch: Batch, masses: Masses | None = None) -> Tensor:
-        """The mean over the pairs of modalities, both ways."""
+        """The mean over the pairs of modalities, in both directions; see :meth:`Objective.forward`."""
         loss = self.compare(batch)[0]
         return loss if masses is None else loss * sum_over_processes(self.masses(batch)["clips"]) / masses["clips"]
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss, and that of a guess among the clips that have both modalities."""
+        """The loss, and that of a uniform guess among the clips that have both modalities."""
         embeddings = self.model.encode(batch)
         points, here = {}, {}
         for m in self.model.modalities:
@@ -263,7 +268,13 @@ class Contrastive(Objective):
         return loss, torch.stack([naive for _, naive in each]).mean()
 
     def _pair(self, a: Tensor, b: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
-        """Of ``[N, DIM]`` twice and ``[N]``: whether the clip has both."""
+        """The loss of one pair of modalities, and that of a uniform guess.
+
+        Args:
+            a: ``[N, DIM]`` embeddings of one modality.
+            b: ``[N, DIM]`` embeddings of the other.
+            both: ``[N]``, whether the clip has both modalities.
+        """
         scores = self.scale.float().clamp(max=math.log(100.0)).exp() * a @ b.T
         lowest = torch.finfo(scores.dtype).min
         scores = scores.masked_fill(~(both.unsqueeze(0) & both.unsqueeze(1)), lowest)

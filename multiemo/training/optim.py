@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
 
 def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
-    """AdamW with one learning rate a branch, and a layer; biases, norms and other vectors are not decayed.
+    """AdamW with a learning rate per branch and layer; biases, norms and other vectors get no weight decay.
 
-    ``settings.layer_decay`` lowers the learning rate of an encoder by that factor from each layer to the one below it
-    (layer-wise decay; Clark et al. 2020). What stands untrained beside trained weights in an encoder, such as the
-    pooling over a pretrained model, learns at ``settings.lr``. Parameters without ``requires_grad`` are left out.
+    ``settings.layer_decay`` multiplies the learning rate of an encoder by that factor from each layer to the one below
+    (layer-wise decay; Clark et al. 2020). New parameters of a pretrained encoder, such as its pooling, learn at
+    ``settings.lr``. Parameters without ``requires_grad`` are left out.
+
+    Args:
+        objective: objective whose parameters are trained.
+        settings: training settings of the stage.
 
     Raises:
-        ConfigError: nothing is left to train.
+        ConfigError: no trainable parameter is left.
     """
     model = objective.model
     rates: dict[int, float] = {}
@@ -47,7 +51,7 @@ def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
             key = (rates.get(id(parameter), settings.lr), parameter.ndim > 1)
             grouped.setdefault(key, []).append(parameter)
     if not grouped:
-        raise ConfigError("training.freeze: nothing is left to train; leave a part out of it, or leave out the stage")
+        raise ConfigError("training.freeze: nothing is left to train; remove a modality from it, or remove the stage")
     return AdamW(
         [
             {"params": parameters, "lr": rate, "weight_decay": settings.weight_decay if decayed else 0.0}
@@ -59,17 +63,17 @@ def build_optimizer(objective: Objective, settings: TrainingConfig) -> AdamW:
 
 
 def layer_groups(model: EmotionModel, m: Modality) -> list[list[nn.Parameter]]:
-    """Parameters of one encoder by depth, the input side first."""
+    """Parameters of the encoder of modality ``m``, grouped by depth from the input side."""
     return [group for group in _encoder(model, m).layer_groups() if group]
 
 
 def note_trained(model: EmotionModel, trained: EmotionModel, optimizer: AdamW) -> None:
-    """Tell a model's encoders which of their parameters an optimiser has moved.
+    """Record in a model's encoders which of their parameters an optimiser has updated.
 
     Args:
-        model: its encoders are told.
-        trained: the same model, or the copy of it whose parameters the optimiser has.
-        optimizer: after its last step.
+        model: model whose encoders are updated.
+        trained: the same model, or the copy of it that holds the optimiser's parameters.
+        optimizer: optimiser after its last step.
     """
     for m in model.modalities:
         moved = [n for n, p in trained.encoders[m].named_parameters() if optimizer.state.get(p)]
@@ -86,8 +90,8 @@ class Thaw:
     """Gradual unfreezing (Howard & Ruder 2018): an encoder trains its last layers first, then one more at a time.
 
     Args:
-        model: its encoders' parameters that are trainable now are those that will be in the end.
-        every: {modality: epochs, or parts of one, from one layer to the next below it}.
+        model: model whose parameters that are trainable now will all train in the end.
+        every: {modality: epochs (may be fractional) from one layer to the next below it}.
     """
 
     def __init__(self, model: EmotionModel, every: Mapping[Modality, float]) -> None:
@@ -95,16 +99,22 @@ class Thaw:
         self.groups = {m: [[p for p in g if p.requires_grad] for g in layer_groups(model, m)] for m in self.every}
 
     def at(self, epochs: float) -> None:
-        """Let those layers train that do after so many epochs."""
+        """Unfreeze the layers that train after the given number of epochs, and freeze the others."""
         for m, groups in self.groups.items():
-            awake = 1 + int(epochs / self.every[m])
+            unfrozen = 1 + int(epochs / self.every[m])
             for depth, parameters in enumerate(reversed(groups)):
                 for parameter in parameters:
-                    parameter.requires_grad_(depth < awake)
+                    parameter.requires_grad_(depth < unfrozen)
 
 
 def build_schedule(optimizer: AdamW, steps: int, warmup: float) -> LambdaLR:
-    """Linear rise over ``warmup * steps``, then a cosine to zero (Loshchilov & Hutter 2017)."""
+    """Linear warmup over ``warmup * steps`` steps, then a cosine to zero (Loshchilov & Hutter 2017).
+
+    Args:
+        optimizer: optimiser with its peak learning rates.
+        steps: total number of optimiser steps.
+        warmup: share of the steps used for warmup, 0..1.
+    """
     rise = max(1, round(warmup * steps))
 
     def factor(step: int) -> float:
@@ -118,12 +128,12 @@ def build_schedule(optimizer: AdamW, steps: int, warmup: float) -> LambdaLR:
 class MovingAverage:
     """Exponential moving average of a model's trainable weights and of its floating-point buffers.
 
-    The decay rises with the step count as ``min(decay, (1 + t) / (10 + t))``, so that early averages are not stuck to
-    the initial weights.
+    The decay rises with the step count t as ``min(decay, (1 + t) / (10 + t))``, so that early averages do not stay
+    close to the initial weights.
 
     Args:
-        model: whose state is followed; it must keep its tensors, as training in place does.
-        decay: 0..1.
+        model: model to average; its tensors must be updated in place.
+        decay: decay per step, 0..1.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -141,7 +151,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take one step towards the model's present state."""
+        """Move the average one step towards the model's present state."""
         self.steps += 1
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(*self._plain, weight)
@@ -152,7 +162,7 @@ class MovingAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the model has the averaged weights."""
+        """Context in which the model has the averaged weights."""
         kept = {k: v.detach().clone() for k, v in self._live.items()}
         self._put(self.average)
         try:
@@ -166,17 +176,22 @@ class MovingAverage:
             live.copy_(values[key])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages by the names of the model's state."""
+        """The averages, with the names of the model's state."""
         return self.average
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Go on from a saved average."""
+        """Restore a saved average.
+
+        Args:
+            state: result of :meth:`state_dict`.
+            steps: number of updates it has received.
+        """
         for key, value in state.items():
             self.average[key].copy_(value)
         self.steps = steps
 
 
 def learning_rates(optimizer: Any) -> float:
-    """The largest present learning rate, for the log."""
+    """The largest current learning rate, for the log."""
     return float(max(group["lr"] for group in optimizer.param_groups))

@@ -1,9 +1,8 @@
-"""Several processes on one training: DDP or FSDP, with the losses and metrics of a single process.
+"""Training with several processes, by DDP or FSDP, with the same losses and metrics as a single process.
 
-The processes are those of ``accelerate launch`` or ``torchrun``. The clips of a step are dealt to them, every sum that
-a loss is made of is a sum over all of them, and gradients are averaged by DDP or FSDP, so the weights follow the same
-path as in one process with the same clips (batch normalisation excepted, which on CPUs knows only the clips of its own
-process).
+The processes are those of ``accelerate launch`` or ``torchrun``. They share the clips of a step, every sum in a loss
+runs over all of them, and DDP or FSDP averages the gradients. So the weights follow the same path as in one process
+with the same clips. The exception is batch normalisation on CPUs, which sees only the clips of its own process.
 """
 
 from __future__ import annotations
@@ -28,34 +27,34 @@ from multiemo.types import Batch
 
 T = TypeVar("T", bound=nn.Module)
 
-#: Layers of a longer list with more parameters than this are sharded one by one.
+#: Layers in a list of four or more are sharded individually if they have more parameters than this.
 LAYER_PARAMETERS = 1_000_000
-#: How long processes may wait for one that prepares; to train, they wait for each other only minutes.
-PATIENCE = timedelta(days=7)
+#: Timeout of waiting for a process that still prepares data; collectives of the training itself time out in minutes.
+PREPARATION_TIMEOUT = timedelta(days=7)
 
 
-class Meeting:
-    """Where the processes of a training wait while some of them still prepare.
+class ProcessBarrier:
+    """A barrier with a long timeout, at which training processes wait while others still prepare data.
 
-    The collectives of the training itself give up after minutes, for by then somebody has died. Decoding a corpus may
-    take hours, so processes that are done with their share wait here.
+    The collectives of the training itself time out after minutes, since a longer delay means that a process has died.
+    Decoding a corpus may take hours, so processes that have finished their share wait at this barrier.
 
     Args:
-        accelerator: says how many processes there are.
+        accelerator: accelerator that knows the processes.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
-        self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if self.processes > 1 else None
+        self._group: Any = dist.new_group(backend="gloo", timeout=PREPARATION_TIMEOUT) if self.processes > 1 else None
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Block until all processes have called this."""
         if self._group is not None:
             dist.barrier(self._group)
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """The first process goes through the block alone, then the others do."""
+        """Run the block in the first process, then in the others."""
         if self.rank > 0:
             self.wait()
         yield
@@ -72,7 +71,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Any) -> Any:
-        # Every process has the same loss and only its own clips' share of the sum; DDP then averages the gradients.
+        # Each process has the same loss, but only its own clips' share of the sum; DDP averages the gradients later.
         return gradients[0] * dist.get_world_size()
 
 
@@ -94,7 +93,7 @@ class _Gather(torch.autograd.Function):
 
 
 def sum_over_processes(x: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in every process; its gradient is right once gradients are averaged."""
+    """Sum of a tensor over all processes, in each of them; the gradient is correct after averaging over processes."""
     several = dist.is_initialized() and dist.get_world_size() > 1
     return _Sum.apply(x) if several else x  # type: ignore[no-any-return,no-untyped-call]
 
@@ -111,7 +110,7 @@ def gather_rows(x: Tensor) -> Tensor:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """What each process has, in every process."""
+    """The values of all processes, in each of them, in the order of the processes."""
     if not (dist.is_initialized() and dist.get_world_size() > 1):
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -120,16 +119,16 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 class Replica:
-    """A module as this process trains it: itself, a DDP replica, or an FSDP shard.
+    """The module that this process trains: the original, a DDP replica, or an FSDP shard.
 
     Args:
-        module: the parts that are trained; with FSDP a copy of it is sharded and the module itself is untouched.
-        accelerator: says how many processes there are and where each computes.
-        shard: FSDP instead of DDP: parameters, gradients and optimiser state are split among the processes.
+        module: module to train; with FSDP a copy is sharded and the module itself is not changed.
+        accelerator: accelerator that knows the processes and devices.
+        shard: use FSDP instead of DDP: parameters, gradients and optimiser state are split among the processes.
 
     Attributes:
-        inner: the module whose parameters the optimiser gets.
-        outer: what is called in a training step.
+        inner: module whose parameters are passed to the optimiser.
+        outer: module to call in a training step.
     """
 
     def __init__(self, module: T, accelerator: Accelerator, *, shard: bool) -> None:
@@ -142,16 +141,16 @@ class Replica:
         if self.sharded:
             self._shard()
         elif several:
-            # A batch may lack a modality, and an encoder may thaw later: which parameters take part varies.
+            # A batch may lack a modality, and an encoder may be unfrozen later, so the set of used parameters varies.
             self.outer = DistributedDataParallel(self.inner, find_unused_parameters=True)
 
     @contextmanager
     def step(self, batch: Batch, *, for_more: bool) -> Iterator[None]:
-        """Around the forward and backward pass of this process's share of a step.
+        """Context for the forward and backward pass of this process's share of a batch.
 
         Args:
-            batch: the share; ``together`` says what all processes have.
-            for_more: no gradients are exchanged, for more batches of the same step follow.
+            batch: this process's share; its ``together`` describes the batch of all processes.
+            for_more: do not exchange gradients yet, as more batches of the same step follow.
         """
         with ExitStack() as stack:
             if for_more and isinstance(self.outer, DistributedDataParallel):
@@ -159,15 +158,15 @@ class Replica:
             if self.sharded:
                 self.inner.set_requires_gradient_sync(not for_more)  # type: ignore[operator]
             for m, steps in batch.together.items():
-                rows, alone = batch.rows[m], steps == 1
-                if alone or (rows is not None and rows.numel() == 0):
+                rows, single_step = batch.rows[m], steps == 1
+                if single_step or (rows is not None and rows.numel() == 0):
                     encoder: Any = self.inner.model.encoders[m]  # type: ignore[union-attr, index]
-                    stack.enter_context(_norms_held(encoder, joining=steps > 1))
+                    stack.enter_context(_frozen_norms(encoder, joining=steps > 1))
             yield
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Inside, parts of the module can be called by themselves, as validation does."""
+        """Context in which submodules can be called on their own, as validation does."""
         if not self.sharded:
             yield
             return
@@ -175,7 +174,7 @@ class Replica:
 
         shards = [m for m in self.inner.modules() if isinstance(m, FSDPModule)]
         for shard in shards:
-            # Kept after a forward pass, too, for shares of validation may lack a modality.
+            # Keep the full weights after a forward pass, since a share of validation may lack a modality.
             shard.set_reshard_after_forward(False, recurse=False)
             shard.unshard()
         try:
@@ -186,14 +185,14 @@ class Replica:
                 shard.set_reshard_after_forward(shard is not self.inner, recurse=False)
 
     def _shard(self) -> None:
-        """Shard every layer of a longer list of layers by itself, then what is left (FSDP2, Zhao et al. 2023).
+        """Shard every large layer in a list of four or more on its own, then everything else (FSDP2, Zhao et al. 2023).
 
-        Each call of such a layer puts its weights together, so those that are called once a clip are not among them.
+        Each call of such a layer gathers its weights, so encoders called once per clip are not sharded by layer.
         """
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        for parameter in self.inner.parameters():  # as FSDP takes them: contiguous, and never a scalar
+        for parameter in self.inner.parameters():  # FSDP requires contiguous parameters and no scalars
             parameter.data = parameter.data.contiguous() if parameter.ndim else parameter.data.reshape(1)
         apart = [m for m in self.inner.modules() if isinstance(m, Encoder) and m.clip_by_clip]
         whole_modules = {inner for encoder in apart for inner in encoder.modules()}
@@ -206,10 +205,10 @@ class Replica:
 
 
 def share_norms(module: nn.Module) -> None:
-    """Make the batch normalisations of a module know the clips of all processes, in place.
+    """Convert batch normalisations of a module to synchronised ones, over the clips of all processes, in place.
 
-    Torch's own converter drops the activation inside timm's norms, and timm's drops it from those it has converted
-    before. Hooks on a norm are lost, so they are registered afterwards.
+    Torch's converter drops the activation inside timm's norms, and timm's drops it from norms that are already
+    converted. Hooks on a norm are lost, so register them afterwards.
     """
     from timm.layers import convert_sync_batchnorm
 
@@ -220,12 +219,12 @@ def share_norms(module: nn.Module) -> None:
 
 
 @contextmanager
-def _norms_held(module: nn.Module, *, joining: bool) -> Iterator[None]:
-    """Inside, batch normalisations use their running statistics and leave them as they are.
+def _frozen_norms(module: nn.Module, *, joining: bool) -> Iterator[None]:
+    """Context in which batch normalisations use their running statistics without updating them.
 
     Args:
-        module: whose.
-        joining: the other processes make statistics of what they have; this one has nothing to add, but takes part.
+        module: module whose norms are affected.
+        joining: take part, without clips, in the synchronised statistics that the other processes compute.
     """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
     hooks = [m.register_forward_pre_hook(_join) for m in norms if joining and isinstance(m, nn.SyncBatchNorm)]
@@ -241,24 +240,24 @@ def _norms_held(module: nn.Module, *, joining: bool) -> Iterator[None]:
 
 
 def _join(norm: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    """Before a norm is used: take part in the statistics of all processes, and in their gradients, with no clip."""
-    if norm.training:  # the call below
+    """Forward pre-hook of a norm: take part in the synchronised statistics and their gradients with an empty batch."""
+    if norm.training:  # the recursive call below
         return None
     norm.training = True
     try:
-        none: Tensor = norm(inputs[0][:0])
+        empty: Tensor = norm(inputs[0][:0])
     finally:
         norm.training = False
-    return (inputs[0] + none.sum(),)
+    return (inputs[0] + empty.sum(),)
 
 
-def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Sharded tensors put together, in every process; others as they are. All processes must call this."""
+def full_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gather sharded tensors in every process; others are returned unchanged. All processes must call this."""
     return {k: v.full_tensor() if isinstance(v, DTensor) else v for k, v in tensors.items()}
 
 
 def sharded_like(tensor: Tensor, model: Tensor) -> Tensor:
-    """A whole tensor in the shape of ``model``, and split as that is."""
+    """Reshape a full tensor like ``model``, and shard it likewise if that is sharded."""
     tensor = tensor.reshape(model.shape)
     if not isinstance(model, DTensor):
         return tensor

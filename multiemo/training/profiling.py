@@ -1,4 +1,4 @@
-"""A trace of a few training steps, by torch.profiler."""
+"""Traces a few training steps with torch.profiler."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from multiemo.files import write_atomically
 
+#: Steps skipped, steps of profiler warmup, and traced steps.
 _WAIT, _WARM, _ACTIVE = 3, 2, 6
 
 
 @contextmanager
 def profiled(path: Path) -> Iterator[Callable[[], None]]:
-    """Trace steps 6 to 11 of what happens inside.
+    """Trace steps 6 to 11 of the block.
 
     Args:
-        path: without suffix; ``.json`` gets the trace (for Perfetto or chrome://tracing), ``.txt`` the operators by
-            time.
+        path: output path without suffix; ``.json`` is the trace (for Perfetto or chrome://tracing), ``.txt`` a table of
+            operators by time.
 
     Yields:
-        To be called after every step.
+        A function to call after every step.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     on_gpu = torch.cuda.is_available()

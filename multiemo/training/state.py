@@ -1,4 +1,4 @@
-"""The resumable states of one stage: the last few, and the best weights, each written whole or not at all."""
+"""The resumable states of a stage: the latest few and the best weights, each written atomically."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ STATE_VERSION = 2
 
 @dataclass(slots=True)
 class FitProgress:
-    """How far a stage is.
+    """Progress of a stage.
 
     Args:
         epoch: finished epochs.
-        batch: finished batches of the present one.
-        step: optimiser steps.
-        best_score, best_epoch, best: of the best epoch so far; ``best`` are its validation figures.
-        best_file: holds its weights, in the state's folder.
-        seconds: spent.
-        history: every finished epoch.
+        batch: finished batches of the current epoch.
+        step: finished optimiser steps.
+        best_score: score of the best epoch so far.
+        best_epoch: number of that epoch, from 1; 0 before the first.
+        best: validation figures of that epoch.
+        best_file: name of the file with its weights, in the folder of states.
+        seconds: seconds spent on the stage.
+        history: records of all finished epochs.
     """
 
     epoch: int = 0
@@ -45,12 +47,12 @@ class FitProgress:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """A state that was read back.
+    """A state read from disk.
 
     Args:
-        progress: how far the stage was.
-        tensors: weights, moments and random states.
-        facts: what else the trainer keeps.
+        progress: progress of the stage.
+        tensors: weights, optimiser moments and random states.
+        facts: further values stored by the trainer.
     """
 
     progress: FitProgress
@@ -62,21 +64,21 @@ class States:
     """A folder of states.
 
     Args:
-        folder: made when first written to.
-        identity: of the run (its resolved config); a state of another one is refused.
-        keep: how many of the last states stay; the best weights stay beside them.
+        folder: folder of the states, created on the first write.
+        identity: digest of the run's settings; a state of another run is rejected.
+        keep: number of latest states to keep, besides the best weights.
     """
 
     def __init__(self, folder: Path, *, identity: str, keep: int) -> None:
         self.folder, self.identity, self.keep = folder, identity, keep
 
     def save(self, progress: FitProgress, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Write a state, then remove those that are too old.
+        """Write a state, then remove old ones.
 
         Args:
-            progress: of the stage.
-            tensors: weights, moments and random states.
-            facts: what else resuming needs, as JSON values.
+            progress: progress of the stage.
+            tensors: weights, optimiser moments and random states.
+            facts: further JSON values needed to resume.
 
         Raises:
             CheckpointError: the disk is full or the folder cannot be written; the earlier states are still there.
@@ -90,15 +92,22 @@ class States:
                 old.unlink(missing_ok=True)
 
     def save_best(self, progress: FitProgress, tensors: Mapping[str, Tensor]) -> None:
-        """Write the best weights and note their file; those of before stay until the next state is written."""
+        """Write the best weights and store their file name in ``progress``.
+
+        The previous best weights are removed when the next state is written.
+
+        Args:
+            progress: progress of the stage, at the end of its best epoch.
+            tensors: weights of the model.
+        """
         progress.best_file = f"best-{progress.best_epoch:05d}.safetensors"
         save_tensors(self.folder / progress.best_file, tensors, {"epoch": progress.best_epoch})
 
     def load(self) -> StoredState | None:
-        """The newest readable state; ``None`` where there is none.
+        """The newest readable state, or ``None`` if there are no states.
 
         Raises:
-            CheckpointError: there are states and none can be read, or the newest is of another config or version.
+            CheckpointError: no state is readable, or the newest readable one is of another config or version.
         """
         first: CheckpointError | None = None
         for path in self._steps():
@@ -114,22 +123,22 @@ class States:
                 )
             return StoredState(_progress(facts["progress"]), tensors, facts)
         if first is not None:
-            raise CheckpointError(f"{first}; remove {self.folder} to begin this stage anew")
+            raise CheckpointError(f"{first}; remove {self.folder} to start this stage again")
         return None
 
     def load_best(self, progress: FitProgress) -> dict[str, Tensor]:
-        """The best weights that a state speaks of; raises as :func:`load_tensors`."""
+        """The best weights that a state refers to; raises like :func:`load_tensors`."""
         return load_tensors(self.folder / progress.best_file)[0]
 
     def _steps(self) -> list[Path]:
-        """Newest first."""
+        """Files of the states, newest first."""
         with contextlib.suppress(FileNotFoundError):
             return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
         return []
 
 
 def _plain(progress: FitProgress) -> dict[str, Any]:
-    """JSON values, the best score before the first epoch among them (minus infinity, which Python's JSON has)."""
+    """Progress as JSON values; Python's JSON also stores the initial best score, which is minus infinity."""
     return {f.name: getattr(progress, f.name) for f in fields(progress)}
 
 

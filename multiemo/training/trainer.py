@@ -1,6 +1,6 @@
-"""The one loop: it pretrains a branch, with labels or without, and fine-tunes the fused model alike.
+"""The training loop for every stage: pretraining a branch, with or without labels, and fine-tuning the fused model.
 
-It gets the objective, the loaders and the evaluation function as arguments and knows nothing of how they are built.
+It takes the objective, the loader and the validation function as arguments, and does not depend on how they are built.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pa
 from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
-from multiemo.training.parallel import Replica, gather_objects, sharded_like, share_norms, whole
+from multiemo.training.parallel import Replica, full_tensors, gather_objects, sharded_like, share_norms
 from multiemo.training.state import FitProgress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
-from multiemo.training.weighing import Weighing, grouped
+from multiemo.training.weighing import StepWeighting, grouped
 
-#: With several processes, whether one was told to stop is asked every so many steps.
-_ASK_EVERY = 16
+#: With several processes, steps between two checks whether any of them received a signal to stop.
+_STOP_CHECK_STEPS = 16
 
 
 @dataclass(slots=True)
 class FitResult:
-    """How a stage went.
+    """Result of training a stage.
 
     Args:
-        best: validation figures of the epoch that was kept.
-        best_epoch: counted from one.
-        epochs: epochs run.
-        seconds: wall clock.
-        history: every epoch.
+        best: validation figures of the selected epoch.
+        best_epoch: number of that epoch, from 1.
+        epochs: number of epochs run.
+        seconds: wall-clock seconds.
+        history: records of all epochs.
     """
 
     best: dict[str, float]
@@ -59,7 +59,7 @@ class FitResult:
 
 @dataclass(slots=True)
 class _Parts:
-    """What changes while a stage is trained."""
+    """The mutable state of a training."""
 
     replica: Replica
     objective: Objective
@@ -78,10 +78,10 @@ class Trainer:
 
     Args:
         accelerator: device, precision and processes.
-        settings: of the stage.
-        seed: of the stage; processes after the first draw from streams of their own.
-        states: where resumable states go; ``None`` keeps none.
-        shard: FSDP instead of DDP, with several processes.
+        settings: training settings of the stage.
+        seed: seed of the stage; each process after the first has its own random stream.
+        states: folder of resumable states; ``None`` stores none.
+        shard: use FSDP instead of DDP with several processes.
         compile_encoders: run the encoders through ``torch.compile``.
     """
 
@@ -101,7 +101,7 @@ class Trainer:
         self.states = states
         self.shard = shard
         self.compile_encoders = compile_encoders
-        self._drawn: dict[str, Tensor] = {}
+        self._stored_random_state: dict[str, Tensor] = {}
 
     def fit(
         self,
@@ -112,19 +112,23 @@ class Trainer:
         on_step: Callable[[int, int], None] | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> FitResult:
-        """Train, keep the epoch with the best validation figure, and leave its weights in the objective's model.
+        """Train, select the epoch with the best validation figure, and load its weights into the objective's model.
 
         Args:
-            objective: on any device; made after ``torch.manual_seed``, whose stream goes on here.
-            loader: train batches; its ``batch_sampler`` is a :class:`BucketSampler`.
-            evaluate: validation figures of the objective's model; must hold ``settings.monitor``. ``None`` keeps the
-                last epoch.
-            on_step: called with (step, all steps).
-            on_epoch: called with the epoch's record; after a resumption first with those of before.
+            objective: objective on any device, created after ``torch.manual_seed``; training continues that stream.
+            loader: training batches; its ``batch_sampler`` is a :class:`BucketSampler`.
+            evaluate: returns the validation figures of an objective's model, including ``settings.monitor``. ``None``
+                selects the last epoch.
+            on_step: called with (step, total steps).
+            on_epoch: called with each epoch's record; when resuming, first with the records of finished epochs.
+
+        Returns:
+            The result; the weights of its ``best_epoch`` are in ``objective.model``.
 
         Raises:
-            TrainingError: the loss is not finite (names the clips of the batch), or SIGTERM came; its state is kept.
-            KeyboardInterrupt: Ctrl-C came; its state is kept.
+            TrainingError: the loss is not finite (the message names the clips of the batch), or SIGTERM was received;
+                the state is saved in the latter case.
+            KeyboardInterrupt: on Ctrl-C; the state is saved.
             CheckpointError: a state cannot be written or read.
         """
         settings, device = self.settings, self.accelerator.device
@@ -144,13 +148,13 @@ class Trainer:
             while progress.epoch < settings.epochs and progress.epoch - progress.best_epoch < settings.patience:
                 sampler.epoch, sampler.start = progress.epoch, progress.batch
                 count = len(sampler)
-                weighing = Weighing(settings, parts.objective, sampler.batches(), device)
+                weighting = StepWeighting(settings, parts.objective, sampler.batches(), device)
                 self._train_mode(parts.objective)
                 if progress.batch == 0:
-                    self._resume_drawing()
+                    self._restore_random_state()
                 for group in grouped(on_device(loader, device), settings.accumulate):
-                    self._resume_drawing()  # within an epoch, after the loader has drawn its seed
-                    masses, share = weighing.masses(group), weighing.share(progress.batch, len(group))
+                    self._restore_random_state()  # within an epoch, only after the loader has drawn its seed
+                    masses, share = weighting.masses(group), weighting.share(progress.batch, len(group))
                     for left, batch in zip(reversed(range(len(group))), group, strict=True):
                         parts.thaw.at(progress.epoch + progress.batch / count)
                         whole_step = sampler.together(progress.batch)
@@ -166,18 +170,18 @@ class Trainer:
                     if on_step is not None:
                         on_step(progress.step, steps)
                     progress.seconds = time.perf_counter() - began
-                    stop = self._told_to_stop(interrupts, ask=progress.step % _ASK_EVERY == 0)
+                    stop = self._stop_requested(interrupts, synchronise=progress.step % _STOP_CHECK_STEPS == 0)
                     if stop or (settings.save_steps and progress.step % settings.save_steps == 0):
                         self._save(parts)
                     if stop:
-                        interrupts.leave(f"the state after step {progress.step} is kept; go on with --resume")
+                        interrupts.leave(f"the state after step {progress.step} is saved; continue with --resume")
                 watch.finish()
-                epoch = self._end_epoch(parts, evaluate, weighing.steps, began)
+                epoch = self._end_epoch(parts, evaluate, weighting.steps, began)
                 self._save(parts)
                 if on_epoch is not None:
                     on_epoch(epoch)
-                if self._told_to_stop(interrupts, ask=True):
-                    interrupts.leave(f"the state after epoch {progress.epoch} is kept; go on with --resume")
+                if self._stop_requested(interrupts, synchronise=True):
+                    interrupts.leave(f"the state after epoch {progress.epoch} is saved; continue with --resume")
         if not parts.best:
             raise TrainingError(f"no epoch had a finite {settings.monitor} on validation; lower training.lr")
         own = objective.model.state_dict()
@@ -222,7 +226,7 @@ class Trainer:
         )
 
     def _learnt(self, state: Mapping[str, Tensor], encoders: str) -> dict[str, Tensor]:
-        """A state without the frozen encoders, which are where they came from."""
+        """A state without the frozen encoders, which can be loaded again from their source."""
         frozen = tuple(f"{encoders}.{m}." for m in self.settings.freeze)
         return {k: v for k, v in state.items() if not k.startswith(frozen)}
 
@@ -237,7 +241,7 @@ class Trainer:
         (loss if scaler is None else scaler.scale(loss)).backward()
 
     def _step(self, parts: _Parts, share: float) -> None:
-        """One step of the optimiser; ``share`` is its clips against those of a step of mean size."""
+        """One optimiser step; ``share`` is its number of clips divided by the mean over steps."""
         scaler, optimizer = self.accelerator.scaler, parts.optimizer
         if scaler is not None:
             scaler.unscale_(optimizer)
@@ -254,11 +258,11 @@ class Trainer:
         if parts.average is not None:
             parts.average.update()
 
-    def _told_to_stop(self, interrupts: Interrupts, *, ask: bool) -> bool:
-        """Whether a signal came; of several processes, to any of them, when all ``ask``."""
+    def _stop_requested(self, interrupts: Interrupts, *, synchronise: bool) -> bool:
+        """Whether a signal was received; with several processes by any of them, but only checked if ``synchronise``."""
         if self.accelerator.num_processes == 1:
             return interrupts.received is not None
-        if not ask:
+        if not synchronise:
             return False
         received: list[int] = [n for n in gather_objects(interrupts.received) if n is not None]
         interrupts.received = received[0] if received else None
@@ -267,7 +271,7 @@ class Trainer:
     def _end_epoch(
         self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]] | None, steps: int, began: float
     ) -> Epoch:
-        """Validate, keep the weights where they are the best, and say what an epoch of so many steps came to."""
+        """Validate, store the weights if they are the best so far, and return the record of the epoch."""
         progress, settings, average = parts.progress, self.settings, parts.average
         progress.batch = 0
         progress.epoch += 1
@@ -282,7 +286,7 @@ class Trainer:
             improved = score > progress.best_score
             if improved:
                 progress.best_score, progress.best_epoch, progress.best = score, progress.epoch, figures
-                state = whole(self._learnt(parts.objective.model.state_dict(), "encoders"))
+                state = full_tensors(self._learnt(parts.objective.model.state_dict(), "encoders"))
                 parts.best = {k: v.detach().cpu().clone() for k, v in state.items()}
                 if self.states is not None and self.accelerator.is_main_process:
                     self.states.save_best(progress, parts.best)
@@ -306,9 +310,13 @@ class Trainer:
             return
         average, scaler = parts.average, self.accelerator.scaler
         tensors = {
-            **pack("objective", whole(self._learnt(parts.objective.state_dict(), "model.encoders"))),
-            **pack("optimizer", whole(optimizer_tensors(parts.optimizer))),
-            **(pack("average", whole(self._learnt(average.state_dict(), "encoders"))) if average is not None else {}),
+            **pack("objective", full_tensors(self._learnt(parts.objective.state_dict(), "model.encoders"))),
+            **pack("optimizer", full_tensors(optimizer_tensors(parts.optimizer))),
+            **(
+                pack("average", full_tensors(self._learnt(average.state_dict(), "encoders")))
+                if average is not None
+                else {}
+            ),
             "total": parts.total,
         }
         for rank, state in enumerate(gather_objects(_random_state())):
@@ -324,7 +332,7 @@ class Trainer:
         self.states.save(parts.progress, tensors, facts)
 
     def _restore(self, parts: _Parts) -> None:
-        """Go on from the newest state, where there is one."""
+        """Continue from the newest state, if there is one."""
         stored = self.states.load() if self.states is not None else None
         if self.states is None or stored is None:
             return
@@ -344,19 +352,19 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
         parts.total.copy_(tensors["total"])
         parts.best = self.states.load_best(progress) if progress.best_file else {}
-        self._drawn = unpack(f"random/{self.accelerator.process_index}", tensors)
+        self._stored_random_state = unpack(f"random/{self.accelerator.process_index}", tensors)
 
-    def _resume_drawing(self) -> None:
-        """Put the stored random state back, once."""
-        if self._drawn:
-            torch.set_rng_state(self._drawn["cpu"])
-        if "cuda" in self._drawn and torch.cuda.is_available():
-            torch.cuda.set_rng_state(self._drawn["cuda"])
-        self._drawn = {}
+    def _restore_random_state(self) -> None:
+        """Restore the random state of a loaded state, once."""
+        stored, self._stored_random_state = self._stored_random_state, {}
+        if stored:
+            torch.set_rng_state(stored["cpu"])
+        if "cuda" in stored and torch.cuda.is_available():
+            torch.cuda.set_rng_state(stored["cuda"])
 
 
 def _random_state() -> dict[str, Tensor]:
-    """Of torch's generators in this process."""
+    """State of torch's random generators in this process."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
@@ -364,5 +372,5 @@ def _random_state() -> dict[str, Tensor]:
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one line to a log."""
+    """Append a record to a JSONL log."""
     append_line(path, json.dumps(record))

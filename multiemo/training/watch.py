@@ -1,4 +1,4 @@
-"""What is looked at beside the loop without holding it up: losses that are not finite, and signals to stop."""
+"""Monitors the training loop without blocking it: non-finite losses, signals to stop, and batches sent to the GPU."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from multiemo.types import Batch
 
 
 class LossWatch:
-    """Finds the batch whose loss is not a number, on a GPU some steps later, without waiting for it.
+    """Detects a batch whose loss is not finite; on a GPU a few steps later, without synchronising.
 
     Args:
-        device: where the losses are.
+        device: device of the losses.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -30,10 +30,14 @@ class LossWatch:
         self.pending: deque[tuple[Tensor, Any, list[str]]] = deque()
 
     def add(self, loss: Tensor, ids: list[str]) -> None:
-        """Take note of a batch, and look at those whose losses have arrived.
+        """Queue the loss of a batch, and check the losses that have reached the CPU.
+
+        Args:
+            loss: scalar loss of the batch.
+            ids: ids of its clips, for the message.
 
         Raises:
-            TrainingError: a loss is not finite; names the clips.
+            TrainingError: a loss is not finite.
         """
         if not self.on_gpu:
             _require_finite(float(loss.detach()), ids)
@@ -48,7 +52,7 @@ class LossWatch:
             _require_finite(float(value), whose)
 
     def finish(self) -> None:
-        """Look at all that are left; raises as :meth:`add`."""
+        """Check all queued losses; raises like :meth:`add`."""
         while self.pending:
             value, arrived, ids = self.pending.popleft()
             arrived.synchronize()
@@ -59,14 +63,14 @@ def _require_finite(loss: float, ids: list[str]) -> None:
     if not math.isfinite(loss):
         shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
         raise TrainingError(
-            f"the loss is {loss} on the batch with clips {shown}; look at their inputs, or lower training.lr"
+            f"the loss is {loss} on the batch with clips {shown}; check their inputs, or lower training.lr"
         )
 
 
 class Interrupts:
-    """Inside, SIGTERM and the first Ctrl-C only set a flag, so that a step ends and its state can be kept.
+    """Context in which SIGTERM and the first Ctrl-C only set a flag, so that a step can finish and its state be saved.
 
-    A second Ctrl-C stops at once. Outside the main thread, where Python allows no handlers, nothing is changed.
+    A second Ctrl-C stops immediately. Outside the main thread, where Python allows no signal handlers, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -92,7 +96,10 @@ class Interrupts:
         self.received = number
 
     def leave(self, what: str) -> None:
-        """Stop now, in the way that was asked for.
+        """Stop the training, according to the signal received.
+
+        Args:
+            what: end of the message: the saved state and how to continue.
 
         Raises:
             KeyboardInterrupt: on Ctrl-C.
@@ -104,28 +111,27 @@ class Interrupts:
 
 
 def on_device(loader: DataLoader[Any], device: torch.device) -> Iterator[Batch]:
-    """Batches on the device; on a GPU the next one is copied, in a stream of its own, while the present one is used.
+    """Batches on the device; on a GPU the next batch is copied in a separate stream while the current one is used.
 
-    From pinned memory a copy takes no part of the GPU's time for computing, but on the computing stream it would stand
-    in line behind the step.
+    A copy from pinned memory can overlap with computation, but on the computing stream it would wait for the step.
     """
     if device.type == "cpu":
         yield from loader
         return
-    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    waiting: tuple[Batch, torch.cuda.Event] | None = None
+    copy_stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    current: tuple[Batch, torch.cuda.Event] | None = None
     for batch in loader:
-        with torch.cuda.stream(copying):
-            coming = batch.to(device), copying.record_event()
-        if waiting is not None:
-            yield _arrived(*waiting, device)
-        waiting = coming
-    if waiting is not None:
-        yield _arrived(*waiting, device)
+        with torch.cuda.stream(copy_stream):
+            following = batch.to(device), copy_stream.record_event()
+        if current is not None:
+            yield _after_copy(*current, device)
+        current = following
+    if current is not None:
+        yield _after_copy(*current, device)
 
 
-def _arrived(batch: Batch, copied: torch.cuda.Event, device: torch.device) -> Batch:
-    """The batch, for what the computing stream is given from now on."""
+def _after_copy(batch: Batch, copied: torch.cuda.Event, device: torch.device) -> Batch:
+    """The batch, with later work of the computing stream ordered after its copy."""
     computing = torch.cuda.current_stream(device)
-    computing.wait_event(copied)  # of this batch alone: the next one may still be on its way
+    computing.wait_event(copied)  # only for this batch: the next one may still be copied
     return batch.used_on(computing)

@@ -1,9 +1,9 @@
-"""What the losses of a step are divided by, so that every clip weighs the same.
+"""The divisors of a step's losses, which give every clip the same weight.
 
-The loss of a batch that is a step by itself is a mean over its clips. Where several batches make a step
-(``accumulate``), it is one over the clips of all of them. Where a budget makes batches of unlike sizes, the sum over a
-step's clips is divided by what a step of the epoch has on average, so that a clip counts as much in a small batch as in
-a large one.
+If a step is a single batch, its loss is the mean over the batch's clips. If several batches make a step
+(``accumulate``), it is the mean over the clips of all of them. If a budget makes batches of different sizes, the sum
+over a step's clips is divided by the mean number of clips per step of the epoch. A clip then has the same weight in a
+small batch as in a large one.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from multiemo.training.parallel import sum_over_processes
 from multiemo.types import Batch
 
 
-class Weighing:
-    """The weighing of one epoch's steps.
+class StepWeighting:
+    """The loss divisors of one epoch's steps.
 
     Args:
-        settings: of the stage.
-        objective: knows what its losses are means over.
-        batches: rows of every batch of the epoch, of all processes together.
-        device: where the losses are.
+        settings: training settings of the stage.
+        objective: objective, which computes the masses of its losses.
+        batches: rows of every batch of the epoch, over all processes.
+        device: device of the losses.
 
     Attributes:
-        steps: of the epoch.
+        steps: number of optimiser steps in the epoch.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Weighing:
             self.fixed = {name: (each * self.clips).to(device) for name, each in objective.expected().items()}
 
     def masses(self, group: Sequence[Batch]) -> Masses | None:
-        """What the losses of each of a step's batches are divided by; ``None``: by what that batch has itself."""
+        """The loss divisors for each batch of a step; ``None`` if each batch uses its own masses."""
         if self.fixed is not None:
             return self.fixed
         if not self.accumulated:
@@ -54,7 +54,12 @@ class Weighing:
         return {name: sum_over_processes(_total([masses[name] for masses in each])) for name in each[0]}
 
     def share(self, first: int, count: int) -> float:
-        """Clips in a step of ``count`` batches from ``first`` on, against those that the loss is scaled for."""
+        """Number of clips in a step, divided by the number that the loss is scaled for.
+
+        Args:
+            first: index of the step's first batch in the epoch.
+            count: number of batches in the step.
+        """
         return sum(self.sizes[first : first + count]) / self.clips if self.fixed is not None else 1.0
 
 
@@ -63,7 +68,7 @@ def _total(values: Sequence[Tensor]) -> Tensor:
 
 
 def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """The batches of each step, ``size`` of them; fewer in the last one."""
+    """Group batches into lists of ``size``; the last list may be shorter."""
     group: list[Batch] = []
     for batch in batches:
         group.append(batch)

@@ -124,7 +124,7 @@ def test_a_table_of_another_machine(tmp_path: Path, tiny_run: Path, small_corpus
     (tmp_path / "c.csv").write_text(f"date,clip\n2024-01-01,C:\\me\\clips\\{file.name}\n2024-01-02,\n", "utf-8")
     log = mood_log(tmp_path / "c.csv", run=tiny_run)
     assert (log["clips"], log["left_out"]) == (1, {"row 2": "has no clip"})
-    assert any("lie elsewhere than they say" in note for note in log["notes"])
+    assert any("were found in another folder" in note for note in log["notes"])
 
 
 @pytest.mark.parametrize(

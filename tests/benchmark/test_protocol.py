@@ -100,7 +100,7 @@ def test_a_moved_speaker_breaks_the_pinned_hash(tmp_path):
     moved = [replace(c, speaker="s1") if c.speaker == "s0" else c for c in rows]
     write_manifest(moved, tmp_path / "m.jsonl")
     source = sources.SourceConfig(manifest=str(tmp_path / "m.jsonl"), split=fold.config.data.split)
-    with pytest.raises(SplitError, match=r"data\.split\.hash: the config wants the split"):
+    with pytest.raises(SplitError, match=r"data\.split\.hash: the config requires the split"):
         sources.open_source(source)
 
 
@@ -109,7 +109,7 @@ def test_a_speaker_moved_into_the_published_test_part_is_named(tmp_path):
     rows = [replace(c, split=parts.get(str(c.speaker), "train")) for c in clips()]
     assert plan(config(tmp_path, rows, "data.split.kind=official")).name == "official"
     moved = [replace(c, split="test") if c.id == "toy-4-2" else c for c in rows]
-    with pytest.raises(SplitError, match=r"speaker 'toy:s4' stands in (train and test|test and train)"):
+    with pytest.raises(SplitError, match=r"speaker 'toy:s4' is in (train and test|test and train)"):
         plan(config(tmp_path, moved, "data.split.kind=official"))
 
 
@@ -174,5 +174,5 @@ def test_clips_left_out_of_a_fold_are_pinned_in_its_config(tmp_path):
 
 
 def test_a_metric_that_selects_on_test_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"training\.monitor: 'test_uar' would choose the epoch on the test part"):
+    with pytest.raises(ConfigError, match=r"training\.monitor: 'test_uar' would select the epoch on the test part"):
         config(tmp_path, clips(), "training.monitor=test_uar")

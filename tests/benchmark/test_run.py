@@ -23,7 +23,7 @@ from multiemo.data.manifest.reading import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, SplitError, TrainingError
 from multiemo.progress import Progress
 from multiemo.runs.folder.evaluation_log import Reading
-from multiemo.runs.folder.lock import alone_in
+from multiemo.runs.folder.lock import lock_folder
 from multiemo.types import SUBSETS, Clip
 
 BRIEF = ("training.epochs=1", "benchmark.seeds=2", "benchmark.jobs=1")
@@ -209,7 +209,7 @@ def test_a_benchmark_that_only_failed_may_be_begun_with_other_keys(config, tmp_p
     with pytest.raises((ConfigError, TrainingError), match="must divide dim"):
         run_benchmark(failing, tmp_path / "out")
     assert load_stored(tmp_path / "out" / "config.yaml") == failing
-    with alone_in(tmp_path / "out", Progress()), pytest.raises(CheckpointError, match="works in it"):
+    with lock_folder(tmp_path / "out", Progress()), pytest.raises(CheckpointError, match="is using this folder"):
         run_benchmark(config, tmp_path / "out")
     with pytest.raises((ConfigError, TrainingError), match="must divide dim"):
         run_benchmark(failing.model_copy(update={"seed": 9}), tmp_path / "out")

@@ -244,7 +244,7 @@ def test_a_subset_that_cannot_keep_the_wished_error_never_answers_and_says_so():
     assert calibration.thresholds == {"T": None, "S": None, "TS": None}
     assert not calibration.answers("TS", 1.0)
     (note,) = calibration.notes()
-    assert "max_error 0.02 cannot be assured for T, S, TS by 240 to 320 validation clips" in note
+    assert "max_error 0.02 cannot be assured for T, S, TS with 240 to 320 validation clips" in note
     reached, *_ = fitted(max_error=0.4)
     threshold = reached.thresholds["TS"]
     assert reached.answers("TS", threshold)
@@ -351,7 +351,7 @@ def test_a_head_that_learnt_weighed_labels_gives_the_ones_it_finds_most_likely_i
     odd = special.softmax(1.3 * np.log(p) + np.array([0.5, 0.0, 0.0, -0.2]), axis=1)  # what no formula knows
     here = {"speech": np.ones(len(p), dtype=bool)}
     how = {"prior": FREQUENCIES, "learnt": learnt}
-    fitted = fit_calibration({"S": odd}, {"speech": odd}, here, target, weighed={"fused"}, **how)
+    fitted = fit_calibration({"S": odd}, {"speech": odd}, here, target, weighted_heads={"fused"}, **how)
     calibrated = fitted.apply("S", odd, here)
     np.testing.assert_array_equal(fitted.decide(["S"] * len(p), calibrated), odd.argmax(1))
     np.testing.assert_array_equal(fitted.decide(["speech"] * len(p), calibrated), calibrated.argmax(1))

@@ -75,7 +75,7 @@ def test_a_speaker_in_two_parts_is_refused(modality: Modality) -> None:
     leaky = sources()
     leaky[modality] = [replace(c, speaker="same") for c in leaky[modality]]
     with pytest.raises(
-        SplitError, match=f"speaker '{modality}-corpus:same' of the {modality} source stands in train and val"
+        SplitError, match=f"speaker '{modality}-corpus:same' of the {modality} source is in train and val"
     ):
         compose(leaky, label_set="ekman7", per_label=COUNT, labels=TWO)
     compose(leaky, label_set="ekman7", per_label=COUNT, labels=TWO, group_by={modality: "clip"})
@@ -95,12 +95,12 @@ def test_refusals() -> None:
     attempt("give a count of 1 or more", per_label={"train": 1})
     attempt("two or three of text, speech, face", sources={"text": source("text")})
     unsplit = {**sources(), "face": [replace(c, split=None) for c in source("face")]}
-    attempt("face clip 'trainhappy0' stands in no part", SplitError, sources=unsplit)
+    attempt("face clip 'trainhappy0' is in no part", SplitError, sources=unsplit)
     attempt("of the speech source has no speech", sources={**sources(), "speech": source("text")})
     spans = [replace(c, start=0.0, end=1.0) for c in source("speech")]
     assert compose({**sources(), "speech": spans}, label_set="ekman7", per_label=COUNT, labels=TWO)[0].end == 1.0
     videos = [replace(c, image=None, video="v.mp4") for c in source("face")]
-    attempt("cannot hold two spans", sources={**sources(), "speech": spans, "face": videos})
+    attempt("cannot have two spans", sources={**sources(), "speech": spans, "face": videos})
 
 
 def stored(folder: Path, modality: Modality, **change: object) -> tuple[Path, Split]:

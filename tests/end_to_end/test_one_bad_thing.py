@@ -276,6 +276,6 @@ def test_mood_goes_on(cli, tmp_path):
     assert (code, log["clips"], log["failed"]) == (1, 20, ["row 21", "row 22"])
     assert len((tmp_path / "o.csv").read_text().splitlines()) == 21
     assert "row 21: could not be read: " in err
-    assert "plot.png: cannot be written: it is no file that could be replaced" in err
+    assert "plot.png: cannot be written: it exists and is not a regular file" in err
     assert "left out row 23: has no valence" in out
     assert cli("mood", tmp_path / "d.csv", "--out", tmp_path / "days.txt")[0] == 2

@@ -1,4 +1,4 @@
-"""Rows -> samples -> batches, and the cache between."""
+"""Rows -> samples -> batches, and the cache in between."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_bad_media_stop_with_the_clip_or_are_listed(tmp_path, clips):
 
 @pytest.mark.parametrize("limit", [1 << 30, 0])
 def test_what_can_be_read_of_a_clip_is_kept(tmp_path, clips, limit, monkeypatch):
-    """The voice of one clip, the vectors of the other; also where the part is read again from disk."""
+    """The voice of one clip and the vectors of the other, also when the split is read again from disk."""
     monkeypatch.setattr("multiemo.inputs.dataset.MEMORY_LIMIT", limit)
     np.save(tmp_path / "f.npy", np.ones((3, 2), np.float32))
     (tmp_path / "broken.npy").write_bytes(b"")
@@ -240,7 +240,7 @@ def test_what_labels_lose_is_said():
     assert LabelSpace("iemocap4").notes(clips) == [
         "3 clips with label calm have no place in iemocap4 and are left out",
         "2 clips with label disgusted have no place in iemocap4 and are left out",
-        "2 clips have several labels or tied votes, so no single one, and are left out",
+        "2 clips have several labels or tied votes instead of a single label and are left out",
     ]
     assert LabelSpace("iemocap4", "soft").notes(clips)[2:] == [
         "1 clips lose fearful, which iemocap4 does not have, and keep their other labels"

@@ -206,7 +206,7 @@ training: {{epochs: 1, batch_size: 8}}
 
 
 def test_a_run_with_a_set_of_ones_own(tmp_path: Path, own_corpus: Path) -> None:
-    """A declared set travels through manifest, config, training, checkpoint and evaluation; what is lost is said."""
+    """A declared set passes through manifest, config, training, checkpoint and evaluation; lost labels are reported."""
     heard = Notes()
     train(load_config(config(tmp_path, own_corpus, "custom:sad,happy")), tmp_path / "run", progress=heard)
     lost = "clips with label bored have no place in custom:sad,happy and are left out"
@@ -220,7 +220,7 @@ def test_a_run_with_a_set_of_ones_own(tmp_path: Path, own_corpus: Path) -> None:
     values = json.loads(stored.read_text())
     values["label_set"]["labels"] = ["happy", "sad"]
     stored.write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match=r"its labels \['happy', 'sad'\] are not those of 'custom:sad,happy'"):
+    with pytest.raises(CheckpointError, match=r"its labels \['happy', 'sad'\] differ from those of 'custom:sad,happy'"):
         load_bundle(tmp_path / "run")
 
 

@@ -160,7 +160,7 @@ def test_every_command_with_a_model_takes_the_device_it_is_given(command, tiny_r
     )
     code, _, said = cli(*words.split(), "--device", "cuda:99")
     assert code == 2
-    assert said.splitlines()[-1].startswith("error: --device: 'cuda:99' is not here: torch finds ")
+    assert said.splitlines()[-1].startswith("error: --device: 'cuda:99' is not available: torch finds ")
 
 
 def test_a_device_without_a_model_is_refused(tmp_path, cli):
@@ -209,7 +209,7 @@ def test_what_is_asked_for_and_what_is_there_decide(with_gpus):
 
 @pytest.mark.parametrize(
     ("wish", "said"),
-    [("cuda", "'cuda' is not here: torch finds 0 CUDA GPUs"), ("gpu", "'gpu' is not a device; choices: auto, cpu"),
+    [("cuda", "'cuda' is not available: torch finds 0 CUDA GPUs"), ("gpu", "'gpu' is not a device; choices: auto, cpu"),
      ("meta", "'meta' is not a device"), ("cuda:x", "'cuda:x' is not a device")],
 )  # fmt: skip
 def test_a_device_that_is_not_here_is_refused(wish, said, tiny_run, with_gpus):
@@ -220,8 +220,8 @@ def test_a_device_that_is_not_here_is_refused(wish, said, tiny_run, with_gpus):
 
 @pytest.mark.parametrize(
     ("keys", "said"),
-    [("device=cuda", "device: 'cuda' is not here"), ("precision=fp16", "precision: fp16 needs a CUDA GPU"),
-     ("compile=true", "compile: needs a C[+][+] compiler, and 'no-such-compiler' is not here")],
+    [("device=cuda", "device: 'cuda' is not available"), ("precision=fp16", "precision: fp16 needs a CUDA GPU"),
+     ("compile=true", "compile: needs a C[+][+] compiler, but 'no-such-compiler' was not found")],
 )  # fmt: skip
 def test_training_where_it_cannot_be_done_is_refused(keys, said, tiny_config, tmp_path, with_gpus, monkeypatch):
     with_gpus(0)

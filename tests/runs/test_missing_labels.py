@@ -10,7 +10,7 @@ import torch
 from multiemo.config import load_config
 from multiemo.inputs.dataset import PreparedPart
 from multiemo.runs import evaluate_run, train
-from multiemo.runs.missing_labels import lacking_notes, untrained_note
+from multiemo.runs.missing_labels import missing_label_notes, untrained_note
 from tests.support.jsonl import write_lines
 from tests.support.progress import Notes
 
@@ -43,21 +43,19 @@ def run(manifest, tmp_path_factory) -> tuple[Path, list[str]]:
 
 
 def test_training_says_at_the_start_what_it_cannot_learn(run):
-    assert "no clip of train is fearful: the model does not learn to say it" in run[1]
+    assert "no clip of train is fearful: the model does not learn to predict it" in run[1]
 
 
 def test_evaluation_says_what_was_never_trained_and_what_is_never_tested(run):
     report = evaluate_run(run[0])
     (lost,) = [n for n in report.notes if n.startswith("no clip of train")]
     assert lost == (
-        "no clip of train is fearful: not learnt, so its 4 clips of test count as wrong, and UAR can hardly be above "
+        "no clip of train is fearful: not learnt, so its 4 clips of test count as wrong, and UAR can hardly exceed "
         "0.750"
     )
     assert report.subsets["T"]["uar"] <= 0.75
     (never,) = [n for n in report.notes if n.startswith("no clip of test")]
-    assert never.startswith(
-        "no clip of test is angry: the figures say nothing of it; UAR is the mean over the 4 labels"
-    )
+    assert never.startswith("no clip of test is angry: the figures do not cover it; UAR is the mean over the 4 labels")
 
 
 def test_a_part_that_has_everything_needs_no_note(run):
@@ -68,9 +66,9 @@ def test_dimensions_likewise():
     names, learnt = ("valence", "arousal", "dominance"), torch.tensor([0.1, -0.2, torch.nan])
     part = PreparedPart(labelled=[True] * 3, frequencies=torch.tensor([0.3, torch.nan, 0.1]))
     assert untrained_note(names, learnt, task="dimensions") == [
-        "no clip of train has dominance: not learnt, so nothing is said of it"
+        "no clip of train has dominance: not learnt, so not predicted"
     ]
-    assert lacking_notes(names, learnt, part, split="test", task="dimensions") == [
+    assert missing_label_notes(names, learnt, part, split="test", task="dimensions") == [
         "no clip of train has dominance: not learnt, so not measured",
-        "no clip of test has arousal: the figures say nothing of it",
+        "no clip of test has arousal: the figures do not cover it",
     ]

@@ -81,7 +81,7 @@ def test_a_branch_learns_without_labels_and_a_run_begins_from_it(m, configured, 
     branch = tmp_path / "pre" / "branches" / m
     begun = load_bundle(branch, labels=False).model.encoders[m]
     assert {n.partition(".")[0] for n in begun.untrained} == AFTER_MASKING[m]
-    with pytest.raises(CheckpointError, match=rf"learnt without labels .*fine-tune it with init\.{m}="):
+    with pytest.raises(CheckpointError, match=rf"trained without labels .*fine-tune it with init\.{m}="):
         load_bundle(branch)
 
     begin = [f"data.manifest={small_corpus}", f"init.{m}={branch}", "training.epochs=1"]
@@ -170,7 +170,7 @@ def test_any_opencv_will_do_and_no_version_that_is_not_known_stops_the_saving(th
 def test_what_cannot_be_begun_from_is_named(configured, small_corpus, tiny_run, tmp_path):
     manifest = f"data.manifest={small_corpus}"
     other = configured(tmp_path / "a", manifest, f"init.text={tiny_run}/branches/speech", modalities=("text",))
-    with pytest.raises(CheckpointError, match=r"init\.text: .* holds no text encoder 'text_transformer'"):
+    with pytest.raises(CheckpointError, match=r"init\.text: .* has no text encoder 'text_transformer'"):
         train(other, tmp_path / "one")
     larger = configured(
         tmp_path / "b", manifest, f"init.text={tiny_run}/branches/text", "encoders.text.dim=16", modalities=("text",)

@@ -90,7 +90,7 @@ def test_a_tracker_that_fails_on_the_way_is_given_up(tiny_config, tmp_path, monk
     config = load_config(tiny_config(tmp_path, modalities=("text",)), lines)
     train(config, tmp_path / "run", progress=progress)
     assert broken.told == 1
-    said = "trackers: 'mlflow' failed and gets nothing more: no route to host; see metrics.jsonl"
+    said = "trackers: 'mlflow' failed and is no longer used: no route to host; see metrics.jsonl"
     assert [s for s in progress.said if s.startswith("trackers")] == [said]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 

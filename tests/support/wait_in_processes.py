@@ -21,7 +21,7 @@ from multiemo.inputs.sound import SpeechInput
 from multiemo.media.reading import Media
 from multiemo.runs.batches import prepare_part
 from multiemo.runs.frozen_embeddings import embed_part
-from multiemo.training.parallel import Meeting
+from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import Clip, SpeechSpec
 
 SECONDS = 4.0
@@ -57,16 +57,16 @@ def main(folder: Path, how: str) -> None:
         with accelerator.main_process_first():
             prepare_part(config, folder, clips, {"speech": SpeechInput("speech", Rows())})
     else:
-        meeting = Meeting(accelerator)
-        part = prepare_part(config, folder, clips, {"speech": SpeechInput("speech", Rows())}, meeting=meeting)
+        barrier = ProcessBarrier(accelerator)
+        part = prepare_part(config, folder, clips, {"speech": SpeechInput("speech", Rows())}, barrier=barrier)
         encoder = FeatureEncoder(modality="speech", dim=11, hidden=4)
         embedded: list[int] = []
         encoder.register_forward_hook(lambda _, inputs, output: embedded.append(len(output)))
         torch.manual_seed(0)
         for parameter in encoder.parameters():
             torch.nn.init.normal_(parameter)
-        made = embed_part(part, "speech", encoder, accelerator, meeting, budget={})
-        with meeting.main_first():
+        made = embed_part(part, "speech", encoder, accelerator, barrier, budget={})
+        with barrier.main_first():
             if rank == 0:
                 time.sleep(1.5 * SECONDS)
         dist.barrier()  # the collectives themselves are still there, and still short

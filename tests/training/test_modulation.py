@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from multiemo.config import TrainingConfig
 from multiemo.data.collate import Collate
-from multiemo.training.losses import alone
+from multiemo.training.losses import single_process
 from multiemo.training.modulation import Modulation
 from tests.support.tiny_training import CLASSES, MODALITIES, fit, make_model, make_samples
 
@@ -33,7 +33,7 @@ def test_modulation_has_the_coefficients_of_the_authors(alpha, ahead):
     samples = [s for s in make_samples(40, 0) if "face" in s.inputs]
     batch = Collate(MODALITIES, CLASSES)(samples)
     logits = {m: torch.randn(len(batch), CLASSES) + (2.0 if m == ahead else 0.2) * batch.target for m in MODALITIES}
-    modulation = Modulation(alpha, multi=False, across=alone)
+    modulation = Modulation(alpha, multi=False, across=single_process)
     modulation.add(logits, batch)
     wanted = by_the_authors(alpha, logits["speech"], logits["face"], batch.target.argmax(1))
     got = modulation.factors()
@@ -55,7 +55,7 @@ def test_modulation_compares_over_the_step_on_clips_that_can_be_compared():
             said[sample.id] = torch.tensor([[90.0, 0, 0], [0, 0, 90.0]])
 
     def factors(*groups):
-        modulation = Modulation(0.5, multi=False, across=alone)
+        modulation = Modulation(0.5, multi=False, across=single_process)
         for group in groups:
             rows = torch.stack([said[s.id] for s in group])
             modulation.add({m: rows[:, i] for i, m in enumerate(MODALITIES)}, collate(group))
@@ -77,7 +77,7 @@ def test_three_modalities_are_each_compared_with_the_mean_of_the_others():
     torch.manual_seed(1)
     logits = {m: torch.randn(9, CLASSES) for m in ("text", *MODALITIES)}
     right = {m: (x.softmax(1) * batch.target).sum(1) for m, x in logits.items()}
-    modulation = Modulation(0.3, multi=False, across=alone)
+    modulation = Modulation(0.3, multi=False, across=single_process)
     modulation.add(logits, batch)
     got = modulation.factors()
     for m, own in right.items():
@@ -94,7 +94,7 @@ def test_modulation_changes_the_gradients_of_weights_as_the_authors_do():
     """Each weight's gradient times k, plus noise of the spread of its elements, for both modalities; nothing else."""
     torch.manual_seed(0)
     batch = Collate(MODALITIES, CLASSES)(make_samples(40, 0))
-    modulation = Modulation(0.8, multi=False, across=alone)
+    modulation = Modulation(0.8, multi=False, across=single_process)
     parts = {m: nn.Sequential(nn.Conv2d(8, 64, 3), nn.BatchNorm2d(64), nn.Embedding(9, 4)) for m in MODALITIES}
     before = {}
     for m, part in parts.items():

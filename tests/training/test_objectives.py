@@ -14,7 +14,7 @@ from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.optim import MovingAverage, build_optimizer, build_schedule
-from multiemo.training.weighing import Weighing
+from multiemo.training.weighing import StepWeighting
 from multiemo.types import Batch
 from tests.support.no_sync import HostSync, no_sync
 from tests.support.tiny_training import CLASSES, MODALITIES, make_samples
@@ -35,10 +35,10 @@ def step(objective: Objective, settings: TrainingConfig, batch: Batch) -> None:
     schedule = build_schedule(optimizer, 10, 0.1)
     average = MovingAverage(objective.model, 0.9)
     objective.train()
-    weighing = Weighing(settings, objective, [range(len(batch))] * settings.accumulate, torch.device("cpu"))
+    weighting = StepWeighting(settings, objective, [range(len(batch))] * settings.accumulate, torch.device("cpu"))
     with no_sync():
         for _ in range(settings.accumulate):
-            loss = objective(batch, weighing.masses([batch] * settings.accumulate))
+            loss = objective(batch, weighting.masses([batch] * settings.accumulate))
             loss.backward()
         objective.modulate(3)
         nn.utils.clip_grad_norm_(list(objective.parameters()), 1.0)

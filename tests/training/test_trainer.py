@@ -75,7 +75,7 @@ def test_signals_end_with_a_state_of_that_very_step(tmp_path, number, error, sig
     straight, broken, resumed = make_model(), make_model(), make_model()
     fit(straight, settings, tmp_path / "a")
     before = signal.getsignal(number)
-    with pytest.raises(error, match="after step 11 is kept; go on with --resume"):
+    with pytest.raises(error, match="after step 11 is saved; continue with --resume"):
         fit(broken, settings, tmp_path / "b", after_step=11, crash=lambda: signal.raise_signal(number))
     assert signal.getsignal(number) is before
     assert (tmp_path / "b" / "step-00000011.safetensors").is_file()
@@ -85,7 +85,7 @@ def test_signals_end_with_a_state_of_that_very_step(tmp_path, number, error, sig
 
 def test_a_signal_during_the_last_validation_is_not_swallowed(tmp_path):
     settings = TrainingConfig(epochs=2)
-    with pytest.raises(TrainingError, match="after epoch 2 is kept"):
+    with pytest.raises(TrainingError, match="after epoch 2 is saved"):
         fit(make_model(), settings, tmp_path, after_epoch=2, crash=lambda: signal.raise_signal(signal.SIGTERM))
     assert fit(make_model(), settings, tmp_path).epochs == 2
 
@@ -115,7 +115,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_and_is_named_where_there_is
     assert_same_weights(straight, broken)
     for path in tmp_path.glob("step-*"):
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match=r"step-00000024\.safetensors.*remove .* to begin this stage anew"):
+    with pytest.raises(CheckpointError, match=r"step-00000024\.safetensors.*remove .* to start this stage again"):
         fit(make_model(), settings, tmp_path)
     assert before.is_file()
 

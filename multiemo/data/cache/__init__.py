@@ -1,1 +1,1 @@
-"""The cache of preprocessed tensors and embeddings: keys, entries, the LMDB file, maintenance."""
+"""The cache of preprocessed tensors and embeddings: keys, entries, LMDB storage and maintenance."""

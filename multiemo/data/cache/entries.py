@@ -1,4 +1,4 @@
-"""An entry of the cache as bytes, and which entries go first."""
+"""The binary format of cache entries, and their eviction in the order of last use."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: Before each entry: CRC-32 of its key, form and content; then its form, one of the three below.
+#: Header of an entry: CRC-32 of its key, form and content; then its form, one of the three below.
 HEADER = struct.Struct("<Ic")
 TENSOR, ABSENT, DIGEST = b"+", b"-", b"="
-#: In the table of uses: seconds since 1970, and bytes of the entry.
+#: Record in the table of uses: last use (seconds since 1970) and size of the entry (bytes).
 USE = struct.Struct("<dQ")
 
 
 def evict(
     transaction: lmdb.Transaction, opened: Opened, target: int, keep: Mapping[bytes, Any] | None = None
 ) -> Iterator[tuple[float, bytes]]:
-    """Delete the least recently used entries until at most ``target`` bytes are used; digests of files go last.
+    """Delete the least recently used entries until at most ``target`` bytes are used.
 
-    Those take little room, and making one again takes reading its file.
+    File digests are deleted last: they are small, and computing one again requires reading the whole file.
 
     Args:
-        transaction: one that writes.
+        transaction: a write transaction.
         opened: the tables.
-        target: bytes.
-        keep: keys that stay.
+        target: limit, in bytes.
+        keep: keys that are never deleted.
 
     Yields:
-        (last use in seconds since 1970, key) of each entry that is gone.
+        (last use in seconds since 1970, key) of each deleted entry.
     """
     with transaction.cursor(db=opened.uses) as cursor:
         order = sorted((is_file_digest(bytes(key)), USE.unpack(use)[0], bytes(key)) for key, use in cursor)
@@ -52,7 +52,7 @@ def evict(
 
 
 def encoded(key: bytes, value: Tensor | Absent) -> bytes:
-    """The entry of a tensor, or of the reason why there is none."""
+    """Encode a tensor, or the reason for its absence, as an entry."""
     if isinstance(value, Absent):
         return packed(key, ABSENT, value.reason.encode())
     from safetensors.torch import save as save_tensors
@@ -61,18 +61,18 @@ def encoded(key: bytes, value: Tensor | Absent) -> bytes:
 
 
 def packed(key: bytes, form: bytes, content: bytes) -> bytes:
-    """An entry with its checksum.
+    """Assemble an entry with its checksum.
 
     Args:
-        key: under which it is stored.
+        key: key of the entry.
         form: ``TENSOR``, ``ABSENT`` or ``DIGEST``.
-        content: safetensors bytes, a reason in UTF-8, or a digest in hexadecimal.
+        content: safetensors bytes, a reason in UTF-8, or a hexadecimal digest.
     """
     return HEADER.pack(_checksum(key, form, content), form) + content
 
 
 def is_sound(key: bytes, stored: Any) -> bool:
-    """Whether the bytes of an entry match its checksum."""
+    """Return whether the bytes of an entry match its checksum."""
     if len(stored) < HEADER.size:
         return False
     checksum, form = HEADER.unpack_from(stored)
@@ -80,5 +80,5 @@ def is_sound(key: bytes, stored: Any) -> bool:
 
 
 def _checksum(key: bytes, form: bytes, content: Any) -> int:
-    """CRC-32: against disks, not against people, and read at several GB/s."""
+    """Return the CRC-32 of an entry. It detects disk errors, not tampering, and runs at several GB/s."""
     return zlib.crc32(content, zlib.crc32(form, zlib.crc32(key)))

@@ -1,6 +1,6 @@
-"""Keys of the cache: digests of everything that an entry was made from, with a last byte that says what it is.
+"""Keys of the cache: a digest of everything that an entry was computed from, then one byte for its kind.
 
-A changed file, span, text, setting or weight is simply another key, so nothing in the cache is ever stale.
+A changed file, span, text, setting or weight results in another key, so an entry is never stale.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Part of every key; raise it when preprocessing code changes what it returns.
+#: Part of every key; increment it when the output of preprocessing code changes.
 PREPROCESSING_VERSION = 3
 
-#: What an entry can be, by the last byte of its key. New kinds go to the end.
+#: Kinds of entries, indexed by the last byte of the key. Append new kinds at the end.
 KINDS: tuple[str, ...] = ("other", "speech", "waveform", "face", "text", "features", "file digest")
 _FILE_DIGEST = bytes([KINDS.index("file digest")])
+#: Bit of the last byte that marks an embedding.
 _EMBEDDING = 0x80
 _DIGEST_BYTES = 20
 
 
 def kind_of(key: bytes) -> str:
-    """What the entry of a key is, read from the key alone.
+    """Return the kind of an entry from its key.
 
     Example:
         >>> kind_of(text_key("Hello.", (), {"kind": "text"}))
@@ -34,57 +35,57 @@ def kind_of(key: bytes) -> str:
         'embedding of text'
     """
     last = key[-1] if key else 0
-    place = last & ~_EMBEDDING
-    kind = KINDS[place] if place < len(KINDS) else KINDS[0]
+    index = last & ~_EMBEDDING
+    kind = KINDS[index] if index < len(KINDS) else KINDS[0]
     return f"embedding of {kind}" if last & _EMBEDDING else kind
 
 
-def file_memo_key(place: str, size: int, modified: int, inode: int) -> bytes:
-    """The key under which the digest of a file is remembered.
+def file_memo_key(path: str, size: int, modified: int, inode: int) -> bytes:
+    """Return the key under which the digest of a file is stored.
 
     Args:
-        place: absolute path.
-        size: bytes.
-        modified: nanoseconds.
-        inode: number of the file itself, so that a link that is pointed elsewhere is noticed.
+        path: absolute path.
+        size: size of the file, in bytes.
+        modified: modification time, in nanoseconds.
+        inode: inode of the file, so that a link to a different file gets another key.
     """
-    return _tagged(f"file:{place}:{size}:{modified}:{inode}".encode(), _FILE_DIGEST[0])
+    return _tagged(f"file:{path}:{size}:{modified}:{inode}".encode(), _FILE_DIGEST[0])
 
 
 def is_file_digest(key: bytes) -> bool:
-    """Whether a key is one of :func:`file_memo_key`."""
+    """Return whether a key was made by :func:`file_memo_key`."""
     return key[-1:] == _FILE_DIGEST
 
 
 def span_key(content: str, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:
-    """The key of one preprocessed span of one file.
+    """Return the key of one preprocessed span of a file.
 
     Args:
         content: digest of the file's bytes.
-        start, end: seconds, as the row has them.
-        fingerprint: every setting of the preprocessor, as JSON values; its ``kind`` says what the entry is.
+        start, end: the span in seconds, as in the row.
+        fingerprint: all settings of the preprocessor, as JSON values; its ``kind`` is the kind of the entry.
     """
     parts = [PREPROCESSING_VERSION, content, start, end, fingerprint]
     return _tagged(json.dumps(parts, sort_keys=True).encode(), _kind(fingerprint))
 
 
 def text_key(text: str, context: Sequence[tuple[bool, str]], fingerprint: Mapping[str, Any]) -> bytes:
-    """The key of one preprocessed text.
+    """Return the key of one preprocessed text.
 
     Args:
-        text: what is said.
+        text: the text of the clip.
         context: earlier utterances as (same speaker, text), oldest first.
-        fingerprint: every setting of the preprocessor, its tokenizer among them, as JSON values.
+        fingerprint: all settings of the preprocessor including its tokenizer, as JSON values.
     """
-    parts = [PREPROCESSING_VERSION, "text", text, [[bool(same), said] for same, said in context], fingerprint]
+    parts = [PREPROCESSING_VERSION, "text", text, [[bool(same), words] for same, words in context], fingerprint]
     return _tagged(json.dumps(parts, sort_keys=True).encode(), KINDS.index("text"))
 
 
 def embedding_key(input_key: bytes, weights: str) -> bytes:
-    """The key of what a frozen encoder makes of one input.
+    """Return the key of the embedding that a frozen encoder computes from one input.
 
     Args:
-        input_key: of the preprocessed input, from :func:`span_key` or :func:`text_key`.
+        input_key: key of the preprocessed input, from :func:`span_key` or :func:`text_key`.
         weights: :func:`weights_digest` of the encoder.
     """
     tag = input_key[-1] if input_key else 0
@@ -92,14 +93,14 @@ def embedding_key(input_key: bytes, weights: str) -> bytes:
 
 
 def weights_digest(state: Mapping[str, Tensor], facts: Any = None, threads: int | None = None) -> str:
-    """A digest of weights: names, dtypes, shapes and bytes, whatever their order in ``state``, and of other facts.
+    """Return a hexadecimal digest of weights (names, dtypes, shapes and bytes, in any order) and of other facts.
 
-    Tensors are hashed side by side, since hashing lets go of the interpreter.
+    Tensors are hashed in parallel, since hashing releases the GIL.
 
     Args:
         state: {name: tensor}, on any device.
-        facts: what else the output depends on (config, pooling, library version), as JSON values.
-        threads: that hash at once; ``None`` = as many as torch uses.
+        facts: everything else that the output depends on (config, pooling, library version), as JSON values.
+        threads: number of hashing threads; ``None`` = as many as torch uses.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Looking into the cache and making it smaller: ``multiemo cache info`` and ``multiemo cache prune``."""
+"""Inspect and prune the cache: ``multiemo cache info`` and ``multiemo cache prune``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from multiemo.records import Record, record
 
 @record
 class CacheInfo(Record):
-    """What a cache holds.
+    """The contents of a cache.
 
     Args:
-        folder: absolute.
-        entries: {kind: how many}, as :func:`multiemo.data.cache.keys.kind_of` names them.
+        folder: absolute path of the cache.
+        entries: {kind: number of entries}, with the kinds of :func:`multiemo.data.cache.keys.kind_of`.
         bytes_by_kind: {kind: bytes of its entries}.
-        used: bytes of the pages in use, which the limit bounds.
-        disk: bytes of the file.
-        limit: bytes, as this process would keep it.
-        oldest, newest: last use of the least and most recently used entry, seconds since 1970; ``None`` without any.
+        used: bytes of the pages in use; the limit applies to these.
+        disk: size of the file, in bytes.
+        limit: limit of this process, in bytes.
+        oldest, newest: last use of the least and the most recently used entry, in seconds since 1970; ``None`` if the
+            cache is empty.
     """
 
     folder: str
@@ -42,14 +43,14 @@ class CacheInfo(Record):
 
 @record
 class Pruned(Record):
-    """What pruning did.
+    """The result of pruning a cache.
 
     Args:
-        folder: absolute.
-        removed: entries.
-        disk_before, disk_after: bytes of the file.
-        compacted: whether the file was written anew; where not, ``reason`` says why, and freed pages are used again.
-        reason: ``null`` when compacted.
+        folder: absolute path of the cache.
+        removed: number of deleted entries.
+        disk_before, disk_after: size of the file before and after, in bytes.
+        compacted: whether the file was rewritten without its free pages. If not, later entries reuse those pages.
+        reason: why the file was not compacted; ``null`` if it was.
     """
 
     folder: str
@@ -61,11 +62,11 @@ class Pruned(Record):
 
 
 def inspect(folder: Path, limit: int) -> CacheInfo:
-    """Count what a cache holds, without reading entries; a folder without cache is not made one.
+    """Count the entries of a cache without reading them. A missing cache is not created.
 
     Args:
-        folder: of the cache.
-        limit: see :class:`CacheInfo`.
+        folder: folder of the cache.
+        limit: limit of the cache, in bytes; copied into the result.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -102,19 +103,19 @@ def inspect(folder: Path, limit: int) -> CacheInfo:
 def prune(
     folder: Path, *, max_bytes: int | None = None, older_than: float | None = None, everything: bool = False
 ) -> Pruned:
-    """Delete entries, then give the freed space back to the disk.
+    """Delete entries, then return the freed space to the disk.
 
-    Deleting is safe beside running work. The file is written anew and put in place of the old one only while nobody
-    else has it open, since a process that still mapped the old one would write into a file without a name.
+    Entries can be deleted while other processes use the cache. The file is replaced by a compact copy only if no other
+    process has it open: a process that has mapped the old file would go on writing to an unlinked file.
 
     Args:
-        folder: of the cache.
-        max_bytes: the least recently used entries go until no more than this is used.
-        older_than: entries not used for this many seconds go.
-        everything: all go; works on a damaged file too.
+        folder: folder of the cache.
+        max_bytes: delete the least recently used entries until at most this many bytes are used.
+        older_than: delete entries that were not used for this many seconds.
+        everything: delete all entries; this also works for a damaged file.
 
     Raises:
-        CheckpointError: the file is damaged and not ``everything`` is to go, or somebody has it open.
+        CheckpointError: the file is damaged, and ``everything`` is false or another process has the file open.
     """
     store = Store(folder.resolve())
     before = _size(store.file)
@@ -165,19 +166,19 @@ def _delete_older(transaction: lmdb.Transaction, opened: Opened, moment: float) 
 
 
 def _shrink(store: Store, everything: bool) -> str | None:
-    """Compact or remove the file; why not, or ``None``."""
-    alone = store.alone()
-    if alone is None:
-        return "another process has the cache open; prune again when it is done"
+    """Compact or remove the file; return why that was not possible, or ``None``."""
+    lock = store.lock_exclusively()
+    if lock is None:
+        return "another process has the cache open; prune again when that process has finished"
     try:
         if everything:
             store.remove()
         else:
             store.compact()
     except (lmdb.Error, OSError) as error:
-        return f"there is no room for the smaller copy ({error})"
+        return f"there is no space on the disk for the compact copy ({error})"
     finally:
-        os.close(alone)
+        os.close(lock)
     return None
 
 
@@ -189,19 +190,19 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def say_info(info: CacheInfo) -> list[str]:
-    """The info as lines for a terminal."""
+def format_info(info: CacheInfo) -> list[str]:
+    """Format the contents of a cache as lines for a terminal."""
     lines = [f"{info.folder}: {_mb(info.used)} used of at most {_mb(info.limit)}; {DATA} has {_mb(info.disk)}"]
     for kind, count in info.entries.items():
         lines.append(f"  {count:>9} {kind:<22} {_mb(info.bytes_by_kind[kind]):>13}")
     if info.oldest is not None and info.newest is not None:
-        said = [time.strftime("%Y-%m-%d %H:%M", time.localtime(moment)) for moment in (info.oldest, info.newest)]
-        lines.append(f"  last uses from {said[0]} to {said[1]}")
+        first, last = (time.strftime("%Y-%m-%d %H:%M", time.localtime(used)) for used in (info.oldest, info.newest))
+        lines.append(f"  last uses from {first} to {last}")
     return lines
 
 
-def say_pruned(done: Pruned) -> str:
-    """The same for what was pruned."""
+def format_pruned(done: Pruned) -> str:
+    """Format the result of pruning as lines for a terminal."""
     sizes = f"{_mb(done.disk_before)} -> {_mb(done.disk_after)}"
-    said = f"{done.folder}: {done.removed} entries removed, {DATA} {sizes}"
-    return said if done.reason is None else f"{said}\n  the file was not made smaller: {done.reason}"
+    summary = f"{done.folder}: {done.removed} entries removed, {DATA} {sizes}"
+    return summary if done.reason is None else f"{summary}\n  the file was not made smaller: {done.reason}"

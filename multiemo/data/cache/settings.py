@@ -1,4 +1,4 @@
-"""Where the cache lies and how large it may become, unless a config says otherwise."""
+"""Default folder and size limit of the cache, taken from the environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiemo.errors import ConfigError
 
 
 def default_cache() -> Path:
-    """``$MULTIEMO_CACHE``, else ``multiemo`` in the user's cache folder."""
+    """Return ``$MULTIEMO_CACHE``, else ``multiemo`` in the user's cache folder."""
     base = os.environ.get("MULTIEMO_CACHE")
     if base:
         return Path(base)
@@ -17,10 +17,10 @@ def default_cache() -> Path:
 
 
 def default_limit() -> int:
-    """Bytes: ``$MULTIEMO_CACHE_GB`` (10**9 bytes each, a fraction is fine), else 50 GB.
+    """Return the limit in bytes: ``$MULTIEMO_CACHE_GB`` (in units of 10**9 bytes, may be fractional), else 50 GB.
 
     Raises:
-        ConfigError: the variable is no number above 0.
+        ConfigError: the variable is not a number above 0.
     """
     given = os.environ.get("MULTIEMO_CACHE_GB") or "50"
     try:

@@ -1,8 +1,8 @@
-"""The LMDB file behind the cache: opened once a process, looked over before it is mapped, grown when it is full.
+"""The LMDB file of the cache: opened once per process, checked before it is mapped, and grown when it is full.
 
 Entries and their last uses are two tables of one file, so that uses can be counted and sorted without reading entries.
-A file that is cut short would end the process with a bus error when LMDB reads past its end, so the size is held
-against the meta pages first. What that cannot see is garbage inside a page of the tree.
+Reading past the end of a truncated file would crash the process with a bus error, so the size of the file is compared
+with its meta pages first. This check does not detect garbage inside a page of the tree.
 """
 
 from __future__ import annotations
@@ -28,36 +28,37 @@ if sys.platform != "win32":
 
 T = TypeVar("T")
 
-#: The file, and the one that openers lock.
+#: The LMDB data file, LMDB's own lock file, and the file that every process with an open cache locks.
 DATA, LOCK, USERS = "data.mdb", "lock.mdb", "users.lock"
+#: Factor by which a full map grows.
 _GROWTH = 2
 _TABLES = (b"entries", b"uses")
 #: First fields of an LMDB meta page (lmdb 0.9, 64 bits): magic, format, page size, last page used, transaction.
 _META = struct.Struct("=16xII16xI92xQQ")
 _MAGIC, _FORMAT = 0xBEEFC0DE, 1
-#: The last pages of a sound file may never have been written, when the transaction that took them gave them back.
+#: The last pages of a valid file may be missing: a transaction may have allocated and released them without writing.
 _SPARE_PAGES = 64
-#: Bytes that must be free to begin: LMDB maps its lock file, and a map that finds no room ends the process.
-_ROOM = 1 << 20
-_ADVICE = "`multiemo cache prune --all` removes it, and it is filled again"
+#: Free disk space required to create a cache, in bytes: LMDB maps its lock file, and on a full disk that is a crash.
+_MIN_FREE_BYTES = 1 << 20
+_ADVICE = "remove it with `multiemo cache prune --all`; it is then filled again"
 _OPEN: dict[Path, Opened] = {}
-_OPENING = threading.Lock()
+_OPEN_LOCK = threading.Lock()
 
 
-class NoRoom(CheckpointError):
-    """The disk has no room for the file; what the cache would have held can be made without it."""
+class DiskFullError(CheckpointError):
+    """The disk has no space for the cache file. The work can continue without a cache."""
 
 
 @dataclass(slots=True)
 class Opened:
-    """One process's hold on the file.
+    """The LMDB file as opened by this process.
 
     Args:
-        environment: LMDB's.
+        environment: the LMDB environment.
         entries: table {key: entry}.
         uses: table {key: last use and size}.
-        users: descriptor of the lock that says that the file is open, or ``None`` where there are no such locks.
-        lock: held during a transaction, since a map must not grow under another thread.
+        users: descriptor of the shared lock that marks the file as open, or ``None`` on platforms without such locks.
+        lock: held during a transaction, since the map must not grow while another thread uses it.
     """
 
     environment: lmdb.Environment
@@ -67,18 +68,18 @@ class Opened:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def used(self, transaction: lmdb.Transaction) -> int:
-        """Bytes of the pages that hold entries and uses, without reading them."""
+        """Return the bytes of the pages that hold entries and uses, without reading these."""
         stats = [transaction.stat(table) for table in (self.entries, self.uses)]
         return sum(s["psize"] * (s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"]) for s in stats)
 
 
 @dataclass(slots=True)
 class Store:
-    """A folder with the file; every process and thread may use it, also after a fork.
+    """The LMDB file in a folder. Any process or thread may use it, also after a fork.
 
     Args:
-        folder: absolute; made when missing.
-        map_size: bytes of address space at first.
+        folder: absolute path; created if missing.
+        map_size: initial size of the memory map, in bytes.
     """
 
     folder: Path
@@ -90,21 +91,22 @@ class Store:
         return self.folder / DATA
 
     def open(self) -> Opened:
-        """This process's hold on the file, taken when there is none.
+        """Open the file, or return it if this process has already opened it.
 
         Raises:
-            CheckpointError: the file is damaged, or the folder cannot be used (:class:`NoRoom`: as the disk is full).
+            DiskFullError: the disk is full.
+            CheckpointError: the file is damaged, or the folder cannot be used.
         """
         found = _OPEN.get(self.folder)
         if found is None:
-            with _OPENING:
+            with _OPEN_LOCK:
                 found = _OPEN.get(self.folder) or self._open()
                 _OPEN[self.folder] = found
         return found
 
     def close(self) -> None:
-        """Flush to disk and let go of the file."""
-        with _OPENING:
+        """Flush to disk and close the file."""
+        with _OPEN_LOCK:
             opened = _OPEN.pop(self.folder, None)
         if opened is None:
             return
@@ -116,11 +118,11 @@ class Store:
                 _release(opened.users)
 
     def run(self, work: Callable[[lmdb.Transaction, Opened], T], *, write: bool = False) -> T:
-        """``work`` in one transaction; once more from the start when the map had to grow.
+        """Run ``work`` in one transaction. If the map has to grow, ``work`` is called again from the start.
 
         Raises:
             CheckpointError: the file is damaged.
-            lmdb.Error: it cannot be written, for instance because the disk is full.
+            lmdb.Error: the file cannot be written, for instance because the disk is full.
         """
         while True:
             opened = self.open()
@@ -140,21 +142,21 @@ class Store:
                         raise
                     raise CheckpointError(f"{self.file}: the cache cannot be read ({error})") from None
 
-    def alone(self) -> int | None:
-        """A lock that keeps everybody else from opening the file, or ``None`` while somebody has it open."""
-        return _lock(self.folder, alone=True)
+    def lock_exclusively(self) -> int | None:
+        """Lock the file against being opened; return the lock's descriptor, or ``None`` if a process has it open."""
+        return _lock(self.folder, exclusive=True)
 
     def remove(self) -> None:
-        """Delete the file; for holders of :meth:`alone`."""
+        """Delete the file. Requires the lock of :meth:`lock_exclusively`."""
         for name in (DATA, LOCK):
             (self.folder / name).unlink(missing_ok=True)
 
     def compact(self) -> None:
-        """Write the file again without its free pages; for holders of :meth:`alone`.
+        """Rewrite the file without its free pages. Requires the lock of :meth:`lock_exclusively`.
 
         Raises:
             CheckpointError: the file is damaged.
-            OSError, lmdb.Error: there is no room for the copy; the file stays as it was.
+            OSError, lmdb.Error: there is no space for the copy; the file is unchanged.
         """
         draft = self.folder / "compact"
         draft.mkdir(exist_ok=True)
@@ -173,8 +175,8 @@ class Store:
         users = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            users = _lock(self.folder, alone=False)
-            if not (self.folder / LOCK).exists() and shutil.disk_usage(self.folder).free < _ROOM:
+            users = _lock(self.folder, exclusive=False)
+            if not (self.folder / LOCK).exists() and shutil.disk_usage(self.folder).free < _MIN_FREE_BYTES:
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
             check_file(self.file)
             size = max(self.map_size, _GROWTH * self.file.stat().st_size if self.file.exists() else 0)
@@ -184,16 +186,17 @@ class Store:
             )  # fmt: skip
             environment.reader_check()
             entries, uses = (environment.open_db(name) for name in _TABLES)
-            _drop_others(environment)
+            _drop_first_format(environment)
         except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.PageNotFoundError) as error:
             _release(users)
             raise CheckpointError(f"{self.file}: the cache is damaged ({error}); {_ADVICE}") from None
         except (lmdb.Error, OSError) as error:
             _release(users)
             if _is_full(error):
-                raise NoRoom(f"{self.folder}: the cache cannot be opened, as the disk is full ({error})") from None
+                message = f"{self.folder}: the cache cannot be opened because the disk is full ({error})"
+                raise DiskFullError(message) from None
             raise CheckpointError(
-                f"{self.folder}: the cache cannot be opened ({error}); name another folder with data.cache or "
+                f"{self.folder}: the cache cannot be opened ({error}); choose another folder with data.cache or "
                 "$MULTIEMO_CACHE"
             ) from None
         except CheckpointError:
@@ -203,56 +206,59 @@ class Store:
 
 
 def check_file(file: Path) -> None:
-    """Refuse a file that LMDB would not survive reading; a missing or empty one is fine.
+    """Refuse a file that would crash LMDB. A missing or empty file is accepted.
 
     Raises:
-        CheckpointError: it is no LMDB file, or shorter than its own meta pages say.
+        CheckpointError: the file is not an LMDB file, or is shorter than its meta pages require.
     """
     if not file.exists() or not file.stat().st_size or sys.maxsize < 1 << 32:
         return
-    with file.open("rb") as reading:
+    with file.open("rb") as stream:
         metas = []
-        first = reading.read(_META.size)
+        first = stream.read(_META.size)
         if len(first) == _META.size:
             metas.append(_META.unpack(first))
-            reading.seek(metas[0][2])
-            second = reading.read(_META.size)
+            stream.seek(metas[0][2])
+            second = stream.read(_META.size)
             metas += [_META.unpack(second)] if len(second) == _META.size else []
     if len(metas) < 2 or any(meta[:2] != (_MAGIC, _FORMAT) for meta in metas):
-        raise CheckpointError(f"{file}: the cache is damaged (it does not begin like an LMDB file); {_ADVICE}")
+        raise CheckpointError(f"{file}: the cache is damaged (it is not an LMDB file); {_ADVICE}")
     _, _, page, last, _ = max(metas, key=lambda meta: meta[4])
-    wanted, size = (last + 1) * page, file.stat().st_size
-    if wanted - size > _SPARE_PAGES * page:
-        raise CheckpointError(f"{file}: the cache is damaged (cut short, {size} of {wanted} bytes); {_ADVICE}")
-    if size < wanted:
-        with file.open("ab") as ending:  # appended zeros cannot overwrite what another process writes meanwhile
-            ending.write(bytes(wanted - size))
+    expected, size = (last + 1) * page, file.stat().st_size
+    if expected - size > _SPARE_PAGES * page:
+        raise CheckpointError(f"{file}: the cache is damaged (truncated to {size} of {expected} bytes); {_ADVICE}")
+    if size < expected:
+        with file.open("ab") as stream:  # appended zeros cannot overwrite concurrent writes
+            stream.write(bytes(expected - size))
 
 
 def _is_full(error: Exception) -> bool:
-    """Whether the system says so; LMDB gives its words only."""
+    """Return whether an error means that the disk is full; LMDB reports this only in its message."""
     if isinstance(error, OSError):
         return error.errno in FULL
     return any(os.strerror(number) in str(error) for number in FULL)
 
 
-def _drop_others(environment: lmdb.Environment) -> None:
-    """Delete entries of the first format, which stood beside the tables."""
+def _drop_first_format(environment: lmdb.Environment) -> None:
+    """Delete entries of the first cache format, which were stored outside the tables."""
     if environment.stat()["entries"] <= len(_TABLES):
         return
     with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
-        there = cursor.first()
-        while there:
-            there = cursor.next() if cursor.key() in _TABLES else cursor.delete()
+        found = cursor.first()
+        while found:
+            found = cursor.next() if cursor.key() in _TABLES else cursor.delete()
 
 
-def _lock(folder: Path, *, alone: bool) -> int | None:
-    """A shared lock (waited for) or the only one (``None`` if others hold it); ends with the process at the latest."""
+def _lock(folder: Path, *, exclusive: bool) -> int | None:
+    """Lock the cache until the descriptor is closed or the process ends.
+
+    A shared lock is waited for. An exclusive lock is not: the result is ``None`` if another process holds a lock.
+    """
     if sys.platform == "win32":
         return None
     descriptor = os.open(folder / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX | fcntl.LOCK_NB) if alone else fcntl.LOCK_SH)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX | fcntl.LOCK_NB) if exclusive else fcntl.LOCK_SH)
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -260,7 +266,7 @@ def _lock(folder: Path, *, alone: bool) -> int | None:
 
 
 def _release(descriptor: int | None) -> None:
-    """Let go of a lock of :func:`_lock`."""
+    """Release a lock of :func:`_lock`."""
     if descriptor is not None:
         os.close(descriptor)
 
@@ -270,28 +276,28 @@ def _flush(file: Path) -> None:
         os.fsync(written.fileno())
 
 
-def _before_fork() -> None:
-    """No transaction may be under way in another thread: the fork would hold its place and never end it."""
-    _OPENING.acquire()
+def _acquire_all_locks() -> None:
+    """Wait for the transactions of all threads: a fork would inherit an open one and never end it."""
+    _OPEN_LOCK.acquire()
     for opened in _OPEN.values():
         opened.lock.acquire()
 
 
-def _after_in_parent() -> None:
+def _release_all_locks() -> None:
     for opened in _OPEN.values():
         opened.lock.release()
-    _OPENING.release()
+    _OPEN_LOCK.release()
 
 
-def _after_in_child() -> None:
-    """A fork lets go of what it inherited, and opens the file for itself when it needs it."""
+def _close_inherited() -> None:
+    """Close the files that a fork inherited; the child opens them again on demand."""
     for opened in _OPEN.values():
         opened.environment.close()
         if opened.users is not None:
             os.close(opened.users)
     _OPEN.clear()
-    _OPENING.release()
+    _OPEN_LOCK.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+    os.register_at_fork(before=_acquire_all_locks, after_in_parent=_release_all_locks, after_in_child=_close_inherited)

@@ -1,9 +1,9 @@
-"""Preprocessed tensors and embeddings of frozen encoders on disk, addressed by what they were made from.
+"""The cache of preprocessed tensors and of embeddings of frozen encoders, addressed by their inputs.
 
-A key (:mod:`multiemo.data.cache.keys`) is a digest of content, span, settings and weights, so a change of any of them
-is simply another entry; nothing is ever stale. Entries are safetensors bytes in one LMDB
-(:mod:`multiemo.data.cache.store`), memory-mapped, with a checksum each, for many readers and one writer at a time. What
-is there can be lost at any time without harm: it is made again.
+A key (:mod:`multiemo.data.cache.keys`) is a digest of content, span, settings and weights. A change in any of these
+gives another key, so an entry is never stale. Entries are safetensors bytes with a checksum in one memory-mapped LMDB
+file (:mod:`multiemo.data.cache.store`), with many readers and one writer at a time. Losing an entry is harmless: it is
+computed again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from multiemo.data.cache.keys import (
     weights_digest,
 )
 from multiemo.data.cache.settings import default_limit
-from multiemo.data.cache.store import NoRoom, Opened, Store
+from multiemo.data.cache.store import DiskFullError, Opened, Store
 from multiemo.errors import MediaError
 from multiemo.types import Absent
 
@@ -42,31 +42,31 @@ __all__ = [
     "weights_digest",
 ]  # fmt: skip
 
-#: A use is written down when the last one is older than this, seconds.
-_STALE = 3600.0
-_STALE_KEYS = 1024
-#: Share of the limit that is left after the least used entries have gone.
-_KEPT = 0.9
-#: Disk space that is left to others: this much, or this share of a small disk.
-_RESERVE, _RESERVE_SHARE = 1 << 30, 0.02
+#: A use is recorded if the last recorded one is older than this, in seconds.
+_USE_INTERVAL_S = 3600.0
+_MAX_PENDING_USES = 1024
+#: Share of the limit that remains in use after eviction.
+_SHARE_AFTER_EVICTION = 0.9
+#: Disk space that is left free: this many bytes, or this share of a small disk.
+_RESERVE_BYTES, _RESERVE_SHARE = 1 << 30, 0.02
 
 
 class TensorCache:
-    """One LMDB of tensors, for every process and thread that likes.
+    """A cache of tensors in one LMDB file, for any number of processes and threads.
 
-    Above the limit the least recently used entries go, down to nine tenths of it. Freed pages are filled again, so the
-    file stays near the limit, but it shrinks only by ``multiemo cache prune``. Where the disk is (nearly) full nothing
-    more is stored, and work goes on without.
+    When the limit is exceeded, the least recently used entries are deleted until nine tenths of it are used. Freed
+    pages are reused, so the file stays near the limit; only ``multiemo cache prune`` makes it smaller. When the disk is
+    nearly full, no more entries are stored and the work continues without them.
 
     Args:
-        folder: made when missing.
-        map_size: bytes of address space reserved at first; grown when full.
+        folder: folder of the cache; created if missing.
+        map_size: initial size of the memory map, in bytes; grown when full.
         limit: bytes that entries may use; ``None`` = :func:`default_limit`.
 
     Attributes:
-        corrupt: entries that did not match their checksum, counted by this object; each counts as missing.
-        evicted: entries that this object removed to keep the limit.
-        note: what the user should know, such as why nothing more is stored; ``None`` while all is well.
+        corrupt: number of entries read by this object that did not match their checksum; they count as missing.
+        evicted: number of entries that this object deleted to keep the limit.
+        note: a message for the user, such as why no more entries are stored; ``None`` if there is none.
     """
 
     def __init__(self, folder: Path, map_size: int = 1 << 30, *, limit: int | None = None) -> None:
@@ -75,23 +75,23 @@ class TensorCache:
         self.corrupt = 0
         self.evicted = 0
         self.note: str | None = None
-        self._stopped = self._shut = False
-        self._stale: set[bytes] = set()
+        self._read_only = self._unreadable = False
+        self._pending_uses: set[bytes] = set()
         self._store = Store(folder.resolve(), map_size)
 
     def close(self) -> None:
-        """Write down what was used, flush to disk and let go of the file; the next use opens it again.
+        """Record the pending uses, flush to disk and close the file; the next use opens it again.
 
-        Single writes are not flushed: what is lost in a power cut is made again.
+        Single writes are not flushed: entries lost in a power failure are computed again.
         """
         try:
             self._flush_uses()
             self._store.close()
         except lmdb.Error as error:
-            self._stop(error)
+            self._stop_writing(error)
 
     def content_digest(self, path: Path) -> str:
-        """Digest of a file's bytes, remembered by path, size, modification time and inode.
+        """Return the digest of a file's bytes, cached by path, size, modification time and inode.
 
         Raises:
             MediaError: the file is missing.
@@ -112,12 +112,12 @@ class TensorCache:
         return digest.hexdigest()
 
     def key(self, path: Path, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:
-        """The key of one preprocessed span of one file.
+        """Return the key of one preprocessed span of a file.
 
         Args:
-            path: media or feature file; its content counts, not its name.
-            start, end: seconds, as the row has them.
-            fingerprint: every setting of the preprocessor, as JSON values; of a feature file also which row or array.
+            path: media or feature file; the key depends on its content, not on its name.
+            start, end: the span in seconds, as in the row.
+            fingerprint: all settings of the preprocessor, as JSON values; for a feature file also the row or array.
 
         Raises:
             MediaError: the file is missing.
@@ -125,11 +125,11 @@ class TensorCache:
         return span_key(self.content_digest(path), start, end, fingerprint)
 
     def get(self, key: bytes) -> Tensor | Absent | None:
-        """The entry, or ``None``; an entry that is damaged counts as none, and is made again."""
+        """Return an entry, or ``None`` if it is missing or damaged."""
         return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[Tensor | Absent | None]:
-        """The entries of many keys, read in one transaction; as :meth:`get`.
+        """Return the entries of many keys, read in one transaction; see :meth:`get`.
 
         Raises:
             CheckpointError: the file is damaged.
@@ -141,17 +141,17 @@ class TensorCache:
         self.put_many([(key, value)])
 
     def put_many(self, items: Iterable[tuple[bytes, Tensor | Absent]]) -> None:
-        """Store many entries in one transaction; of one key the last counts.
+        """Store many entries in one transaction. If a key occurs twice, its last value is stored.
 
         Raises:
             CheckpointError: the file is damaged.
         """
-        self._putpacked({key: encoded(key, value) for key, value in items})
+        self._put_packed({key: encoded(key, value) for key, value in items})
 
     def touch(self, keys: Iterable[bytes]) -> None:
-        """Write down that entries were used now, in one transaction; unknown keys are passed over.
+        """Record that entries were used now, in one transaction. Unknown keys are ignored.
 
-        Reading does this by itself for entries that were not used for an hour, many at a time.
+        Reading does this automatically, in batches, for entries whose last use is more than an hour ago.
         """
         now, known = time.time(), set(keys)
 
@@ -161,16 +161,16 @@ class TensorCache:
                 if use is not None:
                     transaction.put(key, USE.pack(now, USE.unpack(use)[1]), db=opened.uses)
 
-        if known and not self._stopped:
-            self._guarded(write)
+        if known and not self._read_only:
+            self._try_write(write)
 
     # ------------------------------------------------------------------------------------------------------------
     def _read(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes] | None]:
-        """(form, content) of each key whose entry is there and sound."""
+        """Return (form, content) of each key, or ``None`` if its entry is missing or damaged."""
 
         def read(transaction: lmdb.Transaction, opened: Opened) -> list[tuple[bytes, bytes] | None]:
             found: list[tuple[bytes, bytes] | None] = []
-            old = time.time() - _STALE
+            old = time.time() - _USE_INTERVAL_S
             for key in keys:
                 stored = transaction.get(key, db=opened.entries)
                 if stored is None or not is_sound(key, stored):
@@ -180,25 +180,25 @@ class TensorCache:
                 found.append((HEADER.unpack_from(stored)[1], bytes(stored[HEADER.size :])))
                 use = transaction.get(key, db=opened.uses)
                 if use is not None and USE.unpack(use)[0] < old:
-                    self._stale.add(key)
+                    self._pending_uses.add(key)
             return found
 
-        if self._shut:
+        if self._unreadable:
             return [None] * len(keys)
         try:
             found = self._store.run(read)
-        except NoRoom as error:
-            self._shut = self._stopped = True
-            self.note = f"{error}; work goes on without it"
+        except DiskFullError as error:
+            self._unreadable = self._read_only = True
+            self.note = f"{error}; continuing without the cache"
             return [None] * len(keys)
-        if len(self._stale) >= _STALE_KEYS:
+        if len(self._pending_uses) >= _MAX_PENDING_USES:
             self._flush_uses()
         return found
 
     def _decoded(self, form: bytes, content: bytes) -> Tensor | Absent | None:
         if form == ABSENT:
             return Absent(str(content, "utf-8"))
-        from safetensors.torch import load as load_tensors  # torch is needed only where a tensor is
+        from safetensors.torch import load as load_tensors  # torch is needed only for tensors
 
         try:
             tensor: Tensor = load_tensors(content)["x"]
@@ -208,17 +208,17 @@ class TensorCache:
             return None
 
     def _put(self, key: bytes, stored: bytes) -> None:
-        self._putpacked({key: stored})
+        self._put_packed({key: stored})
 
-    def _putpacked(self, entries: Mapping[bytes, bytes]) -> None:
-        if self._stopped or not entries:
+    def _put_packed(self, entries: Mapping[bytes, bytes]) -> None:
+        if self._read_only or not entries:
             return
-        usage = shutil.disk_usage(self._existing())
-        if usage.free < min(_RESERVE, _RESERVE_SHARE * usage.total):
-            self._stop(f"only {usage.free / 1e6:.0f} MB are free on the disk")
+        usage = shutil.disk_usage(self._nearest_folder())
+        if usage.free < min(_RESERVE_BYTES, _RESERVE_SHARE * usage.total):
+            self._stop_writing(f"the disk has only {usage.free / 1e6:.0f} MB left")
             return
         if sum(map(len, entries.values())) > self.limit:
-            self.note = f"{self.folder}: entries larger than the cache's limit of {self.limit / 1e9:g} GB are not kept"
+            self.note = f"{self.folder}: entries above the cache's limit of {self.limit / 1e9:g} GB are not stored"
             return
 
         def write(transaction: lmdb.Transaction, opened: Opened) -> list[float]:
@@ -228,31 +228,33 @@ class TensorCache:
                 transaction.put(key, USE.pack(now, len(stored)), db=opened.uses)
             if opened.used(transaction) <= self.limit:
                 return []
-            return [used for used, _ in evict(transaction, opened, int(_KEPT * self.limit), keep=entries)]
+            return [
+                used for used, _ in evict(transaction, opened, int(_SHARE_AFTER_EVICTION * self.limit), keep=entries)
+            ]
 
-        gone = self._guarded(write) or []
-        self.evicted += len(gone)
-        if gone and gone[-1] > time.time() - _STALE:
+        last_uses = self._try_write(write) or []
+        self.evicted += len(last_uses)
+        if last_uses and last_uses[-1] > time.time() - _USE_INTERVAL_S:
             self.note = (
-                f"{self.folder}: the cache's limit of {self.limit / 1e9:g} GB is too small for this data: entries go "
-                "that were used within the hour; raise $MULTIEMO_CACHE_GB"
+                f"{self.folder}: the cache's limit of {self.limit / 1e9:g} GB is too small for this data: entries used "
+                "within the last hour are being deleted; raise $MULTIEMO_CACHE_GB"
             )
 
-    def _guarded(self, write: Any) -> Any:
-        """``write`` in a transaction; a disk that takes nothing more ends storing, not the work."""
+    def _try_write(self, write: Any) -> Any:
+        """Run ``write`` in a transaction; if the disk is full, stop storing entries and return ``None``."""
         try:
             return self._store.run(write, write=True)
-        except (lmdb.Error, NoRoom) as error:
-            self._stop(error)
+        except (lmdb.Error, DiskFullError) as error:
+            self._stop_writing(error)
             return None
 
     def _flush_uses(self) -> None:
-        stale, self._stale = self._stale, set()
+        stale, self._pending_uses = self._pending_uses, set()
         self.touch(stale)
 
-    def _stop(self, reason: object) -> None:
-        self._stopped = True
-        self.note = self.note or f"{self.folder}: the cache stores nothing more: {reason}; work goes on without it"
+    def _stop_writing(self, reason: object) -> None:
+        self._read_only = True
+        self.note = self.note or f"{self.folder}: no more entries are cached: {reason}; continuing without the cache"
 
-    def _existing(self) -> Path:
+    def _nearest_folder(self) -> Path:
         return next(place for place in (self._store.folder, *self._store.folder.parents) if place.exists())

@@ -1,24 +1,25 @@
-"""Corpus adapters: a folder on disk -> clips. Importing this package announces all of them.
+"""Corpus adapters: functions that convert a corpus folder into clips. Importing this package registers all of them.
 
-An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` registered under its corpus's name:
+An adapter is a function ``(root, skip, *, options) -> Iterator[Clip]`` registered under the name of its corpus:
 
 - ``root``: the corpus folder as published. Paths in the clips are relative to it (POSIX form).
-- ``skip``: called with (file or row, reason) for everything that is left out, so that nothing is lost silently.
-- ``made`` (only where an adapter asks for it): a callable giving a writable folder for media and features that must be
-  written out first; paths of such files are absolute.
-- ``became`` (likewise): to be called with (label as written, label it becomes or ``None``), where labels are the words
-  of whoever made the folder.
-- keyword-only options, typed; checked by the registry before the call.
+- ``skip``: to be called with (file or row, reason) for everything that is left out.
+- ``made`` (optional parameter): returns a writable folder for media and features that have to be extracted first; the
+  paths of such files are absolute.
+- ``became`` (optional parameter): to be called with (label as written, mapped label or ``None``) if labels are free
+  words.
+- typed keyword-only options, checked by the registry before the call.
 
-A folder that does not look like the corpus raises NotTheCorpus saying what was expected and what was found;
-:mod:`multiemo.data.corpora.locate` then looks near it, but not above it where the registered fact ``above`` is false.
+For a folder that does not look like the corpus, an adapter raises NotTheCorpus with what was expected and found.
+:mod:`multiemo.data.corpora.locate` then searches near that folder, but not above it if the registered fact ``above`` is
+false.
 """
 
 from __future__ import annotations
 
 from multiemo.registry import corpora
 
-#: The module of each adapter; its last part is the adapter's name.
+#: The module of each adapter; the last component is the name of the adapter.
 _MODULES = (
     "multiemo.data.corpora.audiovisual.afew",
     "multiemo.data.corpora.faces.affectnet",
@@ -49,7 +50,7 @@ _MODULES = (
     "multiemo.data.corpora.tables.table",
     "multiemo.data.corpora.voices.tess",
 )
-#: Facts that an adapter registers beside its name.
+#: Additional facts registered with an adapter.
 _FACTS: dict[str, dict[str, bool]] = {"folders": {"above": False}}
 for _module in _MODULES:
     _name = _module.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""A folder a class: sounds, pictures, films or texts in folders that are called after their label."""
+"""One folder per class: audio, pictures, videos or texts in folders named after their label."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from multiemo.types import Clip
 
 
 @dataclass(slots=True)
-class _Found:
-    """The files of one name in one folder.
+class _FileGroup:
+    """The files with the same stem in one folder.
 
     Args:
-        word: the folder that names its class.
+        word: name of the folder of their class.
         part: ``train``, ``val``, ``test`` or ``None``.
-        files: {kind: path below the root}.
+        files: {medium: path relative to the root}.
     """
 
     word: str
@@ -34,7 +34,7 @@ class _Found:
     files: dict[str, str] = field(default_factory=dict)
 
 
-@corpora.register("folders", above=False)  # any folder above one looks like the corpus
+@corpora.register("folders", above=False)  # any parent folder would look like the corpus too
 def folders(
     root: Path,
     skip: Skip,
@@ -46,39 +46,42 @@ def folders(
     cropped: bool = False,
     speaker: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip a file, labelled by the folder that it lies in: ``angry/a.wav`` or ``train/angry/a.wav``.
+    """One clip per file, labelled by its folder: ``angry/a.wav`` or ``train/angry/a.wav``.
 
-    Folders of parts (train, val, valid, validation, dev, test) may lie above or below those of the classes, and other
-    folders in them. Files of one name that lie together (``a.wav`` and ``a.txt``) are one clip; a ``.txt`` holds its
-    words. Nobody says who speaks: a split goes by clips (``group_by: clip``) unless ``speaker`` tells from the names.
+    Folders of parts (train, val, valid, validation, dev, test) may be above or below the folders of the classes, and
+    these may contain other folders. Files with the same stem in one folder (``a.wav`` and ``a.txt``) are one clip; the
+    ``.txt`` is its text. Speakers are unknown unless ``speaker`` extracts them from the paths; without them a split has
+    to be by clips (``group_by: clip``).
 
     Folder:
-        a folder a class: sounds, pictures, films, texts, such as ``angry/a.wav`` or ``train/angry/a.png``
+        one folder per class with audio, pictures, videos or texts, such as ``angry/a.wav`` or ``train/angry/a.png``
 
     Labels:
-        any, or the folders' names
+        any, or the names of the folders
 
     Split:
         folders ``train``, ``val``, ``test`` ...
 
     Args:
-        root: the folder in which those of the parts or classes lie.
-        skip: told of every file that is left out, of those without a known ending a count for each ending.
-        became: told of the name of the class of every clip, and of what it becomes.
-        corpus, language: of every clip.
-        label_set: names of folders are brought to its names; without it the classes are a set of their own,
-            ``custom:`` and their names in order.
-        cropped: all pictures are face crops, which are taken whole.
-        speaker: a regular expression; its first group, found in a file's path below ``root``, is the speaker:
-            ``speaker=^([^/]+)/`` for a folder a speaker, ``speaker=/([^/_]+)_[^/]*$`` for the name's beginning.
+        root: the folder that contains the folders of the parts or classes.
+        skip: called for every file that is left out; files with unknown suffixes are counted per suffix.
+        became: called with the name of the class of every clip and its mapped label.
+        corpus: corpus name of every clip.
+        language: language of every clip.
+        label_set: label set to which the names of the folders are mapped; without it the classes form a label set of
+            their own, ``custom:`` followed by their names in order.
+        cropped: whether all pictures are face crops, which are used whole.
+        speaker: a regular expression for the path of a file relative to ``root``; its first group is the speaker:
+            ``speaker=^([^/]+)/`` for one folder per speaker, ``speaker=/([^/_]+)_[^/]*$`` for the beginning of the
+            file name.
 
     Yields:
-        Clips whose id is the path without its ending.
+        Clips whose id is the path without its suffix.
 
     Raises:
-        NotTheCorpus: there are not two folders of classes with media.
-        ManifestError: the name of a class has a comma.
-        ConfigError: an unknown label set, or ``speaker`` is no expression with a group.
+        NotTheCorpus: there are fewer than two folders of classes with media.
+        ManifestError: the name of a class contains a comma.
+        ConfigError: the label set is unknown, or ``speaker`` is not a regular expression with a group.
     """
     pattern = _pattern(speaker)
     allowed = None if label_set is None else labels_of(label_set, where="folders: label_set")
@@ -86,15 +89,17 @@ def folders(
     words = _classes(item.word for item in found.values())
     if len(words if allowed is None else {find_label(word, allowed) for word in words} - {None}) < 2:
         raise not_the_corpus(
-            "folders", root, "two or more folders with media, called after their labels, or parts of such"
+            "folders", root, "two or more folders with media, named after their labels, also below folders of parts"
         )
     if allowed is None:
         comma = next((word for word in words if "," in word), None)
         if comma is not None:
-            raise ManifestError(f"folders: {root}: {comma!r} has a comma, which parts the labels of a set; rename it")
+            raise ManifestError(
+                f"folders: {root}: {comma!r} contains a comma, which separates labels; rename the folder"
+            )
         label_set = CUSTOM + ",".join(sorted(set(words.values()), key=_natural))
         allowed = labels_of(label_set, where="folders: names of the classes")
-    nobody = 0
+    without_speaker = 0
     for name, item in found.items():
         label = find_label(words[item.word], allowed)
         became(item.word, label)
@@ -112,7 +117,7 @@ def folders(
             skip(name, "is an empty text")
             continue
         who = None if pattern is None else pattern.search(next(iter(item.files.values())))
-        nobody += pattern is not None and who is None
+        without_speaker += pattern is not None and who is None
         yield Clip(
             id=name,
             corpus=corpus,
@@ -125,8 +130,10 @@ def folders(
             split=item.part,
             **media,
         )
-    if nobody:
-        skip(str(root), f"{nobody} clips have no speaker, since speaker={speaker} is not found in their paths; kept")
+    if without_speaker:
+        skip(
+            str(root), f"{without_speaker} clips are kept without speaker: speaker={speaker} does not match their paths"
+        )
 
 
 def _pattern(speaker: str | None) -> re.Pattern[str] | None:
@@ -135,45 +142,47 @@ def _pattern(speaker: str | None) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(speaker)
     except re.error as error:
-        raise ConfigError(f"prepare.speaker: {speaker!r} is no regular expression ({error})") from None
+        raise ConfigError(f"prepare.speaker: {speaker!r} is not a regular expression ({error})") from None
     if not pattern.groups:
-        raise ConfigError(f"prepare.speaker: {speaker!r} has no group; put brackets around the speaker, like ^([^/]+)/")
+        raise ConfigError(
+            f"prepare.speaker: {speaker!r} has no group; put parentheses around the speaker, as in ^([^/]+)/"
+        )
     return pattern
 
 
-def _files(root: Path, skip: Skip, allowed: tuple[str, ...] | None) -> dict[str, _Found]:
-    """{path without its ending: the files of that name}."""
-    found: dict[str, _Found] = {}
-    strange: Counter[str] = Counter()
+def _files(root: Path, skip: Skip, allowed: tuple[str, ...] | None) -> dict[str, _FileGroup]:
+    """Return {path without suffix: the files with that stem}."""
+    found: dict[str, _FileGroup] = {}
+    unknown_suffixes: Counter[str] = Counter()
     for path in walk(root, None):
         name = relative(path, root)
         kind = "text" if path.suffix.lower() in PLAIN else media_kind(path)
         above = path.relative_to(root).parts[:-1]
-        if any(folder.endswith(".media") for folder in above):  # what prepare puts beside a manifest
+        if any(folder.endswith(".media") for folder in above):  # written by prepare beside a manifest
             continue
         if kind is None:
-            strange[path.suffix.lower() or "no ending"] += bool(above)
+            unknown_suffixes[path.suffix.lower() or "no suffix"] += bool(above)
             continue
         classes = [folder for folder in above if part_of(folder) is None]
         named = [folder for folder in classes if allowed is not None and find_label(folder, allowed) is not None]
         if not classes:
-            skip(name, "lies in no folder of a class")
+            skip(name, "is not in the folder of a class")
             continue
         word = unicodedata.normalize("NFC", (named or classes)[0])
         part = next((part for folder in above if (part := part_of(folder)) is not None), None)
         key = name.rsplit(".", 1)[0]
-        item = found.setdefault(key, _Found(word, part))
+        item = found.setdefault(key, _FileGroup(word, part))
         if kind in item.files:
-            item = found.setdefault(name, _Found(word, part))
+            item = found.setdefault(name, _FileGroup(word, part))
         item.files[kind] = name
-    for ending, count in strange.most_common():
+    for ending, count in unknown_suffixes.most_common():
         if count:
-            skip(str(root), f"{count} files ({ending}) are no sound, picture, film or text that is known")
+            skip(str(root), f"{count} files ({ending}) are not in a known audio, picture, video or text format")
     return found
 
 
 def _classes(words: Iterator[str]) -> dict[str, str]:
-    """{name of a folder: name of its class}: names that differ in case alone are one class, called as most are."""
+    """Return {name of a folder: name of its class}; names that differ only in case are one class (most common form)."""
     counts = Counter(words)
     kinds: dict[str, list[str]] = defaultdict(list)
     for word, _ in counts.most_common():
@@ -182,5 +191,5 @@ def _classes(words: Iterator[str]) -> dict[str, str]:
 
 
 def _natural(word: str) -> tuple[bool, int, str]:
-    """Numbers in their order, then names in theirs."""
+    """Sort key: numbers in numerical order, then names in alphabetical order."""
     return (False, int(word), word) if word.isdecimal() else (True, 0, word)

@@ -1,4 +1,4 @@
-"""What the adapters share: how a corpus folder is looked at, and its text tables are read."""
+"""Helpers shared by the adapters: walk through a corpus folder and read its text files and tables."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from multiemo.errors import ManifestError
 from multiemo.tables.delimited import BadRow
 from multiemo.tables.reading import open_table, text_encoding
 
-#: Reports what is left out: (file or row, reason).
+#: Reports that something is left out: (file or row, reason).
 Skip: TypeAlias = Callable[[str, str], None]
-#: Told of a label that is met: (as it is written, what it becomes or ``None`` where it has no place).
+#: Reports how a label is mapped: (label as written, mapped label or ``None``).
 Became: TypeAlias = Callable[[str, "str | None"], None]
 
-#: Endings of the recordings of corpora that were distributed as these, and what they hold.
+#: File suffixes of recordings in the published corpora, and their medium.
 RECORDINGS = {".wav": "audio", ".flac": "audio", ".avi": "video", ".mp4": "video"}
 
 _NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
@@ -36,7 +36,7 @@ _C1 = re.compile(r"[\x80-\x9f]")
 
 @contextmanager
 def noting() -> Iterator[list[str]]:
-    """Collects what :func:`note` is told meanwhile."""
+    """Collect the notes of :func:`note` made within the ``with`` block."""
     notes: list[str] = []
     token = _NOTES.set(notes)
     try:
@@ -46,14 +46,14 @@ def noting() -> Iterator[list[str]]:
 
 
 def note(text: str) -> None:
-    """Say how a corpus was read where a user should know it and nothing is left out; the same is said once."""
+    """Add a note for the user about how a corpus was read; repeated notes are added once."""
     notes = _NOTES.get()
     if notes is not None and text not in notes:
         notes.append(text)
 
 
 class RowTroubleError(ValueError):
-    """Why a row is left out; the message says which cell and what to do."""
+    """A row is left out. The message names the cell and says what to do."""
 
 
 class NotTheCorpus(ManifestError):
@@ -61,7 +61,13 @@ class NotTheCorpus(ManifestError):
 
 
 def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
-    """The error for a folder that does not look like ``corpus``; it lists the first entries found there."""
+    """Return the error for a folder that does not look like a corpus; its message lists the first entries found.
+
+    Args:
+        corpus: name of the adapter.
+        root: the given folder or file.
+        expected: description of the expected files.
+    """
     if not root.exists():
         return NotTheCorpus(f"{corpus}: {root} does not exist; expected {expected}")
     if root.is_file():
@@ -72,10 +78,10 @@ def not_the_corpus(corpus: str, root: Path, expected: str) -> NotTheCorpus:
 
 
 def walk(root: Path, suffixes: Iterable[str] | None) -> Iterator[Path]:
-    """Files under ``root`` with one of the (lower-case) suffixes, or all, sorted.
+    """Yield the files below ``root`` with one of the given lower-case suffixes, or all files, sorted.
 
-    Hidden files and those of systems are passed over, and links to a folder that they lie in, such as that of a
-    manifest inside its corpus.
+    Hidden and system files are skipped, and so are links to a parent folder, such as the link beside a manifest inside
+    its corpus.
     """
     wanted = None if suffixes is None else frozenset(suffixes)
     for folder, folders, files in os.walk(root, followlinks=True):
@@ -91,7 +97,7 @@ def _leads_back(folder: str, name: str) -> bool:
 
 
 def part_of(name: str) -> str | None:
-    """``train``, ``val`` or ``test`` where a folder, file or cell is called after a part of a corpus.
+    """Return ``train``, ``val`` or ``test`` if a name is that of a part of a corpus, else ``None``.
 
     Example:
         >>> part_of("Validation"), part_of("val_set"), part_of("Development"), part_of("happy")
@@ -101,14 +107,14 @@ def part_of(name: str) -> str | None:
 
 
 def part_folders(top: Path) -> dict[Path, str]:
-    """{folder in ``top`` that is called after a part: that part}, train first, then val and test."""
+    """Return {folder: part} for the folders in ``top`` named after a part; train first, then val and test."""
     inside = sorted(path for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
     found = {path: part for path in inside if (part := part_of(path.name)) is not None}
     return dict(sorted(found.items(), key=lambda entry: PARTS.index(entry[1])))
 
 
 def nearest(root: Path, *names: str) -> Path | None:
-    """The file or folder called by one of the names that lies least deep under ``root``; earlier names go first."""
+    """Return the least deep file or folder below ``root`` with one of the names; earlier names take priority."""
     for name in names:
         found = min(root.rglob(name), key=lambda path: (len(path.parts), path), default=None)
         if found is not None:
@@ -117,9 +123,12 @@ def nearest(root: Path, *names: str) -> Path | None:
 
 
 def unit(value: float, low: float, high: float) -> float:
-    """A rating on the scale ``low``..``high`` brought to -1..1; one beyond the scale is taken at its end.
+    """Rescale a rating from ``low``..``high`` to -1..1, clipping it to that range.
 
-    ``low`` is the number that stands for little: the larger of the two where a scale runs downwards.
+    Args:
+        value: the rating.
+        low: end of the scale that means little; the larger number if the scale is inverted.
+        high: end of the scale that means much.
 
     Example:
         >>> unit(1, 1, 5), unit(4.5, 1, 5), unit(5.5, 1, 5)
@@ -131,16 +140,16 @@ def unit(value: float, low: float, high: float) -> float:
 
 
 def keep_first(found: dict[str, str], key: str, name: str, skip: Skip) -> bool:
-    """Keep a file unless there is one of its key already; the second is skipped.
+    """Register a file under a key; skip it if the key already has a file.
 
     Args:
-        found: {key: file}, to which it is added.
-        key: of what the file holds.
-        name: of the file, as :func:`relative` gives it.
-        skip: told of a second copy.
+        found: {key: file}, updated here.
+        key: identifies the content of the file.
+        name: path of the file, as returned by :func:`relative`.
+        skip: called for a second copy.
 
     Returns:
-        Whether it is the first.
+        Whether the file is the first with this key.
     """
     if key in found:
         skip(name, f"is a second copy of {found[key]}")
@@ -150,30 +159,32 @@ def keep_first(found: dict[str, str], key: str, name: str, skip: Skip) -> bool:
 
 
 def relative(path: Path, root: Path) -> str:
-    """``path`` below ``root`` in POSIX form."""
+    """Return the path relative to ``root`` in POSIX form."""
     return path.relative_to(root).as_posix()
 
 
 def read_text(path: Path) -> str:
-    """A text file in whatever encoding it is; one that is not UTF-8 is noted.
+    """Read a text file in its detected encoding; an encoding other than UTF-8 is noted.
 
     Raises:
-        ManifestError: the file cannot be read, or is no text.
+        ManifestError: the file cannot be read, or is not text.
     """
     encoding = text_encoding(path)
-    for said in encoding.notes:
-        note(said)
+    for message in encoding.notes:
+        note(message)
     return path.read_bytes().decode(encoding.name, encoding.errors)
 
 
 def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with a header line; spaces around the names in it are taken off, an empty cell is ``""``.
+    """Read the rows of a CSV with a header line. Column names are stripped; an empty cell is ``""``.
 
     Args:
-        columns: must all be there.
+        path: the CSV.
+        columns: required columns.
+        corpus: name of the adapter, for error messages.
 
     Yields:
-        (row number counted from 1 after the header, {column: value}); a row that cannot be read is noted.
+        (row number counted from 1 after the header, {column: value}); rows that cannot be read are noted.
 
     Raises:
         ManifestError: the file cannot be read, or lacks a column.
@@ -187,15 +198,15 @@ def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[t
             note(f"{path.name} {row.place} is left out: {row.reason}")
         else:
             yield number, {name: cell or "" for name, cell in row.items()}
-    for said in table.notes:
-        note(said)
+    for message in table.notes:
+        note(message)
 
 
 def mend(text: str) -> str:
-    """``text`` with Windows-1252 punctuation restored where an earlier program read its bytes in the wrong encoding.
+    """Restore Windows-1252 punctuation that was decoded in the wrong encoding.
 
-    Two kinds of damage occur in published corpora: UTF-8 bytes read as Windows-1252 or Latin-1, and Windows-1252
-    bytes kept as C1 control characters.
+    Two kinds of damage occur in published corpora: UTF-8 bytes decoded as Windows-1252 or Latin-1, and Windows-1252
+    bytes decoded as C1 control characters.
 
     Example:
         >>> mend("he\\u00e2\\u20ac\\u2122s"), mend("he\\x92s"), mend("Nestl\\u00e9")
@@ -209,7 +220,7 @@ def _as_cp1252(byte: int) -> str:
 
 
 def _reread(run: str) -> str:
-    """A run of characters above ASCII read as UTF-8 after all, or as it stands where it is not that."""
+    """Decode a run of non-ASCII characters as UTF-8, or return it unchanged if that is not possible."""
     try:
         raw = b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode("cp1252") for c in run)
         return raw.decode("utf-8")

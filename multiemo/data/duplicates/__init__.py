@@ -1,1 +1,1 @@
-"""Clips that are copies of each other: fingerprints of sound and pictures, and the search."""
+"""Near-duplicate clips: fingerprints of audio and pictures, and the search for matches."""

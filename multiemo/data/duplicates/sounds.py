@@ -1,10 +1,10 @@
-"""Which recordings are one recording: a robust audio fingerprint, an index of it, and the bit error rate.
+"""Near-duplicate recordings: a robust audio fingerprint, an index of it, and the bit error rate.
 
 The fingerprint is that of Haitsma & Kalker (2002, "A highly robust audio fingerprinting system", ISMIR): the energy of
-33 bands between 300 and 2000 Hz, a third of a second at a time; each bit is the sign of how the difference of two
-neighbouring bands changes from one step to the next. It survives lossy codecs, resampling and gain. Where two
-recordings are one, some words agree exactly at one distance in time, so sorting the words finds the candidates without
-comparing every clip with every other.
+33 bands between 300 and 2000 Hz in overlapping windows. Each bit is the sign of the change over time of the difference
+between two neighbouring bands. The fingerprint is robust against lossy codecs, resampling and gain. In two copies of a
+recording some words agree exactly at a constant time lag, so sorting the words finds the candidates without comparing
+every pair of clips.
 """
 
 from __future__ import annotations
@@ -19,52 +19,53 @@ from multiemo.arrays import Floats
 
 Words: TypeAlias = NDArray[np.int64]
 
-#: Hz; sound is read at this rate.
-RATE = 5120
-#: Samples under one word (0.4 s), and between one word and the next (12.5 ms): the paper's overlap of 31/32.
-_WINDOW, _HOP = 2048, 64
+#: Sample rate of the analysed audio, in Hz.
+SAMPLE_RATE = 5120
+#: Window of one word (0.4 s) and hop between words (12.5 ms), in samples: the paper's overlap of 31/32.
+_WINDOW_SAMPLES, _HOP_SAMPLES = 2048, 64
 _BITS = 32
-#: Edges of the bands, FFT bins.
-_EDGES = np.round(np.geomspace(300, 2000, _BITS + 2) * _WINDOW / RATE).astype(np.int64)
-#: Words this far (dB) below the loudest moment say nothing: there a codec leaves only its own noise.
-_RANGE = 30.0
-#: A recording whose loudest moment has a mean square below this (-80 dB of full scale) is silent.
-_SILENT = 1e-8
-#: Windows transformed at a time.
-_BLOCK = 512
-#: Word of a moment that is too quiet.
+#: Edges of the frequency bands, in FFT bins.
+_BAND_EDGES = np.round(np.geomspace(300, 2000, _BITS + 2) * _WINDOW_SAMPLES / SAMPLE_RATE).astype(np.int64)
+#: Words at moments this many dB below the loudest one are ignored: codecs leave only their own noise there.
+_DYNAMIC_RANGE_DB = 30.0
+#: A recording whose loudest moment has a mean square below this (-80 dBFS) is silent.
+_SILENCE_POWER = 1e-8
+#: Number of windows transformed at a time.
+_BLOCK_WINDOWS = 512
+#: Marks a moment that is too quiet for a word.
 QUIET = -1
 
-#: Most bits that may differ. A lossy copy stays below 0.15 of its original and below 0.17 of another lossy copy; two
-#: takes of a sentence by one speaker lie above 0.25.
-MOST_ERRORS = 0.2
-#: Bits of independent recordings differ by half, with three times the deviation of independent bits (the paper, from
-#: the overlap of the windows). A short overlap must lie this many deviations below one half: one such accident in
-#: 10^15 comparisons.
+#: Maximum share of differing bits. Between a lossy copy and its original it is below 0.15, between two lossy copies
+#: below 0.17; between two takes of a sentence by one speaker it is above 0.25.
+MAX_BIT_ERROR_RATE = 0.2
+#: Of two independent recordings half of the bits differ, with three times the standard deviation of independent bits
+#: (the paper; a result of the overlapping windows). The error rate of a short overlap must be this many deviations
+#: below one half: one false match in 10^15 comparisons.
 _DEVIATIONS, _SPREAD = 8.0, 1.5
-#: How much of the shorter recording's sound must be in the other one.
-_COVERED = 0.8
-#: Fewer words with sound in them (0.8 s with the window) could agree by accident.
-_LEAST = 32
-#: Candidates are found by words that agree in all bits of one of these overlapping parts, the lower and the upper 22
-#: bits, this often at one distance in time.
-_PARTS, _VOTES = ((1 << 22) - 1, ((1 << 22) - 1) << 10), 2
-#: A word is compared with this many of its equals, so that what every clip has (a hum, a beep) costs no N^2.
-_CROWD = 256
-_ONES = np.array([number.bit_count() for number in range(1 << 16)], dtype=np.uint8)
+#: Minimum share of the shorter recording's audible words that must overlap with the other recording.
+_MIN_OVERLAP = 0.8
+#: Minimum number of audible words (0.8 s with the window); fewer could agree by chance.
+_MIN_WORDS = 32
+#: Candidates have words that agree in all bits of one of these masks (the lower and the upper 22 bits), at least this
+#: often at the same time lag.
+_KEY_MASKS, _MIN_VOTES = ((1 << 22) - 1, ((1 << 22) - 1) << 10), 2
+#: A word is compared with at most this many equal words, so that a sound common to all clips (a hum, a beep) does not
+#: cause N^2 comparisons.
+_MAX_MATCHES_PER_WORD = 256
+_BIT_COUNTS = np.array([number.bit_count() for number in range(1 << 16)], dtype=np.uint8)
 
 
 def sound_words(samples: Floats) -> Words:
-    """The fingerprint of a recording.
+    """Compute the fingerprint of a recording.
 
     Args:
-        samples: ``[N]`` mono at :data:`RATE`.
+        samples: ``[N]`` mono at :data:`SAMPLE_RATE`.
 
     Returns:
-        ``[T]`` one word of 32 bits each 12.5 ms, :data:`QUIET` where there is hardly any sound; empty when the
-        recording is shorter than 0.42 s or silent.
+        ``[T]`` one 32-bit word per 12.5 ms, :data:`QUIET` at quiet moments; empty if the recording is shorter than
+        0.42 s or silent.
     """
-    if len(samples) < _WINDOW + _HOP:
+    if len(samples) < _WINDOW_SAMPLES + _HOP_SAMPLES:
         return np.zeros(0, dtype=np.int64)
     energy = _energies(samples)
     difference = energy[:, :-1] - energy[:, 1:]
@@ -72,54 +73,55 @@ def sound_words(samples: Floats) -> Words:
     words = bits @ (1 << np.arange(_BITS, dtype=np.int64))
     level = energy.sum(axis=1)
     level = np.minimum(level[1:], level[:-1])
-    if level.max() < _SILENT:
+    if level.max() < _SILENCE_POWER:
         return np.zeros(0, dtype=np.int64)
-    return np.where(level > level.max() * 10 ** (-_RANGE / 10), words, QUIET)
+    return np.where(level > level.max() * 10 ** (-_DYNAMIC_RANGE_DB / 10), words, QUIET)
 
 
 def _energies(samples: Floats) -> NDArray[np.float64]:
-    """Mean square of the samples in each band, ``[T, bands]``, low to high."""
-    hann = np.hanning(_WINDOW).astype(np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
+    """Return the mean square of the samples in each band, ``[T, bands]``, from low to high frequencies."""
+    hann = np.hanning(_WINDOW_SAMPLES).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW_SAMPLES)[::_HOP_SAMPLES]
     pieces = []
-    for start in range(0, len(windows), _BLOCK):
-        spectrum = np.fft.rfft(windows[start : start + _BLOCK] * hann, axis=1)[:, _EDGES[0] : _EDGES[-1]]
+    for start in range(0, len(windows), _BLOCK_WINDOWS):
+        spectrum = np.fft.rfft(windows[start : start + _BLOCK_WINDOWS] * hann, axis=1)
+        spectrum = spectrum[:, _BAND_EDGES[0] : _BAND_EDGES[-1]]
         power = spectrum.real**2 + spectrum.imag**2
-        pieces.append(np.add.reduceat(power.astype(np.float64), _EDGES[:-1] - _EDGES[0], axis=1))
-    return np.asarray(np.concatenate(pieces) * (2 / (_WINDOW * float((hann**2).sum()))))
+        pieces.append(np.add.reduceat(power.astype(np.float64), _BAND_EDGES[:-1] - _BAND_EDGES[0], axis=1))
+    return np.asarray(np.concatenate(pieces) * (2 / (_WINDOW_SAMPLES * float((hann**2).sum()))))
 
 
-def is_telling(words: Words) -> bool:
-    """Whether a recording has sound enough (0.8 s) to be told from another."""
-    return int(np.count_nonzero(words != QUIET)) >= _LEAST
+def is_distinctive(words: Words) -> bool:
+    """Return whether a recording has enough audible sound (0.8 s) to be compared with others."""
+    return int(np.count_nonzero(words != QUIET)) >= _MIN_WORDS
 
 
 def same_sounds(recordings: Sequence[Words]) -> Iterator[tuple[int, int, float]]:
-    """Pairs of recordings that are one recording, or of which one is a part of the other.
+    """Find pairs of recordings that are copies of each other, or of which one is part of the other.
 
     Args:
-        recordings: fingerprints, see :func:`sound_words`.
+        recordings: fingerprints from :func:`sound_words`.
 
     Yields:
-        (first, second, share of bits that differ) by index, first below second; each pair once, in order.
+        (first, second, share of differing bits) by index, first below second; each pair once, in order.
     """
     best: dict[tuple[int, int], float] = {}
     for first, second, offset in _candidates(recordings):
-        errors = _errors(recordings[first], recordings[second], offset)
-        if errors is not None and errors < best.get((first, second), 1.0):
-            best[first, second] = errors
-    for (first, second), errors in sorted(best.items()):
-        yield first, second, errors
+        error_rate = _bit_error_rate(recordings[first], recordings[second], offset)
+        if error_rate is not None and error_rate < best.get((first, second), 1.0):
+            best[first, second] = error_rate
+    for (first, second), error_rate in sorted(best.items()):
+        yield first, second, error_rate
 
 
 def _candidates(recordings: Sequence[Words]) -> list[tuple[int, int, int]]:
-    """(first, second, words by which the second lags) of pairs in which some words agree."""
+    """Return (first, second, lag of the second in words) for pairs in which some words agree."""
     if not recordings:
         return []
-    votes = np.concatenate([_agreements(recordings, part) for part in _PARTS])
+    votes = np.concatenate([_agreements(recordings, part) for part in _KEY_MASKS])
     keys, counts = np.unique(votes, return_counts=True)
     longest, clips = max(len(words) for words in recordings), len(recordings)
-    pairs, offsets = np.divmod(keys[counts >= _VOTES], 2 * longest + 1)
+    pairs, offsets = np.divmod(keys[counts >= _MIN_VOTES], 2 * longest + 1)
     return [
         (int(pair) // clips, int(pair) % clips, int(offset) - longest)
         for pair, offset in zip(pairs, offsets, strict=True)
@@ -127,9 +129,9 @@ def _candidates(recordings: Sequence[Words]) -> list[tuple[int, int, int]]:
 
 
 def _agreements(recordings: Sequence[Words], part: int) -> Words:
-    """One number for each two words of two recordings that agree in the bits of ``part``: which two, and how far apart.
+    """Return one number for each two words of two recordings that agree in the bits of ``part``.
 
-    Of a word that lasts, only its beginning counts.
+    The number encodes the two recordings and the time lag. Of a run of equal words only the first is used.
     """
     parts = [np.where(words == QUIET, QUIET, words & part) for words in recordings]
     begins = [np.flatnonzero((word != QUIET) & (np.diff(word, prepend=QUIET) != 0)) for word in parts]
@@ -140,7 +142,7 @@ def _agreements(recordings: Sequence[Words], part: int) -> Words:
     clip, place, word = clip[order], place[order], word[order]
     longest = max(len(words) for words in recordings)
     found = [word[:0]]
-    for step in range(1, _CROWD):
+    for step in range(1, _MAX_MATCHES_PER_WORD):
         same = np.flatnonzero(word[step:] == word[:-step])
         if not len(same):
             break
@@ -150,18 +152,18 @@ def _agreements(recordings: Sequence[Words], part: int) -> Words:
     return np.concatenate(found)
 
 
-def _errors(first: Words, second: Words, offset: int) -> float | None:
-    """Share of bits that differ when ``second`` lags by ``offset`` words, if the two can be called one recording."""
+def _bit_error_rate(first: Words, second: Words, offset: int) -> float | None:
+    """Return the share of differing bits at a lag of ``offset`` words, or ``None`` if the recordings do not match."""
     shorter = min(np.count_nonzero(first != QUIET), np.count_nonzero(second != QUIET))
-    if shorter < _LEAST:
+    if shorter < _MIN_WORDS:
         return None
     a, b = first[max(0, offset) :], second[max(0, -offset) :]
     a, b = a[: len(b)], b[: len(a)]
     both = (a != QUIET) & (b != QUIET)
     count = np.count_nonzero(both)
-    if count < _COVERED * shorter:
+    if count < _MIN_OVERLAP * shorter:
         return None
     different = a[both] ^ b[both]
-    errors = float(_ONES[different & 0xFFFF].sum() + _ONES[different >> 16].sum()) / (_BITS * count)
-    accident = 0.5 - _DEVIATIONS * _SPREAD / (_BITS * count) ** 0.5
-    return errors if errors <= min(MOST_ERRORS, accident) else None
+    error_rate = float(_BIT_COUNTS[different & 0xFFFF].sum() + _BIT_COUNTS[different >> 16].sum()) / (_BITS * count)
+    chance_level = 0.5 - _DEVIATIONS * _SPREAD / (_BITS * count) ** 0.5
+    return error_rate if error_rate <= min(MAX_BIT_ERROR_RATE, chance_level) else None

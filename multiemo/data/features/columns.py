@@ -1,5 +1,4 @@
-"""Which columns the precomputed features of a modality have, over all clips: one kind, or several that cannot go
-through one encoder."""
+"""Compare the columns of the precomputed features of a modality over all clips: one encoder needs the same columns."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from multiemo.types import Clip, Modality
 
 @dataclass(frozen=True, slots=True)
 class ColumnKind:
-    """Clips whose features have the same columns.
+    """A group of clips whose features have the same columns.
 
     Args:
-        columns: their names; numbers where the file names none.
-        clips: how many.
-        example: id of the first.
+        columns: names of the columns; numbers if the files do not name them.
+        clips: number of clips.
+        example: id of the first clip.
     """
 
     columns: tuple[str, ...]
@@ -35,7 +34,7 @@ class ColumnKind:
 
 
 def kinds_of(found: Iterable[tuple[str, tuple[str, ...]]]) -> list[ColumnKind]:
-    """The kinds among (clip id, columns of its features), those of most clips first.
+    """Group (clip id, columns of its features) by columns, the kinds with most clips first.
 
     Example:
         >>> print(*kinds_of([("a", ("0", "1")), ("b", ("0",)), ("c", ("0", "1"))]), sep="; ")
@@ -50,20 +49,25 @@ def kinds_of(found: Iterable[tuple[str, tuple[str, ...]]]) -> list[ColumnKind]:
 
 
 def agreed_columns(clips: Sequence[Clip], folder: Path, modality: Modality, *, skip_bad: bool) -> tuple[str, ...]:
-    """The columns that an encoder of a manifest's features takes.
+    """Return the feature columns that an encoder of a modality reads.
 
     Args:
-        clips: of the manifest; those without features of the modality, or whose file cannot be read, do not count.
-        folder: the manifest's.
-        skip_bad: clips whose features have other columns than most may be left out later.
+        clips: clips of the manifest; those without features of the modality, or with an unreadable file, are ignored.
+        folder: the manifest's folder.
+        modality: the modality of the features.
+        skip_bad: whether clips whose columns differ from those of most clips may be left out later.
+
+    Returns:
+        The names of the columns of most clips.
 
     Raises:
-        ManifestError: no clip has such features; or the clips differ in their columns, and leaving some out was not
-            allowed, is not decided by a majority, or would not find those that only differ in the columns' names.
+        ManifestError: no clip has such features; or the columns differ, and ``skip_bad`` is false, there is no
+            majority, or only the names of the columns differ, so that the deviating clips cannot be detected later.
+        MediaError: no feature file can be read.
     """
     referred = [(clip, ref) for clip in clips if (ref := clip.features.get(modality)) is not None]
     if not referred:
-        raise ManifestError(f"no row has features.{modality}, which encoder 'features' reads")
+        raise ManifestError(f"no row has features.{modality}, which the encoder 'features' reads")
     found: list[tuple[str, tuple[str, ...]]] = []
     trouble: MediaError | None = None
     for clip, ref in referred:
@@ -74,13 +78,19 @@ def agreed_columns(clips: Sequence[Clip], folder: Path, modality: Modality, *, s
     if not found and trouble is not None:
         raise trouble
     most, *others = kinds_of(found)
-    said = f"features.{modality} differ in their columns: {'; '.join(map(str, (most, *others)))}"
+    difference = f"features.{modality} differ in their columns: {'; '.join(map(str, (most, *others)))}"
     if any(len(other.columns) == len(most.columns) for other in others):
-        raise ManifestError(f"{said}; columns of one number but other names or order are not told apart: extract again")
+        raise ManifestError(
+            f"{difference}; the number of columns is the same but names or order differ, which cannot be detected per "
+            "clip: extract all features in the same way"
+        )
     if others and not skip_bad:
         raise ManifestError(
-            f"{said}; extract all alike, or set data.skip_bad=true to leave out those that differ from most"
+            f"{difference}; extract all features in the same way, or set data.skip_bad=true to leave out the clips "
+            "that differ from most"
         )
     if others and others[0].clips == most.clips:
-        raise ManifestError(f"{said}; no kind is that of most, so data.skip_bad cannot choose: extract all alike")
+        raise ManifestError(
+            f"{difference}; there is no majority, so data.skip_bad cannot choose: extract all features in the same way"
+        )
     return most.columns

@@ -1,11 +1,11 @@
-"""Feature pickles, read without running them.
+"""Read feature pickles without executing code from them.
 
-A pickle is a program: whatever it names is imported and called (https://docs.python.org/3/library/pickle.html). This
-module is the only one of multiemo that unpickles anything, and it only reads the features that corpora are published
-with. What such a file may name is listed in ``_ADMITTED``: what NumPy writes for an array in protocols 0 to 5, and the
-built-in containers. None of these names leads to NumPy: each is a stand-in that checks its arguments and views the
-bytes as plain numbers or strings, so that no state of an array or a dtype is taken on trust. Everything else is refused
-by name.
+A pickle is a program: unpickling imports and calls whatever it names
+(https://docs.python.org/3/library/pickle.html). This is the only module of multiemo that unpickles anything, and it
+only reads the features that corpora are published with. ``_ADMITTED`` lists the globals that such a file may name:
+those that NumPy writes for arrays in protocols 0 to 5, and the built-in containers. None of them resolves to NumPy.
+Each resolves to a stand-in that validates its arguments and views the bytes as plain numbers or strings, so that no
+state of an array or a dtype is trusted. All other globals are refused.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ import numpy as np
 
 from multiemo.errors import ManifestError, first_line
 
-#: {name: array, or what an array of objects holds} of an ``.npz``.
+#: Contents of an ``.npz``: {name: array, or the objects of an object array}.
 NamedArrays: TypeAlias = dict[str, Any]
 
-#: Numbers and strings of a fixed size, as NumPy names them; ``O`` is an array of objects, kept as a list.
+#: NumPy's names of number and fixed-size string types; ``O`` is an array of objects, which becomes a list.
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU][1-9]\d*|O\d*")
 _NDARRAY = "numpy.ndarray"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class _Unreadable(ValueError):
-    """The pickle is not of features: a stand-in was given something that NumPy does not write."""
+    """The pickle does not contain features: it holds something that NumPy does not write."""
 
 
 def read_pickle(path: Path) -> Any:
-    """What a feature pickle holds: dicts, lists, tuples, sets, strings, numbers and arrays of numbers or strings.
+    """Read a pickle of dicts, lists, tuples, sets, strings, numbers and arrays of numbers or strings.
 
-    The file is looked through before anything is made of it, so that memory stays near the file's size. Arrays are
-    views of the bytes read; arrays of objects become lists, scalars become Python numbers.
+    The opcodes are checked before any object is created, so that memory use stays near the size of the file. Arrays are
+    views of the bytes read; arrays of objects become lists, and scalars become Python numbers.
 
     Args:
         path: the pickle, of any protocol.
 
     Raises:
-        ManifestError: the file cannot be read, is not a pickle of such things, or names anything else; the message
-            names the file and the forbidden global. Nothing of it was imported or called.
+        ManifestError: the file cannot be read, is not a pickle of such objects, or names any other global. The message
+            names the file and that global. Nothing is imported or called.
     """
     try:
         with path.open("rb") as file:
@@ -63,10 +63,10 @@ def read_pickle(path: Path) -> Any:
 
 
 def read_npz(path: Path) -> NamedArrays:
-    """{name: array} of an ``.npz``; what an array of objects holds is read as by :func:`read_pickle`.
+    """Read the arrays of an ``.npz`` as {name: array}. Arrays of objects are read as by :func:`read_pickle`.
 
     Args:
-        path: the file. An array of objects without dimensions, as NumPy stores a dict, gives that object.
+        path: the file. A zero-dimensional array of objects, as NumPy stores a dict, is read as its object.
 
     Raises:
         ManifestError: the file cannot be read, is not an ``.npz``, or an array of objects is refused.
@@ -93,35 +93,35 @@ def read_npz(path: Path) -> NamedArrays:
 
 
 def _read(file: IO[bytes], path: Path) -> Any:
-    """A whole file that is one pickle."""
-    _look_through(file)
+    """Read a file that consists of one pickle."""
+    _check_opcodes(file)
     file.seek(0)
     return _plain(_Unpickler(file, path).load(), {})
 
 
 class _Unpickler(pickle.Unpickler):
-    """An unpickler whose globals are those of ``_ADMITTED`` and no others."""
+    """An unpickler that resolves only the globals of ``_ADMITTED``."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         super().__init__(file)
         self._path = path
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """The stand-in of a global.
+        """Return the stand-in of a global.
 
         Raises:
             ManifestError: the global is not admitted.
         """
         if (module, name) not in _ADMITTED:
             raise ManifestError(
-                f"{self._path}: names {module}.{name}, which a feature pickle has no need of; it may run code when "
-                "unpickled, so nothing of it was read. Fetch the features from their authors, or save them as .npz"
+                f"{self._path}: names {module}.{name}, which a feature pickle does not need; unpickling it could run "
+                "code, so the file was not read. Fetch the features from their authors, or save them as .npz"
             )
         return _ADMITTED[module, name]
 
 
-class _Stand:
-    """A callable that a pickle may name. It cannot be given a state or attributes by the pickle."""
+class _StandIn:
+    """A callable that a pickle may name. The pickle cannot set its state or attributes."""
 
     __slots__ = ("_make",)
 
@@ -132,11 +132,11 @@ class _Stand:
         return self._make(*args)
 
     def __setstate__(self, state: object) -> None:
-        raise _Unreadable("a function is given a state")
+        raise _Unreadable("it sets the state of a function")
 
 
 class _Dtype:
-    """Stand-in of ``numpy.dtype``: its name, and the byte order that its state tells."""
+    """Stand-in for ``numpy.dtype``: its name, and the byte order given by its state."""
 
     __slots__ = ("_name", "_order")
 
@@ -152,12 +152,12 @@ class _Dtype:
         self._order = order
 
     def plain(self) -> np.dtype[Any] | None:
-        """The dtype, or ``None`` for objects."""
+        """Return the dtype, or ``None`` for objects."""
         return None if self._name[0] == "O" else np.dtype(self._name).newbyteorder(self._order)  # type: ignore[arg-type]
 
 
 class _Array:
-    """Stand-in of an array; ``value`` is the array, or a list where it held objects."""
+    """Stand-in for an array; ``value`` is the array, or a list for an array of objects."""
 
     __slots__ = ("value",)
 
@@ -170,13 +170,13 @@ class _Array:
 
 
 def _view(data: Any, dtype: Any, shape: Any, order: str) -> Any:
-    """The bytes ``data`` as an array, or the list ``data`` as it stands; no more memory than they take is used."""
+    """View the bytes ``data`` as an array, without a copy; for an array of objects, return the list ``data``."""
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
         raise _Unreadable("an array without type or shape")
     plain = dtype.plain()
     if plain is None:
         if not isinstance(data, list) or len(shape) > 1 or len(data) != math.prod(shape):
-            raise _Unreadable("an array of objects that is no list of them")
+            raise _Unreadable("an array of objects that is not a list")
         return data if shape else data[0]
     if not isinstance(data, bytes | bytearray) or math.prod(shape) * plain.itemsize != len(data):
         raise _Unreadable(f"an array whose bytes do not fill its shape {shape}")
@@ -187,12 +187,12 @@ def _view(data: Any, dtype: Any, shape: Any, order: str) -> Any:
 
 def _reconstruct(kind: object, shape: object, code: object) -> _Array:
     if kind != _NDARRAY:
-        raise _Unreadable("an array of a class of its own")
+        raise _Unreadable("an array of a custom class")
     return _Array()
 
 
 def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> _Array:
-    """What protocol 5 writes; ``axes`` is how an array that is neither in C nor in Fortran order was turned."""
+    """Array of protocol 5; ``axes`` is the permutation of an array that is neither in C nor in Fortran order."""
     value = _view(data, dtype, shape, order)
     return _Array(value if axes is None else value.transpose(axes))
 
@@ -209,21 +209,21 @@ def _encode(text: Any, encoding: object) -> bytes:
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
+def _empty_bytes() -> bytes:
     """``bytes`` as protocols 0 to 2 use it for empty bytes."""
     return b""
 
 
-#: Every global that a feature pickle may name. NumPy 2 renamed ``numpy.core`` to ``numpy._core``; protocols below 3
-#: call ``builtins`` by its old name.
+#: All globals that a feature pickle may name. NumPy 2 renamed ``numpy.core`` to ``numpy._core``; protocols below 3
+#: use the Python 2 name of ``builtins``.
 _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Stand(_Dtype),
-    ("_codecs", "encode"): _Stand(_encode),
-    ("builtins", "bytes"): _Stand(_no_bytes),
-    ("__builtin__", "bytes"): _Stand(_no_bytes),
+    ("numpy", "dtype"): _StandIn(_Dtype),
+    ("_codecs", "encode"): _StandIn(_encode),
+    ("builtins", "bytes"): _StandIn(_empty_bytes),
+    ("__builtin__", "bytes"): _StandIn(_empty_bytes),
     **{
-        (f"numpy.{core}.{module}", name): _Stand(make)
+        (f"numpy.{core}.{module}", name): _StandIn(make)
         for core in ("core", "_core")
         for module, name, make in (
             ("multiarray", "_reconstruct", _reconstruct),
@@ -239,32 +239,33 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 }
 
 
-def _look_through(file: IO[bytes]) -> None:
-    """Read the opcodes without obeying them.
+def _check_opcodes(file: IO[bytes]) -> None:
+    """Check the opcodes of a pickle without executing them.
 
     Raises:
-        ValueError: the file ends early, holds something else, or wants a memo larger than what it holds.
+        ValueError: the file is truncated or not a pickle, or requests a memo larger than its contents.
     """
     for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
             raise _Unreadable(f"a memo of {argument} entries")
-        if opcode.name in ("EXT1", "EXT2", "EXT4"):  # these may skip ``find_class``
-            raise _Unreadable("a global by its number in a registry of the process")
+        if opcode.name in ("EXT1", "EXT2", "EXT4"):  # these can bypass ``find_class``
+            raise _Unreadable("a global given by its number in the extension registry")
 
 
 def _plain(value: Any, done: dict[int, Any]) -> Any:
-    """``value`` with every stand-in replaced by its array.
+    """Replace every stand-in in ``value`` by its array.
 
     Args:
-        done: {id: what it became}, so that what is met twice is made once; ``None`` marks what is being made.
+        value: an unpickled object.
+        done: {object id: replacement}, so that shared objects are converted once; ``None`` marks one in progress.
 
     Raises:
-        ValueError: something contains itself, or a stand-in is all that is left of it.
+        ValueError: a container contains itself, or a stand-in is used as a value.
     """
     if isinstance(value, _Array):
         return _plain(value.value, done)
     if not isinstance(value, dict | list | tuple | set | frozenset):
-        if isinstance(value, _Stand | _Dtype):
+        if isinstance(value, _StandIn | _Dtype):
             raise _Unreadable("a bare function or type")
         return value
     if id(value) in done:

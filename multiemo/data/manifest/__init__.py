@@ -1,1 +1,1 @@
-"""Manifests: rows and their rules, files, merging."""
+"""Manifests: row validation, file formats, reading, writing and merging."""

@@ -1,4 +1,4 @@
-"""A manifest checked at two depths: its rows alone, or every file that they name as well."""
+"""Validate a manifest at two depths: the rows alone, or also every file that they name."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from multiemo.errors import MediaError
 from multiemo.progress import Progress
 from multiemo.types import Clip
 
-#: Opens a media file far enough to know that it can be decoded; raises MediaError.
+#: Opens a media file to check that it can be decoded; raises MediaError if not.
 Probe = Callable[[Path, Literal["audio", "video", "image"]], object]
 
-#: Seconds that a span may end after its file.
-BEYOND = 0.5
+#: Seconds by which the end of a span may exceed the duration of its file.
+SPAN_TOLERANCE_S = 0.5
 
 
 def check_rows(path: Path) -> list[Problem]:
-    """Every row of a manifest that breaks a rule (the first rule it breaks), in order.
+    """Return the problems of a manifest, in row order: the first rule that each invalid row breaks.
 
     Raises:
-        ManifestError: the file itself is missing, unreadable or of another format.
+        ManifestError: the manifest is missing, unreadable or in an unknown format.
     """
     return [found for _, found in scan_manifest(path) if isinstance(found, Problem)]
 
 
 def check_media(path: Path, probe: Probe | None = None, progress: Progress | None = None) -> list[Problem]:
-    """Open every file that the good rows of a manifest name; each file once.
+    """Open every file that the valid rows of a manifest name. Each file is opened once.
 
     Args:
-        path: the manifest. Rows that :func:`check_rows` would list are passed over here.
-        probe: opens one media file; default is ``multiemo.media.reading.probe``.
-        progress: told the rows done, after every row.
+        path: the manifest. Rows that :func:`check_rows` would report are skipped.
+        probe: opens one media file; the default is ``multiemo.media.reading.probe``.
+        progress: updated after every row.
 
     Returns:
-        One problem for each key of each row whose file is missing or cannot be read, or whose span does not lie in it.
+        One problem for each key of a row whose file is missing or unreadable, or whose span lies outside the file.
 
     Raises:
-        ManifestError: the manifest itself is missing, unreadable or of another format.
+        ManifestError: the manifest is missing, unreadable or in an unknown format.
     """
     from multiemo.data.features.columns import kinds_of  # numpy and safetensors are needed only at this depth
     from multiemo.data.features.reading import read_features
@@ -52,7 +52,7 @@ def check_media(path: Path, probe: Probe | None = None, progress: Progress | Non
 
         probe = media_probe
     folder = path.parent
-    opened: dict[tuple[Path, str], str | float | None] = {}
+    probed: dict[tuple[Path, str], str | float | None] = {}
     problems: list[Problem] = []
     columns: dict[str, list[tuple[int, str, tuple[str, ...]]]] = {}
     rows = [(row, found) for row, found in scan_manifest(path) if isinstance(found, Clip)]
@@ -62,12 +62,12 @@ def check_media(path: Path, probe: Probe | None = None, progress: Progress | Non
             if name is None:
                 continue
             file = media_path(name, folder)
-            if (file, kind) not in opened:
-                opened[file, kind] = _opened(probe, file, kind)
-            known = opened[file, kind]
-            trouble = known if isinstance(known, str) else span_trouble(known, clip.start, clip.end)
-            if trouble is not None:
-                problems.append(Problem(row, clip.id, f"{kind} {name!r}: {trouble}"))
+            if (file, kind) not in probed:
+                probed[file, kind] = _probe_file(probe, file, kind)
+            known = probed[file, kind]
+            reason = known if isinstance(known, str) else span_trouble(known, clip.start, clip.end)
+            if reason is not None:
+                problems.append(Problem(row, clip.id, f"{kind} {name!r}: {reason}"))
         for modality, ref in clip.features.items():
             try:
                 _, names = read_features(media_path(ref.path, folder), ref.key, clip.start, clip.end)
@@ -84,8 +84,8 @@ def check_media(path: Path, probe: Probe | None = None, progress: Progress | Non
     return problems
 
 
-def _opened(probe: Probe, file: Path, kind: Any) -> str | float | None:
-    """Why ``file`` cannot be used, or its duration in seconds, where it says one."""
+def _probe_file(probe: Probe, file: Path, kind: Any) -> str | float | None:
+    """Return why ``file`` cannot be used, else its duration in seconds (``None`` if unknown)."""
     if not os.path.isfile(file):
         return "is a folder; name a file" if os.path.isdir(file) else "no such file; correct the path or fetch the file"
     try:
@@ -96,11 +96,13 @@ def _opened(probe: Probe, file: Path, kind: Any) -> str | float | None:
 
 
 def span_trouble(duration: float | None, start: float | None, end: float | None) -> str | None:
-    """Why a span does not lie within a file, or ``None``; it may end a little later, since annotators round up.
+    """Return why a span lies outside its file, or ``None`` if it does not.
+
+    A span may end up to :data:`SPAN_TOLERANCE_S` after the file, since annotators round up.
 
     Args:
-        duration: of the file, seconds; ``None`` where it does not say, 0 for a still.
-        start, end: of the span, seconds.
+        duration: of the file, in seconds; ``None`` if unknown, 0 for a still image.
+        start, end: of the span, in seconds.
 
     Example:
         >>> span_trouble(3.2, 1200.0, 2800.0)
@@ -108,15 +110,15 @@ def span_trouble(duration: float | None, start: float | None, end: float | None)
         >>> span_trouble(3.2, 1.0, 3.5) is None
         True
     """
-    late = [("start", start, 0.0), ("end", end, BEYOND)]
-    for key, time, more in late if duration else ():
-        if time is not None and time > (duration or 0.0) + more:
+    limits = [("start", start, 0.0), ("end", end, SPAN_TOLERANCE_S)]
+    for key, time, tolerance in limits if duration else ():
+        if time is not None and time > (duration or 0.0) + tolerance:
             return f"{key} {time:g} s is after its end ({duration:g} s); correct the span (seconds)"
     return None
 
 
 def _reason(error: Exception) -> str:
-    """What to say of one file; whatever is wrong with it, the others are looked at all the same."""
+    """Describe why one file failed. Any exception is described, so that the remaining files are still checked."""
     if isinstance(error, MediaError):
         return str(error)
-    return f"cannot be opened, by a defect of multiemo or a library ({type(error).__name__}: {error})"
+    return f"cannot be opened because of a defect in multiemo or a library ({type(error).__name__}: {error})"

@@ -1,4 +1,4 @@
-"""The files of a manifest: JSONL and Parquet, read and written row by row, whatever the rows hold."""
+"""The file formats of a manifest: JSONL and Parquet, read and written row by row without validating the rows."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 _JSONL = (".jsonl", ".ndjson")
 _FORMATS = f"{', '.join(_JSONL)} or .parquet"
-#: Rows of a Parquet file that are held as columns at once.
-_ROWS = 1 << 16
+#: Rows of a Parquet file that are converted at a time.
+_CHUNK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one row.
+    """A row that breaks a rule of the manifest.
 
     Args:
-        row: counted from 1; in JSONL the line.
-        id: of the clip, or ``None`` where the row names none.
-        message: which key, which value, what to do.
+        row: row number, counted from 1; the line number in JSONL.
+        id: clip id, or ``None`` if the row has none.
+        message: names the key and the value, and says what to do.
     """
 
     row: int
@@ -45,10 +45,10 @@ class Problem:
 
 
 def format_of(path: Path) -> str:
-    """The ending of a manifest's name, lower case.
+    """Return the suffix of a manifest's file name in lower case.
 
     Raises:
-        ManifestError: no manifest ends so, or it is a folder.
+        ManifestError: the suffix is not that of a manifest, or the path is a folder.
     """
     if os.path.isdir(path):
         raise ManifestError(f"{path}: is a folder; name a manifest")
@@ -59,10 +59,10 @@ def format_of(path: Path) -> str:
 
 
 def file_rows(path: Path) -> Iterator[tuple[int, object]]:
-    """Every row of a manifest with its number, not judged yet; a :class:`Problem` where a line holds none.
+    """Yield (row number, row) without validation; the row is a :class:`Problem` where a line cannot be decoded.
 
     Raises:
-        ManifestError: the file is missing, unreadable or of another format.
+        ManifestError: the file is missing, unreadable or in an unknown format.
     """
     suffix = format_of(path)
     if not os.path.isfile(path):
@@ -74,11 +74,11 @@ def write_parquet(clips: Iterable[Clip], rows: Iterable[dict[str, Any]], path: P
     """Write clips as a Parquet file.
 
     Args:
-        clips: to write.
-        rows: of the same clips; taken once, for the columns that occur.
-        path: of the file.
+        clips: the clips to write.
+        rows: the rows of the same clips; iterated once to find the columns that occur.
+        path: the file to write.
     """
-    _columns(clips, _schema(rows)).write_parquet(path, row_group_size=_ROWS)
+    _columns(clips, _schema(rows)).write_parquet(path, row_group_size=_CHUNK_ROWS)
 
 
 def write_jsonl(rows: Iterable[dict[str, Any]], path: Path) -> None:
@@ -88,13 +88,13 @@ def write_jsonl(rows: Iterable[dict[str, Any]], path: Path) -> None:
 
 
 def _columns(clips: Iterable[Clip], schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """The rows as columns; only some are objects of Python at a time."""
-    import polars as pl  # JSONL does without
+    """Convert the clips to a data frame, chunk by chunk, so that few Python rows are in memory at a time."""
+    import polars as pl  # not needed for JSONL
 
     rows = map(format_row, clips)
     parts: list[pl.DataFrame] = []
-    while some := list(islice(rows, _ROWS)):
-        parts.append(pl.DataFrame(some, schema=schema))
+    while chunk := list(islice(rows, _CHUNK_ROWS)):
+        parts.append(pl.DataFrame(chunk, schema=schema))
     return pl.concat(parts, rechunk=False)
 
 
@@ -106,7 +106,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 row = json.loads(line)
-                if "\\ud" in line or "\\uD" in line:  # an escaped half of a surrogate pair is no text
+                if "\\ud" in line or "\\uD" in line:  # an escaped lone surrogate is not valid text
                     json.dumps(row, ensure_ascii=False).encode()
             except UnicodeError:
                 yield number, Problem(number, None, "is not UTF-8 text; save the file as UTF-8")
@@ -120,7 +120,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file in UTF-8; one that says by its mark that it is UTF-16 (PowerShell's) is read as that."""
+    """Yield the lines of a file in UTF-8. A file with a UTF-16 byte order mark (PowerShell writes it) is converted."""
     with path.open("rb") as file:
         is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         file.seek(0)
@@ -137,19 +137,19 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
     number = 0
     while True:
         try:
-            some = table.slice(number, _ROWS).collect()
+            chunk = table.slice(number, _CHUNK_ROWS).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ManifestError(f"{path}: is not a Parquet file ({reason}); write it again") from None
-        if some.is_empty():
+        if chunk.is_empty():
             return
-        for row in some.iter_rows(named=True):
+        for row in chunk.iter_rows(named=True):
             number += 1
             yield number, _without_nulls(row)
 
 
 def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` without null entries, also inside objects; a column of objects holds null for every absent key."""
+    """Remove null entries, also inside nested objects: a Parquet struct holds null for every absent key."""
     kept: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
@@ -160,18 +160,18 @@ def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(rows: Iterable[dict[str, Any]]) -> dict[str, pl.DataType]:
-    """Column types for the keys that occur; objects become structs over all of their keys."""
+    """Return the column types of the keys that occur; objects become structs with the union of their keys."""
     import polars as pl
 
-    inner: dict[str, dict[str, None]] = {}
+    members: dict[str, dict[str, None]] = {}
     for row in rows:
         for key, value in row.items():
-            names = inner.setdefault(key, {})
+            names = members.setdefault(key, {})
             if isinstance(value, dict):
                 names.update(dict.fromkeys(value))
     reference = pl.Struct({"path": pl.String, "key": pl.String})
     types: dict[str, pl.DataType] = {}
-    for key, names in inner.items():
+    for key, names in members.items():
         if key in ("features", "votes", "modality_labels"):
             item: Any = {"features": reference, "votes": pl.Float64, "modality_labels": pl.String}[key]
             types[key] = pl.Struct(dict.fromkeys(names, item))

@@ -1,4 +1,4 @@
-"""Several manifests -> one, for training on several corpora and for measuring across them."""
+"""Merge several manifests into one, for training on several corpora and for evaluation across corpora."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from multiemo.types import Clip
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What :func:`merge` made.
+    """The result of :func:`merge`.
 
     Args:
         clips: the rows as written.
-        shared: an id that two corpora had, so that every id got its corpus in front; ``None`` where ids are as before.
+        shared: an id that occurred in two corpora, so that every id was prefixed with its corpus; ``None`` if the ids
+            are unchanged.
     """
 
     clips: list[Clip]
@@ -28,19 +29,19 @@ class Merged:
 
 
 def merge(manifests: Sequence[Path], out: Path) -> Merged:
-    """Write the rows of several manifests, in order, as one.
+    """Write the rows of several manifests, in order, as one manifest.
 
-    Ids stay as they are, unless two corpora share one: then every id becomes ``corpus:id``. Rows keep their own label
-    sets; a config maps them to its own. Paths stay inside the folder of ``out``: a manifest in it is reached by its
-    path, any other through a link ``<out's stem>.<manifest's stem>.media`` to its folder.
+    Ids are unchanged unless two corpora share one: then every id becomes ``corpus:id``. Rows keep their own label
+    sets; training maps them to the label set of the config. All paths stay inside the folder of ``out``. A manifest
+    inside that folder keeps its relative path; any other is linked as ``<out's stem>.<manifest's stem>.media``.
 
     Args:
         manifests: at least two, ``.jsonl`` or ``.parquet``.
-        out: the manifest to write; its folder is made.
+        out: the manifest to write; its folder is created.
 
     Raises:
-        ManifestError: fewer than two manifests, one is given twice or is ``out``, cannot be read or breaks a rule, one
-            corpus has an id in two of them, or ``out`` cannot be written.
+        ManifestError: fewer than two manifests are given; one is given twice, is ``out``, cannot be read or has an
+            invalid row; an id of one corpus occurs in two of them; or ``out`` cannot be written.
     """
     places = [manifest.resolve() for manifest in manifests]
     repeated = [manifest for manifest, place in zip(manifests, places, strict=True) if places.count(place) > 1]
@@ -54,7 +55,7 @@ def merge(manifests: Sequence[Path], out: Path) -> Merged:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ManifestError(f"{out.parent}: cannot be made: {error.strerror or error}") from None
+        raise ManifestError(f"{out.parent}: cannot be created: {error.strerror or error}") from None
     clips: list[Clip] = []
     links: dict[Path, str] = {}
     for manifest, rows in zip(manifests, read, strict=True):
@@ -67,10 +68,10 @@ def merge(manifests: Sequence[Path], out: Path) -> Merged:
 
 
 def _shared_id(manifests: Sequence[Path], read: Sequence[list[Clip]]) -> str | None:
-    """An id that two corpora have, if any.
+    """Return an id that occurs in two corpora, or ``None``.
 
     Raises:
-        ManifestError: one corpus has an id in two manifests.
+        ManifestError: an id of one corpus occurs in two manifests.
     """
     owners: dict[tuple[str, str], Path] = {}
     for manifest, rows in zip(manifests, read, strict=True):
@@ -79,17 +80,20 @@ def _shared_id(manifests: Sequence[Path], read: Sequence[list[Clip]]) -> str | N
             if other is not manifest:
                 raise ManifestError(
                     f"merge: clip {clip.id!r} of corpus {clip.corpus} is in {other} and in {manifest}; leave one out, "
-                    "or, where they are different clips, prepare one of them under another corpus name"
+                    "or, if they are different clips, prepare one of them under another corpus name"
                 )
     counts = Counter(name for _, name in owners)
     return next((name for name, count in counts.items() if count > 1), None)
 
 
 def _prefix(manifest: Path, rows: Sequence[Clip], out: Path, links: dict[Path, str]) -> str:
-    """How the folder of a manifest is called from that of ``out``.
+    """Return the path from the folder of ``out`` to the folder of a manifest, creating a link if necessary.
 
     Args:
-        links: {folder: its link}, filled as they are made; two manifests of one folder share it.
+        manifest: a manifest to merge.
+        rows: its clips.
+        out: the merged manifest.
+        links: {folder: link name}, updated here; two manifests in one folder share a link.
     """
     folder = manifest.parent.resolve()
     if not any(clip_paths(clip) for clip in rows):

@@ -1,7 +1,7 @@
-"""One manifest row: the rules it must keep, and its two forms (JSON object and :class:`~multiemo.types.Clip`).
+"""The rules of a manifest row, and conversion between a JSON object and a :class:`~multiemo.types.Clip`.
 
-Every check is plain Python on one row, and strings that rows share are kept once, so that a manifest of a million rows
-is read in seconds and fits in memory.
+The checks are plain Python on one row, and strings shared between rows are interned: a manifest of a million rows is
+read in seconds and fits in memory.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ PARTS: tuple[str, ...] = ("train", "val", "test")
 #: The keys that name media files.
 MEDIA_KEYS: tuple[str, ...] = ("audio", "video", "image")
 
-#: A line of a manifest: {key of a clip: JSON value}, absent ones left out (docs/data.md has the keys).
+#: A line of a manifest: {key: JSON value}, without absent keys (docs/data.md lists the keys).
 ManifestRow: TypeAlias = dict[str, Any]
 _KEYS: tuple[str, ...] = tuple(f.name for f in fields(Clip))
 _MODALITY: dict[str, str] = {m: m for m in MODALITIES}
 _TARGETS = ("label", "labels", "votes")
-#: A URL, or a path from a home folder.
-_ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|~[^/\\]*[/\\]")
+#: A URL, or a path that begins with a home folder.
+_URL_OR_HOME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|~[^/\\]*[/\\]")
 _CONTENT = frozenset(("text", *MEDIA_KEYS))
-#: Stands for absent features and modality labels in every row; nobody changes what a clip holds.
+#: Shared default for absent features and modality labels; clips are never modified.
 _NOTHING: Mapping[str, Any] = {}
 _JSON_TYPES = {
     bool: "a boolean",
@@ -44,11 +44,11 @@ _JSON_TYPES = {
 
 
 class RowError(ValueError):
-    """A row breaks a rule; the message says which key, which value, and what to do."""
+    """A row breaks a rule. The message names the key and the value, and says what to do."""
 
 
 def closest(word: str, choices: Collection[str]) -> str:
-    """``"did you mean 'x'? "`` or nothing, for an error message.
+    """Return ``"did you mean 'x'? "`` for an error message, or an empty string if no choice is similar.
 
     Example:
         >>> closest("speker", ["speaker", "group"])
@@ -59,16 +59,16 @@ def closest(word: str, choices: Collection[str]) -> str:
 
 
 def parse_row(row: object) -> Clip:
-    """The clip that a row describes.
+    """Validate a row and convert it to a clip.
 
     Args:
         row: a decoded JSON value; must be an object whose keys are fields of :class:`~multiemo.types.Clip`.
 
     Returns:
-        The clip; absent keys take the defaults of :class:`~multiemo.types.Clip`.
+        The clip; absent keys have the defaults of :class:`~multiemo.types.Clip`.
 
     Raises:
-        RowError: the first rule that the row breaks.
+        RowError: the row breaks a rule; the message describes the first one.
 
     Example:
         >>> parse_row({"id": "a", "corpus": "mine", "text": "Hello."}).text
@@ -79,7 +79,7 @@ def parse_row(row: object) -> Clip:
         multiemo.data.manifest.rows.RowError: has neither text, audio, video, image nor features; give at least one
     """
     if not isinstance(row, dict):
-        raise RowError(f"is {_kind(row)}, not an object; write one JSON object a line")
+        raise RowError(f"is {_json_type(row)}, not an object; write one JSON object per line")
     values: dict[str, Any] = {}
     for key, value in row.items():
         check = _CHECKS.get(key)
@@ -93,7 +93,7 @@ def parse_row(row: object) -> Clip:
     if _CONTENT.isdisjoint(values) and not values.get("features"):
         raise RowError("has neither text, audio, video, image nor features; give at least one")
     if values.get("cropped") and "video" not in values and "image" not in values:
-        raise RowError("cropped is true, but there is neither image nor video; leave the key out")
+        raise RowError("cropped is true, but the row has neither image nor video; leave the key out")
     _labels(values)
     values.setdefault("features", _NOTHING)
     values.setdefault("modality_labels", _NOTHING)
@@ -101,7 +101,7 @@ def parse_row(row: object) -> Clip:
 
 
 def format_row(clip: Clip) -> ManifestRow:
-    """The JSON object of a clip, absent values left out; the inverse of :func:`parse_row`.
+    """Convert a clip to a JSON object without absent values; the inverse of :func:`parse_row`.
 
     Example:
         >>> format_row(Clip(id="a", corpus="mine", text="Hello."))
@@ -125,14 +125,14 @@ def format_row(clip: Clip) -> ManifestRow:
     return row
 
 
-def _kind(value: object) -> str:
+def _json_type(value: object) -> str:
     return "null" if value is None else _JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def _is_string(value: object, key: str) -> str:
     if type(value) is not str:
         hint = "leave the key out" if value is None else "it must be a string"
-        raise RowError(f"{key} is {_kind(value)} ({value!r}); {hint}")
+        raise RowError(f"{key} is {_json_type(value)} ({value!r}); {hint}")
     return value
 
 
@@ -143,7 +143,7 @@ def _string(value: object, key: str) -> str:
 
 
 def _name(value: object, key: str) -> str:
-    """A string that many rows share, kept once for all of them."""
+    """Check a string that many rows share, and intern it."""
     return sys.intern(_string(value, key))
 
 
@@ -163,19 +163,19 @@ def _part(value: Any, key: str) -> str:
 def _flag(value: object, key: str) -> bool:
     if type(value) is not bool:
         hint = "leave the key out" if value is None else "it must be true or false"
-        raise RowError(f"{key} is {_kind(value)} ({value!r}); {hint}")
+        raise RowError(f"{key} is {_json_type(value)} ({value!r}); {hint}")
     return value
 
 
-def _later(value: object, key: str) -> object:
-    """Checked by :func:`_labels`, which knows the label set."""
+def _unchecked(value: object, key: str) -> object:
+    """Return the value as it is: :func:`_labels` checks it against the label set."""
     return value
 
 
 def _number(value: object, key: str) -> float:
     if type(value) is not float and type(value) is not int:
         hint = "leave the key out" if value is None else "it must be a number"
-        raise RowError(f"{key} is {_kind(value)} ({value!r}); {hint}")
+        raise RowError(f"{key} is {_json_type(value)} ({value!r}); {hint}")
     try:
         number = float(value)
     except OverflowError:
@@ -188,10 +188,11 @@ def _number(value: object, key: str) -> float:
 def _path(value: object, key: str) -> str:
     path = _string(value, key)
     if "\0" in path:
-        raise RowError(f"{key} is {path!r}; a path holds no NUL character")
-    if _ELSEWHERE.match(path):
+        raise RowError(f"{key} is {path!r}; a path cannot contain a NUL character")
+    if _URL_OR_HOME.match(path):
         raise RowError(
-            f"{key} is {path!r}; only files are read, and relative to the manifest's folder: put it there, or link it"
+            f"{key} is {path!r}; it must be the path of a file, relative to the manifest's folder: move the file into "
+            "that folder, or link it there"
         )
     if path[0] in "/\\" or path[1:3] in (":/", ":\\"):
         raise RowError(f"{key} is the absolute path {path!r}; write it relative to the manifest's folder")
@@ -222,7 +223,7 @@ def _span_and_dimensions(values: Mapping[str, Any]) -> None:
 
 def _features(value: object, _: str) -> dict[str, FeatureRef]:
     if type(value) is not dict:
-        raise RowError(f"features is {_kind(value)}; it must be an object like {{'face': {{'path': 'au.csv'}}}}")
+        raise RowError(f"features is {_json_type(value)}; it must be an object like {{'face': {{'path': 'au.csv'}}}}")
     found: dict[str, FeatureRef] = {}
     for modality, ref in value.items():
         where = f"features.{modality}"
@@ -236,18 +237,18 @@ def _features(value: object, _: str) -> dict[str, FeatureRef]:
 
 
 def _labels(values: dict[str, Any]) -> None:
-    """Check ``label_set`` and everything that names a label; turn the list of ``labels`` into a tuple."""
+    """Check ``label_set`` and every value that is a label; convert ``labels`` to a tuple."""
     given = [k for k in _TARGETS if k in values]
     if "labels" in given and len(given) > 1:
-        raise RowError(f"has {' and '.join(given)}; give one of them (only label and votes may stand together)")
+        raise RowError(f"has {' and '.join(given)}; give one of them (only label and votes can be combined)")
     marked = values.get("modality_labels", _NOTHING)
     if type(marked) is not dict:
-        raise RowError(f"modality_labels is {_kind(marked)}; it must be an object like {{'speech': 'happy'}}")
+        raise RowError(f"modality_labels is {_json_type(marked)}; it must be an object like {{'speech': 'happy'}}")
     name = values.get("label_set")
     if name is None:
         if given or marked:
             key = given[0] if given else "modality_labels"
-            raise RowError(f"label_set is missing beside {key}; name one of {', '.join(sorted(LABEL_SETS))}")
+            raise RowError(f"the row has {key} but no label_set; name one of {', '.join(sorted(LABEL_SETS))}")
         return
     _known_set(name)
     if "label" in values:
@@ -259,7 +260,7 @@ def _labels(values: dict[str, Any]) -> None:
         for label in labels:
             _label(label, "labels", name)
         if len(set(labels)) < len(labels):
-            raise RowError(f"labels {labels!r} name one label twice; name each once")
+            raise RowError(f"labels {labels!r} contain a label twice; list each label once")
         values["labels"] = tuple(map(sys.intern, labels))
     if "votes" in values:
         values["votes"] = _votes(values["votes"], name)
@@ -294,14 +295,14 @@ def _label(value: object, key: str, name: str) -> None:
 
 def _votes(value: object, name: str) -> dict[str, float]:
     if type(value) is not dict:
-        raise RowError(f"votes is {_kind(value)}; it must be an object like {{'happy': 7, 'neutral': 2}}")
+        raise RowError(f"votes is {_json_type(value)}; it must be an object like {{'happy': 7, 'neutral': 2}}")
     counted: dict[str, float] = {}
     for label, count in value.items():
         _label(label, "votes", name)
         label = sys.intern(label)
         counted[label] = _number(count, f"votes.{label}")
         if counted[label] < 0:
-            raise RowError(f"votes.{label} is {counted[label]:g}; a count is 0 or more")
+            raise RowError(f"votes.{label} is {counted[label]:g}; a count must be 0 or more")
     if sum(counted.values()) <= 0:
         raise RowError(f"votes {value!r} sum to 0; leave the key out if nobody voted")
     return counted
@@ -315,6 +316,6 @@ _CHECKS: dict[str, Callable[[object, str], object]] = {
     **dict.fromkeys(("start", "end", *DIMENSIONS), _number),
     "cropped": _flag,
     "features": _features,
-    **dict.fromkeys(("labels", "votes", "modality_labels"), _later),
+    **dict.fromkeys(("labels", "votes", "modality_labels"), _unchecked),
     "split": _part,
 }

@@ -1,1 +1,1 @@
-"""Splits that cannot leak: groups, parts, who was seen, and suggested settings."""
+"""Leak-free splits: grouping, strategies, checks of what a checkpoint has seen, and suggested settings."""

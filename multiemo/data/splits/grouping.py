@@ -1,4 +1,4 @@
-"""Groups that a split keeps whole, and how they are dealt out to parts with about the same labels in each."""
+"""Group the clips of a split, and assign whole groups to parts with similar label distributions."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from multiemo.data.manifest.rows import closest
 from multiemo.errors import SplitError
 from multiemo.types import Clip
 
-#: What a split keeps whole.
+#: The unit that a split never divides between parts.
 GroupBy: TypeAlias = Literal["speaker", "group", "clip"]
 GROUP_BY: tuple[GroupBy, ...] = ("speaker", "group", "clip")
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
-_SIZE = "\0size"
-_UNLABELLED = "\0unlabelled"
+_SIZE_KEY = "\0size"
+_UNLABELLED_KEY = "\0unlabelled"
 
 
 def group_of(clip: Clip, group_by: GroupBy) -> str:
-    """The group of a clip, with its corpus in front, so that the speakers ``01`` of two corpora stay two.
+    """Return the group of a clip as ``corpus:name``, so that the speakers ``01`` of two corpora are distinct.
 
     Raises:
-        SplitError: the clip does not say its speaker or group.
+        SplitError: the clip has no speaker or group.
 
     Example:
         >>> group_of(Clip(id="a", corpus="ravdess", speaker="01"), "speaker")
@@ -38,10 +38,10 @@ def group_of(clip: Clip, group_by: GroupBy) -> str:
 
 
 def grouped(clips: Sequence[Clip], group_by: GroupBy) -> dict[str, list[Clip]]:
-    """{group: its clips}.
+    """Return {group: its clips}.
 
     Raises:
-        SplitError: no clips, two with one id, an unknown ``group_by``, or a clip without group.
+        SplitError: there are no clips, two clips share an id, ``group_by`` is unknown, or a clip has no group.
     """
     if group_by not in GROUP_BY:
         raise SplitError(f"group_by is {group_by!r}; use one of {', '.join(GROUP_BY)}")
@@ -50,7 +50,7 @@ def grouped(clips: Sequence[Clip], group_by: GroupBy) -> dict[str, list[Clip]]:
     ids = Counter(clip.id for clip in clips)
     if len(ids) < len(clips):
         twice = ids.most_common(1)[0][0]
-        raise SplitError(f"id {twice!r} stands for {ids[twice]} clips; ids must be unique over all corpora of a split")
+        raise SplitError(f"{ids[twice]} clips have the id {twice!r}; ids must be unique over all corpora of a split")
     known = [other for other in GROUP_BY if other == "clip" or all(getattr(c, other) is not None for c in clips)]
     others = " or ".join(other for other in known if other != group_by)
     if group_by != "clip" and all(getattr(clip, group_by) is None for clip in clips):
@@ -59,7 +59,7 @@ def grouped(clips: Sequence[Clip], group_by: GroupBy) -> dict[str, list[Clip]]:
     if nameless:
         raise SplitError(
             f"{len(nameless)} of {len(clips)} clips have no {group_by}, the first is {nameless[0].id!r} "
-            f"({nameless[0].corpus}); say who it is, leave those rows out, or set data.split.group_by to {others}"
+            f"({nameless[0].corpus}); add it, remove those rows, or set data.split.group_by to {others}"
         )
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -68,18 +68,19 @@ def grouped(clips: Sequence[Clip], group_by: GroupBy) -> dict[str, list[Clip]]:
 
 
 def deal(groups: Mapping[str, Sequence[Clip]], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Assign every group to a part, so that parts come near their shares of the clips and of each label.
+    """Assign every group to a part, so that each part has about its share of the clips and of each label.
 
-    Largest groups first; each goes where it reduces most the squared distance between what the parts hold and what
-    they should hold, relative to each label's total (the greedy rule of scikit-learn's StratifiedGroupKFold, for parts
-    of unequal size). The seed decides the order of groups of one size.
+    Groups are assigned in order of size, largest first. Each goes to the part where it most reduces the squared
+    distance between actual and target counts, relative to the total of each label. This is the greedy rule of
+    scikit-learn's StratifiedGroupKFold, extended to parts of unequal size.
 
     Args:
         groups: {group: its clips}.
-        shares: {part: wanted share}, summing to 1.
+        shares: {part: target share of the clips}, summing to 1.
+        seed: determines the order of groups of equal size.
 
     Returns:
-        {group: part}; no part is left without a group.
+        {group: part}; every part has at least one group.
 
     Raises:
         SplitError: fewer groups than parts.
@@ -88,76 +89,79 @@ def deal(groups: Mapping[str, Sequence[Clip]], shares: Mapping[str, float], seed
         listed = ", ".join(sorted(groups)[:5])
         if len(groups) == 1:
             raise SplitError(
-                f"all clips are of {listed}, so nobody else is left for {' and '.join(shares)}; "
-                "data.split.group_by=clip measures the same person on other clips"
+                f"all clips are of {listed}, so no group is left for {' and '.join(shares)}; "
+                "data.split.group_by=clip tests other clips of the same person"
             )
         raise SplitError(
             f"{len(groups)} groups ({listed}) cannot fill {len(shares)} parts; "
-            f"take {len(groups)} folds or fewer, or another group_by"
+            f"use {len(groups)} folds or fewer, or another group_by"
         )
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     order.sort(key=lambda name: -len(groups[name]))
-    counts = {name: _strata(groups[name]) for name in order}
+    counts = {name: _stratum_counts(groups[name]) for name in order}
     totals: Counter[str] = Counter()
     for count in counts.values():
         totals.update(count)
-    lacking = {part: {label: share * total for label, total in totals.items()} for part, share in shares.items()}
-    placed: dict[str, str] = {}
+    deficit = {part: {label: share * total for label, total in totals.items()} for part, share in shares.items()}
+    assigned: dict[str, str] = {}
     for name in order:
         weights = [(label, n, n / totals[label] ** 2) for label, n in counts[name].items()]
-        best = max(shares, key=lambda part: sum(weight * lacking[part][label] for label, _, weight in weights))
-        placed[name] = best
+        best = max(shares, key=lambda part: sum(weight * deficit[part][label] for label, _, weight in weights))
+        assigned[name] = best
         for label, n, _ in weights:
-            lacking[best][label] -= n
-    members = Counter(placed.values())
+            deficit[best][label] -= n
+    members = Counter(assigned.values())
     for part in shares:
         if not members[part]:
             donor = members.most_common(1)[0][0]
-            moved = next(name for name in reversed(order) if placed[name] == donor)
-            placed[moved] = part
+            moved = next(name for name in reversed(order) if assigned[name] == donor)
+            assigned[moved] = part
             members.update({donor: -1, part: 1})
-    return placed
+    return assigned
 
 
-def validation(groups: Mapping[str, Sequence[Clip]], val: float, seed: int) -> tuple[dict[str, str], bool]:
-    """Some of the groups for validation, the others to train on; of a single group, some of its clips.
+def hold_out_validation(groups: Mapping[str, Sequence[Clip]], val: float, seed: int) -> tuple[dict[str, str], bool]:
+    """Hold out some groups for validation. If there is only one group, hold out some of its clips.
 
     Args:
-        groups: {group: its clips}, without those that are tested.
-        val: wanted share of the clips.
+        groups: {group: its clips}, without those of the test part.
+        val: target share of the clips.
+        seed: see :func:`deal`.
 
     Returns:
-        {clip id: ``train`` or ``val``}, and whether validation is of the group that is trained on.
+        {clip id: ``train`` or ``val``}, and whether the validation clips are of the group that is trained on.
     """
     within = len(groups) == 1
     if within:
         (clips,) = groups.values()
-        inner = {clip.group for clip in clips}
-        whole = len(inner) > 1 and None not in inner  # its dialogues
-        groups = grouped(clips, "group" if whole else "clip")
-    placed = deal(groups, {"train": 1 - val, "val": val}, seed)
-    return {clip.id: placed[name] for name, members in groups.items() for clip in members}, within
+        dialogues = {clip.group for clip in clips}
+        has_dialogues = len(dialogues) > 1 and None not in dialogues
+        groups = grouped(clips, "group" if has_dialogues else "clip")
+    assigned = deal(groups, {"train": 1 - val, "val": val}, seed)
+    return {clip.id: assigned[name] for name, members in groups.items() for clip in members}, within
 
 
-def spread(clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str], alone: set[str]) -> tuple[str, ...]:
-    """Who stands in several parts of a split, a sentence for each kind.
+def overlap_notes(
+    clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str], only_group: set[str]
+) -> tuple[str, ...]:
+    """Describe which speakers and groups may occur in several parts of a split, one sentence each.
 
     Args:
-        clips: of the split.
-        group_by: what it keeps whole.
+        clips: clips of the split.
+        group_by: the unit that the split never divides.
         part_of: {clip id: part}.
-        alone: the one group that there is to train and to validate on, if so.
+        only_group: the group, if it is the only one to train and to validate on; else empty.
     """
     notes = [
-        f"only {name} is there to train on, so validation is other clips of the same {group_by}, and its figures are "
-        "too high; the test is of others"
-        for name in alone
+        f"{name} is the only {group_by} to train on, so validation uses other clips of the same {group_by} and its "
+        "figures are too high; the test part is of others"
+        for name in only_group
     ]
     nameless = sum(clip.speaker is None for clip in clips)
     if nameless and group_by != "speaker":
         notes.append(
-            f"group_by={group_by}: {nameless} of {len(clips)} clips name no speaker, so the same person may stand in "
+            f"group_by={group_by}: {nameless} of {len(clips)} clips name no speaker, so the same person may be in "
             "several parts, and figures may be too high"
         )
     for other in ("speaker", "group"):
@@ -170,19 +174,19 @@ def spread(clips: Sequence[Clip], group_by: GroupBy, part_of: Mapping[str, str],
                 parts[clip.corpus, name].add(part_of[clip.id])
         shared = sum(len(found) > 1 for found in parts.values())
         if shared:
-            notes.append(f"group_by={group_by}: {shared} of {len(parts)} {other}s stand in several parts")
+            notes.append(f"group_by={group_by}: {shared} of {len(parts)} {other}s are in several parts")
     return tuple(notes)
 
 
 def match_speaker(entry: str, known: Sequence[str]) -> list[str]:
-    """The groups ``corpus:speaker`` that an entry of a list of speakers means.
+    """Return the groups ``corpus:speaker`` that an entry of a list of speakers refers to.
 
     Args:
-        entry: a speaker as called in the clips, with or without corpus; a number; or a range of numbers.
-        known: every group of the clips.
+        entry: a speaker as named in the clips, with or without corpus; a number; or a range of numbers.
+        known: all groups of the clips.
 
     Raises:
-        SplitError: no such speaker, or the name is met in two corpora.
+        SplitError: there is no such speaker, or the name occurs in two corpora.
 
     Example:
         >>> match_speaker("1-2", ["ravdess:01", "ravdess:02", "ravdess:03"])
@@ -195,20 +199,20 @@ def match_speaker(entry: str, known: Sequence[str]) -> list[str]:
         found = [name for name in known if _number(name) in numbers]
         if numbers and {_number(name) for name in found} == set(numbers):
             return _of_one_corpus(entry, found)
-        gone = [str(number) for number in numbers if number not in {_number(name) for name in found}]
-        raise SplitError(f"speakers {entry!r}: {'no speaker ' + ', '.join(gone) if gone else 'an empty range'}")
+        absent = [str(number) for number in numbers if number not in {_number(name) for name in found}]
+        raise SplitError(f"speakers {entry!r}: {'no speaker ' + ', '.join(absent) if absent else 'the range is empty'}")
     if not exact and entry.isdecimal():
         exact = [name for name in known if _number(name) == int(entry)]
     if not exact:
         speakers = sorted(name.split(":", 1)[1] for name in known)
         listed = ", ".join(speakers[:30]) + (", ..." if len(speakers) > 30 else "")
-        raise SplitError(f"speaker {entry!r} is not in the clips; {closest(entry, speakers)}there are: {listed}")
+        raise SplitError(f"speaker {entry!r} is not in the clips; {closest(entry, speakers)}known speakers: {listed}")
     return _of_one_corpus(entry, exact)
 
 
-def _strata(clips: Sequence[Clip]) -> Counter[str]:
-    """How many clips of each label a group has, and how many in all."""
-    count: Counter[str] = Counter({_SIZE: len(clips)})
+def _stratum_counts(clips: Sequence[Clip]) -> Counter[str]:
+    """Count the clips of a group by label, and in total."""
+    count: Counter[str] = Counter({_SIZE_KEY: len(clips)})
     for clip in clips:
         if clip.label is not None:
             count[clip.label] += 1
@@ -217,7 +221,7 @@ def _strata(clips: Sequence[Clip]) -> Counter[str]:
         elif clip.votes:
             count[max(clip.votes, key=lambda label: (clip.votes or {})[label])] += 1
         else:
-            count[_UNLABELLED] += 1
+            count[_UNLABELLED_KEY] += 1
     return count
 
 

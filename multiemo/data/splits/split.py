@@ -1,4 +1,4 @@
-"""A split: which clips stand in which part, hashed, and checked for leaks."""
+"""A split: the assignment of clips to parts, hashed and checked for leaks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from multiemo.errors import SplitError
 from multiemo.records import Record, record
 from multiemo.types import Clip
 
-#: Raised when the same arguments would give another split than before.
+#: Incremented when the same arguments result in another split than before.
 SPLIT_VERSION = 1
 
 
 @record
 class StoredSplit(Record):
-    """One split: a member of ``splits.json``, which has one for each stage.
+    """One split: a member of ``splits.json``, which has one per stage.
 
     Args:
-        name: how it was made, with its arguments.
-        version: of the way splits are made.
-        hash: SHA-256 of who is in which part.
-        group_by: what is kept whole.
+        name: the strategy with its arguments.
+        version: version of the split algorithms.
+        hash: SHA-256 of the assignment of clips to parts.
+        group_by: the unit that is never divided between parts.
         notes: what a reader of the results should know.
-        within: true where validation is of groups that are trained on too.
+        within: true if the validation part has clips of groups that are also trained on.
         groups: {train, val, test: groups, sorted}.
         parts: {train, val, test: clip ids, sorted}.
     """
@@ -44,16 +44,17 @@ class StoredSplit(Record):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which clips stand in which part.
+    """The assignment of clips to parts.
 
     Args:
-        name: how it was made, with its arguments.
-        group_by: what is kept whole.
-        parts: {train, val, test: ids, sorted}; none is empty.
-        groups: {train, val, test: groups, sorted}, as :func:`multiemo.data.splits.grouping.group_of` names them.
-        notes: what a reader of the results should know of this split.
-        within: validation is of groups that are trained on too, because there were no others; the test is not.
-        version: of the way splits are made.
+        name: the strategy with its arguments.
+        group_by: the unit that is never divided between parts.
+        parts: {train, val, test: clip ids, sorted}.
+        groups: {train, val, test: groups, sorted}, as named by :func:`multiemo.data.splits.grouping.group_of`.
+        notes: what a reader of the results should know about this split.
+        within: the validation part has clips of groups that are also trained on, since there were no other groups;
+            the test part never has.
+        version: version of the split algorithms.
     """
 
     name: str
@@ -72,15 +73,15 @@ class Split:
         object.__setattr__(self, "hash", digest.hexdigest())
 
     def part_of(self) -> dict[str, str]:
-        """{clip id: part}."""
+        """Return {clip id: part}."""
         return {name: part for part in PARTS for name in self.parts[part]}
 
     def to_json(self) -> str:
-        """The split as JSON text; :meth:`from_json` reads it."""
+        """Convert the split to JSON text; :meth:`from_json` is the inverse."""
         return json.dumps(self.stored(), ensure_ascii=False, indent=1)
 
     def stored(self) -> StoredSplit:
-        """The split as a run folder keeps it."""
+        """Convert the split to the record that a run folder stores."""
         return StoredSplit(
             name=self.name,
             version=self.version,
@@ -94,10 +95,10 @@ class Split:
 
     @classmethod
     def from_json(cls, text: str) -> Split:
-        """The inverse of :meth:`to_json`.
+        """Read a split from JSON text; the inverse of :meth:`to_json`.
 
         Raises:
-            SplitError: the text is no split, or its clips are no longer those that were hashed.
+            SplitError: the text is not a stored split, or its clips do not match its hash.
         """
         try:
             values = json.loads(text)
@@ -120,35 +121,35 @@ class Split:
         return split
 
 
-def without(split: Split, exclude: Iterable[str]) -> Split:
-    """The split less some clips, such as near-duplicates of others.
+def exclude_clips(split: Split, exclude: Iterable[str]) -> Split:
+    """Remove some clips from a split, such as near-duplicates of others.
 
     Raises:
-        SplitError: a clip is in no part, or a part is left empty.
+        SplitError: a clip is in no part, or a part becomes empty.
     """
-    gone = set(exclude)
-    unknown = sorted(gone - split.part_of().keys())
+    excluded = set(exclude)
+    unknown = sorted(excluded - split.part_of().keys())
     if unknown:
-        raise SplitError(f"split {split.name!r}: clip {unknown[0]!r}, which is to be left out, is in no part")
-    parts = {part: tuple(name for name in split.parts[part] if name not in gone) for part in PARTS}
+        raise SplitError(f"split {split.name!r}: clip {unknown[0]!r} cannot be left out: it is in no part")
+    parts = {part: tuple(name for name in split.parts[part] if name not in excluded) for part in PARTS}
     for part in PARTS:
         if split.parts[part] and not parts[part]:
-            raise SplitError(f"split {split.name!r}: nothing of {part} is left without the {len(gone)} clips left out")
-    note = f"{len(gone)} clips left out by their ids"
-    return replace(split, name=f"{split.name} less {len(gone)} clips", parts=parts, notes=(*split.notes, note))
+            raise SplitError(f"split {split.name!r}: {part} is empty without the {len(excluded)} clips left out")
+    note = f"{len(excluded)} clips left out by their ids"
+    return replace(split, name=f"{split.name} less {len(excluded)} clips", parts=parts, notes=(*split.notes, note))
 
 
 def check_disjoint(split: Split, clips: Sequence[Clip], *, empty: Collection[str] = ()) -> None:
-    """Refuse a split that leaks; groups are read from the clips, not from what the split says of itself.
+    """Refuse a split that leaks. Groups are taken from the clips, not from the split.
 
     Args:
-        split: any.
-        clips: of the manifest.
-        empty: parts that may be.
+        split: the split to check.
+        clips: all clips of the manifest.
+        empty: parts that may be empty.
 
     Raises:
-        SplitError: a part is empty, a clip of the split is not among ``clips`` or stands in two parts, or a group
-            does; the message names the group and the parts.
+        SplitError: a part is empty, a clip of the split is not among ``clips``, or a clip or a group is in two parts;
+            the message names the clip or group and the parts.
     """
     known = {clip.id: clip for clip in clips}
     part_of_clip: dict[str, str] = {}
@@ -160,7 +161,7 @@ def check_disjoint(split: Split, clips: Sequence[Clip], *, empty: Collection[str
             if name not in known:
                 raise SplitError(f"split {split.name!r}: clip {name!r} of {part} is not in the manifest")
             if part_of_clip.setdefault(name, part) != part:
-                raise SplitError(f"split {split.name!r}: clip {name!r} stands in {part_of_clip[name]} and {part}")
+                raise SplitError(f"split {split.name!r}: clip {name!r} is in {part_of_clip[name]} and {part}")
             group = group_of(known[name], split.group_by)
             if part == "val" and split.within:
                 part_of_group.setdefault(group, "train")
@@ -169,6 +170,6 @@ def check_disjoint(split: Split, clips: Sequence[Clip], *, empty: Collection[str
                     "make a split by speakers" if split.group_by == "speaker" else f"keep each {split.group_by} whole"
                 )
                 raise SplitError(
-                    f"split {split.name!r}: {split.group_by} {group!r} stands in {part_of_group[group]} and {part}; "
+                    f"split {split.name!r}: {split.group_by} {group!r} is in {part_of_group[group]} and {part}; "
                     f"{advice}, or choose another group_by"
                 )

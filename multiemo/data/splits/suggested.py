@@ -1,4 +1,4 @@
-"""What whoever prepared a corpus should know before they train on it: who is in it, and how it can be split."""
+"""Suggest training settings for a prepared corpus: label set, task and split."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from multiemo.types import Clip
 
 
 def train_options(clips: Sequence[Clip]) -> dict[str, str]:
-    """The settings of a config that follow from the clips, whatever the config says.
+    """Return the config settings that follow from the clips, as {config key: value}.
 
-    The label set, ``task=multi`` where clips have several labels at once, and a split that keeps people apart as far as
-    the clips tell: the published parts, unless somebody who is named stands in several of them; else whole speakers or
-    groups, and single clips where nobody is named.
+    These are the label set, ``task=multi`` if clips have several labels at once, and a split that keeps people apart as
+    far as the clips identify them: the published parts, unless a named speaker or group is in several of them; else
+    whole speakers or groups; else single clips.
 
     Example:
         >>> train_options([Clip(id=name, corpus="x", text="t") for name in "abcdefgh"])
@@ -51,9 +51,10 @@ def _split_options(clips: Sequence[Clip]) -> dict[str, str]:
 
 
 def speaker_notes(clips: Sequence[Clip]) -> list[str]:
-    """What a split will not know of the people in the clips, a sentence each."""
+    """Return a warning if clips do not name their speaker, else an empty list."""
     nameless = sum(clip.speaker is None for clip in clips)
     if not nameless:
         return []
-    who = "no clip names its speaker" if nameless == len(clips) else f"{nameless} of {len(clips)} clips name no speaker"
-    return [f"{who}: where a split does not go by groups that hold them, the same person may be trained on and tested"]
+    some = f"{nameless} of {len(clips)} clips name no speaker"
+    subject = "no clip names its speaker" if nameless == len(clips) else some
+    return [f"{subject}: unless the split is by groups of speakers, a person may be in both train and test"]

@@ -1,1 +1,1 @@
-"""What a run keeps on disk: layout, lock, source, log of evaluations, moved files."""
+"""The run folder on disk: layout, lock, source, evaluation log and recorded paths."""

@@ -1,7 +1,7 @@
-"""Who has compared answers with the labels of which clips: ``evaluations.jsonl`` of a run, a line a reading.
+"""The evaluation log of a run, ``evaluations.jsonl``: one line each time predictions are compared with labels.
 
-A figure that was looked at again and again while a config changed is no longer a test, so every reading of the test
-part is counted, whatever read it, and so is every other manifest that a run was evaluated on.
+A figure that is read repeatedly while the config changes is no longer a test result. So every reading of the test part
+is counted, whichever command reads it, and so is every evaluation on another manifest.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ LOG = "evaluations.jsonl"
 
 @record
 class _Reader(Record):
-    """Who read which clips.
+    """The reader of a reading, and the clips that were read.
 
     Args:
-        time: ISO 8601, UTC.
-        by: what read them, such as ``evaluate`` or ``robustness``.
-        fold: of a benchmark.
-        split: part of the run's split; ``all`` of another manifest.
-        n: labelled clips that were read.
-        test: how many of them are of the run's own test part.
+        time: time of the reading, ISO 8601, UTC.
+        by: reader, such as ``evaluate`` or ``robustness``.
+        fold: fold of a benchmark.
+        split: part of the run's split; ``all`` for another manifest.
+        n: number of labelled clips that were read.
+        test: number of these clips that belong to the run's own test part.
         compute: device and precision of the model.
-        manifest: path of the clips' manifest, where it is not the run's own.
-        sha256: digest of that manifest.
-        subset: whose figures follow.
+        manifest: path of the clips' manifest, if it is not the run's own.
+        sha256: SHA-256 digest of that manifest.
+        subset: subset that the figures are of.
     """
 
     time: str | None = None
@@ -59,7 +59,7 @@ class _Reader(Record):
 
 @record
 class Reading(FigureValues, _Reader):
-    """One reading of labels, and the figures of the full subset that came out: a line of ``evaluations.jsonl``."""
+    """One reading of labels, with the figures of the full subset: a line of ``evaluations.jsonl``."""
 
 
 def count_read(
@@ -72,23 +72,23 @@ def count_read(
     manifest: Path | None = None,
     report: Report | None = None,
 ) -> list[str]:
-    """Add a reading to the log of the run that a model is from; one that is in memory alone has none.
+    """Add a reading to the log of a model's run; a model that exists only in memory has no log.
 
     Args:
-        bundle: the model.
+        bundle: evaluated model.
         clips: labelled clips that were read.
-        by: what read them, such as ``evaluate`` or ``robustness``.
+        by: reader, such as ``evaluate`` or ``robustness``.
         split: name of the part.
-        compute: where the model computed.
-        manifest: of the clips, where it is not the run's own.
-        report: what came out.
+        compute: device and precision of the model.
+        manifest: path of the clips' manifest, if it is not the run's own.
+        report: evaluation report, whose figures are logged.
 
     Returns:
-        What a reader of the figures must know: how often this test part, or this manifest, has been read.
+        Notes for the report: how often this test part, or this manifest, has been read.
     """
     if bundle.folder is None:
         return []
-    folder = home_of(bundle.folder)
+    folder = run_folder_of(bundle.folder)
     own = manifest is None and split == "test"
     reading = Reading.of(
         {"n": len(clips)},
@@ -96,7 +96,7 @@ def count_read(
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         by=by,
         split=split if manifest is None else "all",
-        test=len(clips) if own else _of_test(folder, bundle, clips),
+        test=len(clips) if own else _count_test_clips(folder, bundle, clips),
         compute=None if compute is None else str(compute),
         manifest=None if manifest is None else str(manifest),
         sha256=None if manifest is None else file_digest(manifest),
@@ -105,23 +105,31 @@ def count_read(
     try:
         add_read(folder, reading)
     except CheckpointError as error:
-        return [f"this reading could not be counted: {error}"]
+        return [f"this reading could not be logged: {error}"]
     known, notes = reads_of(folder), []
     if manifest is not None:
         times = Counter(r.by for r in known if r.sha256 == reading.sha256)
-        notes.append(f"{manifest} has been {said(times)}, with this run")
+        notes.append(f"with this run, {manifest} has been {describe_counts(times)}")
     if reading.test:
-        notes.append(f"the test part of this run has been {said(reads_of_test(folder))}")
+        notes.append(f"the test part of this run has been {describe_counts(reads_of_test(folder))}")
     return notes
 
 
 def add_read(folder: Path, reading: Reading) -> None:
-    """Add a line; one write, so that those of several processes do not mix."""
+    """Append a reading to the log of a run folder, in one write so that lines of several processes do not interleave.
+
+    Args:
+        folder: run folder.
+        reading: reading to append.
+    """
     append_line(folder / LOG, json.dumps(reading, ensure_ascii=False))
 
 
 def reads_of(folder: Path) -> list[Reading]:
-    """All readings in order. Earlier versions wrote no reader, and only readings of the test part by ``evaluate``."""
+    """All readings of a run, in order.
+
+    Earlier versions logged only evaluations of the test part, without a reader; these are read as ``evaluate``.
+    """
     path = folder / LOG
     found = []
     for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
@@ -133,15 +141,18 @@ def reads_of(folder: Path) -> list[Reading]:
 
 
 def reads_of_test(folder: Path) -> Counter[str]:
-    """{what read it: how often} of the run's test part or some of its clips."""
+    """{reader: number of readings} of the run's test part or some of its clips."""
     return Counter(read.by for read in reads_of(folder) if read.test)
 
 
-def said(times: Mapping[str, int]) -> str:
-    """Counts in words.
+def describe_counts(times: Mapping[str, int]) -> str:
+    """Describe how often something was read.
+
+    Args:
+        times: {reader: number of readings}.
 
     Example:
-        >>> said({"evaluate": 1}), said({"evaluate": 2, "robustness": 1})
+        >>> describe_counts({"evaluate": 1}), describe_counts({"evaluate": 2, "robustness": 1})
         ('read once, by evaluate', 'read 3 times: evaluate 2, robustness 1')
     """
     total = sum(times.values())
@@ -152,26 +163,26 @@ def said(times: Mapping[str, int]) -> str:
     return f"read {total} times: " + ", ".join(f"{by} {count}" for by, count in times.items())
 
 
-def told(folder: Path) -> list[str]:
-    """A line for the test part, and one for every other manifest that was read."""
+def reading_summary(folder: Path) -> list[str]:
+    """One line for the test part, and one for every other manifest that was read with a run."""
     times, others = reads_of_test(folder), [read for read in reads_of(folder) if read.sha256 is not None]
-    lines = [f"test part: {said(times)}"] if times else []
+    lines = [f"test part: {describe_counts(times)}"] if times else []
     for digest in dict.fromkeys(read.sha256 for read in others):
         same = [read for read in others if read.sha256 == digest]
         last, counts = same[-1], Counter(read.by for read in same)
-        lines.append(f"{last.manifest} ({last.n} clips, sha256 {str(digest)[:12]}): {said(counts)}")
+        lines.append(f"{last.manifest} ({last.n} clips, sha256 {str(digest)[:12]}): {describe_counts(counts)}")
     return lines
 
 
-def home_of(path: Path) -> Path:
-    """The run folder that a model or branch folder stands in, else the folder itself."""
+def run_folder_of(path: Path) -> Path:
+    """The run folder that contains a model or branch folder; any other folder is returned unchanged."""
     path = path if path.name else path.resolve()
     outer = path.parent if path.name == "model" else path.parent.parent if path.parent.name == "branches" else path
     return outer if (outer / "splits.json").is_file() else path
 
 
-def _of_test(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> int:
-    """How many of the clips are of the run's own test part: those with the id and the group of one of its clips."""
+def _count_test_clips(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> int:
+    """Number of clips that belong to the run's own test part: those whose id and group both occur there."""
     from multiemo.data.splits.grouping import group_of
     from multiemo.data.splits.split import Split
 
@@ -186,5 +197,5 @@ def _of_test(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> int:
             try:
                 found += group_of(clip, split.group_by) in groups
             except MultiemoError:
-                continue  # a row of another corpus that happens to have this id
+                continue  # a row of another corpus with the same id
     return found

@@ -1,8 +1,8 @@
-"""One call at a time works in a folder: a lock of the operating system's, which ends with the process that holds it.
+"""An exclusive lock on a folder, so that only one command writes to it.
 
-A crash, a kill or a power cut leaves nothing behind, for the file ``.lock`` is only where the lock is taken; that it
-is there means nothing. On network file systems the lock holds between machines where the server has locks (NFS 4, NFS
-with ``lockd``, Lustre with ``flock``).
+It is an operating-system lock on the file ``.lock`` and is released when its process ends, even by a crash, a kill or a
+power failure. The file may remain; its existence means nothing. On network file systems the lock works across machines
+if the server supports locks (NFS 4, NFS with ``lockd``, Lustre with ``flock``).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK = ".lock"
-#: Descriptors of the locks that this process holds. Its children inherit them and would hold on after its end.
+#: Descriptors of the locks that this process holds. Forked children inherit them and would keep them locked.
 _HELD: set[int] = set()
 
 
 @contextmanager
-def alone_in(folder: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock of a folder; the first of several processes of a run does this for all.
+def lock_folder(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock of a folder; in a run with several processes, only the first one calls this.
 
     Args:
-        folder: is there.
-        progress: is told where nothing is locked, for the file system has no locks.
+        folder: existing folder.
+        progress: receives a note if the file system does not support locks.
 
     Raises:
-        CheckpointError: another process holds it, or the folder cannot be written.
+        CheckpointError: another process holds the lock, or the folder cannot be written.
     """
     path = folder / LOCK
     try:
@@ -49,7 +49,7 @@ def alone_in(folder: Path, progress: Progress) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, _signature().encode())
         else:
-            progress.note(f"{folder} is not locked: {why_not}; see to it that nobody else writes there")
+            progress.note(f"{folder} is not locked: {why_not}; make sure that no other process writes to it")
         yield
     finally:
         _HELD.discard(descriptor)
@@ -57,6 +57,11 @@ def alone_in(folder: Path, progress: Progress) -> Iterator[None]:
 
 
 def _lock(descriptor: int, folder: Path) -> str | None:
+    """Take the lock; returns the reason if locks are not supported.
+
+    Raises:
+        CheckpointError: another process holds the lock.
+    """
     if sys.platform == "win32":
         return "this system has no such locks"
     try:
@@ -64,20 +69,21 @@ def _lock(descriptor: int, folder: Path) -> str | None:
     except BlockingIOError:
         holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
         raise CheckpointError(
-            f"{folder}: {holder} works in it; let it end, or end it, or choose another --out"
+            f"{folder}: {holder} is using this folder; wait for it to finish, stop it, or choose another --out"
         ) from None
-    except OSError as error:  # file systems without locks say so in several ways
+    except OSError as error:  # file systems without locks return various errors
         return f"its file system has no locks ({error.strerror or error})"
     return None
 
 
 def _signature() -> str:
+    """Process id, host and time, written to the lock file for the error message of other processes."""
     since = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return f"process {os.getpid()} on {socket.gethostname()}, since {since},\n"
 
 
-def _let_go() -> None:
-    """In a child: close what its parent alone is to hold."""
+def _close_inherited() -> None:
+    """Close inherited lock descriptors in a forked child, so that only the parent holds the locks."""
     for descriptor in _HELD:
         with suppress(OSError):
             os.close(descriptor)
@@ -85,4 +91,4 @@ def _let_go() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_close_inherited)

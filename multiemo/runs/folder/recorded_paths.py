@@ -1,6 +1,6 @@
-"""Where the files of a run lie: ``places.json`` of its folder, from which they are found also after a move.
+"""Records the paths of a run's files in ``places.json``, so that they can be found after a move.
 
-Models know nothing of it, for they are handed on, and paths name people and machines.
+Model folders do not store these paths: models are shared, and paths may reveal names of people and machines.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ FILE = "places.json"
 
 
 def record_paths(run: Path, manifests: Mapping[str, Path], cache: str | None) -> None:
-    """Write down where things are now; a run that goes on from elsewhere does so again.
+    """Write ``places.json``; resuming a run writes it again.
 
     Args:
-        run: the run folder.
-        manifests: {stage: its manifest}.
-        cache: ``data.cache``.
+        run: run folder.
+        manifests: {stage: path of its manifest}.
+        cache: ``data.cache`` of the config.
     """
     values = {
         "manifests": {stage: _place(path, run) for stage, path in manifests.items()},
@@ -33,26 +33,26 @@ def record_paths(run: Path, manifests: Mapping[str, Path], cache: str | None) ->
 
 
 def manifests_of(run: Path, stage: str) -> list[Path]:
-    """Where the manifest of a stage may lie now: as seen from the run folder, and by itself."""
+    """Candidate paths of a stage's manifest: relative to the run folder, then absolute."""
     return _candidates(run, _read(run).get("manifests", {}).get(stage))
 
 
 def mend_links(run: Path) -> None:
-    """Point the links of a composite, where they lead nowhere any more, at the folders where its manifests lie now."""
+    """Repair broken media links of a composite manifest, pointing them at the present folders of its manifests."""
     for link in run.glob("composite.*.media"):
         stage = link.name.split(".")[1]
-        there = [path.parent for path in manifests_of(run, stage) if path.is_file()]
-        if link.is_symlink() and not link.exists() and there:
+        folders = [path.parent for path in manifests_of(run, stage) if path.is_file()]
+        if link.is_symlink() and not link.exists() and folders:
             link.unlink()
-            link.symlink_to(there[0].resolve(), target_is_directory=True)
+            link.symlink_to(folders[0].resolve(), target_is_directory=True)
 
 
 def cache_of(run: Path, given: str | None) -> str | None:
-    """Where the cache of a run lies now; one that is gone gives way to the user's.
+    """The present path of a run's cache; ``None``, meaning the user's default cache, if it no longer exists.
 
     Args:
-        run: the run folder.
-        given: ``data.cache`` of its config, which stands for itself where nothing is written down.
+        run: run folder.
+        given: ``data.cache`` of its config; returned unchanged if ``places.json`` does not record a cache.
     """
     if given is None or "cache" not in (known := _read(run)):
         return given
@@ -60,7 +60,8 @@ def cache_of(run: Path, given: str | None) -> str | None:
 
 
 def _place(target: Path, run: Path) -> dict[str, str]:
-    absolute = Path(os.path.realpath(target.parent)) / target.name  # a link itself may stand for any file
+    """Absolute path of a file, and its path relative to the run folder."""
+    absolute = Path(os.path.realpath(target.parent)) / target.name  # the file itself may be a link, which is kept
     place = {"absolute": str(absolute)}
     with suppress(ValueError):  # Windows: on another drive
         place["relative"] = Path(os.path.relpath(absolute, os.path.realpath(run))).as_posix()
@@ -68,11 +69,11 @@ def _place(target: Path, run: Path) -> dict[str, str]:
 
 
 def _candidates(run: Path, place: Mapping[str, str] | None) -> list[Path]:
-    """First as seen from the run folder, for both may have been moved; then by itself."""
+    """Candidate paths: relative to the run folder first, as both may have moved together; then absolute."""
     if place is None:
         return []
-    seen = [os.path.join(os.path.realpath(run), place["relative"])] if "relative" in place else []
-    return [Path(path) for path in dict.fromkeys(os.path.normpath(p) for p in (*seen, place["absolute"]))]
+    relative = [os.path.join(os.path.realpath(run), place["relative"])] if "relative" in place else []
+    return [Path(path) for path in dict.fromkeys(os.path.normpath(p) for p in (*relative, place["absolute"]))]
 
 
 def _read(run: Path) -> dict[str, Any]:

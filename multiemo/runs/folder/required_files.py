@@ -1,4 +1,4 @@
-"""Whether the files that a command names are there; said before anything heavy is imported."""
+"""Checks that the files a command needs exist, before any heavy import."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def model_folder(path: Path) -> Path:
-    """The folder with ``model.safetensors``: the path itself, or its ``model`` folder.
+    """The folder with ``model.safetensors``: the path itself, or its subfolder ``model``.
 
     Raises:
-        CheckpointError: neither is one.
+        CheckpointError: neither is a model folder.
     """
     for folder in (path / "model", path):
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
@@ -26,10 +26,10 @@ def model_folder(path: Path) -> Path:
 
 
 def require_manifests(config: Config) -> None:
-    """Refuse a config whose manifests are not all there.
+    """Check that all manifests of a config exist.
 
     Raises:
-        ManifestError: one is not.
+        ManifestError: one of them does not.
     """
     if config.data.manifest is not None:
         require_manifest(config.data.manifest, "data")
@@ -39,26 +39,26 @@ def require_manifests(config: Config) -> None:
 
 
 def require_manifest(manifest: str, where: str) -> Path:
-    """The path of a manifest.
+    """The path of a manifest that must exist.
 
     Args:
-        manifest: as the config has it.
-        where: the config path of its source, for the message.
+        manifest: path as written in the config.
+        where: config path of its source, for the message.
 
     Raises:
-        ManifestError: there is no such file.
+        ManifestError: the file does not exist.
     """
     if not Path(manifest).is_file():
         here = "" if Path(manifest).is_absolute() else f" in {Path.cwd()}, where this command runs"
         raise ManifestError(
             f"{where}.manifest: no file {manifest!r}{here}; make it with `multiemo prepare CORPUS ROOT --out "
-            f"{manifest}`, or say where it is with {where}.manifest=PATH"
+            f"{manifest}`, or give its path with {where}.manifest=PATH"
         )
     return Path(manifest)
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file.
+    """SHA-256 of a file, in hexadecimal.
 
     Raises:
         CheckpointError: it cannot be read.

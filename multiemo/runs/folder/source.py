@@ -1,4 +1,4 @@
-"""The manifest and the split of a finished run, found again."""
+"""Reopens the manifest and the split of a finished run."""
 
 from __future__ import annotations
 
@@ -17,32 +17,47 @@ from multiemo.types import Clip
 
 
 def part_of(source: Source, split: str) -> list[Clip]:
-    """Rows of one part of a run's split."""
+    """Rows of one part of a run's split.
+
+    Args:
+        source: source of the run.
+        split: name of the part.
+
+    Raises:
+        ConfigError: the part does not exist or is empty.
+    """
     parts = source.split.parts
     if split not in parts:
         raise ConfigError(f"--split: {split!r} is not a part; choices: {', '.join(parts)}")
     if not parts[split]:
-        here = ", ".join(name for name, ids in parts.items() if ids)
+        available = ", ".join(name for name, ids in parts.items() if ids)
         raise ConfigError(
-            f"this run was trained without a {split} part (it has {here}); measure it on people it has not seen, with "
-            "--manifest"
+            f"this run was trained without a {split} part (it has {available}); evaluate it on people it has not seen, "
+            "with --manifest"
         )
     return source.part(split)
 
 
 def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[Source, list[str]]:
-    """The source of a run, split as the run wrote it down, and what a reader must know of it.
+    """The source of a finished run, with the split stored in ``splits.json``.
 
     Args:
         run: run folder.
-        bundle: its model, or that of a branch.
-        moved: where its manifest lies now, if the user says so.
+        bundle: model of the run, or one of its branches.
+        moved: new path of its manifest, if the user gives one.
+
+    Returns:
+        The source, and notes for the report.
+
+    Raises:
+        CheckpointError: ``splits.json`` is missing or belongs to another run.
+        ManifestError: the manifest is missing or lacks clips of the split.
     """
     path = run / "splits.json"
     if not path.is_file():
         raise CheckpointError(
-            f"{run}: no splits.json, so nobody can tell its test part; evaluate the run folder that this model is of, "
-            "or give people it has not seen with --manifest"
+            f"{run}: no splits.json, so its test part is unknown; evaluate the run folder that this model comes from, "
+            "or give a manifest of people it has not seen with --manifest"
         )
     mend_links(run)
     stored = json.loads(path.read_text("utf-8"))[bundle.facts["stage"]]
@@ -50,42 +65,46 @@ def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[Source
     split = Split.from_json(json.dumps(stored))
     if split.hash != bundle.facts["split"]:
         raise CheckpointError(
-            f"{path}: holds the split {split.hash}, the model was trained on {bundle.facts['split']}; splits.json is "
-            "of another run"
+            f"{path}: has the split {split.hash}, but the model was trained on {bundle.facts['split']}; splits.json "
+            "belongs to another run: restore the file of this run"
         )
     clips = read_manifest(manifest)
     missing = {i for ids in split.parts.values() for i in ids} - {c.id for c in clips}
     if missing:
         raise ManifestError(
-            f"{manifest}: {len(missing)} clips of the run's split are gone (first: {min(missing)!r}); the figures "
-            "would not be those of this run"
+            f"{manifest}: {len(missing)} clips of the run's split are missing (first: {min(missing)!r}), so the "
+            "figures would not be those of this run; restore these rows"
         )
-    check_disjoint(split, clips, empty=("val", "test"))  # as its config asked when it was made
+    check_disjoint(split, clips, empty=("val", "test"))  # its config may have allowed either part to be empty
     check_unseen(bundle.seen, clips, split, f"the model {run}")
     notes = list(split.notes)
     if _digest(bundle) not in (None, file_digest(manifest)):
-        notes.append(f"{manifest} is not, byte for byte, the manifest that this run was trained on")
+        notes.append(f"{manifest} is not byte for byte the manifest that this run was trained on")
     label_from = bundle.facts.get("label_from", bundle.config.data.label_from)
     return Source(manifest, clips, split, label_from), notes
 
 
 def _manifest_of(run: Path, bundle: Bundle, moved: Path | None) -> Path:
-    """Where the manifest of a run is now; of several that could be meant, the one whose content is the same."""
+    """The present path of a run's manifest; among several candidates, the one with the recorded digest.
+
+    Raises:
+        ManifestError: no candidate exists.
+    """
     known = manifests_of(run, bundle.facts["stage"])
-    if not known and isinstance(bundle.facts["manifest"], str):  # of an earlier version
+    if not known and isinstance(bundle.facts["manifest"], str):  # written by an earlier version
         known = [Path(bundle.facts["manifest"])]
-    there = [path for path in ([moved] if moved is not None else known) if path.is_file()]
-    if not there:
+    existing = [path for path in ([moved] if moved is not None else known) if path.is_file()]
+    if not existing:
         named = moved or (known[-1] if known else bundle.facts["manifest"]["name"])
         raise ManifestError(
-            f"{named}: the run's manifest is not there; say where it is now with --manifest PATH --split test (without "
-            "--split all of its rows would be measured, those trained on too)"
+            f"{named}: the run's manifest is not there; give its new path with --manifest PATH --split test (without "
+            "--split, all of its rows would be evaluated, including those trained on)"
         )
-    same = [path for path in there if file_digest(path) == _digest(bundle)] if len(there) > 1 else []
-    return (same or there)[0]
+    same = [path for path in existing if file_digest(path) == _digest(bundle)] if len(existing) > 1 else []
+    return (same or existing)[0]
 
 
 def _digest(bundle: Bundle) -> str | None:
-    """SHA-256 of the manifest that was trained on; earlier versions did not keep it."""
+    """SHA-256 of the manifest that was trained on; earlier versions did not record it."""
     known = bundle.facts["manifest"]
     return None if isinstance(known, str) else known["sha256"]

@@ -191,7 +191,7 @@ def test_a_put_keeps_its_own_entries_and_what_exceeds_the_limit_is_not_kept(tmp_
     assert cache.get_many([key(i) for i in range(17)]) == [None] * 17
     cache.put(key(99), value(0, 200_000))
     assert cache.get(key(99)) is None
-    assert "are not kept" in str(cache.note)
+    assert "are not stored" in str(cache.note)
     assert cache.get(key(38)) is not None
 
 
@@ -224,7 +224,7 @@ def test_a_nearly_full_disk_ends_storing_not_the_work(cache: TensorCache, monkey
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**12, 10**12 - 10**6, 10**6))
     cache.put(key(1), value(1))
-    assert "stores nothing more: only 1 MB are free" in str(cache.note)
+    assert "no more entries are cached: the disk has only 1 MB left" in str(cache.note)
     assert cache.get(key(1)) is None
     assert torch.equal(cache.get(key(0)), value(0))  # type: ignore[arg-type]
 
@@ -236,7 +236,7 @@ def _write_under_a_file_limit(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100_000, size + 100_000))
     for i in range(1, 60):
         cache.put(key(i), value(i))
-    assert "stores nothing more" in str(cache.note), cache.note
+    assert "no more entries are cached" in str(cache.note), cache.note
     assert torch.equal(cache.get(key(0)), value(0))  # type: ignore[arg-type]
     cache.close()
 

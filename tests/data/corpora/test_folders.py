@@ -33,9 +33,9 @@ def test_classes_are_a_set_of_their_own(tmp_path: Path) -> None:
     ]
     assert {(c.corpus, c.language, c.label_set) for c in prepared.clips} == {("mine", "en", "custom:Contempt,Joy,fear")}
     assert [(s.what, s.reason) for s in prepared.skipped] == [
-        ("a.wav", "lies in no folder of a class"),
-        (str(root), "1 files (.xyz) are no sound, picture, film or text that is known"),
-        (str(root), "1 files (no ending) are no sound, picture, film or text that is known"),
+        ("a.wav", "is not in the folder of a class"),
+        (str(root), "1 files (.xyz) are not in a known audio, picture, video or text format"),
+        (str(root), "1 files (no suffix) are not in a known audio, picture, video or text format"),
     ]
 
 
@@ -67,7 +67,7 @@ def test_what_has_no_place_in_the_set_is_counted(tmp_path: Path) -> None:
     prepared = run("folders", root, tmp_path / "m.jsonl", label_set="ekman7")
     assert [(c.label, c.video == c.audio) for c in prepared.clips] == [("happy", True), ("sad", True)]
     assert prepared.labels == {("bliss", None): 2, ("happy", "happy"): 1, ("sadness", "sad"): 1}
-    with pytest.raises(ManifestError, match="two or more folders with media, called after their labels"):
+    with pytest.raises(ManifestError, match="two or more folders with media, named after their labels"):
         prepare(
             "folders",
             touch(tmp_path / "w", "happy/a.mp4", "bliss/b.mp4"),
@@ -86,8 +86,11 @@ def test_speakers_are_read_from_the_names(tmp_path: Path) -> None:
     root = touch(tmp_path / "t", "happy/ann_1.wav", "happy/bob_2.wav", "sad/3.wav")
     prepared = run("folders", root, tmp_path / "m.jsonl", speaker="/([a-z]+)_[^/]*$")
     assert [c.speaker for c in prepared.clips] == ["ann", "bob", None]
-    assert "1 clips have no speaker, since speaker=/([a-z]+)_[^/]*$ is not found" in prepared.skipped[0].reason
-    for pattern, message in [("([a-z", "is no regular expression"), ("[a-z]+", "has no group; put brackets around")]:
+    assert "1 clips are kept without speaker: speaker=/([a-z]+)_[^/]*$ does not match" in prepared.skipped[0].reason
+    for pattern, message in [
+        ("([a-z", "is not a regular expression"),
+        ("[a-z]+", "has no group; put parentheses around"),
+    ]:
         with pytest.raises(ConfigError, match=f"prepare.speaker: .*{message}"):
             prepare("folders", root, tmp_path / "m.jsonl", {"speaker": pattern})
 
@@ -116,7 +119,7 @@ def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
     root = touch(tmp_path / "n", "10/a.wav", "9/b.wav", "0/c.wav")
     assert run("folders", root, tmp_path / "m.jsonl").clips[0].label_set == "custom:0,9,10"
     comma = touch(tmp_path / "c", "happy, sad/a.wav", "calm/b.wav")
-    with pytest.raises(ManifestError, match="'happy, sad' has a comma, which parts the labels of a set; rename it"):
+    with pytest.raises(ManifestError, match="'happy, sad' contains a comma, which separates labels; rename the folder"):
         prepare("folders", comma, tmp_path / "c.jsonl")
 
 

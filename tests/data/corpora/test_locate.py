@@ -164,7 +164,7 @@ def test_of_two_corpora_neither_is_chosen(tmp_path: Path) -> None:
     make(tmp_path / "disk/one", "fer2013")
     make(tmp_path / "disk/two", "fer2013")
     with pytest.raises(
-        ManifestError, match=r"found one/, two/; 2 folders in it do look like it: name one of .*one, .*two"
+        ManifestError, match=r"found one/, two/; 2 folders in it look like the corpus; name one of .*one, .*two"
     ):
         prepare("fer2013", tmp_path / "disk", tmp_path / "m.jsonl")
 
@@ -174,7 +174,7 @@ def test_a_corpus_beside_the_named_folder_is_not_taken_for_it(tmp_path: Path) ->
     write(tmp_path / "disk/msp/Labels/labels_consensus.csv", CORPORA["msppodcast"].texts["Labels/labels_consensus.csv"])
     (tmp_path / "disk/msp-new").mkdir()
     with pytest.raises(
-        ManifestError, match=r"msp-new .*; .*disk above it does look like the corpus: name that if you mean it"
+        ManifestError, match=r"msp-new .*; .*disk above it looks like the corpus; name it if that is what you mean"
     ):
         prepare("msppodcast", tmp_path / "disk/msp-new", tmp_path / "m.jsonl")
     assert not (tmp_path / "m.jsonl").exists()

@@ -129,9 +129,9 @@ def test_noise_and_hum_are_not_copies(tmp_path: Path) -> None:
 
 
 def test_words_are_the_signs_of_energy_differences() -> None:
-    samples = np.pad(resample(speech(1, 0), sounds.RATE), (0, 2 * sounds.RATE))
+    samples = np.pad(resample(speech(1, 0), sounds.SAMPLE_RATE), (0, 2 * sounds.SAMPLE_RATE))
     words = sounds.sound_words(samples)
-    hz, _, power = signal.spectrogram(samples, sounds.RATE, "hann", 2048, 2048 - 64, detrend=False, mode="psd")
+    hz, _, power = signal.spectrogram(samples, sounds.SAMPLE_RATE, "hann", 2048, 2048 - 64, detrend=False, mode="psd")
     edges = np.geomspace(300, 2000, 34)
     bands = np.stack([power[(hz >= a - 1.3) & (hz < b - 1.3)].sum(axis=0) for a, b in pairwise(edges)])
     fall = bands[:-1] - bands[1:]
@@ -150,7 +150,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
         person = corpus.make_person(number, 7)
         for index, emotion in enumerate(("happy", "sad")):
             rng = np.random.default_rng([number, index])
-            frames = film.shoot(person.head, emotion, 1.0, np.zeros(100, np.float32), "face", rng)
+            frames = film.render_frames(person.head, emotion, 1.0, np.zeros(100, np.float32), "face", rng)
             picture = next(islice(frames, 4, None))[40:220, 40:220]
             cv2.imwrite(str(folder / f"{person.id}-{emotion}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return folder

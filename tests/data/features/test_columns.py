@@ -60,7 +60,7 @@ def clips(folder: Path, *widths: int | str) -> list[Clip]:
 def test_most_decide_and_both_are_named(tmp_path: Path) -> None:
     minority_first = clips(tmp_path, 2, 3, 3, 0, 3)
     told = "features.face differ in their columns: 3 columns in 3 clips such as 'c1'; 2 columns in 1 clips such as 'c0'"
-    with pytest.raises(ManifestError, match=f"{told}; extract all alike, or set data.skip_bad=true"):
+    with pytest.raises(ManifestError, match=f"{told}; extract all features in the same way, or set data.skip_bad=true"):
         agreed_columns(minority_first, tmp_path, "face", skip_bad=False)
     assert len(agreed_columns(minority_first, tmp_path, "face", skip_bad=True)) == 3
     assert len(agreed_columns(minority_first[1:], tmp_path, "face", skip_bad=False)) == 3
@@ -71,7 +71,7 @@ def test_most_decide_and_both_are_named(tmp_path: Path) -> None:
 
 
 def test_what_a_majority_cannot_decide_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"no kind is that of most, so data\.skip_bad cannot choose"):
+    with pytest.raises(ManifestError, match=r"there is no majority, so data\.skip_bad cannot choose"):
         agreed_columns(clips(tmp_path, 2, 3, 3, 2), tmp_path, "face", skip_bad=True)
     named = clips(tmp_path, "AU01_r,AU02_r", "AU01_r,AU02_r", "AU02_r,AU01_r")
     with pytest.raises(ManifestError, match=r"2 columns \(AU01_r, AU02_r\) in 2 .* 'c0'; 2 columns \(AU02_r, AU01_r\)"):

@@ -103,7 +103,7 @@ def test_a_call_in_a_pickle_has_no_effect(tmp_path: Path, protocol: int, nest: s
         except TypeError:  # modules cannot be pickled
             continue
         with pytest.raises(
-            ManifestError, match=r"bad\.pkl: names [\w.]+, which a feature pickle has no need of"
+            ManifestError, match=r"bad\.pkl: names [\w.]+, which a feature pickle does not need"
         ) as told:
             read_pickle(write(tmp_path / "bad.pkl", content))
         assert call.call[0].__name__ in str(told.value)
@@ -150,9 +150,7 @@ RECORD = (
     [
         pytest.param(START + dtype(b"V8", RECORD) + b"\x89C\x08AAAAAAAAtb.", "type 'V8'", id="record of pointers"),
         pytest.param(START + dtype(b"f8", RECORD) + b"\x89C\x08AAAAAAAAtb.", "with fields", id="number made a record"),
-        pytest.param(
-            START + dtype(b"O8", PLAIN) + b"\x89C\x08AAAAAAAAtb.", "no list of them", id="pointers for objects"
-        ),
+        pytest.param(START + dtype(b"O8", PLAIN) + b"\x89C\x08AAAAAAAAtb.", "not a list", id="pointers for objects"),
         pytest.param(START + dtype(b"f8", PLAIN) + b"\x89C\x04AAAAtb.", "do not fill its shape", id="too few bytes"),
         pytest.param(START + dtype(b"f8", PLAIN) + b"\x89]tb.", "do not fill its shape", id="a list for numbers"),
         pytest.param(
@@ -166,8 +164,8 @@ RECORD = (
             id="a shape that no bytes fill",
         ),
         pytest.param(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.", "'hex'", id="a codec"),
-        pytest.param(b"\x80\x02c_codecs\nencode\n}X\x08\x00\x00\x00__code__K\x01sb.", "given a state", id="a state"),
-        pytest.param(b"\x80\x02c_codecs\nencode\nN}X\x08\x00\x00\x00__code__K\x01s\x86b.", "a state", id="slots"),
+        pytest.param(b"\x80\x02c_codecs\nencode\n}X\x08\x00\x00\x00__code__K\x01sb.", "sets the state", id="a state"),
+        pytest.param(b"\x80\x02c_codecs\nencode\nN}X\x08\x00\x00\x00__code__K\x01s\x86b.", "the state", id="slots"),
         pytest.param(b"\x80\x02c__builtin__\nlist\nN}X\x08\x00\x00\x00__init__K\x01s\x86b.", "list", id="a built-in"),
         pytest.param(b"\x80\x02c_codecs\nencode\n.", "bare function", id="a function as value"),
         pytest.param(dtype(b"f8", PLAIN) + b".", "bare function", id="a type as value"),

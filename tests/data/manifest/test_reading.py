@@ -152,8 +152,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"start": -0.5}, "start is -0.5; it must be 0 or more"),
     ({"start": 2, "end": 2}, "start 2 is not before end 2"),
     ({"valence": 1.2}, r"valence is 1.2; rescale it to -1..1"),
-    ({"label": "happy"}, "label_set is missing beside label"),
-    ({"modality_labels": {"face": "sad"}}, "label_set is missing beside modality_labels"),
+    ({"label": "happy"}, "the row has label but no label_set"),
+    ({"modality_labels": {"face": "sad"}}, "the row has modality_labels but no label_set"),
     ({"label_set": "ekmann7"}, "label_set is 'ekmann7'; did you mean 'ekman7'"),
     ({"label_set": "custom:sad"}, "label_set: 'custom:sad' has fewer than two labels"),
     ({"label_set": "custom:sad,glad", "label": "happy"}, "label: 'happy' is not in label set custom:sad,glad; its"),
@@ -163,7 +163,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"label_set": "ekman7", "labels": []}, "labels is .*one or more"),
     ({"label_set": "ekman7", "labels": ["sad", "sad"]}, "twice"),
     ({"label_set": "ekman7", "label": "sad", "labels": ["sad"]}, "has label and labels; give one"),
-    ({"label_set": "ekman7", "votes": {"sad": -1}}, "votes.sad is -1; a count is 0 or more"),
+    ({"label_set": "ekman7", "votes": {"sad": -1}}, "votes.sad is -1; a count must be 0 or more"),
     ({"label_set": "ekman7", "votes": {"sad": 0}}, "sum to 0"),
     ({"label_set": "ekman7", "votes": {"joy": 2}}, "votes: 'joy' is not in label set ekman7"),
     ({"label_set": "ekman7", "votes": ["sad"]}, "votes is a list"),
@@ -179,7 +179,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"image": "a.png", "cropped": "true"}, r"cropped is a string \('true'\); it must be true or false"),
     ({"image": "a.png", "cropped": 1}, r"cropped is a number \(1\); it must be true or false"),
     ({"image": "a.png", "cropped": None}, "cropped is null .*leave the key out"),
-    ({"cropped": True}, "cropped is true, but there is neither image nor video; leave the key out"),
+    ({"cropped": True}, "cropped is true, but the row has neither image nor video; leave the key out"),
     ({"audio": "a.wav", "cropped": True, "features": {"face": {"path": "a.npy"}}}, "neither image nor video"),
     ({"features": {"face": "au.csv"}}, "features.face is 'au.csv'; it must be an object with 'path'"),
     ({"features": {"face": {"path": "../au.csv"}}}, "features.face.path '../au.csv' leaves"),
@@ -225,7 +225,7 @@ def test_every_bad_row_is_listed_and_counted(tmp_path: Path) -> None:
     )
     problems = check_rows(path)
     assert [p.row for p in problems] == [3, 4, 5, 6, 7]
-    assert "id 'a' is that of row 1 too" in problems[0].message
+    assert "id 'a' is also the id of row 1" in problems[0].message
     assert [p.message.split(";")[0].split(" (")[0] for p in problems[1:4]] == [
         "is not JSON", "is a list, not an object", "is not UTF-8 text",
     ]  # fmt: skip
@@ -356,7 +356,7 @@ def test_rows_share_what_they_repeat(tmp_path: Path) -> None:
 def test_parquet_is_read_in_pieces_whatever_its_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
-    monkeypatch.setattr(formats, "_ROWS", 7)
+    monkeypatch.setattr(formats, "_CHUNK_ROWS", 7)
     clips = many(30)
     write_manifest(clips, tmp_path / "m.parquet")
     assert read_manifest(tmp_path / "m.parquet") == clips

@@ -37,7 +37,7 @@ def test_what_a_split_lets_stand_in_several_parts_a_checkpoint_may_know_too() ->
     clips = corpus()  # five groups, with every speaker in each
     by_group = holdout(clips, group_by="group", val=0.2, test=0.2, seed=1)
     assert check_unseen(seen_by(clips, by_group), clips, by_group, "it") == [
-        "it knows 18 speakers of the test part, as this split lets train do"
+        "it has seen 18 speakers of the test part; the train part of this split has too"
     ]
 
 

@@ -30,7 +30,7 @@ def test_holdout_keeps_speakers_whole_and_shares_near() -> None:
     check_disjoint(split, clips)
     assert sorted(all_ids(split)) == sorted(c.id for c in clips)
     assert {part: len(groups) for part, groups in split.groups.items()} == {"train": 12, "val": 3, "test": 3}
-    assert split.notes == ("group_by=speaker: 5 of 5 groups stand in several parts",)
+    assert split.notes == ("group_by=speaker: 5 of 5 groups are in several parts",)
 
 
 def test_the_order_of_clips_does_not_matter_and_the_seed_does() -> None:
@@ -109,12 +109,12 @@ def test_by_speakers() -> None:
     clips = corpus()
     split = by_speakers(clips, train=["01-12"], val=["13", "14"], test=["16-18"])
     assert {part: len(groups) for part, groups in split.groups.items()} == {"train": 12, "val": 2, "test": 3}
-    assert split.notes[0] == "1 speakers stand in no part: c:15"
+    assert split.notes[0] == "1 speakers are in no part: c:15"
     assert by_speakers(clips, train=["1-12"], val=["13", "14"], test=["16-18"]).hash == split.hash
     for lists, message in [
-        ((["01"], ["02"], ["19"]), "speaker '19' is not in the clips; .*there are: 01, 02"),
+        ((["01"], ["02"], ["19"]), "speaker '19' is not in the clips; .*known speakers: 01, 02"),
         ((["01"], ["02"], ["17-19"]), "speakers '17-19': no speaker 19"),
-        ((["01"], ["02"], ["5-3"]), "speakers '5-3': an empty range"),
+        ((["01"], ["02"], ["5-3"]), "speakers '5-3': the range is empty"),
         ((["01-03"], ["02"], ["04"]), "speaker c:02 is listed in train and in val"),
         ((["01"], ["02"], []), "test is empty"),
     ]:
@@ -151,10 +151,10 @@ def test_official_without_test_or_validation() -> None:
 
 def test_an_official_split_that_shares_speakers_is_refused() -> None:
     clips = [replace(c, split=PARTS[i % 3], group=f"g{i % 3}") for i, c in enumerate(corpus(4, 9))]
-    with pytest.raises(SplitError, match="speaker 'c:01' stands in train and"):
+    with pytest.raises(SplitError, match="speaker 'c:01' is in train and"):
         official(clips)
     split = official(clips, group_by="group")
-    assert split.notes == ("group_by=group: 4 of 4 speakers stand in several parts",)
+    assert split.notes == ("group_by=group: 4 of 4 speakers are in several parts",)
 
 
 def test_a_tampered_split_is_refused() -> None:
@@ -167,9 +167,9 @@ def test_a_tampered_split_is_refused() -> None:
     )
     assert leaky.hash != split.hash
     speaker = group_of(next(c for c in clips if c.id == moved), "speaker")
-    with pytest.raises(SplitError, match=f"speaker '{speaker}' stands in train and test"):
+    with pytest.raises(SplitError, match=f"speaker '{speaker}' is in train and test"):
         check_disjoint(leaky, clips)
-    with pytest.raises(SplitError, match=f"clip '{moved}' stands in train and test"):
+    with pytest.raises(SplitError, match=f"clip '{moved}' is in train and test"):
         check_disjoint(replace(split, parts={**split.parts, "train": (*split.parts["train"], moved)}), clips)
     with pytest.raises(SplitError, match="test is empty"):
         check_disjoint(replace(split, parts={**split.parts, "test": ()}), clips)
@@ -194,7 +194,7 @@ def test_what_cannot_be_split() -> None:
         with pytest.raises(SplitError, match=message):
             holdout(clips, **change)  # type: ignore[arg-type]
     with pytest.raises(
-        SplitError, match=r"all clips are of c:01, so nobody else is left for .*data\.split\.group_by=clip"
+        SplitError, match=r"all clips are of c:01, so no group is left for .*data\.split\.group_by=clip"
     ):
         holdout(corpus(1))
     with pytest.raises(SplitError, match=r"3 groups \(c:01, c:02, c:03\) cannot fill 4 parts"):
@@ -207,7 +207,7 @@ def test_what_cannot_be_split() -> None:
         SplitError, match=r"1 of \d+ clips have no speaker, the first is 'c-01-00' \(c\); .* to group or clip"
     ):
         holdout([replace(clips[0], speaker=None), *clips[1:]])
-    with pytest.raises(SplitError, match="id 'c-01-00' stands for 2 clips"):
+    with pytest.raises(SplitError, match="2 clips have the id 'c-01-00'"):
         holdout([clips[0], *clips])
 
 
@@ -216,7 +216,7 @@ def test_clips_of_no_speaker_split_by_clip() -> None:
     split = holdout(clips, group_by="clip", val=0.1, test=0.1)
     assert {part: len(ids) for part, ids in split.parts.items()} == {"train": 160, "val": 20, "test": 20}
     assert split.notes == (
-        "group_by=clip: 200 of 200 clips name no speaker, so the same person may stand in several parts, and figures "
+        "group_by=clip: 200 of 200 clips name no speaker, so the same person may be in several parts, and figures "
         "may be too high",
     )
     known = holdout(corpus(5, 40), group_by="clip")
@@ -237,8 +237,8 @@ def test_of_two_people_one_is_tested_and_nobody_else_validates(dialogues: bool) 
         assert split.within
         (who,) = learnt
         assert split.notes[0] == (
-            f"only c:{who} is there to train on, so validation is other clips of the same speaker, and its figures are "
-            "too high; the test is of others"
+            f"c:{who} is the only speaker to train on, so validation uses other clips of the same speaker and its "
+            "figures are too high; the test part is of others"
         )
         check_disjoint(split, clips)
         assert Split.from_json(split.to_json()) == split
@@ -249,6 +249,6 @@ def test_of_two_people_one_is_tested_and_nobody_else_validates(dialogues: bool) 
         leaky = replace(split, parts={**split.parts, "val": (*split.parts["val"], split.parts["test"][0])})
         with pytest.raises(SplitError):
             check_disjoint(leaky, clips)
-        with pytest.raises(SplitError, match="stands in train and val"):
+        with pytest.raises(SplitError, match="is in train and val"):
             check_disjoint(replace(split, within=False), clips)
     assert not holdout(corpus(3, 40)).within

@@ -74,6 +74,6 @@ def test_label_sets_and_several_labels() -> None:
 
 def test_who_is_unknown_is_said() -> None:
     assert speaker_notes(clips(3)) == []
-    assert speaker_notes(clips(0))[0].startswith("no clip names its speaker: where a split")
+    assert speaker_notes(clips(0))[0].startswith("no clip names its speaker: unless the split")
     some = [replace(c, speaker=None) if n < 5 else c for n, c in enumerate(clips(3))]
     assert speaker_notes(some)[0].startswith("5 of 24 clips name no speaker: ")

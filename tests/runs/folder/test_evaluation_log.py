@@ -81,7 +81,7 @@ def test_another_manifest_is_counted_by_its_content(run, small_corpus, tmp_path)
     for name, n in (("own.jsonl", 1), ("other.jsonl", 1), ("own.jsonl", 2)):
         notes = evaluate_run(run, manifest=tmp_path / name).notes
         often = "read once, by evaluate" if n == 1 else "read 2 times: evaluate 2"
-        assert f"{tmp_path / name} has been {often}, with this run" in notes
+        assert f"with this run, {tmp_path / name} has been {often}" in notes
         assert any("the test part of this run" in note for note in notes) == (name == "own.jsonl")
     lines, own = reads_of(run), len(ids_of_test(run))
     assert [(r["test"], r["n"]) for r in lines] == [(own, own), (0, len(clips)), (own, own)]
@@ -101,7 +101,7 @@ def test_a_branch_and_a_model_folder_count_in_their_run(run, small_corpus, tmp_p
 def test_what_cannot_be_counted_is_said(run, monkeypatch):
     (run / "evaluations.jsonl").mkdir()
     assert evaluate_run(run).notes[-1] == (
-        f"this reading could not be counted: {run / 'evaluations.jsonl'}: cannot be written: Is a "
+        f"this reading could not be logged: {run / 'evaluations.jsonl'}: cannot be written: Is a "
         "directory; choose another place"
     )
 

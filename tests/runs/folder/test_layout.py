@@ -21,9 +21,9 @@ from multiemo.data.manifest.reading import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, TrainingError
 from multiemo.report import save_evaluation
 from multiemo.runs import evaluate_run, load_bundle, train
-from multiemo.runs.folder.evaluation_log import home_of
-from multiemo.runs.folder.layout import begun
-from multiemo.runs.folder.lock import alone_in
+from multiemo.runs.folder.evaluation_log import run_folder_of
+from multiemo.runs.folder.layout import has_training
+from multiemo.runs.folder.lock import lock_folder
 from multiemo.training.checkpoint import load_tensors
 from tests.support.jsonl import read_lines, write_lines
 from tests.support.progress import Notes
@@ -84,7 +84,7 @@ def test_one_stage_of_a_config_with_sources_needs_its_own_manifest_alone(tiny_co
 
 @pytest.mark.slow
 def test_two_sources_of_one_manifest_are_two_and_their_run_goes_on(tiny_config, small_corpus, tmp_path):
-    """Each modality with its own labels of the same clips; and what is begun from is found again."""
+    """Each modality with its own labels of the same clips; and the checkpoint it starts from is found again."""
     people = {"train": ["spk01", "spk02"], "val": ["spk03", "spk04"], "test": ["spk05", "spk06"]}
     split = {"kind": "speakers", **{f"{part}_speakers": names for part, names in people.items()}}
     sources = {m: {"manifest": str(small_corpus), "split": split, "label_from": m} for m in ("text", "speech")}
@@ -105,17 +105,17 @@ def test_two_sources_of_one_manifest_are_two_and_their_run_goes_on(tiny_config, 
     [
         ("encoders.text.heads=3", "must divide dim"),  # found when the encoder is built
         ("data.split.test=0.9", "test"),  # when the split is made
-        ("encoders.text.context=2", "none of 41 rows with words says its group"),
-        ("data.split.hash=x", "the config wants the split x"),
+        ("encoders.text.context=2", "none of 41 rows with text has a group"),
+        ("data.split.hash=x", "the config requires the split x"),
         ("training.lr=1e30", "the loss is"),  # in the first epoch
     ],
 )
 def test_a_start_that_fails_leaves_the_folder_free(slip, said, words, tmp_path):
     with pytest.raises((ConfigError, ManifestError, TrainingError), match=said):
         train(words(slip, "training.epochs=2"), tmp_path / "run")
-    assert not begun(tmp_path / "run")
+    assert not has_training(tmp_path / "run")
     train(words(), tmp_path / "run")
-    with pytest.raises(CheckpointError, match="holds a run already; add --resume"):
+    with pytest.raises(CheckpointError, match="already has a run; add --resume"):
         train(words(), tmp_path / "run")
 
 
@@ -128,9 +128,11 @@ def test_resuming_what_only_failed_begins_it(words, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-HOLD = "import sys, time; from pathlib import Path; from multiemo.runs.folder.lock import alone_in\n"
+HOLD = "import sys, time; from pathlib import Path; from multiemo.runs.folder.lock import lock_folder\n"
 HOLD += "from multiemo.progress import Progress\n"
-HOLD += "with alone_in(Path(sys.argv[1]), Progress()):\n    {fork}\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLD += (
+    "with lock_folder(Path(sys.argv[1]), Progress()):\n    {fork}\n    print('held', flush=True)\n    time.sleep(60)\n"
+)
 
 
 @pytest.mark.parametrize("fork", ["pass", "import os; os.fork() or time.sleep(60)"])
@@ -142,7 +144,7 @@ def test_a_second_call_is_refused_and_a_killed_one_leaves_nothing(fork, words, t
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(CheckpointError, match=f"process {other.pid} on .* works in it"):
+        with pytest.raises(CheckpointError, match=f"process {other.pid} on .* is using this folder"):
             train(words(), run, resume=True)
         other.kill()
         other.wait()
@@ -158,7 +160,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr("multiemo.runs.folder.lock.fcntl.flock", none)
     heard = Notes()
-    with alone_in(tmp_path, heard):
+    with lock_folder(tmp_path, heard):
         assert "is not locked: its file system has no locks (No locks available)" in heard.notes[0]
 
 
@@ -169,7 +171,7 @@ def test_a_finished_run_goes_on_for_more_epochs(words, tmp_path):
     before = weights(run)
     longer = train(words("training.epochs=4"), run, resume=True, progress=heard)
     assert history(run) == [("text", e) for e in (1, 2, 3, 4)]
-    assert any("text is made longer, from 2 to 4 epochs" in note for note in heard.notes)
+    assert any("text is extended from 2 to 4 epochs" in note for note in heard.notes)
     assert longer.stages["text"].epochs == 4
     assert longer.stages["text"].best_epoch > 2 or all(torch.equal(before[k], v) for k, v in weights(run).items())
     assert not (run / "evaluation.json").exists()  # it was of the model as it was before
@@ -195,8 +197,8 @@ def test_a_longer_branch_begins_the_fused_stage_anew(tiny_config, tmp_path):
     ("change", "said"),
     [
         ("training.epochs=1", "epochs 2, and 1 is fewer"),
-        ("training.lr=0.1", r"another config \(training.lr\)"),
-        ("seed=8", r"another config \(seed\)"),
+        ("training.lr=0.1", r"another config \(different: training.lr\)"),
+        ("seed=8", r"another config \(different: seed\)"),
     ],
 )
 def test_only_more_epochs_are_another_length(change, said, words, tmp_path):
@@ -261,7 +263,7 @@ def test_a_run_is_found_from_anywhere_and_after_a_move(words, tmp_path, monkeypa
     away = (moved / "runs/a").rename(tmp_path / "far")  # the run alone
     assert evaluate_run(away).subsets == figures
     (moved / "m.jsonl").rename(moved / "other.jsonl")
-    with pytest.raises(ManifestError, match="say where it is now with --manifest PATH --split test") as error:
+    with pytest.raises(ManifestError, match="give its new path with --manifest PATH --split test") as error:
         evaluate_run(away)
     assert str(moved / "m.jsonl") in str(error.value)
     told = evaluate_run(away, manifest=moved / "other.jsonl", split="test")
@@ -285,7 +287,7 @@ def test_a_manifest_that_was_edited_is_said(words, tmp_path):
     manifest = tmp_path / "project" / "m.jsonl"
     assert not any("byte for byte" in note for note in evaluate_run(run).notes)
     manifest.write_text(manifest.read_text("utf-8") + "\n", "utf-8")
-    assert any("is not, byte for byte, the manifest" in note for note in evaluate_run(run).notes)
+    assert any("is not byte for byte the manifest" in note for note in evaluate_run(run).notes)
 
 
 def test_a_run_of_an_earlier_version_is_evaluated_where_it_was_started(words, tmp_path, monkeypatch):
@@ -340,11 +342,11 @@ def test_a_branch_is_evaluated_on_the_test_part_of_its_run(tiny_run, tmp_path, c
     assert "test part of this run has been read once" in values["notes"][-1]
     assert (branch / "report.html").is_file()
     assert not (run / "evaluation.json").exists()
-    assert home_of(run / "model") == home_of(branch) == run
+    assert run_folder_of(run / "model") == run_folder_of(branch) == run
     alone = shutil.copytree(branch, tmp_path / "alone")
     code, _, err = cli("evaluate", alone)
     assert code == 1
-    assert "evaluate the run folder that this model is of" in err
+    assert "evaluate the run folder that this model comes from" in err
 
 
 def told_otherwise(small_corpus: Path, folder: Path, **kept) -> Path:
@@ -357,7 +359,7 @@ def told_otherwise(small_corpus: Path, folder: Path, **kept) -> Path:
 
 
 UNKNOWN = {"label_set": "custom:zig,zag", "label": "zig"}
-OF_DEMO5 = r"no row has a label of demo5 \(.*\), which the model gives: \d+ clips with label zig have no place"
+OF_DEMO5 = r"no row has a label of demo5 \(.*\), which the model predicts: \d+ clips with label zig have no place"
 
 
 @pytest.mark.parametrize(
@@ -388,7 +390,7 @@ def test_a_manifest_with_nothing_to_learn_is_said_before_anything_is_trained(
     config = load_config(path, [f"data.manifest={manifest}"])
     with pytest.raises(ManifestError, match=said):
         train(config, tmp_path / "run")
-    assert not begun(tmp_path / "run")
+    assert not has_training(tmp_path / "run")
     with pytest.raises(ManifestError, match=said):
         plan(config)
 
@@ -396,4 +398,4 @@ def test_a_manifest_with_nothing_to_learn_is_said_before_anything_is_trained(
 def test_what_fsdp_cannot_share_out_is_said(words, tmp_path):
     heard = Notes()
     train(words("parallel=fsdp"), tmp_path / "run", progress=heard)
-    assert any("parallel: fsdp shares nothing out" in note for note in heard.notes)
+    assert any("parallel: fsdp has no effect with one process" in note for note in heard.notes)

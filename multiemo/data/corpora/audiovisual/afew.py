@@ -1,8 +1,8 @@
 """AFEW: clips of films, seven emotions; the data of the EmotiW challenges (Dhall et al. 2012,
 doi:10.1109/MMUL.2012.26).
 
-Layout: ``Train_AFEW/Angry/000046280.avi``, ``Val_AFEW/Happy/...``; the test part is published without labels. Who
-acts is not published.
+Layout: ``Train_AFEW/Angry/000046280.avi``, ``Val_AFEW/Happy/...``; the test part is published without labels. The
+actors are not published.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PART = re.compile(r"(train|val)(?:idation)?(?:_afew)?", re.IGNORECASE)
 
 @corpora.register("afew")
 def afew(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a video. There are no speakers.
+    """One clip per video. There are no speakers.
 
     Folder:
         ``Train_AFEW/Angry/*.avi``, ``Val_AFEW/``
@@ -34,14 +34,15 @@ def afew(root: Path, skip: Skip) -> Iterator[Clip]:
         official; no speakers
 
     Args:
-        root: the folder with ``Train_AFEW`` and ``Val_AFEW`` (or ``Train`` and ``Val``), with a folder an emotion.
-        skip: told of every video that is left out, such as those of the unlabelled test part.
+        root: the folder with ``Train_AFEW`` and ``Val_AFEW`` (or ``Train`` and ``Val``), which have a folder per
+            emotion.
+        skip: called for every video that is left out, such as those of the unlabelled test part.
 
     Yields:
         Clips with id ``train/000046280``, the published part, label set ``ekman7``.
 
     Raises:
-        ManifestError: no video under ``root`` lies in a folder of an emotion in such a part.
+        ManifestError: no video below ``root`` is in the folder of an emotion in one of these parts.
     """
     found: dict[str, str] = {}
     for path in walk(root, (".avi", ".mp4")):
@@ -50,7 +51,7 @@ def afew(root: Path, skip: Skip) -> Iterator[Clip]:
         parts = [match[1].lower() for folder in folders if (match := _PART.fullmatch(folder))]
         label = canonical(path.parent.name)
         if not parts or label not in _LABELS:
-            skip(name, "does not lie in the folder of an emotion in Train_AFEW or Val_AFEW")
+            skip(name, "is not in the folder of an emotion in Train_AFEW or Val_AFEW")
             continue
         take = f"{parts[-1]}/{path.stem}"
         if take in found:

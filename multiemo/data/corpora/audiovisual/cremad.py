@@ -1,4 +1,4 @@
-"""CREMA-D: 91 actors, 12 sentences, six emotions, and what a crowd heard and saw in each clip (Cao et al. 2014,
+"""CREMA-D: 91 actors, 12 sentences, six emotions, and crowdsourced ratings of each clip (Cao et al. 2014,
 doi:10.1109/TAFFC.2014.2336244).
 
 File names: actor, sentence, intended emotion, intensity (LO, MD, HI, XX unspecified): ``1001_IEO_ANG_HI``. Each clip
@@ -34,22 +34,22 @@ _EMOTIONS = {
     "ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad",
 }  # fmt: skip
 _VOTES = {code[0]: label for code, label in _EMOTIONS.items()}
-#: Suffix -> (what it is, rank among files of that kind).
+#: Suffix -> (medium, priority among files of that medium).
 _MEDIA = {".wav": ("audio", 0), ".mp3": ("audio", 1), ".mp4": ("video", 0), ".flv": ("video", 1)}
 _POINTER = b"version https://git-lfs"
 
 
 @corpora.register("cremad")
 def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a recording, labelled with the emotion that the actor was asked for.
+    """One clip per recording, labelled with the emotion that the actor was to express.
 
-    ``votes`` are those of people who heard and saw the clip, ``modality_labels`` the majority of those who only heard
-    it (speech) or only saw it (face); a tied majority is left out.
+    ``votes`` are those of raters who heard and saw the clip. ``modality_labels`` are the majorities of the raters who
+    only heard it (speech) or only saw it (face); ties are left out.
 
     Folder:
-        ``AudioWAV/``, ``VideoFlash/`` and ``processedResults/`` as cloned, or the tables alone (then only the
-        sentence is there); intended emotion as ``label``, the crowd's ``votes``, and what voice and face alone were
-        taken for as ``modality_labels``
+        ``AudioWAV/``, ``VideoFlash/`` and ``processedResults/`` as cloned, or only the tables (clips then have only
+        their sentence); the intended emotion as ``label``, the ``votes`` of the raters, and the emotions perceived from
+        voice or face alone as ``modality_labels``
 
     Labels:
         ``cremad6``
@@ -59,20 +59,20 @@ def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
 
     Args:
         root: the corpus folder as cloned: ``AudioWAV/``, ``AudioMP3/``, ``VideoFlash/`` (or videos converted to mp4)
-            and ``processedResults/`` with ``tabulatedVotes.csv`` and ``summaryTable.csv``, each where it is there.
-            Without media the clips have only their sentence as text.
-        skip: told of every file and row that is left out.
+            and ``processedResults/`` with ``tabulatedVotes.csv`` and ``summaryTable.csv``, each if it exists. Without
+            media, clips have only their sentence as text.
+        skip: called for every file and row that is left out.
 
     Yields:
-        Clips with id ``1001_IEO_ANG_HI``, speaker ``1001``, the sentence as text, label set ``cremad6``.
+        Clips with id ``1001_IEO_ANG_HI``, speaker ``1001``, the sentence as text and label set ``cremad6``.
 
     Raises:
         ManifestError: no file or row under ``root`` is named like a clip of CREMA-D, or a table lacks a column.
     """
     media = _find_media(root, skip)
     votes = _read_votes(root, skip)
-    alone = _read_alone(root, skip)
-    names = sorted({*media, *votes, *alone, *_read_names(root, skip)})
+    unimodal = _read_unimodal_votes(root, skip)
+    names = sorted({*media, *votes, *unimodal, *_read_names(root, skip)})
     if not names:
         raise not_the_corpus("cremad", root, "files like AudioWAV/1001_IEO_ANG_HI.wav, or tabulatedVotes.csv")
     for name in names:
@@ -88,7 +88,7 @@ def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
             label_set="cremad6",
             label=_EMOTIONS[emotion],
             votes=votes.get(name),
-            modality_labels=alone.get(name, {}),
+            modality_labels=unimodal.get(name, {}),
         )
 
 
@@ -98,7 +98,7 @@ def _is_clip(name: str) -> bool:
 
 
 def _find_media(root: Path, skip: Skip) -> dict[str, dict[str, str]]:
-    """{clip: {"audio" | "video": path}}; wav goes before mp3, mp4 before flv."""
+    """Return {clip: {"audio" | "video": path}}; wav takes priority over mp3, and mp4 over flv."""
     found: dict[str, dict[str, str]] = {}
     for path in sorted(walk(root, _MEDIA), key=lambda path: _MEDIA[path.suffix.lower()][1]):
         name, (kind, _) = relative(path, root), _MEDIA[path.suffix.lower()]
@@ -118,12 +118,12 @@ def _is_pointer(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(len(_POINTER)) == _POINTER
-    except OSError:  # left to the validation of media
+    except OSError:  # reported by the validation of media
         return False
 
 
 def _rows(root: Path, table: str, column: str, others: tuple[str, ...], skip: Skip) -> Iterator[dict[str, str]]:
-    """Rows of a table, wherever it lies, whose ``column`` names a clip."""
+    """Yield the rows of a table, found at any depth, whose ``column`` names a clip."""
     path = nearest(root, table)
     if path is None:
         return
@@ -139,7 +139,7 @@ def _read_names(root: Path, skip: Skip) -> list[str]:
 
 
 def _read_votes(root: Path, skip: Skip) -> dict[str, dict[str, float]]:
-    """Votes on what was both heard and seen: the rows whose number (first column) begins with 3."""
+    """Return the votes on audio and video together: rows whose number (first column) begins with 3."""
     found: dict[str, dict[str, float]] = {}
     for row in _rows(root, "tabulatedVotes.csv", "fileName", tuple(_VOTES), skip):
         if not next(iter(row.values())).startswith("3"):
@@ -152,8 +152,8 @@ def _read_votes(root: Path, skip: Skip) -> dict[str, dict[str, float]]:
     return found
 
 
-def _read_alone(root: Path, skip: Skip) -> dict[str, dict[str, str]]:
-    """Majorities from one modality alone; ``A:D`` is a tie."""
+def _read_unimodal_votes(root: Path, skip: Skip) -> dict[str, dict[str, str]]:
+    """Return the majority votes on one modality alone; ``A:D`` is a tie."""
     found: dict[str, dict[str, str]] = {}
     for row in _rows(root, "summaryTable.csv", "FileName", ("VoiceVote", "FaceVote"), skip):
         majority = {"speech": row["VoiceVote"], "face": row["FaceVote"]}

@@ -1,8 +1,8 @@
 """eNTERFACE'05: six emotions, five English sentences each, acted by 42 people (Martin et al. 2006,
 doi:10.1109/ICDEW.2006.145).
 
-Layout: ``subject 1/anger/sentence 1/s1_an_1.avi``. Every emotion has sentences of its own, so that the words alone
-would name it; clips have no text.
+Layout: ``subject 1/anger/sentence 1/s1_an_1.avi``. Every emotion has its own sentences, so the text would reveal the
+label; clips have no text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAME = re.compile(r"s_?(\d+)_(an|di|fe|ha|sa|su)_?(\d)(?:avi)?", re.IGNORECASE)
 
 @corpora.register("enterface05")
 def enterface05(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a video. Folders decide over file names, since those of some subjects bear the number of another.
+    """One clip per video. Folders take priority over file names, since some files have the number of another subject.
 
     Folder:
         ``subject 1/anger/sentence 1/s1_an_1.avi``
@@ -40,21 +40,21 @@ def enterface05(root: Path, skip: Skip) -> Iterator[Clip]:
         by subject
 
     Args:
-        root: the corpus folder; with the videos of all subjects in one folder their names decide.
-        skip: told of every file that is left out.
+        root: the corpus folder; if all videos are in one folder, their names are used.
+        skip: called for every file that is left out.
 
     Yields:
         Clips with id ``s1_angry_1``, speaker ``1``, label set ``ekman6``.
 
     Raises:
-        ManifestError: no file under ``root`` lies or is named like a video of eNTERFACE'05.
+        ManifestError: no file below ``root`` has the path or name of a video of eNTERFACE'05.
     """
     found: dict[str, str] = {}
     for path in walk(root, (".avi", ".mp4")):
         name = relative(path, root)
         place = _place(path, root)
         if place is None:
-            skip(name, "does not lie like a video of eNTERFACE'05 (subject N/emotion/sentence M/sN_em_M.avi)")
+            skip(name, "does not have the path of a video of eNTERFACE'05 (subject N/emotion/sentence M/sN_em_M.avi)")
             continue
         subject, label, sentence = place
         take = f"s{subject}_{label}_{sentence}"
@@ -77,7 +77,7 @@ def enterface05(root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _place(path: Path, root: Path) -> tuple[int, str, int] | None:
-    """(subject, label, sentence) of a video, from its folders as far as they tell, else from its name."""
+    """Return (subject, label, sentence) of a video from its folders, completed from its name."""
     folders = path.relative_to(root).parts[:-1]
     name = _NAME.fullmatch(path.stem)
     subject = next((int(match[1]) for folder in folders if (match := _SUBJECT.fullmatch(folder))), None)

@@ -1,9 +1,10 @@
 """MER 2023: clips of Chinese films and series, six emotions and valence (Lian et al. 2023,
 doi:10.1145/3581783.3612836).
 
-Layout as released: ``train-label.csv`` (name, discrete, valence) beside ``train/``, and the same for the three tests;
-as the baseline prepares it: ``label-6way.npz``, ``video/``, ``audio/``, ``transcription.csv``. Valence is from -5 to 5.
-test1 is MER-MULTI, test2 MER-NOISE (disturbed media), test3 MER-SEMI (without valence). Who acts is not published.
+Layout as released: ``train-label.csv`` (name, discrete, valence) beside ``train/``, and the same for the three test
+sets. Layout of the baseline: ``label-6way.npz``, ``video/``, ``audio/``, ``transcription.csv``. Valence ranges from -5
+to 5. test1 is MER-MULTI, test2 MER-NOISE (corrupted media), test3 MER-SEMI (without valence). The actors are not
+published.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from multiemo.types import Clip
 
 _PARTS = ("train", "test1", "test2", "test3")
 _LABELS = LABEL_SETS["mer6"]
-#: What the baseline writes where there is no valence.
+#: The baseline's placeholder for unknown valence.
 _NO_VALENCE = -10.0
 #: {clip: (label as published, valence on -5..5)}.
 _Labels: TypeAlias = Mapping[str, tuple[str, float | None]]
@@ -29,7 +30,7 @@ _Labels: TypeAlias = Mapping[str, tuple[str, float | None]]
 
 @corpora.register("mer2023")
 def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] = "test1") -> Iterator[Clip]:
-    """One clip a labelled video. There are no speakers.
+    """One clip per labelled video. There are no speakers.
 
     Folder:
         ``train-label.csv``, ``test1-label.csv`` and videos, or the baseline's ``label-6way.npz``; ``test=test1``,
@@ -42,16 +43,16 @@ def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] 
         official; no speakers
 
     Args:
-        root: the folder with ``train-label.csv`` (and the other tables) or ``label-6way.npz``; videos, wavs and
+        root: the folder with ``train-label.csv`` (and the other tables) or ``label-6way.npz``; videos, WAV files and
             transcriptions are found at any depth.
-        skip: told of every clip that is left out.
-        test: the published test that becomes the part ``test``; the others are left out.
+        skip: called for every clip that is left out.
+        test: the published test set to use as the part ``test``; the others are left out.
 
     Yields:
         Clips with id ``train/sample_00000001``, the published part, label set ``mer6``; valence in -1..1.
 
     Raises:
-        ManifestError: neither tables nor npz are there, or they are of another form.
+        ManifestError: there are neither tables nor the npz, or they have another format.
     """
     labels = _labels(root)
     if not labels:
@@ -59,10 +60,10 @@ def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] 
     media, words = _find_media(root), _words(root)
     for part, clips in labels.items():
         if part not in ("train", test):
-            skip(part, f"holds {len(clips)} clips of another test; the option test={part} takes it in place of {test}")
+            skip(part, f"has {len(clips)} clips of another test set; the option test={part} uses it instead of {test}")
             continue
         if all(label == "neutral" and valence == _NO_VALENCE for label, valence in clips.values()):
-            skip(part, f"holds {len(clips)} clips with placeholders (neutral, -10), not labels")
+            skip(part, f"has {len(clips)} clips with placeholders (neutral, -10) instead of labels")
             continue
         for name, (published, valence) in clips.items():
             label = canonical(published)
@@ -88,7 +89,7 @@ def mer2023(root: Path, skip: Skip, *, test: Literal["test1", "test2", "test3"] 
 
 
 def _labels(root: Path) -> dict[str, _Labels]:
-    """{part: its labels}, from the tables, else from the npz."""
+    """Return {part: its labels} from the tables, else from the npz."""
     found: dict[str, _Labels] = {}
     for part in _PARTS:
         table = nearest(root, f"{part}-label.csv")
@@ -105,11 +106,11 @@ def _labels(root: Path) -> dict[str, _Labels]:
 
 
 def _corpus(clips: Any, path: Path) -> _Labels:
-    """One part of the npz: ``{name: {"emo": label, "val": valence}}``."""
+    """Read one part of the npz: ``{name: {"emo": label, "val": valence}}``."""
     try:
         return {str(name): (str(clip["emo"]), _number(clip["val"])) for name, clip in clips.items()}
     except (AttributeError, KeyError, TypeError):
-        raise ManifestError(f"mer2023: {path} holds something else than {{name: {{'emo', 'val'}}}}") from None
+        raise ManifestError(f"mer2023: {path} does not contain {{name: {{'emo', 'val'}}}}") from None
 
 
 def _number(value: object) -> float | None:
@@ -120,7 +121,7 @@ def _number(value: object) -> float | None:
 
 
 def _find_media(root: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """{(part whose folder it lies in, or "", clip): {"audio" | "video": path}}."""
+    """Return {(part from the folder or "", clip): {"audio" | "video": path}}."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for path in walk(root, RECORDINGS):
         folders = path.relative_to(root).parts[:-1]
@@ -130,10 +131,10 @@ def _find_media(root: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def _words(root: Path) -> dict[str, str]:
-    """{clip: what is said}, from the transcriptions that the baseline makes or corrects."""
+    """Return {clip: text} from the transcriptions of the baseline."""
     table = nearest(root, "transcription-engchi-polish.csv", "transcription.csv")
     if table is None:
         return {}
     rows = read_table(table, columns=("name",), corpus="mer2023")
-    said = {row["name"]: (row.get("chinese") or row.get("sentence") or "").strip() for _, row in rows}
-    return {name: text for name, text in said.items() if text}
+    texts = {row["name"]: (row.get("chinese") or row.get("sentence") or "").strip() for _, row in rows}
+    return {name: text for name, text in texts.items() if text}

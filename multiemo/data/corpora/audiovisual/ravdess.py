@@ -1,8 +1,8 @@
 """RAVDESS: 24 actors, two sentences, eight emotions (Livingstone & Russo 2018, doi:10.1371/journal.pone.0196391).
 
 File names hold seven two-digit fields: modality (01 video with sound, 02 video only, 03 audio only), vocal channel
-(01 speech, 02 song), emotion, intensity, statement, repetition, actor. Every published layout is taken, since only the
-names are read: ``Actor_NN/``, ``Audio_Speech_Actors_01-24/Actor_NN/``, ``Video_Speech_Actor_NN/Actor_NN/``, ...
+(01 speech, 02 song), emotion, intensity, statement, repetition, actor. Only the names are read, so every published
+layout works: ``Actor_NN/``, ``Audio_Speech_Actors_01-24/Actor_NN/``, ``Video_Speech_Actor_NN/Actor_NN/``, ...
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS = {(".wav", "03"): "audio", (".flac", "03"): "audio", (".mp4", "01"): "bo
 
 @dataclass
 class _Take:
-    """What lies on disk of one take: audio alone, video with sound, video alone, face features."""
+    """The files of one take: audio only, video with audio, video only, face features."""
 
     media: dict[str, str] = field(default_factory=dict)
     face: FeatureRef | None = None
@@ -32,10 +32,10 @@ class _Take:
 
 @corpora.register("ravdess")
 def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
-    """One clip a take; its audio-only, audio-video and video-only files are merged.
+    """One clip per take; its audio-only, audio-video and video-only files are merged.
 
-    Face features are taken from every CSV under ``root``: one named after a take holds its frames (OpenFace or
-    py-feat), any other one is a table whose first column names takes.
+    Face features are read from every CSV below ``root``: a CSV named after a take contains its frames (OpenFace or
+    py-feat); any other is a table whose first column names takes.
 
     Folder:
         ``Actor_NN/`` (wav, flac or mp4, also the published zip layouts); OpenFace or py-feat CSVs become
@@ -49,8 +49,8 @@ def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
 
     Args:
         root: the corpus folder.
-        skip: told of every file that is left out.
-        song: take the song channel too.
+        skip: called for every file that is left out.
+        song: whether to include the song channel.
 
     Yields:
         Clips with id ``01-CC-EE-II-SS-RR-AA``, speaker ``AA``, the sentence as text, label set ``ravdess8``.
@@ -73,14 +73,14 @@ def ravdess(root: Path, skip: Skip, *, song: bool = False) -> Iterator[Clip]:
         raise not_the_corpus("ravdess", root, "files like Actor_01/03-01-05-01-02-01-01.wav (or .flac, .mp4)")
     songs = sum(name[3:5] == "02" for name in takes)
     if songs and not song:
-        skip(str(root), f"{songs} takes of the song channel; the option song=true takes them in")
+        skip(str(root), f"{songs} takes of the song channel are left out; the option song=true includes them")
     for name in sorted(takes):
         if song or name[3:5] == "01":
             yield _clip(name, takes[name])
 
 
 def _find_features(root: Path, takes: dict[str, _Take], skip: Skip) -> None:
-    """Add face features from the CSVs under ``root``; a take's own file goes before a table."""
+    """Add face features from the CSVs below ``root``; a take's own file takes priority over a table."""
     tables: list[Path] = []
     for path in walk(root, (".csv",)):
         if not _NAME.fullmatch(path.stem):
@@ -107,12 +107,12 @@ def _find_features(root: Path, takes: dict[str, _Take], skip: Skip) -> None:
         if strange:
             skip(name, f"{strange} rows do not begin with the name of a take")
         if repeated:
-            skip(name, f"{repeated} rows are of takes that have face features already")
+            skip(name, f"{repeated} rows are for takes that already have face features")
 
 
 def _clip(name: str, take: _Take) -> Clip:
     match = _NAME.fullmatch(name)
-    if match is None:  # names were matched when they were collected
+    if match is None:  # impossible: the names were matched before
         raise ValueError(name)
     emotion, statement, actor = match[3], match[5], match[7]
     both = take.media.get("both")

@@ -1,7 +1,7 @@
-"""SAVEE: four actors, seven emotions, sentences of TIMIT, seen and heard (Haq & Jackson 2009, AVSP, pp. 53-58).
+"""SAVEE: audio and video of four actors, seven emotions, TIMIT sentences (Haq & Jackson 2009, AVSP, pp. 53-58).
 
-File names: emotion and sentence, in a folder a speaker: ``AudioData/DC/a01.wav``, ``AudioVisualClip/DC/a1.avi``. The
-emotions have sentences of their own beside three common ones, so that the words would name them; clips have no text.
+File names: emotion and sentence, in one folder per speaker: ``AudioData/DC/a01.wav``, ``AudioVisualClip/DC/a1.avi``.
+Apart from three common sentences every emotion has its own, so the text would reveal the label; clips have no text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAME = re.compile(r"(?:(DC|JE|JK|KL)_?)?(a|d|f|h|n|sa|su)(\d{1,2})")
 
 @corpora.register("savee")
 def savee(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a sentence; its audio and its video are merged.
+    """One clip per sentence; its audio and its video are merged.
 
     Folder:
         ``AudioData/DC/a01.wav``, ``AudioVisualClip/DC/a1.avi``
@@ -36,7 +36,7 @@ def savee(root: Path, skip: Skip) -> Iterator[Clip]:
 
     Args:
         root: the folder with ``AudioData/`` and ``AudioVisualClip/``, or one of them, or files named ``DC_a01.wav``.
-        skip: told of every file that is left out.
+        skip: called for every file that is left out.
 
     Yields:
         Clips with id ``DC_a01``, speaker ``DC``, label set ``ekman7``.

@@ -1,1 +1,1 @@
-"""Conversations: utterances with speakers and context."""
+"""Adapters of corpora of conversations: utterances with speakers and context."""

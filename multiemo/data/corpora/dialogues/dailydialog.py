@@ -1,9 +1,9 @@
-"""DailyDialog: everyday conversations of two people in English, Ekman's emotions or none (Li et al. 2017,
+"""DailyDialog: everyday English conversations of two people, Ekman's emotions or none (Li et al. 2017,
 arXiv:1710.03957).
 
-Layout: ``dialogues_text.txt`` and ``dialogues_emotion.txt``, one dialogue a line, utterances closed by ``__eou__``, a
-number each; the published parts in ``train/dialogues_train.txt``, ``train/dialogues_emotion_train.txt``, and so on. Who
-speaks is not published.
+Layout: ``dialogues_text.txt`` and ``dialogues_emotion.txt`` with one dialogue per line: utterances terminated by
+``__eou__``, and one emotion code per utterance. The published parts are ``train/dialogues_train.txt``,
+``train/dialogues_emotion_train.txt``, and so on. Speakers are not published.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from multiemo.registry import corpora
 from multiemo.types import Clip
 
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
-#: By the published code; 0 is "no emotion".
+#: Indexed by the published code; 0 is "no emotion".
 _EMOTIONS = ("neutral", "angry", "disgusted", "fearful", "happy", "sad", "surprised")
 _END = "__eou__"
 
 
 @corpora.register("dailydialog")
 def dailydialog(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip an utterance, dialogue by dialogue. There are no speakers.
+    """One clip per utterance, dialogue by dialogue. There are no speakers.
 
     Folder:
         ``train/dialogues_train.txt``, ``train/dialogues_emotion_train.txt`` ..., or the files of all dialogues
@@ -37,15 +37,16 @@ def dailydialog(root: Path, skip: Skip) -> Iterator[Clip]:
 
     Args:
         root: the corpus folder with its inner archives unpacked; without the parts, the two files of all dialogues are
-            taken.
-        skip: told of every dialogue and utterance that is left out.
+            used.
+        skip: called for every dialogue and utterance that is left out.
 
     Yields:
         Clips with id ``train_0_1`` (dialogue and utterance, counted from 0), group ``train_0``, the published part,
         label set ``ekman7``.
 
     Raises:
-        ManifestError: the files are missing, or differ in their number of dialogues.
+        ManifestError: the two files of a part have different numbers of dialogues.
+        NotTheCorpus: the files are missing.
     """
     pairs = {
         part: (nearest(root, f"dialogues_{part}.txt"), nearest(root, f"dialogues_emotion_{part}.txt"))
@@ -69,19 +70,19 @@ def _part(part: str, text: Path, emotion: Path, skip: Skip) -> Iterator[Clip]:
         raise ManifestError(
             f"dailydialog: {text} has {len(dialogues)} dialogues and {emotion} has {len(codes)}; unpack them again"
         )
-    for number, (line, given) in enumerate(zip(dialogues, codes, strict=True)):
+    for number, (line, codes_of_dialogue) in enumerate(zip(dialogues, codes, strict=True)):
         where = f"{text.name} dialogue {number}"
-        said = [mend(utterance).strip() for utterance in line.strip().removesuffix(_END).split(_END)]
-        if len(said) != len(given):
-            skip(where, f"has {len(said)} utterances and {len(given)} emotions")
+        utterances = [mend(utterance).strip() for utterance in line.strip().removesuffix(_END).split(_END)]
+        if len(utterances) != len(codes_of_dialogue):
+            skip(where, f"has {len(utterances)} utterances and {len(codes_of_dialogue)} emotions")
             continue
-        for place, (utterance, code) in enumerate(zip(said, given, strict=True)):
+        for index, (utterance, code) in enumerate(zip(utterances, codes_of_dialogue, strict=True)):
             label = _EMOTIONS[int(code)] if code.isdecimal() and int(code) < len(_EMOTIONS) else None
             if label is None or not utterance:
-                skip(f"{where} utterance {place}", f"emotion {code!r} is not 0-6" if label is None else "has no text")
+                skip(f"{where} utterance {index}", f"emotion {code!r} is not 0-6" if label is None else "has no text")
                 continue
             yield Clip(
-                id=f"{part}_{number}_{place}",
+                id=f"{part}_{number}_{index}",
                 corpus="dailydialog",
                 group=f"{part}_{number}",
                 language="en",

@@ -1,9 +1,9 @@
 """EmoryNLP: utterances of the series Friends, the seven emotions of the feeling wheel (Zahiri & Choi 2018,
 arXiv:1708.04299).
 
-Layout as released: ``json/emotion-detection-trn.json`` (``dev``, ``tst``): episodes, scenes, utterances; and the tables
-that came with MELD: ``emorynlp_train_final.csv`` (``dev``, ``test``), with clips in ``emorynlp_train_splits/`` where
-they were fetched (``sea1_ep2_sc1_utt2.mp4``).
+Layout as released: ``json/emotion-detection-trn.json`` (``dev``, ``tst``) with episodes, scenes and utterances; or the
+tables published with MELD: ``emorynlp_train_final.csv`` (``dev``, ``test``), with clips, if downloaded, in
+``emorynlp_train_splits/`` (``sea1_ep2_sc1_utt2.mp4``).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from multiemo.registry import corpora
 from multiemo.types import Clip
 
 _LABELS = LABEL_SETS["emorynlp7"]
-#: Ours -> the names of the part in the JSON and in the tables.
+#: Part -> its names in the JSON and in the tables.
 _PARTS = {"train": ("trn", "train"), "val": ("dev", "dev"), "test": ("tst", "test")}
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Scene_ID", "Utterance_ID", "Season", "Episode")
 
 
 @dataclass(frozen=True)
 class _Utterance:
-    """One utterance of either form; ``place`` is season, episode, scene and number."""
+    """One utterance of either format; ``place`` is (season, episode, scene, number)."""
 
     place: tuple[int, int, int, int]
     speakers: list[str]
@@ -38,35 +38,35 @@ class _Utterance:
 
     @property
     def scene(self) -> str:
-        """As the JSON writes it."""
+        """Name of the scene as in the JSON."""
         return "s{:02d}_e{:02d}_c{:02d}".format(*self.place[:3])
 
 
 @corpora.register("emorynlp")
 def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip an utterance, scene by scene in the order spoken; with its video where that was fetched.
+    """One clip per utterance, scene by scene in spoken order; with its video if downloaded.
 
-    The six friends are in every part, so speakers recur; scenes and episodes do not.
+    The six friends are in every part, so speakers overlap between parts; scenes and episodes do not.
 
     Folder:
-        ``emotion-detection-trn.json`` ..., or ``emorynlp_train_final.csv`` ... with clips where they were fetched
+        ``emotion-detection-trn.json`` ..., or ``emorynlp_train_final.csv`` ... with clips if downloaded
 
     Labels:
         ``emorynlp7``
 
     Split:
-        official (episodes; the speakers recur)
+        official (episodes; speakers overlap)
 
     Args:
-        root: the folder with the JSON files, or with the tables; JSON goes before a table of the same part.
-        skip: told of every utterance that is left out.
+        root: the folder with the JSON files or the tables; JSON takes priority over a table of the same part.
+        skip: called for every utterance that is left out.
 
     Yields:
-        Clips with id ``s01_e02_c01_u002``, group ``s01_e02_c01``, the official part, label set ``emorynlp7``. Several
-        people who speak at once are one speaker, joined by ``&``.
+        Clips with id ``s01_e02_c01_u002``, group ``s01_e02_c01``, the official part and label set ``emorynlp7``. People
+        who speak at once form one speaker, joined with ``&``.
 
     Raises:
-        ManifestError: none of the files is there, or one is of another form.
+        ManifestError: none of the files exists, or one has another format.
     """
     sources = {
         part: nearest(root, f"emotion-detection-{short}.json", f"emorynlp_{long}_final.csv")
@@ -79,20 +79,20 @@ def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
         if path is None:
             continue
         read = _from_json if path.suffix == ".json" else _from_table
-        for said in sorted(read(path, skip), key=lambda said: said.place):
-            label, text = said.emotion.strip().lower(), mend(said.text).strip()
-            name = f"{said.scene}_u{said.place[3]:03d}"
-            video = videos.get("sea{}_ep{}_sc{}_utt{}".format(*said.place))
+        for utterance in sorted(read(path, skip), key=lambda utterance: utterance.place):
+            label, text = utterance.emotion.strip().lower(), mend(utterance.text).strip()
+            name = f"{utterance.scene}_u{utterance.place[3]:03d}"
+            video = videos.get("sea{}_ep{}_sc{}_utt{}".format(*utterance.place))
             if label not in _LABELS:
-                skip(f"{path.name} {name}", f"emotion {said.emotion!r} is not one of {', '.join(_LABELS)}")
+                skip(f"{path.name} {name}", f"emotion {utterance.emotion!r} is not one of {', '.join(_LABELS)}")
             elif not text and video is None:
                 skip(f"{path.name} {name}", "has neither text nor a video")
             else:
                 yield Clip(
                     id=name,
                     corpus="emorynlp",
-                    speaker=" & ".join(said.speakers) or None,
-                    group=said.scene,
+                    speaker=" & ".join(utterance.speakers) or None,
+                    group=utterance.scene,
                     language="en",
                     text=text or None,
                     audio=video,
@@ -113,7 +113,7 @@ def _from_json(path: Path, skip: Skip) -> Iterator[_Utterance]:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(
-            f"emorynlp: {path} is not of the form episodes, scenes, utterances ({type(error).__name__}: {error})"
+            f"emorynlp: {path} does not contain episodes, scenes, utterances ({type(error).__name__}: {error})"
         ) from None
     for number, utterance in enumerate(utterances, start=1):
         where = f"{path.name} utterance {number}"
@@ -146,7 +146,7 @@ def _numbers(fields: list[str]) -> tuple[int, int, int, int] | None:
 
 
 def _speakers(cell: str) -> list[str]:
-    """``['Monica Geller']``, as pandas wrote a list, or a bare name."""
+    """Parse ``['Monica Geller']``, a list as written by pandas, or a bare name."""
     try:
         names: Any = ast.literal_eval(cell)
     except (ValueError, SyntaxError):

@@ -1,10 +1,10 @@
 """EmotionTalk: Chinese dialogues of two people, labelled from each modality alone and from all together.
 
-BAAI 2025, arXiv:2505.23018. Layout as released: one JSON file an utterance for each way it was judged,
+BAAI 2025, arXiv:2505.23018. Layout as released: one JSON file per utterance and kind of annotation,
 ``Text/json/G00009/G00009_42/G00009_42_14/G00009_42_14_024.json``, and the same below ``Audio``, ``Video`` and
-``Multimodal``: ``emotion_result``, ``data`` (what each annotator said: ``{"emotion": ..., ...}``), ``speaker_id``,
-``content``; media in ``Audio/wav/`` and ``Multimodal/mp4/``. The numbers of a name are group, dialogue, speaker and
-utterance; a speaker's stays the same in every group he or she sits in.
+``Multimodal``, with ``emotion_result``, ``data`` (per annotator: ``{"emotion": ..., ...}``), ``speaker_id`` and
+``content``; media are in ``Audio/wav/`` and ``Multimodal/mp4/``. The numbers in a name are group, dialogue, speaker and
+utterance; a speaker has the same number in every group.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from multiemo.registry import corpora
 from multiemo.types import Clip
 
 _LABELS = LABEL_SETS["emotiontalk7"]
-#: Folders of the release -> what was judged there; the clip as a whole in the last.
+#: Folder of the release -> what its annotators judged: one modality or the whole clip.
 _JUDGED = {"Text": "text", "Audio": "speech", "Video": "face", "Multimodal": "clip"}
-#: Groups of the published parts (the authors' label files); all others are in train.
+#: Groups of the published val and test parts (the authors' label files); all others are in train.
 _GROUPS = {"G00001": "val", "G00012": "val", "G00003": "test", "G00015": "test"}
 _NAME = re.compile(r"((G\d{5})_\d+)_(\d+)_(\d+)")
-#: ``[over/]`` and ``[laughing]`` are no words; brackets that do not close stay over.
+#: ``[over/]`` and ``[laughing]`` are not words; unmatched brackets are removed too.
 _TAG = re.compile(r"\[[^\[\]]*\]|[\[\]]")
 _COLUMNS = (
     "name", "text", "dialogue", "speaker", "official_split", "mm_label", "text_label", "audio_label", "video_label",
@@ -40,7 +40,7 @@ _LABEL_COLUMNS = {"text": "text_label", "speech": "audio_label", "face": "video_
 
 @dataclass(frozen=True, slots=True)
 class _Utterance:
-    """What is known of one utterance; ``place`` is its number in the dialogue."""
+    """The data of one utterance; ``place`` is its number in the dialogue."""
 
     name: str
     dialogue: str
@@ -50,15 +50,15 @@ class _Utterance:
     text: str | None = None
     label: str | None = None
     votes: Mapping[str, float] | None = None
-    alone: Mapping[str, str] = field(default_factory=dict)
+    modality_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @corpora.register("emotiontalk")
 def emotiontalk(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip an utterance, dialogue by dialogue and within it in the order spoken.
+    """One clip per utterance, dialogue by dialogue, in spoken order.
 
-    ``label`` is the one given from all modalities together, and ``votes`` what its annotators said one by one; those
-    from one modality alone are in ``modality_labels``. Without ``Multimodal/json`` there is no label, but those.
+    ``label`` is the label given from all modalities together, with the votes of its annotators in ``votes``. Labels
+    given from one modality alone are in ``modality_labels``. Without ``Multimodal/json`` clips have only the latter.
 
     Folder:
         ``Text/json/``, ``Audio/json/``, ``Video/json/``, ``Multimodal/json/`` as released, or ``emotiontalk.csv``;
@@ -71,17 +71,17 @@ def emotiontalk(root: Path, skip: Skip) -> Iterator[Clip]:
         official, speaker-disjoint
 
     Args:
-        root: the folder with the unpacked ``Text/``, ``Audio/``, ``Video/`` and ``Multimodal/``, those that were
-            fetched; or with a table ``emotiontalk.csv``, which goes before the JSON files and has no votes. Media are
-            found at any depth by their names (the video with sound is preferred).
-        skip: told of every row and file that is left out.
+        root: the folder with the unpacked ``Text/``, ``Audio/``, ``Video/`` and ``Multimodal/``, as far as downloaded;
+            or with a table ``emotiontalk.csv``, which takes priority over the JSON files and has no votes. Media are
+            found by name at any depth (videos with audio are preferred).
+        skip: called for every row and file that is left out.
 
     Yields:
-        Clips with id ``G00009_42_14_024``, speaker ``14``, group ``G00009_42``, the official part, label set
+        Clips with id ``G00009_42_14_024``, speaker ``14``, group ``G00009_42``, the official part and label set
         ``emotiontalk7``.
 
     Raises:
-        ManifestError: neither JSON files nor the table are there, or the table lacks a column.
+        ManifestError: there are neither JSON files nor the table, or the table lacks a column.
     """
     table = root / "emotiontalk.csv"
     found = _from_table(table, skip) if table.is_file() else _from_json(root, skip)
@@ -91,24 +91,24 @@ def emotiontalk(root: Path, skip: Skip) -> Iterator[Clip]:
         name = relative(path, root)
         if path.stem not in video or "multimodal" in name.lower():
             video[path.stem] = name
-    for said in sorted(found, key=lambda said: (said.dialogue, said.place)):
-        if said.text is None and said.name not in audio and said.name not in video:
-            skip(said.name, "has neither text nor media")
+    for utterance in sorted(found, key=lambda utterance: (utterance.dialogue, utterance.place)):
+        if utterance.text is None and utterance.name not in audio and utterance.name not in video:
+            skip(utterance.name, "has neither text nor media")
             continue
         yield Clip(
-            id=said.name,
+            id=utterance.name,
             corpus="emotiontalk",
-            speaker=said.speaker,
-            group=said.dialogue,
+            speaker=utterance.speaker,
+            group=utterance.dialogue,
             language="zh",
-            text=said.text,
-            audio=audio.get(said.name),
-            video=video.get(said.name),
+            text=utterance.text,
+            audio=audio.get(utterance.name),
+            video=video.get(utterance.name),
             label_set="emotiontalk7",
-            label=said.label,
-            votes=said.votes,
-            modality_labels=said.alone,
-            split=said.part,
+            label=utterance.label,
+            votes=utterance.votes,
+            modality_labels=utterance.modality_labels,
+            split=utterance.part,
         )
 
 
@@ -132,15 +132,15 @@ def _from_table(table: Path, skip: Skip) -> Iterator[_Utterance]:
                 part=row["official_split"],
                 text=row["text"].strip(),
                 label=canonical(row["mm_label"]),
-                alone={m: canonical(row[column]) for m, column in _LABEL_COLUMNS.items()},
+                modality_labels={m: canonical(row[column]) for m, column in _LABEL_COLUMNS.items()},
             )
 
 
 def _from_json(root: Path, skip: Skip) -> list[_Utterance]:
-    """The utterances of the release, each put together from its JSON files.
+    """Read the utterances of the release, combining the JSON files of each.
 
     Raises:
-        ManifestError: there are none.
+        NotTheCorpus: there are none.
     """
     found: dict[str, _Utterance] = {}
     judged: set[str] = set()
@@ -149,25 +149,27 @@ def _from_json(root: Path, skip: Skip) -> list[_Utterance]:
         by = next((_JUDGED[outer] for outer, inner in folders if inner == "json" and outer in _JUDGED), None)
         match = _NAME.fullmatch(path.stem)
         if by is None or match is None:
-            skip(relative(path, root), "does not lie and is not named like a judgement of EmotionTalk")
+            skip(relative(path, root), "does not have the path of an annotation of EmotionTalk")
             continue
         dialogue, group, speaker, place = match.groups()
-        said = found.get(path.stem) or _Utterance(path.stem, dialogue, int(place), speaker, _GROUPS.get(group, "train"))
-        more = _judged(said, by, path)
-        if isinstance(more, str):
-            skip(relative(path, root), more)
+        utterance = found.get(path.stem) or _Utterance(
+            path.stem, dialogue, int(place), speaker, _GROUPS.get(group, "train")
+        )
+        updated = _judged(utterance, by, path)
+        if isinstance(updated, str):
+            skip(relative(path, root), updated)
         else:
-            found[path.stem] = more
+            found[path.stem] = updated
             judged.add(by)
     if not judged:
         raise not_the_corpus("emotiontalk", root, "Multimodal/json/, Text/json/ and so on, or emotiontalk.csv")
     if "clip" not in judged:
-        skip(str(root), "has no Multimodal/json, so that clips have no label of their own, only modality_labels")
+        skip(str(root), "has no Multimodal/json, so clips have only modality_labels and no label")
     return list(found.values())
 
 
-def _judged(said: _Utterance, by: str, path: Path) -> _Utterance | str:
-    """``said`` with what one JSON file adds, or why that is nothing."""
+def _judged(utterance: _Utterance, by: str, path: Path) -> _Utterance | str:
+    """Return the utterance with the data of one JSON file added, or why that file is left out."""
     try:
         note: Any = json.loads(read_text(path))
     except ValueError as error:
@@ -177,14 +179,14 @@ def _judged(said: _Utterance, by: str, path: Path) -> _Utterance | str:
         return f"emotion_result {label!r} is not one of {', '.join(_LABELS)}"
     words = note.get("content")
     text = _TAG.sub("", words).strip() if isinstance(words, str) else ""
-    said = replace(said, text=said.text or text or None)
+    utterance = replace(utterance, text=utterance.text or text or None)
     if by != "clip":
-        return replace(said, alone={**said.alone, by: canonical(label)})
-    return replace(said, label=canonical(label), votes=_votes(note.get("data")) or None)
+        return replace(utterance, modality_labels={**utterance.modality_labels, by: canonical(label)})
+    return replace(utterance, label=canonical(label), votes=_votes(note.get("data")) or None)
 
 
 def _votes(given: object) -> dict[str, float]:
-    """{label: how many annotators chose it}, from ``{annotator: {"emotion": ...}}`` or a list of the same."""
+    """Return {label: number of votes} from ``{annotator: {"emotion": ...}}`` or a list of such objects."""
     opinions = given.values() if isinstance(given, dict) else given if isinstance(given, list) else ()
     chosen = (opinion.get("emotion") for opinion in opinions if isinstance(opinion, dict))
     votes = Counter(canonical(vote) for vote in chosen if isinstance(vote, str))

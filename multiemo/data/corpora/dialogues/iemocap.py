@@ -1,10 +1,10 @@
 """IEMOCAP: ten actors in five sessions of two, scripted and improvised dialogues, nine emotions and three dimensions
 (Busso et al. 2008, doi:10.1007/s10579-008-9076-6).
 
-Layout of a session: ``Session1/dialog/EmoEvaluation/Ses01F_impro01.txt`` (times, label, ratings and votes a turn),
+Layout of a session: ``Session1/dialog/EmoEvaluation/Ses01F_impro01.txt`` (times, label, ratings and votes per turn),
 ``dialog/transcriptions/``, ``dialog/avi/DivX/``, ``dialog/wav/``, and
 ``sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav``.
-In a turn's name ``Ses01F`` says who wears the motion-capture markers, and ``_F000`` who speaks.
+In the name of a turn, ``Ses01F`` is the actor with the motion-capture markers, and ``_F000`` the speaker.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _TURN = re.compile(
     rf"\[{_NUMBER}-{_NUMBER}\]\s+((Ses\d\d)[FM]_\w+_([FM])\w+)\s+(\w+)\s+\[{_NUMBER},{_NUMBER},{_NUMBER}\]"
 )
-#: ``C-E2: Neutral; Anger; (comment)``: the categories of one outside annotator. C-F and C-M are the actors themselves.
+#: ``C-E2: Neutral; Anger; (comment)``: the categories of one external annotator. C-F and C-M are the actors themselves.
 _VOTE = re.compile(r"C-E\d+:\s*(.*?)\s*(?:\(.*)?")
 _SPOKEN = re.compile(r"(Ses\d\d[FM]_\w+)\s+\[[\d.]+-[\d.]+\]:\s*(.*)")
-#: ``[LAUGHTER]`` and the like are no words.
+#: ``[LAUGHTER]`` and similar tags are not words.
 _NOISE = re.compile(r"\[\w+\]")
 _FULL = "iemocap9"
-#: No majority, or one for none of the nine.
+#: Codes for no majority, and for a majority for another emotion.
 _UNDECIDED = ("xxx", "oth")
 _OF_VOTES = {"neutral state": "neutral"}
 
 
 @dataclass
 class _Turn:
-    """What a label file says of one turn; ``ratings`` are valence, activation, dominance on 1..5."""
+    """One turn of a label file; ``ratings`` are valence, activation and dominance on 1..5."""
 
     start: float
     end: float
@@ -51,7 +51,7 @@ class _Turn:
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _Options:
     """The options of the adapter."""
 
     label_set: str
@@ -59,8 +59,8 @@ class _Wish:
     group: str
     video: bool
 
-    def place(self, label: str) -> str | None:
-        """A label of the nine in the wished set."""
+    def map_label(self, label: str) -> str | None:
+        """Map one of the nine labels to the requested label set."""
         if label == "excited" and not self.merge_excited and label not in LABEL_SETS[self.label_set]:
             return None
         return map_label(label, _FULL, self.label_set)
@@ -76,16 +76,16 @@ def iemocap(
     group: Literal["session", "dialogue"] = "session",
     video: bool = False,
 ) -> Iterator[Clip]:
-    """One clip a turn, dialogue by dialogue and within it in the order spoken.
+    """One clip per turn, dialogue by dialogue, in spoken order.
 
-    The label is the majority of the outside annotators, whose votes are in ``votes``. With all nine categories a turn
-    without a majority stays, without label and votes, for its words and dimensions; with six or four only the turns of
-    those classes are taken.
+    The label is the majority of the external annotators; ``votes`` has their votes. With all nine categories a turn
+    without a majority is kept for its text and dimensions, without label and votes. With six or four classes only the
+    turns of those classes are included.
 
     Folder:
         ``Session1`` ... ``Session5``; valence, arousal, dominance; ``label_set=iemocap4`` (with
         ``merge_excited=false`` without excited turns) or ``iemocap6``; ``group=dialogue`` for text with context;
-        ``video=true`` for the dialogues' videos, which show both actors
+        ``video=true`` for the videos of the dialogues, which show both actors
 
     Labels:
         ``iemocap9``, ``iemocap6``, ``iemocap4``
@@ -95,16 +95,16 @@ def iemocap(
 
     Args:
         root: the folder with ``Session1`` ... ``Session5``.
-        skip: told of every turn that is left out; turns of other classes are counted a label.
-        label_set: all nine categories, or the six or four classes that the field reports on.
-        merge_excited: with four classes, excited turns count as happy; false leaves them out.
-        group: ``session`` (two actors who are in no other), or ``dialogue``, which text encoders with context go by.
-        video: take the video of the dialogue with the turn's times. Both actors are in the picture, side by side, so a
-            face that is found may be the listener's. Without it a clip has the wav of the sentence and no face.
+        skip: called for every turn that is left out; turns of other classes are counted per label.
+        label_set: all nine categories, or the six or four classes commonly reported.
+        merge_excited: with four classes, count excited turns as happy; false leaves them out.
+        group: ``session`` (each has its own two actors), or ``dialogue``, as needed by text encoders with context.
+        video: use the video of the dialogue with the times of the turn. It shows both actors side by side, so a
+            detected face may be that of the listener. Without it a clip has the WAV of the sentence and no face.
 
     Yields:
         Clips with id ``Ses01F_impro01_F000``, speaker ``Ses01_F``, group ``Ses01`` or ``Ses01F_impro01``; valence,
-        arousal and dominance are brought from 1..5 to -1..1.
+        arousal and dominance are rescaled from 1..5 to -1..1.
 
     Raises:
         ManifestError: there are no label files.
@@ -112,54 +112,54 @@ def iemocap(
     tables = sorted(path for path in root.glob("Session*/dialog/EmoEvaluation/Ses*.txt") if path.is_file())
     if not tables:
         raise not_the_corpus("iemocap", root, "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt")
-    wish = _Wish(label_set, merge_excited, group, video)
-    left: Counter[str] = Counter()
+    options = _Options(label_set, merge_excited, group, video)
+    left_out: Counter[str] = Counter()
     for table in tables:
-        yield from _dialogue(table, root, wish, left, skip)
-    for reason, count in sorted(left.items()):
-        skip(str(root), f"{count} turns {reason}, left out of {label_set}")
-    films = sum(_film(table).is_file() for table in tables)
-    if films and not video:
-        skip(str(root), f"{films} videos of two people side by side; the option video=true takes them in")
+        yield from _dialogue(table, root, options, left_out, skip)
+    for reason, count in sorted(left_out.items()):
+        skip(str(root), f"{count} turns {reason} are left out of {label_set}")
+    videos = sum(_dialogue_video(table).is_file() for table in tables)
+    if videos and not video:
+        skip(str(root), f"{videos} videos of two people side by side are not used; the option video=true includes them")
 
 
-def _dialogue(table: Path, root: Path, wish: _Wish, left: Counter[str], skip: Skip) -> Iterator[Clip]:
-    """The clips of one dialogue; turns of other classes are counted in ``left``."""
+def _dialogue(table: Path, root: Path, options: _Options, left_out: Counter[str], skip: Skip) -> Iterator[Clip]:
+    """Yield the clips of one dialogue; turns of other classes are counted in ``left_out``."""
     words = _words(table.parents[1] / "transcriptions" / table.name)
     turns = _turns(table)
     if not turns:
-        skip(relative(table, root), "holds no turn ([start - end] name label [ratings])")
+        skip(relative(table, root), "has no turns ([start - end] name label [ratings])")
     for name, turn in sorted(turns.items(), key=lambda entry: (entry[1].start, entry[0])):
         label = None if turn.code in _UNDECIDED else canonical(turn.code)
-        placed = None if label is None else wish.place(label)
-        media = _media(table, name, turn, root, wish)
+        mapped = None if label is None else options.map_label(label)
+        media = _media(table, name, turn, root, options)
         if label is not None and label not in LABEL_SETS[_FULL]:
             skip(f"{table.name} {name}", f"label {turn.code!r} is not one of IEMOCAP")
-        elif placed is None and (label is not None or wish.label_set != _FULL):
-            left["without a majority" if label is None else f"labelled {label}"] += 1
+        elif mapped is None and (label is not None or options.label_set != _FULL):
+            left_out["without a majority" if label is None else f"labelled {label}"] += 1
         elif not media and name not in words:
             skip(f"{table.name} {name}", "has neither a wav nor a transcription")
         else:
-            yield _clip(name, turn, placed, words.get(name), media, table.stem, wish)
+            yield _clip(name, turn, mapped, words.get(name), media, table.stem, options)
 
 
 def _clip(
-    name: str, turn: _Turn, label: str | None, text: str | None, media: dict[str, Any], dialogue: str, wish: _Wish
+    name: str, turn: _Turn, label: str | None, text: str | None, media: dict[str, Any], dialogue: str, options: _Options
 ) -> Clip:
     votes: Counter[str] = Counter()
     for voted, count in turn.votes.items():
-        place = wish.place(voted)
-        if place is not None:
-            votes[place] += count
+        mapped = options.map_label(voted)
+        if mapped is not None:
+            votes[mapped] += count
     valence, arousal, dominance = (unit(rating, 1, 5) for rating in turn.ratings)
     return Clip(
         id=name,
         corpus="iemocap",
         speaker=f"{turn.session}_{turn.sex}",
-        group=turn.session if wish.group == "session" else dialogue,
+        group=turn.session if options.group == "session" else dialogue,
         language="en",
         text=text,
-        label_set=wish.label_set,
+        label_set=options.label_set,
         label=label,
         votes=dict(votes) if label is not None and votes else None,
         valence=valence,
@@ -169,19 +169,19 @@ def _clip(
     )
 
 
-def _film(table: Path) -> Path:
-    """The video of a label file's dialogue."""
+def _dialogue_video(table: Path) -> Path:
+    """Return the path of the video of a dialogue."""
     return table.parents[1] / "avi" / "DivX" / f"{table.stem}.avi"
 
 
-def _media(table: Path, name: str, turn: _Turn, root: Path, wish: _Wish) -> dict[str, Any]:
-    """Fields of the clip: the dialogue's video (with its wav, if there) and the span; or the sentence's wav."""
-    film = _film(table)
-    if wish.video and film.is_file():
+def _media(table: Path, name: str, turn: _Turn, root: Path, options: _Options) -> dict[str, Any]:
+    """Return the media fields of a clip: video and audio of the dialogue and the span, or the WAV of the sentence."""
+    video = _dialogue_video(table)
+    if options.video and video.is_file():
         sound = table.parents[1] / "wav" / f"{table.stem}.wav"
         return {
-            "audio": relative(sound if sound.is_file() else film, root),
-            "video": relative(film, root),
+            "audio": relative(sound if sound.is_file() else video, root),
+            "video": relative(video, root),
             "start": turn.start,
             "end": turn.end,
         }
@@ -190,7 +190,7 @@ def _media(table: Path, name: str, turn: _Turn, root: Path, wish: _Wish) -> dict
 
 
 def _turns(table: Path) -> dict[str, _Turn]:
-    """{turn: what the label file says of it}; the votes on a turn follow its line."""
+    """Return {name of the turn: turn} of a label file; the votes on a turn follow its line."""
     found: dict[str, _Turn] = {}
     turn: _Turn | None = None
     for line in map(str.strip, read_text(table).splitlines()):
@@ -208,9 +208,9 @@ def _turns(table: Path) -> dict[str, _Turn]:
 
 
 def _words(path: Path) -> dict[str, str]:
-    """{turn: what is said}."""
+    """Return {turn: text}."""
     if not path.is_file():
         return {}
     lines = (_SPOKEN.fullmatch(line.strip()) for line in read_text(path).splitlines())
-    said = {match[1]: " ".join(_NOISE.sub(" ", match[2]).split()) for match in lines if match is not None}
-    return {name: text for name, text in said.items() if text}
+    texts = {match[1]: " ".join(_NOISE.sub(" ", match[2]).split()) for match in lines if match is not None}
+    return {name: text for name, text in texts.items() if text}

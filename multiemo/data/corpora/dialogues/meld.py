@@ -1,7 +1,7 @@
 """MELD: utterances of dialogues from the series Friends, seven emotions (Poria et al. 2019, arXiv:1810.02508).
 
-Layout: ``train_sent_emo.csv`` ..., clips ``train_splits/dia0_utt0.mp4`` ...; the test part has some of its clips a
-second time, cut anew, as ``output_repeated_splits_test/final_videos_testdia0_utt0.mp4``.
+Layout: ``train_sent_emo.csv`` ..., clips ``train_splits/dia0_utt0.mp4`` ...; the test part has some clips twice, the
+corrected version as ``output_repeated_splits_test/final_videos_testdia0_utt0.mp4``.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from multiemo.labels import LABEL_SETS, canonical
 from multiemo.registry import corpora
 from multiemo.types import Clip
 
-#: Official part -> (ours, the folder its clips are published in).
+#: Official part -> (part, folder of its clips).
 _PARTS = {
     "train": ("train", "train_splits"),
     "dev": ("val", "dev_splits_complete"),
     "test": ("test", "output_repeated_splits_test"),
 }
-#: Stands before the name of a clip that was cut anew.
-_CORRECTED = "final_videos_test"
+#: Prefix of the file name of a corrected clip.
+_RECUT_PREFIX = "final_videos_test"
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
 @corpora.register("meld")
 def meld(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip an utterance, in the order of the dialogues; with its video where that was fetched.
+    """One clip per utterance, in the order of the dialogues; with its video if downloaded.
 
-    The season's times in the table are not used, because the video files are cut to the utterances already. A clip
-    that was cut anew (``final_videos_test*``) goes before the first cut, whose sound may be that of another utterance.
+    The episode times in the table are not used, because the video files are already cut to the utterances. A corrected
+    clip (``final_videos_test*``) takes priority over the first version, whose audio may be that of another utterance.
 
     Folder:
-        ``train/dev/test_sent_emo.csv``, clips where they were fetched; one that was cut anew
-        (``final_videos_testdia0_utt0.mp4``) goes before the first cut
+        ``train/dev/test_sent_emo.csv``, and clips if downloaded; a corrected clip
+        (``final_videos_testdia0_utt0.mp4``) takes priority over the first version
 
     Labels:
         ``meld7``
@@ -43,16 +43,16 @@ def meld(root: Path, skip: Skip) -> Iterator[Clip]:
         official (dialogues)
 
     Args:
-        root: the folder with ``train_sent_emo.csv``, ``dev_sent_emo.csv``, ``test_sent_emo.csv`` (those that are
-            there, at any depth) and, where they exist, ``train_splits/``, ``dev_splits_complete/`` and
+        root: the folder with ``train_sent_emo.csv``, ``dev_sent_emo.csv``, ``test_sent_emo.csv`` (those that exist, at
+            any depth) and, if they exist, ``train_splits/``, ``dev_splits_complete/`` and
             ``output_repeated_splits_test/``.
-        skip: told of every row that is left out, and of how many first cuts are.
+        skip: called for every row that is left out, and with the number of replaced first versions.
 
     Yields:
         Clips with id ``train_dia0_utt0``, group ``train_dia0``, the official part, label set ``meld7``.
 
     Raises:
-        ManifestError: none of the tables is there, or one lacks a column.
+        ManifestError: none of the tables exists, or one lacks a column.
     """
     found = {part: table for part in _PARTS if (table := nearest(root, f"{part}_sent_emo.csv")) is not None}
     if not found:
@@ -62,7 +62,7 @@ def meld(root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    ours, clips_folder = _PARTS[part]
+    split, clips_folder = _PARTS[part]
     videos = nearest(root, clips_folder)
     rows: list[tuple[int, int, dict[str, str]]] = []
     for number, row in read_table(table, columns=_COLUMNS, corpus="meld"):
@@ -93,12 +93,12 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             video=video,
             label_set="meld7",
             label=canonical(row["Emotion"]),
-            split=ours,
+            split=split,
         )
     if replaced and videos is not None:
-        skip(relative(videos, root), f"{replaced} first cuts have a corrected one beside them ({_CORRECTED}*.mp4)")
+        skip(relative(videos, root), f"{replaced} clips were replaced by corrected versions ({_RECUT_PREFIX}*.mp4)")
 
 
 def _cuts(videos: Path, name: str) -> list[Path]:
-    """The files of an utterance that are there, the corrected one first."""
-    return [path for path in (videos / f"{_CORRECTED}{name}", videos / name) if path.is_file()]
+    """Return the existing files of an utterance, the corrected one first."""
+    return [path for path in (videos / f"{_RECUT_PREFIX}{name}", videos / name) if path.is_file()]

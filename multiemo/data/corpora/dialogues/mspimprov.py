@@ -2,11 +2,11 @@
 (Busso et al. 2017, doi:10.1109/TAFFC.2016.2515617).
 
 Layout: ``session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav`` (and ``.avi``): sentence and intended emotion, speaker,
-scenario (R read, S and T improvised, P natural), turn; ``Evalution.txt`` (so spelled) has label, ratings, votes;
-``Human_transcriptions/All_human_transcriptions/MSP-IMPROV-S01A-F01-P-FM01.txt`` the words of a turn.
+scenario (R read, S and T improvised, P natural), turn. ``Evalution.txt`` (sic) has the label, ratings and votes;
+``Human_transcriptions/All_human_transcriptions/MSP-IMPROV-S01A-F01-P-FM01.txt`` the text of a turn.
 
-The ratings run from 1 to 5: valence from negative to positive, dominance from weak to strong, but activation from
-active to calm, as its means say: angry 2.76, happy 3.07, sad 3.72, neutral 3.87 (source in docs/data.md).
+The ratings range from 1 to 5: valence from negative to positive, dominance from weak to strong, but activation from
+active to calm, as its means show: angry 2.76, happy 3.07, sad 3.72, neutral 3.87 (source in docs/data.md).
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _TURN = r"(?:UTD|MSP)-IMPROV-(S\d\d[A-Z]-([FM]\d\d)-[A-Z]-[A-Z]+\d+)"
 _NUMBER = r"(\d+(?:\.\d+)?|NaN)"
 #: ``UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0; V:3.0; D:3.0 ; N:4.0;``: consensus, activation, valence, dominance.
 _CONSENSUS = re.compile(rf"{_TURN}\.avi\s*;\s*([A-Z])\s*;\s*A:{_NUMBER}\s*;\s*V:{_NUMBER}\s*;\s*D:{_NUMBER}\s*;.*")
-#: ``F0001; Angry; Frustrated; A:...``: an annotator and the main category.
+#: ``F0001; Angry; Frustrated; A:...``: an annotator and the primary category.
 _VOTE = re.compile(r"([^;]+);\s*([A-Za-z]+)\s*;.*")
 _FILE = re.compile(_TURN)
 _EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
-#: Another emotion, and no agreement.
+#: Codes for another emotion and for no agreement.
 _UNDECIDED = ("O", "X")
 
 
 @dataclass
 class _Turn:
-    """What the evaluation says of one turn; ``ratings`` are valence, arousal, dominance in -1..1, or ``None``."""
+    """One turn of the evaluation; ``ratings`` are valence, arousal and dominance in -1..1, or ``None``."""
 
     speaker: str
     code: str
@@ -56,9 +56,9 @@ class _Turn:
 
 @corpora.register("mspimprov")
 def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes``.
+    """One clip per turn, labelled with the emotion perceived by most annotators; ``votes`` has their votes.
 
-    A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+    A turn without agreement, or of another emotion, is kept for its dimensions, without label and votes.
 
     Folder:
         ``session1/S01A/P/*.wav``, ``*.avi``, ``Evalution.txt``, transcriptions where present; valence, arousal,
@@ -73,14 +73,14 @@ def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
     Args:
         root: the folder with ``Evalution.txt`` (or ``Evaluation.txt``) and, at any depth, the wav and avi files and
             the transcriptions.
-        skip: told of every file and turn that is left out.
+        skip: called for every file and turn that is left out.
 
     Yields:
         Clips with id ``MSP-IMPROV-S01A-F01-P-FM01``, speaker ``F01``, group ``session1``, label set ``mspimprov4``;
-        valence, arousal and dominance in -1..1, each from little to much; arousal is the activation turned round.
+        valence, arousal and dominance in -1..1, from little to much; arousal is the inverted activation.
 
     Raises:
-        ManifestError: the evaluation is missing or holds no turn.
+        ManifestError: the evaluation is missing or has no turns.
     """
     table = nearest(root, "Evalution.txt", "Evaluation.txt")
     turns = _turns(table, skip) if table is not None else {}
@@ -116,7 +116,7 @@ def mspimprov(root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _turns(table: Path, skip: Skip) -> dict[str, _Turn]:
-    """{turn: what is said of it}, in the order of the file; votes follow their turn, some of them twice."""
+    """Return {name of the turn: turn} in the order of the file; votes follow their turn, some of them twice."""
     found: dict[str, _Turn] = {}
     turn: _Turn | None = None
     for number, line in enumerate(read_text(table).splitlines(), start=1):
@@ -137,10 +137,10 @@ def _rating(value: str, low: float, high: float) -> float | None:
 
 
 def _words(root: Path) -> dict[str, str]:
-    """{turn: what is said}, from the files named after turns."""
+    """Return {turn: text} from the files named after turns."""
     found = ((_FILE.fullmatch(path.stem), path) for path in walk(root, (".txt",)))
-    said = {match[1]: " ".join(read_text(path).split()) for match, path in found if match is not None}
-    return {name: text for name, text in said.items() if text}
+    texts = {match[1]: " ".join(read_text(path).split()) for match, path in found if match is not None}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _find_media(root: Path, turns: dict[str, _Turn], skip: Skip) -> dict[str, dict[str, str]]:
@@ -150,7 +150,7 @@ def _find_media(root: Path, turns: dict[str, _Turn], skip: Skip) -> dict[str, di
         name, kind = relative(path, root), RECORDINGS[path.suffix.lower()]
         match = _FILE.fullmatch(path.stem)
         if match is None or match[1] not in turns:
-            skip(name, "is not of a turn in the evaluation")
+            skip(name, "does not belong to a turn in the evaluation")
         else:
             keep_first(found.setdefault(match[1], {}), kind, name, skip)
     return found

@@ -1,1 +1,1 @@
-"""Still pictures of faces."""
+"""Adapters of corpora with still pictures of faces."""

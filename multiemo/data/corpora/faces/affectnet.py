@@ -21,11 +21,11 @@ from multiemo.registry import corpora
 from multiemo.types import Clip
 
 _LABELS = LABEL_SETS["affectnet8"]
-#: The codes beyond the expressions.
-_NONE: dict[float, str] = {8: "none of the expressions", 9: "uncertain", 10: "no face"}
+#: Codes that are not one of the eight expressions.
+_OTHER_CODES: dict[float, str] = {8: "none of the expressions", 9: "uncertain", 10: "no face"}
 _FOLDERS = {"train_set": "train", "val_set": "val", "test_set": "test"}
 _TABLES = {"training.csv": "train", "validation.csv": "val", "automatically_annotated.csv": "train"}
-#: The published order; some copies of ``validation.csv`` come without their header.
+#: The published columns; some copies of ``validation.csv`` have no header.
 _HEADER = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression",
     "valence", "arousal",
@@ -34,39 +34,39 @@ _HEADER = (
 
 @corpora.register("affectnet")
 def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a picture, from the folders of cropped faces or the lists of the full release.
+    """One clip per picture, from the folders of cropped faces or the lists of the full release.
 
     - ``train_set/images/0.jpg`` with ``train_set/annotations/0_exp.npy``, ``0_val.npy``, ``0_aro.npy`` (and
       ``val_set/``);
     - ``training.csv`` and ``validation.csv`` (and ``automatically_annotated.csv``) with the pictures in a folder
       ``*_Images`` or beside the lists;
-    - as it is passed on: folders of classes, ``labels.csv``, or the YOLO form
+    - redistributed copies: class folders, ``labels.csv``, or the YOLO format
       (:mod:`multiemo.data.corpora.faces.affectnet_copies`).
 
-    The test set was never published: the validation set is ``val``, and ``val_as_test: true`` tests on it as the field
-    does. There are no speakers.
+    The test set was never published. The validation set is ``val``; ``val_as_test: true`` tests on it, as is common.
+    There are no speakers.
 
     Folder:
         ``train_set/images/`` and ``annotations/*.npy``, or ``training.csv``, ``validation.csv`` and the pictures;
-        valence, arousal. As it is passed on: ``labels.csv`` (pth, label), class folders (names or codes 0-7) with or
+        valence, arousal. Redistributed copies: ``labels.csv`` (pth, label), class folders (names or codes 0-7) with or
         without parts, or ``YOLO_format/train/images/`` and ``labels/`` with ``data.yaml``
 
     Labels:
         ``affectnet8``
 
     Split:
-        train, val (the test was never published; some copies made one); no speakers
+        train, val (the test set was never published; some copies have one of their own); no speakers
 
     Args:
         root: the corpus folder; its parts are found at any depth.
-        skip: told of every picture that is left out, and of how many show none of the eight.
+        skip: called for every picture that is left out, and with the number of pictures of none of the eight classes.
 
     Yields:
-        Clips with id ``train/0`` (of a copy the picture's path), label set ``affectnet8``, valence and arousal where
-        they were annotated.
+        Clips with id ``train/0`` (for a copy, the path of the picture), label set ``affectnet8``, and valence and
+        arousal if annotated.
 
     Raises:
-        ManifestError: neither the folders nor the lists are there.
+        ManifestError: there are neither the folders nor the lists.
     """
     parts = [folder for name in _FOLDERS for folder in sorted(root.rglob(name)) if (folder / "annotations").is_dir()]
     tables = [path for path in walk(root, (".csv",)) if path.name.lower() in _TABLES]
@@ -81,41 +81,41 @@ def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _copies(root: Path, skip: Skip) -> Iterator[Clip]:
-    """The pictures of a copy.
+    """Yield the pictures of a redistributed copy.
 
     Raises:
-        NotTheCorpus: there are none.
+        NotTheCorpus: there are pictures of fewer than two classes.
     """
-    unsure: list[tuple[str, str]] = []
-    found = list(copied(root, lambda what, reason: unsure.append((what, reason))))
-    if len({picture.label for picture in found}) < 2:  # many a folder holds another that is called "happy"
-        expected = "train_set/images/ beside train_set/annotations/, training.csv, folders of classes or YOLO_format/"
+    skipped: list[tuple[str, str]] = []
+    found = list(copied(root, lambda what, reason: skipped.append((what, reason))))
+    if len({picture.label for picture in found}) < 2:  # many folders contain one named "happy"
+        expected = "train_set/images/ and train_set/annotations/, training.csv, class folders or YOLO_format/"
         raise not_the_corpus("affectnet", root, expected)
-    for what, reason in unsure:
+    for what, reason in skipped:
         skip(what, reason)
-    for one in found:
-        name = relative(one.picture, root)
-        yield _clip(name.rsplit(".", 1)[0], name, one.part, one.label)
+    for copy in found:
+        name = relative(copy.picture, root)
+        yield _clip(name.rsplit(".", 1)[0], name, copy.part, copy.label)
 
 
 def _folder(part: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    beyond: Counter[str] = Counter()
+    other_codes: Counter[str] = Counter()
     for picture in walk(part / "images", (".jpg", ".jpeg", ".png")):
         name = relative(picture, root)
         notes = {kind: part / "annotations" / f"{picture.stem}_{kind}.npy" for kind in ("exp", "val", "aro")}
         values = {kind: _value(path) for kind, path in notes.items()}
         if values["exp"] is None:
-            skip(name, f"{notes['exp'].name} is missing, or holds no number")
+            skip(name, f"{notes['exp'].name} is missing or is not a number")
             continue
-        label = _label(values["exp"], beyond)
+        label = _label(values["exp"], other_codes)
         if label is not None:
             split = _FOLDERS[part.name]
             yield _clip(f"{split}/{picture.stem}", name, split, label, values["val"], values["aro"])
-    _tell(relative(part, root), beyond, skip)
+    _report_skipped(relative(part, root), other_codes, skip)
 
 
 def _value(path: Path) -> float | None:
-    """The one number of a ``.npy``, which may hold it as text; ``None`` where there is none."""
+    """Read the number in a ``.npy``, which may be stored as text; return ``None`` if there is none."""
     try:
         return float(np.load(path, allow_pickle=False).item())
     except (OSError, ValueError, EOFError, AttributeError):
@@ -123,7 +123,7 @@ def _value(path: Path) -> float | None:
 
 
 def _listed(table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    beyond: Counter[str] = Counter()
+    other_codes: Counter[str] = Counter()
     split = _TABLES[table.name.lower()]
     rows = list(csv.reader(io.StringIO(read_text(table), newline="")))
     header = rows.pop(0) if rows and rows[0] and rows[0][0].strip() == _HEADER[0] else list(_HEADER)
@@ -137,32 +137,32 @@ def _listed(table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
         try:
             code, valence, arousal = (float(row[place]) for place in places)
         except (ValueError, IndexError):
-            skip(where, "has no number for the expression, the valence or the arousal")
+            skip(where, "expression, valence or arousal is not a number")
             continue
-        label = _label(code, beyond)
+        label = _label(code, other_codes)
         if label is None:
             continue
         picture = next((folder / row[0] for folder in folders if (folder / row[0]).is_file()), None)
         if picture is None:
-            skip(where, f"the picture {row[0]!r} is not there")
+            skip(where, f"the picture {row[0]!r} does not exist")
             continue
         name = f"{split}/{row[0].rsplit('.', 1)[0]}"
         yield _clip(name, relative(picture, root), split, label, valence, arousal)
-    _tell(table.name, beyond, skip)
+    _report_skipped(table.name, other_codes, skip)
 
 
-def _label(code: float, beyond: Counter[str]) -> str | None:
-    """The expression of a code, or ``None`` where it is beyond the eight, which is counted."""
+def _label(code: float, other_codes: Counter[str]) -> str | None:
+    """Return the expression of a code, or ``None`` for any other code, which is counted."""
     if code in range(len(_LABELS)):
         return _LABELS[int(code)]
-    beyond[_NONE.get(code, f"code {code:g}")] += 1
+    other_codes[_OTHER_CODES.get(code, f"code {code:g}")] += 1
     return None
 
 
 def _clip(
     name: str, image: str, split: str | None, label: str, valence: float | None = None, arousal: float | None = None
 ) -> Clip:
-    """Valence and arousal are -2 where they were not annotated."""
+    """Make a clip; valence and arousal are -2 if not annotated."""
     valence, arousal = (None if value is None or not -1 <= value <= 1 else value for value in (valence, arousal))
     return Clip(
         id=name,
@@ -176,6 +176,6 @@ def _clip(
     )
 
 
-def _tell(where: str, beyond: Counter[str], skip: Skip) -> None:
-    for what, count in beyond.items():
+def _report_skipped(where: str, other_codes: Counter[str], skip: Skip) -> None:
+    for what, count in other_codes.items():
         skip(where, f"{count} pictures are labelled {what}")

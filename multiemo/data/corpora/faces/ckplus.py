@@ -21,24 +21,24 @@ _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d{8})")
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _EMOTION = re.compile(r"(S\d{3})_(\d{3})_\d{8}_emotion")
 _LABELS = LABEL_SETS["ckplus8"]
-#: Frames of the apex taken from the end of a sequence, the field's way (and that of CK+48).
-_APEX = 3
+#: Number of apex frames taken from the end of a sequence, as is common (and as in CK+48).
+_APEX_FRAMES = 3
 
 
 @corpora.register("ckplus")
 def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
-    """One clip a frame: of every labelled sequence the last three, and the first as neutral.
+    """One clip per frame: the last three frames of every labelled sequence, and the first as neutral.
 
     - the release: ``cohn-kanade-images/S005/001/S005_001_00000011.png`` with
-      ``Emotion/S005/001/S005_001_00000011_emotion.txt``, found by their names at any depth;
-    - CK+48: ``anger/S010_004_00000017.png``, the faces of the apex frames cut out, without neutral ones.
+      ``Emotion/S005/001/S005_001_00000011_emotion.txt``, found by name at any depth;
+    - CK+48: ``anger/S010_004_00000017.png``, face crops of the apex frames, without neutral ones.
 
-    Frames of one sequence are nearly alike, so its people must be kept apart (and the table ``ckextended.csv``, which
-    names no one, cannot be used).
+    The frames of a sequence are nearly identical, so a split has to be by subject. The table ``ckextended.csv`` does
+    not name the subjects and cannot be used.
 
     Folder:
-        ``cohn-kanade-images/S005/001/`` and ``Emotion/``: the last three frames of a labelled sequence, and the first
-        as neutral (``neutral=false``: not); or CK+48
+        ``cohn-kanade-images/S005/001/`` and ``Emotion/``: the last three frames of every labelled sequence, and the
+        first as neutral (not with ``neutral=false``); or CK+48
 
     Labels:
         ``ckplus8``, ``ckplus7``
@@ -48,25 +48,25 @@ def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
 
     Args:
         root: the corpus folder.
-        skip: told of sequences that are left out.
-        neutral: take the first frames too.
+        skip: called for every sequence that is left out.
+        neutral: whether to include the first frames as neutral.
 
     Yields:
-        Clips with id ``S005_001_00000011``, speaker ``S005``, group the sequence, label set ``ckplus8``, or ``ckplus7``
-        where there are no neutral frames.
+        Clips with id ``S005_001_00000011``, speaker ``S005``, group = sequence, and label set ``ckplus8``, or
+        ``ckplus7`` without neutral frames.
 
     Raises:
-        ManifestError: there are no frames of CK+, or only the table without people.
+        ManifestError: there are no frames of CK+, or only the table without subjects.
     """
     frames = _named(root, _PICTURES, _FRAME, skip)
     labels = _named(root, (".txt",), _EMOTION, skip)
     if not frames:
         if (root / "ckextended.csv").is_file():
             raise ManifestError(
-                f"ckplus: {root / 'ckextended.csv'} names no people, so nearly equal frames of one person would stand "
-                "in two parts; take the release or CK+48, whose file names say who is who"
+                f"ckplus: {root / 'ckextended.csv'} names no subjects, so nearly identical frames of one person could "
+                "be in two parts; use the release or CK+48, whose file names identify the subjects"
             )
-        raise not_the_corpus("ckplus", root, "cohn-kanade-images/S005/001/*.png beside Emotion/, or anger/S010_*.png")
+        raise not_the_corpus("ckplus", root, "cohn-kanade-images/S005/001/*.png and Emotion/, or anger/S010_*.png")
     if labels:
         yield from _sequences(frames, labels, root, skip, neutral)
     else:
@@ -74,11 +74,11 @@ def ckplus(root: Path, skip: Skip, *, neutral: bool = True) -> Iterator[Clip]:
 
 
 def _named(root: Path, suffixes: tuple[str, ...], name: re.Pattern[str], skip: Skip) -> dict[str, list[Path]]:
-    """{sequence: the files of it whose name matches, in order}, each name once."""
+    """Return {sequence: its files whose stem matches, in order}; of equal names only the first is used."""
     found: dict[str, Path] = {}
     for path in walk(root, suffixes):
         if name.fullmatch(path.stem) is None:
-            if suffixes is _PICTURES:  # texts are landmarks and action units too
+            if suffixes is _PICTURES:  # text files also hold landmarks and action units
                 skip(relative(path, root), "is not named like a frame of CK+ (S005_001_00000011)")
         elif path.stem in found:
             skip(relative(path, root), f"is a second copy of {relative(found[path.stem], root)}")
@@ -98,12 +98,12 @@ def _sequences(
         code = read_text(path).strip()
         label = _coded(code)
         if label is None or label not in LABEL_SETS[label_set]:
-            skip(relative(path, root), f"holds {code!r}, not the code of one of {', '.join(LABEL_SETS[label_set])}")
+            skip(relative(path, root), f"has the code {code!r}, which is not one of {', '.join(LABEL_SETS[label_set])}")
             continue
         if sequence not in frames:
             skip(relative(path, root), f"there are no frames {sequence}_*.png")
             continue
-        first, apex = frames[sequence][0], frames[sequence][-_APEX:]
+        first, apex = frames[sequence][0], frames[sequence][-_APEX_FRAMES:]
         if neutral and first not in apex:
             yield _clip(first, root, label_set, "neutral")
         for frame in apex:
@@ -114,7 +114,7 @@ def _sequences(
 
 
 def _coded(code: str) -> str | None:
-    """The label of a code 0-7, which is written as a float: ``3.0000000e+00``."""
+    """Return the label of a code 0-7, which is written as a float: ``3.0000000e+00``."""
     try:
         return _LABELS[int(float(code))] if 0 <= float(code) < len(_LABELS) else None
     except ValueError:
@@ -122,7 +122,7 @@ def _coded(code: str) -> str | None:
 
 
 def _classes(frames: dict[str, list[Path]], root: Path, skip: Skip) -> Iterator[Clip]:
-    """CK+48: the label is the folder's name, and a picture nothing but the face."""
+    """Yield the clips of CK+48: the folder is the label, and the pictures are face crops."""
     for path in (path for sequence in frames.values() for path in sequence):
         label = canonical(path.parent.name)
         if label in LABEL_SETS["ckplus7"]:

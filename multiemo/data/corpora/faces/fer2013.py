@@ -15,24 +15,25 @@ from multiemo.types import Clip
 
 _LABELS = LABEL_SETS["fer7"]
 _CODES = {str(code): label for code, label in enumerate(_LABELS)}
+#: Side of the pictures, in pixels.
 SIDE = 48
-#: The original, and those of the competition's page; the first that is there is read.
+#: The original CSV, and those of the competition's page; the first that exists is read.
 TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-#: The published parts of the CSVs -> ours.
+#: Published part of the CSVs -> part.
 USAGES = {"training": "train", "publictest": "val", "privatetest": "test"}
 
 
 @corpora.register("fer2013")
 def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
-    """One clip a picture, from class folders (``train/angry/*.png``) or a published CSV of pixels.
+    """One clip per picture, from class folders (``train/angry/*.png``) or a published CSV of pixels.
 
-    The published parts are kept: in folders train, val (or valid, validation) and test; in ``fer2013.csv`` and
-    ``icml_face_data.csv`` Training, PublicTest (val) and PrivateTest (test); ``train.csv`` holds Training alone. There
-    are no speakers.
+    The published parts are kept: the folders train, val (or valid, validation) and test; in ``fer2013.csv`` and
+    ``icml_face_data.csv`` Training, PublicTest (val) and PrivateTest (test); ``train.csv`` has only Training. There are
+    no speakers.
 
     Folder:
         class folders, the original ``fer2013.csv``, the competition's ``icml_face_data.csv`` or ``train.csv``, or
-        such a CSV by its name
+        the path of such a CSV
 
     Labels:
         ``fer7``
@@ -42,14 +43,14 @@ def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
 
     Args:
         root: the corpus folder, or the CSV itself.
-        skip: told of every picture or row that is left out.
-        made: the folder into which the pictures of the CSV are written, as PNG.
+        skip: called for every picture or row that is left out.
+        made: returns the folder for the pictures of the CSV, written as PNG.
 
     Yields:
-        Clips whose id is the picture's path without its suffix, label set ``fer7``.
+        Clips whose id is the path of the picture without its suffix, label set ``fer7``.
 
     Raises:
-        NotTheCorpus: neither the folders nor the CSV are there.
+        NotTheCorpus: there are neither the folders nor the CSV.
         ManifestError: the CSV lacks a column, or a picture cannot be written.
     """
     table = root if root.is_file() else next((root / name for name in TABLES if (root / name).is_file()), None)
@@ -60,7 +61,7 @@ def fer2013(root: Path, skip: Skip, made: Callable[[], Path]) -> Iterator[Clip]:
     elif table is not None:
         yield from _pixels(table, skip, made())
     else:
-        raise not_the_corpus("fer2013", root, f"train/ and test/ with one folder a class, or {' or '.join(TABLES)}")
+        raise not_the_corpus("fer2013", root, f"train/ and test/ with one folder per class, or {' or '.join(TABLES)}")
 
 
 def _has_classes(folder: Path) -> bool:
@@ -78,7 +79,7 @@ def _folder(folder: Path, part: str, root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
-    """Write every row of the CSV as a picture. Rows: emotion 0-6, 2304 grey values, the part's name if it has one."""
+    """Write every row of the CSV as a picture. Columns: emotion 0-6, 2304 grey values, and the part if there is one."""
     for number, row in table_cells(table, ("emotion", "pixels")):
         where = f"{table.name} row {number}"
         label = _CODES.get(row["emotion"].strip())
@@ -94,10 +95,10 @@ def _pixels(table: Path, skip: Skip, folder: Path) -> Iterator[Clip]:
 
 
 def table_cells(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(number, row) of a CSV of FER2013 or FER+; columns are called in lower case.
+    """Yield (number, row) of a CSV of FER2013 or FER+, with column names in lower case.
 
     Raises:
-        ManifestError: it cannot be read or lacks one of ``columns``.
+        ManifestError: the CSV cannot be read or lacks one of ``columns``.
     """
     for number, row in read_table(table, columns=(), corpus="fer2013"):
         found = {name.lower(): cell for name, cell in row.items() if isinstance(name, str)}
@@ -108,7 +109,7 @@ def table_cells(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, di
 
 
 def face_of(pixels: str) -> np.ndarray | None:
-    """``[48, 48]`` uint8 from grey values as text, or ``None`` where they are none."""
+    """Convert grey values given as text to ``[48, 48]`` uint8, or return ``None`` if they are not valid."""
     try:
         face = np.array(pixels.split(), dtype=np.int64)
     except (ValueError, OverflowError):
@@ -119,12 +120,12 @@ def face_of(pixels: str) -> np.ndarray | None:
 
 
 def write_face(face: np.ndarray, path: Path) -> str:
-    """Write a picture; its path.
+    """Write a picture and return its path.
 
     Raises:
-        ManifestError: it cannot be written.
+        ManifestError: the picture cannot be written.
     """
-    import cv2  # only this layout writes pictures
+    import cv2  # needed only for this layout
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), face):

@@ -14,25 +14,25 @@ from multiemo.types import Clip
 _CODES = {str(code): label for code, label in enumerate(LABEL_SETS["rafdb7"], start=1)}
 _COMPOUND = ("8", "9", "10", "11")
 _PARTS = ("train", "test")
-#: The list of the release, in its own spelling, and in the one that copies correct it to.
+#: The list of the release in its original spelling, and in the corrected one of copies.
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @corpora.register("rafdb")
 def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a picture of the basic set: the face crop where that is there (``aligned``). There are no speakers.
+    """One clip per picture of the basic set: the face crop (``aligned``) if it exists. There are no speakers.
 
     - the release: ``basic/EmoLabel/list_patition_label.txt`` with lines ``train_00001.jpg 5`` and
       ``basic/Image/aligned/train_00001_aligned.jpg`` (or ``Image/original/train_00001.jpg``);
-    - copies in one folder a class, called by its code (1-7) or name: ``DATASET/train/1/train_00001_aligned.jpg`` and
-      ``test/`` or ``valid/`` (or ``val_set/`` and so on). Pictures called ``test_...`` are of the official test part,
-      wherever they lie.
+    - copies with one folder per class, named by its code (1-7) or name: ``DATASET/train/1/train_00001_aligned.jpg`` and
+      ``test/`` or ``valid/`` (or ``val_set/`` and so on). Pictures named ``test_...`` are in the official test part,
+      whatever their folder.
 
     Folder:
         ``basic/EmoLabel/list_patition_label.txt`` and ``Image/aligned/``, or ``train/``, ``test/`` or ``valid/`` with
-        class folders (1-7 or names), also under ``DATASET/``; pictures called ``test_...`` are the official test
-        wherever they lie
+        class folders (1-7 or names), also under ``DATASET/``; pictures named ``test_...`` are in the official test
+        part, whatever their folder
 
     Labels:
         ``rafdb7``
@@ -42,15 +42,15 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
 
     Args:
         root: the corpus folder, or one above it.
-        skip: told of every line or picture that is left out, and of test pictures in a folder of another part.
+        skip: called for every line or picture that is left out, and for test pictures in a folder of another part.
 
     Yields:
-        Clips with id ``train_00001``, the official part (train, test; val where a copy has one), label set ``rafdb7``.
+        Clips with id ``train_00001``, the official part (train, test; val if a copy has one) and label set ``rafdb7``.
 
     Raises:
-        NotTheCorpus: neither the list nor the folders are there.
-        ManifestError: the list is that of the compound expressions, whose codes mean something else; or the folders
-            are numbered from 0, which says nothing of what their numbers mean.
+        NotTheCorpus: there are neither the list nor the folders.
+        ManifestError: the list is that of the compound expressions, whose codes are different; or the folders are
+            numbered from 0, so that the meaning of their numbers is unknown.
     """
     lists = [path for path in walk(root, (".txt",)) if path.name in _LISTS and "compound" not in relative(path, root)]
     if lists:
@@ -74,7 +74,7 @@ def _listed(listing: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             pictures[name] = relative(path, root)
     lines = [line.split() for line in read_text(listing).splitlines()]
     if any(cells[-1] in _COMPOUND for cells in lines if cells):
-        raise ManifestError(f"rafdb: {listing} lists the compound expressions (codes 1-11); take the folder basic/")
+        raise ManifestError(f"rafdb: {listing} lists the compound expressions (codes 1-11); use the folder basic/")
     for number, cells in enumerate(lines, start=1):
         where = f"{listing.name} line {number}"
         if not cells:
@@ -85,7 +85,7 @@ def _listed(listing: Path, root: Path, skip: Skip) -> Iterator[Clip]:
         if part not in _PARTS or label is None:
             skip(where, f"{' '.join(cells)!r} is not a picture of train or test and a code 1-7")
         elif name not in pictures:
-            skip(where, f"the picture {cells[0]!r} is not there, aligned or not")
+            skip(where, f"the picture {cells[0]!r} does not exist, aligned or original")
         else:
             yield _clip(name, pictures[name], label, part)
 
@@ -94,12 +94,12 @@ def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
     zero = next((part / "0" for part in parts if (part / "0").is_dir()), None)
     if zero is not None:
         raise ManifestError(
-            f"rafdb: {zero}: the release numbers its classes 1-7, and nothing says what the numbers of a copy that "
-            "counts from 0 mean; call the folders by their emotions"
+            f"rafdb: {zero}: the release numbers its classes 1-7, so the numbers of a copy that counts from 0 are "
+            "ambiguous; name the folders after their emotions"
         )
     found: dict[str, str] = {}
     for part, named in parts.items():
-        strayed = 0
+        misplaced = 0
         for path in walk(part, _PICTURES):
             word, name = path.parent.name, _name(path)
             label = (_CODES.get(word) or find_label(word, LABEL_SETS["rafdb7"])) if path.parent.parent == part else None
@@ -109,10 +109,10 @@ def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
             if not keep_first(found, name, relative(path, root), skip):
                 continue
             split = "test" if name.startswith("test_") else named
-            strayed += split != named
+            misplaced += split != named
             yield _clip(name, relative(path, root), label, split)
-        if strayed:
-            skip(relative(part, root), f"{strayed} pictures are called test_..., and stay in the official test part")
+        if misplaced:
+            skip(relative(part, root), f"{misplaced} pictures are named test_... and stay in the official test part")
 
 
 def _name(path: Path) -> str:

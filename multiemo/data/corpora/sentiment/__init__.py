@@ -1,1 +1,1 @@
-"""Corpora of sentiment intensity, and the files in which they are shared."""
+"""Adapters of corpora of sentiment intensity, and readers of their file formats."""

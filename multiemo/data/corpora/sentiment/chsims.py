@@ -26,9 +26,9 @@ def chsims(
     label_set: Literal["polarity2", "polarity3", "polarity5"] = "polarity3",
     features: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip a segment; labels from one modality alone are in ``modality_labels``.
+    """One clip per segment; labels from one modality alone are in ``modality_labels``.
 
-    Speakers are not named, and a video may show several: splits go by the video (``group_by: group``).
+    Speakers are not named, and a video may show several, so splits have to be by video (``group_by: group``).
 
     Folder:
         ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4``, or a feature pickle; ``modality_labels`` from text, voice
@@ -43,15 +43,15 @@ def chsims(
     Args:
         root: the folder with ``label.csv`` and ``Raw/``, with one feature pickle, or the pickle itself
             (``unaligned_39.pkl``); see :mod:`multiemo.data.corpora.sentiment.common`.
-        skip: told of everything that is left out.
-        made: gives the folder that features are written into.
-        label_set: the labels that scores are turned into.
-        features: a feature pickle below ``root`` whose features the clips of ``label.csv`` are given.
+        skip: called for everything that is left out.
+        made: returns the folder for extracted features.
+        label_set: the label set to which scores are mapped.
+        features: a feature pickle below ``root`` with features for the clips of ``label.csv``.
 
     Yields:
         Clips with id ``video$_$clip``, the official part, valence = score.
 
     Raises:
-        ManifestError: neither the table nor a pickle is there, or one is of another form.
+        ManifestError: there is neither the table nor a pickle, or one has another format.
     """
     yield from sentiment_clips(_SCALE, root, skip, made, labels=label_set, features=features)

@@ -1,10 +1,10 @@
 """CMU-MOSEI: sentences of YouTube monologues, sentiment from -3 to 3, six emotions from 0 to 3 (Zadeh et al. 2018, ACL,
 P18-1208).
 
-The emotions are in ``CMU_MOSEI_Labels.csd`` (:mod:`multiemo.data.corpora.sentiment.csd`), or in what the first
-release's ``Labels/*.csv`` hold: a row a rater, with the columns Input.VIDEO_ID,
-Input.CLIP, Answer.happiness and so on. Several may be present at once; one is present where the mean over the raters
-is above 0 (README of CMU-MultimodalSDK, "binary emotions").
+The emotions are in ``CMU_MOSEI_Labels.csd`` (:mod:`multiemo.data.corpora.sentiment.csd`), or in the ``Labels/*.csv`` of
+the first release: one row per rater, with the columns Input.VIDEO_ID, Input.CLIP, Answer.happiness and so on. Several
+emotions may be present at once. An emotion is present if the mean over the raters is above 0 (README of
+CMU-MultimodalSDK, "binary emotions").
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def cmumosei(
     label_set: Literal["polarity2", "polarity3", "polarity5", "polarity7", "ekman6", "ekman7"] = "polarity3",
     features: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip a sentence.
+    """One clip per sentence.
 
-    A video shows one person, and names no one: the video stands for the speaker (the authors count 1000 speakers in
-    3228 videos, so many are met in several; no published table says who).
+    A video shows one unnamed person, so the video is used as speaker. The authors count 1000 speakers in 3228 videos,
+    so many speakers are in several videos; no published table identifies them.
 
     Folder:
         ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4`` or the first release's ``*/Segmented/VIDEO_CLIP.*``; or a
@@ -59,18 +59,18 @@ def cmumosei(
     Args:
         root: the folder with ``label.csv`` and the media, with one feature pickle, or the pickle itself
             (``aligned_50.pkl``, ``unaligned_50.pkl``); see :mod:`multiemo.data.corpora.sentiment.common`.
-        skip: told of everything that is left out.
-        made: gives the folder that features are written into.
-        label_set: the labels that scores are turned into; or the emotions that are present, as ``labels``: ``ekman6``
-            leaves clips without any of them unlabelled, ``ekman7`` calls them neutral. These need ``Labels/*.csv`` or
-            ``CMU_MOSEI_Labels.csd``.
-        features: a feature pickle below ``root`` whose features the clips of ``label.csv`` are given.
+        skip: called for everything that is left out.
+        made: returns the folder for extracted features.
+        label_set: the label set to which scores are mapped; or the set of emotions, with those present as ``labels``:
+            clips without any emotion are unlabelled with ``ekman6``, and neutral with ``ekman7``. These sets need
+            ``Labels/*.csv`` or ``CMU_MOSEI_Labels.csd``.
+        features: a feature pickle below ``root`` with features for the clips of ``label.csv``.
 
     Yields:
         Clips with id ``video$_$clip``, the official part, valence = score / 3.
 
     Raises:
-        ManifestError: neither the table nor a pickle is there, or one is of another form; or emotions are asked for
+        ManifestError: there is neither the table nor a pickle, or one has another format; or emotions are asked for
             and there are no ratings.
     """
     if label_set not in ("ekman6", "ekman7"):
@@ -89,13 +89,13 @@ def cmumosei(
         nothing += present == () and not labels
         yield replace(clip, label_set=label_set, label=None, labels=labels or None, modality_labels={})
     if unrated:
-        skip(str(root), f"{unrated} clips were rated by nobody in Labels/*.csv, and are kept without labels")
+        skip(str(root), f"{unrated} clips have no rating in Labels/*.csv and are kept without labels")
     if nothing:
-        skip(str(root), f"{nothing} clips show none of the six emotions, and are kept without labels")
+        skip(str(root), f"{nothing} clips show none of the six emotions and are kept without labels")
 
 
 def _rated(root: Path, skip: Skip) -> dict[tuple[str, str], tuple[str, ...]]:
-    """{(video, clip): the emotions that are present}, over all raters and all files."""
+    """Return {(video, clip): the emotions present}, over all raters and all files."""
     sums: dict[tuple[str, str], dict[str, float]] = {}
     for path in walk(root, (".csv",)):
         if path.parent.name != "Labels":

@@ -23,10 +23,10 @@ def cmumosi(
     label_set: Literal["polarity2", "polarity3", "polarity5", "polarity7"] = "polarity3",
     features: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip an opinion segment.
+    """One clip per opinion segment.
 
-    A video shows one person, and names no one: the video stands for the speaker (2199 segments, 93 videos; the authors
-    count 89 speakers, so a few are met in two videos).
+    A video shows one unnamed person, so the video is used as speaker (2199 segments, 93 videos; the authors count 89
+    speakers, so a few speakers are in two videos).
 
     Folder:
         ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4`` or the first release's ``*/Segmented/VIDEO_CLIP.*``; or a
@@ -41,15 +41,15 @@ def cmumosi(
     Args:
         root: the folder with ``label.csv`` and the media, with one feature pickle, or the pickle itself
             (``aligned_50.pkl``, ``unaligned_50.pkl``); see :mod:`multiemo.data.corpora.sentiment.common`.
-        skip: told of everything that is left out.
-        made: gives the folder that features are written into.
-        label_set: the labels that scores are turned into.
-        features: a feature pickle below ``root`` whose features the clips of ``label.csv`` are given.
+        skip: called for everything that is left out.
+        made: returns the folder for extracted features.
+        label_set: the label set to which scores are mapped.
+        features: a feature pickle below ``root`` with features for the clips of ``label.csv``.
 
     Yields:
         Clips with id ``video$_$clip``, the official part, valence = score / 3.
 
     Raises:
-        ManifestError: neither the table nor a pickle is there, or one is of another form.
+        ManifestError: there is neither the table nor a pickle, or one has another format.
     """
     yield from sentiment_clips(_SCALE, root, skip, made, labels=label_set, features=features)

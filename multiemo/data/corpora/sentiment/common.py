@@ -1,7 +1,7 @@
-"""What CMU-MOSI, CMU-MOSEI and CH-SIMS share: the layout and the label table of MMSA, and scores as labels.
+"""Shared by CMU-MOSI, CMU-MOSEI and CH-SIMS: the layout and the label table of MMSA, and mapping scores to labels.
 
 ``label.csv`` has the columns video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode; the media of
-a clip are ``Raw/<video>/<clip>.mp4``, or lie under their name of the first release,
+a clip are ``Raw/<video>/<clip>.mp4``, or have the name of the first release,
 ``Video/Segmented/<video>_<clip>.mp4`` and ``Audio/WAV_16000/Segmented/<video>_<clip>.wav``. MMSA: Mao et al. 2022, ACL
 demo, arXiv:2203.12441.
 """
@@ -31,13 +31,13 @@ _MOSI_LINE = re.compile(r"(\d+)_DELIM_(.*)")
 
 @dataclass(frozen=True, slots=True)
 class SentimentScale:
-    """How one of the corpora is scored.
+    """Properties of one of the corpora.
 
     Args:
-        corpus: its name.
-        language: of its speech.
-        bound: the largest score; the smallest is its negative.
-        one_speaker: whether a video shows one person, so that its name stands for the speaker.
+        corpus: name of the adapter.
+        language: language of the clips.
+        bound: the largest sentiment score; the smallest is its negative.
+        one_speaker: whether a video shows one person, so that its name can be used as speaker.
     """
 
     corpus: str
@@ -49,23 +49,23 @@ class SentimentScale:
 def sentiment_clips(
     scale: SentimentScale, root: Path, skip: Skip, made: Callable[[], Path], *, labels: str, features: str | None
 ) -> Iterator[Clip]:
-    """The clips of a folder in MMSA's layout, of a feature pickle, of both, or of computational sequences.
+    """Read the clips of a folder in MMSA's layout, of a feature pickle, of both, or of computational sequences.
 
     Args:
-        scale: of the corpus.
-        root: the folder with ``label.csv``, or with one feature pickle, or with ``.csd`` files among which are the
-            labels; or a feature pickle itself.
-        skip: told of everything that is left out.
-        made: gives the folder that features are written into.
-        labels: the polarity set that scores are turned into; see :func:`polarity`.
-        features: a feature pickle below ``root``; where there is a ``label.csv``, its clips are given the features.
+        scale: properties of the corpus.
+        root: the folder with ``label.csv``, or with one feature pickle, or with ``.csd`` files including the labels;
+            or the feature pickle itself.
+        skip: called for everything that is left out.
+        made: returns the folder for extracted features.
+        labels: the polarity set to which scores are mapped; see :func:`polarity`.
+        features: a feature pickle below ``root``; if there is a ``label.csv``, its clips get these features.
 
     Yields:
-        Clips with id ``video$_$clip``, group the video, valence the score within -1..1.
+        Clips with id ``video$_$clip``, group = video and valence = score, rescaled to -1..1.
 
     Raises:
-        ManifestError: neither the table nor a pickle is there, several pickles are and none is named, or a file is of
-            another form.
+        ManifestError: there is neither the table nor a pickle, there are several pickles and none is named, or a file
+            has another format.
     """
     if root.is_file() and root.suffix.lower() not in (".pkl", ".pickle"):
         raise not_the_corpus(scale.corpus, root, "label.csv beside Raw/")
@@ -90,16 +90,16 @@ def sentiment_clips(
         bare += clip.audio is None and clip.video is None
         yield clip
     if bare and (media.audio or media.video):
-        skip(str(root), f"{bare} clips have no media file, and are kept without")
+        skip(str(root), f"{bare} clips without media file are kept")
 
 
 def polarity(score: float, bound: float, labels: str) -> str | None:
-    """A sentiment score as a label, by the field's rules.
+    """Map a sentiment score to a label, by the rules of the literature.
 
     - ``polarity2``: the sign; 0 has no label (Tsai et al. 2019, arXiv:1906.00295, "negative/positive").
     - ``polarity3``: the sign; 0 is neutral.
     - ``polarity5``, ``polarity7``: on a scale of -3..3 the score clipped to -2..2 or -3..3 and rounded, half to even
-      (the same paper's five and seven classes); on a scale of -1..1 five classes that part at -0.7, -0.1, 0.1 and 0.7
+      (the same paper's five and seven classes); on a scale of -1..1 five classes divided at -0.7, -0.1, 0.1 and 0.7
       (Yu et al. 2020, section 4: CH-SIMS).
 
     Args:
@@ -125,14 +125,14 @@ def polarity(score: float, bound: float, labels: str) -> str | None:
 
 @dataclass(slots=True)
 class _Media:
-    """Files by (video, clip), leading zeros of the clip left out; those of whole videos by (video, "")."""
+    """Files by :func:`clip_key`; those of whole videos by (video, "")."""
 
     audio: dict[tuple[str, str], str] = field(default_factory=dict)
     video: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def clip_key(video: str, clip: str) -> tuple[str, str]:
-    """What a clip is found by, whatever its number is padded to.
+    """Return a key for a clip that does not depend on leading zeros.
 
     Example:
         >>> clip_key("video_0001", "0012"), clip_key("v", "0")
@@ -142,26 +142,26 @@ def clip_key(video: str, clip: str) -> tuple[str, str]:
 
 
 def _pickle(scale: SentimentScale, root: Path, features: str | None, skip: Skip, *, tabled: bool) -> Path | None:
-    """The feature pickle to read, if any; those that are there and are not read are told to ``skip``."""
+    """Return the feature pickle to read, if any; existing pickles that are not read are passed to ``skip``."""
     found = list(walk(root, (".pkl",)))
     if features is not None:
         path = root / features
         if not path.is_file():
             there = ", ".join(relative(other, root) for other in found[:5]) or "no .pkl file"
-            raise ManifestError(f"{scale.corpus}: features={features}: no such file in {root}; there is {there}")
+            raise ManifestError(f"{scale.corpus}: features={features}: no such file in {root}; existing: {there}")
         return path
     if not tabled and len(found) == 1:
         return found[0]
     if not tabled and found:
         names = ", ".join(relative(path, root) for path in found[:5])
-        raise ManifestError(f"{scale.corpus}: {root} holds {len(found)} pickles; name one, like features={names}")
+        raise ManifestError(f"{scale.corpus}: {root} has {len(found)} pickles; choose one, like features={names}")
     if not tabled:
         raise not_the_corpus(
             scale.corpus, root, "label.csv beside Raw/, a feature pickle like unaligned_50.pkl, or .csd files"
         )
     for path in found:
         name = relative(path, root)
-        skip(name, f"is a feature pickle; the option features={name} gives its features to the clips")
+        skip(name, f"is a feature pickle; the option features={name} adds its features to the clips")
     return None
 
 
@@ -178,8 +178,8 @@ def _media(root: Path) -> _Media:
 
 
 def _transcripts(root: Path) -> dict[tuple[str, str], str]:
-    """The words of the first release's ``Transcript/Segmented``: ``.annotprocessed`` (CMU-MOSI) or ``.txt``, whose
-    lines are ``video___clip___start___end___words`` (CMU-MOSEI)."""
+    """Read the texts in ``Transcript/Segmented`` of the first release: ``.annotprocessed`` (CMU-MOSI) or ``.txt`` with
+    lines ``video___clip___start___end___words`` (CMU-MOSEI)."""
     words: dict[tuple[str, str], str] = {}
     for path in walk(root / "Transcript", (".annotprocessed", ".txt")):
         for line in read_text(path).splitlines():
@@ -199,7 +199,7 @@ def _with_table(
     pickled: list[PickledSegment],
     skip: Skip,
 ) -> Iterator[PickledSegment]:
-    """The rows of ``label.csv``, with the features of their clips."""
+    """Yield the rows of ``label.csv`` with the features of their clips."""
     features = {clip_key(*segment.id.split(MARK, 1)): segment.features for segment in pickled}
     lacking = 0
     for number, row in read_table(table, columns=_COLUMNS, corpus=scale.corpus):
@@ -208,7 +208,7 @@ def _with_table(
         scores = {m: value for m, column in _SINGLE.items() if (value := (row.get(column) or "").strip())}
         wrong = [value for value in (row["label"], *scores.values()) if not _is_number(value)]
         if not video or not clip or part is None:
-            skip(where, f"video_id {video!r}, clip_id {clip!r}, mode {row['mode']!r}: one is empty or no part")
+            skip(where, f"video_id {video!r}, clip_id {clip!r}, mode {row['mode']!r}: one is empty or not a part")
         elif wrong:
             skip(where, f"label {wrong[0]!r} is not a number")
         else:
@@ -224,7 +224,7 @@ def _with_table(
                 features=refs,
             )
     if pickled and lacking:
-        skip(table.name, f"{lacking} clips have no features in the pickle, and are kept without")
+        skip(table.name, f"{lacking} clips without features in the pickle are kept")
     if features:
         skip(table.name, f"{len(features)} clips of the pickle have no row")
 
@@ -237,7 +237,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _clip(scale: SentimentScale, segment: PickledSegment, media: _Media, labels: str) -> Clip | str:
-    """The clip of a segment, or why there is none."""
+    """Return the clip of a segment, or why it is left out."""
     video, clip = segment.id.split(MARK, 1)
     scores = {m: score for m, score in segment.scores.items() if not math.isnan(score)}
     for score in (segment.score, *scores.values()):

@@ -1,7 +1,7 @@
 """Computational sequences of CMU-MultimodalSDK: the ``.csd`` files of CMU-MOSI and CMU-MOSEI.
 
-An HDF5 file with one group, called after what it holds (``All Labels``, ``words``, ``COVAREP``, ``FACET 4.2`` ...), in
-it ``data/VIDEO/features`` ``[n, dim]`` and ``data/VIDEO/intervals`` ``[n, 2]`` in seconds; after the SDK's alignment
+An HDF5 file with one group, named after its content (``All Labels``, ``words``, ``COVAREP``, ``FACET 4.2`` ...), with
+``data/VIDEO/features`` ``[n, dim]`` and ``data/VIDEO/intervals`` ``[n, 2]`` in seconds; after the SDK's alignment
 ``data/VIDEO[SEGMENT]``. The rows of the labels are the segments: sentiment, and in CMU-MOSEI happy, sad, anger,
 surprise, disgust, fear (README of CMU-MultimodalSDK for CMU_MOSEI).
 """
@@ -25,26 +25,26 @@ from multiemo.errors import ManifestError
 from multiemo.extras import require
 from multiemo.types import FeatureRef
 
-#: What a group's name begins with -> what it holds; of several for one modality the first of these is taken.
-_HOLDS = {
+#: Prefix of the group's name -> its content; of several sequences of a modality the first in this order is used.
+_GROUP_KINDS = {
     "all labels": "labels", "opinion segment labels": "labels", "words": "words", "glove": "text", "covarep": "speech",
     "opensmile": "speech", "facet 4.2": "face", "facet_4.2": "face", "openface": "face", "facet": "face",
 }  # fmt: skip
-#: The order of the columns of CMU-MOSEI's labels after the sentiment.
+#: Columns of CMU-MOSEI's labels after the sentiment, in order.
 EMOTIONS = ("happy", "sad", "angry", "surprised", "disgusted", "fearful")
 _KEY = re.compile(r"(.*)\[(\d+)\]")
-#: A pause in the words.
+#: Marks a pause in the words.
 _PAUSE = "sp"
-#: Segments a file of features.
-_SHARD = 256
+#: Number of segments per feature file.
+_CLIPS_PER_FILE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """The files of a folder.
+    """The computational sequences of a folder.
 
     Args:
-        labels: the file with the segments.
+        labels: the file with the labels, whose rows are the segments.
         others: {``words`` or a modality: file}.
     """
 
@@ -53,19 +53,19 @@ class Sequences:
 
 
 def find_sequences(root: Path, skip: Skip) -> Sequences | None:
-    """The computational sequences below ``root``; ``None`` where no labels are among them.
+    """Find the computational sequences below ``root``; return ``None`` if they do not include the labels.
 
     Raises:
-        ManifestError: a file cannot be read, or h5py, which reads them, is not installed.
+        ManifestError: a file cannot be read, or h5py is not installed.
     """
     found: dict[str, tuple[int, Path]] = {}
     for path in walk(root, (".csd",)):
         with ExitStack() as stack:
             name = _Sequence(path, stack).name.lower()
-        rank = next((rank for rank, start in enumerate(_HOLDS) if name.startswith(start)), None)
-        kind = None if rank is None else list(_HOLDS.values())[rank]
+        rank = next((rank for rank, start in enumerate(_GROUP_KINDS) if name.startswith(start)), None)
+        kind = None if rank is None else list(_GROUP_KINDS.values())[rank]
         if kind is None or rank is None:
-            skip(relative(path, root), f"holds {name!r}, which is neither labels, words nor features that are known")
+            skip(relative(path, root), f"has {name!r}, which is neither labels, words nor known features")
         elif kind in found and found[kind][0] <= rank:
             skip(relative(path, root), f"is left out for {found[kind][1].name}; one sequence a modality is read")
         else:
@@ -78,11 +78,17 @@ def find_sequences(root: Path, skip: Skip) -> Sequences | None:
 
 
 def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], skip: Skip) -> Iterator[PickledSegment]:
-    """The segments, with their words and features; these are written below ``made()``.
+    """Read the segments with their texts and features; the features are written below ``made()``.
 
-    A word or a row of features belongs to the segment that its middle lies in. Values that are not finite become 0, a
-    row of zeros in the face is a frame without one and is taken out. The published part is read from the SDK's
-    ``cmu_mosei_std_folds.py`` (``cmu_mosi_std_folds.py``) where that lies below ``root``.
+    A word or a row of features belongs to the segment that contains the middle of its interval. Non-finite values
+    become 0. A row of zeros in face features is a frame without a face and is removed. The published parts are read
+    from ``cmu_mosei_std_folds.py`` (``cmu_mosi_std_folds.py``) of the SDK if it is below ``root``.
+
+    Args:
+        root: the corpus folder.
+        sequences: the files, from :func:`find_sequences`.
+        made: returns the folder for extracted features.
+        skip: called for everything that is left out.
     """
     part_of = _folds(root)
     notes: Counter[str] = Counter()
@@ -91,41 +97,45 @@ def read_sequences(root: Path, sequences: Sequences, made: Callable[[], Path], s
         others = {kind: _Sequence(path, stack) for kind, path in sequences.others.items()}
         words = others.pop("words", None)
         segments = list(_segments(labels))
-        for first in range(0, len(segments), _SHARD):
-            shard = segments[first : first + _SHARD]
+        for first in range(0, len(segments), _CLIPS_PER_FILE):
+            shard = segments[first : first + _CLIPS_PER_FILE]
             features = {m: _features(data, m, shard, made, first, notes) for m, data in others.items()}
-            for one in shard:
+            for segment in shard:
                 yield PickledSegment(
-                    id=f"{one.video}{MARK}{one.number}",
-                    part=part_of.get(one.video),
-                    text=None if words is None else _words(words, one),
+                    id=f"{segment.video}{MARK}{segment.number}",
+                    part=part_of.get(segment.video),
+                    text=None if words is None else _words(words, segment),
                     annotation="",
-                    score=one.values[0],
+                    score=segment.values[0],
                     scores={},
-                    features={m: refs[one] for m, refs in features.items() if one in refs},
-                    start=one.start,
-                    end=one.end,
+                    features={m: refs[segment] for m, refs in features.items() if segment in refs},
+                    start=segment.start,
+                    end=segment.end,
                 )
     if not part_of:
-        skip(str(root), "cmu_mosei_std_folds.py (cmu_mosi_std_folds.py) is not there, so no clip has a published part")
+        skip(
+            str(root), "cmu_mosei_std_folds.py (cmu_mosi_std_folds.py) does not exist, so no clip has a published part"
+        )
     for note, count in notes.items():
         skip(str(root), f"{count} {note}")
 
 
 def present_emotions(sequences: Sequences) -> dict[tuple[str, str], tuple[str, ...]]:
-    """{(video, segment): the emotions above 0}; empty where the labels are sentiment alone."""
+    """Return {(video, segment): the emotions above 0}; empty if the labels are only sentiment."""
     with ExitStack() as stack:
         rows = list(_segments(_Sequence(sequences.labels, stack)))
     return {
-        (one.video, str(one.number)): tuple(label for label, v in zip(EMOTIONS, one.values[1:], strict=True) if v > 0)
-        for one in rows
-        if len(one.values) == 1 + len(EMOTIONS)
+        (segment.video, str(segment.number)): tuple(
+            label for label, v in zip(EMOTIONS, segment.values[1:], strict=True) if v > 0
+        )
+        for segment in rows
+        if len(segment.values) == 1 + len(EMOTIONS)
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A row of the labels."""
+    """A segment: one row of the labels."""
 
     video: str
     number: int
@@ -135,14 +145,14 @@ class _Span:
 
 
 class _Sequence:
-    """An open file.
+    """An open ``.csd`` file.
 
     Args:
         path: the file.
-        stack: closes it.
+        stack: closes the file.
 
     Raises:
-        ManifestError: it is not a computational sequence, or h5py is not installed.
+        ManifestError: the file is not a computational sequence, or h5py is not installed.
     """
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
@@ -159,10 +169,10 @@ class _Sequence:
             raise ManifestError(f"{path}: is not a computational sequence ({reason[0]}); fetch it again") from None
 
     def rows(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """``[n, dim]`` features and ``[n, 2]`` intervals of one entry; the last one is kept.
+        """Return the features ``[n, dim]`` and intervals ``[n, 2]`` of one entry; the last result is cached.
 
         Raises:
-            ManifestError: they are of another form.
+            ManifestError: they have other shapes or cannot be read.
         """
         if self._last is None or self._last[0] != key:
             try:
@@ -176,21 +186,21 @@ class _Sequence:
             self._last = key, found
         return self._last[1]
 
-    def within(self, one: _Span) -> np.ndarray:
-        """The rows of features whose middle lies in a segment."""
-        if one.video in self.keys:
-            features, intervals = self.rows(one.video)
+    def within(self, segment: _Span) -> np.ndarray:
+        """Return the rows of features whose interval has its middle in a segment."""
+        if segment.video in self.keys:
+            features, intervals = self.rows(segment.video)
             middle = intervals.mean(axis=1)
-            chosen: np.ndarray = features[(middle >= one.start) & (middle < one.end)]
+            chosen: np.ndarray = features[(middle >= segment.start) & (middle < segment.end)]
             return chosen
-        key = f"{one.video}[{one.number}]"
+        key = f"{segment.video}[{segment.number}]"
         return self.rows(key)[0] if key in self.keys else np.empty((0, 0))
 
 
 def _segments(labels: _Sequence) -> Iterator[_Span]:
-    """Segments in the order of their videos' names and their times, numbered in it unless their names number them."""
-    for key in sorted(labels.keys, key=lambda key: (_place(key)[0], _place(key)[1] or 0)):
-        video, number = _place(key)
+    """Yield the segments ordered by video and time, numbered in this order unless their keys contain numbers."""
+    for key in sorted(labels.keys, key=lambda key: (_split_key(key)[0], _split_key(key)[1] or 0)):
+        video, number = _split_key(key)
         features, intervals = labels.rows(key)
         if number is not None and len(features) != 1:
             raise ManifestError(f"{labels.path}: {key}: has {len(features)} rows of labels, not one")
@@ -200,38 +210,38 @@ def _segments(labels: _Sequence) -> Iterator[_Span]:
             yield _Span(video, count if number is None else number, max(start, 0.0), end, values)
 
 
-def _place(key: str) -> tuple[str, int | None]:
+def _split_key(key: str) -> tuple[str, int | None]:
     match = _KEY.fullmatch(key)
     return (match[1], int(match[2])) if match else (key, None)
 
 
-def _words(data: _Sequence, one: _Span) -> str | None:
-    cells = data.within(one).ravel()
-    said = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in cells]
-    return " ".join(word for word in said if word != _PAUSE) or None
+def _words(data: _Sequence, segment: _Span) -> str | None:
+    cells = data.within(segment).ravel()
+    words = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in cells]
+    return " ".join(word for word in words if word != _PAUSE) or None
 
 
 def _features(
     data: _Sequence, modality: str, shard: list[_Span], made: Callable[[], Path], first: int, notes: Counter[str]
 ) -> dict[_Span, FeatureRef]:
-    """Write the features of some segments; where they are, without those that have none."""
-    file = made() / "csd" / f"{modality}-{first // _SHARD:04d}.safetensors"
+    """Write the features of some segments; return {segment: reference} for those that have features."""
+    file = made() / "csd" / f"{modality}-{first // _CLIPS_PER_FILE:04d}.safetensors"
     arrays: dict[str, np.ndarray] = {}
     places: dict[_Span, FeatureRef] = {}
-    for one in shard:
-        values = without_empty(data.within(one).astype(np.float32), modality, notes)
+    for segment in shard:
+        values = without_empty(data.within(segment).astype(np.float32), modality, notes)
         if values is None:
             notes[f"clips have no {modality}: the sequence has nothing in their time"] += 1
             continue
-        name = f"{one.video}{MARK}{one.number}"
+        name = f"{segment.video}{MARK}{segment.number}"
         arrays[name] = values
-        places[one] = FeatureRef(str(file), name)
+        places[segment] = FeatureRef(str(file), name)
     save_features(arrays, file)
     return places
 
 
 def _folds(root: Path) -> dict[str, str]:
-    """{video: part} from the SDK's list of folds, which is read and not run."""
+    """Return {video: part} from the SDK's list of folds, which is parsed but not executed."""
     listing = nearest(root, "cmu_mosei_std_folds.py", "cmu_mosi_std_folds.py")
     if listing is None:
         return {}

@@ -1,8 +1,8 @@
-"""Feature pickles of the form that MMSA reads (Yu et al. 2020, ACL; Mao et al. 2022, ACL demo, arXiv:2203.12441).
+"""Feature pickles in the format of MMSA (Yu et al. 2020, ACL; Mao et al. 2022, ACL demo, arXiv:2203.12441).
 
 ``{"train" | "valid" | "test": {"id", "raw_text", "text", "audio", "vision", "audio_lengths", "vision_lengths",
-"annotations", "regression_labels", ...}}``: one entry a clip in each, features ``[clips, T, dim]`` padded with zeros.
-Their arrays are written once to safetensors files, and a clip refers to its own rows.
+"annotations", "regression_labels", ...}}``: each has one entry per clip, features are ``[clips, T, dim]`` padded with
+zeros. The arrays are written to safetensors files, and each clip refers to its own array.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from multiemo.errors import ManifestError
 from multiemo.files import draft
 from multiemo.types import FeatureRef
 
-#: The names of the parts in use -> ours.
+#: Name of a part in the pickles -> part.
 PARTS = {"train": "train", "valid": "val", "val": "val", "dev": "val", "test": "test"}
-#: Between the video and the clip in an id.
+#: Separates video and clip in an id.
 MARK = "$_$"
 
 _FEATURES = {"text": "text", "speech": "audio", "face": "vision"}
@@ -32,8 +32,8 @@ _SUFFIXES = {"text": "_T", "speech": "_A", "face": "_V"}
 _USED = frozenset(
     ("raw_text", "text_bert", "audio_lengths", "vision_lengths", "annotations", "regression_labels")
 ).union(_FEATURES.values(), (f"regression_labels{suffix}" for suffix in _SUFFIXES.values()))
-#: Clips a file: a reader parses the header of a file for every clip, so a file of a whole corpus would be slow.
-_SHARD = 256
+#: Number of clips per file. The header of a file is parsed for every clip, so one file per corpus would be slow.
+_CLIPS_PER_FILE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class PickledSegment:
 
     Args:
         id: ``video$_$clip``.
-        part: ``train``, ``val`` or ``test``; ``None`` where it is not known.
-        text: what is said, or ``None``.
-        annotation: the published polarity in words, or ``""``.
+        part: ``train``, ``val`` or ``test``; ``None`` if unknown.
+        text: text of the clip, or ``None``.
+        annotation: the published polarity as a word, or ``""``.
         score: sentiment on the scale of the corpus.
-        scores: {modality: the same from that modality alone}, where it was annotated.
+        scores: {modality: sentiment judged from that modality alone}, if annotated.
         features: {modality: absolute path and key}.
-        start, end: seconds in the video, where the media are not cut to the clip.
+        start, end: span in the video in seconds, if the media are not cut to the clip.
     """
 
     id: str
@@ -63,19 +63,19 @@ class PickledSegment:
 
 
 def read_segments(path: Path, made: Callable[[], Path], skip: Skip) -> Iterator[PickledSegment]:
-    """The clips of a feature pickle; their features are written below ``made()``.
+    """Read the clips of a feature pickle; their features are written below ``made()``.
 
-    Rows of padding are taken off: those beyond the published lengths (``audio_lengths``, ``vision_lengths``, the mask
-    in ``text_bert``), else the zero rows at both ends. A row of zeros in ``vision`` is a frame without a face and is
-    taken out wherever it is. Values that are not finite become 0, as in MMSA's loader (COVAREP has ``-inf``).
+    Padding is removed: the rows beyond the published lengths (``audio_lengths``, ``vision_lengths``, the mask in
+    ``text_bert``), else the zero rows at both ends. A row of zeros in ``vision`` is a frame without a face and is
+    always removed. Non-finite values become 0, as in MMSA's loader (COVAREP has ``-inf``).
 
     Args:
-        path: the pickle; read by :func:`~multiemo.data.features.pickles.read_pickle`, so that nothing in it is run.
-        made: gives the folder that the features are written into.
-        skip: told of clips that are left out, of modalities that are empty, and of values that were not finite.
+        path: the pickle; read by :func:`~multiemo.data.features.pickles.read_pickle`, which executes nothing in it.
+        made: returns the folder for extracted features.
+        skip: called for clips that are left out, and for empty modalities and non-finite values.
 
     Raises:
-        ManifestError: not such a pickle, its columns differ in length, or the features cannot be written.
+        ManifestError: the file is not such a pickle, its columns differ in length, or the features cannot be written.
     """
     tree = read_pickle(path)
     parts = {name: part for name, part in PARTS.items() if isinstance(tree, dict) and isinstance(tree.get(name), dict)}
@@ -89,11 +89,11 @@ def read_segments(path: Path, made: Callable[[], Path], skip: Skip) -> Iterator[
 
 
 class _Block:
-    """One part of a pickle: columns of one length.
+    """One part of a pickle: columns of equal length.
 
     Args:
         path, name: the file and the part, for messages.
-        columns: {column: one entry a clip}.
+        columns: {column: one entry per clip}.
     """
 
     def __init__(self, path: Path, name: str, columns: Mapping[str, Any]) -> None:
@@ -104,29 +104,29 @@ class _Block:
         self.clips = len(columns["id"])
         for key, column in columns.items():
             if key in _USED and (not isinstance(column, Sequence | np.ndarray) or len(column) != self.clips):
-                raise ManifestError(f"{path}: part {name} has {self.clips} ids, but another number of {key!r}")
+                raise ManifestError(f"{path}: part {name} has {self.clips} ids, but a different number of {key!r}")
         self._columns = columns
 
     def __contains__(self, key: str) -> bool:
         return key in self._columns
 
     def text(self, key: str, row: int) -> str:
-        """A cell as text; empty where the column is missing or holds something else."""
+        """Return a cell as text; empty if the column is missing or the cell is not text."""
         cell = self._columns[key][row] if key in self._columns else ""
         return str(cell).strip() if isinstance(cell, str) else ""
 
     def number(self, key: str, row: int) -> float:
-        """A cell, or an array of one cell, as a number; NaN where it is none."""
+        """Return a cell, or an array with one element, as a number; NaN if it is not a number."""
         try:
             return float(np.asarray(self._columns[key][row], dtype=np.float64).reshape(()))
         except (TypeError, ValueError):
             return float("nan")
 
     def array(self, key: str, row: int) -> np.ndarray:
-        """The features of one clip, ``[T, dim]`` float32.
+        """Return the features of one clip, ``[T, dim]`` float32.
 
         Raises:
-            ManifestError: they are of another shape, or no numbers.
+            ManifestError: they have another shape or are not numbers.
         """
         values: np.ndarray | None = None
         try:
@@ -139,7 +139,7 @@ class _Block:
         return values
 
     def length(self, modality: str, row: int, padded: int) -> int | None:
-        """How many rows of a clip are no padding, where that was published."""
+        """Return the number of rows of a clip without padding, or ``None`` if it was not published."""
         if modality == "text":
             tokens = np.asarray(self._columns["text_bert"][row]) if "text_bert" in self._columns else np.empty(0)
             length = float(tokens[1].sum()) if tokens.shape == (3, padded) else float("nan")
@@ -151,9 +151,9 @@ class _Block:
 
 def _part(block: _Block, part: str, folder: Path, skip: Skip, seen: set[str]) -> Iterator[PickledSegment]:
     notes: Counter[str] = Counter()
-    for first in range(0, block.clips, _SHARD):
+    for first in range(0, block.clips, _CLIPS_PER_FILE):
         rows: list[int] = []
-        for row in range(first, min(first + _SHARD, block.clips)):
+        for row in range(first, min(first + _CLIPS_PER_FILE, block.clips)):
             name = block.text("id", row)
             if not all(name.partition(MARK)):
                 skip(f"{block.where} row {row + 1}", f"id {name!r} is not like video{MARK}clip")
@@ -163,7 +163,7 @@ def _part(block: _Block, part: str, folder: Path, skip: Skip, seen: set[str]) ->
                 seen.add(name)
                 rows.append(row)
         features = {
-            modality: _write(block, modality, rows, folder / f"{part}-{modality}-{first // _SHARD:04d}", notes)
+            modality: _write(block, modality, rows, folder / f"{part}-{modality}-{first // _CLIPS_PER_FILE:04d}", notes)
             for modality, key in _FEATURES.items()
             if key in block
         }
@@ -186,7 +186,7 @@ def _part(block: _Block, part: str, folder: Path, skip: Skip, seen: set[str]) ->
 
 
 def _write(block: _Block, modality: str, rows: list[int], stem: Path, notes: Counter[str]) -> dict[int, FeatureRef]:
-    """Write the features of some clips; {row: where they are}, without those that have none."""
+    """Write the features of some clips; return {row: reference} for those that have features."""
     file = stem.with_name(f"{stem.name}.safetensors")
     arrays: dict[str, np.ndarray] = {}
     places: dict[int, FeatureRef] = {}
@@ -212,14 +212,15 @@ def _finite(values: np.ndarray, what: str, notes: Counter[str]) -> np.ndarray:
 
 
 def without_empty(values: np.ndarray, modality: str, notes: Counter[str]) -> np.ndarray | None:
-    """Features without padding as they are used: finite, and of faces the frames that show one.
+    """Replace non-finite values by 0, and remove frames without a face from face features.
 
     Args:
-        values: ``[T, dim]``; changed.
-        notes: counts values that were not finite.
+        values: ``[T, dim]`` without padding; modified in place.
+        modality: the modality of the features.
+        notes: counts the non-finite values.
 
     Returns:
-        ``[T', dim]``, or ``None`` where nothing is left.
+        ``[T', dim]``, or ``None`` if nothing is left.
     """
     values = _finite(values, modality, notes)
     values = values[values.any(axis=1)] if modality == "face" else values
@@ -227,10 +228,10 @@ def without_empty(values: np.ndarray, modality: str, notes: Counter[str]) -> np.
 
 
 def save_features(arrays: Mapping[str, np.ndarray], file: Path) -> None:
-    """Write arrays into one safetensors file; nothing where there are none.
+    """Write arrays to one safetensors file; without arrays, no file is written.
 
     Raises:
-        ManifestError: it cannot be written.
+        ManifestError: the file cannot be written.
     """
     if not arrays:
         return
@@ -240,7 +241,7 @@ def save_features(arrays: Mapping[str, np.ndarray], file: Path) -> None:
 
 
 def _without_padding(values: np.ndarray, modality: str, length: int | None) -> np.ndarray:
-    """The rows that are no padding, which stands at the end or at the start.
+    """Remove padding, which is at the end or at the start.
 
     Example:
         >>> _without_padding(np.array([[0], [1], [0], [2], [0]]), "speech", None).ravel().tolist()

@@ -1,1 +1,1 @@
-"""Your own data: any table, and Hugging Face datasets."""
+"""Adapters for the user's own data: any table, and Hugging Face data sets."""

@@ -1,4 +1,4 @@
-"""What people write into the cells of a table, and into the options that describe one."""
+"""Parse the cells of a table and the values of the options that describe it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _WITH_UNIT = re.compile(r"(.*?)\s*(ms|msec|s|sec|seconds)", re.IGNORECASE)
 _SCALE = re.compile(r"(?:(\w+):)?(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
-#: The units of a table's times, in seconds.
+#: Units of the times in a table, in seconds.
 UNITS: dict[str, float] = {"s": 1.0, "ms": 0.001}
 
 
 def cell_text(value: Any) -> str:
-    """A cell as text without the spaces around it; what is nested is JSON, and 3.0 of a spreadsheet is 3.
+    """Convert a cell to stripped text. Nested values become JSON, and 3.0 from a spreadsheet becomes 3.
 
     Example:
         >>> cell_text(" a "), cell_text(3.0), cell_text(["a"]), cell_text(None)
@@ -39,17 +39,17 @@ def cell_text(value: Any) -> str:
 
 
 def number(cell: str) -> float:
-    """A number with a point or a comma before its decimals.
+    """Parse a number with a decimal point or a decimal comma.
 
     Raises:
-        ValueError: it is none, not finite, or may be two; the message is the end of a sentence on the cell.
+        ValueError: the cell is not a finite number or is ambiguous; the message completes a sentence about the cell.
 
     Example:
         >>> number("1.5"), number("-0,25")
         (1.5, -0.25)
     """
     if _THOUSANDS.fullmatch(cell) and not cell.startswith(("0", "-0", "+0")):
-        raise ValueError(f"is {cell!r}, which may be thousands or decimals; write it with a point and no comma")
+        raise ValueError(f"is {cell!r}, which is ambiguous (thousands or decimals); use a decimal point and no comma")
     try:
         found = float(cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell)
     except ValueError:
@@ -60,15 +60,15 @@ def number(cell: str) -> float:
 
 
 def seconds(cell: str, unit: str) -> float:
-    """A time in seconds.
+    """Parse a time and return it in seconds.
 
     Args:
-        cell: a number, a number with its unit (``1500 ms``), or a clock's ``mm:ss``, ``hh:mm:ss``, with decimals after
-            a point or a comma.
-        unit: of a number that comes without one.
+        cell: a number, a number with a unit (``1500 ms``), or a clock time ``mm:ss`` or ``hh:mm:ss``, with decimals
+            after a point or a comma.
+        unit: unit of a number without one, ``s`` or ``ms``.
 
     Raises:
-        ValueError: it is none of these; the message is the end of a sentence on the cell.
+        ValueError: the cell is not a time; the message completes a sentence about the cell.
 
     Example:
         >>> seconds("1500", "ms"), seconds("1:02.5", "s"), seconds("00:01:02,500", "ms"), seconds("250ms", "s")
@@ -81,21 +81,21 @@ def seconds(cell: str, unit: str) -> float:
             return hours * 3600 + minutes * 60 + rest
     if ":" in cell:
         raise ValueError(f"is {cell!r}, not a time like 1:02.5 or 00:01:02,500")
-    told = _WITH_UNIT.fullmatch(cell)
-    if told is not None:
-        cell, unit = told[1], "ms" if told[2].lower().startswith("m") else "s"
+    with_unit = _WITH_UNIT.fullmatch(cell)
+    if with_unit is not None:
+        cell, unit = with_unit[1], "ms" if with_unit[2].lower().startswith("m") else "s"
     return round(number(cell) * UNITS[unit], 6)
 
 
 def scales(option: str | None) -> dict[str, tuple[float, float]]:
-    """The rating scale of each dimension.
+    """Return {dimension: its rating scale (low, high)}.
 
     Args:
-        option: ``1..5`` for all, or ``valence:1..5,arousal:9..1``, each from the number that stands for little to the
-            one that stands for much; ``None`` is -1..1.
+        option: ``1..5`` for all dimensions, or ``valence:1..5,arousal:9..1``, each from the number that means little to
+            the one that means much; ``None`` is -1..1.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the option is not a rating scale.
 
     Example:
         >>> scales("0..1")["arousal"], scales("valence:1..9")["dominance"]
@@ -106,7 +106,7 @@ def scales(option: str | None) -> dict[str, tuple[float, float]]:
         read = _SCALE.fullmatch(part.strip())
         if read is None or (read[1] or DIMENSIONS[0]) not in DIMENSIONS or read[2] == read[3]:
             raise ConfigError(
-                f"prepare.scale: {option!r} is no rating scale; write it from little to much, like 1..5, or "
+                f"prepare.scale: {option!r} is not a rating scale; write it from little to much, like 1..5, or "
                 "valence:1..5,arousal:1..9"
             )
         found.update(dict.fromkeys([read[1]] if read[1] else DIMENSIONS, (float(read[2]), float(read[3]))))
@@ -114,15 +114,15 @@ def scales(option: str | None) -> dict[str, tuple[float, float]]:
 
 
 def pairs(option: str | None, name: str) -> dict[str, str]:
-    """What words of a table mean.
+    """Parse an option of pairs as {word of the table: meaning}.
 
     Args:
-        option: ``1:happy,2:sad,other:``; before the last colon stands the word, after it what it means (nothing: it
-            is left out).
-        name: of the option, for the message.
+        option: ``1:happy,2:sad,other:``; the word is before the last colon, its meaning after it. An empty meaning
+            leaves the word out.
+        name: name of the option, for the message.
 
     Raises:
-        ConfigError: a pair has no colon, or a word stands twice.
+        ConfigError: a pair has no colon, or a word occurs twice.
 
     Example:
         >>> pairs("1:happy,other:", "label_map")
@@ -132,27 +132,27 @@ def pairs(option: str | None, name: str) -> dict[str, str]:
     for pair in (option or "").split(",") if option else ():
         word, colon, meaning = (part.strip() for part in pair.rpartition(":"))
         if not colon or not word:
-            raise ConfigError(f"prepare.{name}: {pair!r} is no pair; write pairs like 1:happy,2:sad")
+            raise ConfigError(f"prepare.{name}: {pair!r} is not a pair; write pairs like 1:happy,2:sad")
         if word in found:
-            raise ConfigError(f"prepare.{name}: {word!r} stands twice; give it one meaning")
+            raise ConfigError(f"prepare.{name}: {word!r} occurs twice; give it one meaning")
         found[word] = meaning
     return found
 
 
 def columns(option: str, present: Collection[str], name: str, where: object) -> list[tuple[str, str]]:
-    """The columns that an option names, and what each stands for.
+    """Return the columns that an option names, and the meaning of each.
 
     Args:
-        option: a column, or several, joined by commas; ``*`` stands for anything.
-        present: the columns that there are.
-        name: of the option.
+        option: a column, or several separated by commas; ``*`` matches anything.
+        present: the columns of the table.
+        name: name of the option.
         where: the table, for the message.
 
     Returns:
-        (column, what stood for the ``*`` in it, or the column).
+        (column, the text matched by ``*`` or the column).
 
     Raises:
-        ManifestError: no column is called so; the message lists those that there are.
+        ManifestError: no column matches; the message lists the columns of the table.
 
     Example:
         >>> columns("vote_*", ["id", "vote_happy", "vote_sad"], "votes", "t.csv")
@@ -171,35 +171,42 @@ def columns(option: str, present: Collection[str], name: str, where: object) -> 
 
 
 def unknown_column(column: str, present: Collection[str], asked: str, where: object) -> ManifestError:
-    """The error for a column that is not there; it lists those that are."""
+    """Return the error for a column that a table does not have; its message lists the existing columns.
+
+    Args:
+        column: the missing column.
+        present: the columns of the table.
+        asked: the option that names the column, as ``name=value``.
+        where: the table.
+    """
     return ManifestError(
-        f"table: {where} has no column {column!r} (asked for by {asked}); {closest(column, list(present))}its columns: "
+        f"table: {where} has no column {column!r} (named by {asked}); {closest(column, list(present))}its columns: "
         f"{', '.join(present)}"
     )
 
 
-def parts_of(words: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
-    """What the names of parts in a table mean: train, val or test.
+def parts_of(words: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Map the names of parts in a table to train, val or test.
 
-    ``eval`` is the test where another word of the table means validation and none means the test, else validation.
+    ``eval`` is the test part if another word of the table means validation and none means test; else it is validation.
 
     Args:
-        words: that the table has.
-        told: what some of them mean.
+        words: the names of parts in the table.
+        given: {name: part} given by the user.
 
     Returns:
-        {word: part}; one that is not known is missing.
+        {word: part}; unknown words are missing.
 
     Example:
         >>> parts_of(["train", "eval"], {}), parts_of(["Train", "dev", "eval"], {})
         ({'train': 'train', 'eval': 'val'}, {'Train': 'train', 'dev': 'val', 'eval': 'test'})
     """
-    found = {word: told[word] if word in told else part_of(word) or "" for word in words}
+    found = {word: given[word] if word in given else part_of(word) or "" for word in words}
     is_test = "val" in found.values() and "test" not in found.values()
     for word in words:
-        if not found[word] and word not in told and word.casefold() in _EVALUATION:
+        if not found[word] and word not in given and word.casefold() in _EVALUATION_WORDS:
             found[word] = "test" if is_test else "val"
     return {word: part for word, part in found.items() if part}
 
 
-_EVALUATION = ("eval", "evaluation", "evaluate")
+_EVALUATION_WORDS = ("eval", "evaluation", "evaluate")

@@ -1,4 +1,4 @@
-"""Columns of a table -> clips: the mapping that ``table`` and ``hfdataset`` are told by their options."""
+"""Map the columns of a data set to the keys of clips, as described by the options of ``hfdataset``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NUMBERS = ("start", "end", *DIMENSIONS)
 
 @dataclass(frozen=True, slots=True)
 class ClipColumns:
-    """Which column holds which key of a clip, and what is the same for all.
+    """The mapping from columns to the keys of a clip, and the values common to all clips.
 
     Args:
         adapter: name of the corpus adapter, for messages.
         named: {key of a clip: column}.
-        corpus, language, label_set: of every clip.
-        cropped: the pictures are face crops.
-        allowed: the labels of the set.
-        became: told of every label that is met, and of what it becomes.
+        corpus, language, label_set: values of every clip.
+        cropped: whether the pictures are face crops.
+        allowed: the labels of the label set.
+        became: called with every label and its mapped label.
     """
 
     adapter: str
@@ -40,36 +40,37 @@ class ClipColumns:
     became: Became
 
     def check(self, present: Sequence[str], where: object) -> None:
-        """Every named column is there.
+        """Check that all named columns exist.
 
         Args:
-            present: the columns that ``where`` has.
+            present: the columns of the file.
+            where: the file, for the message.
 
         Raises:
-            ManifestError: one is not; the message lists those that are.
+            ManifestError: a column is missing; the message lists the existing columns.
         """
         for key, column in self.named.items():
             if column not in present:
                 raise ManifestError(
-                    f"{self.adapter}: {where} has no column {column!r} (asked for by {key}={column}); "
+                    f"{self.adapter}: {where} has no column {column!r} (named by {key}={column}); "
                     f"{closest(column, present)}its columns: {', '.join(present)}"
                 )
 
     def clip(self, cells: Mapping[str, str], default_id: str) -> Clip | str:
-        """The clip of a row, or why there is none.
+        """Return the clip of a row, or the reason why the row is left out.
 
-        Labels are brought to the names of the label set, see :func:`multiemo.labels.find_label`.
+        Labels are mapped to the label set by :func:`multiemo.labels.find_label`.
 
         Args:
-            cells: {key of a clip: cell}, absent ones left out.
-            default_id: where no column of ids is named.
+            cells: {key of a clip: cell}, without absent values.
+            default_id: id of the clip if no column of ids is named.
         """
         values: dict[str, Any] = dict(cells)
-        trouble = _numbers(values) or self._label(values)
+        problem = _numbers(values) or self._label(values)
         if not values.keys() & _CONTENT:
-            trouble = "has neither text nor media"
-        if trouble:
-            return trouble
+            problem = "has neither text nor media"
+        if problem:
+            return problem
         values.setdefault("id", default_id)
         if self.cropped and ("video" in values or "image" in values):
             values["cropped"] = True
@@ -96,25 +97,32 @@ def columns_of(
     columns: Mapping[str, str | None],
     became: Became,
 ) -> ClipColumns:
-    """The mapping that the options of an adapter describe.
+    """Return the mapping described by the options of an adapter.
 
     Args:
-        columns: {key of a clip: column, or ``None`` where none was named}.
-        became: told of every label that is met, and of what it becomes.
+        adapter: name of the corpus adapter, for messages.
+        corpus: corpus name of every clip.
+        language: language of every clip.
+        label_set: label set of every clip.
+        cropped: whether the pictures are face crops.
+        columns: {key of a clip: column, or ``None`` if none is named}.
+        became: called with every label and its mapped label.
 
     Raises:
-        ManifestError: no column of content is named, ``label`` without ``label_set``, or ``cropped`` without pictures.
-        ConfigError: an unknown label set.
+        ManifestError: no column of content is named, ``label`` is given without ``label_set`` (or the reverse), or
+            ``cropped`` without pictures.
+        ConfigError: the label set is unknown.
     """
     named = {key: column for key, column in columns.items() if column is not None}
     if not named.keys() & _CONTENT:
         raise ManifestError(
-            f"{adapter}: no content; name the column of text, audio, video or image, like text=utterance"
+            f"{adapter}: no column of content is named; name the one of text, audio, video or image, like "
+            "text=utterance"
         )
     if ("label" in named) != (label_set is not None):
-        raise ManifestError(f"{adapter}: label and label_set belong together, like label=emotion label_set=ekman7")
+        raise ManifestError(f"{adapter}: give label and label_set together, like label=emotion label_set=ekman7")
     if cropped and not named.keys() & {"video", "image"}:
-        raise ManifestError(f"{adapter}: cropped=true, but no pictures; name their column, like image=file")
+        raise ManifestError(f"{adapter}: cropped=true needs pictures; name their column, like image=file")
     allowed = labels_of(label_set, where=f"{adapter}: label_set") if label_set is not None else ()
     return ClipColumns(adapter, named, corpus, language, label_set, cropped, allowed, became)
 

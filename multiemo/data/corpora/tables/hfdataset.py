@@ -1,9 +1,9 @@
-"""Hugging Face ``datasets`` folders: written by ``save_to_disk``, or Parquet files as on the hub.
+"""Hugging Face ``datasets`` folders, written by ``save_to_disk`` or as Parquet files from the hub.
 
 Formats: https://huggingface.co/docs/datasets/about_arrow (Arrow streams ``data-00000-of-00001.arrow`` beside
-``dataset_info.json``, one folder a part under ``dataset_dict.json``) and https://huggingface.co/docs/hub/datasets-structure
+``dataset_info.json``, one folder per part below ``dataset_dict.json``) and https://huggingface.co/docs/hub/datasets-structure
 (``data/train-00000-of-00001.parquet``, features under the key ``huggingface`` of the file's metadata). No code of a
-data set is run, and nothing is fetched.
+data set is executed, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from multiemo.registry import corpora
 from multiemo.tables.reading import Row
 from multiemo.types import Clip
 
-#: {key of a clip: cell}: text, or for media a path, bytes, or ``{"bytes", "path"}``.
+#: {key of a clip: cell}; a cell is text, or for media a path, bytes, or ``{"bytes", "path"}``.
 ClipCells: TypeAlias = dict[str, Any]
 
 _PARTS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
-#: First bytes -> suffix, for media that come as bytes without a name.
+#: First bytes -> suffix, for media stored as bytes without a name.
 _MAGIC = {
     b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b"\xff\xf3": ".mp3", b"\x89PNG": ".png",
     b"\xff\xd8\xff": ".jpg", b"RIFF": ".wav", b"\x1a\x45\xdf\xa3": ".mkv", b"BM": ".bmp",
@@ -66,17 +66,17 @@ def hfdataset(
     dominance: str | None = None,
     split: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip a row.
+    """One clip per row.
 
-    ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column.
-    The numbers of a ``ClassLabel`` column become its names, and names are brought to those of the label set as in
-    ``table``. Media that are stored as bytes are written out; a path is taken below ``root``. Without a column of
-    parts, a row's part is read from the name of its folder or file (train, validation, test).
+    ``corpus``, ``language``, ``label_set`` and ``cropped`` are values; every other option names a column. The numbers
+    of a ``ClassLabel`` column are replaced by their names, and names are mapped to the label set as in ``table``. Media
+    stored as bytes are written to files; paths are relative to ``root``. Without a column of parts, the part of a row
+    is taken from the name of its folder or file (train, validation, test).
 
     Folder:
         a Hugging Face ``datasets`` folder: ``save_to_disk``, or Parquet as on the hub; options name its columns
-        (``text=utterance label=emotion label_set=ekman7``); the names of a ClassLabel are read, media stored as bytes
-        are written out
+        (``text=utterance label=emotion label_set=ekman7``); the names of a ClassLabel are used, and media stored as
+        bytes are written to files
 
     Labels:
         any
@@ -85,32 +85,31 @@ def hfdataset(
         by file or folder name, or column ``split``
 
     Args:
-        root: the folder, or one file.
-        skip: told of every row that is left out.
-        made: gives the folder that media are written into.
-        became: told of every label, and of what it becomes.
-        corpus: name of the corpus, of every clip.
-        language: of every clip, such as ``en``.
-        label_set: the set that ``label`` is mapped to.
-        cropped: all pictures are face crops, which are taken whole.
-        id: column of ids; without it a clip is called after its part and row (``train-000001``).
-        speaker: column that says who speaks.
+        root: the folder, or a single file.
+        skip: called for every row that is left out.
+        made: returns the folder for media written to files.
+        became: called with every label and its mapped label.
+        corpus: corpus name of every clip.
+        language: language of every clip, such as ``en``.
+        label_set: label set to which ``label`` is mapped.
+        cropped: whether all pictures are face crops, which are used whole.
+        id: column of ids; without it the id is made of part and row (``train-000001``).
+        speaker: column of speakers.
         group: column of dialogues or sessions.
-        text: column of what is said.
-        audio, video, image: column of media, as bytes or as paths.
+        text: column of texts.
+        audio, video, image: column of media, as bytes or paths.
         start, end: column of times, in seconds.
-        label: column of labels, or of a ``ClassLabel``.
+        label: column of labels, as text or ``ClassLabel``.
         valence, arousal, dominance: column of values from -1 to 1.
         split: column of parts.
 
     Yields:
-        Clips in the order of the files, whose names are sorted.
+        Clips in the order of the files, sorted by name.
 
     Raises:
-        ManifestError: no such files, one cannot be read, an unknown column, a column of numbers as label without names
-            for them, no column of content named, ``label`` without ``label_set``, or ``cropped`` without
-            pictures.
-        ConfigError: an unknown label set.
+        ManifestError: there are no such files; one cannot be read or lacks a column; labels are numbers without names;
+            no column of content is named; ``label`` is given without ``label_set``; or ``cropped`` without pictures.
+        ConfigError: the label set is unknown.
     """
     columns = {
         "id": id, "speaker": speaker, "group": group, "text": text, "audio": audio, "video": video, "image": image,
@@ -150,7 +149,7 @@ def hfdataset(
 
 
 def _class_names(file: Path) -> dict[str, list[str]]:
-    """{column: the names of its numbers} for the ``ClassLabel`` columns, from the file or from beside it."""
+    """Return {column: names of its numbers} for the ``ClassLabel`` columns, from the file or ``dataset_info.json``."""
     beside = file.parent / "dataset_info.json"
     try:
         if file.suffix.lower() == ".parquet":
@@ -170,7 +169,7 @@ def _class_names(file: Path) -> dict[str, list[str]]:
 
 
 def _part(file: Path, home: Path) -> str | None:
-    """The part that a file's name, or that of a folder above it, begins with; the nearest name decides."""
+    """Return the part with which the name of the file or of a parent folder begins; the nearest name decides."""
     for name in reversed(Path(relative(file, home)).parts):
         word = re.match(r"[a-z]+", name.lower())
         if word is not None and word[0] in _PARTS:
@@ -179,7 +178,7 @@ def _part(file: Path, home: Path) -> str | None:
 
 
 def _rows(file: Path, named: Mapping[str, str], check: Callable[[Sequence[str], object], None]) -> Iterator[Row]:
-    """The named columns of every row."""
+    """Yield the named columns of every row."""
     try:
         if file.suffix.lower() == ".parquet":
             check(list(pl.read_parquet_schema(file)), file)
@@ -193,14 +192,14 @@ def _rows(file: Path, named: Mapping[str, str], check: Callable[[Sequence[str], 
 
 
 def _unreadable(file: Path, error: Exception) -> ManifestError:
-    return ManifestError(f"hfdataset: {file} cannot be read ({str(error).splitlines()[0]}); fetch or save it again")
+    return ManifestError(f"hfdataset: {file} cannot be read ({str(error).splitlines()[0]}); download or save it again")
 
 
 def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str, list[str]], file: Path) -> ClipCells:
-    """{key of a clip: cell} of the cells that are not empty: text, or for media what is stored.
+    """Return {key of a clip: cell} for the cells that are not empty: text, or for media the stored value.
 
     Raises:
-        ManifestError: the label is a number that has no name.
+        ManifestError: the label is a number without a name.
     """
     cells: ClipCells = {}
     for key, column in named.items():
@@ -209,7 +208,7 @@ def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str,
             cell = names[column][cell] if 0 <= cell < len(names[column]) else None
         elif key == "label" and isinstance(cell, int | float):
             raise ManifestError(
-                f"hfdataset: label={column}: {file} holds numbers such as {cell}, and no names for them (ClassLabel)"
+                f"hfdataset: label={column}: {file} has numbers such as {cell} without names for them (ClassLabel)"
             )
         if isinstance(cell, dict):
             cell = cell if cell.get("bytes") or cell.get("path") else None
@@ -221,7 +220,7 @@ def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str,
 
 
 def _place_part(cells: dict[str, Any]) -> str | None:
-    """Bring the part to our name for it; why that cannot be done, or ``None``."""
+    """Replace the name of the part by ours; return why that is not possible, or ``None``."""
     if "split" in cells:
         part = _PARTS.get(cells["split"].lower())
         if part is None:
@@ -231,15 +230,16 @@ def _place_part(cells: dict[str, Any]) -> str | None:
 
 
 def _place_media(media: Mapping[str, Any], name: str, home: Path, made: Callable[[], Path]) -> dict[str, Any] | str:
-    """Where each medium lies, written out first where it is stored as bytes.
+    """Return the path of each medium, writing media stored as bytes to files first.
 
     Args:
         media: {audio, video or image: a path, bytes, or ``{"bytes", "path"}``}.
-        name: of the clip; files that are written are called after it.
-        home: the folder that stored paths are relative to.
+        name: id of the clip, used as the stem of written files.
+        home: the folder to which stored paths are relative.
+        made: returns the folder for written files.
 
     Returns:
-        {key: path}, or why one cannot be had.
+        {key: path}, or the reason why a medium is not available.
     """
     places: dict[str, Any] = {}
     for key, stored in media.items():
@@ -248,7 +248,7 @@ def _place_media(media: Mapping[str, Any], name: str, home: Path, made: Callable
         if data:
             suffix = _suffix(path or "", data)
             if suffix is None:
-                return f"{key} is {len(data)} bytes of no known format"
+                return f"{key} has {len(data)} bytes in an unknown format"
             file = made() / key / f"{name}{suffix}"
             try:
                 file.parent.mkdir(exist_ok=True)
@@ -260,13 +260,13 @@ def _place_media(media: Mapping[str, Any], name: str, home: Path, made: Callable
             folder = os.path.normpath(home)
             place = Path(os.path.normpath(home / str(path)))
             if not place.is_relative_to(folder) or not place.is_file():
-                return f"{key} {path!r} is no file below {home}"
+                return f"{key} {path!r} is not a file below {home}"
             places[key] = place.relative_to(folder).as_posix()
     return places
 
 
 def _suffix(path: str, data: bytes) -> str | None:
-    """The suffix that belongs to some media: that of its published name, else by its first bytes."""
+    """Return the suffix for some media: that of the published name, else the one for the first bytes."""
     suffix = Path(path).suffix
     if _SUFFIX.fullmatch(suffix):
         return suffix.lower()

@@ -1,4 +1,4 @@
-"""Columns of numbers in a table -> features of its clips, written once to safetensors files."""
+"""Convert columns of numbers in a table to features of its clips, written to safetensors files."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 
 from multiemo.data.corpora.source import RowTroubleError
 from multiemo.data.corpora.tables.cells import cell_text, columns, number
-from multiemo.data.corpora.tables.table_media import Filled, MediaColumns
+from multiemo.data.corpora.tables.table_media import CellPattern, MediaColumns
 from multiemo.errors import ManifestError
 from multiemo.types import MODALITIES, FeatureRef
 
-#: Clips a file, as in ``feature_pickle``.
+#: Number of clips per file, as in ``feature_pickle``.
 _SHARD = 256
 
 
 class Features:
-    """What the feature columns of a table hold: numbers, one vector a clip, or the path of a clip's file of them.
+    """The feature columns of a table: numbers that form one vector per clip, or paths of feature files.
 
     Args:
         options: {modality: columns, or a pattern of a path, or ``None``}.
-        present: the columns that there are.
-        where: the table, for the message.
-        made: gives the folder that files are written into.
+        present: the columns of the table.
+        where: the table, for messages.
+        made: returns the folder for written files.
         media: finds files.
 
     Raises:
-        ManifestError: a column is not there.
+        ManifestError: a column does not exist.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Features:
         media: MediaColumns,
     ) -> None:
         self.columns: dict[str, list[str]] = {}
-        self._paths: dict[str, Filled] = {}
+        self._paths: dict[str, CellPattern] = {}
         for modality in MODALITIES:
             option, name = options.get(modality), f"{modality}_features"
             if option is None:
@@ -50,22 +50,24 @@ class Features:
             found = [] if pattern else [column for column, _ in columns(option, present, name, where)]
             self.columns[modality] = found
             if len(found) < 2:
-                self._paths[modality] = Filled(found[0] if found else option, present, name, where)
+                self._paths[modality] = CellPattern(found[0] if found else option, present, name, where)
         self._made, self._name, self._media = made, where.stem, media
-        self._waiting: dict[str, dict[str, np.ndarray]] = {modality: {} for modality in self.columns}
+        self._pending: dict[str, dict[str, np.ndarray]] = {modality: {} for modality in self.columns}
         self._files = 0
 
     def given(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row has any."""
+        """Return whether a row has features."""
         cells = (cell_text(row.get(name)) for names in self.columns.values() for name in names)
         return any(cells) or any(filled.of(row) for filled in self._paths.values())
 
     def of(self, row: Mapping[str, Any], clip: str, where: str) -> dict[str, FeatureRef]:
-        """Where the features of a clip are, or will be; a modality whose cells are all empty is absent.
+        """Return {modality: reference to the features of a clip}; a modality with only empty cells is absent.
+
+        Vectors of numbers are written later, in batches.
 
         Args:
-            row: the cells.
-            clip: its id.
+            row: the cells of the row.
+            clip: id of the clip.
             where: the row, for messages.
 
         Raises:
@@ -85,22 +87,22 @@ class Features:
             elif any(cell for _, cell in cells):
                 vectors[modality] = np.array([[_number(name, cell) for name, cell in cells]], dtype=np.float32)
         for modality, vector in vectors.items():
-            self._waiting[modality][clip] = vector
+            self._pending[modality][clip] = vector
             found[modality] = FeatureRef(str(self._file(modality)), clip)
-        if any(len(arrays) >= _SHARD for arrays in self._waiting.values()):
+        if any(len(arrays) >= _SHARD for arrays in self._pending.values()):
             self.write()
         return found
 
     def write(self) -> None:
-        """Write what waits.
+        """Write the pending vectors.
 
         Raises:
-            ManifestError: that cannot be done.
+            ManifestError: a file cannot be written.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        for kind, arrays in self._waiting.items():
+        for kind, arrays in self._pending.items():
             if not arrays:
                 continue
             file = self._file(kind)
@@ -108,8 +110,8 @@ class Features:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 save_file(arrays, file)
             except (OSError, SafetensorError) as error:
-                raise ManifestError(f"{file}: cannot be written ({error}); check the folder's space") from None
-        self._waiting = {modality: {} for modality in self.columns}
+                raise ManifestError(f"{file}: cannot be written ({error}); check the free disk space") from None
+        self._pending = {modality: {} for modality in self.columns}
         self._files += 1
 
     def _file(self, modality: str) -> Path:

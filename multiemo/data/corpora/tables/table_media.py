@@ -1,4 +1,4 @@
-"""The media of a table's rows: where they lie, and whether the rows' times lie within them."""
+"""Find the media of the rows of a table, and check that the times of the rows lie within them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from multiemo.data.corpora.source import RowTroubleError, note
 from multiemo.data.corpora.tables.cells import cell_text, unknown_column
 from multiemo.data.manifest.checks import span_trouble
-from multiemo.data.media_paths import Places
+from multiemo.data.media_paths import FileFinder
 from multiemo.errors import ManifestError, MediaError
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
-class Filled:
+class CellPattern:
     """A column, or a pattern of columns such as ``clips/dia{Dialogue_ID}_utt{Utterance_ID}.mp4``.
 
     Args:
-        option: what the user wrote.
-        present: the columns that there are.
-        name: of the option.
-        where: the table, for the message.
+        option: the column or pattern, as given by the user.
+        present: the columns of the table.
+        name: name of the option.
+        where: the table, for messages.
 
     Raises:
-        ManifestError: a column is not there.
+        ManifestError: a column does not exist.
     """
 
     def __init__(self, option: str, present: Collection[str], name: str, where: object) -> None:
@@ -41,7 +41,7 @@ class Filled:
                 raise unknown_column(column, present, f"{name}={option}", where)
 
     def of(self, row: Mapping[str, Any]) -> str:
-        """The cell, or the pattern with the cells put in; empty where a cell is."""
+        """Return the cell, or the pattern filled with the cells of a row; empty if a cell is empty."""
         cells = {column: cell_text(row.get(column)) for column in self._columns}
         if not all(cells.values()):
             return ""
@@ -54,12 +54,12 @@ class MediaColumns:
     """Finds the media of rows.
 
     Args:
-        home: the table's folder; paths in it come out relative, others absolute.
-        media: a folder that paths are relative to, beside the table's own.
-        time: unit of the rows' times, for a hint.
+        home: folder of the table; paths inside it are returned relative to it, others absolute.
+        media: another folder to which paths may be relative, besides that of the table.
+        time: unit of the times, for a hint in messages.
 
     Raises:
-        ManifestError: no such folder.
+        ManifestError: the folder does not exist.
     """
 
     def __init__(self, home: Path, media: str | None, *, time: str) -> None:
@@ -67,22 +67,22 @@ class MediaColumns:
         self._home = Path(os.path.abspath(home))
         if media is not None:
             folders = [_folder(media, home), home]
-        self._places = Places(folders)
-        self._advice = "; if the times are milliseconds, say time=ms" if time == "s" else ""
+        self._files = FileFinder(folders)
+        self._advice = "; if the times are in milliseconds, set time=ms" if time == "s" else ""
         self._infos: dict[str, Info | str] = {}
         self._found: dict[str, int] = {}
         self._missing: dict[str, list[str]] = {}
-        self._late: list[str] = []
+        self._overlong: list[str] = []
 
-    def find(self, filled: Filled, name: str, row: str) -> str | None:
-        """The path of a file as a clip has it, or ``None`` where there is none.
+    def find(self, filled: CellPattern, name: str, row: str) -> str | None:
+        """Return the path of a file for a clip, or ``None`` if it does not exist.
 
         Args:
-            filled: the option that names it.
-            name: as the table has it.
-            row: for the messages.
+            filled: the option that names the file.
+            name: path as written in the table.
+            row: the row, for messages.
         """
-        place = self._places.find(name)
+        place = self._files.find(name)
         if isinstance(place, Path):
             self._found[filled.name] = self._found.get(filled.name, 0) + 1
             inside = place.is_relative_to(self._home)
@@ -93,10 +93,10 @@ class MediaColumns:
         return None
 
     def kind_of(self, path: str) -> str:
-        """Whether a file is ``audio``, ``video`` or ``image``, by what is in it.
+        """Return ``audio``, ``video`` or ``image`` according to the content of a file.
 
         Raises:
-            RowTroubleError: it cannot be read.
+            RowTroubleError: the file cannot be read.
         """
         info = self._info(path)
         if isinstance(info, str):
@@ -104,63 +104,68 @@ class MediaColumns:
         return "image" if info.is_image else "video" if info.has_video else "audio"
 
     def last_missing(self, key: str) -> str:
-        """What was said of the file that was not found last."""
+        """Return the message for the last file of an option that was not found."""
         return self._missing[key][-1].partition(": ")[2]
 
     def within(self, paths: Mapping[str, str], start: float | None, end: float | None, row: str) -> float | None:
-        """Where a span ends within the media: at ``end``, or at their end where that comes a little earlier.
+        """Return the end of a span within the media: ``end``, or the end of the media if that is a little earlier.
 
         Args:
-            paths: {audio or video: path of a clip}.
-            start, end: seconds.
-            row: for the note.
+            paths: {audio or video: path} of a clip.
+            start, end: the span, in seconds.
+            row: the row, for messages.
 
         Raises:
             RowTroubleError: most of the span is after the end of the media.
         """
         for key, path in paths.items() if (start, end) != (None, None) else ():
             info = self._info(path)
-            length = None if isinstance(info, str) else info.duration  # `validate --media` tells what cannot be read
-            trouble = span_trouble(length, start, end)
-            if trouble is None or length is None:
+            length = (
+                None if isinstance(info, str) else info.duration
+            )  # unreadable files are reported by `validate --media`
+            problem = span_trouble(length, start, end)
+            if problem is None or length is None:
                 continue
-            said = f"{key} {path!r}: {trouble}{self._advice}"
+            message = f"{key} {path!r}: {problem}{self._advice}"
             begin = start or 0.0
             if end is None or length - begin < 0.5 * (end - begin):
-                raise RowTroubleError(said)
+                raise RowTroubleError(message)
             end = length
-            self._late.append(f"{row}: {said}")
+            self._overlong.append(f"{row}: {message}")
         return end
 
     def finish(self) -> None:
-        """Note what was met.
+        """Add the notes about missing files and corrected times.
 
         Raises:
-            ManifestError: not one file that a column names was found.
+            ManifestError: none of the files of a column was found.
         """
         for key, missing in self._missing.items():
             if key not in self._found:
                 raise ManifestError(f"table: none of the {len(missing)} files of {key} was found; {missing[0]}")
-            note(f"{len(missing)} file(s) of {key} are not there, the first in {missing[0]}")
-        for said in self._places.notes():
-            note(said)
-        if self._late:
-            note(f"{len(self._late)} row(s) end after their media, and now with them; the first in {self._late[0]}")
+            note(f"{len(missing)} file(s) of {key} were not found, the first in {missing[0]}")
+        for message in self._files.notes():
+            note(message)
+        if self._overlong:
+            note(
+                f"{len(self._overlong)} row(s) ended after their media and were shortened to them; the first in "
+                f"{self._overlong[0]}"
+            )
 
-    def _hint(self, filled: Filled, name: str) -> str:
-        """How a file that was not found could be."""
-        near = self._places.near(name)
-        if near is None:
-            return "; say in which folder the files lie, like media=/data/clips"
+    def _hint(self, filled: CellPattern, name: str) -> str:
+        """Return a hint on how to find a file that was not found."""
+        suggestion = self._files.suggest(name)
+        if suggestion is None:
+            return "; name the folder of the files, like media=/data/clips"
         last = name.replace("\\", "/").rpartition("/")[2]
-        if near.name == last:
-            return f"; {near} is there: say media={near.parent}"
-        ending = near.name[len(near.stem) :]
+        if suggestion.name == last:
+            return f"; {suggestion} exists: set media={suggestion.parent}"
+        suffix = suggestion.name[len(suggestion.stem) :]
         column = filled.option if _FIELD.search(filled.option) else "{" + filled.option + "}"
-        return f"; {near} is there: give the ending, like {filled.name}={column}{ending}"
+        return f"; {suggestion} exists: add the suffix, like {filled.name}={column}{suffix}"
 
     def _info(self, path: str) -> Info | str:
-        """What a file is, or why it cannot be read."""
+        """Return the properties of a file, or why it cannot be read."""
         if path not in self._infos:
             from multiemo.media.reading import probe  # PyAV is needed only here
 
@@ -176,4 +181,4 @@ def _folder(media: str, home: Path) -> Path:
     for folder in (given, home / given):
         if folder.is_dir():
             return folder
-    raise ManifestError(f"table: media={media}: there is no such folder, neither here nor in {home}")
+    raise ManifestError(f"table: media={media}: this folder exists neither here nor in {home}")

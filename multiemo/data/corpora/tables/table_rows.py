@@ -1,4 +1,4 @@
-"""Rows of a table -> what clips are made of; a row that cannot be one is left out and named."""
+"""Convert the rows of a table to clips; invalid rows are left out and reported."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from multiemo.data.corpora.source import RowTroubleError, Skip, note, unit
 from multiemo.data.corpora.tables.cells import cell_text, number, parts_of, seconds
 from multiemo.data.corpora.tables.table_features import Features
 from multiemo.data.corpora.tables.table_labels import LabelColumns, voted
-from multiemo.data.corpora.tables.table_media import Filled, MediaColumns
+from multiemo.data.corpora.tables.table_media import CellPattern, MediaColumns
 from multiemo.data.manifest.rows import MEDIA_KEYS, ManifestRow
 from multiemo.tables.delimited import BadRow
 from multiemo.tables.reading import Row, Table
 from multiemo.types import DIMENSIONS
 
 _TIMES = ("start", "end", "duration")
-
-
-#: How programs write that a number is missing.
+#: Common notations for a missing number.
 _MISSING = {"nan", "na", "n/a", "null", "none", "-", "?"}
 
 
@@ -29,10 +27,10 @@ class CandidateRow:
     """A row that may become a clip.
 
     Args:
-        where: its place, for messages.
+        where: location of the row, for messages.
         row: its cells.
         values: {key of a clip: value}.
-        features: of the rows of its table.
+        features: the feature columns of its table.
     """
 
     where: str
@@ -43,20 +41,20 @@ class CandidateRow:
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """How the rows of a table are read.
+    """Reads the rows of a table.
 
     Args:
         filled: {key of a clip: its column or pattern}.
         columns: {start, end, duration, split or rater: its column}.
         rated: {dimension: its columns}.
-        labels: of the rows, or ``None``.
-        features: of the rows.
-        media: finds their files.
-        scales: {dimension: its scale}.
-        time: unit of the times.
+        labels: the label columns, or ``None``.
+        features: the feature columns.
+        media: finds the media files.
+        scales: {dimension: its rating scale (low, high)}.
+        time: unit of the times, ``s`` or ``ms``.
     """
 
-    filled: Mapping[str, Filled]
+    filled: Mapping[str, CellPattern]
     columns: Mapping[str, str]
     rated: Mapping[str, list[str]]
     labels: LabelColumns | None
@@ -66,7 +64,7 @@ class RowReader:
     time: str
 
     def rows(self, table: Table, skip: Skip) -> Iterator[CandidateRow]:
-        """The rows that can be used, in order."""
+        """Yield the usable rows in order; the others are passed to ``skip``."""
         for count, row in enumerate(table.rows, start=1):
             if isinstance(row, BadRow):
                 skip(f"{table.path.name} {row.place}", row.reason)
@@ -74,20 +72,20 @@ class RowReader:
             where = f"{table.path.name} row {count}"
             try:
                 values = self._values(row, where)
-            except RowTroubleError as trouble:
-                skip(where, str(trouble))
+            except RowTroubleError as error:
+                skip(where, str(error))
                 continue
             if values:
                 values.setdefault("id", f"{table.path.stem}-{count:06d}")
                 yield CandidateRow(where, row if self.features.columns else {}, values, self.features)
-        for said in table.notes:
-            note(said)
+        for message in table.notes:
+            note(message)
 
     def _values(self, row: Row, where: str) -> dict[str, Any]:
-        """What the cells of a row say; empty where all are.
+        """Return {key of a clip: value} for a row; empty if all cells are.
 
         Raises:
-            RowTroubleError: a cell is not what it should be, or nothing is there that a clip could be of.
+            RowTroubleError: a cell is invalid, or the row has no content.
         """
         if not any(map(cell_text, row.values())):
             return {}
@@ -108,7 +106,7 @@ class RowReader:
                     paths[self.media.kind_of(path) if key == "file" else key] = path
         values |= paths
         if not values.keys() & {"text", *MEDIA_KEYS} and not self.features.given(row):
-            raise RowTroubleError(missing or "has neither text nor media nor features")
+            raise RowTroubleError(missing or "has neither text, media nor features")
         timed = {key: path for key, path in paths.items() if key != "image"}
         end = self.media.within(timed, values.get("start"), values.get("end"), where)
         if end is not None:
@@ -118,7 +116,7 @@ class RowReader:
         return values
 
     def _times(self, values: dict[str, Any]) -> None:
-        """Seconds in the place of what the cells say; ``duration`` becomes ``end``."""
+        """Convert the times to seconds, and ``duration`` to ``end``, in place."""
         for key in _TIMES:
             if key in values:
                 try:
@@ -135,92 +133,98 @@ class RowReader:
         except ValueError as error:
             raise RowTroubleError(f"{key} {error}") from None
         if not min(low, high) <= value <= max(low, high):
-            raise RowTroubleError(f"{key} is {cell}, outside {low:g}..{high:g}; say how it is rated, like scale=1..5")
+            raise RowTroubleError(
+                f"{key} is {cell}, outside {low:g}..{high:g}; define the rating scale, like scale=1..5"
+            )
         return unit(value, low, high)
 
 
 def clips_of(
     found: Iterable[CandidateRow], skip: Skip, *, parts: Mapping[str, str], by_raters: bool
 ) -> Iterator[ManifestRow]:
-    """The keys of the clips that rows make.
+    """Yield the manifest keys of the clips.
 
     Args:
-        found: of all tables, in order.
-        skip: told of every row that is left out.
-        parts: {word of a table: part}, where it was told.
-        by_raters: rows of one id are what several raters said of one clip.
+        found: the rows of all tables, in order.
+        skip: called for every row that is left out.
+        parts: {name of a part in the table: part} given by the user.
+        by_raters: whether rows with the same id are the ratings of one clip by several raters.
 
     Raises:
         ManifestError: features cannot be written.
     """
     kept = list(_unique(_of_one_clip(found) if by_raters else found, skip))
-    for one in _in_parts(kept, parts, skip):
+    for candidate in _in_parts(kept, parts, skip):
         try:
-            features = one.features.of(one.row, one.values["id"], one.where)
-        except RowTroubleError as trouble:
-            skip(one.where, str(trouble))
+            features = candidate.features.of(candidate.row, candidate.values["id"], candidate.where)
+        except RowTroubleError as error:
+            skip(candidate.where, str(error))
             continue
         if features:
-            one.values["features"] = features
-        yield one.values
-    for written in {id(one.features): one.features for one in kept}.values():
+            candidate.values["features"] = features
+        yield candidate.values
+    for written in {id(candidate.features): candidate.features for candidate in kept}.values():
         written.write()
 
 
 def _given(row: Row, column: str, is_number: bool) -> str:
-    """A cell; empty where a program wrote that a number is missing."""
+    """Return a cell; empty if it is a notation for a missing number."""
     cell = cell_text(row.get(column))
     return "" if is_number and cell.casefold() in _MISSING else cell
 
 
 def _unique(found: Iterable[CandidateRow], skip: Skip) -> Iterator[CandidateRow]:
-    """Those whose id no other row has; of several the first stays."""
+    """Yield the first row of each id; the others are passed to ``skip``."""
     seen: dict[str, str] = {}
-    for one in found:
-        other = seen.setdefault(one.values["id"], one.where)
-        if other == one.where:
-            yield one
+    for candidate in found:
+        other = seen.setdefault(candidate.values["id"], candidate.where)
+        if other == candidate.where:
+            yield candidate
         else:
             skip(
-                one.where,
-                f"id {one.values['id']!r} is that of {other} too; if several raters judged a clip, name their "
-                "column (rater=...), and if an id names a file of many clips, make it of two (id={file}-{turn})",
+                candidate.where,
+                f"id {candidate.values['id']!r} is also the id of {other}; if several raters judged a clip, name their "
+                "column (rater=...); if the id is that of a file with many clips, combine columns (id={file}-{turn})",
             )
 
 
-def _in_parts(found: list[CandidateRow], told: Mapping[str, str], skip: Skip) -> Iterator[CandidateRow]:
-    """With our names of the parts; a row of a part that is not known is left out."""
-    words = Counter(one.values["split"] for one in found if "split" in one.values)
-    meant = parts_of(list(words), told)
-    renamed = [f"{word} is {meant[word]} ({count})" for word, count in words.items() if meant.get(word, word) != word]
+def _in_parts(found: list[CandidateRow], given_parts: Mapping[str, str], skip: Skip) -> Iterator[CandidateRow]:
+    """Replace the names of the parts by ours; rows of an unknown part are passed to ``skip``."""
+    words = Counter(candidate.values["split"] for candidate in found if "split" in candidate.values)
+    part_of_word = parts_of(list(words), given_parts)
+    renamed = [
+        f"{word} is {part_of_word[word]} ({count})"
+        for word, count in words.items()
+        if part_of_word.get(word, word) != word
+    ]
     if renamed:
         note(f"split: {', '.join(renamed)}")
-    for one in found:
-        word = one.values.get("split")
-        if word is None or word in meant:
+    for candidate in found:
+        word = candidate.values.get("split")
+        if word is None or word in part_of_word:
             if word is not None:
-                one.values["split"] = meant[word]
-            yield one
+                candidate.values["split"] = part_of_word[word]
+            yield candidate
         else:
-            skip(one.where, f"split {word!r} is no part that is known; say what it means, like parts={word}:train")
+            skip(candidate.where, f"split {word!r} is not a known part; define its meaning, like parts={word}:train")
 
 
 def _of_one_clip(found: Iterable[CandidateRow]) -> Iterator[CandidateRow]:
-    """One entry a clip out of one a rater: labels become votes, dimensions their means."""
+    """Merge the rows of several raters per clip: labels become votes, and dimensions their means."""
     clips: dict[str, list[CandidateRow]] = {}
-    for one in found:
-        one.values.pop("rater", None)
-        clips.setdefault(one.values["id"], []).append(one)
+    for candidate in found:
+        candidate.values.pop("rater", None)
+        clips.setdefault(candidate.values["id"], []).append(candidate)
     for rows in clips.values():
         first = rows[0]
         counts: Counter[str] = Counter()
-        for one in rows:
-            label = one.values.pop("label", None)
-            for name in one.values.pop("labels", None) or ([label] if label else []):
+        for candidate in rows:
+            label = candidate.values.pop("label", None)
+            for name in candidate.values.pop("labels", None) or ([label] if label else []):
                 counts[name] += 1
         first.values |= voted(counts)
         for key in DIMENSIONS:
-            given = [one.values[key] for one in rows if key in one.values]
+            given = [candidate.values[key] for candidate in rows if key in candidate.values]
             if given:
                 first.values[key] = sum(given) / len(given)
         yield first

@@ -1,1 +1,1 @@
-"""Texts without media."""
+"""Adapters of corpora with text only."""

@@ -18,7 +18,7 @@ _SETS = {"original": "goemotions28", "ekman": "ekman7"}
 
 @corpora.register("goemotions")
 def goemotions(root: Path, skip: Skip, *, variant: Literal["original", "ekman"] = "original") -> Iterator[Clip]:
-    """One clip a comment, with its list of labels. There are no speakers.
+    """One clip per comment, with its list of labels. There are no speakers.
 
     Folder:
         ``train/dev/test.tsv``, ``labels.txt``; ``variant=original`` or ``ekman``
@@ -30,13 +30,13 @@ def goemotions(root: Path, skip: Skip, *, variant: Literal["original", "ekman"] 
         official; no speakers
 
     Args:
-        root: the folder with ``train.tsv``, ``dev.tsv``, ``test.tsv`` (those that are there) and ``labels.txt`` or
+        root: the folder with ``train.tsv``, ``dev.tsv``, ``test.tsv`` (those that exist) and ``labels.txt`` or
             ``emotions.txt``; or the folder above, with ``original/`` and ``ekman/``.
-        skip: told of every row that is left out.
-        variant: ``original`` (28 labels) or ``ekman`` (7; mapped by the authors' table where only the 28 are there).
+        skip: called for every row that is left out.
+        variant: ``original`` (28 labels) or ``ekman`` (7 labels; mapped with the authors' table if only the 28 exist).
 
     Yields:
-        Clips whose id is the comment's, with ``labels`` of ``goemotions28`` or ``ekman7``, and the official part.
+        Clips with the id of the comment, ``labels`` of ``goemotions28`` or ``ekman7``, and the official part.
 
     Raises:
         ManifestError: the tables or the list of labels are missing or unknown.
@@ -45,7 +45,7 @@ def goemotions(root: Path, skip: Skip, *, variant: Literal["original", "ekman"] 
     tables = [folder / f"{part}.tsv" for part in _PARTS if (folder / f"{part}.tsv").is_file()]
     listing = next((folder / n for n in ("labels.txt", "emotions.txt") if (folder / n).is_file()), None)
     if not tables or listing is None:
-        raise not_the_corpus("goemotions", root, "train.tsv or dev.tsv beside labels.txt (or emotions.txt)")
+        raise not_the_corpus("goemotions", root, "train.tsv or dev.tsv together with labels.txt (or emotions.txt)")
     codes = _codes(listing, _SETS[variant])
     for table in tables:
         for number, line in enumerate(read_text(table).split("\n"), start=1):
@@ -72,7 +72,7 @@ def goemotions(root: Path, skip: Skip, *, variant: Literal["original", "ekman"] 
 
 
 def _codes(listing: Path, target: str) -> dict[str, str]:
-    """{number in the tables: label of the set ``target``} from the file that lists the names in order."""
+    """Return {number in the tables: label of the set ``target``} from the file that lists the names in order."""
     names = [name.strip().lower() for name in read_text(listing).splitlines() if name.strip()]
     seven = [canonical(name) for name in names]
     if set(names) == set(LABEL_SETS["goemotions28"]):

@@ -1,1 +1,1 @@
-"""Speech without pictures."""
+"""Adapters of corpora with speech only."""

@@ -39,7 +39,7 @@ _EMOTIONS = {
 
 @corpora.register("emodb")
 def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a recording.
+    """One clip per recording.
 
     Folder:
         ``wav/03a01Fa.wav`` ...
@@ -51,11 +51,11 @@ def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
         by speaker
 
     Args:
-        root: the corpus folder; recordings are found by their names at any depth (``wav/03a01Fa.wav``).
-        skip: told of every file that is left out.
+        root: the corpus folder; recordings are found by name at any depth (``wav/03a01Fa.wav``).
+        skip: called for every file that is left out.
 
     Yields:
-        Clips whose id is the file's name, with the sentence as text, label set ``emodb7``.
+        Clips whose id is the stem of the file, with the sentence as text and label set ``emodb7``.
 
     Raises:
         ManifestError: no file under ``root`` is named like a recording of EmoDB.

@@ -1,9 +1,9 @@
 """ESD: ten speakers of Chinese and ten of English, 350 parallel sentences in five emotions (Zhou et al. 2022,
 doi:10.1016/j.specom.2021.11.006).
 
-Layout: ``0001/0001.txt`` (name, sentence and emotion a line), ``0001/Angry/0001_000351.wav``, in later releases with
-folders ``train``, ``evaluation`` and ``test`` under the emotion. Speakers 0001-0010 speak Chinese. The published parts
-share all speakers.
+Layout: ``0001/0001.txt`` (name, sentence and emotion per line), ``0001/Angry/0001_000351.wav``; later releases have
+folders ``train``, ``evaluation`` and ``test`` below the emotion. Speakers 0001-0010 speak Chinese. All speakers are in
+every published part.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from multiemo.types import Clip
 _NAME = re.compile(r"(\d{4})_\d{6}")
 _LABELS = LABEL_SETS["esd5"]
 _PARTS = {"train": "train", "evaluation": "val", "test": "test"}
-_CHINESE = 10
-#: A line: name, sentence, emotion; in some the tab between the last two is missing or a space.
+_LAST_CHINESE_SPEAKER = 10
+#: A line: name, sentence, emotion. In some lines the tab before the emotion is missing or a space.
 _LINE = re.compile(
     r"(\d{4}_\d{6})\s+(.*?)\s*(?:Neutral|Happy|Sad|Angry|Surprise|中立|快乐|开心|伤心|生气|惊喜|惊讶)?\s*",
     re.IGNORECASE,
@@ -32,7 +32,7 @@ _LINE = re.compile(
 
 @corpora.register("esd")
 def esd(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a recording, with its sentence where the speaker's list has it.
+    """One clip per recording, with its sentence if it is in the speaker's list.
 
     Folder:
         ``0001/0001.txt``, ``0001/Angry/*.wav``; Chinese and English
@@ -41,17 +41,17 @@ def esd(root: Path, skip: Skip) -> Iterator[Clip]:
         ``esd5``
 
     Split:
-        by speaker; the published parts share all speakers
+        by speaker; all speakers are in every published part
 
     Args:
         root: the corpus folder, or a folder above it.
-        skip: told of every file that is left out, and of every speaker whose list of sentences is missing.
+        skip: called for every file that is left out, and for every speaker whose list of sentences is missing.
 
     Yields:
-        Clips with id ``0001_000351``, speaker ``0001``, the published part where there is one, label set ``esd5``.
+        Clips with id ``0001_000351``, speaker ``0001``, the published part if there is one, and label set ``esd5``.
 
     Raises:
-        ManifestError: no file under ``root`` lies and is named like a recording of ESD, or a list cannot be read.
+        ManifestError: no file below ``root`` has the folder and name of a recording of ESD, or a list cannot be read.
     """
     found: dict[str, str] = {}
     sentences: dict[str, dict[str, str]] = {}
@@ -61,7 +61,7 @@ def esd(root: Path, skip: Skip) -> Iterator[Clip]:
         folders = path.relative_to(root).parts[:-1]
         labels = [canonical(folder) for folder in folders if canonical(folder) in _LABELS]
         if match is None or not labels:
-            skip(name, "does not lie like a recording of ESD (0001/Angry/0001_000351.wav)")
+            skip(name, "does not have the path of a recording of ESD (0001/Angry/0001_000351.wav)")
             continue
         if not keep_first(found, path.stem, name, skip):
             continue
@@ -72,7 +72,7 @@ def esd(root: Path, skip: Skip) -> Iterator[Clip]:
             id=path.stem,
             corpus="esd",
             speaker=speaker,
-            language="zh" if int(speaker) <= _CHINESE else "en",
+            language="zh" if int(speaker) <= _LAST_CHINESE_SPEAKER else "en",
             text=sentences[speaker].get(path.stem),
             audio=name,
             label_set="esd5",
@@ -84,7 +84,7 @@ def esd(root: Path, skip: Skip) -> Iterator[Clip]:
 
 
 def _sentences(recording: Path, root: Path, speaker: str, skip: Skip) -> dict[str, str]:
-    """{recording: sentence} from the list that lies nearest above a recording of the speaker."""
+    """Return {recording: sentence} from the list in the nearest parent folder of a recording of the speaker."""
     for folder in recording.parents:
         listing = folder / f"{speaker}.txt"
         if listing.is_file():
@@ -92,12 +92,12 @@ def _sentences(recording: Path, root: Path, speaker: str, skip: Skip) -> dict[st
             return {match[1]: match[2] for match in lines if match is not None and match[2]}
         if folder == root:
             break
-    skip(f"{speaker}.txt", f"is not there, so the clips of speaker {speaker} have no text")
+    skip(f"{speaker}.txt", f"does not exist, so the clips of speaker {speaker} have no text")
     return {}
 
 
 def _decode(path: Path, speaker: str) -> str:
-    """The lists are published in UTF-8, UTF-16, GB 2312 (Chinese) and Latin-1 (English)."""
+    """Decode a list; the lists are published in UTF-8, UTF-16, GB 2312 (Chinese) and Latin-1 (English)."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -107,4 +107,4 @@ def _decode(path: Path, speaker: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("gb18030" if int(speaker) <= _CHINESE else "latin-1", errors="replace")
+        return raw.decode("gb18030" if int(speaker) <= _LAST_CHINESE_SPEAKER else "latin-1", errors="replace")

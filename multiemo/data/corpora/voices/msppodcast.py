@@ -2,12 +2,12 @@
 doi:10.1109/TAFFC.2017.2736999).
 
 Layout: ``Labels/labels_consensus.csv`` (``labels_concensus.csv`` up to release 1.8, and both also as ``.json``) with
-FileName, EmoClass, EmoAct, EmoVal, EmoDom, SpkrID, Gender, Split_Set; ``Labels/labels_detailed.csv`` with a row an
+FileName, EmoClass, EmoAct, EmoVal, EmoDom, SpkrID, Gender, Split_Set; ``Labels/labels_detailed.csv`` with a row per
 annotator (FileName, EmoClass_Major ...); ``Audios/MSP-PODCAST_0001_0008.wav``;
-``Transcripts/MSP-PODCAST_0001_0008.txt``; ``Partitions.txt`` with lines ``Train; MSP-PODCAST_0023_0048.wav``, where
-the labels have no Split_Set.
+``Transcripts/MSP-PODCAST_0001_0008.txt``; ``Partitions.txt`` with lines ``Train; MSP-PODCAST_0023_0048.wav`` if the
+labels have no Split_Set.
 
-The dimensions run from 1 to 7, each from little to much.
+All dimensions range from 1 (little) to 7 (much).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from multiemo.types import Clip
 
 _LABELS = LABEL_SETS["msppodcast8"]
 _EMOTIONS = dict(zip("ASHUFDCN", _LABELS, strict=True))
-#: Another emotion, and no agreement.
+#: Codes for another emotion and for no agreement.
 _UNDECIDED = ("O", "X")
 _TABLES = tuple(f"labels_{word}.{ending}" for ending in ("csv", "json") for word in ("consensus", "concensus"))
 _COLUMNS = ("FileName", "EmoClass")
@@ -44,33 +44,33 @@ _COLUMNS = ("FileName", "EmoClass")
 
 @corpora.register("msppodcast")
 def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Test1") -> Iterator[Clip]:
-    """One clip a turn, labelled with what most annotators perceived; their votes are in ``votes`` where they are told.
+    """One clip per turn, labelled with the emotion that most annotators perceived; ``votes`` has their votes if known.
 
-    A turn without agreement, or of another emotion, stays for its dimensions, without label and votes.
+    A turn without agreement, or of another emotion, is kept for its dimensions, without label and votes.
 
     Folder:
-        ``Labels/labels_consensus.csv`` (or ``labels_concensus.csv``, or ``.json``; with ``Partitions.txt`` where it
-        has no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv``;
+        ``Labels/labels_consensus.csv`` (or ``labels_concensus.csv``, or ``.json``; with ``Partitions.txt`` if it has
+        no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv``;
         ``test=Test2``
 
     Labels:
         ``msppodcast8``
 
     Split:
-        official; by speaker, or by podcast (``group``) where speakers are unknown
+        official; by speaker, or by podcast (``group``) if speakers are unknown
 
     Args:
-        root: the folder with ``Labels/``, ``Audios/`` and ``Transcripts/``, as far as they were fetched.
-        skip: told of every turn that is left out, and of how many speakers nobody knows.
-        test: the published test that becomes the part ``test``; the other is left out. Test3 has no labels.
+        root: the folder with ``Labels/`` and, if downloaded, ``Audios/`` and ``Transcripts/``.
+        skip: called for every turn that is left out, and with the number of clips of unknown speakers.
+        test: the published test set to use as the part ``test``; the other is left out. Test3 has no labels.
 
     Yields:
-        Clips with id ``MSP-PODCAST_0001_0008``, speaker (SpkrID), group the podcast (``0001``), the official part,
-        label set ``msppodcast8``; valence, arousal and dominance brought from 1..7 to -1..1.
+        Clips with id ``MSP-PODCAST_0001_0008``, speaker (SpkrID), group = podcast (``0001``), the official part and
+        label set ``msppodcast8``; valence, arousal and dominance are rescaled from 1..7 to -1..1.
 
     Raises:
-        NotTheCorpus: the labels are not there.
-        ManifestError: they are of another form, or neither they nor Partitions.txt say the parts.
+        NotTheCorpus: there are no labels.
+        ManifestError: the labels have another format, or neither they nor Partitions.txt define the parts.
     """
     table = nearest(root, *_TABLES) if root.is_dir() else None
     if table is None:
@@ -85,7 +85,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
         name = row["FileName"].rsplit(".", 1)[0]
         if "Split_Set" not in row and not parts:
             raise ManifestError(
-                f"msppodcast: {table} has no Split_Set, and Partitions.txt is not there to say the parts"
+                f"msppodcast: {table} has no column Split_Set; add Partitions.txt, which defines the parts"
             )
         part = row.get("Split_Set", "").strip() or parts.get(name, "no part")
         split = "test" if part == test else None if part.startswith("Test") and part != "Test" else part_of(part)
@@ -97,7 +97,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
         elif code not in (*_EMOTIONS, *_UNDECIDED):
             skip(f"{table.name} {name}", f"EmoClass {code!r} is not one of {', '.join((*_EMOTIONS, *_UNDECIDED))}")
         elif name not in audio and not text:
-            left["have neither a sound nor a transcript"] += 1
+            left["have neither audio nor a transcript"] += 1
         else:
             speaker = row.get("SpkrID", "").strip()
             known = bool(speaker) and speaker.lower() != "unknown"
@@ -122,17 +122,17 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
     for reason, count in left.most_common():
         skip(table.name, f"{count} turns {reason}")
     if unknown:
-        skip(table.name, f"nobody knows who speaks in {unknown} clips; they are kept, without a speaker")
+        skip(table.name, f"{unknown} clips of unknown speakers are kept without speaker")
 
 
 def _podcast(name: str) -> str | None:
-    """``0001`` of ``MSP-PODCAST_0001_0008``."""
+    """Return the podcast of a turn: ``0001`` for ``MSP-PODCAST_0001_0008``."""
     fields = name.split("_")
     return fields[1] if len(fields) >= 3 and fields[0].upper() == "MSP-PODCAST" else None
 
 
 def _rows(table: Path) -> Iterator[Mapping[str, str]]:
-    """Rows of the table, or of the JSON of the same: ``{file: {EmoClass: ...}}``."""
+    """Yield the rows of the CSV, or of the equivalent JSON ``{file: {EmoClass: ...}}``."""
     if table.suffix == ".csv":
         for _, row in read_table(table, columns=_COLUMNS, corpus="msppodcast"):
             yield row
@@ -146,14 +146,14 @@ def _rows(table: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _partitions(listing: Path | None) -> dict[str, str]:
-    """{turn: part as it is called}."""
+    """Return {turn: name of its part}."""
     lines = [] if listing is None else read_text(listing).splitlines()
     pairs = (line.partition(";") for line in lines if ";" in line)
     return {name.strip().rsplit(".", 1)[0]: part.strip() for part, _, name in pairs}
 
 
 def _votes(table: Path | None) -> dict[str, dict[str, float]]:
-    """{turn: {label: how many annotators chose it}}; other emotions do not count."""
+    """Return {turn: {label: number of votes}}; votes for other emotions are ignored."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     if table is not None:
         for _, row in read_table(table, columns=("FileName", "EmoClass_Major"), corpus="msppodcast"):

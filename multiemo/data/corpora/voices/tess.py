@@ -24,7 +24,7 @@ _EMOTIONS = {
 
 @corpora.register("tess")
 def tess(root: Path, skip: Skip) -> Iterator[Clip]:
-    """One clip a recording.
+    """One clip per recording.
 
     Folder:
         ``OAF_back_angry.wav`` ...
@@ -36,11 +36,11 @@ def tess(root: Path, skip: Skip) -> Iterator[Clip]:
         two actresses
 
     Args:
-        root: the corpus folder; recordings are found by their names at any depth (``OAF_angry/OAF_back_angry.wav``).
-        skip: told of every file that is left out.
+        root: the corpus folder; recordings are found by name at any depth (``OAF_angry/OAF_back_angry.wav``).
+        skip: called for every file that is left out.
 
     Yields:
-        Clips with id ``OAF_back_angry``, speaker ``OAF`` or ``YAF``, the phrase as text, label set ``ekman7``.
+        Clips with id ``OAF_back_angry``, speaker ``OAF`` or ``YAF``, the phrase as text and label set ``ekman7``.
 
     Raises:
         ManifestError: no file under ``root`` is named like a recording of TESS.

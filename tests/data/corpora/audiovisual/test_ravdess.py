@@ -46,9 +46,9 @@ def test_ravdess_merges_the_files_of_a_take(tmp_path: Path) -> None:
     assert with_sound.features["face"] == FeatureRef("RAVDESS/tracked/01-01-02-01-01-01-02.csv")
     reasons = sorted(s.reason.split(";")[0] for s in prepared.skipped)
     assert reasons == [
-        "1 rows are of takes that have face features already",
+        "1 rows are for takes that already have face features",
         "1 rows do not begin with the name of a take",
-        "1 takes of the song channel",
+        "1 takes of the song channel are left out",
         "is a second copy of Actor_01/03-01-05-02-02-01-01.flac",
         "is not named like a RAVDESS take (MM-CC-EE-II-SS-RR-AA, audio 03, video 01 or 02)",
     ]

@@ -54,7 +54,7 @@ def test_emorynlp_json(tmp_path: Path) -> None:
         "emotion-detection-trn.json utterance 7",
     ]
     write(root / "json/emotion-detection-tst.json", json.dumps({"season": []}))
-    with pytest.raises(ManifestError, match=r"emotion-detection-tst\.json is not of the form episodes, scenes"):
+    with pytest.raises(ManifestError, match=r"emotion-detection-tst\.json does not contain episodes, scenes"):
         prepare("emorynlp", root, tmp_path / "m.jsonl")
 
 

@@ -81,7 +81,7 @@ def test_emotiontalk_as_released(tmp_path: Path) -> None:
         "G00001_02_05_011.json": "emotion_result 'bliss' is not one of " + ", ".join(LABEL_SETS["emotiontalk7"]),
         "G00001_02_05_012.json": "is not JSON",
         "G00001_02_05_013": "has neither text nor media",
-        "notes.json": "does not lie and is not named like a judgement of EmotionTalk",
+        "notes.json": "does not have the path of an annotation of EmotionTalk",
     }
 
 

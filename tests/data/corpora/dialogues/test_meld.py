@@ -47,5 +47,5 @@ def test_meld_takes_the_clip_that_was_cut_anew(tmp_path: Path) -> None:
     assert [c.video for c in prepared.clips] == [f"MELD.Raw/{folder}/{name}" for name in taken]
     assert [c.audio for c in prepared.clips] == [c.video for c in prepared.clips]
     assert [(s.what, s.reason) for s in prepared.skipped] == [
-        (folder, "1 first cuts have a corrected one beside them (final_videos_test*.mp4)")
+        (folder, "1 clips were replaced by corrected versions (final_videos_test*.mp4)")
     ]

@@ -43,7 +43,7 @@ def test_affectnet_folders(tmp_path: Path) -> None:
     assert not any(c.cropped for c in clips.values()), "there is room around the face"
     assert {s.what: s.reason for s in prepared.skipped} == {
         "train_set": "2 pictures are labelled none of the expressions",
-        "val_set/images/99.jpg": "99_exp.npy is missing, or holds no number",
+        "val_set/images/99.jpg": "99_exp.npy is missing or is not a number",
     }
 
 
@@ -86,8 +86,8 @@ def test_affectnet_lists(tmp_path: Path) -> None:
         ("train/689/a", "happy", 0.785714, -0.055556, "train"), ("val/46/b", "disgusted", -0.7, 0.4, "val"),
     ]  # fmt: skip
     assert {s.what: s.reason for s in prepared.skipped if "labelled" not in s.reason} == {
-        "training.csv row 2": "the picture '46/gone.jpg' is not there",
-        "training.csv row 5": "has no number for the expression, the valence or the arousal",
+        "training.csv row 2": "the picture '46/gone.jpg' does not exist",
+        "training.csv row 5": "expression, valence or arousal is not a number",
     }
     assert [s.reason for s in prepared.skipped if "labelled" in s.reason] == [
         "2 pictures are labelled no face", "1 pictures are labelled code nan",

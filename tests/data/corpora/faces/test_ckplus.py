@@ -39,7 +39,7 @@ def test_ckplus_release(tmp_path: Path) -> None:
     )  # fmt: skip
     reasons = {s.what: s.reason for s in prepared.skipped}
     assert reasons["copy/S005_001_00000011.png"].startswith("is a second copy of cohn-kanade-images/")
-    assert "holds '9.0000000e+00', not the code of one of" in "".join(reasons.values())
+    assert "has the code '9.0000000e+00', which is not one of" in "".join(reasons.values())
     assert reasons["Emotion/S099/001/S099_001_00000004_emotion.txt"] == "there are no frames S099_001_*.png"
     assert reasons[str(root)] == "1 sequences have no emotion label (in the release 266 of 593 have none)"
     seven = run("ckplus", root, tmp_path / "m.jsonl", neutral="false")
@@ -69,5 +69,7 @@ def test_ck48(tmp_path: Path) -> None:
 
 def test_ckplus_without_people_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "ck/ckextended.csv", "emotion,pixels,Usage\n6,36 39 35,Training\n")
-    with pytest.raises(ManifestError, match=r"ckextended.csv names no people, so nearly equal frames of one person"):
+    with pytest.raises(
+        ManifestError, match=r"ckextended.csv names no subjects, so nearly identical frames of one person"
+    ):
         prepare("ckplus", tmp_path / "ck", tmp_path / "m.jsonl")

@@ -40,7 +40,7 @@ def test_fer2013_pixels_become_pictures(tmp_path: Path) -> None:
     assert " ".join(map(str, picture.ravel())) == faces[1]
     assert len(prepared.skipped) == 4
     touch(tmp_path, "other.media/mine.txt")
-    with pytest.raises(ManifestError, match=r"other.media is there already and was not made by prepare"):
+    with pytest.raises(ManifestError, match=r"other.media exists and was not created by prepare"):
         prepare("fer2013", tmp_path / "fer", tmp_path / "other.jsonl")
 
 

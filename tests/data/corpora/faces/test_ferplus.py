@@ -36,9 +36,9 @@ def test_ferplus_with_the_pixels_of_fer2013(tmp_path: Path) -> None:
     assert pixel.shape == (48, 48)
     assert (pixel == 3).all()  # the fourth row's
     assert sorted(s.reason for s in prepared.skipped) == [
-        "1 pictures are taken for 'unknown' by most",
+        "1 pictures have a majority for 'unknown'",
         "1 pictures have no majority",
-        "1 pictures show no face, and have no name",
+        "1 pictures have no name (no face)",
     ]  # fmt: skip
     more = run("ferplus", root, tmp_path / "m.jsonl", undecided="true")
     assert [(c.id, c.label) for c in more.clips][1] == ("fer0028638", None)

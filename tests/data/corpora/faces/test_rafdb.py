@@ -29,7 +29,7 @@ def test_rafdb_release(tmp_path: Path) -> None:
         ("test_0001", "surprised", "test", "rafdb7", "RAF-DB/basic/Image/original/test_0001.jpg", False),
     ]
     assert [(s.what, s.reason) for s in prepared.skipped] == [
-        ("list_patition_label.txt line 3", "the picture 'train_00003.jpg' is not there, aligned or not"),
+        ("list_patition_label.txt line 3", "the picture 'train_00003.jpg' does not exist, aligned or original"),
         ("list_patition_label.txt line 4", "'train_00002.jpg 0' is not a picture of train or test and a code 1-7"),
         ("list_patition_label.txt line 5", "'other_1.jpg 1' is not a picture of train or test and a code 1-7"),
     ]
@@ -38,7 +38,7 @@ def test_rafdb_release(tmp_path: Path) -> None:
 def test_rafdb_compound_codes_are_not_taken_for_basic_ones(tmp_path: Path) -> None:
     root = touch(tmp_path / "compound", "Image/aligned/train_00001_aligned.jpg")
     write(root / "EmoLabel/list_patition_label.txt", "train_00001.jpg 3\ntrain_00002.jpg 11\n")
-    with pytest.raises(ManifestError, match=r"lists the compound expressions \(codes 1-11\); take the folder basic/"):
+    with pytest.raises(ManifestError, match=r"lists the compound expressions \(codes 1-11\); use the folder basic/"):
         prepare("rafdb", root, tmp_path / "m.jsonl")
 
 
@@ -76,7 +76,7 @@ def test_rafdb_with_a_valid_folder(tmp_path: Path) -> None:
         ("train_00003", "neutral", "val"),
     ]  # fmt: skip
     assert {s.what: s.reason for s in prepared.skipped} == {
-        "valid": "1 pictures are called test_..., and stay in the official test part",
+        "valid": "1 pictures are named test_... and stay in the official test part",
         "valid/7/train_00001_aligned.jpg": "is a second copy of train/1/train_00001_aligned.jpg",
         "valid/bliss/test_0009_aligned.jpg": "is not in a folder of one of the classes 1-7",
     }
@@ -84,5 +84,5 @@ def test_rafdb_with_a_valid_folder(tmp_path: Path) -> None:
 
 def test_rafdb_numbered_from_zero_is_not_guessed(tmp_path: Path) -> None:
     root = touch(tmp_path / "raf-db", "train/0/train_00001_aligned.jpg", "train/1/train_00002_aligned.jpg")
-    with pytest.raises(ManifestError, match="nothing says what the numbers of a copy that counts from 0 mean"):
+    with pytest.raises(ManifestError, match="the numbers of a copy that counts from 0 are ambiguous"):
         prepare("rafdb", root, tmp_path / "m.jsonl")

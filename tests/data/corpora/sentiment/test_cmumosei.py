@@ -63,8 +63,8 @@ def test_cmumosei_emotions(tmp_path: Path) -> None:
         "Labels/readme.csv": "has no column 'Input.VIDEO_ID'",
     }
     assert [s.reason for s in six.skipped if s.what == str(root)] == [
-        "2 clips were rated by nobody in Labels/*.csv, and are kept without labels",
-        "1 clips show none of the six emotions, and are kept without labels",
+        "2 clips have no rating in Labels/*.csv and are kept without labels",
+        "1 clips show none of the six emotions and are kept without labels",
     ]
     seven = run("cmumosei", root, tmp_path / "m.jsonl", label_set="ekman7")
     assert [clip.labels for clip in seven.clips[:3]] == [("happy", "angry", "surprised"), ("neutral",), None]

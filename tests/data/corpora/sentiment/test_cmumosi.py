@@ -36,11 +36,11 @@ def test_cmumosi_as_mmsa_lays_it_out(tmp_path: Path) -> None:
         "neutral", 0.0, "test", "MOSI/Raw/-3g5yACwYnA/2.mp4",
     )  # fmt: skip
     assert {s.what: s.reason for s in prepared.skipped} == {
-        "Processed/aligned_50.pkl": "is a feature pickle; the option features=Processed/aligned_50.pkl gives its "
+        "Processed/aligned_50.pkl": "is a feature pickle; the option features=Processed/aligned_50.pkl adds its "
         "features to the clips",
         "-3g5yACwYnA$_$3": "annotation 'Ecstatic' is not one of negative, neutral, positive",
         "-3g5yACwYnA$_$4": "label 3.2 is not within -3..3",
         "label.csv row 6": "label 'high' is not a number",
-        "label.csv row 7": "video_id '-3g5yACwYnA', clip_id '6', mode 'somewhere': one is empty or no part",
-        str(root): "1 clips have no media file, and are kept without",
+        "label.csv row 7": "video_id '-3g5yACwYnA', clip_id '6', mode 'somewhere': one is empty or not a part",
+        str(root): "1 clips without media file are kept",
     }

@@ -77,7 +77,7 @@ def test_segments_words_and_features(tmp_path: Path) -> None:
     np.testing.assert_allclose(face[:, 0], [2.0, 2.5, 3.0, 3.5])  # frames without a face are left out
     reasons = {s.reason for s in prepared.skipped}
     assert "has neither text, features nor media" in reasons  # vid_B: nothing but a pause
-    assert "holds 'phones', which is neither labels, words nor features that are known" in reasons
+    assert "has 'phones', which is neither labels, words nor known features" in reasons
     assert "is left out for CMU_MOSEI_VisualFacet42.csd; one sequence a modality is read" in reasons
     assert "20 values of speech are not finite numbers; they were set to 0" not in reasons
     assert "16 values of speech are not finite numbers; they were set to 0" in reasons
@@ -105,7 +105,7 @@ def test_aligned_sequences_and_mosi(tmp_path: Path) -> None:
     (clip,) = prepared.clips
     assert (clip.id, clip.label, clip.split, clip.start) == ("v_1$_$2", "strongly positive", None, None)
     assert read_features(tmp_path / clip.features["text"].path, clip.features["text"].key)[0].shape == (3, 4)
-    assert "cmu_mosei_std_folds.py (cmu_mosi_std_folds.py) is not there" in "".join(s.reason for s in prepared.skipped)
+    assert "(cmu_mosi_std_folds.py) does not exist" in "".join(s.reason for s in prepared.skipped)
 
 
 def test_what_is_no_sequence(tmp_path: Path) -> None:

@@ -131,12 +131,12 @@ def test_media_and_features_together(tmp_path: Path) -> None:
     assert first.features["face"].key == "video_1$_$1"
     assert second.features == {}
     assert [s.reason for s in prepared.skipped] == [
-        "1 clips have no features in the pickle, and are kept without", "1 clips of the pickle have no row",
+        "1 clips without features in the pickle are kept", "1 clips of the pickle have no row",
     ]  # fmt: skip
-    with pytest.raises(ManifestError, match=r"chsims: features=gone.pkl: no such file .* there is Processed/other.pkl"):
+    with pytest.raises(ManifestError, match=r"features=gone.pkl: no such file .* existing: Processed/other.pkl"):
         prepare("chsims", root, tmp_path / "m.jsonl", {"features": "gone.pkl"})
     (root / "label.csv").unlink()
-    with pytest.raises(ManifestError, match=r"holds 2 pickles; name one, like features=Processed/other.pkl"):
+    with pytest.raises(ManifestError, match=r"has 2 pickles; choose one, like features=Processed/other.pkl"):
         prepare("chsims", root, tmp_path / "m.jsonl")
     alone = run("chsims", root, tmp_path / "m.jsonl", features="Processed/unaligned_39.pkl").clips
     assert [(c.label, c.modality_labels["face"], c.valence) for c in alone] == [
@@ -163,12 +163,12 @@ def test_pickles_that_are_something_else(tmp_path: Path) -> None:
     for tree, message in [
         (
             {"train": {**good, "audio": Call(os.system, f"touch {victim}")}},
-            r"a.pkl: names posix.system, which a feature pickle has no need",
+            r"a.pkl: names posix.system, which a feature pickle does not need",
         ),
         ({"weights": np.ones(2)}, r"expected the parts train, valid and test; found weights"),
         ([1, 2], r"expected the parts train, valid and test; found list"),
         ({"train": {"labels": [1], "id": ["a"]}}, r"part train lacks 'regression_labels'; it has: labels, id"),
-        ({"train": {**good, "vision": good["vision"][:1]}}, r"part train has 2 ids, but another number of 'vision'"),
+        ({"train": {**good, "vision": good["vision"][:1]}}, r"train has 2 ids, but a different number of 'vision'"),
         ({"train": {**good, "text": ["a", "b"]}}, r"a.pkl train: text of clip 'v\$_\$0' is not \[T, dim\] numbers"),
         ({"train": {**good, "audio": np.ones((2, 2, 2, 2))}}, r"audio of clip 'v\$_\$0' is not \[T, dim\] numbers"),
     ]:
@@ -181,6 +181,6 @@ def test_pickles_that_are_something_else(tmp_path: Path) -> None:
 def test_values_that_are_no_scores_are_named(tmp_path: Path) -> None:
     part = columns(["v$_$0", "v$_$1"], regression_labels=[np.nan, "good"])
     with pytest.raises(
-        ManifestError, match=r"cmumosi: .* gave no clip; first of 2 left out: v\$_\$0: label nan is not"
+        ManifestError, match=r"cmumosi: .* has no usable clip; first of 2 left out: v\$_\$0: label nan is not"
     ):
         prepare("cmumosi", dump(tmp_path / "a.pkl", {"train": part}), tmp_path / "m.jsonl")

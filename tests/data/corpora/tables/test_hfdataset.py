@@ -101,9 +101,9 @@ def test_hub_parquet_with_media(tmp_path: Path) -> None:
     ]
     assert (out.parent / "m.media/audio/test-000001.wav").read_bytes() == WAV
     assert {s.what.split()[1]: s.reason for s in prepared.skipped if "label" not in s.reason} == {
-        "test-000006": f"audio '../outside.wav' is no file below {root}",
-        "test-000007": f"audio 'clips/gone.wav' is no file below {root}",
-        "test-000008": "audio is 12 bytes of no known format",
+        "test-000006": f"audio '../outside.wav' is not a file below {root}",
+        "test-000007": f"audio 'clips/gone.wav' is not a file below {root}",
+        "test-000008": "audio has 12 bytes in an unknown format",
     }
     assert not (out.parent / "m.media/audio/test-000010.wav").exists()  # of a row that is left out
 
@@ -133,20 +133,20 @@ def test_what_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "m.jsonl"
     root = parquet(tmp_path / "set/train.parquet", frame(("a", 0, 1, None, None)), {}).parent
     for change, message in [
-        ({}, r"label=emotion: .*train.parquet holds numbers such as 0, and no names for them \(ClassLabel\)"),
+        ({}, r"label=emotion: .*train.parquet has numbers such as 0 without names for them \(ClassLabel\)"),
         (
             {"text": "uterance"},
             r"has no column 'uterance' .*did you mean 'utterance'\? its columns: utterance, emotion",
         ),
-        ({"label_set": None}, "hfdataset: label and label_set belong together"),
-        ({"text": None}, "hfdataset: no content; name the column"),
+        ({"label_set": None}, "hfdataset: give label and label_set together"),
+        ({"text": None}, "hfdataset: no column of content is named; name the one"),
         ({"label_set": "ekman8"}, "hfdataset: label_set: unknown label set 'ekman8'"),
     ]:
         options = {k: v for k, v in {**OPTIONS, **change}.items() if v is not None}
         with pytest.raises((ManifestError, ConfigError), match=message):
             prepare("hfdataset", root, out, options)
     for name in ("train.parquet", "train.arrow"):
-        with pytest.raises(ManifestError, match=rf"hfdataset: .*{name} cannot be read \(.*\); fetch or save it again"):
+        with pytest.raises(ManifestError, match=rf"hfdataset: .*{name} cannot be read .*; download or save it again"):
             prepare("hfdataset", write(tmp_path / name, "PAR1 but no more"), out, OPTIONS)
     arrow(tmp_path / "odd", frame(("a", 0, 1, None, None)))
     write(tmp_path / "odd/dataset_info.json", "[]")

@@ -41,15 +41,15 @@ def test_a_row_of_a_manifest_from_another_system(tmp_path: Path, cli: Callable[.
     code, out, _ = cli("validate", tmp_path / "m.jsonl", "--media")
     assert code == 1
     assert [line.split(":")[0] for line in out.splitlines()] == [f"row {i} (clip '{i - 1}')" for i in (3, 4, 5)]
-    assert "only files are read, and relative to the manifest's folder" in out
+    assert "it must be the path of a file, relative to the manifest's folder" in out
 
 
 def test_columns_that_are_not_there(tmp_path: Path) -> None:
     table = write(tmp_path / "t/t.csv", [(" text", "e"), ("hi", "joy")])
     for options, said in (
-        ({"text": "txt"}, r"no column 'txt' \(asked for by text=txt\); did you mean 'text'\? its columns: text, e"),
-        ({"text": "text", "id": "{e}-{n}"}, r"no column 'n' \(asked for by id=\{e\}-\{n\}\)"),
-        ({"text": "text", "votes": "v_*", **LABELS}, r"no column 'v_\*' \(asked for by votes=v_\*\)"),
+        ({"text": "txt"}, r"no column 'txt' \(named by text=txt\); did you mean 'text'\? its columns: text, e"),
+        ({"text": "text", "id": "{e}-{n}"}, r"no column 'n' \(named by id=\{e\}-\{n\}\)"),
+        ({"text": "text", "votes": "v_*", **LABELS}, r"no column 'v_\*' \(named by votes=v_\*\)"),
     ):
         with pytest.raises(ManifestError, match=said):
             made(table, **options)
@@ -88,9 +88,9 @@ def test_table(tmp_path: Path) -> None:
     ]:
         with pytest.raises((ManifestError, ConfigError), match=message):
             prepare("table", path, tmp_path / "m.jsonl", {**options, **change})
-    with pytest.raises(ManifestError, match="label and label_set belong together"):
+    with pytest.raises(ManifestError, match="give label and label_set together"):
         prepare("table", path, tmp_path / "m.jsonl", {"text": "Utterance", "label": "emotion"})
-    with pytest.raises(ManifestError, match="no content"):
+    with pytest.raises(ManifestError, match="no column of content"):
         prepare("table", path, tmp_path / "m.jsonl", {"speaker": "who"})
 
 
@@ -122,7 +122,7 @@ def test_a_table_of_face_crops(tmp_path: Path) -> None:
     prepared = run("table", path, tmp_path / "m.jsonl", **options)
     assert [(c.image, c.text, c.cropped) for c in prepared.clips] == [("a.png", None, True), (None, "hello", False)]
     assert not any(c.cropped for c in run("table", path, tmp_path / "m.jsonl", image="file").clips)
-    with pytest.raises(ManifestError, match=r"table: cropped=true, but no pictures; .* image=file"):
+    with pytest.raises(ManifestError, match=r"table: cropped=true needs pictures; .* image=file"):
         prepare("table", path, tmp_path / "m.jsonl", {"text": "said", "cropped": "true"})
     with pytest.raises(ConfigError, match=r"prepare\.cropped: .*got 'perhaps'"):
         prepare("table", path, tmp_path / "m.jsonl", {**options, "cropped": "perhaps"})

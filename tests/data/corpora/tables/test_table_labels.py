@@ -17,12 +17,12 @@ def test_words_and_numbers_of_a_table_are_said_to_be_labels(tmp_path: Path) -> N
     )
     prepared = made(table, text="text", label="e", label_map="0:Sad,1.0:joy,高兴:happy,xxx:", **LABELS)
     assert [clip.label for clip in prepared.clips] == ["sad", "happy", "happy"]
-    assert "label 'xxx' is one that label_map leaves out" in reasons(prepared)[0]
+    assert "label 'xxx' is left out by label_map" in reasons(prepared)[0]
     assert "label 'odd' is not one of neutral, happy" in reasons(prepared)[1]
     assert prepared.labels["高兴", "happy"] == 1
     with pytest.raises(ManifestError, match=r"label_map: 'glad' \(of '0'\) is not in ekman7"):
         made(table, text="text", label="e", label_map="0:glad", **LABELS)
-    with pytest.raises(ConfigError, match=r"prepare.label_map: '0' is no pair"):
+    with pytest.raises(ConfigError, match=r"prepare.label_map: '0' is not a pair"):
         made(table, text="text", label="e", label_map="0", **LABELS)
 
 
@@ -50,9 +50,10 @@ def test_raters_in_rows_become_votes(tmp_path: Path) -> None:
     prepared = made(table, **options)
     assert [clip.id for clip in prepared.clips] == ["c1", "c2"]
     assert (
-        "id 'c1' is that of t.csv row 1 too; if several raters judged a clip, name their column" in reasons(prepared)[1]
+        "id 'c1' is also the id of t.csv row 1; if several raters judged a clip, name their column"
+        in reasons(prepared)[1]
     )
-    with pytest.raises(ManifestError, match="rater, but no id"):
+    with pytest.raises(ManifestError, match="rater needs id"):
         made(table, text="clip", rater="who")
 
 
@@ -85,7 +86,7 @@ def test_one_hot_columns(tmp_path: Path) -> None:
         (None, ("happy", "sad")),
         (None, None),
     ]
-    assert reasons(prepared) == ["t.csv row 4: joy is '3', and one-hot columns hold 0 or 1; of counts make votes=..."]
+    assert reasons(prepared) == ["t.csv row 4: joy is '3', but one-hot columns have 0 or 1; for counts use votes=..."]
 
 
 def test_several_labels_in_a_cell_or_in_columns(tmp_path: Path) -> None:
@@ -97,5 +98,5 @@ def test_several_labels_in_a_cell_or_in_columns(tmp_path: Path) -> None:
     assert of(table, "label", text="text", labels="e", **LABELS)[-1] == "happy"
     two = write(tmp_path / "t/two.csv", [("text", "e1", "e2"), ("a", "joy", "sad"), ("b", "joy", "")])
     assert of(two, "labels", text="text", labels="e1,e2", **LABELS) == [("happy", "sad"), None]
-    with pytest.raises(ManifestError, match="label and labels: labels are kept in one way"):
+    with pytest.raises(ManifestError, match="label and labels: labels can have only one form"):
         made(two, text="text", label="e1", labels="e2", **LABELS)

@@ -63,7 +63,7 @@ def test_paths_of_other_machines(tmp_path: Path, path: str, form: str) -> None:
     prepared = made(table, audio="f", media=str(tmp_path / "clips"))
     assert [media_path(str(clip.audio), tmp_path / "out").resolve() for clip in prepared.clips] == [file.resolve()]
     if "other" in path or ":" in path[:2]:
-        assert any("lie elsewhere than they say" in note for note in prepared.notes)
+        assert any("were found in another folder" in note for note in prepared.notes)
 
 
 def test_a_home_folder_and_a_url_of_a_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,26 +81,28 @@ def test_files_that_are_missing_are_named_and_rows_keep_what_they_have(tmp_path:
     assert [(clip.audio, clip.text) for clip in prepared.clips] == [("m.media/a.wav", "hi"), (None, "oh")]
     assert "audio 'c.wav' no such file in" in reasons(prepared)[0]
     assert "is a URL; only files on this machine are read" in reasons(prepared)[1]
-    assert any("3 file(s) of audio are not there, the first in t.csv row 2: audio 'b.wav'" in n for n in prepared.notes)
+    assert any(
+        "3 file(s) of audio were not found, the first in t.csv row 2: audio 'b.wav'" in n for n in prepared.notes
+    )
 
 
 def test_when_no_file_is_found_it_is_said_where_they_are(tmp_path: Path) -> None:
     wav(tmp_path / "t/wavs/a.wav")
     table = write(tmp_path / "t/t.csv", [("f", "said"), ("a", "hi"), ("b", "oh")])
     with pytest.raises(
-        ManifestError, match=r"none of the 2 files of audio was found; .* ending, like audio=\{f\}\.wav"
+        ManifestError, match=r"none of the 2 files of audio was found; .* suffix, like audio=\{f\}\.wav"
     ):
         made(table, audio="f", text="said")
-    with pytest.raises(ManifestError, match=rf"say media={tmp_path}/t/wavs"):
+    with pytest.raises(ManifestError, match=rf"set media={tmp_path}/t/wavs"):
         made(table, audio="{f}.wav", text="said")
     assert of(table, "audio", audio="{f}.wav", text="said", media="wavs") == ["m.media/wavs/a.wav", None]
-    with pytest.raises(ManifestError, match="media=nowhere: there is no such folder, neither here nor in"):
+    with pytest.raises(ManifestError, match="media=nowhere: this folder exists neither here nor in"):
         made(table, audio="f", media="nowhere")
     wav(tmp_path / "t/wavs/x/s.wav")
     two = write(tmp_path / "t/two.csv", [("f",), ("C:\\spk1\\s.wav",), ("C:\\spk2\\s.wav",)])
     prepared = made(two, audio="f", media=str(tmp_path / "t/wavs/x"))
     assert len(prepared.clips) == 1
-    assert "which has its name, is found for 'C:\\\\spk1\\\\s.wav' already" in reasons(prepared)[0]
+    assert "which has the same name, was already found for 'C:\\\\spk1\\\\s.wav'" in reasons(prepared)[0]
 
 
 def test_what_a_file_holds_says_its_kind(tmp_path: Path) -> None:

@@ -48,12 +48,12 @@ def test_a_span_outside_its_media_is_named(tmp_path: Path, cli: Callable[..., tu
     prepared = made(table, audio="f", start="s", end="e")
     assert reasons(prepared) == [
         "t.csv row 2: audio 'a.wav': end 1500 s is after its end (2 s); correct the span (seconds); if the times are "
-        "milliseconds, say time=ms",
+        "in milliseconds, set time=ms",
         "t.csv row 3: audio 'a.wav': start 1500 s is after its end (2 s); correct the span (seconds); if the times are "
-        "milliseconds, say time=ms",
+        "in milliseconds, set time=ms",
     ]
     assert [(clip.start, clip.end) for clip in prepared.clips] == [(0, 1), (1, 2.4), (0.5, 2)]
-    assert any("1 row(s) end after their media" in note and "t.csv row 5" in note for note in prepared.notes)
+    assert any("1 row(s) ended after their media" in note and "t.csv row 5" in note for note in prepared.notes)
     clips = [Clip(id=str(i), corpus="c", audio="a.wav", start=s, end=e) for i, (_, s, e) in enumerate(spans)]
     manifest = tmp_path / "t/m.jsonl"
     manifest.write_text(
@@ -89,7 +89,9 @@ def test_a_scale_that_is_none(tmp_path: Path) -> None:
     for scale in ("5", "1-5", "3..3", "liking:1..5"):
         with pytest.raises(ConfigError, match=r"prepare.scale: .* write it from little to much"):
             made(table, text="text", valence="v", scale=scale)
-    with pytest.raises(ManifestError, match=r"valence is 4, outside -1\.\.1; say how it is rated, like scale=1\.\.5"):
+    with pytest.raises(
+        ManifestError, match=r"valence is 4, outside -1\.\.1; define the rating scale, like scale=1\.\.5"
+    ):
         made(write(table, [("text", "v"), ("hi", "4")]), text="text", valence="v")
 
 
@@ -106,13 +108,13 @@ def test_names_of_parts(tmp_path: Path) -> None:
     prepared = made(table, text="text", split="part")
     assert [clip.split for clip in prepared.clips] == ["train", "val", "val", "val", "test", None]
     assert reasons(prepared) == [
-        "t.csv row 7: split 'extra' is no part that is known; say what it means, like parts=extra:train"
+        "t.csv row 7: split 'extra' is not a known part; define its meaning, like parts=extra:train"
     ]
     assert any("eval is test (1)" in note for note in prepared.notes)
     assert of(table, "split", text="text", split="part", parts="extra:train,eval:val")[-3:] == ["val", None, "train"]
     two = write(tmp_path / "t/two.csv", [("text", "part"), ("a", "train"), ("b", "eval")])
     assert of(two, "split", text="text", split="part") == ["train", "val"]
-    with pytest.raises(ConfigError, match=r"prepare.parts: extra:trian: a part is one of train, val, test"):
+    with pytest.raises(ConfigError, match=r"prepare.parts: extra:trian: the part must be one of train, val, test"):
         made(table, text="text", split="part", parts="extra:trian")
 
 
@@ -124,7 +126,7 @@ def test_a_table_for_each_part(tmp_path: Path) -> None:
     assert {clip.id: clip.split for clip in prepared.clips} == parts
     assert [skipped.what for skipped in prepared.skipped] == ["test-labels.csv row 2", "train.csv row 2"]
     write(tmp_path / "t/more.csv", [("id", "text")])
-    with pytest.raises(ManifestError, match=r"holds 4 tables; name one, or call each after its part"):
+    with pytest.raises(ManifestError, match=r"has 4 tables; choose one, or name each after its part"):
         made(tmp_path / "t", id="id", text="text")
 
 
@@ -153,7 +155,7 @@ def test_broken_rows_are_listed(tmp_path: Path, cli: Callable[..., tuple[int, st
     for said in (
         "left out t.csv line 4: is not CSV (unexpected end of data)",
         "left out t.csv line 5: 5 cells, but 4 columns",
-        "left out t.csv row 5: id 'a' is that of t.csv row 1 too",
+        "left out t.csv row 5: id 'a' is also the id of t.csv row 1",
         "left out clip 'b': start 2 is not before end 1",
         "note: 1 row(s) of t.csv have fewer cells than columns, the first in line 8",
     ):

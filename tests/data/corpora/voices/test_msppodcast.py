@@ -38,8 +38,8 @@ def test_msppodcast(tmp_path: Path) -> None:
     assert [s.reason for s in prepared.skipped] == [
         "EmoClass 'Q' is not one of A, S, H, U, F, D, C, N, O, X",
         "1 turns are of Test2, which is neither train, validation nor Test1",
-        "1 turns have neither a sound nor a transcript",
-        "nobody knows who speaks in 1 clips; they are kept, without a speaker",
+        "1 turns have neither audio nor a transcript",
+        "1 clips of unknown speakers are kept without speaker",
     ]
     other = run("msppodcast", root, tmp_path / "m.jsonl", test="Test2")
     assert [c.id for c in other.clips if c.split == "test"] == ["MSP-PODCAST_0005_0001"]
@@ -60,7 +60,7 @@ def test_msppodcast_with_its_partitions_in_a_file(tmp_path: Path) -> None:
     root = podcast(tmp_path / "msp")
     rows = "".join(f"{name},{row.rsplit(',', 1)[0]}\n" for name, row in TURNS.items())
     write(root / "Labels/labels_concensus.csv", PODCAST.replace(",Split_Set", "") + rows)
-    with pytest.raises(ManifestError, match=r"has no Split_Set, and Partitions\.txt is not there to say the parts"):
+    with pytest.raises(ManifestError, match=r"has no column Split_Set; add Partitions\.txt, which defines the parts"):
         prepare("msppodcast", root, tmp_path / "m.jsonl")
     placed = {name: row.rsplit(",", 1)[1] for name, row in TURNS.items() if "_0001_0019" not in name}
     write(root / "Partitions.txt", "".join(f"{part}; {name}\n" for name, part in placed.items()))
