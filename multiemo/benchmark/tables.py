@@ -10,12 +10,12 @@ from typing import Any
 
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
 from multiemo.metrics import MAIN_FIGURE, Baseline
-from multiemo.report import COLUMNS, markdown, number, span
+from multiemo.report import COLUMNS, format_interval, format_number, markdown
 from multiemo.runs.folder.evaluation_log import said
 from multiemo.types import SUBSETS
 
-#: Figures of which less is better.
-_LOWER = ("cross_entropy", "js", "ece", "mae", "rmse")
+#: Errors and distances: the lowest value is the best.
+_LOWER_IS_BETTER = ("cross_entropy", "js", "ece", "mae", "rmse")
 
 
 def heads_of(task: str) -> dict[str, str]:
@@ -109,7 +109,8 @@ def comparison(result: ComparisonResult) -> str:
     lines = [["run", "subset", "n", *(heads[f] for f in figures), f"95% interval of {heads[main]}"]]
     for name, subsets in result.systems.items():
         lines += [
-            [name, key, str(v.n), *(number(v.get(f)) for f in figures), span(v, main)] for key, v in subsets.items()
+            [name, key, str(v.n), *(format_number(v.get(f)) for f in figures), format_interval(v, main)]
+            for key, v in subsets.items()
         ]
     head = f"{result.n} test clips of {result.speakers} speakers"
     reads = [f"test part of {name}: {words}" for name, words in result.reads.items()]
@@ -127,9 +128,9 @@ def text_table(result: BenchmarkResult) -> str:
     for row in table_rows(result):
         line = [row.system, row.subset or "-", str(row.n)]
         for name in figures:
-            line.append(number(row.figures.get(name)))
+            line.append(format_number(row.figures.get(name)))
             if name == main:
-                line += [span(row.figures, name), number(row.figures.get(f"{name}_sd"))]
+                line += [format_interval(row.figures, name), format_number(row.figures.get(f"{name}_sd"))]
         lines.append(line)
     return "\n".join(markdown(lines))
 
@@ -145,7 +146,7 @@ def comparison_table(tests: Sequence[SystemComparison]) -> str:
             f"{t.low:+.3f} .. {t.high:+.3f}",
             f"{t.p:.4f}",
             f"{t.p_holm:.4f}",
-            number(t.mdd),
+            format_number(t.mdd),
         ]
         for t in tests
     ]
@@ -179,7 +180,7 @@ def latex_table(result: BenchmarkResult) -> str:
     best = {}
     for name in figures:
         values = [row.figures[name] for row in rows if row.figures.get(name) is not None]
-        best[name] = (min if name in _LOWER else max)(values, default=None)
+        best[name] = (min if name in _LOWER_IS_BETTER else max)(values, default=None)
     heads = " & ".join(heads_of(result.task)[name] for name in figures)
     lines = [
         "% " + " ".join(caption_of(result).split()),

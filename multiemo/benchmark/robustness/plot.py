@@ -85,4 +85,4 @@ def _range(curves: Sequence[Curve]) -> tuple[float, float]:
     """From zero (or the lowest figure below it) to just above the highest end of an interval."""
     points = [point for curve in curves for point in curve.points]
     highest = max(max(point.main, point.main_ci[1]) for point in points)
-    return plots.lowest([point.main for point in points], ()), min(1.0, highest + 0.03)
+    return plots.axis_start([point.main for point in points], ()), min(1.0, highest + 0.03)
