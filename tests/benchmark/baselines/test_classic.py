@@ -247,7 +247,7 @@ def test_a_machine_that_learns_from_some_clips_keeps_every_label_and_says_so():
     assert records != fit_predict(vectors(x, y, kind="face"), train, test)["classic"]
     assert all(r["probs"]["F"][2] > 0 for r in records)
     assert np.mean([np.argmax(r["probs"]["F"]) for r in records] == y[80:]) > 0.7
-    assert few.notes(train) == ["HOG + SVM learns from 20 of 80 train clips, drawn label by label"]
+    assert few.notes(train) == ["HOG + SVM is trained on 20 of 80 train clips, a stratified sample"]
     bad = replace(few, bad={"x": "gone"})
     assert bad.notes(train[:9]) == ["classic baselines: left out x: gone"]
 
