@@ -114,7 +114,7 @@ def handle_duplicates(
     if config.benchmark.duplicates == "stop":
         shown = "; ".join(pairs[:3]) + (f"; and {len(pairs) - 3} more" if len(pairs) > 3 else "")
         raise SplitError(
-            f"{len(pairs)} near-duplicates stand in two parts: {shown}. All are listed in "
+            f"{len(pairs)} near-duplicates are in two parts: {shown}. All are listed in "
             f"{folder / 'duplicates.json'}. Set benchmark.duplicates=drop to leave out the copies that are not tested, "
             "or benchmark.duplicates=keep to test on copies of training clips, which the report then states"
         )

@@ -108,7 +108,7 @@ def _answers(record: ClipPrediction) -> Mapping[str, list[float | None]]:
 
 
 def _labels(key: str, runs: Sequence[Mapping[str, ClipPrediction]], ids: Sequence[str]) -> NDArray[np.int64]:
-    """Predicted labels, ``[R, N]`` or ``[R, N, C]``; -1 where there is no prediction."""
+    """Predicted labels, ``[R, N]`` or ``[R, N, C]``; -1 for clips without a prediction."""
     example = next(r["said"][key] for run in runs for r in run.values() if key in r["said"])
     nothing = np.full_like(example, -1).tolist()
     return np.array([[run[i]["said"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])

@@ -186,7 +186,7 @@ def fit_predict(inputs: Inputs, train: Sequence[str], test: Sequence[str]) -> di
     """
     both = sorted(set(train) & set(test))
     if both:
-        raise SplitError(f"classic baselines: clip {both[0]!r} stands in train and in test ({len(both)} such clips)")
+        raise SplitError(f"classic baselines: clip {both[0]!r} is in train and in test ({len(both)} such clips)")
     train_rows, test_rows = inputs.find(train, "train"), inputs.find(test, "test")
     regression = inputs.task == "dimensions"
     prior = means_of(inputs.target[train_rows])
@@ -243,15 +243,17 @@ def _stack(vectors: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32]
 def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArray[np.int64]) -> Array:
     """Predictions of one modality, ``[len(test), C]``; NaN where a clip does not have it."""
     present = inputs.presence[m]
-    known, asked = train[present[train]], present[test]
+    known, predictable = train[present[train]], present[test]
     if not len(known):
         raise ManifestError(f"classic baselines: no labelled clip of train has {m}; remove its encoder from the config")
     target = inputs.target[known]
     if inputs.task == "dimensions":
         result = np.full((len(test), len(inputs.labels)), np.nan)
-        if asked.any():
+        if predictable.any():
             values = inputs.values[m]
-            result[asked] = regress(inputs.recipes[m], take_rows(values, known), target, take_rows(values, test[asked]))
+            result[predictable] = regress(
+                inputs.recipes[m], take_rows(values, known), target, take_rows(values, test[predictable])
+            )
         return result
     if len(learnable(target, inputs.task)) < least(inputs.task):
         label = inputs.labels[int(target.mean(axis=0).argmax())]
@@ -260,10 +262,10 @@ def _classify(inputs: Inputs, m: Modality, train: NDArray[np.int64], test: NDArr
             "needs clips of at least two labels: choose another split, or add clips"
         )
     result = np.full((len(test), len(inputs.labels)), np.nan)
-    if asked.any():
+    if predictable.any():
         values, speakers = inputs.values[m], [inputs.speakers[i] for i in known]
-        train_values, test_values = take_rows(values, known), take_rows(values, test[asked])
-        result[asked] = classify(inputs.recipes[m], train_values, target, speakers, test_values, task=inputs.task)
+        train_values, test_values = take_rows(values, known), take_rows(values, test[predictable])
+        result[predictable] = classify(inputs.recipes[m], train_values, target, speakers, test_values, task=inputs.task)
     return result
 
 

@@ -100,20 +100,20 @@ def _scores(recipe: Recipe, train: Any, target: Array, test: Any, task: str) -> 
     They are minus infinity for labels that train lacks, and for ``multi`` infinity for labels that every clip has.
     """
     transform = recipe.transform()
-    learnt = transform.fit_transform(train)
-    asked = transform.transform(test)
+    train_columns = transform.fit_transform(train)
+    test_columns = transform.transform(test)
     if task == "multi":
         positive = target > 0.5
         constant = np.where(positive.any(axis=0), np.inf, -np.inf)
-        scores = np.tile(constant, (asked.shape[0], 1))
+        scores = np.tile(constant, (test_columns.shape[0], 1))
         for c in learnable(target, task):
-            scores[:, c] = recipe.estimator().fit(learnt, positive[:, c]).decision_function(asked)
+            scores[:, c] = recipe.estimator().fit(train_columns, positive[:, c]).decision_function(test_columns)
         return scores
-    classifier = recipe.estimator().fit(learnt, target.argmax(axis=1))
-    decided = classifier.decision_function(asked)
+    classifier = recipe.estimator().fit(train_columns, target.argmax(axis=1))
+    decided = classifier.decision_function(test_columns)
     if decided.ndim == 1:  # of two labels, for the second
         decided = np.stack([-decided / 2, decided / 2], axis=1)
-    scores = np.full((asked.shape[0], target.shape[1]), -np.inf)
+    scores = np.full((test_columns.shape[0], target.shape[1]), -np.inf)
     scores[:, classifier.classes_] = decided
     return scores
 
@@ -184,7 +184,7 @@ class Terms:
                 self._views.append(view)
         if not columns:
             raise ManifestError(
-                f"classic baselines: no word or character stands in two of the {len(texts)} train texts, so no "
+                f"classic baselines: no word or character occurs in two of the {len(texts)} train texts, so no "
                 "vocabulary can be learnt; add texts, or set benchmark.baselines=false"
             )
         return sparse.hstack(columns, format="csr")

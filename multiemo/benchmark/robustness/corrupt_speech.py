@@ -124,10 +124,10 @@ def telephone(sound: Sound, lost: float, draw: Generator) -> Sound:
     for quality in _BUTTERWORTH:
         line = functional.highpass_biquad(line, LINE_RATE, BAND[0], quality)
     coded = functional.mu_law_encoding(line.clamp(-1, 1), LINE_LEVELS)
-    heard = functional.mu_law_decoding(coded, LINE_LEVELS)
-    arrived = draw.random(math.ceil(len(heard) / PACKET)) >= lost
-    heard = heard * torch.from_numpy(arrived.repeat(PACKET)[: len(heard)])
-    back = functional.resample(heard, LINE_RATE, sound.rate, lowpass_filter_width=_FILTER_WIDTH).numpy()
+    decoded = functional.mu_law_decoding(coded, LINE_LEVELS)
+    arrived = draw.random(math.ceil(len(decoded) / PACKET)) >= lost
+    decoded = decoded * torch.from_numpy(arrived.repeat(PACKET)[: len(decoded)])
+    back = functional.resample(decoded, LINE_RATE, sound.rate, lowpass_filter_width=_FILTER_WIDTH).numpy()
     samples = np.zeros(length, dtype=np.float32)
     samples[: len(back)] = np.clip(back[:length], -1, 1)
     return replace(sound, samples=samples)
