@@ -1,4 +1,4 @@
-"""Every plot is a PNG from plain numbers, and draws what it was given."""
+"""Every plot is a PNG of the numbers that it was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every plot of a benchmark is a PNG from plain numbers, and draws what it was given."""
+"""Plots of a benchmark: each is a PNG of the numbers that it was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole benchmark on the small synthetic corpus: what it writes, what it keeps, what it refuses."""
+"""A whole benchmark on the small synthetic corpus: its files, how it continues, and what it rejects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations of known layers, and what runs of a model where one modality is shown."""
+"""FLOPs of known layers, and the parts of a model that run for a subset of modalities."""
 
 from __future__ import annotations
 
