@@ -16,36 +16,42 @@ from multiemo.types import MODALITIES, SMALLEST_PRIOR, SUBSETS, Batch, Modality,
 
 
 class Head(nn.Module):
-    """Dropout and one linear layer over a normalised embedding."""
+    """Dropout and one linear layer over a normalised embedding.
+
+    Args:
+        dim: width of the embedding.
+        out: number of outputs.
+        dropout: share of embedding values dropped in training.
+    """
 
     def __init__(self, dim: int, out: int, dropout: float = 0.2) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), nn.Linear(dim, out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, dim]`` to ``[B, out]``."""
+        """Compute ``[B, out]`` from ``[B, dim]``."""
         return self.layers(x)  # type: ignore[no-any-return]
 
 
 class EmotionModel(nn.Module):
-    """One encoder and head a modality (a branch), a late fusion over the branches, and the fused heads.
+    """One encoder and head per modality (a branch), a late fusion over the branches, and the fused heads.
 
-    A branch being pretrained is the same class with one encoder and no fusion.
+    For pretraining a branch, the model has one encoder and no fusion.
 
     Args:
         encoders: {modality: encoder}.
-        classes: C.
+        classes: C, the number of labels.
         fusion: ``None`` only for a single branch.
-        task: ``single``, ``soft`` or ``multi``; says how logits become probabilities. With ``dimensions`` the C columns
-            are valence, arousal and dominance: their values are the hyperbolic tangent of the logits.
+        task: ``single``, ``soft`` or ``multi``; determines how logits become probabilities. With ``dimensions`` the C
+            columns are valence, arousal and dominance, and their values are the hyperbolic tangent of the logits.
         dimensions: whether there is a head for valence, arousal and dominance.
-        prior: ``[C]`` label frequencies of train; of dimensions means, NaN where no clip of train knows one.
-        effective_prior: ``[C]`` label frequencies under which the fused answer (of a branch alone, its answer) is a
-            posterior; others than ``prior`` where training weighed labels
-            (:func:`multiemo.training.losses.effective_prior`). It is what the model says with no modality at all.
-        branch_priors: {modality: ``[C]``}, the same of each branch's own head; left out, ``effective_prior``.
-        dimension_means: ``[3]`` means of train, NaN where no clip of train knows the dimension: the head has then not
-            learnt it, and nothing is said of it. Left out, zeros.
+        prior: ``[C]`` label frequencies of the train split. For dimensions: their means, NaN if no clip has a value.
+        effective_prior: ``[C]`` label frequencies for which the fused output (or the output of a single branch) is a
+            posterior. They differ from ``prior`` if training weighted labels
+            (:func:`multiemo.training.losses.effective_prior`). They are the output for clips without any modality.
+        branch_priors: {modality: ``[C]``}, the same for each branch's own head; ``effective_prior`` by default.
+        dimension_means: ``[3]`` means of the train split, NaN for a dimension without values. The head has not learnt
+            such a dimension, so its output is NaN. Zeros by default.
     """
 
     prior: Tensor
@@ -91,11 +97,11 @@ class EmotionModel(nn.Module):
             self.register_buffer("dimension_means", means)
 
     def encode(self, batch: Batch) -> dict[Modality, Tensor]:
-        """{modality: ``[B, D]``}. Only rows that have the modality reach the encoder; the others stay zero, unread.
+        """Compute embeddings {modality: ``[B, D]``}. Encoders process only rows with the modality; others are zero.
 
-        Embeddings that the batch brings along (of frozen encoders) are taken as they are. Where this process's share of
-        a step lacks what another's has, a clip goes through the encoder and is left out: all processes exchange the
-        same weights and gradients, and its own gradients are zero.
+        Embeddings in the batch (from frozen encoders) are used directly. If this process's share of a distributed step
+        lacks a modality that another share has, one clip is encoded and its result discarded. All processes then
+        exchange the same weights and gradients, and the gradients of this clip are zero.
         """
         embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
@@ -112,17 +118,17 @@ class EmotionModel(nn.Module):
             else:
                 embeddings[m] = self.prior.new_zeros(len(batch), self._widths[m])
                 if batch.together.get(m):
-                    # Not ``encoder(...)``, which may be compiled, and for other norms (``Replica.step``).
+                    # ``forward`` instead of a call, which may be compiled for other norms (``Replica.step``).
                     encoded = self.encoders[m].forward(batch.inputs[m], batch.masks[m])[:0]
                     embeddings[m] = embeddings[m].to(encoded.dtype).index_copy(0, rows, encoded)
         return embeddings
 
     def fuse(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """Logits ``[B, C]`` from the embeddings that ``presence`` admits; rows with none get the effective prior.
+        """Compute logits ``[B, C]`` from the embeddings selected by ``presence``.
 
-        Of dimensions that were never learnt they are NaN.
+        Rows without any modality get the effective prior. Dimensions that were never learnt are NaN.
         """
-        some = self._some(presence)
+        any_present = self._any_present(presence)
         if self.fusion is None:
             first = self.modalities[0]
             logits = self.branch_heads[first](embeddings[first])
@@ -134,19 +140,19 @@ class EmotionModel(nn.Module):
             }
             logits = self.fusion(evidence, presence) + self._logits_of(self.effective_prior)
         else:
-            logits = self.head(self._fused(embeddings, presence, some))  # type: ignore[misc]
-        return self._learnt(torch.where(some, logits, self.prior_logits().to(logits.dtype)))
+            logits = self.head(self._fused(embeddings, presence, any_present))  # type: ignore[misc]
+        return self._mask_unlearnt(torch.where(any_present, logits, self.prior_logits().to(logits.dtype)))
 
-    def _some(self, presence: Mapping[Modality, Tensor]) -> Tensor:
-        """``[B, 1]``: the row has any modality."""
+    def _any_present(self, presence: Mapping[Modality, Tensor]) -> Tensor:
+        """Whether each row has any modality, ``[B, 1]``."""
         return torch.stack([presence[m] for m in self.modalities]).any(dim=0).unsqueeze(1)
 
     def _fused(
-        self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor], some: Tensor
+        self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor], any_present: Tensor
     ) -> Tensor:
-        """``[B, D]`` of an embedding-level fusion; rows with nothing hold anything finite."""
-        first = self.modalities[0]  # the mask of a row must not be empty
-        safe = {**presence, first: presence[first] | ~some.squeeze(1)}
+        """Apply an embedding-level fusion: ``[B, D]``, arbitrary but finite for rows without any modality."""
+        first = self.modalities[0]  # fusions need at least one modality in each row
+        safe = {**presence, first: presence[first] | ~any_present.squeeze(1)}
         return self.fusion({m: embeddings[m] for m in self.modalities}, safe)  # type: ignore[misc,no-any-return]
 
     def forward(
@@ -156,12 +162,12 @@ class EmotionModel(nn.Module):
         modality_dropout: float = 0.0,
         mix: tuple[Tensor, Tensor] | None = None,
     ) -> Output:
-        """Encode once, fuse for the modalities present and for each wished subset.
+        """Encode a batch once, then fuse it for the present modalities and for each requested subset.
 
         Args:
-            batch: on the model's device.
-            subsets: keys of ``types.SUBSETS`` to fuse as well; those with a modality the model lacks are left out.
-            modality_dropout: chance that a clip shows only a random subset of what it has (training).
+            batch: a batch on the model's device.
+            subsets: keys of ``types.SUBSETS`` to fuse as well. Those with a modality that the model lacks are skipped.
+            modality_dropout: probability that a clip is reduced to a random subset of its modalities (training).
             mix: shares ``[B]`` and partner rows ``[B]``; embeddings become ``share * own + (1 - share) * partner's``
                 (training; Verma et al. 2019). A row whose partner has other modalities needs a share of one.
         """
@@ -171,7 +177,7 @@ class EmotionModel(nn.Module):
             share, partner = mix[0].unsqueeze(1), mix[1]
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
-        branch_logits = {m: self._learnt(self.branch_heads[m](embeddings[m])) for m in self.modalities}
+        branch_logits = {m: self._mask_unlearnt(self.branch_heads[m](embeddings[m])) for m in self.modalities}
         output = Output(logits=self.fuse(embeddings, shown), branch_logits=branch_logits, embeddings=embeddings)
         if self.task == "dimensions":
             output.dimensions = output.logits.tanh()
@@ -186,22 +192,22 @@ class EmotionModel(nn.Module):
         return output
 
     def _dimensions(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """``[B, 3]``: the mean of train where a row has nothing, NaN in columns that were never learnt."""
-        some = self._some(presence)
+        """Valence, arousal, dominance ``[B, 3]``: the train means for empty rows, NaN for dimensions never learnt."""
+        any_present = self._any_present(presence)
         if self.fusion is None:
-            read = embeddings[self.modalities[0]]
+            features = embeddings[self.modalities[0]]
         elif self.fusion.level == "decision":
-            read = torch.cat([embeddings[m] * presence[m].unsqueeze(1) for m in self.modalities], dim=1)
+            features = torch.cat([embeddings[m] * presence[m].unsqueeze(1) for m in self.modalities], dim=1)
         else:
-            read = self._fused(embeddings, presence, some)
-        said = torch.tanh(self.dimension_head(read))  # type: ignore[misc]
-        means = self.dimension_means.to(said.dtype)
-        return torch.where(some & ~means.isnan(), said, means)
+            features = self._fused(embeddings, presence, any_present)
+        values = torch.tanh(self.dimension_head(features))  # type: ignore[misc]
+        means = self.dimension_means.to(values.dtype)
+        return torch.where(any_present & ~means.isnan(), values, means)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """``[B, C]`` logits to probabilities, not calibrated; they sum to one except for ``multi``.
+        """Convert logits ``[B, C]`` to uncalibrated probabilities, which sum to one except for ``multi``.
 
-        Of dimensions their values, -1..1.
+        With ``dimensions``, returns their values in -1..1.
         """
         if self.task == "dimensions":
             return logits.float().tanh()
@@ -209,13 +215,13 @@ class EmotionModel(nn.Module):
 
     @property
     def learnt_dimensions(self) -> list[int]:
-        """Columns of the dimensions of which train knew anything; none where they are not learnt."""
+        """Columns of the dimensions that have values in the train split; empty if the model predicts none."""
         if self.task == "dimensions":
             return self._known(self.prior).nonzero().flatten().tolist()
         return [] if self.dimension_head is None else (~self.dimension_means.isnan()).nonzero().flatten().tolist()
 
     def prior_logits(self) -> Tensor:
-        """``[C]`` logits whose probabilities (of dimensions, values) are the effective prior."""
+        """Logits ``[C]`` whose probabilities (values of dimensions) are the effective prior."""
         return self._logits_of(self.effective_prior)
 
     def _logits_of(self, prior: Tensor) -> Tensor:
@@ -225,38 +231,38 @@ class EmotionModel(nn.Module):
         return torch.logit(bounded) if self.task == "multi" else bounded.log()
 
     def _posterior(self, logits: Tensor) -> Tensor:
-        """``[B, C]``: log-probabilities, or, where columns do not exclude each other, the logits as they are."""
+        """Log-probabilities ``[B, C]``; the unchanged logits if columns do not exclude each other."""
         return logits if self.task in ("multi", "dimensions") else logits.log_softmax(dim=-1)
 
-    def _learnt(self, logits: Tensor) -> Tensor:
-        """``[B, C]`` with NaN for a dimension that no clip of train knows; its gradient is zero."""
+    def _mask_unlearnt(self, logits: Tensor) -> Tensor:
+        """Set dimensions without values in the train split to NaN, with a gradient of zero."""
         return logits if self.task != "dimensions" else logits.where(self._known(self.prior), torch.nan)
 
     def _known(self, prior: Tensor) -> Tensor:
-        """``[C]``: columns of which train knew anything."""
+        """Which columns ``[C]`` occur in the train split."""
         return ~prior.isnan() if self.task == "dimensions" else prior > SMALLEST_PRIOR
 
 
 def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Modality, Tensor]:
-    """With chance ``rate`` a clip keeps only a random non-empty subset of its modalities.
+    """Reduce random clips to a random non-empty subset of their modalities.
 
-    Each modality of a chosen clip is kept by a fair coin; where that leaves none, one that is present is kept instead.
+    Each modality of a chosen clip is kept with probability one half. If none remains, one present modality is kept.
 
     Args:
         presence: {modality: ``[B]`` bool}.
-        rate: 0..1.
+        rate: probability of choosing a clip, 0..1.
 
     Returns:
-        The same shapes; never more than ``presence``, and empty only where that was empty.
+        Masks of the same shapes. They never add a modality, and a row is empty only if it was empty before.
     """
     order = list(presence)
-    here = torch.stack([presence[m] for m in order], dim=1)
-    kept = here & (torch.rand(here.shape, device=here.device) < 0.5)
-    one = torch.rand(here.shape, device=here.device).masked_fill(~here, -1.0).argmax(dim=1)
-    only = torch.zeros_like(here).scatter(1, one.unsqueeze(1), True) & here
+    present = torch.stack([presence[m] for m in order], dim=1)
+    kept = present & (torch.rand(present.shape, device=present.device) < 0.5)
+    one = torch.rand(present.shape, device=present.device).masked_fill(~present, -1.0).argmax(dim=1)
+    only = torch.zeros_like(present).scatter(1, one.unsqueeze(1), True) & present
     kept = torch.where(kept.any(dim=1, keepdim=True), kept, only)
-    chosen = torch.rand(here.shape[0], 1, device=here.device) < rate
-    shown = torch.where(chosen, kept, here)
+    chosen = torch.rand(present.shape[0], 1, device=present.device) < rate
+    shown = torch.where(chosen, kept, present)
     return {m: shown[:, i] for i, m in enumerate(order)}
 
 
@@ -268,15 +274,18 @@ def contributions(
 ) -> dict[Modality, float]:
     """Exact Shapley values of the modalities for one clip's probability of one label.
 
-    The value of a set of modalities is the model's own probability of the label when it sees just that set; the empty
-    set has the prior. The values sum to ``p(label | all) - prior(label)`` (Shapley 1953); with three modalities all
-    eight sets are evaluated, so nothing is sampled.
+    The value of a set of modalities is the model's probability of the label given only that set. The value of the empty
+    set is the prior. The contributions sum to ``p(label | all) - prior(label)`` (Shapley 1953). All subsets are
+    evaluated (eight for three modalities), so nothing is sampled.
 
     Args:
         by_subset: {subset key: ``[C]`` probabilities}.
-        prior: ``[C]``.
+        prior: ``[C]`` probabilities without any modality.
         present: modalities of the clip.
-        label: column.
+        label: column of the label.
+
+    Returns:
+        {modality: contribution}, a difference of probabilities.
     """
 
     def value(members: Sequence[Modality]) -> float:

@@ -1,4 +1,4 @@
-"""The records that travel through multiemo, and the one legend of shapes and units.
+"""Shared data types, and the legend of shapes and units.
 
 Shape letters, used in every docstring:
 
@@ -7,7 +7,7 @@ B     clips in a batch
 L     tokens of a text
 N     audio samples
 T     time steps of a sequence, whatever the modality (tokens, 10 ms frames, video frames)
-F     video frames (sampled, not all of the file)
+F     video frames (those sampled, not all of the file)
 M     mel bands
 P     prosody channels
 H, W  height and width of an image, pixels
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Modality: TypeAlias = Literal["text", "speech", "face"]
-#: What a clip is labelled with: one label, votes for labels, several labels, or valence, arousal and dominance alone.
+#: Form of the labels: one label, votes for labels, several labels, or only valence, arousal and dominance.
 Task: TypeAlias = Literal["single", "soft", "multi", "dimensions"]
-#: Whether figures are of recordings of people; ``composite`` pairs modalities of different people.
+#: Origin of the recordings; ``composite`` pairs modalities of different people.
 CorpusKind: TypeAlias = Literal["real", "composite", "synthetic"]
 MODALITIES: tuple[Modality, ...] = ("text", "speech", "face")
 
-#: Where the label of a row can come from: the row itself, or what was judged from one modality alone.
+#: Sources of a row's label: the row itself, or a judgement of one modality.
 LABEL_SOURCES: tuple[str, ...] = ("clip", *MODALITIES)
 
-#: Every non-empty set of modalities, by the key it has in tables and JSON (T, S, F in that order).
+#: {key in tables and JSON: modalities} of every non-empty set of modalities (T, S, F in that order).
 SUBSETS: dict[str, tuple[Modality, ...]] = {
     "T": ("text",),
     "S": ("speech",),
@@ -51,13 +51,13 @@ SUBSETS: dict[str, tuple[Modality, ...]] = {
     "TSF": ("text", "speech", "face"),
 }
 
-#: A label rarer than this in train is one that nothing is known of: no modality is evidence for or against it, and
-#: label frequencies are kept this far from zero and one.
+#: A label with a smaller frequency in the train split counts as unknown: no modality is evidence for or against it.
+#: Label frequencies are kept at least this far from zero and one.
 SMALLEST_PRIOR = 1e-6
 
 DIMENSIONS: tuple[str, ...] = ("valence", "arousal", "dominance")
 
-#: P, the columns of the prosody track, in order; ``preprocess/voice/prosody.py`` says what each one measures.
+#: P, the columns of the prosody track, in order. ``preprocess/voice/prosody.py`` defines each one.
 PROSODY_CHANNELS: tuple[str, ...] = (
     "f0",
     "voicing",
@@ -73,17 +73,18 @@ PROSODY_CHANNELS: tuple[str, ...] = (
 )
 
 
-#: An earlier utterance of the dialogue: whether the same person said it, and what was said.
+#: An earlier utterance of the dialogue: whether the same person said it, and its text.
 ContextTurn: TypeAlias = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureRef:
-    """Where one clip's precomputed features lie.
+    """Location of one clip's precomputed features.
 
     Args:
         path: CSV, ``.npy``, ``.npz`` or ``.safetensors``, relative to the manifest's folder.
-        key: the row id in a CSV, or the array's name in an ``.npz``/``.safetensors``; ``None`` for a file of one clip.
+        key: row id in a CSV, or name of the array in an ``.npz`` or ``.safetensors``; ``None`` if the file holds only
+            one clip.
     """
 
     path: str
@@ -94,7 +95,7 @@ class FeatureRef:
 class Clip:
     """One labelled span of media by one speaker: a manifest row (see ``data/manifest/rows.py`` for the rules).
 
-    ``cropped`` says that its pictures are face crops already: they are taken whole, and no face is looked for.
+    ``cropped`` states that the pictures are face crops, so they are used whole and no face is searched for.
     """
 
     id: str
@@ -123,11 +124,11 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Returned instead of a tensor: this modality is not there, and why.
+    """Returned instead of a tensor if a modality is absent.
 
     Args:
-        reason: why.
-        advice: what somebody who asks for a prediction can do, as the reason goes on.
+        reason: why it is absent.
+        advice: what a user who requested a prediction can do, phrased as a continuation of the reason.
     """
 
     reason: str
@@ -135,23 +136,23 @@ class Absent:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Input specs: what an encoder wants to be fed. Made by the encoder, stored in the checkpoint, turned into a
-# preprocessor by ``build``. Training and prediction read the same one.
+# Input specs: the input that an encoder requires. The encoder creates its spec, checkpoints store it, and
+# ``inputs.build_input`` builds the preprocessor from it, for training and prediction alike.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """What an encoder wants to be fed; a subclass a kind.
+    """The input that an encoder requires. Each kind of input has a subclass.
 
     Args:
-        kind: name of the kind, under which ``multiemo.inputs`` finds what feeds it.
+        kind: name under which ``multiemo.inputs`` registers the kind.
     """
 
     kind: str
 
 
 #: First entries of a trained tokenizer, by id: padding, unknown, start, end of an utterance, masked (augmentation), and
-#: the marks put before an earlier utterance of the same speaker and of another one.
+#: the marks that precede an earlier utterance of the same speaker and of another one.
 TEXT_SPECIALS: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[SELF]", "[OTHER]")
 
 
@@ -160,12 +161,12 @@ class TextSpec(InputSpec):
     """Token ids ``[L]`` int64.
 
     Args:
-        tokenizer: ``"trained"`` (a subword tokenizer trained on the training text, kept in the checkpoint), or the
+        tokenizer: ``"trained"`` (a subword tokenizer trained on the training text, stored in the checkpoint), or the
             name or folder of a pretrained model whose tokenizer is used.
-        vocab_size: most entries of a trained tokenizer; ignored for a pretrained one.
-        characters: the tokens of a trained tokenizer are single characters.
-        max_tokens: longer texts lose their oldest context first, then their end.
-        context: how many earlier utterances of the same dialogue are put before the text.
+        vocab_size: largest vocabulary of a trained tokenizer; ignored for a pretrained one.
+        characters: whether the tokens of a trained tokenizer are single characters.
+        max_tokens: longest input; longer ones lose their oldest context first, then their end.
+        context: number of earlier utterances of the same dialogue that are put before the text.
     """
 
     tokenizer: str = "trained"
@@ -178,16 +179,16 @@ class TextSpec(InputSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechSpec(InputSpec):
-    """Log-mel bands and prosody channels side by side, ``[T, M + P]`` float32, one row each ``hop`` seconds.
+    """Log-mel bands and prosody channels side by side, ``[T, M + P]`` float32, one row every ``hop`` seconds.
 
     Args:
-        sample_rate: Hz.
-        n_mels: M; 0 leaves the log-mel stream out.
+        sample_rate: sample rate, Hz.
+        n_mels: M; 0 leaves the log-mel bands out.
         prosody: whether the P channels of ``preprocess/voice/prosody.py`` follow the mel bands.
         hop: seconds between rows.
         max_seconds: longer audio is cut after this many seconds.
-        trim: both ends are cut where they lie this many dB under the clip's loudest 25 ms (0.1 s is kept); 0 keeps
-            them.
+        trim: both ends are cut where they are this many dB below the clip's loudest 25 ms (0.1 s is kept); 0 cuts
+            nothing.
     """
 
     sample_rate: int = 16000
@@ -200,27 +201,28 @@ class SpeechSpec(InputSpec):
 
     @property
     def rows_per_second(self) -> float:
-        """How many rows a second of sound has."""
+        """Number of rows per second of sound."""
         return 1 / self.hop
 
     @property
     def most_rows(self) -> int:
-        """Rows of audio of ``max_seconds``; audio that has as many was cut, or ended there."""
+        """Number of rows of ``max_seconds`` of audio. Audio with this many rows was cut, or ended there."""
         return round(self.max_seconds / self.hop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveformSpec(InputSpec):
-    """The waveform itself, float32, for pretrained speech encoders.
+    """The waveform as float32, for pretrained speech encoders.
 
-    ``[N, 1]``; with ``prosody`` ``[T, hop * sample_rate + P]``, one row a hop: its samples, then the prosody channels.
+    ``[N, 1]``. With ``prosody``: ``[T, hop * sample_rate + P]``, one row per hop with its samples, then the prosody
+    channels.
 
     Args:
-        sample_rate: Hz.
-        max_seconds: longer audio is cut.
+        sample_rate: sample rate, Hz.
+        max_seconds: longer audio is cut after this many seconds.
         trim: as in :class:`SpeechSpec`.
-        normalize: scale each clip to zero mean and unit variance, where the pretrained model wants it.
-        prosody: whether the P channels of ``preprocess/voice/prosody.py`` stand beside the samples.
+        normalize: scale each clip to zero mean and unit variance, if the pretrained model requires it.
+        prosody: whether the P channels of ``preprocess/voice/prosody.py`` follow the samples.
         hop: seconds between rows of prosody.
     """
 
@@ -234,17 +236,17 @@ class WaveformSpec(InputSpec):
 
     @property
     def row_samples(self) -> int:
-        """Samples in each row."""
+        """Number of samples in each row."""
         return round(self.hop * self.sample_rate) if self.prosody else 1
 
     @property
     def rows_per_second(self) -> float:
-        """How many rows a second of sound has."""
+        """Number of rows per second of sound."""
         return self.sample_rate / self.row_samples
 
     @property
     def most_rows(self) -> int:
-        """Rows of audio of ``max_seconds``; audio that has as many was cut, or ended there."""
+        """Number of rows of ``max_seconds`` of audio. Audio with this many rows was cut, or ended there."""
         return int(round(self.max_seconds * self.sample_rate) / self.row_samples)
 
 
@@ -253,15 +255,15 @@ class FaceSpec(InputSpec):
     """Aligned face crops ``[F, 3, S, S]`` uint8 RGB, evenly spread over the span.
 
     Args:
-        size: S, pixels.
-        frames: most crops taken of one clip (1 for a still).
-        fps: wanted frames a second before ``frames`` caps them.
+        size: S, side of a crop, pixels.
+        frames: largest number of crops per clip (1 for a still).
+        fps: frames per second to sample, before ``frames`` limits them.
         detector: ``auto`` (the best one installed), ``centerface``, ``haar``, or the path of a YuNet ``.onnx`` file.
-        detector_size: longer side of the picture handed to the detector, pixels.
-        min_score: detections below this confidence are not faces.
-        min_face: smallest face taken, as a share of the picture's shorter side.
-        mean: subtracted per channel after scaling to 0..1 (done by the encoder, on the device).
-        std: divided by, per channel.
+        detector_size: longer side of the picture passed to the detector, pixels.
+        min_score: smallest confidence of a detection.
+        min_face: smallest face, as a share of the picture's shorter side.
+        mean: subtracted per channel after scaling to 0..1 (by the encoder, on the device).
+        std: divisor per channel.
     """
 
     size: int = 64
@@ -281,8 +283,8 @@ class FeatureSpec(InputSpec):
     """Precomputed vectors (T = 1) or sequences, ``[T, dim]`` float32.
 
     Args:
-        dim: columns; the data set says how many there are.
-        max_steps: longer sequences are thinned evenly to this many rows.
+        dim: number of columns, given by the data.
+        max_steps: longer sequences are subsampled evenly to this many rows.
     """
 
     dim: int
@@ -290,7 +292,7 @@ class FeatureSpec(InputSpec):
     kind: Literal["features"] = "features"
 
 
-def spec_to_dict(spec: InputSpec) -> dict[str, Any]:
+def spec_to_dict(spec: InputSpec) -> dict[str, object]:
     """The spec as plain JSON values; ``multiemo.inputs.spec_from_dict`` is the inverse."""
     return asdict(spec)
 
@@ -304,14 +306,16 @@ class Sample:
     """One preprocessed clip.
 
     Args:
-        id, corpus, speaker: of the clip; ``speaker`` falls back to group, then id.
-        inputs: {modality: ``[T, ...]``}; only the modalities that are there.
-        absent: {modality: reason} for those that are not.
-        target: ``[C]`` float32: one-hot, soft votes, or several ones (multi-label); ``None`` when unlabelled.
+        id: id of the clip.
+        corpus: corpus of the clip.
+        speaker: speaker of the clip, or its group, or its id, with the corpus as prefix.
+        inputs: {modality: ``[T, ...]``}, only for present modalities.
+        absent: {modality: reason} for absent ones.
+        target: ``[C]`` float32: one-hot, soft votes, or several ones (multi-label); ``None`` without a label.
         dimensions: ``[3]`` float32 valence, arousal, dominance; NaN where unknown.
-        other_targets: ``[A, C]`` float32, what the other label sources (``LABEL_SOURCES`` without the one that
-            ``target`` is from) say of the clip; rows of zeros where they say nothing. ``None`` outside training.
-        embeddings: {modality: ``[D]``} of frozen encoders; such a modality is present without an input.
+        other_targets: ``[A, C]`` float32, labels from the other label sources (``LABEL_SOURCES`` without the one of
+            ``target``); rows of zeros for sources without a label. ``None`` outside training.
+        embeddings: {modality: ``[D]``} of frozen encoders. Such a modality is present without an input.
     """
 
     id: str
@@ -330,21 +334,23 @@ class Batch:
     """Padded clips.
 
     Args:
-        ids, corpora, speakers: one string a clip.
-        inputs: {modality: ``[B, T, ...]``}, zero-padded; every modality of the model has its key.
-        masks: {modality: ``[B, T]`` bool}, true where a time step is real.
-        presence: {modality: ``[B]`` bool}, true where the clip has the modality. A row that is absent holds zeros
-            that no module reads.
-        absent: per clip {modality: reason}.
-        target: ``[B, C]`` float32; zeros where unlabelled.
-        labelled: ``[B]`` bool.
+        ids: id of each clip.
+        corpora: corpus of each clip.
+        speakers: speaker of each clip.
+        inputs: {modality: ``[B, T, ...]``}, zero-padded, for every modality of the model.
+        masks: {modality: ``[B, T]`` bool}, true for real time steps.
+        presence: {modality: ``[B]`` bool}, true if the clip has the modality. Rows of absent inputs are zero and no
+            module reads them.
+        absent: {modality: reason} for each clip.
+        target: ``[B, C]`` float32; zeros without a label.
+        labelled: ``[B]`` bool, true for clips with a label.
         dimensions: ``[B, 3]`` float32, NaN where unknown.
-        other_targets: ``[B, A, C]`` float32, see :class:`Sample`; ``None`` where a sample has none.
+        other_targets: ``[B, A, C]`` float32, see :class:`Sample`; ``None`` if a sample has none.
         embeddings: {modality: ``[B, D]``} of frozen encoders, zeros where absent; their inputs are empty.
-        rows: {modality: the rows that have it, int64, or ``None`` when all do}. Worked out on the CPU, so that a step
-            on a GPU need not wait to learn it; a batch made on another device does without.
-        together: {modality: time steps in the batch of which this is the share of one process}; empty outside training.
-            Where a share lacks what another has, ``inputs`` and ``masks`` hold a clip to stand in for it.
+        rows: {modality: rows that have it, int64, or ``None`` if all have it}. Computed on the CPU, so that a step on a
+            GPU does not wait for it; empty for a batch created on another device.
+        together: {modality: time steps in the whole batch of which this is one process's share}; empty outside
+            training. If a share lacks a modality of another share, ``inputs`` and ``masks`` hold one clip in its place.
     """
 
     ids: list[str]
@@ -373,15 +379,15 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: Any) -> Batch:
-        """The batch with every tensor on ``device``; from pinned memory the copies do not wait."""
+        """The batch with every tensor on ``device``. Copies from pinned memory are asynchronous."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The batch in page-locked memory; a loader calls it."""
+        """The batch in page-locked memory, as data loaders request it."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def used_on(self, stream: torch.cuda.Stream) -> Batch:
-        """The batch, whose memory is not given away before what ``stream`` has been told to do with it is done."""
+        """The batch, with its memory reserved until the work queued on ``stream`` is done."""
 
         def noted(tensor: Tensor) -> Tensor:
             tensor.record_stream(stream)
@@ -396,7 +402,7 @@ class Batch:
             return None if value is None else change(value)
 
         names = ("inputs", "masks", "presence", "target", "labelled", "dimensions", "other_targets", "embeddings")
-        batch = copy(self)  # not ``replace``, which would work the rows out again
+        batch = copy(self)  # not ``replace``, which would compute ``rows`` again
         for name in (*names, "rows"):
             setattr(batch, name, changed(getattr(self, name)))
         return batch
@@ -404,14 +410,14 @@ class Batch:
 
 @dataclass(slots=True)
 class Output:
-    """What a model says of a batch.
+    """The output of a model for a batch.
 
     Args:
         logits: ``[B, C]`` for the modalities that were present.
-        branch_logits: {modality: ``[B, C]``} of each branch's own head; read only where present.
-        dimensions: ``[B, 3]`` within -1..1, or ``None`` when the model has no such head.
-        by_subset: {subset key: ``[B, C]``} fused logits as if only that subset were present; asked for, else empty.
-        usable: {subset key: ``[B]`` bool}: the clip has at least one modality of the subset.
+        branch_logits: {modality: ``[B, C]``} of each branch's own head; valid only where the modality is present.
+        dimensions: ``[B, 3]`` within -1..1, or ``None`` if the model has no such head.
+        by_subset: {subset key: ``[B, C]``} fused logits as if only that subset were present, if requested.
+        usable: {subset key: ``[B]`` bool}, true if the clip has at least one modality of the subset.
         embeddings: {modality: ``[B, D]``}.
     """
 
@@ -425,7 +431,7 @@ class Output:
 
 @runtime_checkable
 class Predicts(Protocol):
-    """Anything ``evaluate`` can measure: a callable from a batch to an output."""
+    """Anything that ``evaluate`` can measure: a callable from a batch to an output."""
 
     def __call__(self, batch: Batch) -> Output:
         """Predict a batch."""
@@ -433,7 +439,7 @@ class Predicts(Protocol):
 
 
 def subset_key(modalities: Sequence[str]) -> str:
-    """The table key of a set of modalities.
+    """The key of a set of modalities in tables and JSON.
 
     Example:
         >>> subset_key(["face", "text"])

@@ -138,7 +138,8 @@ def test_evaluation_without_room_is_one_line_and_the_cache_goes_on(cli, tiny_run
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("evaluation*", "predictions.jsonl", "report.html"))
     monkeypatch.setenv("MULTIEMO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("multiemo.inputs.dataset._ENOUGH", 1000)  # the shared memory of workers are files too
+    # Without workers: their shared memory consists of files too.
+    monkeypatch.setattr("multiemo.inputs.dataset._MIN_CLIPS_FOR_WORKERS", 1000)
     with room_for(6000):
         code, _, err = cli("evaluate", run, "--device", "cpu")
     assert code == 1

@@ -18,7 +18,7 @@ CLASSES = 3
 
 
 class Mean(Encoder):
-    """A stand-in encoder; refuses rows that hold nothing."""
+    """A substitute for an encoder; it refuses empty rows."""
 
     def __init__(self, modality, dim=4, out=6):
         super().__init__()
@@ -153,7 +153,7 @@ PRIOR = torch.tensor([0.7, 0.15, 0.1, 0.05])
 
 
 class Spoken(Encoder):
-    """Hands on what it is fed: the logits of a perfect branch."""
+    """Returns its input: the logits of a perfect branch."""
 
     def __init__(self, modality, out=4):
         super().__init__()
@@ -165,7 +165,7 @@ class Spoken(Encoder):
 
 
 def perfect_branches(task, effective=None, n=6000):
-    """A decision fusion over branches that know their modality's posterior, independent given the label.
+    """A decision fusion over branches that return their modality's exact posterior, independent given the label.
 
     Returns:
         The model, a batch, and Bayes' log-likelihoods of the labels by modality.

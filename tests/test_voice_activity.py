@@ -1,4 +1,4 @@
-"""The voice network over whole blocks against the package's own loop."""
+"""The voice activity network on blocks, compared with the package's own loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 def ours(samples: Floats, *sizes: int) -> Floats:
-    """Probabilities from blocks of these sizes, over and over."""
+    """Return the probabilities from blocks of these sizes, repeated."""
     network, found, first, k = VoiceActivity(), [], 0, 0
     while first < len(samples):
         size = sizes[k % len(sizes)] if sizes else len(samples)
@@ -32,7 +32,7 @@ def ours(samples: Floats, *sizes: int) -> Floats:
 
 
 def theirs(samples: Floats) -> Floats:
-    """The package's own loop, the last chunk filled up with zeros."""
+    """Run the package's own loop, with the last chunk padded with zeros."""
     from silero_vad import load_silero_vad
 
     model = load_silero_vad()
@@ -42,7 +42,7 @@ def theirs(samples: Floats) -> Floats:
 
 
 def test_probabilities_are_those_of_the_package() -> None:
-    samples = talk(20.3)  # more than one pass, and a step that is not complete
+    samples = talk(20.3)  # more than one pass, and an incomplete step
     own = ours(samples)
     assert len(own) == -(-len(samples) // STEP) > voice_activity._BLOCK
     assert own.min() < 0.05

@@ -34,7 +34,7 @@ from multiemo.predict import load
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.streaming import read_channels
 from multiemo.progress import Progress
-from multiemo.transcripts import Cue, fitted, left_over, read_transcript, side_transcripts, unplaced
+from multiemo.transcripts import Cue, fit_to_media, read_transcript, side_transcripts, why_not_placed, words_after_end
 
 #: Chance of one or more moments for a speaker who does not change.
 FALSE_ALARMS = 0.05
@@ -182,7 +182,7 @@ def _channels(path: Path, track: int | None) -> tuple[list[SpeakerChannel], list
         MediaError: the file cannot be read, or has no sound or more than two channels.
     """
     channels = probe(path, "audio", track=track).channels or 1
-    tracks = [t for t in sound_tracks(path) if t.codec and not t.beside]
+    tracks = [t for t in sound_tracks(path) if t.codec and not t.secondary]
     languages = {t.language for t in tracks if t.language}
     if track is None and [t.channels for t in tracks] == [1, 1] and len(languages) < 2:
         there = " and ".join(map(str, tracks))
@@ -202,10 +202,10 @@ def _words(
     """The cues of each speaker, or ``None`` where there is no transcript; and notes."""
     notes: list[str] = []
     found = side_transcripts(path, notes) if transcript is None else iter([read_transcript(transcript)])
-    fitting = (fitted(each, speech.duration).spread([(0.0, speech.duration)]) for each in found)
+    fitting = (fit_to_media(each, speech.duration).spread([(0.0, speech.duration)]) for each in found)
     said = None
     for each in fitting:
-        if outside := unplaced(each, speech.duration):
+        if outside := why_not_placed(each, speech.duration):
             notes.append(outside)
             continue
         said = each
@@ -219,7 +219,7 @@ def _words(
         covered = [seconds(spans, cue.start, cue.end) for spans in speech.spans]
         guessed += not named and len(names) > 1
         cues[named[0] if named else int(np.argmax(covered))].append(cue)
-    notes += [f"words: {said.source}", *said.notes, *left_over(said, speech.duration)]
+    notes += [f"words: {said.source}", *said.notes, *words_after_end(said, speech.duration)]
     if guessed:
         known = ", ".join(sorted({cue.speaker for cue in said.cues if cue.speaker})) or "none"
         notes.append(

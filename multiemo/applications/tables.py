@@ -19,7 +19,7 @@ import polars as pl
 
 from multiemo.errors import ConfigError, first_line
 from multiemo.files import system_error, unwritable
-from multiemo.tables.reading import FIRST, JSON_LINES, Columns, Row
+from multiemo.tables.reading import JSON_LINES, SCHEMA_ROWS, Columns, Row
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 #: File formats that are written, by suffix.
@@ -121,8 +121,8 @@ class Writer:
             except ValueError:
                 late = next(name for name in row if name not in self.columns)
                 raise ConfigError(
-                    f"{self.path}: a row has {late!r}, which none of the first {FIRST} has, and a CSV has its columns "
-                    "from the start; write .jsonl or .parquet"
+                    f"{self.path}: a row has {late!r}, which none of the first {SCHEMA_ROWS} has, and a CSV has its "
+                    "columns from the start; write .jsonl or .parquet"
                 ) from None
 
     def _write_part(self, rows: Sequence[Row]) -> None:

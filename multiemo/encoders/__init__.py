@@ -1,4 +1,4 @@
-"""Encoders, one file a modality. Importing the package announces them all; the one that is wanted is imported."""
+"""Encoders, one folder per modality. Importing the package registers their names; modules are imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder"]
 
-#: {module of this package: {name that it registers: the modality it reads; ``None``: any}}.
+#: {module of this package: {name that it registers: the modality it reads; ``None`` for any}}
 _MODULES: dict[str, dict[str, str | None]] = {
     "face.face_timm": {"face_timm": "face"},
     "features.features": {"features": None},

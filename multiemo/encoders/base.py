@@ -1,4 +1,4 @@
-"""What every encoder is, and the parts that several of them share."""
+"""The base class of encoders and the layers that several of them share."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from multiemo.types import InputSpec, Modality
 
 
 class Encoder(nn.Module):
-    """One modality in, one embedding out.
+    """Converts one modality to one embedding.
 
-    A subclass registers itself with ``@encoders.register("name", modality=...)``, takes its options as typed keyword
-    arguments (they become config keys), and sets the three attributes below. Augmentation that suits the modality
-    happens inside ``forward`` while ``self.training``.
+    A subclass registers itself with ``@encoders.register("name", modality=...)``. It takes its options as typed keyword
+    arguments, which become config keys, and sets ``modality``, ``out_dim`` and ``input_spec``. Augmentation of the
+    modality happens inside ``forward`` while ``self.training`` is true.
 
     Attributes:
-        modality: which input it reads. The ``features`` encoder gets it as an argument.
+        modality: the modality it reads. The ``features`` encoder gets it as an argument.
         out_dim: D, the width of the embedding.
-        input_spec: what ``forward`` wants to be fed; stored in the checkpoint.
-        untrained: names of the parameters that are still as they were drawn; ``None`` where all are.
-        input_kind: name of the kind of input, the ``kind`` of ``input_spec``; ``None``: that of its modality.
-        clip_by_clip: whether its layers are called once a clip, so that processes with other clips call them another
-            number of times.
+        input_spec: format of the input of ``forward``; stored in the checkpoint.
+        untrained: names of the parameters that still have their random initial values; ``None`` if all have.
+        input_kind: name of the kind of input, the ``kind`` of ``input_spec``; ``None`` uses that of the modality.
+        clip_by_clip: whether its layers run once per clip. Processes with different numbers of clips then run them a
+            different number of times.
     """
 
     modality: Modality
@@ -41,87 +41,88 @@ class Encoder(nn.Module):
         """Embed a padded batch.
 
         Args:
-            x: ``[B, T, ...]`` as ``input_spec`` says, zero-padded.
-            mask: ``[B, T]`` bool, true where real; every row has at least one true step.
+            x: ``[B, T, ...]`` as ``input_spec`` describes it, zero-padded.
+            mask: ``[B, T]`` bool, true for real steps. Every row has at least one.
 
         Returns:
-            ``[B, D]``. Padding never changes it.
+            ``[B, D]``, independent of the padding.
         """
         raise NotImplementedError
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
-        """Learn fixed input statistics (means, scales) from training inputs ``[T, ...]``; by default there are none."""
+        """Fit fixed input statistics (means, scales) to training inputs ``[T, ...]``. The default has none."""
 
     def save_assets(self, folder: Path) -> None:
-        """Write what is needed to rebuild the module besides its weights (a pretrained model's config)."""
+        """Write what is needed besides the weights to rebuild the module, such as a pretrained model's config."""
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters by depth, the input side first, for layer-wise learning rates and gradual unfreezing.
+        """Group the parameters by depth, input side first, for layer-wise learning rates and gradual unfreezing.
 
-        Every parameter is in exactly one group; those without a depth (pooling, projection) are in the last one. By
-        default there is one group.
+        Every parameter is in exactly one group. Parameters without a depth (pooling, projection) are in the last
+        group. The default is a single group.
         """
         return [list(self.parameters())]
 
     def note_pretrained(self, part: str) -> None:
-        """Note that the submodule ``part`` came with trained weights, while the rest is as it was drawn."""
+        """Record that the submodule ``part`` has pretrained weights and everything else random initial values."""
         self.untrained = frozenset(n for n, _ in self.named_parameters() if not n.startswith(f"{part}."))
 
     def note_trained(self, names: Iterable[str]) -> None:
-        """Note that these parameters were trained, by name; without any, nothing changes."""
+        """Record that the named parameters have been trained. An empty iterable changes nothing."""
         if trained := frozenset(names):
             before = self.untrained if self.untrained is not None else frozenset(n for n, _ in self.named_parameters())
             self.untrained = before - trained
 
     def fresh_parameters(self) -> list[nn.Parameter]:
-        """Those still as they were drawn, beside others that have been trained; they want to learn faster than those.
+        """The parameters with random initial values in a partly trained encoder; they need a higher learning rate.
 
-        None in an encoder of which nothing has been trained: it is new as a whole.
+        Empty if nothing in the encoder has been trained, because then all of it is new.
         """
         untrained = self.untrained or frozenset()
         return [p for n, p in self.named_parameters() if n in untrained]
 
     def recompute_activations(self) -> None:
-        """From now on compute the backbone's activations again in the backward pass instead of keeping them.
+        """From now on, recompute the backbone's activations in the backward pass instead of storing them.
 
-        Less memory for more time (Chen et al. 2016); without effect where there is no deep backbone.
+        This saves memory at the cost of time (Chen et al. 2016). It has no effect without a deep backbone.
         """
 
     def masked_task(self) -> MaskedTask:
-        """The decoder and loss by which the encoder learns from what is hidden of its input, without labels.
+        """A task that trains the encoder without labels, by predicting hidden parts of its input.
 
         Raises:
-            ConfigError: this encoder has no such task.
+            ConfigError: the encoder has no such task.
         """
-        raise ConfigError(f"encoders.{self.modality}: {type(self).__name__} cannot learn with objective 'masked'")
+        raise ConfigError(f"encoders.{self.modality}: {type(self).__name__} does not support objective 'masked'")
 
 
 class MaskedTask(nn.Module):
-    """Hides parts of a batch, asks the encoder for them, and measures the answer; thrown away after pretraining.
+    """Hides parts of a batch and measures how well the encoder predicts them. It is discarded after pretraining.
 
-    A subclass holds the decoder only; the encoder is handed to ``forward``, so that its weights are in one place.
+    A subclass holds only the decoder. The encoder is passed to ``forward``, so its weights are registered once.
     """
 
     def forward(self, encoder: Encoder, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss over what was hidden.
+        """Compute the loss over the hidden values.
 
         Args:
-            encoder: the one that made this task.
-            x, mask: as in :meth:`Encoder.forward`.
+            encoder: the encoder that created this task.
+            x: as in :meth:`Encoder.forward`.
+            mask: as in :meth:`Encoder.forward`.
 
         Returns:
-            Two scalars, both means over the hidden values: the loss, and, detached, that of a guess that knows the
-            training data but not the clip (the mean of the values; the frequencies of the tokens).
+            Two scalars, both means over the hidden values: the loss of the prediction, and, detached, the loss of a
+            constant guess from the statistics of the training data (the mean value, or the token frequencies).
         """
         raise NotImplementedError
 
 
 class Standardize(nn.Module):
-    """Subtract a mean and divide by a standard deviation per channel, both learnt once from training data.
+    """Subtract a mean and divide by a standard deviation per channel, both fitted once to training data.
 
     Args:
-        dim: channels.
-        clip: values are kept within this many standard deviations, so that one odd value cannot blow up a branch.
+        dim: number of channels.
+        clip: standardised values are clamped to this many standard deviations, to limit outliers.
     """
 
     mean: Tensor
@@ -134,7 +135,7 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(dim))
 
     def fit(self, inputs: Iterable[Tensor]) -> None:
-        """Set the statistics from an iterable of ``[T, dim]``; constant channels keep a scale of one."""
+        """Fit the statistics to an iterable of ``[T, dim]``. Constant channels keep a scale of one."""
         count = 0
         total = torch.zeros(self.mean.shape, dtype=torch.float64)
         squares = torch.zeros_like(total)
@@ -151,7 +152,7 @@ class Standardize(nn.Module):
         self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[..., dim]`` to the same shape."""
+        """Standardise ``[..., dim]``; the shape stays the same."""
         return ((x - self.mean) / self.std).clamp(-self.clip, self.clip)
 
 
@@ -168,7 +169,7 @@ class AttentiveStatistics(nn.Module):
         self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, T, D]`` and ``[B, T]`` to ``[B, 2 D]``."""
+        """Pool ``[B, T, D]`` with the mask ``[B, T]`` to ``[B, 2 D]``."""
         scores = self.score(x).squeeze(-1).masked_fill(~mask, float("-inf"))
         weights = scores.softmax(dim=1).unsqueeze(-1)
         mean = (weights * x).sum(1)
@@ -177,6 +178,6 @@ class AttentiveStatistics(nn.Module):
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over real time steps: ``[B, T, D]`` and ``[B, T]`` to ``[B, D]``."""
+    """Mean over the real time steps: ``[B, T, D]`` and ``[B, T]`` to ``[B, D]``."""
     weights = mask.to(x.dtype).unsqueeze(-1)
     return (x * weights).sum(1) / weights.sum(1).clamp_min(1.0)

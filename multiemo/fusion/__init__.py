@@ -1,4 +1,4 @@
-"""Late fusion: {modality: [B, D]} + presence -> [B, D]; importing the package registers every fusion."""
+"""Late fusion: {modality: [B, D]} + presence -> [B, D]. Importing the package registers every fusion."""
 
 from multiemo.fusion import attention, concat, decision, gated, tensor
 from multiemo.fusion.base import Fusion

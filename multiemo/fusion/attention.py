@@ -14,14 +14,14 @@ from multiemo.types import Modality
 
 @fusions.register("attention")
 class AttentionFusion(Fusion):
-    """A pre-norm Transformer over one token a modality and a summary token; absent tokens are masked out.
+    """A pre-norm Transformer over one token per modality and a summary token. Absent tokens are masked.
 
     Args:
         dims: {modality: D}.
-        dim: width of tokens and of the result.
-        heads: attention heads; ``dim`` must be a multiple.
-        layers: Transformer layers.
-        dropout: within the layers and on the projections.
+        dim: width of the tokens and of the result.
+        heads: number of attention heads; must divide ``dim``.
+        layers: number of Transformer layers.
+        dropout: share of values dropped within the layers and on the projections.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class AttentionFusion(Fusion):
         self.out_dim = dim
 
     def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """See :class:`Fusion`."""
-        here = stack_presence(presence, self.order)
+        """As :meth:`Fusion.forward`."""
+        present = stack_presence(presence, self.order)
         tokens = torch.stack([self.project[m](embeddings[m]) for m in self.order], dim=1)
-        tokens = tokens.masked_fill(~here.unsqueeze(-1), 0.0)
+        tokens = tokens.masked_fill(~present.unsqueeze(-1), 0.0)
         summary = torch.zeros_like(tokens[:, :1])
         tokens = torch.cat([summary, tokens], dim=1) + self.kind
-        hidden = torch.cat([torch.zeros_like(here[:, :1]), ~here], dim=1)
+        hidden = torch.cat([torch.zeros_like(present[:, :1]), ~present], dim=1)
         return self.layers(tokens, src_key_padding_mask=hidden)[:, 0]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Concatenation with a learnt stand-in for what is absent."""
+"""Concatenation with learnt vectors for absent modalities."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from multiemo.types import Modality
 
 @fusions.register("concat")
 class ConcatFusion(Fusion):
-    """Project every branch, put the projections side by side, mix with one hidden layer.
+    """Project every branch, concatenate the projections, and mix them with one hidden layer.
 
-    A modality that is absent contributes a learnt vector of its own, so that "no face" differs from any face.
+    An absent modality contributes a learnt vector of its own, so "no face" differs from every face.
 
     Args:
         dims: {modality: D}.
         dim: width of each projection and of the result.
-        dropout: after each projection and the hidden layer.
+        dropout: share of values dropped after each projection and after the hidden layer.
     """
 
     def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, dropout: Share = 0.2) -> None:
@@ -33,7 +33,7 @@ class ConcatFusion(Fusion):
         self.out_dim = dim
 
     def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """See :class:`Fusion`."""
+        """As :meth:`Fusion.forward`."""
         parts = [
             torch.where(presence[m].unsqueeze(1), self.project[m](embeddings[m]), self.absent[m]) for m in self.order
         ]

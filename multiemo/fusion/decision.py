@@ -1,4 +1,4 @@
-"""Decision-level fusion: learnt per-class weights over what each branch has learnt of a clip."""
+"""Decision-level fusion: learnt weights per class over the evidence of each branch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from multiemo.types import Modality
 
 @fusions.register("decision")
 class DecisionFusion(Fusion):
-    """A weighted sum of the branches' evidence, with a weight a modality and class.
+    """A weighted sum of the branches' evidence, with one weight per modality and class.
 
-    ``evidence_c = bias_c + sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities; the model adds the
-    log-prior to it, once (``EmotionModel.fuse``). Weights start at one and biases at zero, which is Bayes' rule for
-    modalities that are independent given the label (Bordley 1982, "A multiplicative formula for aggregating probability
-    assessments"). Few parameters, so it suits small corpora, and each branch's share can be read off.
+    ``evidence_c = bias_c + sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities. The model adds the
+    log-prior once (``EmotionModel.fuse``). Weights start at one and biases at zero, which is Bayes' rule for modalities
+    that are independent given the label (Bordley 1982, "A multiplicative formula for aggregating probability
+    assessments"). It has few parameters, so it suits small corpora, and the weights show the influence of each branch.
 
     Args:
         dims: {modality: C}, the same C for all.
@@ -32,12 +32,20 @@ class DecisionFusion(Fusion):
         super().__init__()
         self.order: list[Modality] = list(dims)
         self.out_dim = next(iter(dims.values()))
-        # log-weights, so that a branch can be silenced but never turned against itself
+        # Weights are stored as logarithms, so that they may approach zero but never become negative.
         self.log_weight = nn.Parameter(torch.zeros(len(dims), self.out_dim))
         self.bias = nn.Parameter(torch.zeros(self.out_dim))
 
     def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """``{modality: [B, C]}`` evidence to evidence ``[B, C]``."""
-        here = stack_presence(presence, self.order).unsqueeze(-1)
-        votes = torch.stack([embeddings[m] for m in self.order], dim=1).masked_fill(~here, 0.0)
+        """Combine the evidence of the branches.
+
+        Args:
+            embeddings: {modality: ``[B, C]``} evidence of each branch.
+            presence: {modality: ``[B]`` bool}.
+
+        Returns:
+            ``[B, C]`` evidence.
+        """
+        present = stack_presence(presence, self.order).unsqueeze(-1)
+        votes = torch.stack([embeddings[m] for m in self.order], dim=1).masked_fill(~present, 0.0)
         return (votes * self.log_weight.exp()).sum(dim=1) + self.bias

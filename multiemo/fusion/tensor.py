@@ -16,14 +16,14 @@ from multiemo.types import Modality
 class TensorFusion(Fusion):
     """All products between modalities, through low-rank factors.
 
-    ``z = sum_r w_r * prod_m (W_m^r [e_m; 1])`` (Liu et al., ACL 2018), so uni-, bi- and trimodal terms are all there.
-    An absent modality is left out of the product: its factor is one.
+    ``z = sum_r w_r * prod_m (W_m^r [e_m; 1])`` (Liu et al., ACL 2018) contains uni-, bi- and trimodal terms.
+    The factor of an absent modality is one.
 
     Args:
         dims: {modality: D}.
         dim: width of the result.
-        rank: how many factors.
-        dropout: on each embedding.
+        rank: number of factors.
+        dropout: share of values dropped on each embedding.
     """
 
     def __init__(self, *, dims: Mapping[Modality, int], dim: Size = 128, rank: Size = 4, dropout: Share = 0.2) -> None:
@@ -31,7 +31,7 @@ class TensorFusion(Fusion):
         self.order: list[Modality] = list(dims)
         self.norm = nn.ModuleDict({m: nn.LayerNorm(d) for m, d in dims.items()})
         self.factor = nn.ModuleDict({m: nn.Linear(d, rank * dim) for m, d in dims.items()})
-        for m, width in dims.items():  # near one, so that the product starts as a sum of small deviations
+        for m, width in dims.items():  # close to one, so that the product starts as a sum of small deviations
             nn.init.normal_(self.factor[m].get_parameter("weight"), std=0.5 / width**0.5)
             nn.init.ones_(self.factor[m].get_parameter("bias"))
         self.weight = nn.Parameter(torch.full((rank, 1), 1.0 / rank))
@@ -41,7 +41,7 @@ class TensorFusion(Fusion):
         self.out_dim = dim
 
     def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
-        """See :class:`Fusion`."""
+        """As :meth:`Fusion.forward`."""
         product: Tensor | None = None
         for m in self.order:
             factor = self.factor[m](self.drop(self.norm[m](embeddings[m])))

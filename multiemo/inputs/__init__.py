@@ -1,6 +1,6 @@
-"""Kinds of input, one file a kind: where a clip keeps it, what is decoded for it, and how that becomes a tensor.
+"""Kinds of input. Each module holds one: where a clip stores it, what is decoded for it, how it becomes a tensor.
 
-Importing the package announces the kinds; the module of one is imported when a model reads it.
+Importing the package registers the names of the kinds. The module of a kind is imported when a model reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Input", "build_input", "kind_named", "spec_from_dict"]
 
-#: {module of this package: the kinds that it registers}.
+#: {module of this package: the kinds that it registers}
 _MODULES: dict[str, tuple[str, ...]] = {
     "face": ("face",),
     "features": ("features",),

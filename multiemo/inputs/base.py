@@ -1,11 +1,11 @@
-"""What every kind of input must answer, and nothing else."""
+"""The interface that every kind of input implements."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from multiemo.data.cache.tensors import TensorCache
 from multiemo.data.manifest.reading import media_path
@@ -20,20 +20,20 @@ Raw = TypeVar("Raw")
 
 
 class Input(ABC):
-    """One modality of a model as it is fed; of an unknown kind. A kind is a subclass of :class:`InputOf`.
+    """One modality as a model reads it, whatever its kind. A kind is a subclass of :class:`InputOf`.
 
-    Training, prediction, the cache, corruptions and baselines ask these questions and look at nothing else.
+    Training, prediction, the cache, corruptions and baselines use only this interface.
 
     Attributes:
-        modality: which branch of the model it feeds.
-        spec: of the encoder.
-        spec_type: class of the spec; its default ``kind`` is the name under which the input is registered.
-        raw: class of what it takes of a clip (``Utterance``, ``Audio``, ``Pictures``, ...).
-        title: what messages call it.
-        in_files: whether media files, streams or texts hold it; else manifest rows alone do.
-        decodes: whether media are decoded for it, which is worth worker processes and a place in the cache.
-        earlier_turns: turns of a dialogue before the clip that it reads as well.
-        request: what is decoded of a media file for it; ``None`` where nothing is.
+        modality: branch of the model that reads the input.
+        spec: input specification of the encoder.
+        spec_type: class of the spec. Its default ``kind`` is the name under which the input is registered.
+        raw: class of the raw form that :meth:`take` returns (``Utterance``, ``Audio``, ``Pictures``, ...).
+        title: name of the input in messages.
+        in_files: whether media files, streams or texts can hold it. Otherwise only manifest rows can.
+        decodes: whether media are decoded for it, which makes worker processes and caching worthwhile.
+        earlier_turns: number of preceding dialogue turns that it also reads.
+        request: what to decode from a media file; ``None`` if nothing.
         steps_per_unit: time steps in one unit of a budget: a token, a second of sound, a picture, a row.
     """
 
@@ -49,7 +49,7 @@ class Input(ABC):
     request: Request | None = None
     steps_per_unit: float = 1.0
 
-    # ------------------------------------------------------------------------------------------------- making one
+    # ------------------------------------------------------------------------------------------------ construction
     @classmethod
     @abstractmethod
     def build(
@@ -60,35 +60,35 @@ class Input(ABC):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """The input that an encoder asks for.
+        """Build the input that an encoder requires.
 
         Args:
-            modality: the encoder's.
-            spec: the encoder's.
-            texts: gives the training texts, for what is learnt from them.
-            assets: folder of a checkpoint, where :meth:`save` has written.
+            modality: modality of the encoder.
+            spec: input specification of the encoder.
+            texts: returns the training texts, for what is learnt from them, such as a tokenizer.
+            assets: checkpoint folder to which :meth:`save` has written.
         """
 
     def save(self, folder: Path) -> None:  # noqa: B027
-        """Write what :meth:`build` needs besides the spec; by default there is nothing."""
+        """Write what :meth:`build` needs besides the spec. The default writes nothing."""
 
-    # ------------------------------------------------------------------------------------------ what a row says
+    # ----------------------------------------------------------------------------------------------- manifest rows
     @classmethod
     @abstractmethod
     def source(cls, clip: Clip, modality: Modality) -> str | Absent:
-        """Where a row keeps it (a path, or the words themselves), or why it has none."""
+        """The path or the text that a row gives for this input, or why it gives none."""
 
     @classmethod
     @abstractmethod
-    def wanted(cls, modality: Modality) -> str:
-        """The keys of a row of which it needs one, for messages."""
+    def row_keys(cls, modality: Modality) -> str:
+        """The manifest keys that provide this input, for messages."""
 
-    def fingerprint(self, clip: Clip) -> dict[str, Any]:
+    def fingerprint(self, clip: Clip) -> dict[str, object]:
         """Every setting that the tensor depends on besides the file and its span, as JSON values."""
         return spec_to_dict(self.spec)
 
     def key(self, row: ManifestRow, cache: TensorCache) -> bytes:
-        """What the tensor of a row is called in the cache; the row must have the input.
+        """The cache key of a row's tensor. The row must have this input.
 
         Raises:
             MediaError: the file is missing.
@@ -97,62 +97,65 @@ class Input(ABC):
         path = media_path(str(self.source(clip, self.modality)), row.folder)
         return cache.key(path, clip.start, clip.end, self.fingerprint(clip))
 
-    # ------------------------------------------------------------------------------------------- from it, a tensor
+    # ------------------------------------------------------------------------------------------------- preparation
     @abstractmethod
     def take(self, material: ClipMaterial) -> object:
-        """Its part of what is known of a clip, of the class ``raw``, or :class:`~multiemo.types.Absent`."""
+        """Extract the raw form from the material of a clip: an instance of ``raw``, or why it is absent."""
 
     @abstractmethod
     def prepare(self, raw: object) -> PreparedInput | Absent:
-        """What the encoder reads, made from what :meth:`take` gave or from the same changed.
+        """Convert a raw form to what the encoder reads.
+
+        Args:
+            raw: result of :meth:`take`, possibly modified (corruptions do that).
 
         Raises:
-            MediaError: there is something wrong with it.
+            MediaError: the raw form is unusable.
         """
 
     def read(self, material: ClipMaterial) -> PreparedInput | Absent:
-        """:meth:`take`, then :meth:`prepare`."""
+        """Apply :meth:`take`, then :meth:`prepare`."""
         raw = self.take(material)
         return raw if isinstance(raw, Absent) else self.prepare(raw)
 
-    # -------------------------------------------------------------------------------------------------- the others
+    # ---------------------------------------------------------------------------------------------------- optional
     def tracker(self) -> FaceTracker | None:
-        """What follows it through a film; ``None`` where it is not found by following pictures."""
+        """A tracker that follows this input through a film; ``None`` if the input needs no tracking."""
         return None
 
     def cut_note(self, lengths: Sequence[int]) -> str | None:
-        """What to say where clips are longer than what is read of them.
+        """A note for the user if clips exceed the longest input that is read, else ``None``.
 
         Args:
-            lengths: time steps of every clip of a part, 0 where absent.
+            lengths: time steps of every clip of a split, 0 where absent.
         """
         return None
 
-    def described(self) -> Input:
-        """The input that a classic baseline describes in place of this one; itself by default."""
+    def baseline_input(self) -> Input:
+        """The input that classic baselines describe in place of this one. The default is the input itself."""
         return self
 
 
 class InputOf(Input, Generic[Raw]):
-    """A kind of input that takes ``Raw`` of a clip; register it with ``@inputs.register(kind)``."""
+    """A kind of input whose raw form is ``Raw``. Register it with ``@inputs.register(kind)``."""
 
     raw: type[Raw]
 
     @abstractmethod
     def take(self, material: ClipMaterial) -> Raw | Absent:
-        """Its part of what is known of a clip, or why there is none."""
+        """Extract the raw form from the material of a clip, or say why it is absent."""
 
     @abstractmethod
     def make(self, raw: Raw) -> PreparedInput | Absent:
-        """The tensor, or why there is none."""
+        """Convert the raw form to a tensor, or say why that is impossible."""
 
     def prepare(self, raw: object) -> PreparedInput | Absent:
-        """As :meth:`Input.prepare`; a raw form of another class is a mistake of the program."""
+        """As :meth:`Input.prepare`. A raw form of another class is a programming error (``TypeError``)."""
         return self.make(of_type(raw, self.raw))
 
 
 def context_width(inputs: Mapping[Modality, Input]) -> int:
-    """How many earlier turns of a dialogue a model reads.
+    """The largest number of earlier dialogue turns that any input of a model reads.
 
     Args:
         inputs: {modality: input} of the model.
@@ -160,12 +163,12 @@ def context_width(inputs: Mapping[Modality, Input]) -> int:
     return max((entry.earlier_turns for entry in inputs.values()), default=0)
 
 
-def of_type(value: object, wanted: type[T]) -> T:
-    """The value, if it is of the class.
+def of_type(value: object, expected: type[T]) -> T:
+    """Return the value unchanged after checking its class.
 
     Raises:
-        TypeError: it is not.
+        TypeError: the value is not an instance of ``expected``.
     """
-    if not isinstance(value, wanted):
-        raise TypeError(f"{type(value).__name__} in place of {wanted.__name__}")
+    if not isinstance(value, expected):
+        raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
     return value

@@ -1,4 +1,4 @@
-"""Manifest rows -> Samples, with the inputs that the encoders ask for."""
+"""Manifest rows -> Samples, through the inputs that the encoders require."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from multiemo.inputs.rows import read_row
 from multiemo.progress import Progress
 from multiemo.types import Absent, Clip, Modality, Sample
 
-#: Fewer clips than this are decoded in this process; starting others would take longer.
-_ENOUGH = 16
-#: Prepared samples stay in memory up to this many bytes; a larger part is read from the cache every epoch.
+#: Fewer clips than this are decoded in this process, because starting workers would take longer.
+_MIN_CLIPS_FOR_WORKERS = 16
+#: Prepared samples stay in memory up to this many bytes. A larger split is read from the cache in every epoch.
 MEMORY_LIMIT = 4 << 30
 
 
 @dataclass(slots=True)
 class PreparedPart:
-    """What preprocessing a whole part found.
+    """Result of preprocessing all clips of a split.
 
     Args:
-        absent: {modality: {reason: clips}}.
-        bad: {clip id: message} of clips left out because nothing of them can be read.
-        damaged: {clip id: {modality: message}} of clips kept for the modalities that can be read.
+        absent: {modality: {reason: number of clips}}.
+        bad: {clip id: message} of clips that were left out because nothing in them can be read.
+        damaged: {clip id: {modality: message}} of clips that were kept for their readable modalities.
         lengths: {modality: time steps of each clip, 0 where absent}.
-        labelled: which clips have a label (for ``dimensions``, any of these).
-        frequencies: ``[C]`` share of each label among the labelled clips; for ``dimensions`` the means, NaN where no
-            clip knows one.
+        labelled: whether each clip has a label (with ``dimensions``: a value for any dimension).
+        frequencies: ``[C]`` share of each label among the labelled clips. With ``dimensions``: the mean of each
+            dimension, NaN if no clip has a value for it.
     """
 
     absent: dict[Modality, dict[str, int]] = field(default_factory=dict)
@@ -49,21 +49,21 @@ class PreparedPart:
     frequencies: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def left_out(self) -> list[str]:
-        """A sentence for each clip, or modality of a clip, that cannot be read."""
+        """One sentence for each clip, and each modality of a clip, that cannot be read."""
         whole = [f"left out {clip}: {message}" for clip, message in self.bad.items()]
         parts = ((clip, m, message) for clip, those in self.damaged.items() for m, message in those.items())
         return whole + [f"left out the {m} of {clip}, and kept the rest of it: {message}" for clip, m, message in parts]
 
 
 class ClipDataset(Dataset[Sample]):
-    """Clips of one manifest as samples.
+    """The clips of one manifest as samples.
 
     Args:
-        clips: rows of the part.
-        folder: the manifest's folder.
+        clips: rows of the split.
+        folder: folder of the manifest.
         inputs: {modality: input} of the model.
-        space: how labels become targets.
-        cache: decoded inputs are kept there; ``None`` computes them each time.
+        space: conversion of labels to targets.
+        cache: stores decoded inputs; ``None`` decodes them each time.
         dialogue: all rows of the manifest in order, for text encoders that read earlier utterances.
     """
 
@@ -95,15 +95,15 @@ class ClipDataset(Dataset[Sample]):
         return self.read(index, tuple(self.inputs))
 
     def read(self, index: int, modalities: Sequence[Modality], *, damaged: dict[Modality, str] | None = None) -> Sample:
-        """A clip with those of its modalities, from the cache or its media.
+        """Read the given modalities of a clip from the cache or its media.
 
         Args:
-            index: row.
-            modalities: those that are wanted.
-            damaged: takes the messages of those that cannot be read, which are then absent.
+            index: row number, from 0.
+            modalities: modalities to read.
+            damaged: receives {modality: message} of unreadable inputs, which are then absent from the sample.
 
         Raises:
-            MultiemoError: it cannot be read, and ``damaged`` is not given; names the clip.
+            MultiemoError: an input cannot be read and ``damaged`` is not given. The message names the clip.
         """
         clip = self.clips[index]
         wanted = {m: self.inputs[m] for m in modalities if (clip.id, m) not in self._damaged}
@@ -136,12 +136,12 @@ class ClipDataset(Dataset[Sample]):
         )
 
     def row(self, index: int) -> ManifestRow:
-        """A row as inputs read it."""
+        """A row in the form that inputs read."""
         clip = self.clips[index]
         return ManifestRow(clip, self.folder, self._earlier.get(clip.id, ()))
 
     def input_key(self, index: int, modality: Modality) -> bytes:
-        """What the input of a clip is called in the cache; the clip must have the modality."""
+        """The cache key of one input of a clip. The clip must have the modality."""
         assert self.cache is not None
         return self.inputs[modality].key(self.row(index), self.cache)
 
@@ -152,30 +152,30 @@ class ClipDataset(Dataset[Sample]):
         skip_bad: bool = False,
         progress: Progress | None = None,
     ) -> PreparedPart:
-        """Preprocess every clip once and hold the samples in memory for the epochs to come.
+        """Preprocess every clip once and keep the samples in memory for later epochs.
 
         Args:
-            workers: processes that decode; 0 = this one.
-            skip_bad: leave out what of a clip cannot be read (the clip, where nothing is left), and say so in the
-                result, instead of stopping.
-            progress: told the clips done.
+            workers: number of decoding processes; 0 decodes in this process.
+            skip_bad: leave out unreadable modalities (and clips without a readable one) and report them in the
+                result, instead of raising.
+            progress: updated with the number of finished clips.
 
         Raises:
-            MediaError: media cannot be read and ``skip_bad`` is off; names the clip.
+            MediaError: media cannot be read and ``skip_bad`` is off. The message names the clip.
         """
         found = PreparedPart(lengths={m: [] for m in self.inputs})
         samples: list[Sample] = []
         size = 0
         total, count = torch.zeros(2, len(self.space.labels))
-        loader = self._over(range(len(self)), workers)
+        loader = self._loader(range(len(self)), workers)
         for done, (clip, (got, damaged, note)) in enumerate(zip(self.clips, loader, strict=True), start=1):
-            self._heed(note)
+            self._keep_cache_note(note)
             if progress is not None:
                 progress.update(done, len(self.clips))
             if damaged and not skip_bad:
                 first = next(iter(damaged.values()))
                 raise MediaError(
-                    f"{first}; mend or remove the row, or set data.skip_bad=true to leave out what cannot be read"
+                    f"{first}; repair or remove the row, or set data.skip_bad=true to leave out what cannot be read"
                 )
             if damaged and not got.inputs:
                 found.bad[clip.id] = "; ".join(dict.fromkeys(damaged.values()))
@@ -184,7 +184,7 @@ class ClipDataset(Dataset[Sample]):
                 found.damaged[clip.id] = damaged
                 self._damaged |= {(clip.id, m) for m in damaged}
             if loader.num_workers:
-                got = _own(got)
+                got = _copy_to_own_memory(got)
             for m in self.inputs:
                 found.lengths[m].append(got.inputs[m].shape[0] if m in got.inputs else 0)
             for m, reason in got.absent.items():
@@ -207,41 +207,40 @@ class ClipDataset(Dataset[Sample]):
         return found
 
     def fill_cache(self, rows: Sequence[int], *, workers: int = 0, progress: Progress | None = None) -> None:
-        """Preprocess some clips into the cache; what cannot be read is left for :meth:`prepare` to tell.
+        """Preprocess some clips into the cache. Unreadable inputs are ignored here; :meth:`prepare` reports them.
 
         Args:
-            rows: which.
-            workers, progress: as in :meth:`prepare`.
+            rows: row numbers of the clips, from 0.
+            workers: number of decoding processes; 0 decodes in this process.
+            progress: updated with the number of finished clips.
         """
-        for done, (_, _, note) in enumerate(self._over(rows, workers), start=1):
-            self._heed(note)
+        for done, (_, _, note) in enumerate(self._loader(rows, workers), start=1):
+            self._keep_cache_note(note)
             if progress is not None:
                 progress.update(done, len(rows))
         if self.cache is not None:
             self.cache.close()
 
     # ------------------------------------------------------------------------------------------------------------
-    def _over(self, rows: Sequence[int], workers: int) -> DataLoader[Any]:
-        """Those clips in that order, each with the messages of what of it cannot be read and a note of the cache."""
-        workers = workers if len(rows) >= _ENOUGH else 0
+    def _loader(self, rows: Sequence[int], workers: int) -> DataLoader[Any]:
+        """A loader of the given rows, in order. It yields an ``_Outcome`` for each."""
+        workers = workers if len(rows) >= _MIN_CLIPS_FOR_WORKERS else 0
         if workers and self.cache is not None:
             self.cache.close()
-        return DataLoader(Subset(_Guarded(self), rows), batch_size=None, num_workers=workers)
+        return DataLoader(Subset(_ErrorsAsValues(self), rows), batch_size=None, num_workers=workers)
 
-    def _heed(self, note: str | None) -> None:
-        """Keep the first note of a worker's cache with the cache of this process."""
+    def _keep_cache_note(self, note: str | None) -> None:
+        """Copy a note from a worker's cache to this process's cache. The first note is kept."""
         if note is not None and self.cache is not None:
             self.cache.note = self.cache.note or note
 
 
-#: A sample, the messages of what of it cannot be read, and a note of the cache.
+#: A sample, {modality: message} of its unreadable inputs, and the note of the cache.
 _Outcome: TypeAlias = tuple[Sample, dict[Modality, str], str | None]
 
 
-class _Guarded(Dataset[_Outcome]):
-    """The data set with errors of media and features, and what its cache has to say, as values: a worker process can
-    hand them over.
-    """
+class _ErrorsAsValues(Dataset[_Outcome]):
+    """The data set with read errors and the cache's note returned as values, so that workers can send them."""
 
     def __init__(self, inner: ClipDataset) -> None:
         self.inner = inner
@@ -258,8 +257,8 @@ class _Guarded(Dataset[_Outcome]):
         return got, damaged, None if self.inner.cache is None else self.inner.cache.note
 
 
-def _own(sample: Sample) -> Sample:
-    """A copy outside the memory shared with the worker, of which each piece holds an open file."""
+def _copy_to_own_memory(sample: Sample) -> Sample:
+    """Copy a sample out of the memory shared with a worker. Each tensor there keeps a file open."""
     return replace(
         sample,
         inputs={m: x.clone() for m, x in sample.inputs.items()},

@@ -1,11 +1,11 @@
-"""Faces: aligned crops of the person whom the pictures of a film, or a still, show."""
+"""Faces: aligned crops of the main person in a film or a still."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from multiemo.inputs.base import Input, InputOf, of_type
 from multiemo.inputs.material import ClipMaterial, FacePositions, Pictures, PreparedInput, Request
@@ -14,9 +14,9 @@ from multiemo.preprocess.faces.tracking import FaceTracker
 from multiemo.registry import inputs
 from multiemo.types import Absent, Clip, FaceSpec, InputSpec, Modality
 
-#: What can be done about a still in which no face is found.
-_NOTHING_BUT = '; if it is nothing but a face, say so: --cropped, or "cropped": true in a manifest row'
-#: Side of the crops that classic baselines describe, pixels.
+#: Advice appended when a still shows no face.
+_CROPPED_ADVICE = '; if the whole picture is a face crop, say so: --cropped, or "cropped": true in a manifest row'
+#: Side of the crops that classic baselines describe, in pixels.
 DESCRIBED_SIDE = 48
 
 
@@ -25,8 +25,8 @@ class FaceInput(InputOf[Pictures]):
     """Aligned face crops ``[F, 3, S, S]`` uint8 RGB.
 
     Args:
-        modality: of the encoder.
-        preprocessor: from pictures to one person's crops.
+        modality: modality of the encoder.
+        preprocessor: converts pictures to the crops of one person.
     """
 
     spec_type = FaceSpec
@@ -48,39 +48,46 @@ class FaceInput(InputOf[Pictures]):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """As :meth:`Input.build`; the spec says everything."""
+        """Build the input from its spec alone.
+
+        Args:
+            modality: modality of the encoder.
+            spec: a :class:`~multiemo.types.FaceSpec`.
+            texts: unused.
+            assets: unused.
+        """
         return cls(modality, FacePreprocessor(of_type(spec, FaceSpec)))
 
     @classmethod
     def source(cls, clip: Clip, modality: Modality) -> str | Absent:
-        """The file with the face."""
+        """The path of the video or image."""
         return clip.video or clip.image or Absent("the row has neither video nor image")
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return "video or image"
 
-    def fingerprint(self, clip: Clip) -> dict[str, Any]:
-        """The spec, and whether a face is looked for."""
+    def fingerprint(self, clip: Clip) -> dict[str, object]:
+        """The spec, and whether the pictures are crops already."""
         values = super().fingerprint(clip)
         return {**values, "cropped": True} if clip.cropped else values
 
     def take(self, material: ClipMaterial) -> Pictures | Absent:
-        """The pictures that were decoded."""
+        """The decoded pictures."""
         return material.pictures or Absent(material.why_not("video"))
 
     def make(self, raw: Pictures) -> PreparedInput | Absent:
-        """The crops of the main face, with its positions in the pictures."""
+        """The crops of the main face and its positions in the pictures."""
         track = self.preprocessor(raw.frames, raw.times, raw.cropped)
         if isinstance(track, Absent):
-            return Absent(NO_FACE, _NOTHING_BUT) if raw.still and track.reason == NO_FACE else track
+            return Absent(NO_FACE, _CROPPED_ADVICE) if raw.still and track.reason == NO_FACE else track
         return PreparedInput(track.crops, track.notes, FacePositions(track.times, track.boxes))
 
     def tracker(self) -> FaceTracker:
-        """A tracker with the detector of this input."""
+        """A tracker that uses the detector of this input."""
         return FaceTracker(self.spec, detector=self.preprocessor.detector)
 
-    def described(self) -> Input:
-        """Crops of one size, whatever the encoder reads."""
+    def baseline_input(self) -> Input:
+        """The same input with crops of a fixed size."""
         return FaceInput(self.modality, FacePreprocessor(replace(self.spec, size=DESCRIBED_SIDE)))

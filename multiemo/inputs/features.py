@@ -1,10 +1,10 @@
-"""Precomputed features: vectors or sequences that a row names a file for."""
+"""Precomputed features: vectors or sequences from a file that the row names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from multiemo.data.features.reading import read_features
 from multiemo.data.manifest.reading import media_path
@@ -17,11 +17,11 @@ from multiemo.types import Absent, Clip, FeatureSpec, InputSpec, Modality
 
 @inputs.register("features")
 class FeatureInput(InputOf[FeatureRows]):
-    """Features of a clip, ``[T, dim]`` float32.
+    """Precomputed features of a clip, ``[T, dim]`` float32.
 
     Args:
-        modality: of the encoder; ``features.MODALITY`` of a row says where they lie.
-        preprocessor: checks and thins them.
+        modality: modality of the encoder. A row gives the file under ``features.MODALITY``.
+        preprocessor: checks the values and shortens long sequences.
     """
 
     spec_type = FeatureSpec
@@ -42,26 +42,33 @@ class FeatureInput(InputOf[FeatureRows]):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """As :meth:`Input.build`; the spec says everything."""
+        """Build the input from its spec alone.
+
+        Args:
+            modality: modality of the encoder.
+            spec: a :class:`~multiemo.types.FeatureSpec`.
+            texts: unused.
+            assets: unused.
+        """
         return cls(modality, FeaturePreprocessor(of_type(spec, FeatureSpec)))
 
     @classmethod
     def source(cls, clip: Clip, modality: Modality) -> str | Absent:
-        """The feature file."""
+        """The path of the feature file."""
         reference = clip.features.get(modality)
         return Absent(f"the row has no features.{modality}") if reference is None else reference.path
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return f"features.{modality}"
 
-    def fingerprint(self, clip: Clip) -> dict[str, Any]:
-        """The spec, and which row or array of the file it is."""
+    def fingerprint(self, clip: Clip) -> dict[str, object]:
+        """The spec, and the key of the row or array within the file."""
         return {**super().fingerprint(clip), "key": clip.features[self.modality].key}
 
     def take(self, material: ClipMaterial) -> FeatureRows | Absent:
-        """The rows of the feature file; media have none."""
+        """The values of the feature file. Media without a manifest row have none."""
         row = material.row
         if row is None:
             return Absent(f"the model reads precomputed features.{self.modality}; give a manifest row that has them")

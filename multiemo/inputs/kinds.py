@@ -1,4 +1,4 @@
-"""The kinds of input by name: the class of a kind, the input that an encoder asks for, specs from JSON."""
+"""Look-up of input kinds: the class of a kind, the input of an encoder, specs from JSON."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from multiemo.types import InputSpec, Modality
 
 
 def kind_named(name: str) -> type[Input]:
-    """The class of a kind, whose module is imported.
+    """The class registered for a kind. Its module is imported.
 
     Raises:
-        ConfigError: there is no such kind.
+        ConfigError: no kind has this name.
     """
     found = inputs.get(name, where="input")
     assert isinstance(found, type)
@@ -32,22 +32,22 @@ def build_input(
     texts: Callable[[], Iterable[str]] | None = None,
     assets: Path | None = None,
 ) -> Input:
-    """What feeds an encoder.
+    """Build the input that feeds an encoder.
 
     Args:
-        modality: the encoder's.
-        spec: the encoder's.
-        texts: gives the training texts, for a tokenizer that has yet to be trained.
-        assets: folder of a checkpoint that holds a tokenizer.
+        modality: modality of the encoder.
+        spec: input specification of the encoder.
+        texts: returns the training texts, for a tokenizer that has yet to be trained.
+        assets: checkpoint folder that holds a tokenizer.
     """
     return kind_named(spec.kind).build(modality, spec, texts=texts, assets=assets)
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
-    """The inverse of :func:`multiemo.types.spec_to_dict`; keys of other versions are left out.
+    """The inverse of :func:`multiemo.types.spec_to_dict`. Unknown keys, as other versions may write, are ignored.
 
     Raises:
-        ConfigError: a kind that this version does not know.
+        ConfigError: the kind is missing or unknown to this version.
 
     Example:
         >>> from multiemo.types import TextSpec, spec_to_dict
@@ -56,7 +56,7 @@ def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
     """
     name = values.get("kind")
     if not isinstance(name, str):
-        raise ConfigError(f"input: its kind is {name!r}, which names none")
+        raise ConfigError(f"input: its kind must be the name of a kind of input, not {name!r}")
     cls = kind_named(name).spec_type
     known = {f.name for f in fields(cls)}
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}

@@ -1,4 +1,4 @@
-"""What an input is made from: a manifest row, what was decoded of a file, and the raw forms that inputs take of it."""
+"""What inputs are made from: a manifest row, the decoded media, and the raw forms extracted from them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from multiemo.types import Clip, ContextTurn
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What has to be decoded of a media file.
+    """What to decode from a media file.
 
     Args:
-        sample_rate: of its sound, Hz; ``None`` leaves the sound out.
-        fps: pictures a second; ``None`` leaves the pictures out.
-        max_frames: where ``fps`` would give more, this many are spread evenly over the span.
+        sample_rate: sample rate of the sound, Hz; ``None`` leaves the sound out.
+        fps: pictures per second; ``None`` leaves the pictures out.
+        max_frames: upper limit on pictures. If ``fps`` would give more, this many are spread evenly over the span.
     """
 
     sample_rate: int | None = None
@@ -31,7 +31,7 @@ class Request:
     max_frames: int | None = None
 
     def joined(self, other: Request) -> Request | None:
-        """One request that serves both, or ``None`` where they ask for different forms of the same track.
+        """One request that serves both, or ``None`` if they need different forms of the same track.
 
         Example:
             >>> Request(sample_rate=16000).joined(Request(fps=4.0, max_frames=8))
@@ -47,18 +47,18 @@ class Request:
         return Request(self.sample_rate or other.sample_rate, pictures.fps, pictures.max_frames)
 
     def served_by(self, media: Media) -> bool:
-        """Whether everything that was asked for is there."""
+        """Whether the media holds everything that was requested."""
         return (self.sample_rate is None or media.audio is not None) and (self.fps is None or media.frames is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A row as the inputs read it.
+    """A manifest row with its context.
 
     Args:
         clip: the row.
-        folder: its paths are relative to this one.
-        earlier: turns of its dialogue before it, oldest first.
+        folder: folder to which its paths are relative.
+        earlier: preceding turns of its dialogue, oldest first.
     """
 
     clip: Clip
@@ -67,16 +67,16 @@ class ManifestRow:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Raw forms: what an input takes of a clip and makes a tensor from. Corruptions change these.
+# Raw forms: what an input extracts from a clip and converts to a tensor. Corruptions modify these.
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Words of one clip.
+    """The words of one clip.
 
     Args:
-        text: the utterance, raw.
-        earlier: turns of its dialogue before it, oldest first.
+        text: the unprocessed utterance.
+        earlier: preceding turns of its dialogue, oldest first.
     """
 
     text: str
@@ -85,11 +85,11 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Sound of one clip.
+    """The sound of one clip.
 
     Args:
         samples: ``[N]`` mono float32 within -1..1.
-        rate: Hz.
+        rate: sample rate, Hz.
     """
 
     samples: Floats
@@ -98,13 +98,13 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures of one clip.
+    """The pictures of one clip.
 
     Args:
         frames: ``[F, H, W, 3]`` uint8 RGB.
-        times: ``[F]`` seconds from the span's start.
-        cropped: they are face crops already, so no face is looked for.
-        still: they are one photograph, not a film.
+        times: ``[F]`` seconds from the start of the span.
+        cropped: the pictures are face crops, so no face is searched for.
+        still: there is one photograph instead of a film.
     """
 
     frames: Pixels
@@ -129,14 +129,14 @@ class FeatureRows:
 
 @dataclass(frozen=True, slots=True)
 class ClipMaterial:
-    """Everything that is known of one clip before an input takes its part of it.
+    """Everything known about one clip before an input extracts its raw form.
 
     Args:
-        text: its words; ``None`` where there are none.
-        earlier: turns of its dialogue before it, oldest first.
-        audio: its sound; ``None`` where there is none or it was not decoded.
-        pictures: its pictures; likewise.
-        row: where it is a row of a manifest; ``None`` for files, streams and texts.
+        text: words of the clip; ``None`` if it has none.
+        earlier: preceding turns of its dialogue, oldest first.
+        audio: sound of the clip; ``None`` if it has none or it was not decoded.
+        pictures: pictures of the clip; ``None`` if it has none or they were not decoded.
+        row: manifest row of the clip; ``None`` for files, streams and texts.
         missing: {``text``, ``audio`` or ``video``: why it is ``None``}.
     """
 
@@ -148,7 +148,7 @@ class ClipMaterial:
     missing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def why_not(self, what: str) -> str:
-        """The reason why ``text``, ``audio`` or ``video`` is missing."""
+        """Why ``text``, ``audio`` or ``video`` is missing."""
         plain = {"text": "no transcript was given", "audio": "the file has no audio track"}
         return self.missing.get(what) or plain.get(what, "the file has no video track")
 
@@ -161,14 +161,14 @@ def material_of(
     cropped: bool = False,
     missing: Mapping[str, str] | None = None,
 ) -> ClipMaterial:
-    """What was decoded of a file, as inputs take it.
+    """Wrap decoded media in the form that inputs read.
 
     Args:
         media: a decoded span.
-        text: its words.
-        row: where it is a row of a manifest.
-        cropped: its pictures are face crops already.
-        missing: reasons where the media gives none.
+        text: words of the span.
+        row: manifest row of the span, if it has one.
+        cropped: whether the pictures are face crops already.
+        missing: {``text``, ``audio`` or ``video``: why it is missing}, used where ``media`` gives no reason.
     """
     audio = pictures = None
     if media.audio is not None and media.rate is not None:
@@ -184,7 +184,7 @@ class FacePositions:
     """Where in the pictures the input was found.
 
     Args:
-        times: ``[F]`` seconds from the span's start.
+        times: ``[F]`` seconds from the start of the span.
         boxes: ``[F, 4]`` x0, y0, x1, y1 in pixels of the frames.
     """
 
@@ -197,9 +197,9 @@ class PreparedInput:
     """What a model reads of one modality of one clip.
 
     Args:
-        tensor: ``[T, ...]``, as the encoder's InputSpec says.
-        notes: what the user may want to know, one line each.
-        positions: where it was found, of pictures.
+        tensor: ``[T, ...]`` as the encoder's InputSpec describes it.
+        notes: remarks for the user, one line each.
+        positions: where the input was found, for pictures.
     """
 
     tensor: Tensor

@@ -1,4 +1,4 @@
-"""A manifest row -> what the inputs of a model read of it: the one way, for training and for prediction."""
+"""Manifest row -> inputs of a model. Training and prediction both read rows through this module."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from multiemo.types import Absent, Modality
 
 @dataclass(slots=True)
 class GatheredRow:
-    """What a row holds, before any input has become a tensor.
+    """The contents of a row before any input has become a tensor.
 
     Args:
-        materials: {modality: what its input takes its part of}.
+        materials: {modality: material from which its input is made}.
         absent: {modality: why the row does not have it}.
         damaged: {modality: what is wrong with its file}.
-        problems: what went wrong without stopping the reading, one line each.
-        end: where the longest of its files ends, seconds.
+        problems: errors that did not stop decoding, one line each.
+        end: end of the longest of its files, seconds.
     """
 
     materials: dict[Modality, ClipMaterial] = field(default_factory=dict)
@@ -38,13 +38,13 @@ class GatheredRow:
 
 @dataclass(slots=True)
 class RowInputs:
-    """What a model reads of a row.
+    """The inputs that a model reads from a row.
 
     Args:
-        ready: {modality: its input, or why there is none}; damaged ones are left out.
+        ready: {modality: its input, or why it is absent}, without damaged ones.
         damaged: {modality: what is wrong with it}.
-        problems: what went wrong without stopping the reading, one line each.
-        end: where the longest of its files that were decoded ends, seconds.
+        problems: errors that did not stop decoding, one line each.
+        end: end of the longest decoded file, seconds.
     """
 
     ready: dict[Modality, PreparedInput | Absent]
@@ -60,16 +60,16 @@ def read_row(
     cache: TensorCache | None = None,
     track: int | None = None,
 ) -> RowInputs:
-    """Everything that a model reads of a row; each file is decoded once, for the inputs that the cache does not have.
+    """Read the inputs of a model from a row. Each file is decoded once, for the inputs that the cache lacks.
 
     Args:
-        row: of a manifest.
-        inputs: {modality: input} that are wanted.
-        cache: of inputs that were decoded; ``None`` makes them each time.
-        track: with sound, from 1, of files with several; ``None``: the one on which somebody speaks.
+        row: a manifest row.
+        inputs: {modality: input} to read.
+        cache: stores decoded inputs; ``None`` decodes them each time.
+        track: number of the audio track, from 1, in files with several; ``None`` selects the one with speech.
 
     Raises:
-        MultiemoError: anything but a file that cannot be read, which is ``damaged``.
+        MultiemoError: any error other than an unreadable file, which is reported in ``damaged``.
     """
     ready: dict[Modality, PreparedInput | Absent] = {}
     damaged: dict[Modality, MediaError | ManifestError] = {}
@@ -110,12 +110,12 @@ def gather_row(row: ManifestRow, inputs: Mapping[Modality, Input], *, track: int
     """Decode what the inputs of a row are made from, each file once.
 
     Args:
-        row: of a manifest.
-        inputs: {modality: input} that are wanted.
+        row: a manifest row.
+        inputs: {modality: input} to read.
         track: as in :func:`read_row`.
     """
     found = GatheredRow()
-    files: dict[Path, list[_Shared]] = {}
+    files: dict[Path, list[_SharedDecoding]] = {}
     for m, entry in inputs.items():
         source = entry.source(row.clip, m)
         if isinstance(source, Absent):
@@ -124,42 +124,45 @@ def gather_row(row: ManifestRow, inputs: Mapping[Modality, Input], *, track: int
             found.materials[m] = ClipMaterial(row.clip.text, row.earlier, row=row)
         else:
             _join(files.setdefault(media_path(source, row.folder), []), m, entry.request)
-    for path, shares in files.items():
-        for shared in shares:
-            _decode(row, path, shared, track, found)
+    for path, decodings in files.items():
+        for decoding in decodings:
+            _decode(row, path, decoding, track, found)
     return found
 
 
 @dataclass(slots=True)
-class _Shared:
-    """One decoding of a file, and for whom it is."""
+class _SharedDecoding:
+    """One decoding of a file and the modalities that use it."""
 
     request: Request
     members: dict[Modality, Request]
 
 
-def _join(shares: list[_Shared], m: Modality, request: Request) -> None:
-    for shared in shares:
-        joined = shared.request.joined(request)
+def _join(decodings: list[_SharedDecoding], m: Modality, request: Request) -> None:
+    for decoding in decodings:
+        joined = decoding.request.joined(request)
         if joined is not None:
-            shared.request = joined
-            shared.members[m] = request
+            decoding.request = joined
+            decoding.members[m] = request
             return
-    shares.append(_Shared(request, {m: request}))
+    decodings.append(_SharedDecoding(request, {m: request}))
 
 
-def _decode(row: ManifestRow, path: Path, shared: _Shared, track: int | None, found: GatheredRow) -> None:
-    """Decode a file for all who share it; who does not get what it asked for asks again alone, to learn why."""
+def _decode(row: ManifestRow, path: Path, decoding: _SharedDecoding, track: int | None, found: GatheredRow) -> None:
+    """Decode a file for all modalities that share it.
+
+    If a modality does not get what it requested, its request is decoded separately to find the reason.
+    """
     try:
-        media = _read(row, path, shared.request, track)
+        media = _read(row, path, decoding.request, track)
     except (MediaError, ManifestError) as error:
-        found.damaged.update(dict.fromkeys(shared.members, error))
+        found.damaged.update(dict.fromkeys(decoding.members, error))
         return
     found.problems += media.problems
     found.end = max(found.end, media.offset + media.duration)
-    for m, request in shared.members.items():
+    for m, request in decoding.members.items():
         own = media
-        if len(shared.members) > 1 and not request.served_by(media):
+        if len(decoding.members) > 1 and not request.served_by(media):
             try:
                 own = _read(row, path, request, track)
             except (MediaError, ManifestError) as error:

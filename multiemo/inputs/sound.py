@@ -1,4 +1,4 @@
-"""Sound: the voice of a file as log-mel bands and prosody, or as the waveform that pretrained encoders read."""
+"""Sound: speech as log-mel bands and prosody, or as the waveform that pretrained encoders read."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from multiemo.types import Absent, Clip, InputSpec, Modality, SpeechSpec, Wavefo
 
 
 class ReadsSound(Protocol):
-    """A preprocessor of sound, or what stands in for it."""
+    """A preprocessor of sound, or a substitute for one."""
 
     @property
     def spec(self) -> SpeechSpec | WaveformSpec:
-        """Of the encoder."""
+        """Input specification of the encoder."""
         ...
 
     def __call__(self, audio: Floats, rate: int) -> Tensor | Absent:
-        """``[T, ...]`` float32 of ``[N]`` samples."""
+        """Convert ``[N]`` samples at ``rate`` Hz to ``[T, ...]`` float32."""
         ...
 
 
 class SoundInput(InputOf[Audio]):
-    """What both kinds of sound have in common; they differ in the tensor alone.
+    """Common part of both kinds of sound, which differ only in the tensor.
 
     Args:
-        modality: of the encoder.
-        preprocessor: from samples to a tensor.
+        modality: modality of the encoder.
+        preprocessor: converts samples to a tensor.
     """
 
     raw = Audio
@@ -49,20 +49,20 @@ class SoundInput(InputOf[Audio]):
 
     @classmethod
     def source(cls, clip: Clip, modality: Modality) -> str | Absent:
-        """The file with the voice."""
+        """The path of the audio or video file."""
         return clip.audio or clip.video or Absent("the row has neither audio nor video")
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return "audio or video"
 
     def take(self, material: ClipMaterial) -> Audio | Absent:
-        """The sound, at the rate at which it was decoded."""
+        """The decoded sound with its sample rate."""
         return material.audio or Absent(material.why_not("audio"))
 
     def make(self, raw: Audio) -> PreparedInput | Absent:
-        """The tensor, with a note where only the beginning was read."""
+        """The tensor, with a note if only the beginning was read."""
         tensor = self.preprocessor(raw.samples, raw.rate)
         if isinstance(tensor, Absent):
             return tensor
@@ -73,17 +73,17 @@ class SoundInput(InputOf[Audio]):
         return PreparedInput(tensor, (note,))
 
     def cut_note(self, lengths: Sequence[int]) -> str | None:
-        """How many clips are longer than what is read of a voice."""
+        """A note with the number of clips that are longer than ``max_seconds``."""
         count = sum(length >= self.spec.most_rows for length in lengths)
         if not count:
             return None
         return (
             f"{self.modality}: only the first {self.spec.max_seconds:g} s are read of {count} of {len(lengths)} clips; "
-            f"encoders.{self.modality}.max_seconds sets how many"
+            f"encoders.{self.modality}.max_seconds sets the limit"
         )
 
-    def described(self) -> Input:
-        """Mel bands and prosody of the same stretch, whatever the encoder reads."""
+    def baseline_input(self) -> Input:
+        """Mel bands and prosody of the same span, whatever the encoder reads."""
         spec = self.spec
         plain = SpeechSpec(sample_rate=spec.sample_rate, max_seconds=spec.max_seconds, trim=spec.trim)
         return SpeechInput(self.modality, SpeechPreprocessor(plain))
@@ -104,13 +104,20 @@ class SpeechInput(SoundInput):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """As :meth:`Input.build`; the spec says everything."""
+        """Build the input from its spec alone.
+
+        Args:
+            modality: modality of the encoder.
+            spec: a :class:`~multiemo.types.SpeechSpec`.
+            texts: unused.
+            assets: unused.
+        """
         return cls(modality, SpeechPreprocessor(of_type(spec, SpeechSpec)))
 
 
 @inputs.register("waveform")
 class WaveformInput(SoundInput):
-    """The samples themselves, ``[N, 1]`` float32, or row by row beside the prosody channels."""
+    """The samples, ``[N, 1]`` float32, or the samples of each row together with its prosody channels."""
 
     spec_type = WaveformSpec
 
@@ -123,5 +130,12 @@ class WaveformInput(SoundInput):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """As :meth:`Input.build`; the spec says everything."""
+        """Build the input from its spec alone.
+
+        Args:
+            modality: modality of the encoder.
+            spec: a :class:`~multiemo.types.WaveformSpec`.
+            texts: unused.
+            assets: unused.
+        """
         return cls(modality, WaveformPreprocessor(of_type(spec, WaveformSpec)))

@@ -1,10 +1,10 @@
-"""Words: the text of a row or the transcript of a file, as token ids."""
+"""Text: the words of a row or the transcript of a file, as token ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -18,15 +18,15 @@ from multiemo.types import Absent, Clip, ContextTurn, InputSpec, Modality, TextS
 
 
 class ReadsText(Protocol):
-    """A :class:`~multiemo.preprocess.text.TextPreprocessor`, or what stands in for it."""
+    """A :class:`~multiemo.preprocess.text.TextPreprocessor`, or a substitute for one."""
 
     @property
     def spec(self) -> TextSpec:
-        """Of the encoder."""
+        """Input specification of the encoder."""
         ...
 
     def __call__(self, text: str, context: Sequence[ContextTurn] = ()) -> Tensor | Absent:
-        """``[L]`` int64."""
+        """Convert a text and its preceding turns to token ids, ``[L]`` int64."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -36,11 +36,11 @@ class ReadsText(Protocol):
 
 @inputs.register("text")
 class TextInput(InputOf[Utterance]):
-    """Token ids ``[L]`` int64 of an utterance, with earlier turns of its dialogue where the encoder reads them.
+    """Token ids ``[L]`` int64 of an utterance, with preceding dialogue turns if the encoder reads them.
 
     Args:
-        modality: of the encoder.
-        preprocessor: from text to token ids.
+        modality: modality of the encoder.
+        preprocessor: converts text to token ids.
     """
 
     spec_type = TextSpec
@@ -61,7 +61,14 @@ class TextInput(InputOf[Utterance]):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """With the tokenizer of the checkpoint, of the pretrained model, or one learnt from the texts."""
+        """Build the input with the tokenizer of the checkpoint or the pretrained model, or train one on the texts.
+
+        Args:
+            modality: modality of the encoder.
+            spec: a :class:`~multiemo.types.TextSpec`.
+            texts: returns the training texts; only used if the tokenizer has yet to be trained.
+            assets: checkpoint folder that holds a tokenizer.
+        """
         spec = of_type(spec, TextSpec)
         if assets is not None:
             return cls(modality, TextPreprocessor.from_assets(spec, assets))
@@ -75,28 +82,28 @@ class TextInput(InputOf[Utterance]):
 
     @classmethod
     def source(cls, clip: Clip, modality: Modality) -> str | Absent:
-        """The words of the row."""
+        """The text of the row."""
         return Absent("the row has no text") if clip.text is None else clip.text
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
-        """As :meth:`Input.wanted`."""
+    def row_keys(cls, modality: Modality) -> str:
+        """As :meth:`Input.row_keys`."""
         return "text"
 
     def key(self, row: ManifestRow, cache: TensorCache) -> bytes:
-        """As :meth:`Input.key`; the ids are part of it, since a spec does not say what a trained tokenizer learnt."""
+        """As :meth:`Input.key`. Includes the token ids, because the spec does not describe a trained tokenizer."""
         text = row.clip.text or ""
         ids = self.preprocessor(text, row.earlier)
-        settings: dict[str, Any] = {**self.fingerprint(row.clip), "ids": of_type(ids, Tensor).tolist()}
+        settings: dict[str, object] = {**self.fingerprint(row.clip), "ids": of_type(ids, Tensor).tolist()}
         return text_key(text, row.earlier, settings)
 
     def take(self, material: ClipMaterial) -> Utterance | Absent:
-        """The words that were given."""
+        """The text of the clip and its preceding turns."""
         if material.text is None:
             return Absent(material.why_not("text"))
         return Utterance(material.text, material.earlier)
 
     def make(self, raw: Utterance) -> PreparedInput | Absent:
-        """``[L]`` int64."""
+        """The token ids, ``[L]`` int64."""
         ids = self.preprocessor(raw.text, raw.earlier)
         return ids if isinstance(ids, Absent) else PreparedInput(ids)

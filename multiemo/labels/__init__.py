@@ -1,4 +1,4 @@
-"""Label sets of the field, explicit maps between them, and where categories lie on the circumplex."""
+"""Label sets of the field, explicit maps between them, and the positions of categories on the circumplex."""
 
 from __future__ import annotations
 

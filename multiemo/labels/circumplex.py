@@ -1,15 +1,15 @@
-"""Where categories lie on the plane of valence and arousal.
+"""Positions of categories on the plane of valence and arousal.
 
 Source: Russell & Mehrabian 1977, "Evidence for a three-factor theory of emotions", Journal of Research in Personality
 11, 273-294 (doi:10.1016/0092-6566(77)90037-X): mean ratings of 151 emotion terms by 300 people in all, on scales from
--1 to 1. Pleasure is valence. The terms are adjectives; a noun of GoEmotions takes the value of its adjective.
+-1 to 1. Pleasure is used as valence. The terms are adjectives; a noun of GoEmotions has the value of its adjective.
 """
 
 from __future__ import annotations
 
 from multiemo.labels.sets import find_label
 
-#: {category: (pleasure, arousal)}.
+#: {category: (pleasure, arousal)}
 _RATINGS: dict[str, tuple[float, float]] = {
     "happy": (0.81, 0.51),
     "joyful": (0.76, 0.48),
@@ -31,10 +31,10 @@ _RATINGS: dict[str, tuple[float, float]] = {
 
 
 def circumplex(label: str) -> tuple[float, float] | None:
-    """(valence, arousal) of a category, each in -1..1, or ``None`` where the source does not rate it.
+    """(valence, arousal) of a category, each in -1..1, or ``None`` if the source does not rate it.
 
     Args:
-        label: of a label set; other spellings are resolved.
+        label: a label of any label set; other spellings are resolved.
 
     Example:
         >>> circumplex("angry"), circumplex("anger")

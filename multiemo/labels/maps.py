@@ -1,8 +1,8 @@
-"""Explicit maps between label sets: for every source label where it goes, or that it is lost.
+"""Explicit maps between label sets: the target of every source label, or that it is lost.
 
-A registered map decides. Without one a label keeps its name where the target set has it, and is lost where it has not;
-nothing else is guessed from names. Where one of the two is a set that a user declares, whose spelling is their own, a
-name is found whatever its case, and by its aliases.
+A registered map takes precedence. Without one, a label keeps its name if the target set contains it, and is lost
+otherwise. Nothing else is guessed from names. If one of the two sets is declared by a user, whose spelling may differ,
+names are matched regardless of case, and by their aliases.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _GOEMOTIONS_TO_EKMAN: dict[str, str] = {
 }  # fmt: skip
 
 _TO_EKMAN: dict[str, str] = {
-    # RAVDESS calls calm a second baseline beside neutral (Livingstone & Russo 2018, "Emotional categories").
+    # RAVDESS describes calm as a second baseline besides neutral (Livingstone & Russo 2018, "Emotional categories").
     "calm": "neutral",
-    # As in the field's four classes of IEMOCAP, and in GoEmotions' ekman_mapping.json (excitement -> joy).
+    # As in the usual four classes of IEMOCAP, and in GoEmotions' ekman_mapping.json (excitement -> joy).
     "excited": "happy",
     # Synonyms, from the feeling wheel of EmoryNLP.
     "joyful": "happy", "mad": "angry", "scared": "fearful",
@@ -44,8 +44,8 @@ _POLARITY: dict[str, str] = {
     "frustrated": "negative", "worried": "negative", "contemptuous": "negative",
     # The coarse labels of EmoryNLP (Zahiri & Choi 2018, section 3).
     "joyful": "positive", "peaceful": "positive", "powerful": "positive", "mad": "negative", "scared": "negative",
-    # GoEmotions' sentiment_mapping.json; what it calls ambiguous (surprise, realization, ...) is lost, and so is
-    # surprise elsewhere, which is of either sign.
+    # GoEmotions' sentiment_mapping.json. Its ambiguous labels (surprise, realization, ...) are lost. So is surprise in
+    # other sets, because it may be positive or negative.
     **dict.fromkeys(
         ("admiration", "amusement", "approval", "caring", "desire", "excitement", "gratitude", "joy", "love",
          "optimism", "pride", "relief"),
@@ -58,7 +58,7 @@ _POLARITY: dict[str, str] = {
     ),
 }  # fmt: skip
 
-#: The seven points of CMU-MOSI's scale as five: clipped to -2..2, as the field counts accuracy over five classes.
+#: The seven points of CMU-MOSI's scale as five: clipped to -2..2, as is usual for five-class accuracy.
 _SEVEN_TO_FIVE: dict[str, str] = {
     **dict.fromkeys(("strongly negative", "negative"), "very negative"), "weakly negative": "negative",
     "neutral": "neutral",
@@ -67,18 +67,18 @@ _SEVEN_TO_FIVE: dict[str, str] = {
 
 _POLARITIES = ("polarity2", "polarity3", "polarity5", "polarity7")
 _EMOTIONS = tuple(name for name in LABEL_SETS if name not in _POLARITIES)
-#: Sets of Ekman's categories, whatever their order.
+#: Sets that consist of Ekman's categories, in any order.
 _EKMAN = tuple(n for n in _EMOTIONS if set(LABEL_SETS["ekman6"]) <= set(LABEL_SETS[n]) <= set(LABEL_SETS["ekman7"]))
 
 
 def _within(pairs: Mapping[str, str], source: str, target: str) -> dict[str, str]:
-    """Labels of ``source`` that keep their name or have a pair, as far as ``target`` has it."""
+    """Labels of ``source`` that keep their name or have a pair, if ``target`` contains the result."""
     named = {label: label for label in LABEL_SETS[source]}
     paired = {label: pairs[label] for label in LABEL_SETS[source] if label in pairs and label not in LABEL_SETS[target]}
     return {label: to for label, to in {**named, **paired}.items() if to in LABEL_SETS[target]}
 
 
-#: {(source set, target set): {source label: target label}}; a label that is missing is lost.
+#: {(source set, target set): {source label: target label}}; a missing label is lost.
 MAPS: dict[tuple[str, str], Mapping[str, str]] = {
     **{(source, target): _within(_TO_EKMAN, source, target) for source in _EMOTIONS for target in _EKMAN},
     **{
@@ -86,7 +86,7 @@ MAPS: dict[tuple[str, str], Mapping[str, str]] = {
         for target in _EMOTIONS
         if target != "goemotions28"
     },
-    # Excitement is counted as happiness (5531 turns), the field's way with four classes of IEMOCAP.
+    # Excitement is counted as happiness (5531 turns), as is usual with four classes of IEMOCAP.
     **{(source, "iemocap4"): _within({"excited": "happy"}, source, "iemocap4") for source in ("iemocap9", "iemocap6")},
     **{
         (source, target): {k: _POLARITY[k] for k in LABEL_SETS[source] if _POLARITY.get(k) in LABEL_SETS[target]}
@@ -104,12 +104,12 @@ MAPS: dict[tuple[str, str], Mapping[str, str]] = {
         }
         for target in ("polarity2", "polarity3")
     },
-    # A coarse sign does not say how strong it is.
+    # A coarse sign does not determine the strength.
     ("polarity2", "polarity5"): {},
     ("polarity2", "polarity7"): {},
     ("polarity3", "polarity5"): {"neutral": "neutral"},
     ("polarity3", "polarity7"): {"neutral": "neutral"},
-    # The ends of the five are two points of the seven each.
+    # Each end of the five-point scale covers two points of the seven-point scale.
     ("polarity5", "polarity7"): {
         "negative": "weakly negative",
         "neutral": "neutral",
@@ -120,13 +120,13 @@ MAPS: dict[tuple[str, str], Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Where the labels of one set go in another.
+    """A map from one label set to another.
 
     Args:
         source: name of the set that labels come from.
-        target: name of the set that they go to.
+        target: name of the set that they are mapped to.
         kept: {source label: target label}.
-        lost: {source label that has no place in ``target``: how many carry it}; 0 where no counts were given.
+        lost: {source label without an equivalent in ``target``: number of clips with it}; 0 if no counts were given.
     """
 
     source: str
@@ -136,14 +136,15 @@ class LabelMap:
 
 
 def label_map(source: str, target: str, counts: Mapping[str, float] = MappingProxyType({})) -> LabelMap:
-    """The map from one label set to another, and what is lost on the way.
+    """The map from one label set to another, with the labels that are lost.
 
     Args:
-        source, target: names of label sets.
-        counts: {source label: how many clips carry it}, to weigh what is lost.
+        source: name of the set that labels come from.
+        target: name of the set that they are mapped to.
+        counts: {source label: number of clips with it}, to quantify the loss.
 
     Raises:
-        ConfigError: an unknown set, or a counted label that the source set does not have.
+        ConfigError: a set is unknown, or a counted label is not in the source set.
 
     Example:
         >>> found = label_map("ravdess8", "iemocap4", {"calm": 192, "happy": 192})
@@ -151,23 +152,31 @@ def label_map(source: str, target: str, counts: Mapping[str, float] = MappingPro
         ('happy', 192, 0)
     """
     labels = label_set(source, where="source label set")
-    strange = [label for label in counts if label not in labels]
-    if strange:
-        raise ConfigError(f"counts: {strange[0]!r} is not in label set {source}: {', '.join(labels)}")
-    to = {label: map_label(label, source, target) for label in labels}
+    unknown = [label for label in counts if label not in labels]
+    if unknown:
+        raise ConfigError(f"counts: {unknown[0]!r} is not in label set {source}: {', '.join(labels)}")
+    targets = {label: map_label(label, source, target) for label in labels}
     return LabelMap(
         source,
         target,
-        kept={label: mapped for label, mapped in to.items() if mapped is not None},
-        lost={label: counts.get(label, 0) for label, mapped in to.items() if mapped is None},
+        kept={label: mapped for label, mapped in targets.items() if mapped is not None},
+        lost={label: counts.get(label, 0) for label, mapped in targets.items() if mapped is None},
     )
 
 
 def map_label(label: str, source: str | None, target: str) -> str | None:
-    """``label`` of the set ``source`` in the set ``target``, or ``None`` when it is lost there.
+    """Map one label from the set ``source`` to the set ``target``.
+
+    Args:
+        label: label of the source set.
+        source: name of the source set; ``None`` if unknown.
+        target: name of the target set.
+
+    Returns:
+        The target label, or ``None`` if the label is lost.
 
     Raises:
-        ConfigError: no such target set.
+        ConfigError: the target set is unknown.
 
     Example:
         >>> map_label("calm", "ravdess8", "ekman7")

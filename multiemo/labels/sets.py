@@ -1,6 +1,6 @@
 """Named, ordered label sets of the field, sets that a user declares, and the spelling of categories.
 
-Categories have one canonical spelling; each corpus adapter writes that spelling.
+Categories have one canonical spelling, which every corpus adapter uses.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     "emodb7": ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "bored"),
     # Cao et al. 2014.
     "cremad6": ("neutral", "happy", "sad", "angry", "fearful", "disgusted"),
-    # Busso et al. 2008: all categories but "other", and the two subsets that the field reports on.
+    # Busso et al. 2008: all categories except "other", and the two subsets that are usually reported.
     "iemocap9": (
         "angry", "happy", "sad", "neutral", "frustrated", "excited", "fearful", "surprised", "disgusted",
     ),
     "iemocap4": ("angry", "happy", "sad", "neutral"),
     "iemocap6": ("happy", "sad", "neutral", "angry", "excited", "frustrated"),
-    # Lotfian & Busso 2019: all classes but "other", in the order of its documentation.
+    # Lotfian & Busso 2019: all classes except "other", in the order of its documentation.
     "msppodcast8": (
         "angry", "sad", "happy", "surprised", "fearful", "disgusted", "contemptuous", "neutral",
     ),
@@ -48,7 +48,7 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     "mer6": ("neutral", "angry", "happy", "sad", "worried", "surprised"),
     # Zahiri & Choi 2018: the inner ring of Willcox's feeling wheel, and neutral.
     "emorynlp7": ("joyful", "mad", "peaceful", "neutral", "sad", "powerful", "scared"),
-    # Barsoum et al. 2016 (FER+), in the order of the columns of fer2013new.csv, less "unknown" and "NF".
+    # Barsoum et al. 2016 (FER+), in the order of the columns of fer2013new.csv, without "unknown" and "NF".
     "ferplus8": (
         "neutral", "happy", "surprised", "sad", "angry", "disgusted", "fearful", "contemptuous",
     ),
@@ -58,7 +58,7 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     ),
     # Li et al. 2017, in the order of the codes 1-7 of the basic emotions.
     "rafdb7": ("surprised", "fearful", "disgusted", "happy", "sad", "angry", "neutral"),
-    # Lucey et al. 2010, in the order of the codes 0-7; without neutral, as seven classes.
+    # Lucey et al. 2010, in the order of the codes 0-7; the seven classes omit neutral.
     "ckplus8": (
         "neutral", "angry", "contemptuous", "disgusted", "fearful", "happy", "sad", "surprised",
     ),
@@ -83,10 +83,10 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-#: What the name of a declared set begins with: ``custom:happy,sad,bored``.
+#: Prefix of the name of a declared set: ``custom:happy,sad,bored``.
 CUSTOM = "custom:"
 
-#: Other spellings met in published corpora -> ours. What a set has under its own name goes before (:func:`find_label`).
+#: Other spellings in published corpora -> canonical ones. A set's own names take precedence (:func:`find_label`).
 ALIASES: dict[str, str] = {
     "anger": "angry", "ang": "angry", "disgust": "disgusted", "dis": "disgusted", "fear": "fearful", "fea": "fearful",
     "happiness": "happy", "joy": "happy", "hap": "happy", "sadness": "sad", "surprise": "surprised",
@@ -99,13 +99,13 @@ def label_set(name: str, *, where: str = "label_set") -> tuple[str, ...]:
     """The labels of a set, in order.
 
     Args:
-        name: one of ``LABEL_SETS``, or a set declared by its name: ``custom:`` and the labels, joined by commas
-            without spaces around them.
-        where: config key for messages.
+        name: a name of ``LABEL_SETS``, or a declared set: ``custom:`` followed by the labels, separated by commas
+            without spaces.
+        where: config key, for messages.
 
     Raises:
-        ConfigError: no such set, or a declared one has fewer than two labels, an empty or repeated one, or one with
-            spaces around it.
+        ConfigError: the set is unknown, or a declared one has fewer than two labels, an empty or repeated label, or a
+            label with spaces around it.
 
     Example:
         >>> label_set("polarity3")
@@ -117,9 +117,9 @@ def label_set(name: str, *, where: str = "label_set") -> tuple[str, ...]:
         return LABEL_SETS[name]
     if name.startswith(CUSTOM):
         labels = _declared(name)
-        trouble = _trouble(labels)
-        if trouble:
-            raise ConfigError(f"{where}: {name!r} {trouble}; write it like {CUSTOM}happy,sad,bored")
+        problem = _declaration_problem(labels)
+        if problem:
+            raise ConfigError(f"{where}: {name!r} {problem}; write it like {CUSTOM}happy,sad,bored")
         return labels
     close = difflib.get_close_matches(name, LABEL_SETS, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -134,8 +134,8 @@ def _declared(name: str) -> tuple[str, ...]:
     return tuple(name.removeprefix(CUSTOM).split(","))
 
 
-def _trouble(labels: tuple[str, ...]) -> str | None:
-    """What is wrong with the labels of a declared set."""
+def _declaration_problem(labels: tuple[str, ...]) -> str | None:
+    """The first problem with the labels of a declared set, or ``None``."""
     if len(labels) < 2:
         return "has fewer than two labels"
     for label in labels:
@@ -148,7 +148,7 @@ def _trouble(labels: tuple[str, ...]) -> str | None:
 
 
 def canonical(label: str) -> str:
-    """This package's spelling of a category: lower case, aliases resolved.
+    """The canonical spelling of a category: lower case, aliases resolved.
 
     Example:
         >>> canonical("Joy"), canonical("SURPRISE"), canonical("calm")
@@ -159,14 +159,14 @@ def canonical(label: str) -> str:
 
 
 def find_label(word: str, labels: Sequence[str]) -> str | None:
-    """The label of a set that a word means, or ``None`` where it means none or several.
+    """Find the label that a word means. Returns ``None`` if there is no such label, or more than one.
 
-    A set's own names go first: as the word stands, then whatever its case, then by :data:`ALIASES`, in which
-    ``anger`` is found under ``angry`` and the other way round.
+    The names of the set take precedence: first the exact spelling, then any case, then the :data:`ALIASES`, which are
+    applied in both directions (``anger`` matches ``angry`` and vice versa).
 
     Args:
-        word: as a corpus or a person writes it; spaces around it do not count.
-        labels: of the set.
+        word: a label as a corpus or a user writes it; surrounding spaces are ignored.
+        labels: labels of the set.
 
     Example:
         >>> find_label("Joy", ["joy", "contempt"]), find_label("CONTEMPT", ["joy", "contempt"])
@@ -188,5 +188,5 @@ def find_label(word: str, labels: Sequence[str]) -> str | None:
 
 
 def _folded(word: str) -> str:
-    """A word whatever its case and the way its accents are stored."""
+    """Normalise the case of a word and the encoding of its accents."""
     return unicodedata.normalize("NFC", word.strip()).casefold()

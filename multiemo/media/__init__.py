@@ -1,1 +1,1 @@
-"""Media files: opened, probed, decoded. The only place that reads sound and pictures from disk."""
+"""Open, probe and decode media files. The only package that reads audio and pictures from disk."""

@@ -1,6 +1,6 @@
-"""What a file holds by its first bytes, for files that nobody named: those of a folder.
+"""Recognise media files by their first bytes, for files found in a folder.
 
-Signatures are those of the formats' own documents, as collected in https://www.garykessler.net/library/file_sigs.html
+Signatures are from the formats' specifications, as collected in https://www.garykessler.net/library/file_sigs.html
 and in FFmpeg's demuxers.
 """
 
@@ -13,8 +13,8 @@ from multiemo.media.container import is_text
 from multiemo.media.endings import MEDIA, SOURCES
 from multiemo.media.pictures.animated import picture_format
 
-#: Bytes at the beginning of a file that are looked at: three packets of MPEG-TS, with room.
-_HEAD = 1024
+#: Number of bytes read from the beginning of a file: enough for three packets of MPEG-TS.
+_HEAD_BYTES = 1024
 _STARTS = (
     b"\x1aE\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"#!AMR", b"caff", b"0&\xb2u\x8ef\xcf\x11", b"FLV\x01",
     b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x06\x0e+4", b".RMF", b".ra\xfd", b".snd", b"wvpk", b"TTA1", b"TTA2",
@@ -24,20 +24,22 @@ _STARTS = (
     b"\x00\x00\x00\x01@\x01", b"\x00\x00\x00\x00\x01\xbc", b"DHAV",
     b"farbfeld",
 )  # fmt: skip
-#: Kinds of RIFF and IFF files, and of the atoms that begin QuickTime and its kin.
+#: Form types of RIFF and IFF files, and the atoms at the beginning of QuickTime and related formats.
 _RIFF = (b"WAVE", b"AVI ", b"AVIX", b"AMV ", b"CDXA", b"QLCM")
 _IFF = (b"AIFF", b"AIFC", b"8SVX", b"16SV")
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-#: Lengths of packets of MPEG-TS, and where in one its mark stands.
-_PACKETS = ((188, 0), (192, 4), (204, 0))
+#: MPEG-TS: length of a packet and offset of the sync byte in it, bytes.
+_TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 _ARCHIVES = (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
 
 
 def why_no_media(file: Path) -> str | None:
-    """Why a file of a folder is not taken for sound, film or picture; ``None`` where it is.
+    """Return the reason why a file is not audio, video or a picture; ``None`` if it is.
+
+    The content decides. If it is inconclusive, the file extension does.
 
     Args:
-        file: any path. Its content decides; where that says nothing, the ending.
+        file: any path.
     """
     try:
         found = file.stat()
@@ -47,7 +49,7 @@ def why_no_media(file: Path) -> str | None:
         if ending in MEDIA - SOURCES:
             return None
         with file.open("rb") as stream:
-            head = stream.read(_HEAD)
+            head = stream.read(_HEAD_BYTES)
     except FileNotFoundError:
         return "is a link to a file that is not there"
     except OSError as error:
@@ -60,11 +62,11 @@ def why_no_media(file: Path) -> str | None:
         return "is an archive; unpack it"
     if is_text(head):
         return "is text"
-    return None if ending in MEDIA else "is no sound, film or picture that is known"
+    return None if ending in MEDIA else "is not a known audio, video or picture format"
 
 
 def _is_media(head: bytes) -> bool:
-    """Whether a file that begins like this is sound or film."""
+    """Whether the first bytes are those of an audio or video file."""
     if head.startswith(_STARTS):
         return True
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
@@ -73,13 +75,13 @@ def _is_media(head: bytes) -> bool:
         return head[8:12] in _IFF
     if head[4:8] in _ATOMS:
         return True
-    if any(len(head) > 2 * size and head[at::size][:3] == b"GGG" for size, at in _PACKETS):
+    if any(len(head) > 2 * size and head[at::size][:3] == b"GGG" for size, at in _TS_PACKETS):
         return True
     return _is_mpeg_audio(head)
 
 
 def _is_mpeg_audio(head: bytes) -> bool:
-    """Whether MP2, MP3 or AAC without a container begins here."""
+    """Whether the first bytes are those of MP2, MP3 or AAC without a container."""
     if len(head) < 8 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     if head[1] & 0xF6 == 0xF0:  # ADTS

@@ -1,4 +1,4 @@
-"""One pass over a media file: packets in, timed pieces of sound and pictures out. Used only by ``media.py``."""
+"""One pass over a media file: packets in, timed pieces of audio and pictures out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import av
 
-from multiemo.media.clock import clock_of, joined
-from multiemo.media.container import FAILURES, PREROLL, TRACK_LAG, cause
+from multiemo.media.clock import clock_of, joined_note
+from multiemo.media.container import FAILURES, PREROLL, TRACK_LAG, describe_error
 from multiemo.media.picture_track import Picture, VideoTrack
 from multiemo.media.sound_track import AudioTrack, SoundPiece
 
@@ -20,15 +20,20 @@ class Pass:
     """One pass over an open container, from ``start`` on.
 
     Iterating yields :class:`SoundPiece` and :class:`Picture` in the file's order. The caller sets ``audio`` or
-    ``video`` to ``None`` when it has enough of a track; the pass ends when both are.
+    ``video`` to ``None`` when it has enough of a track. The pass ends when both are ``None``.
 
     Args:
-        container: of PyAV.
-        audio, video: the tracks to decode.
+        container: open PyAV container.
+        origin: value of the file's clock at its beginning, seconds.
+        audio: audio track to decode, or ``None``.
+        video: video track to decode, or ``None``.
         start: seconds from the file's beginning.
-        end: seconds; packets later than this plus :data:`TRACK_LAG` end the pass.
-        recordings: that were joined in the file, ``None`` where they have not been counted; FFmpeg finds a time in
-            the first one only, so the others are read up to.
+        end: seconds from the file's beginning. A packet later than this plus :data:`TRACK_LAG` ends the pass.
+        recordings: number of joined recordings in the file; ``None`` if they have not been counted. FFmpeg can seek
+            only within the first, so a file with others is read from its beginning.
+        reached: end of the last packet so far, seconds from the file's beginning.
+        exhausted: whether the end of the file, or an error, was reached.
+        problems: what could not be read, one line each.
     """
 
     container: Any
@@ -61,7 +66,7 @@ class Pass:
                 if self.audio is None and self.video is None:
                     break
                 if packet.dts is None and packet.pts is None and packet.size == 0:
-                    continue  # PyAV's own flush packets; flushed below, when the file has really ended.
+                    continue  # PyAV's flush packets: the tracks are flushed below, at the real end of the file
                 for track in (self.audio, self.video):
                     if track is not None and packet.stream_index == track.stream.index:
                         yield from track.decode(packet)
@@ -77,20 +82,20 @@ class Pass:
                 yield from track.decode(None)
         for name, track in zip(("sound", "pictures"), tracks, strict=True):
             if track is not None and track.errors and not math.isfinite(track.time):
-                self.problems.append(f"nothing of its {name} could be decoded")
+                self.problems.append(f"none of its {name} could be decoded")
         broken = sum(track.errors for track in tracks if track is not None)
         if broken:
             self.problems.append(f"{broken} packets could not be decoded and were left out")
         if self.exhausted and clock.restarts:
-            self.problems.append(joined(clock.restarts + 1))
+            self.problems.append(joined_note(clock.restarts + 1))
 
     def _cause(self, error: BaseException) -> str:
         if isinstance(error, av.PatchWelcomeError) and self.container.format.name == "ogg":
-            return "a recording with another sample rate or number of channels was joined on; cut the file there"
-        return cause(error)
+            return "the next joined recording has another sample rate or channel count; split the file there"
+        return describe_error(error)
 
     def _shift(self, packet: Any, seconds: float) -> None:
-        """Move a packet to its place behind the recordings before it."""
+        """Shift a packet's timestamps by some seconds."""
         if not seconds:
             return
         ticks = round(seconds / float(packet.time_base))
@@ -117,10 +122,10 @@ class Pass:
 
 
 def packets(container: Any) -> Iterator[Any]:
-    """All packets of a container, whatever tracks begin in the middle of it, which PyAV does not look for."""
+    """Yield all packets of a container, including a file in which further tracks begin later."""
     while True:
         try:
             yield from container.demux()
             return
         except IndexError:
-            continue  # of a track that was not there when the file was opened
+            continue  # PyAV's error for a packet of a track that was not there when the file was opened

@@ -1,7 +1,7 @@
-"""What a file's name says of its kind: the one table of file endings.
+"""The table of file extensions and the kind of media that each stands for.
 
-A content that can be recognised decides (:mod:`multiemo.media.content`); endings are for files that are damaged, of a
-format without a signature, or not opened yet.
+Content takes precedence where it can be recognised (:mod:`multiemo.media.content`). Extensions are for files that are
+damaged, of a format without a signature, or not opened yet.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ IMAGE = frozenset({
     ".cr2", ".nef", ".arw",
 })  # fmt: skip
 MEDIA = AUDIO | VIDEO | IMAGE
-#: Of these, those that programs' sources have as well.
+#: Media extensions that source code files use as well.
 SOURCES = frozenset({".ts", ".mts"})
 
-#: Captions, the first taken first.
+#: Captions, in order of preference.
 CAPTIONS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".sbv", ".smi", ".sami", ".sub", ".lrc", ".srv1", ".srv3")
 #: Files that may be a transcript or anything else.
 DATA = (".json", ".json3", ".tsv", ".csv", ".xml")
@@ -40,7 +40,7 @@ MediaKind = Literal["audio", "video", "image"]
 
 
 def media_kind(path: Path) -> MediaKind | None:
-    """What a file holds, as its ending says; a picture that may move counts as a film.
+    """Return the kind of media by the file extension. A format that may be animated counts as video.
 
     Example:
         >>> media_kind(Path("a.WAV")), media_kind(Path("a.gif")), media_kind(Path("a.txt"))

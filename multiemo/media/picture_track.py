@@ -1,4 +1,4 @@
-"""One track of pictures, decoded: packets in, timed frames out, and a frame as upright RGB."""
+"""Decode one video track: packets in, timed frames out; and convert a frame to upright RGB."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from multiemo.arrays import Pixels
 from multiemo.media.container import FAILURES, MAX_PIXELS, frame_rate, time_of
 from multiemo.media.pictures.orientation import Orientation
 
-#: FFmpeg's scalers, one a thread.
+#: FFmpeg's scalers, one per thread.
 _scalers = threading.local()
 
 
 @dataclass(slots=True)
 class Picture:
-    """A decoded frame, not yet converted.
+    """A decoded frame that is not converted yet.
 
     Args:
-        time: seconds from the file's beginning.
-        frame: of PyAV.
+        time: presentation time, seconds from the file's beginning.
+        frame: PyAV frame.
     """
 
     time: float
@@ -37,13 +37,13 @@ class Picture:
 
 
 class VideoTrack:
-    """Decodes one video stream to frames with the times that the file gives them.
+    """Decodes one video stream to frames with the file's presentation times.
 
     Args:
-        stream: of PyAV.
-        origin: the file's clock at its beginning, seconds.
-        step: seconds between wanted frames; where it is long, the decoder leaves out frames that no other needs. More
-            would spoil the rest: P frames are also predicted from B frames before them.
+        stream: PyAV video stream.
+        origin: value of the file's clock at its beginning, seconds.
+        step: seconds between requested frames. If it is long, the decoder skips frames that are no reference for
+            others. It skips no further frames, since P frames may be predicted from earlier B frames.
     """
 
     def __init__(self, stream: Any, origin: float, step: float) -> None:
@@ -58,7 +58,7 @@ class VideoTrack:
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
     def decode(self, packet: Any) -> Iterator[Picture]:
-        """What a packet gives; ``None`` flushes at the end of the file."""
+        """Decode a packet to frames. ``None`` flushes the decoder at the end of the file."""
         if packet is not None:
             self._skip(packet)
         try:
@@ -75,9 +75,9 @@ class VideoTrack:
             yield Picture(self.time, frame)
 
     def _skip(self, packet: Any) -> None:
-        """Leave frames that no other needs undecoded, while those that remain lie closer together than is wanted.
+        """Skip non-reference frames while the frames of the stream are denser than requested.
 
-        The packets seen last are the frames around this one; a variable frame rate shows as a wide gap among them.
+        The density is that of the latest packets, in which a variable frame rate shows as a wide gap.
         """
         if packet.pts is None:
             return
@@ -89,21 +89,26 @@ class VideoTrack:
 
 
 def pixel_aspect(stream: Any) -> float:
-    """Width of a stored pixel over its height; 1 where the file does not say or what it says cannot be."""
+    """Return the width of a stored pixel over its height; 1 if the file has no plausible value."""
     aspect = float(getattr(stream, "sample_aspect_ratio", None) or Fraction(1))
     return aspect if 0.1 < aspect < 10 else 1.0
 
 
-def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
-    """A frame at another size, as ``[height, width]`` or ``[height, width, C]`` of a pixel format of FFmpeg.
+def convert_frame(frame: Any, width: int, height: int, pixels: str) -> Pixels:
+    """Scale a frame and convert it to a pixel format.
 
-    The scaler works in the thread that asks: threads of its own would be missing in a forked process, which would wait
-    for them for ever.
+    The scaler runs in the calling thread. Threads of its own would not exist in a forked process, which would wait for
+    them for ever.
 
     Args:
-        frame: of PyAV. Its own ``reformat`` is not used: what that shares with other frames does not survive a fork.
-        width, height: pixels.
-        pixels: such as ``rgb24``.
+        frame: PyAV frame. Its ``reformat`` method is not used, because the state that it shares with other frames does
+            not survive a fork.
+        width: of the result, pixels.
+        height: of the result, pixels.
+        pixels: FFmpeg pixel format, such as ``rgb24``.
+
+    Returns:
+        ``[height, width]`` or ``[height, width, C]`` uint8.
     """
     scaler = getattr(_scalers, "one", None)
     if scaler is None:
@@ -113,12 +118,12 @@ def converted(frame: Any, width: int, height: int, pixels: str) -> Pixels:
 
 
 def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
-    """Convert a frame: square pixels, upright, at most ``max_side`` long, transparent parts white.
+    """Convert a frame to upright RGB with square pixels, on a white background.
 
     Args:
-        frame: of PyAV; may outlive its container.
-        aspect: of the stored pixels, :func:`pixel_aspect`.
-        max_side: pixels.
+        frame: PyAV frame; may outlive its container.
+        aspect: aspect ratio of the stored pixels, from :func:`pixel_aspect`.
+        max_side: maximum length of the longer side, pixels; ``None`` keeps the size.
 
     Returns:
         ``[H, W, 3]`` uint8 RGB.
@@ -126,12 +131,23 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     width, height = frame.width * aspect, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    picture = on_white(converted(frame, *size, "rgba")) if has_alpha(frame) else converted(frame, *size, "rgb24")
+    picture = (
+        on_white(convert_frame(frame, *size, "rgba")) if has_alpha(frame) else convert_frame(frame, *size, "rgb24")
+    )
     return Orientation.of_frame(frame).upright(picture)
 
 
-def fitted(picture: Pixels, height: int, width: int) -> Pixels:
-    """A picture at the size of others, ``[height, width, 3]``: as large as fits, in the middle, black around it."""
+def fit_picture(picture: Pixels, height: int, width: int) -> Pixels:
+    """Scale a picture to fit a size, centred and with black borders.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8.
+        height: of the result, pixels.
+        width: of the result, pixels.
+
+    Returns:
+        ``[height, width, 3]`` uint8.
+    """
     if picture.shape[:2] == (height, width):
         return picture
     scale = min(height / picture.shape[0], width / picture.shape[1])
@@ -144,12 +160,12 @@ def fitted(picture: Pixels, height: int, width: int) -> Pixels:
 
 
 def has_alpha(frame: Any) -> bool:
-    """Whether a frame may have transparent parts."""
+    """Whether a frame has an alpha channel."""
     return any(c.is_alpha for c in frame.format.components)
 
 
 def on_white(rgba: Pixels) -> Pixels:
-    """Put a picture with transparency, ``[H, W, 4]``, on a white ground: ``[H, W, 3]``.
+    """Composite an RGBA picture, ``[H, W, 4]``, on white: ``[H, W, 3]``.
 
     Example:
         >>> on_white(np.array([[[0, 0, 0, 0], [9, 9, 9, 255]]], dtype=np.uint8)).tolist()
@@ -157,7 +173,7 @@ def on_white(rgba: Pixels) -> Pixels:
     """
     picture = np.ascontiguousarray(rgba[..., :3])
     if rgba[..., 3].min(initial=255) < 255:
-        for row in range(0, len(rgba), 64):  # little memory, however large the picture
+        for row in range(0, len(rgba), 64):  # in strips, to bound the memory
             alpha = rgba[row : row + 64, :, 3:].astype(np.uint16)
             picture[row : row + 64] = (picture[row : row + 64] * alpha + 255 * (255 - alpha) + 127) // 255
     return picture

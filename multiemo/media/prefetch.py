@@ -1,4 +1,4 @@
-"""Decode ahead in a thread of its own."""
+"""Run a generator ahead of its consumer, in a thread."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END = object()
-#: Pieces that wait, and pixels of the pictures among them; a picture of 1280x720 is 1.4 MB.
-_AHEAD, _PIXELS = 24, 24 * 1280 * 720
+#: Maximum number of buffered pieces, and of pixels of the pictures among them. A picture of 1280x720 is 1.4 MB.
+_MAX_PIECES, _MAX_PIXELS = 24, 24 * 1280 * 720
 
 
-def ahead(pieces: Generator[T, None, None], pixels: int = 0) -> Iterator[T]:
-    """The same pieces in the same order, made by another thread while this one works on those before.
+def prefetched(pieces: Generator[T, None, None], pixels: int = 0) -> Iterator[T]:
+    """Yield the items of a generator that runs ahead in another thread.
 
-    An error of the maker is raised here, after the pieces made before it. When the caller stops early, so does the
-    maker.
+    An exception of the generator is raised here, after the items before it. If the consumer stops early, the generator
+    is closed.
 
     Args:
-        pieces: a generator that only the other thread touches.
-        pixels: of a picture among them; fewer large ones are made in advance.
+        pieces: the generator. Only the other thread may use it from now on.
+        pixels: number of pixels of a picture among the items. The larger the pictures, the fewer are buffered.
 
     Example:
-        >>> list(ahead(n for n in range(3)))
+        >>> list(prefetched(n for n in range(3)))
         [0, 1, 2]
     """
-    made: queue.Queue[Any] = queue.Queue(max(1, min(_AHEAD, _PIXELS // max(pixels, 1))))
+    made: queue.Queue[Any] = queue.Queue(max(1, min(_MAX_PIECES, _MAX_PIXELS // max(pixels, 1))))
     stop = threading.Event()
 
     def put(piece: Any) -> bool:
@@ -46,7 +46,7 @@ def ahead(pieces: Generator[T, None, None], pixels: int = 0) -> Iterator[T]:
                 for piece in source:
                     if not put(piece):
                         return
-        except Exception as error:  # handed to the thread that waits for it
+        except Exception as error:  # raised again in the consuming thread
             put(error)
         else:
             put(_END)

@@ -1,8 +1,8 @@
-"""The only place that decodes: a file and a span in, mono audio and timed RGB frames out.
+"""Decode media: a file and a span in, mono audio and timed RGB frames out.
 
-PyAV does the work (its wheels carry FFmpeg). One pass over the file serves sound and pictures; only what is asked for
-is decoded. Whatever is wrong with a file becomes a :class:`~multiemo.errors.MediaError`, or a line in ``problems``
-when part of it could be used.
+PyAV does the work (its wheels include FFmpeg). One pass over the file serves audio and pictures, and only requested
+tracks are decoded. An unusable file raises :class:`~multiemo.errors.MediaError`. A partly usable one adds a line to
+``problems``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from multiemo.media.container import fail
+from multiemo.media.container import media_error
 from multiemo.media.pictures.stills import is_still
 from multiemo.media.playback import Playback, PlayedFrame, PlayedSound
 from multiemo.media.probe import Info, probe
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether the file is a still picture, by its first bytes; false if it cannot be opened."""
+    """Whether the file is a still picture, by its first bytes. False if it cannot be opened."""
     return is_still(Path(path))
 
 
@@ -53,22 +53,23 @@ def read_media(
 ) -> Media:
     """Decode one span of a file.
 
-    Frames are the first at or after each wanted time, by their own timestamps, so variable frame rates come out
-    right; where the file has fewer frames than wanted, each is given once.
+    For each requested time the first frame at or after it is taken, by its timestamp, so variable frame rates are
+    handled correctly. If the file has fewer frames than requested, each is returned once.
 
     Args:
         path: any audio, video or image file.
-        start, end: the span, seconds from the file's beginning; the whole file by default.
-        rate: wanted sample rate, Hz; ``None`` leaves the audio out.
-        fps: wanted frames a second; ``None`` leaves the pictures out.
-        max_frames: where ``fps`` would give more, this many are spread evenly over the span.
-        max_side: longer side of the frames, pixels; larger ones are shrunk.
-        channel: of the audio, from 0; ``None`` is their mean.
-        track: of several with sound, from 1; ``None``: the one on which somebody speaks.
-        where: the clip's name, for messages.
+        start: start of the span, seconds from the file's beginning; 0 by default.
+        end: end of the span, seconds from the file's beginning; the end of the file by default.
+        rate: sample rate of the output, Hz; ``None`` omits the audio.
+        fps: frames per second of the output; ``None`` omits the pictures.
+        max_frames: maximum number of frames, spread evenly over the span if ``fps`` would give more.
+        max_side: maximum length of the longer side of a frame, pixels. Larger frames are shrunk.
+        channel: audio channel, from 0; ``None`` averages all channels.
+        track: number of the audio track, from 1; ``None`` selects one with speech.
+        where: name of the clip, for messages.
 
     Raises:
-        MediaError: nothing could be decoded: no such file, not media, a span outside the file, ...
+        MediaError: nothing could be decoded: a missing file, not media, a span outside the file, ...
     """
     reader = SpanReader(path, start, end, rate, fps, max_frames, max_side, channel, track, where)
     if reader.still:
@@ -97,21 +98,22 @@ def iter_media(
     """Decode a file of any length as consecutive windows, in one pass and bounded memory.
 
     Args:
-        window: length of a window, seconds; the last may be shorter.
-        hop: seconds from one window's start to the next; ``window`` by default.
-        max_frames: most frames a window, thinned evenly.
-        path, start, end, rate, fps, max_side, channel, track, where: as in :func:`read_media`.
+        path: as in :func:`read_media`, like ``start``, ``end``, ``rate``, ``fps``, ``max_side``, ``channel``,
+            ``track`` and ``where``.
+        window: length of a window, seconds. The last may be shorter.
+        hop: seconds from the start of one window to the start of the next; ``window`` by default.
+        max_frames: maximum number of frames per window, spread evenly.
 
     Returns:
-        An iterator over windows; ``offset`` says where each starts. What is wrong with the file as a whole stands in
-        the ``problems`` of the last one.
+        An iterator over windows. ``offset`` is the start of each. Problems of the whole file are in ``problems`` of the
+        last window.
 
     Raises:
-        MediaError: as in :func:`read_media`; at the call for what can be seen at once.
+        MediaError: as in :func:`read_media`. A file that cannot be opened raises at the call.
     """
     hop = window if hop is None else hop
     if not (window > 0 and hop > 0 and math.isfinite(window) and math.isfinite(hop)):
-        raise fail(where, path, f"window ({window}) and hop ({hop}) must be positive seconds")
+        raise media_error(where, path, f"window ({window}) and hop ({hop}) must be positive seconds")
     reader = SpanReader(path, start, end, rate, fps, None, max_side, channel, track, where)
     return _windows(reader, window, hop, max_frames)
 
@@ -128,7 +130,7 @@ def _windows(reader: SpanReader, window: float, hop: float, max_frames: int | No
                 yield reader.cut(number * hop, number * hop + window, max_frames)
                 number += 1
                 reader.drop(number * hop)
-    total = reader.settle()
+    total = reader.conclude()
     while number == 0 or (number * hop < total and (number - 1) * hop + window < total - 1e-6):
         low, number = number * hop, number + 1
         media = reader.cut(low, min(low + window, total), max_frames)

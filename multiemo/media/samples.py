@@ -1,4 +1,4 @@
-"""Decoded samples as they are stored -> one channel with full scale 1: the mix, its scale, and channels turned over."""
+"""Convert decoded samples to one channel with full scale 1: mixing, scale and polarity."""
 
 from __future__ import annotations
 
@@ -11,55 +11,59 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
 
-#: Full scale of each sample format of FFmpeg that PyAV hands out.
-_FULL = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
-#: Sample formats that hold more than their values may need.
-WIDE = ("s32", "s64", "flt", "dbl")
-#: Floats may go beyond full scale by this much; more is another scale.
-OVER = 8.0
-#: Share of the samples that may be broken and say nothing of the scale.
-_BROKEN = 0.001
-#: Correlation of a channel with the loudest below which it is that channel's mirror image.
-_MIRROR = -0.5
+#: Full scale of each FFmpeg sample format that PyAV supports.
+_FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
+#: Sample formats with more bits than the stored values may have.
+WIDE_FORMATS = ("s32", "s64", "flt", "dbl")
+#: Peak up to which float samples may exceed full scale. A higher peak means another scale.
+MAX_FLOAT_PEAK = 8.0
+#: Share of the largest samples that is ignored in estimating the scale, since they may be broken.
+_OUTLIER_SHARE = 0.001
+#: A channel whose correlation with the loudest channel is below this has inverted polarity.
+_MIRROR_CORRELATION = -0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How the channels of a track become one.
+    """How the channels of a track are mixed to one.
 
     Args:
-        factor: samples are multiplied by it.
-        signs: of each channel, 1 or -1; empty when none is turned over, as for any other number of channels.
-        notes: what the user may want to know of it, one line each.
+        factor: factor applied to all samples.
+        signs: 1 or -1 per channel. Empty if none is inverted. Ignored for frames with another number of channels.
+        notes: remarks for the user, one line each.
     """
 
     factor: float = 1.0
     signs: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def one(self, channels: Floats, channel: int | None) -> Floats:
-        """``[C, N]`` to ``[N]``: a channel, silent where there is none, or the mean of all.
+    def to_mono(self, channels: Floats, channel: int | None) -> Floats:
+        """Mix ``[C, N]`` to ``[N]``.
 
-        Samples that are not finite become silence, infinite ones full scale.
+        NaN becomes silence, infinite samples full scale.
+
+        Args:
+            channels: ``[C, N]`` float32.
+            channel: the channel to keep, from 0; silence if it does not exist. ``None`` averages all channels.
         """
         if channel is not None:
             kept = channels[channel] if channel < len(channels) else np.zeros(channels.shape[1], np.float32)
-            return _finite(kept, self.factor)
+            return _scaled(kept, self.factor)
         if len(channels) == 1:
-            return _finite(channels[0], self.factor)
-        channels = _finite(channels, self.factor)
+            return _scaled(channels[0], self.factor)
+        channels = _scaled(channels, self.factor)
         if len(self.signs) == len(channels):
             channels = channels * np.array(self.signs, np.float32)[:, None]
         return np.asarray(channels.mean(axis=0, dtype=np.float32))
 
 
-PLAIN = Mix()
+PLAIN_MIX = Mix()
 
 
 def channels_of(frame: Any) -> Floats:
-    """``[C, N]`` float32 of a frame of PyAV, full scale 1; floats as they are stored."""
+    """Return the samples of a PyAV frame, ``[C, N]`` float32 with full scale 1. Floats are returned as stored."""
     stored = frame.format.name.removesuffix("p")
-    if stored not in _FULL:
+    if stored not in _FULL_SCALE:
         frame = av.AudioResampler(format="dblp", layout=frame.layout, rate=frame.sample_rate).resample(frame)[0]
         stored = "dbl"
     values = frame.to_ndarray()
@@ -68,16 +72,16 @@ def channels_of(frame: Any) -> Floats:
     if stored == "u8":
         return np.asarray((values.astype(np.float32) - 128) / 128, np.float32)
     if stored in ("s16", "s32"):
-        return np.asarray(values.astype(np.float32) / np.float32(_FULL[stored]), np.float32)
+        return np.asarray(values.astype(np.float32) / np.float32(_FULL_SCALE[stored]), np.float32)
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def scale_of(samples: NDArray[np.float32], whole: bool) -> tuple[float, str]:
-    """By what samples have to be multiplied to have full scale 1, and what to say of it.
+    """Return the factor that scales samples to full scale 1, and a note for the user (empty for factor 1).
 
     Args:
-        samples: of all channels, full scale 1 where the file keeps to it.
-        whole: they were stored as whole numbers.
+        samples: samples of all channels, as converted by :func:`channels_of`.
+        whole: whether they were stored as integers.
 
     Example:
         >>> voice = np.array([0.0, 3000.0, -20000.0], np.float32)
@@ -89,8 +93,8 @@ def scale_of(samples: NDArray[np.float32], whole: bool) -> tuple[float, str]:
     sizes = np.abs(samples[np.isfinite(samples)])
     if not len(sizes):
         return 1.0, ""
-    peak = float(np.quantile(sizes, 1 - _BROKEN))
-    if peak > OVER:
+    peak = float(np.quantile(sizes, 1 - _OUTLIER_SHARE))
+    if peak > MAX_FLOAT_PEAK:
         bits = bits_of(peak)
         if bits is None:
             return 1 / peak, f"its samples reach {peak:.3g} where 1 is full scale; they were divided by that"
@@ -105,7 +109,7 @@ def scale_of(samples: NDArray[np.float32], whole: bool) -> tuple[float, str]:
 
 
 def bits_of(peak: float) -> int | None:
-    """How many bits whole numbers have that reach so far; ``None`` beyond 32.
+    """Return the number of bits of signed integers that reach a peak; ``None`` beyond 32.
 
     Example:
         >>> bits_of(20000.0), bits_of(1e12)
@@ -115,10 +119,13 @@ def bits_of(peak: float) -> int | None:
 
 
 def signs_of(products: NDArray[np.float64]) -> tuple[int, ...]:
-    """Which channels are mirror images of the loudest and would cancel it; empty when none is.
+    """Return the sign of each channel: -1 for channels of inverted polarity, which would cancel the loudest one.
 
     Args:
-        products: ``[C, C]`` sums of the products of every two channels.
+        products: ``[C, C]`` sums of the products of each pair of channels.
+
+    Returns:
+        1 or -1 per channel; empty if no channel is inverted.
 
     Example:
         >>> signs_of(np.array([[1.0, -0.9], [-0.9, 1.0]])), signs_of(np.array([[1.0, -0.1], [-0.1, 1.0]]))
@@ -128,11 +135,11 @@ def signs_of(products: NDArray[np.float64]) -> tuple[int, ...]:
     loudest = int(energy.argmax())
     scale = np.sqrt(energy * energy[loudest])
     alike = np.divide(products[loudest], scale, out=np.zeros(len(energy)), where=scale > 0)
-    turned = alike < _MIRROR
+    turned = alike < _MIRROR_CORRELATION
     return tuple(np.where(turned, -1, 1).tolist()) if turned.any() else ()
 
 
-def _finite(samples: Floats, factor: float) -> Floats:
+def _scaled(samples: Floats, factor: float) -> Floats:
     if factor != 1.0:
         samples = samples * np.float32(factor)
     if np.isfinite(samples).all():

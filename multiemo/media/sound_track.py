@@ -1,4 +1,4 @@
-"""One track of sound, decoded: packets in, pieces of mono audio out, each where its timestamp puts it."""
+"""Decode one audio track: packets in, pieces of mono audio out, each at the position of its timestamp."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import av
 
 from multiemo.arrays import Floats
-from multiemo.media.container import FAILURES, GAP, RATES, time_of
-from multiemo.media.samples import PLAIN, Mix, channels_of
+from multiemo.media.container import FAILURES, GAP_TOLERANCE, SAMPLE_RATES, time_of
+from multiemo.media.samples import PLAIN_MIX, Mix, channels_of
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class SoundPiece:
     """A piece of mono audio.
 
     Args:
-        position: of its first sample, in samples at the wanted rate, from the span's start (negative before it).
+        position: position of its first sample, in samples at the output rate, relative to the span's start.
         samples: ``[N]`` float32.
     """
 
@@ -28,18 +28,18 @@ class SoundPiece:
 
 
 class AudioTrack:
-    """Decodes one audio stream to mono at a wanted rate, each sample where its timestamp puts it.
+    """Decodes one audio stream to mono at a given rate, each sample at the position of its timestamp.
 
-    Runs of contiguous frames go through one resampler, so positions cannot drift; after a gap, an overlap or a change
-    of format a new run starts at the position its timestamp says.
+    Runs of contiguous frames go through one resampler, so positions cannot drift. After a gap, an overlap or a change
+    of format a new run starts at the position of its timestamp.
 
     Args:
-        stream: of PyAV.
-        rate: wanted, Hz.
-        origin: the file's clock at its beginning, seconds.
-        start: of the span, seconds from the file's beginning.
-        channel: the one that is kept, from 0; ``None`` is their mean. A stretch with fewer channels is silent.
-        mix: how the channels become one.
+        stream: PyAV audio stream.
+        rate: sample rate of the output, Hz.
+        origin: value of the file's clock at its beginning, seconds.
+        start: start of the span, seconds from the file's beginning.
+        channel: the channel to keep, from 0; ``None`` averages all channels. Frames that lack the channel are silent.
+        mix: how the channels are mixed to one.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AudioTrack:
         origin: float,
         start: float,
         channel: int | None = None,
-        mix: Mix = PLAIN,
+        mix: Mix = PLAIN_MIX,
     ) -> None:
         self.stream, self.rate, self.origin, self.start = stream, rate, origin, start
         self.channel, self.mix = channel, mix
@@ -57,12 +57,12 @@ class AudioTrack:
         self.errors = 0
         self._tick = float(stream.time_base or 0)
         self._resampler: Any = None
-        self._given = 0  # Hz
+        self._input_rate = 0  # Hz
         self._position = 0
         self._expected: float | None = None
 
     def decode(self, packet: Any) -> Iterator[SoundPiece]:
-        """What a packet gives; ``None`` flushes at the end of the file."""
+        """Decode a packet to pieces of audio. ``None`` flushes the decoder at the end of the file."""
         try:
             frames = self.stream.codec_context.decode(packet)
         except FAILURES:
@@ -76,16 +76,16 @@ class AudioTrack:
     def _place(self, frame: Any) -> Iterator[SoundPiece]:
         if frame.samples == 0:
             return
-        if not RATES[0] <= frame.sample_rate <= RATES[1]:
+        if not SAMPLE_RATES[0] <= frame.sample_rate <= SAMPLE_RATES[1]:
             self.errors += 1
             return
         expected = self._expected
         stamp = time_of(frame, self._tick, self.origin)
         time = (expected or 0.0) if stamp is None else stamp
         self.time = time + frame.samples / frame.sample_rate
-        if expected is None or frame.sample_rate != self._given or abs(time - expected) > GAP:
+        if expected is None or frame.sample_rate != self._input_rate or abs(time - expected) > GAP_TOLERANCE:
             yield from self._finish()
-            expected, self._given = time, frame.sample_rate
+            expected, self._input_rate = time, frame.sample_rate
             self._position = round((time - self.start) * self.rate)
             self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self.rate)
         self._expected = expected + frame.samples / frame.sample_rate
@@ -104,8 +104,8 @@ class AudioTrack:
             self._position += len(samples)
 
     def _mono(self, frame: Any) -> Any:
-        """A frame of one channel; before it is resampled, so that any number of channels costs the same."""
-        samples = self.mix.one(channels_of(frame), self.channel)
+        """Mix a frame to one channel. This is done before resampling, so that its cost does not grow with channels."""
+        samples = self.mix.to_mono(channels_of(frame), self.channel)
         mono = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         mono.sample_rate = frame.sample_rate
         return mono

@@ -1,4 +1,4 @@
-"""One span of a file, decoded in one pass: what is kept of its sound and pictures."""
+"""Decode one span of a file in one pass: collect its audio and pictures."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from numpy.typing import NDArray
 from multiemo.arrays import Floats, Pixels
 from multiemo.media.clock import length_of
 from multiemo.media.container import (
-    ON_TIME,
-    SHORT,
+    END_TOLERANCE,
+    TIME_TOLERANCE,
     TRACK_LAG,
     check_path,
-    fail,
+    media_error,
     open_container,
     origin_of,
     video_stream,
 )
 from multiemo.media.demux import Pass
-from multiemo.media.picture_track import Picture, VideoTrack, fitted, pixel_aspect, to_rgb
-from multiemo.media.pictures.animated import remarks
+from multiemo.media.picture_track import Picture, VideoTrack, fit_picture, pixel_aspect, to_rgb
+from multiemo.media.pictures.animated import animation_problems
 from multiemo.media.pictures.stills import is_still, read_still
 from multiemo.media.sound_track import AudioTrack, SoundPiece
-from multiemo.media.tracks import Chosen, choose, nothing_decoded
+from multiemo.media.tracks import ChosenTrack, choose_track, not_decoded_error
 
 
 @dataclass(slots=True)
 class Media:
-    """What a span of a file holds.
+    """The decoded contents of a span of a file.
 
     Args:
-        audio: ``[N]`` mono float32 from the span's first moment; ``None`` if not asked for or not there.
-        rate: of ``audio``, Hz.
-        frames: ``[F, H, W, 3]`` uint8 RGB, upright; ``None`` if not asked for or not there.
-        times: ``[F]`` seconds from the span's start.
-        duration: seconds of the span that the file really covers; 0 for a still picture.
+        audio: ``[N]`` mono float32 from the span's start; ``None`` if not requested or missing.
+        rate: sample rate of ``audio``, Hz.
+        frames: ``[F, H, W, 3]`` uint8 RGB, upright; ``None`` if not requested or missing.
+        times: ``[F]`` presentation times of the frames, seconds from the span's start.
+        duration: seconds of the span that the file covers; 0 for a still picture.
         offset: the span's start in the file, seconds.
-        absent: {``"audio"`` or ``"video"``: reason} for what was asked for and is not there.
-        problems: what went wrong without stopping the reading, one line each.
+        absent: {``"audio"`` or ``"video"``: reason} for a requested track that is missing.
+        problems: errors that did not stop the reading, one line each.
     """
 
     audio: Floats | None = None
@@ -57,7 +57,25 @@ class Media:
 
 
 class SpanReader:
-    """Collects the pieces of one pass; times in here count from the span's start."""
+    """Collects the pieces of one pass over a file.
+
+    Times of its methods count from the span's start.
+
+    Args:
+        path: any audio, video or image file.
+        start: start of the span, seconds from the file's beginning; ``None`` is 0.
+        end: end of the span, seconds from the file's beginning; ``None`` is the end of the file.
+        rate: sample rate of the output, Hz; ``None`` omits the audio.
+        fps: frames per second of the output; ``None`` omits the pictures.
+        max_frames: maximum number of frames, spread evenly over the span.
+        max_side: maximum length of the longer side of a frame, pixels.
+        channel: audio channel, from 0; ``None`` averages all channels.
+        track: number of the audio track, from 1; ``None`` selects one with speech.
+        where: name of the clip, for messages.
+
+    Raises:
+        MediaError: the file cannot be opened, or the span, channel or track does not exist in it.
+    """
 
     def __init__(
         self,
@@ -80,9 +98,9 @@ class SpanReader:
         self.absent: dict[str, str] = {}
         self.problems: list[str] = []
         self.sounds: list[SoundPiece] = []
-        self.heard = -math.inf
+        self.sound_end = -math.inf
         self.frames: list[tuple[float, Pixels]] = []
-        self.before: Picture | None = None
+        self.previous_picture: Picture | None = None
         self.still = is_still(self.file)
         if not self.still:
             self._open()
@@ -100,36 +118,36 @@ class SpanReader:
         if self.span <= 0 and self.exact:
             container.close()
             reason = f"the span starts at {self.start:.2f} s but the file lasts {self.header:.2f} s; correct the span"
-            raise fail(self.where, self.file, reason)
-        chosen = Chosen() if self.rate is None else choose(self.file, container, self.track, self.where)
-        sound = self._wanted("audio", self.rate, chosen.of(container), chosen.absent)
-        sight = self._wanted("video", self.fps, video_stream(container), "the file has no video track")
+            raise media_error(self.where, self.file, reason)
+        chosen = ChosenTrack() if self.rate is None else choose_track(self.file, container, self.track, self.where)
+        sound = self._requested("audio", self.rate, chosen.of(container), chosen.absent)
+        video = self._requested("video", self.fps, video_stream(container), "the file has no video track")
         self.problems += chosen.notes
         if sound is not None and self.channel is not None and not 0 <= self.channel < sound.codec_context.channels:
             reason = f"has {sound.codec_context.channels} audio channels, so there is no channel {self.channel}"
-            raise fail(self.where, self.file, f"{reason}; they count from 0")
-        self.aspect = 1.0 if sight is None else pixel_aspect(sight)
-        self.wanted = _Wanted(self.span, self.fps or 1.0, self.max_frames)
+            raise media_error(self.where, self.file, f"{reason}; they count from 0")
+        self.aspect = 1.0 if video is None else pixel_aspect(video)
+        self.grid = _FrameGrid(self.span, self.fps or 1.0, self.max_frames)
         self.run = Pass(
             container,
             origin,
             AudioTrack(sound, self.rate, origin, self.start, self.channel, chosen.mix) if sound and self.rate else None,
-            VideoTrack(sight, origin, self.wanted.step) if sight else None,
+            VideoTrack(video, origin, self.grid.step) if video else None,
             self.start,
             self.end,
             length.recordings,
         )
         self.audio, self.video = self.run.audio, self.run.video
 
-    def _wanted(self, key: str, asked: float | None, stream: Any, absent: str) -> Any:
-        if asked is None:
+    def _requested(self, key: str, requested: float | None, stream: Any, absent: str) -> Any:
+        if requested is None:
             return None
         if stream is None:
             self.absent[key] = absent
         return stream
 
     def read_still(self) -> Media:
-        """The picture as a single frame at time 0."""
+        """Return a still picture as a single frame at time 0."""
         if self.rate is not None:
             self.absent["audio"] = "a still picture has no sound"
         if self.fps is None:
@@ -138,46 +156,52 @@ class SpanReader:
         return Media(frames=picture[None], times=np.zeros(1), absent=self.absent, problems=notes)
 
     def take(self, piece: SoundPiece | Picture) -> None:
-        """Keep what belongs to the span; stop a track that has reached its end."""
+        """Keep a piece that belongs to the span, and stop a track that has reached the span's end."""
         if isinstance(piece, SoundPiece):
             length = len(piece.samples)
-            self.heard = (piece.position + length) / (self.rate or 1)
+            self.sound_end = (piece.position + length) / (self.rate or 1)
             if piece.position + length > 0 and piece.position < (self.end - self.start) * (self.rate or 1):
                 self.sounds.append(piece)
-            if self.heard >= self.end - self.start:
+            if self.sound_end >= self.end - self.start:
                 self.run.audio = None
             return
         time = piece.time - self.start
-        if time < -ON_TIME:
-            self.before = piece
+        if time < -TIME_TOLERANCE:
+            self.previous_picture = piece
         elif piece.time >= self.end:
             self.run.video = None
-        elif self.wanted.due(time):
+        elif self.grid.due(time):
             self.frames.append((max(time, 0.0), to_rgb(piece.frame, self.aspect, self.max_side)))
-            if self.max_frames and not self.wanted.times and len(self.frames) >= 2 * self.max_frames:
+            if self.max_frames and not self.grid.times and len(self.frames) >= 2 * self.max_frames:
                 self.frames = self.frames[::2]
-                self.wanted.step *= 2
-            if self.wanted.done:
+                self.grid.step *= 2
+            if self.grid.done:
                 self.run.video = None
 
     def passed(self, time: float) -> bool:
-        """Whether both tracks are beyond a time, so that nothing more can come before it."""
+        """Whether both tracks are past a time, so that no earlier piece can follow."""
         reached = []
         if self.audio is not None:
-            reached.append(math.inf if self.run.audio is None else self.heard)
+            reached.append(math.inf if self.run.audio is None else self.sound_end)
         if self.video is not None:
             reached.append(math.inf if self.run.video is None else self.video.time - self.start)
         finite = [r for r in reached if math.isfinite(r)]
         return bool(finite) and (min(reached) >= time or max(finite) >= time + TRACK_LAG)
 
     def drop(self, time: float) -> None:
-        """Forget what lies before a time."""
+        """Drop the pieces that end before a time, seconds from the span's start."""
         edge = time * (self.rate or 1)
         self.sounds = [s for s in self.sounds if s.position + len(s.samples) > edge]
-        self.frames = [f for f in self.frames if f[0] >= time - ON_TIME]
+        self.frames = [f for f in self.frames if f[0] >= time - TIME_TOLERANCE]
 
     def cut(self, low: float, high: float, max_frames: int | None) -> Media:
-        """The part between two times, as a span of its own."""
+        """Return the part between two times, as a span of its own.
+
+        Args:
+            low: start, seconds from the span's start.
+            high: end, seconds from the span's start.
+            max_frames: maximum number of frames, spread evenly; ``None`` keeps all.
+        """
         media = Media(rate=self.rate, duration=high - low, offset=self.start + low, absent=dict(self.absent))
         span = f"from {self.start + low:.2f} to {self.start + high:.2f} s"
         if self.audio is not None and self.rate:
@@ -186,45 +210,45 @@ class SpanReader:
                 media.audio = None
                 media.absent["audio"] = f"the audio track has nothing {span}"
         if self.video is not None:
-            inside = [f for f in self.frames if low - ON_TIME <= f[0] < high - ON_TIME]
+            inside = [f for f in self.frames if low - TIME_TOLERANCE <= f[0] < high - TIME_TOLERANCE]
             if max_frames and len(inside) > max_frames:
                 inside = [inside[i] for i in _evenly(len(inside), max_frames)]
             media.times = np.array([max(t - low, 0.0) for t, _ in inside])
             if inside:
-                height, width = inside[0][1].shape[:2]  # those of a film may change
-                media.frames = np.stack([fitted(picture, height, width) for _, picture in inside])
+                height, width = inside[0][1].shape[:2]  # the picture size may change within a video
+                media.frames = np.stack([fit_picture(picture, height, width) for _, picture in inside])
             else:
                 media.absent["video"] = f"the video track has no frame {span}"
         return media
 
-    def settle(self) -> float:
-        """After the pass: note what went wrong, and say how many seconds were covered.
+    def conclude(self) -> float:
+        """Collect the problems after the pass, and return the number of seconds covered.
 
         Raises:
-            MediaError: nothing was decoded although there was a track.
+            MediaError: there is a track, but nothing of it was decoded.
         """
-        if not self.frames and self.before is not None and self.video is not None:
-            # The picture that is on the screen when the span starts.
-            self.frames.append((0.0, to_rgb(self.before.frame, self.aspect, self.max_side)))
-        self.problems += [*self.run.problems, *remarks(self.file)]
-        reached = max(self.run.reached - self.start, self.heard, self.frames[-1][0] if self.frames else 0.0)
+        if not self.frames and self.previous_picture is not None and self.video is not None:
+            # The picture on screen when the span starts.
+            self.frames.append((0.0, to_rgb(self.previous_picture.frame, self.aspect, self.max_side)))
+        self.problems += [*self.run.problems, *animation_problems(self.file)]
+        reached = max(self.run.reached - self.start, self.sound_end, self.frames[-1][0] if self.frames else 0.0)
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)
         covered = max(0.0, min(covered, self.end - self.start))
-        if (self.audio or self.video) and not (self.frames or self.sounds) and math.isinf(self.heard):
+        if (self.audio or self.video) and not (self.frames or self.sounds) and math.isinf(self.sound_end):
             what = f"nothing could be decoded from {self.start:.2f} s on"
-            raise nothing_decoded(self.file, what, self.run.problems, self.where)
+            raise not_decoded_error(self.file, what, self.run.problems, self.where)
         if not (self.audio or self.video):
             return max(0.0, self.span) if math.isfinite(self.span) else 0.0
-        if self.exact and self.run.exhausted and self.span - covered > SHORT:
+        if self.exact and self.run.exhausted and self.span - covered > END_TOLERANCE:
             header = self.start + self.span
             self.problems.append(f"the file is cut off: {self.start + covered:.2f} of {header:.2f} s are there")
-        elif math.isfinite(self.end) and self.end - self.start - covered > SHORT:
-            self.problems.append(f"the span ends at {self.end:.2f} s but the file at {self.start + covered:.2f} s")
+        elif math.isfinite(self.end) and self.end - self.start - covered > END_TOLERANCE:
+            self.problems.append(f"the span ends at {self.end:.2f} s but the file ends at {self.start + covered:.2f} s")
         return covered
 
     def finish(self) -> Media:
-        """The whole span."""
-        total = self.settle()
+        """Return the whole span, after the pass."""
+        total = self.conclude()
         media = self.cut(0.0, total + 1.0, self.max_frames)
         media.duration, media.problems = total, self.problems
         if media.audio is not None and self.rate and math.isfinite(self.end):
@@ -232,8 +256,14 @@ class SpanReader:
         return media
 
 
-class _Wanted:
-    """The times at which a frame is wanted: a regular grid, or a fixed number spread over the span."""
+class _FrameGrid:
+    """The times of the requested frames: a regular grid, or a fixed number spread over the span.
+
+    Args:
+        span: length of the span, seconds; may be infinite.
+        fps: frames per second of the grid.
+        count: maximum number of frames, if the span is finite; ``None`` for no limit.
+    """
 
     def __init__(self, span: float, fps: float, count: int | None) -> None:
         self.step = 1.0 / fps
@@ -246,28 +276,28 @@ class _Wanted:
 
     @property
     def done(self) -> bool:
-        """Whether no further frame is wanted."""
+        """Whether all requested frames have been found."""
         return math.isinf(self.next)
 
     def due(self, time: float) -> bool:
-        """Whether a frame at this time is wanted; if so, look for the next wanted time after it."""
-        if time < self.next - ON_TIME:
+        """Whether a frame at this time is requested. If so, move on to the next requested time."""
+        if time < self.next - TIME_TOLERANCE:
             return False
         if self.times:
-            index = bisect_right(self.times, time + ON_TIME)
+            index = bisect_right(self.times, time + TIME_TOLERANCE)
             self.next = self.times[index] if index < len(self.times) else math.inf
         else:
-            self.next = (math.floor((time + ON_TIME) / self.step) + 1) * self.step
+            self.next = (math.floor((time + TIME_TOLERANCE) / self.step) + 1) * self.step
         return True
 
 
-def _evenly(count: int, wanted: int) -> list[int]:
-    """Indices of ``wanted`` of ``count`` things, each from the middle of its share."""
-    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+def _evenly(count: int, kept: int) -> list[int]:
+    """Return the indices of ``kept`` of ``count`` items, each from the middle of its share."""
+    return [int((i + 0.5) * count / kept) for i in range(kept)]
 
 
 def _join(sounds: list[SoundPiece], low: int, high: int) -> Floats:
-    """Samples ``low`` to ``high``, silence in the gaps, up to the last sample there is."""
+    """Join samples ``low`` to ``high``, up to the last available one, with silence in the gaps."""
     inside = [s for s in sounds if s.position < high and s.position + len(s.samples) > low]
     stop = max((min(high, s.position + len(s.samples)) for s in inside), default=low)
     samples = np.zeros(stop - low, dtype=np.float32)
@@ -281,11 +311,11 @@ def _check_span(file: Path, start: float | None, end: float | None, where: str) 
     low = 0.0 if start is None else start
     high = math.inf if end is None else end
     if not (0 <= low < high) or math.isinf(low):
-        raise fail(where, file, f"the span {start} to {end} is not one; start must be 0 or more and below end")
+        raise media_error(where, file, f"the span {start} to {end} is invalid; start must be 0 or more and below end")
     return low, high
 
 
 def _check_positive(file: Path, where: str, **values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not (0 < value < math.inf):
-            raise fail(where, file, f"{name} must be a positive number, got {value}")
+            raise media_error(where, file, f"{name} must be a positive number, got {value}")

@@ -1,4 +1,4 @@
-"""Which track of sound of a file is read, and how: those that there are, who speaks on which, and its scale."""
+"""Select the audio track of a file that is read: list the tracks, and detect speech, scale and polarity of each."""
 
 from __future__ import annotations
 
@@ -16,42 +16,43 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
 from multiemo.errors import MediaError
-from multiemo.media.container import FAILURES, check_path, fail, header_end, open_container, origin_of, tag_of
-from multiemo.media.samples import PLAIN, WIDE, Mix, channels_of, scale_of, signs_of
+from multiemo.media.container import FAILURES, check_path, header_end, media_error, open_container, origin_of, tag_of
+from multiemo.media.samples import PLAIN_MIX, WIDE_FORMATS, Mix, channels_of, scale_of, signs_of
 from multiemo.media.sound_track import AudioTrack
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
 NO_TRACK = "the file has no audio track"
-#: A file is listened to in so many places, or as a whole when it is no longer than they are; and seconds of each, for a
-#: voice and for scale and polarity alone.
-_PLACES, _SECONDS, _BRIEF = 12, 8.0, 3.0
-#: Probability at which a step holds a voice, and seconds of it that are one.
-_VOICE, _LEAST = 0.5, 0.25
-#: A track with this share of the voice of the track that has most is one on which somebody speaks.
-_SHARE = 0.1
-#: Bits of FFmpeg's dispositions of tracks that are beside the point, as their titles may say too.
-_BESIDE = ("comment", "visual_impaired", "descriptions", "karaoke", "clean_effects", "non_diegetic", "lyrics")
-_TITLES = re.compile(r"comment|descri|audiodesk|karaoke|music (and|&) effects|isolated", re.IGNORECASE)
-#: What is found in a file that is encrypted: MP4's protected entries (ISO 14496-12, 8.12), Apple's and Audible's.
-_LOCKED = (b"enca", b"encv", b"drms", b"drmi", b"aavd")
-#: Where Matroska says that a track is encrypted: ContentEncodings, and ContentEncryption behind it.
-_LOCKED_MATROSKA = re.compile(rb"\x6d\x80.{1,64}?\x50\x35", re.DOTALL)
-#: Bytes in which that is looked for.
-_HEAD = 1 << 24
+#: Number of excerpts of a file that are analysed, and their length in seconds: for speech, and for scale and polarity
+#: alone. A file that is no longer than its excerpts is analysed as a whole.
+_EXCERPTS, _VOICE_SECONDS, _LEVEL_SECONDS = 12, 8.0, 3.0
+#: Probability from which a step counts as speech, and minimum seconds of speech on a track with speech.
+_VOICE_THRESHOLD, _MIN_VOICE = 0.5, 0.25
+#: A track counts as one with speech if it has at least this share of the speech of the track with most.
+_MIN_VOICE_SHARE = 0.1
+#: FFmpeg's disposition flags, and words in titles, of tracks other than the main audio.
+_SECONDARY_FLAGS = ("comment", "visual_impaired", "descriptions", "karaoke", "clean_effects", "non_diegetic", "lyrics")
+_SECONDARY_TITLES = re.compile(r"comment|descri|audiodesk|karaoke|music (and|&) effects|isolated", re.IGNORECASE)
+#: Sample entries of encrypted files: MP4's protected entries (ISO 14496-12, 8.12), Apple's and Audible's.
+_ENCRYPTED_ENTRIES = (b"enca", b"encv", b"drms", b"drmi", b"aavd")
+#: Mark of an encrypted Matroska track: ContentEncodings followed by ContentEncryption.
+_ENCRYPTED_MATROSKA = re.compile(rb"\x6d\x80.{1,64}?\x50\x35", re.DOTALL)
+#: Number of bytes, at each end of a file, that are searched for these marks.
+_SEARCHED_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class SoundTrack:
-    """A track of sound, as the file describes it.
+    """An audio track, as the file describes it.
 
     Args:
-        number: from 1, among the tracks of sound.
-        codec: as FFmpeg calls it; empty when there is no decoder for it.
-        channels, rate: as the header says.
-        language: a code, or empty.
-        title: or empty.
-        beside: whether it says of itself that it is a commentary, a description or the like.
-        default: whether a player would take it.
+        number: among the audio tracks, from 1.
+        codec: FFmpeg's name of the codec; empty if there is no decoder for it.
+        channels: number of channels, from the header.
+        rate: sample rate from the header, Hz.
+        language: language code; empty if unknown.
+        title: title; empty if it has none.
+        secondary: whether the file marks it as a commentary, an audio description or the like.
+        default: whether a player would select it by default.
     """
 
     number: int
@@ -60,7 +61,7 @@ class SoundTrack:
     rate: int
     language: str
     title: str
-    beside: bool
+    secondary: bool
     default: bool
 
     def __str__(self) -> str:
@@ -70,122 +71,136 @@ class SoundTrack:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The track of sound that is read.
+class ChosenTrack:
+    """The audio track that is read.
 
     Args:
-        number: from 1; 0 when there is none.
-        mix: how its channels become one.
-        notes: what the user may want to know, one line each.
-        absent: why there is none.
+        number: among the audio tracks, from 1; 0 if there is none.
+        mix: how its channels are mixed to one.
+        notes: remarks for the user, one line each.
+        absent: reason why there is none; empty if there is one.
     """
 
     number: int = 0
-    mix: Mix = PLAIN
+    mix: Mix = PLAIN_MIX
     notes: tuple[str, ...] = ()
     absent: str = ""
 
     def of(self, container: Any) -> Any:
-        """The stream of PyAV, or ``None``."""
+        """Return its PyAV stream in an open container, or ``None``."""
         return container.streams.audio[self.number - 1] if self.number else None
 
 
 def sound_tracks(path: str | Path) -> list[SoundTrack]:
-    """The tracks of sound of a file.
+    """List the audio tracks of a file.
 
     Raises:
-        MediaError: it cannot be opened.
+        MediaError: the file cannot be opened.
     """
     file = check_path(path, "")
     with open_container(file, "") as container:
         return _described(container)
 
 
-def choose(file: Path, container: Any, track: int | None, where: str = "") -> Chosen:
-    """The track that is read: the one that was asked for, else one on which somebody speaks.
+def choose_track(file: Path, container: Any, track: int | None, where: str = "") -> ChosenTrack:
+    """Select the audio track to read: the requested one, else one with speech.
 
-    Of several with a voice, it is the file's own choice, unless that is a commentary or the like.
+    Of several tracks with speech it is the file's default, unless that is a commentary or the like.
 
     Args:
-        file, container: an open file, which is left as it is.
-        track: from 1; ``None``: whichever is best.
-        where: the clip's name, for messages.
+        file: path of the file.
+        container: the open file. Its position does not change.
+        track: number of the requested track, from 1; ``None`` selects the best one.
+        where: name of the clip, for messages.
 
     Raises:
-        MediaError: there is no such track.
+        MediaError: the requested track does not exist.
     """
     count = len(container.streams.audio)
     if track is not None and not 1 <= track <= count:
-        there = f"; it has {', '.join(map(str, _described(container)))}" if count else ""
-        raise fail(where, file, f"has no audio track {track}, counted from 1{there}")
+        listing = f"; it has {', '.join(map(str, _described(container)))}" if count else ""
+        raise media_error(where, file, f"has no audio track {track}, counted from 1{listing}")
     if not count:
-        return Chosen(absent=NO_TRACK)
+        return ChosenTrack(absent=NO_TRACK)
     facts = file.stat()
     return _choose(str(file.absolute()), facts.st_size, facts.st_mtime_ns, track)
 
 
 @lru_cache(maxsize=4096)
-def _choose(path: str, size: int, modified: int, track: int | None) -> Chosen:
+def _choose(path: str, size: int, modified: int, track: int | None) -> ChosenTrack:
     file = Path(path)
     with open_container(file, "") as container:
         tracks = _described(container)
         if track is not None or len(tracks) == 1:
-            return _alone(file, container, tracks[(track or 1) - 1])
-        heard = {t.number: _listen(container, t.number) for t in tracks if t.codec}
-        usable = [t for t in tracks if t.number in heard and heard[t.number].samples]
-        there = f"{len(tracks)} audio tracks: {', '.join(map(str, tracks))}"
+            return _single_choice(file, container, tracks[(track or 1) - 1])
+        samples_of = {t.number: _sample_track(container, t.number) for t in tracks if t.codec}
+        usable = [t for t in tracks if t.number in samples_of and samples_of[t.number].samples]
+        listing = f"{len(tracks)} audio tracks: {', '.join(map(str, tracks))}"
         if not usable:
-            return Chosen(absent=f"none of its {there} can be decoded{_why(file)}")
-        voices = {t.number: heard[t.number].voice for t in usable}
-        speaking = [t for t in usable if voices[t.number] >= max(_LEAST, _SHARE * max(voices.values()))]
-        taken = min(speaking or usable, key=lambda t: (t.beside, not t.default))
+            return ChosenTrack(absent=f"none of its {listing} can be decoded{_undecodable_reason(file)}")
+        voices = {t.number: samples_of[t.number].voice for t in usable}
+        speaking = [t for t in usable if voices[t.number] >= max(_MIN_VOICE, _MIN_VOICE_SHARE * max(voices.values()))]
+        taken = min(speaking or usable, key=lambda t: (t.secondary, not t.default))
         silent = ", ".join(str(t.number) for t in usable if t not in speaking)
         why = [f"nobody speaks on {silent if speaking else 'any'}"] if silent else []
         why += [f"{t.number} cannot be decoded" for t in tracks if t not in usable]
         reason = f" ({'; '.join(why)})" if why else ""
-        note = f"{there}; {taken.number} was read{reason}; another can be asked for by its number"
-        mix = heard[taken.number].mix
-        return Chosen(taken.number, mix, (note, *mix.notes))
+        note = f"{listing}; {taken.number} was read{reason}; another can be requested by its number"
+        mix = samples_of[taken.number].mix
+        return ChosenTrack(taken.number, mix, (note, *mix.notes))
 
 
-def _alone(file: Path, container: Any, track: SoundTrack) -> Chosen:
-    """A track that there is no choice about."""
+def _single_choice(file: Path, container: Any, track: SoundTrack) -> ChosenTrack:
+    """Select a track to which there is no alternative."""
     if not track.codec:
-        return Chosen(absent=f"its audio track {track} cannot be decoded{_why(file)}")
+        return ChosenTrack(absent=f"its audio track {track} cannot be decoded{_undecodable_reason(file)}")
     stored = container.streams.audio[track.number - 1].codec_context
     plain = track.channels == 1 and not (_is_wide(stored.format) and stored.codec.lossless)
-    mix = PLAIN if plain else _listen(container, track.number, voice=False).mix
-    return Chosen(track.number, mix, mix.notes)
+    mix = PLAIN_MIX if plain else _sample_track(container, track.number, voice=False).mix
+    return ChosenTrack(track.number, mix, mix.notes)
 
 
-def _why(file: Path) -> str:
-    return "; it is encrypted" if is_locked(file) else ": there is no decoder for it, so convert it"
+def _undecodable_reason(file: Path) -> str:
+    return "; it is encrypted" if is_encrypted(file) else ": there is no decoder for it; convert it to another format"
 
 
-def is_locked(file: Path) -> bool:
-    """Whether a file that cannot be decoded says that it is encrypted."""
+def is_encrypted(file: Path) -> bool:
+    """Whether a file that cannot be decoded is marked as encrypted."""
     with file.open("rb") as stream:
-        head = stream.read(_HEAD)
-        stream.seek(max(0, file.stat().st_size - _HEAD))
-        tail = stream.read(_HEAD)
+        head = stream.read(_SEARCHED_BYTES)
+        stream.seek(max(0, file.stat().st_size - _SEARCHED_BYTES))
+        tail = stream.read(_SEARCHED_BYTES)
     if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return bool(_LOCKED_MATROSKA.search(head[: 1 << 16]))
-    return head[4:8] == b"ftyp" and any(mark in head or mark in tail for mark in _LOCKED)
+        return bool(_ENCRYPTED_MATROSKA.search(head[: 1 << 16]))
+    return head[4:8] == b"ftyp" and any(mark in head or mark in tail for mark in _ENCRYPTED_ENTRIES)
 
 
-def nothing_to_read(file: Path, absent: str, where: str) -> MediaError:
-    """A file has no video track, and this is why it has no sound either."""
+def no_track_error(file: Path, absent: str, where: str) -> MediaError:
+    """Create the error for a file with neither a video track nor a usable audio track.
+
+    Args:
+        file: path of the file.
+        absent: reason why there is no audio.
+        where: name of the clip, for messages.
+    """
     if absent == NO_TRACK:
-        return fail(where, file, "has neither an audio nor a video track; name another file")
-    return fail(where, file, absent)
+        return media_error(where, file, "has neither an audio nor a video track; name another file")
+    return media_error(where, file, absent)
 
 
-def nothing_decoded(file: Path, what: str, problems: Sequence[str], where: str) -> MediaError:
-    """A file has tracks, but nothing of them was decoded."""
-    if is_locked(file):
-        return fail(where, file, f"{what}: it is encrypted; decrypt it first")
+def not_decoded_error(file: Path, what: str, problems: Sequence[str], where: str) -> MediaError:
+    """Create the error for a file with tracks of which nothing was decoded.
+
+    Args:
+        file: path of the file.
+        what: what could not be decoded.
+        problems: problems of the pass, of which the first is quoted.
+        where: name of the clip, for messages.
+    """
+    if is_encrypted(file):
+        return media_error(where, file, f"{what}: it is encrypted; decrypt it first")
     detail = f" ({problems[0]})" if problems else ""
-    return fail(where, file, f"{what}{detail}; the file is cut off or damaged")
+    return media_error(where, file, f"{what}{detail}; the file is cut off or damaged")
 
 
 def _described(container: Any) -> list[SoundTrack]:
@@ -201,40 +216,52 @@ def _described(container: Any) -> list[SoundTrack]:
                 0 if coder is None else coder.sample_rate,
                 "" if language == "und" else language,
                 title,
-                bool(_TITLES.search(title)) or _is_beside(stream),
+                bool(_SECONDARY_TITLES.search(title)) or _is_secondary(stream),
                 stream is best,
             )
         )
     return found
 
 
-def _is_beside(stream: Any) -> bool:
+def _is_secondary(stream: Any) -> bool:
     kinds = av.stream.Disposition
-    return any(bool(stream.disposition & kinds[name]) for name in _BESIDE if name in kinds.__members__)
+    return any(bool(stream.disposition & kinds[name]) for name in _SECONDARY_FLAGS if name in kinds.__members__)
 
 
 def _is_wide(stored: Any) -> bool:
-    return stored is not None and stored.name.removesuffix("p") in WIDE
+    return stored is not None and stored.name.removesuffix("p") in WIDE_FORMATS
 
 
 # --------------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What a track holds: whether there are samples, how they become one channel, and seconds of voice."""
+class _TrackSample:
+    """The analysed excerpts of a track.
+
+    Args:
+        samples: whether any samples could be decoded.
+        mix: how its channels are mixed to one.
+        voice: seconds of speech.
+    """
 
     samples: bool
     mix: Mix
     voice: float
 
 
-def _listen(container: Any, number: int, *, voice: bool = True) -> _Heard:
-    """Listen to a track in several places."""
+def _sample_track(container: Any, number: int, *, voice: bool = True) -> _TrackSample:
+    """Analyse excerpts of a track.
+
+    Args:
+        container: open PyAV container.
+        number: among the audio tracks, from 1.
+        voice: whether to measure seconds of speech.
+    """
     stream = container.streams.audio[number - 1]
     coder = stream.codec_context
     wide = _is_wide(coder.format) and coder.codec.lossless
     stored: list[Floats] = []
     count, products = 0, np.zeros((0, 0))
-    for packet in _packets(container, stream, _SECONDS if voice else _BRIEF):
+    for packet in _packets(container, stream, _VOICE_SECONDS if voice else _LEVEL_SECONDS):
         for sound in _decoded(stream, packet):
             if len(sound) != count:
                 count, products = len(sound), np.zeros((len(sound), len(sound)))
@@ -242,10 +269,10 @@ def _listen(container: Any, number: int, *, voice: bool = True) -> _Heard:
             products += exact @ exact.T
             stored += [sound.ravel()] if wide else []
     if not count:
-        return _Heard(False, PLAIN, 0.0)
+        return _TrackSample(False, PLAIN_MIX, 0.0)
     scale = scale_of(np.concatenate(stored), coder.format.name.startswith("s")) if wide else (1.0, "")
     mix = _mix(products, *scale)
-    return _Heard(True, mix, _voiced(container, stream, mix) if voice else 0.0)
+    return _TrackSample(True, mix, _voice_seconds(container, stream, mix) if voice else 0.0)
 
 
 def _mix(products: NDArray[np.float64], factor: float, scaled: str) -> Mix:
@@ -255,13 +282,15 @@ def _mix(products: NDArray[np.float64], factor: float, scaled: str) -> Mix:
     return Mix(factor, signs, tuple(note for note in (scaled, mirrored if signs else "") if note))
 
 
-def _voiced(container: Any, stream: Any, mix: Mix) -> float:
-    """Seconds of voice."""
+def _voice_seconds(container: Any, stream: Any, mix: Mix) -> float:
+    """Return the seconds of speech in the excerpts of a track."""
     network = VoiceActivity()
     track = AudioTrack(stream, RATE, 0.0, 0.0, mix=mix)
-    sounds = [p.samples for packet in [*_packets(container, stream, _SECONDS), None] for p in track.decode(packet)]
-    heard = [*(network(s) for s in sounds), network.flush()]
-    return float((np.concatenate(heard) >= _VOICE).sum()) * STEP / RATE
+    sounds = [
+        p.samples for packet in [*_packets(container, stream, _VOICE_SECONDS), None] for p in track.decode(packet)
+    ]
+    probabilities = [*(network(s) for s in sounds), network.flush()]
+    return float((np.concatenate(probabilities) >= _VOICE_THRESHOLD).sum()) * STEP / RATE
 
 
 def _decoded(stream: Any, packet: Any) -> list[Floats]:
@@ -272,19 +301,19 @@ def _decoded(stream: Any, packet: Any) -> list[Floats]:
 
 
 def _packets(container: Any, stream: Any, seconds: float) -> Iterator[Any]:
-    """Packets of a track from several places, each of so many seconds, or all of them."""
+    """Yield the packets of a track's excerpts of ``seconds`` each, or all packets of a short file."""
     origin, length = origin_of(container), header_end(container, origin_of(container)) or 0.0
-    most = _PLACES * seconds
-    starts = [0.0] if length <= most else np.linspace(0.0, length - seconds, _PLACES).tolist()
+    most = _EXCERPTS * seconds
+    starts = [0.0] if length <= most else np.linspace(0.0, length - seconds, _EXCERPTS).tolist()
     for start in starts:
         try:
             container.seek(int((start + origin) * av.time_base), backward=True)
-            yield from _some(container.demux(stream), most if len(starts) == 1 else seconds)
+            yield from _first_seconds(container.demux(stream), most if len(starts) == 1 else seconds)
         except FAILURES:
-            continue  # what can be reached counts
+            continue  # the readable excerpts count
 
 
-def _some(packets: Iterator[Any], seconds: float) -> Iterator[Any]:
+def _first_seconds(packets: Iterator[Any], seconds: float) -> Iterator[Any]:
     first = math.inf
     for packet in packets:
         if packet.size == 0:

@@ -1,4 +1,4 @@
-"""What lies in a file behind the one recording that its format holds, and that no reader looks at."""
+"""Find a second recording appended to a file whose format holds only one, which decoders ignore."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-#: Formats of chunks with a size: the first bytes, and how the size of a whole file is stored behind them.
-_CHUNKS = {b"RIFF": "<I", b"FORM": ">I"}
-#: Bytes of which a recording has more.
-_LEAST = 64
+#: Chunked formats: the first bytes of a file, and the format of its size, which follows them.
+_SIZE_FORMATS = {b"RIFF": "<I", b"FORM": ">I"}
+#: A recording has more than this many bytes.
+_MIN_RECORDING = 64
 
 
-def behind(file: Path) -> str | None:
-    """What to say where another recording follows in a WAV, AVI, AIFF or MP4 file; ``None`` where none does."""
+def trailing_recording(file: Path) -> str | None:
+    """Return a note if another recording follows in a WAV, AVI, AIFF or MP4 file, else ``None``."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         head = stream.read(12)
-        at = _end_of_chunks(stream, head, size) if head[:4] in _CHUNKS else _end_of_boxes(stream, head, size)
+        at = _end_of_chunks(stream, head, size) if head[:4] in _SIZE_FORMATS else _end_of_boxes(stream, head, size)
     if at is None:
         return None
-    return f"another recording begins at byte {at} of {size} and is not read; cut the file there to read it"
+    return f"another recording begins at byte {at} of {size} and is not read; split the file there to read it"
 
 
 def _end_of_chunks(stream: BinaryIO, head: bytes, size: int) -> int | None:
-    """Where another file begins behind the first; AVI goes on in further chunks of its own."""
-    (length,) = struct.unpack(_CHUNKS[head[:4]], head[4:8])
+    """Return where a second file begins after the first. AVI is excluded: it continues in further chunks."""
+    (length,) = struct.unpack(_SIZE_FORMATS[head[:4]], head[4:8])
     at = 8 + length + length % 2
-    if at + _LEAST > size:
+    if at + _MIN_RECORDING > size:
         return None
     stream.seek(at)
     follows = stream.read(12)
@@ -35,17 +35,17 @@ def _end_of_chunks(stream: BinaryIO, head: bytes, size: int) -> int | None:
 
 
 def _end_of_boxes(stream: BinaryIO, head: bytes, size: int) -> int | None:
-    """Where a second ``ftyp`` box begins behind an index (ISO 14496-12, 4.2)."""
+    """Return where a second ``ftyp`` box begins after an index (ISO 14496-12, 4.2)."""
     if head[4:8] != b"ftyp":
         return None
     at, indexed = 0, False
     while at + 8 <= size:
         stream.seek(at)
         length, kind = struct.unpack(">I4s", stream.read(8))
-        if kind == b"ftyp" and indexed and at + _LEAST < size:
+        if kind == b"ftyp" and indexed and at + _MIN_RECORDING < size:
             return at
         if kind == b"moof":
-            return None  # pieces, which may each bring an index of their own and are all read
+            return None  # a fragmented file: fragments may have their own index, and all are read
         indexed = indexed or kind == b"moov"
         if length == 1:
             (length,) = struct.unpack(">Q", stream.read(8).rjust(8, b"\0"))

@@ -19,8 +19,8 @@ from multiemo.encoders.speech.backbones import load_weights, quiet
 from multiemo.errors import ConfigError
 from multiemo.runs.device import resolve_device
 from multiemo.transcripts import Cue, Transcript
-from multiemo.transcripts.cleaning import said_of, strip_sounds
-from multiemo.transcripts.transcript import mend
+from multiemo.transcripts.cleaning import sounds_note, strip_sounds
+from multiemo.transcripts.transcript import repair_cues
 
 _WHERE = "--asr"
 #: Sound shorter than this (seconds) holds no word.
@@ -115,9 +115,9 @@ class Transcriber:
             late += bool(text) and start >= duration
             if text and start < duration:
                 cues.append(Cue(start, min(end, duration), text))
-        mended, counts = mend(cues)
+        mended, counts = repair_cues(cues)
         notes = [f"{late} caption(s) after the end of the sound were left out; the model made them up"] if late else []
-        return mended, language, [*notes, *said_of(sounds), *counts]
+        return mended, language, [*notes, *sounds_note(sounds), *counts]
 
     def _stretches(self, samples: Floats, language: str | None) -> Iterator[tuple[float, float, list[int]]]:
         """Start, end (seconds) and tokens of each stretch that the model sets times to.

@@ -15,7 +15,7 @@ import numpy as np
 
 from multiemo.errors import ConfigError, MediaError
 from multiemo.extras import require
-from multiemo.media.prefetch import ahead
+from multiemo.media.prefetch import prefetched
 from multiemo.media.reading import Playback, PlayedFrame, PlayedSound
 from multiemo.predict.prediction import TimelineSegment
 from multiemo.predict.segmentation.stream import TRACK_FPS
@@ -65,7 +65,7 @@ def replay(
 def in_time(playback: Playback, rate: int) -> Iterator[PlayedSound | PlayedFrame]:
     """The pieces of a file, none before its time has come."""
     began, heard = time.monotonic(), 0
-    for piece in ahead(playback.pieces(), playback.pixels):
+    for piece in prefetched(playback.pieces(), playback.pixels):
         if isinstance(piece, PlayedSound):
             heard += len(piece.samples)
         due = heard / rate if isinstance(piece, PlayedSound) else piece.time

@@ -11,13 +11,13 @@ from multiemo.errors import ConfigError, MediaError
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, Request, material_of
 from multiemo.inputs.rows import read_row
-from multiemo.media.prefetch import ahead
+from multiemo.media.prefetch import prefetched
 from multiemo.media.reading import Playback, PlayedSound, is_image, probe, read_media
 from multiemo.predict.segmentation.conversation import Conversation, alone
 from multiemo.predict.segmentation.segmenter import Segmenter
 from multiemo.predict.segmentation.stream import TRACK_FPS, Mode, Segment, SegmentStream
 from multiemo.predict.sources import Item
-from multiemo.transcripts import Transcript, fitted, left_over, side_transcripts, unplaced
+from multiemo.transcripts import Transcript, fit_to_media, side_transcripts, why_not_placed, words_after_end
 from multiemo.transcripts.embedded import embedded_subtitles
 from multiemo.types import Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
@@ -181,11 +181,11 @@ class Reader:
         if item.text is not None:
             return Transcript.untimed(item.text, "given"), None
         if item.transcript is not None:
-            return fitted(item.transcript, length, fps=_pictures(item.transcript, path), whole=whole), None
+            return fit_to_media(item.transcript, length, fps=_pictures(item.transcript, path), whole=whole), None
         outside = None
         for beside in side_transcripts(path, notes):
-            said = fitted(beside, length, fps=_pictures(beside, path), whole=whole)
-            outside = None if length is None else unplaced(said, length)
+            said = fit_to_media(beside, length, fps=_pictures(beside, path), whole=whole)
+            outside = None if length is None else why_not_placed(said, length)
             if outside is None:
                 return said, None
             notes.append(outside)
@@ -249,7 +249,7 @@ def _played(
     playback: Playback, stream: SegmentStream, transcript: Transcript | None, words: dict[str, Any], notes: list[str]
 ) -> Iterator[Segment]:
     with stream:
-        for piece in ahead(playback.pieces(), playback.pixels):
+        for piece in prefetched(playback.pieces(), playback.pixels):
             yield from (
                 stream.push_audio(piece.samples)
                 if isinstance(piece, PlayedSound)
@@ -258,11 +258,11 @@ def _played(
         last = stream.close(playback.duration)
     if stream.languages:
         words["language"] = stream.languages.most_common(1)[0][0]
-    if transcript is not None and (outside := unplaced(transcript, stream.end)):
+    if transcript is not None and (outside := why_not_placed(transcript, stream.end)):
         words.clear()
         words["absent"] = outside
         notes.append(outside)
     elif transcript is not None:
-        notes += left_over(transcript, stream.end)
+        notes += words_after_end(transcript, stream.end)
     notes += [*playback.problems, *stream.problems]
     yield from last

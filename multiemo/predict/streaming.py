@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
 from multiemo.errors import MediaError
-from multiemo.media.playback import JUMP
+from multiemo.media.playback import MAX_JUMP
 from multiemo.media.samples import bits_of
 from multiemo.predict.answers import skipped
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
@@ -24,7 +24,7 @@ from multiemo.predict.segmentation.stream import Segment, SegmentStream
 from multiemo.predict.smoothing import Smoothing
 from multiemo.preprocess.faces.frames import ArrayFrame, Frame
 from multiemo.runs.model_folder import Bundle
-from multiemo.transcripts import SLOW, Cue
+from multiemo.transcripts import MIN_PACE, Cue
 
 #: Floats may go beyond full scale by this much; more is another scale.
 _OVER = 2.0
@@ -211,7 +211,7 @@ class Stream:
         """Notice times that are no seconds."""
         step = time - self._shown
         self._far = self._far + 1 if step >= _FAR else 0
-        if step > JUMP or self._far >= _FEW:
+        if step > MAX_JUMP or self._far >= _FEW:
             raise MediaError(
                 f"a frame of {time:.0f} s follows one of {self._shown:.0f} s; times are seconds from the beginning of "
                 "the stream, so divide milliseconds by 1000, and take off what the clock showed at the beginning"
@@ -293,7 +293,7 @@ def _check_words(words: Sequence[Cue]) -> None:
         lasts = cue.end - cue.start
         if not np.isfinite(lasts):
             raise MediaError(f"the words {cue.text[:40]!r} have no times; give both in seconds")
-        if lasts > _LONG_CUE and len(cue.text) < SLOW * lasts:
+        if lasts > _LONG_CUE and len(cue.text) < MIN_PACE * lasts:
             raise MediaError(
                 f"the words {cue.text[:40]!r} last from {cue.start:g} to {cue.end:g} s; if that is milliseconds, give "
                 "seconds"

@@ -1,1 +1,1 @@
-"""Arrays -> tensors, as an encoder's InputSpec asks. No paths in here."""
+"""Arrays and texts -> tensors, according to an encoder's InputSpec. Nothing here reads media files."""

@@ -1,4 +1,4 @@
-"""Precomputed vectors or sequences -> the tensor a ``features`` encoder wants."""
+"""Precomputed vectors or sequences -> the tensor that a ``features`` encoder reads."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from multiemo.types import Absent, FeatureSpec
 
 
 class FeaturePreprocessor:
-    """Checks the width and thins long sequences.
+    """Checks the number of columns and shortens long sequences.
 
     Args:
-        spec: see :class:`FeatureSpec`.
+        spec: input specification of the encoder.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
 
     def __call__(self, values: NDArray[np.float32]) -> Tensor | Absent:
-        """``[T, dim]`` to ``[T', dim]`` float32 with ``T' <= max_steps``.
+        """Convert ``[T, dim]`` to ``[T', dim]`` float32 with ``T' <= max_steps``.
 
         Raises:
-            MediaError: another number of columns than the encoder was built for.
+            MediaError: the number of columns differs from the one that the encoder was built for.
         """
         if values.shape[0] == 0:
             return Absent("the feature file has no valid rows for this clip")
         if values.shape[1] != self.spec.dim:
-            raise MediaError(f"features have {values.shape[1]} columns, the encoder takes {self.spec.dim}")
+            raise MediaError(f"the features have {values.shape[1]} columns, but the encoder reads {self.spec.dim}")
         steps = values.shape[0]
         if steps > self.spec.max_steps:
             values = values[np.linspace(0, steps - 1, self.spec.max_steps).round().astype(int)]

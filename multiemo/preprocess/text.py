@@ -1,11 +1,11 @@
-"""Text -> token ids: cleaning that keeps emotion, a subword tokenizer for any language, dialogue context.
+"""Text -> token ids: cleaning that preserves emotion, a subword tokenizer for any language, dialogue context.
 
-A sequence is laid out target first, then the dialogue backwards::
+A sequence begins with the utterance, followed by the earlier turns of the dialogue, latest first::
 
     [CLS] the utterance [SEP] [OTHER] the turn before it [SEP] [SELF] the turn before that [SEP] ...
 
-so that cutting at ``max_tokens`` loses the oldest context first and the end of the utterance last, and everything up to
-the first ``[SEP]`` is the utterance itself, wherever its context ends.
+Cutting at ``max_tokens`` therefore removes the oldest context first and the end of the utterance last. Everything up to
+the first ``[SEP]`` is the utterance, wherever the context ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from multiemo.types import TEXT_SPECIALS, Absent, ContextTurn, TextSpec
 _PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
 _BYTES = [f"<0x{i:02X}>" for i in range(256)]
 
-# Windows-1252 leaves five bytes undefined; text that went through it keeps them as the control characters they are.
+# Windows-1252 leaves five bytes undefined. Text converted through it keeps them as control characters.
 _CP1252 = {i: bytes([i]).decode("cp1252", errors="ignore") or chr(i) for i in range(0x80, 0xA0)}
 _CP1252_BYTE = {text: byte for byte, text in _CP1252.items()} | {chr(i): i for i in range(0xA0, 0x100)}
 _MISREAD = re.compile(f"[{re.escape(''.join(_CP1252_BYTE))}]{{2,}}")
@@ -39,7 +39,7 @@ _QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "´": "
 _LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<![\w.])@\w+")
 _ELONGATED = re.compile(r"([^\d\s]\ufe0f?)\1{3,}")
-_JOINERS = "\u200d\ufe0f"  # hold emoji together
+_JOINERS = "\u200d\ufe0f"  # these join emoji
 
 
 def _repair_misread(match: re.Match[str]) -> str:
@@ -50,17 +50,22 @@ def _repair_misread(match: re.Match[str]) -> str:
 
 
 def clean(text: str) -> str:
-    """One plain form of a text, with everything that carries emotion kept.
+    """Normalise a text without removing anything that carries emotion.
 
-    Entities of HTML (``&#39;``) are undone, once. UTF-8 that was read as Windows-1252 (``â€™``) and stray Windows-1252
-    bytes are repaired; NFKC makes full-width letters and the marks ``，！？：；（）`` half-width, so that "!" is one
-    token in every language (``。、《》`` have no equal and stay); curly quotes become straight; links become ``http``
-    and handles ``@user`` (the convention of TweetEval, Barbieri et al. 2020); characters repeated more than three times
-    are kept three times, so that "soooooo" differs from "so" but not from "soooo"; control, private and unpaired
-    characters go; white space is folded. Case, punctuation and emoji stay.
+    - HTML entities (``&#39;``) are decoded once.
+    - UTF-8 that was decoded as Windows-1252 (``â€™``) and stray Windows-1252 bytes are repaired.
+    - NFKC makes full-width letters and the marks ``，！？：；（）`` half-width, so "!" is one token in every language;
+      ``。、《》`` have no equivalent and stay.
+    - Curly quotes become straight. Links become ``http`` and handles ``@user`` (the convention of TweetEval, Barbieri
+      et al. 2020).
+    - Characters repeated more than three times are reduced to three, so "soooooo" differs from "so" but not from
+      "soooo".
+    - Control, private and unpaired characters are removed, and white space is collapsed.
+
+    Case, punctuation and emoji stay.
 
     Args:
-        text: anything.
+        text: any text.
 
     Returns:
         The cleaned text, possibly empty.
@@ -78,19 +83,19 @@ def clean(text: str) -> str:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, *, characters: bool = False) -> Tokenizer:
-    """Learn a lower-case BPE vocabulary (Sennrich et al. 2016) with a fallback to bytes.
+    """Train a lower-case BPE vocabulary (Sennrich et al. 2016) with byte fallback.
 
-    Words of alphabetic scripts are marked at their start with ``▁``; a run of Chinese characters is one stretch in
-    which frequent neighbours merge, so common words become tokens without a segmenter; what was never seen is spelt in
-    UTF-8 bytes. The same texts always give the same tokenizer. The first ids are :data:`~multiemo.types.TEXT_SPECIALS`.
+    Words of alphabetic scripts begin with the mark ``▁``. A run of Chinese characters is one unit in which frequent
+    neighbours merge, so common words become tokens without a segmenter. Unseen characters are spelt in UTF-8 bytes. The
+    same texts always give the same tokenizer. The first ids are :data:`~multiemo.types.TEXT_SPECIALS`.
 
     Args:
-        texts: training texts, raw; they are cleaned here.
-        vocab_size: most entries, at least 512 (the specials and 256 bytes are among them).
-        characters: nothing merges; every token is a character, or a byte of one that is not among the most frequent.
+        texts: unprocessed training texts; they are cleaned here.
+        vocab_size: largest number of entries, at least 512 (including the special tokens and 256 bytes).
+        characters: merge nothing, so that every token is a character, or a byte of an infrequent one.
 
     Raises:
-        ConfigError: ``vocab_size`` is too small, or no text holds anything.
+        ConfigError: ``vocab_size`` is too small, or all texts are empty.
 
     Example:
         >>> tokenizer = train_tokenizer(["good day"] * 9 + ["好的，好的"] * 9, 512)
@@ -100,11 +105,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, *, characters: bool =
         ['好', '的']
     """
     if vocab_size < 512:
-        raise ConfigError(f"vocab_size: {vocab_size} is too small; 512 is the least that holds letters and bytes")
+        raise ConfigError(f"vocab_size: {vocab_size} is too small; letters and bytes need at least 512")
     tokenizer = _empty_tokenizer()
     reserved = [*TEXT_SPECIALS, *_BYTES]
     lines = [clean(text) for text in texts]
-    # Given as a whole: left to itself, the trainer breaks ties between equally frequent characters at random.
+    # The alphabet is passed explicitly, because the trainer breaks ties between equally frequent characters randomly.
     room = vocab_size - len(reserved)
     alphabet = _alphabet(map(tokenizer.normalizer.normalize_str, lines), room if characters else max(128, room // 2))
     if characters and alphabet:
@@ -120,14 +125,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, *, characters: bool =
     tokenizer.train_from_iterator(lines, trainer)
     learnt = json.loads(tokenizer.to_str())["model"]
     if len(learnt["vocab"]) == len(reserved):
-        raise ConfigError("no training text to learn a tokenizer from: every text is empty")
-    # Rebuilt without "added tokens", so that a text which spells out "[SEP]" cannot smuggle one in.
+        raise ConfigError("there is no text to train a tokenizer on: every training text is empty")
+    # Rebuilt without "added tokens", so that the text "[SEP]" is not converted to the special token.
     merges = [tuple(pair) for pair in learnt["merges"]]
     return _empty_tokenizer(learnt["vocab"], merges)
 
 
 def _alphabet(lines: Iterable[str], limit: int) -> list[str]:
-    """The most frequent characters, ties in code order."""
+    """The most frequent characters; ties are broken by code point."""
     counts = Counter(c for line in lines for c in line if not c.isspace())
     return sorted(counts, key=lambda c: (-counts[c], c))[:limit]
 
@@ -147,7 +152,7 @@ def _empty_tokenizer(vocab: dict[str, int] | None = None, merges: list[tuple[str
 
 
 class _Pieces(Protocol):
-    """What the layout needs of a tokenizer."""
+    """The operations of a tokenizer that the sequence layout needs."""
 
     start: list[int]
     end: list[int]
@@ -177,14 +182,14 @@ class _Trained:
 
 
 class _Pretrained:
-    """A transformers tokenizer; speakers are marked in words, since its vocabulary has no such marks."""
+    """A transformers tokenizer. Speakers are marked by words, because its vocabulary has no special marks."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         probe = self.encode("a")
-        whole = list(tokenizer("a")["input_ids"])
-        at = next((i for i in range(len(whole)) if whole[i : i + len(probe)] == probe), 0)
-        self.start, self.end = whole[:at], whole[at + len(probe) :]
+        complete = list(tokenizer("a")["input_ids"])
+        at = next((i for i in range(len(complete)) if complete[i : i + len(probe)] == probe), 0)
+        self.start, self.end = complete[:at], complete[at + len(probe) :]
         self.unknown: int | None = tokenizer.unk_token_id
         if not self.end:
             fallback = (tokenizer.sep_token_id, tokenizer.eos_token_id)
@@ -203,10 +208,10 @@ class _Pretrained:
 
 
 class TextPreprocessor:
-    """Text and its dialogue context to token ids.
+    """Converts a text and its dialogue context to token ids.
 
     Args:
-        spec: the encoder's wishes.
+        spec: input specification of the encoder.
         tokenizer: a ``tokenizers.Tokenizer`` from :func:`train_tokenizer` (``spec.tokenizer == "trained"``), or a
             transformers tokenizer.
 
@@ -227,10 +232,10 @@ class TextPreprocessor:
             raise ConfigError(f"max_tokens: {spec.max_tokens} leaves no room for text; give at least {around + 1}")
 
     def __call__(self, text: str, context: Sequence[ContextTurn] = ()) -> Tensor | Absent:
-        """Token ids of one utterance.
+        """Convert one utterance to token ids.
 
         Args:
-            text: the utterance, raw.
+            text: the unprocessed utterance.
             context: earlier utterances of the dialogue, oldest first; the last ``spec.context`` of them are used.
 
         Returns:
@@ -242,7 +247,7 @@ class TextPreprocessor:
         pieces = self._pieces
         ids = pieces.encode(plain)
         if all(i == pieces.unknown for i in ids):
-            return Absent(f"the tokenizer knows nothing in the text {plain[:40]!r}")
+            return Absent(f"the tokenizer has no token for the text {plain[:40]!r}")
         room = self.spec.max_tokens - len(pieces.start) - len(pieces.end)
         ids = [*pieces.start, *ids[:room], *pieces.end]
         recent = context[max(0, len(context) - self.spec.context) :] if self.spec.context else ()
@@ -253,21 +258,21 @@ class TextPreprocessor:
         return torch.tensor(ids[: self.spec.max_tokens], dtype=torch.int64)
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files, so that :meth:`from_assets` needs nothing else."""
+        """Write the files of the tokenizer, so that :meth:`from_assets` needs nothing else."""
         folder.mkdir(parents=True, exist_ok=True)
         self._pieces.save(folder)
 
     @classmethod
     def train(cls, spec: TextSpec, texts: Iterable[str]) -> TextPreprocessor:
-        """A preprocessor with a tokenizer learnt from training texts."""
+        """Build a preprocessor with a tokenizer trained on the given texts."""
         return cls(spec, train_tokenizer(texts, spec.vocab_size, characters=spec.characters))
 
     @classmethod
     def from_pretrained(cls, spec: TextSpec) -> TextPreprocessor:
-        """A preprocessor with the tokenizer of the pretrained model that ``spec.tokenizer`` names.
+        """Build a preprocessor with the tokenizer of the pretrained model that ``spec.tokenizer`` names.
 
         Raises:
-            ConfigError: there is no tokenizer.
+            ConfigError: the model has no usable tokenizer.
         """
         try:
             return cls(spec, _load_pretrained(spec.tokenizer))
@@ -279,7 +284,7 @@ class TextPreprocessor:
 
     @classmethod
     def from_assets(cls, spec: TextSpec, folder: Path) -> TextPreprocessor:
-        """The preprocessor that :meth:`save` wrote.
+        """Load the preprocessor written by :meth:`save`.
 
         Raises:
             CheckpointError: the files are missing, damaged or of another model.
@@ -287,7 +292,7 @@ class TextPreprocessor:
         try:
             if spec.tokenizer != "trained":
                 tokenizer = _load_pretrained(str(folder))
-                built = folder / "config.json"  # the encoder's
+                built = folder / "config.json"  # of the encoder
                 rows = json.loads(built.read_text("utf-8")).get("vocab_size") if built.is_file() else None
             else:
                 tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))

@@ -61,8 +61,8 @@ def check_modalities(config: Config, clips: Sequence[Clip], modalities: Iterable
         kind = input_kind(config, m)
         if all(isinstance(kind.source(clip, m), Absent) for clip in clips):
             raise ManifestError(
-                f"{where}: no clip to train on has {kind.wanted(m)}, which encoders.{m} reads; add it to the manifest, "
-                f"or take encoders.{m} out of the config and {m} out of stages"
+                f"{where}: no clip to train on has {kind.row_keys(m)}, which encoders.{m} reads; add it to the "
+                f"manifest, or take encoders.{m} out of the config and {m} out of stages"
             )
 
 

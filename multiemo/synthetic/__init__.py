@@ -1,7 +1,7 @@
 """The embedded synthetic corpus: real media files of drawn faces, synthesised voices and templated sentences.
 
-It exists so that the whole path, from media file to fused prediction, can be run and tested without any download.
-Figures measured on it say nothing about people.
+With it the whole path, from media file to fused prediction, runs and is tested without any download. Figures measured
+on it say nothing about people.
 """
 
 from __future__ import annotations

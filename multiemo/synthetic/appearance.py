@@ -1,4 +1,4 @@
-"""The still parts of a speaker's head, from the front and from behind: skin, hair, beard, neck and shoulders."""
+"""Paint the static parts of a speaker's head, from the front and from behind: skin, hair, beard, neck and shoulders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IRISES: tuple[Colour, ...] = ((70, 48, 32), (96, 66, 36), (74, 96, 70), (76, 10
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What stays the same about one speaker's face. Lengths are in canvas pixels."""
+    """The constant features of one speaker's face. Lengths are in canvas pixels."""
 
     skin: Colour
     hair: Colour
@@ -46,11 +46,11 @@ class Look:
     fringe: float
     beard: float
     glasses: bool
-    rest: tuple[tuple[int, float], ...]
+    resting_units: tuple[tuple[int, float], ...]
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Look:
-        """A random speaker."""
+        """Draw a random speaker."""
         tone = int(rng.integers(len(_SKINS)))
         skin = np.array(_SKINS[tone]) + rng.normal(0, 4, 3)
         hairs = _HAIRS if tone < 3 else _HAIRS[:3]
@@ -72,18 +72,26 @@ class Look:
             fringe=float(rng.uniform(0.0, 1.0)),
             beard=float(rng.uniform(0.2, 0.45)) if style != 1 and rng.random() < 0.3 else 0.0,
             glasses=bool(rng.random() < 0.25),
-            rest=tuple((au, float(rng.uniform(0.0, 0.12))) for au in (1, 4, 12, 15)),
+            resting_units=tuple((au, float(rng.uniform(0.0, 0.12))) for au in (1, 4, 12, 15)),
         )
 
 
 def paint_still(look: Look, *, back: bool) -> tuple[Image, Image]:
-    """Head, hair, neck and shoulders from the front or from behind, and their opacity."""
+    """Paint head, hair, neck and shoulders.
+
+    Args:
+        look: the speaker.
+        back: whether they are seen from behind.
+
+    Returns:
+        ``[CANVAS, CANVAS, 3]`` uint8 RGB, and its opacity, ``[CANVAS, CANVAS]`` uint8.
+    """
     size = CANVAS
     image = np.zeros((size, size, 3), np.uint8)
     alpha = np.zeros((size, size), np.uint8)
     bare = look.hair_style == 3
     cloth = clipped((60 + 90 * look.fringe, 90 + 40 * look.jaw, 150 - 60 * look.fringe))
-    # Colours reach beyond the opaque parts, so that no edge turns black when it is moved or blurred.
+    # Colours extend beyond the opaque parts, so that edges do not turn black when they are moved or blurred.
     image[:232], image[232:] = look.skin if bare else look.hair, cloth
     outline = _outline(look)
     parts: list[tuple[Array, Colour]] = []
@@ -101,7 +109,7 @@ def paint_still(look: Look, *, back: bool) -> tuple[Image, Image]:
         fill(image, points, colour)
         fill(alpha, points, 255.0)
     if not back:
-        image = _round(image, outline, look)
+        image = _shade_face(image, outline, look)
         _paint_beard(image, outline, look)
         _paint_hairline(image, look)
     else:
@@ -111,15 +119,15 @@ def paint_still(look: Look, *, back: bool) -> tuple[Image, Image]:
 
 
 def _outline(look: Look) -> Array:
-    """The face from crown to chin: an ellipse above the cheeks, narrowing to the jaw below."""
+    """Return the outline of the face, ``[96, 2]``: an ellipse above the cheeks that narrows to the jaw below."""
     t = np.radians(np.linspace(0, 360, 96, endpoint=False))
     x, y = np.cos(t), np.sin(t)
     narrow = 1 - (1 - look.jaw) * np.clip(y, 0, 1) ** 1.6
     return np.stack([MID + look.width * x * narrow, 142 + np.where(y < 0, 96, 104) * y], axis=1)
 
 
-def _round(image: Image, outline: Array, look: Look) -> Image:
-    """Round the face: light from above left, darker edges, warm cheeks, deep eye sockets."""
+def _shade_face(image: Image, outline: Array, look: Look) -> Image:
+    """Shade the face: light from the upper left, darker edges, warm cheeks, deep eye sockets."""
     mask = np.zeros(image.shape[:2], np.uint8)
     fill(mask, outline, 255.0)
     weight = cv2.GaussianBlur(mask, (0, 0), 2).astype(np.float32)[..., None] / 255
@@ -139,7 +147,7 @@ def _round(image: Image, outline: Array, look: Look) -> Image:
     for side in (-1, 1):
         tint -= blob(MID + side * 42, 176, 20, 14)[..., None] * np.array((0.0, 0.06, 0.05), np.float32)
     shaded = image * (1 + weight * (light[..., None] * tint - 1))
-    # the chin's shadow on the neck
+    # shadow of the chin on the neck
     below = blob(MID, 262, 52, 18)[..., None] * (1 - weight) * 0.35
     return np.asarray(np.clip(shaded * (1 - below), 0, 255), dtype=np.uint8)
 
@@ -159,7 +167,7 @@ def _paint_beard(image: Image, outline: Array, look: Look) -> None:
 
 
 def _paint_hairline(image: Image, look: Look) -> None:
-    """Hair over the forehead; the fringe says how far it comes down."""
+    """Paint hair over the forehead, down to the height given by the fringe."""
     if look.hair_style == 3:
         return
     low = 76 + 12 * look.fringe
@@ -177,7 +185,7 @@ def _paint_hairline(image: Image, look: Look) -> None:
 
 
 def _paint_strands(image: Image, look: Look) -> None:
-    """Thin lighter and darker strands, so that hair is no flat patch."""
+    """Paint thin lighter and darker strands, so that the hair is not a flat patch."""
     if look.hair_style == 3:
         return
     rng = np.random.default_rng(round(look.width * 1e6))

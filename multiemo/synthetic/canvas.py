@@ -1,6 +1,6 @@
-"""Pen and brush: anti-aliased shapes with sub-pixel coordinates on uint8 RGB or grey images.
+"""Draw anti-aliased shapes with sub-pixel coordinates on uint8 RGB or grey images.
 
-Every coordinate is in pixels, x to the right and y down; every colour is RGB within 0..255, or one grey value.
+Coordinates are in pixels, x to the right and y down. Colours are RGB within 0..255, or one grey value.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _FIXED = 4  # fractional bits of the coordinates given to OpenCV
 
 
 def clipped(values: Array | Colour) -> Colour:
-    """``values`` kept within 0..255."""
+    """Clip three values to 0..255."""
     r, g, b = (float(np.clip(v, 0, 255)) for v in values)
     return r, g, b
 
 
 def shaded(colour: Colour, factor: float) -> Colour:
-    """``colour``, darker (``factor`` < 1) or lighter."""
+    """Return ``colour``, darker (``factor`` < 1) or lighter (``factor`` > 1)."""
     return clipped((colour[0] * factor, colour[1] * factor, colour[2] * factor))
 
 
@@ -35,17 +35,37 @@ def _fixed(points: Array) -> NDArray[np.int32]:
 
 
 def fill(image: Image, points: Array, colour: Colour | float) -> None:
-    """Fill the polygon ``points`` (``[K, 2]``) in place."""
+    """Fill a polygon in place.
+
+    Args:
+        image: ``[H, W, 3]`` or ``[H, W]`` uint8.
+        points: ``[K, 2]`` corners, pixels.
+        colour: RGB or grey.
+    """
     cv2.fillPoly(image, [_fixed(points)], colour, cv2.LINE_AA, _FIXED)
 
 
 def stroke(image: Image, points: Array, colour: Colour | float, width: int, closed: bool = False) -> None:
-    """Draw a line of ``width`` pixels through ``points`` (``[K, 2]``) in place."""
+    """Draw a line in place.
+
+    Args:
+        image: ``[H, W, 3]`` or ``[H, W]`` uint8.
+        points: ``[K, 2]`` points on the line, pixels.
+        colour: RGB or grey.
+        width: of the line, pixels.
+        closed: whether the last point is connected to the first.
+    """
     cv2.polylines(image, [_fixed(points)], closed, colour, width, cv2.LINE_AA, _FIXED)
 
 
 def circle(start: float, stop: float, points: int) -> Array:
-    """Points on the unit circle; degrees run clockwise from the right, as the picture's y points down."""
+    """Return points on the unit circle, ``[points, 2]``.
+
+    Args:
+        start: first angle, degrees, clockwise from the right (y points down).
+        stop: last angle, degrees.
+        points: number of points.
+    """
     t = np.radians(np.linspace(start, stop, points))
     return np.stack([np.cos(t), np.sin(t)], axis=1)
 
@@ -54,7 +74,15 @@ _ROUND = circle(0, 360, 32)
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, unit: Array = _ROUND) -> Array:
-    """``[K, 2]`` points on an ellipse, or on the part of it that ``unit`` (see :func:`circle`) covers."""
+    """Return points on an ellipse or on a part of it, ``[K, 2]``.
+
+    Args:
+        cx: x of the centre, pixels.
+        cy: y of the centre, pixels.
+        rx: horizontal radius, pixels.
+        ry: vertical radius, pixels.
+        unit: ``[K, 2]`` corresponding points on the unit circle, from :func:`circle`.
+    """
     return unit * (rx, ry) + (cx, cy)
 
 
@@ -63,6 +91,12 @@ _BERNSTEIN = np.stack([(1 - _T) ** 2, 2 * _T * (1 - _T), _T**2], axis=1)
 
 
 def arc(a: tuple[float, float], top: tuple[float, float], b: tuple[float, float]) -> Array:
-    """A quadratic curve from ``a`` to ``b`` that passes through ``top`` half-way."""
+    """Return 13 points on a quadratic curve, ``[13, 2]``.
+
+    Args:
+        a: first point, pixels.
+        top: point that the curve passes half-way, pixels.
+        b: last point, pixels.
+    """
     control = (2 * top[0] - (a[0] + b[0]) / 2, 2 * top[1] - (a[1] + b[1]) / 2)
     return np.asarray(_BERNSTEIN @ np.array([a, control, b]))

@@ -1,8 +1,8 @@
-"""From cue tables to a folder of clips: who speaks, what each modality shows, what is missing, and the files.
+"""Generate a folder of clips from the cue tables: speakers, shown emotions, missing modalities, and media files.
 
-Every clip has a true label. Each modality shows it with a strength of its own, or stays flat (shows neutral), or
-contradicts (shows another emotion); the three are drawn independently, so that no modality suffices and their errors
-differ. ``modality_labels`` says what each one shows.
+Every clip has a true label. Each modality either shows it with its own strength, stays flat (shows neutral), or
+contradicts it (shows another emotion). The three are drawn independently, so no modality suffices and their errors
+differ. ``modality_labels`` has the emotion that each one shows.
 """
 
 from __future__ import annotations
@@ -29,16 +29,24 @@ from multiemo.types import MODALITIES, Clip, Modality
 CORPUS = "synthetic-demo"
 LABEL_SET = "demo5"
 
-#: Chance that a modality shows neutral, and that it shows an emotion drawn from the others.
+#: Probability that a modality shows neutral, and that it shows an emotion drawn from the others.
 FLAT: dict[Modality, float] = {"text": 0.16, "speech": 0.20, "face": 0.18}
 CONTRADICTING: dict[Modality, float] = {"text": 0.05, "speech": 0.05, "face": 0.05}
-#: Chance that a clip lacks the modality altogether; one clip lacks at most one.
+#: Probability that a clip lacks the modality. A clip lacks at most one.
 MISSING: dict[Modality, float] = {"text": 0.08, "speech": 0.08, "face": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticPerson:
-    """One synthetic speaker."""
+    """One synthetic speaker.
+
+    Args:
+        id: name of the speaker.
+        language: ``en`` or ``zh``.
+        head: the drawn head.
+        voice: the constant features of the voice.
+        expressiveness: {modality: factor of the strength of shown emotions}.
+    """
 
     id: str
     language: str
@@ -49,15 +57,15 @@ class SyntheticPerson:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one clip is to be, before anything is drawn or synthesised.
+    """The content of one clip, before anything is drawn or synthesised.
 
     Args:
         label: the true emotion.
         shown: {modality: the emotion it shows}.
-        strength: {modality: 0..1}.
+        strength: {modality: strength of the shown emotion, 0..1}.
         missing: the modality that the clip lacks, if any.
-        manner: for a missing face: ``audio`` (no picture at all), ``away`` (the back of the head) or ``empty`` (nobody
-            in the picture).
+        manner: how a missing face is shown: ``audio`` (no picture), ``away`` (the back of the head) or ``empty``
+            (nobody in the picture).
     """
 
     label: str
@@ -76,11 +84,11 @@ def make_corpus(
     The same arguments give the same bytes on the same machine with the same library versions.
 
     Args:
-        out: folder to write; made when missing. Files of an earlier corpus there are overwritten.
-        speakers: how many people; half speak English, half Chinese.
-        clips_per_speaker: clips of each; the labels take turns.
-        seed: everything random follows from it.
-        progress: told the clips done, after each speaker.
+        out: folder to write; created if missing. Files of an earlier corpus there are overwritten.
+        speakers: number of speakers; half speak English, half Chinese.
+        clips_per_speaker: number of clips per speaker, with balanced labels.
+        seed: seed of all random choices.
+        progress: receives the number of clips done, after each speaker.
 
     Returns:
         Path of the manifest.
@@ -96,7 +104,7 @@ def make_corpus(
     try:
         (out / "media").mkdir(parents=True, exist_ok=True)
         clips = list(_make_clips(out, speakers, clips_per_speaker, seed, progress))
-    except OSError as error:  # PyAV's errors of the file system are OSErrors too
+    except OSError as error:  # PyAV's file system errors are OSErrors, too
         raise MediaError(
             f"demo corpus: cannot write to {out}: {error.strerror or error}; choose another folder"
         ) from None
@@ -108,19 +116,20 @@ def make_corpus(
 def _make_clips(
     out: Path, speakers: int, clips_per_speaker: int, seed: int, progress: Progress | None
 ) -> Iterator[Clip]:
-    """Write every clip's file and yield its row; speakers are made side by side where processes can be forked."""
-    one = partial(_make_speaker, out, clips_per_speaker, seed)
+    """Write the file of every clip and yield its row. Speakers run in parallel where processes can be forked."""
+    make_speaker = partial(_make_speaker, out, clips_per_speaker, seed)
     count = min(os.cpu_count() or 1, speakers)
     forks = sys.platform.startswith("linux") and count > 1
     with ProcessPoolExecutor(count, multiprocessing.get_context("fork")) if forks else nullcontext() as pool:
-        for number, clips in enumerate(pool.map(one, range(speakers)) if pool else map(one, range(speakers))):
+        made = pool.map(make_speaker, range(speakers)) if pool else map(make_speaker, range(speakers))
+        for number, clips in enumerate(made):
             yield from clips
             if progress is not None:
                 progress.update((number + 1) * clips_per_speaker, speakers * clips_per_speaker)
 
 
 def _make_speaker(out: Path, clips_per_speaker: int, seed: int, number: int) -> list[Clip]:
-    """Write the clips of one speaker; nothing in them depends on another speaker's."""
+    """Write the clips of one speaker, which do not depend on other speakers."""
     person = make_person(number, seed)
     clips = []
     for index, label in enumerate(_labels(number, clips_per_speaker, seed)):
@@ -131,7 +140,7 @@ def _make_speaker(out: Path, clips_per_speaker: int, seed: int, number: int) -> 
 
 
 def make_person(number: int, seed: int) -> SyntheticPerson:
-    """Speaker ``number`` (from 0) of the corpus with this seed."""
+    """Create speaker ``number`` (from 0) of the corpus with a given seed."""
     rng = np.random.default_rng([seed, 0, number])
     return SyntheticPerson(
         id=f"spk{number + 1:02d}",
@@ -143,11 +152,12 @@ def make_person(number: int, seed: int) -> SyntheticPerson:
 
 
 def make_plan(label: str, person: SyntheticPerson, rng: np.random.Generator) -> Plan:
-    """Draw what each modality of one clip shows.
+    """Draw the emotion that each modality of one clip shows, and the modality that it lacks.
 
     Args:
         label: the true emotion.
-        person: who speaks; their expressiveness scales every strength.
+        person: the speaker, whose expressiveness scales every strength.
+        rng: random number generator.
     """
     shown: dict[Modality, str] = {}
     strength: dict[Modality, float] = {}
@@ -170,23 +180,23 @@ def make_plan(label: str, person: SyntheticPerson, rng: np.random.Generator) -> 
 
 
 def _labels(number: int, count: int, seed: int) -> list[str]:
-    """Balanced labels in a random order."""
+    """Return balanced labels in random order."""
     rng = np.random.default_rng([seed, 1, number])
     turns = [cues.EMOTIONS[(i + number) % len(cues.EMOTIONS)] for i in range(count)]
     return [turns[i] for i in rng.permutation(count)]
 
 
 def _make_clip(out: Path, name: str, person: SyntheticPerson, plan: Plan, rng: np.random.Generator) -> Clip:
-    """Synthesise, draw and write one clip; its manifest row."""
-    said = words.make_utterance(plan.shown["text"], plan.strength["text"], person.language, rng)
+    """Synthesise, draw and write one clip, and return its manifest row."""
+    utterance = words.make_utterance(plan.shown["text"], plan.strength["text"], person.language, rng)
     cue = voice.blend(plan.shown["speech"], plan.strength["speech"])
-    sound = voice.speak(said.syllables, said.tones, person.voice, cue, rng)
+    sound = voice.speak(utterance.syllables, utterance.tones, person.voice, cue, rng)
     samples = None if plan.missing == "speech" else sound.samples
     picture = not (plan.missing == "face" and plan.manner == "audio")
     path = f"media/{name}.mp4" if picture else f"media/{name}.wav"
     if picture:
         view = plan.manner if plan.missing == "face" else "face"
-        frames = film.shoot(person.head, plan.shown["face"], plan.strength["face"], sound.opening, view, rng)
+        frames = film.render_frames(person.head, plan.shown["face"], plan.strength["face"], sound.opening, view, rng)
         film.write_mp4(out / path, frames, samples)
     else:
         film.write_wav(out / path, sound.samples)
@@ -199,7 +209,7 @@ def _make_clip(out: Path, name: str, person: SyntheticPerson, plan: Plan, rng: n
         corpus=CORPUS,
         speaker=person.id,
         language=person.language,
-        text=None if plan.missing == "text" else said.text,
+        text=None if plan.missing == "text" else utterance.text,
         audio=None if samples is None else path,
         video=path if picture else None,
         label_set=LABEL_SET,

@@ -1,7 +1,7 @@
-"""What each emotion does to a voice and to a face: published cue tables as plain data.
+"""The effect of each emotion on voice and face: published cue tables as plain data.
 
-Nothing here is fitted to recordings. Directions and order come from the sources below; where a source gives a direction
-only ("F0 mean: high"), the size is of the order usual for acted speech, chosen so that the cue is clear.
+Nothing here is fitted to recordings. Directions and order come from the sources below. Where a source gives only a
+direction ("F0 mean: high"), the size is of the usual order for acted speech, chosen so that the cue is clear.
 
 Sources:
     - Juslin & Laukka 2003, "Communication of emotions in vocal expression and music performance", Psychological
@@ -27,21 +27,21 @@ EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "fearful")
 
 @dataclass(frozen=True, slots=True)
 class VoiceCue:
-    """How far a full-strength emotion moves a voice from the speaker's own neutral voice.
+    """The change of a voice, relative to the speaker's neutral voice, for an emotion at full strength.
 
     Args:
         f0_shift: F0 level, semitones.
         f0_range: F0 excursion, ratio.
         contour: F0 slope over the utterance, semitones per second.
-        rate: syllables a second, ratio.
+        rate: syllables per second, ratio.
         intensity: dB.
-        tilt: change of the spectral slope, dB per octave; positive is a tenser, brighter voice.
+        tilt: change of the spectral slope, dB per octave. A positive one is a tenser, brighter voice.
         jitter: cycle-to-cycle F0 irregularity, share of the period.
         tremor: depth of a 6.5 Hz F0 modulation, semitones.
-        pause: chance of a pause after a syllable.
+        pause: probability of a pause after a syllable.
         attack: rise time of a syllable, seconds.
         breath: aspiration noise, share of the voiced amplitude.
-        formants: formant frequencies, ratio (spread lips shorten the tract, protruded lips lengthen it).
+        formants: formant frequencies, ratio (spread lips shorten the vocal tract, protruded lips lengthen it).
     """
 
     f0_shift: float
@@ -90,7 +90,7 @@ FACE: dict[str, dict[int, float]] = {
     "fearful": {1: 1.0, 4: 1.0, 20: 1.0, 25: 1.0, 2: 0.57, 5: 0.63, 26: 0.33},
 }
 
-#: The action units that :mod:`multiemo.synthetic.face` can draw, by their FACS names.
+#: {action unit: FACS name} of those that :mod:`multiemo.synthetic.face` can draw.
 ACTION_UNITS: dict[int, str] = {
     1: "inner brow raiser",
     2: "outer brow raiser",

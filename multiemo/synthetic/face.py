@@ -1,8 +1,8 @@
-"""A drawn face that moves by action units: skin, hair, brows, lids, irises, nose and lips with soft shading.
+"""Draw a face that moves by action units: skin, hair, brows, lids, irises, nose and lips with soft shading.
 
-The still parts (head, hair, shoulders) are painted once a speaker; what action units move is painted anew each frame,
-then head and features are warped onto the clip's background. The drawing is shaded and blurred enough for a face
-detector that was trained on photographs to find it.
+The static parts (head, hair, shoulders) are painted once per speaker. Parts moved by action units are painted for each
+frame, and the head is then warped onto the clip's background. The drawing is shaded and blurred enough to be found by a
+face detector that was trained on photographs.
 
 Appearance changes follow the FACS manual (Ekman, Friesen & Hager 2002); see :mod:`multiemo.synthetic.cues`.
 """
@@ -19,18 +19,20 @@ from multiemo.synthetic.appearance import CANVAS, CHIN_Y, EYE_Y, MID, MOUTH_Y, L
 from multiemo.synthetic.canvas import Image, arc, clipped, ellipse, fill, shaded, stroke
 from multiemo.synthetic.cues import ACTION_UNITS
 
-_RELIEF = (slice(70, 240), slice(76, 212))  # where folds and nose lie
+_RELIEF = (slice(70, 240), slice(76, 212))  # the region of folds and nose
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the head is in the picture.
+    """Position and orientation of the head in the picture.
 
     Args:
-        x, y: middle of the face, share of the picture's side.
-        scale: height of the canvas, share of the picture's side.
-        roll: degrees, in the picture's plane.
-        yaw, pitch: turn of the head, -1..1 of the small range that the drawing can show.
+        x: horizontal centre of the face, as a share of the picture's side.
+        y: vertical centre of the face, as a share of the picture's side.
+        scale: height of the canvas, as a share of the picture's side.
+        roll: rotation in the picture's plane, degrees.
+        yaw: rotation to the side, -1..1 of the small range that the drawing can show.
+        pitch: rotation up or down, -1..1 of the small range that the drawing can show.
     """
 
     x: float = 0.5
@@ -42,7 +44,7 @@ class Pose:
 
 
 class DrawnHead:
-    """One speaker's head, ready to be painted with any expression.
+    """One speaker's head, which can be painted with any expression.
 
     Args:
         look: the speaker.
@@ -54,18 +56,18 @@ class DrawnHead:
         self._back = paint_still(look, back=True)[0]
 
     def paint(self, units: Mapping[int, float], pose: Pose = Pose(), *, gaze: float = 0.0) -> Image:
-        """The head with an expression.
+        """Paint the head with an expression.
 
         Args:
-            units: {action unit: intensity 0..1}; those not named are 0. See ``cues.ACTION_UNITS``.
-            pose: only its yaw and pitch matter here; they move the features within the head.
-            gaze: where the eyes look, -1 (left) .. 1 (right).
+            units: {action unit: intensity 0..1}; 0 for missing ones. See ``cues.ACTION_UNITS``.
+            pose: only its yaw and pitch are used; they move the features within the head.
+            gaze: direction of gaze, -1 (left) .. 1 (right).
 
         Returns:
             ``[CANVAS, CANVAS, 3]`` uint8 RGB.
         """
         au = {k: float(units.get(k, 0.0)) for k in ACTION_UNITS}
-        for unit, level in self.look.rest:
+        for unit, level in self.look.resting_units:
             au[unit] = min(1.0, au[unit] + level)
         image = self._drop_jaw(max(8.0 * au[26] + 2.0 * au[25] - 2.0 * au[17], 0.0))
         dx, dy = 9.0 * pose.yaw, 6.0 * pose.pitch
@@ -85,7 +87,7 @@ class DrawnHead:
         return image
 
     def _drop_jaw(self, drop: float) -> Image:
-        """The still head, its lower face stretched by ``drop`` pixels."""
+        """Return the static head with its lower face stretched by ``drop`` pixels."""
         extra = round(drop)
         if extra == 0:
             return np.array(self._front)
@@ -94,7 +96,7 @@ class DrawnHead:
         return np.concatenate([self._front[:first], lower, self._front[last : CANVAS - extra]])
 
     def _shade_folds(self, dark: Image, au: Mapping[int, float], dx: float, dy: float) -> None:
-        """Furrows and bulges: brow (1, 2, 4), crow's feet and cheeks (6), nasolabial (10, 11, 12), chin (17)."""
+        """Shade furrows and bulges: brow (1, 2, 4), cheek (6), nasolabial (10, 11, 12), lip corner (15), chin (17)."""
         x0, furrow = MID + dx, 10 + 70 * au[4]
         for side in (-1, 1):
             if au[4] > 0.05:
@@ -184,13 +186,13 @@ class DrawnHead:
         gap = (4.2 * au[25] + 15.0 * au[26]) * (1 - 0.8 * press)
         thick = (1 - 0.62 * press) * (1 - 0.25 * au[12]) * (1 - 0.3 * au[20])
         up, low = 6.2 * thick, 8.2 * thick + 2.0 * au[17]
-        sag = 3.0 * au[12] - 2.2 * au[15]  # the lips' middle stays behind the corners
+        sag = 3.0 * au[12] - 2.2 * au[15]  # the middle of the lips moves less than the corners
         line = y0 + sag * 0.5 - 3.5 * au[10]
         left, right = (x0 - half, corner), (x0 + half, corner)
         inner_up = arc(left, (x0, line - 0.35 * gap), right)
         inner_low = arc(right, (x0, line + 0.65 * gap + 0.4), left)
         outer_up = arc(left, (x0, line - 0.35 * gap - up), right)
-        outer_up[5:8, 1] += (0.6, 1.5, 0.6)  # the bow
+        outer_up[5:8, 1] += (0.6, 1.5, 0.6)  # Cupid's bow
         outer_low = arc(right, (x0, line + 0.65 * gap + low), left)
         x1, y1, x2, y2 = int(x0 - 56), int(y0 - 36), int(x0 + 57), min(int(y0 + 46), CANVAS)
         shift = np.array((x1, y1), float)
@@ -226,7 +228,7 @@ class DrawnHead:
         Args:
             image: from :meth:`paint`, or ``None`` for the head seen from behind.
             background: ``[S, S, 3]`` uint8 RGB; not changed.
-            pose: where, how large, how tilted.
+            pose: position, scale and roll.
 
         Returns:
             ``[S, S, 3]`` uint8 RGB.

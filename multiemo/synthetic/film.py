@@ -1,4 +1,4 @@
-"""Filming a head: expression over time, blinks, head motion, light, camera; and writing mp4 and wav files."""
+"""Render video of a head: expression over time, blinks, head motion, light, camera; and write mp4 and wav files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from multiemo.synthetic.cues import FACE
 from multiemo.synthetic.face import DrawnHead, Pose
 from multiemo.synthetic.voice import RATE
 
-#: Frames a second, and side of the square picture in pixels.
+#: Frames per second, and side of the square picture, pixels.
 FPS = 12
 SIZE = 256
 #: Intensity of an action unit at full strength.
 _APEX = 0.95
 
 
-def shoot(
+def render_frames(
     head: DrawnHead, emotion: str, strength: float, opening: NDArray[np.float32], view: str, rng: np.random.Generator
 ) -> Iterator[Image]:
-    """Film one utterance.
+    """Render the frames of one utterance.
 
     Args:
-        head: who is filmed.
-        emotion: what the face shows.
-        strength: 0..1.
-        opening: ``[K]`` mouth opening every 5 ms, from :mod:`multiemo.synthetic.voice`; sets the clip's length.
+        head: the speaker's head.
+        emotion: the emotion that the face shows.
+        strength: of the emotion, 0..1.
+        opening: ``[K]`` mouth opening every 5 ms, from :mod:`multiemo.synthetic.voice`. It sets the clip's length.
         view: ``face``, ``away`` (the back of the head) or ``empty`` (nobody in the picture).
-        rng: the source of chance.
+        rng: random number generator.
 
     Yields:
-        ``[SIZE, SIZE, 3]`` uint8 RGB, ``FPS`` a second.
+        ``[SIZE, SIZE, 3]`` uint8 RGB, ``FPS`` per second.
     """
     seconds = 0.005 * len(opening)
     count = max(2, int(seconds * FPS))
@@ -67,9 +67,9 @@ def shoot(
 def _expression(
     emotion: str, strength: float, times: Array, seconds: float, rng: np.random.Generator
 ) -> dict[int, Array]:
-    """Intensity of each action unit over time: onset, apex, offset (Ekman, Friesen & Hager 2002).
+    """Return the intensity of each action unit over time: onset, apex, offset (Ekman, Friesen & Hager 2002).
 
-    Prototypical units always appear; the others with their published share.
+    Prototypical units always appear, the others with their published share.
     """
     begin, rise = rng.uniform(0.0, 0.25), rng.uniform(0.15, 0.4)
     end, fall, rest = seconds - rng.uniform(0.0, 0.4), rng.uniform(0.3, 0.6), rng.uniform(0.35, 0.8)
@@ -79,14 +79,14 @@ def _expression(
     for unit, share in FACE[emotion].items():
         if rng.random() < share:
             units[unit] = np.clip(_APEX * strength * rng.normal(1.0, 0.12), 0, 1) * course
-    stray = int(rng.choice((1, 2, 4, 7, 12, 15, 17)))  # movements that have nothing to do with the emotion
+    stray = int(rng.choice((1, 2, 4, 7, 12, 15, 17)))  # a movement unrelated to the emotion
     if stray not in units and rng.random() < 0.4:
         units[stray] = np.full(len(times), rng.uniform(0.05, 0.3))
     return units
 
 
 def _blinks(times: Array, rng: np.random.Generator) -> Array:
-    """Lids closed for about 0.15 s, at most twice a clip."""
+    """Return the closure of the lids over time: at most two blinks per clip, of about 0.15 s."""
     shut = np.zeros(len(times))
     for moment in rng.uniform(0.2, 4.0, 2):
         shut = np.maximum(shut, np.clip(1.3 - np.abs(times - moment) / 0.09, 0, 1))
@@ -94,7 +94,7 @@ def _blinks(times: Array, rng: np.random.Generator) -> Array:
 
 
 def _motion(times: Array, rng: np.random.Generator) -> list[Pose]:
-    """Slow sway about a place, size and tilt of the clip's own."""
+    """Return poses over time: slow sway about a random position, scale and roll of the clip."""
     x, y = rng.uniform(0.43, 0.57), rng.uniform(0.48, 0.56)
     scale, roll = rng.uniform(0.72, 1.0), rng.normal(0, 3.5)
     yaw, pitch = rng.normal(0, 0.35, 2)
@@ -134,7 +134,7 @@ class _Camera:
         self._shifts = rng.integers(0, SIZE, 64)
 
     def expose(self, scene: Image, k: int) -> Image:
-        """The picture that the camera takes of ``scene`` as its ``k``-th frame."""
+        """Return the picture that the camera takes of ``scene`` as its ``k``-th frame."""
         lit = cv2.multiply(scene, self._light, scale=1 / 128)
         if self._blur > 0.3:
             lit = cv2.GaussianBlur(lit, (0, 0), self._blur)
@@ -143,19 +143,19 @@ class _Camera:
 
 
 def write_mp4(path: Path, frames: Iterator[Image], samples: NDArray[np.float32] | None) -> None:
-    """Encode H.264 (MPEG-4 part 2 where that encoder is absent) and AAC.
+    """Encode H.264 (MPEG-4 part 2 if that encoder is missing) and AAC.
 
     Args:
         path: file to write.
-        frames: ``[SIZE, SIZE, 3]`` uint8 RGB, ``FPS`` a second.
-        samples: ``[N]`` float32 at 16 kHz, or ``None`` for a film without a sound track.
+        frames: ``[SIZE, SIZE, 3]`` uint8 RGB, ``FPS`` per second.
+        samples: ``[N]`` float32 at 16 kHz, or ``None`` for a video without audio.
     """
     h264 = "libx264" in av.codecs_available
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         video = container.add_stream("libx264" if h264 else "mpeg4", rate=FPS)
         video.width = video.height = SIZE
         video.pix_fmt = "yuv420p"
-        video.thread_count = 1  # the bytes depend on it
+        video.thread_count = 1  # the encoded bytes depend on it
         if h264:
             video.options = {"crf": "27", "preset": "superfast"}
         else:

@@ -1,9 +1,9 @@
-"""A small source-filter voice: a glottal pulse train with jitter and shimmer, filtered by moving formants.
+"""Synthesise a voice with a source-filter model: glottal pulses with jitter and shimmer, filtered by moving formants.
 
-The source is the KLGLOTT88 flow derivative (Klatt & Klatt 1990, JASA 87(2)); the vocal tract is a cascade of four
-second-order resonances (Fant 1960; Klatt 1980) whose vowel targets are Peterson & Barney's, scaled by the speaker's
-vocal-tract length. Filtering is done on overlapping short-time spectra, so that a whole clip is a few array operations.
-The speech is syllable-like and not intelligible; what it carries is prosody and voice quality.
+The source is the KLGLOTT88 flow derivative (Klatt & Klatt 1990, JASA 87(2)). The vocal tract is a cascade of four
+second-order resonances (Fant 1960; Klatt 1980) with the vowel targets of Peterson & Barney, scaled by the speaker's
+vocal-tract length. Filtering is done on overlapping short-time spectra, so that a clip takes a few array operations.
+The speech is syllable-like and not intelligible. It conveys prosody and voice quality.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from multiemo.arrays import Array
 from multiemo.synthetic.cues import VOICE, VOWELS, VoiceCue
 
-#: Hz.
+#: Sample rate, Hz.
 RATE = 16000
 _WINDOW = 512
 _HOP = 128
 _STEP = 80  # samples between points of the slow tracks (5 ms)
-_TILT_FROM = 500.0  # Hz; the spectral slope turns about this frequency
+_TILT_FROM = 500.0  # Hz; pivot of the spectral slope
 _BANDWIDTHS = np.array([70.0, 100.0, 150.0, 250.0])
 _VOWELS = np.array([(*f, 3500.0) for f in VOWELS.values()])
 #: Noise of consonants: (centre Hz, width Hz, level). Fricatives, then bursts.
@@ -31,17 +31,17 @@ _NOISES = np.array([(5200.0, 1600.0, 0.20), (3200.0, 1200.0, 0.22), (1500.0, 150
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSpeaker:
-    """What stays the same about one speaker's voice.
+    """The constant features of one speaker's voice.
 
     Args:
         f0: habitual F0, Hz.
         tract: formant scale; 1 is an average man, about 1.17 an average woman.
-        rate: syllables a second.
+        rate: syllables per second.
         f0_range: standard deviation of F0 within an utterance, semitones.
-        tilt: habitual spectral slope relative to the source's own, dB per octave.
-        loudness: dB.
-        breath: habitual aspiration.
-        noise: level of the room's noise, dB below full scale.
+        tilt: habitual spectral slope relative to that of the source, dB per octave.
+        loudness: habitual level relative to the average speaker, dB.
+        breath: habitual aspiration noise, share of the voiced amplitude.
+        noise: level of the room noise relative to full scale, dB (negative).
     """
 
     f0: float
@@ -55,7 +55,7 @@ class SyntheticSpeaker:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> SyntheticSpeaker:
-        """A random speaker; half have a longer, half a shorter vocal tract."""
+        """Draw a random speaker. Half have a longer, half a shorter vocal tract."""
         short = rng.random() < 0.5
         return cls(
             f0=float(np.exp(rng.normal(np.log(205 if short else 118), 0.08))),
@@ -75,7 +75,7 @@ class SyntheticVoice:
 
     Args:
         samples: ``[N]`` float32 within -1..1 at 16 kHz.
-        opening: ``[N / 80]`` how far the mouth is open, 0..1, every 5 ms.
+        opening: ``[N / 80]`` mouth opening every 5 ms, 0..1.
     """
 
     samples: NDArray[np.float32]
@@ -84,7 +84,13 @@ class SyntheticVoice:
 
 @dataclass(frozen=True, slots=True)
 class _Syllables:
-    """When each syllable starts, how long it lasts, where a pause follows; seconds."""
+    """The timing of the syllables, seconds.
+
+    Args:
+        start: ``[S]`` start of each syllable.
+        length: ``[S]`` duration of each syllable.
+        total: duration of the utterance.
+    """
 
     start: Array
     length: Array
@@ -92,7 +98,7 @@ class _Syllables:
 
 
 def blend(emotion: str, strength: float) -> VoiceCue:
-    """The cue table of ``emotion``, moved towards neutral when ``strength`` is below 1.
+    """Interpolate between the cues of neutral (``strength`` 0) and those of ``emotion`` (``strength`` 1).
 
     Example:
         >>> blend("sad", 0.0) == VOICE["neutral"]
@@ -115,11 +121,12 @@ def speak(
     """Synthesise one utterance.
 
     Args:
-        syllables: one whole number a syllable, which chooses its vowel and consonant.
-        tones: one number a syllable: 0 none, 1 high, 2 rising, 3 low, 4 falling (lexical tones of Chinese).
-        speaker: whose voice.
-        cue: how the emotion moves it, see :func:`blend`.
-        longest: later syllables are left out so that the clip stays below this, seconds.
+        syllables: one integer per syllable, which selects its vowel and consonant.
+        tones: one number per syllable: 0 none, 1 high, 2 rising, 3 low, 4 falling (lexical tones of Chinese).
+        speaker: the constant features of the voice.
+        cue: the effect of the emotion, from :func:`blend`.
+        rng: random number generator.
+        longest: maximum duration, seconds. Later syllables are left out.
 
     Returns:
         The waveform and the mouth opening.
@@ -146,7 +153,7 @@ def speak(
 
 
 def _time(n: int, speaker: SyntheticSpeaker, cue: VoiceCue, rng: np.random.Generator, longest: float) -> _Syllables:
-    """Lay syllables on the time axis, with pauses and phrase-final lengthening."""
+    """Place syllables on the time axis, with pauses and phrase-final lengthening."""
     lengths = rng.normal(1.0, 0.14, n).clip(0.6, 1.5) / (speaker.rate * cue.rate)
     lengths[-1:] *= 1.3
     pauses = np.where(rng.random(n) < cue.pause, rng.uniform(0.12, 0.3, n), 0.0)
@@ -158,7 +165,7 @@ def _time(n: int, speaker: SyntheticSpeaker, cue: VoiceCue, rng: np.random.Gener
 
 
 def _envelope(timing: _Syllables, cue: VoiceCue, times: Array, rng: np.random.Generator) -> Array:
-    """Loudness of the voiced sound: each syllable rises within the attack, sustains and falls."""
+    """Return the amplitude envelope of the voiced sound: each syllable rises within the attack, sustains and falls."""
     since = times[:, None] - (timing.start + 0.18 * timing.length)[None]
     left = (timing.start + timing.length)[None] - times[:, None]
     rise = np.clip(since / cue.attack, 0, 1)
@@ -171,7 +178,7 @@ def _pitch(
     timing: _Syllables, tones: NDArray[np.int64], speaker: SyntheticSpeaker, cue: VoiceCue, times: Array,
     rng: np.random.Generator,
 ) -> Array:  # fmt: skip
-    """F0 in Hz: level + slope + accents of the syllables + lexical tone + tremor."""
+    """Return F0 in Hz: level + slope + accents of the syllables + lexical tone + tremor."""
     middle = timing.start + 0.5 * timing.length
     accents = rng.normal(0, 1, len(middle)) * speaker.f0_range * cue.f0_range
     high = np.array([0.0, 1.2, 0.0, -1.4, 0.6])[tones]
@@ -185,7 +192,7 @@ def _pitch(
 
 
 def _glottis(f0: Array, cue: VoiceCue, rng: np.random.Generator) -> Array:
-    """KLGLOTT88 flow derivative at the given F0 (``[N]`` Hz), its cycles perturbed in length and strength."""
+    """Return the KLGLOTT88 flow derivative at F0 (``[N]`` Hz), with cycles perturbed in length and amplitude."""
     cycles = np.cumsum(f0 / RATE).astype(np.int64)
     wobble = 1 + cue.jitter * rng.standard_normal(cycles[-1] + 2)
     phase = np.cumsum(f0 * wobble[cycles] / RATE)
@@ -217,17 +224,17 @@ def _tract(
 
 
 def _filtered(signal: Array, response: Array) -> Array:
-    """Multiply short-time spectra by ``response`` (``[frames, bins]``) and overlap-add."""
+    """Filter a signal: multiply its short-time spectra by ``response`` (``[frames, bins]``) and overlap-add."""
     window = np.hanning(_WINDOW + 1)[:-1]
     frames = len(response)
     padded = np.pad(signal, (_WINDOW, frames * _HOP + _WINDOW - len(signal)))
     cut = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[: frames * _HOP : _HOP]
     spectra = np.fft.rfft(cut * window, 2 * _WINDOW, axis=1) * response
-    # The filter has no phase, so it rings both ways: leave half a window of room on either side.
+    # The filter is zero-phase, so it rings in both directions: leave half a window on either side.
     pieces = np.roll(np.fft.irfft(spectra, axis=1), _WINDOW // 2, axis=1)
     out = np.zeros(frames * _HOP + 2 * _WINDOW)
     parts = 2 * _WINDOW // _HOP
-    for k in range(parts):  # every `parts`-th frame does not overlap its like
+    for k in range(parts):  # frames that are `parts` apart do not overlap
         row = pieces[k::parts].reshape(-1)
         room = out[k * _HOP : k * _HOP + len(row)]
         room += row[: len(room)]
@@ -235,7 +242,7 @@ def _filtered(signal: Array, response: Array) -> Array:
 
 
 def _consonants(kinds: NDArray[np.int64], timing: _Syllables, samples: int, rng: np.random.Generator) -> Array:
-    """A short shaped noise before each vowel; about a third of the syllables have none."""
+    """Return short shaped noise before each vowel. About a third of the syllables have none."""
     out = np.zeros(samples)
     for kind, start, length in zip(kinds // len(_VOWELS), timing.start, timing.length, strict=True):
         if kind % 6 > 3:
@@ -251,7 +258,7 @@ def _consonants(kinds: NDArray[np.int64], timing: _Syllables, samples: int, rng:
 
 
 def _coloured(samples: int, rng: np.random.Generator) -> Array:
-    """Room noise of unit power, falling 3 dB an octave."""
+    """Return room noise of unit power that falls by 3 dB per octave."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 8))
     noise = np.fft.irfft(spectrum, samples)

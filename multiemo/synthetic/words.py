@@ -1,10 +1,10 @@
-"""Utterances in English and Chinese from a grammar of everyday situations and graded emotional wording.
+"""Compose utterances in English and Chinese from a grammar of everyday situations and graded emotional wordings.
 
-An utterance is a situation plus, when it has an emotion to show, a wording of that emotion: strong ("I am furious"),
-medium ("this annoys me") or faint ("not again"). The situations themselves say nothing about emotion. A neutral
-utterance adds a matter-of-fact remark, and now and then denies an emotion ("I'm not angry"), so that the mere presence
-of a cue word does not settle the label. Wordings follow the appraisal themes of Lazarus 1991 (Emotion and Adaptation):
-a gain (happy), an irrevocable loss (sad), a demeaning offence or an obstacle (angry), an uncertain threat (fearful).
+An utterance is a situation plus a wording of its emotion: strong ("I am furious"), medium ("this annoys me") or faint
+("not again"). The situations themselves are neutral. A neutral utterance adds a matter-of-fact remark, and sometimes
+denies an emotion ("I'm not angry"), so that the mere presence of a cue word does not determine the label. Wordings
+follow the appraisal themes of Lazarus 1991 (Emotion and Adaptation): a gain (happy), an irrevocable loss (sad), a
+demeaning offence or an obstacle (angry), an uncertain threat (fearful).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class SyntheticUtterance:
-    """What is said, and the syllables that the voice speaks.
+    """The text of an utterance and its syllables.
 
     Args:
         text: the transcript.
-        syllables: one whole number a syllable, for :func:`multiemo.synthetic.voice.speak`.
-        tones: one number 0..4 a syllable.
+        syllables: one integer per syllable, for :func:`multiemo.synthetic.voice.speak`.
+        tones: one tone per syllable, 0..4.
     """
 
     text: str
@@ -47,7 +47,7 @@ _SITUATIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }  # fmt: skip
 
-#: language -> emotion -> wordings, strong first, then medium, then faint.
+#: {language: {emotion: (strong, medium, faint wordings)}}.
 _WORDINGS: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {
     "en": {
         "happy": (
@@ -125,10 +125,10 @@ _OPENERS: dict[str, tuple[str, ...]] = {
     "en": ("well", "you know", "so", "listen", "oh", "look"),
     "zh": ("嗯", "你知道吗", "那个", "听我说", "哦", "你看"),
 }
-#: Chance that the emotion is worded twice.
-_SECOND = 0.4
+#: Probability that the emotion is expressed twice.
+_REPEAT_CHANCE = 0.4
 _TIME_SLOT: dict[str, int] = {"en": 2, "zh": 1}
-#: Vowel letters of English -> index into ``cues.VOWELS``.
+#: {English vowel letters: index into ``cues.VOWELS``}.
 _LETTERS: dict[str, int] = {"ee": 0, "ea": 0, "i": 1, "e": 2, "a": 3, "o": 5, "oo": 7, "ou": 6, "u": 8, "y": 1}
 
 
@@ -136,10 +136,10 @@ def make_utterance(emotion: str, strength: float, language: str, rng: np.random.
     """Compose an utterance.
 
     Args:
-        emotion: what the words show.
-        strength: 0..1; above 0.7 strong wordings are likely, below 0.4 faint ones.
+        emotion: the emotion that the words show.
+        strength: of the emotion, 0..1. Above 0.7 strong wordings are likely, below 0.4 faint ones.
         language: ``en`` or ``zh``.
-        rng: the source of chance.
+        rng: random number generator.
 
     Returns:
         Text and syllables.
@@ -156,7 +156,7 @@ def make_utterance(emotion: str, strength: float, language: str, rng: np.random.
     else:
         grade = int(np.digitize(1 - strength + rng.normal(0, 0.2), (0.3, 0.6)))
         wording = str(rng.choice(_WORDINGS[language][emotion][grade]))
-        if rng.random() < _SECOND:
+        if rng.random() < _REPEAT_CHANCE:
             more = str(rng.choice(_WORDINGS[language][emotion][min(grade, 1)]))
             wording = wording if more == wording else f"{wording}, {more}"
     opener = str(rng.choice(_OPENERS[language])) if rng.random() < 0.25 else ""
@@ -166,7 +166,7 @@ def make_utterance(emotion: str, strength: float, language: str, rng: np.random.
 
 
 def _join(opener: str, situation: list[str], wording: str, language: str, *, first: bool) -> str:
-    """One sentence of the parts; ``first`` puts the wording before the situation."""
+    """Join the parts to a sentence. ``first`` puts the wording before the situation."""
     if language == "zh":
         clause = "".join(situation)
         parts = [p for p in ((opener, wording, clause) if first else (opener, clause, wording)) if p]
@@ -178,9 +178,9 @@ def _join(opener: str, situation: list[str], wording: str, language: str, *, fir
 
 
 def _syllables(text: str, language: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Syllables as numbers and their tones: groups of vowel letters in English, characters in Chinese.
+    """Return the syllables as numbers, and their tones: groups of vowel letters in English, characters in Chinese.
 
-    Sounds and tones of Chinese follow from the character code, not from the reading: the voice is not intelligible.
+    In Chinese both are derived from the character code, not from its pronunciation: the voice is not intelligible.
     """
     if language == "zh":
         codes = [ord(c) for c in text if c.isalnum()]

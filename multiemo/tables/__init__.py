@@ -1,1 +1,1 @@
-"""Tables of any kind, read row by row: CSV and its variants, JSON, Parquet, Excel."""
+"""Read tables row by row: CSV and its variants, JSON, Parquet and Excel."""

@@ -1,7 +1,7 @@
-"""CSV and its kin: which character parts the cells, where a record ends, and what becomes of one that is broken.
+"""Read CSV and its variants: detect the separator, split records, and isolate broken ones.
 
-RFC 4180 with what people's programs write: comma, semicolon, tab or bar between the cells, Excel's first line
-``sep=;``, cells of any length, line ends of any system.
+RFC 4180, extended by what common programs write: comma, semicolon, tab or bar between the cells, Excel's first line
+``sep=;``, cells of any length, and line ends of any system.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from multiemo.tables.text_encoding import Encoding
 TextRow: TypeAlias = dict[str, "str | None"]
 
 _SEPARATORS = (",", "\t", ";", "|")
-_TOLD = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-#: The module csv has one limit of a cell's length for all readers of a process. This is the most that every platform
-#: takes, and it holds while a record of ours is read; then the limit is again what others made it.
-_LIMIT = (1 << 31) - 1
-#: Lines of a row that are too many to be believed without a note.
-_LONG = 100
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+#: Maximum length of a cell: the largest value that every platform accepts. The ``csv`` module has one limit for the
+#: whole process, so it is set only while a record is read, and then restored.
+_MAX_CELL_LENGTH = (1 << 31) - 1
+#: A row of more lines than this is reported in a note.
+_LONG_ROW_LINES = 100
 _LOCK = threading.Lock()
 
 
@@ -35,8 +35,8 @@ class BadRow:
     """A row that cannot be read.
 
     Args:
-        place: where in the file.
-        reason: why, and what to do.
+        place: its place in the file, such as ``line 7``.
+        reason: why it cannot be read, and what to do.
     """
 
     place: str
@@ -44,33 +44,33 @@ class BadRow:
 
 
 class Delimited:
-    """A text of cells, with its columns named by the first line.
+    """A delimited text whose first line has the names of the columns.
 
     Args:
         path: the file.
-        encoding: how it is read.
-        notes: gets one on the rows that have fewer cells than there are columns, when all are read.
+        encoding: its encoding.
+        notes: receives notes on unusual rows while these are read.
     """
 
     def __init__(self, path: Path, encoding: Encoding, notes: list[str]) -> None:
         self._path, self._notes = path, notes
-        self._text = _lines(path, encoding)
-        self._waiting: deque[str] = deque()  # lines that are to be read again
-        self._number = 0  # of the last line that was handed out
+        self._source = _lines(path, encoding)
+        self._pushed_back: deque[str] = deque()  # lines to be read again
+        self._number = 0  # number of the last line returned
         first = ""
         while not first.strip() and (line := self._line()) is not None:
             first = line
-        told = _TOLD.fullmatch(first)
-        if told is None:
-            self._waiting.append(first)
+        declared = _SEPARATOR_LINE.fullmatch(first)
+        if declared is None:
+            self._pushed_back.append(first)
             self._number -= 1
-        self._separator = told[1] if told else separator_of(first, path)
+        self._separator = declared[1] if declared else separator_of(first, path)
         header = next(self._records(0), None)
-        #: Names without the spaces around them; what has no name is called by its place. Empty for an empty file.
-        self.columns: list[str] = _names(header[1]) if isinstance(header, tuple) else []
+        #: Names of the columns, stripped. Unnamed columns are named by their position. Empty for an empty file.
+        self.columns: list[str] = _column_names(header[1]) if isinstance(header, tuple) else []
 
     def rows(self) -> Iterator[TextRow | BadRow]:
-        """Every row below the header; blank lines are passed over."""
+        """Yield the rows below the header. Blank lines are skipped."""
         width, short, first = len(self.columns), 0, 0
         for record in self._records(width):
             if isinstance(record, BadRow):
@@ -81,7 +81,7 @@ class Delimited:
                 continue
             if any(cells[width:]):
                 reason = (
-                    f"{len(cells)} cells, but {width} columns; put quotation marks around a text that holds "
+                    f"{len(cells)} cells, but {width} columns; put quotation marks around a text that contains "
                     f"{self._separator!r}, and double those within it"
                 )
                 yield BadRow(f"line {number}", reason)
@@ -97,20 +97,20 @@ class Delimited:
             )
 
     def _line(self) -> str | None:
-        """The next line, or ``None`` after the last."""
-        line = self._waiting.popleft() if self._waiting else next(self._text, None)
+        """Return the next line, or ``None`` after the last."""
+        line = self._pushed_back.popleft() if self._pushed_back else next(self._source, None)
         self._number += line is not None
         return line
 
     def _records(self, width: int) -> Iterator[tuple[int, list[str]] | BadRow]:
-        """The line on which each record begins, and its cells; none for a blank line.
+        """Yield the line number and the cells of each record; no cells for a blank line.
 
-        A quotation mark that is not closed would swallow the rows after it: such a line is one bad row, and the next
-        line begins a new record. Where tabs part the cells it is text, since the format (IANA,
-        text/tab-separated-values) knows no quotation.
+        An unclosed quotation mark would swallow the rows after it. The line with it becomes one bad row, and the next
+        line begins a new record. In tab-separated text it is an ordinary character, since that format (IANA,
+        text/tab-separated-values) has no quotation.
 
         Args:
-            width: how many cells a row has; 0 for the header.
+            width: number of cells per row; 0 for the header.
         """
         while (line := self._line()) is not None:
             number, plain = self._number, line.rstrip("\r\n")
@@ -119,15 +119,15 @@ class Delimited:
                 continue
             held: list[str] = []
             cells, reason = self._quoted(line, held)
-            if len(held) > _LONG:
+            if len(held) > _LONG_ROW_LINES:
                 self._notes.append(
-                    f"the row in line {number} of {self._path.name} goes on for {len(held)} lines; perhaps a quotation "
-                    "mark in it is not closed"
+                    f"the row in line {number} of {self._path.name} spans {len(held)} lines; perhaps a quotation mark "
+                    "in it is not closed"
                 )
-            if not reason and not self._swallowed(held, width):
+            if not reason and not self._is_several_rows(held, width):
                 yield number, cells
                 continue
-            self._waiting.extendleft(reversed(held[1:]))
+            self._pushed_back.extendleft(reversed(held[1:]))
             self._number = number
             if self._separator == "\t":
                 yield number, plain.split("\t")
@@ -135,7 +135,15 @@ class Delimited:
                 yield BadRow(f"line {number}", f"is not CSV ({reason}); double the quotation marks within a text")
 
     def _quoted(self, first: str, held: list[str]) -> tuple[list[str], str]:
-        """The cells of a record with quotation marks, or why there are none; ``held`` gets its lines."""
+        """Parse a record with quotation marks.
+
+        Args:
+            first: its first line.
+            held: receives its lines.
+
+        Returns:
+            The cells, and the reason why it cannot be parsed, or an empty string.
+        """
 
         def lines() -> Iterator[str]:
             line: str | None = first
@@ -146,7 +154,7 @@ class Delimited:
 
         reader = csv.reader(lines(), delimiter=self._separator, strict=True)
         with _LOCK:
-            limit = csv.field_size_limit(_LIMIT)
+            limit = csv.field_size_limit(_MAX_CELL_LENGTH)
             try:
                 return next(reader), ""
             except csv.Error as error:
@@ -154,8 +162,8 @@ class Delimited:
             finally:
                 csv.field_size_limit(limit)
 
-    def _swallowed(self, held: list[str], width: int) -> bool:
-        """Whether a record is several whole rows within one pair of quotation marks; no text holds so many tabs."""
+    def _is_several_rows(self, held: list[str], width: int) -> bool:
+        """Whether a record is several complete rows of a tab-separated file within one pair of quotation marks."""
         several = self._separator == "\t" and width > 1 and len(held) > 1
         return several and all(line.count("\t") == width - 1 for line in held)
 
@@ -166,19 +174,24 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
 
 
 def separator_of(header: str, path: Path) -> str:
-    """The one that parts the header into most cells."""
+    """Return the separator that splits a header into most cells.
+
+    Args:
+        header: first line of the file.
+        path: the file. Of equally good separators the usual one for its extension is preferred.
+    """
     usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     order = (usual, *(mark for mark in _SEPARATORS if mark != usual))
     return max(order, key=lambda mark: _unquoted(header).count(mark))
 
 
 def _unquoted(line: str) -> str:
-    """A line without what stands in quotation marks."""
+    """Return a line without its quoted parts."""
     return "".join(line.split('"')[::2])
 
 
-def _names(header: list[str]) -> list[str]:
-    """The columns' names; of several without a name each is called by its place."""
+def _column_names(header: list[str]) -> list[str]:
+    """Return the stripped names of the columns. If several have no name, each is named by its position."""
     names = [name.strip("\ufeff \t\r\n") for name in header]
     unnamed = names.count("") > 1
     return [name or (f"column {place}" if unnamed else "") for place, name in enumerate(names, start=1)]

@@ -1,4 +1,4 @@
-"""The first sheet of an Excel workbook (``.xlsx``), by openpyxl, which is optional."""
+"""Read the first sheet of an Excel workbook (``.xlsx``) with openpyxl, an optional package."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from multiemo.tables.delimited import TextRow
 
 
 def read_excel(path: Path) -> tuple[list[str], Iterator[TextRow], list[str]]:
-    """The columns that the first row names, the rows as text, as a CSV would have them, and notes.
+    """Read the first sheet of a workbook.
+
+    Returns:
+        The names of the columns, from the first row; the rows as text, as in a CSV; and notes for the user.
 
     Raises:
-        ManifestError: openpyxl is not there, or it is no such workbook.
+        ManifestError: openpyxl is not installed, the file is not a workbook, or two columns have the same name.
     """
     needed = f"{path}: is an Excel workbook, which"
     openpyxl = require("openpyxl", needed, instead=", or save it as CSV UTF-8", error=ManifestError)
     try:
-        file = path.open("rb")  # whose name may end as that of a CSV
+        file = path.open("rb")  # openpyxl would check the extension of a path
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles that are not there
+            warnings.simplefilter("ignore")  # openpyxl warns of missing styles
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         sheets = book.worksheets
         values = sheets[0].iter_rows(values_only=True)
         header = next((row for row in values if any(cell is not None for cell in row)), ())
-    except Exception as error:  # openpyxl raises whatever zipfile, its XML parser or its own code comes upon
+    except Exception as error:  # openpyxl raises errors of its own, of zipfile and of the XML parser
         raise ManifestError(f"{path}: cannot be read as an Excel workbook ({error}); save it as CSV UTF-8") from None
     places = {str(name).strip(): place for place, name in enumerate(header) if name is not None}
     if len(places) < sum(name is not None for name in header):
         names = [str(name).strip() for name in header if name is not None]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ManifestError(f"{path}: has the column {twice!r} twice; rename one of them")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ManifestError(f"{path}: has the column {duplicate!r} twice; rename one of them")
 
     def rows() -> Iterator[TextRow]:
         for cells in values:

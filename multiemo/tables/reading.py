@@ -1,8 +1,8 @@
-"""The one reader of tables: CSV and its kin, JSON, Parquet, Excel, row by row, whatever the separator and the encoding.
+"""Read tables row by row: CSV and its variants, JSON, Parquet and Excel, with any separator and encoding.
 
-What a file is shows in its content; of text only the ending tells JSON lines from CSV. The cells of a CSV stay the text
-that they are, so that ``007`` comes out as ``007``; an empty cell is ``None``. A row of JSON keeps the keys it has. A
-row that cannot be read is a :class:`BadRow` in its place, and the rows after it are read.
+The format is recognised by the content, except that only the extension distinguishes JSON from CSV. CSV cells stay text
+(``007`` is ``"007"``), and an empty cell is ``None``. A JSON row keeps its own keys. A row that cannot be read is
+returned as a :class:`BadRow`, and reading continues after it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ from multiemo.tables.text_encoding import Encoding, UnknownEncodingError, find_e
 if TYPE_CHECKING:
     import polars as pl
 
-#: A row of somebody's table, before anything is known of it: {column: cell}. A cell is text or ``None``; of JSON and
-#: Parquet also a number, a list or an object.
+#: A row as stored: {column: cell}. A cell is text or ``None``; in JSON and Parquet also a number, a list or an object.
 Row: TypeAlias = dict[str, Any]
-#: {column: its type, or ``None`` where the rows say it}.
+#: {column: its type, or ``None`` if the type is that of the cells}.
 Columns: TypeAlias = dict[str, "pl.DataType | None"]
 
 JSON_LINES = (".jsonl", ".ndjson")
-#: Endings by which a table is found in a folder.
+#: Extensions by which a table is found in a folder.
 TABLES: tuple[str, ...] = (".csv", ".tsv", *JSON_LINES, ".json", ".parquet", ".xlsx")
-#: Rows of a JSON file whose keys say what columns there are.
-FIRST = 1000
-#: Rows of a Parquet file that are in memory at a time.
-_ROWS = 65536
-_BLOCK = 1 << 20
-#: First bytes of what is no text and no table either -> what it is.
-_OTHERS = {
+#: Number of rows of a JSON file whose keys determine the columns.
+SCHEMA_ROWS = 1000
+#: Number of rows of a Parquet file that are in memory at a time.
+_PARQUET_BATCH = 65536
+_BLOCK_BYTES = 1 << 20
+#: {first bytes: description and advice} of binary formats that are not supported.
+_UNSUPPORTED = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook of before 2007 or another old Office file; save it as CSV or .xlsx",
     b"\x1f\x8b": "compressed by gzip; unpack it",
     b"\xfd7zXZ": "compressed by xz; unpack it",
@@ -47,14 +46,14 @@ _OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that is open.
+    """An open table.
 
     Args:
-        path: of the file.
-        columns: in order; for JSON the keys of the first thousand rows.
-        rows: read as they are asked for.
-        notes: what a user should know of how it is read; those on rows come as these are read.
-        all_text: every cell is text or ``None``.
+        path: path of the file.
+        columns: in order. For JSON these are the keys of the first thousand rows.
+        rows: iterator that reads the rows on demand.
+        notes: remarks for the user. Notes on rows are added while these are read.
+        all_text: whether every cell is text or ``None``.
     """
 
     path: Path
@@ -65,15 +64,15 @@ class Table:
 
 
 def open_table(path: Path) -> Table:
-    """Look what a table is, and begin to read it.
+    """Recognise the format of a table and open it.
 
     Raises:
-        ManifestError: the file is not there, is no table, or is in no encoding that is known here.
+        ManifestError: the file is missing, not a table, has two columns of one name, or is in an unknown encoding.
     """
     try:
         if not path.is_file():
-            trouble = "is a folder; name a table in it" if path.is_dir() else "no such file; check the path"
-            raise ManifestError(f"{path}: {trouble}")
+            reason = "is a folder; name a table in it" if path.is_dir() else "no such file; check the path"
+            raise ManifestError(f"{path}: {reason}")
         with path.open("rb") as file:
             magic = file.read(6)
     except OSError as error:
@@ -81,46 +80,46 @@ def open_table(path: Path) -> Table:
     if magic.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
         return _parquet(path)
     if magic.startswith(b"PK\x03\x04"):
-        from multiemo.tables.excel import read_excel  # few tables are one
+        from multiemo.tables.excel import read_excel  # imported on demand, since few tables are workbooks
 
         columns, sheet, notes = read_excel(path)
         return Table(path, dict.fromkeys(columns), sheet, notes, all_text=True)
-    for first, what in _OTHERS.items():
+    for first, what in _UNSUPPORTED.items():
         if magic.startswith(first):
             raise ManifestError(f"{path}: is {what}")
     encoding = text_encoding(path)
     notes = list(encoding.notes)
     if path.suffix.lower() in (*JSON_LINES, ".json"):
         rows = _json_rows(path, encoding)
-        head = list(islice(rows, FIRST))
+        head = list(islice(rows, SCHEMA_ROWS))
         names = [key for row in head if isinstance(row, dict) for key in row]
         return Table(path, dict.fromkeys(names), chain(head, rows), notes)
     text = Delimited(path, encoding, notes)
     names = text.columns
     if not names:
         raise ManifestError(f"{path}: has no header; its first line must name the columns")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ManifestError(f"{path}: has the column {twice[0]!r} twice; rename one of them")
+    duplicates = [name for name in names if names.count(name) > 1]
+    if duplicates:
+        raise ManifestError(f"{path}: has the column {duplicates[0]!r} twice; rename one of them")
     return Table(path, dict.fromkeys(names), text.rows(), notes, all_text=True)
 
 
 def text_encoding(path: Path) -> Encoding:
-    """The encoding of a text file.
+    """Detect the encoding of a text file.
 
     Raises:
-        ManifestError: it cannot be read, is not text, or is in no encoding that is known here.
+        ManifestError: the file cannot be read, is not text, or is in an unknown encoding.
     """
 
     def blocks() -> Iterator[bytes]:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
+            while block := file.read(_BLOCK_BYTES):
                 yield block
 
     try:
         found = find_encoding(blocks, path.name)
         with path.open(encoding=found.name, errors=found.errors) as file:
-            start = file.read(_BLOCK)
+            start = file.read(_BLOCK_BYTES)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnknownEncodingError as error:
@@ -131,9 +130,9 @@ def text_encoding(path: Path) -> Encoding:
 
 
 def _json_rows(path: Path, encoding: Encoding) -> Iterator[Row | BadRow]:
-    """One object a line, or one list of objects."""
+    """Yield the rows of a JSON file: one object per line, or one list of objects."""
     with path.open(encoding=encoding.name, errors=encoding.errors, newline="") as file:
-        if path.suffix.lower() == ".json" and file.read(_BLOCK).lstrip().startswith("["):
+        if path.suffix.lower() == ".json" and file.read(_BLOCK_BYTES).lstrip().startswith("["):
             yield from _json_list(path, encoding)
             return
         file.seek(0)
@@ -145,7 +144,7 @@ def _json_rows(path: Path, encoding: Encoding) -> Iterator[Row | BadRow]:
             except (ValueError, RecursionError) as error:
                 yield BadRow(f"line {number}", f"is not JSON ({error})")
                 continue
-            yield row if isinstance(row, dict) else BadRow(f"line {number}", "is not a JSON object; write one a line")
+            yield row if isinstance(row, dict) else BadRow(f"line {number}", "is not a JSON object; write one per line")
 
 
 def _json_list(path: Path, encoding: Encoding) -> Iterator[Row | BadRow]:
@@ -171,7 +170,7 @@ def _parquet(path: Path) -> Table:
 
     def rows() -> Iterator[Row | BadRow]:
         number = 0
-        while not (some := part(number, _ROWS)).is_empty():
+        while not (some := part(number, _PARQUET_BATCH)).is_empty():
             number += len(some)
             yield from some.iter_rows(named=True)
 

@@ -1,7 +1,6 @@
-"""Bytes of a text file -> what encoding they are in: by marks, by rules, and last by which one gives sense.
+"""Detect the encoding of a text file: by byte order marks, by validity, and finally by plausibility of the text.
 
-A file may be larger than memory: it is looked through in blocks, and a guess is made from lines that have bytes beyond
-ASCII.
+Files may be larger than memory, so they are read in blocks. Plausibility is estimated on lines with non-ASCII bytes.
 """
 
 from __future__ import annotations
@@ -11,28 +10,28 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_BEYOND = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
-#: Bytes of such lines that a guess is made from, and bytes that marks and zeros are looked for in.
-_SAMPLE = 1 << 16
-#: In what share of its characters beyond ASCII a guess must make sense.
-_SENSE = 0.7
-#: Name of the codec error handler that reads a lone byte within ASCII as Windows-1252.
-_LONE = "multiemo.lone_byte"
+_UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_NON_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+#: Number of bytes that are examined: of non-ASCII lines for plausibility, and of the beginning for marks and zeros.
+_SAMPLE_BYTES = 1 << 16
+#: Minimum share of plausible characters among the non-ASCII ones.
+_MIN_PLAUSIBILITY = 0.7
+#: Name of the codec error handler that decodes a lone byte between ASCII characters as Windows-1252.
+_LONE_BYTE_HANDLER = "multiemo.lone_byte"
 
-#: Gives the blocks of a file from its beginning, as often as it is called.
+#: A function that returns the blocks of a file from its beginning, each time it is called.
 Blocks = Callable[[], Iterable[bytes]]
 
 
 class UnknownEncodingError(ValueError):
-    """The bytes make sense in no encoding that is known here; the message says so and what to do."""
+    """The bytes are not plausible text in any known encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ class Encoding:
     """How to read a text file.
 
     Args:
-        name: of Python's codec.
-        errors: how that codec takes bytes that break its rules; ``strict`` where there are none.
-        notes: what a user should know: the encoding where it is not UTF-8, and what was lost.
+        name: name of the Python codec.
+        errors: error handler for invalid bytes; ``strict`` if there are none.
+        notes: remarks for the user: an encoding other than UTF-8, and bytes that were lost.
     """
 
     name: str
@@ -51,14 +50,14 @@ class Encoding:
 
 
 def find_encoding(blocks: Blocks, name: str) -> Encoding:
-    """The encoding of a text.
+    """Detect the encoding of a text.
 
     Args:
-        blocks: its bytes.
-        name: of the file, for the notes.
+        blocks: returns its bytes in blocks.
+        name: name of the file, for the notes.
 
     Raises:
-        UnknownEncodingError: no encoding that is known here gives sense.
+        UnknownEncodingError: the text is not plausible in any known encoding.
 
     Example:
         >>> find_encoding(lambda: ["你好".encode("utf-16")], "a.txt").name
@@ -67,19 +66,19 @@ def find_encoding(blocks: Blocks, name: str) -> Encoding:
         ('a.txt is not UTF-8 and was read as cp1252; if its words look wrong, save it as UTF-8',)
     """
     start = _beginning(blocks)
-    codec = next((codec for mark, codec in _MARKS if start.startswith(mark)), None) or _by_zeros(start)
+    codec = next((codec for mark, codec in _BYTE_ORDER_MARKS if start.startswith(mark)), None) or _utf16_by_zeros(start)
     if codec is not None:
-        said = [] if codec == "utf-8-sig" else [f"{name} was read as {codec.upper()}"]
-        return _checked(blocks, codec, said)
+        notes = [] if codec == "utf-8-sig" else [f"{name} was read as {codec.upper()}"]
+        return _checked(blocks, codec, notes)
     if _is_utf8(blocks):
         return Encoding("utf-8")
     sample = _sample(blocks)
     lost = len(sample) - len(sample.decode("utf-8", "ignore").encode())
-    if len(_SEQUENCE.findall(sample)) > 10 * lost:
-        return Encoding("utf-8", _LONE, _lone_notes(blocks, name))
+    if len(_UTF8_SEQUENCE.findall(sample)) > 10 * lost:
+        return Encoding("utf-8", _LONE_BYTE_HANDLER, _lone_byte_notes(blocks, name))
     codec = _guess(sample, name)
-    told = _NAMES.get(codec, codec)
-    note = f"{name} is not UTF-8 and was read as {told}; if its words look wrong, save it as UTF-8"
+    encoding = _ENCODING_NAMES.get(codec, codec)
+    note = f"{name} is not UTF-8 and was read as {encoding}; if its words look wrong, save it as UTF-8"
     return _checked(blocks, codec, [note])
 
 
@@ -87,13 +86,13 @@ def _beginning(blocks: Blocks) -> bytes:
     found = b""
     for block in blocks():
         found += block
-        if len(found) >= _SAMPLE:
+        if len(found) >= _SAMPLE_BYTES:
             break
-    return found[:_SAMPLE]
+    return found[:_SAMPLE_BYTES]
 
 
-def _by_zeros(start: bytes) -> str | None:
-    """UTF-16 without a mark: the zeros that its ASCII characters have stand all on one side."""
+def _utf16_by_zeros(start: bytes) -> str | None:
+    """Detect UTF-16 without a byte order mark: the zero bytes of its ASCII characters have the same parity."""
     zeros = (start[0::2].count(0), start[1::2].count(0))
     few = max(zeros) < 0.2 * len(start) / 2
     if not any(zeros) or min(zeros) > 0.3 * max(zeros) or (few and _is_utf8(lambda: [start.replace(b"\0", b"")])):
@@ -118,7 +117,7 @@ def _is_utf8(blocks: Blocks) -> bool:
 
 
 def _checked(blocks: Blocks, codec: str, notes: list[str]) -> Encoding:
-    """An encoding that is settled; bytes that break its rules are left out, and counted."""
+    """Return the encoding for a given codec. Invalid bytes are counted, noted, and ignored when reading."""
     decoder = codecs.getincrementaldecoder(codec)("replace")
     broken = sum(decoder.decode(block).count("\ufffd") for block in blocks())
     broken += decoder.decode(b"", final=True).count("\ufffd")
@@ -128,29 +127,33 @@ def _checked(blocks: Blocks, codec: str, notes: list[str]) -> Encoding:
 
 
 def _sample(blocks: Blocks) -> bytes:
-    """Whole lines that have bytes beyond ASCII."""
+    """Return complete lines with non-ASCII bytes."""
     lines: list[bytes] = []
     size, rest = 0, b""
     for block in blocks():
         rest += block
         cut = max(rest.rfind(b"\n"), rest.rfind(b"\r")) + 1
-        found = _BEYOND.findall(rest[:cut])
+        found = _NON_ASCII_LINE.findall(rest[:cut])
         rest = rest[cut:]
         lines.extend(found)
         size += sum(map(len, found))
-        if size >= _SAMPLE:
+        if size >= _SAMPLE_BYTES:
             return b"\n".join(lines)
-    return b"\n".join([*lines, *_BEYOND.findall(rest)])
+    return b"\n".join([*lines, *_NON_ASCII_LINE.findall(rest)])
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# UTF-8 with damage: text that was cut within a character, or joined from files of which one was Windows-1252.
+# Damaged UTF-8: text that was cut within a character, or joined from files of which one was Windows-1252.
 
 
-def _lone_notes(blocks: Blocks, name: str) -> tuple[str, ...]:
-    """How many bytes are not UTF-8, and what becomes of them."""
+def _lone_byte_notes(blocks: Blocks, name: str) -> tuple[str, ...]:
+    """Return notes on the number of bytes that are not UTF-8 and how they were read."""
     counts = []
-    for errors in ("surrogateescape", _LONE, "ignore"):  # one character each; one or none; none
+    for errors in (
+        "surrogateescape",
+        _LONE_BYTE_HANDLER,
+        "ignore",
+    ):  # an invalid byte becomes: one character; one or none; none
         decoder = codecs.getincrementaldecoder("utf-8")(errors)
         counts.append(sum(len(decoder.decode(block)) for block in blocks()) + len(decoder.decode(b"", final=True)))
     left_out, read = counts[0] - counts[1], counts[1] - counts[2]
@@ -163,40 +166,54 @@ def _lone_notes(blocks: Blocks, name: str) -> tuple[str, ...]:
 
 
 def _lone_byte(error: UnicodeError) -> tuple[str, int]:
-    """A byte between ASCII characters is a letter or a mark of Windows-1252; any other is left out."""
+    """Codec error handler: decode an invalid byte between ASCII characters as Windows-1252, and drop any other."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     raw, place = error.object, error.start
     around = raw[max(0, place - 1) : place] + raw[place + 1 : place + 2]
-    alone = all(byte < 0x80 for byte in around)
-    return raw[place : place + 1].decode("cp1252", "ignore") if alone else "", place + 1
+    is_lone = all(byte < 0x80 for byte in around)
+    return raw[place : place + 1].decode("cp1252", "ignore") if is_lone else "", place + 1
 
 
-codecs.register_error(_LONE, _lone_byte)
+codecs.register_error(_LONE_BYTE_HANDLER, _lone_byte)
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Guessing. The encodings before Unicode give nearly any bytes a meaning; the right one gives frequent characters.
+# Plausibility. Nearly any bytes are valid in the legacy encodings, but only the right one yields frequent characters.
 
 
 def _frequent(name: str, first: int, last: int, marks: str, commonest: str) -> Callable[[str], float]:
-    """The share of characters beyond ASCII that the standard puts into its block of frequent ones, plus the share that
-    is among the few that no page goes without."""
+    """Return a plausibility function for East Asian text.
 
-    def sense(text: str) -> float:
+    It adds two shares of the non-ASCII characters: frequent characters by the standard, and the most common ones.
+
+    Args:
+        name: codec of the standard.
+        first: first lead byte of the standard's block of frequent characters.
+        last: last lead byte of this block.
+        marks: further characters that count as frequent.
+        commonest: the most common characters, which count twice.
+    """
+
+    def plausibility(text: str) -> float:
         beyond = [c for c in text if ord(c) > 127]
         codes = [c.encode(name, "ignore") for c in beyond]
         good = sum(len(b) == 2 and first <= b[0] <= last for b in codes) + sum(c in marks for c in beyond)
         return (good + sum(c in commonest for c in beyond)) / max(1, len(beyond))
 
-    return sense
+    return plausibility
 
 
 def _alphabet(letters: str, neighbours: str) -> Callable[[str], float]:
-    """The share of characters beyond ASCII that are such a letter beside such a neighbour, or marks and signs.
+    """Return a plausibility function for alphabetic text.
 
-    A sign counts where nothing beyond ASCII is before it and no letter after it, which would make it half a character
-    of Chinese or Japanese.
+    It is the share of non-ASCII characters that are letters beside a typical neighbour, punctuation marks or signs. A
+    sign counts only without a non-ASCII character before it and a letter after it, where it could be half of a Chinese
+    or Japanese character.
+
+    Args:
+        letters: non-ASCII letters, as the inside of a character class.
+        neighbours: letters beside them, as the inside of a character class.
     """
     word = re.compile(
         f"(?<=[{neighbours}])[{letters}]|[{letters}](?=[{neighbours}])|(?<![^\\s])[{letters}](?![^\\s,.])"
@@ -206,21 +223,21 @@ def _alphabet(letters: str, neighbours: str) -> Callable[[str], float]:
         "|(?<![^\\x00-\\x7f])[©®™±×÷²³¹¼½¾µ·•†‡‰§¶¢¥ªº](?![^\\x00-\\x3f])"
     )
 
-    def sense(text: str) -> float:
+    def plausibility(text: str) -> float:
         beyond = sum(ord(c) > 127 for c in text)
         return (len(word.findall(text)) + len(marks.findall(text))) / max(1, beyond)
 
-    return sense
+    return plausibility
 
 
-#: Few, but tables of this field have columns of nothing else.
+#: Names of emotions: tables of this field may have no other non-ASCII characters.
 _EMOTIONS = (
     "高兴快乐喜悦生气愤怒难过悲伤惊讶害怕恐惧厌恶中性平静",
     "高興快樂喜悅生氣憤怒難過悲傷驚訝害怕恐懼厭惡中性平靜",
 )
 _PUNCTUATION = "，。、！？；：…—～·“”‘’「」『』《》（）【】・ー　"
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7))))
-_KINDS: tuple[tuple[str, Callable[[str], float]], ...] = (
+_LEGACY_CODECS: tuple[tuple[str, Callable[[str], float]], ...] = (
     ("cp1252", _alphabet("\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ffŒœŠšŽžŸ", "A-Za-z")),
     (
         "gb18030",
@@ -246,25 +263,25 @@ _KINDS: tuple[tuple[str, Callable[[str], float]], ...] = (
     ("cp949", _frequent("euc_kr", 0xB0, 0xC8, "", "이다는을가에고의나도어지하를니기해요안사라그만아네서")),
     ("cp1251", _alphabet("А-яЁё", "а-яё")),
 )
-#: How the encodings are called that a codec of Windows stands for.
-_NAMES = {"cp950": "big5", "cp932": "shift_jis"}
+#: {Windows code page: common name of the encoding}.
+_ENCODING_NAMES = {"cp950": "big5", "cp932": "shift_jis"}
 
 
 def _guess(sample: bytes, name: str) -> str:
-    """The codec in which the bytes make most sense.
+    """Return the codec in which the bytes are most plausible.
 
     Raises:
-        UnknownEncodingError: they make sense in none.
+        UnknownEncodingError: they are plausible in none.
     """
     found: list[tuple[float, str]] = []
-    for codec, sense in _KINDS:
+    for codec, plausibility in _LEGACY_CODECS:
         try:
-            found.append((sense(sample.decode(codec)), codec))
+            found.append((plausibility(sample.decode(codec)), codec))
         except UnicodeDecodeError:
             continue
     best = max(found, default=(0.0, ""), key=lambda entry: entry[0])
-    if best[0] < _SENSE:
+    if best[0] < _MIN_PLAUSIBILITY:
         raise UnknownEncodingError(
-            "is neither UTF-8 nor UTF-16, nor do its bytes make sense in an older encoding; save it as UTF-8"
+            "is neither UTF-8 nor UTF-16, and not plausible text in any known older encoding; save it as UTF-8"
         )
     return best[1]

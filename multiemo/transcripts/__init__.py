@@ -1,20 +1,20 @@
-"""What is said in a file, with times: captions, JSON, plain text, and the words that a span of time holds."""
+"""Timed transcripts: read captions, JSON and plain text, and select the words of a time span."""
 
 from multiemo.transcripts.beside import side_transcripts
-from multiemo.transcripts.fitting import SLOW, TAIL, fitted, left_over, unplaced
+from multiemo.transcripts.fitting import CAPTION_TAIL, MIN_PACE, fit_to_media, why_not_placed, words_after_end
 from multiemo.transcripts.language import language_of
 from multiemo.transcripts.reading import read_transcript
 from multiemo.transcripts.transcript import Cue, Transcript
 
 __all__ = [
-    "SLOW",
-    "TAIL",
+    "CAPTION_TAIL",
+    "MIN_PACE",
     "Cue",
     "Transcript",
-    "fitted",
+    "fit_to_media",
     "language_of",
-    "left_over",
     "read_transcript",
     "side_transcripts",
-    "unplaced",
+    "why_not_placed",
+    "words_after_end",
 ]

@@ -1,4 +1,4 @@
-"""The transcript that lies beside a media file."""
+"""Find the transcript that lies beside a media file."""
 
 from __future__ import annotations
 
@@ -15,90 +15,91 @@ from multiemo.transcripts.naming import Tags, read_tags
 from multiemo.transcripts.reading import read_transcript
 from multiemo.transcripts.transcript import Transcript
 
-#: How the cues of a timeline begin that multiemo has written: a label and its probability.
-_LABEL = re.compile(r"\S.{0,40}? \d{1,3}%\)?(\s|$)")
+#: Beginning of a cue in a timeline written by multiemo: a label and its probability.
+_EMOTION_LABEL = re.compile(r"\S.{0,40}? \d{1,3}%\)?(\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
-    """A file that may say what is said in another.
+class _Candidate:
+    """A file that may be the transcript of a media file.
 
     Args:
         path: the file.
-        tags: what its name says of it; ``None`` where that cannot be told.
-        whole: whether its name holds all of the other's, with the ending (``film.mp4.srt``).
+        tags: the tags in its name; ``None`` if the name has parts that are no tags.
+        full_name: whether its name contains the full name of the media file, with its extension (``film.mp4.srt``).
     """
 
     path: Path
     tags: Tags | None
-    whole: bool
+    full_name: bool
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """The first in this order is taken."""
+        """Sort key. The candidate with the lowest rank is preferred."""
         kind, tags = self.path.suffix.lower(), self.tags or Tags()
         group = 0 if kind in CAPTIONS else 1 if kind in DATA else 2
-        # beside each other in one language the ending decides, among languages the alphabet
+        # without tags the extension decides, with tags the alphabet
         order = (TRANSCRIPTS.index(kind), "") if not tags.count else (0, self.path.name.lower())
-        return tags.partial, group, tags.count, not self.whole, *order
+        return tags.partial, group, tags.count, not self.full_name, *order
 
 
 def side_transcripts(media_path: str | Path, notes: list[str]) -> Iterator[Transcript]:
-    """The transcripts beside a media file that can be read, the best first.
+    """Yield the readable transcripts beside a media file, best first.
 
-    They have its name, with or without its ending, and may have tags: ``clip.srt``, ``clip.mp4.vtt``, ``clip.en.ass``,
-    ``clip.English.forced.srt``. Captions come before JSON and tables, those before plain text; untagged before tagged,
-    these in the order of the alphabet; those for foreign parts only, or with other words, come last. What belongs to
-    another file with a longer name (``clip.en.mp4``) is left to it.
+    Their names start with that of the media file, with or without its extension, and may have tags: ``clip.srt``,
+    ``clip.mp4.vtt``, ``clip.en.ass``, ``clip.English.forced.srt``. Captions come before JSON and tables, and these
+    before plain text. Untagged files come before tagged ones, which are in alphabetical order. Partial transcripts and
+    commentaries come last. A transcript of another media file with a longer name (``clip.en.mp4``) is skipped.
 
     Args:
-        media_path: of the media file.
-        notes: gets a line about what looks like a transcript and is not taken.
+        media_path: path of the media file.
+        notes: receives a line for each file that looks like a transcript but is not used.
     """
     media = Path(media_path)
-    found = sorted((one for one in _beside(media) if one.tags is not None), key=lambda one: one.rank)
+    found = sorted((c for c in _candidates(media) if c.tags is not None), key=lambda c: c.rank)
     taken = False
-    for one in found:
-        kind = one.path.suffix.lower()
+    for candidate in found:
+        kind = candidate.path.suffix.lower()
         try:
-            said = read_transcript(one.path)
-            if kind in DATA and kind != ".json" and not said.timed:
+            transcript = read_transcript(candidate.path)
+            if kind in DATA and kind != ".json" and not transcript.timed:
                 continue  # a table of something else
-            if said.cues and all(_LABEL.match(cue.text) for cue in said.cues):
-                notes.append(f"{one.path.name} beside the media is a timeline of emotions and was left alone")
+            if transcript.cues and all(_EMOTION_LABEL.match(cue.text) for cue in transcript.cues):
+                notes.append(f"{candidate.path.name} beside the media is a timeline of emotions and was ignored")
                 continue
-        except MediaError as error:  # nobody asked for it
+        except MediaError as error:  # the user did not name this file, so it is no error
             if kind == ".json":
-                notes.append(f"{one.path.name} beside the media is not a transcript and was left alone")
+                notes.append(f"{candidate.path.name} beside the media is not a transcript and was ignored")
             elif kind not in DATA:
-                notes.append(f"the words beside it were left out: {error}")
+                notes.append(f"the transcript beside it was ignored: {error}")
             continue
         if not taken:
-            notes += _about(one, found)
+            notes += _choice_notes(candidate, found)
         taken = True
-        yield said
+        yield transcript
     if not taken:
-        strange = [one.path.name for one in _beside(media) if one.tags is None and one.path.suffix.lower() in CAPTIONS]
+        strange = [c.path.name for c in _candidates(media) if c.tags is None and c.path.suffix.lower() in CAPTIONS]
         if strange:
-            notes.append(f"{strange[0]} lies beside it and was not read; if it holds its words, give --transcript FILE")
+            advice = "if it is the transcript, pass it with --transcript FILE"
+            notes.append(f"{strange[0]} lies beside the media and was not read; {advice}")
 
 
-def _about(taken: _Beside, found: list[_Beside]) -> list[str]:
-    """What to say of a choice: that there are other languages, or that not all words are there."""
+def _choice_notes(taken: _Candidate, found: list[_Candidate]) -> list[str]:
+    """Return notes on the selected transcript: other languages exist, or it is partial."""
     tags = taken.tags or Tags()
-    others = [one.path.name for one in found if one.tags != tags and one.path.suffix.lower() in CAPTIONS]
+    others = [c.path.name for c in found if c.tags != tags and c.path.suffix.lower() in CAPTIONS]
     notes = []
     if others:
         notes.append(f"{taken.path.name} was read, not {', '.join(others)}; --transcript FILE chooses another")
     if tags.partial:
-        notes.append(f"by its name {taken.path.name} holds only a part of the words, or others")
+        notes.append(f"by its name, {taken.path.name} has only part of the words, or other words")
     return notes
 
 
-def _beside(media: Path) -> list[_Beside]:
-    """Every file whose name begins with that of a media file and that may be its transcript."""
+def _candidates(media: Path) -> list[_Candidate]:
+    """Return the files that may be the transcript of a media file: their names begin with its name."""
     try:
-        names = _names(str(media.parent), media.parent.stat().st_mtime_ns)
+        names = _names_by_start(str(media.parent), media.parent.stat().st_mtime_ns)
     except (OSError, ValueError):
         return []
     found = []
@@ -106,15 +107,16 @@ def _beside(media: Path) -> list[_Beside]:
         for name in names.get(base.lower(), ()):
             path = media.with_name(name)
             if name != media.name and path.is_file():
-                found.append(_Beside(path, read_tags(path.stem[len(base) :]), base == media.name))
+                found.append(_Candidate(path, read_tags(path.stem[len(base) :]), base == media.name))
     return found
 
 
 @lru_cache(maxsize=8)
-def _names(folder: str, changed: int) -> dict[str, list[str]]:
-    """{beginning in lower case: names of text files that begin with it} of a folder; read anew once it has changed.
+def _names_by_start(folder: str, changed: int) -> dict[str, list[str]]:
+    """Index the text files of a folder as {beginning of the name in lower case: names}.
 
-    A beginning is what stands before a dot; the shortest that counts is the longest that another file has as its name.
+    A beginning ends before a dot. The shortest one that is indexed is the longest one that is the name of a file other
+    than a transcript. The result is cached until the folder changes.
     """
     texts: list[str] = []
     owners: set[str] = set()

@@ -1,6 +1,6 @@
-"""SRT and WebVTT -> cues, as they are found in the wild rather than as they should be.
+"""Parse SRT and WebVTT to cues, tolerating the errors of real files.
 
-SRT has no standard; WebVTT: https://www.w3.org/TR/webvtt1/.
+SRT has no standard. WebVTT: https://www.w3.org/TR/webvtt1/.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from multiemo.transcripts.cleaning import said_of, strip_markup, strip_sounds, voices
+from multiemo.transcripts.cleaning import sounds_note, split_speakers, strip_markup, strip_sounds
 from multiemo.transcripts.transcript import Cue
 
 _CLOCK = r"-?(?:\d{1,9}\s*:\s*)?\d{1,9}\s*:\s*\d{1,9}(?:\s*[.,:，．]\s*\d{1,9})?"
@@ -19,14 +19,20 @@ _TIMING = re.compile(rf"(\[ ?)?({_CLOCK})\s*{_ARROW}\s*({_CLOCK})?\s*\]?(.*)$")
 _ANY_ARROW = re.compile(r"-\s?>")
 _INDEX = re.compile(r"^\s*\d+\s*$")
 _INLINE_TIME = re.compile(r"<\d\d[\d:.]*>")
-#: How blocks of WebVTT begin that hold no words.
+#: Beginning of WebVTT blocks without spoken words.
 _NO_CUE = re.compile(r"\ufeff?WEBVTT|(NOTE|STYLE|REGION)(\s|$)|X-TIMESTAMP-MAP")
 
 
 @dataclass(slots=True)
-class Raw:
-    """A cue as it stands in the file: seconds (the end is NaN where none is given), lines with their markup, and who
-    speaks where the format says it beside the text."""
+class RawCue:
+    """A cue as stored in the file.
+
+    Args:
+        start: seconds.
+        end: seconds; NaN if it is not given.
+        lines: text lines with markup.
+        speaker: name of the speaker, if the format stores it outside the text.
+    """
 
     start: float
     end: float
@@ -36,23 +42,23 @@ class Raw:
 
 @dataclass(slots=True)
 class CaptionFile:
-    """What a file of captions holds.
+    """The contents of a caption file.
 
     Args:
         raws: its cues.
-        notes: what was left out or guessed.
-        fps: the pictures a second by which times were counted, where the file does not say it.
-        language: as the file names it.
+        notes: what was left out or guessed, one line each.
+        fps: the frame rate that was assumed, if times are frame numbers and the file does not give the rate.
+        language: as named in the file.
     """
 
-    raws: list[Raw]
+    raws: list[RawCue]
     notes: list[str] = field(default_factory=list)
     fps: float | None = None
     language: str | None = None
 
 
 def seconds_of(clock: str) -> float:
-    """A clock of SRT or WebVTT in seconds; hours and fractions may be missing.
+    """Convert a timestamp of SRT or WebVTT to seconds. Hours and fractions may be missing.
 
     Example:
         >>> seconds_of("01:02:03,5"), seconds_of("02:03.250"), seconds_of("-00:00:01,000")
@@ -65,12 +71,12 @@ def seconds_of(clock: str) -> float:
 
 
 def has_times(text: str) -> bool:
-    """Whether a text has a line that sets the times of a cue."""
+    """Whether a text has a cue timing line."""
     return any(_TIMING.match(line.strip()) for line in text.split("\n"))
 
 
 def _sets_times(line: str) -> bool:
-    """Whether a line is meant to set the times of a cue, readable or not."""
+    """Whether a line is meant as a cue timing line, readable or not."""
     if not _ANY_ARROW.search(line) or not ("-->" in line or ":" in line):
         return False
     return line.lstrip().startswith("-->") or any(c.isdigit() for c in line)
@@ -80,12 +86,12 @@ def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
     """The cues of an SRT or WebVTT file, in its order.
 
     Returns:
-        The cues (the end is NaN where it is not readable); notes that count what was mended or left out; and the line
-        of the first cue whose times cannot be read.
+        The cues (the end is NaN if it is not readable); notes that count what was repaired or left out; and the line
+        number of the first cue whose times cannot be read, or ``None``.
     """
     raws, broken, strays, early = _split(text)
     if _INLINE_TIME.search(text):
-        _unroll(raws)
+        _drop_repeated_lines(raws)
     cues, notes = cues_of(raws)
     if broken:
         notes.append(f"{len(broken)} cue(s) whose times cannot be read were left out, the first in line {broken[0]}")
@@ -96,14 +102,18 @@ def parse_cues(text: str) -> tuple[list[Cue], list[str], int | None]:
     return cues, notes, broken[0] if broken else None
 
 
-def _split(text: str) -> tuple[list[Raw], list[int], int, int]:
-    """Cues with their lines; the lines of times that cannot be read; how many lines strayed from their cue, and how
-    many stand before the first."""
-    raws: list[Raw] = []
+def _split(text: str) -> tuple[list[RawCue], list[int], int, int]:
+    """Split a text into cues.
+
+    Returns:
+        The cues; the line numbers of unreadable timing lines; the number of lines separated from their cue by an empty
+        line; and the number of lines before the first cue.
+    """
+    raws: list[RawCue] = []
     broken: list[int] = []
     strays = 0
     early: list[str] = []
-    last = early  # the lines of the cue before, readable or not; what strays goes there
+    last = early  # the lines of the previous cue, readable or not, to which stray lines are added
     vtt = is_vtt(text)
     for first, block in _blocks(text, vtt):
         if vtt and _NO_CUE.match(block[0]):
@@ -114,30 +124,32 @@ def _split(text: str) -> tuple[list[Raw], list[int], int, int]:
             if timing is None and not _sets_times(line):
                 if lines is not None:
                     lines.append(line)
-                elif not _is_name(block, number - first):
+                elif not _is_cue_identifier(block, number - first):
                     last.append(line)
                     strays += bool(raws) and last is raws[-1].lines
                 continue
             if lines and _INDEX.match(lines[-1]):
-                lines.pop()  # no empty line stands before the next cue
+                lines.pop()  # the number of the next cue, without an empty line before it
             last = lines = []
             if timing is None:
                 broken.append(number)
                 continue
-            raws.append(Raw(seconds_of(timing[2]), seconds_of(timing[3]) if timing[3] else math.nan, lines))
-            if timing[1]:  # as Whisper prints: [00:00.000 --> 00:02.000] text
+            raws.append(RawCue(seconds_of(timing[2]), seconds_of(timing[3]) if timing[3] else math.nan, lines))
+            if timing[1]:  # Whisper's output format: [00:00.000 --> 00:02.000] text
                 lines.append(timing[4])
     return raws, broken, strays, len(early)
 
 
 def is_vtt(text: str) -> bool:
-    """Whether a text is WebVTT, as its first line must say."""
+    """Whether a text is WebVTT, by its first line."""
     return text.lstrip("\ufeff \t\n").startswith("WEBVTT")
 
 
 def _blocks(text: str, vtt: bool) -> Iterator[tuple[int, list[str]]]:
-    """What empty lines separate, with the number of its first line; in WebVTT a line of spaces is not empty, and
-    YouTube writes such."""
+    """Yield the blocks between empty lines, each with the number of its first line.
+
+    In WebVTT a line of spaces is not empty. YouTube writes such lines.
+    """
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], 1):
         if line and (vtt or line.strip()):
@@ -147,14 +159,14 @@ def _blocks(text: str, vtt: bool) -> Iterator[tuple[int, list[str]]]:
             block = []
 
 
-def _is_name(block: list[str], position: int) -> bool:
-    """Whether a line names the cue whose times follow: a number, or in WebVTT anything."""
+def _is_cue_identifier(block: list[str], position: int) -> bool:
+    """Whether a line is the identifier of the cue whose timing line follows: a number, or any text in WebVTT."""
     follows = position + 1 < len(block) and _sets_times(block[position + 1])
     return follows or (len(block) == 1 and _INDEX.match(block[0]) is not None)
 
 
-def _unroll(raws: list[Raw]) -> None:
-    """Captions that roll (YouTube's) show a line again above the next one; each is kept where it is shown first."""
+def _drop_repeated_lines(raws: list[RawCue]) -> None:
+    """Keep each line only in the first cue that shows it: roll-up captions (YouTube's) repeat it in the next one."""
     shown: list[str] = []
     for raw in raws:
         lines = [_INLINE_TIME.sub("", strip_markup(line)).strip() for line in raw.lines]
@@ -163,23 +175,27 @@ def _unroll(raws: list[Raw]) -> None:
         raw.lines = fresh
 
 
-def cues_of(raws: Iterable[Raw]) -> tuple[list[Cue], list[str]]:
-    """What is said in captions of any format, without markup and sounds; and a note that counts the latter."""
+def cues_of(raws: Iterable[RawCue]) -> tuple[list[Cue], list[str]]:
+    """Return the spoken words of raw cues, without markup and sounds; and a note with the number of sounds."""
     cues: list[Cue] = []
     sounds = 0
     for raw in raws:
         found, count = _spoken(raw)
         cues += found
         sounds += count
-    return cues, said_of(sounds)
+    return cues, sounds_note(sounds)
 
 
-def _spoken(raw: Raw) -> tuple[list[Cue], int]:
-    """A cue for each of its speakers, its time shared out by the length of what each says; and the sounds in it."""
+def _spoken(raw: RawCue) -> tuple[list[Cue], int]:
+    """Split a raw cue into one cue per speaker, in time proportional to the length of their text.
+
+    Returns:
+        The cues, and the number of descriptions of sounds.
+    """
     parts: list[tuple[str | None, str]] = []
     sounds = 0
-    for speaker, said in voices("\n".join(raw.lines)):
-        words, count = strip_sounds(strip_markup(said))
+    for speaker, text in split_speakers("\n".join(raw.lines)):
+        words, count = strip_sounds(strip_markup(text))
         sounds += count
         if words:
             parts.append((speaker or raw.speaker, words))

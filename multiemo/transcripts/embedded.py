@@ -1,4 +1,4 @@
-"""Subtitles inside a media file: text tracks of MP4 (mov_text), Matroska (SubRip, ASS, WebVTT) and the like."""
+"""Read subtitles inside a media file: text tracks of MP4 (mov_text), Matroska (SubRip, ASS, WebVTT) and others."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from av.stream import Disposition
 
 from multiemo.media.container import FAILURES, check_path, open_container, origin_of, tag_of
 from multiemo.media.pictures.animated import picture_format
-from multiemo.transcripts.cleaning import DRAWING, said_of, strip_markup, strip_sounds
+from multiemo.transcripts.cleaning import DRAWING, sounds_note, strip_markup, strip_sounds
 from multiemo.transcripts.language import language_of, short_code
-from multiemo.transcripts.transcript import Cue, Transcript, mend
+from multiemo.transcripts.transcript import Cue, Transcript, repair_cues
 
-#: Fields of an ASS event as FFmpeg hands it over, up to and with the text: ReadOrder, Layer, Style, Name, three
-#: margins, Effect, Text.
+#: Number of fields of an ASS event in FFmpeg's form: ReadOrder, Layer, Style, Name, three margins, Effect, Text.
 _FIELDS = 9
 _NAME = 3
 _BITMAPS = {"dvd_subtitle", "dvdsub", "hdmv_pgs_subtitle", "pgssub", "dvb_subtitle", "dvbsub", "xsub"}
 
 
 def embedded_subtitles(path: str | Path, notes: list[str] | None = None, *, where: str = "") -> Transcript | None:
-    """The words of a file's subtitle track: the default one, else the first that is not for foreign parts only.
+    """Read a file's subtitle track: the default one, else the first that is not marked as forced.
 
     Args:
         path: media file.
-        notes: gets the reason where a track is there and cannot be used: pictures instead of text, or damage.
-        where: the clip's name, for messages.
+        notes: receives the reason if a track exists but cannot be used: pictures instead of text, or damage.
+        where: name of the clip, for messages.
 
     Returns:
-        ``None`` when no track holds text.
+        The transcript, or ``None`` if no track has text.
 
     Raises:
         MediaError: the file cannot be opened.
@@ -38,23 +37,23 @@ def embedded_subtitles(path: str | Path, notes: list[str] | None = None, *, wher
     file = check_path(path, where)
     if picture_format(file) is not None:
         return None
-    said: list[str] = []
+    problems: list[str] = []
     with open_container(file, where) as container:
-        stream = _choose(list(container.streams.subtitles), said)
-        found = None if stream is None else _read(container, stream, said)
+        stream = _choose(list(container.streams.subtitles), problems)
+        found = None if stream is None else _read(container, stream, problems)
     if notes is not None and found is None:
-        notes += said
+        notes += problems
     return found
 
 
-def _choose(streams: list[Any], said: list[str]) -> Any | None:
-    """The track to read; what speaks against the others goes into ``said``."""
+def _choose(streams: list[Any], problems: list[str]) -> Any | None:
+    """Select the track to read. If there is none, the reason is added to ``problems``."""
     pictures = [s for s in streams if _codec(s) in _BITMAPS]
     texts = [s for s in streams if s not in pictures and s.codec_context is not None]
     if pictures and not texts:
-        said.append(f"the subtitles are pictures ({_codec(pictures[0])}), not text, so they give no words")
+        problems.append(f"the subtitles are pictures ({_codec(pictures[0])}), not text, so their words cannot be read")
     elif streams and not texts:
-        said.append("the subtitles are of a kind that cannot be decoded, so they give no words")
+        problems.append("the subtitles are in a format that cannot be decoded, so their words cannot be read")
 
     def rank(stream: Any) -> tuple[bool, bool, int]:
         marks = Disposition(stream.disposition)
@@ -67,12 +66,12 @@ def _codec(stream: Any) -> str:
     return "" if stream.codec_context is None else str(stream.codec_context.name)
 
 
-def _read(container: Any, stream: Any, said: list[str]) -> Transcript | None:
-    """Every caption of a track."""
+def _read(container: Any, stream: Any, problems: list[str]) -> Transcript | None:
+    """Read all captions of a track, or return ``None`` if it has no words."""
     cues: list[Cue] = []
     sounds = broken = 0
     origin = origin_of(container)
-    for start, end, events in _packets(container, stream, said):
+    for start, end, events in _packets(container, stream, problems):
         if events is None:
             broken += 1
             continue
@@ -81,19 +80,19 @@ def _read(container: Any, stream: Any, said: list[str]) -> Transcript | None:
             sounds += count
             cues += [cue] if cue is not None else []
     if broken:
-        said.append(f"{broken} subtitle(s) could not be decoded and were left out")
+        problems.append(f"{broken} subtitle(s) could not be decoded and were left out")
     if not cues:
-        said.append("the subtitle track holds no words")
+        problems.append("the subtitle track has no words")
         return None
-    mended, counts = mend(cues)
+    mended, counts = repair_cues(cues)
     named = tag_of(stream, "language").lower()
     language = language_of(" ".join(cue.text for cue in mended)) or short_code(named)
     source = f"subtitle track ({_codec(stream)}{f', {named}' if named not in ('', 'und') else ''})"
-    return Transcript.of(mended, source, [*said, *said_of(sounds), *counts], language=language)
+    return Transcript.of(mended, source, [*problems, *sounds_note(sounds), *counts], language=language)
 
 
-def _packets(container: Any, stream: Any, said: list[str]) -> Iterator[tuple[float, float, list[Any] | None]]:
-    """Start, end (seconds by the file's clock) and events of each packet; ``None`` for one that does not decode."""
+def _packets(container: Any, stream: Any, problems: list[str]) -> Iterator[tuple[float, float, list[Any] | None]]:
+    """Yield start, end (seconds of the file's clock) and events of each packet; ``None`` if it cannot be decoded."""
     try:
         for packet in container.demux(stream):
             if packet.pts is None or not packet.size:
@@ -107,11 +106,11 @@ def _packets(container: Any, stream: Any, said: list[str]) -> Iterator[tuple[flo
             else:
                 yield start, end, events
     except FAILURES as error:
-        said.append(f"reading the subtitles stopped ({error})")
+        problems.append(f"reading the subtitles stopped ({error})")
 
 
 def _cue(event: Any, start: float, end: float) -> tuple[Cue | None, int]:
-    """The caption of an event, and how many descriptions of sounds it held."""
+    """Return the caption of an event, and the number of descriptions of sounds in it."""
     if getattr(event, "type", b"bitmap") == b"bitmap":
         return None, 0
     fields = event.ass.decode("utf-8", "replace").split(",", _FIELDS - 1)

@@ -1,4 +1,4 @@
-"""Whether the times of a transcript are those of the file that it is about, and what to do where they are not."""
+"""Fit the times of a transcript to its media file, and report words outside the file."""
 
 from __future__ import annotations
 
@@ -9,74 +9,74 @@ from statistics import median
 
 from multiemo.transcripts.transcript import Cue, Transcript
 
-#: Words this little (seconds) after the end belong to the last moment if their cue began before it: captions stay on
-#: the screen.
-TAIL = 2.0
-#: The share of words beyond the end from which a whole hour is taken off.
+#: Words up to this many seconds after the end of the file belong to its last segment if their cue began before the end:
+#: captions stay on screen.
+CAPTION_TAIL = 2.0
+#: Minimum share of words after the end from which whole hours are subtracted.
 _BEYOND = 0.25
-#: Characters a second: nobody says so few in the time of a caption, nor so many.
-SLOW, _FAST = 0.1, 60.0
+#: Characters per second: no caption is spoken more slowly, or faster.
+MIN_PACE, _FAST = 0.1, 60.0
 _UNITS = ((1e3, "milliseconds"), (1e6, "microseconds"))
 _HOUR = 3600.0
 
 
-def fitted(
+def fit_to_media(
     transcript: Transcript, duration: float | None, *, fps: float | None = None, whole: bool = False
 ) -> Transcript:
-    """The transcript by the file's own clock, where it is certain what its times mean.
+    """Convert the times of a transcript to the file's clock, where their meaning is certain.
 
-    - Times that count pictures (MicroDVD) are counted by those of the film.
-    - Times in milliseconds are divided: taken for seconds they lie beyond the end, and a caption would be spoken at
-      less than one letter in ten seconds.
-    - Times that begin at a whole hour, as recorders and broadcasters count, begin at zero: a quarter of the words or
-      more lie beyond the end, and none does once the hours are taken off.
-    - A file that is taken as one piece has all words of a transcript that is not longer, wherever its times begin.
+    - Frame numbers (MicroDVD) are divided by the frame rate of the file.
+    - Milliseconds and microseconds are converted to seconds. They are recognised if, read as seconds, they end after
+      the file and the captions would be spoken at less than one character in ten seconds.
+    - Whole hours at the beginning, as recorders and broadcasters write, are subtracted if at least a quarter of the
+      words lie after the end, and none does without them.
+    - In a file that is one segment, a transcript that is no longer than the file is moved to its beginning.
 
-    What is still outside stays where it is; see :func:`unplaced`.
+    Words that are still outside keep their times; see :func:`why_not_placed`.
 
     Args:
         transcript: with or without times.
-        duration: of the file, seconds; ``None`` where it does not say.
-        fps: its pictures a second, if it has any.
-        whole: the file is one segment.
+        duration: of the file, seconds; ``None`` if unknown.
+        fps: frames per second of the file, if it has any.
+        whole: whether the file is one segment.
 
     Example:
         >>> late = Transcript.of([Cue(3601.0, 3602.5, "Hello there.")], "talk.srt")
-        >>> fitted(late, 20.0).cues[0].start, fitted(late, 20.0).notes
+        >>> fit_to_media(late, 20.0).cues[0].start, fit_to_media(late, 20.0).notes
         (1.0, ('the times of talk.srt begin at 01:00:00, which was taken as the beginning of the file',))
     """
     if not transcript.timed or not transcript.cues:
         return transcript
     if transcript.fps is not None:
         transcript = _by_pictures(transcript, transcript.fps, fps)
-    if duration is None or _end(transcript.cues) <= duration + TAIL:
+    if duration is None or _end(transcript.cues) <= duration + CAPTION_TAIL:
         return transcript
     for unit, name in _UNITS:
-        if (pace := _pace(transcript.cues)) < SLOW and 1.0 <= pace * unit <= _FAST:
+        if (pace := _pace(transcript.cues)) < MIN_PACE and 1.0 <= pace * unit <= _FAST:
             note = f"the times of {transcript.source} are {name}, and were divided by {unit:.0f}"
             transcript = _moved(transcript, 1 / unit, 0.0, note)
             break
     first, last = transcript.cues[0].start, _end(transcript.cues)
-    if last <= duration + TAIL:
+    if last <= duration + CAPTION_TAIL:
         return transcript
     hours = _HOUR * (first // _HOUR)
-    beyond = transcript.count(duration + TAIL) >= _BEYOND * transcript.count()
-    if hours and beyond and last - hours <= duration + TAIL:
+    beyond = transcript.count(duration + CAPTION_TAIL) >= _BEYOND * transcript.count()
+    if hours and beyond and last - hours <= duration + CAPTION_TAIL:
         note = (
             f"the times of {transcript.source} begin at {hours // _HOUR:02.0f}:00:00, which was taken as the beginning"
         )
         return _moved(transcript, 1.0, -hours, f"{note} of the file")
-    if whole and first >= duration and last - first <= duration + TAIL:
+    if whole and first >= duration and last - first <= duration + CAPTION_TAIL:
         note = f"the times of {transcript.source} begin at {first:.1f} s, after the file's end; all of it was read"
         return _moved(transcript, 1.0, -first, note)
     return transcript
 
 
-def unplaced(transcript: Transcript, end: float) -> str | None:
-    """Why a file of this length (seconds) has none of the words of a transcript; ``None`` where it has any.
+def why_not_placed(transcript: Transcript, end: float) -> str | None:
+    """Return why no word of a transcript lies in a file of length ``end`` (seconds); ``None`` if any does.
 
     Example:
-        >>> unplaced(Transcript.of([Cue(90, 91, "And bye.")], "talk.srt"), 10.0)[:95]
+        >>> why_not_placed(Transcript.of([Cue(90, 91, "And bye.")], "talk.srt"), 10.0)[:95]
         'no word of talk.srt could be placed: its times run from 90.0 to 91.0 s, and the file ends at 10'
     """
     if not transcript.timed or not transcript.cues or _inside(transcript, end):
@@ -88,29 +88,29 @@ def unplaced(transcript: Transcript, end: float) -> str | None:
     )
 
 
-def left_over(transcript: Transcript, end: float) -> list[str]:
-    """A note on the words of a transcript that lie after the end (seconds) of a file that has others of them.
+def words_after_end(transcript: Transcript, end: float) -> list[str]:
+    """Return a note on the words of a transcript that lie after the end of the file (seconds), if there are any.
 
     Example:
-        >>> left_over(Transcript.of([Cue(0, 1, "Hello."), Cue(90, 91, "And bye.")], "talk.srt"), 10.0)
+        >>> words_after_end(Transcript.of([Cue(0, 1, "Hello."), Cue(90, 91, "And bye.")], "talk.srt"), 10.0)
         ["2 of 3 words of talk.srt lie after the file's end (10.0 s) and were left out"]
     """
     if not transcript.timed:
         return []
     total = transcript.count()
     after = total - _inside(transcript, end)
-    lie = f"{after} of {total} words of {transcript.source} lie after the file's end ({end:.1f} s) and were left out"
-    return [lie] if after else []
+    note = f"{after} of {total} words of {transcript.source} lie after the file's end ({end:.1f} s) and were left out"
+    return [note] if after else []
 
 
 def _inside(transcript: Transcript, end: float) -> int:
-    """Words that the segments of a file of this length have."""
+    """Return the number of words in a file of length ``end`` (seconds)."""
     begun = replace(transcript, cues=tuple(cue for cue in transcript.cues if cue.start < end))
-    return begun.count(0.0, end + TAIL)
+    return begun.count(0.0, end + CAPTION_TAIL)
 
 
 def _by_pictures(transcript: Transcript, taken: float, fps: float | None) -> Transcript:
-    note = f"the times of {transcript.source} count pictures; {fps or taken:g} a second were taken"
+    note = f"the times of {transcript.source} are frame numbers; {fps or taken:g} frames per second were assumed"
     return replace(_moved(transcript, taken / (fps or taken), 0.0, note), fps=None)
 
 
@@ -127,7 +127,7 @@ def _end(cues: Sequence[Cue]) -> float:
 
 
 def _pace(cues: Sequence[Cue]) -> float:
-    """Characters a second of a usual caption; by the time from the first to the last where none has a length."""
+    """Return the median characters per second of the captions, or the mean over all if none has a duration."""
     lasting = [len(cue.text) / (cue.end - cue.start) for cue in cues if cue.end > cue.start]
     if lasting:
         return median(lasting)

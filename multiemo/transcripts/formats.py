@@ -1,7 +1,7 @@
-"""Captions other than SRT and WebVTT -> cues as they stand in the file: ASS, SAMI, SubViewer, LRC, MicroDVD and kin.
+"""Parse caption formats other than SRT and WebVTT to raw cues: ASS, SAMI, SubViewer, LRC, MicroDVD and others.
 
-Each format is told by how its text begins, whatever the file is called. None has a standard; what is read is what
-players read (https://wiki.multimedia.cx/index.php/Category:Subtitle_Formats).
+A format is recognised by the beginning of the text, whatever the name of the file. None has a standard; the parsers
+accept what players do (https://wiki.multimedia.cx/index.php/Category:Subtitle_Formats).
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from multiemo.transcripts.cleaning import DRAWING
-from multiemo.transcripts.cues import CaptionFile, Raw, seconds_of
+from multiemo.transcripts.cues import CaptionFile, RawCue, seconds_of
 from multiemo.transcripts.timed_text import ttml, youtube
 
-#: Pictures a second that MicroDVD is read at where neither it nor its film says.
-FPS = 25.0
+#: Frames per second assumed for MicroDVD if neither the captions nor the media give a rate.
+DEFAULT_FPS = 25.0
 
 
-def _left_out(count: int, what: str = "line(s) whose times cannot be read") -> list[str]:
+def _skipped_note(count: int, what: str = "line(s) whose times cannot be read") -> list[str]:
     return [f"{count} {what} were left out"] if count else []
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Advanced SubStation Alpha: one line a cue, its fields named by a line before them
+# Advanced SubStation Alpha: one line per cue, after a line with the names of its fields
 
 _ASS_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
-#: How it should look, or a remark of whoever wrote it.
+#: Override codes and comments.
 _BRACED = re.compile(r"\{[^{}]*\}")
 _ASS_CLOCK = re.compile(r"\d{1,9}:\d{1,9}:\d{1,9}(?:[.:,]\d{1,9})?")
 
 
 def _ass(text: str) -> CaptionFile:
     names = _names(_ASS_FIELDS)
-    raws: list[Raw] = []
+    raws: list[RawCue] = []
     broken = 0
     for line in text.split("\n"):
         kind, colon, rest = line.strip().partition(":")
@@ -47,10 +47,10 @@ def _ass(text: str) -> CaptionFile:
             start, end = cells.get("start", "").strip(), cells.get("end", "").strip()
             if not (_ASS_CLOCK.fullmatch(start) and _ASS_CLOCK.fullmatch(end)):
                 broken += 1
-            elif not DRAWING.search(said := cells.get("text", "")):
-                lines, name = [_BRACED.sub("", said)], cells.get("name", "").strip()
-                raws.append(Raw(seconds_of(start), seconds_of(end), lines, name or None))
-    return CaptionFile(raws, _left_out(broken))
+            elif not DRAWING.search(words := cells.get("text", "")):
+                lines, name = [_BRACED.sub("", words)], cells.get("name", "").strip()
+                raws.append(RawCue(seconds_of(start), seconds_of(end), lines, name or None))
+    return CaptionFile(raws, _skipped_note(broken))
 
 
 def _names(line: str) -> list[str]:
@@ -59,7 +59,7 @@ def _names(line: str) -> list[str]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# SAMI: what is shown from a moment on, in milliseconds, for each language
+# SAMI: the text shown from a time on (milliseconds), for each language
 
 _SYNC = re.compile(r"<sync\b[^<>]{0,200}?\bstart\s*=\s*[\"']?\s*(-?\d{1,12})[^<>]{0,200}>", re.IGNORECASE)
 _PARAGRAPH = re.compile(r"<p\b(?:[^<>]{0,200}?\bclass\s*=\s*[\"']?([\w-]{1,99}))?[^<>]{0,200}>", re.IGNORECASE)
@@ -79,9 +79,9 @@ def _sami(text: str) -> CaptionFile:
     chosen = next(iter(tracks))
     named = re.search(rf"\.{re.escape(chosen)}\s{{0,9}}\{{[^{{}}]{{0,500}}?lang\s*:\s*([\w-]+)", text, re.IGNORECASE)
     others = [name for name in tracks if name != chosen]
-    note = f"it holds several languages; {chosen.upper()} was read, not {', '.join(others).upper()}"
+    note = f"it has several languages; {chosen.upper()} was read, not {', '.join(others).upper()}"
     raws = [
-        Raw(start, end, words.split("\n"))
+        RawCue(start, end, words.split("\n"))
         for (start, words), (end, _) in pairwise([*tracks[chosen], (math.nan, "")])
         if words.replace("&nbsp;", " ").strip()
     ]
@@ -89,30 +89,32 @@ def _sami(text: str) -> CaptionFile:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# SubViewer and YouTube's SBV: a line of two clocks, then the words
+# SubViewer and YouTube's SBV: a line of two timestamps, then the text
 
 _TWO_CLOCKS = re.compile(r"\s*({0})\s*,\s*({0})\s*".format(r"\d{1,9}:\d{1,9}:\d{1,9}[.:]\d{1,9}"))
 
 
 def _subviewer(text: str) -> CaptionFile:
-    raws: list[Raw] = []
+    raws: list[RawCue] = []
     for line in text.split("\n"):
         if clocks := _TWO_CLOCKS.fullmatch(line):
-            raws.append(Raw(seconds_of(clocks[1]), seconds_of(clocks[2]), []))
+            raws.append(RawCue(seconds_of(clocks[1]), seconds_of(clocks[2]), []))
         elif raws and line.strip():
             raws[-1].lines += re.split(r"\[br\]", line, flags=re.IGNORECASE)
     return CaptionFile(raws)
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Lyrics: [mm:ss.xx] at which a line begins, several where it comes again
+# Lyrics: [mm:ss.xx] at which a line begins; several if the line is repeated
 
 _LRC_TIME = re.compile(r"\s*\[(\d{1,9}:\d{1,9}(?::\d{1,9})?(?:[.:]\d{1,9})?)\]")
 _LRC_OFFSET = re.compile(r"\[offset:\s{0,9}([+-]?\d{1,12})\s{0,9}\]", re.IGNORECASE)
 
 
 def _lrc(text: str) -> CaptionFile:
-    shift = int(found[1]) / 1000 if (found := _LRC_OFFSET.search(text)) else 0.0  # above 0: earlier
+    shift = (
+        int(found[1]) / 1000 if (found := _LRC_OFFSET.search(text)) else 0.0
+    )  # a positive offset moves the text earlier
     lines: list[tuple[float, str]] = []
     for line in text.split("\n"):
         times: list[float] = []
@@ -125,14 +127,14 @@ def _lrc(text: str) -> CaptionFile:
     starts = [start for start, _ in lines]
     raws = []
     for start, words in lines:
-        after = bisect_right(starts, start)  # an empty line says where the one before it ends
+        after = bisect_right(starts, start)  # an empty line marks the end of the previous one
         if words:
-            raws.append(Raw(start, starts[after] if after < len(starts) else math.nan, [words]))
+            raws.append(RawCue(start, starts[after] if after < len(starts) else math.nan, [words]))
     return CaptionFile(raws)
 
 
 def _lrc_seconds(clock: str) -> float:
-    """``mm:ss``, ``mm:ss.xx``, ``mm:ss:xx`` (hundredths) or ``hh:mm:ss.xx``."""
+    """Convert ``mm:ss``, ``mm:ss.xx``, ``mm:ss:xx`` (hundredths) or ``hh:mm:ss.xx`` to seconds."""
     numbers = clock.split(":")
     if len(numbers) == 3 and "." not in clock:
         clock = ":".join(numbers[:2]) + "." + numbers[2]
@@ -140,7 +142,7 @@ def _lrc_seconds(clock: str) -> float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# One line a cue: MicroDVD counts pictures, MPL2 tenths of seconds, VPlayer says only where a line begins
+# One line per cue: MicroDVD has frame numbers, MPL2 tenths of seconds, VPlayer only start times
 
 _BRACES = re.compile(r"\{(\d{1,12})\}\{(\d{0,12})\}(.*)")
 _CODES = re.compile(r"\{[a-zA-Z]{1,2}:[^{}]*\}")
@@ -158,7 +160,7 @@ def _microdvd(text: str) -> CaptionFile:
         rate = None
     elif rate is not None:
         lines = lines[1:]
-    return CaptionFile(list(_counted(lines, rate or FPS)), fps=None if rate else FPS)
+    return CaptionFile(list(_counted(lines, rate or DEFAULT_FPS)), fps=None if rate else DEFAULT_FPS)
 
 
 def _mpl2(text: str) -> CaptionFile:
@@ -167,23 +169,23 @@ def _mpl2(text: str) -> CaptionFile:
     )
 
 
-def _counted(lines: list[re.Match[str]], rate: float) -> Iterator[Raw]:
-    """Cues that are counted ``rate`` times a second; ``|`` parts their lines, and ``/`` makes one italic."""
+def _counted(lines: list[re.Match[str]], rate: float) -> Iterator[RawCue]:
+    """Yield cues with times in units of 1/``rate`` seconds. ``|`` separates lines, and a leading ``/`` is italic."""
     for line in lines:
         end = int(line[2]) / rate if line[2] else math.nan
-        yield Raw(int(line[1]) / rate, end, [part.lstrip("/") for part in _CODES.sub("", line[3]).split("|")])
+        yield RawCue(int(line[1]) / rate, end, [part.lstrip("/") for part in _CODES.sub("", line[3]).split("|")])
 
 
 def _vplayer(text: str) -> CaptionFile:
     lines = [found for line in text.split("\n") if (found := _VPLAYER.match(line.strip()))]
     starts = [*(seconds_of(line[1]) for line in lines), math.nan]
     return CaptionFile(
-        [Raw(a, b, line[2].split("|")) for line, (a, b) in zip(lines, pairwise(starts), strict=True) if line[2]]
+        [RawCue(a, b, line[2].split("|")) for line, (a, b) in zip(lines, pairwise(starts), strict=True) if line[2]]
     )
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Tables as Whisper and whisper.cpp write: start, end (milliseconds; see ``fitting``), text
+# Tables written by Whisper and whisper.cpp: start, end (milliseconds; see ``fitting``), text
 
 _TABLE = re.compile(r'"?start"?([\t,;])"?end"?\1(?:"?speaker"?\1)?"?text"?\s*(?:\n|$)', re.IGNORECASE)
 
@@ -191,7 +193,7 @@ _TABLE = re.compile(r'"?start"?([\t,;])"?end"?\1(?:"?speaker"?\1)?"?text"?\s*(?:
 def _table(text: str) -> CaptionFile:
     head = _TABLE.match(text)
     first, *lines = text.split("\n")
-    raws: list[Raw] = []
+    raws: list[RawCue] = []
     broken = 0
     try:
         rows = list(csv.DictReader([first.lower(), *lines], delimiter=head[1] if head else ","))
@@ -199,13 +201,13 @@ def _table(text: str) -> CaptionFile:
         return CaptionFile([])
     for row in rows:
         try:
-            raws.append(Raw(float(row["start"]), float(row["end"]), [row["text"] or ""], row.get("speaker") or None))
+            raws.append(RawCue(float(row["start"]), float(row["end"]), [row["text"] or ""], row.get("speaker") or None))
         except (TypeError, ValueError):
             broken += 1
-    return CaptionFile(raws, _left_out(broken, "row(s) whose times are no numbers"))
+    return CaptionFile(raws, _skipped_note(broken, "row(s) whose times are not numbers"))
 
 
-#: {format: how its text begins, what reads it}.
+#: {format: (pattern of the beginning of its text, parser)}.
 FORMATS: dict[str, tuple[re.Pattern[str], Callable[[str], CaptionFile]]] = {
     "ASS": (re.compile(r"\[(Script Info|V4\+? Styles|Events)\]", re.IGNORECASE), _ass),
     "SAMI": (re.compile(r"<sami\b", re.IGNORECASE), _sami),

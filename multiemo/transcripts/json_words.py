@@ -1,4 +1,4 @@
-"""JSON with words and times -> cues: what Whisper and its kin write, and our own list."""
+"""Parse JSON transcripts to cues: the output of Whisper and related tools, and a plain list of entries."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from multiemo.transcripts.cleaning import said_of, strip_sounds
+from multiemo.transcripts.cleaning import sounds_note, strip_sounds
 from multiemo.transcripts.cues import seconds_of
 from multiemo.transcripts.language import is_unspaced, short_code
 from multiemo.transcripts.transcript import Cue
 
-#: Keys under which tools put their list: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; words alone;
-#: YouTube.
+#: Keys of the list of entries: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; lists of words; YouTube.
 _LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words", "events")
 _TEXTS = ("text", "word", "transcript")
 _CLOCK = re.compile(r"\d+(:\d\d){1,2}([.,]\d+)?")
-#: An entry of a list of words lasts less (seconds) than one of a list of sentences.
+#: Median duration of an entry, seconds, below which a list is one of words, not of sentences.
 _WORD_SECONDS = 0.6
 
 
 def find_list(data: Any) -> Sequence[Any] | None:
-    """The list of timed entries in a JSON value, or ``None`` when it is no transcript."""
+    """Return the list of timed entries in a JSON value, or ``None`` if it has none."""
     if isinstance(data, Mapping):
         data = next((data[key] for key in _LISTS if isinstance(data.get(key), list)), None)
     if not isinstance(data, list) or not data:
@@ -33,7 +32,7 @@ def find_list(data: Any) -> Sequence[Any] | None:
 
 
 def plain_text(data: Any) -> str | None:
-    """The words of a JSON value that has them without times; empty where it says that there are none."""
+    """Return the text of a JSON value without times. Empty if its list is empty; ``None`` if it is no transcript."""
     if not isinstance(data, Mapping):
         return None
     text = data.get("text")
@@ -43,7 +42,7 @@ def plain_text(data: Any) -> str | None:
 
 
 def language_in(data: Any) -> str | None:
-    """The language code that the file names; a language's name ("english") is not one."""
+    """Return the language code in a JSON value, or ``None``. Names of languages ("english") do not count."""
     value = data.get("language") if isinstance(data, Mapping) else None
     if value is None and isinstance(data, Mapping) and isinstance(data.get("result"), Mapping):
         value = data["result"].get("language")  # whisper.cpp
@@ -51,10 +50,10 @@ def language_in(data: Any) -> str | None:
 
 
 def parse_entries(entries: Sequence[Any]) -> tuple[list[Cue], list[str]]:
-    """The cues of a list of ``{start, end, text, speaker, words}``, one a word where the words have times.
+    """Convert a list of ``{start, end, text, speaker, words}`` to cues, one per word if the words have times.
 
     Returns:
-        The cues (the end is NaN where it is not given), and notes that count what was left out.
+        The cues (the end is NaN if it is not given), and notes that count what was left out.
     """
     cues: list[Cue] = []
     unreadable: list[int] = []
@@ -67,17 +66,17 @@ def parse_entries(entries: Sequence[Any]) -> tuple[list[Cue], list[str]]:
         if text is None or math.isnan(start):
             unreadable.append(number)
             continue
-        said, count = strip_sounds(text)
+        spoken, count = strip_sounds(text)
         sounds += count
-        if not said:
+        if not spoken:
             continue
         speaker = entry.get("speaker")
         joined = are_words and bool(cues) and _is_joined(cues[-1].text, text, spaced)
-        cue = Cue(start, end, said, str(speaker) if speaker is not None else None, joined)
+        cue = Cue(start, end, spoken, str(speaker) if speaker is not None else None, joined)
         cues += _by_word(cue, entry.get("words"))
-    notes = said_of(sounds)
+    notes = sounds_note(sounds)
     if unreadable:
-        notes.append(f"{len(unreadable)} entries without times or text were left out, the first is no. {unreadable[0]}")
+        notes.append(f"{len(unreadable)} entries without times or text were left out; the first is no. {unreadable[0]}")
     return cues, notes
 
 
@@ -89,7 +88,7 @@ def _text(entry: Any) -> str | None:
 
 
 def _are_words(entries: Sequence[Any]) -> bool:
-    """Whether a list holds words rather than sentences: it says so, or they are as short."""
+    """Whether a list has words rather than sentences: by its keys, or by the duration of its entries."""
     lengths = [end - start for start, end in map(_times, entries) if not math.isnan(end - start)]
     return any("word" in entry for entry in entries if isinstance(entry, Mapping)) or (
         len(lengths) > 1 and median(lengths) < _WORD_SECONDS
@@ -97,14 +96,14 @@ def _are_words(entries: Sequence[Any]) -> bool:
 
 
 def _is_joined(before: str, text: str, spaced: bool) -> bool:
-    """Whether no space stands before a word. In a list that keeps spaces, the word begins with its own."""
+    """Whether a word follows the previous one without a space. In a list with spaces, words begin with their space."""
     if spaced:
         return not text[:1].isspace()
     return is_unspaced(before[-1:]) and is_unspaced(text[:1])
 
 
 def _times(entry: Any) -> tuple[float, float]:
-    """Start and end, seconds; NaN for what is not a number."""
+    """Return start and end of an entry, seconds; NaN if missing or not a number."""
     if not isinstance(entry, Mapping):
         return math.nan, math.nan
     pair = entry.get("timestamp")
@@ -120,7 +119,7 @@ def _times(entry: Any) -> tuple[float, float]:
 
 
 def _number(value: Any) -> float:
-    """Seconds; of a clock (``00:01:02.500``) too."""
+    """Convert a number or a timestamp (``00:01:02.500``) to a float; NaN if it is neither."""
     if isinstance(value, str) and _CLOCK.fullmatch(value.strip()):
         return seconds_of(value)
     try:
@@ -131,7 +130,7 @@ def _number(value: Any) -> float:
 
 
 def _by_word(cue: Cue, words: Any) -> list[Cue]:
-    """The cue cut before each word that has a time; as it is where the words are not those of its text."""
+    """Split a cue before each word that has a time. It stays whole if the words do not match its text."""
     if not isinstance(words, list):
         return [cue]
     begins: list[tuple[int, float, float]] = []

@@ -1,7 +1,7 @@
-"""Which language a text is in: by its script, and where many languages share one, by their commonest words.
+"""Detect the language of a text by its script, and by its most common words where languages share a script.
 
-The libraries that do this weigh 5 MB (langid) to 96 MB (lingua) and always answer; all that is wanted here is a word
-for the report, and none where it is not clear.
+Libraries for this task have 5 MB (langid) to 96 MB (lingua) and always give an answer. Here the language is needed for
+the report only, and should be left out if it is not clear.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections import Counter
 
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-#: Scripts that set no spaces between words, as the inside of a character class: Han, kana.
+#: Scripts without spaces between words (Han and kana), as the inside of a character class.
 UNSPACED = _HAN + _KANA
-#: Scripts, and the language of those that one language alone (or above all) is written in.
+#: {script: (its characters, the only or main language written in it, or ``None``)}.
 _SCRIPTS: dict[str, tuple[str, str | None]] = {
     "kana": (_KANA, "ja"),
     "han": (_HAN, "zh"),
@@ -32,9 +32,9 @@ _SCRIPTS: dict[str, tuple[str, str | None]] = {
     "armenian": ("\u0530-\u058f", "hy"),
 }
 _LETTERS = {name: re.compile(f"[{inside}]") for name, (inside, _) in _SCRIPTS.items()}
-#: Letters in a word of an alphabet, roughly: one Han character weighs as much.
+#: Approximate number of letters per word in an alphabet. One Han character weighs as much.
 _WORD_LENGTH = 4
-#: The share of kana among kana and Han from which a text is Japanese.
+#: Share of kana among kana and Han from which a text is Japanese.
 _JAPANESE = 0.1
 _COMMON: dict[str, dict[str, str]] = {
     "latin": {
@@ -76,7 +76,7 @@ _COMMON: dict[str, dict[str, str]] = {
         "ur": "اور کے میں کی ہے کا سے کو یہ نہیں ہیں نے پر تم آپ کیا وہ بھی تھا ہو",
     },
 }
-#: Codes of ISO 639-2, as files carry them, in the two letters of ISO 639-1.
+#: {ISO 639-2 code, as stored in files: ISO 639-1 code}.
 _TWO_LETTERS = {
     "eng": "en", "chi": "zh", "zho": "zh", "jpn": "ja", "kor": "ko", "ger": "de", "deu": "de", "fre": "fr", "fra": "fr",
     "spa": "es", "por": "pt", "ita": "it", "dut": "nl", "nld": "nl", "swe": "sv", "dan": "da", "nor": "nb", "nob": "nb",
@@ -98,14 +98,14 @@ _NAMED = {
     "zh": "chinese mandarin 中文 简体 繁體 繁体 简体中文 繁體中文 繁体中文 简中 繁中 chs cht",
     "ja": "japanese 日本語", "ko": "korean 한국어",
 }  # fmt: skip
-#: {name of a language, as people put it into the name of a file: code}.
+#: {name of a language, as used in file names: code}.
 NAMES = {name: code for code, names in _NAMED.items() for name in names.split()}
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _LISTS = {script: {code: frozenset(words.split()) for code, words in each.items()} for script, each in _COMMON.items()}
 
 
 def language_of(text: str) -> str | None:
-    """The language most of a text is in, as a code of ISO 639-1, or ``None`` where it cannot be told.
+    """Return the main language of a text as an ISO 639-1 code, or ``None`` if it is not clear.
 
     Example:
         >>> language_of("I don't know what you mean."), language_of("我不知道你 OK 不 OK"), language_of("知らないよ")
@@ -125,7 +125,7 @@ def language_of(text: str) -> str | None:
 
 
 def short_code(code: str) -> str | None:
-    """A language code of a file or its name as two letters where there are two; ``None`` for no language.
+    """Shorten a language code to two letters if ISO 639-1 has a code for it; ``None`` if it stands for no language.
 
     Example:
         >>> short_code("eng"), short_code("zh-CN"), short_code("yue"), short_code("und")
@@ -136,12 +136,12 @@ def short_code(code: str) -> str | None:
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether a character is of a script that sets no spaces between words, or of its punctuation."""
+    """Whether a character belongs to a script without spaces between words, or to its punctuation."""
     return re.fullmatch(f"[{UNSPACED}\u3001-\u303f\uff01-\uff0f\uff1a-\uff1f]", character) is not None
 
 
 def _by_common_words(text: str, script: str) -> str | None:
-    """The language of a script whose commonest words make up most of a text, by a clear lead."""
+    """Return the language of a script whose common words are most frequent in a text; ``None`` without a clear lead."""
     words = Counter(word.replace("’", "'") for word in _TOKEN.findall(text.lower()))
     scores = {code: sum(words[w] for w in common) for code, common in _LISTS[script].items()}
     first, second = sorted(scores, key=lambda code: -scores[code])[:2]

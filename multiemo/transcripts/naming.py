@@ -1,6 +1,7 @@
-"""What the name of a transcript tells: whose it is, in which language, and whether it holds all of the words.
+"""Parse the name of a transcript: its media file, language, and whether it is partial.
 
-``film.srt`` and ``film.mp4.srt`` are of ``film.mp4``, and so is ``film.en-US.sdh.vtt``: what stands between is tags.
+``film.srt``, ``film.mp4.srt`` and ``film.en-US.sdh.vtt`` all belong to ``film.mp4``. The parts between the name of the
+media file and the extension are tags.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from multiemo.transcripts.language import NAMES, short_code
 
-#: What says that only a part of the words is there, or other words.
+#: Tags of transcripts with only part of the words, or with other words.
 _PARTIAL = {"forced", "foreign", "signs", "songs", "commentary"}
 _MARKS = _PARTIAL | {
     "sdh", "cc", "hi", "default", "orig", "original", "full", "auto", "asr", "generated", "captions", "caption",
@@ -22,12 +23,12 @@ _PARTS = re.compile(r"[-_.\s()\[\]&+,]+")
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What stands between the name of a film and the ending of its transcript.
+    """The tags between the name of a media file and the extension of its transcript.
 
     Args:
-        language: code, or ``None`` where none is named.
-        partial: whether it says that the file does not hold all of the words (``forced``).
-        count: how many there are.
+        language: language code, or ``None`` if there is none.
+        partial: whether the file has only part of the words, or other words (``forced``).
+        count: number of tags.
     """
 
     language: str | None = None
@@ -36,7 +37,7 @@ class Tags:
 
 
 def read_tags(between: str) -> Tags | None:
-    """The tags between a film's name and an ending; ``None`` where something else stands there.
+    """Parse the part of a name between that of the media file and the extension; ``None`` if it has other parts.
 
     Example:
         >>> read_tags(".English.forced"), read_tags(""), read_tags(".part2")
@@ -58,7 +59,7 @@ def _language(part: str) -> str | None:
 
 
 def language_in_name(path: Path) -> str | None:
-    """The language that a transcript's name tells: ``clip.en.srt``."""
+    """Return the language in the name of a transcript (``clip.en.srt``), or ``None``."""
     _, *rest = path.stem.split(".")
     for first in range(len(rest)):
         tags = read_tags("." + ".".join(rest[first:]))

@@ -1,4 +1,4 @@
-"""A transcript file of any kind -> :class:`Transcript`."""
+"""Read a transcript file of any format."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from multiemo.media.container import fail
-from multiemo.transcripts.cleaning import said_of, strip_sounds
+from multiemo.media.container import media_error
+from multiemo.transcripts.cleaning import sounds_note, strip_sounds
 from multiemo.transcripts.cues import CaptionFile, cues_of, has_times, is_vtt, parse_cues
 from multiemo.transcripts.encoding import read_text
 from multiemo.transcripts.formats import FORMATS
 from multiemo.transcripts.json_words import find_list, language_in, parse_entries, plain_text
 from multiemo.transcripts.language import language_of, short_code
 from multiemo.transcripts.naming import language_in_name
-from multiemo.transcripts.transcript import Transcript, mend
+from multiemo.transcripts.transcript import Transcript, repair_cues
 
 
 def read_transcript(path: str | Path) -> Transcript:
-    """Read captions, JSON with times, or plain text; what it is shows in the content, not in the name.
+    """Read captions, JSON with times, or plain text. The format is recognised by the content, not by the name.
 
-    Captions are SRT, WebVTT, ASS, TTML, SAMI, SBV, SubViewer, MicroDVD, MPL2, VPlayer, LRC and YouTube's XML. JSON is
-    what Whisper, WhisperX, faster-whisper, whisper.cpp and transformers write, or a list of ``{"start", "end", "text",
-    "speaker"}`` (seconds); a table has the columns start, end and text. Descriptions of sounds (``[music]``,
-    ``(laughs)``, lines with ♪) are not words and are left out, and counted. Broken times are mended where it is clear
-    what they mean, and counted.
+    Caption formats are SRT, WebVTT, ASS, TTML, SAMI, SBV, SubViewer, MicroDVD, MPL2, VPlayer, LRC and YouTube's XML.
+    JSON is the output of Whisper, WhisperX, faster-whisper, whisper.cpp and transformers, or a list of ``{"start",
+    "end", "text", "speaker"}`` (seconds). A table has the columns start, end and text. Descriptions of sounds
+    (``[music]``, ``(laughs)``, lines with ♪) are not words: they are left out and counted. Broken times are repaired
+    where their meaning is clear, and counted.
 
     Args:
-        path: the file, in UTF-8, UTF-16, or an older encoding, which is guessed, and said in a note.
+        path: the file, in UTF-8, UTF-16, or an older encoding, which is guessed and noted.
 
     Returns:
-        The words; without times (``timed`` is false) for plain text.
+        The transcript. For plain text it has no times (``timed`` is false).
 
     Raises:
-        MediaError: no such file, not text, JSON that is no transcript, or captions none of which can be read.
+        MediaError: the file is missing, not text, JSON other than a transcript, or has no readable caption.
     """
     text, notes = read_text(path)
     path = Path(path)
@@ -48,11 +48,11 @@ def read_transcript(path: str | Path) -> Transcript:
             return _from_format(name, parse(text.strip()), path, notes)
     if path.suffix.lower() in (".srt", ".vtt"):
         return _from_captions(text, path, notes)
-    said, sounds = strip_sounds(text)
-    if not said:
-        raise fail("", path, "holds no words; give another transcript, or none")
+    words, sounds = strip_sounds(text)
+    if not words:
+        raise media_error("", path, "has no words; give another transcript, or none")
     return Transcript.untimed(
-        said, path.name, [*notes, *said_of(sounds)], language=language_of(said) or language_in_name(path)
+        words, path.name, [*notes, *sounds_note(sounds)], language=language_of(words) or language_in_name(path)
     )
 
 
@@ -60,11 +60,11 @@ def _from_captions(text: str, path: Path, notes: list[str]) -> Transcript:
     cues, more, broken = parse_cues(text)
     if broken is None and not has_times(text) and not is_vtt(text):
         where = "it has no line such as 00:00:01,000 --> 00:00:02,500"
-        raise fail("", path, f"no caption can be read: {where}; correct it or give another file")
+        raise media_error("", path, f"no caption can be read: {where}; correct it or give another file")
     if broken is not None and not cues:
         line = text.split("\n")[broken - 1].strip()[:60]
-        raise fail("", path, f"no caption can be read; the times in line {broken} are {line!r}; correct them")
-    mended, counts = mend(cues)
+        raise media_error("", path, f"no caption can be read; the times in line {broken} are {line!r}; correct them")
+    mended, counts = repair_cues(cues)
     language = language_of(" ".join(cue.text for cue in mended)) or language_in_name(path)
     return Transcript.of(mended, path.name, [*notes, *more, *counts], language=language)
 
@@ -72,8 +72,8 @@ def _from_captions(text: str, path: Path, notes: list[str]) -> Transcript:
 def _from_format(name: str, found: CaptionFile, path: Path, notes: list[str]) -> Transcript:
     cues, sounds = cues_of(found.raws)
     if not found.raws:
-        raise fail("", path, f"is {name}, but no caption in it can be read; correct it or give another file")
-    mended, counts = mend(cues)
+        raise media_error("", path, f"is {name}, but no caption in it can be read; correct it or give another file")
+    mended, counts = repair_cues(cues)
     named = None if found.language is None else short_code(found.language)
     language = language_of(" ".join(cue.text for cue in mended)) or named or language_in_name(path)
     made = Transcript.of(mended, path.name, [*notes, *found.notes, *sounds, *counts], language=language)
@@ -81,7 +81,7 @@ def _from_format(name: str, found: CaptionFile, path: Path, notes: list[str]) ->
 
 
 def _json_of(text: str, path: Path) -> Any:
-    """The JSON value of a text, or ``None`` when it is not JSON."""
+    """Return the JSON value of a text, or ``None`` if it is not JSON."""
     if path.suffix.lower() != ".json" and text.strip()[:1] not in ("{", "["):
         return None
     try:
@@ -89,7 +89,7 @@ def _json_of(text: str, path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         if path.suffix.lower() != ".json":
             return None
-        raise fail("", path, f"is not valid JSON ({error}); correct it or write it again") from None
+        raise media_error("", path, f"is not valid JSON ({error}); correct it or write it again") from None
 
 
 def _from_json(data: Any, path: Path, notes: list[str]) -> Transcript:
@@ -97,14 +97,14 @@ def _from_json(data: Any, path: Path, notes: list[str]) -> Transcript:
     named = language_in(data)
     if entries is not None:
         cues, more = parse_entries(entries)
-        mended, counts = mend(cues)
+        mended, counts = repair_cues(cues)
         language = named or language_of(" ".join(cue.text for cue in mended)) or language_in_name(path)
         return Transcript.of(mended, path.name, [*notes, *more, *counts], language=language)
     text = plain_text(data)
     if text is None:
-        reason = 'is JSON but no transcript; expected {"segments": [{"start", "end", "text"}]} or such a list'
-        raise fail("", path, reason)
-    said, sounds = strip_sounds(text)
+        reason = 'is JSON but no transcript; expected {"segments": [{"start", "end", "text"}]}, or the list alone'
+        raise media_error("", path, reason)
+    words, sounds = strip_sounds(text)
     return Transcript.untimed(
-        said, path.name, [*notes, *said_of(sounds)], language=named or language_of(said) or language_in_name(path)
+        words, path.name, [*notes, *sounds_note(sounds)], language=named or language_of(words) or language_in_name(path)
     )

@@ -1,6 +1,6 @@
-"""Captions in XML -> cues as they stand in the file: TTML (DFXP, IMSC, EBU-TT) and what YouTube gives out.
+"""Parse XML captions to raw cues: TTML (DFXP, IMSC, EBU-TT) and YouTube's XML.
 
-TTML: https://www.w3.org/TR/ttml2/. Its clock is the media's; "smpte" clocks with dropped pictures are read as if none
+TTML: https://www.w3.org/TR/ttml2/. Its times are those of the media. SMPTE drop-frame times are read as if no frames
 were dropped.
 """
 
@@ -12,18 +12,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from multiemo.transcripts.cues import CaptionFile, Raw
+from multiemo.transcripts.cues import CaptionFile, RawCue
 
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d\d)(?:\.(\d{1,20})|:(\d{1,9}(?:\.\d{1,9})?))?")
 _OFFSET = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(h|ms|m|s|f|t)?")
-#: Elements whose text is not spoken.
-_SILENT = ("metadata", "head", "styling", "layout")
+#: Elements without spoken text.
+_UNSPOKEN = ("metadata", "head", "styling", "layout")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rates:
-    """Pictures and ticks a second, who the agents of a file are, and whether every time counts from its beginning and
-    not from its parent's, as in Apple's lyrics, which also leave the unit out."""
+class _Timing:
+    """How the times and speakers of a TTML file are to be read.
+
+    Args:
+        frames: frames per second.
+        ticks: ticks per second.
+        agents: {id: name of a speaker}.
+        absolute: whether all times count from the beginning of the file instead of the parent element, as in Apple's
+            lyrics, which also omit the unit.
+    """
 
     frames: float
     ticks: float
@@ -31,7 +38,7 @@ class _Rates:
     absolute: bool
 
     def seconds(self, time: str | None) -> float:
-        """A clock or an offset of TTML in seconds; NaN for none or another."""
+        """Convert a clock or offset time of TTML to seconds; NaN if missing or invalid."""
         time = (time or "").strip()
         if clock := _CLOCK.fullmatch(time):
             fraction = float(f"0.{clock[4]}") if clock[4] else float(clock[5] or 0) / self.frames
@@ -43,7 +50,7 @@ class _Rates:
 
 
 def _parsed(text: str) -> ElementTree.Element | None:
-    """The document, or ``None`` where it is not well formed or declares entities, which could be of any size."""
+    """Parse XML; ``None`` if it is not well formed, or declares entities, which could expand to any size."""
     if "<!ENTITY" in text:
         return None
     try:
@@ -57,21 +64,21 @@ def _local(name: str) -> str:
 
 
 def _attributes(element: ElementTree.Element) -> dict[str, str]:
-    """By name, whatever their namespace."""
+    """Return {attribute: value} with names without their namespace."""
     return {_local(name): value for name, value in element.attrib.items()}
 
 
 def ttml(text: str) -> CaptionFile:
-    """The cues of a TTML file: one a paragraph, or one a part of it that has times of its own."""
+    """Parse a TTML file to raw cues: one per paragraph, or per part of it with times of its own."""
     root = _parsed(text)
     if root is None or _local(root.tag) != "tt":
         return CaptionFile([])
     own = _attributes(root)
     rates = _rates(own, root)
-    return CaptionFile(list(_timed(root, 0.0, math.inf, None, rates)), language=own.get("lang"))
+    return CaptionFile(list(_cues_within(root, 0.0, math.inf, None, rates)), language=own.get("lang"))
 
 
-def _rates(own: Mapping[str, str], root: ElementTree.Element) -> _Rates:
+def _rates(own: Mapping[str, str], root: ElementTree.Element) -> _Timing:
     try:
         up, down = (float(n) for n in re.split(r"[\s:]+", own.get("frameRateMultiplier", "1 1").strip()))
         frames = float(own.get("frameRate", 30)) * up / down
@@ -85,12 +92,22 @@ def _rates(own: Mapping[str, str], root: ElementTree.Element) -> _Rates:
             agents[_attributes(agent).get("id", "")] = next(filter(None, names), "")
     begins = (_attributes(one).get("begin", "") for one in root.iter())
     absolute = any(re.fullmatch(r"\d+\.\d+|\d+:\d\d\.\d+", begin) for begin in begins)
-    return _Rates(frames if frames > 0 else 30.0, ticks if ticks > 0 else 1.0, agents, absolute)
+    return _Timing(frames if frames > 0 else 30.0, ticks if ticks > 0 else 1.0, agents, absolute)
 
 
-def _timed(element: ElementTree.Element, begin: float, end: float, agent: str | None, rates: _Rates) -> Iterator[Raw]:
-    """The cues within an element whose parent lasts from ``begin`` to ``end``; its times count from there."""
-    if _local(element.tag) in _SILENT:
+def _cues_within(
+    element: ElementTree.Element, begin: float, end: float, agent: str | None, rates: _Timing
+) -> Iterator[RawCue]:
+    """Yield the cues of an element.
+
+    Args:
+        element: any element.
+        begin: start of its parent, seconds, from which its times count.
+        end: end of its parent, seconds.
+        agent: id of the parent's speaker.
+        rates: how times and speakers are read.
+    """
+    if _local(element.tag) in _UNSPOKEN:
         return
     own = _attributes(element)
     starts, stops, lasts = (rates.seconds(own.get(key)) for key in ("begin", "end", "dur"))
@@ -102,11 +119,11 @@ def _timed(element: ElementTree.Element, begin: float, end: float, agent: str | 
     parts = _parts(element)
     if _local(element.tag) in ("tt", "body", "div") or any(_has_times(part) for part in parts):
         for part in parts:
-            yield from _timed(part, begin, stop, who, rates)
+            yield from _cues_within(part, begin, stop, who, rates)
         return
     if _local(element.tag) in ("p", "span"):
         speaker = rates.agents.get(who or "", who) or None
-        yield Raw(begin, math.nan if math.isinf(stop) else stop, _lines(element), speaker)
+        yield RawCue(begin, math.nan if math.isinf(stop) else stop, _lines(element), speaker)
 
 
 def _parts(element: ElementTree.Element) -> list[ElementTree.Element]:
@@ -118,8 +135,10 @@ def _has_times(element: ElementTree.Element) -> bool:
 
 
 def _lines(element: ElementTree.Element) -> list[str]:
-    """What is shown, line by line; line ends of the file are spaces, and ``<br/>`` is one. A ``<`` that is no markup
-    is written as an entity again."""
+    """Return the lines of an element.
+
+    ``<br/>`` ends a line, and line ends of the file are spaces. A ``<`` in the text becomes an entity again.
+    """
 
     def walk(one: ElementTree.Element) -> Iterator[str]:
         yield _escaped(one.text)
@@ -127,7 +146,7 @@ def _lines(element: ElementTree.Element) -> list[str]:
             name = _local(part.tag)
             if name == "br":
                 yield "\n"
-            elif name not in _SILENT:
+            elif name not in _UNSPOKEN:
                 yield from walk(part)
             yield _escaped(part.tail)
 
@@ -139,9 +158,9 @@ def _escaped(text: str | None) -> str:
 
 
 def youtube(text: str) -> CaptionFile:
-    """The cues of YouTube's own XML: ``<text start dur>`` in seconds, or ``<p t d>`` in milliseconds."""
+    """Parse YouTube's XML to raw cues: ``<text start dur>`` in seconds, or ``<p t d>`` in milliseconds."""
     root = _parsed(text)
-    raws: list[Raw] = []
+    raws: list[RawCue] = []
     broken = 0
     for element in root.iter() if root is not None else ():
         if element.tag not in ("text", "p"):
@@ -150,7 +169,7 @@ def youtube(text: str) -> CaptionFile:
         try:
             begin = float(element.attrib[start]) * unit
             end = begin + float(element.attrib.get(lasts, "nan")) * unit
-            raws.append(Raw(begin, end, "".join(element.itertext()).split("\n")))  # HTML, which XML holds as text
+            raws.append(RawCue(begin, end, "".join(element.itertext()).split("\n")))  # the text is escaped HTML
         except (KeyError, ValueError):
             broken += 1
     return CaptionFile(raws, [f"{broken} caption(s) without times were left out"] if broken else [])

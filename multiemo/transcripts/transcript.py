@@ -1,4 +1,4 @@
-"""Words with times, and which of them a span holds."""
+"""Timed words, and the words of a time span."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from multiemo.transcripts.language import UNSPACED, language_of
 
 _OPENING = r"“‘《「『（【〈〔｛［(\["
 _CLOSING = r"，。、！？；：…—～·”’》」』）】〉〕｝］\u0300-\u036f\u3099\u309a\ufe00-\ufe0f"
-#: A word: a character of a script that sets none apart by spaces, with the marks that cling to it; else what stands
-#: between two spaces (or between a space and such a character), so no Latin word is ever cut.
+#: A word: a character of a script without spaces, with adjacent punctuation; else the text between two spaces (or
+#: between a space and such a character), so Latin words are never split.
 _WORD = re.compile(
     rf"[{_OPENING}]{{0,4}}[{UNSPACED}](?:[{_CLOSING}]|[,.!?;:%)\]](?![a-zA-Z0-9]))*"
     rf"|(?:(?![{_OPENING}]{{1,4}}[{UNSPACED}])[^\s{UNSPACED}])+"
 )
-#: Cues that overlap by less (seconds) touch: tools round.
+#: Overlaps up to this many seconds are not reported: tools round times.
 _OVERLAP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A stretch of words.
+    """Words spoken in one stretch of time.
 
     Args:
-        start, end: seconds.
-        text: what is said, on one line; empty never.
-        speaker: who says it, where the source tells.
-        joined: no space stands between the cue before and this one (parts of one sentence in Chinese).
+        start: seconds.
+        end: seconds.
+        text: the words on one line; never empty.
+        speaker: name of the speaker, if the source has it.
+        joined: whether there is no space between the previous cue and this one (parts of a sentence in Chinese).
     """
 
     start: float
@@ -44,15 +45,15 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What is said in a file.
+    """The words spoken in a file.
 
     Args:
         cues: in order of their start.
-        source: where the words come from, for people to read: a file's name, a subtitle track, a model.
-        language: code ("en", "zh"), or ``None`` where it cannot be told.
-        timed: whether the times mean anything.
-        notes: what was mended, left out or guessed, one line each.
-        fps: where times count pictures and the file does not say how many a second hold, how many were taken.
+        source: origin of the words, for display: the name of a file, a subtitle track, a model.
+        language: language code ("en", "zh"), or ``None`` if it is not clear.
+        timed: whether the cues have real times.
+        notes: what was repaired, left out or guessed, one line each.
+        fps: frames per second that were assumed, if times are frame numbers and the file does not give the rate.
     """
 
     cues: tuple[Cue, ...]
@@ -66,28 +67,45 @@ class Transcript:
     def of(
         cls, cues: Iterable[Cue], source: str, notes: Sequence[str] = (), *, language: str | None = None
     ) -> Transcript:
-        """Timed cues in any order; the language is found out where none is given."""
+        """Create a timed transcript.
+
+        Args:
+            cues: in any order.
+            source: origin of the words, for display.
+            notes: what was repaired, left out or guessed, one line each.
+            language: language code; ``None`` detects it.
+        """
         ordered = tuple(sorted(cues, key=lambda cue: cue.start))
         found = language or language_of(" ".join(cue.text for cue in ordered))
         return cls(ordered, source, found, True, tuple(notes))
 
     @classmethod
     def untimed(cls, text: str, source: str, notes: Sequence[str] = (), *, language: str | None = None) -> Transcript:
-        """Words without times, such as those of a plain text file; see :meth:`spread`."""
+        """Create a transcript without times, such as a plain text file; see :meth:`spread`.
+
+        Args:
+            text: all words.
+            source: origin of the words, for display.
+            notes: what was repaired, left out or guessed, one line each.
+            language: language code; ``None`` detects it.
+        """
         text = text.strip()
         cues = (Cue(0.0, 0.0, text),) if text else ()
         return cls(cues, source, language or language_of(text), False, tuple(notes))
 
     @property
     def text(self) -> str:
-        """All of the words."""
+        """All words, on one line."""
         return "".join(cue.text if cue.joined else f" {cue.text}" for cue in self.cues).strip()
 
     def spread(self, spans: Sequence[tuple[float, float]]) -> Transcript:
-        """The transcript with times: words that have none are spread evenly over the spans in which somebody speaks.
+        """Give an untimed transcript times by spreading its words evenly over spans of speech.
 
         Args:
-            spans: start and end of each, seconds, in order.
+            spans: start and end of each span, seconds, in order.
+
+        Returns:
+            The timed transcript; the same one if it has times already.
 
         Example:
             >>> Transcript.untimed("one two six ten", "given").spread([(1.0, 2.0), (8.0, 9.0)]).between(8.0, 9.0)
@@ -108,19 +126,19 @@ class Transcript:
         return replace(straight, cues=tuple(cues), notes=(*self.notes, note))
 
     def between(self, start: float, end: float) -> str | None:
-        """The words whose middle lies in a span; spans that tile the time give every word exactly once.
+        """Return the words whose midpoint lies in a span. Adjacent spans share no words.
 
-        The time of a cue is spread evenly over its characters. Spacing stays as it was.
+        The time of a cue is spread evenly over its characters. Spacing is kept.
 
         Args:
-            start: seconds, within the span.
-            end: seconds, not within the span; ``math.inf`` for all that follows.
+            start: seconds, inclusive.
+            end: seconds, exclusive; ``math.inf`` for all that follows.
 
         Returns:
-            ``None`` when the span has no words.
+            The words, or ``None`` if the span has none.
 
         Raises:
-            ValueError: the transcript has no times; :meth:`spread` it first.
+            ValueError: the transcript has no times; call :meth:`spread` first.
 
         Example:
             >>> words = Transcript.of([Cue(0.0, 2.0, "I know. 我知道了")], "example")
@@ -128,7 +146,7 @@ class Transcript:
             ('I know.', '我知道了', None)
         """
         if not self.timed:
-            raise ValueError("this transcript has no times; call spread(duration) first")
+            raise ValueError("this transcript has no times; call spread(spans) first")
         parts: list[str] = []
         for cue, first, last in self._inside(start, end):
             gap = "" if not parts or (cue.joined and first == 0) else " "
@@ -136,18 +154,20 @@ class Transcript:
         return "".join(parts) or None
 
     def count(self, start: float = -math.inf, end: float = math.inf) -> int:
-        """How many words have their middle in a span.
+        """Return the number of words whose midpoint lies in a span.
 
         Args:
-            start, end: seconds, as for :meth:`between`.
+            start: seconds, inclusive.
+            end: seconds, exclusive.
         """
         return sum(start <= middle < end for cue in self.cues for _, _, middle in _words(cue))
 
     def speaker(self, start: float = -math.inf, end: float = math.inf) -> str | None:
-        """Who says most of the words of a span, by their characters; ``None`` where the source does not name them.
+        """Return the speaker with most characters in a span; ``None`` if the source does not name speakers.
 
         Args:
-            start, end: seconds, as for :meth:`between`.
+            start: seconds, inclusive.
+            end: seconds, exclusive.
         """
         shares: Counter[str | None] = Counter()
         for cue, first, last in self._inside(start, end):
@@ -155,7 +175,7 @@ class Transcript:
         return max(shares, key=lambda name: shares[name], default=None)
 
     def _inside(self, start: float, end: float) -> Iterator[tuple[Cue, int, int]]:
-        """The cues with words whose middle lies in a span: the first character of these, and the one after the last."""
+        """Yield the cues with words in a span, each with the start and end index of these words in its text."""
         for cue in self.cues:
             if cue.start >= end:
                 break
@@ -165,33 +185,35 @@ class Transcript:
                     yield cue, inside[0][0], inside[-1][1]
 
     def shifted(self, seconds: float) -> Transcript:
-        """The same words this much later."""
+        """Return the transcript with all times shifted by some seconds."""
         return replace(self, cues=tuple(replace(c, start=c.start + seconds, end=c.end + seconds) for c in self.cues))
 
 
 def _words(cue: Cue) -> Iterator[tuple[int, int, float]]:
-    """Each word of a cue: its first character, the one after its last, and the time of its middle."""
+    """Yield the start and end index of each word of a cue, and the time of its midpoint."""
     length = len(cue.text)
     for found in _WORD.finditer(cue.text):
         share = (found.start() + found.end()) / (2 * length)
         yield found.start(), found.end(), cue.start + share * (cue.end - cue.start)
 
 
-def mend(cues: Sequence[Cue]) -> tuple[list[Cue], list[str]]:
-    """Cues with times that can be: none below zero, none reversed, in order, none twice.
+def repair_cues(cues: Sequence[Cue]) -> tuple[list[Cue], list[str]]:
+    """Repair the times of cues: swap reversed ones, clip negative ones, sort, and drop duplicates.
 
-    A cue whose end is not known (NaN) lasts until the next one starts. Cues that overlap stay as they are: two people
-    may speak at once, and every word has its own time.
+    A cue with unknown end (NaN) lasts until the next one starts. Overlapping cues are kept as they are: two people may
+    speak at once, and every word has its own time.
 
     Args:
         cues: in the order of the file.
 
     Returns:
-        The cues in order of their start, and notes that count what was mended.
+        The cues in order of their start, and notes that count the repairs.
     """
-    turned = [replace(c, start=c.end, end=c.start) if c.end < c.start else c for c in cues]
-    whole = [replace(c, start=max(c.start, 0.0), end=c.end if math.isnan(c.end) else max(c.end, 0.0)) for c in turned]
-    ordered = sorted(whole, key=lambda c: c.start)
+    swapped = [replace(c, start=c.end, end=c.start) if c.end < c.start else c for c in cues]
+    clipped = [
+        replace(c, start=max(c.start, 0.0), end=c.end if math.isnan(c.end) else max(c.end, 0.0)) for c in swapped
+    ]
+    ordered = sorted(clipped, key=lambda c: c.start)
     starts = [c.start for c in ordered]
     kept: list[Cue] = []
     for cue in ordered:
@@ -201,10 +223,10 @@ def mend(cues: Sequence[Cue]) -> tuple[list[Cue], list[str]]:
         if not kept or cue != kept[-1]:
             kept.append(cue)
     counts = {
-        "ended before they began and were turned round": sum(c.end < c.start for c in cues),
-        "began below zero and now begin at it": sum(c.start < 0 for c in turned),
-        "were out of order and were sorted": sum(b.start < a.start for a, b in pairwise(whole)),
-        "stood there twice and were taken once": len(ordered) - len(kept),
-        "overlap the one before and were left so": sum(b.start < a.end - _OVERLAP for a, b in pairwise(kept)),
+        "ended before their start and had both times swapped": sum(c.end < c.start for c in cues),
+        "began before 0 s and were moved to 0 s": sum(c.start < 0 for c in swapped),
+        "were out of order and were sorted": sum(b.start < a.start for a, b in pairwise(clipped)),
+        "were duplicates and were dropped": len(ordered) - len(kept),
+        "overlap the previous one and were kept": sum(b.start < a.end - _OVERLAP for a, b in pairwise(kept)),
     }
     return kept, [f"{count} cue(s) {what}" for what, count in counts.items() if count]

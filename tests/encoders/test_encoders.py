@@ -1,4 +1,4 @@
-"""Everything registered as an encoder keeps the promises of the base class, a new one too, by being registered."""
+"""Every registered encoder fulfils the contract of the base class; a new one is tested as soon as it is registered."""
 
 from __future__ import annotations
 

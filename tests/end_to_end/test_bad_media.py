@@ -19,7 +19,7 @@ import multiemo
 from multiemo.cli import main
 from multiemo.errors import MediaError
 from multiemo.media import container
-from multiemo.media.playback import JUMP, LEAST
+from multiemo.media.playback import MAX_JUMP, MIN_BYTES_PER_SECOND
 from multiemo.media.reading import Playback, PlayedFrame, PlayedSound, probe
 from multiemo.predict.sources import Item
 from tests.support.answers import told
@@ -259,7 +259,7 @@ def test_times_below_zero_and_backwards(model, tmp_path):
 def test_a_small_file_does_not_last_for_days(tmp_path):
     """Each picture nine minutes after the one before it."""
     path = write(tmp_path / "slow.mkv", stamps=[540.0 * i for i in range(200)])
-    longest = JUMP + path.stat().st_size / LEAST
+    longest = MAX_JUMP + path.stat().st_size / MIN_BYTES_PER_SECOND
     playback = Playback(path, rate=None, fps=6.0)
     times = [piece.time for piece in playback.pieces()]
     assert times[-1] <= longest + 540
@@ -308,7 +308,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(model, tmp_path):
         "list.m3u8": "not a media file but text or a playlist",
         "list.ffconcat": "not a media file but text or a playlist",
         "call.sdp": "not a media file but text or a playlist",
-        "words.srt": "give it beside the file that it belongs to",
+        "words.srt": "put it beside the media file that it belongs to",
         "words16.srt": "has neither an audio nor a video track",
         "empty.mp4": "is empty (0 bytes)",
         "noise.mp4": "is not a media file",
@@ -338,7 +338,7 @@ def test_a_file_without_permission(model, tmp_path, monkeypatch):
     path.chmod(0)
     if os.geteuid() == 0:  # who may read everything
         monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "may not be read by you; change its permissions" in refused(model, path)
+    assert "you have no permission to read it; change its permissions" in refused(model, path)
 
 
 def test_large_pictures(model, tmp_path, monkeypatch):
@@ -368,7 +368,7 @@ def test_reading_stops_where_a_packet_takes_for_ever(model, tmp_path, monkeypatc
     """Zeros without end behind a little sound: FFmpeg looks for the next packet to the end of the file."""
     path = write(tmp_path / "sound.mp3", audio=speech(2.0), audio_codec="libmp3lame", rate=RATE)
     os.truncate(path, 3_000_000_000_000)
-    monkeypatch.setattr(container, "STALL", 1.0)
+    monkeypatch.setattr(container, "READ_TIMEOUT", 1.0)
     entry = told(model, path)
     assert "speech" in entry["present"]
     assert any("reading stopped after 2" in note for note in entry["notes"])

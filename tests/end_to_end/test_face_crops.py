@@ -122,7 +122,7 @@ def test_a_film_is_searched_by_a_model_that_has_seen_crops(model, small_corpus, 
 
 def test_a_still_without_a_face_says_what_to_do_if_it_is_one(model, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), noise(0)[:, :, ::-1])
-    advice = f'{NO_FACE}; if it is nothing but a face, say so: --cropped, or "cropped": true in a manifest row'
+    advice = f'{NO_FACE}; if the whole picture is a face crop, say so: --cropped, or "cropped": true in a manifest row'
     assert model.predict(tmp_path / "a.png")["absent"] == {"face": advice}
     row = Clip(id="a", corpus="x", image="a.png")
     assert model.predict_item(Item("a", clip=row, folder=tmp_path))["absent"] == {"face": advice}

@@ -114,7 +114,7 @@ def test_pictures_of_the_film_count_those_of_its_subtitles(predictor, tmp_path):
     (tmp_path / "film.sub").write_text("{5}{35}I am so happy today.\n{45}{75}I am sad now.\n")
     entry = predictor.predict(film)
     assert said(entry)[:2] == ["I am so happy today.", "I am sad now."]
-    assert "the times of film.sub count pictures; 10" in " ".join(entry["notes"])
+    assert "the times of film.sub are frame numbers; 10" in " ".join(entry["notes"])
 
 
 def test_a_still_takes_the_words_that_are_given(predictor, small_corpus, tmp_path):
@@ -130,7 +130,7 @@ def test_a_call_goes_on_without_words_that_cannot_be_read(tiny_run, talk):
     talk.with_suffix(".srt").write_text("no times\n")
     talk.with_suffix(".json").write_text(words_of(754.0))
     notes = " ".join(analyse_call(tiny_run, talk)["notes"])
-    assert "the words beside it were left out" in notes
+    assert "the transcript beside it was ignored" in notes
     assert "no word of talk.json could be placed" in notes
     talk.with_suffix(".json").write_text(words_of(3600.0))
     found = analyse_call(tiny_run, talk)

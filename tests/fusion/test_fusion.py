@@ -1,4 +1,4 @@
-"""Every registered fusion: all presence patterns, gradients, and that what is absent is never read."""
+"""Every registered fusion: all presence patterns, gradients, and that absent embeddings are never read."""
 
 from __future__ import annotations
 

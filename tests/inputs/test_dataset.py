@@ -1,4 +1,4 @@
-"""Rows -> samples -> batches, and the cache between."""
+"""Rows -> samples -> batches, and the cache in between."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_bad_media_stop_with_the_clip_or_are_listed(tmp_path, clips):
 
 @pytest.mark.parametrize("limit", [1 << 30, 0])
 def test_what_can_be_read_of_a_clip_is_kept(tmp_path, clips, limit, monkeypatch):
-    """The voice of one clip, the vectors of the other; also where the part is read again from disk."""
+    """The voice of one clip and the vectors of the other, also when the split is read again from disk."""
     monkeypatch.setattr("multiemo.inputs.dataset.MEMORY_LIMIT", limit)
     np.save(tmp_path / "f.npy", np.ones((3, 2), np.float32))
     (tmp_path / "broken.npy").write_bytes(b"")

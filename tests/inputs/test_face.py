@@ -1,4 +1,4 @@
-"""Faces as an input."""
+"""The face input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_it_asks_for_pictures_and_follows_films():
     assert entry.source(Clip(id="a", corpus="x", audio="a.wav"), "face") == Absent(
         "the row has neither video nor image"
     )
-    assert entry.described().spec == FaceSpec(size=48, frames=3)
+    assert entry.baseline_input().spec == FaceSpec(size=48, frames=3)
 
 
 def test_whether_a_face_is_looked_for_is_part_of_the_fingerprint():

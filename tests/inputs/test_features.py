@@ -1,4 +1,4 @@
-"""Precomputed features as an input."""
+"""The input of precomputed features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kind of input of one's own, from its spec to a trained, evaluated and predicted model: two parts, one file.
+"""A new kind of input, from its spec to a trained and evaluated model and its predictions: two parts, one file.
 
 The class would be a file of ``multiemo/inputs/``, the encoder one of ``multiemo/encoders/``; nothing else changes.
 """
@@ -38,7 +38,7 @@ LABELS = ("happy", "sad", "angry", "fearful", "neutral")
 # --------------------------------------------------------------------------------- would be multiemo/inputs/gaze.py
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GazeSpec(InputSpec):
-    """Where the eyes look, ``[T, 2]`` float32: x and y, a row every ``1 / rate`` seconds."""
+    """Gaze direction, ``[T, 2]`` float32: x and y, one row every ``1 / rate`` seconds."""
 
     rate: float = 10.0
     kind: Literal["gaze"] = "gaze"
@@ -46,7 +46,7 @@ class GazeSpec(InputSpec):
 
 @dataclass(frozen=True, slots=True)
 class Gaze:
-    """Points of one clip, ``[T, 2]``."""
+    """Gaze points of one clip, ``[T, 2]``."""
 
     points: NDArray[np.float32]
 
@@ -73,7 +73,7 @@ class GazeInput(InputOf[Gaze]):
         return Absent("the row has no gaze") if reference is None else reference.path
 
     @classmethod
-    def wanted(cls, modality: Modality) -> str:
+    def row_keys(cls, modality: Modality) -> str:
         return f"features.{modality}"
 
     def take(self, material: ClipMaterial) -> Gaze | Absent:

@@ -1,4 +1,4 @@
-"""What a model reads of a clip is the same in training and in prediction, from a row and from a file."""
+"""A model reads the same from a clip in training and in prediction, from a row and from a file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FACE = FaceSpec(size=32, frames=3)
 
 @dataclass
 class Case:
-    """A clip of one kind, and the same as a file; ``None`` where no file can hold it."""
+    """A clip with one kind of input, and the same as a file; ``None`` if no file can hold it."""
 
     modality: Modality
     spec: InputSpec
@@ -133,7 +133,7 @@ def test_what_a_row_lacks_has_one_reason(kind: str, cases: dict[str, Case], fold
 
 @pytest.fixture
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    """What was asked of the decoder, in order."""
+    """Calls of the decoder, in order."""
     asked: list[dict[str, object]] = []
     read: Callable[..., object] = rows.read_media
 
@@ -164,7 +164,7 @@ def test_a_file_is_decoded_once_for_all_that_read_it(
 
 
 def test_a_row_is_fed_as_in_training_where_nobody_speaks(folder: Path) -> None:
-    """Only files are asked whether somebody speaks: an evaluation and a prediction of a manifest agree."""
+    """Only files are checked for speech, so an evaluation and a prediction of a manifest agree."""
     tone = (8000 * np.sin(np.arange(16000) / 5)).astype("<i2")
     with wave.open(str(folder / "tone.wav"), "wb") as file:
         file.setnchannels(1)
@@ -180,7 +180,7 @@ def test_a_row_is_fed_as_in_training_where_nobody_speaks(folder: Path) -> None:
 
 
 def test_who_does_not_get_what_was_asked_for_learns_why(folder: Path, decodings: list[dict[str, object]]) -> None:
-    """A film without sound: the sound is asked for again by itself, and its reason is that of a single decoding."""
+    """For a film without sound, the sound is decoded again separately, and the reason is that of a single decoding."""
     frames = read_media(folder / "film.mp4", fps=4.0, max_frames=2).frames
     assert frames is not None
     height, width = frames.shape[1:3]

@@ -1,4 +1,4 @@
-"""Sound as an input, of both kinds."""
+"""Both kinds of sound input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_is_cut_is_said(spec):
     short = entry.read(ClipMaterial(audio=noise(0.5)))
     assert list(short.notes) == []
     assert entry.cut_note([len(long.tensor), len(short.tensor), 0]) == (
-        "speech: only the first 1 s are read of 1 of 3 clips; encoders.speech.max_seconds sets how many"
+        "speech: only the first 1 s are read of 1 of 3 clips; encoders.speech.max_seconds sets the limit"
     )
     assert entry.cut_note([len(short.tensor)]) is None
     assert len(short.tensor) == pytest.approx(0.5 * entry.steps_per_unit, abs=1)
@@ -45,10 +45,10 @@ def test_where_a_row_keeps_it(spec):
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_baseline_describes_mel_bands_and_prosody(spec):
-    described = build_input("speech", spec).described()
+    described = build_input("speech", spec).baseline_input()
     assert described.spec == SpeechSpec(max_seconds=1.0)
 
 
 def test_another_raw_form_is_a_mistake_of_the_program():
-    with pytest.raises(TypeError, match="str in place of Audio"):
+    with pytest.raises(TypeError, match="expected Audio, got str"):
         build_input("speech", SpeechSpec()).prepare("words")

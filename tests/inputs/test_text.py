@@ -1,4 +1,4 @@
-"""Words as an input."""
+"""The text input."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ training: {{epochs: 1, batch_size: 8}}
 
 
 def test_a_run_with_a_set_of_ones_own(tmp_path: Path, own_corpus: Path) -> None:
-    """A declared set travels through manifest, config, training, checkpoint and evaluation; what is lost is said."""
+    """A declared set passes through manifest, config, training, checkpoint and evaluation; lost labels are reported."""
     heard = Notes()
     train(load_config(config(tmp_path, own_corpus, "custom:sad,happy")), tmp_path / "run", progress=heard)
     lost = "clips with label bored have no place in custom:sad,happy and are left out"

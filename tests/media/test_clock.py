@@ -1,4 +1,4 @@
-"""Recordings that were joined: where each begins, and how long the file is."""
+"""Files of several joined recordings: the start of each, and the length of the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.media_files import grid, tone, write
 
 
 def pitch(sound: np.ndarray) -> float:
-    """The strongest frequency, Hz."""
+    """Return the strongest frequency, Hz."""
     return float(np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax()) * RATE / len(sound)
 
 
@@ -29,7 +29,7 @@ JOINED = [
 
 @pytest.mark.parametrize(("ending", "codec", "video"), JOINED)
 def test_what_was_joined_is_read_to_its_end(tmp_path: Path, ending: str, codec: str, video: str | None) -> None:
-    """Two recordings in one file, as ``cat`` makes it: the clock starts again in the middle."""
+    """Concatenate two recordings to one file, as ``cat`` does: the clock restarts in the middle."""
     parts = []
     for number, hz in enumerate((300.0, 900.0)):
         how = {"stamps": grid(25 + 25 * number), "video_codec": video} if video else {}
@@ -53,7 +53,7 @@ def test_what_was_joined_is_read_to_its_end(tmp_path: Path, ending: str, codec: 
         assert shown[-1] == pytest.approx(2.95, abs=0.2)
     assert not any("broken" in note or "cut off" in note for note in playback.problems)
     assert probe(path).duration == pytest.approx(3.0, abs=0.25)
-    if ending not in ("mp3", "aac", "ac3", "au", "avi"):  # which have no clock to start again
+    if ending not in ("mp3", "aac", "ac3", "au", "avi"):  # formats without a clock
         assert any("2 recordings were joined" in note for note in playback.problems)
         assert any("2 recordings were joined" in note for note in probe(path).problems)
     span = read_media(path, rate=RATE, fps=5 if video else None, start=1.6, end=2.4)
@@ -110,7 +110,7 @@ def test_joined_recordings_of_several_rates_that_ffmpeg_does_not_read_are_said_t
     path.write_bytes(data)
     (note,) = read_media(path, rate=RATE).problems
     assert "reading stopped after 1.0" in note
-    assert "a recording with another sample rate or number of channels was joined on; cut the file there" in note
+    assert "the next joined recording has another sample rate or channel count; split the file there" in note
 
 
 def test_a_track_of_pictures_that_jumps_back_alone_is_no_join(tmp_path: Path) -> None:

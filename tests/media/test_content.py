@@ -1,4 +1,4 @@
-"""What is a medium, told by its content alone."""
+"""Media files recognised by their content alone."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_a_picture_is_known_without_its_name(tmp_path, kind):
 OTHERS = [
     ("a.txt", b"Hello.\n", "is text"),
     ("a.ts", b"export const a = 1\n", "is text"),
-    ("a.txt", "Hello, you.".encode("utf-16"), "is no sound, film or picture that is known"),
-    ("a.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "is no sound, film or picture that is known"),
+    ("a.txt", "Hello, you.".encode("utf-16"), "is not a known audio, video or picture format"),
+    ("a.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "is not a known audio, video or picture format"),
     ("a.zip", b"PK\x03\x04" + bytes(40), "is an archive; unpack it"),
     ("a.dat", b"", "is empty (0 bytes)"),
-    ("a.bin", bytes(range(256)), "is no sound, film or picture that is known"),
-    ("a.bin", b"\xff\xfb\x00\x00\x00\x00\x00\x00", "is no sound, film or picture that is known"),
+    ("a.bin", bytes(range(256)), "is not a known audio, video or picture format"),
+    ("a.bin", b"\xff\xfb\x00\x00\x00\x00\x00\x00", "is not a known audio, video or picture format"),
 ]
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_media(tmp_path, name, content, reason):
 
 
 def test_damaged_media_are_not_left_out_silently(tmp_path):
-    """Their names say what they should be, so that each is refused with its own reason."""
+    """Their extensions name the expected kind, so that each is refused with its own reason."""
     for name, content in [
         ("a.mp4", b""),
         ("b.MOV", b"version https://git-lfs.github.com/spec/v1\n"),

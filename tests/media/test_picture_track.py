@@ -1,4 +1,4 @@
-"""Films whose pictures change their size."""
+"""Videos whose picture size changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.pictures import jpeg, scene
 
 
 def resized(path: Path, pictures: list[np.ndarray], fps: int = 10) -> Path:
-    """Motion JPEG in Matroska, each picture of its own size, as recordings of calls have them."""
+    """Write motion JPEG in Matroska with pictures of different sizes, as in recordings of calls."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=fps)
         stream.height, stream.width = pictures[0].shape[:2]

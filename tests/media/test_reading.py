@@ -1,4 +1,4 @@
-"""Decoding: every test makes its own media, so that what should come out is known."""
+"""Decoding: every test makes its own media, so that the expected result is known."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_variable_frame_rate_follows_the_timestamps(tmp_path: Path) -> None:
     np.testing.assert_allclose(media.times, [0.0, 1.0, 2.0, 3.5], atol=0.002)
     assert media.frames is not None
     assert np.abs(np.array(levels(media.frames)) - [level(i) for i in (0, 3, 5, 7)]).max() <= 6
-    # Nothing begins within this span, so it shows what was on the screen when it started.
+    # No frame begins within this span, so it has the one on screen at its start.
     between = read_media(path, start=2.5, end=3.0, fps=4)
     assert between.frames is not None
     assert levels(between.frames) == [pytest.approx(level(6), abs=6)]
@@ -255,7 +255,7 @@ def test_a_long_recording_starts_at_zero_whatever_its_clock_says(tmp_path: Path)
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Tracks that are not there
+# Missing tracks
 
 
 def test_missing_tracks_are_named(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_only_what_is_asked_for_is_decoded(clip: Path) -> None:
 
 @pytest.mark.parametrize("fps", [4.0, 12.5])
 def test_what_is_left_out_is_needed_by_no_picture_that_is_shown(tmp_path: Path, fps: float) -> None:
-    """Most encoders predict P frames from B frames too, so a decoder that leaves out all B frames spoils the rest."""
+    """Many encoders predict P frames from B frames, so a decoder that skips all B frames would corrupt others."""
     path = tmp_path / "square.mp4"
     with av.open(str(path), "w") as container:
         options = {"x264-params": "bframes=3:b-adapt=0:b-pyramid=normal:keyint=250:scenecut=0:ref=3"}
@@ -588,7 +588,7 @@ def test_the_cover_of_a_song_is_no_film(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> None:
-    """In a process of its own: other tests leave scalers of PyAV's frames behind, which no fork survives."""
+    """Run in a separate process: other tests leave scalers of PyAV's frames behind, which do not survive a fork."""
     script = (
         "import multiprocessing, sys; from multiemo.media.reading import read_media; read_media(sys.argv[1], fps=5.0)\n"
         "context = multiprocessing.get_context('fork')\n"
@@ -600,7 +600,7 @@ def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> Non
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_a_worker_leaves_its_parents_decoders_alone(clip: Path) -> None:
-    """The parent holds a decoder with threads in a cycle that nobody has collected; the worker's collector runs."""
+    """The parent has an uncollected reference cycle with a decoder and its threads when the worker collects garbage."""
     script = (
         "import gc, sys, av\n"
         "from torch.utils.data import DataLoader\n"
@@ -625,7 +625,7 @@ def test_a_worker_leaves_its_parents_decoders_alone(clip: Path) -> None:
 
 
 def test_ffmpegs_threads_report_nothing_through_the_interpreters_lock(clip: Path) -> None:
-    """A thread that frees a decoder holds it, and waits for the decoder's threads."""
+    """A thread that frees a decoder holds the interpreter lock and waits for the decoder's threads."""
     script = (
         "import sys, av.logging; from multiemo.media.reading import read_media\n"
         "av.logging.set_level(av.logging.ERROR)  # as torchvision does\n"

@@ -1,4 +1,4 @@
-"""Samples of any number of channels and on any scale."""
+"""Samples with any number of channels and any scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several tracks is read."""
+"""The selection among several audio tracks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.sounds import music, speech, talk
 
 
 def which(path: Path, *sounds: np.ndarray, **options: int) -> int:
-    """The number of the track that was read."""
+    """Return the number of the track that was read."""
     found = heard(path, **options)
     away = [float(np.linalg.norm(found[: len(s)] - s[: len(found)])) for s in sounds]
     return int(np.argmin(away)) + 1

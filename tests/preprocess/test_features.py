@@ -21,5 +21,5 @@ def test_rows_are_kept_thinned_or_absent():
 
 
 def test_another_width_is_refused():
-    with pytest.raises(MediaError, match="4 columns, the encoder takes 3"):
+    with pytest.raises(MediaError, match="4 columns, but the encoder reads 3"):
         FeaturePreprocessor(FeatureSpec(dim=3))(np.zeros((2, 4), dtype=np.float32))

@@ -66,7 +66,7 @@ def test_characters_never_merge_and_survive_a_save(tmp_path: Path):
     assert torch.equal(TextPreprocessor.from_assets(spec, tmp_path)("what? 真的"), read("what? 真的"))
     few = train_tokenizer(["abcdef"] * 3 + ["a"], 512, characters=True)
     assert few.get_vocab_size() == len(TEXT_SPECIALS) + 256 + len("▁abcdef")
-    with pytest.raises(ConfigError, match="every text is empty"):
+    with pytest.raises(ConfigError, match="every training text is empty"):
         train_tokenizer(["", " "], 600, characters=True)
 
 
@@ -94,7 +94,7 @@ def test_a_vocabulary_too_small_is_refused(size):
 
 
 def test_no_training_text_is_refused():
-    with pytest.raises(ConfigError, match="every text is empty"):
+    with pytest.raises(ConfigError, match="every training text is empty"):
         train_tokenizer(["", "  \n"], 600)
 
 
@@ -173,7 +173,7 @@ def test_pretrained_tokenizer(wordpiece: Path, tmp_path: Path):
     read = TextPreprocessor.from_pretrained(spec)
     assert read("Good day", [(False, "day")]).tolist() == [2, 5, 6, 3, 8, 9, 6, 3]
     assert read("good [SEP]").tolist() == [2, 5, 10, 12, 11, 3]
-    assert read("😀") == Absent("the tokenizer knows nothing in the text '😀'")
+    assert read("😀") == Absent("the tokenizer has no token for the text '😀'")
     read.save(tmp_path / "assets")
     again = TextPreprocessor.from_assets(
         TextSpec(tokenizer="gone/elsewhere", context=1, max_tokens=12), tmp_path / "assets"

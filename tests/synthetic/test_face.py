@@ -1,4 +1,4 @@
-"""Drawn faces: action units move them, and poses place them."""
+"""Drawn faces follow action units and poses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films are written with whatever encoder is there."""
+"""Videos are written with the available encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic voices follow their cues and have the pitch that they were given."""
+"""Synthetic voices follow their cues and have the requested pitch."""
 
 from __future__ import annotations
 

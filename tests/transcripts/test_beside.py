@@ -1,4 +1,4 @@
-"""The transcript that lies beside a media file: which is taken, and what is said of the others."""
+"""The transcript beside a media file: which is selected, and the notes on the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.support.captions import SRT, beside, write
 
 
 def test_the_order_of_what_lies_beside(tmp_path):
-    """From what is taken last to what is taken first."""
+    """In ascending order of preference."""
     media = write(tmp_path, "my clip.v2.mp4", "x")
     assert beside(media) is None
     names = ["my clip.v2.English.forced.srt", "my clip.v2.txt", "my clip.v2.json", "my clip.v2.zh-CN.sdh.srt"]
@@ -27,11 +27,12 @@ def test_what_is_chosen_and_what_is_not_is_said(tmp_path):
     notes: list[str] = []
     assert beside(media, notes) is None
     assert notes == [
-        "film.directors cut.srt lies beside it and was not read; if it holds its words, give --transcript FILE"
+        "film.directors cut.srt lies beside the media and was not read; if it is the transcript, pass it with "
+        "--transcript FILE"
     ]
     write(tmp_path, "film.en.forced.srt", SRT)
     assert beside(media, notes := []) == "film.en.forced.srt"
-    assert notes == ["by its name film.en.forced.srt holds only a part of the words, or others"]
+    assert notes == ["by its name, film.en.forced.srt has only part of the words, or other words"]
     for name in ("film.de.srt", "film.en.srt", "film.de.json"):
         write(tmp_path, name, SRT)
     assert beside(media, notes := []) == "film.de.srt"
@@ -54,7 +55,7 @@ def test_one_that_cannot_be_read_does_not_hide_the_next(tmp_path):
     write(tmp_path, "clip.tsv", "start\tend\ttext\n0.5\t1.5\tHello.\n")
     notes: list[str] = []
     assert beside(media, notes) == "clip.tsv"
-    assert [note.split(":")[0] for note in notes] == ["the words beside it were left out"] * 2
+    assert [note.split(":")[0] for note in notes] == ["the transcript beside it was ignored"] * 2
     assert [name in note for name, note in zip(["clip.srt", "clip.sub"], notes, strict=True)] == [True, True]
 
 
@@ -63,6 +64,6 @@ def test_json_that_is_something_else_is_left_alone(tmp_path):
     write(tmp_path, "clip.json", '{"faces": []}')
     notes: list[str] = []
     assert beside(media, notes) is None
-    assert notes == ["clip.json beside the media is not a transcript and was left alone"]
+    assert notes == ["clip.json beside the media is not a transcript and was ignored"]
     write(tmp_path, "clip.txt", "Hello.")
     assert beside(media) == "clip.txt"

@@ -1,4 +1,4 @@
-"""Subtitles embedded in a film."""
+"""Subtitles embedded in a media file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STYLES = b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Na
 
 
 def film(path: Path, *tracks: tuple[str, str, str, list[tuple[float, float, str]]]) -> Path:
-    """Five seconds of grey with subtitle tracks of (codec, language, disposition, captions)."""
+    """Write five seconds of grey with subtitle tracks of (codec, language, disposition, captions)."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=10)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
@@ -70,7 +70,7 @@ def test_the_default_track_is_read_and_forced_ones_last(tmp_path):
         found = embedded_subtitles(film(tmp_path / f"{number}.mkv", *tracks))
         assert found is not None
         assert found.text == wanted
-    assert found.language == "de"  # one word does not tell, so the track does
+    assert found.language == "de"  # one word is not enough, so the track's language counts
 
 
 def test_a_track_whose_language_is_not_utf_8(tmp_path):
@@ -86,7 +86,7 @@ def test_no_subtitles_and_what_is_not_text(tmp_path):
     assert embedded_subtitles(film(tmp_path / "a.mp4"), notes) is None
     assert notes == []
     assert embedded_subtitles(film(tmp_path / "b.mkv", ("subrip", "eng", "", [(0, 1, "[music]")])), notes) is None
-    assert notes == ["the subtitle track holds no words"]
+    assert notes == ["the subtitle track has no words"]
     drawing = film(tmp_path / "d.mkv", ("ass", "eng", "", [(0, 1, "{\\an7\\p1}m 0 0 l 9 9"), (1, 2, "Hi.")]))
     assert times(embedded_subtitles(drawing)) == [(1.0, 2.0, "Hi.")]
     with pytest.raises(MediaError, match="not a media file"):
@@ -102,7 +102,7 @@ def test_subtitles_that_are_pictures(tmp_path):
         container.mux(packet)
     notes: list[str] = []
     assert embedded_subtitles(tmp_path / "a.mkv", notes) is None
-    assert notes == ["the subtitles are pictures (dvdsub), not text, so they give no words"]
+    assert notes == ["the subtitles are pictures (dvdsub), not text, so their words cannot be read"]
 
 
 def test_a_cut_off_file_gives_the_captions_that_are_there(tmp_path):

@@ -1,4 +1,4 @@
-"""Transcripts in the encodings of their countries."""
+"""Transcripts in legacy encodings."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_a_timeline_of_ours_is_no_transcript(tmp_path):
     assert "So happy!" in made
     write(tmp_path, "clip.srt", made)
     assert beside(media, notes := []) is None
-    assert notes == ["clip.srt beside the media is a timeline of emotions and was left alone"]
+    assert notes == ["clip.srt beside the media is a timeline of emotions and was ignored"]
 
 
 def test_notes_of_captions(tmp_path):
@@ -76,4 +76,4 @@ def test_notes_of_captions(tmp_path):
         "1 line(s) whose times cannot be read were left out",
     )
     found = read_transcript(write(tmp_path, "a.smi", SAMI))
-    assert found.notes == ("it holds several languages; ENCC was read, not KRCC",)
+    assert found.notes == ("it has several languages; ENCC was read, not KRCC",)

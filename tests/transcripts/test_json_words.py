@@ -68,7 +68,7 @@ def test_json_without_times_or_words(tmp_path):
     entries = [{"start": math.nan, "end": 1, "text": "a"}, {"start": 1, "end": 2, "text": "b"}, {"start": 1}, "x"]
     found = read_transcript(write(tmp_path, "e.json", json.dumps(entries)))
     assert times(found) == [(1.0, 2.0, "b")]
-    assert found.notes == ("3 entries without times or text were left out, the first is no. 0",)
+    assert found.notes == ("3 entries without times or text were left out; the first is no. 0",)
 
 
 def test_json_with_clocks(tmp_path):

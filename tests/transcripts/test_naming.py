@@ -1,4 +1,4 @@
-"""What the name of a transcript tells."""
+"""Tags in the name of a transcript."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from tests.support.captions import ASS, times, write
 
 
 def test_ttml_of_netflix_and_of_apple(tmp_path):
-    """Ticks; times without a unit, all of them from the beginning of the file, in spans within paragraphs."""
+    """Times in ticks; and absolute times without a unit, in spans within paragraphs."""
     ticks = (
         '<tt xmlns="http://www.w3.org/ns/ttml" xmlns:p="http://www.w3.org/ns/ttml#parameter" p:tickRate="10000000">'
         '<body><div><p begin="10000000t" end="25000000t">I said &lt;b&gt; &amp;amp; you</p><p begin="3s" dur="1s"/>'

@@ -1,4 +1,4 @@
-"""Which words a span holds."""
+"""The words of a time span."""
 
 from __future__ import annotations
 

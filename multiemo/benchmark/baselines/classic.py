@@ -133,7 +133,7 @@ def read_inputs(
     Raises:
         MediaError: media cannot be read, and the config does not allow skipping them.
     """
-    reads = {m: inputs[m].described() for m in MODALITIES if m in inputs}
+    reads = {m: inputs[m].baseline_input() for m in MODALITIES if m in inputs}
     part = prepare_part(config, folder, clips, reads, label_from=label_from, dialogue=clips, progress=progress)
     kept, labels = part.dataset.clips, part.dataset.space.labels
     speakers: list[str] = []

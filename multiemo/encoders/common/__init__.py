@@ -1,1 +1,1 @@
-"""Parts that encoders of several modalities share."""
+"""Parts shared by the encoders of several modalities."""

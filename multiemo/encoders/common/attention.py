@@ -1,4 +1,4 @@
-"""How a backbone of the transformers library is told to compute."""
+"""Attention and activation settings for backbones of the transformers library."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from transformers.masking_utils import sdpa_mask
 
 from multiemo.errors import ConfigError
 
-#: The library's SDPA attention whose mask is always made. Its own first asks whether anything is padded, once a forward
-#: pass, and the host then waits for the device.
+#: SDPA attention of the library with a mask that is always built. The library's own version first checks, once per
+#: forward pass, whether anything is padded, and that check makes the host wait for the device.
 _ALWAYS_MASKED = "sdpa_always_masked"
 
 
@@ -24,27 +24,27 @@ AttentionMaskInterface.register(_ALWAYS_MASKED, _mask)
 
 
 def keep_on_device(backbone: Any) -> None:
-    """Let SDPA attention, where the architecture has it, read nothing back to the host; the results are the same."""
+    """Make SDPA attention, where the architecture uses it, free of host synchronisation. Results stay the same."""
     if backbone.config._attn_implementation == "sdpa":
         backbone.set_attn_implementation(_ALWAYS_MASKED)
 
 
 def recompute_layers(backbone: Any, where: str) -> None:
-    """From now on compute the layers' activations again in the backward pass (Chen et al. 2016).
+    """From now on, recompute the layers' activations in the backward pass (Chen et al. 2016).
 
     Args:
         backbone: a transformers model.
         where: config path of the encoder, for messages.
 
     Raises:
-        ConfigError: the architecture cannot.
+        ConfigError: the architecture does not support it.
     """
     if not backbone.supports_gradient_checkpointing:
         raise ConfigError(
             f"{where}.model: a {backbone.config.model_type!r} model cannot recompute its activations; "
-            "train it without, or name another model"
+            "train it without recomputation, or choose another model"
         )
-    backbone.config.use_cache = False  # of generation; the library else turns it off itself, with a warning
-    # Renamed within version 5 of the library; the second name goes with version 6.
+    backbone.config.use_cache = False  # only for generation; otherwise the library disables it with a warning
+    # Renamed during version 5 of the library. Version 6 removes the second name.
     enable = getattr(backbone, "activation_checkpointing_enable", None) or backbone.gradient_checkpointing_enable
     enable({"use_reentrant": False})

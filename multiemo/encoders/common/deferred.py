@@ -1,4 +1,4 @@
-"""Encoders of a loaded model that are built when they are first wanted."""
+"""Encoders of a loaded model that are built on first use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from multiemo.encoders.base import Encoder
 
-#: Several threads may ask one model at once.
-_BUILDING = threading.RLock()
+#: Several threads may use one model at the same time.
+_BUILD_LOCK = threading.RLock()
 
 
 class Deferred(Encoder):
-    """In the place of an encoder until that is wanted; keeps its weights, and what happens to the model meanwhile.
+    """Placeholder for an encoder that has not been built yet. It stores the weights and any device or dtype changes.
 
     Args:
         out_dim: D of the encoder.
-        build: makes it with these weights.
+        build: builds the encoder from the stored weights.
     """
 
     def __init__(self, out_dim: int, build: Callable[[Mapping[str, Tensor]], Encoder]) -> None:
@@ -31,12 +31,12 @@ class Deferred(Encoder):
         self._moves: list[Callable[[Tensor], Tensor]] = []
 
     def built(self) -> Encoder:
-        """The encoder, on the device and in the mode that the model has now.
+        """Build the encoder, on the current device and in the current mode of the model.
 
         Raises:
-            MultiemoError: of ``build``.
+            MultiemoError: ``build`` failed.
         """
-        with torch.inference_mode(False):  # its weights are as those of any other encoder
+        with torch.inference_mode(False):  # the weights must be ordinary tensors
             encoder = self._build(self._weights)
             for move in self._moves:
                 encoder._apply(move)  # type: ignore[no-untyped-call]
@@ -51,32 +51,32 @@ class Deferred(Encoder):
 
 
 class Encoders(nn.ModuleDict):
-    """{modality: encoder} of a model; a :class:`Deferred` one is built by whoever takes it, or its weights, out."""
+    """{modality: encoder} of a model. Accessing a :class:`Deferred` encoder or its weights builds it."""
 
     def __getitem__(self, key: str) -> nn.Module:
         if isinstance(self._modules[key], Deferred):
-            with _BUILDING:
+            with _BUILD_LOCK:
                 if isinstance(waiting := self._modules[key], Deferred):
                     self[key] = waiting.built()
         return super().__getitem__(key)
 
     def items(self) -> ItemsView[str, nn.Module]:
-        """As those of a ``ModuleDict``."""
-        return self._whole().items()
+        """As ``ModuleDict.items``, with every encoder built."""
+        return self._all_built().items()
 
     def values(self) -> ValuesView[nn.Module]:
-        """As those of a ``ModuleDict``."""
-        return self._whole().values()
+        """As ``ModuleDict.values``, with every encoder built."""
+        return self._all_built().values()
 
     def named_modules(self, *args: Any, **options: Any) -> Iterator[tuple[str, nn.Module]]:
-        """As those of any module; parameters and buffers are found by them too."""
-        self._whole()
+        """As ``Module.named_modules``, with every encoder built. Torch also finds parameters and buffers through it."""
+        self._all_built()
         return super().named_modules(*args, **options)  # type: ignore[no-any-return]
 
     def state_dict(self, *args: Any, **options: Any) -> Any:
-        """As that of any module."""
-        self._whole()
+        """As ``Module.state_dict``, with every encoder built."""
+        self._all_built()
         return super().state_dict(*args, **options)
 
-    def _whole(self) -> dict[str, nn.Module]:
+    def _all_built(self) -> dict[str, nn.Module]:
         return {key: self[key] for key in self}

@@ -1,4 +1,4 @@
-"""The parameters of an encoder by how deep in its backbone they stand."""
+"""Grouping of an encoder's parameters by their depth in the backbone."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from torch import nn
 
 
 def depth_groups(encoder: nn.Module, backbone: nn.Module) -> list[list[nn.Parameter]]:
-    """Parameters by depth, for layer-wise learning rates and gradual unfreezing.
+    """Group parameters by depth, for layer-wise learning rates and gradual unfreezing.
 
-    The layers of a backbone are its :class:`torch.nn.ModuleList` of most parameters: in every model of the transformers
-    library that is the stack of its blocks. What a model registers before them is read before them.
+    The layers of a backbone are the :class:`torch.nn.ModuleList` with the most parameters. In every model of the
+    transformers library that is the stack of blocks. Modules registered before the list are assumed to run before it.
 
     Args:
-        encoder: the whole encoder.
+        encoder: the complete encoder.
         backbone: the part of it that has layers.
 
     Returns:
-        Layers + 2 groups; every parameter of the encoder is in exactly one. First what comes before the layers, with
-        all embedding tables; then one group a layer; last what follows the layers in the backbone and all that is not
-        the backbone. The first and the last may be empty. A backbone without layers is one group, before the last.
+        (number of layers + 2) groups. Every parameter of the encoder is in exactly one. The first group holds what
+        precedes the layers, and all embedding tables. One group per layer follows. The last group holds what follows
+        the layers in the backbone, and everything outside the backbone. The first and the last may be empty. A backbone
+        without layers is one group, followed by the last.
 
     Example:
         >>> net = nn.Sequential(nn.Embedding(9, 4), nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)]), nn.LayerNorm(4))
@@ -43,7 +44,7 @@ def depth_groups(encoder: nn.Module, backbone: nn.Module) -> list[list[nn.Parame
 
 
 def _layers(backbone: nn.Module) -> list[nn.Module]:
-    """The entries of the list that holds the most parameters; of nested ones that hold the same, the outermost."""
+    """The modules of the list with the most parameters. Of nested lists with equally many, the outermost is used."""
 
     def size(stack: nn.Module) -> int:
         return sum(p.numel() for p in stack.parameters())

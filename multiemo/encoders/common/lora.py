@@ -1,4 +1,4 @@
-"""Low-rank adaptation of pretrained backbones (Hu et al. 2022), by peft."""
+"""Low-rank adaptation of pretrained backbones (Hu et al. 2022), through peft."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 from multiemo.errors import ConfigError
 from multiemo.extras import require
 
-#: How the attention's query and value layers are called in transformers and timm; these are adapted by default.
+#: Names of the query and value layers in transformers and timm. These are adapted by default.
 _ATTENTION = (
     *("query", "value", "query_proj", "value_proj", "q_proj", "v_proj", "linear_q", "linear_v", "q_lin", "v_lin"),
     *("q", "v", "qkv", "Wqkv"),
@@ -16,13 +16,13 @@ _ATTENTION = (
 
 
 class Lora(BaseModel):
-    """Which layers of a backbone get adapters, and how large they are.
+    """Which layers of a backbone get adapters, and their size.
 
     Args:
         rank: r, the rank of the update.
         alpha: the update is scaled by ``alpha / rank``.
         dropout: share of the adapters' input that is dropped in training.
-        targets: names of linear or convolution layers; left out, the attention's query and value layers.
+        targets: names of linear or convolution layers; the attention's query and value layers if empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,16 +34,16 @@ class Lora(BaseModel):
 
 
 def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
-    """Freeze a backbone and put trainable adapters beside its target layers, in place.
+    """Freeze a backbone and add trainable adapters to its target layers, in place.
 
     Args:
         backbone: a transformers or timm model.
-        lora: see :class:`Lora`.
+        lora: settings of the adapters.
         where: config path of the encoder, for messages.
 
     Raises:
-        ConfigError: peft is not installed, a target names no layer of the backbone that an adapter fits, or the rank
-            does not fit it.
+        ConfigError: peft is not installed, a target is not an adaptable layer of the backbone, or the rank does not
+            fit a layer.
     """
     peft = require("peft", f"{where}.lora")
     adaptable = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
@@ -51,7 +51,7 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
     wanted = lora.targets or [n for n in names if n in _ATTENTION]
     known = f"it has {', '.join(names)}"
     if not wanted:
-        raise ConfigError(f"{where}.lora.targets: the backbone has no query or value layers; name some ({known})")
+        raise ConfigError(f"{where}.lora.targets: the backbone has no query or value layers; name others ({known})")
     chosen: list[str] = []
     for target in wanted:
         found = [n for n in adaptable if n == target or n.endswith("." + target)]
@@ -64,7 +64,7 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
     backbone.requires_grad_(False)
     try:
         peft.inject_adapter_in_model(settings, backbone)
-    except ValueError as error:  # a grouped convolution takes a rank that its groups divide
+    except ValueError as error:  # for example, the rank must be divisible by the groups of a grouped convolution
         raise ConfigError(
             f"{where}.lora: peft cannot adapt {', '.join(wanted)} with rank {lora.rank}: {error}"
         ) from error

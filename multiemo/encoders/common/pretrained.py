@@ -1,4 +1,4 @@
-"""Where pretrained models come from: a folder, an installed package, or the hub; always safetensors, never code."""
+"""Sources of pretrained models: a folder, an installed package, or the hub. Only safetensors are read, never code."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from transformers.utils import logging
 from multiemo.errors import ConfigError
 from multiemo.extras import install_command
 
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_FILE_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _NESTED = ["*/*"]  # other formats of the same weights
 _PACKAGE = "package:"
 
 
 def offline() -> bool:
-    """Whether the user forbade the network: ``--offline``, or ``HF_HUB_OFFLINE`` in the environment."""
+    """Whether network access is disabled, by ``--offline`` or by ``HF_HUB_OFFLINE`` in the environment."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return any(os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"} for name in names)
 
 
 def resolve_model(name: str, where: str, *, local_only: bool = False) -> str:
-    """The local folder of a pretrained model in the transformers format (``config.json`` and safetensors weights).
+    """Find or download a pretrained model in the transformers format (``config.json`` and safetensors weights).
 
     Args:
-        name: a folder; ``package:NAME``, an installed Python package that carries a model folder; or the name of a hub
-            model (``org/model``), which is taken from the local cache, else downloaded once unless :func:`offline`.
-        where: the config key that holds the name, for messages.
-        local_only: as if :func:`offline`.
+        name: a folder; ``package:NAME``, an installed Python package that contains a model folder; or the name of a hub
+            model (``org/model``), which is read from the local cache or downloaded once unless :func:`offline`.
+        where: config key that holds the name, for messages.
+        local_only: never download, as if :func:`offline`.
+
+    Returns:
+        The local folder of the model.
 
     Raises:
-        ConfigError: there is no such model, or it has no safetensors weights, or the hub cannot be reached.
+        ConfigError: the model does not exist, has no safetensors weights, or the hub cannot be reached.
     """
-    logging.disable_progress_bar()  # of loading weights; it knows nothing of ours
+    logging.disable_progress_bar()  # the library's bar for loading weights would interfere with ours
     if name.startswith(_PACKAGE):
         return _in_package(name.removeprefix(_PACKAGE), name, where)
     folder = Path(name).expanduser()
@@ -50,7 +53,7 @@ def _require_model(folder: Path, what: str) -> None:
             f"{what} is not a folder; give the folder of a transformers model, or the name of a hub model"
         )
     if not (folder / "config.json").is_file():
-        raise ConfigError(f"{what} is no model folder: it has no config.json; save one with model.save_pretrained()")
+        raise ConfigError(f"{what} is not a model folder: it has no config.json; save one with model.save_pretrained()")
     if not any(folder.glob("*.safetensors")):
         raise ConfigError(
             f"{what} has no *.safetensors weights (pickled ones are not read); "
@@ -68,7 +71,7 @@ def _in_package(package: str, name: str, where: str) -> str:
     found = [c.parent for c in sorted(root.rglob("config.json")) if any(c.parent.glob("*.safetensors"))]
     if not found:
         raise ConfigError(
-            f"{where}: {name!r}: the package {package!r} carries no folder with config.json and safetensors"
+            f"{where}: {name!r}: the package {package!r} contains no folder with config.json and safetensors weights"
         )
     return str(found[0])
 
@@ -79,7 +82,7 @@ def _from_hub(name: str, where: str, local_only: bool) -> str:
 
     instead = "give the folder of a downloaded copy instead"
     try:
-        cached = snapshot_download(name, local_files_only=True, allow_patterns=_WANTED, ignore_patterns=_NESTED)
+        cached = snapshot_download(name, local_files_only=True, allow_patterns=_FILE_PATTERNS, ignore_patterns=_NESTED)
         if any(Path(cached).glob("*.safetensors")) and (Path(cached) / "config.json").is_file():
             return cached
     except HFValidationError:
@@ -91,9 +94,9 @@ def _from_hub(name: str, where: str, local_only: bool) -> str:
     if local_only:
         raise ConfigError(f"{where}: {name!r} is not in the local model cache and this run is offline; {instead}")
     try:
-        # One question without retries first: a wrong name or a missing network is said at once.
+        # One request without retries first, so that a wrong name or a missing network is reported at once.
         get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=10)
-        found = snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=_NESTED)
+        found = snapshot_download(name, allow_patterns=_FILE_PATTERNS, ignore_patterns=_NESTED)
     except GatedRepoError:
         raise ConfigError(
             f"{where}: {name!r} is gated on the hub; accept its terms there and log in, or {instead}"
@@ -101,9 +104,9 @@ def _from_hub(name: str, where: str, local_only: bool) -> str:
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no answer"
         raise ConfigError(
-            f"{where}: the hub has no model {name!r} for you (HTTP {status}); check the name, or {instead}"
+            f"{where}: the hub offers no model {name!r} to you (HTTP {status}); check the name, or {instead}"
         ) from None
-    except Exception as error:  # the network library below the hub's client, and so its errors, differ by version
+    except Exception as error:  # the network library of the hub client, and so its errors, differ by version
         raise ConfigError(
             f"{where}: the hub cannot be reached for {name!r} ({type(error).__name__}); check the network, or {instead}"
         ) from None

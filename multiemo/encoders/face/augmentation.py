@@ -1,4 +1,4 @@
-"""Training-time changes of face crops, one draw a clip."""
+"""Training-time augmentation of face crops, drawn once per clip."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class FaceAugment(nn.Module):
-    """Random changes that keep an expression: one draw a clip, so that motion between its frames stays real.
+    """Random changes that preserve the expression. They are drawn once per clip, so motion between frames stays real.
 
     Args:
         flip: probability of mirroring left and right.
-        rotate: most degrees of in-plane rotation, either way.
-        zoom: most relative change of scale, either way.
-        shift: most shift along each axis, as a share of the side.
-        light: most relative change of contrast, and most change of brightness on the 0..1 scale.
-        grey: probability of losing colour.
+        rotate: largest in-plane rotation in either direction, degrees.
+        zoom: largest relative change of scale in either direction.
+        shift: largest shift along each axis, as a share of the side.
+        light: largest relative change of contrast, and largest change of brightness on the 0..1 scale.
+        grey: probability of removing the colour.
         erase: probability of one grey rectangle of 2% to 20% of the crop (Zhong et al., AAAI 2020).
     """
 
@@ -37,8 +37,8 @@ class FaceAugment(nn.Module):
 
         Args:
             x: ``[N, 3, S, S]`` float within 0..1, the frames of all clips.
-            clip: ``[N]`` int64, which clip each frame belongs to.
-            clips: how many clips there are.
+            clip: ``[N]`` int64, index of the clip to which each frame belongs.
+            clips: number of clips.
 
         Returns:
             ``[N, 3, S, S]`` within 0..1.
@@ -64,7 +64,7 @@ class FaceAugment(nn.Module):
         scale = 1 / (1 + uniform(-self.zoom, self.zoom))
         mirror = 1 - 2 * (uniform(0, 1) < self.flip).to(x.dtype)
         cos, sin = angle.cos() * scale, angle.sin() * scale
-        # The grid spans -1..1, so a share of the side is twice as much.
+        # The grid spans -1..1, so a shift in grid units is twice the share of the side.
         right, down = uniform(-2 * self.shift, 2 * self.shift), uniform(-2 * self.shift, 2 * self.shift)
         theta = torch.stack([cos * mirror, -sin, right, sin * mirror, cos, down], 1).view(-1, 2, 3)
         grid = functional.affine_grid(theta.to(x.dtype), list(x.shape), align_corners=False)

@@ -1,4 +1,4 @@
-"""Facial expression: any timm backbone on every face crop, pooled over the frames of a clip."""
+"""Facial expression: a timm backbone on every face crop, pooled over the frames of a clip."""
 
 from __future__ import annotations
 
@@ -31,38 +31,46 @@ from multiemo.types import FaceSpec
 
 @encoders.register("face_timm", modality="face")
 class TimmFaceEncoder(Encoder):
-    """A timm image backbone on each frame, then pooling over time.
+    """Applies a timm image backbone to each frame, then pools over time.
 
-    In place of padding the backbone sees the clip's own frames again, so that a batch has one shape whatever it holds
-    and the host never waits to learn it. Batch statistics are those of real faces; where clips differ in length, the
-    frames of the shorter ones weigh more in them. The copies cost as much as frames and are not pooled.
+    Padding is filled with copies of the clip's own frames. The shape of a batch is then independent of its contents,
+    and the host never waits for the device. Batch statistics come from real faces only; if clips differ in length, the
+    frames of shorter clips have a larger weight in them. The copies cost as much as frames and are not pooled.
 
     Args:
         backbone: ``default`` (a narrow ResNet for small faces, good from scratch), any name of ``timm.list_models()``,
             or timm's ``hf-hub:org/name`` and ``local-dir:folder``.
-        backbone_options: keyword arguments for ``timm.create_model`` (``{img_size: 64}`` lets a ViT take small crops).
-        pretrained: load timm's published weights of ``backbone``; its own size, mean and std are then used.
+        backbone_options: keyword arguments for ``timm.create_model`` (``{img_size: 64}`` makes a ViT take small crops).
+        pretrained: load timm's published weights of ``backbone``, and use their size, mean and standard deviation.
         checkpoint: a local ``.safetensors`` file with timm weights of ``backbone``, instead of ``pretrained``.
-        size: side of the crops, pixels; by default 64, or what the pretrained weights were made for.
-        frames: most crops of one clip.
-        fps: wanted frames a second before ``frames`` caps them.
+        size: side of the crops, pixels; by default 64, or the size of the pretrained weights.
+        frames: largest number of crops per clip.
+        fps: frames per second to sample, before ``frames`` limits them.
         detector: face detector of the preprocessor: ``auto`` (the best one installed), ``centerface``, ``haar``, or the
             path of a YuNet ``.onnx`` file.
-        detector_size: longer side of the picture handed to the detector, pixels.
+        detector_size: longer side of the picture passed to the detector, pixels.
         dim: D, the width of the embedding.
-        temporal: ``mean``, ``attention`` (attentive mean and deviation) or ``transformer`` (one layer) over frames.
+        temporal: pooling over frames: ``mean``, ``attention`` (attentive mean and deviation) or ``transformer`` (one
+            layer).
         dropout: share of embedding values dropped in training.
         freeze: ``nothing``; ``norm`` keeps the running statistics of batch normalisation, for small batches;
             ``backbone`` trains only pooling and projection.
         lora: train low-rank adapters in the backbone instead of its own weights. A vision transformer needs no targets;
             a convolutional network does (``{targets: [conv2]}``).
-        flip, rotate, zoom, shift, light, grey, erase: see :class:`FaceAugment`.
+        flip: probability of mirroring a clip left and right.
+        rotate: largest in-plane rotation in either direction, degrees.
+        zoom: largest relative change of scale in either direction.
+        shift: largest shift along each axis, as a share of the side.
+        light: largest relative change of contrast, and largest change of brightness on the 0..1 scale.
+        grey: probability of removing the colour.
+        erase: probability of hiding a rectangle of 2% to 20% of the crop.
         assets: folder written by :meth:`save_assets`; the backbone is rebuilt from it and nothing is downloaded.
 
     Raises:
-        ConfigError: the backbone is unknown, does not take these options or this size, or its weights cannot be had;
-            a count is below one, a share not within 0 and 1; or both ``lora`` and ``freeze: backbone`` are given.
-        CheckpointError: ``assets`` lacks its file.
+        ConfigError: the backbone is unknown, does not accept these options or this size, or its weights are
+            unavailable; a count is below one, a share not within 0 and 1; or both ``lora`` and ``freeze: backbone``
+            are given.
+        CheckpointError: ``assets`` lacks ``backbone.json``.
     """
 
     modality: Literal["face"] = "face"
@@ -104,7 +112,7 @@ class TimmFaceEncoder(Encoder):
         if freeze == "backbone" and lora is not None:
             raise ConfigError(
                 "encoders.face.lora and encoders.face.freeze: backbone exclude each other, "
-                "for adapters train in a backbone; drop one"
+                "because adapters train inside the backbone; remove one"
             )
         if assets is None:
             self.backbone, facts = create_backbone(backbone, backbone_options, pretrained, checkpoint, size)
@@ -161,9 +169,13 @@ class TimmFaceEncoder(Encoder):
         return self.project(masked_mean(sequence, mask))  # type: ignore[no-any-return]
 
     def pictures(self, x: Tensor, mask: Tensor) -> Tensor:
-        """What the backbone is shown, ``[B * F, 3, S, S]``: normalised, in training augmented.
+        """The pictures that the backbone reads, ``[B * F, 3, S, S]``: normalised, and augmented in training.
 
-        The n real frames of a clip, which stand before its padding, are repeated in it: frame f is frame f modulo n.
+        The n real frames of a clip precede its padding and are repeated in it: frame f is frame f modulo n.
+
+        Args:
+            x: ``[B, F, 3, S, S]`` uint8 RGB.
+            mask: ``[B, F]`` bool.
         """
         clips, frames = mask.shape
         owner = torch.arange(clips, device=x.device)
@@ -179,17 +191,17 @@ class TimmFaceEncoder(Encoder):
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """``[N, 3, S, S]`` normalised to the last ``[N, C, h, h]`` of the backbone; see :func:`map_shape`."""
+        """The last feature map ``[N, C, h, h]`` for normalised ``[N, 3, S, S]``; see :func:`map_shape`."""
         features = self._run(self.backbone.forward_features, images)  # type: ignore[arg-type]
         return as_map(features, self.backbone)  # type: ignore[return-value]
 
     def _run(self, part: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """The backbone or a part of it, with what is frozen kept so."""
+        """Run the backbone or a part of it, and keep frozen parts unchanged."""
         if self.freeze == "backbone":
             with torch.no_grad():
                 return part(images)
-        # One picture has no batch statistics where the last feature map is a single pixel; synchronised ones may know
-        # more pictures, and all processes must ask them.
+        # With a last feature map of one pixel, a single picture has no batch statistics. Synchronised norms may see
+        # pictures of other processes, and all processes must take part in them.
         held = self._hold_norms(synchronised=False) if self.training and len(images) == 1 else []
         values = part(images)
         for norm in held:
@@ -206,7 +218,7 @@ class TimmFaceEncoder(Encoder):
         return self
 
     def _hold_norms(self, *, synchronised: bool = True) -> list[nn.Module]:
-        """Keep running statistics as they are, if wished also those over all processes; returns the norms changed."""
+        """Freeze running statistics, optionally those shared between processes too. Returns the changed norms."""
         norms = [m for m in self.backbone.modules() if isinstance(m, NORMS) and m.training]
         held: list[nn.Module] = [m for m in norms if synchronised or not isinstance(m, nn.SyncBatchNorm)]
         for norm in held:
@@ -218,23 +230,23 @@ class TimmFaceEncoder(Encoder):
         save_facts(self._facts, folder)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """As :meth:`Encoder.layer_groups`: stem, blocks and what follows them, then pooling and projection."""
+        """As :meth:`Encoder.layer_groups`: stem, blocks, remaining backbone, then pooling and projection."""
         return backbone_groups(self, self.backbone)
 
     def recompute_activations(self) -> None:
-        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+        """As :meth:`Encoder.recompute_activations`. A frozen backbone stores none.
 
         Raises:
-            ConfigError: the architecture cannot.
+            ConfigError: the architecture does not support it.
         """
         if self.freeze != "backbone":
             recompute_blocks(self.backbone, self._facts["architecture"])
 
     def masked_task(self) -> MaskedPatches:
-        """Hidden squares of the pictures.
+        """A task that hides squares of the pictures.
 
         Raises:
-            ConfigError: the backbone is frozen or has no map of places in a picture.
+            ConfigError: the backbone is frozen or has no spatial feature map.
         """
         if self.freeze == "backbone":
             raise ConfigError(

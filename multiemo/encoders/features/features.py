@@ -1,4 +1,4 @@
-"""Precomputed features of any modality: one vector a clip (action-unit means, eGeMAPS), or a sequence of them."""
+"""Precomputed features of any modality: one vector per clip (action-unit means, eGeMAPS), or a sequence of them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from multiemo.types import FeatureSpec, Modality
 
 @encoders.register("features", modality=None)
 class FeatureEncoder(Encoder):
-    """Standardised features through a small network; sequences are pooled over time.
+    """Applies a small network to standardised features and pools sequences over time.
 
     Args:
-        modality: the branch it stands in; given by the branch, not by the config.
+        modality: the branch that the encoder belongs to; given by the branch, not by the config.
         dim: columns of the features; given by the data.
         hidden: D, and the width of every layer.
-        layers: layers of the network, each linear, layer normalisation, GELU, dropout.
+        layers: number of layers, each linear, layer normalisation, GELU, dropout.
         dropout: share of hidden values dropped in training.
-        pooling: over time: ``mean``; ``attention`` (attentive mean and deviation); ``gru`` (bidirectional, then mean).
-            Single vectors want ``mean``.
+        pooling: method of pooling over time: ``mean``; ``attention`` (attentive mean and deviation); ``gru``
+            (bidirectional, then mean). Use ``mean`` for single vectors.
         noise: standard deviation of the normal noise added in training, in standard deviations of the feature.
         feature_dropout: share of columns set to their mean in training, the same columns for all steps of a clip.
-        max_steps: longer sequences are thinned evenly to this many steps.
+        max_steps: longer sequences are subsampled evenly to this many steps.
 
     Raises:
         ConfigError: a width or count below one, or a share that is not within 0 and 1.
@@ -81,7 +81,7 @@ class FeatureEncoder(Encoder):
             self.merge = nn.Linear(2 * hidden, hidden)
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
-        """Learn mean and scale of each column from training inputs ``[T, dim]``."""
+        """Fit mean and scale of each column to training inputs ``[T, dim]``."""
         self.standardize.fit(inputs)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -98,9 +98,12 @@ class FeatureEncoder(Encoder):
         return self.embed(self.states(values, mask), mask)
 
     def values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, T, dim]`` standardised, and the same as the network is shown it: augmented in training.
+        """Standardise ``[B, T, dim]``, and augment a copy in training.
 
-        Augmented are noise on every value, and whole columns back to their mean (zero, once standardised).
+        Augmentation adds noise to every value and resets whole columns to their mean (zero after standardisation).
+
+        Returns:
+            The standardised values, and the values that the network reads. Both are the same outside training.
         """
         values: Tensor = self.standardize(x)
         if not self.training:
@@ -110,29 +113,29 @@ class FeatureEncoder(Encoder):
         return values, noisy * keep
 
     def states(self, values: Tensor, mask: Tensor) -> Tensor:
-        """Standardised ``[B, T, dim]`` to ``[B, T, W]``; W is 2 D for ``gru``, else D."""
+        """Convert standardised ``[B, T, dim]`` to ``[B, T, W]``. W is 2 D for ``gru``, otherwise D."""
         x: Tensor = self.steps(values)
         if self.pooling != "gru":
             return x
-        # The way back starts at a clip's last real step: reversed up to there, and so again afterwards.
+        # The backward GRU must start at a clip's last real step, so the real steps are reversed before and after it.
         place, length = torch.arange(x.shape[1], device=x.device), mask.sum(1, keepdim=True)
         mirror = torch.where(place < length, length - 1 - place, place).unsqueeze(-1).expand_as(x)
         return torch.cat([self.ahead(x)[0], self.back(x.gather(1, mirror))[0].gather(1, mirror)], -1)
 
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
-        """``[B, T, W]`` to ``[B, D]``."""
+        """Pool ``[B, T, W]`` to ``[B, D]``."""
         if self.pooling == "attention":
             return self.merge(self.pool(states, mask))  # type: ignore[no-any-return]
         pooled = states[:, 0] if states.shape[1] == 1 else masked_mean(states, mask)
         return self.merge(pooled) if self.pooling == "gru" else pooled
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """As :meth:`Encoder.layer_groups`: each layer, then what pools over time."""
+        """As :meth:`Encoder.layer_groups`: each layer, then the pooling."""
         layers = [list(layer.parameters()) for layer in self.steps]
         deep = {parameter for layer in layers for parameter in layer}
         return [*layers, [p for p in self.parameters() if p not in deep]]
 
     def masked_task(self) -> MaskedFeatures:
-        """Hidden steps of a sequence, hidden columns of a single vector."""
+        """A task that hides steps of a sequence, or columns of a single vector."""
         dim, width = self.steps[0][0].in_features, self.out_dim * (3 if self.pooling == "gru" else 2)  # type: ignore[index]
         return MaskedFeatures(width, dim)

@@ -1,7 +1,7 @@
-"""Training-time changes to a log-mel and prosody sequence that leave the emotion alone.
+"""Training-time augmentation of log-mel and prosody sequences that preserves the emotion.
 
-All of them are drawn per clip and applied to the whole batch at once, on the device. They make the branch deaf to what
-differs between speakers, rooms and microphones: vocal-tract length, register, tempo, level, equalisation, noise.
+Changes are drawn per clip and applied to the whole batch at once, on the device. They make the branch insensitive to
+differences between speakers, rooms and microphones: vocal-tract length, register, tempo, level, equalisation, noise.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _COLUMN = {name: i for i, name in enumerate(PROSODY_CHANNELS)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechAugment:
-    """How far each change goes; 0 turns it off.
+    """Largest extent of each change; 0 turns it off.
 
     Args:
-        stretch: tempo is multiplied by up to ``1 + stretch`` or divided by it.
+        stretch: the tempo is multiplied or divided by up to ``1 + stretch``.
         mel_shift: log-mel bands are shifted by up to this many bands (vocal-tract length).
         pitch_shift: F0 is shifted by up to this many semitones (register).
-        gain: level is shifted by up to this many dB.
-        tilt: spectrum is tilted by up to this many dB from the lowest to the highest band (microphone).
-        noise: with probability one half, stationary noise is added at least this many dB under the loudest band; 0
+        gain: the level is shifted by up to this many dB.
+        tilt: the spectrum is tilted by up to this many dB from the lowest to the highest band (microphone).
+        noise: with probability one half, stationary noise is added at least this many dB below the loudest band; 0
             adds none.
     """
 
@@ -40,15 +40,15 @@ class SpeechAugment:
     noise: float
 
     def __call__(self, x: Tensor, mask: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
-        """Change a batch.
+        """Augment a batch.
 
         Args:
             x: ``[B, T, M + P]`` (P may be 0), zero-padded.
-            mask: ``[B, T]`` bool, true where real.
-            n_mels: M.
+            mask: ``[B, T]`` bool, true for real rows.
+            n_mels: M, the number of mel bands.
 
         Returns:
-            The changed ``x`` and its mask, of the same T: what a slower tempo pushes past it is lost.
+            The augmented ``x`` and its mask, with the same T. Rows that a slower tempo moves beyond T are dropped.
         """
         if self.stretch > 0:
             x, mask = self._stretch(x, mask, n_mels)
@@ -65,7 +65,7 @@ class SpeechAugment:
         if prosody.shape[-1]:
             offset = x.new_zeros(x.shape[0], len(PROSODY_CHANNELS))
             offset[:, _COLUMN["energy"]] = gain.squeeze(1)
-            # The bands of the tilt channel span about half of the mel scale in about 5.6 octaves.
+            # The bands of the tilt channel span about half of the mel scale, in about 5.6 octaves.
             offset[:, _COLUMN["tilt"]] = tilt.squeeze(1) / 8
             offset[:, _COLUMN["f0"]] = _uniform(x, self.pitch_shift).squeeze(1)
             prosody = prosody + offset.unsqueeze(1)
@@ -73,7 +73,7 @@ class SpeechAugment:
         return x.masked_fill(~mask.unsqueeze(-1), 0.0), mask
 
     def _stretch(self, x: Tensor, mask: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
-        """Play faster or slower by linear interpolation between rows."""
+        """Change the tempo by linear interpolation between rows."""
         speed = torch.exp(_uniform(x, math.log1p(self.stretch)))
         lengths = mask.sum(1, keepdim=True)
         longer = ((lengths - 1) / speed).floor().long() + 1
@@ -93,19 +93,19 @@ class SpeechAugment:
     def _add_noise(self, mel: Tensor, mask: Tensor) -> Tensor:
         loudest = mel.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax((1, 2), keepdim=True)
         under = self.noise + 30.0 * torch.rand_like(loudest)
-        # A coin a clip: half of the clips get noise that lies 200 dB down, that is, none.
+        # Half of the clips get noise 200 dB below the loudest band, which is no noise.
         under = torch.where(torch.rand_like(loudest) < 0.5, under, 200.0)
         level = loudest - _DB_TO_LOG_POWER * under
         return torch.logaddexp(mel, level + 0.5 * torch.randn_like(mel))
 
 
 def _uniform(x: Tensor, reach: float) -> Tensor:
-    """``[B, 1]`` within -reach..reach."""
+    """Uniform random values ``[B, 1]`` within -reach..reach."""
     return (2 * torch.rand(x.shape[0], 1, device=x.device, dtype=x.dtype) - 1) * reach
 
 
 def _shift_bands(mel: Tensor, shift: Tensor) -> Tensor:
-    """``[B, T, M]`` moved along M by ``shift`` ``[B, 1]`` bands, the edge band repeated."""
+    """Shift ``[B, T, M]`` along M by ``shift`` ``[B, 1]`` bands, repeating the edge band."""
     bands = mel.shape[-1]
     place = (torch.arange(bands, device=mel.device) + shift).clamp(0, bands - 1)
     low = place.floor().long()
@@ -119,10 +119,10 @@ def mask_spans(x: Tensor, count: int, share: float, dim: int, lengths: Tensor | 
 
     Args:
         x: ``[B, T, D]``.
-        count: spans in each row.
-        share: longest span, as a share of the row's length.
-        dim: 1 or 2, along which they lie.
-        lengths: ``[B]`` real steps along ``dim``; all by default.
+        count: number of spans in each row.
+        share: length of the longest span, as a share of the row's length.
+        dim: dimension along which the spans lie, 1 or 2.
+        lengths: ``[B]`` real steps along ``dim``; the whole dimension by default.
     """
     place = torch.arange(x.shape[dim], device=x.device)
     size: int | Tensor = x.shape[dim] if lengths is None else lengths.view(-1, 1, 1)

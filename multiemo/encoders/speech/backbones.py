@@ -1,4 +1,4 @@
-"""Pretrained speech models of the transformers library: which there are, how they are loaded and made to compute."""
+"""Pretrained speech models of the transformers library: supported types, loading, and faster or safer layers."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from multiemo.encoders.common.half_precision import suit_half_precision
 from multiemo.encoders.common.pretrained import resolve_model
 from multiemo.errors import ConfigError, first_line
 
-# These read the waveform; those in the second set let padding leak into a clip's end, so they see one clip at a time.
+# Models that read the waveform. In those of ONE_BY_ONE padding would change a clip's end, so they process single clips.
 PADDABLE = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 ONE_BY_ONE = ("data2vec-audio", "sew", "sew-d", "wav2vec2-conformer")
 FROM_BANDS = ("whisper", "wav2vec2-bert")
 
 
 def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any, Any]:
-    """A transformers model that computes as training wants it, and its feature extractor.
+    """Build a transformers model prepared for training, and its feature extractor.
 
     Args:
         model: as in :func:`~multiemo.encoders.common.pretrained.resolve_model`.
-        assets: a folder with its configuration; the architecture is then built from it, without weights.
-        where: the config key that holds ``model``, for messages.
+        assets: folder with its configuration. The architecture is then built from it, without weights.
+        where: config key that holds ``model``, for messages.
 
     Raises:
-        ConfigError: there is no such model, it is no speech model, or its weights are not all there.
+        ConfigError: the model does not exist, is not a speech model, or lacks some of its weights.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
@@ -43,7 +43,7 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         _check_kind(config, f"{where}: {model!r}")
-        # The library's own masking fails on clips of a few frames and its layer drop hides layers from the mixture.
+        # The library's own masking fails on clips of a few frames, and its layer drop would remove layers to be mixed.
         for name in ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop"):
             if hasattr(config, name):
                 setattr(config, name, 0.0)
@@ -69,10 +69,10 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
 
 
 def _freeze_unread(backbone: Any) -> None:
-    """Freeze what no forward pass of ours reads: it would be trained to no end, and fail a distributed step.
+    """Freeze the parameters that no forward pass uses. Training them is useless and fails in a distributed step.
 
-    The vector of the library's own masking; the layer by which SEW returns to the rate of its convolutions; positions
-    that the conformer has and never uses.
+    These are the vector of the library's own masking, the layer with which SEW returns to the rate of its convolutions,
+    and the positions that the conformer has but never uses.
     """
     unread = ["masked_spec_embed", "encoder.upsample."]
     if backbone.config.model_type == "wav2vec2-conformer":
@@ -84,7 +84,7 @@ def _freeze_unread(backbone: Any) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the library's warnings off the screen."""
+    """Suppress the library's warnings."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -94,18 +94,19 @@ def quiet() -> Iterator[None]:
 
 
 def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str | None = None) -> Any:
-    """A model with the weights of a folder, float32.
+    """Load a model with the weights of a folder, in float32.
 
     Args:
-        auto: class of the library that builds it.
-        folder, config: of the model.
-        what: names the model, for messages.
-        unread: layers with this in their name may be missing.
+        auto: class of the library that builds the model.
+        folder: folder of the model.
+        config: configuration of the model.
+        what: description of the model, for messages.
+        unread: layers whose name contains this may be missing.
 
     Raises:
-        ConfigError: weights of its layers are missing.
+        ConfigError: weights of the model's layers are missing.
     """
-    with quiet():  # the library reports weights that it leaves out, as those of a decoder
+    with quiet():  # the library reports unused weights, such as those of a decoder
         built, report = auto.from_pretrained(
             folder,
             config=config,
@@ -125,17 +126,17 @@ def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str 
 
 
 def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *more: bool) -> tuple[Tensor, None]:
-    """WavLM's attention with its gated position bias through SDPA.
+    """WavLM's attention with its gated position bias, through SDPA.
 
-    The library's own keeps every attention weight, and reads the projections' weights around their modules, so that
-    adapters put into them would do nothing.
+    The library's own version stores every attention weight. It also reads the weights of the projections directly
+    instead of calling them, so adapters in the projections would have no effect.
 
     Args:
-        self: a ``WavLMAttention``, of which this is made a method.
+        self: the ``WavLMAttention`` that this function becomes a method of.
         hidden: ``[B, T, H]``.
-        mask: ``[B, T]`` bool, true where real, or none.
+        mask: ``[B, T]`` bool, true for real steps, or ``None``.
         bias: ``[B * heads, T, T]``.
-        more: older versions of the library also ask for the weights, or not; they are not kept.
+        more: flag of older versions of the library that requests the attention weights; ignored.
     """
     size, steps, _ = hidden.shape
     shape = (size, steps, self.num_heads, self.head_dim)
@@ -156,7 +157,7 @@ def _check_kind(config: Any, what: str) -> None:
 
 
 def _extractor(folder: str, config: Any) -> Any:
-    """The feature extractor in the folder; where its file is missing, the one such models are published with."""
+    """The feature extractor of the folder. If its file is missing, the usual one for the model type is used."""
     from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
     if config.model_type == "whisper":

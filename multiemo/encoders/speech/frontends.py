@@ -1,4 +1,4 @@
-"""What stands between a waveform and a pretrained speech model, batched and blind to padding."""
+"""Front-ends between a waveform and a pretrained speech model, batched and independent of padding."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from multiemo.encoders.common.half_precision import half_of
 
 
 class MaskedGroupNorm(nn.Module):
-    """One group a channel, as wav2vec 2.0's first convolution has it, over the real steps only.
+    """Group normalisation with one group per channel, as in wav2vec 2.0's first convolution, over real steps only.
 
-    The library's own takes its statistics over padding too, so that a clip's embedding would hang on its batch.
+    The library's own layer includes padding in its statistics, so a clip's embedding would depend on its batch.
 
     Args:
-        norm: the layer to stand in for; its parameters are shared.
+        norm: the layer to replace; its parameters are shared.
     """
 
     def __init__(self, norm: nn.GroupNorm) -> None:
@@ -26,9 +26,9 @@ class MaskedGroupNorm(nn.Module):
         self.lengths: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, T]`` to the same; float32, or half precision where a GPU computes in it.
+        """Normalise ``[B, C, T]``. The result is float32, or half precision if a GPU computes in it.
 
-        ``lengths`` ``[B]`` is set before.
+        The attribute ``lengths`` ``[B]`` must be set before.
         """
         steps = torch.full((x.shape[0],), x.shape[2], device=x.device) if self.lengths is None else self.lengths
         real = (torch.arange(x.shape[2], device=x.device) < steps.unsqueeze(1)).unsqueeze(1)
@@ -42,7 +42,7 @@ class MaskedGroupNorm(nn.Module):
         return (x - mean) * (variance + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
 
     def _in_half(self, x: Tensor, real: Tensor, steps: Tensor) -> Tensor:
-        """The same with the statistics alone in float32: they are taken over zeros for padding, then corrected."""
+        """As ``forward``, with only the statistics in float32: computed with zeros for padding, then corrected."""
         share = (steps / x.shape[2]).view(-1, 1, 1)
         variance, mean = (s.float() for s in torch.var_mean(x.masked_fill(~real, 0), 2, correction=0, keepdim=True))
         square = (variance + mean.square()) / share
@@ -52,7 +52,7 @@ class MaskedGroupNorm(nn.Module):
 
 
 class WhisperFrontEnd(nn.Module):
-    """Whisper's log-mel features of 30 s, as ``WhisperFeatureExtractor`` makes them (Radford et al. 2022).
+    """Whisper's log-mel features of 30 s, as ``WhisperFeatureExtractor`` computes them (Radford et al. 2022).
 
     Args:
         extractor: a ``WhisperFeatureExtractor``.
@@ -71,7 +71,16 @@ class WhisperFrontEnd(nn.Module):
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
 
     def forward(self, wave: Tensor, mask: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
-        """``[B, N]`` to ``[B, 3000, M]``, with the mask of the encoder's 1500 steps; ``hidden`` samples are silence."""
+        """Compute Whisper's input.
+
+        Args:
+            wave: ``[B, N]`` samples, silent where hidden.
+            mask: ``[B, N]`` bool, true for real samples.
+            hidden: unused; the features are not standardised over the clip.
+
+        Returns:
+            ``[B, 3000, M]``, the mask of the encoder's 1500 steps, and no attention mask.
+        """
         wave, mask = wave[:, : self.samples], mask[:, : self.samples]
         wave = F.pad(wave, (0, self.samples - wave.shape[1]))
         spectrum = torch.stft(wave, self.n_fft, self.hop, window=self.window, return_complex=True)[..., :-1]
@@ -84,7 +93,7 @@ class WhisperFrontEnd(nn.Module):
 
 
 class KaldiFrontEnd(nn.Module):
-    """Kaldi's log-mel bands, two frames a row, as ``SeamlessM4TFeatureExtractor`` makes them for w2v-BERT 2.0.
+    """Kaldi's log-mel bands, two frames per row, as ``SeamlessM4TFeatureExtractor`` computes them for w2v-BERT 2.0.
 
     Args:
         extractor: a ``SeamlessM4TFeatureExtractor``.
@@ -103,15 +112,16 @@ class KaldiFrontEnd(nn.Module):
         self.register_buffer("window", torch.as_tensor(extractor.window, dtype=torch.float32), persistent=False)
 
     def forward(self, wave: Tensor, mask: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-mel bands, standardised over the clip.
+        """Compute log-mel bands, standardised over the clip.
 
         Args:
-            wave, mask: ``[B, N]``.
-            hidden: ``[B, N]`` bool, silent samples that stand for hidden ones: frames of nothing else have no part in
-                the clip's means and read as zero.
+            wave: ``[B, N]`` samples, silent where hidden.
+            mask: ``[B, N]`` bool, true for real samples.
+            hidden: ``[B, N]`` bool, true for hidden samples. Frames that are completely hidden are excluded from the
+                clip's statistics and become zero.
 
         Returns:
-            ``[B, T, 2 M]``, with the mask ``[B, T]`` twice, as bool and as int.
+            ``[B, T, 2 M]``, and the mask ``[B, T]`` twice, as bool and as int.
         """
         wave = F.pad(wave, (0, max(self.SIZE + self.HOP - wave.shape[1], 0)))
         frames = wave.unfold(1, self.SIZE, self.HOP) * 2**15
@@ -121,14 +131,14 @@ class KaldiFrontEnd(nn.Module):
         log = (torch.fft.rfft(frames, n=self.N_FFT).abs().square() @ self.filters).clamp_min(self.FLOOR).log()
         count = ((mask.sum(1) - self.SIZE) // self.HOP + 1).clamp_min(self.stride).view(-1, 1, 1)
         real = torch.arange(log.shape[1], device=wave.device).view(1, -1, 1) < count
-        seen = real
+        visible = real
         if hidden is not None:
             beyond = log.shape[1] * self.HOP + self.SIZE - self.HOP - hidden.shape[1]
-            seen = real & ~F.pad(hidden, (0, max(beyond, 0))).unfold(1, self.SIZE, self.HOP).all(2, keepdim=True)
-        number = seen.sum(1, keepdim=True)
-        mean = (log * seen).sum(1, keepdim=True) / number.clamp_min(1)
-        variance = ((log - mean) * seen).square().sum(1, keepdim=True) / (number - 1).clamp_min(1)
-        log = (log - mean) * (variance + 1e-7).rsqrt() * seen
+            visible = real & ~F.pad(hidden, (0, max(beyond, 0))).unfold(1, self.SIZE, self.HOP).all(2, keepdim=True)
+        number = visible.sum(1, keepdim=True)
+        mean = (log * visible).sum(1, keepdim=True) / number.clamp_min(1)
+        variance = ((log - mean) * visible).square().sum(1, keepdim=True) / (number - 1).clamp_min(1)
+        log = (log - mean) * (variance + 1e-7).rsqrt() * visible
         rows = log.shape[1] // self.stride
         stacked = log[:, : rows * self.stride].reshape(log.shape[0], rows, -1)
         attention = torch.arange(rows, device=wave.device) < (count.view(-1, 1) // self.stride)

@@ -1,4 +1,4 @@
-"""Speech by a pretrained transformers model: wav2vec 2.0 and its kin, Whisper's encoder, w2v-BERT."""
+"""Speech through a pretrained transformers model: the wav2vec 2.0 family, Whisper's encoder, w2v-BERT."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ _WHERE = "encoders.speech"
 
 @encoders.register("speech_pretrained", modality="speech")
 class SpeechPretrained(Encoder):
-    """A learnt mixture of the model's layers (Yang et al. 2021, SUPERB), pooled over time.
+    """Mixes the layers of a pretrained model with learnt weights (Yang et al. 2021, SUPERB) and pools over time.
 
-    SDPA attention is used wherever the architecture allows it. Nothing is read back to the host, but for the models
-    whose padding would leak (data2vec, SEW, the conformer): they see one clip at a time and need its length.
+    SDPA attention is used wherever the architecture supports it. The host does not wait for the device, except with
+    models in which padding would change the result (data2vec, SEW, the conformer). These process one clip at a time and
+    need its length.
 
     Args:
         model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model
@@ -40,21 +41,22 @@ class SpeechPretrained(Encoder):
         freeze: ``none``; ``feature_extractor``, the convolutions over the waveform (or Whisper's over the mel bands);
             or ``all`` of the pretrained model.
         lora: train low-rank adapters in the pretrained model instead of its own weights.
-        prosody: a small ``speech_prosody`` encoder reads the prosody track beside the model; both embeddings are joined
+        prosody: add a small ``speech_prosody`` encoder that reads the prosody track; both embeddings are concatenated
             before the projection to D.
         out_dim: D, the width of the embedding.
         dropout: share of values dropped before the projection to D.
-        time_mask: in training two spans of time are hidden, each at most this share of the clip (SpecAugment, Park et
-            al. 2019): after the convolutions over the waveform, as wav2vec 2.0 does (Baevski et al. 2020), or in the
-            mel bands.
-        feature_mask: the same across the features, or the mel bands. A model that is frozen wholly is not masked.
-        max_seconds: of a clip's voice, only so many from its beginning are read; Whisper reads 30 s at most.
-        trim: see :class:`~multiemo.types.SpeechSpec`.
-        assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
+        time_mask: longest span of time hidden in training, as a share of the clip; two spans are drawn (SpecAugment,
+            Park et al. 2019). They are hidden after the convolutions over the waveform, as in wav2vec 2.0 (Baevski et
+            al. 2020), or in the mel bands.
+        feature_mask: the same across the features, or the mel bands. A completely frozen model is not masked.
+        max_seconds: longest speech that is read, from its beginning; at most 30 s for Whisper.
+        trim: both ends are cut where they are this many dB below the clip's loudest 25 ms (0.1 s is kept);
+            0 cuts nothing.
+        assets: folder written by :meth:`save_assets`; the architecture is then built from it without weights.
 
     Raises:
-        ConfigError: ``model`` is not to be had, or is not a speech model; adapters for a model that is frozen wholly,
-            or for layers it does not have.
+        ConfigError: ``model`` is unavailable or not a speech model; or adapters are given for a completely frozen
+            model or for layers it does not have.
     """
 
     modality = "speech"
@@ -80,7 +82,7 @@ class SpeechPretrained(Encoder):
         super().__init__()
         if freeze == "all" and lora is not None:
             raise ConfigError(
-                f"{_WHERE}.freeze is 'all' and {_WHERE}.lora is given, which trains inside the model; drop one of them"
+                f"{_WHERE}.freeze is 'all', but {_WHERE}.lora trains inside the model; remove one of them"
             )
         self.backbone, extractor = build_speech_model(model, assets, f"{_WHERE}.model")
         self.extractor = extractor
@@ -116,28 +118,28 @@ class SpeechPretrained(Encoder):
 
     def _prepare_waveform_model(self) -> None:
         config = self.backbone.config
-        self._masking = False  # whether the next pass through the layers hides spans
+        self._masking = False  # whether the next forward pass hides spans
         self.backbone.encoder.register_forward_pre_hook(self._mask_projected, with_kwargs=True)
-        # Set, it asks for the gradient of the waveform, and so for a backward pass through frozen convolutions.
+        # If set, the library needs the waveform's gradient, and so a backward pass through frozen convolutions.
         self.backbone.feature_extractor._requires_grad = False
         if getattr(config, "feat_extract_norm", "layer") == "group":
             first = self.backbone.feature_extractor.conv_layers[0]
             first.layer_norm = MaskedGroupNorm(first.layer_norm)
 
     def train(self, mode: bool = True) -> SpeechPretrained:
-        """As in torch, but a frozen backbone stays in evaluation mode (no dropout)."""
+        """As ``nn.Module.train``, but a frozen backbone stays in evaluation mode (no dropout)."""
         super().train(mode)
         if self.freeze == "all":
             self.backbone.eval()
         return self
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
-        """Those of the prosody columns, if any, from training inputs ``[T, hop samples + P]``."""
+        """Fit the statistics of the prosody columns, if any, to training inputs ``[T, hop samples + P]``."""
         if self.prosody is not None:
             self.prosody.fit_statistics(x[:, self.input_spec.row_samples :] for x in inputs)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, N, 1]``, or ``[B, T, hop samples + P]`` with prosody, and its mask to ``[B, D]``."""
+        """Embed ``[B, N, 1]``, or ``[B, T, hop samples + P]`` with prosody, and its mask to ``[B, D]``."""
         wave, real, prosody = self.split(x, mask)
         states, steps = self.sequence(wave, real)
         pooled = masked_mean(states, steps) if self.pool is None else self.pool(states, steps)
@@ -147,27 +149,28 @@ class SpeechPretrained(Encoder):
         return embedding
 
     def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The input as waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
+        """Split the input: waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
         row = self.input_spec.row_samples
         real = mask.repeat_interleave(row, 1)
         return x[..., :row].flatten(1).masked_fill(~real, 0.0), real, x[..., row:]
 
     def sequence(self, wave: Tensor, real: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What is pooled over time.
+        """Encode a waveform to the sequence that is pooled over time.
 
         Args:
-            wave, real: ``[B, N]`` samples, zero where padded, and their mask.
-            hidden: ``[B, N]`` bool, samples that the model must not know; masks of training are then off.
+            wave: ``[B, N]`` samples, zero where padded.
+            real: ``[B, N]`` bool, true for real samples.
+            hidden: ``[B, N]`` bool, true for samples to hide from the model; masking in training is then off.
 
         Returns:
-            ``[B, T, H]``, the mixture of layers, and which steps are real, ``[B, T]``.
+            ``[B, T, H]``, the mixture of layers, and the mask ``[B, T]`` of real steps.
         """
         if hidden is not None:
             wave = wave.masked_fill(hidden, 0.0)
         masking = self.training and hidden is None and self.freeze != "all"
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.freeze != "all"):
             if self.front is not None:
-                with torch.autocast(wave.device.type, enabled=False):  # half precision would overflow in a spectrum
+                with torch.autocast(wave.device.type, enabled=False):  # half precision would overflow in the spectrum
                     bands, steps, attention = self.front(wave, real, hidden)
                 if masking:
                     bands = self._mask(bands, steps.sum(1) * (bands.shape[1] // steps.shape[1]))
@@ -182,19 +185,19 @@ class SpeechPretrained(Encoder):
         return depth_groups(self, self.backbone)
 
     def recompute_activations(self) -> None:
-        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+        """As :meth:`Encoder.recompute_activations`. A frozen backbone stores none.
 
         Raises:
-            ConfigError: the architecture cannot.
+            ConfigError: the architecture does not support it.
         """
         if self.freeze == "all":
             return
         recompute_layers(self.backbone, _WHERE)
-        if self._group_norm() is not None:  # it knows the lengths of the latest batch, by then perhaps another one
+        if self._group_norm() is not None:  # it holds the lengths of the latest batch, which may have changed by then
             self.backbone.feature_extractor.conv_layers[0].gradient_checkpointing = False
 
     def masked_task(self) -> MaskedWave:
-        """Log-mel frames of hidden spans of the waveform.
+        """A task that predicts the log-mel frames of hidden spans of the waveform.
 
         Raises:
             ConfigError: the model is frozen.
@@ -217,13 +220,13 @@ class SpeechPretrained(Encoder):
         return math.prod(strides)
 
     def _from_bands(self, bands: Tensor, attention: Tensor | None) -> Tensor:
-        """``[L, B, T, H]`` hidden states."""
+        """Hidden states ``[L, B, T, H]`` of the model."""
         if self.kind == "whisper":
             bands = bands.transpose(1, 2)
         return _stack(self.backbone(bands, attention_mask=attention, output_hidden_states=True))
 
     def _layers(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """``[L, B, T, H]`` hidden states of a waveform and their mask ``[B, T]``."""
+        """Hidden states ``[L, B, T, H]`` of a waveform and their mask ``[B, T]``."""
         lengths = real.sum(1)
         norm = self._group_norm()
         if norm is not None:
@@ -235,24 +238,24 @@ class SpeechPretrained(Encoder):
         return layers, torch.arange(layers.shape[2], device=wave.device) < count.unsqueeze(1)
 
     def _group_norm(self) -> MaskedGroupNorm | None:
-        """The norm in the first convolution that must know the clips' lengths."""
+        """The norm of the first convolution, if it needs the lengths of the clips."""
         if self.front is not None:
             return None
         norm = getattr(self.backbone.feature_extractor.conv_layers[0], "layer_norm", None)
         return norm if isinstance(norm, MaskedGroupNorm) else None
 
     def _one_by_one(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        alone = []
+        sequences = []
         for clip, length in zip(wave, real.sum(1).tolist(), strict=True):
             out = self.backbone(clip[None, :length], output_hidden_states=True)
-            alone.append(_stack(out).squeeze(1).transpose(0, 1))
-        padded = nn.utils.rnn.pad_sequence(alone, batch_first=True)
-        count = torch.tensor([len(one) for one in alone], device=wave.device)
+            sequences.append(_stack(out).squeeze(1).transpose(0, 1))
+        padded = nn.utils.rnn.pad_sequence(sequences, batch_first=True)
+        count = torch.tensor([len(sequence) for sequence in sequences], device=wave.device)
         steps = torch.arange(padded.shape[1], device=wave.device) < count.unsqueeze(1)
         return padded.permute(2, 0, 1, 3), steps
 
     def _mask_projected(self, encoder: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Hide spans of what enters the layers ``[B, T, H]``."""
+        """Forward hook that hides spans in the input ``[B, T, H]`` of the layers."""
         if not self._masking:
             return None
         projected, *rest = inputs
@@ -266,9 +269,9 @@ class SpeechPretrained(Encoder):
 
 
 def _stack(out: Any) -> Tensor:
-    """``[L, B, T, D]``: every hidden state; the last one after the model's final normalisation, where it has one."""
+    """Every hidden state, ``[L, B, T, D]``; the last one after the model's final normalisation, if it has one."""
     *before, last = out.hidden_states
-    # SEW brings its last state back to the rate of its convolutions by a layer of its own, which is left out.
+    # SEW upsamples its last state to the rate of its convolutions. That layer is not used here.
     final = out.last_hidden_state
     return torch.stack([*before, final if final.shape[1] == last.shape[1] else last])
 

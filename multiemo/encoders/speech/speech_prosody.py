@@ -1,4 +1,4 @@
-"""Speech from scratch: a log-mel stream and a prosody stream, fused inside the branch."""
+"""Speech from scratch: a log-mel stream and a prosody stream, fused within the branch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from multiemo.errors import ConfigError
 from multiemo.registry import Positive, Share, Size, encoders
 from multiemo.types import PROSODY_CHANNELS, SpeechSpec
 
-#: Prosody channels that are also given relative to the clip's own mean, which takes the speaker's register, level and
-#: voice quality out.
+#: Prosody channels that are also given relative to the clip's own mean, which removes the speaker's register, level and
+#: voice quality.
 RELATIVE = ("f0", "energy", "tilt", "harmonicity", "h1_h2")
 _STRIDE = 8
 _VOICING = PROSODY_CHANNELS.index("voicing")
@@ -26,29 +26,35 @@ _VOICING = PROSODY_CHANNELS.index("voicing")
 
 @encoders.register("speech_prosody", modality="speech")
 class SpeechProsody(Encoder):
-    """Two streams at 10 ms, each brought to 80 ms rows, joined, pooled over time.
+    """Two streams at 10 ms, each reduced to 80 ms rows, joined and pooled over time.
 
-    The log-mel stream is a small two-dimensional CNN; the prosody stream a one-dimensional one over the channels of
-    the prosody track, absolute and relative to the clip's own mean. Two residual convolutions read both side by side;
-    attentive statistics pooling, joined by the clip's prosody statistics, and a projection make the embedding.
+    The log-mel stream is a small two-dimensional CNN. The prosody stream is a one-dimensional CNN over the channels of
+    the prosody track, absolute and relative to the clip's own mean. Two residual convolutions read both streams.
+    Attentive statistics pooling follows. A projection of its result and the clip's prosody statistics is the embedding.
 
     Args:
-        n_mels: M, the number of mel bands; 0 leaves the log-mel stream out.
+        n_mels: M, the number of mel bands; 0 removes the log-mel stream.
         prosody: whether there is a prosody stream.
-        sample_rate: samples a second of the sound that is read, Hz.
-        max_seconds: of a clip's voice, only so many from its beginning are read.
-        trim: see :class:`~multiemo.types.SpeechSpec`.
+        sample_rate: sample rate of the sound, Hz.
+        max_seconds: longest speech that is read, from its beginning.
+        trim: both ends are cut where they are this many dB below the clip's loudest 25 ms (0.1 s is kept);
+            0 cuts nothing.
         width: channels of the first CNN block; each later one has twice as many.
         out_dim: D, the width of the embedding.
-        dropout: share of values dropped before the projection, and half of it where the streams join.
-        stretch, mel_shift, pitch_shift, gain, tilt, noise: augmentation, see
-            :class:`~multiemo.encoders.speech.augmentation.SpeechAugment`.
-        time_mask: longest masked span, as a share of the clip; two of them.
-        mel_mask: widest masked band, as a share of the mel bands; two of them.
-        channel_mask: probability that a prosody channel is left out for a clip.
+        dropout: share of values dropped before the projection, and half of it where the streams are joined.
+        stretch: the tempo is multiplied or divided by up to ``1 + stretch`` in training.
+        mel_shift: log-mel bands are shifted by up to this many bands in training (vocal-tract length).
+        pitch_shift: F0 is shifted by up to this many semitones in training (register).
+        gain: the level is shifted by up to this many dB in training.
+        tilt: the spectrum is tilted by up to this many dB in training, from the lowest to the highest band.
+        noise: noise is added in training with probability one half, at least this many dB below the loudest band; 0
+            adds none.
+        time_mask: longest masked span, as a share of the clip; two spans are drawn.
+        mel_mask: widest masked band, as a share of the mel bands; two bands are drawn.
+        channel_mask: probability of dropping a prosody channel for a clip in training.
 
     Raises:
-        ConfigError: neither stream is on.
+        ConfigError: both streams are off.
     """
 
     modality = "speech"
@@ -77,7 +83,7 @@ class SpeechProsody(Encoder):
     ) -> None:
         super().__init__()
         if n_mels == 0 and not prosody:
-            raise ConfigError("encoders.speech: n_mels is 0 and prosody is off, so nothing is left; switch one on")
+            raise ConfigError("encoders.speech: n_mels is 0 and prosody is off, so nothing is read; switch one on")
         self.out_dim = out_dim
         self.input_spec = SpeechSpec(
             sample_rate=sample_rate, n_mels=n_mels, prosody=prosody, max_seconds=max_seconds, trim=trim
@@ -99,15 +105,15 @@ class SpeechProsody(Encoder):
         self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
-        """Mean and standard deviation of every column, from training inputs ``[T, M + P]``."""
+        """Fit mean and standard deviation of every column to training inputs ``[T, M + P]``."""
         self.standardize.fit(inputs)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, T, M + P]`` and ``[B, T]`` to ``[B, D]``."""
+        """Embed ``[B, T, M + P]`` with the mask ``[B, T]`` to ``[B, D]``."""
         if self.training:
             x, mask = self.augment(x, mask, self.n_mels)
         voicing = x[..., self.n_mels + _VOICING] if self.summary is not None else None
-        # The mean of every column stands in for what lies beyond a clip's end.
+        # Rows beyond a clip's end are set to the mean of every column.
         x = self.standardize(x).masked_fill(~mask.unsqueeze(-1), 0.0)
         mel, prosody = x[..., : self.n_mels], x[..., self.n_mels :]
         if self.training:
@@ -118,15 +124,16 @@ class SpeechProsody(Encoder):
         return embedding
 
     def sequence(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What is pooled over time.
+        """Encode the input to the sequence that is pooled over time.
 
         Args:
-            x: ``[B, T, M + P]`` standardised, zeros where ``mask`` ``[B, T]`` is false.
+            x: ``[B, T, M + P]`` standardised, zero where ``mask`` is false.
+            mask: ``[B, T]`` bool, true for real rows.
 
         Returns:
-            ``[B, T', 8 * width]``, a step each 8 rows, and which of them are real, ``[B, T']``.
+            ``[B, T', 8 * width]``, one step per 8 rows, and the mask ``[B, T']`` of real steps.
         """
-        # Two rows at least come out, for batch normalisation has no variance of one.
+        # At least two steps, because batch normalisation cannot compute the variance of one.
         mask = F.pad(mask, (0, max(-mask.shape[1] % _STRIDE, 2 * _STRIDE - mask.shape[1])))
         x = F.pad(x, (0, 0, 0, mask.shape[1] - x.shape[1]))
         parts = ((self.mel, x[..., : self.n_mels]), (self.prosody, x[..., self.n_mels :]))
@@ -138,7 +145,7 @@ class SpeechProsody(Encoder):
         return joined.transpose(1, 2), mask
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """As :meth:`Encoder.layer_groups`: the convolutions of both streams, what joins them, context, pooling."""
+        """As :meth:`Encoder.layer_groups`: the convolutions of both streams, the join, context, pooling."""
         stages = [zip(s.convs, s.norms, strict=True) for s in (self.mel, self.prosody) if s is not None]
         depths: list[list[nn.Module]] = [[m for pair in level if pair for m in pair] for level in zip_longest(*stages)]
         depths += [[self.join, *([self.mel.project] if self.mel else [])], *([layer] for layer in self.context)]
@@ -146,7 +153,7 @@ class SpeechProsody(Encoder):
         return [[p for module in level for p in module.parameters()] for level in depths]
 
     def masked_task(self) -> MaskedRows:
-        """Hidden rows of the standardised input; augmentation is off."""
+        """A task that hides rows of the standardised input. Augmentation is off."""
         columns = self.standardize.mean.numel()
         return MaskedRows(self.join[0].out_features, columns, _STRIDE, self.input_spec.hop)  # type: ignore[arg-type]
 
@@ -163,7 +170,7 @@ class SpeechProsody(Encoder):
 
 
 class MelStream(nn.Module):
-    """``[B, T, M]`` standardised log-mel bands to ``[B, T / 8, 8 * width]``."""
+    """Converts standardised log-mel bands ``[B, T, M]`` to ``[B, T / 8, 8 * width]``."""
 
     KERNELS = (5, 3, 3, 3)
     STRIDES = ((2, 2), (2, 2), (2, 2), (1, 2))
@@ -176,22 +183,22 @@ class MelStream(nn.Module):
             for (a, b), kernel, stride in zip(pairwise(sizes), self.KERNELS, self.STRIDES, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes[1:])
-        # On CPUs convolutions of few channels are nearly twice as fast in this memory format.
+        # On CPUs, convolutions with few channels are nearly twice as fast in this memory format.
         self.convs.to(memory_format=torch.channels_last)
         self.project = nn.Linear(sizes[-1] * math.ceil(n_mels / 16), 8 * width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """T is a multiple of 8, and ``x`` is zero where ``mask`` is false."""
+        """Encode ``x`` with the mask ``[B, T]``. T must be a multiple of 8, and ``x`` zero where the mask is false."""
         x = x.unsqueeze(1)
         for conv, norm, (time, _) in zip(self.convs, self.norms, self.STRIDES, strict=True):
             mask = halve(mask, time)
-            # Past its end a clip reads as zeros in every layer, whatever a normalisation has made of them.
+            # Beyond its end a clip is zero in every layer, whatever a normalisation has changed.
             x = F.relu(norm(conv(x)), inplace=True) * mask[:, None, :, None]
         return F.relu(self.project(x.transpose(1, 2).flatten(2)))
 
 
 class ProsodyStream(nn.Module):
-    """``[B, T, P]`` standardised prosody to ``[B, T / 8, width]``."""
+    """Converts standardised prosody ``[B, T, P]`` to ``[B, T / 8, width]``."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -201,7 +208,7 @@ class ProsodyStream(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """T is a multiple of 8."""
+        """Encode ``x`` with the mask ``[B, T]``. T must be a multiple of 8."""
         part = x[..., self.relative]
         weights = mask.unsqueeze(-1).to(x.dtype)
         mean = (part * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
@@ -213,7 +220,7 @@ class ProsodyStream(nn.Module):
 
 
 class Residual(nn.Module):
-    """``x + f(x)`` with a dilated convolution over time, ``[B, D, T]``."""
+    """``x + f(x)`` with a dilated convolution over time, for ``[B, D, T]``."""
 
     def __init__(self, dim: int, dilation: int) -> None:
         super().__init__()
@@ -221,15 +228,15 @@ class Residual(nn.Module):
         self.norm = nn.BatchNorm1d(dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """With the mask ``[B, T]``."""
+        """Apply the block to ``[B, D, T]`` with the mask ``[B, T]``."""
         out: Tensor = x + F.relu(self.norm(self.conv(x * mask.unsqueeze(1))))
         return out
 
 
 class Summary(nn.Module):
-    """What a phonetician tabulates: mean and deviation of each prosody channel, over the clip and over its voiced part.
+    """Mean and deviation of each prosody channel, over the clip and over its voiced part, as in phonetic tables.
 
-    ``[B, T, P]`` standardised prosody to ``[B, width]``.
+    Converts standardised prosody ``[B, T, P]`` to ``[B, width]``.
     """
 
     def __init__(self, width: int) -> None:
@@ -237,7 +244,16 @@ class Summary(nn.Module):
         self.mix = nn.Linear(4 * len(PROSODY_CHANNELS), width)
 
     def forward(self, x: Tensor, voicing: Tensor, mask: Tensor) -> Tensor:
-        """With the voicing probability and the mask, each ``[B, T]``."""
+        """Summarise the prosody of clips.
+
+        Args:
+            x: ``[B, T, P]`` standardised.
+            voicing: ``[B, T]`` probability of voicing.
+            mask: ``[B, T]`` bool, true for real rows.
+
+        Returns:
+            ``[B, width]``.
+        """
         parts = []
         for weights in (mask.to(x.dtype), (voicing.clamp(0, 1) + 1e-3) * mask):
             share = (weights / weights.sum(1, keepdim=True)).unsqueeze(-1)
@@ -248,5 +264,5 @@ class Summary(nn.Module):
 
 
 def halve(mask: Tensor, by: int) -> Tensor:
-    """``[B, T]`` to ``[B, T / by]``: true where any of the steps that become one is."""
+    """Reduce a mask ``[B, T]`` to ``[B, T / by]``: true if any of the ``by`` steps that become one is true."""
     return mask.view(mask.shape[0], -1, by).any(-1)

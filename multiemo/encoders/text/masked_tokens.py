@@ -1,4 +1,4 @@
-"""Masked tokens: a text encoder learns from its input alone (Devlin et al. 2019)."""
+"""Masked tokens: a text encoder learns from text without labels (Devlin et al. 2019)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from torch import Tensor, nn
 
 from multiemo.encoders.base import Encoder, MaskedTask
 
-#: Share of the tokens that are asked for; of those, how many become the mask token, and how many any other token.
-_HIDDEN, _MASKED, _RANDOM = 0.15, 0.8, 0.1
+#: Share of the tokens that are drawn for prediction.
+_DRAWN_SHARE = 0.15
+#: Shares of the drawn tokens that become the mask token, or a random token. The rest stays unchanged.
+_MASKED_SHARE, _RANDOM_SHARE = 0.8, 0.1
 
 
 class ReadsTokens(Protocol):
-    """What the task needs of a text encoder."""
+    """The methods of a text encoder that the task uses."""
 
     def token_states(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, L, H]``."""
+        """Encode token ids ``[B, L]`` with the mask ``[B, L]`` to ``[B, L, H]``."""
         ...
 
     def token_table(self) -> nn.Embedding:
@@ -29,19 +31,20 @@ class ReadsTokens(Protocol):
 
 
 class MaskedTokens(MaskedTask):
-    """Predicts the hidden tokens of an utterance and its context from those around them.
+    """Predicts hidden tokens of an utterance and its context from the tokens around them.
 
-    Of each text ``max(1, round(0.15 n))`` of its n tokens are drawn, as in BERT's published code, so that the shortest
-    one teaches something too. Of the drawn ones 80% become the mask token, 10% a random token and 10% stay. The decoder
-    is a linear layer, GELU and layer norm, then the product with the encoder's own input embeddings plus a bias.
+    In each text ``max(1, round(0.15 n))`` of its n tokens are drawn, as in BERT's published code, so even the shortest
+    text contributes. Of the drawn tokens 80% become the mask token, 10% a random token and 10% stay unchanged. The
+    decoder is a linear layer, GELU and layer norm, then the product with the encoder's input embeddings plus a bias.
 
-    Shapes are fixed by the batch alone and only the drawn places are decoded, so that nothing waits for the device.
+    Shapes depend only on the shape of the batch, and only the drawn positions are decoded, so the host never waits for
+    the device.
 
     Args:
         table: the encoder's input embeddings, ``[V, E]``; they set the scale of the first logits to about one.
-        width: H, of the encoder's token states.
-        special: ids that are neither hidden nor put in place of others.
-        mask_token: the id that hides a token.
+        width: H, the width of the encoder's token states.
+        special: ids that are never hidden and never used as a random token.
+        mask_token: id of the token that hides others.
     """
 
     special: Tensor
@@ -63,7 +66,13 @@ class MaskedTokens(MaskedTask):
         self.register_buffer("counts", torch.zeros(size, dtype=torch.int64))
 
     def forward(self, encoder: Encoder, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`MaskedTask.forward`; the guess is the add-one frequency of a token in the batches before."""
+        """As :meth:`MaskedTask.forward`. The guess is the add-one frequency of each token in the batches so far.
+
+        Args:
+            encoder: the text encoder that created this task.
+            x: ``[B, L]`` token ids.
+            mask: ``[B, L]`` bool, true for real tokens.
+        """
         reader = cast("ReadsTokens", encoder)
         places, drawn = self._draw(x, mask)
         truth = x.gather(1, places)
@@ -79,22 +88,23 @@ class MaskedTokens(MaskedTask):
         return (losses * drawn).sum() / count, (guess * drawn).sum() / count
 
     def _draw(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, K]`` places in the texts, and which of them are drawn (a short text has fewer than K)."""
+        """Positions ``[B, K]`` in the texts, and which of them are drawn; a short text has fewer than K."""
         usable = mask & ~self.special[x]
-        wanted = (_HIDDEN * usable.sum(1)).round().clamp_min(1).minimum(usable.sum(1))
-        most = max(1, math.ceil(_HIDDEN * x.shape[1]))
+        wanted = (_DRAWN_SHARE * usable.sum(1)).round().clamp_min(1).minimum(usable.sum(1))
+        most = max(1, math.ceil(_DRAWN_SHARE * x.shape[1]))
         order = torch.rand(x.shape, device=x.device).masked_fill(~usable, -1.0).topk(most, dim=1).indices
         return order, torch.arange(most, device=x.device) < wanted.unsqueeze(1)
 
     def _hide(self, x: Tensor, places: Tensor, drawn: Tensor) -> Tensor:
-        """The batch with the drawn tokens masked, replaced or left."""
+        """Mask, replace or keep the drawn tokens of the batch."""
         before = x.gather(1, places)
-        fate = torch.rand(places.shape, device=x.device)
+        draw = torch.rand(places.shape, device=x.device)
         other = self.ordinary[torch.randint(len(self.ordinary), places.shape, device=x.device)]
-        after = torch.where(fate < _MASKED, self.mask_token, torch.where(fate < _MASKED + _RANDOM, other, before))
+        replaced = torch.where(draw < _MASKED_SHARE + _RANDOM_SHARE, other, before)
+        after = torch.where(draw < _MASKED_SHARE, self.mask_token, replaced)
         return x.scatter(1, places, torch.where(drawn, after, before))
 
     def _guess(self, truth: Tensor) -> Tensor:
-        """Cross-entropy of the tokens by their frequency so far, nats."""
+        """Cross-entropy of the tokens under their frequencies so far, nats."""
         total = (self.counts.sum() + len(self.ordinary)).float()
         return total.log() - (self.counts[truth] + 1).float().log()

@@ -1,4 +1,4 @@
-"""Bags of hashed n-grams: what a linear bag-of-words model would learn, as a part of a network."""
+"""Bags of hashed n-grams: a linear bag-of-words model as part of a network."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 
 class HashedNgrams(nn.Module):
-    """A bag of tokens and short runs of tokens, hashed into one table (fastText: Joulin et al. 2017).
+    """A bag of tokens and n-grams of tokens, hashed into one table (fastText: Joulin et al. 2017).
 
-    The bag is a weighted sum of rows. ``count`` weighs every run alike, ``1 / sqrt(runs)``, so that an utterance in
-    which more is recognised has a longer vector. ``tfidf`` is the vector of unit length whose weights are
-    ``(1 + ln tf) * idf`` with ``idf = 1 + ln((1 + texts) / (1 + df))`` (Salton & Buckley 1988), in which runs that
-    fewer than two training texts hold weigh nothing: rare runs can then not be learnt by heart.
+    The bag is a weighted sum of rows. ``count`` gives every n-gram the weight ``1 / sqrt(n-grams)``, so an utterance
+    with more recognised n-grams has a longer vector. ``tfidf`` is a vector of unit length with the weights
+    ``(1 + ln tf) * idf``, where ``idf = 1 + ln((1 + texts) / (1 + df))`` (Salton & Buckley 1988). N-grams that occur in
+    fewer than two training texts have weight zero, which prevents the memorisation of rare ones.
 
     Args:
-        dim: D.
+        dim: D, the width of the bag.
         buckets: rows of the table.
-        orders: longest run.
-        dropout: share of the runs left out in training.
-        weighting: ``count`` or ``tfidf``; the latter is even until :meth:`fit` has seen the training texts.
+        orders: length of the longest n-gram, tokens.
+        dropout: share of the n-grams left out in training.
+        weighting: ``count`` or ``tfidf``; all weights of ``tfidf`` are equal until :meth:`fit` has been called.
     """
 
     idf: Tensor
@@ -38,19 +38,19 @@ class HashedNgrams(nn.Module):
             self.register_buffer("idf", torch.ones(buckets))
 
     def fit(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set ``idf`` from training texts, each ``[1, L]`` ids and bool."""
+        """Compute ``idf`` from training texts, each token ids ``[1, L]`` and their mask."""
         count = 0
         holding = torch.zeros_like(self.idf)
         for tokens, mask in texts:
-            rows, real = self._runs(tokens, mask)
+            rows, real = self._ngrams(tokens, mask)
             holding[torch.unique(rows[real])] += 1
             count += 1
         rarity = 1 + torch.log((1 + count) / (1 + holding))
         self.idf.copy_(torch.where(holding >= 2, rarity, torch.zeros_like(rarity)))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``; zeros where ``mask`` has nothing."""
-        rows, kept = self._runs(tokens, mask)
+        """Bags ``[B, D]`` of token ids ``[B, L]`` with their mask; zero for texts without a real token."""
+        rows, kept = self._ngrams(tokens, mask)
         if self.training and self.dropout:
             kept = kept & (torch.rand(kept.shape, device=kept.device) >= self.dropout)
         if self.weighting == "tfidf":
@@ -61,21 +61,21 @@ class HashedNgrams(nn.Module):
         total: Tensor = (self.table(rows) * weights.unsqueeze(-1)).sum(1)
         return total
 
-    def _runs(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, R]`` rows of the table, one a run, and which runs are real."""
-        key, whole = tokens, mask
+    def _ngrams(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the table ``[B, R]``, one per n-gram, and which n-grams consist of real tokens."""
+        key, complete = tokens, mask
         rows, real = [], []
         for order in range(self.orders):
             if order:
                 key = key[:, :-1] * 1_000_003 + tokens[:, order:]
-                whole = whole[:, :-1] & mask[:, order:]
+                complete = complete[:, :-1] & mask[:, order:]
             mixed = key * 7919 + order
             rows.append((mixed ^ (mixed >> 15)) % self.buckets)
-            real.append(whole)
+            real.append(complete)
         return torch.cat(rows, dim=1), torch.cat(real, dim=1)
 
     def _tfidf(self, rows: Tensor, kept: Tensor) -> Tensor:
-        """``[B, R]`` weights; a run that stands several times has its weight spread over them."""
+        """TF-IDF weights ``[B, R]``. The weight of a repeated n-gram is divided among its occurrences."""
         keys = torch.where(kept, rows, -1)
         ordered = keys.sort(dim=1).values
         times = torch.searchsorted(ordered, keys, right=True) - torch.searchsorted(ordered, keys)

@@ -1,4 +1,4 @@
-"""Text encoders over any pretrained text model of the transformers library."""
+"""Text encoder over any pretrained text model of the transformers library."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _WHERE = "encoders.text"
 
 @encoders.register("text_pretrained", modality="text")
 class TextPretrained(Encoder):
-    """Any text model of the transformers library, with its own tokenizer.
+    """Applies any text model of the transformers library, with its own tokenizer.
 
     Args:
         model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model.
         pooling: ``mean`` or learnt ``attention`` over the utterance's tokens, or ``cls``, the first token.
         freeze: train nothing of the pretrained model.
         lora: train low-rank adapters in the pretrained model instead of its own weights.
-        max_tokens: longer inputs lose their oldest context first, then their end.
-        context: earlier utterances of the same dialogue that are read as well.
-        assets: the folder :meth:`save_assets` wrote; the architecture is then built from it without weights.
+        max_tokens: longest input; longer ones lose their oldest context first, then their end.
+        context: number of earlier utterances of the same dialogue to read.
+        assets: folder written by :meth:`save_assets`; the architecture is then built from it without weights.
 
     Raises:
-        ConfigError: ``model`` is not a usable text model, or takes fewer than ``max_tokens`` tokens; or both ``freeze``
-            and ``lora`` are given.
+        ConfigError: ``model`` is not a usable text model, or accepts fewer than ``max_tokens`` tokens; or both
+            ``freeze`` and ``lora`` are given.
     """
 
     modality = "text"
@@ -57,7 +57,10 @@ class TextPretrained(Encoder):
     ) -> None:
         super().__init__()
         if freeze and lora is not None:
-            raise ConfigError(f"{_WHERE}.freeze and {_WHERE}.lora: adapters train in a backbone; give one of the two")
+            raise ConfigError(
+                f"{_WHERE}.freeze and {_WHERE}.lora exclude each other, because adapters train inside the backbone; "
+                "remove one"
+            )
         self.backbone, tokenizer = _build(model, assets)
         keep_on_device(self.backbone)
         suit_half_precision(self.backbone)
@@ -81,14 +84,14 @@ class TextPretrained(Encoder):
         self.note_pretrained("backbone")
 
     def train(self, mode: bool = True) -> TextPretrained:
-        """As in torch, but a frozen backbone stays in evaluation mode (no dropout)."""
+        """As ``nn.Module.train``, but a frozen backbone stays in evaluation mode (no dropout)."""
         super().train(mode)
         if self.freeze:
             self.backbone.eval()
         return self
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``."""
+        """Embed token ids ``[B, L]`` with their mask to ``[B, D]``."""
         hidden = self.token_states(x, mask)
         if self.pooling == "cls":
             return hidden[:, 0]
@@ -96,7 +99,7 @@ class TextPretrained(Encoder):
         return masked_mean(hidden, own) if self.pool is None else self.pool(hidden, own)
 
     def token_states(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, L, D]``, the backbone's last state at each token."""
+        """Encode token ids ``[B, L]`` with their mask to ``[B, L, D]``, the backbone's last hidden states."""
         inputs = {"input_ids": x.masked_fill(~mask, self.padding), "attention_mask": mask.long()}
         if self.segments:
             inputs["token_type_ids"] = (mask & ~utterance_mask(x, mask, self.separator)).long()
@@ -113,19 +116,19 @@ class TextPretrained(Encoder):
         return depth_groups(self, self.backbone)
 
     def recompute_activations(self) -> None:
-        """As :meth:`Encoder.recompute_activations`; a frozen backbone keeps none.
+        """As :meth:`Encoder.recompute_activations`. A frozen backbone stores none.
 
         Raises:
-            ConfigError: the architecture cannot.
+            ConfigError: the architecture does not support it.
         """
         if not self.freeze:
             recompute_layers(self.backbone, _WHERE)
 
     def masked_task(self) -> MaskedTokens:
-        """Hidden tokens; a tokenizer without a mask token hides them behind its unknown token.
+        """A task that hides tokens. A tokenizer without a mask token uses its unknown token instead.
 
         Raises:
-            ConfigError: it has neither, or the backbone is frozen.
+            ConfigError: the tokenizer has neither, or the backbone is frozen.
         """
         if self.freeze:
             raise ConfigError(
@@ -135,7 +138,7 @@ class TextPretrained(Encoder):
         if getattr(config, "hiding_token_id", None) is None:
             raise ConfigError(
                 f"{_WHERE}.model: its tokenizer has neither a mask nor an unknown token, which objective 'masked' "
-                "needs; name another model"
+                "requires; choose another model"
             )
         return MaskedTokens(self.token_table(), self.out_dim, config.special_token_ids, config.hiding_token_id)
 
@@ -145,7 +148,7 @@ class TextPretrained(Encoder):
 
 
 def _build(model: str, assets: Path | None) -> tuple[Any, str]:
-    """The transformers model, and where its tokenizer is."""
+    """Build the transformers model, and find its tokenizer."""
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -171,7 +174,7 @@ def _build(model: str, assets: Path | None) -> tuple[Any, str]:
 
 
 def _note_tokens(config: Any, tokenizer: Any, size: int) -> None:
-    """Keep in the config, and so in a checkpoint, what the encoder must know of its tokenizer."""
+    """Store the token ids that the encoder needs in the config, which checkpoints include."""
     ends = [tokenizer.sep_token_id, tokenizer.eos_token_id]
     config.sep_token_id = next((i for i in ends if i is not None), -1)
     config.special_token_ids = sorted(i for i in set(tokenizer.all_special_ids) if i < size)
@@ -192,6 +195,6 @@ def _check_length(backbone: Any, model: str, max_tokens: int) -> None:
     limit = getattr(backbone.config, "max_position_embeddings", None)
     table = next((m for n, m in backbone.named_modules() if n.endswith("position_embeddings")), None)
     if limit and isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        limit -= table.padding_idx + 1  # RoBERTa counts positions from there
+        limit -= table.padding_idx + 1  # RoBERTa numbers positions from there
     if limit and max_tokens > limit:
-        raise ConfigError(f"encoders.text.max_tokens: {max_tokens} is more than the {limit} that {model!r} can read")
+        raise ConfigError(f"encoders.text.max_tokens: {max_tokens} exceeds the {limit} tokens that {model!r} can read")

@@ -1,4 +1,4 @@
-"""A small text encoder from scratch: bags of n-grams and a Transformer."""
+"""A small text encoder trained from scratch: bags of n-grams and a Transformer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SEP, _MASK = TEXT_SPECIALS.index("[SEP]"), TEXT_SPECIALS.index("[MASK]")
 
 
 def utterance_mask(tokens: Tensor, mask: Tensor, separator: int) -> Tensor:
-    """Which tokens are the utterance itself, not its dialogue context: all up to the first separator, included.
+    """Mask of the utterance's tokens without its dialogue context, up to and including the first separator.
 
-    The first token is never an end: some tokenizers start a text with the token that also ends one.
+    The first token never counts as a separator, because some tokenizers use the same token at both ends of a text.
 
     Args:
         tokens: ``[B, L]`` token ids.
-        mask: ``[B, L]`` bool, true where real.
+        mask: ``[B, L]`` bool, true for real tokens.
         separator: id of the token that ends an utterance.
 
     Returns:
@@ -43,10 +43,10 @@ def utterance_mask(tokens: Tensor, mask: Tensor, separator: int) -> Tensor:
 
 
 class AttentionPool(nn.Module):
-    """A mean over time, weighted by a learnt query.
+    """Mean over time, weighted by a learnt query.
 
     Args:
-        dim: D.
+        dim: D, the width of the input.
     """
 
     def __init__(self, dim: int) -> None:
@@ -54,18 +54,18 @@ class AttentionPool(nn.Module):
         self.score = nn.Linear(dim, 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, T, D]`` and ``[B, T]`` to ``[B, D]``."""
+        """Pool ``[B, T, D]`` with the mask ``[B, T]`` to ``[B, D]``."""
         scores: Tensor = self.score(x).squeeze(-1).masked_fill(~mask, float("-inf"))
         return (scores.softmax(1).unsqueeze(-1) * x).sum(1)
 
 
 class TransformerBlock(nn.Module):
-    """A pre-norm Transformer layer (Xiong et al. 2020) on scaled dot-product attention.
+    """A pre-norm Transformer layer (Xiong et al. 2020) with scaled dot-product attention.
 
     Args:
-        dim: D.
-        heads: attention heads.
-        dropout: on attention weights, hidden units and both residual branches.
+        dim: D, the width of the layer.
+        heads: number of attention heads.
+        dropout: share dropped from attention weights, hidden units and both residual branches.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -77,7 +77,7 @@ class TransformerBlock(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, T, D]`` and ``[B, T]`` to ``[B, T, D]``."""
+        """Apply the layer to ``[B, T, D]`` with the mask ``[B, T]``."""
         b, t, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
@@ -89,31 +89,31 @@ class TransformerBlock(nn.Module):
 
 @encoders.register("text_transformer", modality="text")
 class TextTransformer(Encoder):
-    """A small Transformer trained from scratch, beside bags of n-grams.
+    """A small Transformer trained from scratch, combined with bags of n-grams.
 
-    The bags (fastText), one of the utterance and one of its context, hold what a linear bag-of-words model would
-    learn; the Transformer reads order. Below some tens of thousands of utterances the bags alone (``layers: 0``), of
-    ``characters`` and weighted by ``tfidf``, generalise best in Chinese. In training, tokens are hidden from the
-    Transformer at random ("word dropout", Iyyer et al. 2015).
+    The bags (fastText), one of the utterance and one of its context, learn what a linear bag-of-words model would
+    learn. The Transformer reads word order. With fewer than some tens of thousands of utterances, the bags alone
+    (``layers: 0``), of ``characters`` and weighted by ``tfidf``, generalise best in Chinese. In training, random tokens
+    are hidden from the Transformer ("word dropout", Iyyer et al. 2015).
 
     Args:
         dim: width of the Transformer.
-        layers: Transformer layers; 0 leaves the bags alone.
-        heads: attention heads; must divide ``dim``.
-        dropout: within the Transformer, on its embeddings, and on the bags.
+        layers: number of Transformer layers; 0 leaves only the bags.
+        heads: number of attention heads; must divide ``dim``.
+        dropout: share of values dropped within the Transformer, on its embeddings, and on the bags.
         token_dropout: share of tokens hidden from the Transformer in training.
-        ngram_dim: width of a bag; 0 leaves them out.
-        ngram_orders: longest run of tokens in the utterance's bag (the context's has at most 2).
-        ngram_buckets: rows that all runs share, by their hash (the context's bag has a quarter).
-        ngram_dropout: share of the runs left out in training.
-        ngram_weighting: ``count`` weighs all runs alike; ``tfidf`` as in TF-IDF, learnt from the training text.
-        vocab_size: most entries of the tokenizer, which is learnt from the training text.
+        ngram_dim: width of a bag; 0 removes the bags.
+        ngram_orders: longest n-gram in the utterance's bag, tokens (at most 2 in the context's bag).
+        ngram_buckets: rows of the table into which n-grams are hashed (a quarter for the context's bag).
+        ngram_dropout: share of the n-grams left out in training.
+        ngram_weighting: ``count`` gives all n-grams the same weight; ``tfidf`` uses TF-IDF of the training text.
+        vocab_size: largest vocabulary of the tokenizer, which is trained on the training text.
         characters: tokens are single characters instead of subwords.
-        max_tokens: longer inputs lose their oldest context first, then their end.
-        context: earlier utterances of the same dialogue that are read as well.
+        max_tokens: longest input; longer ones lose their oldest context first, then their end.
+        context: number of earlier utterances of the same dialogue to read.
 
     Raises:
-        ConfigError: ``heads`` does not divide ``dim``, or nothing is left to read with.
+        ConfigError: ``heads`` does not divide ``dim``, or both ``layers`` and ``ngram_dim`` are 0.
     """
 
     modality = "text"
@@ -141,7 +141,7 @@ class TextTransformer(Encoder):
         if dim % heads:
             raise ConfigError(f"encoders.text.heads: {heads} must divide dim, which is {dim}")
         if layers < 1 and ngram_dim < 1:
-            raise ConfigError("text_transformer: layers and ngram_dim are both 0; one of them must read the text")
+            raise ConfigError("encoders.text: layers and ngram_dim are both 0; set one of them to at least 1")
         self.input_spec = TextSpec(vocab_size=vocab_size, characters=characters, max_tokens=max_tokens, context=context)
         self.token_dropout = token_dropout
         self.transformer = _Transformer(self.input_spec, dim, layers, heads, dropout) if layers else None
@@ -154,14 +154,14 @@ class TextTransformer(Encoder):
                 orders = min(2, ngram_orders)
                 self.context_ngrams = HashedNgrams(ngram_dim, rows, orders, ngram_dropout, ngram_weighting)
         self.drop = nn.Dropout(dropout)
-        # Heads normalise the embedding. Constants beside the bags keep their length, which says how much of the text
-        # was recognised, visible after that.
+        # Heads normalise the embedding. The length of the bags shows how much of the text was recognised, and constants
+        # next to them preserve it through the normalisation.
         self.register_buffer("scale", torch.tensor([1.0, -1.0]).repeat(ngram_dim)[:ngram_dim], persistent=False)
         bags = 2 if self.context_ngrams is not None else 1
         self.out_dim = (2 * dim if layers else 0) + (bags + 1) * ngram_dim
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
-        """Learn from training texts ``[L]`` how many hold each run, for ``ngram_weighting: tfidf``."""
+        """Compute the document frequencies of n-grams in training texts ``[L]``, for ``ngram_weighting: tfidf``."""
         if self.ngrams is None or self.ngrams.weighting != "tfidf":
             return
         texts = [(x[None], torch.ones(1, len(x), dtype=torch.bool)) for x in inputs]
@@ -171,7 +171,7 @@ class TextTransformer(Encoder):
             self.context_ngrams.fit((x, mask & ~part) for (x, mask), part in zip(texts, own, strict=True))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, D]``."""
+        """Embed token ids ``[B, L]`` with their mask to ``[B, D]``."""
         own = utterance_mask(x, mask, _SEP)
         parts = []
         if self.transformer is not None:
@@ -183,11 +183,11 @@ class TextTransformer(Encoder):
         return torch.cat(parts, dim=1)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """As :meth:`Encoder.layer_groups`; the bags have no depth."""
+        """As :meth:`Encoder.layer_groups`. The bags have no depth."""
         return super().layer_groups() if self.transformer is None else depth_groups(self, self.transformer)
 
     def token_states(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L]`` ids and bool to ``[B, L, dim]``, the Transformer's state at each token."""
+        """Encode token ids ``[B, L]`` with their mask to ``[B, L, dim]``, the Transformer's states."""
         return self._layered().states(x, mask, utterance_mask(x, mask, _SEP))
 
     def token_table(self) -> nn.Embedding:
@@ -195,10 +195,10 @@ class TextTransformer(Encoder):
         return self._layered().tokens
 
     def masked_task(self) -> MaskedTokens:
-        """Hidden tokens, from the Transformer's states.
+        """A task that hides tokens and predicts them from the Transformer's states.
 
-        The bags take no part: a sum over the text has no places to ask about, and one over the text before anything
-        was hidden would give it away.
+        The bags are not used: a sum over the text has no positions, and a sum over the unmasked text would reveal what
+        is hidden.
 
         Raises:
             ConfigError: there is no Transformer.
@@ -209,13 +209,13 @@ class TextTransformer(Encoder):
     def _layered(self) -> _Transformer:
         if self.transformer is None:
             raise ConfigError(
-                "encoders.text.layers: 0 leaves bags of n-grams, which cannot learn with objective 'masked'; "
-                "give at least 1"
+                "encoders.text.layers: 0 leaves only bags of n-grams, which do not support objective 'masked'; "
+                "set it to at least 1"
             )
         return self.transformer
 
     def _hide(self, x: Tensor) -> Tensor:
-        """Word dropout: a share of the tokens is masked in training."""
+        """Apply word dropout: mask a share of the tokens in training."""
         if not (self.training and self.token_dropout):
             return x
         hidden = torch.rand(x.shape, device=x.device) < self.token_dropout
@@ -239,12 +239,12 @@ class _Transformer(nn.Module):
         self.pool = AttentionPool(dim)
 
     def forward(self, x: Tensor, mask: Tensor, own: Tensor) -> Tensor:
-        """Ids, which are real, and which are the utterance's: pooled by attention and by maximum over the latter."""
+        """Pool the states of the utterance's tokens (``own``) by attention and by maximum."""
         h = self.states(x, mask, own)
         return torch.cat([self.pool(h, own), h.masked_fill(~own.unsqueeze(-1), float("-inf")).amax(1)], dim=1)
 
     def states(self, x: Tensor, mask: Tensor, own: Tensor) -> Tensor:
-        """The same to ``[B, L, dim]``, one state a token."""
+        """States ``[B, L, dim]``, one per token."""
         h: Tensor = self.tokens(x) + self.positions.weight[: x.shape[1]]
         if self.part is not None:
             h = h + self.part(own.long())

@@ -1,1 +1,1 @@
-"""Still pictures: formats, orientation, HEIF, animated files, downscaling."""
+"""Pictures: formats, orientation, HEIF, animated files and downscaling."""

@@ -1,6 +1,6 @@
-"""Formats of pictures, and which of their files move: those are films, with the times that they give.
+"""Recognise picture formats, and animated pictures, which are read as video with their own frame times.
 
-Nothing is decoded here but animated WebP, which FFmpeg cannot play: it is written again, without loss, as it can.
+Only animated WebP is decoded here: FFmpeg cannot play it, so it is converted without loss to a format that it can.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from PIL import Image
 
 from multiemo.media.pictures.heif_boxes import find_items
 
-#: Most bytes that a picture's file may have; a few letters at its beginning make any large file look like one.
+#: Maximum size of a picture file, bytes. The short signatures also match other large files by chance.
 MAX_BYTES = 1_000_000_000
-#: How pictures begin.
+#: Signatures of picture formats, regular expressions.
 _MAGIC = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -46,22 +46,23 @@ _MAGIC = {
     "DPX": rb"SDPX|XPDS",
 }
 _STARTS = {name: re.compile(pattern, re.DOTALL) for name, pattern in _MAGIC.items()}
-#: Formats of which Pillow tells whether they move; further pictures in others are pages, sizes or views.
+#: Formats that may be animated, as Pillow detects, and FFmpeg's formats for them. In other formats further pictures are
+#: pages, sizes or views.
 _ANIMATIONS = {"GIF": "gif", "PNG": "apng", "WEBP": "matroska"}
-#: What a HEIF file calls itself that is a picture first, whatever film it also holds.
-_STILLS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avci", b"jpeg"}
-#: Where the picture of a JPEG begins, and what gives its size (ITU-T T.81, B.1.1).
-_SCAN, _SIZES = 0xDA, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+#: Major brands of HEIF files that are primarily still pictures, even if they contain a video as well.
+_STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avci", b"jpeg"}
+#: JPEG markers: start of scan, and start of frame, which has the size (ITU-T T.81, B.1.1).
+_SCAN_MARKER, _SIZE_MARKERS = 0xDA, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
-#: Bytes of a first JPEG in which the beginning of a second one is looked for.
-_FIRST = 1 << 26
+#: Number of bytes of a first JPEG that are searched for the beginning of a second one.
+_SEARCHED_BYTES = 1 << 26
 
-# Pillow warns of damage on standard error; such a file is read, or refused with the reason.
+# Pillow warns about damage on standard error. Such a file is either read, or refused with the reason.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def picture_format(file: Path) -> str | None:
-    """The format of a file that begins like a picture, whatever its name says: ``JPEG``, ``PNG``, ..., ``HEIF``."""
+    """Return the picture format by the first bytes of a file: ``JPEG``, ``PNG``, ..., ``HEIF``; ``None`` if none."""
     if not os.path.isfile(file):  # also false for a name that is too long
         return None
     try:
@@ -75,37 +76,37 @@ def picture_format(file: Path) -> str | None:
     return next((name for name, start in _STARTS.items() if start.match(head)), None)
 
 
-def moves(file: Path, kind: str) -> bool:
-    """Whether a file of a format of pictures has several, to be shown one after the other.
+def is_animated(file: Path, kind: str) -> bool:
+    """Whether a picture file holds several pictures to be shown one after the other.
 
     Args:
-        file: that begins like a picture.
-        kind: its :func:`picture_format`.
+        file: path of a picture file.
+        kind: its format, from :func:`picture_format`.
     """
     try:
         if kind == "HEIF":
             with file.open("rb") as stream:
                 brand = stream.read(12)[8:]
                 stream.seek(0)
-                return brand not in _STILLS and find_items(stream)[1]
+                return brand not in _STILL_BRANDS and find_items(stream)[1]
         if kind == "JPEG":
-            return _is_row_of_jpegs(file)
-        if kind in _ANIMATIONS and (kind != "WEBP" or file.stat().st_size <= MAX_BYTES):  # which is read at once
+            return _is_jpeg_sequence(file)
+        if kind in _ANIMATIONS and (kind != "WEBP" or file.stat().st_size <= MAX_BYTES):  # Pillow loads all of it
             with Image.open(file, formats=[kind]) as picture:
                 return bool(getattr(picture, "is_animated", False))
-    except Exception:  # Pillow raises anything; what is damaged is said where it is read
+    except Exception:  # Pillow raises anything; damage is reported when the file is read
         pass
     return False
 
 
-def playable(file: Path) -> tuple[Any, str | None]:
-    """What FFmpeg opens in place of a file, and the name of its format where FFmpeg would take it for another.
+def ffmpeg_source(file: Path) -> tuple[Any, str | None]:
+    """Return the path or file object that FFmpeg opens for a file, and the format if FFmpeg would guess it wrongly.
 
     Raises:
-        ValueError: an animated WebP that is damaged.
+        ValueError: the file is a damaged animated WebP.
     """
     kind = picture_format(file)
-    if kind is None or not moves(file, kind):
+    if kind is None or not is_animated(file, kind):
         return str(file.absolute()), None
     if kind == "WEBP":
         try:
@@ -115,55 +116,55 @@ def playable(file: Path) -> tuple[Any, str | None]:
     return str(file.absolute()), {**_ANIMATIONS, "JPEG": "mjpeg"}.get(kind)
 
 
-def remarks(file: Path) -> list[str]:
-    """What FFmpeg says nothing of when it plays pictures that move: an end that is not there, times that are not."""
+def animation_problems(file: Path) -> list[str]:
+    """Return the problems of an animated picture that FFmpeg does not report: a missing end or missing times."""
     kind = picture_format(file)
-    if kind not in _ENDS or not moves(file, kind):
+    if kind not in _IS_COMPLETE or not is_animated(file, kind):
         return []
-    said = ["its pictures have no times; 25 a second were assumed"] if kind == "JPEG" else []
+    problems = ["its pictures have no times; 25 per second were assumed"] if kind == "JPEG" else []
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        whole = _ENDS[kind](data)
-    return said if whole else [*said, "the file is cut off: its last pictures are not there"]
+        complete = _IS_COMPLETE[kind](data)
+    return problems if complete else [*problems, "the file is cut off: its last pictures are missing"]
 
 
-def _is_row_of_jpegs(file: Path) -> bool:
+def _is_jpeg_sequence(file: Path) -> bool:
     """Whether a second JPEG of the same size follows the first: motion JPEG without a container.
 
-    A second view, a gain map or a preview behind the first is announced in it (CIPA DC-007), or of another size.
+    A second view, a gain map or a preview is either announced in the first picture (CIPA DC-007) or of another size.
     """
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         size, scan, views = _jpeg_head(data, 0)
         if views or not size:
             return False
-        second = data.find(b"\xff\xd9\xff\xd8\xff", scan, scan + _FIRST) + 2
+        second = data.find(b"\xff\xd9\xff\xd8\xff", scan, scan + _SEARCHED_BYTES) + 2
         return second > 2 and _jpeg_head(data, second)[0] == size
 
 
 def _jpeg_head(data: Any, start: int) -> tuple[bytes, int, bool]:
-    """Height and width as stored, where the picture begins, and whether more views are announced."""
+    """Return height and width as stored bytes, the offset of the scan, and whether more views are announced."""
     size, views, at = b"", False, start + 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _SIZES:
+        if marker in _SIZE_MARKERS:
             size = data[at + 5 : at + 9]
         views = views or (marker == 0xE2 and data[at + 4 : at + 8] == b"MPF\0")
-        if marker == _SCAN:
+        if marker == _SCAN_MARKER:
             break
         at += 2 + length if marker != 0xFF else 1
     return size, at, views
 
 
-def _gif_ends(data: Any) -> bool:
-    """Whether the blocks of a GIF (GIF89a specification, appendix B) go on to its trailer."""
+def _gif_is_complete(data: Any) -> bool:
+    """Whether the blocks of a GIF (GIF89a specification, appendix B) continue to its trailer."""
     try:
-        at = 13 + _colours(data[10])
+        at = 13 + _colour_table_bytes(data[10])
         while data[at] != 0x3B:
             if data[at] == 0x2C:
-                at += 11 + _colours(data[at + 9])
+                at += 11 + _colour_table_bytes(data[at + 9])
             elif data[at] == 0x21:
                 at += 2
             else:
-                return True  # all that was to be shown has been
+                return True  # an unknown block: all pictures come before it
             while data[at]:
                 at += 1 + data[at]
             at += 1
@@ -172,34 +173,34 @@ def _gif_ends(data: Any) -> bool:
     return True
 
 
-def _colours(flags: int) -> int:
-    """Bytes of a table of colours."""
+def _colour_table_bytes(flags: int) -> int:
+    """Return the size of a GIF colour table, bytes."""
     return 3 << (1 + (flags & 7)) if flags & 0x80 else 0
 
 
-def _png_ends(data: Any) -> bool:
+def _png_is_complete(data: Any) -> bool:
     at = 8
     while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     return at + 8 <= len(data)
 
 
-def _jpegs_end(data: Any) -> bool:
+def _jpegs_are_complete(data: Any) -> bool:
     return bytes(data[-1024:]).rstrip(b"\0\r\n").endswith(b"\xff\xd9")
 
 
-#: Whether the last of several pictures is whole, by format.
-_ENDS = {"GIF": _gif_ends, "PNG": _png_ends, "JPEG": _jpegs_end}
+#: Check that the last picture of an animation is complete, by format.
+_IS_COMPLETE = {"GIF": _gif_is_complete, "PNG": _png_is_complete, "JPEG": _jpegs_are_complete}
 
 
 def _as_matroska(file: Path) -> BinaryIO:
-    """An animated WebP as a film without loss, on white, in a temporary file that goes with its last reader."""
+    """Convert an animated WebP to lossless video on white, in a temporary file that is deleted when it is closed."""
     film: Any = tempfile.TemporaryFile()  # noqa: SIM115
     with Image.open(file, formats=["WEBP"]) as picture, av.open(film, "w", format="matroska") as container:
         stream: Any = container.add_stream("ffv1", rate=1000)
         stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "bgr0"
         stream.codec_context.time_base = Fraction(1, 1000)
-        stream.codec_context.thread_type = "SLICE"  # a packet for a picture, at once
+        stream.codec_context.thread_type = "SLICE"  # one packet per picture, without delay
         last = -1
         for number in range(picture.n_frames):
             picture.seek(number)

@@ -1,4 +1,4 @@
-"""Pictures made smaller by averaging."""
+"""Downscale pictures by averaging."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import cv2
 
 
 def averaged(picture: Any, width: int, height: int) -> Any:
-    """A picture made smaller; each pixel is the mean of those that it covers.
+    """Downscale a picture. Each pixel is the mean of the pixels that it covers.
 
-    Pixels are halved in number while that is possible, which OpenCV does seven times as fast as anything else.
+    Both sides are halved as long as possible, because OpenCV does this seven times as fast as any other scaling.
 
     Args:
         picture: ``[H, W]`` or ``[H, W, C]`` uint8.
-        width: wanted, pixels; at most W.
-        height: wanted, pixels; at most H.
+        width: of the result, pixels; at most W.
+        height: of the result, pixels; at most H.
+
+    Returns:
+        ``[height, width]`` or ``[height, width, C]`` uint8.
 
     Example:
         >>> import numpy as np

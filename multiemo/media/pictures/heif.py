@@ -1,7 +1,7 @@
-"""HEIF and AVIF stills: coded items, and pictures put together from them (ISO/IEC 23008-12 and 23000-22).
+"""Read HEIF and AVIF stills: decode coded items and compose pictures from them (ISO/IEC 23008-12 and 23000-22).
 
-What phones write is a grid of tiles with its orientation in properties of the file. FFmpeg hands out the tiles one by
-one, and PyAV not what is to become of them, so the boxes are read here; FFmpeg decodes what they hold.
+Phones write a grid of tiles, with the orientation as a property of the file. FFmpeg returns the single tiles, and PyAV
+does not expose how they are composed. The boxes are therefore parsed here, and FFmpeg decodes their contents.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 
 from multiemo.arrays import Pixels
 from multiemo.media.container import MAX_PIXELS
-from multiemo.media.picture_track import converted, on_white
+from multiemo.media.picture_track import convert_frame, on_white
 from multiemo.media.pictures.heif_boxes import HeifItem, Items, find_items, read_items
 from multiemo.media.pictures.orientation import Orientation
 
-#: FFmpeg's decoders of each kind of coded item, the best first, and the property that holds its set-up.
+#: FFmpeg's decoders of each type of coded item, best first, and the property with the decoder configuration.
 _CODECS = {
     b"hvc1": (("hevc",), b"hvcC"),
     b"hev1": (("hevc",), b"hvcC"),
@@ -29,23 +29,26 @@ _CODECS = {
     b"avc1": (("h264",), b"avcC"),
     b"jpeg": (("mjpeg",), b"jpgC"),
 }
-#: How an item says that it is the opacity of another.
+#: Types of auxiliary items that are the alpha channel of another item.
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:avc:2015:auxid:1")
-#: Items may be made of items that are made of items, so often; and as many of them in all.
-_DEEP, _MOST = 4, 20_000
+#: Maximum nesting depth of derived items, and maximum number of rendered items per file.
+_MAX_DEPTH, _MAX_ITEMS = 4, 20_000
 
 
 def read_heif(file: Path) -> Pixels:
-    """The picture to show, ``[H, W, 3]`` uint8 RGB, upright, transparent parts white.
+    """Read the primary picture of a file.
+
+    Returns:
+        ``[H, W, 3]`` uint8 RGB, upright, on a white background.
 
     Raises:
-        ValueError: damaged, cut off, too large, or of a kind that cannot be decoded here.
-        LookupError, struct.error, OSError, RuntimeError: damaged.
+        ValueError: the file is damaged, cut off, too large, or of a type that cannot be decoded here.
+        LookupError, struct.error, OSError, RuntimeError: the file is damaged.
     """
     with file.open("rb") as stream:
         meta, _ = find_items(stream)
         if meta is None:
-            raise ValueError("it holds no table of pictures")
+            raise ValueError("it has no table of pictures")
         items = read_items(meta)
         renderer = _Renderer(items, stream)
         picture = renderer.render(items.primary)
@@ -58,19 +61,27 @@ def _is_alpha(item: HeifItem) -> bool:
 
 
 class _Renderer:
-    """Items -> pixels.
+    """Renders items to pixels.
 
     Args:
-        items: of the file.
-        stream: of the file.
+        items: the items of the file.
+        stream: the open file.
     """
 
     def __init__(self, items: Items, stream: BinaryIO) -> None:
         self.items, self.stream = items, stream
-        self.left = _MOST
+        self.remaining = _MAX_ITEMS
 
     def opacity(self, number: int, picture: Pixels) -> Pixels | None:
-        """Of an item and its picture, ``[H, W]``, 0..255; ``None`` where there is nothing to be seen through it."""
+        """Return the alpha channel of an item, or ``None`` if it is opaque.
+
+        Args:
+            number: of the item.
+            picture: the rendered item, ``[H, W, 3]``.
+
+        Returns:
+            ``[H, W]`` uint8, 255 for opaque.
+        """
         alphas = (n for n in self.items.referring(b"auxl", number) if n in self.items.items)
         alpha = next((n for n in alphas if _is_alpha(self.items.items[n])), None)
         if alpha is None:
@@ -78,27 +89,27 @@ class _Renderer:
         opaque = self.render(alpha)[..., 0]
         return np.asarray(cv2.resize(opaque, picture.shape[1::-1]), np.uint8)
 
-    def render(self, number: int, deep: int = 0, colour: bytes | None = None) -> Pixels:
-        """An item as it is to be shown.
+    def render(self, number: int, depth: int = 0, colour: bytes | None = None) -> Pixels:
+        """Render an item as it is to be shown, ``[H, W, 3]`` uint8 RGB.
 
         Args:
             number: of the item.
-            deep: how many items it is a part of.
-            colour: property of what it is a part of.
+            depth: nesting depth: the number of items that it is a part of.
+            colour: colour property of the item that it is a part of.
         """
         item = self.items.items.get(number)
         if item is None:
-            raise ValueError("its parts are not there")
-        self.left -= 1
-        if deep > _DEEP or self.left < 0:
-            raise ValueError("it is made of parts without end")
+            raise ValueError("parts of it are missing")
+        self.remaining -= 1
+        if depth > _MAX_DEPTH or self.remaining < 0:
+            raise ValueError("its parts are nested without end")
         _check_size(item)
         colour = item.get(b"colr") or colour
         if item.kind in _CODECS:
             picture = self._decoded(item, colour)
         elif item.kind in (b"grid", b"iovl", b"iden"):
             parts = self.items.referred(b"dimg", number)
-            picture = self._composed(item, parts, lambda part: self.render(part, deep + 1, colour))
+            picture = self._composed(item, parts, lambda part: self.render(part, depth + 1, colour))
         else:
             name = item.kind.decode("ascii", "replace").strip() or "unknown"
             raise ValueError(f"it is coded as {name!r}, which cannot be decoded here")
@@ -121,7 +132,7 @@ class _Renderer:
         names, setup = _CODECS[item.kind]
         name = next((n for n in names if n in av.codecs_available), None)
         if name is None:
-            raise ValueError(f"there is no decoder of {names[0]} here")
+            raise ValueError(f"there is no decoder for {names[0]} here")
         context = av.CodecContext.create(name, "r")
         context.thread_count = 1
         context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -130,17 +141,17 @@ class _Renderer:
             context.extradata = extradata
         frames = [*context.decode(av.Packet(self._data(item))), *context.decode(None)]
         if not frames:
-            raise ValueError("nothing of it can be decoded")
-        frame = frames[-1]  # of several layers the finest
-        _paint(frame, colour)
-        picture = converted(frame, frame.width, frame.height, "rgb24")
+            raise ValueError("none of it can be decoded")
+        frame = frames[-1]  # the layer with the highest resolution
+        _set_colour_coding(frame, colour)
+        picture = convert_frame(frame, frame.width, frame.height, "rgb24")
         size = item.size
         return picture if size is None else picture[: size[1], : size[0]]
 
     def _composed(self, item: HeifItem, parts: Sequence[int], render: Callable[[int], Pixels]) -> Pixels:
-        """A derived item: one as it is, a grid of tiles, or some laid over each other."""
+        """Compose a derived item: an identity, a grid of tiles, or an overlay."""
         if not parts:
-            raise ValueError("its parts are not there")
+            raise ValueError("parts of it are missing")
         if item.kind == b"iden":
             return render(parts[0])
         data = self._data(item)
@@ -151,7 +162,7 @@ class _Renderer:
             raise ValueError(_too_large(width, height))
         columns = data[3] + 1 if grid else 0
         if grid and len(parts) != (data[2] + 1) * columns:
-            raise ValueError("tiles of it are not there")
+            raise ValueError("tiles of it are missing")
         places = () if grid else struct.unpack_from(f">{2 * len(parts)}{wide.lower()}", data, 18 if wide == "I" else 14)
         canvas = np.zeros((height, width, 3), np.uint8)
         for index, part in enumerate(parts):
@@ -181,18 +192,18 @@ def _too_large(width: int, height: int) -> str:
     return f"it is {width}x{height} pixels, and at most {MAX_PIXELS // 1_000_000} million are read"
 
 
-def _paint(frame: Any, colour: bytes | None) -> None:
-    """Tell a frame of PyAV how its colours are coded, if the file says so (ITU-T H.273): that goes before the codec."""
+def _set_colour_coding(frame: Any, colour: bytes | None) -> None:
+    """Set the colour coding of a PyAV frame from the file (ITU-T H.273), which takes precedence over the codec's."""
     if colour is None or colour[:4] != b"nclx":
         return
     _, _, matrix, full = struct.unpack_from(">3HB", colour, 4)
-    if matrix not in (0, 2):  # what is RGB already, and what nobody has specified
+    if matrix not in (0, 2):  # 0: already RGB, 2: unspecified
         frame.colorspace = matrix
     frame.color_range = 2 if full & 0x80 else 1
 
 
 def _transformed(picture: Pixels, kind: bytes, content: bytes) -> Pixels:
-    """A picture with one of its properties put to work, if it is one that does something to it."""
+    """Apply a property to a picture, if it is a transformation."""
     if kind == b"irot":
         return Orientation.of_quarters(content[0] & 3).upright(picture)
     if kind == b"imir":
@@ -203,7 +214,7 @@ def _transformed(picture: Pixels, kind: bytes, content: bytes) -> Pixels:
 
 
 def _cropped(picture: Pixels, *clap: int) -> Pixels:
-    """The clean aperture: width, height, and how far its middle lies from the picture's, as fractions."""
+    """Crop to the clean aperture: width, height, and the offset of its centre, each as a fraction."""
     width, height, right, down = (clap[i] / clap[i + 1] for i in range(0, 8, 2))
     x = round((picture.shape[1] - width) / 2 + right)
     y = round((picture.shape[0] - height) / 2 + down)

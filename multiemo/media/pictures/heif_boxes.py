@@ -1,7 +1,7 @@
-"""The boxes of a HEIF or AVIF file: which items it has, where they lie, and how they belong together.
+"""Parse the boxes of a HEIF or AVIF file: its items, their locations, properties and references.
 
-ISO/IEC 14496-12 (8.11: meta, iloc, iinf, iprp, iref) and 23008-12. Pixels are :mod:`~multiemo.media.pictures.heif`'s
-matter.
+See ISO/IEC 14496-12 (8.11: meta, iloc, iinf, iprp, iref) and 23008-12. :mod:`~multiemo.media.pictures.heif` decodes the
+pixels.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-#: Bytes of a file's table of items that are read at most.
-_META = 64_000_000
-#: Boxes at the top of a file that are looked at.
-_TOP = 1000
+#: Maximum size of a file's table of items, bytes.
+_MAX_META_BYTES = 64_000_000
+#: Maximum number of top-level boxes that are read.
+_MAX_TOP_BOXES = 1000
 
 
 @dataclass(slots=True)
@@ -22,10 +22,10 @@ class HeifItem:
     """One picture, or part of one.
 
     Args:
-        kind: four letters, such as ``hvc1`` or ``grid``.
+        kind: item type of four letters, such as ``hvc1`` or ``grid``.
         properties: (kind, content) in the order in which they apply.
-        extents: where its data lies: (offset, length) in the file, or in ``Items.data``.
-        inside: the extents count in ``Items.data``.
+        extents: location of its data: (offset, length), bytes.
+        inside: whether the extents are in ``Items.data`` instead of the file.
     """
 
     kind: bytes = b""
@@ -34,12 +34,12 @@ class HeifItem:
     inside: bool = False
 
     def get(self, kind: bytes) -> bytes | None:
-        """The content of its first property of a kind."""
+        """Return the content of its first property of a kind, or ``None``."""
         return next((content for name, content in self.properties if name == kind), None)
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height before its properties turn or crop it, pixels, if it says so."""
+        """Width and height before rotation and cropping, pixels; ``None`` if unknown."""
         extent = self.get(b"ispe")
         return None if extent is None else (_number(extent, 4, 4), _number(extent, 8, 4))
 
@@ -49,10 +49,10 @@ class Items:
     """All items of a file.
 
     Args:
-        primary: number of the one to show.
+        primary: number of the item to show.
         items: {number: item}.
-        references: (kind, from, to).
-        data: small items are kept here.
+        references: (kind, source, targets).
+        data: data of small items (the ``idat`` box).
     """
 
     primary: int = 0
@@ -61,25 +61,26 @@ class Items:
     data: bytes = b""
 
     def referred(self, kind: bytes, number: int) -> list[int]:
-        """What an item refers to."""
+        """Return the numbers of the items that an item refers to by a kind of reference."""
         return next((to for name, source, to in self.references if (name, source) == (kind, number)), [])
 
     def referring(self, kind: bytes, number: int) -> list[int]:
-        """The items that refer to one."""
+        """Return the numbers of the items that refer to an item by a kind of reference."""
         return [source for name, source, to in self.references if name == kind and number in to]
 
 
 def find_items(stream: BinaryIO) -> tuple[bytes | None, bool]:
-    """The table of items of a file, if it is one of pictures, and whether it (also) holds a film.
+    """Find the table of pictures of a file, and whether it contains a video.
 
     Args:
-        stream: of the file, at its beginning.
+        stream: the open file, at its beginning.
 
     Returns:
-        The content of its ``meta`` box, or ``None``; and whether a track in it has several samples.
+        The content of its ``meta`` box, or ``None`` if it holds no pictures; and whether one of its tracks has several
+        samples.
     """
-    meta, moves = None, False
-    for _ in range(_TOP):
+    meta, is_moving = None, False
+    for _ in range(_MAX_TOP_BOXES):
         header = stream.read(8)
         if len(header) < 8:
             break
@@ -87,41 +88,41 @@ def find_items(stream: BinaryIO) -> tuple[bytes | None, bool]:
         begun = 8
         if size == 1:
             size, begun = int.from_bytes(stream.read(8), "big"), 16
-        content = size - begun if size else _META
-        if kind in (b"meta", b"moov") and content <= _META:
+        content = size - begun if size else _MAX_META_BYTES
+        if kind in (b"meta", b"moov") and content <= _MAX_META_BYTES:
             data = stream.read(content)
             if kind == b"moov":
-                moves = moves or _moves(data)
-            elif _is_of_pictures(data):
+                is_moving = is_moving or _has_moving_track(data)
+            elif _holds_pictures(data):
                 meta = data
         elif size == 0 or content < 0:
             break
         else:
             stream.seek(content, 1)
-    return meta, moves
+    return meta, is_moving
 
 
 def read_items(meta: bytes) -> Items:
-    """The items that a ``meta`` box tells of.
+    """Parse the items of a ``meta`` box.
 
     Raises:
-        ValueError, LookupError, struct.error: it is damaged.
+        ValueError, LookupError, struct.error: the box is damaged.
     """
     items = Items()
     found = dict(_boxes(meta[4:]))
     items.data = found.get(b"idat", b"")
     version, primary = found[b"pitm"][0], found[b"pitm"][4:]
     items.primary = _number(primary, 0, 4 if version else 2)
-    _kinds(found[b"iinf"], items)
-    _places(found[b"iloc"], items)
-    _properties(dict(_boxes(found[b"iprp"])), [b for b in _boxes(found[b"iprp"]) if b[0] == b"ipma"], items)
+    _parse_kinds(found[b"iinf"], items)
+    _parse_locations(found[b"iloc"], items)
+    _parse_properties(dict(_boxes(found[b"iprp"])), [b for b in _boxes(found[b"iprp"]) if b[0] == b"ipma"], items)
     if b"iref" in found:
-        _references(found[b"iref"], items)
+        _parse_references(found[b"iref"], items)
     return items
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, content) of each box in a row of them."""
+    """Yield (kind, content) of each box in a sequence of boxes."""
     at = 0
     while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -142,12 +143,12 @@ def _number(data: bytes, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "big")
 
 
-def _is_of_pictures(meta: bytes) -> bool:
+def _holds_pictures(meta: bytes) -> bool:
     return any(kind == b"hdlr" and content[8:12] == b"pict" for kind, content in _boxes(meta[4:]))
 
 
-def _moves(moov: bytes) -> bool:
-    """Whether a track has several samples."""
+def _has_moving_track(moov: bytes) -> bool:
+    """Whether any track has several samples."""
     for track in (content for kind, content in _boxes(moov) if kind == b"trak"):
         inside = track
         for name in (b"mdia", b"minf", b"stbl", b"stsz"):
@@ -157,14 +158,14 @@ def _moves(moov: bytes) -> bool:
     return False
 
 
-def _kinds(iinf: bytes, items: Items) -> None:
+def _parse_kinds(iinf: bytes, items: Items) -> None:
     for kind, entry in _boxes(iinf[4 + (4 if iinf[0] else 2) :]):
         if kind == b"infe" and entry[0] >= 2:
             wide = 4 if entry[0] == 3 else 2
             items.items[_number(entry, 4, wide)] = HeifItem(kind=entry[6 + wide : 10 + wide])
 
 
-def _places(iloc: bytes, items: Items) -> None:
+def _parse_locations(iloc: bytes, items: Items) -> None:
     version = iloc[0]
     offset, length, base, index = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15 if version else 0
     wide = 4 if version == 2 else 2
@@ -175,7 +176,7 @@ def _places(iloc: bytes, items: Items) -> None:
         if version:
             method = _number(iloc, at, 2) & 15
             if method > 1:
-                item.kind = b""  # its data lies in other items, which nobody writes
+                item.kind = b""  # data in other items, which no known software writes
             item.inside = method == 1
             at += 2
         start = _number(iloc, at + 2, base)
@@ -187,7 +188,7 @@ def _places(iloc: bytes, items: Items) -> None:
             at += offset + length
 
 
-def _properties(boxes: dict[bytes, bytes], tables: list[tuple[bytes, bytes]], items: Items) -> None:
+def _parse_properties(boxes: dict[bytes, bytes], tables: list[tuple[bytes, bytes]], items: Items) -> None:
     known = list(_boxes(boxes[b"ipco"]))
     for _, ipma in tables:
         wide, far = 4 if ipma[0] else 2, bool(ipma[3] & 1)
@@ -202,7 +203,7 @@ def _properties(boxes: dict[bytes, bytes], tables: list[tuple[bytes, bytes]], it
                     item.properties.append(known[number - 1])
 
 
-def _references(iref: bytes, items: Items) -> None:
+def _parse_references(iref: bytes, items: Items) -> None:
     wide = 4 if iref[0] else 2
     for kind, content in _boxes(iref[4:]):
         count = _number(content, wide, 2)

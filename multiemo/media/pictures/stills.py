@@ -1,4 +1,4 @@
-"""Still pictures: what is one, and its pixels. Used only by ``media.py``."""
+"""Recognise and read still pictures."""
 
 from __future__ import annotations
 
@@ -11,45 +11,48 @@ from PIL import Image
 
 from multiemo.arrays import Pixels
 from multiemo.errors import MediaError
-from multiemo.media.container import MAX_PIXELS, av_open, fail
+from multiemo.media.container import MAX_PIXELS, av_open, media_error
 from multiemo.media.picture_track import on_white, pixel_aspect, to_rgb
-from multiemo.media.pictures.animated import MAX_BYTES, moves, picture_format
+from multiemo.media.pictures.animated import MAX_BYTES, is_animated, picture_format
 from multiemo.media.pictures.heif import read_heif
 from multiemo.media.pictures.orientation import Orientation
 
-#: What Pillow reads; FFmpeg reads the other formats.
+#: Formats that are read with Pillow. The others are read with FFmpeg.
 _PILLOW = {
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "SUN", "DDS",
     "PCX",
 }  # fmt: skip
-#: The tag of EXIF that says how the camera was held.
+#: EXIF tag of the orientation.
 _ORIENTATION = 0x0112
 
 
 def is_still(file: Path) -> bool:
-    """Whether a file is a still picture by its content, whatever its name says; a pipe or a device is none.
+    """Whether a file is a still picture by its content, whatever its name. False for a pipe or a device.
 
-    A GIF, PNG, WebP or AVIF that moves and a row of JPEGs are films; of one picture, or of pages, it is a still.
+    An animated GIF, PNG, WebP or AVIF and a sequence of JPEGs are videos. A file of one picture or of pages is a still.
     """
     kind = picture_format(file)
-    return kind is not None and not moves(file, kind)
+    return kind is not None and not is_animated(file, kind)
 
 
 def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, list[str]]:
-    """The picture upright, as ``[H, W, 3]`` uint8 RGB, transparent parts white; and what the user may want to know.
+    """Read a still picture.
 
     Args:
-        file: of any format that Pillow or FFmpeg reads, HEIF and AVIF; of several pages, the first.
-        max_side: longest side, pixels; larger pictures are shrunk.
-        where: the clip, for messages.
+        file: a picture in HEIF, AVIF or any format that Pillow or FFmpeg reads. Of several pages the first is read.
+        max_side: maximum length of the longer side, pixels; larger pictures are shrunk. ``None`` keeps the size.
+        where: name of the clip, for messages.
+
+    Returns:
+        The picture, ``[H, W, 3]`` uint8 RGB, upright, on a white background; and notes for the user.
 
     Raises:
-        MediaError: not readable, cut off, or too large.
+        MediaError: the picture cannot be read, is cut off, or is too large.
     """
     kind = picture_format(file) or "unknown"
     if (size := file.stat().st_size) > MAX_BYTES:
         reason = f"begins like a picture and has {size} bytes; a picture may have {MAX_BYTES}, so make it smaller"
-        raise fail(where, file, reason)
+        raise media_error(where, file, reason)
     try:
         if kind == "HEIF":
             picture, pages = read_heif(file), 1
@@ -62,7 +65,7 @@ def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, li
     except Exception as error:  # damage makes Pillow raise nearly anything
         detail = " ".join(str(error).split()) or type(error).__name__
         reason = f"is a picture ({kind}) that is cut off or damaged, or that cannot be decoded here ({detail})"
-        raise fail(where, file, f"{reason}; copy it again, or save it as PNG or JPEG") from None
+        raise media_error(where, file, f"{reason}; copy it again, or save it as PNG or JPEG") from None
     height, width = picture.shape[:2]
     if max_side and max(height, width) > max_side:
         shrink = max_side / max(height, width)
@@ -72,11 +75,11 @@ def read_still(file: Path, max_side: int | None, where: str) -> tuple[Pixels, li
 
 
 def _by_pillow(file: Path, kind: str, max_side: int | None, where: str) -> tuple[Pixels, int]:
-    """The picture, at least ``max_side`` long, and how many pages the file has."""
+    """Return the picture, at least ``max_side`` long, and the number of pages of the file."""
     try:
         picture = Image.open(file, formats=[kind])
     except Exception:  # a variant that Pillow does not know, or more pixels than its own limit
-        if kind == "WEBP":  # which FFmpeg would read in part
+        if kind == "WEBP":  # FFmpeg would read it incompletely
             raise
         return _by_ffmpeg(file, kind, where), 1
     with picture:
@@ -103,7 +106,7 @@ def _rgb(picture: Image.Image) -> Pixels:
 
 
 def _pixels(picture: Image.Image, mode: str) -> Pixels:
-    """The pixels in strips, since Pillow hands out a large picture at a quarter of that speed."""
+    """Convert in strips, which is four times as fast in Pillow as converting a large picture at once."""
     converted = picture if picture.mode == mode else picture.convert(mode)
     pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
     for row in range(0, picture.height, 64):
@@ -118,19 +121,21 @@ def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
         stream = container.streams.video[0]
         if stream.codec_context is None:
             reason = f"is a picture of a format that cannot be decoded here ({kind}); save it as PNG or JPEG"
-            raise fail(where, file, reason)
+            raise media_error(where, file, reason)
         _check_size(stream.codec_context.width, stream.codec_context.height, file, where)
         for frame in container.decode(video=0):
             if frame.is_corrupt:
                 raise ValueError("part of it cannot be decoded")
             return to_rgb(frame, pixel_aspect(stream), None)
-    raise ValueError("there is nothing in it")
+    raise ValueError("it has no picture")
 
 
 def _check_size(width: int, height: int, file: Path, where: str) -> None:
     limit = MAX_PIXELS // 1_000_000
     if width * height > MAX_PIXELS:
-        raise fail(where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller")
-    if not width * height:  # where FFmpeg refuses to decode it
+        raise media_error(
+            where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller"
+        )
+    if not width * height:  # FFmpeg refuses to decode it
         reason = f"is a picture that is damaged or has over {limit} million pixels; open it to check, save it smaller"
-        raise fail(where, file, reason)
+        raise media_error(where, file, reason)

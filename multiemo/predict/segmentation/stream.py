@@ -24,7 +24,7 @@ from multiemo.predict.segmentation.turns import Kind
 from multiemo.predict.segmentation.voice_presence import at_voice_rate, no_voice
 from multiemo.preprocess.faces.frames import Frame
 from multiemo.preprocess.faces.selection import SpanFaces
-from multiemo.transcripts import TAIL, Cue, Transcript
+from multiemo.transcripts import CAPTION_TAIL, Cue, Transcript
 from multiemo.types import Absent, Modality
 from multiemo.voice_activity import RATE as VOICE_RATE
 
@@ -202,7 +202,7 @@ class SegmentStream:
             span = self._spans.popleft()
             if not self._spans:
                 self._cues = [cue for cue in self._cues if cue.start < span.end]
-            self._make(span, words_to=span.end if self._spans else span.end + TAIL)
+            self._make(span, words_to=span.end if self._spans else span.end + CAPTION_TAIL)
             self._closed = span.end
         return self._done(wait=True)
 

@@ -1,1 +1,1 @@
-"""Pictures -> aligned face crops: detection, tracking, quality, who speaks."""
+"""Pictures -> aligned face crops: detection, tracking, quality, and who is speaking."""

@@ -1,29 +1,29 @@
-"""Which of several faces speaks: the one whose mouth moves when the voice is loud.
+"""Active speaker detection: the face whose mouth moves when the voice is loud.
 
-Each face's mouth movement is the mean absolute difference of the mouth between consecutive stabilised patches, less
-that of the still part of the face, so that neither head motion nor compression nor flicker counts (mouth motion as in
+The movement of a mouth is the mean absolute difference of the mouth region between consecutive stabilised patches,
+minus that of the still part of the face. Head motion, compression and flicker therefore cancel (mouth motion as in
 Everingham, Sivic & Zisserman 2006). Its logarithm is correlated with the level of the voice over the same intervals, at
 the best of a few lags (audio-visual synchrony, Hershey & Movellan 1999; lip and acoustic envelope, Chandrasekaran et
-al. 2009). The best of several faces is taken where its correlation beats the next by more than
-chance would (Fisher's z), and where a voice that has nothing to do with the mouths would hardly go so well with any of
-them; else nobody is named.
+al. 2009). The best of several faces is chosen if two conditions hold: its correlation exceeds the next one by more than
+chance would (Fisher's z), and an unrelated voice would rarely reach this correlation with any of the faces. Otherwise
+nobody is chosen.
 
-Voices and mouths both change slowly, and the best of several lags and faces is looked for, so that high correlations
-also come by chance. What chance gives is seen by turning the level of the voice around in its span, forwards and
-backwards, so that the end is followed by the beginning: each turn keeps its autocorrelation and is searched in the same
-way (the largest statistic of each; Westfall & Young 1993, "Resampling-Based Multiple Testing"). The turns are further
-apart than the lags reach, so none holds the true one, and together they are a group, so the rank of what was heard
-among them is exact where the level is stationary. Ten turns, and ten backwards, are the fewest among which the best has
-a p-value of 5%: in less than 4 s nobody can be named.
+Voices and mouths both change slowly, and the best of several lags and faces is used, so high correlations also occur by
+chance. Their distribution is estimated from circular shifts of the voice level within its span, forwards and backwards.
+Each shift keeps the autocorrelation and is evaluated in the same way (the largest statistic of each; Westfall & Young
+1993, "Resampling-Based Multiple Testing"). The shifts are further apart than the lags reach, so none contains the true
+alignment. Together they form a group, so the rank of the unshifted level among them is exact if the level is
+stationary. Ten shifts, and ten backwards, are the fewest for which the best has a p-value of 5%, so no speaker can be
+chosen in less than 4 s.
 
-Of spans of 4 to 12 s of real voices (RAVDESS, joined takes) with two or three mouths that know nothing of them, 2.9%
-name somebody (13800 spans; 95%: 2.6 to 3.2): 1.0% with the mouths of real films, 4.3% with mouths that drift, 5.8% with
-mouths that speak other sentences; without the turns it was 15.4%, up to 30%.
+For spans of 4 to 12 s of real voices (RAVDESS, joined takes) with two or three unrelated mouths, a speaker is chosen in
+2.9% (13800 spans; 95%: 2.6 to 3.2): 1.0% with the mouths of real films, 4.3% with mouths that drift, 5.8% with mouths
+that speak other sentences. Without the shifts it was 15.4%, up to 30%.
 
-How much that tells depends on the frames: of two drawn people of whom one talks for 4 s (24 films), 12.5 frames a
-second name the right one in 13 films, 8 in 4, 6 in 2 and the wrong one in 1, and nobody in the others; for 8 s, 12.5
-frames a second name the right one in 21 and the wrong one in none. A syllable lasts about a quarter of a second, so 4
-frames a second tell nothing and name nobody.
+The power depends on the frame rate. With two drawn people of whom one talks for 4 s (24 films), 12.5 frames per second
+find the right one in 13 films; 8 in 4; 6 in 2, and the wrong one in 1; nobody is chosen in the others. For 8 s, 12.5
+frames per second find the right one in 21 films and never the wrong one. A syllable lasts about a quarter of a second,
+so 4 frames per second are not enough to choose anybody.
 """
 
 from __future__ import annotations
@@ -39,30 +39,36 @@ from multiemo.preprocess.faces.crops import EYES_APART, EYES_Y
 
 #: Lags of the voice behind the mouth that are tried, seconds.
 LAGS = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
-#: Fewest movements of a mouth that say anything, and the longest that one of them may take, seconds (their median).
-FEWEST = 8
-LONGEST = 0.18
-#: Lowest correlation of a speaking mouth.
-LOWEST = 0.25
-#: By how many standard errors the best correlation must beat the next (one-sided 5%).
-MARGIN = 1.645
-#: Chance that somebody is named whose mouth has nothing to do with the voice.
-LEVEL = 0.05
-#: Most turns of the voice, each forwards and backwards, that show what chance gives.
-TURNS = 50
+#: Smallest number of movements of a mouth that can be evaluated, and their largest median duration, seconds.
+MIN_MOVEMENTS = 8
+MAX_MOVEMENT_SECONDS = 0.18
+#: Smallest correlation of a speaking mouth.
+MIN_CORRELATION = 0.25
+#: Number of standard errors by which the best correlation must exceed the next (one-sided 5%).
+MIN_STANDARD_ERRORS = 1.645
+#: Probability of choosing a speaker although no mouth is related to the voice.
+SIGNIFICANCE = 0.05
+#: Largest number of circular shifts of the voice level; each is used forwards and backwards.
+MAX_SHIFTS = 50
 #: Levels this far below the loudest (dB) are silence.
-_RANGE = 40.0
+_DYNAMIC_RANGE_DB = 40.0
 #: Movements below this many grey levels are noise.
-_NOISE = 0.3
-#: The mouth, and the nose and cheeks, which neither blink nor frown nor talk, as shares of an upright patch: rows,
-#: columns.
+_NOISE_LEVELS = 0.3
+#: Regions of an upright patch as shares of its side, rows and columns: the mouth; the nose and cheeks, which stay still
+#: while a person blinks, frowns or talks.
 _MOUTH = ((EYES_Y + 0.28, EYES_Y + 0.58), (0.5 - 0.25, 0.5 + 0.25))
 _STILL = ((EYES_Y + 0.08, EYES_Y + 0.24), (0.5 - EYES_APART / 2 - 0.08, 0.5 + EYES_APART / 2 + 0.08))
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """How much a mouth moved between two pictures, grey levels; ``begin`` and ``end`` are their times in seconds."""
+    """Movement of a mouth between two pictures.
+
+    Args:
+        begin: time of the first picture, seconds.
+        end: time of the second picture, seconds.
+        amount: size of the movement, grey levels.
+    """
 
     begin: float
     end: float
@@ -71,12 +77,12 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSpeaker:
-    """Who speaks.
+    """The person who is speaking.
 
     Args:
-        person: id, or ``None`` where the voice does not tell.
-        scores: {id: correlation of mouth and voice}; a face that was seen too briefly has none.
-        why: the reason, with the numbers.
+        person: id, or ``None`` if the voice does not decide.
+        scores: {id: correlation of mouth and voice}, without faces that were seen too briefly.
+        why: explanation of the decision, with numbers.
     """
 
     person: int | None
@@ -85,56 +91,63 @@ class ActiveSpeaker:
 
 
 def mouth_motion(before: Pixels, after: Pixels) -> float:
-    """How much more the mouth changed than the still part of the face, grey levels.
+    """Change of the mouth minus that of the still part of the face, grey levels.
 
     Args:
-        before, after: ``[P, P]`` uint8 patches of one face, upright and aligned by the same rigid points.
+        before: ``[P, P]`` uint8 patch of the face, upright.
+        after: a later patch, aligned by the same rigid points.
     """
     change = after.astype(np.float32) - before
-    still = _part(change, _STILL)
+    still = _region(change, _STILL)
     shift = still.mean()
-    return float(np.abs(_part(change, _MOUTH) - shift).mean() - np.abs(still - shift).mean())
+    return float(np.abs(_region(change, _MOUTH) - shift).mean() - np.abs(still - shift).mean())
 
 
 def synchrony(movements: Sequence[Movement], times: Array, level: Array) -> float | None:
-    """Correlation of a mouth's movement with the voice at the best lag, -1..1; ``None`` for too few or too slow ones.
+    """Correlation of a mouth's movement with the voice at the best lag, -1..1.
 
     Args:
-        movements: of one mouth, in order of time.
+        movements: movements of one mouth, in order of time.
         times: ``[K]`` seconds, ascending.
-        level: ``[K]`` of the voice: decibels, or probability.
+        level: ``[K]`` level of the voice: decibels, or probability.
+
+    Returns:
+        The correlation, or ``None`` if the movements are too few or too long.
     """
-    if len(times) < 2 or not _tells(movements):
+    if len(times) < 2 or not _are_usable(movements):
         return None
     return float(_synchronies(movements, times, level[None])[0])
 
 
 def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Array, level: Array) -> ActiveSpeaker:
-    """The face whose mouth goes with the voice.
+    """Find the face whose mouth moves with the voice.
 
     Args:
         movements: {id: movements of the mouth in the span}.
-        times, level: as in :func:`synchrony`, at even steps.
+        times: ``[K]`` seconds, evenly spaced.
+        level: ``[K]`` level of the voice: decibels, or probability.
     """
-    telling = [person for person, m in movements.items() if _tells(m)] if len(times) > 1 else []
-    if not telling:
-        return ActiveSpeaker(None, {}, "too few pictures, or too few a second, to tell who speaks")
-    found = np.stack([_synchronies(movements[person], times, turns(times, level)) for person in telling])
-    scores = {person: float(r) for person, r in zip(telling, found[:, 0], strict=True)}
+    usable = [person for person, m in movements.items() if _are_usable(m)] if len(times) > 1 else []
+    if not usable:
+        return ActiveSpeaker(None, {}, "too few pictures, or too low a frame rate, to decide who speaks")
+    found = np.stack([_synchronies(movements[person], times, circular_shifts(times, level)) for person in usable])
+    scores = {person: float(r) for person, r in zip(usable, found[:, 0], strict=True)}
     ranked = sorted(scores, key=lambda person: -scores[person])
     first = scores[ranked[0]]
     numbers = f"r {first:.2f}"
     if len(ranked) > 1:
         numbers += f"; next {scores[ranked[1]]:.2f}"
-    if found.shape[1] * LEVEL < 1:
-        return ActiveSpeaker(None, scores, f"{times[-1] - times[0]:.1f} s are too short to tell who speaks ({numbers})")
-    p = float((found.max(0) >= first).mean())  # what was heard is the first of the turns
+    if found.shape[1] * SIGNIFICANCE < 1:
+        seconds = times[-1] - times[0]
+        return ActiveSpeaker(None, scores, f"{seconds:.1f} s are too short to decide who speaks ({numbers})")
+    p = float((found.max(0) >= first).mean())  # the first row is the unshifted level
     numbers += f"; p {p:.2f}"
     clear = (
-        p <= LEVEL
-        and first >= LOWEST
+        p <= SIGNIFICANCE
+        and first >= MIN_CORRELATION
         and all(
-            _standard_errors(first, scores[other], min(len(movements[ranked[0]]), len(movements[other]))) >= MARGIN
+            _standard_errors(first, scores[other], min(len(movements[ranked[0]]), len(movements[other])))
+            >= MIN_STANDARD_ERRORS
             for other in ranked[1:]
         )
     )
@@ -143,50 +156,54 @@ def who_speaks(movements: Mapping[int, Sequence[Movement]], times: Array, level:
     return ActiveSpeaker(None, scores, f"no mouth moves clearly with the voice ({numbers})")
 
 
-def turns(times: Array, level: Array) -> Array:
-    """``[S, K]``: the level as it is, then turned around in its span by even steps longer than the lags reach, then all
-    of these backwards.
+def circular_shifts(times: Array, level: Array) -> Array:
+    """Circular shifts of the level by even steps longer than the lags reach, then all of them backwards.
 
     Args:
-        times: ``[K]`` seconds, at even steps.
+        times: ``[K]`` seconds, evenly spaced.
         level: ``[K]``.
+
+    Returns:
+        ``[S, K]``; the first row is the level itself.
     """
     step = (times[-1] - times[0]) / (len(times) - 1)
-    count = min(max(int(len(level) * step / (LAGS[-1] - LAGS[0]) + 1e-6), 1), TURNS)
+    count = min(max(int(len(level) * step / (LAGS[-1] - LAGS[0]) + 1e-6), 1), MAX_SHIFTS)
     forwards = np.stack([np.roll(level, round(k * len(level) / count)) for k in range(count)])
     return np.concatenate([forwards, forwards[:, ::-1]])
 
 
-def _tells(movements: Sequence[Movement]) -> bool:
-    """Whether there are enough movements, none of them as long as a syllable."""
-    return len(movements) >= FEWEST and bool(np.median([m.end - m.begin for m in movements]) <= LONGEST)
+def _are_usable(movements: Sequence[Movement]) -> bool:
+    """Whether there are enough movements, and their median is shorter than a syllable."""
+    return len(movements) >= MIN_MOVEMENTS and bool(
+        np.median([m.end - m.begin for m in movements]) <= MAX_MOVEMENT_SECONDS
+    )
 
 
 def _synchronies(movements: Sequence[Movement], times: Array, levels: Array) -> Array:
-    """``[S]`` correlations at the best lag of a mouth with each of ``[S, K]`` levels."""
-    amount = np.log(np.maximum([m.amount for m in movements], 0.0) + _NOISE)
+    """Correlations ``[S]`` of a mouth with each of the levels ``[S, K]``, at the best lag."""
+    amount = np.log(np.maximum([m.amount for m in movements], 0.0) + _NOISE_LEVELS)
     begin, end = np.array([m.begin for m in movements]), np.array([m.end for m in movements])
-    loud = np.maximum(levels, levels.max() - _RANGE)
+    loud = np.maximum(levels, levels.max() - _DYNAMIC_RANGE_DB)
     area = np.zeros_like(loud)
     area[:, 1:] = np.cumsum(np.diff(times) * (loud[:, 1:] + loud[:, :-1]) / 2, 1)
     best = np.full(len(levels), -1.0)
     for lag in LAGS:
         low, high = np.clip(begin + lag, times[0], times[-1]), np.clip(end + lag, times[0], times[-1])
         inside = high - low > 0.5 * (end - begin)
-        moved = amount[inside] - amount[inside].mean() if inside.sum() >= FEWEST else np.zeros(0)
+        moved = amount[inside] - amount[inside].mean() if inside.sum() >= MIN_MOVEMENTS else np.zeros(0)
         if not (moved.size and moved.std() > 1e-6):
             continue
         low, high = low[inside], high[inside]
-        heard = (_at(high, times, area) - _at(low, times, area)) / (high - low)
-        heard -= heard.mean(1, keepdims=True)
-        spread = heard.std(1)
-        r = (heard @ moved) / (len(moved) * moved.std() * np.maximum(spread, 1e-6))
+        voice = (_interpolated(high, times, area) - _interpolated(low, times, area)) / (high - low)
+        voice -= voice.mean(1, keepdims=True)
+        spread = voice.std(1)
+        r = (voice @ moved) / (len(moved) * moved.std() * np.maximum(spread, 1e-6))
         best = np.where(spread > 1e-6, np.maximum(best, r), best)
     return np.where(best > -1.0, best, 0.0)
 
 
-def _at(wanted: Array, times: Array, values: Array) -> Array:
-    """``[S, M]``: ``[S, K]`` values at times, interpolated to the wanted ones."""
+def _interpolated(wanted: Array, times: Array, values: Array) -> Array:
+    """Interpolate ``[S, K]`` values at ``times`` to the ``[M]`` wanted times: ``[S, M]``."""
     place = np.interp(wanted, times, np.arange(len(times), dtype=np.float64))
     left = np.minimum(place.astype(int), len(times) - 2)
     share = place - left
@@ -195,12 +212,12 @@ def _at(wanted: Array, times: Array, values: Array) -> Array:
 
 
 def _standard_errors(first: float, second: float, count: int) -> float:
-    """By how many standard errors two correlations over ``count`` points differ, by Fisher's z."""
+    """Difference of two correlations over ``count`` points in standard errors, by Fisher's z."""
     z = [math.atanh(min(max(r, -0.999), 0.999)) for r in (first, second)]
     return (z[0] - z[1]) / math.sqrt(2 / max(count - 3, 1))
 
 
-def _part(patch: np.ndarray[tuple[int, ...], np.dtype[np.float32]], share: tuple[tuple[float, float], ...]) -> Array:
+def _region(patch: np.ndarray[tuple[int, ...], np.dtype[np.float32]], share: tuple[tuple[float, float], ...]) -> Array:
     (top, bottom), (left, right) = share
     height, width = patch.shape
     return patch[round(top * height) : round(bottom * height), round(left * width) : round(right * width)].astype(float)

@@ -1,12 +1,11 @@
-"""Video frames -> aligned face crops of one person, as a :class:`~multiemo.types.FaceSpec` asks."""
+"""Video frames -> aligned face crops of one person, according to a :class:`~multiemo.types.FaceSpec`."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,27 +15,21 @@ from torch import Tensor
 from multiemo.arrays import Array, Pixels
 from multiemo.media.pictures.downscaling import averaged
 from multiemo.preprocess.faces.detection import Face, make_detector
-from multiemo.preprocess.faces.quality import FLOOR, Quality, face_quality, left_out, why_unusable
+from multiemo.preprocess.faces.linking import Track, link_faces, most_at_once, subsample
+from multiemo.preprocess.faces.quality import MIN_QUALITY, Quality, face_quality, unused_note, why_unusable
 from multiemo.types import Absent, FaceSpec
 
-T = TypeVar("T")
-
-#: The chosen face must be seen in at least this share of the frames; less is a passer-by or a false alarm.
+#: The chosen face must be seen in at least this share of the frames. Less indicates a passer-by or a false alarm.
 MIN_SHARE = 0.25
-#: Why there is no face in a single picture.
+#: Reason for an absent face in a single picture.
 NO_FACE = "no face found in the picture"
-#: A face that has not been seen for this long (seconds) is a new one when it comes back.
-MEMORY = 2.0
-#: A face moves at most this many times its own size between two frames, and grows or shrinks at most by GROWTH.
-REACH = 1.0
-GROWTH = 2.0
-#: Where the eyes come to lie in the crop, as shares of its side.
+#: Position of the eyes in the crop, as shares of its side: height, and horizontal distance.
 EYES_Y = 0.38
 EYES_APART = 0.38
-#: Eyes closer together than this share of the face belong to a profile, which cannot be aligned by them.
-PROFILE = 0.22
-#: Side of the crop over the side of the face's box where there are no eyes to align by.
-MARGIN = 1.1
+#: If the eyes are closer than this share of the face, it is a profile, which cannot be aligned by the eyes.
+PROFILE_EYES = 0.22
+#: Side of the crop divided by the side of the face's box, if there are no eyes to align by.
+BOX_MARGIN = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +38,13 @@ class FaceTrack:
 
     Args:
         crops: ``[F, 3, S, S]`` uint8 RGB, aligned, in order of time; only frames in which the face was found.
-        times: ``[F]`` seconds from the span's start.
+        times: ``[F]`` seconds from the start of the span.
         boxes: ``[F, 4]`` x0, y0, x1, y1 in pixels of the frames.
         scores: ``[F]`` confidence of the detector, 0..1.
-        faces: how many different faces the span shows.
-        seen: in how many of ``looked`` frames this face was found, before thinning to ``FaceSpec.frames``.
-        looked: frames in which it was looked for.
-        notes: what the user may want to know, one line each.
+        faces: number of different faces in the span.
+        seen: number of frames in which this face was found, before subsampling to ``FaceSpec.frames``.
+        searched: number of frames that were searched.
+        notes: remarks for the user, one line each.
     """
 
     crops: Tensor
@@ -60,18 +53,18 @@ class FaceTrack:
     scores: Array
     faces: int
     seen: int
-    looked: int
+    searched: int
     notes: list[str] = field(default_factory=list)
 
 
 class FacePreprocessor:
-    """Detect, link into tracks, align by the eyes, crop, leave out what cannot be read, choose the main face.
+    """Detects faces, links them to tracks, aligns and crops them, drops unusable crops, and chooses the main face.
 
     Args:
-        spec: what the encoder wants.
+        spec: input specification of the encoder.
 
     Raises:
-        ConfigError: the spec names a detector that does not exist.
+        ConfigError: the detector in the spec does not exist.
     """
 
     def __init__(self, spec: FaceSpec) -> None:
@@ -81,13 +74,13 @@ class FacePreprocessor:
         )
 
     def __call__(self, frames: Pixels, times: Array | None = None, cropped: bool = False) -> FaceTrack | Absent:
-        """The main face of a span.
+        """Find the main face of a span.
 
         Args:
             frames: ``[F, H, W, 3]`` uint8 RGB.
-            times: ``[F]`` seconds from the span's start; zeros for a still.
-            cropped: the frames are face crops already: each is taken whole, and no face is looked for. Of their
-                quality only light and size count, for there is nobody else to choose.
+            times: ``[F]`` seconds from the start of the span; zeros for a still.
+            cropped: the frames are face crops already. They are used whole and no face is searched for. Only their
+                exposure and size are checked, since there is no other face to choose.
 
         Returns:
             The track, or :class:`~multiemo.types.Absent` with the reason.
@@ -100,22 +93,22 @@ class FacePreprocessor:
             height, width = frames.shape[1:3]
             whole = [(i, Face((0.0, 0.0, float(width), float(height)), 1.0)) for i in range(count)]
             shots = self._shots(frames, whole, whole_picture)
-            good = [shot for shot in shots if shot.quality.taken_whole >= FLOOR]
+            good = [shot for shot in shots if shot.quality.whole_crop_score >= MIN_QUALITY]
             return self._track(stamps, good, shots, 1) if good else Absent(why_unusable([s.quality for s in shots]))
         found = [self.detector.detect(frame) for frame in frames]
         limit = self.spec.min_face * min(frames.shape[1:3])
         large = [[f for f in faces if f.side >= limit] for faces in found]
-        tracks = sorted(link(large, stamps), key=lambda t: -sum(f.side**2 * f.score for _, f in t))
+        tracks = sorted(link_faces(large, stamps), key=lambda t: -sum(f.side**2 * f.score for _, f in t))
         if not tracks:
             sides = [face.side for faces in found for face in faces]
             largest = max(sides, default=0.0) / min(frames.shape[1:3])
-            return Absent(why_none(largest, self.spec.min_face, count))
+            return Absent(why_no_face(largest, self.spec.min_face, count))
         steady = [track for track in tracks if len(track) >= MIN_SHARE * count]
         if not steady:
             return Absent(why_unsteady(max(map(len, tracks)), count))
-        faces = at_once([number for number, _ in track] for track in tracks)
+        faces = most_at_once([number for number, _ in track] for track in tracks)
         chances = [self._shots(frames, track, crop_face) for track in steady]
-        usable = [(good, shots) for shots in chances if (good := [s for s in shots if s.quality.score >= FLOOR])]
+        usable = [(good, shots) for shots in chances if (good := [s for s in shots if s.quality.score >= MIN_QUALITY])]
         if not usable:
             return Absent(why_unusable([shot.quality for shot in chances[0]]))
         good, shots = max(usable, key=lambda pair: sum(s.face.side**2 * s.face.score for s in pair[0]))
@@ -126,15 +119,15 @@ class FacePreprocessor:
         return [_Shot(number, face, crop, face_quality(crop, face)) for number, face, crop in crops]
 
     def _track(self, times: Array, good: list[_Shot], shots: list[_Shot], faces: int) -> FaceTrack:
-        """What is handed out of the pictures of one face, of which some are good."""
-        chosen = thin(good, self.spec.frames)
+        """Build the result from the usable crops (``good``) of one face."""
+        chosen = subsample(good, self.spec.frames)
         notes = []
         if faces > 1:
             notes.append(f"{faces} faces found; the largest and steadiest was used")
         if len(shots) < len(times):
             notes.append(f"the face was found in {len(shots)} of {len(times)} frames")
         if len(good) < len(shots):
-            notes.append(left_out([shot.quality for shot in shots], len(good)))
+            notes.append(unused_note([shot.quality for shot in shots], len(good)))
         return FaceTrack(
             crops=torch.from_numpy(np.ascontiguousarray(np.stack([s.crop for s in chosen]).transpose(0, 3, 1, 2))),
             times=times[[shot.frame for shot in chosen]],
@@ -142,14 +135,14 @@ class FacePreprocessor:
             scores=np.array([shot.face.score for shot in chosen]),
             faces=faces,
             seen=len(shots),
-            looked=len(times),
+            searched=len(times),
             notes=notes,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """A face in one frame: its number, where the face is, its crop and that crop's quality."""
+    """A face in one frame: frame number, location, crop, and quality of the crop."""
 
     frame: int
     face: Face
@@ -157,127 +150,42 @@ class _Shot:
     quality: Quality
 
 
-#: A face over time: the number of each frame, and the face in it.
-Track: TypeAlias = list[tuple[int, Face]]
-
-
-def link(found: Sequence[Sequence[Face]], times: Array) -> list[Track]:
-    """Join detections that can be the same face in consecutive frames, nearest first.
+def why_no_face(largest: float, min_face: float, searched: int) -> str:
+    """Why no face of a span can be used.
 
     Args:
-        found: the faces of each frame.
-        times: ``[F]`` seconds of each frame.
-
-    Returns:
-        Tracks, in the order in which they begin.
-
-    Example:
-        >>> a, b = Face((0, 0, 10, 10), 0.9), Face((1, 0, 11, 10), 0.9)
-        >>> [[i for i, _ in track] for track in link([[a], [b], []], np.array([0.0, 0.25, 0.5]))]
-        [[0, 1]]
-    """
-    tracks: list[Track] = []
-    for number, faces in enumerate(found):
-        open_tracks = [t for t in tracks if times[number] - times[t[-1][0]] <= MEMORY]
-        joined = match([track[-1][1] for track in open_tracks], faces)
-        for t, f in joined.items():
-            open_tracks[t].append((number, faces[f]))
-        taken = set(joined.values())
-        tracks.extend([(number, face)] for f, face in enumerate(faces) if f not in taken)
-    return tracks
-
-
-def match(known: Sequence[Face], found: Sequence[Face]) -> dict[int, int]:
-    """Which of the found faces can be which known one, nearest first.
-
-    Args:
-        known: faces where they were last seen.
-        found: faces of a later picture.
-
-    Returns:
-        {index in ``known``: index in ``found``}; none is used twice.
-
-    Example:
-        >>> a, b = Face((0, 0, 10, 10), 0.9), Face((50, 0, 60, 10), 0.9)
-        >>> match([a], [b, Face((1, 0, 11, 10), 0.8)])
-        {0: 1}
-    """
-    pairs = sorted(
-        (distance, k, f)
-        for k, old in enumerate(known)
-        for f, new in enumerate(found)
-        if (distance := _distance(old, new)) <= REACH
-    )
-    joined: dict[int, int] = {}
-    taken: set[int] = set()
-    for _, k, f in pairs:
-        if k not in joined and f not in taken:
-            joined[k] = f
-            taken.add(f)
-    return joined
-
-
-def _distance(a: Face, b: Face) -> float:
-    """How far apart two boxes are, in face sizes; infinite where the sizes do not fit."""
-    small, large = sorted((max(a.side, 1e-6), max(b.side, 1e-6)))
-    if large / small > GROWTH:
-        return math.inf
-    return math.dist(a.center, b.center) / large
-
-
-def at_once(tracks: Iterable[Iterable[Hashable]]) -> int:
-    """Faces seen at once at most; one that leaves and comes back is not counted twice.
-
-    Args:
-        tracks: for each face, the frames in which it was seen, by number or time.
-    """
-    return max(Counter(frame for track in tracks for frame in track).values(), default=0)
-
-
-def thin(track: Sequence[T], most: int) -> list[T]:
-    """At most ``most`` of a track's sightings, each from the middle of its share of them.
-
-    Example:
-        >>> thin("abcdef", 3)
-        ['b', 'd', 'f']
-    """
-    count = len(track)
-    return list(track) if count <= most else [track[int((i + 0.5) * count / most)] for i in range(most)]
-
-
-def why_none(largest: float, min_face: float, looked: int) -> str:
-    """Why no face of a span is used.
-
-    Args:
-        largest: side of the largest face found, as a share of the picture's shorter side; 0 where none was found.
-        min_face: smallest share that is taken.
-        looked: frames in which a face was looked for.
+        largest: side of the largest face found, as a share of the picture's shorter side; 0 if none was found.
+        min_face: smallest share that is accepted.
+        searched: number of frames that were searched.
     """
     if largest > 0:
         return f"every face is too small: {largest:.1%} of the picture's shorter side at most, {min_face:.1%} is needed"
-    return NO_FACE if looked == 1 else f"no face found in any of {looked} frames"
+    return NO_FACE if searched == 1 else f"no face found in any of {searched} frames"
 
 
-def why_unsteady(seen: int, looked: int) -> str:
-    """Why a face that is seen in too few frames is not used."""
-    return f"no steady face: the best one was found in only {seen} of {looked} frames"
+def why_unsteady(seen: int, searched: int) -> str:
+    """Why a face that was found in only ``seen`` of ``searched`` frames is not used."""
+    return f"no steady face: the best one was found in only {seen} of {searched} frames"
 
 
 def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
-    """The face, upright with its eyes at fixed places where they are known, as ``[S, S, 3]``.
+    """Crop a face, upright and with its eyes at fixed positions if they are known.
 
     Args:
         frame: ``[H, W, 3]`` uint8.
-        face: where it is.
-        size: S, pixels.
+        face: the face, in pixels of the frame.
+        size: S, side of the crop, pixels.
+
+    Returns:
+        ``[S, S, 3]`` uint8.
     """
     matrix = upright(face) * size
-    # The warp has no antialiasing of its own: pixels of large faces are averaged before it, and a few of its own after.
+    # The warp does no antialiasing: pixels of large faces are averaged before it, and the rest is reduced after it.
     dense = 1 / math.hypot(matrix[0, 0], matrix[1, 0])
     step = 2 ** max(0, int(math.log2(max(dense, 1))) - 1)
     part, x, y = _averaged(frame, matrix, size, step)
     times = max(1, round(dense / step))
-    # Places are counted from the pixels' corners here and from their middles in the warp.
+    # Coordinates refer to pixel corners here, and to pixel centres in the warp.
     matrix[:, 2] += matrix[:, :2] @ (x + step / 2, y + step / 2)
     matrix[:, :2] *= step
     matrix *= times
@@ -289,29 +197,32 @@ def crop_face(frame: Pixels, face: Face, size: int) -> Pixels:
 
 
 def _averaged(frame: Pixels, matrix: Array, size: int, step: int) -> tuple[Pixels, int, int]:
-    """What a crop shows of a picture, ``step`` by ``step`` pixels averaged to one, and where that part begins: x, y.
+    """Cut the area that a crop covers out of a picture and average blocks of ``step`` by ``step`` pixels.
 
     Args:
-        frame: ``[H, W, 3]`` uint8; continued by its outermost pixels.
-        matrix: ``[2, 3]`` from the picture to the crop.
-        size: of the crop, pixels.
-        step: pixels, a power of two.
+        frame: ``[H, W, 3]`` uint8; extended by its outermost pixels.
+        matrix: ``[2, 3]`` transform from the picture to the crop.
+        size: side of the crop, pixels.
+        step: block size, pixels, a power of two.
+
+    Returns:
+        The averaged area, and the x and y at which it begins in the picture.
     """
     if step == 1:
         return frame, 0, 0
     corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) - matrix[:, 2]
     corners = corners @ np.linalg.inv(matrix[:, :2]).T
     (x, y), (right, bottom) = ((edge // step).astype(int) * step for edge in (corners.min(0), corners.max(0) + step))
-    rows, top, below = _inside(y - step, bottom + step, frame.shape[0])
-    columns, left, beside = _inside(x - step, right + step, frame.shape[1])
+    rows, pad_top, pad_bottom = _inside(y - step, bottom + step, frame.shape[0])
+    columns, pad_left, pad_right = _inside(x - step, right + step, frame.shape[1])
     part = frame[rows, columns]
-    if top or below or left or beside:
-        part = cv2.copyMakeBorder(part, top, below, left, beside, cv2.BORDER_REPLICATE)
+    if pad_top or pad_bottom or pad_left or pad_right:
+        part = cv2.copyMakeBorder(part, pad_top, pad_bottom, pad_left, pad_right, cv2.BORDER_REPLICATE)
     return averaged(part, part.shape[1] // step, part.shape[0] // step), x - step, y - step
 
 
 def _inside(begin: int, end: int, length: int) -> tuple[slice, int, int]:
-    """The part of a span that lies within ``length``, at least one of it, and what is missing before and behind it."""
+    """Clip a span to ``length``, but keep at least one element. Returns it and the elements missing at both ends."""
     first = min(max(begin, 0), length - 1)
     last = max(min(end, length), first + 1)
     before = min(max(first - begin, 0), end - begin - (last - first))
@@ -319,25 +230,25 @@ def _inside(begin: int, end: int, length: int) -> tuple[slice, int, int]:
 
 
 def upright(face: Face) -> Array:
-    """The map, ``[2, 3]``, from the picture to a unit square in which the face is upright.
+    """The transform ``[2, 3]`` from the picture to a unit square in which the face is upright.
 
-    The eyes come to lie at (0.5 -+ EYES_APART / 2, EYES_Y); without eyes the box is centred.
+    The eyes are placed at (0.5 -+ EYES_APART / 2, EYES_Y). Without eyes, the box is centred.
     """
     matrix = None if face.landmarks is None else _eye_transform(face.landmarks, face.side)
     if matrix is None:
         x, y = face.center
         x0, _, x1, _ = face.box
-        side = MARGIN * max(x1 - x0, face.side)
+        side = BOX_MARGIN * max(x1 - x0, face.side)
         matrix = np.array([[1 / side, 0, 0.5 - x / side], [0, 1 / side, 0.5 - y / side]])
     return np.asarray(matrix, dtype=np.float64)
 
 
 def _eye_transform(landmarks: Any, side: float) -> Any:
-    """The similarity that takes the eyes to their places in a unit square, or ``None`` for a profile."""
+    """The similarity that places the eyes in a unit square, or ``None`` for a profile."""
     left, right = landmarks[0].astype(float), landmarks[1].astype(float)
     apart = right - left
     distance = float(np.hypot(*apart))
-    if distance < PROFILE * side or apart[0] <= 0:
+    if distance < PROFILE_EYES * side or apart[0] <= 0:
         return None
     scale = EYES_APART / distance
     cos, sin = scale * apart / distance
@@ -347,7 +258,16 @@ def _eye_transform(landmarks: Any, side: float) -> Any:
 
 
 def whole_picture(frame: Pixels, face: Face, size: int) -> Pixels:
-    """The largest centred square of the picture, as ``[S, S, 3]``; for pictures that are face crops already."""
+    """Cut out the largest centred square of a picture that is a face crop already.
+
+    Args:
+        frame: ``[H, W, 3]`` uint8.
+        face: unused; the signature is that of :func:`crop_face`.
+        size: S, side of the result, pixels.
+
+    Returns:
+        ``[S, S, 3]`` uint8.
+    """
     height, width = frame.shape[:2]
     side = min(height, width)
     y, x = (height - side) // 2, (width - side) // 2

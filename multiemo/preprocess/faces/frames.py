@@ -1,4 +1,4 @@
-"""A picture of a film as trackers take it: converted only as far, and as large, as somebody asks."""
+"""Pictures of a film as trackers read them, converted only in the format and size that is requested."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Frame(Protocol):
         ...
 
     def grey(self, side: int) -> Pixels:
-        """``[h, w]`` uint8 brightness, the longer side at most ``side``; never enlarged."""
+        """Brightness ``[h, w]`` uint8, longer side at most ``side`` pixels; never enlarged."""
         ...
 
     def rgb(self, side: int | None = None) -> Pixels:
-        """``[h, w, 3]`` uint8 RGB, the longer side at most ``side`` (as large as it is by default); never enlarged."""
+        """Colours ``[h, w, 3]`` uint8 RGB, longer side at most ``side`` pixels (any by default); never enlarged."""
         ...
 
 
 class ArrayFrame:
-    """A picture that is in memory already.
+    """A picture that is already in memory.
 
     Args:
         pixels: ``[H, W, 3]`` uint8 RGB.
@@ -50,9 +50,9 @@ class ArrayFrame:
         self.height, self.width = pixels.shape[:2]
 
     def grey(self, side: int) -> Pixels:
-        """See :class:`Frame`."""
+        """As :meth:`Frame.grey`."""
         return np.asarray(cv2.cvtColor(shrink(self.pixels, side)[0], cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
     def rgb(self, side: int | None = None) -> Pixels:
-        """See :class:`Frame`."""
+        """As :meth:`Frame.rgb`."""
         return self.pixels if side is None else shrink(self.pixels, side)[0]

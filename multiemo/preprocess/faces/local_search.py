@@ -1,8 +1,8 @@
-"""Known faces looked for where they are believed to be, at a fraction of the cost of the whole picture.
+"""Search for known faces near their expected positions, at a fraction of the cost of the whole picture.
 
-A convolutional detector says the same of a part of a picture as of the whole, if the part has the same scale, begins on
-the same grid and leaves some room around the face; at another scale it would not (CenterFace moves its landmarks by a
-twentieth of the eyes' distance when the picture is halved or doubled, so no part is ever resized).
+A convolutional detector returns the same for a part of a picture as for the whole, if the part has the same scale,
+begins on the same grid and leaves some space around the face. At another scale it would not: CenterFace moves its
+landmarks by a twentieth of the eyes' distance when the picture is halved or doubled. Parts are therefore never resized.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from multiemo.arrays import Pixels
-from multiemo.preprocess.faces.crops import match
 from multiemo.preprocess.faces.detection import Detector, Face
+from multiemo.preprocess.faces.linking import match_faces
 from multiemo.preprocess.faces.optical_flow import moved_face
 
-#: Sides of the parts, pixels; few, since a network is kept for each shape of input.
+#: Sides of the parts, pixels; few, because one network is kept for each input shape.
 SIDES = (96, 128, 160)
-#: Parts begin at multiples of this, the coarsest grid of the network, and are larger by it than twice the face.
+#: Parts begin at multiples of this, the coarsest grid of the network. They exceed twice the size of the face by it.
 GRID = 32
-#: Side of the largest face that has a part of its own; a larger one takes the whole picture.
+#: Side of the largest face that is searched in a part. Larger ones require the whole picture.
 LARGEST = (SIDES[-1] - GRID) / 2
 
 
 def detect_near(detector: Detector, picture: Pixels, faces: Sequence[Face]) -> list[Face] | None:
-    """Where known faces really are.
+    """Detect known faces near their expected positions.
 
     Args:
-        detector: any.
-        picture: ``[h, w, 3]`` uint8 RGB, as the detector would be handed it.
-        faces: where they are believed to be, in pixels of ``picture``.
+        detector: any detector.
+        picture: ``[h, w, 3]`` uint8 RGB, in the size that the detector would read.
+        faces: expected positions, in pixels of ``picture``.
 
     Returns:
-        One face for each, in their order; ``None`` where the whole picture must be looked at: for a face that is not
-        found, that is too large, or faces so many that nothing would be saved.
+        One detected face for each, in the same order. ``None`` if the whole picture must be searched, because a face is
+        not found or too large, or because so many faces would save nothing.
     """
     height, width = (-(-side // GRID) * GRID for side in picture.shape[:2])
     sides = [next((side for side in SIDES if side >= 2 * face.side + GRID), width) for face in faces]
@@ -48,10 +48,10 @@ def detect_near(detector: Detector, picture: Pixels, faces: Sequence[Face]) -> l
             int(min(max(round((middle - side / 2) / GRID) * GRID, 0), length - side))
             for middle, length in zip(face.center, (width, height), strict=True)
         )
-        there = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
-        seen = [moved_face(f, there) for f in detector.detect(padded[y : y + side, x : x + side])]
-        nearest = match([face], seen)
+        offset = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+        detected = [moved_face(f, offset) for f in detector.detect(padded[y : y + side, x : x + side])]
+        nearest = match_faces([face], detected)
         if not nearest:
             return None
-        found.append(seen[nearest[0]])
+        found.append(detected[nearest[0]])
     return found

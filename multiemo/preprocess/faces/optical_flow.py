@@ -1,8 +1,8 @@
-"""Faces carried from one picture to the next by optical flow, and pictures that have nothing to do with the last.
+"""Tracking of faces from one picture to the next by optical flow, and detection of cuts.
 
-Points in each face are followed with pyramidal Lucas-Kanade flow (Bouguet 2001) there and back; those that do not
-return to where they began are dropped (forward-backward error, Kalal, Mikolajczyk & Matas 2010). A similarity through
-the rest (RANSAC, Fischler & Bolles 1981) moves the box and the landmarks.
+Points in each face are tracked with pyramidal Lucas-Kanade flow (Bouguet 2001), forwards and backwards. Points that do
+not return to where they began are dropped (forward-backward error, Kalal, Mikolajczyk & Matas 2010). A similarity
+fitted to the others (RANSAC, Fischler & Bolles 1981) moves the box and the landmarks.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from multiemo.preprocess.faces.crops import upright
 from multiemo.preprocess.faces.detection import Face
 from multiemo.preprocess.faces.frames import Frame
 
-#: Longer side of the grey picture in which faces are followed, pixels.
-GREY = 320
+#: Longer side of the grey picture in which faces are tracked, pixels.
+GREY_SIDE = 320
 #: Side of the upright grey patch of a face, pixels.
-PATCH = 40
-#: Points on a face: a grid of this many by this many, and the landmarks. The grid spans this share of the box.
+PATCH_SIDE = 40
+#: Points on a face: a grid with this many points along each side, and the landmarks. The grid spans a share of the box.
 _GRID = 6
-_SPAN = 0.75
+_GRID_SHARE = 0.75
 _WINDOW = (13, 13)
 _LEVELS = 3
-#: Largest forward-backward error, and largest distance from the similarity, as a share of the face's side; pixels of
-#: the grey picture at least.
-_RETURN = 0.03
-_LEAST = 0.7
+#: Largest forward-backward error, and largest distance from the similarity, as a share of the face's side; but at least
+#: this many pixels of the grey picture.
+_MAX_ERROR_SHARE = 0.03
+_MIN_ERROR_LIMIT = 0.7
 #: The similarity must agree with this share of the points, and may change the size by this factor at most.
-_AGREE = 0.4
-_GROWTH = 1.3
-#: A cut changes the thumbnail (its side in pixels) by this share of its contrast, and this many grey levels, at least.
-_THUMB = 16
-_CHANGE = 0.75
-_LEVEL = 8.0
-#: The farthest that a thumbnail is looked for where it was not, pixels of it: a camera that pans makes no cut.
-_PAN = 2
+_MIN_INLIERS = 0.4
+_MAX_GROWTH = 1.3
+#: Side of the thumbnail, pixels. A cut changes it by at least this share of its contrast, and this many grey levels.
+_THUMB_SIDE = 16
+_CUT_CONTRAST = 0.75
+_CUT_LEVELS = 8.0
+#: Largest shift of the thumbnail, in its pixels, that is compensated, so that a panning camera causes no cut.
+_MAX_PAN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture made ready for following faces.
+    """A picture prepared for tracking faces.
 
     Args:
-        grey: ``[h, w]`` uint8, at most :data:`GREY` long.
-        scale: pixels of ``grey`` for one of the picture.
-        thumb: ``[16, 16]`` float32.
+        grey: ``[h, w]`` uint8, at most :data:`GREY_SIDE` pixels on the longer side.
+        scale: size of a pixel of the picture in pixels of ``grey``.
+        thumb: ``[16, 16]`` float32 thumbnail.
     """
 
     grey: Pixels
@@ -60,17 +60,21 @@ class View:
 
     @classmethod
     def of(cls, frame: Frame) -> View:
-        """The view of a frame."""
-        grey = frame.grey(GREY)
-        thumb = cv2.resize(grey, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
+        """Prepare a frame."""
+        grey = frame.grey(GREY_SIDE)
+        thumb = cv2.resize(grey, (_THUMB_SIDE, _THUMB_SIDE), interpolation=cv2.INTER_AREA)
         return cls(grey, max(grey.shape) / max(frame.height, frame.width), thumb.astype(np.float32))
 
     def patch(self, face: Face) -> Pixels:
-        """``[PATCH, PATCH]`` uint8: the face upright, its eyes where ``crop_face`` puts them."""
+        """The upright face, ``[PATCH_SIDE, PATCH_SIDE]`` uint8, with the eyes positioned as by ``crop_face``."""
         matrix = upright(face)
         matrix[:, :2] /= self.scale
         patch = cv2.warpAffine(
-            self.grey, matrix * PATCH, (PATCH, PATCH), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            self.grey,
+            matrix * PATCH_SIDE,
+            (PATCH_SIDE, PATCH_SIDE),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         return np.asarray(patch, dtype=np.uint8)
 
@@ -78,25 +82,29 @@ class View:
 def is_cut(before: View, after: View) -> bool:
     """Whether a picture shows another scene than the one before it.
 
-    The thumbnails are compared at the shift that fits best, less the change of their mean (a flash, a lamp).
+    The thumbnails are compared at the best shift, after subtracting the change of their mean (a flash, a lamp).
     """
     if before.grey.shape != after.grey.shape:
         return True
-    inner = after.thumb[_PAN:-_PAN, _PAN:-_PAN]
-    side = _THUMB - 2 * _PAN
+    inner = after.thumb[_MAX_PAN:-_MAX_PAN, _MAX_PAN:-_MAX_PAN]
+    side = _THUMB_SIDE - 2 * _MAX_PAN
     shifted = np.lib.stride_tricks.sliding_window_view(before.thumb, (side, side)).reshape(-1, side, side)
     change = shifted - inner
     change = np.abs(change - change.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2)).min()
     contrast = (before.thumb.std() + after.thumb.std()) / 2
-    return bool(change > max(_LEVEL, _CHANGE * contrast))
+    return bool(change > max(_CUT_LEVELS, _CUT_CONTRAST * contrast))
 
 
 def follow(before: View, after: View, faces: Sequence[Face]) -> list[Face | None]:
-    """Where faces of one picture are in the next; ``None`` for one that is lost.
+    """Locate the faces of one picture in the next.
 
     Args:
-        before, after: consecutive pictures of one scene.
-        faces: in ``before``, pixels of the frame.
+        before: the first picture.
+        after: the next picture of the same scene.
+        faces: faces in ``before``, in pixels of the frame.
+
+    Returns:
+        The moved faces, in the same order; ``None`` for a face that was lost.
     """
     if not faces:
         return []
@@ -108,7 +116,7 @@ def follow(before: View, after: View, faces: Sequence[Face]) -> list[Face | None
     for face, grid in zip(faces, grids, strict=True):
         part = slice(first, first + len(grid))
         first += len(grid)
-        limit = max(_LEAST, _RETURN * face.side * before.scale)
+        limit = max(_MIN_ERROR_LIMIT, _MAX_ERROR_SHARE * face.side * before.scale)
         matrix = _similarity(start[part], end[part], error[part] <= limit, limit)
         if matrix is None:
             moved.append(None)
@@ -119,11 +127,11 @@ def follow(before: View, after: View, faces: Sequence[Face]) -> list[Face | None
 
 
 def moved_face(face: Face, matrix: Array) -> Face:
-    """A face after a similarity of the picture; its box stays upright.
+    """Apply a similarity to a face. Its box stays upright.
 
     Args:
-        face: in the old picture.
-        matrix: ``[2, 3]``, from the old picture to the new one.
+        face: the face in the old picture.
+        matrix: ``[2, 3]`` transform from the old picture to the new one.
 
     Example:
         >>> moved_face(Face((0, 0, 10, 20), 0.9), np.array([[2.0, 0, 5], [0, 2.0, 0]])).box
@@ -137,14 +145,14 @@ def moved_face(face: Face, matrix: Array) -> Face:
     return Face((x - width, y - height, x + width, y + height), face.score, marks)
 
 
-def likeness(a: Pixels, b: Pixels) -> float:
-    """Correlation of two patches, -1..1; 0 where one of them is flat."""
+def patch_correlation(a: Pixels, b: Pixels) -> float:
+    """Correlation of two patches, -1..1; 0 if one of them is flat."""
     return float(cv2.matchTemplate(a, b, cv2.TM_CCOEFF_NORMED)[0, 0]) if a.std() > 1 and b.std() > 1 else 0.0
 
 
 def _points(face: Face) -> Array:
-    """A grid over the middle of the box, and the landmarks, ``[K, 2]``."""
-    steps = np.linspace(-_SPAN / 2, _SPAN / 2, _GRID)
+    """The points ``[K, 2]`` of a face: a grid over the middle of its box, and its landmarks."""
+    steps = np.linspace(-_GRID_SHARE / 2, _GRID_SHARE / 2, _GRID)
     x0, y0, x1, y1 = face.box
     x, y = face.center
     columns, rows = np.meshgrid(x + (x1 - x0) * steps, y + (y1 - y0) * steps)
@@ -153,7 +161,7 @@ def _points(face: Face) -> Array:
 
 
 def _flow(before: Pixels, after: Pixels, points: Floats) -> tuple[Floats, Floats]:
-    """Where points go, and how far from their start they come back; infinitely far where they are lost."""
+    """Track points forwards and backwards. Returns their new positions and the errors, infinite for lost points."""
     options: dict[str, Any] = {
         "winSize": _WINDOW,
         "maxLevel": _LEVELS,
@@ -167,8 +175,8 @@ def _flow(before: Pixels, after: Pixels, points: Floats) -> tuple[Floats, Floats
 
 
 def _similarity(start: Floats, end: Floats, good: Any, limit: float) -> Array | None:
-    """The similarity that most of the good points follow, ``[2, 3]``, or ``None``."""
-    needed = max(4, _AGREE * len(start))
+    """The similarity ``[2, 3]`` that most of the good points follow, or ``None``."""
+    needed = max(4, _MIN_INLIERS * len(start))
     if good.sum() < needed:
         return None
     matrix, inliers = cv2.estimateAffinePartial2D(
@@ -177,4 +185,4 @@ def _similarity(start: Floats, end: Floats, good: Any, limit: float) -> Array | 
     if matrix is None or inliers.sum() < needed:
         return None
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
-    return np.asarray(matrix, dtype=np.float64) if 1 / _GROWTH <= scale <= _GROWTH else None
+    return np.asarray(matrix, dtype=np.float64) if 1 / _MAX_GROWTH <= scale <= _MAX_GROWTH else None

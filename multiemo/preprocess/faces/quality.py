@@ -1,17 +1,17 @@
-"""How usable a face crop is, 0..1: sharpness, size, pose and exposure, the weakest of the four.
+"""Usability of a face crop, 0..1: the smallest of sharpness, size, pose and exposure.
 
 - *sharpness*: variance of the Laplacian (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy"; the
-  best of the cheap measures in Pertuz, Puig & Garcia 2013), on the aligned crop at a fixed size, over the variance of
-  the crop itself, so that neither the size of the face nor the contrast of the film counts. A little smoothing goes
-  before it, against noise. Logarithmic.
+  best of the cheap measures in Pertuz, Puig & Garcia 2013) on the aligned crop at a fixed size, divided by the variance
+  of the crop, so that neither the size of the face nor the contrast of the film matters. The crop is smoothed slightly
+  before, against noise. Logarithmic.
 - *size*: side of the face in the picture.
-- *pose*: where the tip of the nose lies along the line from eye to eye; in the middle of a frontal face, beyond an eye
-  of a profile (ISO/IEC 29794-5 names yaw the pose that costs most). Unknown without landmarks.
-- *exposure*: the brightest and darkest twentieth of the middle of the crop. Skin is dark or light by nature, so only
-  pictures that are black, white or flat as a whole are marked down.
+- *pose*: position of the nose tip along the line between the eyes: in the middle for a frontal face, beyond an eye for
+  a profile (ISO/IEC 29794-5 names yaw the most harmful pose). Unknown without landmarks.
+- *exposure*: the brightest and darkest twentieth of the middle of the crop. Skin may be dark or light, so only pictures
+  that are completely black, white or flat are rated low.
 
-The score is made to keep out what cannot be read, not to rank good pictures: the encoder was trained on ordinary ones,
-small, grey and soft ones among them. Whatever stands below :data:`FLOOR` is left out.
+The score serves to exclude unreadable crops, not to rank good ones: the encoder was trained on ordinary pictures,
+including small, grey and soft ones. Crops below :data:`MIN_QUALITY` are not used.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ import numpy as np
 from multiemo.arrays import Pixels
 from multiemo.preprocess.faces.detection import Face
 
-#: A crop whose score is lower is not used.
-FLOOR = 0.1
+#: Smallest score of a crop that is used.
+MIN_QUALITY = 0.1
 #: Side at which sharpness is measured, pixels.
 _SIDE = 64
-#: The smoothing before it, pixels.
-_SMOOTH = 1.0
-#: Variance of the Laplacian over the variance of the crop: as good as no detail, and as sharp as a film needs to be.
-#: The floor between them is where a blur of about an eighth of the eyes' distance lies.
+#: Standard deviation of the smoothing before it, pixels.
+_SMOOTHING = 1.0
+#: Variance of the Laplacian divided by the variance of the crop: no detail at all, and as sharp as a film needs to be.
+#: The floor between them corresponds to a blur of about an eighth of the eyes' distance.
 _SOFT, _SHARP = 1.4e-3, 5e-2
-#: Side of a face that is large enough, pixels.
+#: Side of a face with the full score, pixels.
 _LARGE = 80.0
-#: Distance of the nose from the middle of the eyes, in halves of the eyes' distance: full marks up to the first, none
-#: from the second on. It is about 1.2 in a face turned by 45 degrees, which can still be read.
+#: Distance of the nose from the middle of the eyes, in halves of the eyes' distance: full score up to the first, zero
+#: from the second on. It is about 1.2 for a face turned by 45 degrees, which is still readable.
 _FRONTAL, _BEHIND = 0.5, 2.2
-#: Grey levels: the bright parts of a face that is lit well enough, and the spread between dark and bright parts.
+#: Grey levels: bright parts of a sufficiently lit face, and the difference between its bright and dark parts.
 _LIT, _SPREAD = 60.0, 25.0
-#: What the user reads of each part that is too low.
+#: Message for each part that is too low.
 _FAULTS = {
     "sharpness": "too blurred",
     "size": "too small",
@@ -56,8 +56,10 @@ class Quality:
     """The parts of a crop's quality, each 0..1.
 
     Args:
-        sharpness, size, exposure: see the module.
-        pose: ``None`` where the detector gives no landmarks.
+        sharpness: see the module.
+        size: see the module.
+        exposure: see the module.
+        pose: see the module; ``None`` if the detector has no landmarks.
     """
 
     sharpness: float
@@ -67,20 +69,22 @@ class Quality:
 
     @property
     def score(self) -> float:
-        """The weakest part."""
+        """The smallest part."""
         return min(self._parts.values())
 
     @property
-    def taken_whole(self) -> float:
-        """The weaker of the parts that count where somebody says that the picture is a face: light and pixels."""
+    def whole_crop_score(self) -> float:
+        """The score of a picture that the user declared a face crop: the smaller of exposure and size."""
         return min(self.exposure, self.size)
 
     @property
     def fault(self) -> str:
-        """What is wrong with the crop, in words and a number: what can be seen in spite of other faults comes first."""
+        """What is wrong with the crop, with a number. Faults are listed before those that they may cause."""
         parts = self._parts
-        part = next((name for name, value in parts.items() if value < FLOOR), min(parts, key=lambda name: parts[name]))
-        return f"{_FAULTS[part]} ({part} {parts[part]:.2f}, {FLOOR:.2f} is needed)"
+        part = next(
+            (name for name, value in parts.items() if value < MIN_QUALITY), min(parts, key=lambda name: parts[name])
+        )
+        return f"{_FAULTS[part]} ({part} {parts[part]:.2f}, {MIN_QUALITY:.2f} is needed)"
 
     @property
     def _parts(self) -> dict[str, float]:
@@ -89,11 +93,11 @@ class Quality:
 
 
 def face_quality(crop: Pixels, face: Face) -> Quality:
-    """The quality of one crop.
+    """Rate one crop.
 
     Args:
-        crop: ``[S, S, 3]`` uint8 RGB, as :func:`~multiemo.preprocess.faces.crops.crop_face` cuts it.
-        face: it shows, in pixels of the picture that it was cut from.
+        crop: ``[S, S, 3]`` uint8 RGB, from :func:`~multiemo.preprocess.faces.crops.crop_face`.
+        face: the face in the crop, in pixels of the original picture.
     """
     method = cv2.INTER_AREA if crop.shape[0] > _SIDE else cv2.INTER_LINEAR
     grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=method)
@@ -107,18 +111,18 @@ def face_quality(crop: Pixels, face: Face) -> Quality:
 
 
 def why_unusable(qualities: Sequence[Quality]) -> str:
-    """Why no crop of a face is used, by the best of them."""
+    """Why no crop of a face is used, according to the best of them."""
     return f"the face is {max(qualities, key=lambda q: q.score).fault}"
 
 
-def left_out(qualities: Sequence[Quality], used: int) -> str:
-    """What the user reads where only some crops of a face are used."""
+def unused_note(qualities: Sequence[Quality], used: int) -> str:
+    """Message for the user if only ``used`` of the crops of a face are used."""
     worst = min(qualities, key=lambda q: q.score)
     return f"{len(qualities) - used} of {len(qualities)} faces were left out: {worst.fault}"
 
 
 def _sharpness(grey: Pixels) -> float:
-    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _SMOOTH)
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _SMOOTHING)
     contrast = float(smooth.var())
     if contrast < 1.0:
         return 0.0

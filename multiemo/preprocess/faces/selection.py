@@ -1,4 +1,4 @@
-"""The faces that a span of a film shows: who is there, whose face is used, and why."""
+"""Selection of faces in a span of a film: who is visible, whose face is used, and why."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from multiemo.arrays import Array, Pixels
 from multiemo.preprocess.faces.active_speaker import ActiveSpeaker, Movement, who_speaks
-from multiemo.preprocess.faces.crops import MIN_SHARE, at_once, thin, why_none, why_unsteady
+from multiemo.preprocess.faces.crops import MIN_SHARE, why_no_face, why_unsteady
 from multiemo.preprocess.faces.detection import Face
-from multiemo.preprocess.faces.quality import FLOOR, Quality, left_out, why_unusable
+from multiemo.preprocess.faces.linking import most_at_once, subsample
+from multiemo.preprocess.faces.quality import MIN_QUALITY, Quality, unused_note, why_unusable
 from multiemo.types import Absent, FaceSpec
 
 
@@ -23,10 +24,10 @@ class Sighting:
 
     Args:
         time: seconds.
-        face: where it was.
+        face: location of the face.
         crop: ``[S, S, 3]`` uint8 RGB, aligned.
-        quality: of the crop.
-        carried: followed there since the last detection, not detected itself.
+        quality: quality of the crop.
+        carried: whether the face was tracked there since the last detection instead of being detected.
     """
 
     time: float
@@ -38,16 +39,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One of the people in a span.
+    """A person in a span.
 
     Args:
-        id: 1, 2, ... in the order in which they were first seen; the same over the whole film.
-        crops: ``[F, 3, S, S]`` uint8 RGB, aligned, in order of time; at most ``FaceSpec.frames``, evenly spread.
-        times: ``[F]`` seconds from the span's start.
+        id: 1, 2, ... in the order of first appearance; stable over the whole film.
+        crops: ``[F, 3, S, S]`` uint8 RGB, aligned, in order of time; at most ``FaceSpec.frames``, evenly spaced.
+        times: ``[F]`` seconds from the start of the span.
         boxes: ``[F, 4]`` x0, y0, x1, y1 in pixels of the frames.
-        seen: share of the pictures looked at in which this face was found, 0..1.
+        seen: share of the examined pictures in which this face was found, 0..1.
         quality: median score of the crops, 0..1.
-        speaking: correlation of mouth and voice, -1..1; ``None`` where it was not measured.
+        speaking: correlation of mouth and voice, -1..1; ``None`` if it was not measured.
     """
 
     id: int
@@ -65,10 +66,10 @@ class SpanFaces:
 
     Args:
         people: everybody whose face can be used, the largest and steadiest first.
-        person: id of the one that was chosen.
-        why: how the choice was made.
-        faces: how many faces are seen at once at most, usable or not.
-        notes: what the user may want to know, one line each.
+        person: id of the chosen person.
+        why: explanation of the choice.
+        faces: largest number of faces seen at the same time, usable or not.
+        notes: remarks for the user, one line each.
     """
 
     people: list[Person]
@@ -79,22 +80,22 @@ class SpanFaces:
 
     @property
     def chosen(self) -> Person:
-        """The person that was chosen."""
+        """The chosen person."""
         return next(p for p in self.people if p.id == self.person)
 
     @property
     def crops(self) -> Tensor:
-        """``[F, 3, S, S]`` uint8 of the chosen person."""
+        """Crops ``[F, 3, S, S]`` uint8 of the chosen person."""
         return self.chosen.crops
 
     @property
     def times(self) -> Array:
-        """``[F]`` seconds from the span's start, of the chosen person's crops."""
+        """Times ``[F]`` of the chosen person's crops, seconds from the start of the span."""
         return self.chosen.times
 
     @property
     def boxes(self) -> Array:
-        """``[F, 4]`` of the chosen person's crops, pixels of the frames."""
+        """Boxes ``[F, 4]`` of the chosen person's face, pixels of the frames."""
         return self.chosen.boxes
 
     @property
@@ -105,43 +106,43 @@ class SpanFaces:
 
 @dataclass(frozen=True, slots=True)
 class SpanSightings:
-    """What a tracker saw in a span.
+    """Everything that a tracker observed in a span.
 
     Args:
-        start: of the span, seconds.
-        looked: pictures in which faces were looked for.
-        sightings: {id: in order of time}.
-        movements: {id: of the mouth}.
-        too_small: side of the largest face that was too small to take, as a share of the picture's shorter side.
+        start: start of the span, seconds.
+        searched: number of pictures that were examined.
+        sightings: {id: sightings in order of time}.
+        movements: {id: movements of the mouth}.
+        too_small: side of the largest face that was too small, as a share of the picture's shorter side.
     """
 
     start: float
-    looked: int
+    searched: int
     sightings: Mapping[int, Sequence[Sighting]]
     movements: Mapping[int, Sequence[Movement]]
     too_small: float
 
 
 def choose(seen: SpanSightings, spec: FaceSpec, voice: tuple[Array, Array] | None) -> SpanFaces | Absent:
-    """The faces of a span and the one to use: of several, the one that speaks, else the largest and steadiest.
+    """Choose a face in a span: if several are usable, the one that speaks, otherwise the largest and steadiest.
 
     Args:
-        seen: in the span.
-        spec: what the encoder wants.
-        voice: times in seconds and level of the voice (decibels or probability), or ``None``.
+        seen: observations in the span.
+        spec: input specification of the encoder.
+        voice: times in seconds, and level of the voice (decibels or probability), or ``None``.
 
     Returns:
         The faces, or :class:`~multiemo.types.Absent` with the reason.
     """
-    if not seen.looked:
+    if not seen.searched:
         return Absent("there are no video frames to look for a face in")
     if not seen.sightings:
-        return Absent(why_none(seen.too_small, spec.min_face, seen.looked))
+        return Absent(why_no_face(seen.too_small, spec.min_face, seen.searched))
     ranked = sorted(seen.sightings, key=lambda i: -_weight(seen.sightings[i]))
-    steady = [i for i in ranked if len(seen.sightings[i]) >= MIN_SHARE * seen.looked]
+    steady = [i for i in ranked if len(seen.sightings[i]) >= MIN_SHARE * seen.searched]
     if not steady:
-        return Absent(why_unsteady(max(len(s) for s in seen.sightings.values()), seen.looked))
-    usable = {i: good for i in steady if (good := [s for s in seen.sightings[i] if s.quality.score >= FLOOR])}
+        return Absent(why_unsteady(max(len(s) for s in seen.sightings.values()), seen.searched))
+    usable = {i: good for i in steady if (good := [s for s in seen.sightings[i] if s.quality.score >= MIN_QUALITY])}
     if not usable:
         return Absent(why_unusable([s.quality for s in seen.sightings[steady[0]]]))
     speaker = _speaker(seen, list(usable), voice)
@@ -151,13 +152,13 @@ def choose(seen: SpanSightings, spec: FaceSpec, voice: tuple[Array, Array] | Non
         main, why = people[0].id, "largest and steadiest"
     if speaker is not None:
         main, why = (main, f"{why}; {speaker.why}") if speaker.person is None else (speaker.person, speaker.why)
-    faces = at_once([s.time for s in sightings] for sightings in seen.sightings.values())
+    faces = most_at_once([s.time for s in sightings] for sightings in seen.sightings.values())
     return SpanFaces(people, main, why, faces, _notes(seen, main, len(usable[main]), faces, speaker))
 
 
 def _weight(sightings: Sequence[Sighting]) -> float:
-    """How large and steady a face is, as the training path weighs it; unusable crops do not count."""
-    return sum(s.face.side**2 * s.face.score for s in sightings if s.quality.score >= FLOOR)
+    """Size and steadiness of a face, as weighted in training. Unusable crops do not count."""
+    return sum(s.face.side**2 * s.face.score for s in sightings if s.quality.score >= MIN_QUALITY)
 
 
 def _speaker(seen: SpanSightings, ids: Sequence[int], voice: tuple[Array, Array] | None) -> ActiveSpeaker | None:
@@ -167,28 +168,28 @@ def _speaker(seen: SpanSightings, ids: Sequence[int], voice: tuple[Array, Array]
 
 
 def _person(number: int, good: list[Sighting], seen: SpanSightings, most: int, speaker: ActiveSpeaker | None) -> Person:
-    chosen = thin(good, most)
+    chosen = subsample(good, most)
     crops = np.stack([s.crop for s in chosen]).transpose(0, 3, 1, 2)
     return Person(
         id=number,
         crops=torch.from_numpy(np.ascontiguousarray(crops)),
         times=np.array([max(0.0, s.time - seen.start) for s in chosen]),
         boxes=np.array([s.face.box for s in chosen]),
-        seen=len(seen.sightings[number]) / seen.looked,
+        seen=len(seen.sightings[number]) / seen.searched,
         quality=float(np.median([s.quality.score for s in chosen])),
         speaking=None if speaker is None else speaker.scores.get(number),
     )
 
 
 def _notes(seen: SpanSightings, main: int, usable: int, faces: int, speaker: ActiveSpeaker | None) -> list[str]:
-    """In the training path's words where the case is the same."""
+    """Remarks for the user, in the same words as in training where the case is the same."""
     notes, sightings = [], seen.sightings[main]
     if faces > 1 and speaker is not None and speaker.person is not None:
         notes.append(f"{faces} faces found; the one whose {speaker.why} was used")
     elif faces > 1:
         notes.append(f"{faces} faces found; the largest and steadiest was used")
-    if len(sightings) < seen.looked:
-        notes.append(f"the face was found in {len(sightings)} of {seen.looked} frames")
+    if len(sightings) < seen.searched:
+        notes.append(f"the face was found in {len(sightings)} of {seen.searched} frames")
     if usable < len(sightings):
-        notes.append(left_out([s.quality for s in sightings], usable))
+        notes.append(unused_note([s.quality for s in sightings], usable))
     return notes

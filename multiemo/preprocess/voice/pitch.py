@@ -2,7 +2,7 @@
 
 Autocorrelation of short windowed frames, corrected for the window, with a best path over candidates: Boersma 1993,
 "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled sound". The
-path is found by an associative scan (16 + log2(T / 16) steps instead of T), so that nothing loops over frames.
+path is found by an associative scan (16 + log2(T / 16) steps instead of T), so there is no loop over frames.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+#: Range of the fundamental frequency, Hz.
 F0_MIN = 60.0
 F0_MAX = 700.0
+#: K, candidates per frame.
 CANDIDATES = 5
 # Boersma 1993 and Praat's defaults for a 10 ms time step.
 VOICING_THRESHOLD = 0.45
@@ -23,22 +25,22 @@ SILENCE_THRESHOLD = 0.03
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
 VOICING_CHANGE_COST = 0.14
-# A frame below this RMS (-70 dBFS) holds no voice, however periodic its last bits are.
+# A frame below this RMS (-70 dBFS) is unvoiced, even if its last bits are periodic.
 RMS_FLOOR = 10 ** (-70 / 20)
-# Lags are found on a grid at least this fine, so that the parabola through three of them is good to a few cents.
+# Lags are sampled at least at this rate (Hz), so that a parabola through three of them is accurate to a few cents.
 LAG_RATE = 16000
-# Steps that the path search takes one after the other, in all chunks of a clip at once.
+# Sequential steps of the path search. All chunks of a clip are processed in parallel.
 CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frame-wise analysis, before any look at neighbouring frames.
+    """Analysis of single frames, before neighbouring frames are compared.
 
     Args:
-        f0: ``[B, T, K]`` Hz, candidates; 0 where there are fewer.
+        f0: ``[B, T, K]`` candidates, Hz; 0 for missing ones.
         strength: ``[B, T, K]`` window-corrected autocorrelation at the candidates, 0..1.
-        peak: ``[B, T]`` largest magnitude around the frame's centre.
+        peak: ``[B, T]`` largest magnitude around the centre of the frame.
         power: ``[B, T, bins]`` power spectrum of the Hann-windowed frame.
     """
 
@@ -50,7 +52,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Pitch:
-    """A pitch track, each ``[B, T]``.
+    """A pitch track. Every tensor is ``[B, T]``.
 
     Args:
         f0: Hz; 0 where unvoiced.
@@ -64,7 +66,7 @@ class Pitch:
 
 
 def frame_count(samples: int, hop: int) -> int:
-    """Frames of a signal: one at sample 0 and one each ``hop`` samples, centred.
+    """Number of frames of a signal: one at sample 0 and one every ``hop`` samples, centred.
 
     Example:
         >>> frame_count(16000, 160)
@@ -74,16 +76,16 @@ def frame_count(samples: int, hop: int) -> int:
 
 
 def window_samples(sample_rate: int) -> int:
-    """Length of the analysis window: three periods of the lowest pitch, an even number of samples."""
+    """Length of the analysis window in samples: three periods of the lowest pitch, an even number."""
     return 2 * round(1.5 * sample_rate / F0_MIN)
 
 
 def analyse_frames(wave: Tensor, sample_rate: int, hop: int) -> Frames:
-    """Candidates and spectra of every frame.
+    """Compute the pitch candidates and the spectrum of every frame.
 
     Args:
-        wave: ``[B, N]``, zeros beyond a clip's end.
-        sample_rate: Hz.
+        wave: ``[B, N]``, zero beyond a clip's end.
+        sample_rate: sample rate, Hz.
         hop: samples between frames.
 
     Returns:
@@ -112,7 +114,7 @@ def analyse_frames(wave: Tensor, sample_rate: int, hop: int) -> Frames:
 
 
 def _fast_length(least: int) -> int:
-    """The next length whose only prime factors are 2, 3 and 5, even."""
+    """The next even length whose only prime factors are 2, 3 and 5."""
     n = least + least % 2
     while True:
         rest = n
@@ -134,7 +136,7 @@ def _candidates(correlation: Tensor, lag_rate: int) -> tuple[Tensor, Tensor]:
     )
     lag = torch.arange(shortest, shortest + here.shape[-1], device=here.device, dtype=here.dtype)
     is_peak = (here > left) & (here >= right) & (here > 0)
-    # A shorter lag wins among equals, or every second multiple of the period would be as good as the period.
+    # A shorter lag is preferred among equals. Otherwise every multiple of the period would be as good as the period.
     score = here - OCTAVE_COST * torch.log2(lag * (F0_MIN / lag_rate))
     best, index = _largest(score.masked_fill(~is_peak, -1.0))
     a, b, c = left.gather(-1, index), here.gather(-1, index), right.gather(-1, index)
@@ -146,7 +148,7 @@ def _candidates(correlation: Tensor, lag_rate: int) -> tuple[Tensor, Tensor]:
 
 
 def _largest(score: Tensor) -> tuple[Tensor, Tensor]:
-    """Values and places of the K largest along the last axis; for so few, K times the maximum is faster than a sort."""
+    """Values and indices of the K largest along the last axis. For small K, repeated maxima are faster than a sort."""
     values, places = [], []
     for _ in range(CANDIDATES):
         value, place = score.max(-1, keepdim=True)
@@ -157,11 +159,11 @@ def _largest(score: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def track_pitch(frames: Frames, mask: Tensor) -> Pitch:
-    """The best path over the candidates of each clip.
+    """Find the best path over the candidates of each clip.
 
     Args:
-        frames: from :func:`analyse_frames`.
-        mask: ``[B, T]`` bool, true where the frame belongs to the clip; what lies beyond never changes the rest.
+        frames: result of :func:`analyse_frames`.
+        mask: ``[B, T]`` bool, true for frames of the clip. Frames beyond its end never change the others.
     """
     real = frames.f0 > 0
     f0 = frames.f0.clamp_min(F0_MIN / 2)
@@ -194,12 +196,12 @@ def max_marginals(emission: Tensor, transition: Tensor, mask: Tensor) -> Tensor:
     """Score of the best path through each state at each step (max-product forward-backward).
 
     The argmax over states is the Viterbi path. Prefix and suffix products of (max, +) matrices are taken in chunks of
-    16 steps side by side, and over the chunks by a Hillis-Steele scan, so the depth is 16 + log2(T / 16).
+    16 steps in parallel, and over the chunks by a Hillis-Steele scan, so the depth is 16 + log2(T / 16).
 
     Args:
         emission: ``[B, T, K]`` score of a state.
-        transition: ``[B, T - 1, K, K]`` score of going from a state at t to one at t + 1.
-        mask: ``[B, T]`` bool; steps beyond the clip end neither add nor forbid anything.
+        transition: ``[B, T - 1, K, K]`` score of moving from a state at t to one at t + 1.
+        mask: ``[B, T]`` bool. Steps beyond the end of a clip have no influence.
 
     Returns:
         ``[B, T, K]``.
@@ -225,17 +227,17 @@ def _prefix(steps: Tensor, start: Tensor) -> Tensor:
     count, states = steps.shape[1], steps.shape[-1]
     if count == 0:
         return steps[..., 0]
-    # What is padded at the end is never read.
+    # The padding at the end is never read.
     chunks = F.pad(steps, (0, 0, 0, 0, 0, -count % CHUNK)).view(len(start), -1, CHUNK, states, states)
     inside = [chunks[:, :, 0]]
     for i in range(1, CHUNK):
         inside.append(_product(inside[-1], chunks[:, :, i]))
-    whole = inside[-1]
+    total = inside[-1]
     span = 1
-    while span < whole.shape[1]:
-        whole = torch.cat([whole[:, :span], _product(whole[:, :-span], whole[:, span:])], 1)
+    while span < total.shape[1]:
+        total = torch.cat([total[:, :span], _product(total[:, :-span], total[:, span:])], 1)
         span *= 2
-    ends = (start[:, None, :, None] + whole[:, :-1]).amax(-2)
+    ends = (start[:, None, :, None] + total[:, :-1]).amax(-2)
     entry = torch.cat([start.unsqueeze(1), ends], 1)
     reached = (entry[:, :, None, :, None] + torch.stack(inside, 2)).amax(-2)
     return reached.reshape(len(start), -1, states)[:, :count]

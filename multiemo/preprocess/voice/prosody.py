@@ -1,11 +1,11 @@
-"""The prosody track: how something is said, one row of physical measures each 10 ms.
+"""The prosody track: how something is said, as one row of physical measures every 10 ms.
 
-Batched torch from the waveform on, the same on CPU and GPU, without a loop over frames. Columns, in the order of
-:data:`PROSODY_CHANNELS`:
+Batched torch operations from the waveform on, identical on CPU and GPU, without a loop over frames. Columns, in the
+order of :data:`PROSODY_CHANNELS`:
 
 ===========  ============  ===========================================================================================
-f0           semitones     re 55 Hz; drawn straight from voiced to voiced across unvoiced frames, held at the ends, and
-                           0 throughout where nothing is voiced
+f0           semitones     re 55 Hz; interpolated linearly across unvoiced frames, constant beyond the first and last
+                           voiced frame, and 0 throughout if nothing is voiced
 voicing      0..1          above 0.5 where the pitch tracker's best path is voiced
 energy       dBFS          root mean square of 25 ms, not below -80
 tilt         dB/octave     slope of the third-octave band levels from 100 Hz to 5 kHz (or to the band edge)
@@ -14,9 +14,9 @@ jitter       percent       mean absolute difference of successive periods over t
 shimmer      percent       the same of successive periods' RMS amplitudes; 0 where unvoiced
 rate         per second    density of syllable nuclei (energy peaks in voiced stretches; after de Jong & Wempe 2009)
                            in a Gaussian window of 0.5 s standard deviation
-delta_f0     semitones/s   slope of F0 over five frames; 0 where any of them is unvoiced
-flux         dB            root mean square change of the third-octave band levels against the frame before
-h1_h2        dB            level of the first harmonic over the second; 0 where unvoiced
+delta_f0     semitones/s   slope of F0 over five frames; 0 if any of them is unvoiced
+flux         dB            root mean square change of the third-octave band levels from the previous frame
+h1_h2        dB            level of the first harmonic minus that of the second; 0 where unvoiced
 ===========  ============  ===========================================================================================
 """
 
@@ -34,29 +34,34 @@ from multiemo.types import PROSODY_CHANNELS
 
 __all__ = ["PROSODY_CHANNELS", "prosody"]
 
+#: Reference of F0 in semitones, Hz.
 F0_REFERENCE = 55.0
+#: Lowest level, dBFS.
 ENERGY_FLOOR = -80.0
+#: Window of the level, seconds.
 ENERGY_WINDOW = 0.025
+#: Range of the third-octave bands, Hz.
 BAND_RANGE = (100.0, 5000.0)
-# Syllable nuclei: the most of +-60 ms, 2 dB above the least of +-120 ms on both sides.
+#: Syllable nuclei: maximum within +-60 ms that exceeds the minimum within 120 ms on both sides by 2 dB.
 NUCLEUS_REACH, NUCLEUS_DIP, NUCLEUS_PROMINENCE = 0.06, 0.12, 2.0
+#: Standard deviation of the window of the syllable rate, seconds.
 RATE_SIGMA = 0.5
-# Periods laid side by side for jitter and shimmer, samples each is drawn with, and the largest shift between two.
+#: For jitter and shimmer: number of compared periods, samples per period, and largest shift between two, in samples.
 CYCLES, CYCLE_SAMPLES, CYCLE_SHIFT = 5, 48, 4
 
 
 def prosody(wave: Tensor, sample_rate: int, *, hop: float = 0.01, lengths: Tensor | None = None) -> Tensor:
-    """Measure the voice.
+    """Measure the prosody of clips.
 
     Args:
         wave: ``[B, N]`` or ``[N]`` float, -1..1.
-        sample_rate: Hz; 8 kHz (telephone) and up.
+        sample_rate: sample rate, Hz; at least 8 kHz (telephone).
         hop: seconds between rows.
-        lengths: ``[B]`` real samples of each clip; samples beyond are ignored, rows beyond are zero. All by default.
+        lengths: ``[B]`` real samples of each clip; all by default. Later samples are ignored, and later rows are zero.
 
     Returns:
-        ``[B, T, P]`` or ``[T, P]`` float32 with ``T = N // (hop * sample_rate) + 1``, row t centred on ``t * hop``;
-        columns as in :data:`PROSODY_CHANNELS`; always finite for finite input.
+        ``[B, T, P]`` or ``[T, P]`` float32 with ``T = N // (hop * sample_rate) + 1``. Row t is centred on ``t * hop``.
+        The columns are :data:`PROSODY_CHANNELS`. Finite for finite input.
 
     Example:
         >>> t = torch.arange(16000) / 16000
@@ -77,7 +82,7 @@ def prosody(wave: Tensor, sample_rate: int, *, hop: float = 0.01, lengths: Tenso
     frames = analyse_frames(wave, sample_rate, step)
     pitch = track_pitch(frames, mask)
     voiced = pitch.f0 > 0
-    semitones = _bridge(12 * torch.log2(pitch.f0.clamp_min(F0_MIN / 2) / F0_REFERENCE), voiced)
+    semitones = _interpolate(12 * torch.log2(pitch.f0.clamp_min(F0_MIN / 2) / F0_REFERENCE), voiced)
     energy = rms_db(wave, sample_rate, step).masked_fill(~mask, ENERGY_FLOOR)
     bands = _band_levels(frames.power, sample_rate)
     jitter, shimmer = _perturbation(wave, pitch, sample_rate, step)
@@ -98,15 +103,24 @@ def prosody(wave: Tensor, sample_rate: int, *, hop: float = 0.01, lengths: Tenso
 
 
 def rms_db(wave: Tensor, sample_rate: int, step: int) -> Tensor:
-    """Level of ``[B, N]`` in dBFS, ``[B, T]``, over centred 25 ms windows (as ``librosa.feature.rms``)."""
+    """Level over centred 25 ms windows (as ``librosa.feature.rms``).
+
+    Args:
+        wave: ``[B, N]`` samples.
+        sample_rate: sample rate, Hz.
+        step: samples between windows.
+
+    Returns:
+        ``[B, T]``, dBFS.
+    """
     size = 2 * round(ENERGY_WINDOW * sample_rate / 2)
     squares = F.pad(wave.square(), (size // 2, size // 2)).unsqueeze(1)
     mean = F.avg_pool1d(squares, size, step).squeeze(1)
     return 10 * torch.log10(mean.clamp_min(10 ** (ENERGY_FLOOR / 10)))
 
 
-def _bridge(values: Tensor, known: Tensor) -> Tensor:
-    """``[B, T]`` with the unknown drawn straight between the known, held at the ends; 0 where none is known."""
+def _interpolate(values: Tensor, known: Tensor) -> Tensor:
+    """Interpolate unknown values ``[B, T]`` linearly, and extend the ends as constants; 0 if none is known."""
     steps = values.shape[1]
     t = torch.arange(steps, device=values.device).expand_as(values)
     before = torch.where(known, t, -1).cummax(1).values
@@ -114,12 +128,12 @@ def _bridge(values: Tensor, known: Tensor) -> Tensor:
     left = values.gather(1, torch.where(before < 0, after, before).clamp_max(steps - 1))
     right = values.gather(1, torch.where(after >= steps, before, after).clamp_min(0))
     share = (t - before).to(values) / (after - before).clamp_min(1)
-    drawn = torch.where(before < 0, right, torch.where(after >= steps, left, left + share * (right - left)))
-    return torch.where(known.any(1, keepdim=True), drawn, 0.0)
+    result = torch.where(before < 0, right, torch.where(after >= steps, left, left + share * (right - left)))
+    return torch.where(known.any(1, keepdim=True), result, 0.0)
 
 
 def _slope(semitones: Tensor, voiced: Tensor, hop: float) -> Tensor:
-    """Least-squares slope over five frames, semitones a second."""
+    """Least-squares slope over five frames, semitones per second."""
     weights = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], device=semitones.device) / (10 * hop)
     slope = F.pad(semitones, (2, 2)).unfold(-1, 5, 1) @ weights
     inside = F.pad(voiced, (2, 2)).unfold(-1, 5, 1).all(-1)
@@ -128,7 +142,7 @@ def _slope(semitones: Tensor, voiced: Tensor, hop: float) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _band_matrix(bins: int, sample_rate: int) -> Tensor:
-    """``[bins, bands]``: third-octave bands with triangular skirts (each at least one bin wide)."""
+    """Third-octave bands with triangular skirts, ``[bins, bands]`` (each at least one bin wide)."""
     top = min(BAND_RANGE[1], 0.475 * sample_rate)
     count = math.floor(3 * math.log2(top / BAND_RANGE[0])) + 1
     frequency = torch.linspace(0, sample_rate / 2, bins)
@@ -150,7 +164,7 @@ def _band_levels(power: Tensor, sample_rate: int) -> Tensor:
 
 
 def _first_harmonics(power: Tensor, pitch: Pitch, sample_rate: int) -> Tensor:
-    """Level of the first harmonic less that of the second, dB, each by a parabola through three bins."""
+    """Level of the first harmonic minus that of the second, dB, each from a parabola through three bins."""
     width = sample_rate / 2 / (power.shape[-1] - 1)
     last = power.shape[-1] - 1
 
@@ -167,8 +181,8 @@ def _first_harmonics(power: Tensor, pitch: Pitch, sample_rate: int) -> Tensor:
 def _perturbation(wave: Tensor, pitch: Pitch, sample_rate: int, step: int) -> tuple[Tensor, Tensor]:
     """Jitter and shimmer, percent, each ``[B, T]``.
 
-    Five periods around a frame are drawn at 48 points each. The shift at which a period best matches the next
-    (cross-correlation with a parabola through the peak) says how much longer or shorter it is than the tracked period.
+    Five periods around a frame are resampled at 48 points each. The shift at which a period best matches the next
+    (cross-correlation with a parabola through the peak) gives the difference of its length from the tracked period.
     """
     voiced = pitch.f0 > 0
     n, reach = CYCLE_SAMPLES, CYCLE_SHIFT
@@ -184,7 +198,7 @@ def _perturbation(wave: Tensor, pitch: Pitch, sample_rate: int, step: int) -> tu
     drawn = torch.lerp(around.gather(1, index), around.gather(1, index + 1), (place - low).flatten(1))
     drawn = drawn.view(*place.shape)
     cycles = drawn[..., reach : total - reach].view(*period.shape, CYCLES, n)
-    # Each period but the first, at every shift: [..., CYCLES - 1, 2 * reach + 1, n], without copying.
+    # Each period except the first, at every shift: [..., CYCLES - 1, 2 * reach + 1, n], without copying.
     candidates = drawn[..., n:].unfold(-1, n + 2 * reach, n).unfold(-1, n, 1)
     match = (candidates * cycles[..., :-1, :].unsqueeze(-2)).sum(-1)
     match = match / candidates.square().sum(-1).sqrt().clamp_min(1e-6)
@@ -198,7 +212,7 @@ def _perturbation(wave: Tensor, pitch: Pitch, sample_rate: int, step: int) -> tu
 
 
 def _syllable_rate(energy: Tensor, voiced: Tensor, mask: Tensor, hop: float) -> Tensor:
-    """Syllable nuclei a second, ``[B, T]``."""
+    """Syllable nuclei per second, ``[B, T]``."""
     smooth = _gaussian((energy - ENERGY_FLOOR) * mask, 0.02 / hop)
     reach, dip = round(NUCLEUS_REACH / hop), round(NUCLEUS_DIP / hop)
     height = F.max_pool1d(smooth, 2 * reach + 1, 1, reach)
@@ -211,7 +225,7 @@ def _syllable_rate(energy: Tensor, voiced: Tensor, mask: Tensor, hop: float) -> 
 
 
 def _gaussian(x: Tensor, sigma: float) -> Tensor:
-    """``[B, T]`` smoothed along time, zeros outside."""
+    """Smooth ``[B, T]`` along time, with zeros outside."""
     reach = math.ceil(2.5 * sigma)
     t = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
     kernel = torch.exp(-0.5 * (t / sigma).square())

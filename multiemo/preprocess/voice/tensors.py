@@ -1,4 +1,4 @@
-"""Audio samples -> what a speech encoder's InputSpec asks for."""
+"""Audio samples -> the tensor that a speech encoder's InputSpec describes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from multiemo.errors import MediaError
 from multiemo.preprocess.voice.prosody import prosody, rms_db
 from multiemo.types import Absent, SpeechSpec, WaveformSpec
 
+#: Shorter audio is treated as absent.
 SHORTEST_SECONDS = 0.05
+#: Audio whose loudest 25 ms are below this level is treated as silent.
 SILENCE_DBFS = -70.0
 TRIM_MARGIN_SECONDS = 0.1
 TRIM_HOP_SECONDS = 0.01
 MEL_WINDOW_SECONDS = 0.025
-# Below the noise of a quiet room, so that digital silence and a quiet microphone look alike.
+# Below the noise of a quiet room, so that digital silence and a quiet microphone give similar values.
 MEL_FLOOR = 1e-5
 
 
 class SpeechPreprocessor:
-    """Log-mel bands and the prosody track side by side.
+    """Computes log-mel bands and the prosody track, side by side.
 
     Args:
-        spec: of the encoder.
+        spec: input specification of the encoder.
 
     Example:
         >>> prepare = SpeechPreprocessor(SpeechSpec(n_mels=40))
@@ -36,7 +38,7 @@ class SpeechPreprocessor:
         >>> tuple(prepare(tone, 8000).shape)
         (101, 51)
         >>> prepare(np.zeros(8000, dtype="float32"), 8000).reason
-        'silent: the loudest 25 ms lie at -80.0 dBFS, under -70'
+        'silent: the loudest 25 ms are at -80.0 dBFS, below -70'
     """
 
     def __init__(self, spec: SpeechSpec) -> None:
@@ -47,14 +49,14 @@ class SpeechPreprocessor:
 
         Args:
             audio: ``[N]`` float, -1..1.
-            rate: of ``audio``, Hz.
+            rate: sample rate of ``audio``, Hz.
 
         Returns:
             ``[T, M + P]`` float32 (M log-mel bands, natural logarithm of power, then the P prosody channels), or why
-            there is no speech to look at.
+            there is no speech.
 
         Raises:
-            MediaError: samples that are not finite, or not one channel.
+            MediaError: some samples are not finite, or there is more than one channel.
         """
         spec = self.spec
         wave = prepare_wave(audio, rate, spec.sample_rate, spec.max_seconds, spec.trim)
@@ -70,10 +72,10 @@ class SpeechPreprocessor:
 
 
 class WaveformPreprocessor:
-    """The waveform itself, for pretrained encoders, with the prosody track beside it when asked.
+    """Returns the waveform for pretrained encoders, optionally with the prosody track.
 
     Args:
-        spec: of the encoder.
+        spec: input specification of the encoder.
 
     Example:
         >>> tone = np.sin(2 * np.pi * 200 * np.arange(8000) / 8000).astype("float32")
@@ -91,14 +93,14 @@ class WaveformPreprocessor:
 
         Args:
             audio: ``[N]`` float, -1..1.
-            rate: of ``audio``, Hz.
+            rate: sample rate of ``audio``, Hz.
 
         Returns:
-            At the encoder's rate, ``[N, 1]`` float32; with prosody ``[T, hop samples + P]``, whole hops only. The track
-            is measured before the samples are normalised. Or why there is nothing to hear.
+            ``[N, 1]`` float32 at the encoder's rate, or why there is no speech. With prosody ``[T, hop samples + P]``,
+            complete hops only; the track is measured before the samples are normalised.
 
         Raises:
-            MediaError: samples that are not finite, or not one channel.
+            MediaError: some samples are not finite, or there is more than one channel.
         """
         spec = self.spec
         wave = prepare_wave(audio, rate, spec.sample_rate, spec.max_seconds, spec.trim)
@@ -115,28 +117,28 @@ class WaveformPreprocessor:
 def prepare_wave(
     audio: NDArray[np.float32], rate: int, sample_rate: int, max_seconds: float, trim: float
 ) -> Tensor | Absent:
-    """Check, resample, trim and cut.
+    """Check, resample, trim and cut audio.
 
     Args:
         audio: ``[N]`` float, -1..1.
-        rate: of ``audio``, Hz.
-        sample_rate: wanted, Hz.
-        max_seconds: longest result.
-        trim: dB under the loudest 25 ms at which an end counts as silence; 0 keeps the ends.
+        rate: sample rate of ``audio``, Hz.
+        sample_rate: sample rate of the result, Hz.
+        max_seconds: length of the longest result, seconds.
+        trim: dB below the loudest 25 ms at which an end counts as silence; 0 keeps the ends.
 
     Returns:
         ``[N']`` float32 at ``sample_rate``, or why there is no speech.
 
     Raises:
-        MediaError: samples that are not finite, or not one channel.
+        MediaError: some samples are not finite, or there is more than one channel.
     """
     if audio.ndim != 1:
-        raise MediaError(f"audio has shape {audio.shape}; one channel of samples is wanted: mix it down first")
+        raise MediaError(f"audio has shape {audio.shape}, but one channel of samples is needed; mix it down first")
     if rate <= 0:
         raise MediaError(f"audio has a sample rate of {rate} Hz; it must be positive")
     seconds = len(audio) / rate
     if seconds < SHORTEST_SECONDS:
-        return Absent(f"too short: {1000 * seconds:.0f} ms of audio, under {1000 * SHORTEST_SECONDS:.0f}")
+        return Absent(f"too short: {1000 * seconds:.0f} ms of audio, less than {1000 * SHORTEST_SECONDS:.0f}")
     wave = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
     finite = torch.isfinite(wave)
     if not bool(finite.all()):
@@ -149,7 +151,7 @@ def prepare_wave(
     level = rms_db(wave.unsqueeze(0), sample_rate, step).squeeze(0)
     loudest = float(level.max())
     if loudest < SILENCE_DBFS:
-        return Absent(f"silent: the loudest 25 ms lie at {loudest:.1f} dBFS, under {SILENCE_DBFS:.0f}")
+        return Absent(f"silent: the loudest 25 ms are at {loudest:.1f} dBFS, below {SILENCE_DBFS:.0f}")
     if trim > 0:
         loud = (level >= loudest - trim).nonzero()
         margin = round(TRIM_MARGIN_SECONDS * sample_rate)
@@ -159,7 +161,7 @@ def prepare_wave(
 
 @lru_cache(maxsize=16)
 def _resampler(rate: int, wanted: int) -> Any:
-    from torchaudio.transforms import Resample  # the package imports all its models
+    from torchaudio.transforms import Resample  # slow to import: the package imports all its models
 
     return Resample(rate, wanted)
 

@@ -150,7 +150,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
         person = corpus.make_person(number, 7)
         for index, emotion in enumerate(("happy", "sad")):
             rng = np.random.default_rng([number, index])
-            frames = film.shoot(person.head, emotion, 1.0, np.zeros(100, np.float32), "face", rng)
+            frames = film.render_frames(person.head, emotion, 1.0, np.zeros(100, np.float32), "face", rng)
             picture = next(islice(frames, 4, None))[40:220, 40:220]
             cv2.imwrite(str(folder / f"{person.id}-{emotion}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return folder

@@ -1,4 +1,4 @@
-"""What a GPU computes in half precision is what the libraries compute; checked on a CPU in double precision."""
+"""The half-precision layers for GPUs equal those of the libraries; checked on a CPU in double precision."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.support.tiny_speech import KINDS, save_model
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The layers take the way that they take on a GPU, in the precision of what they are given."""
+    """Make the layers use their GPU code path, in the precision of their input."""
     monkeypatch.setattr(half_precision, "half_of", lambda x: x.dtype)
     monkeypatch.setattr(frontends, "half_of", lambda x: x.dtype)
-    monkeypatch.setattr(half_precision, "_LONG", 8)
+    monkeypatch.setattr(half_precision, "_LONG_KERNEL", 8)
 
 
 def with_gradients(convolve, *inputs):
@@ -85,7 +85,7 @@ def test_speech_models_are_the_library_s(kind: str, tmp_path: Path, as_on_a_gpu:
 
 
 def test_every_such_layer_is_taken(as_on_a_gpu: None, monkeypatch) -> None:
-    """A positional convolution behind its weight norm, too."""
+    """Also a positional convolution with weight norm."""
     taken: list[str] = []
     for name in ("strided_convolution", "spectral_convolution"):
         real = getattr(half_precision, name)

@@ -16,7 +16,7 @@ from tests.support.tiny_text import ARCHITECTURES, batch, save_tiny, tiny
 
 
 def fill(encoder) -> None:
-    """Give the second factors values; they start at zero, where the first ones learn nothing."""
+    """Set the second factors, which start at zero, so that the first ones get gradients."""
     for name, parameter in encoder.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)

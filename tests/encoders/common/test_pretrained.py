@@ -1,4 +1,4 @@
-"""Where a pretrained model is found, and what is said where it is not."""
+"""Finding pretrained models, and the messages if there are none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_folders_that_are_no_models(tmp_path: Path):
         str(tmp_path / "config.json"): "is not a folder",
         "./missing": "is not a folder",
         "package:no_such_package_here": "no Python package",
-        "package:json": "carries no folder",
+        "package:json": "contains no folder",
         "a/b/c": "neither a folder nor a hub name",
     }.items():
         with pytest.raises(ConfigError, match=words):

@@ -191,7 +191,7 @@ def test_checkpoints_that_do_not_fit_are_named(tmp_path: Path) -> None:
         TimmFaceEncoder(backbone="test_resnet", checkpoint=tmp_path / "nowhere.safetensors")
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, other)
-    with pytest.raises(ConfigError, match=r"other\.safetensors is no checkpoint of 'test_resnet'.*lacks"):
+    with pytest.raises(ConfigError, match=r"other\.safetensors is not a checkpoint of 'test_resnet'.*lacks"):
         TimmFaceEncoder(backbone="test_resnet", checkpoint=other)
     with pytest.raises(ConfigError, match="exclude each other"):
         TimmFaceEncoder(backbone="test_resnet", pretrained=True, checkpoint=other)

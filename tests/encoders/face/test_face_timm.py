@@ -111,7 +111,7 @@ def test_unknown_names_and_options_are_named() -> None:
     with pytest.raises(ConfigError, match=r"backbone_options: timm cannot build 'test_resnet' from .*widht"):
         TimmFaceEncoder(backbone="test_resnet", backbone_options={"widht": 3})
     with pytest.raises(
-        ConfigError, match=r"encoders\.face\.size: 'vit_tiny_patch16_224' does not take 64 px.*img_size: 64"
+        ConfigError, match=r"encoders\.face\.size: 'vit_tiny_patch16_224' does not accept 64 px.*img_size: 64"
     ):
         TimmFaceEncoder(backbone="vit_tiny_patch16_224", size=64)
     with pytest.raises(ConfigError, match=r"encoders\.face\.temporal"):
@@ -127,9 +127,9 @@ def test_unknown_names_and_options_are_named() -> None:
 def test_options_that_exclude_each_other_or_are_not_the_users_are_named() -> None:
     with pytest.raises(ConfigError, match=r"encoders\.face\.lora and encoders\.face\.freeze: backbone exclude"):
         TimmFaceEncoder(freeze="backbone", lora=Lora())
-    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone_options\.checkpoint_path: the encoder sets it"):
+    with pytest.raises(ConfigError, match=r"face\.backbone_options\.checkpoint_path: the encoder sets this option"):
         TimmFaceEncoder(backbone="test_resnet", backbone_options={"checkpoint_path": "weights.pth"})
-    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone: 'test_resnet' gives .* not one vector"):
+    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone: 'test_resnet' returns shape .* not one vector"):
         TimmFaceEncoder(backbone="test_resnet", backbone_options={"global_pool": ""})
 
 

@@ -86,7 +86,7 @@ def test_encoders_that_cannot_are_named() -> None:
     with pytest.raises(ConfigError, match=r"encoders\.face\.freeze: a frozen backbone learns nothing"):
         TimmFaceEncoder(freeze="backbone").masked_task()
     crossed = TimmFaceEncoder(backbone="crossvit_tiny_240", size=240)  # two token grids side by side
-    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone: 'crossvit_tiny_240' gives no map of places"):
+    with pytest.raises(ConfigError, match=r"encoders\.face\.backbone: 'crossvit_tiny_240' has no spatial feature map"):
         crossed.masked_task()
 
 

@@ -1,4 +1,4 @@
-"""Pretrained speech models compute as the library's, in any precision, and can be grouped by depth."""
+"""Pretrained speech models compute the same as the library's, in any precision, and can be grouped by depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Front ends of speech models are the library's own."""
+"""Front ends of speech models equal the library's own."""
 
 from __future__ import annotations
 

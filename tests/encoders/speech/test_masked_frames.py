@@ -1,4 +1,4 @@
-"""Learning from hidden speech: what is hidden stays hidden, and what is asked is what was there."""
+"""Learning from masked speech: hidden frames never leak, and the targets are the original frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pretrained speech models, built tiny on the spot: gradients, padding, adapters, masks, prosody beside them."""
+"""Pretrained speech models, built tiny on the spot: gradients, padding, adapters, masks, added prosody."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_adapters_alone_learn_in_the_model_and_are_restored(kind: str, tmp_path:
 
 
 def test_adapters_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"encoders\.speech\.freeze is 'all' and encoders\.speech\.lora is given"):
+    with pytest.raises(ConfigError, match=r"encoders\.speech\.freeze is 'all', but encoders\.speech\.lora trains"):
         build("hubert", tmp_path, freeze="all", lora={})
     with pytest.raises(ConfigError, match=r"encoders\.speech\.lora\.targets: .*'no_such'.*q_proj"):
         build("hubert", tmp_path, lora={"targets": ["no_such"]})
@@ -180,7 +180,7 @@ def test_with_prosody_padding_changes_nothing_and_all_learns(kind: str, tmp_path
 
 @pytest.fixture
 def model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A tiny random model of the kind that the test asks for."""
+    """A tiny random model of the requested kind."""
     return save_model(request.param, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Masked tokens: what is hidden, what is asked, how it is measured, and that it teaches."""
+"""Masked tokens: what is hidden and predicted, the loss, and that the encoder learns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE, WIDTH, SPECIAL, MASK = 50, 8, (0, 1, 2, 3), 1
 
 
 class Reader(nn.Module):
-    """An encoder that sees one token at a time and remembers what it was given."""
+    """An encoder that reads one token at a time and records its input."""
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
@@ -218,5 +218,5 @@ def test_what_cannot_learn_from_hidden_tokens_is_refused(tmp_path: Path):
         TextPretrained(model=str(save_t5(tmp_path / "t5")), max_tokens=24).masked_task()
     with pytest.raises(ConfigError, match=r"encoders\.text\.freeze: a frozen backbone learns nothing"):
         tiny(tmp_path, "bert", freeze=True).masked_task()
-    with pytest.raises(ConfigError, match=r"encoders\.text\.layers: 0 leaves bags"):
+    with pytest.raises(ConfigError, match=r"encoders\.text\.layers: 0 leaves only bags"):
         scratch(layers=0).masked_task()

@@ -1,4 +1,4 @@
-"""Hashed n-grams are weighed as scikit-learn weighs them."""
+"""Hashed n-grams have the weights of scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_tfidf_bag_is_that_of_scikit_learn():
     bag = HashedNgrams(5, buckets=50, orders=2, dropout=0.0, weighting="tfidf")
     texts = [torch.randint(7, 17, (1, length)) for length in (4, 9, 9, 12, 6, 1)]
     masks = [torch.ones_like(x, dtype=torch.bool) for x in texts]
-    rows = [bag._runs(x, mask)[0][0].tolist() for x, mask in zip(texts, masks, strict=True)]
+    rows = [bag._ngrams(x, mask)[0][0].tolist() for x, mask in zip(texts, masks, strict=True)]
     bag.fit(zip(texts, masks, strict=True))
     oracle = TfidfVectorizer(analyzer=lambda runs: runs, min_df=2, sublinear_tf=True, vocabulary=None)
     expected = oracle.fit_transform(rows).toarray()

@@ -166,7 +166,7 @@ def test_frozen_backbone_learns_nothing_and_drops_nothing(tmp_path: Path):
 def test_more_tokens_than_positions_are_refused(tmp_path: Path, kind, limit):
     model = str(SAVERS[kind](tmp_path / kind))
     assert TextPretrained(model=model, max_tokens=limit).input_spec.max_tokens == limit
-    with pytest.raises(ConfigError, match=f"max_tokens: {limit + 1} is more than the {limit}"):
+    with pytest.raises(ConfigError, match=f"max_tokens: {limit + 1} exceeds the {limit} tokens"):
         TextPretrained(model=model, max_tokens=limit + 1)
 
 
@@ -190,7 +190,9 @@ def test_a_folder_whose_tokenizer_is_missing_or_of_another_model(tmp_path: Path)
     TextPretrained(model=str(folder), max_tokens=12)  # no text gives it, so that it has no embedding is no harm
     tokenizer.add_tokens(["<laugh>"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(ConfigError, match=r"bert: its tokenizer gives ids up to 12, and the model has 11 embeddings"):
+    with pytest.raises(
+        ConfigError, match=r"bert: its tokenizer gives ids up to 12, but the model has only 11 embeddings"
+    ):
         TextPretrained(model=str(folder), max_tokens=12)
     grown = AutoModel.from_pretrained(folder)
     grown.resize_token_embeddings(len(tokenizer))

@@ -1,4 +1,4 @@
-"""Moving pictures: which are films, and their times."""
+"""Animated pictures: which are read as video, and their frame times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from multiemo.media.reading import Playback, PlayedFrame, is_image, probe, read_media
 from tests.support.pictures import jpeg, needs_avif, read, scene
 
-#: Milliseconds for which each picture is shown.
+#: Duration of each picture, milliseconds.
 SHOWN = (100, 200, 100, 300)
 
 
@@ -77,7 +77,7 @@ def test_transparent_parts_of_moving_pictures_are_white(tmp_path: Path) -> None:
 
 
 def test_a_film_with_a_colour_profile_is_read_again_and_again(tmp_path: Path) -> None:
-    """A decoder of PNG hands over the profile's name, which PyAV frees a second time when it is asked for side data."""
+    """PNG decoders attach the name of the colour profile, which PyAV frees twice when the side data is read."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pictures = [Image.fromarray(scene()) for _ in range(4)]
     pictures[1].putpixel((0, 0), (0, 0, 0))
@@ -97,7 +97,7 @@ def test_motion_jpeg_without_a_container_is_a_film_of_no_times(tmp_path: Path) -
     assert media.frames is not None
     assert [round(float(f.mean()) / 50 - 0.8) for f in media.frames] == [0, 1, 2, 3]
     np.testing.assert_allclose(media.times, np.arange(4) / 25)
-    assert media.problems == ["its pictures have no times; 25 a second were assumed"]
+    assert media.problems == ["its pictures have no times; 25 per second were assumed"]
     assert list(probe(path).problems) == media.problems
 
 
@@ -106,7 +106,7 @@ def test_moving_pictures_that_are_cut_off_are_read_with_a_note(tmp_path: Path, n
     path = moving(tmp_path / name)
     data = path.read_bytes()
     path.write_bytes(data[: int(0.9 * len(data))])
-    note = "the file is cut off: its last pictures are not there"
+    note = "the file is cut off: its last pictures are missing"
     media = read_media(path, fps=100)
     assert media.frames is not None
     assert note in media.problems

@@ -25,7 +25,7 @@ def full(kind: bytes, *parts: bytes) -> bytes:
 
 
 def heif(path: Path, items: list[tuple[bytes, bytes, list[bytes]]], references: list[bytes]) -> Path:
-    """A file of items, (kind, data, properties) each, numbered from 1; the last is the one to show."""
+    """Write a file of items (kind, data, properties), numbered from 1. The last is the primary one."""
     properties = list(dict.fromkeys(p for _, _, ps in items for p in ps))
     infos = [
         box(b"infe", b"\2\0\0\0", struct.pack(">HH4sB", number, 0, kind, 0))
@@ -62,7 +62,7 @@ def extent(width: int, height: int) -> bytes:
 
 
 def tiled(path: Path, picture: np.ndarray, *properties: bytes, tile: int = 32) -> Path:
-    """A grid of tiles, coded as JPEG; the outermost are filled up."""
+    """Split a picture into a grid of JPEG tiles. The outermost are padded."""
     height, width = picture.shape[:2]
     rows, columns = -(-height // tile), -(-width // tile)
     large = np.pad(picture, ((0, rows * tile - height), (0, columns * tile - width), (0, 0)), "edge")
@@ -113,7 +113,7 @@ MIRROR = {2: box(b"imir", b"\1"), 4: box(b"imir", b"\0")}
 def test_a_grid_is_turned_and_mirrored_in_the_order_of_its_properties(
     tmp_path: Path, orientation: int, properties: list[bytes]
 ) -> None:
-    """``irot`` turns counter-clockwise; ``imir`` 0 exchanges top and bottom, 1 left and right."""
+    """``irot`` rotates counter-clockwise. ``imir`` 0 swaps top and bottom, 1 left and right."""
     path = tiled(tmp_path / "phone.heic", stored(scene(64, 96), orientation), *properties)
     assert np.abs(read(path) - scene(64, 96)).mean() < 4
 
@@ -168,7 +168,7 @@ def test_a_grid_of_avif_is_what_pillow_reads(tmp_path: Path) -> None:
 def test_a_grid_of_itself_ends(tmp_path: Path) -> None:
     shape = struct.pack(">4BHH", 0, 0, 255, 255, 256, 256)
     itself = box(b"dimg", struct.pack(">HH65535H", 1, 65535, *[1] * 65535))
-    with pytest.raises(MediaError, match="not there"):
+    with pytest.raises(MediaError, match="missing"):
         read(heif(tmp_path / "a.heic", [(b"grid", shape, [extent(256, 256)])], [itself]))
     shape = struct.pack(">4BHH", 0, 0, 99, 99, 256, 256)
     itself = box(b"dimg", struct.pack(">HH10000H", 1, 10000, *[1] * 10000))
@@ -181,7 +181,7 @@ def test_a_grid_of_itself_ends(tmp_path: Path) -> None:
     [
         (lambda data: data[:-40], "cut off"),
         (lambda data: data.replace(b"infe\2\0\0\0\0\1\0\0jpeg", b"infe\2\0\0\0\0\1\0\0unci"), "'unci'"),
-        (lambda data: data.replace(b"dimg", b"none"), "parts are not there"),
+        (lambda data: data.replace(b"dimg", b"none"), "parts of it are missing"),
         (lambda data: data.replace(struct.pack(">HH", 48, 32) + b"", struct.pack(">HH", 65000, 65000)), "million"),
         (lambda data: data.replace(b"pitm", b"none"), "cannot be decoded"),
         (lambda data: data.replace(b"iloc\0\0\0\0\x44", b"iloc\0\0\0\0\x40"), "cannot be decoded"),

@@ -1,4 +1,4 @@
-"""Stills and films, however the camera was held."""
+"""Stills and videos in every orientation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_still_is_upright(tmp_path: Path, name: str, mode: str, orientatio
     assert (info.height, info.width) == got.shape[:2]
 
 
-#: The 2 x 2 part of a display matrix (ISO/IEC 14496-12, 6.2.2) that brings upright what is stored so.
+#: The 2 x 2 part of the display matrix (ISO/IEC 14496-12, 6.2.2) that makes each stored orientation upright.
 MATRICES = {
     1: (1, 0, 0, 1),
     2: (-1, 0, 0, 1),

@@ -1,4 +1,4 @@
-"""Stills: formats, content, what is cut off. Written by Pillow, OpenCV or box by box."""
+"""Stills: formats, content and truncation. Written by Pillow, OpenCV or box by box."""
 
 from __future__ import annotations
 

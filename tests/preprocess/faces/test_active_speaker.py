@@ -1,4 +1,4 @@
-"""Who speaks: signals whose correlation is known, and two drawn people of whom one talks."""
+"""Active speaker: signals with a known correlation, and two drawn people of whom one talks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multiemo.preprocess.faces.active_speaker import FEWEST, LAGS, Movement, mouth_motion, synchrony, turns, who_speaks
+from multiemo.preprocess.faces.active_speaker import (
+    LAGS,
+    MIN_MOVEMENTS,
+    Movement,
+    circular_shifts,
+    mouth_motion,
+    synchrony,
+    who_speaks,
+)
 from multiemo.preprocess.faces.detection import Face
 from multiemo.preprocess.faces.frames import ArrayFrame
 from multiemo.preprocess.faces.selection import SpanFaces
@@ -26,7 +34,7 @@ RATE = 100  # of the voice's level
 
 
 def envelope(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Loudness of made-up speech, 0..1: syllables at about 4 a second, in words with pauses between them."""
+    """Loudness of artificial speech, 0..1: syllables at about 4 a second, in words with pauses between them."""
     times = np.arange(int(seconds * RATE)) / RATE
     loud, t = np.zeros(len(times)), float(rng.uniform(0, 0.3))
     while t < seconds:
@@ -40,7 +48,7 @@ def envelope(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def steps(logs: np.ndarray, fps: float = 8.0) -> list[Movement]:
-    """Movements whose logarithm (above the noise) is given."""
+    """Movements with the given logarithm (above the noise)."""
     return [Movement(k / fps, (k + 1) / fps, float(np.exp(a))) for k, a in enumerate(logs)]
 
 
@@ -61,7 +69,7 @@ def test_synchrony_is_the_correlation() -> None:
     assert r is not None
     assert r == pytest.approx(np.corrcoef(heard, noisy)[0, 1], abs=0.05)
     assert synchrony(steps(np.ones(39)), times, level) == 0.0
-    assert synchrony(steps(heard)[: FEWEST - 1], times, level) is None
+    assert synchrony(steps(heard)[: MIN_MOVEMENTS - 1], times, level) is None
     assert synchrony(steps(means(level, 4.0, 19), 4.0), times, level) is None
 
 
@@ -91,14 +99,14 @@ def test_a_name_needs_a_margin() -> None:
     assert nobody.why.startswith("no mouth moves clearly with the voice (r ")
     brief = who_speaks({1: talks[:3], 2: idles[:3]}, times, level)
     assert brief.person is None
-    assert brief.why == "too few pictures, or too few a second, to tell who speaks"
+    assert brief.why == "too few pictures, or too low a frame rate, to decide who speaks"
 
 
 Voice = Callable[[np.random.Generator, float], np.ndarray]  # (generator, seconds) -> its level every 40 ms
 
 
 def named(voice: Voice, mouth: Callable[[np.random.Generator, float], np.ndarray], spans: int) -> int:
-    """In how many spans of 4 to 12 s one of two or three mouths is named that know nothing of the voice."""
+    """Number of spans of 4 to 12 s in which one of two or three mouths unrelated to the voice is chosen."""
     rng, count = np.random.default_rng(11), 0
     for k in range(spans):
         seconds = (4.0, 6.0, 8.0, 12.0)[k % 4]
@@ -109,7 +117,7 @@ def named(voice: Voice, mouth: Callable[[np.random.Generator, float], np.ndarray
 
 
 def seldom(count: int, spans: int) -> bool:
-    """Whether a chance of 5% gives as many more often than once in a hundred."""
+    """Whether a probability of 5% gives this many more often than once in a hundred."""
     return bool(stats.binom.sf(count - 1, spans, 0.05) > 0.01)
 
 
@@ -122,7 +130,7 @@ def test_unrelated_mouths_are_named_as_seldom_as_stated() -> None:
 
 @pytest.mark.parametrize("mouths", ["slow", "talks"])
 def test_unrelated_mouths_are_as_seldom_given_real_voices(real_data: Path, mouths: str) -> None:
-    """Mouths that drift, and mouths that say something else."""
+    """Mouths that drift, and mouths that speak other sentences."""
     voices = []
     for actor in range(1, 19):
         sounds = []
@@ -150,9 +158,9 @@ def test_unrelated_mouths_are_as_seldom_given_real_voices(real_data: Path, mouth
 
 
 def test_in_a_short_span_nobody_can_be_named() -> None:
-    """Where fewer turns fit than 5% needs, not even a mouth that goes with the voice like no other is named."""
+    """If fewer shifts fit than 5% requires, not even a mouth that follows the voice perfectly is chosen."""
     for seconds, person, why in (
-        (3.9, None, "3.9 s are too short to tell who speaks (r 1.00"),
+        (3.9, None, "3.9 s are too short to decide who speaks (r 1.00"),
         (4.0, 2, "mouth moves"),
     ):
         rng = np.random.default_rng(4)
@@ -169,7 +177,7 @@ def test_in_a_short_span_nobody_can_be_named() -> None:
 def test_turns_are_the_level_in_other_places() -> None:
     level = np.random.default_rng(0).normal(size=500)
     times = 7.0 + np.arange(500) / RATE
-    rows = turns(times, level)
+    rows = circular_shifts(times, level)
     assert len(rows) == 2 * int(5.0 / (LAGS[-1] - LAGS[0]))
     np.testing.assert_array_equal(rows[0], level)
     np.testing.assert_array_equal(np.sort(rows, 1), np.broadcast_to(np.sort(level), rows.shape))
@@ -192,7 +200,7 @@ def test_only_the_mouth_counts() -> None:
 
 
 class TwoHeads:
-    """Two drawn people side by side in a picture of 640x360; the first stands to the left."""
+    """Two drawn people side by side in a picture of 640x360; the first is on the left."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.heads = [DrawnHead(Look.draw(rng)) for _ in range(2)]
@@ -200,7 +208,7 @@ class TwoHeads:
         self.rng = rng
 
     def picture(self, time: float, mouths: tuple[float, float]) -> tuple[np.ndarray, list[Face]]:
-        """The picture at a time, mouths open by 0..1, and where the faces are."""
+        """The picture at a time, with mouths open by 0..1, and the positions of the faces."""
         picture = np.full((360, 640, 3), 120, dtype=np.uint8)
         faces = []
         for k, head in enumerate(self.heads):

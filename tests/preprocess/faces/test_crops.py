@@ -1,4 +1,4 @@
-"""Faces on drawn pictures and stub detectors: crops, links, quality; presence on real media."""
+"""Faces on drawn pictures and stub detectors: crops, quality; presence on real media."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from multiemo.media.reading import read_media
-from multiemo.preprocess.faces.crops import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, link, upright
+from multiemo.preprocess.faces.crops import EYES_APART, EYES_Y, FacePreprocessor, FaceTrack, crop_face, upright
 from multiemo.preprocess.faces.detection import Face
 from multiemo.types import Absent, FaceSpec
 from tests.support.detectors import needs_centerface, needs_haar
 
 
 class Scripted:
-    """A detector that says what it was told to, frame by frame."""
+    """A detector that returns scripted faces, frame by frame."""
 
     def __init__(self, *faces: list[Face]) -> None:
         self.faces = list(faces)
@@ -47,7 +47,7 @@ def test_a_steady_face_gives_crops_times_and_boxes() -> None:
     assert track.crops.dtype == torch.uint8
     np.testing.assert_allclose(track.times, np.arange(6) * 0.25)
     assert track.boxes.shape == (6, 4)
-    assert (track.faces, track.seen, track.looked, track.notes) == (1, 6, 6, [])
+    assert (track.faces, track.seen, track.searched, track.notes) == (1, 6, 6, [])
 
 
 def test_more_frames_than_wanted_are_thinned_evenly() -> None:
@@ -126,17 +126,6 @@ def test_a_crop_in_which_there_is_nothing_is_no_face(colour: int) -> None:
     assert shown(SPEC, one, cropped=True) == Absent("the face is too small (size 0.05, 0.10 is needed)")
 
 
-def test_links_follow_position_and_size() -> None:
-    times = np.arange(4) * 0.25
-    left, right = [face(10 + 5 * i, 50) for i in range(4)], [face(200 - 5 * i, 50) for i in range(4)]
-    tracks = link([[right[i], left[i]] if i % 2 else [left[i], right[i]] for i in range(4)], times)
-    assert sorted(t[0][1].box[0] for t in tracks) == [10, 200]
-    assert [len(t) for t in tracks] == [4, 4]
-    assert len(link([[face(10, 50)], [face(200, 50)]], times[:2])) == 2
-    assert len(link([[face(100, 50, 20)], [face(90, 40, 60)]], times[:2])) == 2
-    assert len(link([[face(10, 50)], [face(10, 50)]], np.array([0.0, 9.0]))) == 2
-
-
 @pytest.mark.parametrize("angle", [-30.0, 0.0, 20.0])
 @pytest.mark.parametrize("scale", [0.4, 1.0, 3.0])
 def test_eyes_come_to_lie_at_their_places(angle: float, scale: float) -> None:
@@ -162,7 +151,7 @@ def test_eyes_come_to_lie_at_their_places(angle: float, scale: float) -> None:
 @pytest.mark.parametrize("side", [5.0, 60.0, 150.0, 400.0, 1300.0])
 @pytest.mark.parametrize("place", [(700.0, 500.0), (40.0, 960.0), (3000.0, 500.0)])
 def test_a_crop_s_pixels_are_the_means_of_what_they_cover(side: float, place: tuple[float, float]) -> None:
-    """However large the face, in the middle of the picture, over its corner and beyond its edge."""
+    """For faces of any size: in the middle of the picture, across its corner and beyond its edge."""
     noise = np.random.default_rng(0).integers(0, 256, (1000, 1400, 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), max(1.0, side / 32))
     frame = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
@@ -207,7 +196,7 @@ def test_a_film_of_face_crops_is_one_face_and_thinned() -> None:
     assert isinstance(track, FaceTrack)
     assert [sorted(set(crop.flatten().tolist())) for crop in track.crops] == [[20, 255], [40, 255], [60, 255]]
     assert track.times.tolist() == [3.0, 9.0, 15.0]
-    assert (track.faces, track.seen, track.looked) == (1, 6, 6)
+    assert (track.faces, track.seen, track.searched) == (1, 6, 6)
 
 
 PRESENT = {

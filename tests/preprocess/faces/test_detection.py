@@ -1,4 +1,4 @@
-"""Detectors: which is taken, what breaks them, and that they survive pickling and forking."""
+"""Detectors: the choice of one, error messages, and that they survive pickling and forking."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_few_pixels_or_one_colour_are_no_face(size: tuple[int, int]) -> None:
 
 
 def test_no_detector_is_no_detector() -> None:
-    with pytest.raises(ConfigError, match=r"'none': leave .*detector out.*\"cropped\": true"):
+    with pytest.raises(ConfigError, match=r"'none': remove .*detector.*\"cropped\": true"):
         FacePreprocessor(FaceSpec(detector="none"))
 
 
@@ -47,7 +47,7 @@ def test_a_broken_network_file(tmp_path: Path) -> None:
 
 def test_an_opencv_without_cascades_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
-    with pytest.raises(ConfigError, match=r"'haar': OpenCV .* does not have it; use 'auto' or 'centerface'"):
+    with pytest.raises(ConfigError, match=r"'haar': OpenCV .* does not include it; use 'auto' or 'centerface'"):
         FacePreprocessor(FaceSpec(detector="haar"))(np.zeros((1, 64, 64, 3), dtype=np.uint8))
 
 

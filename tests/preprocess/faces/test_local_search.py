@@ -1,4 +1,4 @@
-"""Known faces looked for in a part of the picture: what the whole picture says, on real media."""
+"""Search for known faces in a part of the picture gives the result of the whole picture, on real media."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.detectors import needs_centerface
 
 
 class Asked:
-    """A detector that keeps what it was handed and sees one face in the middle of it."""
+    """A detector that records its input and returns one face in the middle of it."""
 
     def __init__(self, side: float = 20.0) -> None:
         self.side = side

@@ -1,4 +1,4 @@
-"""Faces followed from picture to picture, and cuts."""
+"""Tracking of faces from picture to picture, and detection of cuts."""
 
 from __future__ import annotations
 

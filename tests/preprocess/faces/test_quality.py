@@ -1,4 +1,4 @@
-"""Quality of a face crop: each part falls with what it measures, and ordinary training data pass."""
+"""Quality of a face crop: each part falls with the property that it measures, and ordinary training data pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from multiemo.preprocess.faces.crops import crop_face, whole_picture
 from multiemo.preprocess.faces.detection import Face
-from multiemo.preprocess.faces.quality import FLOOR, Quality, face_quality
+from multiemo.preprocess.faces.quality import MIN_QUALITY, Quality, face_quality
 from multiemo.synthetic.appearance import Look
 from multiemo.synthetic.face import DrawnHead, Pose
 
@@ -24,7 +24,7 @@ def drawn(seed: int = 0) -> np.ndarray:
 
 
 def facing(nose: float, side: float = 100.0) -> Face:
-    """A face whose nose lies at this share of the way from eye to eye."""
+    """A face with its nose at this share of the way from eye to eye."""
     marks = np.array([[30, 40], [70, 40], [30 + 40 * nose, 60], [35, 80], [65, 80]], dtype=np.float32)
     return Face((0, 0, side, side), 0.9, marks)
 
@@ -39,7 +39,7 @@ def test_sharpness_falls_with_blur_and_ignores_contrast_and_size() -> None:
     face, crop = facing(0.5), drawn()
     blurred = [face_quality(cv2.GaussianBlur(crop, (0, 0), s), face).sharpness for s in (0.7, 1.5, 3.0, 8.0)]
     assert blurred == sorted(blurred, reverse=True)
-    assert blurred[-1] < FLOOR < blurred[0]
+    assert blurred[-1] < MIN_QUALITY < blurred[0]
     pale = (96 + crop.astype(float) / 3).round().astype(np.uint8)
     assert face_quality(pale, face).sharpness == pytest.approx(face_quality(crop, face).sharpness, abs=0.1)
     large = cv2.resize(crop, (224, 224), interpolation=cv2.INTER_CUBIC)
@@ -66,14 +66,14 @@ def test_size_pose_and_exposure() -> None:
     assert poses[0] == poses[1] == 1.0
     assert poses[2] is not None
     assert poses[3] is not None
-    assert 1.0 > poses[2] > poses[3] > FLOOR
+    assert 1.0 > poses[2] > poses[3] > MIN_QUALITY
     assert poses[4] == 0.0
     behind = Face((0, 0, 100, 100), 0.9, facing(0.5).landmarks[[1, 0, 2, 3, 4]])
     assert face_quality(crop, behind).pose == 0.0
     levels = [face_quality((crop * k).astype(np.uint8), facing(0.5)).exposure for k in (1.0, 0.3, 0.05, 0.0)]
     assert levels == sorted(levels, reverse=True)
     assert levels[0] == 1.0
-    assert levels[1] > FLOOR  # dark, but readable
+    assert levels[1] > MIN_QUALITY  # dark, but readable
     assert levels[-1] == 0.0
     assert face_quality(np.full_like(crop, 255), facing(0.5)).exposure == 0.0
 
@@ -88,11 +88,11 @@ def test_the_weakest_part_is_the_score_and_is_named() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_drawn_faces_pass(seed: int) -> None:
-    assert face_quality(drawn(seed), facing(0.5)).score > 2 * FLOOR
+    assert face_quality(drawn(seed), facing(0.5)).score > 2 * MIN_QUALITY
 
 
 def test_a_training_corpus_passes(real_data: Path) -> None:
-    """Grey faces of 48 pixels, enlarged; a file in every fifty or so."""
+    """Grey faces of 48 pixels, enlarged; about every fiftieth file."""
     files = sorted((real_data / "fer2013" / "test").glob("*/*.png"))[::40]
     scores = []
     for file in files:
@@ -101,4 +101,4 @@ def test_a_training_corpus_passes(real_data: Path) -> None:
         scores.append(face_quality(whole_picture(picture, whole, 112), whole).score)
         scores.append(face_quality(crop_face(picture, whole, 64), whole).score)
     assert len(scores) > 100
-    assert np.mean(np.array(scores) < FLOOR) <= 0.01
+    assert np.mean(np.array(scores) < MIN_QUALITY) <= 0.01

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from multiemo.media.reading import read_media
-from multiemo.preprocess.faces.crops import MEMORY, FacePreprocessor, FaceTrack
+from multiemo.preprocess.faces.crops import FacePreprocessor, FaceTrack
 from multiemo.preprocess.faces.detection import Face
 from multiemo.preprocess.faces.frames import ArrayFrame
+from multiemo.preprocess.faces.linking import MAX_GAP_SECONDS
 from multiemo.preprocess.faces.optical_flow import moved_face
 from multiemo.preprocess.faces.selection import SpanFaces
-from multiemo.preprocess.faces.tracking import RETRY, FaceTracker
+from multiemo.preprocess.faces.tracking import RETRY_INTERVAL, FaceTracker
 from multiemo.synthetic.appearance import Look
 from multiemo.synthetic.face import DrawnHead, Pose
 from multiemo.types import Absent, FaceSpec
@@ -26,7 +27,7 @@ SPEC = FaceSpec(detector="haar", size=32, frames=64, fps=8.0)
 
 
 class Told:
-    """A detector that finds what it is told is there, in the picture or a part of it, and counts the questions."""
+    """A detector that finds scripted faces in the picture or a part of it, and counts its calls."""
 
     def __init__(self) -> None:
         self.faces: list[Face] = []
@@ -135,7 +136,7 @@ def test_two_people_keep_their_numbers_when_they_pass_each_other() -> None:
     assert abs(by_id[2] - 105) < 4
 
 
-@pytest.mark.parametrize(("away", "same"), [(0.7 * MEMORY, True), (2.5 * MEMORY, False)])
+@pytest.mark.parametrize(("away", "same"), [(0.7 * MAX_GAP_SECONDS, True), (2.5 * MAX_GAP_SECONDS, False)])
 def test_who_comes_back_soon_keeps_the_number(away: float, same: bool) -> None:
     made, told = tracker(every=0.25)
     for k in range(8):
@@ -163,7 +164,7 @@ def test_a_false_alarm_is_not_carried_on() -> None:
 
 
 def drawn(count: int, fps: float) -> Iterator[tuple[np.ndarray, list[Face]]]:
-    """A film of a drawn head that sways, and where it is."""
+    """A film of a drawn head that sways, and its positions."""
     head = DrawnHead(Look.draw(np.random.default_rng(4)))
     room = texture(3, 256, 256, contrast=15.0)
     for k in range(count):
@@ -254,7 +255,7 @@ def test_a_short_span_has_the_picture_that_is_shown() -> None:
     show(made, told, 0.0, (1, 100, 50))
     show(made, told, 1.0, (1, 100, 50))
     assert ids(made, 0.3, 0.8) == [1]
-    assert made.between(1.2 + MEMORY, 9.0) == Absent("there are no video frames to look for a face in")
+    assert made.between(1.2 + MAX_GAP_SECONDS, 9.0) == Absent("there are no video frames to look for a face in")
 
 
 def test_unusable_crops_are_left_out_and_named() -> None:
@@ -285,7 +286,7 @@ def test_memory_does_not_grow_with_the_film() -> None:
         tracks = made._tracks
         return (
             len(tracks),
-            len(made._looks),
+            len(made._crop_times),
             sum(len(t.sightings) for t in tracks),
             sum(len(t.movements) for t in tracks),
         )
@@ -319,4 +320,4 @@ def test_presence_on_real_media(real_data: Path) -> None:
         assert faces.faces == 1
         assert len(faces.people) == 1
         assert begins <= faces.times.min() < begins + 1.1
-        assert faces.times.max() <= ends + RETRY
+        assert faces.times.max() <= ends + RETRY_INTERVAL

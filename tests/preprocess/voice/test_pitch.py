@@ -1,4 +1,4 @@
-"""The best path through pitch candidates is that of all paths."""
+"""The best path through pitch candidates equals that of an exhaustive search."""
 
 from __future__ import annotations
 

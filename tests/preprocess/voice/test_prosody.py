@@ -1,4 +1,4 @@
-"""The prosody track against signals whose pitch, noise, jitter and shimmer are known, and against librosa."""
+"""The prosody track compared with signals of known pitch, noise, jitter and shimmer, and with librosa."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSIDE = slice(10, -10)
 
 
 def voice(f0: NDArray[np.float64], rate: int = RATE, tilt: float = 1.0, vowel: bool = False) -> Tensor:
-    """Harmonics up to 4 kHz of an F0 contour (one value a sample), falling with ``1 / k ** tilt``."""
+    """Harmonics up to 4 kHz of an F0 contour (one value per sample), falling with ``1 / k ** tilt``."""
     phase = 2 * np.pi * np.cumsum(f0) / rate
     out = np.zeros(len(f0))
     for k in range(1, int(min(4000, 0.45 * rate) / f0.max()) + 1):
@@ -35,7 +35,7 @@ def steady(f0: float, seconds: float = 1.0, rate: int = RATE, **more: float) -> 
 
 
 def pulses(f0: float, jitter: float, shimmer: float, seconds: float = 2.0, seed: int = 0) -> Tensor:
-    """Decaying resonance excited once a period; period and amplitude of each drawn independently."""
+    """Decaying resonance excited once per period; period and amplitude of each drawn independently."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(0.02 * RATE)) / RATE
     out, at = np.zeros(round(seconds * RATE)), 0.01

@@ -1,4 +1,4 @@
-"""What the speech preprocessors make of good and of bad audio."""
+"""Speech preprocessors on good and on bad audio."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def test_long_audio_is_cut() -> None:
 @pytest.mark.parametrize("prepare", [SpeechPreprocessor(SpeechSpec()), WaveformPreprocessor(WaveformSpec())])
 def test_nothing_to_hear_is_absent_with_the_numbers(prepare: Any) -> None:
     cases = {
-        "0 ms of audio, under 50": np.zeros(0, np.float32),
-        "45 ms of audio, under 50": tone(0.045),
-        "-80.0 dBFS, under -70": np.zeros(RATE, np.float32),
-        "-76.5 dBFS, under -70": tone(1.0) * 1e-3 / np.sqrt(2),
+        "0 ms of audio, less than 50": np.zeros(0, np.float32),
+        "45 ms of audio, less than 50": tone(0.045),
+        "-80.0 dBFS, below -70": np.zeros(RATE, np.float32),
+        "-76.5 dBFS, below -70": tone(1.0) * 1e-3 / np.sqrt(2),
     }
     for words, audio in cases.items():
         result = prepare(audio, RATE)
