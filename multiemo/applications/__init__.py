@@ -1,1 +1,1 @@
-"""What people do with a trained model: texts in bulk, calls, and one person's mood over months."""
+"""Applications of a trained model: texts in bulk, calls, and the mood of one person over months."""

@@ -8,15 +8,16 @@ from multiemo.records import Record, record
 
 @record
 class CallSegment(Record):
-    """What one speaker says in one segment of a call.
+    """The prediction for one speaker in one segment of a call.
 
     Args:
-        start, end: seconds.
-        label: the label that is decided for, or "uncertain"; left out with a model without labels.
-        best: the label that is decided for, whether or not it is certain enough to be given.
+        start: start of the segment, seconds.
+        end: end of the segment, seconds.
+        label: the label that the model decides for, or "uncertain"; left out for a model without labels.
+        best: the label that the model decides for, regardless of the threshold.
         probs: probability of each label.
-        negativity: valence with the sign turned, -1..1.
-        text: what is said, where it is known.
+        negativity: negated valence, -1..1.
+        text: words of the segment, if known.
     """
 
     start: float
@@ -30,21 +31,21 @@ class CallSegment(Record):
 
 @record
 class CallSpeaker(Record):
-    """One speaker of a call, or the call as a whole where the speakers cannot be told apart.
+    """One speaker of a call, or the whole call if the speakers cannot be separated.
 
     Args:
-        speaker: name.
-        channel: from 0; null where the speakers are not told apart.
-        scored: whether the model could read anything of what they say.
-        talk_seconds: how long they speak.
-        talk_share: share of the time in which somebody speaks, 0..1; null where nobody does.
-        turns: how many times they speak.
-        segments: how many segments were read.
-        negativity: mean over the time of their segments, -1..1.
-        labels: share of that time for each label, the largest first.
-        absent: why they are not scored.
-        interruptions: how many times they begin while the other speaks and the other stops first; null where the
-            speakers are not told apart.
+        speaker: name of the speaker.
+        channel: index of the channel, from 0; null if the speakers are not separated.
+        scored: whether the model could predict at least one segment of this speaker.
+        talk_seconds: speaking time, seconds.
+        talk_share: share of the total speaking time, 0..1; null if nobody speaks.
+        turns: number of stretches of speech.
+        segments: number of predicted segments.
+        negativity: mean negativity, weighted by the duration of the segments, -1..1.
+        labels: share of the predicted time for each label, the largest first.
+        absent: why the speaker is not scored.
+        interruptions: number of times this speaker begins while the other one speaks, who then stops first; null if the
+            speakers are not separated.
     """
 
     speaker: str
@@ -62,14 +63,15 @@ class CallSpeaker(Record):
 
 @record
 class CallMoment(Record):
-    """Where a speaker's negativity rises above their own earlier segments and stays.
+    """A lasting rise of a speaker's negativity above their own earlier segments.
 
     Args:
-        time: seconds; where the first segment after the rise begins.
-        speaker: whose.
-        why: the rise in words.
-        before, after: mean negativity on the two sides.
-        text: what is said there, where it is known.
+        time: start of the first segment after the rise, seconds.
+        speaker: name of the speaker.
+        why: description of the rise.
+        before: mean negativity before the rise.
+        after: mean negativity after the rise.
+        text: words of the first segment after the rise, if known.
     """
 
     time: float
@@ -82,11 +84,11 @@ class CallMoment(Record):
 
 @record
 class CallOverlaps(Record):
-    """Where both speakers speak at once.
+    """Stretches in which both speakers speak.
 
     Args:
-        count: how many times.
-        seconds: how long in all.
+        count: number of overlaps.
+        seconds: total duration, seconds.
     """
 
     count: int
@@ -95,12 +97,12 @@ class CallOverlaps(Record):
 
 @record
 class CallSilences(Record):
-    """Where nobody speaks between the first word and the last.
+    """Stretches without speech between the first and the last speech of the call.
 
     Args:
-        count: how many times.
-        seconds: how long in all.
-        longest: seconds.
+        count: number of silences.
+        seconds: total duration, seconds.
+        longest: duration of the longest silence, seconds.
     """
 
     count: int
@@ -113,18 +115,19 @@ class CallReport(Record):
     """Speakers, their trajectories and moments of escalation in one call.
 
     Args:
-        input: path.
-        duration: seconds.
-        speakers: in order of the channels.
-        moments: in order of time.
+        input: path of the recording.
+        duration: duration of the recording, seconds.
+        speakers: speakers in order of their channels.
+        moments: moments of escalation in order of time.
         timelines: {speaker: segments in order of time}.
-        overlaps: null where the speakers are not told apart.
-        silences: of at least two seconds.
-        separation: dB by which a voice is louder on its own channel; null without two channels and a voice.
-        false_alarms: chance of one or more moments for a speaker who does not change.
-        values_from: where valence comes from: a head of the model, or the probabilities of labels.
-        notes: what the user may want to know.
-        model: which model.
+        overlaps: stretches in which both speakers speak; null if the speakers are not separated.
+        silences: silences of at least two seconds.
+        separation: level difference of a voice between its own channel and the other, dB; null unless there are two
+            channels and a voice.
+        false_alarms: probability of at least one moment for a speaker who does not change.
+        values_from: source of valence: a head of the model, or the probabilities of the labels.
+        notes: remarks on the recording.
+        model: the model that made the predictions.
     """
 
     input: str

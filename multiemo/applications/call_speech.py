@@ -1,4 +1,4 @@
-"""Who speaks when on the channels of a call, and how the speakers get on: overlaps, interruptions, silences."""
+"""Finds who speaks when in a call, and from that overlaps, interruptions and silences."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ from multiemo.arrays import Floats
 from multiemo.media.reading import iter_media
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
-#: Start and end, seconds.
+#: Start and end of a stretch of speech or silence, seconds.
 Stretch: TypeAlias = tuple[float, float]
 
-#: Probabilities of a voice at which a stretch of speech begins and ends, as silero-vad has them.
+#: Probabilities of a voice at which a stretch of speech begins and ends; those of silero-vad.
 _ENTER, _LEAVE = 0.5, 0.35
-#: Seconds: shorter gaps do not part two stretches; shorter stretches are none.
+#: Seconds: stretches with a shorter gap between them are joined; shorter stretches are dropped.
 _GAP, _SHORTEST = 0.3, 0.25
-#: A channel this much (dB) below the other while both hold a voice holds the other's, by crosstalk; where the channels
-#: are less than twice that apart, half of what they are.
-_CROSSTALK = 20.0
-#: Channels that are less apart (dB) and hold the same sound, if shifted, are no speaker each.
-_APART = 12.0
-#: Correlation above which they do, the seconds over which it is taken, and those by which they may be shifted.
-_ALIKE, _PIECE, _SHIFT = 0.3, 1.0, 0.02
-#: Shares of the moments with a voice whose differences in level stand for the two speakers.
-_SIDES = (0.1, 0.9)
-#: Seconds of common speech that are an overlap, and of common silence that count.
+#: While both channels contain a voice, one that is this much quieter (dB) than the other contains crosstalk. For
+#: channels whose separation is less than twice this, half of the separation counts.
+_CROSSTALK_DB = 20.0
+#: Channels with a smaller separation (dB) that contain the same sound do not each belong to one speaker.
+_MIN_SEPARATION_DB = 12.0
+#: Channels contain the same sound above this correlation, taken over pieces of the second number of seconds and
+#: maximised over delays up to the third.
+_SAME_CORRELATION, _CORRELATION_SECONDS, _MAX_DELAY = 0.3, 1.0, 0.02
+#: Quantiles of the level difference, over all moments with a voice, that stand for the two speakers.
+_SPEAKER_QUANTILES = (0.1, 0.9)
+#: Least duration of an overlap and of a silence, seconds.
 OVERLAP, SILENCE = 0.3, 2.0
-#: Share of the energy in the difference of two channels below which they are the same sound.
-_SAME = 1e-3
-#: Seconds that are read at a time; whole steps of the voice network.
+#: Two channels are identical if their difference has less than this share of the energy.
+_IDENTICAL = 1e-3
+#: Seconds that are read at a time; a whole number of steps of the voice network.
 _BLOCK = 320 * STEP / RATE
-#: Steps over which a level is averaged.
-_AROUND = 7
+#: Number of steps over which a level is averaged.
+_LEVEL_STEPS = 7
 
 
 @dataclass(slots=True)
 class CallSpeech:
-    """What is heard on the channels of a call.
+    """The speech on the channels of a call.
 
     Args:
-        spans: for each speaker the stretches of speech, in order.
-        loudest: for each channel its level in the loudest 32 ms, dB of full scale.
+        spans: the stretches of speech of each speaker, in order of time.
+        loudest: level of each channel in its loudest 32 ms, dB of full scale.
         duration: seconds.
-        same: two channels hold the same sound, so there is one trajectory.
-        separation: dB by which a voice is louder on its own channel than on the other; ``None`` without two channels
-            and a voice.
-        mixed: the channels are no speaker each, so that what is heard on them cannot be told apart.
-        problems: what went wrong while reading.
+        same: both channels contain the same sound, so there is a single trajectory.
+        separation: level difference of a voice between its own channel and the other, dB; ``None`` unless there are
+            two channels and a voice.
+        mixed: each channel contains both speakers, so that they cannot be separated.
+        problems: problems while reading the file.
     """
 
     spans: list[list[Stretch]]
@@ -66,14 +67,22 @@ class CallSpeech:
 
 
 class SpeakerChannel(NamedTuple):
-    """What a speaker is heard on: a channel of a track, or the mean of its channels; see ``read_media``."""
+    """The sound of a speaker: one channel of a track, or the mean of all its channels; see ``read_media``."""
 
     track: int | None = None
     channel: int | None = None
 
 
 def blocks(path: Path, channel: SpeakerChannel, rate: int = RATE) -> Iterator[tuple[Floats, list[str]]]:
-    """The sound of a speaker's channel, piece by piece without gaps, and what went wrong at the end.
+    """Read the sound of a speaker's channel in blocks without gaps.
+
+    Args:
+        path: a file with sound.
+        channel: the channel to read.
+        rate: sample rate, Hz.
+
+    Yields:
+        ``[N]`` float32 samples, and the problems found so far.
 
     Raises:
         MediaError: the file cannot be read.
@@ -91,7 +100,7 @@ def find_speech(path: Path, channels: Sequence[SpeakerChannel]) -> CallSpeech:
 
     Args:
         path: a file with sound.
-        channels: one, or one of each speaker.
+        channels: a single channel, or one for each speaker.
 
     Raises:
         MediaError: the file cannot be read.
@@ -100,7 +109,7 @@ def find_speech(path: Path, channels: Sequence[SpeakerChannel]) -> CallSpeech:
     voices: list[list[Floats]] = [[] for _ in channels]
     powers: list[list[NDArray[np.float64]]] = [[] for _ in channels]
     problems: list[str] = []
-    read, energy, alike = 0, np.zeros(3), np.zeros(2)  # energies: of all, of the difference, of the sum
+    read, energy, correlation = 0, np.zeros(3), np.zeros(2)  # energies of all channels, of the difference, of the sum
     nothing = (np.zeros(0, np.float32), list[str]())
     for pieces in zip_longest(*[blocks(path, channel) for channel in channels], fillvalue=nothing):
         length = max(len(samples) for samples, _ in pieces)
@@ -113,26 +122,26 @@ def find_speech(path: Path, channels: Sequence[SpeakerChannel]) -> CallSpeech:
             powers[i].append(np.square(steps, dtype=np.float64).mean(1))
         first, last = sounds[0].astype(np.float64), sounds[-1].astype(np.float64)
         energy += [sum(float((s**2).sum()) for s in sounds), ((first - last) ** 2).sum(), ((first + last) ** 2).sum()]
-        alike += _likeness(first, last) if len(channels) == 2 else 0.0
+        correlation += _correlation(first, last) if len(channels) == 2 else 0.0
     for network, voice in zip(networks, voices, strict=True):
         voice.append(network.flush())
-    heard = [np.concatenate(v) for v in voices]
+    probabilities = [np.concatenate(v) for v in voices]
     power = [np.concatenate(p) for p in powers]
-    same = len(channels) > 1 and min(energy[1:]) < _SAME * energy[0]
+    same = len(channels) > 1 and min(energy[1:]) < _IDENTICAL * energy[0]
     loudest = [float(_level(p.max(initial=0.0))) for p in power]
-    separation, centre = _separation(heard, power) if len(channels) == 2 else (None, 0.0)
-    shared = bool(alike[0] > _ALIKE * alike[1])
-    mixed = separation is not None and separation < _APART and shared
+    separation, centre = _separation(probabilities, power) if len(channels) == 2 else (None, 0.0)
+    shared = bool(correlation[0] > _SAME_CORRELATION * correlation[1])
+    mixed = separation is not None and separation < _MIN_SEPARATION_DB and shared
     if separation is not None and not (same or mixed):
-        below = min(_CROSSTALK, separation / 2) if shared else _CROSSTALK
-        heard = _without_crosstalk(heard, power, below, centre)
-    spans = [_stretches(h) for h in (heard[:1] if same else heard)]
+        below = min(_CROSSTALK_DB, separation / 2) if shared else _CROSSTALK_DB
+        probabilities = _without_crosstalk(probabilities, power, below, centre)
+    spans = [_stretches(p) for p in (probabilities[:1] if same else probabilities)]
     return CallSpeech(spans, loudest, read / RATE, same, separation, mixed and not same, problems)
 
 
-def _likeness(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How alike two sounds are where they are shifted best, weighed by their energy, and the weight: ``[2]``."""
-    size, most = round(_PIECE * RATE), round(_SHIFT * RATE)
+def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The correlation of two sounds at the best delay, weighted by their energy, and the weight: ``[2]``."""
+    size, most = round(_CORRELATION_SECONDS * RATE), round(_MAX_DELAY * RATE)
     found = np.zeros(2)
     for start in range(0, len(first), size):
         a, b = first[start : start + size], second[start : start + size]
@@ -145,16 +154,25 @@ def _likeness(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArra
 
 
 def _smooth(powers: Sequence[NDArray[np.float64]], count: int) -> list[NDArray[np.float64]]:
-    """Levels of the steps, averaged over those around."""
-    flat = np.ones(_AROUND) / _AROUND
+    """The levels (dB) of the first ``count`` steps, from a moving average of their power."""
+    flat = np.ones(_LEVEL_STEPS) / _LEVEL_STEPS
     return [_level(np.convolve(power[:count], flat, mode="same")) for power in powers]
 
 
 def _separation(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]]) -> tuple[float | None, float]:
-    """By how many dB a voice is louder on its own channel, ``None`` where nobody speaks; and the first channel's gain.
+    """The separation of two channels and the gain of the first.
 
-    Half of what lies between the moments that belong most to one channel and those that belong most to the other, and
-    its middle, so that it does not matter which is recorded louder; where one speaks alone, the difference itself.
+    The level difference of the channels is high while one speaker talks and low while the other does. Half of the
+    distance between the two is the separation, and their middle is the gain, so that it does not matter which channel
+    is recorded louder. If only one person speaks, the separation is the difference itself.
+
+    Args:
+        voices: for each channel ``[K]`` probability of a voice in each step.
+        powers: for each channel ``[K]`` mean power in each step.
+
+    Returns:
+        Level difference of a voice between its own channel and the other, dB, ``None`` if nobody speaks; and how much
+        louder the first channel is recorded, dB.
     """
     count = min(len(voices[0]), len(voices[1]), len(powers[0]))
     spoken = np.maximum(voices[0][:count], voices[1][:count]) >= _ENTER
@@ -162,23 +180,27 @@ def _separation(voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]])
         return None, 0.0
     first, second = _smooth(powers, count)
     difference = (first - second)[spoken]
-    low, high = np.quantile(difference, _SIDES)
-    if low < 0 < high and high - low >= 2 * _APART:
+    low, high = np.quantile(difference, _SPEAKER_QUANTILES)
+    if low < 0 < high and high - low >= 2 * _MIN_SEPARATION_DB:
         return float(high - low) / 2, float(high + low) / 2
     return float(max((high - low) / 2, np.median(np.abs(difference)))), 0.0
 
 
 def _level(power: Any) -> Any:
-    """dB of full scale."""
+    """Level of a power, dB of full scale."""
     return 10 * np.log10(power + 1e-10)
 
 
 def _without_crosstalk(
     voices: Sequence[Floats], powers: Sequence[NDArray[np.float64]], below: float, centre: float
 ) -> list[Floats]:
-    """Two channels, each without the voice that comes over from the other, louder there by more than ``below`` dB.
+    """Set the probability of a voice to zero where a channel only contains crosstalk from the other.
 
-    ``centre``: by how many dB the first is recorded louder.
+    Args:
+        voices: for each channel ``[K]`` probability of a voice in each step.
+        powers: for each channel ``[K]`` mean power in each step.
+        below: a voice on both channels is crosstalk on the one that is quieter by more than this, dB.
+        centre: how much louder the first channel is recorded, dB.
     """
     count = min(len(voices[0]), len(voices[1]), len(powers[0]))
     smooth = _smooth(powers, count)
@@ -191,7 +213,7 @@ def _without_crosstalk(
 
 
 def _stretches(voice: Floats) -> list[Stretch]:
-    """Probabilities of a voice to stretches of speech."""
+    """The stretches of speech in ``[K]`` probabilities of a voice."""
     found: list[Stretch] = []
     begun: int | None = None
     for i, level in enumerate([*voice.tolist(), 0.0]):
@@ -207,7 +229,11 @@ def _stretches(voice: Floats) -> list[Stretch]:
 
 
 def seconds(spans: Iterable[Stretch], start: float = 0.0, end: float = np.inf) -> float:
-    """How much of a time the stretches cover.
+    """How much of a period is covered by stretches, seconds.
+
+    Args:
+        spans: stretches that do not overlap.
+        start, end: of the period, seconds.
 
     Example:
         >>> seconds([(0.0, 2.0), (3.0, 5.0)], 1.0, 4.0)
@@ -217,7 +243,7 @@ def seconds(spans: Iterable[Stretch], start: float = 0.0, end: float = np.inf) -
 
 
 def overlaps(first: Sequence[Stretch], second: Sequence[Stretch]) -> list[Stretch]:
-    """Where both speak, for at least ``OVERLAP`` seconds.
+    """The stretches of at least ``OVERLAP`` seconds in which both speakers speak.
 
     Example:
         >>> overlaps([(0.0, 2.0), (5.0, 6.0)], [(1.0, 5.1)])
@@ -228,7 +254,9 @@ def overlaps(first: Sequence[Stretch], second: Sequence[Stretch]) -> list[Stretc
 
 
 def interruptions(speaker: Sequence[Stretch], other: Sequence[Stretch]) -> list[float]:
-    """When a speaker begins while the other speaks, for at least ``OVERLAP`` seconds, and the other stops first.
+    """The times (seconds) at which a speaker interrupts the other.
+
+    The speaker begins while the other speaks, both speak for at least ``OVERLAP`` seconds, and the other stops first.
 
     Example:
         >>> interruptions([(1.0, 4.0)], [(0.0, 2.0), (3.0, 3.5)]), interruptions([(1.0, 1.6)], [(0.0, 2.0)])
@@ -238,7 +266,7 @@ def interruptions(speaker: Sequence[Stretch], other: Sequence[Stretch]) -> list[
 
 
 def silences(spans: Iterable[Stretch]) -> list[Stretch]:
-    """Where nobody speaks for at least ``SILENCE`` seconds, between the first word of the call and the last.
+    """The stretches of at least ``SILENCE`` seconds without speech, between the first and the last speech of the call.
 
     Example:
         >>> silences([(0.0, 1.0), (4.0, 5.0), (0.5, 1.5)])

@@ -1,4 +1,4 @@
-"""Calls: who speaks how much, how negative each speaker sounds over time, and where that rises and stays."""
+"""Analyses calls: who speaks how much, how negative each speaker is over time, and where negativity rises and stays."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from multiemo.predict.streaming import read_channels
 from multiemo.progress import Progress
 from multiemo.transcripts import Cue, fit_to_media, read_transcript, side_transcripts, why_not_placed, words_after_end
 
-#: Chance of one or more moments for a speaker who does not change.
+#: Probability of at least one moment for a speaker who does not change.
 FALSE_ALARMS = 0.05
-#: Segments for which negativity must have been lower before a moment, and higher from it on.
+#: Least number of segments before a moment, with lower negativity, and after it, with higher negativity.
 LASTS = 4
-#: What the speakers are called unless the user says so.
+#: Default names of the speakers.
 SPEAKERS = ("left", "right")
-#: A segment with less speech (seconds) of its speaker, and without words, says nothing of them.
-_LEAST = 0.5
-#: What a file with one channel, or with the same sound on both, is called.
+#: A segment with less speech (seconds) of its speaker, and without words, is not scored.
+_MIN_SPEECH = 0.5
+#: Name of the speaker if there is one channel, or the same sound on both.
 _MIX = "call"
 
 
@@ -59,61 +59,63 @@ def analyse_call(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> CallReport:
-    """Speakers, their trajectories and moments of escalation in one call.
+    """Analyse a call: its speakers, their trajectories and moments of escalation.
 
-    In a stereo file each channel is a speaker, and in one with two mono tracks each track is; what comes over from the
-    other channel does not count. How far the channels are apart is measured: where a voice is less than 12 dB louder on
-    its own channel than on the other, as in a recording of a room, they are no speaker each, and their mix is one
-    trajectory. So is a mono file, or one with the same sound on both channels.
+    Each channel of a stereo file, or each track of a file with two mono tracks, is a speaker; crosstalk from the other
+    channel is ignored. The separation of the channels is measured. If a voice is less than 12 dB louder on its own
+    channel than on the other, as in a recording of a room, the channels do not each belong to one speaker, and their
+    mix is analysed as a single trajectory. So is a mono file, or one with the same sound on both channels.
 
-    *Negativity* of a segment is its valence (:mod:`multiemo.applications.affect`) with the sign turned. A *moment* is
-    where a speaker's negativity rises above their own earlier segments and stays for
-    ``LASTS`` segments or more (:func:`multiemo.applications.level_shifts.shifts`, upwards); a speaker who does not
-    change has one or more with chance ``FALSE_ALARMS``. An *interruption* is where one begins while the other speaks,
-    and the other stops first.
+    *Negativity* of a segment is its negated valence (:mod:`multiemo.applications.affect`). A *moment* of escalation is
+    a rise of a speaker's negativity above their own earlier segments that lasts for at least ``LASTS`` segments
+    (:func:`multiemo.applications.level_shifts.shifts`, upwards). For a speaker who does not change, the probability of
+    at least one moment is ``FALSE_ALARMS``. An *interruption* is where one speaker begins while the other speaks, who
+    then stops first.
 
     Args:
         run: run folder or model folder.
         path: a file with sound.
-        speakers: names of the first and second channel.
-        track: which audio track is read, from 1; default: two mono tracks as two channels, else one on which somebody
-            speaks.
-        transcript: words with times; default: the transcript beside the file, if there is one. Cues with one of the
-            names go to that speaker, others to whoever speaks most while they last.
-        asr: name or folder of a Whisper model, where there is no transcript.
+        speakers: names of the speakers on the first and second channel.
+        track: the audio track to read, from 1. By default two mono tracks are read as two channels, and otherwise a
+            track that contains speech is read.
+        transcript: words with times; by default a transcript beside the file, if there is one. A cue with the name of a
+            speaker belongs to that speaker, any other cue to the one who speaks most during it.
+        asr: name or folder of a Whisper model, used if there is no transcript.
         device: see :func:`multiemo.load`.
-        progress: told how far it is.
+        progress: receives the progress.
 
     Returns:
-        The report; its members are described with :class:`CallReport`.
+        The report; see :class:`CallReport`.
 
     Raises:
-        MediaError: the file cannot be read, or has no sound or more than two channels.
-        ConfigError: the speakers have one name, or names that a file of one channel cannot use; ``asr`` beside a
-            transcript, or one that is no speech recogniser.
-        CheckpointError: not a finished model.
+        MediaError: the file cannot be read, has no sound, or has more than two channels.
+        ConfigError: both speakers have the same name, or the file has only one channel for two names; ``asr`` was given
+            together with a transcript, or is no speech recogniser.
+        CheckpointError: the folder holds no finished model.
     """
     progress, path = progress or Progress(), Path(path)
     if asr is not None and transcript is not None:
-        raise ConfigError("asr writes down what has no words, and a transcript was given; leave one of the two out")
+        raise ConfigError(
+            "asr is for recordings without a transcript, and a transcript was given; leave one of them out"
+        )
     if speakers[0] == speakers[1]:
         raise ConfigError(f"speakers: both are called {speakers[0]!r}; give two names")
     channels, chosen = _channels(path, track)
     if len(channels) == 1 and tuple(speakers) != SPEAKERS:
         raise ConfigError(
-            f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be told apart; leave the names "
-            "out, or give a file with a channel each"
+            f"{path}: has one channel, so the speakers {' and '.join(speakers)} cannot be separated; leave the names "
+            "out, or give a file with a channel for each"
         )
     progress.stage("listen")
     speech = find_speech(path, channels)
     separation = speech.separation
     if speech.mixed or speech.same:
         channels = [SpeakerChannel(track)]
-        chosen.append(_why_one(speech))
+        chosen.append(_single_channel_note(speech))
     if speech.mixed:
         speech = find_speech(path, channels)
-    apart = len(speech.spans) == 2
-    names = list(speakers) if apart else [_MIX]
+    separated = len(speech.spans) == 2
+    names = list(speakers) if separated else [_MIX]
     words, notes = _words(path, transcript, speech, names)
     notes = [*speech.problems, *chosen, *notes]
     progress.stage("predict")
@@ -121,15 +123,15 @@ def analyse_call(
     timelines: dict[str, list[CallSegment]] = {name: [] for name in names}
     sources: set[str] = set()
     cues = words or [[] for _ in names]
-    heard = [i for i, spans in enumerate(speech.spans) if spans or cues[i]]
-    said = read_channels(
+    active = [i for i, spans in enumerate(speech.spans) if spans or cues[i]]
+    predicted = read_channels(
         predictor,
-        [(sound for sound, _ in blocks(path, channels[i], predictor.reader.rate)) for i in heard],
-        [cues[i] for i in heard],
-        speakers=[names[i] for i in heard] if apart else (),
+        [(sound for sound, _ in blocks(path, channels[i], predictor.reader.rate)) for i in active],
+        [cues[i] for i in active],
+        speakers=[names[i] for i in active] if separated else (),
         duration=speech.duration,
     )
-    for i, segments in zip(heard, said, strict=True):
+    for i, segments in zip(active, predicted, strict=True):
         timelines[names[i]] = _timeline(segments, speech.spans[i], sources)
     found: list[CallSpeaker] = []
     moments: list[CallMoment] = []
@@ -137,7 +139,7 @@ def analyse_call(
         found.append(_speaker(name, timelines[name], speech, number))
         moments += _moments(name, timelines[name])
         if timelines[name] and len(timelines[name]) < 2 * LASTS:
-            notes.append(f"{name}: {len(timelines[name])} segments; moments are looked for from {2 * LASTS} on")
+            notes.append(f"{name}: {len(timelines[name])} segments; finding moments takes at least {2 * LASTS}")
         progress.update(number + 1, len(names))
     return CallReport(
         input=str(path),
@@ -145,7 +147,7 @@ def analyse_call(
         speakers=found,
         moments=sorted(moments, key=lambda moment: moment.time),
         timelines=timelines,
-        overlaps=_overlaps(speech) if apart else None,
+        overlaps=_overlaps(speech) if separated else None,
         silences=_silences(speech),
         separation=None if separation is None else round(separation, 1),
         false_alarms=FALSE_ALARMS,
@@ -155,14 +157,14 @@ def analyse_call(
     )
 
 
-def _why_one(speech: CallSpeech) -> str:
-    """Why two channels are read as one."""
+def _single_channel_note(speech: CallSpeech) -> str:
+    """Why two channels are analysed as one."""
     if speech.mixed:
         return (
-            f"the channels are no speaker each: what is heard on one is heard on the other, only "
-            f"{speech.separation:.0f} dB lower (12 or more in a call with a channel each), so all is read as one"
+            f"each channel contains both speakers: a voice is only {speech.separation:.0f} dB lower on the other "
+            "channel (12 or more in a call with one speaker on each), so the channels are analysed as one"
         )
-    return "both channels hold the same sound, so the speakers cannot be told apart"
+    return "both channels contain the same sound, so the speakers cannot be separated"
 
 
 def _overlaps(speech: CallSpeech) -> CallOverlaps:
@@ -176,7 +178,7 @@ def _silences(speech: CallSpeech) -> CallSilences:
 
 
 def _channels(path: Path, track: int | None) -> tuple[list[SpeakerChannel], list[str]]:
-    """What each speaker is heard on; and notes.
+    """The channel of each speaker, and notes.
 
     Raises:
         MediaError: the file cannot be read, or has no sound or more than two channels.
@@ -185,13 +187,13 @@ def _channels(path: Path, track: int | None) -> tuple[list[SpeakerChannel], list
     tracks = [t for t in sound_tracks(path) if t.codec and not t.secondary]
     languages = {t.language for t in tracks if t.language}
     if track is None and [t.channels for t in tracks] == [1, 1] and len(languages) < 2:
-        there = " and ".join(map(str, tracks))
+        listed = " and ".join(map(str, tracks))
         return [SpeakerChannel(t.number) for t in tracks], [
-            f"two mono audio tracks, {there}: each is a channel of the call"
+            f"two mono audio tracks, {listed}: each is a channel of the call"
         ]
     if channels > 2:
         raise MediaError(
-            f"{path}: has {channels} audio channels, a call has one or two; mix or choose two of them first"
+            f"{path}: has {channels} audio channels, but a call has one or two; mix them or choose two of them first"
         )
     return [SpeakerChannel(track, i) for i in range(2)] if channels == 2 else [SpeakerChannel(track)], []
 
@@ -199,47 +201,53 @@ def _channels(path: Path, track: int | None) -> tuple[list[SpeakerChannel], list
 def _words(
     path: Path, transcript: str | Path | None, speech: CallSpeech, names: Sequence[str]
 ) -> tuple[list[list[Cue]] | None, list[str]]:
-    """The cues of each speaker, or ``None`` where there is no transcript; and notes."""
+    """The cues of each speaker, or ``None`` if there is no transcript; and notes."""
     notes: list[str] = []
     found = side_transcripts(path, notes) if transcript is None else iter([read_transcript(transcript)])
     fitting = (fit_to_media(each, speech.duration).spread([(0.0, speech.duration)]) for each in found)
-    said = None
+    words = None
     for each in fitting:
         if outside := why_not_placed(each, speech.duration):
             notes.append(outside)
             continue
-        said = each
+        words = each
         break
-    if said is None:
+    if words is None:
         return None, notes
     cues: list[list[Cue]] = [[] for _ in names]
     guessed = 0
-    for cue in said.cues:
+    for cue in words.cues:
         named = [i for i, name in enumerate(names) if (cue.speaker or "").casefold() == name.casefold()]
         covered = [seconds(spans, cue.start, cue.end) for spans in speech.spans]
         guessed += not named and len(names) > 1
         cues[named[0] if named else int(np.argmax(covered))].append(cue)
-    notes += [f"words: {said.source}", *said.notes, *words_after_end(said, speech.duration)]
+    notes += [f"words: {words.source}", *words.notes, *words_after_end(words, speech.duration)]
     if guessed:
-        known = ", ".join(sorted({cue.speaker for cue in said.cues if cue.speaker})) or "none"
+        known = ", ".join(sorted({cue.speaker for cue in words.cues if cue.speaker})) or "none"
         notes.append(
-            f"{guessed} cue(s) of the transcript name none of {', '.join(names)} (its speakers: {known}); each went to "
-            "whoever speaks most while it lasts"
+            f"{guessed} cue(s) of the transcript name none of {', '.join(names)} (its speakers: {known}); each was "
+            "assigned to the speaker who speaks most during it"
         )
     return cues, notes
 
 
-def _timeline(said: Sequence[TimelineSegment], spans: Sequence[Stretch], sources: set[str]) -> list[CallSegment]:
-    """The segments of one speaker, each with its negativity; those that are not theirs are left out."""
+def _timeline(predicted: Sequence[TimelineSegment], spans: Sequence[Stretch], sources: set[str]) -> list[CallSegment]:
+    """The segments of one speaker with their negativity.
+
+    Args:
+        predicted: all segments of the speaker's channel.
+        spans: the stretches of speech of this speaker.
+        sources: receives the sources of valence.
+    """
     found: list[CallSegment] = []
-    for segment in said:
+    for segment in predicted:
         own = seconds(spans, segment.start, segment.end)
-        if not isinstance(segment, SegmentPrediction) or (own < _LEAST and not segment.text):
+        if not isinstance(segment, SegmentPrediction) or (own < _MIN_SPEECH and not segment.text):
             continue
-        where = affect(segment.probs, segment.valence, segment.arousal)
-        if where is None:
+        values = affect(segment.probs, segment.valence, segment.arousal)
+        if values is None:
             continue
-        sources.add(where.source)
+        sources.add(values.source)
         found.append(
             CallSegment(
                 start=segment.start,
@@ -247,7 +255,7 @@ def _timeline(said: Sequence[TimelineSegment], spans: Sequence[Stretch], sources
                 label=segment.label,
                 best=segment.best,
                 probs=segment.probs,
-                negativity=round(-where.valence, 4),
+                negativity=round(-values.valence, 4),
                 text=segment.text,
             )
         )
@@ -255,27 +263,27 @@ def _timeline(said: Sequence[TimelineSegment], spans: Sequence[Stretch], sources
 
 
 def _speaker(name: str, timeline: Sequence[CallSegment], speech: CallSpeech, number: int) -> CallSpeaker:
-    """What is known of a speaker as a whole.
+    """The summary of one speaker.
 
     Args:
-        name: of the speaker.
-        timeline: their segments.
-        speech: of the whole call.
-        number: of their channel.
+        name: name of the speaker.
+        timeline: segments of the speaker.
+        speech: the speech of the whole call.
+        number: index of the speaker's channel.
     """
     spans, others = speech.spans[number], [s for i, s in enumerate(speech.spans) if i != number]
     spoken, total = seconds(spans), sum(seconds(s) for s in speech.spans)
-    apart = len(speech.spans) == 2
+    separated = len(speech.spans) == 2
     absent = None
     if not spans:
         loudest = speech.loudest[number]
         absent = f"nobody speaks on this channel; its loudest moment is {loudest:.0f} dB of full scale"
     elif not timeline:
-        absent = "the model could read nothing of what is said here"
+        absent = "the model could not read any of the speech on this channel"
     negativity, labels = _averages(timeline) if timeline else (None, {})
     return CallSpeaker(
         speaker=name,
-        channel=number if apart else None,
+        channel=number if separated else None,
         scored=bool(timeline),
         talk_seconds=round(spoken, 2),
         talk_share=round(spoken / total, 4) if total else None,
@@ -284,12 +292,12 @@ def _speaker(name: str, timeline: Sequence[CallSegment], speech: CallSpeech, num
         negativity=negativity,
         labels=labels,
         absent=absent,
-        interruptions=len(interruptions(spans, others[0])) if apart else None,
+        interruptions=len(interruptions(spans, others[0])) if separated else None,
     )
 
 
 def _averages(timeline: Sequence[CallSegment]) -> tuple[float, dict[str, float]]:
-    """Mean negativity over the time of the segments, and the share of that time for each label, the largest first."""
+    """Mean negativity, weighted by duration, and the share of time for each label, the largest first."""
     length = np.array([s.end - s.start for s in timeline])
     negativity = round(float(length @ np.array([s.negativity for s in timeline]) / length.sum()), 4)
     shares: dict[str, float] = {}
@@ -300,10 +308,10 @@ def _averages(timeline: Sequence[CallSegment]) -> tuple[float, dict[str, float]]
 
 
 def _moments(name: str, timeline: Sequence[CallSegment]) -> list[CallMoment]:
-    """Where a speaker's negativity rises and stays."""
+    """The moments at which a speaker's negativity rises and stays."""
     values = np.array([s.negativity for s in timeline])
     moments = []
-    for shift in shifts(values, level=2 * FALSE_ALARMS, smallest=LASTS):  # half of chance shifts go down
+    for shift in shifts(values, level=2 * FALSE_ALARMS, smallest=LASTS):  # half of the false alarms are downward shifts
         if shift.after <= shift.before:
             continue
         low, high = timeline[shift.low].start, timeline[shift.high].start

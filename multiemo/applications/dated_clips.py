@@ -1,17 +1,17 @@
-"""Predictions, tables and recordings of one person as clips with a date, valence and arousal."""
+"""Reads predictions, tables and recordings of one person as clips with a date, valence and arousal."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiemo.applications.affect import Affect, affect
+from multiemo.applications.recording_dates import date_of, day_of_row
 from multiemo.applications.tables import require_column
 from multiemo.data.media_paths import FileFinder
 from multiemo.errors import ConfigError, ManifestError
@@ -22,10 +22,6 @@ from multiemo.tables.reading import TABLES, Row, Table, open_table
 if TYPE_CHECKING:
     from multiemo.predict import Item
 
-NAME, MODIFIED = "the file's name", "the file's time of modification"
-#: A date within a name, not part of a longer number unless a time follows it.
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?=\d{6}(?!\d)|(?!\d))")
-
 
 @dataclass(frozen=True, slots=True)
 class DatedClip:
@@ -33,9 +29,10 @@ class DatedClip:
 
     Args:
         date: the day.
-        valence, arousal: -1..1, the latter ``None`` where nothing says it.
-        dated: where the date is from.
-        source: where the values are from.
+        valence: -1..1.
+        arousal: -1..1, or ``None`` if it is unknown.
+        dated: source of the date.
+        source: source of the values.
     """
 
     date: datetime.date
@@ -50,10 +47,10 @@ class DatedClips:
     """All clips of one person.
 
     Args:
-        clips: in the order of the input.
-        left_out: {clip: why nothing is known of it}.
-        failed: those of ``left_out`` that should have been read and could not be.
-        notes: on how a table was read.
+        clips: clips in the order of the input.
+        left_out: {clip: why it has no values}.
+        failed: the clips in ``left_out`` that could not be read.
+        notes: remarks on how a table was read.
     """
 
     clips: list[DatedClip] = field(default_factory=list)
@@ -62,19 +59,20 @@ class DatedClips:
     notes: list[str] = field(default_factory=list)
 
     def fail(self, clip: str, error: object) -> None:
-        """A clip that cannot be read; the others count all the same."""
+        """Record a clip that cannot be read."""
         self.left_out[clip] = str(error)
         self.failed.append(clip)
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumns:
-    """Names of the columns of a table of a person's days.
+    """Names of the columns in a table of a person's days.
 
     Args:
-        date: ISO dates, or times of which the day counts.
-        valence, arousal: -1..1; the second may be missing.
-        clip: paths, relative to the table's folder, for a table without ``valence``.
+        date: column of ISO dates or times, of which the day is used.
+        valence: column of values from -1 to 1.
+        arousal: column of values from -1 to 1; it may be missing.
+        clip: column of paths relative to the folder of the table, for a table without ``valence``.
     """
 
     date: str = "date"
@@ -91,42 +89,42 @@ def read_dated_clips(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> DatedClips:
-    """What is known of a person's days.
+    """Read the clips of one person.
 
     Args:
         source: prediction JSON, ``predictions.jsonl`` of a bulk prediction, a table, a media file or a folder of them.
-        run: run or model folder that predicts clips; needed where ``source`` holds no predictions and no values.
-        columns: of a table.
-        device: of the run; see :func:`multiemo.load`.
-        progress: told how far it is.
+        run: run or model folder to predict clips with; required unless ``source`` has predictions or values.
+        columns: names of the columns of a table.
+        device: device of the model; see :func:`multiemo.load`.
+        progress: receives the progress.
 
     Raises:
         ConfigError: a model or a column is missing.
-        ManifestError: the file is not there, or a row of it is broken.
-        MediaError: a folder holds no media.
+        ManifestError: the file does not exist, or a row is invalid.
+        MediaError: a folder contains no media.
     """
     columns, progress = columns or TableColumns(), progress or Progress()
     if source.suffix.lower() == ".json":
-        _check_unread(source, run, "predictions")
-        return _of_entries((entry, None) for entry in _prediction_json(source))
+        _refuse_model(source, run, "predictions")
+        return _from_entries((entry, None) for entry in _prediction_json(source))
     if os.path.isdir(source) or source.suffix.lower() not in TABLES:
-        model = _named(run, source)
-        from multiemo.predict import LeftOut, expand  # what a model has read already needs no torch
+        model = _required_model(run, source)
+        from multiemo.predict import LeftOut, expand  # imported here, since existing predictions need no torch
 
-        passed: list[LeftOut] = []
-        found = _predicted([(item, None) for item in expand([source], left_out=passed)], model, device, progress)
-        found.left_out |= {left.path: left.reason for left in passed}
+        others: list[LeftOut] = []
+        found = _predicted([(item, None) for item in expand([source], left_out=others)], model, device, progress)
+        found.left_out |= {left.path: left.reason for left in others}
         return found
     table = open_table(source)
     broken = DatedClips()
-    found = _of_table(table, _numbered(table.rows, broken), run, columns, device, progress)
+    found = _from_table(table, _numbered(table.rows, broken), run, columns, device, progress)
     found.left_out, found.failed = broken.left_out | found.left_out, broken.failed + found.failed
     found.notes += table.notes
     return found
 
 
 def _numbered(rows: Iterable[Row | BadRow], broken: DatedClips) -> Iterator[tuple[int, Row]]:
-    """The rows that can be read, counted from 1; the others are put into ``broken``."""
+    """The rows that can be read, numbered from 1; the others are added to ``broken``."""
     for number, row in enumerate(rows, start=1):
         if isinstance(row, BadRow):
             broken.fail(row.place, row.reason)
@@ -134,7 +132,7 @@ def _numbered(rows: Iterable[Row | BadRow], broken: DatedClips) -> Iterator[tupl
             yield number, row
 
 
-def _of_table(
+def _from_table(
     table: Table,
     rows: Iterable[tuple[int, Row]],
     run: Path | None,
@@ -142,16 +140,17 @@ def _of_table(
     device: str,
     progress: Progress,
 ) -> DatedClips:
+    """The clips of a table of predictions, of values or of paths."""
     source, names = table.path, table.columns
     if "segments" in names:
-        _check_unread(source, run, "predictions")
-        return _of_entries((row, None) for _, row in rows)
+        _refuse_model(source, run, "predictions")
+        return _from_entries((row, None) for _, row in rows)
     require_column(source, names, columns.date)
     if columns.valence in names:
-        _check_unread(source, run, f"values ({columns.valence!r})")
-        return _of_values(source, rows, columns)
+        _refuse_model(source, run, f"values ({columns.valence!r})")
+        return _from_values(source, rows, columns)
     require_column(source, names, columns.clip if run is not None else columns.valence)
-    model = _named(run, source)
+    model = _required_model(run, source)
     from multiemo.predict import Item
 
     places, undated = FileFinder([source.parent]), DatedClips()
@@ -160,7 +159,7 @@ def _of_table(
         name = str(row.get(columns.clip) or "")
         path = places.find(name) if name else f"has no {columns.clip}"
         try:
-            day = _day(source, number, row.get(columns.date), columns.date)
+            day = day_of_row(source, number, row.get(columns.date), columns.date)
         except ManifestError as error:
             undated.fail(f"row {number}", error)
             continue
@@ -174,35 +173,14 @@ def _of_table(
     return found
 
 
-def _check_unread(source: Path, run: Path | None, holds: str) -> None:
-    """Refuse a model that would not be asked."""
-    if run is not None:
-        raise ConfigError(f"{source}: holds {holds}, so the run {run} would read nothing; leave it out")
-
-
-def date_of(name: str) -> tuple[datetime.date, str]:
-    """The day of a recording, and where it is from: an ISO date in the name, else the time of modification.
+def _refuse_model(source: Path, run: Path | None, holds: str) -> None:
+    """Refuse a model that would not be used.
 
     Raises:
-        ManifestError: the name holds none, and there is no such file.
-
-    Example:
-        >>> date_of("walks/VID_20240229-143000.mp4")
-        (datetime.date(2024, 2, 29), "the file's name")
+        ConfigError: a model was given.
     """
-    for found in _DATE.finditer(Path(name).name):
-        try:
-            return datetime.date(int(found[1]), int(found[3]), int(found[4])), NAME
-        except ValueError:
-            continue  # a number that is no date
-    try:
-        modified = Path(name).stat().st_mtime
-    except OSError:
-        raise ManifestError(
-            f"{name}: its name holds no date (2024-05-31) and the file is not here to ask; rename it, or give a table "
-            "with a date column"
-        ) from None
-    return datetime.date.fromtimestamp(modified), MODIFIED
+    if run is not None:
+        raise ConfigError(f"{source}: contains {holds}, so the run {run} would not be used; leave it out")
 
 
 def _prediction_json(path: Path) -> list[Mapping[str, Any]]:
@@ -213,7 +191,8 @@ def _prediction_json(path: Path) -> list[Mapping[str, Any]]:
         raise ManifestError(f"{path}: is not a prediction JSON of multiemo ({error})") from None
 
 
-def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]]) -> DatedClips:
+def _from_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]]) -> DatedClips:
+    """The clips of entries of the prediction JSON, each with its day if that is known."""
     found = DatedClips()
     for entry, day in entries:
         name = str(entry.get("input", ""))
@@ -223,37 +202,43 @@ def _of_entries(entries: Iterable[tuple[Mapping[str, Any], datetime.date | None]
             found.fail(name, error)
             continue
         try:
-            said = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := _affect(s)) is not None]
+            values = [(s["end"] - s["start"], a) for s in entry["segments"] if (a := _affect(s)) is not None]
         except (KeyError, TypeError, ValueError) as error:
             found.fail(name, f"is not an entry of a prediction JSON of multiemo ({type(error).__name__}: {error})")
             continue
-        if not said:
-            found.left_out[name] = "no segment says valence: nothing was present, or its labels have no place"
+        if not values:
+            found.left_out[name] = "no segment has a valence: nothing was present, or its labels have no coordinates"
             continue
-        weights = [max(length, 1e-3) for length, _ in said]  # a still picture lasts no time
-        arousals = [a.arousal for _, a in said]
-        valence = sum(w * a.valence for w, (_, a) in zip(weights, said, strict=True)) / sum(weights)
+        weights = [max(length, 1e-3) for length, _ in values]  # a still image has no duration
+        arousals = [a.arousal for _, a in values]
+        valence = sum(w * a.valence for w, (_, a) in zip(weights, values, strict=True)) / sum(weights)
         arousal = None
         if all(a is not None for a in arousals):
             arousal = sum(w * (a or 0.0) for w, a in zip(weights, arousals, strict=True)) / sum(weights)
-        found.clips.append(DatedClip(date, valence, arousal, dated, said[0][1].source))
+        found.clips.append(DatedClip(date, valence, arousal, dated, values[0][1].source))
     return found
 
 
 def _affect(segment: Mapping[str, Any]) -> Affect | None:
-    """Of a segment of the prediction JSON, which may have been read from a file."""
+    """Valence and arousal of a segment of the prediction JSON, which may have been read from a file."""
     return affect(segment.get("probs"), segment.get("valence"), segment.get("arousal"))
 
 
-def _named(run: Path | None, source: Path) -> Path:
+def _required_model(run: Path | None, source: Path) -> Path:
+    """The model that predicts recordings.
+
+    Raises:
+        ConfigError: none was given.
+    """
     if run is None:
-        raise ConfigError(f"{source}: holds recordings, which a model must read first; name a run")
+        raise ConfigError(f"{source}: contains recordings, which a model must predict first; name a run")
     return run
 
 
 def _predicted(
     items: Sequence[tuple[Item, datetime.date | None]], run: Path, device: str, progress: Progress
 ) -> DatedClips:
+    """Predict items, each with its day if that is known."""
     from multiemo.predict import Answer, load
 
     progress.stage("predict")
@@ -268,17 +253,18 @@ def _predicted(
             else:
                 failures[item.name] = str(answer)
 
-    found = _of_entries(entries())
+    found = _from_entries(entries())
     for name, reason in failures.items():
         found.fail(name, reason)
     return found
 
 
-def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumns) -> DatedClips:
+def _from_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumns) -> DatedClips:
+    """The clips of a table of values."""
     found = DatedClips()
     for number, row in rows:
         try:
-            date = _day(path, number, row.get(columns.date), columns.date)
+            date = day_of_row(path, number, row.get(columns.date), columns.date)
             valence, arousal = (
                 _number(path, number, row.get(name), name) for name in (columns.valence, columns.arousal)
             )
@@ -292,18 +278,12 @@ def _of_values(path: Path, rows: Iterable[tuple[int, Row]], columns: TableColumn
     return found
 
 
-def _day(path: Path, number: int, value: Any, column: str) -> datetime.date:
-    if isinstance(value, datetime.date):
-        return value.date() if isinstance(value, datetime.datetime) else value
-    try:
-        return datetime.date.fromisoformat(str(value).strip()[:10])
-    except ValueError:
-        raise ManifestError(
-            f"{path} row {number}: {column!r} is {value!r}; write dates as 2024-05-31, with or without a time after it"
-        ) from None
-
-
 def _number(path: Path, number: int, value: Any, column: str) -> float | None:
+    """The value in a cell; ``None`` if it is empty.
+
+    Raises:
+        ManifestError: the cell contains no number from -1 to 1.
+    """
     if value is None:
         return None
     try:

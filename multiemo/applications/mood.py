@@ -1,4 +1,4 @@
-"""The mood log of one person: valence and arousal of each day, how sure that is, and when the level changed."""
+"""Makes the mood log of one person: valence and arousal of each day with their uncertainty, and changes of level."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from multiemo.applications.dated_clips import TableColumns, read_dated_clips
 from multiemo.applications.level_shifts import shifts
-from multiemo.applications.local_level import FEWEST, smooth
+from multiemo.applications.local_level import MIN_DAYS, smooth
 from multiemo.applications.mood_report import Dimension, MoodChange, MoodDay, MoodLevel, MoodLog
 from multiemo.applications.tables import Writer, format_of
 from multiemo.errors import ConfigError, ManifestError
@@ -28,14 +28,15 @@ from multiemo.tables.reading import Row
 Array: TypeAlias = NDArray[np.float64]
 
 MEANING = (
-    "This describes how recordings were classified from day to day. It is not a diagnosis, and says nothing about "
-    "health; a model's errors and a change of microphone, room or habit can look like a change of mood."
+    "This describes how recordings were classified from day to day. It is not a diagnosis and says nothing about "
+    "health. Errors of the model and a change of microphone, room or habit can look like a change of mood."
 )
-#: Days with clips that each side of a change must have.
-_SIDE = 5
-#: Chance that a change is reported where there is none.
-_LEVEL = 0.05
-_LONGEST = 3660
+#: Least number of days with clips on each side of a change.
+_SIDE_DAYS = 5
+#: Probability of reporting at least one change if there is none.
+_SIGNIFICANCE = 0.05
+#: Longest log, days.
+_MAX_DAYS = 3660
 #: Members of a day's level.
 _PARTS = ("mean", "level", "low", "high")
 
@@ -50,29 +51,29 @@ def mood_log(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> MoodLog:
-    """Valence and arousal of one person's days with their uncertainty, and the days on which the level changed.
+    """Make the mood log of one person.
 
-    The level of a day is that of :mod:`multiemo.applications.local_level`; ``low`` and ``high`` hold it with 95%. Days
-    without a clip stay in the log, with no mean and a wide band. Changes are those of
-    :func:`multiemo.applications.level_shifts.shifts`: one or more are reported in about 5% of logs in which nothing
-    changes, or fewer, also where neighbouring days resemble each other.
+    The level of a day is that of :mod:`multiemo.applications.local_level`; ``low`` and ``high`` are the bounds of its
+    95% interval. Days without a clip are part of the log; they have no mean and a wide interval. Changes are those of
+    :func:`multiemo.applications.level_shifts.shifts`. At least one is reported in at most about 5% of logs in which
+    nothing changes, even if neighbouring days are correlated.
 
     Args:
         source: prediction JSON, ``predictions.jsonl`` of a bulk prediction, a table with dates and values or with dates
             and clips, a media file or a folder of them.
-        run: run or model folder, where clips are to be predicted.
-        columns: names of a table's columns.
-        out: table of the days to write, in the format that its suffix says.
-        plot: ``.png`` or ``.html`` to write.
-        device: of the run; see :func:`multiemo.load`.
-        progress: told how far it is.
+        run: run or model folder to predict clips with.
+        columns: names of the columns of a table.
+        out: table of the days to write, in the format of its suffix.
+        plot: plot to write, ``.png`` or ``.html``.
+        device: device of the model; see :func:`multiemo.load`.
+        progress: receives the progress.
 
     Returns:
-        The log; its members are described with :class:`~multiemo.applications.mood_report.MoodLog`.
+        The log; see :class:`~multiemo.applications.mood_report.MoodLog`.
 
     Raises:
         ConfigError: a column or a run is missing, or a file cannot be written.
-        ManifestError: the source is not there, broken, or holds no day.
+        ManifestError: the source does not exist, is invalid, or contains no day.
         MediaError, CheckpointError: see :func:`multiemo.load`.
     """
     check_outputs(out, plot)
@@ -81,16 +82,16 @@ def mood_log(
     clips = given.clips
     if not clips:
         reason = next(iter(given.left_out.values()), "it has no rows")
-        raise ManifestError(f"{source}: holds no day to log ({reason})")
+        raise ManifestError(f"{source}: contains no day to log ({reason})")
     first, last = min(clip.date for clip in clips), max(clip.date for clip in clips)
     length = (last - first).days + 1
-    if length > _LONGEST:
+    if length > _MAX_DAYS:
         raise ManifestError(f"{source}: its days run from {first} to {last}, more than ten years; correct the dates")
     dates = [first + datetime.timedelta(day) for day in range(length)]
     notes = list(given.notes)
     valence = _levels("valence", [(clip.date, clip.valence) for clip in clips], dates, notes)
-    aroused = [(clip.date, clip.arousal) for clip in clips if clip.arousal is not None]
-    arousal = _levels("arousal", aroused, dates, notes)
+    arousals = [(clip.date, clip.arousal) for clip in clips if clip.arousal is not None]
+    arousal = _levels("arousal", arousals, dates, notes)
     count = Counter(clip.date for clip in clips)
     changes: dict[Dimension, list[MoodChange]] = {}
     if valence.changes is not None:
@@ -126,13 +127,13 @@ def mood_log(
 
 
 def check_outputs(out: str | Path | None, plot: str | Path | None) -> None:
-    """Whether the files to write have endings that say their formats.
+    """Check the suffixes of the files to write.
 
     Raises:
-        ConfigError: one does not.
+        ConfigError: a suffix is not that of a known format.
     """
     if plot is not None and Path(plot).suffix.lower() not in (".png", ".html"):
-        raise ConfigError(f"{plot}: a plot ends in .png or .html")
+        raise ConfigError(f"{plot}: the name of a plot must end in .png or .html")
     if out is not None:
         format_of(Path(out))
 
@@ -142,8 +143,8 @@ class _Levels:
     """One dimension of a log.
 
     Args:
-        days: of each day; empty where no clip says the dimension.
-        changes: ``None`` where too few days are known to look for one.
+        days: the level of each day; empty if no clip has the dimension.
+        changes: changes of level; ``None`` if there are too few days to find one.
     """
 
     days: list[MoodLevel]
@@ -159,13 +160,13 @@ def _levels(
     """The days and changes of one dimension.
 
     Args:
-        name: of the dimension.
-        values: day and value (-1..1) of each clip that says it.
+        name: name of the dimension.
+        values: day and value (-1..1) of each clip that has it.
         dates: every day of the log.
-        notes: gets what the user may want to know.
+        notes: receives remarks for the user.
     """
     if not values:
-        notes.append(f"nothing says {name}")
+        notes.append(f"no clip has a value of {name}")
         return _Levels([], None)
     clips: list[list[float]] = [[] for _ in dates]
     for date, value in values:
@@ -173,19 +174,17 @@ def _levels(
     count = np.array([len(day) for day in clips], dtype=np.float64)
     mean = np.array([np.mean(day) if day else np.nan for day in clips])
     known = int((count > 0).sum())
-    nothing = np.full(len(dates), np.nan)
-    level, reach = smooth(mean, count, _within(clips)) if known >= FEWEST else (mean, nothing)
-    low, high = np.clip(level - reach, -1, 1), np.clip(level + reach, -1, 1)
+    unknown = np.full(len(dates), np.nan)
+    level, half_width = smooth(mean, count, _within(clips)) if known >= MIN_DAYS else (mean, unknown)
+    low, high = np.clip(level - half_width, -1, 1), np.clip(level + half_width, -1, 1)
     days = [
         MoodLevel(**{part: None if np.isnan(v) else round(float(v), 4) for part, v in zip(_PARTS, row, strict=True)})
         for row in zip(mean, level, low, high, strict=True)
     ]
-    if known < FEWEST:
-        notes.append(f"{name}: {known} days with clips; below {FEWEST} nothing can be said of uncertainty")
-    if known < 2 * _SIDE:
-        notes.append(
-            f"{name}: {known} days with clips; a change can be found from {2 * _SIDE} on, so none was looked for"
-        )
+    if known < MIN_DAYS:
+        notes.append(f"{name}: {known} days with clips; the uncertainty cannot be computed below {MIN_DAYS}")
+    if known < 2 * _SIDE_DAYS:
+        notes.append(f"{name}: {known} days with clips; finding changes takes at least {2 * _SIDE_DAYS}")
         return _Levels(days, None)
     changes = [
         MoodChange(
@@ -196,20 +195,20 @@ def _levels(
             after=round(s.after, 4),
             p=round(s.p, 4),
         )
-        for s in shifts(mean, level=_LEVEL, smallest=_SIDE)
+        for s in shifts(mean, level=_SIGNIFICANCE, smallest=_SIDE_DAYS)
     ]
     return _Levels(days, changes)
 
 
 def _within(clips: Sequence[Sequence[float]]) -> float:
-    """Variance of single clips within a day, pooled over days; 0 where no day has two."""
+    """Variance of single clips within a day, pooled over days; 0 if no day has two."""
     several = [day for day in clips if len(day) > 1]
     freedom = sum(len(day) - 1 for day in several)
     return float(sum(np.var(day) * len(day) for day in several) / freedom) if freedom else 0.0
 
 
 def write_days(log: MoodLog, path: Path) -> None:
-    """The days as a table: date, clips, then mean, level, low and high of each dimension."""
+    """Write the days as a table: date, clips, then mean, level, low and high of each dimension."""
     rows: list[Row] = [
         {"date": day.date, "clips": day.clips}
         | {
@@ -224,17 +223,17 @@ def write_days(log: MoodLog, path: Path) -> None:
 
 
 def _dimensions(log: MoodLog) -> list[Dimension]:
-    """Those that the log says."""
+    """The dimensions that the log has."""
     names: tuple[Dimension, ...] = ("valence", "arousal")
     return [name for name in names if name in log.days[0]]
 
 
 def draw_days(log: MoodLog, path: Path) -> None:
-    """The days as dots, the level as a line with its band, changes as dashed lines.
+    """Plot the days as dots, the level as a line with its interval, and changes as dashed lines.
 
     Args:
-        log: of one person.
-        path: ends in ``.png`` or ``.html``.
+        log: the log of one person.
+        path: file to write, ``.png`` or ``.html``.
 
     Raises:
         ConfigError: the file cannot be written.

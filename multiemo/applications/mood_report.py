@@ -1,4 +1,4 @@
-"""The JSON of ``multiemo mood``: one person's days, and the days on which the level changed."""
+"""The JSON of ``multiemo mood``: the days of one person, and the changes of level."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ Dimension: TypeAlias = Literal["valence", "arousal"]
 
 @record
 class MoodLevel(Record):
-    """One dimension of one day, -1..1.
+    """One dimension of one day, from -1 to 1.
 
     Args:
-        mean: of the day's clips; null on a day without a clip that says it.
-        level: behind the noise of single days; null where it is not known.
-        low, high: hold the level with 95%; null where too few days are known.
+        mean: mean of the day's clips; null on a day without a clip that has this dimension.
+        level: estimated level behind the noise of single days; null if it cannot be estimated.
+        low: lower bound of the 95% interval of the level; null if there are too few days.
+        high: upper bound of the 95% interval of the level; null if there are too few days.
     """
 
     mean: float | None
@@ -30,9 +31,10 @@ class MoodDay(Record):
     """One day of a mood log.
 
     Args:
-        date: as 2024-05-31.
-        clips: how many there are.
-        valence, arousal: left out where no clip of the whole log says them.
+        date: date as in 2024-05-31.
+        clips: number of clips on this day.
+        valence: valence of the day; left out if no clip of the log has a valence.
+        arousal: arousal of the day; left out if no clip of the log has an arousal.
     """
 
     date: str
@@ -46,10 +48,12 @@ class MoodChange(Record):
     """A change of level.
 
     Args:
-        date: of the first day after it.
-        from, to: dates between which it lies with 95% confidence.
-        before, after: means on its two sides.
-        p: chance of so clear a change where there is none.
+        date: date of the first day after the change.
+        from: first date of the 95% confidence interval of the change.
+        to: last date of the 95% confidence interval of the change.
+        before: mean before the change.
+        after: mean after the change.
+        p: probability of at least as clear a change if there is none.
     """
 
     date: str
@@ -62,19 +66,20 @@ class MoodChange(Record):
 
 @record
 class MoodLog(Record):
-    """Valence and arousal of one person's days, and the days on which the level changed.
+    """Valence and arousal on the days of one person, and the changes of level.
 
     Args:
-        meaning: what the log can say, and what it cannot.
-        clips: how many there are.
-        first, last: dates.
-        dates_from: {where dates come from: clips}.
-        values_from: {where values come from: clips}.
+        meaning: what can be concluded from the log, and what cannot.
+        clips: number of clips.
+        first: date of the first clip.
+        last: date of the last clip.
+        dates_from: {source of dates: number of clips}.
+        values_from: {source of values: number of clips}.
         days: every day from the first to the last.
-        changes: {dimension: changes in order of time}, of the dimensions with days enough to look for one.
-        left_out: {clip: why nothing is known of it}.
-        failed: those of "left_out" that should have been read and could not be.
-        notes: what the user may want to know.
+        changes: {dimension: changes in order of time}, for each dimension with enough days to find one.
+        left_out: {clip: why it has no values}.
+        failed: the clips in "left_out" that could not be read.
+        notes: remarks on the log.
     """
 
     meaning: str

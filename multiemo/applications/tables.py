@@ -1,4 +1,4 @@
-"""Tables of any size, written row by row, whole or not at all: CSV, TSV, JSONL and Parquet.
+"""Writes tables of any size in batches of rows and atomically: CSV, TSV, JSONL and Parquet.
 
 A row is {column: value}, as :mod:`multiemo.tables.reading` reads it.
 """
@@ -22,39 +22,46 @@ from multiemo.files import system_error, unwritable
 from multiemo.tables.reading import JSON_LINES, SCHEMA_ROWS, Columns, Row
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-#: File formats that are written, by suffix.
+#: Suffixes of the formats that can be written.
 FORMATS: tuple[str, ...] = (*_DELIMITERS, *JSON_LINES, ".parquet")
 
 
 def format_of(path: Path) -> str:
-    """The suffix that says the format.
+    """The format of a table to write: its suffix in lower case.
 
     Raises:
-        ConfigError: none that is known.
+        ConfigError: the suffix is not that of a known format.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise ConfigError(f"{path}: is no table by its name; give a file that ends in {', '.join(FORMATS)}")
+        raise ConfigError(f"{path}: has no suffix of a table; give a file that ends in {', '.join(FORMATS)}")
     return suffix
 
 
 def require_column(path: Path, columns: Iterable[str], name: str) -> None:
-    """Raises:
-    ConfigError: the table has no such column; lists those that it has.
+    """Check that a table has a column.
+
+    Args:
+        path: path of the table, for the message.
+        columns: names of its columns.
+        name: name of the required column.
+
+    Raises:
+        ConfigError: there is no such column; the message lists the columns.
     """
     if name not in columns:
         raise ConfigError(f"{path}: has no column {name!r}; it has {', '.join(map(repr, columns)) or 'none'}")
 
 
 class Writer:
-    """Writes a table; use as a context manager. The file appears when it is complete, in the place of an older one.
+    """Writes a table. Use it as a context manager; the file appears, or is replaced, when it is complete.
 
     Args:
-        path: its suffix says the format.
-        columns: in order; a CSV holds just these.
+        path: file to write; its suffix is the format.
+        columns: the columns in order. A CSV or TSV can have no others.
 
     Raises:
-        ConfigError: unknown suffix, the folder cannot be written, or the rows do not fit the format.
+        ConfigError: the suffix is unknown, the folder is not writable, or the rows do not fit the format.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
@@ -108,7 +115,7 @@ class Writer:
             raise self._unwritable(found) from None
         finally:
             if self._suffix != ".parquet":
-                with suppress(OSError):  # what is left in the buffer of a disk that is full
+                with suppress(OSError):  # the buffer cannot be flushed to a full disk
                     self._file.close()
             self._draft.unlink(missing_ok=True)
             if self._suffix == ".parquet":
@@ -119,10 +126,10 @@ class Writer:
             try:
                 self._cells.writerow({name: _cell(value) for name, value in row.items()})
             except ValueError:
-                late = next(name for name in row if name not in self.columns)
+                new = next(name for name in row if name not in self.columns)
                 raise ConfigError(
-                    f"{self.path}: a row has {late!r}, which none of the first {SCHEMA_ROWS} has, and a CSV has its "
-                    "columns from the start; write .jsonl or .parquet"
+                    f"{self.path}: a row has the column {new!r}, which is not in the first {SCHEMA_ROWS} rows and so not "
+                    "in the header of the CSV; write .jsonl or .parquet"
                 ) from None
 
     def _write_part(self, rows: Sequence[Row]) -> None:
@@ -144,24 +151,24 @@ class Writer:
             raise system_error(error) or self._unfit(error) from None
 
     def _unwritable(self, error: OSError) -> ConfigError:
-        """Of what is there so far: how many rows are still to come, nobody knows."""
+        """The error for a file that cannot be written; it states the size so far, since the final size is unknown."""
         written = [self._draft, *self._parts]
         size = sum(file.stat().st_size for file in written if file.exists())
         return ConfigError(unwritable(self.path, error, written=size))
 
     def _unfit(self, error: Exception) -> ConfigError:
         reason = first_line(error)
-        return ConfigError(f"{self.path}: the rows are not of one type a column ({reason}); write .jsonl")
+        return ConfigError(f"{self.path}: a column has values of different types ({reason}); write .jsonl")
 
 
 def _frame(rows: Sequence[Row], columns: Columns) -> pl.DataFrame:
-    """The rows with every column, of its type."""
+    """The rows as a frame with every column, typed if its type is known."""
     names = dict.fromkeys([*columns, *(key for row in rows for key in row)])
     return pl.DataFrame([pl.Series(name, [row.get(name) for row in rows], dtype=columns.get(name)) for name in names])
 
 
 def _cell(value: Any) -> Any:
-    """A value as one cell; what is nested becomes JSON."""
+    """A value as the content of one cell; nested values become JSON."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
     return value

@@ -1,4 +1,4 @@
-"""Predictions and features of very many clips: in shards, by many processes, each clip once however often it stops."""
+"""Predicts very many clips in shards with many processes, resumably: each clip is predicted once."""
 
 from multiemo.bulk.run import predict_bulk
 

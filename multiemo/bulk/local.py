@@ -1,4 +1,4 @@
-"""Shards on this machine: worker processes that are started again when they die."""
+"""Runs shards on this machine, in worker processes that are restarted when they die."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from multiemo.runs.device import resolve_device
 
 
 def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterator[int]:
-    """Do shards with ``workers`` processes; a shard whose worker dies goes to another one.
+    """Run shards in worker processes; a shard whose worker dies is given to another one.
 
     Args:
         job: the task.
-        shards: all of them.
-        todo: the numbers of those that are to be done.
-        workers: processes at a time.
+        shards: all shards.
+        todo: numbers of the shards to run.
+        workers: number of processes.
 
     Yields:
-        The numbers of the shards, as they are done.
+        The number of each shard when it is done.
 
     Raises:
-        ConfigError: there is no such device here.
-        MultiemoError: a worker cannot load the model, or write.
+        ConfigError: there is no such device on this machine.
+        MultiemoError: a worker cannot load the model, or cannot write.
     """
     places = places_of(job.device)
     slots = [places[number % len(places)] for number in range(workers)]
@@ -38,7 +38,7 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
             yield finished.task[0]
     except ProcessDiedError as error:
         raise MultiemoError(
-            f"workers end with code {error.code} while they load the model; -9 is mostly too little memory, then give "
+            f"workers end with code {error.code} while they load the model; -9 usually means too little memory: use "
             "fewer --workers"
         ) from None
     except TaskFailedError as error:
@@ -46,7 +46,7 @@ def run_local(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> It
 
 
 def places_of(device: str) -> list[str]:
-    """The devices that workers are dealt to: every GPU of this machine, unless one is named."""
+    """The devices among which workers are distributed: every GPU of this machine, unless one is named."""
     place = resolve_device(device)
     if place.type == "cuda" and place.index is None:
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
@@ -54,6 +54,6 @@ def places_of(device: str) -> list[str]:
 
 
 def _load(job: Job, device: str) -> Callable[[tuple[int, list[str]]], None]:
-    """A worker process's model; what does a shard, given its number and lines."""
+    """Load the model in a worker process; returns the function that runs a shard, given its number and lines."""
     worker = Worker(job, device)
     return lambda task: worker.work(*task)

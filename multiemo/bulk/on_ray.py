@@ -1,7 +1,7 @@
-"""Shards on a Ray cluster, or on a Ray of this machine's own: a Ray Data pipeline over a pool of actors.
+"""Runs shards on a Ray cluster, or on a local Ray instance, as a Ray Data pipeline over a pool of actors.
 
-The cluster is the one that ``RAY_ADDRESS`` names. Its machines must have multiemo installed and see model, inputs and
-output under the same paths.
+``RAY_ADDRESS`` names the cluster. Its machines must have multiemo installed, and must have the model, the inputs and
+the output under the same paths.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from multiemo.extras import require
 if TYPE_CHECKING:
     import pyarrow
 
-#: Set for the actors where it is set here; those of a cluster do not inherit it.
+#: Environment variables to pass on to the actors; those of a cluster do not inherit them.
 _ENVIRONMENT = ("HF_HUB_OFFLINE",)
 
 
 class _Actor:
-    """A worker on some machine of the cluster; errors are values, so that Ray neither retries nor dresses them up."""
+    """A worker on a machine of the cluster. It returns errors as values, so that Ray neither retries nor wraps them."""
 
     def __init__(self, job: Job, folder: str) -> None:
         self.error = ""
         try:
-            os.chdir(folder)  # paths may be relative to where the command was given
+            os.chdir(folder)  # paths may be relative to the working directory of the command
             self.worker = Worker(job, job.device)
         except OSError as error:
-            self.error = f"{folder}: not to be had on a machine of the cluster ({error.strerror}); share the folder"
+            self.error = f"{folder}: not available on a machine of the cluster ({error.strerror}); share the folder"
         except MultiemoError as error:
             self.error = str(error)
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
-        """One row of a shard's number and lines, to one of its number and what went wrong."""
+        """Run a shard, given as a row of its number and lines; returns a row of its number and the error, if any."""
         import pyarrow
 
         row = batch.to_pylist()[0]
@@ -54,27 +54,33 @@ class _Actor:
 
 
 def check_ray() -> None:
-    """Whether Ray Data is there.
+    """Check that Ray Data is installed.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: it is not.
     """
     for module in ("pyarrow", "ray.data"):
         require(module, "--engine ray", instead=", or use --engine local")
 
 
 def run_ray(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterator[int]:
-    """Do shards with ``workers`` actors; Ray starts an actor that dies again, and its shard with it.
+    """Run shards in Ray actors; Ray restarts an actor that dies, and its shard.
+
+    Args:
+        job: the task.
+        shards: all shards.
+        todo: numbers of the shards to run.
+        workers: number of actors.
 
     Yields:
-        The numbers of the shards, as they are done.
+        The number of each shard when it is done.
 
     Raises:
-        MultiemoError: an actor cannot load the model, or write, or the cluster is not to be had.
+        MultiemoError: an actor cannot load the model, or cannot write, or the cluster is not available.
     """
     if not todo:
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     import ray
 
     ours = not ray.is_initialized()
@@ -124,7 +130,7 @@ def _run(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iterato
 
 
 def _gpus_each(gpus: float, workers: int) -> float | None:
-    """A GPU's share for each of ``workers``, so that they fit; ``None`` where there is no GPU.
+    """The share of a GPU for each worker, such that all fit; ``None`` without a GPU.
 
     Example:
         >>> _gpus_each(2, 3), _gpus_each(8, 8), _gpus_each(0, 4)

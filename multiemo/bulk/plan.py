@@ -1,8 +1,8 @@
-"""What a bulk prediction consists of: its clips in order, cut into shards, and the folder it is written to.
+"""Plans a bulk prediction: its clips in order, cut into shards, and its folder.
 
-DIR/plan.json               digests of inputs and model; what another call must agree with
-DIR/parts/part-00000.*      what one shard of clips gave; a shard with a .jsonl is done
-DIR/predictions.jsonl ...   the parts put together, in input order
+DIR/plan.json               digests of inputs and model; a later call must have the same
+DIR/parts/part-00000.*      the results of a shard of clips, which is done once its .jsonl exists
+DIR/predictions.jsonl ...   the parts concatenated, in input order
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from multiemo.version import __version__
 if sys.platform != "win32":
     import fcntl
 
-#: Clips of a shard: what a dead worker may have to do again, and what one file of ``parts`` holds.
+#: Number of clips in a shard, which is also what has to be repeated when a worker dies.
 SHARD = 64
 FORMAT = 1
 _DIFFERENT = {
@@ -42,16 +42,16 @@ _DIFFERENT = {
 
 @record
 class BulkPlan(Record):
-    """What a folder of a bulk prediction was begun for: its ``plan.json``. Another call must agree with it to go on.
+    """The plan of a bulk prediction, its ``plan.json``; a call that resumes it must have the same plan.
 
     Args:
         format: version of the folder's layout.
-        multiemo: version that began it.
+        multiemo: version of multiemo that started it.
         model: digest of the model.
         inputs: SHA-256 of the inputs.
-        clips: how many inputs there are.
-        shard: inputs of one shard.
-        embeddings: whether the encoders' vectors are kept.
+        clips: number of inputs.
+        shard: number of inputs in a shard.
+        embeddings: whether embeddings are written.
     """
 
     format: int
@@ -65,14 +65,15 @@ class BulkPlan(Record):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every worker needs to know.
+    """The parameters of a bulk prediction that every worker gets.
 
     Args:
         model: run or model folder.
         out: folder to write.
-        embeddings: whether the encoders' vectors are kept as well.
-        call: a name of this call of the command alone.
-        device: of the workers, as a user names it; with ``auto`` and ``cuda`` those of one machine share its GPUs.
+        embeddings: whether embeddings are written too.
+        call: unique id of this call of the command.
+        device: device of the workers, as the user names it. With ``auto`` and ``cuda`` the workers of a machine share
+            its GPUs.
     """
 
     model: Path
@@ -83,7 +84,7 @@ class Job:
 
     @property
     def parts(self) -> Path:
-        """The folder of the shards' files."""
+        """The folder of the files of all shards."""
         return self.out / "parts"
 
     def part(self, number: int, suffix: str = ".jsonl") -> Path:
@@ -91,16 +92,16 @@ class Job:
         return self.parts / f"part-{number:05d}{suffix}"
 
     def is_done(self, number: int) -> bool:
-        """Whether a shard has been written; the file that says so is the last one."""
+        """Whether a shard is done; this file is written last."""
         return self.part(number).is_file()
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """The clips in order, as JSON lines; they take less memory so, and travel to any process.
+    """The clips in order, as JSON lines, which take little memory and can be sent to any process.
 
     Args:
-        lines: see :func:`write_item`.
+        lines: one for each clip; see :func:`write_item`.
         digest: SHA-256 of the lines.
     """
 
@@ -117,10 +118,10 @@ class Shards:
 
 
 def cut(items: Sequence[Item]) -> Shards:
-    """Items as shards.
+    """Cut items into shards.
 
     Raises:
-        ManifestError: two have the same name, so that nobody could tell their predictions apart.
+        ManifestError: two items have the same name, so that their predictions could not be distinguished.
     """
     seen: set[str] = set()
     digest = hashlib.sha256()
@@ -128,8 +129,7 @@ def cut(items: Sequence[Item]) -> Shards:
     for item in items:
         if item.name in seen:
             raise ManifestError(
-                f"{item.name!r} is there twice; name each input once (`multiemo merge` puts manifests with common ids "
-                "into one)"
+                f"{item.name!r} occurs twice; name each input once (`multiemo merge` joins manifests that share ids)"
             )
         seen.add(item.name)
         line = write_item(item)
@@ -181,9 +181,9 @@ def plan_of(shards: Shards, model: str, *, embeddings: bool) -> BulkPlan:
     """The plan of a bulk prediction.
 
     Args:
-        shards: of the inputs.
+        shards: the inputs.
         model: digest of the model.
-        embeddings: whether vectors are kept.
+        embeddings: whether embeddings are written.
     """
     return BulkPlan(
         format=FORMAT,
@@ -198,33 +198,34 @@ def plan_of(shards: Shards, model: str, *, embeddings: bool) -> BulkPlan:
 
 @contextmanager
 def claimed(job: Job, plan: BulkPlan) -> Iterator[None]:
-    """The folder, begun or taken up again, and this call's alone on this machine.
+    """Create or resume the folder, and lock it on this machine for the duration of a ``with`` block.
 
     Raises:
-        ConfigError: it holds something else, or another plan, or cannot be written, or another call works on it.
+        ConfigError: the folder contains something else or has another plan, is not writable, or is in use by another
+            call.
     """
     file = job.out / "plan.json"
     try:
         if not file.is_file():
             if job.out.is_dir() and any(job.out.iterdir()):
-                raise ConfigError(
-                    f"--out: {job.out} is not empty and holds no bulk prediction; name a folder of its own"
-                )
+                raise ConfigError(f"--out: {job.out} is not empty and contains no bulk prediction; name another folder")
             job.out.mkdir(parents=True, exist_ok=True)
             write_atomically(file, f"{plan}\n")
         job.parts.mkdir(exist_ok=True)
-        begun = json.loads(file.read_text("utf-8"))
+        existing = json.loads(file.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"--out: {job.out} cannot be written: {error.strerror or error}") from None
     except ValueError:
         raise ConfigError(f"--out: {file} is damaged; delete the folder, or name another one") from None
     for key, value in plan.items():
-        if not isinstance(begun, dict) or begun.get(key) != value:
-            raise ConfigError(f"--out: {job.out} was begun {_DIFFERENT[key]}; name another folder, or delete this one")
-    with file.open("rb") as held:
+        if not isinstance(existing, dict) or existing.get(key) != value:
+            raise ConfigError(
+                f"--out: {job.out} was started {_DIFFERENT[key]}; name another folder, or delete this one"
+            )
+    with file.open("rb") as lock:
         if sys.platform != "win32":
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConfigError(f"--out: another call is writing to {job.out}; let it end, or end it") from None
+                raise ConfigError(f"--out: another call is writing to {job.out}; wait for it, or stop it") from None
         yield

@@ -1,4 +1,4 @@
-"""Plan, do what is not done, put the parts together."""
+"""Runs a bulk prediction: makes the plan, runs the shards that are not done, and joins their files."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ ENGINES = {"local": run_local, "ray": run_ray}
 
 @record
 class BulkSummary(Record):
-    """What a bulk prediction did: its ``summary.json``.
+    """The summary of a bulk prediction, its ``summary.json``.
 
     Args:
-        inputs: how many there are.
-        predicted: lines of ``predictions.jsonl``, each an entry of ``inputs`` of the prediction JSON.
-        quarantined: lines of ``quarantine.jsonl``, inputs that could not be predicted.
-        with_features: lines of ``features.jsonl``; left out without ``--embeddings``.
-        kept: inputs that an earlier call had done.
+        inputs: number of inputs.
+        predicted: number of lines in ``predictions.jsonl``, each an entry of ``inputs`` in the prediction JSON.
+        quarantined: number of lines in ``quarantine.jsonl``: inputs that could not be predicted.
+        with_features: number of lines in ``features.jsonl``; left out without ``--embeddings``.
+        kept: number of inputs that an earlier call had predicted.
         engine: "local" or "ray".
-        workers: how many processes worked.
-        seconds: that this call took.
-        model: which model.
-        left_out: lines of ``left_out.jsonl``, what the named folders hold besides media; left out where there is none.
+        workers: number of processes.
+        seconds: duration of this call, seconds.
+        model: the model that made the predictions.
+        left_out: number of lines in ``left_out.jsonl``: files in the named folders that are not media; left out if
+            there are none.
     """
 
     inputs: int
@@ -66,32 +67,34 @@ def predict_bulk(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> BulkSummary:
-    """Predict very many clips with many processes, each once; called again, it goes on where it stopped.
+    """Predict very many clips with many processes; a call that was stopped is resumed by the same call.
 
-    A program that calls this from its main module must guard it with ``if __name__ == "__main__"``, since the workers
-    import that module.
+    A program that calls this from its main module must guard the call with ``if __name__ == "__main__"``, since the
+    workers import that module.
 
     Args:
         run: run folder or model folder.
         inputs: files, folders and manifests.
-        out: folder to write, for this alone: ``predictions.jsonl`` (an entry of the prediction JSON a line, in input
-            order), ``quarantine.jsonl`` (``{"input", "error"}``), ``left_out.jsonl`` (``{"path", "reason"}`` of what
-            folders hold that is no media, if there is any), ``summary.json``, and the shards in ``parts``.
-        text: transcript of all inputs but manifests.
-        cropped: images are face crops, each taken whole.
-        engine: ``local`` (processes of this machine) or ``ray``.
-        workers: processes; default: one a core of this machine. The predictions do not depend on it.
-        embeddings: also write ``features.jsonl``, a manifest of the encoders' vectors for the ``features`` encoder.
-        device: of the workers; see :func:`multiemo.load`. Those of one machine are dealt to its GPUs.
-        progress: told how far it is.
+        out: folder to write, used for nothing else. It gets ``predictions.jsonl`` (an entry of ``inputs`` of the
+            prediction JSON on each line, in input order), ``quarantine.jsonl`` (``{"input", "error"}``),
+            ``left_out.jsonl`` (``{"path", "reason"}`` of files in folders that are not media, if there are any),
+            ``summary.json``, and the files of the shards in ``parts``.
+        text: transcript of all inputs except manifests.
+        cropped: images are already face crops.
+        engine: ``local`` (processes on this machine) or ``ray``.
+        workers: number of processes; by default one for each core. The predictions do not depend on it.
+        embeddings: also write ``features.jsonl``, a manifest of embeddings for the ``features`` encoder.
+        device: device of the workers; see :func:`multiemo.load`. Workers are distributed over the GPUs of a machine.
+        progress: receives the progress.
 
     Returns:
         The content of ``summary.json``.
 
     Raises:
-        ConfigError: unknown engine, no such device here, Ray is not installed, or ``out`` holds something else.
-        MediaError, ManifestError: an input is not there, or named twice.
-        CheckpointError: not a finished model, or the disk is full.
+        ConfigError: the engine is unknown, the device does not exist here, Ray is not installed, or ``out`` contains
+            something else.
+        MediaError, ManifestError: an input does not exist, or is named twice.
+        CheckpointError: the run is no finished model, or the disk is full.
     """
     began = time.perf_counter()
     progress = progress or Progress()
@@ -110,7 +113,7 @@ def predict_bulk(
         raise MediaError(f"{items[0].refused}")
     shards = cut(items)
     job = Job(Path(run), Path(out), embeddings, uuid.uuid4().hex, device)
-    digest = file_digest(model_folder(job.model) / "config.json")  # it names the digest of the weights
+    digest = file_digest(model_folder(job.model) / "config.json")  # it contains the digest of the weights
     with claimed(job, plan_of(shards, digest, embeddings=embeddings)):
         progress.stage("predict")
         todo = [number for number in range(len(shards)) if not job.is_done(number)]
@@ -119,8 +122,8 @@ def predict_bulk(
         for number in ENGINES[engine](job, shards, todo, workers):
             done += len(shards[number])
             progress.update(done, len(shards.lines))
-        progress.stage("put together")
-        counts = _put_together(job, range(len(shards)))
+        progress.stage("join")
+        counts = _join_shards(job, range(len(shards)))
         summary = BulkSummary(
             inputs=len(shards.lines),
             **counts,
@@ -137,8 +140,8 @@ def predict_bulk(
     return summary
 
 
-def _put_together(job: Job, numbers: Sequence[int]) -> dict[str, int]:
-    """The files of all shards as one each, in order; {what: lines}."""
+def _join_shards(job: Job, numbers: Sequence[int]) -> dict[str, int]:
+    """Join the files of all shards in order; returns {member of the summary: number of lines}."""
     files = {"predicted": ("predictions.jsonl", ".jsonl"), "quarantined": ("quarantine.jsonl", ".bad.jsonl")}
     if job.embeddings:
         files["with_features"] = ("features.jsonl", ".features.jsonl")
@@ -147,21 +150,21 @@ def _put_together(job: Job, numbers: Sequence[int]) -> dict[str, int]:
             what: _join([job.part(number, suffix) for number in numbers], job.out / name)
             for what, (name, suffix) in files.items()
         }
-        for left in job.parts.iterdir():  # by workers that died
+        for left in job.parts.iterdir():  # files of workers that died
             if left.suffix in (".tmp", ".trail"):
                 left.unlink()
     except OSError as error:
         raise CheckpointError(
-            f"{job.out}: cannot be put together: {error.strerror or error}; mend that and run the command again, "
-            "the shards that are done are kept"
+            f"{job.out}: the shards cannot be joined: {error.strerror or error}; fix this and run the command again, "
+            "finished shards are kept"
         ) from None
     return counts
 
 
-def _join(parts: Iterable[Path], whole: Path) -> int:
-    """Write files one after the other as one, whole or not at all; the number of lines."""
+def _join(parts: Iterable[Path], target: Path) -> int:
+    """Concatenate files atomically; returns the number of lines."""
     lines = 0
-    with draft(whole) as made, made.open("wb") as file:
+    with draft(target) as temporary, temporary.open("wb") as file:
         for part in parts:
             content = part.read_bytes()
             lines += content.count(b"\n")

@@ -1,4 +1,4 @@
-"""One shard of clips -> its files; the same bytes whichever process does it, and how many others there are."""
+"""Predicts one shard of clips and writes its files, which do not depend on the process or the number of processes."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from multiemo.runs.model_folder import load_bundle
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip, FeatureRef
 
-#: Workers that may die at a clip before it is left out.
-_DEATHS = 2
-_AGAIN = "run the command again then, the shards that are done are kept"
-_DEADLY = f"{_DEATHS} workers died at this clip; it is left out"
+#: Number of workers that may die at a clip before it is skipped.
+_MAX_DEATHS = 2
+_RESUME = "then run the command again, finished shards are kept"
+_FATAL = f"{_MAX_DEATHS} workers died at this clip; it is left out"
 
 
 class Trail:
-    """Where workers are in a shard, on disk, so that a clip that kills them is found out.
+    """A log of the progress of workers in a shard, which identifies clips that kill workers.
 
-    A line a worker: the places of the clips it began. The last of a worker that did not end is where it died.
+    Each worker writes a line with the positions of the clips that it started. An unfinished one died at the last.
 
     Args:
         path: the file.
-        call: what an earlier call of the command has left does not count; it was killed as a whole.
+        call: id of this call of the command. Lines of an earlier call are ignored, since that was stopped as a whole.
     """
 
     def __init__(self, path: Path, call: str) -> None:
@@ -43,20 +43,20 @@ class Trail:
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         workers = lines[1:] if lines[:1] == [call] else []
         deaths = Counter(int(line.split()[-1]) for line in workers if line.strip())
-        #: Places of the clips at which workers died too often.
-        self.deadly = {place for place, count in deaths.items() if count >= _DEATHS}
+        #: Positions of the clips at which too many workers died.
+        self.fatal = {position for position, count in deaths.items() if count >= _MAX_DEATHS}
         path.unlink(missing_ok=True)  # a worker of another call may still write to it
         self._file = path.open("w", encoding="utf-8")
         self._write("\n".join([call, *workers]) + "\n")
 
-    def follow(self, items: Sequence[Item], places: Sequence[int]) -> Iterator[Item]:
-        """The items at these places, each noted before it is given out."""
-        for place in places:
-            self._write(f"{place} ")
-            yield items[place]
+    def follow(self, items: Sequence[Item], positions: Sequence[int]) -> Iterator[Item]:
+        """Yield the items at some positions, each after its position has been logged."""
+        for position in positions:
+            self._write(f"{position} ")
+            yield items[position]
 
     def end(self) -> None:
-        """The shard is done."""
+        """Delete the log, since the shard is done."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -66,12 +66,12 @@ class Trail:
 
 
 @dataclass(slots=True)
-class _Said:
-    """What one clip adds to the files of its shard.
+class _ClipOutput:
+    """The contribution of one clip to the files of its shard.
 
     Args:
-        lines: {suffix of a file: a line}.
-        vectors: {key: ``[D]``, or ``[S, D]`` of a file with S segments}.
+        lines: {suffix of a file: its line}.
+        vectors: {key: ``[D]``, or ``[S, D]`` for a clip of S segments}.
     """
 
     lines: dict[str, str]
@@ -79,9 +79,9 @@ class _Said:
 
 
 class Worker:
-    """A process's model, loaded once, and what it does with shards.
+    """Loads the model once in a process and runs shards with it.
 
-    It computes with one thread: results depend on the number of threads, and must not depend on that of workers.
+    It uses a single thread, since results depend on the number of threads but must not depend on that of workers.
 
     Args:
         job: the task.
@@ -94,61 +94,72 @@ class Worker:
         self.predictor = Predictor(load_bundle(job.model), device=device)
 
     def work(self, number: int, lines: Sequence[str]) -> None:
-        """Do a shard, unless it is done; clips that cannot be predicted are written to a file of their own.
+        """Run a shard unless it is done; clips that cannot be predicted are written to a separate file.
+
+        Args:
+            number: number of the shard.
+            lines: its clips; see :func:`multiemo.bulk.plan.write_item`.
 
         Raises:
             CheckpointError: the files cannot be written.
-            DefectError: not one clip could be predicted, for a reason that is not in the clips.
+            DefectError: every clip failed with an unexpected error, so the fault is not in the clips.
         """
         if self.job.is_done(number):
             return
         items = [read_item(line) for line in lines]
         try:
             trail = Trail(self.job.part(number, ".trail"), self.job.call)
-            said = self._answers(number, items, trail)
-            self._write(number, said)
+            outputs = self._predict(number, items, trail)
+            self._write(number, outputs)
             trail.end()
         except OSError as error:
-            raise CheckpointError(f"{unwritable(self.job.parts, error)}; {_AGAIN}") from None
+            raise CheckpointError(f"{unwritable(self.job.parts, error)}; {_RESUME}") from None
 
-    def _write(self, number: int, said: Sequence[_Said]) -> None:
-        """The files of a shard; that of the answers comes last."""
+    def _write(self, number: int, outputs: Sequence[_ClipOutput]) -> None:
+        """Write the files of a shard; the predictions come last, since they mark it as done."""
         try:
             if self.job.embeddings:
-                vectors = {key: vector for one in said for key, vector in one.vectors.items()}
+                vectors = {key: vector for one in outputs for key, vector in one.vectors.items()}
                 save_tensors(self.job.part(number, ".safetensors"), vectors, {})
             for suffix in (*((".features.jsonl",) if self.job.embeddings else ()), ".bad.jsonl", ".jsonl"):
-                write_atomically(self.job.part(number, suffix), "".join(one.lines.get(suffix, "") for one in said))
+                write_atomically(self.job.part(number, suffix), "".join(one.lines.get(suffix, "") for one in outputs))
         except CheckpointError as error:
-            raise CheckpointError(f"{error}; {_AGAIN}") from None
+            raise CheckpointError(f"{error}; {_RESUME}") from None
 
-    def _answers(self, number: int, items: Sequence[Item], trail: Trail) -> list[_Said]:
-        """One a clip, in order."""
-        said = [_bad(item, _DEADLY) for item in items]
-        places = [place for place in range(len(items)) if place not in trail.deadly]
-        answers = list(self.predictor.predict_many(trail.follow(items, places)))
+    def _predict(self, number: int, items: Sequence[Item], trail: Trail) -> list[_ClipOutput]:
+        """The output of each clip, in order."""
+        outputs = [_failed(item, _FATAL) for item in items]
+        positions = [position for position in range(len(items)) if position not in trail.fatal]
+        answers = list(self.predictor.predict_many(trail.follow(items, positions)))
         defects = [answer for answer in answers if isinstance(answer, DefectError)]
         if len(answers) > 1 and len(defects) == len(answers):
-            raise defects[0]  # a broken worker, not as many broken clips
-        for place, answer in zip(places, answers, strict=True):
-            said[place] = self._said(number, items[place], answer)
-        return said
+            raise defects[0]  # the worker is at fault, not every clip
+        for position, answer in zip(positions, answers, strict=True):
+            outputs[position] = self._clip_output(number, items[position], answer)
+        return outputs
 
-    def _said(self, number: int, item: Item, answer: Answer | MultiemoError) -> _Said:
+    def _clip_output(self, number: int, item: Item, answer: Answer | MultiemoError) -> _ClipOutput:
+        """The output of one clip.
+
+        Args:
+            number: number of the shard.
+            item: the clip.
+            answer: its prediction, or the error.
+        """
         if not isinstance(answer, Answer):
-            return _bad(item, str(answer))
-        said = _Said({".jsonl": _line(answer.entry)})
+            return _failed(item, str(answer))
+        output = _ClipOutput({".jsonl": _line(answer.entry)})
         if self.job.embeddings and answer.embeddings:
             name = item.name.encode("utf-8", "backslashreplace").decode()
-            said.vectors = {f"{name}/{m}": x[0] if len(x) == 1 else x for m, x in answer.embeddings.items()}
+            output.vectors = {f"{name}/{m}": x[0] if len(x) == 1 else x for m, x in answer.embeddings.items()}
             file = self.job.part(number, ".safetensors").relative_to(self.job.out).as_posix()
             references: dict[str, FeatureRef] = {m: FeatureRef(file, f"{name}/{m}") for m in answer.embeddings}
-            said.lines[".features.jsonl"] = _line(format_row(_with_features(item, name, references)))
-        return said
+            output.lines[".features.jsonl"] = _line(format_row(_with_features(item, name, references)))
+        return output
 
 
 def _with_features(item: Item, name: str, references: Mapping[str, FeatureRef]) -> Clip:
-    """A manifest row with vectors for media; who speaks and what is felt stays as it was."""
+    """The manifest row of a clip with embeddings instead of media; speaker and labels are kept."""
     if item.clip is None:
         text = item.text if item.text and not item.text.isspace() else None
         return Clip(id=name, corpus="files", text=text, features=references)
@@ -156,10 +167,11 @@ def _with_features(item: Item, name: str, references: Mapping[str, FeatureRef]) 
     return replace(item.clip, features=references, **media)
 
 
-def _bad(item: Item, error: str) -> _Said:
-    return _Said({".bad.jsonl": _line(InputFailure(input=item.name, error=error))})
+def _failed(item: Item, error: str) -> _ClipOutput:
+    """The output of a clip that could not be predicted."""
+    return _ClipOutput({".bad.jsonl": _line(InputFailure(input=item.name, error=error))})
 
 
 def _line(values: Mapping[str, Any]) -> str:
-    """JSON; what is not text (the name of a file in another encoding) stays escaped."""
+    """A line of JSON; bytes that are not text (the name of a file in another encoding) stay escaped."""
     return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"

@@ -1,4 +1,4 @@
-"""The command line. Nothing heavy is imported before a command runs.
+"""The command line. Slow imports are deferred until a command runs.
 
 Exit codes: 0 done, 1 the work failed (one line on standard error), 2 wrong usage or config.
 """
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-cache_app = typer.Typer(help="Look into the cache of preprocessed inputs, or make it smaller.", no_args_is_help=True)
+cache_app = typer.Typer(help="Show the cache of preprocessed inputs, or delete entries.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
@@ -50,37 +50,37 @@ cache_app.command()(corpus.info)
 cache_app.command()(corpus.prune)
 
 
-#: What a system says of a file that is the user's to mend.
-_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+#: System errors about files that the user can fix.
+_FILE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
-    """Run the command line; errors the user can meet become one line."""
+    """Run the command line; expected errors become one line on standard error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be text, nor the terminal UTF-8
+            stream.reconfigure(errors="backslashreplace")  # file names may not be UTF-8, nor the terminal
     try:
         app()
     except MultiemoError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
-        typer.echo("interrupted; a training run goes on with --resume, predict --out when it is run again", err=True)
+        typer.echo("interrupted; resume training with --resume, and predict --out with the same command", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _FILES:
+        if error.errno not in _FILE_ERRORS:
             raise
         typer.echo(f"error: {error.filename or 'the output'}: {error.strerror}", err=True)
-        os._exit(1)  # closing standard output would fail once more
+        os._exit(1)  # a normal exit would flush standard output and fail again
 
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Make any call to a model hub an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Treat any call to a model hub as an error.")] = False,
 ) -> None:
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"

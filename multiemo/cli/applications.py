@@ -1,4 +1,4 @@
-"""Commands on collections: texts in bulk, calls, one person's mood over months."""
+"""The commands texts, call and mood."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 def texts(
     run: Annotated[Path, typer.Argument(help="Run folder or model folder with a text encoder.")],
     table: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL, Parquet or Excel.")],
-    column: Annotated[str, typer.Option(help="The column that holds the texts.")],
+    column: Annotated[str, typer.Option(help="Column of the texts.")],
     out: Annotated[Path, typer.Option(help="Table to write: the same rows with the emotion of each.")],
-    id_column: Annotated[str | None, typer.Option(help="Names the rows without a text in the summary.")] = None,
-    conversation: Annotated[
-        str | None, typer.Option(help="The column that says which conversation a row is of; its rows come in order.")
+    id_column: Annotated[
+        str | None, typer.Option(help="Column that identifies rows without a text in the summary.")
     ] = None,
-    speaker: Annotated[str | None, typer.Option(help="With --conversation: the column that says who speaks.")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="Column that identifies the conversation of a row; its rows must be in order.")
+    ] = None,
+    speaker: Annotated[
+        str | None, typer.Option(help="With --conversation: column that identifies the speaker.")
+    ] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
@@ -49,7 +53,7 @@ def texts(
     if json_file != "-":
         typer.echo(f"{out}: {done.predicted} of {done.rows} rows, {done.rows_per_minute:.0f} a minute")
         for reason, count in done.without_text.items():
-            typer.echo(f"  {count} without: {reason}")
+            typer.echo(f"  {count} not predicted: {reason}")
         if done.labels:
             typer.echo("  " + ", ".join(f"{label} {count}" for label, count in done.labels.items()))
         for note in done.notes:
@@ -63,18 +67,20 @@ def texts(
 
 def call(
     run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
-    recording: Annotated[Path, typer.Argument(help="File with sound; of a stereo file each channel is a speaker.")],
-    left: Annotated[str, typer.Option(help="Who speaks on the first channel.")] = "left",
-    right: Annotated[str, typer.Option(help="Who speaks on the second channel.")] = "right",
+    recording: Annotated[Path, typer.Argument(help="File with sound; each channel of a stereo file is a speaker.")],
+    left: Annotated[str, typer.Option(help="Name of the speaker on the first channel.")] = "left",
+    right: Annotated[str, typer.Option(help="Name of the speaker on the second channel.")] = "right",
     track: TrackOption = None,
     transcript: Annotated[
-        Path | None, typer.Option(help="What is said: subtitles of any kind, JSON with times.")
+        Path | None, typer.Option(help="File with what is said: subtitles of any kind, or JSON with times.")
     ] = None,
-    asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder.")] = None,
+    asr: Annotated[
+        str | None, typer.Option(help="Whisper model, by name or folder, for recordings without a transcript.")
+    ] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
-    """Who speaks how much in a call, how negative, and the moments at which that rose and stayed."""
+    """Analyse a call: who speaks how much, how negative each speaker is, and when negativity rose and stayed."""
     model_folder(run)
     from multiemo.applications.calls import analyse_call
     from multiemo.cli.console import ConsoleProgress
@@ -97,15 +103,15 @@ def call(
 
 def mood(
     source: Annotated[Path, typer.Argument(help="Predictions, a table with dates, a media file or a folder.")],
-    run: Annotated[Path | None, typer.Option(help="Run folder, where clips are to be predicted.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Run or model folder to predict clips with.")] = None,
     out: Annotated[Path | None, typer.Option(help="Table of the days to write.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Picture to write, .png or .html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot to write, .png or .html.")] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
-    """One person's days: valence and arousal with their uncertainty, and the days on which the level changed."""
+    """Log the mood of one person: valence and arousal of each day with their uncertainty, and changes of level."""
     if run is None and device != "auto":
-        raise ConfigError("--device says where a model computes: give --run too")
+        raise ConfigError("--device is the device of a model: add --run")
     if run is not None:
         model_folder(run)
     from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
@@ -121,7 +127,7 @@ def mood(
         if target is not None:
             try:
                 write(log, target)
-            except (MultiemoError, OSError) as error:  # the other one is written all the same
+            except (MultiemoError, OSError) as error:  # the other file is still written
                 failures.append(str(error))
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
@@ -141,8 +147,8 @@ def _show_call(found: CallReport) -> None:
             f"{speaker.turns} turns, negativity {speaker.negativity:+.2f}"
         )
     for moment in found.moments:
-        said = f"   {moment.text!r}" if moment.text else ""
-        typer.echo(f"  {moment.time:7.1f} s  {moment.speaker}: {moment.why}{said}")
+        words = f"   {moment.text!r}" if moment.text else ""
+        typer.echo(f"  {moment.time:7.1f} s  {moment.speaker}: {moment.why}{words}")
     if not found.moments:
         typer.echo("  no moment of escalation")
     for note in found.notes:

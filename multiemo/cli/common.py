@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ import typer
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.files import unwritable, write_atomically
 
-#: What Python makes of a byte in a file's name that is not UTF-8.
-_NO_LETTER = re.compile("[\ud800-\udfff]")
-#: What was left out of folders is listed up to this many.
-_LISTED = 20
+#: Surrogates, by which Python represents the bytes of a file name that is not UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+#: Largest number of files left out that are listed.
+_MAX_LISTED = 20
 
 
 def _writable(target: str | None) -> str | None:
-    """``--json`` as it was given, if it can be written: found out before the work is done.
+    """Check that the file of ``--json`` can be written before the work begins, and return it.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot be written.
     """
     if target is None or target == "-":
         return target
     path = Path(target)
     try:
-        there = os.path.lexists(path)
-        if not there or path.is_file() or path.is_dir():  # a pipe takes nothing twice
+        exists = os.path.lexists(path)
+        if not exists or path.is_file() or path.is_dir():  # a pipe can be opened only once
             with path.open("ab"):
                 pass
-        if not there:
+        if not exists:
             path.unlink()
     except (OSError, ValueError) as error:
         raise ConfigError(f"--json: {target!r} cannot be written: {getattr(error, 'strerror', error)}") from None
@@ -48,23 +48,23 @@ JsonOption = Annotated[
 ]
 TrackOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Audio track of a file that has several, from 1; default: one on which somebody speaks."),
+    typer.Option(min=1, help="Audio track of a file that has several, from 1; default: one that contains speech."),
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="auto (a CUDA GPU when there is one), cpu, cuda, cuda:N or mps.")
+    str, typer.Option("--device", help="auto (a CUDA GPU if there is one), cpu, cuda, cuda:N or mps.")
 ]
 
 
 def write_json(values: Mapping[str, Any], target: str | None) -> None:
-    """To a file, to standard output (``-``), or nowhere.
+    """Write JSON to a file, to standard output (``-``), or nowhere (``None``).
 
     Raises:
-        MultiemoError: the file could be written before, and cannot any more.
+        MultiemoError: the file cannot be written.
     """
     if target is None:
         return
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    text = _NO_LETTER.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if target == "-":
         sys.stdout.write(text)
         return
@@ -78,9 +78,9 @@ def write_json(values: Mapping[str, Any], target: str | None) -> None:
         raise MultiemoError(f"--json: {unwritable(path, error)}") from None
 
 
-def say_left_out(left_out: Sequence[object]) -> None:
-    """On standard error, what folders hold that is no media."""
-    for what in left_out[:_LISTED]:
-        typer.echo(f"left out {what}", err=True)
-    if len(left_out) > _LISTED:
-        typer.echo(f"left out {len(left_out) - _LISTED} more", err=True)
+def print_left_out(left_out: Sequence[object]) -> None:
+    """Print the files in folders that are not media to standard error."""
+    for entry in left_out[:_MAX_LISTED]:
+        typer.echo(f"left out {entry}", err=True)
+    if len(left_out) > _MAX_LISTED:
+        typer.echo(f"left out {len(left_out) - _MAX_LISTED} more", err=True)

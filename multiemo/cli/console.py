@@ -1,4 +1,4 @@
-"""Progress on standard error: live bars in a terminal, one line a stage elsewhere."""
+"""Progress on standard error: bars in a terminal, one line for each stage elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multiemo.progress import Progress
 
 
 class ConsoleProgress(Progress):
-    """Shows a run to a person; use as a context manager."""
+    """Shows progress on the console; use it as a context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -24,13 +24,13 @@ class ConsoleProgress(Progress):
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[status]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         self._task: TaskID | None = None
         self._name = ""
-        self._said = ""
+        self._status = ""
         self._began = 0.0
 
     def __enter__(self) -> ConsoleProgress:
@@ -46,26 +46,26 @@ class ConsoleProgress(Progress):
     def stage(self, name: str) -> None:
         """Begin a bar."""
         self._close()
-        self._name, self._said, self._began = name, "", time.perf_counter()
-        self._task = self._bars.add_task(name, total=None, said="")
+        self._name, self._status, self._began = name, "", time.perf_counter()
+        self._task = self._bars.add_task(name, total=None, status="")
 
     def update(self, done: int, total: int) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)
 
     def epoch(self, stage: str, record: Mapping[str, Any]) -> None:
         """Show the last epoch beside the bar."""
         val = record["val"]
-        found = ""
-        known = [f"{said} {val[name]:.3f}" for name, said in (("uar", "UAR"), ("ccc", "CCC")) if name in val]
-        if known:
-            found = f", validation {known[0]}"
+        validation = ""
+        scores = [f"{title} {val[name]:.3f}" for name, title in (("uar", "UAR"), ("ccc", "CCC")) if name in val]
+        if scores:
+            validation = f", validation {scores[0]}"
         elif val:
-            found = f", validation loss {val['loss']:.3f} (a guess: {val['naive_loss']:.3f})"
-        self._said = f"epoch {record['epoch']}: loss {record['loss']:.3f}{found}"
+            validation = f", validation loss {val['loss']:.3f} (naive: {val['naive_loss']:.3f})"
+        self._status = f"epoch {record['epoch']}: loss {record['loss']:.3f}{validation}"
         if self._task is not None:
-            self._bars.update(self._task, said=self._said)
+            self._bars.update(self._task, status=self._status)
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""
@@ -74,6 +74,6 @@ class ConsoleProgress(Progress):
     def _close(self) -> None:
         if self._task is not None and not self.console.is_terminal:
             seconds = time.perf_counter() - self._began
-            last = f"; last {self._said}" if self._said else ""
+            last = f"; last {self._status}" if self._status else ""
             self.console.print(f"{self._name}: {seconds:.1f} s{last}", markup=False)
         self._task = None

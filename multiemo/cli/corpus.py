@@ -1,4 +1,4 @@
-"""Commands on corpora, manifests and the cache."""
+"""The commands prepare, merge, validate and cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def prepare(
     ] = None,
     out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
 ) -> None:
-    """Turn a corpus folder into a manifest: one row a clip."""
+    """Turn a corpus folder into a manifest with one row for each clip."""
     from collections import Counter
 
     from multiemo.data.prepare import prepare as prepare_corpus
@@ -36,12 +36,13 @@ def prepare(
         given[key] = value
     made = prepare_corpus(corpus, root, out, given)
     if made.root != root:
-        typer.echo(f"the corpus lies in {made.root}")
+        typer.echo(f"the corpus is in {made.root}")
     renamed = [(pair, count) for pair, count in Counter(made.labels).most_common() if pair[0] != pair[1]]
-    for (word, label), count in renamed[:20]:
-        typer.echo(f"label {word} " + (f"became {label}: {count}" if label else f"has no place, left out: {count}"))
+    for (original, label), count in renamed[:20]:
+        outcome = f"became {label}" if label else "is not in the label set, left out"
+        typer.echo(f"label {original} {outcome}: {count}")
     if len(renamed) > 20:
-        typer.echo(f"and {len(renamed) - 20} more labels that changed or have no place")
+        typer.echo(f"and {len(renamed) - 20} more labels that were renamed or left out")
     for skipped in made.skipped[:20]:
         typer.echo(f"left out {skipped.what}: {skipped.reason}", err=True)
     if len(made.skipped) > 20:
@@ -63,7 +64,7 @@ def merge(
     manifests: Annotated[list[Path], typer.Argument(help="Manifests, .jsonl or .parquet.")],
     out: Annotated[Path, typer.Option(help="Manifest to write.")],
 ) -> None:
-    """Put several manifests into one, for training on or measuring across corpora."""
+    """Join several manifests into one, for training or evaluation across corpora."""
     from multiemo.data.manifest.merge import merge as merge_manifests
 
     merged = merge_manifests(manifests, out)
@@ -74,14 +75,14 @@ def merge(
         people = len({clip.speaker for clip in clips if clip.speaker})
         typer.echo(f"  {corpus}: {len(clips)} clips, {people} speakers, label sets {sets}")
     if merged.shared is not None:
-        typer.echo(f"  ids are corpus:id, since {merged.shared!r} is in two corpora")
+        typer.echo(f"  ids are corpus:id, since {merged.shared!r} occurs in two corpora")
 
 
 def validate(
     manifest: Annotated[Path, typer.Argument(help="Manifest, .jsonl or .parquet.")],
     media: Annotated[bool, typer.Option("--media", help="Also open every file.")] = False,
 ) -> None:
-    """Check a manifest; every bad row is named."""
+    """Check a manifest and name every invalid row."""
     from multiemo.cli.console import ConsoleProgress
     from multiemo.data.manifest.checks import check_media, check_rows
 
@@ -93,13 +94,13 @@ def validate(
     for problem in problems:
         typer.echo(str(problem))
     if problems:
-        typer.echo(f"error: {manifest}: {len(problems)} bad rows", err=True)
+        typer.echo(f"error: {manifest}: {len(problems)} invalid rows", err=True)
         raise typer.Exit(1)
     typer.echo(f"{manifest}: all rows are valid" + (", all media can be read" if media else ""))
 
 
 def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
-    """What the cache holds: entries by kind, bytes, limit, last uses."""
+    """Show the content of the cache: entries by kind, bytes, limit, last uses."""
     from multiemo.data.cache.maintenance import format_info, inspect
     from multiemo.data.cache.settings import default_cache, default_limit
 
@@ -111,20 +112,26 @@ def info(folder: CacheOption = None, json_file: JsonOption = None) -> None:
 
 def prune(
     folder: CacheOption = None,
-    max_gb: Annotated[float | None, typer.Option(min=0, help="The least recently used go until this fits.")] = None,
-    older_than: Annotated[float | None, typer.Option(min=0, help="Those not used for this many days go.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All go; removes a damaged cache too.")] = False,
+    max_gb: Annotated[
+        float | None, typer.Option(min=0, help="Delete the least recently used entries until the cache fits.")
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0, help="Delete entries that were not used for this many days.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Delete all entries; this also removes a damaged cache.")
+    ] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Delete entries and give their space back to the disk; what is needed again is made again."""
+    """Delete entries and free their disk space; entries that are needed again are computed again."""
     from multiemo.data.cache.maintenance import format_pruned
     from multiemo.data.cache.maintenance import prune as prune_cache
     from multiemo.data.cache.settings import default_cache
 
     if max_gb is None and older_than is None and not everything:
-        raise ConfigError("cache prune: say what goes: --max-gb GB, --older-than DAYS or --all")
+        raise ConfigError("cache prune: name the entries to delete: --max-gb GB, --older-than DAYS or --all")
     if everything and (max_gb is not None or older_than is not None):
-        raise ConfigError("cache prune: with --all nothing stays for --max-gb or --older-than to choose; leave one out")
+        raise ConfigError("cache prune: --all deletes every entry; leave out --max-gb and --older-than, or --all")
     done = prune_cache(
         folder or default_cache(),
         max_bytes=None if max_gb is None else int(max_gb * 1e9),

@@ -1,4 +1,4 @@
-"""Commands that train and measure."""
+"""The commands demo, train, evaluate, benchmark and compare."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def demo(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/demo, or the next free number.")] = None,
 ) -> None:
-    """Make a small synthetic corpus and go the whole path with it: train, fuse, evaluate, predict, report."""
+    """Run every step on a small synthetic corpus: train, fuse, evaluate, predict, report."""
     from multiemo.cli.console import ConsoleProgress
     from multiemo.demo import run_demo
     from multiemo.report import format_table
@@ -37,7 +37,7 @@ def demo(
     segment = result.example["segments"][0]
     shares = ", ".join(f"{m} {v:+.2f}" for m, v in segment["contribution"].items())
     typer.echo(f"\none test clip: {result.example['input']}")
-    typer.echo(f"  made as {result.truth}, predicted {segment['best']} ({segment['probs'][segment['best']]:.2f})")
+    typer.echo(f"  true label {result.truth}, predicted {segment['best']} ({segment['probs'][segment['best']]:.2f})")
     typer.echo(f"  contribution of each modality to that probability: {shares}")
     typer.echo(f"\nreport: {result.folder / 'report.html'}")
     typer.echo(f"next:   multiemo predict {result.folder} VIDEO --text 'what is said in it'")
@@ -49,12 +49,12 @@ def train(
         list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/run"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also trace some steps of each stage: RUN/profile.")
     ] = False,
 ) -> None:
-    """Pretrain the branches and fine-tune the fused model; prints the validation table.
+    """Pretrain the branches, fine-tune the fused model and print the validation table.
 
     With several processes: accelerate launch --num_processes 8 -m multiemo train ...
     """
@@ -80,8 +80,8 @@ def train(
         if not result.best:
             typer.echo(f"{stage}: {result.epochs} epochs; no validation part")
             continue
-        loss, guess = result.best["loss"], result.best["naive_loss"]
-        typer.echo(f"{stage}: validation loss {loss:.3f}, of a guess {guess:.3f} (epoch {result.best_epoch})")
+        loss, naive = result.best["loss"], result.best["naive_loss"]
+        typer.echo(f"{stage}: validation loss {loss:.3f}, naive {naive:.3f} (epoch {result.best_epoch})")
     for m in checked.modalities if "fuse" in run.stages else run.stages:
         typer.echo(f"next:  fine-tune it with init.{m}={run.folder / 'branches' / m}")
 
@@ -90,7 +90,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder, or one of its branches.")],
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Evaluate on all labelled rows of this one; with --split, the run's own lies there now."),
+        typer.Option(help="Evaluate on all labelled rows of this manifest; with --split: new path of the run's own."),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Part of the run's own split: test (default), val or train.")
@@ -98,7 +98,7 @@ def evaluate(
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
-    """All subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
+    """Evaluate all subsets of modalities on the test part, with intervals; writes evaluation.json and report.html."""
     model_folder(run)
     from multiemo.cli.console import ConsoleProgress
     from multiemo.report import format_table, save_evaluation
@@ -119,15 +119,19 @@ def benchmark(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write; a begun one is finished.")] = Path("runs/benchmark"),
-    seeds: Annotated[int | None, typer.Option(help="Trainings of each fold (benchmark.seeds).")] = None,
-    folds: Annotated[int | None, typer.Option(help="K folds of people (protocol kfold with benchmark.folds).")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished benchmark in it is resumed.")] = Path(
+        "runs/benchmark"
+    ),
+    seeds: Annotated[int | None, typer.Option(help="Number of trainings for each fold (benchmark.seeds).")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Number of folds of people (protocol kfold with benchmark.folds).")
+    ] = None,
     show_leak: Annotated[
-        bool, typer.Option("--show-leak", help="Also train and test on shuffled clips, and print what that claims.")
+        bool, typer.Option("--show-leak", help="Also measure a split of shuffled clips, which leaks speakers.")
     ] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Train and test every fold with every seed; tables, tests, robustness, cost, and a report to send."""
+    """Train and test every fold with every seed; writes tables, paired tests, robustness, cost and a report."""
     from multiemo.cli.console import ConsoleProgress
     from multiemo.config import load_config
 
@@ -152,7 +156,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(help="Evaluated runs or finished benchmarks, two or more.")],
     json_file: JsonOption = None,
 ) -> None:
-    """Runs or benchmarks side by side with paired tests; refused where their test parts differ."""
+    """Compare runs or benchmarks with paired tests; their test parts must be the same."""
     from multiemo.benchmark.compare import compare as compare_folders
     from multiemo.benchmark.tables import comparison
 
@@ -163,7 +167,7 @@ def compare(
 
 
 def _next(run: Run) -> str:
-    """What to do with a finished run."""
+    """The next command for a finished run."""
     splits = json.loads((run.folder / "splits.json").read_text("utf-8"))
     tested = run.bundle is not None and splits[run.bundle.facts["stage"]]["parts"]["test"]
     if tested:
@@ -172,6 +176,7 @@ def _next(run: Run) -> str:
 
 
 def _free_folder(base: Path) -> Path:
+    """The first of ``base``, ``base-2`` ... that does not exist."""
     number = 1
     while (folder := base if number == 1 else base.with_name(f"{base.name}-{number}")).exists():
         number += 1

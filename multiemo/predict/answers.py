@@ -1,4 +1,4 @@
-"""An item on its way to an answer: its segments as they are heard, smoothed, and put together."""
+"""Collects the segments of an item as they are predicted, smooths them, and makes the answer."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from multiemo.types import Modality
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says of one item.
+    """The prediction for one item.
 
     Args:
-        entry: its place among the ``inputs`` of the prediction JSON.
-        embeddings: {modality: ``[S, D]`` float32}, what its encoder makes of each segment that has the modality.
-        traces: for a picture of the timeline; ``None`` unless asked for.
+        entry: its entry in ``inputs`` of the prediction JSON.
+        embeddings: {modality: ``[S, D]`` float32} from the encoders, for the S segments that have the modality.
+        traces: sound and faces for a picture of the timeline; ``None`` unless ``Options.traces`` is set.
     """
 
     entry: InputPrediction
@@ -42,19 +42,19 @@ class Answer:
 
 @dataclass(slots=True)
 class Pending:
-    """An item on its way to an answer.
+    """An item that is being read and predicted.
 
     Args:
-        item: what is predicted.
-        open: how many of its segments wait for the model.
-        error: why it cannot be answered.
+        item: the item.
+        open: number of segments that have been read but not yet predicted.
+        error: why the item cannot be predicted; ``None`` so far.
         duration: seconds read so far.
-        reasons: why a modality was absent where it was first.
-        notes, words: as the reader found them out; complete when the last segment is read.
-        segments: what the model says of those that were read, in order of time.
-        skipped: those in which nothing is present.
+        reasons: {modality: why it was absent in the first segment without it}.
+        notes, words: filled in by the reader; complete when the last segment has been read.
+        segments: predictions so far, in order of time.
+        skipped: segments without any modality.
         embeddings: {modality: ``[D]`` of each segment that has it}.
-        tracing: collects what a picture of the timeline shows; ``None`` unless asked for.
+        tracing: collects sound and faces for a picture of the timeline; ``None`` unless ``Options.traces`` is set.
     """
 
     item: Item
@@ -70,7 +70,7 @@ class Pending:
     tracing: Tracing | None = None
 
     def add(self, segment: Segment) -> None:
-        """Take a segment that has been read."""
+        """Add a segment that has been read."""
         self.duration = max(self.duration, segment.end)
         if segment.kind == "whole":
             self.notes += segment.notes
@@ -81,21 +81,21 @@ class Pending:
         if segment.inputs:
             self.open += 1
         else:
-            self.skipped.append(skipped(segment))
+            self.skipped.append(skipped_segment(segment))
 
-    def add_result(self, said: SegmentPrediction, embeddings: Mapping[Modality, torch.Tensor]) -> None:
-        """Take what the model says of the next segment, and the embedding of each of its modalities."""
+    def add_result(self, prediction: SegmentPrediction, embeddings: Mapping[Modality, torch.Tensor]) -> None:
+        """Add the prediction of the next segment, and the embedding of each modality present in it."""
         self.open -= 1
-        self.segments.append(said)
+        self.segments.append(prediction)
         for m, vector in embeddings.items():
             self.embeddings.setdefault(m, []).append(vector)
 
     def answer(self, modalities: Sequence[Modality], smooth: Smoothing) -> Answer | MultiemoError:
-        """The answer, once no segment waits for the model; the error where there is one.
+        """The answer, or the error that occurred; call it once every segment has been predicted.
 
         Args:
-            modalities: of the model.
-            smooth: of this item alone.
+            modalities: those of the model, in order.
+            smooth: a smoother that no other item uses.
         """
         if self.error is not None:
             return self.error
@@ -110,44 +110,44 @@ class Pending:
             words=words_of(self.words),
             segments=segments,
             skipped=self.skipped,
-            people=people(segments),
+            people=person_timelines(segments),
             notes=self.notes + (smooth.notes if len(segments) > 1 else []),
         )
         traces = None if self.tracing is None else self.tracing.done()
         return Answer(entry, {m: torch.stack(v) for m, v in self.embeddings.items()}, traces)
 
 
-def foreseen(error: Exception, what: str) -> MultiemoError:
-    """An error as one of ours, without the traceback, which would keep files open.
+def as_multiemo_error(error: Exception, what: str) -> MultiemoError:
+    """Convert any exception into a ``MultiemoError``, without its traceback, which would keep files open.
 
     Args:
-        error: anything.
-        what: was being read or written.
+        error: the exception.
+        what: name of what was being read or written.
     """
     if isinstance(error, MultiemoError):
         return error.with_traceback(None)
     if isinstance(error, OSError) and error.strerror:
         return MediaError(f"{what}: {error.strerror}")
     return DefectError(
-        f"{what}: a defect of multiemo or of a library ({type(error).__name__}: {error}); please report it"
+        f"{what}: an unexpected error in multiemo or a library ({type(error).__name__}: {error}); please report it"
     )
 
 
-def skipped(segment: Segment) -> SkippedSegment:
-    """What is said of a segment in which nothing is present."""
+def skipped_segment(segment: Segment) -> SkippedSegment:
+    """The record of a segment without any modality."""
     return SkippedSegment(start=segment.start, end=segment.end, kind=segment.kind, absent=dict(segment.absent))
 
 
-def people(segments: Sequence[SegmentPrediction]) -> list[PersonTimeline]:
-    """What the face of each person says over time, where a film shows more than one; else nothing."""
+def person_timelines(segments: Sequence[SegmentPrediction]) -> list[PersonTimeline]:
+    """A timeline of the face predictions of each person; empty unless there are at least two people."""
     lanes: dict[int, list[PersonSegment]] = {}
     for segment in segments:
         for face in () if segment.face is None else segment.face.people:
-            said = {name: value for name, value in face.items() if name != "person"}
-            lanes.setdefault(face.person, []).append(PersonSegment(start=segment.start, end=segment.end, **said))
+            members = {name: value for name, value in face.items() if name != "person"}
+            lanes.setdefault(face.person, []).append(PersonSegment(start=segment.start, end=segment.end, **members))
     if len(lanes) < 2:
         return []
     return [
-        PersonTimeline(person=who, start=lane[0].start, end=lane[-1].end, segments=lane)
-        for who, lane in sorted(lanes.items())
+        PersonTimeline(person=person, start=lane[0].start, end=lane[-1].end, segments=lane)
+        for person, lane in sorted(lanes.items())
     ]

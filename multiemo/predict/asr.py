@@ -1,6 +1,6 @@
-"""Speech to text by any Whisper of the transformers library (Radford et al. 2023), with times.
+"""Speech recognition with timestamps, by any Whisper model of the transformers library (Radford et al. 2023).
 
-Each span of speech is recognised by itself, so that a file and a live stream of the same sound give the same words.
+Each span of speech is recognised independently, so a file and a live stream of the same sound give the same words.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from multiemo.transcripts.cleaning import sounds_note, strip_sounds
 from multiemo.transcripts.transcript import repair_cues
 
 _WHERE = "--asr"
-#: Sound shorter than this (seconds) holds no word.
+#: Sound shorter than this (seconds) is not recognised: it is too short for a word.
 _SHORTEST = 0.1
-#: Whisper's own rule for silence: no words where its "no speech" is likelier than this and its words are unlikely.
+#: Whisper's own rule for silence: no words if its "no speech" probability exceeds the first threshold and the mean log
+#: probability of its words is below the second.
 _SILENCE = {"no_speech_threshold": 0.6, "logprob_threshold": -1.0, "temperature": (0.0,)}
 
 
 class Transcriber:
-    """A Whisper model that writes down what is said.
+    """A Whisper model that transcribes speech.
 
     Args:
         model: a model folder, ``package:NAME``, or the name of a hub model ("openai/whisper-small").
-        language: code of the language spoken ("zh"); ``None``: the model finds it out for each span.
-        offline: a hub model must be in the local cache; it is not fetched.
-        device: as in :func:`multiemo.runs.device.compute_of`; the model computes in float32.
+        language: code of the language spoken ("zh"). With ``None`` the model detects it for each span.
+        offline: never download: a hub model must already be in the local cache.
+        device: as in :func:`multiemo.runs.device.compute_of`. The model computes in float32.
 
     Raises:
-        ConfigError: there is no such model, it is no Whisper, it lacks files, or it does not know the language.
+        ConfigError: the model does not exist, is not a Whisper model, lacks files, or does not support the language.
 
     Example::
 
@@ -47,7 +48,7 @@ class Transcriber:
         words.between(0.0, 4.0)
     """
 
-    #: Of the samples, Hz.
+    #: Sample rate that it reads, Hz.
     RATE = 16000
 
     def __init__(self, model: str, *, language: str | None = None, offline: bool = False, device: str = "auto") -> None:
@@ -59,38 +60,38 @@ class Transcriber:
         settings = self._model.generation_config
         last_word = getattr(settings, "no_timestamps_token_id", None)
         self._has_times = last_word is not None
-        self._first_time = math.inf if last_word is None else last_word + 1  # times have the ids from here on
+        self._first_time = math.inf if last_word is None else last_word + 1  # every id from here on is a timestamp
         is_english = getattr(settings, "is_multilingual", None) is False
         table = {} if is_english else getattr(settings, "lang_to_id", None) or {}
-        self._languages = {i: name.strip("<|>") for name, i in table.items()}  # by the token that asks for one
+        self._languages = {i: name.strip("<|>") for name, i in table.items()}  # by the id of the language's token
         self._has_tasks = bool(getattr(settings, "task_to_id", None))
         known = ["en"] if is_english else sorted(self._languages.values())
         if language is not None and language not in known:
             what = ", ".join(known) or "none by name"
-            raise ConfigError(f"{_WHERE}: {model!r} does not know the language {language!r}; it knows {what}")
+            raise ConfigError(f"{_WHERE}: {model!r} does not support the language {language!r}; it supports {what}")
         self.language = "en" if is_english else language
 
     def transcribe(self, samples: Floats, offset: float = 0.0) -> Transcript:
-        """The words of one span of speech; more than 30 s are read in windows of 30 s.
+        """Transcribe one span of speech; a span longer than 30 s is read in windows of 30 s.
 
         Args:
             samples: ``[N]`` float32 within -1..1 at :data:`RATE`.
-            offset: when the span begins, seconds; added to the times.
+            offset: start of the span, seconds; it is added to all times.
 
         Returns:
-            Cues within the span; none, and a note, where no words were heard.
+            Cues within the span. If no words were recognised, there are none, and a note says so.
 
         Raises:
-            ValueError: ``samples`` is not a row of numbers.
+            ValueError: ``samples`` is not one-dimensional.
         """
         if samples.ndim != 1:
             raise ValueError(f"samples must be [N] mono, not {samples.shape}")
         duration = len(samples) / self.RATE
         cues, language, notes = self._recognise(samples, duration) if duration >= _SHORTEST else ([], None, [])
         if not cues:
-            notes.append(f"no words were heard from {offset:.2f} to {offset + duration:.2f} s")
-        heard = Transcript.of(cues, self.source, notes, language=language)
-        return heard.shifted(offset)
+            notes.append(f"no words were recognised from {offset:.2f} to {offset + duration:.2f} s")
+        transcript = Transcript.of(cues, self.source, notes, language=language)
+        return transcript.shifted(offset)
 
     def __call__(self, samples: Floats, offset: float = 0.0) -> tuple[Cue, ...]:
         """The cues of :meth:`transcribe`."""
@@ -98,12 +99,12 @@ class Transcriber:
 
     @property
     def source(self) -> str:
-        """What the transcripts name as where their words come from."""
+        """The source that its transcripts name."""
         return f"speech recognition by {self.name}"
 
     @torch.inference_mode()
     def _recognise(self, samples: Floats, duration: float) -> tuple[list[Cue], str | None, list[str]]:
-        """The cues of a span, its language, and notes; times count from its start."""
+        """The cues of a span, its language, and notes; times are relative to the start of the span."""
         cues: list[Cue] = []
         sounds = late = 0
         samples = np.nan_to_num(samples)
@@ -116,13 +117,13 @@ class Transcriber:
             if text and start < duration:
                 cues.append(Cue(start, min(end, duration), text))
         mended, counts = repair_cues(cues)
-        notes = [f"{late} caption(s) after the end of the sound were left out; the model made them up"] if late else []
+        notes = [f"{late} caption(s) after the end of the sound were dropped: the model invented them"] if late else []
         return mended, language, [*notes, *sounds_note(sounds), *counts]
 
     def _stretches(self, samples: Floats, language: str | None) -> Iterator[tuple[float, float, list[int]]]:
-        """Start, end (seconds) and tokens of each stretch that the model sets times to.
+        """Start, end (seconds) and tokens of each stretch for which the model gives timestamps.
 
-        Without times nothing says where the words of a window of 30 s end, so every window stands alone.
+        Without timestamps it is unknown where the words of a 30 s window end, so each window is decoded independently.
         """
         options: dict[str, Any] = {"return_segments": True, "return_timestamps": self._has_times}
         options |= _SILENCE if self._has_times else {}
@@ -137,14 +138,14 @@ class Transcriber:
                 yield begin + float(segment["start"]), begin + float(segment["end"]), segment["tokens"].tolist()
 
     def _find_language(self, samples: Floats) -> str:
-        """The language of the first 30 s."""
+        """The language detected in the first 30 s."""
         features = self._features(samples[: self._extractor.n_samples])
         missing = self._extractor.nb_max_frames - features.shape[-1]
         found = self._model.detect_language(torch.nn.functional.pad(features, (0, missing)))
         return str(self._languages[int(found[0])])
 
     def _features(self, samples: Floats) -> torch.Tensor:
-        """``[1, M, T]`` log-mel bands, not padded: Whisper must not look for words after the end of the sound."""
+        """``[1, M, T]`` log-mel bands, not padded, so that Whisper finds no words after the end of the sound."""
         made = self._extractor(
             samples, sampling_rate=self.RATE, return_tensors="pt", truncation=False, padding="do_not_pad"
         )
@@ -152,25 +153,27 @@ class Transcriber:
 
 
 def _encode_once(encoder: Any) -> None:
-    """Let the encoder keep its last output: the library asks it about the same sound anew for the language, for silence
-    and for the words."""
+    """Make the encoder cache its last output.
+
+    The library runs it on the same sound three times: for the language, for silence and for the words.
+    """
     forward = encoder.forward
     kept: dict[str, Any] = {}
 
-    def remembering(input_features: torch.Tensor, **options: Any) -> Any:
+    def cached_forward(input_features: torch.Tensor, **options: Any) -> Any:
         if not kept or not torch.equal(kept["sound"], input_features):
             kept["output"] = forward(input_features, **options)
             kept["sound"] = input_features
         return kept["output"]
 
-    encoder.forward = remembering
+    encoder.forward = cached_forward
 
 
 def _load(name: str, offline: bool) -> tuple[Any, Any, Any]:
     """A Whisper model, its feature extractor and its tokenizer.
 
     Raises:
-        ConfigError: there is no such model, it is no Whisper, or part of it is missing.
+        ConfigError: the model does not exist, is not a Whisper model, or part of it is missing.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
@@ -180,7 +183,9 @@ def _load(name: str, offline: bool) -> tuple[Any, Any, Any]:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type != "whisper":
-            raise ConfigError(f"{what} is a {config.model_type!r} model; give a Whisper, such as openai/whisper-small")
+            raise ConfigError(
+                f"{what} is a {config.model_type!r} model; give a Whisper model, such as openai/whisper-small"
+            )
         if not any((Path(folder) / file).is_file() for file in ("tokenizer.json", "vocab.json")):
             raise ConfigError(f"{what} has no tokenizer.json; save the model's processor into the same folder")
         model = load_weights(WhisperForConditionalGeneration, folder, config, what)
@@ -188,7 +193,9 @@ def _load(name: str, offline: bool) -> tuple[Any, Any, Any]:
         tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{what} does not load as a Whisper: {reason}") from None
+        raise ConfigError(f"{what} cannot be loaded as a Whisper model: {reason}") from None
     if extractor.sampling_rate != Transcriber.RATE:
-        raise ConfigError(f"{what} wants {extractor.sampling_rate} Hz; only models for {Transcriber.RATE} Hz are read")
+        raise ConfigError(
+            f"{what} reads sound at {extractor.sampling_rate} Hz; only models for {Transcriber.RATE} Hz are supported"
+        )
     return model, extractor, tokenizer

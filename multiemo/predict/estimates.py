@@ -1,4 +1,4 @@
-"""What a model says of one segment, before it is placed in the prediction JSON."""
+"""The model's estimate for one segment, before it gets its place in the prediction JSON."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from multiemo.predict.prediction import SegmentFaces, SegmentPrediction
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from multiemo.calibration import UNCERTAIN, Calibration
+from multiemo.evaluation import probabilities_of
+from multiemo.model import EmotionModel, contributions
+from multiemo.predict.prediction import FacePrediction, SegmentFaces, SegmentPrediction
 from multiemo.predict.segmentation.stream import Segment
-from multiemo.types import Modality
+from multiemo.types import Modality, Output, subset_key
 
 
 class Dimensions(NamedTuple):
-    """Valence, arousal and dominance, -1..1; ``None`` where the model never learnt one."""
+    """Valence, arousal and dominance, -1..1; ``None`` for a dimension that the model did not learn."""
 
     valence: float | None
     arousal: float | None
@@ -21,7 +28,7 @@ class Dimensions(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Dimensions:
-        """Three columns of a model, rounded; NaN was never learnt.
+        """Three output columns of a model, rounded to four decimals; NaN marks a dimension that was not learnt.
 
         Example:
             >>> Dimensions.of([0.25, -0.5, float("nan")])
@@ -30,17 +37,20 @@ class Dimensions(NamedTuple):
         return cls(*(None if math.isnan(v) else round(v, 4) for v in values))
 
     def named(self) -> dict[str, float]:
-        """{dimension: value} of those that were learnt."""
+        """{dimension: value} of the dimensions that were learnt."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-#: What a model without a head for dimensions says of them.
+#: The dimensions of a model that has no head for them.
 NO_DIMENSIONS = Dimensions(None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEstimate:
-    """What the model says of one segment; members of :class:`~multiemo.predict.prediction.SegmentPrediction`."""
+    """The model's estimate for one segment.
+
+    The attributes are members of :class:`~multiemo.predict.prediction.SegmentPrediction`.
+    """
 
     by_modality: dict[Modality, dict[str, float]]
     label: str | None = None
@@ -52,15 +62,15 @@ class SegmentEstimate:
     dimensions: Dimensions = NO_DIMENSIONS
     contribution_by_dimension: dict[str, dict[Modality, float]] | None = None
 
-    def placed(
+    def to_prediction(
         self, segment: Segment, modalities: Sequence[Modality], faces: SegmentFaces | None = None
     ) -> SegmentPrediction:
-        """The segment as it stands in the prediction JSON.
+        """The segment as it appears in the prediction JSON.
 
         Args:
-            segment: of which this is said.
-            modalities: of the model, in order.
-            faces: whose face was read in it.
+            segment: the segment of this estimate.
+            modalities: those of the model, in order.
+            faces: whose face was read in the segment.
         """
         return SegmentPrediction(
             start=segment.start,
@@ -83,3 +93,87 @@ class SegmentEstimate:
             text=segment.text,
             face=faces,
         )
+
+
+class LabelEstimator:
+    """Turns the outputs of a model with labels into calibrated estimates.
+
+    Args:
+        model: the model; any task but ``dimensions``.
+        labels: its C labels, in order.
+        prior: ``[C]`` share of each label in training.
+        calibration: scales probabilities and decides labels.
+    """
+
+    def __init__(
+        self, model: EmotionModel, labels: Sequence[str], prior: torch.Tensor, calibration: Calibration
+    ) -> None:
+        self._model, self._labels, self._prior, self._calibration = model, labels, prior, calibration
+
+    def estimates(self, output: Output, segments: Sequence[Segment]) -> list[SegmentEstimate]:
+        """The estimate for each segment.
+
+        Args:
+            output: of the model for these segments, with every subset of its modalities.
+            segments: B segments, each with at least one input.
+        """
+        model, calibration = self._model, self._calibration
+        keys = [subset_key(list(s.inputs)) for s in segments]
+        fused = calibration.scaled(keys, probabilities_of(output.logits, model.task).numpy(), model.task)
+        chosen = calibration.decide(keys, fused, model.task)
+        branches = {m: self._branch(m, v) for m, v in output.branch_logits.items()}
+        # read only for segments that have every modality of the subset
+        subsets = {
+            k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
+            for k, v in output.by_subset.items()
+        }
+        dimensions = None if output.dimensions is None else output.dimensions.tolist()
+        found = []
+        for i, segment in enumerate(segments):
+            present = [m for m in model.modalities if m in segment.inputs]
+            best = int(fused[i].argmax() if model.task == "multi" else chosen[i])
+            by_subset = {k: v[i] for k, v in subsets.items()}
+            by_subset[keys[i]] = fused[i]
+            certain = calibration.answers(keys[i], float(fused[i, best]))
+            shares = contributions(by_subset, self._prior, present, best)
+            estimate = SegmentEstimate(
+                label=self._labels[best] if certain else UNCERTAIN,
+                best=self._labels[best],
+                probs=self._by_label(fused[i]),
+                by_modality={m: self._by_label(branches[m][0][i]) for m in present},
+                modality_label={m: self._labels[branches[m][1][i]] for m in present},
+                contribution={m: round(v, 6) for m, v in shares.items()},
+                labels=self._labels_of(chosen[i]) if model.task == "multi" else None,
+                dimensions=NO_DIMENSIONS if dimensions is None else Dimensions.of(dimensions[i]),
+            )
+            found.append(estimate)
+        return found
+
+    def face_predictions(self, people: Sequence[int], logits: torch.Tensor) -> list[FacePrediction]:
+        """The label and probabilities for the face of each person.
+
+        Args:
+            people: the numbers of B people.
+            logits: ``[B, C]`` of the face branch.
+        """
+        probs, columns = self._branch("face", logits)
+        return [
+            FacePrediction(person=person, label=self._labels[column], probs=self._by_label(row))
+            for person, row, column in zip(people, probs, columns, strict=True)
+        ]
+
+    def _branch(self, m: Modality, logits: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Calibrated probabilities ``[B, C]`` of the head of one branch, and the column of each decided label."""
+        task = self._model.task
+        probs = self._calibration.scaled_branch(m, probabilities_of(logits, task).numpy(), task)
+        return probs, probs.argmax(axis=1) if task == "multi" else self._calibration.decide(
+            [m] * len(probs), probs, task
+        )
+
+    def _labels_of(self, flags: NDArray[np.int64]) -> list[str]:
+        """The labels whose flag, of ``[C]``, is set."""
+        return [label for label, flag in zip(self._labels, flags, strict=True) if flag]
+
+    def _by_label(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
+        """{label: probability}, rounded to six decimals."""
+        return {label: round(float(p), 6) for label, p in zip(self._labels, probabilities, strict=True)}

@@ -1,4 +1,4 @@
-"""The media files of a folder, and what it holds beside them."""
+"""Finds the media files below a folder, and lists everything else in it with a reason."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MANIFESTS = (".jsonl", ".ndjson", ".parquet")
 
 @record
 class LeftOut(Record):
-    """A file or folder below a folder that was named, of which nothing is predicted.
+    """A file or folder that was found below an input folder and is not predicted.
 
     Args:
-        path: of the file or folder.
+        path: path of the file or folder.
         reason: why it is left out.
     """
 
@@ -30,14 +30,14 @@ class LeftOut(Record):
 
 
 def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
-    """The media files below a folder, in a stable order; content decides what is one, not the ending.
+    """The media files below a folder, in a stable order; a file's content decides, not its suffix.
 
-    Hidden files (``.name``), and files and folders of systems (``__MACOSX``, ``Thumbs.db``, ``@eaDir``), are passed
-    over; transcripts beside their media are read with them.
+    Hidden files (``.name``) and system files and folders (``__MACOSX``, ``Thumbs.db``, ``@eaDir``) are ignored. A
+    transcript beside its media file is read together with it.
 
     Args:
-        folder: a folder. Links to other folders are not followed.
-        left_out: gets everything else that is no media, and one entry for all that was passed over.
+        folder: where to search. Links to other folders are not followed.
+        left_out: receives an entry for every other file, and a single one for all that is hidden.
     """
     found: list[Path] = []
     hidden: list[str] = []
@@ -53,7 +53,7 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in folders:
             if (place / name).is_symlink():
-                left_out.append(LeftOut(path=str(place / name), reason="is a link to a folder; name it itself"))
+                left_out.append(LeftOut(path=str(place / name), reason="is a link to a folder; name it as an input"))
         media: list[Path] = []
         others: list[tuple[Path, str]] = []
         for name in sorted(name for name in files if not is_hidden(name)):
@@ -65,19 +65,22 @@ def media_below(folder: Path, left_out: list[LeftOut]) -> list[Path]:
         found += media
         names = {name.lower() for file in media for name in (file.name, file.stem)}
         left_out += [
-            LeftOut(path=str(file), reason=_said(file, reason)) for file, reason in others if not _is_read(file, names)
+            LeftOut(path=str(file), reason=_with_advice(file, reason))
+            for file, reason in others
+            if not _is_transcript_of(file, names)
         ]
     if hidden:
         more = f"; so are {len(hidden) - 1} more files and folders" if len(hidden) > 1 else ""
-        left_out.append(LeftOut(path=min(hidden), reason=f"is hidden or the system's{more}"))
+        left_out.append(LeftOut(path=min(hidden), reason=f"is hidden or a system file{more}"))
     return sorted(found)
 
 
-def _said(file: Path, reason: str) -> str:
-    return "is a manifest or a table; name it itself" if file.suffix.lower() in _MANIFESTS else reason
+def _with_advice(file: Path, reason: str) -> str:
+    """Why a file is left out; for a manifest, how to predict its rows."""
+    return "is a manifest or a table; name it as an input" if file.suffix.lower() in _MANIFESTS else reason
 
 
-def _is_read(file: Path, media: set[str]) -> bool:
+def _is_transcript_of(file: Path, media: set[str]) -> bool:
     """Whether a file may be the transcript of one of the media files beside it."""
     if file.suffix.lower() not in TRANSCRIPTS:
         return False

@@ -1,4 +1,4 @@
-"""A camera and a microphone as pieces of sound and pictures, as a file's are; or a file at the speed of life."""
+"""Sound and pictures from a microphone and a camera, or from a file that is replayed in real time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from multiemo.preprocess.faces.frames import ArrayFrame
 
 #: Seconds of sound in a piece.
 CHUNK = 0.1
-#: Pieces that may wait; when the machine is too slow, pictures are dropped, and sound never.
-_WAITING = 200
-#: Seconds without anything from the devices after which they count as dead.
-_PATIENCE = 10.0
+#: Capacity of the queue, pieces. When the machine is too slow, pictures are dropped, but never sound.
+_QUEUE_SIZE = 200
+#: Seconds without data after which the devices count as failed.
+_TIMEOUT = 10.0
 
 
 def listen(stream: Stream, pieces: Iterator[PlayedSound | PlayedFrame]) -> Generator[TimelineSegment, None, None]:
-    """The settled segments of whatever comes, then those that were left; see :meth:`Stream.push`."""
+    """Push pieces into a stream and yield its segments as they are settled; then close it and yield the last ones."""
     for piece in pieces:
         if isinstance(piece, PlayedSound):
             yield from stream.push(audio=piece.samples)
@@ -43,53 +43,55 @@ def listen(stream: Stream, pieces: Iterator[PlayedSound | PlayedFrame]) -> Gener
 def replay(
     path: str | Path, *, rate: int, audio: bool = True, video: bool = True, track: int | None = None
 ) -> Playback:
-    """A file that is going to be played at the speed of life, with what it has of sound and pictures.
+    """Open a file for replaying it in real time, with its sound, its pictures or both.
 
     Args:
         path: media file.
-        rate: of the sound, Hz.
-        audio, video: which of them are wanted.
-        track: of several with sound, from 1.
+        rate: sample rate of the sound, Hz.
+        audio, video: which of the two to read.
+        track: the audio track to read, from 1.
 
     Raises:
-        MediaError: the file cannot be read, or has nothing of what is wanted.
+        MediaError: the file cannot be read, or has neither the sound nor the pictures that should be read.
     """
     playback = Playback(path, rate=rate if audio else None, fps=TRACK_FPS if video else None, track=track)
     if not (playback.has_audio or playback.has_video):
         playback.close()
-        reasons = " and ".join(playback.absent.values()) or "neither sound nor pictures are wanted"
-        raise MediaError(f"{path}: {reasons}; nothing is left to replay")
+        reasons = " and ".join(playback.absent.values()) or "sound and pictures are both switched off"
+        raise MediaError(f"{path}: {reasons}; there is nothing to replay")
     return playback
 
 
-def in_time(playback: Playback, rate: int) -> Iterator[PlayedSound | PlayedFrame]:
-    """The pieces of a file, none before its time has come."""
-    began, heard = time.monotonic(), 0
+def in_real_time(playback: Playback, rate: int) -> Iterator[PlayedSound | PlayedFrame]:
+    """The pieces of a file, each no earlier than its time in the file."""
+    began, samples = time.monotonic(), 0
     for piece in prefetched(playback.pieces(), playback.pixels):
         if isinstance(piece, PlayedSound):
-            heard += len(piece.samples)
-        due = heard / rate if isinstance(piece, PlayedSound) else piece.time
+            samples += len(piece.samples)
+        due = samples / rate if isinstance(piece, PlayedSound) else piece.time
         time.sleep(max(0.0, began + due - time.monotonic()))
         yield piece
 
 
 class Devices:
-    """A camera and a microphone. Iterate; leave the ``with`` block to switch them off. Ctrl-C ends the iteration.
+    """Reads a camera and a microphone.
+
+    Iterate over it inside a ``with`` block, whose end switches the devices off. Ctrl-C ends the iteration.
 
     Args:
-        camera: its number for OpenCV, or ``None``.
-        microphone: its number or name for sounddevice, ``""`` for the usual one, or ``None``.
-        rate: of the sound, Hz.
+        camera: number of the camera for OpenCV, or ``None`` for no camera.
+        microphone: number or name of the microphone for sounddevice, ``""`` for the default one, ``None`` for none.
+        rate: sample rate of the sound, Hz.
 
     Raises:
-        ConfigError: neither; the ``sounddevice`` package is missing.
+        ConfigError: there is neither a camera nor a microphone, or the ``sounddevice`` package is missing.
         MediaError: a device cannot be opened.
     """
 
     def __init__(self, camera: int | None, microphone: str | None, rate: int) -> None:
         if camera is None and microphone is None:
-            raise ConfigError("live: neither a camera nor a microphone is left; leave one of them on")
-        self._pieces: queue.Queue[PlayedSound | PlayedFrame | MediaError] = queue.Queue(_WAITING)
+            raise ConfigError("live: the camera and the microphone are both switched off; switch one of them on")
+        self._pieces: queue.Queue[PlayedSound | PlayedFrame | MediaError] = queue.Queue(_QUEUE_SIZE)
         self._stop = threading.Event()
         self._began = time.monotonic()
         self._camera = None if camera is None else _open_camera(camera)
@@ -99,7 +101,7 @@ class Devices:
             if self._camera is not None:
                 self._camera.release()
             raise
-        self._watch = threading.Thread(target=self._film, args=(self._camera,), name="camera", daemon=True)
+        self._film = threading.Thread(target=self._read_camera, args=(self._camera,), name="camera", daemon=True)
         #: Pictures that were dropped because the machine was too slow.
         self.dropped = 0
 
@@ -109,7 +111,7 @@ class Devices:
         if self._microphone is not None:
             self._microphone.start()
         if self._camera is not None:
-            self._watch.start()
+            self._film.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,7 +120,7 @@ class Devices:
         if self._microphone is not None:
             self._microphone.close()
         if self._camera is not None:
-            self._watch.join()
+            self._film.join()
             self._camera.release()
 
     def __iter__(self) -> Iterator[PlayedSound | PlayedFrame]:
@@ -127,21 +129,24 @@ class Devices:
             try:
                 piece = self._pieces.get(timeout=CHUNK)
             except queue.Empty:
-                if time.monotonic() - last > _PATIENCE:
-                    raise MediaError(f"camera and microphone gave nothing for {_PATIENCE:.0f} s; check them") from None
+                if time.monotonic() - last > _TIMEOUT:
+                    raise MediaError(
+                        f"camera and microphone sent no data for {_TIMEOUT:.0f} s; check that they are connected"
+                    ) from None
                 continue
             last = time.monotonic()
             if isinstance(piece, MediaError):
                 raise piece
             yield piece
 
-    def _film(self, camera: Any) -> None:
+    def _read_camera(self, camera: Any) -> None:
+        """Put pictures into the queue until the devices are switched off; runs in its own thread."""
         due = 0.0
         while not self._stop.is_set():
             good, picture = camera.read()
             now = time.monotonic() - self._began
             if not good:
-                self._pieces.put(MediaError("the camera stopped; check that it is connected and free"))
+                self._pieces.put(MediaError("the camera stopped; check that it is connected and not in use"))
                 return
             if now < due:
                 continue
@@ -170,11 +175,13 @@ class Devices:
                 callback=receive,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
-            raise MediaError(f"the microphone cannot be opened ({error}); name another, or --no-microphone") from None
+            raise MediaError(
+                f"the microphone cannot be opened ({error}); name another with --microphone, or give --no-microphone"
+            ) from None
 
 
 def _open_camera(number: int) -> Any:
     camera = cv2.VideoCapture(number)
     if not camera.isOpened():
-        raise MediaError(f"camera {number} cannot be opened; name another with --camera, or --no-camera")
+        raise MediaError(f"camera {number} cannot be opened; name another with --camera, or give --no-camera")
     return camera

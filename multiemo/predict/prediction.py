@@ -1,7 +1,7 @@
-"""The prediction JSON: what a model says of inputs, their segments and the people in them.
+"""The prediction JSON: predictions for inputs, their segments and the people in them.
 
 ``multiemo predict --json`` writes a :class:`Prediction`, ``model.predict(...)`` returns one of its ``inputs``, and a
-stream gives its segments one by one. Times are seconds from the beginning of the file or stream; probabilities are
+stream yields its segments one by one. Times are seconds from the start of the file or stream. Probabilities are
 calibrated.
 """
 
@@ -22,13 +22,13 @@ Probabilities: TypeAlias = dict[str, float]
 
 @record
 class FacePrediction(Record):
-    """What the face of one person says in one segment.
+    """The prediction of the face branch for one person in one segment.
 
     Args:
         person: number of the person in this file.
         label: the label that the face branch decides for.
         probs: probability of each label.
-        valence, arousal, dominance: -1..1, of a model without labels; those that it has learnt.
+        valence, arousal, dominance: estimate from -1 to 1, if a model without labels has learnt this dimension.
     """
 
     person: int
@@ -44,10 +44,10 @@ class SegmentFaces(Record):
     """Whose face was read in a segment of a film, and why.
 
     Args:
-        person: number of the person whose face was read; the same person keeps it throughout the file.
-        chosen: why this face, and by what margin.
-        quality: mean grade of the crops that were read, 0..1.
-        people: where several people are in the picture, what the face of each says; else empty.
+        person: number of the person whose face was read; a person keeps the same number throughout the file.
+        chosen: why this face was chosen, and by what margin.
+        quality: mean quality of the face crops that were read, 0..1.
+        people: if several people are in the picture, a prediction for the face of each; else empty.
     """
 
     person: int
@@ -58,12 +58,12 @@ class SegmentFaces(Record):
 
 @record
 class SmoothedPrediction(Record):
-    """What a segment says beside its neighbours, smoothed over time.
+    """The prediction for a segment after smoothing over time.
 
     Args:
-        label: the label that is decided for.
+        label: the label that the model decides for.
         probs: probability of each label.
-        labels: every label that is given, where several can hold at once.
+        labels: every label that the model decides for, if several can hold at once.
     """
 
     label: str
@@ -73,30 +73,31 @@ class SmoothedPrediction(Record):
 
 @record
 class SegmentPrediction(Record):
-    """What the model says of one segment.
+    """The prediction for one segment.
 
     Args:
-        start, end: seconds.
-        kind: how the segment was found: the whole of a short file or manifest row, a turn of speech, a pause, or a
-            window of fixed length.
-        label: the label that is decided for, or "uncertain" where the model's threshold does not let it be given.
-        best: the label that is decided for, whether or not it is certain enough to be given.
+        start: start of the segment, seconds.
+        end: end of the segment, seconds.
+        kind: how the segment was cut: a whole file or manifest row, a turn of speech, a pause, or a window of fixed
+            length.
+        label: the label that the model decides for, or "uncertain" if its probability is below the model's threshold.
+        best: the label that the model decides for, regardless of the threshold.
         probs: probability of each label.
-        by_modality: what each present modality says alone: the probability of each label, or the dimensions of a model
-            without labels.
-        modality_label: the label that each present modality decides for alone.
+        by_modality: the prediction of each present modality's own branch: the probability of each label, or the
+            dimensions of a model without labels.
+        modality_label: the label that each present modality's own branch decides for.
         contribution: exact Shapley value of each present modality; they sum to the probability of "best" minus its
             share in training.
-        labels: every label that is given, where several can hold at once.
-        valence, arousal, dominance: -1..1, those that the model has learnt.
-        contribution_by_dimension: of a model without labels, for each dimension the exact Shapley value of each present
-            modality; they sum to the value minus its mean in training.
+        labels: every label that the model decides for, if several can hold at once.
+        valence, arousal, dominance: estimate from -1 to 1, if the model has learnt this dimension.
+        contribution_by_dimension: for a model without labels, the exact Shapley value of each present modality for each
+            dimension; they sum to the estimate minus its mean in training.
         present: modalities that were read.
-        absent: why each of the others was not.
-        notes: what the user may want to know, such as words that were cut off.
+        absent: reason for each modality that was not read.
+        notes: remarks on the segment, for example that words were cut off.
         text: words of the segment.
         face: whose face was read; films only.
-        smoothed: what the segment says beside its neighbours; left out where the model's timelines are not smoothed.
+        smoothed: the prediction after smoothing over time; left out if the timelines of this model are not smoothed.
     """
 
     start: float
@@ -123,13 +124,14 @@ class SegmentPrediction(Record):
 
 @record
 class SkippedSegment(Record):
-    """A segment in which nothing is present, so that the model says nothing of it.
+    """A segment without any modality, for which there is no prediction.
 
     Args:
-        start, end: seconds.
-        kind: how the segment was found, as of one that was read.
-        absent: why each modality was not read.
-        notes: what the user may want to know; of streams only.
+        start: start of the segment, seconds.
+        end: end of the segment, seconds.
+        kind: how the segment was cut, as in a predicted segment.
+        absent: reason for each modality that was not read.
+        notes: remarks on the segment; streams only.
     """
 
     start: float
@@ -139,19 +141,20 @@ class SkippedSegment(Record):
     notes: list[str] | None = None
 
 
-#: What a stream gives: a segment that was read, or one in which nothing is present.
+#: A segment of a stream: one that was predicted, or one without any modality.
 TimelineSegment: TypeAlias = SegmentPrediction | SkippedSegment
 
 
 @record
 class PersonSegment(Record):
-    """What the face of one person says in one segment of their timeline.
+    """The prediction of the face branch for one segment of a person's timeline.
 
     Args:
-        start, end: seconds.
+        start: start of the segment, seconds.
+        end: end of the segment, seconds.
         label: the label that the face branch decides for.
         probs: probability of each label.
-        valence, arousal, dominance: -1..1, of a model without labels; those that it has learnt.
+        valence, arousal, dominance: estimate from -1 to 1, if a model without labels has learnt this dimension.
     """
 
     start: float
@@ -165,12 +168,13 @@ class PersonSegment(Record):
 
 @record
 class PersonTimeline(Record):
-    """What the face of one person says over time.
+    """The predictions of the face branch for one person over time.
 
     Args:
         person: number of the person in this file.
-        start, end: seconds; of the first and the last segment that shows them.
-        segments: those that show them, in order of time.
+        start: start of the first segment that shows this person, seconds.
+        end: end of the last segment that shows this person, seconds.
+        segments: segments that show this person, in order of time.
     """
 
     person: int
@@ -181,11 +185,11 @@ class PersonTimeline(Record):
 
 @record
 class Words(Record):
-    """Where the words of an input come from.
+    """The source of the words of an input.
 
     Args:
-        source: a file's name, "given", a subtitle track, or a speech recogniser.
-        language: of the words, where the source tells; else null.
+        source: name of a file, "given", a subtitle track, or a speech recogniser.
+        language: language of the words if the source states it, else null.
     """
 
     source: str
@@ -194,10 +198,10 @@ class Words(Record):
 
 @record
 class NoWords(Record):
-    """An input that has no transcript; empty for texts, stills and manifest rows, whose words belong to them.
+    """An input without a transcript; empty for texts, stills and manifest rows, which bring their own words.
 
     Args:
-        absent: why there is none.
+        absent: why there is no transcript.
     """
 
     absent: str | None = None
@@ -205,18 +209,18 @@ class NoWords(Record):
 
 @record
 class InputPrediction(Record):
-    """What the model says of one input: a media file, a manifest row, or a text.
+    """The prediction for one input: a media file, a manifest row, or a text.
 
     Args:
         input: path, id of the manifest row, or "text".
-        duration: seconds.
+        duration: duration of the input, seconds.
         present: modalities that were read in at least one segment.
-        absent: why each of the others was not, where it is known.
-        words: where the words come from.
-        segments: those that were read, in order of time.
-        skipped: those in which nothing is present.
-        people: a timeline of each person, where a film shows more than one.
-        notes: what the user may want to know of the input as a whole.
+        absent: reason for each modality that was never read, if known.
+        words: source of the words.
+        segments: predicted segments, in order of time.
+        skipped: segments without any modality.
+        people: a timeline for each person, if a film shows more than one.
+        notes: remarks on the input as a whole.
     """
 
     input: str
@@ -232,18 +236,18 @@ class InputPrediction(Record):
 
 @record
 class ModelDescription(Record):
-    """Which model made a prediction.
+    """The model that made a prediction.
 
     Args:
-        name: from its configuration.
+        name: name from its configuration.
         label_set: name of its label set; null for a model without labels.
         labels: its labels, in order; empty for a model without labels.
-        dimensions: those that it has learnt of valence, arousal and dominance.
-        modalities: what it can read.
+        dimensions: the dimensions that it has learnt: valence, arousal, dominance.
+        modalities: modalities that it can read.
         trained_on: "real", "composite" (modalities of different people paired by label) or "synthetic"; figures from
             the last two say nothing about people.
         validation: figures on the validation part.
-        calibration: how probabilities were calibrated there.
+        calibration: how probabilities were calibrated on the validation part.
     """
 
     name: str
@@ -258,11 +262,11 @@ class ModelDescription(Record):
 
 @record
 class InputFailure(Record):
-    """An input that could not be predicted, or an output of it that could not be written.
+    """An input that could not be predicted, or one of its output files that could not be written.
 
     Args:
-        input: as in "inputs".
-        output: path of the output; left out where the input itself is meant.
+        input: name of the input, as in "inputs".
+        output: path of the output file; left out if the input itself failed.
         error: what went wrong, and what to do.
     """
 
@@ -273,14 +277,14 @@ class InputFailure(Record):
 
 @record
 class Prediction(Record):
-    """What a model says of several inputs.
+    """The predictions of a model for several inputs.
 
     Args:
-        inputs: those that were read, in the order in which they were named.
-        model: which model.
-        failures: inputs that could not be predicted, and outputs that could not be written; left out where there are
+        inputs: a prediction for each input, in the order in which the inputs were named.
+        model: the model that made the predictions.
+        failures: inputs that could not be predicted and output files that could not be written; left out if there are
             none.
-        left_out: what the named folders hold besides media; left out where there is nothing.
+        left_out: files in the named folders that are not media; left out if there are none.
     """
 
     inputs: list[InputPrediction]
@@ -291,10 +295,10 @@ class Prediction(Record):
 
 @record
 class TimelineDocument(Record):
-    """The timeline of one input as a file of its own; readers of a prediction read it too.
+    """The timeline of one input in a separate file; a reader of the prediction JSON can read it.
 
     Args:
-        inputs: the one input.
+        inputs: a list of one prediction.
     """
 
     inputs: list[InputPrediction]
@@ -302,11 +306,11 @@ class TimelineDocument(Record):
 
 @record
 class LivePrediction(Record):
-    """What a model said of a camera and a microphone, or of a file that was replayed.
+    """The predictions of a model for a camera and a microphone, or for a file that was replayed.
 
     Args:
-        segments: in order of time, those in which nothing is present among them.
-        model: which model.
+        segments: segments in order of time, including those without any modality.
+        model: the model that made the predictions.
     """
 
     segments: list[TimelineSegment]
@@ -314,7 +318,10 @@ class LivePrediction(Record):
 
 
 def words_of(facts: Mapping[str, str | None]) -> Words | NoWords:
-    """Where words come from, as the reader found out while it read.
+    """The record of the source of an input's words.
+
+    Args:
+        facts: ``source`` and ``language``, or ``absent``, as the reader collected them.
 
     Example:
         >>> words_of({"source": "talk.srt", "language": None}), words_of({})

@@ -1,4 +1,4 @@
-"""A trained model that reads media: what it says of one thing, and of many."""
+"""A trained model that predicts the emotions in media: one input at a time, or many in batches."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from multiemo.calibration import UNCERTAIN
 from multiemo.data.collate import Collate
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
-from multiemo.evaluation import probabilities_of
 from multiemo.inputs.base import context_width
-from multiemo.model import contributions
-from multiemo.predict.answers import Answer, Pending, foreseen
-from multiemo.predict.dimensions import dimension_estimates
-from multiemo.predict.estimates import NO_DIMENSIONS, Dimensions, SegmentEstimate
+from multiemo.predict.answers import Answer, Pending, as_multiemo_error
+from multiemo.predict.dimensions import DimensionEstimator
+from multiemo.predict.estimates import LabelEstimator
 from multiemo.predict.prediction import (
     FacePrediction,
     InputPrediction,
@@ -30,17 +25,18 @@ from multiemo.predict.prediction import (
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segmentation.stream import Segment
 from multiemo.predict.smoothing import Smoothing
-from multiemo.predict.sources import Item, of_file
+from multiemo.predict.sources import Item, file_item
 from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.faces.selection import SpanFaces
 from multiemo.runs.device import compute_of, predict
 from multiemo.runs.model_folder import Bundle, load_bundle
-from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample, subset_key
+from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
 
+#: Segments that go through the model together.
 _BATCH = 16
 
 
@@ -49,8 +45,8 @@ class Predictor:
 
     Args:
         bundle: from :func:`multiemo.runs.load_bundle` or a run.
-        device: as in :func:`multiemo.runs.device.compute_of`; the precision is that in which the model was trained.
-        options: how files are cut into segments and where words come from.
+        device: as in :func:`multiemo.runs.device.compute_of`. The precision is the one used in training.
+        options: how files are cut into segments, and where their words come from.
     """
 
     def __init__(self, bundle: Bundle, *, device: str = "auto", options: Options | None = None) -> None:
@@ -63,26 +59,31 @@ class Predictor:
         self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
         self._collate = Collate(self.model.modalities, len(self.labels))
+        self._estimator = (
+            DimensionEstimator(self.model)
+            if self.model.task == "dimensions"
+            else LabelEstimator(self.model, self.labels, bundle.prior, self.calibration)
+        )
 
     def predict(
         self, source: str | Path | None = None, *, text: str | None = None, cropped: bool = False
     ) -> InputPrediction:
-        """One file, one text, or a file and its transcript.
+        """Predict one file, one text, or a file with its transcript.
 
         Args:
-            source: video, audio or image.
+            source: path of a video, an audio file or an image.
             text: what is said in it.
-            cropped: an image is a face crop, taken whole.
+            cropped: the image is already a face crop, so that no face is searched in it.
 
         Returns:
-            One of the ``inputs`` of the prediction JSON; it prints and serialises as that. In a segment ``best`` is the
-            label that is decided for (the most probable one, unless training weighed labels: see
-            :func:`multiemo.calibration.decide`), and ``label`` is the same, or ``uncertain`` where the model's
-            threshold does not let it be given. A model without labels (``task: dimensions``) says valence, arousal and
-            dominance in their place.
+            One of the ``inputs`` of the prediction JSON. It prints and serialises as that JSON. ``best`` of a segment
+            is the label that the model decides for. This is the most probable label, unless training weighted the
+            labels (see :func:`multiemo.calibration.decide`). ``label`` is the same label, or ``uncertain`` where its
+            probability is below the model's threshold. A model without labels (``task: dimensions``) returns valence,
+            arousal and dominance instead.
 
         Raises:
-            MediaError: the file cannot be read, or there is neither a file nor a text.
+            MediaError: the file cannot be read, or neither a file nor a text was given.
 
         Example::
 
@@ -91,20 +92,25 @@ class Predictor:
         """
         if source is None and text is None:
             raise MediaError("nothing to predict: give a file, a text, or both")
-        return self.predict_item(Item("text", text=text) if source is None else of_file(source, text, cropped=cropped))
+        item = Item("text", text=text) if source is None else file_item(source, text, cropped=cropped)
+        return self.predict_item(item)
 
     def predict_item(self, item: Item) -> InputPrediction:
-        """As :meth:`predict`, also for a manifest row."""
+        """Predict one item, which may also be a manifest row; see :meth:`predict`."""
         answer = next(self.predict_many([item]))
         if isinstance(answer, MultiemoError):
             raise answer
         return answer.entry
 
     def predict_many(self, items: Iterable[Item]) -> Iterator[Answer | MultiemoError]:
-        """Many items, an answer or an error each, in order; segments of several items go through the model together.
+        """Predict many items; the segments of several items go through the model in one batch.
 
-        An item is taken from ``items`` when the one before it has been read; few segments are held at a time. Whatever
-        one item does is its own error, a :class:`~multiemo.errors.DefectError` where nobody foresaw it.
+        ``items`` is consumed lazily: the next item is taken once the one before it has been read. Only a few segments
+        are in memory at a time. A failure affects only the item that caused it.
+
+        Yields:
+            For each item, in order, its answer or the error. An unexpected exception becomes a
+            :class:`~multiemo.errors.DefectError`.
         """
         waiting: deque[Pending] = deque()
         batch: list[tuple[Pending, Segment]] = []
@@ -116,7 +122,7 @@ class Predictor:
                 if segment.inputs and pending.error is None:
                     batch.append((pending, segment))
                 if len(batch) == _BATCH:
-                    self._tell(batch)
+                    self._predict_batch(batch)
                     batch = []
             if pending.error is not None:
                 batch = [entry for entry in batch if entry[0] is not pending]
@@ -124,36 +130,36 @@ class Predictor:
             while waiting and not waiting[0].open:
                 yield waiting.popleft().answer(self.model.modalities, self.smoothing())
         if batch:
-            self._tell(batch)
+            self._predict_batch(batch)
         for pending in waiting:
             yield pending.answer(self.model.modalities, self.smoothing())
 
     def _read(self, pending: Pending) -> Iterator[Segment]:
-        """The segments of an item, as far as it can be read; why it cannot goes into ``error``."""
+        """The segments of an item, up to the first error, which is stored in ``pending.error``."""
         try:
             reading = self.reader.open(pending.item)
             pending.words, pending.notes = reading.words, reading.notes
             yield from reading.segments
         except CheckpointError:
-            raise  # an encoder that was waiting cannot be built: not the item's fault
+            raise  # an encoder whose loading was deferred cannot be built, which is not the fault of this item
         except Exception as error:
-            pending.error = foreseen(error, pending.item.name)
+            pending.error = as_multiemo_error(error, pending.item.name)
 
     def stream(self, **options: Any) -> Stream:
-        """A stream of sound, pictures and words; see :class:`multiemo.predict.Stream`."""
+        """Open a stream of sound, pictures and words; see :class:`multiemo.predict.Stream`."""
         return Stream(self, **options)
 
     def smoothing(self) -> Smoothing:
-        """For one file or stream."""
+        """A new smoother for one file or stream."""
         return Smoothing(self.labels, self.bundle.prior.tolist(), self.model.task, calibration=self.calibration)
 
     @property
     def context(self) -> int:
-        """How many earlier utterances of a dialogue the text encoder reads."""
+        """The number of earlier utterances of a dialogue that the text encoder reads."""
         return context_width(self.bundle.inputs)
 
     def describe(self) -> ModelDescription:
-        """Which model this is: the ``model`` of the prediction JSON."""
+        """The description of the model: ``model`` in the prediction JSON."""
         facts, learnt = self.bundle.facts, self.model.learnt_dimensions
         return ModelDescription(
             name=self.bundle.config.name,
@@ -166,137 +172,80 @@ class Predictor:
             calibration=self.calibration,
         )
 
-    def _tell(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
-        """Tell each item what the model says of its segments; where that fails, each alone shows whose fault it is."""
+    def _predict_batch(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
+        """Predict some segments. If that fails, predict each by itself, to find out which item is at fault."""
         try:
-            self._classify(batch)
+            self._add_results(batch)
         except CheckpointError:
             raise
         except Exception:
             for pending, segment in batch:
                 if pending.error is None:
                     try:
-                        self._classify([(pending, segment)])
+                        self._add_results([(pending, segment)])
                     except Exception as error:
-                        pending.error, pending.open = foreseen(error, pending.item.name), 0
+                        pending.error, pending.open = as_multiemo_error(error, pending.item.name), 0
 
-    def _classify(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
-        """Tell each item what the model says of its segments."""
-        said = self.classify([segment for _, segment in batch])
-        for (pending, _), (entry, embeddings) in zip(batch, said, strict=True):
-            pending.add_result(entry, embeddings)
+    def _add_results(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
+        """Predict some segments and add each result to its item."""
+        results = self.classify([segment for _, segment in batch])
+        for (pending, _), (prediction, embeddings) in zip(batch, results, strict=True):
+            pending.add_result(prediction, embeddings)
 
     def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
-        """What the model makes of some samples, and of each subset, on its device."""
+        """Run the model on its device.
+
+        Args:
+            samples: B samples, of which it makes one batch.
+            subsets: the subsets of modalities (``TS``) for which there should be logits too.
+        """
         return predict(self.model, self.compute, self._collate(samples), subsets)
 
     @torch.inference_mode()
     def classify(self, segments: Sequence[Segment]) -> list[tuple[SegmentPrediction, dict[Modality, torch.Tensor]]]:
-        """What the model says of each segment that has inputs, and the embedding of each of its modalities."""
-        unknown = torch.full((len(DIMENSIONS),), float("nan"))
-        samples = [Sample("", "", "", s.inputs, s.absent, None, unknown) for s in segments]
-        output = self.run(samples, self._subsets)
-        estimates = (
-            dimension_estimates(self.model, output, segments)
-            if self.model.task == "dimensions"
-            else self._labelled(output, segments)
-        )
-        faces = output.branch_logits.get("face")
-        embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
-        said = []
-        for i, (segment, estimate) in enumerate(zip(segments, estimates, strict=True)):
-            seen = None
-            if segment.faces is not None and faces is not None:
-                seen = self._faces(segment.faces, faces[i : i + 1])
-            here = {m: embeddings[m][i] for m in self.model.modalities if m in segment.inputs}
-            said.append((estimate.placed(segment, self.model.modalities, seen), here))
-        return said
-
-    def _labelled(self, output: Output, segments: Sequence[Segment]) -> list[SegmentEstimate]:
-        """What a model with labels says of each segment."""
-        model, calibration = self.model, self.calibration
-        shown = [subset_key(list(s.inputs)) for s in segments]
-        fused = calibration.scaled(shown, probabilities_of(output.logits, model.task).numpy(), model.task)
-        chosen = calibration.decide(shown, fused, model.task)
-        branches = {m: self._branch(m, v) for m, v in output.branch_logits.items()}
-        # read only for segments that have all of the subset
-        subsets = {
-            k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
-            for k, v in output.by_subset.items()
-        }
-        dimensions = None if output.dimensions is None else output.dimensions.tolist()
-        found = []
-        for i, segment in enumerate(segments):
-            here = [m for m in model.modalities if m in segment.inputs]
-            best = int(fused[i].argmax() if model.task == "multi" else chosen[i])
-            by_subset = {k: v[i] for k, v in subsets.items()}
-            by_subset[shown[i]] = fused[i]
-            given = calibration.answers(shown[i], float(fused[i, best]))
-            shares = contributions(by_subset, self.bundle.prior, here, best)
-            estimate = SegmentEstimate(
-                label=self.labels[best] if given else UNCERTAIN,
-                best=self.labels[best],
-                probs=self._named(fused[i]),
-                by_modality={m: self._named(branches[m][0][i]) for m in here},
-                modality_label={m: self.labels[branches[m][1][i]] for m in here},
-                contribution={m: round(v, 6) for m, v in shares.items()},
-                labels=self._given(chosen[i]) if model.task == "multi" else None,
-                dimensions=NO_DIMENSIONS if dimensions is None else Dimensions.of(dimensions[i]),
-            )
-            found.append(estimate)
-        return found
-
-    def _faces(self, seen: SpanFaces, own: torch.Tensor) -> SegmentFaces:
-        """Whose face was read and why, and what each says where there are several.
+        """Predict some segments.
 
         Args:
-            seen: faces of the segment.
-            own: ``[1, C]`` logits of the one that was read.
+            segments: each with at least one input.
+
+        Returns:
+            For each segment its prediction, and {modality: ``[D]`` float32 embedding} of the modalities present.
+        """
+        samples = [_unlabelled_sample(s.inputs, s.absent) for s in segments]
+        output = self.run(samples, self._subsets)
+        estimates = self._estimator.estimates(output, segments)
+        face_logits = output.branch_logits.get("face")
+        embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
+        results = []
+        for i, (segment, estimate) in enumerate(zip(segments, estimates, strict=True)):
+            faces = None
+            if segment.faces is not None and face_logits is not None:
+                faces = self._segment_faces(segment.faces, face_logits[i : i + 1])
+            present = {m: embeddings[m][i] for m in self.model.modalities if m in segment.inputs}
+            results.append((estimate.to_prediction(segment, self.model.modalities, faces), present))
+        return results
+
+    def _segment_faces(self, faces: SpanFaces, logits: torch.Tensor) -> SegmentFaces:
+        """Whose face was read and why, and a prediction for each person where there are several.
+
+        Args:
+            faces: those found in the segment.
+            logits: ``[1, C]`` of the face branch for the face that was read.
         """
         people: list[FacePrediction] = []
-        others = [person for person in seen.people if person.id != seen.person]
+        others = [person for person in faces.people if person.id != faces.person]
         if others:
-            unknown = torch.full((len(DIMENSIONS),), float("nan"))
-            samples = [Sample("", "", "", {"face": p.crops}, {}, None, unknown) for p in others]
-            logits = torch.cat([own, self.run(samples).branch_logits["face"]])
-            said = self._faces_say([seen.person, *(p.id for p in others)], logits)
-            people = [said[person.id] for person in seen.people]
-        return SegmentFaces(person=seen.person, chosen=seen.why, quality=round(seen.quality, 3), people=people)
+            samples = [_unlabelled_sample({"face": person.crops}, {}) for person in others]
+            every = torch.cat([logits, self.run(samples).branch_logits["face"]])
+            numbers = [faces.person, *(person.id for person in others)]
+            by_person = {face.person: face for face in self._estimator.face_predictions(numbers, every)}
+            people = [by_person[person.id] for person in faces.people]
+        return SegmentFaces(person=faces.person, chosen=faces.why, quality=round(faces.quality, 3), people=people)
 
-    def _faces_say(self, people: Sequence[int], logits: torch.Tensor) -> dict[int, FacePrediction]:
-        """What the face of each person says: label and probabilities, or dimensions.
 
-        Args:
-            people: B numbers of people.
-            logits: ``[B, C]`` of the face branch.
-        """
-        if self.model.task == "dimensions":
-            values = self.model.probabilities(logits).tolist()
-            said = {person: Dimensions.of(row) for person, row in zip(people, values, strict=True)}
-            return {
-                p: FacePrediction(person=p, valence=d.valence, arousal=d.arousal, dominance=d.dominance)
-                for p, d in said.items()
-            }
-        probs, columns = self._branch("face", logits)
-        return {
-            person: FacePrediction(person=person, label=self.labels[column], probs=self._named(row))
-            for person, row, column in zip(people, probs, columns, strict=True)
-        }
-
-    def _branch(self, m: Modality, logits: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Calibrated probabilities ``[B, C]`` of a branch's own head, and the columns of its labels."""
-        task = self.model.task
-        probs = self.calibration.scaled_branch(m, probabilities_of(logits, task).numpy(), task)
-        return probs, probs.argmax(axis=1) if task == "multi" else self.calibration.decide(
-            [m] * len(probs), probs, task
-        )
-
-    def _given(self, chosen: NDArray[np.int64]) -> list[str]:
-        """The labels of ``[C]`` flags."""
-        return [label for label, given in zip(self.labels, chosen, strict=True) if given]
-
-    def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
-        return {label: round(float(p), 6) for label, p in zip(self.labels, probabilities, strict=True)}
+def _unlabelled_sample(inputs: dict[Modality, torch.Tensor], absent: dict[Modality, str]) -> Sample:
+    """A sample to predict, whose label and dimensions are unknown."""
+    return Sample("", "", "", inputs, absent, None, torch.full((len(DIMENSIONS),), float("nan")))
 
 
 def load(
@@ -314,18 +263,19 @@ def load(
 
     Args:
         path: the folder.
-        device: ``auto`` (a CUDA GPU when there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        segments: how a file is cut: ``whole``; ``speech``, turns of speech and the pauses between them; ``windows``;
-            ``auto``: whole up to one and a half windows, else speech where there is sound, else windows.
-        window: seconds of a window or of the longest pause; a turn of speech has at most one and a half.
-        hop: seconds from one window to the next; ``window`` by default.
-        asr: name or folder of a Whisper model that writes down what has no transcript.
-        traces: keep what a picture of the timeline needs.
-        track: which audio track of a file is read, from 1; by default one on which somebody speaks.
+        device: ``auto`` (a CUDA GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        segments: how a file is cut. ``whole``: one segment. ``speech``: turns of speech and the pauses between them.
+            ``windows``: windows of fixed length. ``auto``: ``whole`` up to one and a half windows, else ``speech`` if
+            the file has sound, else ``windows``.
+        window: length of a window and of the longest pause, seconds. A turn of speech lasts at most one and a half.
+        hop: seconds from the start of one window to the next; ``window`` by default.
+        asr: name or folder of a Whisper model, which transcribes files that have no transcript.
+        traces: keep the sound and faces that a picture of the timeline shows.
+        track: the audio track to read, from 1; by default one that contains speech.
 
     Raises:
-        CheckpointError: not a finished model.
-        ConfigError: an option that cannot be; no such device here; an ``asr`` that is not a speech recogniser.
+        CheckpointError: the folder holds no finished model.
+        ConfigError: an option has an invalid value, the device does not exist here, or ``asr`` is no speech recogniser.
     """
     transcriber = None
     if asr is not None:
@@ -340,8 +290,8 @@ def stream(run: str | Path | Predictor, **options: Any) -> Stream:
     """Open a stream of sound, pictures and words; see :class:`multiemo.predict.Stream`.
 
     Args:
-        run: a run or model folder, or a model that is loaded.
-        options: of the stream.
+        run: a run folder, a model folder, or a loaded model.
+        options: arguments of :class:`multiemo.predict.Stream`.
     """
     return (run if isinstance(run, Predictor) else load(run)).stream(**options)
 
@@ -349,7 +299,16 @@ def stream(run: str | Path | Predictor, **options: Any) -> Stream:
 def evaluate(
     model: str | Path, manifest: str | Path | None = None, *, split: str | None = None, device: str = "auto"
 ) -> Report:
-    """Measure a run on its own test part, or a model on a whole manifest; see ``build.evaluate_run``."""
+    """Evaluate a run on its own test part, or a model on a whole manifest.
+
+    See :func:`multiemo.runs.evaluation.evaluate_run`.
+
+    Args:
+        model: a run folder or a model folder.
+        manifest: evaluate on all labelled rows of this manifest. With ``split``: where the run's own manifest is now.
+        split: part of the run's own split; ``None`` is ``test``.
+        device: as in :func:`load`.
+    """
     from multiemo.runs.evaluation import evaluate_run
 
     return evaluate_run(model, manifest=manifest, split=split, device=device)

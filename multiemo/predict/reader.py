@@ -1,4 +1,4 @@
-"""An item -> its segments, each with the tensors that the model's encoders want."""
+"""Reads an item into segments, each with the tensors that the encoders of the model read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multiemo.inputs.material import ClipMaterial, ManifestRow, PreparedInput, R
 from multiemo.inputs.rows import read_row
 from multiemo.media.prefetch import prefetched
 from multiemo.media.reading import Playback, PlayedSound, is_image, probe, read_media
-from multiemo.predict.segmentation.conversation import Conversation, alone
+from multiemo.predict.segmentation.conversation import Conversation, missing_context_notes
 from multiemo.predict.segmentation.segmenter import Segmenter
 from multiemo.predict.segmentation.stream import TRACK_FPS, Mode, Segment, SegmentStream
 from multiemo.predict.sources import Item
@@ -27,18 +27,22 @@ if TYPE_CHECKING:
 
 Segments: TypeAlias = Literal["auto", "whole", "speech", "windows"]
 
-#: Seconds of a window of a long file.
+#: Default length of a window, seconds.
 WINDOW = 4.0
-#: A file of up to this many windows is one segment, unless asked otherwise.
+#: With ``segments="auto"`` a file of up to this many windows is a single segment.
 SHORT = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How files are cut into segments and where words come from; see :func:`multiemo.predict.load`.
+    """How files are cut into segments, and where their words come from.
+
+    Args:
+        segments, window, hop, traces, track: as in :func:`multiemo.predict.load`.
+        transcriber: transcribes files that have no transcript; ``None``: they stay without words.
 
     Raises:
-        ConfigError: a value that cannot be.
+        ConfigError: a value is out of range.
     """
 
     segments: Segments = "auto"
@@ -56,9 +60,9 @@ class Options:
         if self.hop is not None and not 0.1 <= self.hop <= self.window:
             raise ConfigError(f"hop: {self.hop} s; it must lie between 0.1 s and the window ({self.window} s)")
         if self.track is not None and self.track < 1:
-            raise ConfigError(f"track: {self.track}; audio tracks are counted from 1")
+            raise ConfigError(f"track: {self.track}; audio tracks are numbered from 1")
         if self.hop is not None and self.segments != "windows":
-            raise ConfigError("hop: only windows overlap; give segments=windows too")
+            raise ConfigError("hop: it applies to windows only; add segments=windows")
 
 
 @dataclass(slots=True)
@@ -66,9 +70,9 @@ class OpenedItem:
     """An item that is being read.
 
     Args:
-        segments: one after the other, as they are read; raises MediaError where the item cannot be read.
-        words: where its words come from, as in the prediction JSON; complete when the last segment is read.
-        notes: what the user may want to know of the file as a whole; complete then.
+        segments: reads one segment after the other; raises MediaError where the item cannot be read.
+        words: the source of its words, as in the prediction JSON; complete once the last segment has been read.
+        notes: remarks about the whole file; complete once the last segment has been read.
     """
 
     segments: Iterator[Segment]
@@ -81,7 +85,7 @@ class Reader:
 
     Args:
         inputs: {modality: input} of the model.
-        options: how files are cut.
+        options: how files are cut, and where their words come from.
     """
 
     def __init__(self, inputs: Mapping[Modality, Input], options: Options) -> None:
@@ -91,16 +95,16 @@ class Reader:
             if entry.request is not None:
                 self._request = self._request.joined(entry.request) or self._request
         self.options = options
-        #: (samples at 16 kHz, their start in seconds) -> words, where there is a recogniser.
+        #: (samples at 16 kHz, their start in seconds) -> transcript; ``None`` without a recogniser.
         self.transcribe = None if options.transcriber is None else options.transcriber.transcribe
 
     @property
     def rate(self) -> int:
-        """Sample rate at which files are read, Hz; for a model that does not hear, what voice activity needs."""
+        """Sample rate at which files are read, Hz; for a model without speech, that of voice activity detection."""
         return self._request.sample_rate or VOICE_RATE
 
     def open(self, item: Item) -> OpenedItem:
-        """The segments of an item; a manifest row is one.
+        """Open an item; its segments are read as they are iterated over. A manifest row is one segment.
 
         Raises:
             MediaError: it cannot be read.
@@ -108,20 +112,20 @@ class Reader:
         if item.refused is not None:
             raise MediaError(item.refused)
         if item.clip is not None and item.folder is not None:
-            return OpenedItem(iter([self._row(ManifestRow(item.clip, item.folder, item.context))]))
+            return OpenedItem(iter([self._read_row(ManifestRow(item.clip, item.folder, item.context))]))
         if item.path is None:
-            said = Segment(0.0, 0.0)
+            segment = Segment(0.0, 0.0)
             missing = {"audio": "no audio was given", "video": "no picture was given"}
-            self._read(said, ClipMaterial(item.text, missing=missing))
-            return OpenedItem(iter([said]), notes=self._alone(item.text))
-        self._check(item.path)
+            self._read(segment, ClipMaterial(item.text, missing=missing))
+            return OpenedItem(iter([segment]), notes=self._context_notes(item.text))
+        self._check_reads_media(item.path)
         if is_image(item.path):
             text = item.text if item.transcript is None else item.transcript.text
-            return OpenedItem(iter([self._still(item.path, text)]), notes=self._alone(text))
+            return OpenedItem(iter([self._read_still(item.path, text)]), notes=self._context_notes(text))
         return self._play(item, item.path)
 
     def _play(self, item: Item, path: Path) -> OpenedItem:
-        """A file from its beginning to its end."""
+        """Open a film or an audio file and choose how to cut it."""
         options = self.options
         notes: list[str] = []
         track = options.track
@@ -137,9 +141,10 @@ class Reader:
         if mode == "speech" and not playback.has_audio:
             mode = "windows"
         try:
-            transcript, outside = self._transcript(item, path, length, mode == "whole", notes)
+            transcript, outside = self._find_transcript(item, path, length, mode == "whole", notes)
             if transcript is not None and not transcript.timed and mode != "whole":
-                transcript = transcript.spread(spoken(path, options.window, track) or [(0.0, length or options.window)])
+                turns = speech_turns(path, options.window, track) or [(0.0, length or options.window)]
+                transcript = transcript.spread(turns)
         except BaseException:
             playback.close()
             raise
@@ -165,39 +170,54 @@ class Reader:
             words = {"source": options.transcriber.source, "language": None}
         notes += transcript.notes if transcript is not None else ()
         if mode == "whole" and "source" in words:
-            notes += alone(self.inputs)
+            notes += missing_context_notes(self.inputs)
         conversation = Conversation(self.inputs, stream.overlap)
-        segments = _played(playback, stream, transcript, words, notes)
+        segments = _played_segments(playback, stream, transcript, words, notes)
         return OpenedItem(map(conversation.read, segments), words, notes)
 
-    def _alone(self, text: str | None) -> list[str]:
-        return alone(self.inputs) if text else []
+    def _context_notes(self, text: str | None) -> list[str]:
+        return missing_context_notes(self.inputs) if text else []
 
-    def _transcript(
+    def _find_transcript(
         self, item: Item, path: Path, length: float | None, whole: bool, notes: list[str]
     ) -> tuple[Transcript | None, str | None]:
-        """What was given, else what lies beside the file, else what is in it (``notes`` gets why not); and what to say
-        where the only words lie outside the file."""
+        """The transcript of a file: the one given, else one beside the file, else subtitles in it.
+
+        Args:
+            item: may bring a text or a transcript.
+            path: of the media file.
+            length: of the file, seconds; ``None`` if unknown.
+            whole: the file is one segment.
+            notes: receives why a transcript was not used.
+
+        Returns:
+            The transcript, and the reason where the times of all words lie outside the file.
+        """
         if item.text is not None:
             return Transcript.untimed(item.text, "given"), None
         if item.transcript is not None:
-            return fit_to_media(item.transcript, length, fps=_pictures(item.transcript, path), whole=whole), None
+            return fit_to_media(item.transcript, length, fps=_frame_rate(item.transcript, path), whole=whole), None
         outside = None
         for beside in side_transcripts(path, notes):
-            said = fit_to_media(beside, length, fps=_pictures(beside, path), whole=whole)
-            outside = None if length is None else why_not_placed(said, length)
+            transcript = fit_to_media(beside, length, fps=_frame_rate(beside, path), whole=whole)
+            outside = None if length is None else why_not_placed(transcript, length)
             if outside is None:
-                return said, None
+                return transcript, None
             notes.append(outside)
         return embedded_subtitles(path, notes), outside
 
-    def _check(self, path: Path) -> None:
+    def _check_reads_media(self, path: Path) -> None:
+        """Refuse a media file if the model reads features alone.
+
+        Raises:
+            MediaError: no input of the model can be read from media.
+        """
         if not any(entry.in_files for entry in self.inputs.values()):
             titles = " and ".join(dict.fromkeys(entry.title for entry in self.inputs.values()))
             raise MediaError(f"{path}: the model reads {titles} ({', '.join(self.inputs)}) only; give it a manifest")
 
-    def _still(self, path: Path, text: str | None) -> Segment:
-        """A photograph, with words where there are any."""
+    def _read_still(self, path: Path, text: str | None) -> Segment:
+        """A still image, with its words if there are any."""
         wanted = self._request
         media = read_media(path, rate=wanted.sample_rate, fps=wanted.fps, max_frames=wanted.max_frames)
         segment = Segment(round(media.offset, 3), round(media.offset + media.duration, 3), notes=list(media.problems))
@@ -208,11 +228,11 @@ class Reader:
         for m, entry in self.inputs.items():
             segment.put(m, entry.read(material))
 
-    def _row(self, row: ManifestRow) -> Segment:
-        """A manifest row is one segment, fed as in training.
+    def _read_row(self, row: ManifestRow) -> Segment:
+        """A manifest row as one segment, read as in training.
 
         Raises:
-            MediaError: nothing of it can be read.
+            MediaError: none of its media can be read.
         """
         clip = row.clip
         found = read_row(row, self.inputs, track=self.options.track)
@@ -228,13 +248,22 @@ class Reader:
         return segment
 
 
-def _pictures(transcript: Transcript, path: Path) -> float | None:
-    """Pictures a second of a film, for a transcript whose times count them."""
+def _frame_rate(transcript: Transcript, path: Path) -> float | None:
+    """Frames a second of a film; ``None`` unless the times of the transcript are frame numbers."""
     return None if transcript.fps is None else probe(path).fps
 
 
-def spoken(path: Path, window: float, track: int | None = None) -> list[tuple[float, float]]:
-    """The turns of speech of a file as (start, end) in seconds; its sound is read once for that."""
+def speech_turns(path: Path, window: float, track: int | None = None) -> list[tuple[float, float]]:
+    """Find the turns of speech in a file; its sound is decoded once for that.
+
+    Args:
+        path: media file.
+        window: as in :class:`~multiemo.predict.segmentation.segmenter.Segmenter`, seconds.
+        track: the audio track to read, from 1; by default one that contains speech.
+
+    Returns:
+        (start, end) of each turn, seconds.
+    """
     segmenter = Segmenter("speech", window=window)
     playback = Playback(path, rate=VOICE_RATE, fps=None, track=track)
     if not playback.has_audio:
@@ -245,9 +274,10 @@ def spoken(path: Path, window: float, track: int | None = None) -> list[tuple[fl
     return [(span.start, span.end) for span in spans if span.kind == "speech"]
 
 
-def _played(
+def _played_segments(
     playback: Playback, stream: SegmentStream, transcript: Transcript | None, words: dict[str, Any], notes: list[str]
 ) -> Iterator[Segment]:
+    """Play a file into a stream; ``words`` and ``notes`` are completed at its end."""
     with stream:
         for piece in prefetched(playback.pieces(), playback.pixels):
             yield from (

@@ -1,4 +1,4 @@
-"""Adds what is smoothed over time to the segments of a file or stream."""
+"""Adds predictions that are smoothed over time to the segments of a file or stream."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from multiemo.types import subset_key
 class Smoothing:
     """Adds ``smoothed`` to the segments of one file, in order, as soon as each is settled.
 
-    A model whose calibration found that smoothing makes labels worse leaves them as they are.
+    Segments stay as they are if calibration found that smoothing makes the labels of the model worse.
 
     Args:
-        labels: of the model.
+        labels: the C labels of the model.
         prior: ``[C]`` share of each label in training.
-        task: ``multi`` where several labels can hold at once; ``dimensions``, which has no labels, is not smoothed.
-        calibration: of the model: decides labels, and knows for how long they last.
+        task: ``multi`` if several labels can hold at once. ``dimensions`` has no labels and is not smoothed.
+        calibration: decides labels, and holds how long a label lasts, seconds.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Smoothing:
         known = 0.0 if task == "dimensions" else self._calibration.stay_seconds
         stay = STAY_SECONDS if known is None else known
         self.off = stay == 0
-        #: Why there is none, where there is none.
+        #: Why there is no smoothing; empty if there is.
         self.notes = self._calibration.smoothing_notes() if self.off else []
         lag = 0 if self.off else LAG_SEGMENTS  # without smoothing a segment is settled at once
         self._smoother = Smoother(
@@ -50,18 +50,19 @@ class Smoothing:
         self._waiting: deque[TimelineSegment] = deque()
 
     def push(self, segment: TimelineSegment) -> list[TimelineSegment]:
-        """Take the next segment.
+        """Add the next segment.
 
         Returns:
-            Those that are settled now, in order: each as it was pushed, with ``smoothed`` where it has probabilities.
+            The segments that are settled now, in order. Each is as it was pushed, plus ``smoothed`` if it has
+            probabilities.
         """
-        said = segment.probs if isinstance(segment, SegmentPrediction) else None
-        probs = None if said is None else np.array([said[label] for label in self._labels])
+        by_label = segment.probs if isinstance(segment, SegmentPrediction) else None
+        probs = None if by_label is None else np.array([by_label[label] for label in self._labels])
         self._waiting.append(segment)
         return self._settle(self._smoother.push(probs, segment.start, segment.end))
 
     def close(self) -> list[TimelineSegment]:
-        """The segments that still waited for later ones; none follow."""
+        """The remaining segments; no more can be added."""
         return self._settle(self._smoother.close())
 
     def _settle(self, settled: Sequence[np.ndarray[Any, Any] | None]) -> list[TimelineSegment]:
@@ -69,15 +70,15 @@ class Smoothing:
         for posterior in settled:
             segment = self._waiting.popleft()
             if posterior is not None and not self.off and isinstance(segment, SegmentPrediction):
-                segment = replace(segment, smoothed=self._named(posterior, subset_key(segment.present)))
+                segment = replace(segment, smoothed=self._prediction(posterior, subset_key(segment.present)))
             done.append(segment)
         return done
 
-    def _named(self, posterior: NDArray[np.float64], key: str) -> SmoothedPrediction:
-        """Label (and, where there can be several, ``labels``) and probabilities of one segment."""
-        said = self._calibration.decide([key], posterior[None], self._task)[0]
-        column = int(posterior.argmax()) if self._task == "multi" else int(said)
+    def _prediction(self, posterior: NDArray[np.float64], key: str) -> SmoothedPrediction:
+        """The prediction from the posterior ``[C]`` of a segment with the modalities ``key``."""
+        decided = self._calibration.decide([key], posterior[None], self._task)[0]
+        column = int(posterior.argmax()) if self._task == "multi" else int(decided)
         probs = {label: round(float(p), 6) for label, p in zip(self._labels, posterior, strict=True)}
         several = self._task == "multi"
-        labels = [label for label, given in zip(self._labels, said, strict=True) if given] if several else None
+        labels = [label for label, flag in zip(self._labels, decided, strict=True) if flag] if several else None
         return SmoothedPrediction(label=self._labels[column], probs=probs, labels=labels)

@@ -1,4 +1,4 @@
-"""What there is to predict: files, folders and manifests as single things."""
+"""Turns files, folders and manifests into the items to predict."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from multiemo.predict.folders import LeftOut, media_below
 from multiemo.transcripts import Transcript
 from multiemo.types import Clip
 
-#: The corpus of the rows that single files become.
+#: Corpus name of a manifest row that is made for a single file.
 _FILES = "files"
 
 
 @dataclass(slots=True)
 class Item:
-    """One thing to predict.
+    """One media file, manifest row or text to predict.
 
     Args:
-        name: what it is called in the output.
-        path: media file, or ``None`` for text alone.
-        text: transcript, or ``None``.
-        clip, folder: the manifest row it comes from, and the manifest's folder.
+        name: its name in the output.
+        path: media file, or ``None``.
+        text: transcript without times, or ``None``.
+        clip, folder: the manifest row, and the folder of the manifest; ``None`` for files and texts.
         context: earlier utterances of its dialogue as (same speaker, text), oldest first.
         transcript: words with times, instead of ``text``.
-        refused: why nothing can be predicted, for what is known not to be readable before it is opened.
+        refused: why it cannot be predicted, if this is known before it is opened.
     """
 
     name: str
@@ -44,27 +44,27 @@ class Item:
 
     @property
     def plays(self) -> bool:
-        """Whether it is a film or a sound file, which is cut into segments, and no still, row or text."""
+        """Whether it is a film or an audio file, which is cut into segments; false for stills, rows and texts."""
         return self.path is not None and not is_image(self.path)
 
 
-def of_file(
+def file_item(
     source: str | Path, text: str | None = None, transcript: Transcript | None = None, *, cropped: bool = False
 ) -> Item:
-    """A media file as one thing to predict; a face crop becomes the manifest row that says so.
+    """The item of a media file; a face crop becomes a manifest row with ``cropped`` set.
 
     Args:
-        source: path.
-        text, transcript: what is said in it.
-        cropped: if it is a still, it is a face crop and taken whole.
+        source: path of the file.
+        text, transcript: what is said in it, without or with times.
+        cropped: if the file is a still, it is already a face crop, and no face is searched in it.
     """
     path = Path(source)
     if not (cropped and is_image(path)):
         return Item(str(source), path, text, transcript=transcript)
-    said = text if transcript is None else transcript.text
-    words = said if said and not said.isspace() else None
-    row = Clip(id=str(source), corpus=_FILES, text=words, image=path.name, cropped=True)
-    return Item(str(source), None, said, row, path.absolute().parent)
+    words = text if transcript is None else transcript.text
+    row_text = words if words and not words.isspace() else None
+    row = Clip(id=str(source), corpus=_FILES, text=row_text, image=path.name, cropped=True)
+    return Item(str(source), None, words, row, path.absolute().parent)
 
 
 def expand(
@@ -76,65 +76,65 @@ def expand(
     cropped: bool = False,
     left_out: list[LeftOut] | None = None,
 ) -> list[Item]:
-    """Files, folders and manifests as single things to predict, in a stable order.
+    """Expand files, folders and manifests into items, in a stable order.
 
-    A folder means every media file below it (``predict/folders.py``); a ``.jsonl`` or ``.parquet`` file every row of
-    the manifest. What cannot be read does not stop the rest: it becomes an item that is ``refused``.
+    A folder stands for every media file below it (see :mod:`multiemo.predict.folders`), a ``.jsonl`` or ``.parquet``
+    file for every row of the manifest. A source that cannot be read becomes an item with ``refused`` set and does not
+    affect the others.
 
     Args:
         sources: paths.
-        text: what is said in all of them (normally in one); rows of a manifest have words of their own.
-        transcript: what is said in the only one, and when.
-        context: earlier utterances that the model reads (``Predictor.context``), taken from the manifest's rows.
-        cropped: stills are face crops, each taken whole.
-        left_out: gets what folders hold that is no media.
+        text: what is said in each of them (normally there is only one); not for manifests, whose rows have a text.
+        transcript: the words of the only source, with times.
+        context: number of earlier utterances that the model reads (``Predictor.context``); taken from the manifest.
+        cropped: stills are already face crops.
+        left_out: receives an entry for every file in the folders that is not media.
 
     Raises:
-        ConfigError: something was given that no input can use.
-        MediaError: the only source is a folder that holds no media.
-        ManifestError: the only source is a manifest of which no row is valid.
+        ConfigError: an option does not apply to any of the sources.
+        MediaError: the only source is a folder without media, or a manifest without a valid row.
     """
     items: list[Item] = []
     for source in sources:
         path = Path(source)
         if str(source).partition("://")[1]:
             items.append(Item(str(source), path))  # refused with a reason where it is opened
-        elif os.path.isdir(path):  # a name may be too long to ask the path itself
-            passed: list[LeftOut] = []
-            files = media_below(path, passed)
+        elif os.path.isdir(path):  # unlike Path.is_dir, it accepts a name that is too long
+            others: list[LeftOut] = []
+            files = media_below(path, others)
             if left_out is not None:
-                left_out += passed
-            items += [of_file(f, text, transcript, cropped=cropped) for f in files]
+                left_out += others
+            items += [file_item(f, text, transcript, cropped=cropped) for f in files]
             if not files:
-                items.append(Item(str(source), refused=f"{path}: no media file in this folder{_counted(passed)}"))
+                items.append(Item(str(source), refused=f"{path}: no media file in this folder{_counted(others)}"))
         elif path.suffix.lower() in (".jsonl", ".parquet"):
             if text is not None or transcript is not None:
                 raise ConfigError(
-                    f"{path}: the rows of a manifest have words of their own, so --text and --transcript are for media "
-                    "files; write them into the row's text"
+                    f"{path}: --text and --transcript apply to media files, not to a manifest; write the words into "
+                    "the text of its rows"
                 )
             items += _rows(path, context)
         else:
-            items.append(of_file(source, text, transcript, cropped=cropped))
+            items.append(file_item(source, text, transcript, cropped=cropped))
     if len(items) == 1 and items[0].refused is not None:
         raise MediaError(items[0].refused)
     if cropped and not any(item.clip is not None and item.clip.corpus == _FILES for item in items):
         raise ConfigError(
-            '--cropped is for pictures, and no input is one; the rows of a manifest say it themselves: "cropped": true'
+            '--cropped applies to still images, and no input is one; in a manifest write "cropped": true into the row'
         )
     if transcript is not None and len(items) > 1:
         raise ConfigError(
-            f"--transcript says what one file says and when, and there are {len(items)}; put a transcript beside each, "
-            "of the same name"
+            f"--transcript applies to a single file, and there are {len(items)}; put a transcript of the same name "
+            "beside each file"
         )
-    said = text if transcript is None else transcript.text
-    if not items and said is not None:
-        items.append(Item("text", None, said))
+    words = text if transcript is None else transcript.text
+    if not items and words is not None:
+        items.append(Item("text", None, words))
     return items
 
 
 def _rows(path: Path, context: int) -> list[Item]:
-    """The rows of a manifest; one that breaks a rule is refused, and so is a manifest without a good one."""
+    """The items of a manifest; an invalid row is refused, and so is a manifest without any valid row."""
     try:
         clips, problems = split_manifest(path)
     except ManifestError as error:
@@ -147,5 +147,5 @@ def _rows(path: Path, context: int) -> list[Item]:
 
 
 def _counted(left_out: Sequence[LeftOut]) -> str:
-    """How many files a folder without media holds, and what the first of them is."""
-    return f"; of {len(left_out)} left out the first is {left_out[0]}" if left_out else ""
+    """The number of files in a folder without media, and the first of them."""
+    return f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else ""

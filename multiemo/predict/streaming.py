@@ -1,4 +1,4 @@
-"""Sound, pictures and words in as they come, an emotion timeline out with bounded delay and memory."""
+"""Predicts a stream of sound, pictures and words as it arrives, with bounded delay and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from multiemo.arrays import Floats
 from multiemo.errors import MediaError
 from multiemo.media.playback import MAX_JUMP
 from multiemo.media.samples import bits_of
-from multiemo.predict.answers import skipped
+from multiemo.predict.answers import skipped_segment
 from multiemo.predict.prediction import SegmentPrediction, TimelineSegment
 from multiemo.predict.reader import Options, Reader
 from multiemo.predict.segmentation.conversation import Conversation
@@ -26,48 +26,48 @@ from multiemo.preprocess.faces.frames import ArrayFrame, Frame
 from multiemo.runs.model_folder import Bundle
 from multiemo.transcripts import MIN_PACE, Cue
 
-#: Floats may go beyond full scale by this much; more is another scale.
-_OVER = 2.0
-#: So many pictures in a row, each so many seconds after the one before, are of another unit of time.
-_FEW, _FAR = 3, 5.0
-#: Seconds that words must last before they are asked whether they can be so few.
+#: Largest peak of sound whose full scale is 1; beyond it the samples are in another scale.
+_MAX_PEAK = 2.0
+#: This many pictures in a row, each at least this many seconds after the one before, have times in another unit.
+_MAX_JUMPS, _JUMP_SECONDS = 3, 5.0
+#: A cue longer than this (seconds) is checked for a plausible number of letters.
 _LONG_CUE = 60.0
 #: Turns of several channels that go through the model together.
 _BATCH = 16
 
 
 class SegmentClassifier(Protocol):
-    """What a stream needs of a model; :class:`~multiemo.predict.Predictor` has it."""
+    """The interface of a model that a stream uses; implemented by :class:`~multiemo.predict.Predictor`."""
 
     bundle: Bundle
     options: Options
     reader: Reader
 
     def smoothing(self) -> Smoothing:
-        """For one file or stream."""
+        """A new smoother for one file or stream."""
 
     def classify(self, segments: Sequence[Segment]) -> Sequence[tuple[SegmentPrediction, object]]:
-        """What the model says of each segment that has inputs, and the embedding of each of its modalities."""
+        """Predict segments, each of which has inputs; returns the prediction and the embeddings of each."""
 
 
 class Stream:
     """A stream of one conversation; ``multiemo.stream(run)`` or ``predictor.stream()`` opens one.
 
-    It goes the way that a file goes, so a file that is pushed in pieces of any size gives the segments that
-    ``predict`` gives with the same ``segments``, ``window`` and ``hop``.
+    Files are read in the same way. A file that is pushed in pieces of any size therefore gives the same segments as
+    ``predict`` with the same ``segments``, ``window`` and ``hop``.
 
-    A segment comes out when it is over, which is known ``Segmenter.look_ahead`` seconds after its end, and smoothed
-    when ``Smoother.lag`` more segments are over. Memory holds the open segment, and the
-    last turns where the text encoder reads some.
+    A segment is complete at most ``Segmenter.look_ahead`` seconds after its end. It is returned, with its smoothed
+    prediction, once ``Smoother.lag`` further segments are complete. Memory holds the current segment, and the last
+    turns if the text encoder reads context.
 
     Args:
         predictor: the model.
-        segments: ``speech``: turns of speech and the pauses between them; ``windows``; ``whole``: one, at the end.
-            Without sound ``speech`` means ``windows``.
-        window, hop: seconds, as in :func:`multiemo.load`; those of the predictor by default.
-        audio, video: whether there will be sound, and pictures. What is announced must come, and what belongs together
-            within ten seconds: so long a segment waits for both.
-        rate: of the sound, Hz.
+        segments: ``speech``: turns of speech and the pauses between them; ``windows``: windows of fixed length;
+            ``whole``: a single segment, at the end. Without sound ``speech`` means ``windows``.
+        window, hop: seconds, as in :func:`multiemo.load`; by default those of the predictor.
+        audio, video: whether sound and pictures will be pushed. A segment waits up to ten seconds for whichever of
+            the two is behind, so push both if both are announced.
+        rate: sample rate of the sound, Hz.
 
     Example::
 
@@ -106,9 +106,9 @@ class Stream:
         )
         self._conversation = Conversation(predictor.bundle.inputs, self._stream.overlap)
         self._smoothing = predictor.smoothing()
-        self._shown = 0.0
-        self._ahead: list[float] = []  # when words begin for which nothing came yet
-        self._far = 0  # pictures in a row that lie far from the one before
+        self._last_frame = 0.0  # time of the last picture, seconds
+        self._early_words: list[float] = []  # start times of words beyond the end of the sound and pictures so far
+        self._jumps = 0  # pictures in a row that are far from the one before
         self._closed = False
 
     def push(
@@ -119,29 +119,29 @@ class Stream:
         time: float | None = None,
         words: Sequence[Cue] = (),
     ) -> list[TimelineSegment]:
-        """What came, in any combination.
+        """Push sound, a picture, words, or any combination of them.
 
         Args:
-            audio: ``[N]`` mono within -1..1, at ``rate``, that follows what came before without a gap.
+            audio: ``[N]`` float mono within -1..1 at ``rate``, which continues the sound before without a gap.
             frame: ``[H, W, 3]`` uint8 RGB.
-            time: of the frame, seconds from the beginning of the sound.
-            words: with their times in seconds; those of a segment count if they come before it is over.
+            time: of the frame, seconds from the start of the stream.
+            words: cues with times in seconds; push them before the segment that they belong to is complete.
 
         Returns:
-            The segments that are settled now, in order: a
-            :class:`~multiemo.predict.prediction.SegmentPrediction` each, or a
-            :class:`~multiemo.predict.prediction.SkippedSegment` where nothing was present.
+            The segments that are settled now, in order. Each is a
+            :class:`~multiemo.predict.prediction.SegmentPrediction`, or a
+            :class:`~multiemo.predict.prediction.SkippedSegment` if no modality was present.
 
         Raises:
-            MediaError: what came cannot be used: not announced, of a wrong shape, not finite, beyond full scale, a
-                frame without a time or with one in another unit, or after :meth:`close`.
+            MediaError: sound or pictures were not announced, have a wrong shape, are not finite or exceed full scale; a
+                frame has no time, or times are in another unit; or the stream is closed.
         """
         if self._closed:
             raise MediaError("the stream is closed; open another")
         if words:
             _check_words(words)
             self._stream.push_cues(words)
-            self._ahead += [cue.start for cue in words]
+            self._early_words += [cue.start for cue in words]
         done: list[Segment] = []
         if audio is not None:
             done += self._stream.push_audio(self._checked(audio))
@@ -151,19 +151,19 @@ class Stream:
             if time is None or not np.isfinite(time) or time < 0:
                 raise MediaError(f"a frame needs its time in seconds from the beginning, 0 or more; got {time}")
             self._check_clock(float(time))
-            done += self._stream.push_frame(_framed(frame), float(time))
-        self._ahead = [start for start in self._ahead if start >= self._stream.end]
+            done += self._stream.push_frame(_as_frame(frame), float(time))
+        self._early_words = [start for start in self._early_words if start >= self._stream.end]
         return self._predict(done)
 
     def close(self, duration: float | None = None) -> list[TimelineSegment]:
         """End the stream.
 
         Args:
-            duration: of the whole, seconds; up to the last sound or picture by default.
+            duration: of the whole stream, seconds; by default up to the last sound or picture.
 
         Returns:
-            The segments that were left, as of :meth:`push`; the last has a note where words came for which there was no
-            sound or picture.
+            The remaining segments, as in :meth:`push`. The last one has a note if words were pushed whose times lie
+            after the end of the stream.
         """
         if self._closed:
             return []
@@ -175,10 +175,10 @@ class Stream:
         with self._stream:
             done += self._stream.close(duration)
         last = [*self._predict(done), *self._smoothing.close()]
-        if self._ahead and last:
+        if self._early_words and last:
             note = (
-                f"{len(self._ahead)} of the words begin after the end of the stream, at {min(self._ahead):.1f} s or "
-                "later; times are seconds from its beginning"
+                f"{len(self._early_words)} of the words begin after the end of the stream, at "
+                f"{min(self._early_words):.1f} s or later; times are seconds from its beginning"
             )
             last[-1] = replace(last[-1], notes=[*(last[-1].notes or ()), note])
         return last
@@ -201,26 +201,30 @@ class Stream:
         if not np.isfinite(samples).all():
             raise MediaError("the sound holds samples that are not finite")
         peak = float(np.abs(samples).max(initial=0.0))
-        if peak > _OVER:
+        if peak > _MAX_PEAK:
             bits = bits_of(peak)
             what = "scale it" if bits is None else f"divide values of {bits} bits by {2 ** (bits - 1)}"
-            raise MediaError(f"the sound reaches {peak:.4g}, and full scale is 1; {what}")
+            raise MediaError(f"the sound peaks at {peak:.4g}, but full scale is 1; {what}")
         return samples if self._resample is None else np.asarray(self._resample.resample_chunk(samples), np.float32)
 
     def _check_clock(self, time: float) -> None:
-        """Notice times that are no seconds."""
-        step = time - self._shown
-        self._far = self._far + 1 if step >= _FAR else 0
-        if step > MAX_JUMP or self._far >= _FEW:
+        """Refuse times that are not seconds.
+
+        Raises:
+            MediaError: the time is too far after that of the picture before.
+        """
+        step = time - self._last_frame
+        self._jumps = self._jumps + 1 if step >= _JUMP_SECONDS else 0
+        if step > MAX_JUMP or self._jumps >= _MAX_JUMPS:
             raise MediaError(
-                f"a frame of {time:.0f} s follows one of {self._shown:.0f} s; times are seconds from the beginning of "
-                "the stream, so divide milliseconds by 1000, and take off what the clock showed at the beginning"
+                f"a frame at {time:.0f} s follows one at {self._last_frame:.0f} s; times are seconds from the start of "
+                "the stream, so divide milliseconds by 1000, and subtract the clock's time at the start"
             )
-        self._shown = max(self._shown, time)
+        self._last_frame = max(self._last_frame, time)
 
     def _predict(self, segments: Sequence[Segment]) -> list[TimelineSegment]:
-        said = _classified(self._predictor, [self._conversation.read(s) for s in segments])
-        return [done for segment in said for done in self._smoothing.push(segment)]
+        predicted = _predicted(self._predictor, [self._conversation.read(s) for s in segments])
+        return [settled for segment in predicted for settled in self._smoothing.push(segment)]
 
 
 def read_channels(
@@ -231,16 +235,16 @@ def read_channels(
     speakers: Sequence[str] = (),
     duration: float,
 ) -> list[list[TimelineSegment]]:
-    """A conversation of which each channel holds a part: turns of speech and pauses of every channel.
+    """Predict a conversation with one channel for each speaker; every channel is cut into turns of speech and pauses.
 
-    The turns before a turn are those of all channels that began before it.
+    The context of a turn is the turns of all channels that began before it.
 
     Args:
         predictor: the model.
-        sounds: of each channel what it holds at ``predictor.reader.rate``, piece by piece, float32 mono.
-        words: of each channel its cues; what has none is written down by the predictor's recogniser, if there is one.
-        speakers: who speaks on each channel; by default whom the cues name.
-        duration: of the whole, seconds.
+        sounds: the sound of each channel, float32 mono at ``predictor.reader.rate``, in pieces.
+        words: the cues of each channel. A channel without cues is transcribed if the predictor has a recogniser.
+        speakers: name of the speaker on each channel; by default those that the cues name.
+        duration: of the conversation, seconds.
 
     Returns:
         For each channel its segments, smoothed; see :meth:`Stream.push`.
@@ -265,42 +269,43 @@ def read_channels(
 
     conversation = Conversation(predictor.bundle.inputs)
     smoothings = [predictor.smoothing() for _ in sounds]
-    said: list[list[TimelineSegment]] = [[] for _ in sounds]
+    settled: list[list[TimelineSegment]] = [[] for _ in sounds]
     turns = heapq.merge(*map(cut, range(len(sounds))), key=lambda turn: turn[1].start)
-    while some := list(islice(turns, _BATCH)):
-        for number, segment in some:
+    while batch := list(islice(turns, _BATCH)):
+        for number, segment in batch:
             segment.speaker = speakers[number] if speakers else segment.speaker
             conversation.read(segment)
-        for (number, _), one in zip(some, _classified(predictor, [s for _, s in some]), strict=True):
-            said[number] += smoothings[number].push(one)
-    return [[*settled, *smoothing.close()] for settled, smoothing in zip(said, smoothings, strict=True)]
+        for (number, _), prediction in zip(batch, _predicted(predictor, [s for _, s in batch]), strict=True):
+            settled[number] += smoothings[number].push(prediction)
+    return [[*segments, *smoothing.close()] for segments, smoothing in zip(settled, smoothings, strict=True)]
 
 
-def _classified(predictor: SegmentClassifier, segments: Sequence[Segment]) -> list[TimelineSegment]:
-    """What the model says of each segment."""
-    heard = [s for s in segments if s.inputs]
-    said = iter(predictor.classify(heard) if heard else [])
-    return [next(said)[0] if s.inputs else skipped(s) for s in segments]
+def _predicted(predictor: SegmentClassifier, segments: Sequence[Segment]) -> list[TimelineSegment]:
+    """The prediction of each segment; a segment without inputs is skipped."""
+    to_predict = [s for s in segments if s.inputs]
+    predictions = iter(predictor.classify(to_predict) if to_predict else [])
+    return [next(predictions)[0] if s.inputs else skipped_segment(s) for s in segments]
 
 
 def _check_words(words: Sequence[Cue]) -> None:
-    """Refuse times that cannot be seconds.
+    """Refuse cues whose times are not plausible as seconds.
 
     Raises:
-        MediaError: a cue says less than a letter in ten seconds, for more than a minute, or has no times.
+        MediaError: a cue has no times, or it lasts over a minute with fewer letters than people would say.
     """
     for cue in words:
-        lasts = cue.end - cue.start
-        if not np.isfinite(lasts):
+        length = cue.end - cue.start
+        if not np.isfinite(length):
             raise MediaError(f"the words {cue.text[:40]!r} have no times; give both in seconds")
-        if lasts > _LONG_CUE and len(cue.text) < MIN_PACE * lasts:
+        if length > _LONG_CUE and len(cue.text) < MIN_PACE * length:
             raise MediaError(
-                f"the words {cue.text[:40]!r} last from {cue.start:g} to {cue.end:g} s; if that is milliseconds, give "
-                "seconds"
+                f"the words {cue.text[:40]!r} last from {cue.start:g} to {cue.end:g} s; give times in seconds, not "
+                "milliseconds"
             )
 
 
-def _framed(frame: NDArray[np.uint8] | Frame) -> Frame:
+def _as_frame(frame: NDArray[np.uint8] | Frame) -> Frame:
+    """The frame; an array is checked first."""
     if not isinstance(frame, np.ndarray):
         return frame
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:

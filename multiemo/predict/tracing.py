@@ -1,4 +1,4 @@
-"""Collects what a picture of the timeline shows, while a file is read."""
+"""Collects the sound and faces that a timeline shows, while a file is read."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from multiemo.preprocess.voice.pitch import analyse_frames, track_pitch
 
 
 class Tracing:
-    """Traces of one file, segment after segment."""
+    """Collects the traces of one file, segment by segment."""
 
     def __init__(self) -> None:
         self._envelope: list[Floats] = []
         self._pitch: list[Floats] = []
         self._thumbnails: dict[int, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = {}
-        self._said = self._count = 0
+        self._index = self._count = 0  # predicted segments; values of the envelope
 
     def add(self, segment: Segment) -> None:
-        """Take what the next segment shows of sound and faces."""
+        """Add the sound and the face of the next segment."""
         if segment.sound is not None:
             self._add_sound(segment)
         if segment.faces is not None and len(segment.faces.crops):
             middle = segment.faces.crops[len(segment.faces.crops) // 2].permute(1, 2, 0).numpy()
             picture = cv2.resize(middle, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-            self._thumbnails[self._said] = np.asarray(picture, np.uint8)
-        self._said += bool(segment.inputs)
+            self._thumbnails[self._index] = np.asarray(picture, np.uint8)
+        self._index += bool(segment.inputs)
 
     def done(self) -> Traces:
         """The traces of all segments so far."""
@@ -38,7 +38,7 @@ class Tracing:
         return Traces(np.concatenate(self._envelope), np.concatenate(self._pitch), self._thumbnails)
 
     def _add_sound(self, segment: Segment) -> None:
-        """Fill up to the segment's end; what an overlapping window has shown is not shown again."""
+        """Extend the envelope and pitch to the end of the segment; overlaps with earlier windows are skipped."""
         sound, rate = segment.sound, segment.rate
         assert sound is not None
         hop = rate // TRACE_RATE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multiemo.applications.affect import DERIVED, HEAD, affect, places
+from multiemo.applications.affect import DERIVED, HEAD, affect, coordinates
 
 
 def test_valence_of_labels() -> None:
@@ -10,7 +10,7 @@ def test_valence_of_labels() -> None:
     assert affect({"happy": 0.5, "neutral": 0.5}) == (0.405, 0.255, DERIVED)
     assert affect({"powerful": 1.0}) is None
     assert affect({}) is None
-    scale = places(("very negative", "negative", "neutral", "positive", "very positive"))
+    scale = coordinates(("very negative", "negative", "neutral", "positive", "very positive"))
     assert [valence for valence, _ in scale.values()] == [-1, -0.5, 0, 0.5, 1]
     assert affect({"negative": 0.75, "positive": 0.25}) == (-0.5, None, DERIVED)
 
@@ -18,11 +18,11 @@ def test_valence_of_labels() -> None:
 def test_labels_that_the_source_does_not_rate() -> None:
     from multiemo.labels import LABEL_SETS
 
-    go = places(LABEL_SETS["goemotions28"])
+    go = coordinates(LABEL_SETS["goemotions28"])
     assert go["annoyance"] == go["anger"]
     assert go["neutral"] == (0.0, 0.0)
     assert len(go) == 28
-    assert "powerful" not in places(LABEL_SETS["emorynlp7"])
+    assert "powerful" not in coordinates(LABEL_SETS["emorynlp7"])
     said = affect(dict(zip(LABEL_SETS["emorynlp7"], [0.5, 0, 0, 0, 0, 0.5, 0], strict=True)))
     assert said is not None
-    assert said.valence == places(LABEL_SETS["emorynlp7"])["joyful"][0]
+    assert said.valence == coordinates(LABEL_SETS["emorynlp7"])["joyful"][0]

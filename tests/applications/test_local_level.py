@@ -47,8 +47,8 @@ def test_the_smoother_is_that_of_a_normal_distribution() -> None:
     known, within = np.isfinite(mean), 0.05
     spread = max(mean[known].var(ddof=1), within / count[known].mean())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MOVES", np.array([0.2]))
-        patch.setattr(module, "_SHARED", np.array([0.4]))
+        patch.setattr(module, "_LEVEL_VARIANCES", np.array([0.2]))
+        patch.setattr(module, "_DAY_VARIANCES", np.array([0.4]))
         level, reach = smooth(mean, count, within)
     steps = np.minimum.outer(np.arange(1, 13), np.arange(1, 13))
     prior = 100 * spread + 0.2 * spread * steps

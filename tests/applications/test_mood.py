@@ -51,7 +51,7 @@ def test_a_log_of_a_table(tmp_path: Path) -> None:
             > next_to_it["valence"]["high"] - next_to_it["valence"]["low"]
         )
     assert "arousal" not in gap
-    assert "nothing says arousal" in log["notes"]
+    assert "no clip has a value of arousal" in log["notes"]
     written = open_table(tmp_path / "log.csv")
     assert list(written.columns) == ["date", "clips", "valence_mean", "valence", "valence_low", "valence_high"]
     assert len(list(written.rows)) == 60
@@ -66,11 +66,11 @@ def test_a_log_of_a_table(tmp_path: Path) -> None:
 def test_few_days_say_so(tmp_path: Path) -> None:
     log = mood_log(table(tmp_path / "two.csv", [np.array([0.1, 0.2]), np.array([0.3])]))
     assert log["days"][0]["valence"] == {"mean": 0.15, "level": 0.15, "low": None, "high": None}
-    assert "valence: 2 days with clips; below 3 nothing can be said of uncertainty" in log["notes"]
+    assert "valence: 2 days with clips; the uncertainty cannot be computed below 3" in log["notes"]
     log = mood_log(table(tmp_path / "nine.csv", [np.array([0.1 * d]) for d in range(9)]))
     assert log["days"][0]["valence"]["low"] is not None
     assert log["changes"] == {}
-    assert any("a change can be found from 10 on, so none was looked for" in note for note in log["notes"])
+    assert any("finding changes takes at least 10" in note for note in log["notes"])
 
 
 def test_predictions_are_read_with_the_dates_of_their_names(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_predictions_are_read_with_the_dates_of_their_names(tmp_path: Path) -> N
     assert log["dates_from"] == {"the file's name": 2}
     assert set(log["values_from"].values()) == {1}
     assert "valence and arousal derived from label probabilities" in log["values_from"]
-    assert "no segment says valence" in log["left_out"]["x-2024.05.04.wav"]
+    assert "no segment has a valence" in log["left_out"]["x-2024.05.04.wav"]
 
 
 def test_clips_are_predicted(tiny_run: Path, small_corpus: Path, tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ def test_a_table_of_another_machine(tmp_path: Path, tiny_run: Path, small_corpus
         ("d.csv", "date,valence\nsoon,0.1\n", ManifestError, "row 1: 'date' is 'soon'; write dates as"),
         ("d.csv", "date,valence\n2024-01-01,7\n", ManifestError, "row 1: 'valence' is '7'; it must be"),
         ("d.csv", "date,valence\n2024-01-01,much\n", ManifestError, "row 1: 'valence' is 'much'"),
-        ("d.csv", "date,valence\n2024-01-01,\n", ManifestError, "holds no day to log (has no valence)"),
+        ("d.csv", "date,valence\n2024-01-01,\n", ManifestError, "contains no day to log (has no valence)"),
         ("d.csv", "date,valence\n1970-01-01,0\n2024-01-01,0\n", ManifestError, "more than ten years"),
         ("d.csv", "day,valence\n2024-01-01,0\n", ConfigError, "no column 'date'; it has 'day', 'valence'"),
         ("d.json", "{}", ManifestError, "is not a prediction JSON"),
         ("d.jsonl", "", ConfigError, "no column 'date'"),
-        ("2024-01-01.wav", "x", ConfigError, "holds recordings, which a model must read first"),
+        ("2024-01-01.wav", "x", ConfigError, "contains recordings, which a model must predict first"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, content: str, error: type[Exception], says: str, tmp_path: Path) -> None:
@@ -149,5 +149,5 @@ def test_what_is_wrong_is_named(name: str, content: str, error: type[Exception],
 
 
 def test_a_plot_has_a_format(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ends in \.png or \.html"):
+    with pytest.raises(ConfigError, match=r"must end in \.png or \.html"):
         mood_log(tmp_path / "d.csv", plot=tmp_path / "plot.pdf")

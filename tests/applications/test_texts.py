@@ -14,9 +14,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from multiemo.applications import texts
+from multiemo.applications import text_model, texts
 from multiemo.applications.tables import FORMATS, Writer
-from multiemo.applications.texts import TextModel, predict_texts
+from multiemo.applications.text_model import TextModel
+from multiemo.applications.texts import predict_texts
 from multiemo.config import load_config
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import Predictor, load
@@ -82,7 +83,7 @@ def test_batches_and_windows_change_nothing(tiny_run: Path, tmp_path: Path, monk
     table = write(tmp_path / "in.jsonl", [{"text": WORDS[i % 5] + " and" * (i % 9)} for i in range(60)])
     predict_texts(tiny_run, table, column="text", out=tmp_path / "one.jsonl", batch=1)
     monkeypatch.setattr(texts, "WINDOW", 7)
-    monkeypatch.setattr(texts, "_TOKENS", 100)
+    monkeypatch.setattr(text_model, "_MAX_TOKENS", 100)
     predict_texts(tiny_run, table, column="text", out=tmp_path / "many.jsonl")
     for one, many in zip(rows(tmp_path / "one.jsonl"), rows(tmp_path / "many.jsonl"), strict=True):
         numbers = [key for key in one if key.startswith("p_")]
@@ -168,7 +169,7 @@ def test_the_file_appears_whole_or_not_at_all(tiny_run: Path, tmp_path: Path, mo
         out = tmp_path / "sub" / f"out{suffix}"
         out.parent.mkdir(exist_ok=True)
         out.write_text("old", "utf-8")
-        with pytest.raises(ConfigError, match="row 4: 'text' holds 5, which is no text"):
+        with pytest.raises(ConfigError, match="row 4: 'text' is 5, which is not text"):
             predict_texts(tiny_run, tmp_path / "in.jsonl", column="text", out=out)
         assert out.read_text("utf-8") == "old"
         assert [p.name for p in out.parent.iterdir()] == [out.name]
@@ -285,9 +286,9 @@ def test_a_cell_may_be_of_any_length_and_the_limit_of_others_stays(tiny_run: Pat
 
 def test_models_and_targets_that_cannot_be(tiny_run: Path, tiny_config: Callable[..., str], tmp_path: Path) -> None:
     table = write(tmp_path / "in.csv", TABLE)
-    with pytest.raises(ConfigError, match="this model reads face, not words"):
+    with pytest.raises(ConfigError, match="this model reads face, but not text"):
         predict_texts(tiny_run / "branches" / "face", table, column="text", out=tmp_path / "out.csv")
-    with pytest.raises(ConfigError, match="is the table itself"):
+    with pytest.raises(ConfigError, match="is the table to read"):
         predict_texts(tiny_run, table, column="text", out=table)
     with pytest.raises(ConfigError, match="no table by its name"):
         predict_texts(tiny_run, table, column="text", out=tmp_path / "out.xlsx")
@@ -314,7 +315,7 @@ def test_memory_does_not_grow_with_the_table(tiny_run: Path, tmp_path: Path, mon
     """Python's own memory for twenty windows is that for four."""
     monkeypatch.setattr(texts, "WINDOW", 500)
     monkeypatch.setattr(
-        TextModel, "answer", lambda self, some, _: [dict.fromkeys(self.columns, 0.0) | {"emotion": "x"} for _ in some]
+        TextModel, "predict", lambda self, some, _: [dict.fromkeys(self.columns, 0.0) | {"emotion": "x"} for _ in some]
     )
     peaks = {}
     for windows in (4, 20):

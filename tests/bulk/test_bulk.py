@@ -110,8 +110,8 @@ def test_many_items_are_answered_in_order_and_together(tiny_run, small_corpus, t
     items.insert(3, Item("gone", tmp_path / "gone.mp4"))
     items.insert(9, Item("nothing", text="   "))
     sizes: list[int] = []
-    classify = model._classify
-    model._classify = lambda batch: (sizes.append(len(batch)), classify(batch))
+    classify = model._add_results
+    model._add_results = lambda batch: (sizes.append(len(batch)), classify(batch))
     answers = list(model.predict_many(iter(items)))
     assert sizes == [16, 4]
     assert isinstance(answers.pop(3), MediaError)
@@ -146,7 +146,7 @@ def test_a_plan_depends_on_every_input_and_names_each_once(small_corpus):
     assert shards.digest == cut(items).digest
     assert shards.digest != cut(items[::-1]).digest
     assert shards.digest != cut([*items[:-1], Item(items[-1].name, text="else")]).digest
-    with pytest.raises(ManifestError, match=f"{items[0].name}' is there twice.*merge"):
+    with pytest.raises(ManifestError, match=f"{items[0].name}' occurs twice.*merge"):
         cut([*items, items[0]])
 
 
@@ -215,9 +215,9 @@ def test_called_again_it_does_what_is_missing(done, tiny_run, small_corpus, file
 def test_another_task_is_not_mixed_in(done, tiny_run, small_corpus, files, tmp_path):
     given = [small_corpus, files]
     branch = tiny_run / "branches" / "speech"
-    with pytest.raises(ConfigError, match="was begun with another model"):
+    with pytest.raises(ConfigError, match="was started with another model"):
         predict_bulk(branch, given, done, embeddings=True)
-    with pytest.raises(ConfigError, match="was begun for other inputs"):
+    with pytest.raises(ConfigError, match="was started for other inputs"):
         predict_bulk(tiny_run, given[::-1], done, embeddings=True)
     with pytest.raises(ConfigError, match="another choice of --embeddings"):
         predict_bulk(tiny_run, given, done)
@@ -269,17 +269,17 @@ def test_a_trail_finds_the_clip_that_kills(tmp_path):
 
     def die_at(last, call="one"):
         trail = Trail(tmp_path / "t", call)
-        follow = trail.follow(items, [n for n in range(6) if n not in trail.deadly])
+        follow = trail.follow(items, [n for n in range(6) if n not in trail.fatal])
         while next(follow).name != str(last):
             pass
-        return trail.deadly
+        return trail.fatal
 
     assert die_at(3) == set()
     assert die_at(2) == set()
     assert die_at(3) == set()
     assert die_at(4) == {3}
     assert die_at(4) == {3}
-    assert Trail(tmp_path / "t", "one").deadly == {3, 4}
+    assert Trail(tmp_path / "t", "one").fatal == {3, 4}
     assert die_at(1, call="another") == set(), "a call that was killed as a whole proves nothing"
     trail = Trail(tmp_path / "t", "another")
     trail.end()
@@ -305,20 +305,23 @@ def test_a_clip_that_kills_workers_is_left_out(worker, tmp_path):
 
 
 def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_path, monkeypatch):
-    classify = worker.predictor._classify
+    classify = worker.predictor._add_results
 
     def broken(batch):
         if any(pending.item.name == "1" for pending, _ in batch):
             raise IndexError("out of range")
         classify(batch)
 
-    monkeypatch.setattr(worker.predictor, "_classify", broken)
+    monkeypatch.setattr(worker.predictor, "_add_results", broken)
     worker.work(0, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
     assert read_lines(worker.job.part(0, ".bad.jsonl")) == [
-        {"input": "1", "error": "1: a defect of multiemo or of a library (IndexError: out of range); please report it"}
+        {
+            "input": "1",
+            "error": "1: an unexpected error in multiemo or a library (IndexError: out of range); please report it",
+        }
     ]
     assert [entry["input"] for entry in read_lines(worker.job.part(0))] == ["0", "2", "3"]
-    monkeypatch.setattr(worker.predictor, "_classify", lambda batch: 1 / 0)
+    monkeypatch.setattr(worker.predictor, "_add_results", lambda batch: 1 / 0)
     with pytest.raises(DefectError, match="ZeroDivisionError"):  # a broken worker, not sixty-four bad clips
         worker.work(1, [write_item(Item(str(n), text=f"number {n}")) for n in range(4)])
     assert not worker.job.is_done(1)
@@ -329,7 +332,7 @@ def test_a_full_disk_is_one_error(worker, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(bulk_shard, "write_atomically", full)
-    with pytest.raises(CheckpointError, match=r"No space left on device .*; run the command again then"):
+    with pytest.raises(CheckpointError, match=r"No space left on device .*; then run the command again"):
         worker.work(0, [write_item(Item("a", text="so"))])
 
 
@@ -455,7 +458,7 @@ def test_the_command_counts_what_it_could_not_predict(done, tiny_run, small_corp
     code, said, err = cli("predict", tiny_run, small_corpus, files, "--out", out, "--embeddings")
     assert code == 1
     assert "52 of 53 inputs" in said
-    assert "52 clips with vectors" in said
+    assert "52 clips with embeddings" in said
     assert "error: 1 inputs could not be predicted" in err
     assert "quarantine.jsonl" in err
     assert "Traceback" not in err

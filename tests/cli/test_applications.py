@@ -17,7 +17,7 @@ def test_texts(cli, tiny_run, tmp_path):
     code, said, _ = cli("texts", tiny_run, table, "--column", "text", "--out", out, "--json", tmp_path / "s.json")
     assert code == 0
     assert "2 of 3 rows" in said
-    assert "1 without: " in said
+    assert "1 not predicted: " in said
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
     assert [row["id"] for row in rows] == ["1", "2", "3"]
     assert rows[1]["text"] == "我今天很难过"

@@ -33,9 +33,9 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(cli, tiny_run, talk,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format", "srt"], "give --timeline DIR too"),
+        (["--format", "srt"], "add --timeline DIR"),
         (["--timeline", "T", "--format", "xyz"], "no timeline format 'xyz'"),
-        (["--out", "O", "--hop", "1"], "--out takes the files as they are"),
+        (["--out", "O", "--hop", "1"], "--out cannot be combined with --timeline"),
         (["--segments", "words"], "is not one of auto, whole"),
         (["--transcript", "missing.srt"], "missing.srt"),
     ],

@@ -329,7 +329,7 @@ def test_a_bad_row_is_named_by_validate(cli, small_corpus, tmp_path):
     assert rows[1]["id"] in out
     assert "hapy" in out
     assert rows[0]["id"] in out
-    assert "2 bad rows" in err
+    assert "2 invalid rows" in err
     code, out, _ = cli("validate", bad, "--media")
     assert code == 1
     assert cli("validate", small_corpus, "--media")[0] == 0

@@ -65,20 +65,20 @@ def test_a_defect_while_one_input_is_read(cli, tiny_run, pair, tmp_path, monkeyp
     result = json.loads((tmp_path / "o.json").read_text())
     assert (code, names(result)) == (1, ["b.wav"])
     assert [failure["input"] for failure in result["failures"]] == [str(pair[0])]
-    assert "a.wav: a defect of multiemo or of a library (AttributeError: 'NoneType'" in err
+    assert "a.wav: an unexpected error in multiemo or a library (AttributeError: 'NoneType'" in err
     assert "b.wav: present" in out
 
 
 def test_a_defect_in_the_middle_of_one(predictor, monkeypatch):
     """Also while the model hears its segments, beside those of the others."""
-    classify = predictor._classify
+    classify = predictor._add_results
 
     def broken(batch: list) -> None:
         if any(pending.item.name == "1" for pending, _ in batch):
             raise IndexError("out of range")
         classify(batch)
 
-    monkeypatch.setattr(predictor, "_classify", broken)
+    monkeypatch.setattr(predictor, "_add_results", broken)
     answers = list(predictor.predict_many([Item(str(n), text=f"number {n}") for n in range(20)]))
     assert [n for n, answer in enumerate(answers) if not isinstance(answer, Answer)] == [1]
     assert isinstance(answers[1], DefectError)

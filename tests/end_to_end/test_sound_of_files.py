@@ -55,8 +55,8 @@ def test_a_file_is_asked_whether_anybody_speaks_and_a_row_is_fed_as_in_training(
 
 def test_a_voice_that_is_too_quiet_is_said_to_be(model: multiemo.Predictor, tmp_path: Path) -> None:
     quiet = told(model, wav(tmp_path / "quiet.wav", [speech(2.0) * 10 ** (-60 / 20)]))
-    assert "somebody speaks here, but too quietly: the loudest moment lies at -68 dB" in quiet["absent"]["speech"]
-    assert "58 dB louder" in quiet["absent"]["speech"]
+    assert "somebody speaks here, but too quietly: the sound peaks at -68 dB" in quiet["absent"]["speech"]
+    assert "amplify it by 58 dB" in quiet["absent"]["speech"]
     long = told(model, wav(tmp_path / "long.wav", [np.tile(speech(2.0) * 10 ** (-60 / 20), 5)]))
     assert "too quietly" in long["absent"]["speech"]
     hiss = np.random.default_rng(0).normal(0, 1e-4, 2 * RATE)
@@ -114,7 +114,7 @@ def test_a_file_of_pure_sound_is_replayed(cli, tiny_run: Path, tmp_path: Path) -
     assert segment["present"] == ["speech"]
     code, _, err = cli("live", tiny_run, "--replay", path, "--no-microphone")
     assert code == 1
-    assert "no video track; nothing is left to replay" in err
+    assert "no video track; there is nothing to replay" in err
 
 
 # --------------------------------------------------------------------------------------------------------------------

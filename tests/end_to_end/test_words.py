@@ -142,7 +142,7 @@ def test_a_call_goes_on_without_words_that_cannot_be_read(tiny_run, talk):
 
 def test_words_in_a_stream_are_in_seconds(predictor):
     with predictor.stream(video=False) as stream:
-        with pytest.raises(MediaError, match=r"last from 500 to 2500 s; if that is milliseconds, give seconds"):
+        with pytest.raises(MediaError, match=r"last from 500 to 2500 s; give times in seconds, not milliseconds"):
             stream.push(words=[Cue(500, 2500, "So happy!")])
         with pytest.raises(MediaError, match="have no times; give both in seconds"):
             stream.push(words=[Cue(1.0, float("nan"), "So happy!")])

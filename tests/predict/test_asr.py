@@ -49,7 +49,7 @@ def test_times_end_with_the_sound(whisper):
     assert times(whisper.transcribe(noise(1.4))) == [(0.5, 1.0, "你好"), (1.0, 1.4, "OK")]
     short = whisper.transcribe(noise(0.8))
     assert times(short) == [(0.5, 0.8, "你好")]
-    assert short.notes[0] == "1 caption(s) after the end of the sound were left out; the model made them up"
+    assert short.notes[0] == "1 caption(s) after the end of the sound were dropped: the model invented them"
 
 
 def test_more_than_thirty_seconds(whisper):
@@ -61,7 +61,7 @@ def test_nothing_to_hear(whisper):
     for length in (0, 100):
         words = whisper.transcribe(noise(1)[:length], 3.0)
         assert words.cues == ()
-        assert words.notes == (f"no words were heard from 3.00 to {3 + length / 16000:.2f} s",)
+        assert words.notes == (f"no words were recognised from 3.00 to {3 + length / 16000:.2f} s",)
     with pytest.raises(ValueError, match=r"\[N\] mono"):
         whisper.transcribe(np.zeros((2, 16000), np.float32))
 
@@ -91,11 +91,11 @@ def test_a_span_is_encoded_once_and_a_new_one_anew(folder):
 
 def test_the_language_can_be_given(folder, tmp_path):
     assert Transcriber(str(folder), language="en", device="cpu").transcribe(noise(3.0)).language == "en"
-    with pytest.raises(ConfigError, match=r"does not know the language 'fr'; it knows en, zh"):
+    with pytest.raises(ConfigError, match=r"does not support the language 'fr'; it supports en, zh"):
         Transcriber(str(folder), language="fr")
     english = str(save_whisper(tmp_path, (0.0, "Bonjour tout le monde", 1.0), languages=()))
     assert Transcriber(english, device="cpu").transcribe(noise(3.0)).language == "en"
-    with pytest.raises(ConfigError, match="it knows en"):
+    with pytest.raises(ConfigError, match="it supports en"):
         Transcriber(english, language="zh")
 
 
@@ -106,7 +106,7 @@ def test_a_model_without_times_gives_those_of_the_sound(tmp_path):
 
 
 def test_what_is_no_whisper(tmp_path):
-    with pytest.raises(ConfigError, match=r"--asr: .* is a 'hubert' model; give a Whisper"):
+    with pytest.raises(ConfigError, match=r"--asr: .* is a 'hubert' model; give a Whisper model"):
         Transcriber(str(save_model("hubert", tmp_path)))
     with pytest.raises(ConfigError, match=r"--asr: .* is not a folder"):
         Transcriber(str(tmp_path / "nowhere"))
@@ -116,7 +116,7 @@ def test_what_is_no_whisper(tmp_path):
     with pytest.raises(ConfigError, match=r"has no tokenizer\.json"):
         Transcriber(str(bare))
     (bare / "tokenizer.json").write_text("{}")
-    with pytest.raises(ConfigError, match="does not load as a Whisper"):
+    with pytest.raises(ConfigError, match="cannot be loaded as a Whisper model"):
         Transcriber(str(bare))
 
 

@@ -45,18 +45,18 @@ def test_a_folder(tmp_path):
     said = {str(Path(one.path).relative_to(box)): one.reason for one in left}
     assert said == {
         "notes.md": "is text",
-        "rows.jsonl": "is a manifest or a table; name it itself",
+        "rows.jsonl": "is a manifest or a table; name it as an input",
         "sub/other.srt": "is text",
         "dead.mp4": "is a link to a file that is not there",
-        "link": "is a link to a folder; name it itself",
+        "link": "is a link to a folder; name it as an input",
         "s.mp4": "is a device or a pipe",
-        "$RECYCLE.BIN": "is hidden or the system's; so are 9 more files and folders",
+        "$RECYCLE.BIN": "is hidden or a system file; so are 9 more files and folders",
     }
 
 
 def test_a_folder_without_media_says_what_it_holds(tmp_path):
     (tmp_path / "a.txt").write_text("Hello.")
-    with pytest.raises(MediaError, match=r"no media file in this folder; of 1 left out the first is .*a.txt: is text"):
+    with pytest.raises(MediaError, match=r"no media file in this folder; 1 left out, the first: .*a.txt: is text"):
         expand([tmp_path])
     sound(tmp_path / "b.wav")
     (tmp_path / "empty").mkdir()

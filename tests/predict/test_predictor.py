@@ -111,7 +111,7 @@ def test_one_segment_when_asked_for(tiny_run, talk):
         ({"segments": "words"}, "segments: 'words' is not one of"),
         ({"window": 0.1}, "window: 0.1 s; it must lie between"),
         ({"hop": 9.0, "segments": "windows"}, "hop: 9.0 s; it must lie between"),
-        ({"hop": 1.0}, "hop: only windows overlap"),
+        ({"hop": 1.0}, "hop: it applies to windows only"),
     ],
 )
 def test_options_that_cannot_be_are_named(options, message):

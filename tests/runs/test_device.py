@@ -165,7 +165,7 @@ def test_every_command_with_a_model_takes_the_device_it_is_given(command, tiny_r
 
 def test_a_device_without_a_model_is_refused(tmp_path, cli):
     code, _, said = cli("mood", tmp_path / "days.csv", "--device", "cpu")
-    assert (code, said) == (2, "error: --device says where a model computes: give --run too\n")
+    assert (code, said) == (2, "error: --device is the device of a model: add --run\n")
 
 
 # ------------------------------------------------------------------------------------------------------ what is chosen

@@ -292,7 +292,7 @@ def test_the_command_says_what_was_learnt_and_how_to_go_on(configured, tmp_path,
     assert left.value.code == 0
     said = capsys.readouterr().out
     assert "text: validation loss" in said
-    assert "of a guess" in said
+    assert "naive" in said
     assert f"next:  fine-tune it with init.text={tmp_path}/run/branches/text" in said
     assert said.count("next:") == 1
 

@@ -1,4 +1,4 @@
-"""What a timeline looks like to other programs and to people: one module a format."""
+"""The file formats of a timeline, one module for each."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["FORMATS", "Entry", "write_timeline"]
 
 
 def _json(entry: Entry) -> str:
-    """The prediction JSON of this one input; a file name that is not UTF-8 keeps its bytes as escapes."""
+    """The prediction JSON of one input; the bytes of a file name that is not UTF-8 are kept as escapes."""
     text = json.dumps({"inputs": [entry]}, indent=2, ensure_ascii=False) + "\n"
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-#: {suffix in lower case: what makes the file's content of (entry, traces, path)}.
+#: {suffix in lower case: function of (entry, traces, path) that returns the content of the file}.
 FORMATS: dict[str, Callable[[Entry, Traces, Path], str | bytes]] = {
     ".json": lambda entry, traces, path: _json(entry),
     ".csv": lambda entry, traces, path: plain(csv_table(entry)),
@@ -42,18 +42,18 @@ FORMATS: dict[str, Callable[[Entry, Traces, Path], str | bytes]] = {
 
 
 def write_timeline(entry: Entry, path: str | Path, traces: Traces | None = None) -> Path:
-    """Write the timeline of one input in the format that the file's suffix names, in one step.
+    """Write the timeline of one input atomically, in the format of the file's suffix.
 
     Args:
-        entry: one entry of ``inputs`` of the prediction JSON.
-        path: ends in one of ``FORMATS``, in any case; its folder is made.
-        traces: sound and faces for ``.png`` and ``.html``; drawn without them where they are not given.
+        entry: one entry of ``inputs`` in the prediction JSON.
+        path: file with one of the suffixes in ``FORMATS``, in upper or lower case; its folder is created.
+        traces: sound and faces for ``.png`` and ``.html``, which leave them out if they are not given.
 
     Returns:
         The path.
 
     Raises:
-        ConfigError: the suffix is none of them, or the file cannot be written.
+        ConfigError: no format has this suffix, or the file cannot be written.
 
     Example::
 
@@ -62,7 +62,7 @@ def write_timeline(entry: Entry, path: str | Path, traces: Traces | None = None)
     path = Path(path)
     make = FORMATS.get(path.suffix.lower())
     if make is None:
-        raise ConfigError(f"{path}: no timeline format has the suffix {path.suffix!r}; choose of {', '.join(FORMATS)}")
+        raise ConfigError(f"{path}: no timeline format has the suffix {path.suffix!r}; choices: {', '.join(FORMATS)}")
     content = make(entry, traces or Traces(), path)
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:

@@ -1,4 +1,4 @@
-"""The timeline as an annotation document of ELAN (Max Planck Institute for Psycholinguistics, EAF 3.0)."""
+"""Timelines as annotation documents of ELAN (Max Planck Institute for Psycholinguistics, EAF 3.0)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multiemo.predict.timeline.contents import Entry
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
-#: MIME types that not every system's table has.
+#: MIME types that some systems do not know.
 _MIME = {
     ".mkv": "video/x-matroska",
     ".flac": "audio/flac",
@@ -23,18 +23,19 @@ _MIME = {
     ".m4a": "audio/mp4",
     ".flv": "video/x-flv",
 }
-#: What a tier holds; each is a linguistic type.
+#: The linguistic types: the kinds of content of a tier.
 _TYPES = ("label", "words", "reason")
 
 
 def eaf(entry: Entry, path: Path) -> str:
-    """One tier for each of :func:`~multiemo.predict.formats.tiers.tiers`; spans without text have no annotation.
+    """The annotation document of one input, with a tier for each of :func:`~multiemo.predict.formats.tiers.tiers`.
 
-    A tier cannot hold segments that overlap: both are cut at the middle of the overlap.
+    Intervals without text get no annotation. A tier cannot hold overlapping segments: they are cut at the middle of
+    the overlap.
 
     Args:
-        entry: of the prediction JSON.
-        path: where the document will lie; the media file is named from there too.
+        entry: one entry of ``inputs`` in the prediction JSON.
+        path: where the document will be written; the media file is also referenced relative to it.
     """
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     root = ElementTree.Element(
@@ -70,7 +71,11 @@ def eaf(entry: Entry, path: Path) -> str:
 
 
 def _slots(root: ElementTree.Element, found: dict[str, list[Interval]]) -> dict[tuple[str, int, int], str]:
-    """Write TIME_ORDER, in order of time, and give the slot of (tier, place in it, start or end)."""
+    """Write TIME_ORDER, in order of time.
+
+    Returns:
+        {(tier, index in the tier, 0 for start or 1 for end): id of the time slot}.
+    """
     order = ElementTree.SubElement(root, "TIME_ORDER")
     times = [
         (time, name, place, side)
@@ -86,13 +91,13 @@ def _slots(root: ElementTree.Element, found: dict[str, list[Interval]]) -> dict[
 
 
 def _media(media: Path, path: Path) -> dict[str, str]:
-    """Where the media file is, from anywhere and from the document's folder; empty where the name is of no media."""
+    """The absolute and relative URL of the media file; empty unless its suffix is that of a media file."""
     mime = mimetypes.guess_type(media.name)[0] or _MIME.get(media.suffix.lower(), "")
     if mime.partition("/")[0] not in ("audio", "video", "image"):
         return {}
     try:
         found = {"MEDIA_URL": media.absolute().as_uri(), "MIME_TYPE": mime}
-    except UnicodeEncodeError:  # a name that no file can have
+    except UnicodeEncodeError:  # not a valid file name
         return {}
     try:
         near = os.path.relpath(media.absolute(), path.absolute().parent)

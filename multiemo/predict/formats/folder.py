@@ -1,4 +1,4 @@
-"""Timelines of many inputs into one folder."""
+"""Writes the timelines of many inputs into one folder."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from multiemo.errors import ConfigError
-from multiemo.predict.answers import Answer, foreseen
+from multiemo.predict.answers import Answer, as_multiemo_error
 from multiemo.predict.formats import FORMATS, write_timeline
 from multiemo.predict.prediction import InputFailure
 
-#: How a suffix is written where it is not in lower case.
+#: Suffixes that are not written in lower case.
 _SPELLED = {".textgrid": ".TextGrid"}
-#: What no name of a file can hold: control characters, slashes, and halves of characters that stand for no byte.
-_NO_NAME = re.compile("[\x00-\x1f\x7f/\ud800-\udc7f\udd00-\udfff]")
-#: Bytes that a name may have where the system does not say it, and those that its longest ending needs.
-_LONGEST, _ENDING = 255, len(".TextGrid")
+#: Characters that a file name cannot contain: control characters, slashes, and surrogates that stand for no byte.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f/\ud800-\udc7f\udd00-\udfff]")
+#: Longest file name in bytes, if the system does not state it; and the bytes of the longest suffix.
+_MAX_NAME_BYTES, _SUFFIX_BYTES = 255, len(".TextGrid")
 
 
-class Writing:
-    """Writes each answer as files named after its input.
+class TimelineWriter:
+    """Writes the timelines of inputs as files named after them.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it does not exist.
         formats: names of formats, such as ``srt``; all by default.
 
     Raises:
-        ConfigError: a format that does not exist, or a folder that cannot be written to.
+        ConfigError: there is no such format, or the folder is not writable.
     """
 
     def __init__(self, folder: Path, formats: Sequence[str] | None = None) -> None:
@@ -37,25 +37,30 @@ class Writing:
         for suffix in wanted:
             if suffix not in FORMATS:
                 known = ", ".join(name[1:] for name in FORMATS)
-                raise ConfigError(f"--format: there is no timeline format {suffix[1:]!r}; choose of {known}")
+                raise ConfigError(f"--format: there is no timeline format {suffix[1:]!r}; choices: {known}")
         self.folder, self._suffixes = folder, list(dict.fromkeys(wanted))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else _LONGEST
+            self._max_bytes = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else _MAX_NAME_BYTES
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"--timeline: {str(folder)!r} cannot be made: {reason}; choose another place") from None
+            raise ConfigError(
+                f"--timeline: {str(folder)!r} cannot be created: {reason}; choose another place"
+            ) from None
         if not os.access(folder, os.W_OK):
-            raise ConfigError(f"--timeline: {str(folder)!r} may not be written to by you; choose another place")
+            raise ConfigError(f"--timeline: you have no permission to write to {str(folder)!r}; choose another place")
         self._names: set[str] = set()
 
     def write(self, answer: Answer) -> tuple[list[Path], list[InputFailure]]:
-        """The files of one answer that were written, and a failure for each that could not be.
+        """Write the files of one answer.
 
-        Inputs of the same name get numbers; a name that is too long for the folder is cut, and ends in a digest.
+        Inputs of the same name are numbered. A name that is too long for the file system is cut and ends in a digest.
+
+        Returns:
+            The files that were written, and a failure for each file that could not be written.
         """
         source = answer.entry.input
-        stem = name = self._named(source)
+        stem = name = self._file_stem(source)
         number = 1
         while name.lower() in self._names:
             number += 1
@@ -67,15 +72,16 @@ class Writing:
             target = self.folder / f"{name}{_SPELLED.get(suffix, suffix)}"
             try:
                 written.append(write_timeline(answer.entry, target, answer.traces))
-            except Exception as error:  # the other files of it, and the other inputs, are written all the same
-                reason = str(foreseen(error, str(target)))
+            except Exception as error:  # the other files are still written
+                reason = str(as_multiemo_error(error, str(target)))
                 failures.append(InputFailure(input=source, output=str(target), error=reason))
         return written, failures
 
-    def _named(self, source: str) -> str:
-        name = _NO_NAME.sub("_", Path(source).stem)
+    def _file_stem(self, source: str) -> str:
+        """The name of the files of an input, without number and suffix."""
+        name = _FORBIDDEN.sub("_", Path(source).stem)
         name = "input" if name in ("", ".", "..") else name
-        room = self._longest - _ENDING - len("-9999")
+        room = self._max_bytes - _SUFFIX_BYTES - len("-9999")
         if len(raw := os.fsencode(name)) <= room:
             return name
         digest = hashlib.sha256(raw).hexdigest()[:8]

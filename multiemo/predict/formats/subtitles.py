@@ -1,4 +1,4 @@
-"""The timeline as subtitles: SubRip (SRT) and WebVTT (W3C candidate recommendation, 2019)."""
+"""Timelines as subtitles: SubRip (SRT) and WebVTT (W3C candidate recommendation, 2019)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from multiemo.predict.timeline.captions import caption, one_line, reasons, smoothed_label
 from multiemo.predict.timeline.contents import Entry, duration, placed_spans
 
-#: What a player would take for markup: a tag, or an override of the ASS format.
+#: The start of text that a player reads as markup: a tag, or an override of the ASS format.
 _MARKUP = re.compile(r"<(?=[/a-zA-Z])|\{(?=\\)")
 
 
 def srt(entry: Entry) -> str:
-    """A cue a segment: smoothed label with its probability, and below it the words.
+    """A cue for each segment: its smoothed label with the probability, and its words on a second line.
 
-    Where segments overlap, both are cut at the middle of the overlap, so that one is on the screen at a time. Without
-    any segment one cue says why: players take a file without cues for a broken one. SRT has no escapes: a word joiner
-    (U+2060, not visible) keeps players from reading ``<b`` in a transcript as a tag.
+    Overlapping segments are cut at the middle of the overlap, so that one cue is shown at a time. If there is no
+    segment, a single cue states why, since players treat a file without cues as broken. SRT has no escapes, so an
+    invisible word joiner (U+2060) keeps players from reading ``<b`` in a transcript as a tag.
     """
     cues = []
     for number, (start, end, lines) in enumerate(_cues(entry), 1):
@@ -27,7 +27,7 @@ def srt(entry: Entry) -> str:
 
 
 def vtt(entry: Entry) -> str:
-    """The cues of :func:`srt` as WebVTT."""
+    """The cues of :func:`srt`, as WebVTT."""
     cues = ["WEBVTT\n"]
     for number, (start, end, lines) in enumerate(_cues(entry), 1):
         text = "\n".join(lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -36,7 +36,7 @@ def vtt(entry: Entry) -> str:
 
 
 def _cues(entry: Entry) -> Iterator[tuple[int, int, list[str]]]:
-    """Start and end in milliseconds, and one or two lines."""
+    """Start and end of each cue in milliseconds, and its one or two lines."""
     if not entry["segments"]:
         why = one_line(reasons(entry.get("absent") or {}))
         yield 0, round(1000 * duration(entry)), ["nothing to go by", *([why] if why else [])]

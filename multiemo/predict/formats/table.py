@@ -1,4 +1,4 @@
-"""The timeline as CSV (RFC 4180, UTF-8): one row a segment."""
+"""Timelines as CSV (RFC 4180, UTF-8) with one row for each segment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from multiemo.types import DIMENSIONS
 
 
 def csv_table(entry: Entry) -> str:
-    """One row a segment and skipped span, in order of time, with its own start and end.
+    """A row for each segment and each skipped span, in order of time. Overlaps are kept.
 
     Columns: ``start``, ``end`` (seconds), ``kind``, ``label``, ``best``, ``smoothed`` and ``smoothed_p`` (its
-    probability), ``p_LABEL`` of every label, ``MODALITY_label`` and ``MODALITY_contribution``, valence, arousal and
-    dominance where the model has them, ``words``, ``person`` (whose face was read), ``present``, ``absent`` (with
-    reasons). A model without labels has ``MODALITY_DIMENSION`` in place of the columns of labels. A skipped span has
-    neither. The timelines of several people are not in it: they are other rows of the
-    same time.
+    probability), ``p_LABEL`` for every label, ``MODALITY_label`` and ``MODALITY_contribution``, valence, arousal and
+    dominance if the model has them, ``words``, ``person`` (whose face was read), ``present``, ``absent`` (with
+    reasons). For a model without labels, columns ``MODALITY_DIMENSION`` replace those of labels. They are all empty for
+    a skipped span. The timelines of individual people are not included.
     """
     placed = placed_spans(entry)
     labels = list(dict.fromkeys(label for p in placed for label in p.content.get("probs", ())))
@@ -38,26 +37,30 @@ def csv_table(entry: Entry) -> str:
     writer = csv.DictWriter(buffer, head, restval="", lineterminator="\r\n")
     writer.writeheader()
     for span in placed:
-        said = span.content
-        row: dict[str, Any] = {"start": said["start"], "end": said["end"], "kind": said.get("kind", "")}
-        row |= {"words": said.get("text") or "", "absent": reasons(said.get("absent") or {})}
+        segment = span.content
+        row: dict[str, Any] = {"start": segment["start"], "end": segment["end"], "kind": segment.get("kind", "")}
+        row |= {"words": segment.get("text") or "", "absent": reasons(segment.get("absent") or {})}
         if span.index is not None:
-            row |= _labelled(said) if labelled else _by_modality(said)
-            row |= {d: said[d] for d in dimensions if d in said}
-            row |= {"person": (said.get("face") or {}).get("person", ""), "present": " ".join(said.get("present", ()))}
+            row |= _label_cells(segment) if labelled else _dimension_cells(segment)
+            row |= {d: segment[d] for d in dimensions if d in segment}
+            row["person"] = (segment.get("face") or {}).get("person", "")
+            row["present"] = " ".join(segment.get("present", ()))
         writer.writerow({k: v.replace("\0", "") if isinstance(v, str) else v for k, v in row.items()})
     return buffer.getvalue()
 
 
-def _labelled(said: Mapping[str, Any]) -> dict[str, Any]:
-    label, probs = smoothed_label(said)
-    row: dict[str, Any] = {"label": said["label"], "best": said.get("best", most_probable(said["probs"]))}
-    if "smoothed" in said:
+def _label_cells(segment: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of labels and contributions."""
+    label, probs = smoothed_label(segment)
+    row: dict[str, Any] = {"label": segment["label"], "best": segment.get("best", most_probable(segment["probs"]))}
+    if "smoothed" in segment:
         row |= {"smoothed": label, "smoothed_p": probs[label if label in probs else most_probable(probs)]}
-    row |= {f"p_{name}": p for name, p in said["probs"].items()}
-    row |= {f"{m}_label": own for m, (own, _) in branch_labels(said).items()}
-    return row | {f"{m}_contribution": value for m, value in (said.get("contribution") or {}).items()}
+    row |= {f"p_{name}": p for name, p in segment["probs"].items()}
+    row |= {f"{m}_label": own for m, (own, _) in branch_labels(segment).items()}
+    return row | {f"{m}_contribution": value for m, value in (segment.get("contribution") or {}).items()}
 
 
-def _by_modality(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{m}_{d}": value for m, values in (said.get("by_modality") or {}).items() for d, value in values.items()}
+def _dimension_cells(segment: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of each modality's dimensions."""
+    by_modality = segment.get("by_modality") or {}
+    return {f"{m}_{d}": value for m, values in by_modality.items() for d, value in values.items()}

@@ -1,4 +1,4 @@
-"""The timeline as a TextGrid of Praat (its manual: "TextGrid file formats"), in the long format, UTF-8."""
+"""Timelines as TextGrid files of Praat (see "TextGrid file formats" in its manual), in the long format, UTF-8."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from multiemo.predict.timeline.contents import Entry, duration
 
 
 def textgrid(entry: Entry) -> str:
-    """One interval tier for each of :func:`~multiemo.predict.formats.tiers.tiers`.
+    """The TextGrid of one input, with an interval tier for each of :func:`~multiemo.predict.formats.tiers.tiers`.
 
-    The intervals of a tier tile the time from 0 to the duration: where nothing is said their text is empty. A tier
-    cannot hold segments that overlap: both are cut at the middle of the overlap.
+    The intervals of a tier tile the time from 0 to the duration; gaps become intervals with an empty text. A tier
+    cannot hold overlapping segments: they are cut at the middle of the overlap.
     """
     found = tiers(entry)
     end = round(1000 * duration(entry))
@@ -30,7 +30,7 @@ def textgrid(entry: Entry) -> str:
 
 
 def _tiled(intervals: Sequence[Interval], end: int) -> list[Interval]:
-    """With the gaps between them filled by intervals without text."""
+    """The intervals, with the gaps up to ``end`` filled by intervals without text."""
     found: list[Interval] = []
     reached = 0
     for interval in [*intervals, Interval(end, end, "")]:

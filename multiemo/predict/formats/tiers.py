@@ -1,4 +1,4 @@
-"""The timeline as tiers of intervals, for annotation tools."""
+"""Timelines as tiers of intervals, the model of annotation tools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multiemo.predict.timeline.contents import Entry, Timeline
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A piece of a tier: whole milliseconds from the start of the media, and one line of text."""
+    """An interval of a tier: start and end in milliseconds from the start of the media, and one line of text."""
 
     start: int
     end: int
@@ -19,10 +19,11 @@ class Interval:
 
 
 def tiers(entry: Entry) -> dict[str, list[Interval]]:
-    """The timeline as tiers of intervals that do not overlap.
+    """The tiers of one input; the intervals of a tier do not overlap.
 
-    ``emotion``, ``smoothed`` (where the entry has it), ``words``, one a modality with the label of its own branch, one
-    a person, and ``skipped`` with the reasons where spans were skipped. What is shorter than a millisecond is left out.
+    The tiers are ``emotion``, ``smoothed`` (if the entry has it), ``words``, one for each modality with the label of
+    its own branch, one for each person, and ``skipped`` with the reasons, if spans were skipped. Intervals shorter than
+    a millisecond are dropped.
     """
     shown = Timeline.of(entry)
     tracks = {"emotion" if name == "segments" else name: track for name, track in shown.tracks.items()}

@@ -1,1 +1,1 @@
-"""From a stream of sound, pictures and words to segments."""
+"""Cuts a stream of sound, pictures and words into segments."""

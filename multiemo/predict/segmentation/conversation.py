@@ -1,4 +1,4 @@
-"""Words of the segments of one conversation, each read with the turns before it, as in training."""
+"""Reads the words of each segment together with the turns before it, as in training."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from multiemo.types import Modality
 
 
 class Conversation:
-    """What the text encoder reads of the segments of one file, stream or call.
+    """Prepares the text input for the segments of one file, stream or call.
 
-    Every segment is a turn. Windows that overlap share words, so the turns before a window are windows that ended
-    before it began.
+    Every segment with words is a turn. Overlapping windows share words, so the turns before a window are the windows
+    that ended before it began.
 
     Args:
         inputs: {modality: input} of the model.
-        overlap: windows in which a moment lies; ``SegmentStream.overlap``.
+        overlap: number of windows that contain any one moment; ``SegmentStream.overlap``.
     """
 
     def __init__(self, inputs: Mapping[Modality, Input], overlap: int = 1) -> None:
@@ -29,7 +29,7 @@ class Conversation:
         self._dialogues = cycle([Dialogue(width) for _ in range(overlap)])
 
     def read(self, segment: Segment) -> Segment:
-        """The next segment, with what its words are to the model; those without words pass as they are."""
+        """Add the text input to the next segment and return it; a segment without words stays as it is."""
         dialogue = next(self._dialogues)
         if self._words and segment.text is not None:
             material = ClipMaterial(segment.text, dialogue.turn(segment.speaker, segment.text))
@@ -38,12 +38,12 @@ class Conversation:
         return segment
 
 
-def alone(inputs: Mapping[Modality, Input]) -> list[str]:
-    """What to say of words without a conversation where the model could read one."""
+def missing_context_notes(inputs: Mapping[Modality, Input]) -> list[str]:
+    """A note for words without a conversation, if the model could read one; else nothing."""
     width = context_width(inputs)
     if not width:
         return []
     return [
-        f"the model reads up to {width} earlier turns of a conversation, and these words stood alone; they have turns "
-        "before them in a longer film, in a manifest with groups, or in a table (multiemo texts --conversation COLUMN)"
+        f"the model reads up to {width} earlier turns of a conversation, but these words have none; earlier turns come "
+        "from a longer film, a manifest with groups, or a table (multiemo texts --conversation COLUMN)"
     ]

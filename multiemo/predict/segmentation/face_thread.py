@@ -1,4 +1,4 @@
-"""Faces followed in a thread of their own."""
+"""Runs face tracking in a separate thread."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from multiemo.preprocess.faces.selection import SpanFaces
 from multiemo.preprocess.faces.tracking import FaceTracker
 from multiemo.types import Absent
 
-#: Pictures that wait for the thread, and pixels of those that wait; of large ones fewer wait.
-_QUEUE = 64
-_PIXELS = 64 * 1280 * 720
+#: Capacity of the queue: pictures, and their pixels in total, so that fewer large pictures wait.
+_MAX_PICTURES = 64
+_MAX_PIXELS = 64 * 1280 * 720
 
 
 class FaceThread:
-    """A tracker in a thread of its own, so that faces are found while the next pictures are decoded."""
+    """Runs a tracker in a separate thread, so that faces are tracked while the next pictures are decoded."""
 
     def __init__(self, tracker: FaceTracker) -> None:
         self._tracker = tracker
@@ -27,22 +27,27 @@ class FaceThread:
         self._open: deque[Future[None]] = deque()
 
     def add(self, frame: Frame, time: float) -> None:
-        """Follow the faces into a picture; waits when too many wait already."""
+        """Queue a picture, shown at ``time`` seconds; blocks while the queue is full."""
         self._open.append(self._thread.submit(self._tracker.add, frame, time))
-        most = min(_QUEUE, _PIXELS // (frame.width * frame.height))
+        most = min(_MAX_PICTURES, _MAX_PIXELS // (frame.width * frame.height))
         while self._open and (self._open[0].done() or len(self._open) > most):
             self._open.popleft().result()
 
     def between(
         self, start: float, end: float, voice: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     ) -> Future[SpanFaces | Absent]:
-        """What was seen in a span."""
+        """The faces in a span, once all pictures queued so far have been tracked.
+
+        Args:
+            start, end: of the span, seconds.
+            voice: times and level (dB) of its sound, to find out who speaks; ``None`` without sound.
+        """
         return self._thread.submit(self._tracker.between, start, end, voice)
 
     def forget(self, before: float) -> None:
-        """Drop what lies before a time."""
+        """Drop everything before a time, seconds."""
         self._thread.submit(self._tracker.forget, before)
 
     def end(self) -> None:
-        """Stop the thread; what waits is dropped."""
+        """Stop the thread and drop the queue."""
         self._thread.shutdown(wait=True, cancel_futures=True)

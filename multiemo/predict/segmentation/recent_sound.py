@@ -1,4 +1,4 @@
-"""The last seconds of a sound that comes piece by piece, and how loud it is over time."""
+"""Keeps the last seconds of a sound that arrives in pieces, and measures its level over time."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ _LEVEL_STEP = 0.04
 
 
 class RecentSound:
-    """The last of the sound, as long as a segment may still want it."""
+    """Keeps the end of a sound, as far back as a segment may still need it.
+
+    Args:
+        rate: sample rate, Hz.
+    """
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
         self._blocks: deque[Floats] = deque()
-        self._first = self._count = 0  # of the first sample kept, and behind the last
+        self._first = self._count = 0  # indices of the first sample kept, and after the last
 
     @property
     def end(self) -> float:
-        """Seconds."""
+        """Seconds of sound so far."""
         return self._count / self.rate
 
     def add(self, samples: Floats) -> None:
-        """What follows."""
+        """Append samples, ``[N]`` float32."""
         self._blocks.append(samples)
         self._count += len(samples)
 
     def cut(self, start: float, end: float) -> Floats:
-        """The samples between two times, as far as they are there."""
+        """The samples between two times (seconds), as far as they are still kept."""
         low, high = (min(max(round(t * self.rate), self._first), self._count) for t in (start, end))
         if high <= low:
             return np.zeros(0, np.float32)
@@ -41,7 +45,7 @@ class RecentSound:
         return self._blocks[0][low - self._first : high - self._first]
 
     def forget(self, before: float) -> None:
-        """Drop what lies before a time."""
+        """Drop everything before a time, seconds."""
         edge = round(before * self.rate)
         while self._blocks and self._first + len(self._blocks[0]) <= edge:
             self._first += len(self._blocks.popleft())
@@ -50,8 +54,17 @@ class RecentSound:
             self._first = edge
 
 
-def level_of(sound: Floats, rate: int, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Times and level (dB) of a sound every 40 ms, or ``None`` where there is none."""
+def sound_level(sound: Floats, rate: int, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The level of a sound every 40 ms.
+
+    Args:
+        sound: ``[N]`` float32 mono within -1..1.
+        rate: sample rate, Hz.
+        start: time of its first sample, seconds.
+
+    Returns:
+        ``[K]`` times (seconds) and ``[K]`` levels (dB of full scale); ``None`` for less than two values.
+    """
     step = round(_LEVEL_STEP * rate)
     count = len(sound) // step
     if count < 2:

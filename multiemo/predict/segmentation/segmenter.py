@@ -1,4 +1,4 @@
-"""Sound in, spans out: turns of speech and the pauses between them, or fixed windows, each as soon as it is decided."""
+"""Cuts sound into spans as it arrives: turns of speech and the pauses between them, or windows of fixed length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
 #: Shortest window, seconds.
 MIN_WINDOW = 0.5
-#: Samples of silence that are made at once.
+#: Silence is generated in blocks of this many samples.
 _BLOCK = 1 << 20
 
 
@@ -37,38 +37,38 @@ class Span:
 
 
 class VoiceDetector(Protocol):
-    """Sound at 16 kHz in, the probability of a voice for each 512 samples out; see :class:`VoiceActivity`."""
+    """Maps sound at 16 kHz to the probability of a voice in each step of 512 samples; see :class:`VoiceActivity`."""
 
     def __call__(self, samples: Floats) -> Floats:
-        """The steps that are complete with these samples."""
+        """The probabilities of the steps that these samples complete."""
         ...
 
     def flush(self) -> Floats:
-        """The last step, if samples are left."""
+        """The probability of the last, incomplete step, if samples are left."""
         ...
 
 
 class Segmenter:
-    """Cuts media into spans, while it comes in.
+    """Cuts media into spans as it arrives.
 
-    Spans come in order of time. They tile the media from 0 to its end, except that windows with a ``hop`` below their
-    length overlap. Blocks of any size give the same spans.
+    Spans come in order of time. They tile the media from 0 to its end, except that windows overlap if ``hop`` is
+    shorter than ``window``. The spans do not depend on the size of the blocks that are pushed.
 
     - ``whole``: one span.
-    - ``speech``: turns of at most one and a half ``window`` (and the short pauses beside them), longer ones cut where
-      the voice is weakest, neither part below half a ``window``; between them pauses, long ones in pieces of at most
-      one ``window``.
-    - ``windows``: one of ``window`` seconds every ``hop`` seconds. What is left at the end and brings less than half a
-      hop of news belongs to the last window.
+    - ``speech``: turns of speech and pauses. A turn, with the short pauses beside it, lasts at most one and a half
+      ``window``. A longer turn is cut where the voice is weakest, into parts of at least half a ``window``. A long
+      pause is cut into pieces of at most one ``window``.
+    - ``windows``: spans of ``window`` seconds, one every ``hop`` seconds. A remainder at the end of less than half a
+      hop belongs to the last window.
 
     Args:
         mode: as above.
         window: seconds.
-        hop: seconds between windows; ``window`` by default.
-        voice: tells how likely each step holds a voice; the silero-vad network by default, loaded for ``speech`` only.
+        hop: seconds from the start of one window to the next; ``window`` by default.
+        voice: detects voices; the silero-vad network by default, which is loaded for ``speech`` only.
 
     Raises:
-        ConfigError: a value out of range, or the voice network's file is missing.
+        ConfigError: a value is out of range, or the file of the network is missing.
 
     Example:
         >>> segmenter = Segmenter("windows", window=4.0)
@@ -84,7 +84,7 @@ class Segmenter:
         _check(mode, window, hop)
         size = round(window * RATE)
         step = size if hop is None else max(round(hop * RATE), 1)
-        #: How many windows a moment can lie in.
+        #: Number of windows that contain any one moment.
         self.overlap = -(-size // step)
         self._plan: _Plan
         self._voice: VoiceDetector | None = None
@@ -94,25 +94,26 @@ class Segmenter:
             self._plan = _Windows(size, step)
         else:
             self._plan, self._voice = Turns(size), voice or VoiceActivity()
-        self._reached = 0  # samples
-        self._sounded = False
-        self._silence = 0  # samples before the first sound that no step holds yet
+        self._reached = 0  # samples of media so far
+        self._has_sound = False
+        self._silence = 0  # samples before the first sound that are not yet part of a step
 
     @property
     def look_ahead(self) -> float:
-        """Seconds of media that can be undecided.
+        """The longest stretch of media whose spans can be undecided, seconds.
 
-        When the media has been given up to time ``t``, every span that begins before ``t - look_ahead`` is out:
-        infinite for ``whole``, one window and half a hop for ``windows``, and for ``speech`` two windows and a little
-        more than half a second (8.6 s for a window of 4 s; a turn that ends earlier is out 1 to 2 s after its end).
+        Once the media has been pushed up to time ``t``, every span that begins before ``t - look_ahead`` has been
+        returned. It is infinite for ``whole``, one window and half a hop for ``windows``, and two windows and a little
+        more than half a second for ``speech`` (8.6 s for a window of 4 s). A turn of speech that ends earlier is
+        returned 1 to 2 s after its end.
         """
         return self._plan.look_ahead / RATE
 
     def audio(self, samples: Floats) -> list[Span]:
-        """Sound that follows what was given before.
+        """Push the next sound.
 
         Args:
-            samples: ``[N]`` float32 mono at 16 kHz; the first of all is at time 0.
+            samples: ``[N]`` float32 mono at 16 kHz. The very first sample is at time 0.
 
         Returns:
             The spans that are decided now.
@@ -124,21 +125,22 @@ class Segmenter:
         if self._voice is not None:
             silence = np.zeros(self._silence, dtype=np.float32)
             levels = self._voice(np.concatenate([silence, samples]) if self._silence else samples)
-        self._sounded, self._silence = True, 0
+        self._has_sound, self._silence = True, 0
         return _spans(self._plan.push(levels, self._reached))
 
     def advance(self, time: float) -> list[Span]:
-        """No sound will come for what lies before ``time`` (seconds) and has not been given yet.
+        """Fill with silence up to ``time`` (seconds): no sound will come for anything before it.
 
-        For media without sound, before sound that begins late, or in a gap. Nothing happens when the sound is further.
+        Use it for media without sound, for sound that begins late, and for gaps. It has no effect if sound has already
+        been pushed beyond ``time``.
 
         Raises:
-            MediaError: not a time.
+            MediaError: ``time`` is not finite.
         """
         if not math.isfinite(time):
             raise MediaError(f"the time {time} is not a number of seconds; repair the timestamps of the media")
         missing = max(round(time * RATE) - self._reached, 0)
-        if self._sounded:
+        if self._has_sound:
             blocks = (min(_BLOCK, missing - first) for first in range(0, missing, _BLOCK))
             return [span for size in blocks for span in self.audio(np.zeros(size, dtype=np.float32))]
         self._reached += missing
@@ -146,17 +148,17 @@ class Segmenter:
         return _spans(self._plan.push(np.zeros(steps, dtype=np.float32), self._reached))
 
     def close(self, duration: float) -> list[Span]:
-        """The media ends at ``duration`` (seconds), or with its sound where that is longer.
+        """End the media at ``duration`` (seconds), or at the end of its sound if that is later.
 
         Returns:
-            The spans that were not decided yet; at least one where there was none before. Nothing may be given after.
+            The remaining spans; at least one if there was none before. Nothing can be pushed afterwards.
 
         Raises:
-            MediaError: not a time.
+            MediaError: ``duration`` is not finite.
         """
         found = self.advance(duration)
         levels = np.zeros(1 if self._silence else 0, dtype=np.float32)
-        if self._voice is not None and self._sounded:
+        if self._voice is not None and self._has_sound:
             levels = self._voice.flush()
         found += _spans(self._plan.close(levels, self._reached))
         last = found.pop()
@@ -176,7 +178,7 @@ def _check(mode: str, window: float, hop: float | None) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Plans: probabilities of a voice in, pieces out. Everything is counted in samples.
+# Plans map the probabilities of a voice to pieces. All positions are in samples.
 
 
 def _spans(pieces: Iterable[Piece]) -> list[Span]:
@@ -184,7 +186,7 @@ def _spans(pieces: Iterable[Piece]) -> list[Span]:
 
 
 class _Plan(Protocol):
-    """How media is cut."""
+    """A way to cut media."""
 
     @property
     def look_ahead(self) -> float:
@@ -192,11 +194,11 @@ class _Plan(Protocol):
         ...
 
     def push(self, levels: Floats, reached: int) -> list[Piece]:
-        """Take the next steps, and how far the media has come; the pieces that are decided now."""
+        """Take the probabilities of the next steps, and the end of the media so far; returns the decided pieces."""
         ...
 
     def close(self, levels: Floats, end: int) -> list[Piece]:
-        """The last step, if one is left, and where the media ends; at least one piece."""
+        """Take the probability of the last step, if any, and the end of the media; returns at least one piece."""
         ...
 
 

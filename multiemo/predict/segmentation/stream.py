@@ -1,4 +1,4 @@
-"""Sound, pictures and words in, segments with the model's inputs out: one path for files and for live streams."""
+"""Turns sound, pictures and words into segments with the inputs of the model, for files and live streams alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from multiemo.arrays import Floats
 from multiemo.inputs.base import Input
 from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Utterance
 from multiemo.predict.segmentation.face_thread import FaceThread
-from multiemo.predict.segmentation.recent_sound import RecentSound, level_of
+from multiemo.predict.segmentation.recent_sound import RecentSound, sound_level
 from multiemo.predict.segmentation.segmenter import Segmenter, Span
 from multiemo.predict.segmentation.turns import Kind
 from multiemo.predict.segmentation.voice_presence import at_voice_rate, no_voice
@@ -30,31 +30,32 @@ from multiemo.voice_activity import RATE as VOICE_RATE
 
 Mode: TypeAlias = Literal["whole", "speech", "windows"]
 
-#: Pictures a second in which faces are followed: every other of a film of 25, which codecs give for two thirds of the
-#: price. The fewer, the more seldom a mouth's motion tells who speaks (``preprocess/faces/active_speaker.py``).
+#: Rate at which faces are tracked, pictures a second: every other picture of a film at 25, which takes two thirds of
+#: the decoding time. At lower rates the motion of mouths shows less often who speaks
+#: (``preprocess/faces/active_speaker.py``).
 TRACK_FPS = 12.5
-#: Sound and pictures of one moment may come this far apart (seconds); then the one that lags has ended.
+#: Longest delay (seconds) between sound and pictures of one moment; beyond it the later of the two has ended.
 STREAM_LAG = 10.0
-#: Seconds of sound that decoders keep to themselves until the file ends.
-_DELAY = 0.1
-#: Segments that wait for their faces.
-_WAITING = 16
+#: Seconds of sound that decoders hold back until the end of the file.
+_DECODER_DELAY = 0.1
+#: Largest number of segments that wait for their faces.
+_MAX_WAITING = 16
 
 
 @dataclass(slots=True)
 class Segment:
-    """A span with what was found in it.
+    """A span of the media with the inputs that the model reads.
 
     Args:
         start, end: seconds.
-        kind: how the span was found: the whole of a short file or row, a turn of speech, a pause, or a fixed window.
+        kind: how the span was cut: a whole file or row, a turn of speech, a pause, or a window of fixed length.
         text: its words.
-        speaker: who says them, where the source of the words tells.
-        inputs: {modality: what the model reads}.
+        speaker: who says them, if the source of the words states it.
+        inputs: {modality: tensor for its encoder}.
         absent: {modality: reason}.
-        notes: what the user may want to know.
-        faces: what is known of the faces of a film.
-        sound, rate: ``[N]`` of the span and its sample rate, for pictures of the timeline.
+        notes: remarks for the user.
+        faces: the faces found in a film.
+        sound, rate: ``[N]`` samples of the span and their rate (Hz), for pictures of the timeline.
     """
 
     start: float
@@ -70,7 +71,7 @@ class Segment:
     rate: int = 0
 
     def put(self, modality: Modality, got: PreparedInput | Absent) -> None:
-        """Take in what was made of one modality, or why nothing was."""
+        """Store the input of one modality, or the reason why it is absent."""
         if isinstance(got, Absent):
             self.absent[modality] = got.reason + got.advice
         else:
@@ -79,24 +80,26 @@ class Segment:
 
 
 class SegmentStream:
-    """Cuts what comes in into segments and prepares each as training does, but for its words: they are read in their
-    conversation (``predict/segmentation/conversation.py``).
+    """Cuts a stream into segments and prepares the inputs of each as in training.
 
-    Sound must come without gaps from time 0; pictures and words with their times. A segment comes out once everything
-    that belongs to it is known: its end has been decided (``Segmenter.look_ahead`` seconds) and both the sound and the
-    pictures have passed it. Pieces of any size give the same segments.
+    The words are the exception: :class:`~multiemo.predict.segmentation.conversation.Conversation` prepares them, since
+    it knows the turns before a segment.
+
+    Sound must be pushed without gaps from time 0, pictures and words with their times. A segment is returned once it
+    is complete: its end is decided (at most ``Segmenter.look_ahead`` seconds later), and both sound and pictures have
+    passed it. The segments do not depend on the size of the pieces that are pushed.
 
     Args:
         inputs: {modality: input} of the model.
-        mode: ``whole``: one segment; ``speech``: turns of speech and the pauses between them; ``windows``: every
-            ``hop`` seconds a window.
-        window: seconds; the longest pause, two thirds of the longest turn, or the window.
-        hop: seconds between windows; ``window`` by default.
-        rate: of the sound, Hz.
-        audio, video: whether there will be sound, and pictures.
-        no_audio, no_video, no_words: the reasons where there will be none.
-        transcript: words with times; more can be given with :meth:`push_cues`.
-        transcribe: (samples at 16 kHz, their start in seconds) -> words, for what has no transcript.
+        mode: ``whole``: one segment; ``speech``: turns of speech and the pauses between them; ``windows``: windows of
+            fixed length.
+        window: length of a window, of the longest pause, and two thirds of the longest turn, seconds.
+        hop: seconds from the start of one window to the next; ``window`` by default.
+        rate: sample rate of the sound, Hz.
+        audio, video: whether sound and pictures will be pushed.
+        no_audio, no_video, no_words: the reasons for the modalities that are absent if they will not.
+        transcript: words with times; more can be added with :meth:`push_cues`.
+        transcribe: (samples at 16 kHz, their start in seconds) -> transcript, used if there is no transcript.
         keep_sound: keep the sound of each segment, for plots.
     """
 
@@ -125,10 +128,10 @@ class SegmentStream:
         self._no_audio, self._no_video, self._no_words = no_audio, no_video, no_words
         self._sound = RecentSound(rate)
         self._for_voice = None if rate == VOICE_RATE else soxr.ResampleStream(rate, VOICE_RATE, 1, dtype="float32")
-        self._real = 0.0  # seconds of sound that came; what follows was filled up with silence
-        self._lost = 0.0  # seconds of sound that came too late
+        self._real = 0.0  # end of the sound that was pushed, seconds; silence was filled in after it
+        self._late = 0.0  # seconds of sound that came too late
         self._seen = 0.0
-        self._cues = list(transcript.cues) if transcript is not None else []  # by their start
+        self._cues = list(transcript.cues) if transcript is not None else []  # in order of their start
         self._has_words = transcript is not None or transcribe is not None
         self._transcribe, self._keep_sound = transcribe, keep_sound
         self._faces: FaceThread | None = None
@@ -138,10 +141,10 @@ class SegmentStream:
             if tracker is not None:
                 self._faces, self._followed = FaceThread(tracker), m
         self._spans: deque[Span] = deque()
-        self._making: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
+        self._pending: deque[tuple[Segment, Future[SpanFaces | Absent] | None]] = deque()
         self._closed: float | None = None
         self.problems: list[str] = []
-        #: {language: turns of speech} as the recogniser heard them.
+        #: {language: number of turns of speech in which the recogniser detected it}.
         self.languages: Counter[str | None] = Counter()
 
     def __enter__(self) -> SegmentStream:
@@ -152,34 +155,34 @@ class SegmentStream:
             self._faces.end()
 
     def push_audio(self, samples: Floats) -> list[Segment]:
-        """``[N]`` float32 mono that follow what was heard before."""
+        """Push the next sound, ``[N]`` float32 mono; returns the segments that are complete now."""
         late = round((self._sound.end - self._real) * self._sound.rate)
-        if late > 0:  # silence stood in for this
+        if late > 0:  # silence has already been filled in for these samples
             self._real += min(late, len(samples)) / self._sound.rate
-            self._lost += min(late, len(samples)) / self._sound.rate if samples[:late].any() else 0.0
+            self._late += min(late, len(samples)) / self._sound.rate if samples[:late].any() else 0.0
             samples = samples[late:]
             note = f"the sound came more than {STREAM_LAG:.0f} s after its pictures; a part of it was left out"
-            if self._lost > _DELAY and note not in self.problems:
+            if self._late > _DECODER_DELAY and note not in self.problems:
                 self.problems.append(note)
         if len(samples):
-            self._listen(samples)
+            self._add_sound(samples)
             self._real = self._sound.end
         return self._ready()
 
     def push_frame(self, frame: Frame, time: float) -> list[Segment]:
-        """A picture, shown at ``time`` seconds."""
+        """Push a picture, shown at ``time`` seconds; returns the segments that are complete now."""
         self._seen = max(self._seen, time)
         if self._faces is not None:
             self._faces.add(frame, time)
         if not self._audio:
             self._spans += self._segmenter.advance(time)
         elif time - self._sound.end > STREAM_LAG:
-            self._listen(np.zeros(round((time - STREAM_LAG - self._sound.end) * self._sound.rate), np.float32))
+            self._add_sound(np.zeros(round((time - STREAM_LAG - self._sound.end) * self._sound.rate), np.float32))
         return self._ready()
 
     def push_cues(self, cues: Sequence[Cue]) -> None:
-        """Words with times; those of a segment count if they come before it is done."""
-        self._put(cues)
+        """Push words with times; they count if they come before the segment that they belong to is complete."""
+        self._insert(cues)
         self._has_words = True
 
     @property
@@ -188,10 +191,10 @@ class SegmentStream:
         return max(self._sound.end, self._seen) if self._closed is None else self._closed
 
     def close(self, duration: float | None = None) -> list[Segment]:
-        """The rest: nothing more will come.
+        """End the stream; returns the remaining segments.
 
         Args:
-            duration: seconds of the whole; by default up to the last sound or picture.
+            duration: of the whole stream, seconds; by default up to the last sound or picture.
         """
         if self._for_voice is not None and self._audio:
             rest = self._for_voice.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -202,29 +205,37 @@ class SegmentStream:
             span = self._spans.popleft()
             if not self._spans:
                 self._cues = [cue for cue in self._cues if cue.start < span.end]
-            self._make(span, words_to=span.end if self._spans else span.end + CAPTION_TAIL)
+            self._prepare(span, words_to=span.end if self._spans else span.end + CAPTION_TAIL)
             self._closed = span.end
-        return self._done(wait=True)
+        return self._take_complete(wait=True)
 
     # ------------------------------------------------------------------------------------------------------------
-    def _listen(self, samples: Floats) -> None:
+    def _add_sound(self, samples: Floats) -> None:
+        """Keep sound for the segments, and cut it into spans."""
         self._sound.add(samples)
         if self._for_voice is not None:
             samples = np.asarray(self._for_voice.resample_chunk(samples), np.float32)
         self._spans += self._segmenter.audio(samples)
 
     def _ready(self) -> list[Segment]:
+        """Prepare the spans that sound and pictures have passed; returns the complete segments."""
         while self._spans and self._passed(self._spans[0].end):
-            self._make(self._spans.popleft())
-        return self._done()
+            self._prepare(self._spans.popleft())
+        return self._take_complete()
 
     def _passed(self, time: float) -> bool:
-        """Whether sound and pictures are beyond a time."""
-        heard = self._sound.end if self._audio else self._seen
-        seen = self._seen if self._video else heard
-        return min(heard, seen) >= time or max(heard, seen) >= time + STREAM_LAG
+        """Whether both sound and pictures have passed a time, or one of them so far that the other has ended."""
+        sound = self._sound.end if self._audio else self._seen
+        pictures = self._seen if self._video else sound
+        return min(sound, pictures) >= time or max(sound, pictures) >= time + STREAM_LAG
 
-    def _make(self, span: Span, words_to: float | None = None) -> None:
+    def _prepare(self, span: Span, words_to: float | None = None) -> None:
+        """Prepare the inputs of a span; its faces follow from their thread.
+
+        Args:
+            span: the next span.
+            words_to: its words are those up to this time, seconds; by default up to its end.
+        """
         segment = Segment(round(span.start, 3), round(span.end, 3), span.kind)
         sound = self._sound.cut(span.start, min(span.end, self._real)) if self._audio else np.zeros(0, np.float32)
         if self._keep_sound:
@@ -233,13 +244,13 @@ class SegmentStream:
         material = self._material(span, sound, segment.text)
         for m, entry in self.inputs.items():
             if m == self._followed or (entry.raw is Utterance and segment.text is not None):
-                continue  # comes from the tracker, or is read in its conversation
+                continue  # the tracker or the conversation prepares it
             with _one_thread():
                 segment.put(m, entry.read(material))
         faces = None
         if self._faces is not None:
-            faces = self._faces.between(span.start, span.end, level_of(sound, self._sound.rate, span.start))
-        self._making.append((segment, faces))
+            faces = self._faces.between(span.start, span.end, sound_level(sound, self._sound.rate, span.start))
+        self._pending.append((segment, faces))
         keep = span.end if self._mode != "windows" or self._hop is None else span.start + self._hop
         self._sound.forget(keep)
         self._cues = [cue for cue in self._cues if cue.end >= keep]
@@ -247,11 +258,11 @@ class SegmentStream:
             self._faces.forget(keep)
 
     def _material(self, span: Span, sound: Floats, text: str | None) -> ClipMaterial:
-        """What there is of a span, and why the rest is missing."""
+        """The raw material of a span, and the reasons for what is missing."""
         audio: Audio | None = None
         missing = {
             "text": "no words in this segment" if self._has_words else self._no_words,
-            "video": "pictures of a film are followed, not kept" if self._video else self._no_video,
+            "video": "the pictures of a film are tracked, not kept" if self._video else self._no_video,
         }
         if not self._audio:
             missing["audio"] = self._no_audio
@@ -276,34 +287,35 @@ class SegmentStream:
             segment.faces = found
 
     def _words(self, span: Span, sound: Floats, end: float) -> tuple[str | None, str | None]:
-        """What is said up to ``end`` (seconds), and who says it."""
+        """The words of a span up to ``end`` (seconds), and their speaker."""
         if self._transcribe is not None and span.kind != "pause" and len(sound):
-            heard = self._transcribe(at_voice_rate(sound, self._sound.rate), span.start)
-            self._put(heard.cues)
-            self.languages[heard.language] += 1
-            self.problems += [note for note in heard.notes if note not in self.problems]
-        said = Transcript(tuple(self._cues), "", None, True)
-        return said.between(span.start, end), said.speaker(span.start, end)
+            recognised = self._transcribe(at_voice_rate(sound, self._sound.rate), span.start)
+            self._insert(recognised.cues)
+            self.languages[recognised.language] += 1
+            self.problems += [note for note in recognised.notes if note not in self.problems]
+        words = Transcript(tuple(self._cues), "", None, True)
+        return words.between(span.start, end), words.speaker(span.start, end)
 
-    def _put(self, cues: Sequence[Cue]) -> None:
+    def _insert(self, cues: Sequence[Cue]) -> None:
         for cue in cues:
             insort(self._cues, cue, key=lambda c: c.start)
 
-    def _done(self, wait: bool = False) -> list[Segment]:
-        done = []
-        while self._making:
-            segment, faces = self._making[0]
+    def _take_complete(self, wait: bool = False) -> list[Segment]:
+        """The next segments whose faces are known; with ``wait`` all of them."""
+        complete = []
+        while self._pending:
+            segment, faces = self._pending[0]
             if faces is not None:
-                if not (wait or faces.done() or len(self._making) > _WAITING):
+                if not (wait or faces.done() or len(self._pending) > _MAX_WAITING):
                     break
                 self._put_faces(segment, faces.result())
-            done.append(self._making.popleft()[0])
-        return done
+            complete.append(self._pending.popleft()[0])
+        return complete
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch with one thread: for sound of a few seconds, more of them wait longer for a busy core than they save."""
+    """Limit torch to one thread, which is fastest for a few seconds of sound while other threads are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,11 +1,11 @@
-"""Turns of speech and the pauses between them, from the probability of a voice every 32 ms.
+"""Finds turns of speech and the pauses between them, from the probability of a voice every 32 ms.
 
-Who speaks when is decided as silero-vad does (``get_speech_timestamps``): a turn begins where the probability of a
-voice reaches 0.5 and ends where it falls below 0.35 and does not come back to 0.5 for a while; what holds no more than
-a quarter of a second of voice is none. Here that while is half a second instead of 0.1: the median pause, between the
-brief ones inside an utterance (below 0.2 s) and the long ones (above 1 s) of Campione & Véronis 2002, "A large-scale
-multilingual study of silent pause duration". Only a long pause is a span of its own; a shorter one is shared by the
-turns on its two sides. Music and noise without a voice are pauses.
+The rule is that of silero-vad (``get_speech_timestamps``). A turn begins where the probability of a voice reaches 0.5.
+It ends where the probability falls below 0.35 and does not return to 0.5 for some time. A turn with at most a quarter
+of a second of voice is ignored. That time is half a second here, instead of 0.1 s: the median pause, between the brief
+pauses inside an utterance (below 0.2 s) and the long ones (above 1 s) of Campione & Véronis 2002, "A large-scale
+multilingual study of silent pause duration". Only a long pause becomes a span; a shorter one is divided between the
+turns beside it. Music and noise without a voice are pauses.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Kind: TypeAlias = Literal["whole", "speech", "pause", "window"]
 
 #: Probabilities of a voice at which a turn begins and ends.
 ENTER, LEAVE = 0.5, 0.35
-#: Seconds: less voice is no turn; so long a silence ends one; added to its two sides.
+#: Seconds: least voice in a turn, silence that ends a turn, and padding on both sides of a turn.
 MIN_SPEECH, MIN_SILENCE, PAD = 0.25, 0.5, 0.03
-#: Shorter pauses (seconds) belong to the turns beside them; with a window below twice this, half of that.
+#: A shorter pause (seconds) belongs to the turns beside it. For a window below twice this, half the window counts.
 MIN_PAUSE = 1.0
 # The same in samples.
 _MIN_SPEECH, _MIN_SILENCE, _PAD = round(MIN_SPEECH * RATE), round(MIN_SILENCE * RATE), round(PAD * RATE)
-#: Samples until it is known whether a voice that begins is a turn.
-_DOUBT = _MIN_SPEECH + _MIN_SILENCE + 2 * STEP
-#: Steps on each side of a cut over which the voice is averaged: 0.19 s in all, where pauses cease to be brief.
-_AROUND = 3
+#: Samples until it is decided whether a voice that begins is a turn.
+_DECISION_DELAY = _MIN_SPEECH + _MIN_SILENCE + 2 * STEP
+#: Steps on each side of a cut over which the voice is averaged: 0.19 s in all, the length of the longest brief pause.
+_CUT_CONTEXT = 3
 
 
 class Piece(NamedTuple):
@@ -40,7 +40,7 @@ class Piece(NamedTuple):
 
 
 class Turns:
-    """Cuts by turns and pauses, one step after the other, counted in samples; see ``segmenter.Segmenter``.
+    """Cuts media into turns and pauses, step by step; see ``segmenter.Segmenter``. All positions are in samples.
 
     Args:
         window: samples.
@@ -49,23 +49,23 @@ class Turns:
     def __init__(self, window: int) -> None:
         self._window, self._floor = window, min(round(MIN_PAUSE * RATE), window // 2)
         self.look_ahead = float(max(
-            3 * window // 2 + self._floor + 2 * _PAD + _DOUBT,
+            3 * window // 2 + self._floor + 2 * _PAD + _DECISION_DELAY,
             2 * window + _MIN_SILENCE + 2 * STEP,
         ))  # fmt: skip
         self._now = 0
-        self._edge = 0  # where the last piece ended
-        self._levels: list[float] = []  # of the steps from that of the edge on
-        self._voice: int | None = None  # where a voice began that has not ended
-        self._dip: int | None = None  # where it may have ended
-        self._turn = False  # what follows the edge is a turn
-        self._ended: int | None = None  # where this turn ended; the pause after it may be short
+        self._edge = 0  # end of the last piece
+        self._levels: list[float] = []  # probabilities from the step that contains the edge
+        self._voice: int | None = None  # start of a voice that has not ended
+        self._dip: int | None = None  # where this voice may have ended
+        self._turn = False  # whether a turn follows the edge
+        self._ended: int | None = None  # end of this turn, while the pause after it may still be short
 
     def push(self, levels: Floats, reached: int) -> list[Piece]:
-        """Take the probabilities of the next steps; the pieces that are decided now."""
+        """Take the probabilities of the next steps; returns the pieces that are decided now."""
         return [piece for level in levels.tolist() for piece in self._step(level, self._now + STEP)]
 
     def close(self, levels: Floats, end: int) -> list[Piece]:
-        """Take the last probability, if there is one, and where the media ends; the pieces that were undecided."""
+        """Take the last probability, if there is one, and the end of the media; returns the remaining pieces."""
         found = [piece for level in levels.tolist() for piece in self._step(level, end)]
         if self._turn and self._ended is None:
             found += self._end(end if self._dip is None else self._dip)
@@ -76,7 +76,7 @@ class Turns:
         return [*found, *self._pause(end)]
 
     def _step(self, level: float, now: int) -> list[Piece]:
-        """One more probability, of the samples up to ``now``."""
+        """Take the probability of one step, which ends at ``now``."""
         at, self._now = self._now, now
         self._levels.append(level)
         found: list[Piece] = []
@@ -96,15 +96,15 @@ class Turns:
         return found + self._settle()
 
     def _begin(self, at: int) -> list[Piece]:
-        """A turn begins."""
-        if self._ended is not None:  # the pause since the one before is short
+        """Begin a turn."""
+        if self._ended is not None:  # the pause since the turn before is short
             middle, self._ended = (self._ended + at) // 2, None
             return [self._cut(middle, "speech")]
         self._turn = True
         return self._pause(at - _PAD) if at - _PAD - self._edge >= self._floor else []
 
     def _end(self, at: int) -> list[Piece]:
-        """The turn ends; what is left of it waits for the pause after it."""
+        """End the turn; its last piece stays open until the length of the pause after it is known."""
         found, half = [], self._window // 2
         while at - self._edge > 3 * half:
             found.append(self._cut(self._weakest(min(self._edge + 3 * half, at - half)), "speech"))
@@ -112,7 +112,7 @@ class Turns:
         return found
 
     def _settle(self) -> list[Piece]:
-        """What is decided by how long a turn or a pause is by now."""
+        """The pieces that are decided because the current turn or pause has become long enough."""
         found, half = [], self._window // 2
         quiet = self._now if self._voice is None else self._voice
         if self._ended is not None:
@@ -130,19 +130,22 @@ class Turns:
         return found
 
     def _pause(self, end: int) -> list[Piece]:
-        """The pause up to ``end`` in equal pieces."""
+        """Cut the pause up to ``end`` into equal pieces."""
         start = self._edge
         count = max(1, -(-(end - start) // self._window))
         return [self._cut(start + (end - start) * (k + 1) // count, "pause") for k in range(count)]
 
     def _weakest(self, last: int) -> int:
-        """Where the voice is weakest from half a window behind the edge to ``last``; of equals nearest to a window."""
-        first = self._edge // STEP  # step
+        """The position with the weakest voice, from half a window after the edge up to ``last``.
+
+        Among equals it is the one closest to a full window after the edge.
+        """
+        first = self._edge // STEP  # index of the step
         low = -(-(self._edge + self._window // 2) // STEP)
         places = range(low, last // STEP + 1)  # a cut lies between two steps
 
         def cost(place: int) -> tuple[float, int]:
-            around = self._levels[max(place - _AROUND, first) - first : place + _AROUND - first]
+            around = self._levels[max(place - _CUT_CONTEXT, first) - first : place + _CUT_CONTEXT - first]
             return round(sum(around) / len(around), 1), abs(place * STEP - self._edge - self._window)
 
         return STEP * min(places, key=cost)

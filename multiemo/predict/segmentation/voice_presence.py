@@ -1,4 +1,4 @@
-"""Whether anybody speaks in a piece of sound, and if not, why it seems so."""
+"""Decides whether there is speech in a piece of sound, and if not, why."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from multiemo.predict.segmentation.turns import ENTER
 from multiemo.types import Absent
 from multiemo.voice_activity import RATE, VoiceActivity
 
-#: Peak (dB of full scale) under which a voice may be there and not be heard, and that to which it is then raised.
-_QUIET, _RAISED = -45.0, -10.0
+#: Peak (dB of full scale) below which a voice may go undetected, and the peak to which such sound is then amplified.
+_QUIET_DB, _AMPLIFIED_DB = -45.0, -10.0
 _NOBODY = "nobody speaks here"
 
 
 def no_voice(sound: Floats, rate: int, *, pause: bool = False) -> Absent | None:
-    """Why there is no voice to read; ``None`` when there is one.
+    """Why there is no speech in a piece of sound; ``None`` if there is some.
 
     Args:
         sound: ``[N]`` float32 mono.
-        rate: Hz.
-        pause: it is known already that nobody is heard.
+        rate: sample rate, Hz.
+        pause: whether voice activity detection has already found no voice in it.
     """
-    if not pause and _speaks(sound, rate):
+    if not pause and _has_voice(sound, rate):
         return None
     peak = float(np.abs(sound).max(initial=0.0))
     level = 20 * np.log10(max(peak, 1e-10))
-    if peak == 0 or level > _QUIET or not _speaks(sound * np.float32(10 ** (_RAISED / 20) / peak), rate):
+    if peak == 0 or level > _QUIET_DB or not _has_voice(sound * np.float32(10 ** (_AMPLIFIED_DB / 20) / peak), rate):
         return Absent(_NOBODY)
-    louder = _RAISED - level
+    gain = _AMPLIFIED_DB - level
     return Absent(
-        f"somebody speaks here, but too quietly: the loudest moment lies at {level:.0f} dB of full scale; make the "
-        f"sound {louder:.0f} dB louder"
+        f"somebody speaks here, but too quietly: the sound peaks at {level:.0f} dB of full scale; amplify it by "
+        f"{gain:.0f} dB"
     )
 
 
-def _speaks(sound: Floats, rate: int) -> bool:
+def _has_voice(sound: Floats, rate: int) -> bool:
     """Whether there is a voice at any moment."""
-    voice = VoiceActivity()
-    heard = np.concatenate([voice(at_voice_rate(sound, rate)), voice.flush()])
-    return bool((heard >= ENTER).any())
+    detector = VoiceActivity()
+    probabilities = np.concatenate([detector(at_voice_rate(sound, rate)), detector.flush()])
+    return bool((probabilities >= ENTER).any())
 
 
 def at_voice_rate(sound: Floats, rate: int) -> Floats:
-    """A piece of sound at the rate that the voice network and recognisers read."""
+    """Resample sound to 16 kHz, the rate of voice activity detection and speech recognition."""
     return sound if rate == RATE else np.asarray(soxr.resample(sound, rate, RATE), np.float32)

@@ -1,4 +1,4 @@
-"""What a lane is drawn on. Pixels go right and down from the corner of the group that is being drawn."""
+"""The surface that lanes draw on. Coordinates are pixels, right and down from the corner of the current group."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multiemo.predict.timeline.text_fitting import Typeface
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
 
-#: Pixels of a line of most text.
+#: Height of a line of text of normal size, pixels.
 LINE_HEIGHT = 13.0
 
 
@@ -28,40 +28,43 @@ class Box(NamedTuple):
 
     @property
     def width(self) -> float:
-        """Pixels across."""
+        """Width, pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
-        """Pixels down."""
+        """Height, pixels."""
         return self.bottom - self.top
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Its centre."""
+        """Its centre (x, y)."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
 class Canvas(Protocol):
-    """A surface that draws in the order of the calls; texts are those that its typeface calls printable."""
+    """A surface on which later calls draw over earlier ones.
+
+    Every text must have passed through ``printable`` of its typeface.
+    """
 
     @property
     def typeface(self) -> Typeface:
-        """Its letters."""
+        """The font of its texts."""
 
     def group(self, name: str, left: float, top: float) -> AbstractContextManager[None]:
-        """Draw what follows, while the block lasts, from a corner of its own.
+        """Move the origin for the duration of a ``with`` block.
 
         Args:
-            name: of the group.
-            left, top: its corner, pixels.
+            name: name of the group.
+            left, top: its corner in the coordinates of the surrounding group, pixels.
         """
 
     def rectangles(self, boxes: Sequence[Box], fill: Colour) -> None:
-        """Fill rectangles, with sharp edges."""
+        """Fill rectangles with sharp edges."""
 
     def area(self, points: NDArray[np.floating], fill: Colour) -> None:
-        """Fill a polygon of corners ``[P, 2]``."""
+        """Fill a polygon with the corners ``[P, 2]``."""
 
     def lines(
         self, lines: Sequence[NDArray[np.floating]], stroke: Colour, *, width: float = 1.0, dashes: Sequence[float] = ()
@@ -69,46 +72,46 @@ class Canvas(Protocol):
         """Draw lines.
 
         Args:
-            lines: each through points ``[P, 2]``, two or more.
-            stroke: their colour.
-            width: pixels.
-            dashes: lengths of dash and gap in pixels; empty for a solid line.
+            lines: each through two or more points ``[P, 2]``.
+            stroke: colour of the lines.
+            width: of the lines, pixels.
+            dashes: lengths of dash and gap, pixels; empty for a solid line.
         """
 
     def text(
         self, x: float, middle: float, text: str, fill: Colour, *, anchor: Anchor = "middle", scale: float = 1.0
     ) -> None:
-        """Write a line.
+        """Write one line of text.
 
         Args:
-            x: pixels, of what the anchor says.
-            middle: of its height, pixels.
-            text: printable; nothing is written where it is empty.
+            x: horizontal position of the anchor, pixels.
+            middle: vertical position of the middle of the line, pixels.
+            text: printable text; nothing is written if it is empty.
             fill: colour of the letters.
-            anchor: which part of the text stands at ``x``.
-            scale: times the size of most text.
+            anchor: which part of the text is at ``x``.
+            scale: size relative to normal text.
         """
 
     def paragraph(self, box: Box, text: str, fill: Colour) -> None:
-        """Write printable text in centred lines from the top of a box; what does not fit is not shown.
+        """Write text in centred lines from the top of a box, cut off where it does not fit.
 
         Args:
-            box: where.
-            text: printable.
+            box: the box, pixels.
+            text: printable text.
             fill: colour of the letters.
         """
 
     def image(self, box: Box, pixels: NDArray[np.uint8]) -> None:
-        """Draw an image, uint8 ``[H, W, 3]`` RGB, as large as the box."""
+        """Draw an image, uint8 ``[H, W, 3]`` RGB, scaled to the box."""
 
     def hatched(self, box: Box) -> None:
         """Cover a box with thin slanted lines."""
 
     def tooltip(self, box: Box, text: str, *, target: str = "") -> None:
-        """Show a text to whoever points at a box; nothing where nobody can point.
+        """Show a text while the pointer is over a box; a medium without a pointer ignores it.
 
         Args:
-            box: where.
-            text: may have several lines.
-            target: the name under which links find the box.
+            box: the box, pixels.
+            text: text of one or more lines.
+            target: anchor name by which links refer to the box; empty for none.
         """

@@ -1,4 +1,4 @@
-"""What is written about a segment: its labels, times and reasons in words."""
+"""The texts about a segment: its labels, times and reasons."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from multiemo.types import DIMENSIONS
 
-#: What XML may not carry: control characters, and the lone surrogates of file names that are not UTF-8.
+#: Characters that XML does not allow: control characters, and the lone surrogates of file names that are not UTF-8.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-#: Labels named in a tooltip.
-_NAMED = 5
+#: Number of labels in a tooltip.
+_TOOLTIP_LABELS = 5
 
 
 def own_label(segment: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
-    """Label and probabilities; of a model without labels its dimensions in words, and no probabilities.
+    """The label and the probabilities of a segment; without labels, its dimensions as text and no probabilities.
 
     Example:
         >>> own_label({"valence": 0.25, "arousal": -0.5})
@@ -27,12 +27,15 @@ def own_label(segment: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
 
 
 def smoothed_label(segment: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
-    """Label and probabilities after smoothing over time; before it where the segment has no others."""
+    """The label and the probabilities after smoothing over time, or before it if the segment is not smoothed."""
     return own_label(segment.get("smoothed") or segment)
 
 
 def branch_labels(segment: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, float]]]:
-    """{modality: label and probabilities of its own branch}; the most probable label where the segment names none."""
+    """{modality: label and probabilities of its own branch}.
+
+    If the segment has no ``modality_label``, the label is the most probable one.
+    """
     named = segment.get("modality_label") or {}
     if "label" not in segment:
         return {m: own_label(values) for m, values in (segment.get("by_modality") or {}).items()}
@@ -45,7 +48,7 @@ def most_probable(probs: Mapping[str, float]) -> str:
 
 
 def caption(label: str, probs: Mapping[str, float]) -> str:
-    """A label and how probable it is.
+    """A label with its probability.
 
     Example:
         >>> caption("sad", {"happy": 0.1, "sad": 0.9}), caption("uncertain", {"happy": 0.4, "sad": 0.6})
@@ -60,7 +63,7 @@ def caption(label: str, probs: Mapping[str, float]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, with hours and tenths where there are some.
+    """A time in minutes and seconds, with hours and tenths unless they are zero.
 
     Example:
         >>> clock(3.26), clock(75), clock(3675)
@@ -73,25 +76,25 @@ def clock(seconds: float) -> str:
 
 
 def reasons(absent: Mapping[str, str]) -> str:
-    """Why modalities are absent, in one line."""
+    """The reasons for absent modalities in one line."""
     return "; ".join(f"{m}: {reason}" for m, reason in absent.items())
 
 
 def plain(text: object) -> str:
-    """Text that UTF-8 and XML can carry: control characters and lone surrogates become U+FFFD."""
+    """Text that is valid in UTF-8 and XML: control characters and lone surrogates become U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", str(text))
 
 
 def one_line(text: object) -> str:
-    """Plain text with any run of white space as one space."""
+    """Plain text in which every run of white space is one space."""
     return " ".join(plain(text).split())
 
 
 def summary(entry: Mapping[str, Any], duration: float) -> str:
-    """Length, segments, what is present and where the words come from, in one line.
+    """The duration, number of segments, modalities and source of the words of an input in one line.
 
     Args:
-        entry: of the prediction JSON.
+        entry: one entry of ``inputs`` in the prediction JSON.
         duration: seconds.
     """
     count = len(entry["segments"])
@@ -106,11 +109,11 @@ def summary(entry: Mapping[str, Any], duration: float) -> str:
 
 
 def tooltip(span: Mapping[str, Any], *, skipped: bool) -> str:
-    """What a segment or skipped span says, one fact a line.
+    """The tooltip of a segment or skipped span, one fact on each line.
 
     Args:
-        span: as the entry has it.
-        skipped: whether it has no segment's members.
+        span: an entry of ``segments`` or ``skipped``.
+        skipped: whether it is one of ``skipped``.
     """
     kind = f"  ({span['kind']})" if span.get("kind") else ""
     lines = [f"{clock(float(span['start']))} .. {clock(float(span['end']))}{kind}"]
@@ -120,7 +123,7 @@ def tooltip(span: Mapping[str, Any], *, skipped: bool) -> str:
     if smoothed:
         lines.append("smoothed: " + _shares(smoothed["probs"], smoothed["label"]))
     label, probs = own_label(span)
-    lines.append(("by itself: " if smoothed else "") + _shares(probs, label))
+    lines.append(("not smoothed: " if smoothed else "") + _shares(probs, label))
     for m, (label, probs) in branch_labels(span).items():
         share = (span.get("contribution") or {}).get(m)
         lines.append(f"{m}: {_shares(probs, label, 2)}" + ("" if share is None else f"; contributes {share:+.2f}"))
@@ -134,7 +137,7 @@ def tooltip(span: Mapping[str, Any], *, skipped: bool) -> str:
     return "\n".join(one_line(line) for line in lines if line)
 
 
-def _shares(probs: Mapping[str, float], label: str, count: int = _NAMED) -> str:
-    """The label, and the most probable others."""
+def _shares(probs: Mapping[str, float], label: str, count: int = _TOOLTIP_LABELS) -> str:
+    """The label and the most probable other labels, ``count`` in all, with their probabilities."""
     order = sorted((name for name in probs if name != label), key=lambda name: -probs[name])
     return ", ".join([caption(label, probs), *(f"{name} {probs[name]:.0%}" for name in order[: count - 1])])

@@ -1,4 +1,4 @@
-"""One colour a label and a modality, out of those of all plots, and those of everything else by their role."""
+"""The colours of labels and modalities, from the palette of all plots, and those of everything else by role."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODALITY_COLOURS = {"text": ACCENT, "speech": PALE, "face": GREY}
 
 
 class Role(Enum):
-    """A colour that depends on whether the page is light or dark."""
+    """A colour that differs between a light and a dark page."""
 
     PAPER = "paper"
     INK = "ink"
@@ -42,7 +42,11 @@ DARK: Mapping[Role, str] = {
 
 
 def mixed(colour: str, other: str, share: float) -> str:
-    """A colour with a share of another.
+    """Mix two colours.
+
+    Args:
+        colour, other: "#rrggbb".
+        share: of ``other``, 0..1.
 
     Example:
         >>> mixed("#000000", "#ffffff", 0.5)
@@ -53,19 +57,19 @@ def mixed(colour: str, other: str, share: float) -> str:
 
 
 class _Colours(dict[str, str]):
-    """Gives one colour to whatever is not a label, such as dimensions in words."""
+    """A mapping with a default colour for texts that are not labels, such as dimensions."""
 
     def __missing__(self, text: str) -> str:
         return PALE
 
 
 def muted(colour: str) -> str:
-    """The colour of a label where it is not what is looked at first."""
+    """A paler version of a colour, for content of secondary importance."""
     return mixed(colour, "#ffffff", 0.4)
 
 
 def label_colours(labels: Sequence[str]) -> dict[str, str]:
-    """{label: colour}; a category has the same colour in every label set, the others take what is left.
+    """{label: colour}; a well-known category has the same colour in every label set, others take the unused colours.
 
     Example:
         >>> label_colours(["angry", "happy"])["angry"] == label_colours(["anger"])["anger"]
@@ -82,7 +86,7 @@ def label_colours(labels: Sequence[str]) -> dict[str, str]:
 
 
 def ink_on(colour: str) -> str:
-    """Dark or white, whichever reads better on a colour (contrast of WCAG 2)."""
+    """Dark ink or white, whichever has the higher contrast on a colour (WCAG 2)."""
     light = _luminance(colour) + 0.05
     return "#ffffff" if 1.05 / light > light / (_luminance(INK) + 0.05) else INK
 

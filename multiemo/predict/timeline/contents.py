@@ -1,4 +1,4 @@
-"""An entry of the prediction JSON as spans and lanes over time: what every format writes or draws."""
+"""Arranges an entry of the prediction JSON as spans over time, for every format that writes or draws it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from multiemo.predict.prediction import InputPrediction
 from multiemo.predict.timeline.captions import one_line, own_label, smoothed_label
 from multiemo.types import MODALITIES
 
-#: What was predicted of one input, or the same as it was read from a prediction JSON, of earlier versions too.
+#: The prediction for one input, or the same read from a prediction JSON, which may be of an earlier version.
 Entry: TypeAlias = InputPrediction | Mapping[str, Any]
 
-#: Seconds given to what has no length (a text, a still picture) in formats of spans.
+#: Length in seconds of a span for an input without duration (a text, a still image).
 NO_LENGTH = 1.0
-#: The band of all labels that have none of their own.
+#: Name of the band that sums the labels without a band of their own.
 OTHER = "other"
-_MOST_BANDS = 12
+_MAX_BANDS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class PlacedSpan:
     """A segment or a skipped span at its place in time.
 
     Args:
-        left, right: its place, seconds; placed spans do not overlap.
-        content: the segment or skipped span as the entry has it.
-        index: of the segment among ``segments``; ``None`` for a skipped span.
+        left, right: its place, seconds. Placed spans do not overlap.
+        content: the entry of ``segments`` or ``skipped``.
+        index: its index in ``segments``; ``None`` for a skipped span.
     """
 
     left: float
@@ -39,9 +39,12 @@ class PlacedSpan:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSpan:
-    """A label from ``left`` to ``right`` seconds; it need not be among ``probs`` (``uncertain``).
+    """A label over a stretch of time.
 
-    Of a model without labels there are no ``probs``, and ``label`` gives the dimensions.
+    Args:
+        left, right: seconds.
+        label: a label, ``uncertain``, or the dimensions as text for a model without labels.
+        probs: {label: probability}; empty for a model without labels.
     """
 
     left: float
@@ -52,16 +55,16 @@ class LabelledSpan:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What is drawn.
+    """The contents of a timeline.
 
     Args:
         duration: seconds, above zero.
         spans: segments and skipped spans in order of time.
         segments: the segments among them.
-        tracks: {``smoothed`` (where the entry has it) and ``segments``: labelled spans}.
-        people: the same by ``person ID``.
-        bands: the labels that have a band; the last may be ``other``.
-        labels: every label that the tracks show, ``uncertain`` too; not dimensions in words.
+        tracks: labelled spans under the names ``smoothed`` (if the entry has it) and ``segments``.
+        people: {``person NUMBER``: labelled spans}.
+        bands: labels that have a band; the last may be ``other``.
+        labels: every label in the tracks, including ``uncertain`` but not dimensions as text.
         modalities: those that the entry mentions.
     """
 
@@ -76,7 +79,7 @@ class Timeline:
 
     @classmethod
     def of(cls, entry: Entry) -> Timeline:
-        """The timeline of an entry, also of one written before ``smoothed``, ``people`` or ``skipped`` existed."""
+        """The timeline of an entry, which may lack ``smoothed``, ``people`` or ``skipped``."""
         spans = placed_spans(entry)
         segments = [span for span in spans if span.index is not None]
         tracks: dict[str, list[LabelledSpan]] = {}
@@ -85,9 +88,9 @@ class Timeline:
         tracks["segments"] = [LabelledSpan(s.left, s.right, *own_label(s.content)) for s in segments]
         people: dict[str, list[LabelledSpan]] = {}
         for person in entry.get("people") or ():
-            theirs = person["segments"]
+            own = person["segments"]
             people[one_line(f"person {person['person']}")] = [
-                LabelledSpan(*place, *own_label(s)) for place, s in zip(without_overlaps(theirs), theirs, strict=True)
+                LabelledSpan(*place, *own_label(s)) for place, s in zip(without_overlaps(own), own, strict=True)
             ]
         labelled = [span for track in (*tracks.values(), *people.values()) for span in track]
         names = list(dict.fromkeys(label for span in labelled for label in span.probs))
@@ -95,23 +98,23 @@ class Timeline:
         return cls(duration(entry), spans, segments, tracks, people, _bands(labelled, names), shown, modalities(entry))
 
     def shares(self, probs: Mapping[str, float]) -> list[float]:
-        """Heights of the bands, which sum to one (of a model with several labels at once, the parts of their sum)."""
+        """Heights of the bands, which sum to one; probabilities that do not sum to one are normalised."""
         total = sum(probs.values()) or 1.0
         shares = [probs.get(label, 0.0) / total for label in self.bands if label != OTHER]
         return [*shares, max(0.0, 1.0 - sum(shares))] if OTHER in self.bands else shares
 
 
 def _bands(spans: Sequence[LabelledSpan], names: Sequence[str]) -> list[str]:
-    """All labels, or the most probable ones over all time and ``other``."""
-    if len(names) <= _MOST_BANDS:
+    """All labels, or those with the highest probability over time, and ``other``."""
+    if len(names) <= _MAX_BANDS:
         return list(names)
     weight = {name: sum(s.probs.get(name, 0.0) * (s.right - s.left) for s in spans) for name in names}
-    kept = set(sorted(names, key=lambda name: -weight[name])[: _MOST_BANDS - 1])
+    kept = set(sorted(names, key=lambda name: -weight[name])[: _MAX_BANDS - 1])
     return [*(name for name in names if name in kept), OTHER]
 
 
 def placed_spans(entry: Entry) -> list[PlacedSpan]:
-    """Segments and skipped spans in order of time, cut where they overlap."""
+    """Segments and skipped spans in order of time, without overlaps."""
     found: list[tuple[int | None, Mapping[str, Any]]] = [*enumerate(entry["segments"])]
     found += [(None, span) for span in entry.get("skipped") or ()]
     found.sort(key=lambda one: float(one[1]["start"]))
@@ -120,10 +123,10 @@ def placed_spans(entry: Entry) -> list[PlacedSpan]:
 
 
 def without_overlaps(items: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Spans that do not overlap: two that did are both cut at the middle of the overlap.
+    """Remove overlaps: overlapping spans are cut at the middle of the overlap.
 
     Args:
-        items: with ``start`` and ``end`` in seconds, in order of ``start``.
+        items: spans with ``start`` and ``end`` in seconds, in order of ``start``.
 
     Example:
         >>> without_overlaps([{"start": 0, "end": 4}, {"start": 2, "end": 6}, {"start": 4, "end": 8}])
@@ -158,7 +161,7 @@ def _end(item: Mapping[str, Any]) -> float:
 
 
 def modalities(entry: Entry) -> list[str]:
-    """Those that the entry or one of its segments has or misses, in the order of tables."""
+    """The modalities that are present or absent in the entry or one of its segments, in the usual order."""
     mentioned = {*entry.get("present", ()), *entry.get("absent", ())}
     for content in (*entry["segments"], *(entry.get("skipped") or ())):
         mentioned |= {*content.get("present", ()), *content.get("absent", ())}

@@ -1,4 +1,4 @@
-"""Installed fonts that have the letters of a text, and how wide it is in them."""
+"""Finds installed fonts with the characters of a text, and measures text in them."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
     from matplotlib.font_manager import FontProperties
 
-#: The font that matplotlib brings.
-_OWN = "DejaVu Sans"
-#: Fonts that have every character, as a box, and coloured pictures, which matplotlib cannot draw.
-_NO_LETTERS = re.compile("Last ?Resort|Fallback|NotDef|Emoji", re.IGNORECASE)
-#: Its letters are larger than those of most fonts of the same size: 9.5 px of them look like 11 px of a system's font.
+#: The font that matplotlib ships.
+_BUNDLED_FONT = "DejaVu Sans"
+#: Fonts without real glyphs: those that draw every character as a box, and emoji, which matplotlib cannot draw.
+_NO_GLYPHS = re.compile("Last ?Resort|Fallback|NotDef|Emoji", re.IGNORECASE)
+#: Font size of normal text, pixels. DejaVu Sans at 9.5 px looks as large as a system font at 11 px.
 LETTER_SIZE = 9.5
-#: Dots of a picture a pixel of its canvas: what is 96 dots an inch on a screen is 180 there. Letters are measured at
-#: the size they are drawn in.
+#: Dots of a picture for each pixel of its canvas: 180 dots an inch instead of the 96 of a screen. Text is measured at
+#: the size at which it is drawn.
 DOTS = 1.875
 
 
 class InstalledTypeface:
-    """The font that matplotlib brings, and installed ones that have the characters which it lacks.
+    """The font that matplotlib ships, and installed fonts for the characters that it lacks.
 
     Args:
-        texts: what will be written.
+        texts: the texts that will be written.
 
     Attributes:
-        family: names of fonts, in the order in which a character is looked for.
+        family: names of the fonts, in the order in which they are tried for a character.
         missing: characters that none of them has.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
         wanted = {c for text in texts for c in one_line(text)} - {" "}
         installed = _installed()
-        self.family, missing = [_OWN], wanted - _characters(installed[_OWN])
+        self.family, missing = [_BUNDLED_FONT], wanted - _characters(installed[_BUNDLED_FONT])
         for name, path in installed.items() if missing else ():
             found = missing & _characters(path)
             if any(c.isalnum() for c in found):
@@ -53,29 +53,29 @@ class InstalledTypeface:
         self._widths: dict[str, float] = {}
 
     def printable(self, text: object) -> str:
-        """One line of the text, with ``?`` for letters that cannot be drawn and without other such signs."""
+        """The text in one line; letters and digits that cannot be drawn become ``?``, other such characters vanish."""
         line = one_line(text)
         return "".join(c if c not in self.missing else "?" if c.isalnum() else "" for c in line)
 
     def lacks(self, text: str) -> bool:
-        """Whether a letter or digit of the text could not be drawn."""
+        """Whether the text has a letter or digit that cannot be drawn."""
         return any(c.isalnum() and c in self.missing for c in text)
 
     def width(self, text: str) -> float:
-        """Pixels of a line of text."""
+        """The width of a line of text, pixels."""
         if text not in self._widths:
             measured, _, _ = _ruler().get_text_width_height_descent(text, self.properties(), ismath=False)
             self._widths[text] = measured / DOTS
         return self._widths[text]
 
     def properties(self, scale: float = 1.0) -> FontProperties:
-        """The fonts for matplotlib, ``scale`` times larger than most text."""
+        """The fonts for matplotlib, ``scale`` times the size of normal text."""
         return _properties(tuple(self.family), LETTER_SIZE * scale)
 
 
 @contextmanager
 def any_weight() -> Iterator[None]:
-    """While drawing, matplotlib does not warn of fonts that exist in one weight alone, as many for Chinese do."""
+    """Silence matplotlib's warnings about fonts with a single weight, such as many Chinese fonts, while drawing."""
     logger = logging.getLogger("matplotlib.font_manager")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -93,11 +93,11 @@ def _properties(family: tuple[str, ...], size: float) -> FontProperties:
 
 
 def agg_renderer(width: int, height: int, dots: float) -> RendererBase:
-    """What draws and measures.
+    """The renderer that draws and measures text.
 
     Args:
-        width, height: dots.
-        dots: of a pixel; a point is a pixel.
+        width, height: size of the picture, dots.
+        dots: number of dots for each pixel; a point of a font is a pixel.
     """
     from matplotlib.backends.backend_agg import RendererAgg
 
@@ -106,16 +106,16 @@ def agg_renderer(width: int, height: int, dots: float) -> RendererBase:
 
 @lru_cache
 def _ruler() -> RendererBase:
-    """A canvas that only measures."""
+    """A renderer that only measures text."""
     return agg_renderer(1, 1, DOTS)
 
 
 @lru_cache
 def _installed() -> dict[str, Path]:
-    """{name: file} of upright fonts, those for many scripts first; neither bitmap ones nor those of boxes alone."""
+    """{name: file} of the upright fonts with real glyphs, those for many scripts first."""
     from matplotlib.font_manager import fontManager
 
-    upright = [f for f in fontManager.ttflist if f.style == "normal" and not _NO_LETTERS.search(f.name)]
+    upright = [f for f in fontManager.ttflist if f.style == "normal" and not _NO_GLYPHS.search(f.name)]
     upright.sort(key=lambda f: ("CJK" not in f.name, "Noto" not in f.name, f.name, f.weight not in (400, "normal")))
     found: dict[str, Path] = {}
     for font in upright:
@@ -125,7 +125,7 @@ def _installed() -> dict[str, Path]:
 
 @lru_cache
 def _characters(path: Path) -> frozenset[str]:
-    """Those that a font file has."""
+    """The characters of a font file."""
     from matplotlib.ft2font import FT2Font
 
     try:

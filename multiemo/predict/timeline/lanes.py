@@ -1,4 +1,4 @@
-"""The lanes of labels and figures: what each draws, from its own top."""
+"""The lanes of labels and numbers. Each draws from its own top."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from multiemo.predict.timeline.text_fitting import first_fitting
 from multiemo.predict.timeline.time_scale import TimeScale
 from multiemo.types import DIMENSIONS
 
-#: Pixels: heights of lanes and of the strip with labels.
+#: Heights of the strip of labels, a branch lane, probabilities, secondary probabilities and any other lane, pixels.
 STRIP, BRANCH, BANDS, LOW_BANDS, ROW = 20.0, 16.0, 96.0, 48.0, 52.0
-#: Pixels left and right of a text within its rectangle.
+#: Space left and right of a text within its rectangle, pixels.
 _PADDING = 3.0
-#: Dashes and gaps of each dimension's line, in pixels.
+#: Lengths of the dashes and gaps in the line of each dimension, pixels.
 DASHES: Mapping[str, tuple[float, ...]] = dict(zip(DIMENSIONS, ((), (6, 3), (1.5, 3)), strict=True))
 
 
@@ -29,31 +29,31 @@ class Lane(Protocol):
 
     @property
     def name(self) -> str:
-        """What stands beside it."""
+        """The name beside the lane."""
 
     @property
     def height(self) -> float:
-        """Pixels."""
+        """Height, pixels."""
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """Marks of its axis as (pixels from its top, text); empty where it has none."""
+        """Tick marks of its axis as (pixels from its top, text); empty if it has no axis."""
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """Draw it from its own top."""
+        """Draw the lane from its own top."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityLane:
-    """A strip of labels, and below it the stacked probabilities, the other labels named where there is room.
+    """A strip of labels, and below it the stacked probabilities, with the names of the other labels where they fit.
 
     Args:
-        name: of the lane.
-        spans: what is shown.
-        timeline: whose bands they are.
+        name: name of the lane.
+        spans: spans to show.
+        timeline: the timeline that defines the bands.
         colours: {label: colour}.
-        bands: height of the probabilities, pixels.
-        muted: in paler colours.
-        tooltips: whether each span has its own.
+        bands: height of the stacked probabilities, pixels.
+        muted: draw in paler colours.
+        tooltips: add a tooltip to each span.
     """
 
     name: str
@@ -66,15 +66,15 @@ class ProbabilityLane:
 
     @property
     def height(self) -> float:
-        """Strip and bands."""
+        """Height of the strip and the bands, pixels."""
         return STRIP + self.bands
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """None: the bands fill the lane."""
+        """No ticks: the bands fill the lane."""
         return ()
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """Tiles, then bands label by label, then the names on them."""
+        """Draw the strip, then the bands label by label, then the names on them."""
         _tiles(canvas, [(scale.box(s, 0, STRIP - 1), s.label, caption(s.label, s.probs)) for s in self.spans],
                self.colours)  # fmt: skip
         bands: dict[str, list[Box]] = {label: [] for label in self.timeline.bands}
@@ -94,13 +94,20 @@ class ProbabilityLane:
             if canvas.typeface.width(text) <= box.width - 2 * _PADDING:
                 canvas.text(*box.middle, text, ink_on(shown[label]))
         for span in self.spans if self.tooltips else ():
-            said = f"{clock(span.left)} .. {clock(span.right)}\n{caption(span.label, span.probs)}"
-            canvas.tooltip(scale.box(span, 0, self.height), said)
+            text = f"{clock(span.left)} .. {clock(span.right)}\n{caption(span.label, span.probs)}"
+            canvas.tooltip(scale.box(span, 0, self.height), text)
 
 
 @dataclass(frozen=True, slots=True)
 class BranchLane:
-    """The label that one modality would have by itself; empty where it is absent."""
+    """The label of one modality's own branch in each segment; empty where the modality is absent.
+
+    Args:
+        name: the modality.
+        segments: the segments of the timeline.
+        colours: {label: colour}.
+        height: pixels.
+    """
 
     name: str
     segments: Sequence[PlacedSpan]
@@ -108,17 +115,17 @@ class BranchLane:
     height: float = BRANCH
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """None."""
+        """No ticks."""
         return ()
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """A tile a segment."""
+        """Draw a tile for each segment."""
         labels = [(s, branch_labels(s.content).get(self.name)) for s in self.segments]
         _tiles(canvas, [(scale.box(s, 0, self.height), own[0], own[0]) for s, own in labels if own], self.colours)
 
 
 def _tiles(canvas: Canvas, tiles: Sequence[tuple[Box, str, str]], colours: Mapping[str, str]) -> None:
-    """Rectangles of (box, label, text) in the labels' colours, with as much of the text as fits."""
+    """Draw rectangles of (box, label, text) in the colours of the labels, with as much of the text as fits."""
     by_label: dict[str, list[Box]] = {}
     for box, label, _ in tiles:
         by_label.setdefault(label, []).append(box._replace(right=max(box.right - 1, box.left + 0.5)))
@@ -134,7 +141,7 @@ def _tiles(canvas: Canvas, tiles: Sequence[tuple[Box, str, str]], colours: Mappi
 
 @dataclass(frozen=True, slots=True)
 class ContributionLane:
-    """What each modality adds to the probability of the label, piled up from zero or down from it."""
+    """The contributions of the modalities, stacked up from zero if positive and down from zero if negative."""
 
     segments: Sequence[PlacedSpan]
     modalities: Sequence[str]
@@ -142,27 +149,27 @@ class ContributionLane:
     height: float = ROW
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """Zero, and the highest pile."""
+        """Ticks at zero and at the highest stack."""
         _, high, unit = self._range()
         return [(0.0, f"{high:.2f}"), (high * unit, "0")]
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """Piles, and the line of zero."""
+        """Draw the stacks and the zero line."""
         _, high, unit = self._range()
-        for modality, pile in self._piles().items():
+        for modality, stack in self._stacks().items():
             boxes = [scale.box(s, (high - up) * unit, (high - down) * unit)
-                     for s, (down, up) in zip(self.segments, pile, strict=True) if up > down]  # fmt: skip
+                     for s, (down, up) in zip(self.segments, stack, strict=True) if up > down]  # fmt: skip
             canvas.rectangles(boxes, MODALITY_COLOURS[modality])
-        _level(canvas, scale, high * unit)
+        _horizontal_line(canvas, scale, high * unit)
 
     def _range(self) -> tuple[float, float, float]:
-        """Lowest and highest value, and pixels of one unit."""
-        ends = [end for pile in self._piles().values() for span in pile for end in span]
+        """The lowest and the highest value, and the number of pixels for one unit."""
+        ends = [end for stack in self._stacks().values() for span in stack for end in span]
         low, high = min(0.0, *ends), max(0.05, *ends)
         return low, high, self.height / (high - low)
 
-    def _piles(self) -> dict[str, list[tuple[float, float]]]:
-        """{modality: (low, high) a segment}."""
+    def _stacks(self) -> dict[str, list[tuple[float, float]]]:
+        """{modality: (low, high) in each segment}."""
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in self.modalities}
         for segment in self.segments:
             up = down = 0.0
@@ -176,19 +183,19 @@ class ContributionLane:
 
 @dataclass(frozen=True, slots=True)
 class DimensionLane:
-    """Valence, arousal and dominance of each segment, -1 to 1."""
+    """Valence, arousal and dominance of each segment, from -1 to 1."""
 
     segments: Sequence[PlacedSpan]
     name: str = "dimensions"
     height: float = ROW
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """Both ends and the middle."""
+        """Ticks at -1, 0 and 1."""
         return [(0.0, "1"), (self.height / 2, "0"), (self.height, "-1")]
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """The line of zero, and a piece of line a segment."""
-        _level(canvas, scale, self.height / 2)
+        """Draw the zero line, and a line for each segment and dimension."""
+        _horizontal_line(canvas, scale, self.height / 2)
         for name, dashes in DASHES.items():
             found = [(s, float(s.content[name])) for s in self.segments if s.content.get(name) is not None]
             heights = [self.height / 2 * (1 - min(max(value, -1.0), 1.0)) for _, value in found]
@@ -197,5 +204,5 @@ class DimensionLane:
             canvas.lines(pieces, Role.INK, width=1.6, dashes=dashes)
 
 
-def _level(canvas: Canvas, scale: TimeScale, y: float) -> None:
+def _horizontal_line(canvas: Canvas, scale: TimeScale, y: float) -> None:
     canvas.lines([np.array([[0.0, y], [scale.width, y]])], Role.RULE)

@@ -1,4 +1,4 @@
-"""Which lanes a timeline has, where they are, and what the colours in them mean."""
+"""Chooses and stacks the lanes of a timeline, and makes its legend."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from multiemo.predict.timeline.time_scale import TimeScale, time_ticks
 from multiemo.predict.traces import Traces
 from multiemo.types import DIMENSIONS
 
-#: Pixels: a typical segment as it should be, the axis of time, between lanes, and between marks of time at least.
-_SEGMENT, _AXIS, _GAP, _FAR_ENOUGH = 64.0, 20.0, 8.0, 80
-#: Pixels of the name of a lane.
-_NAME = 80.0
+#: Width of a typical segment, height of the time axis, gap between lanes, and least distance of time ticks, pixels.
+_SEGMENT, _AXIS, _GAP, _TICK_DISTANCE = 64.0, 20.0, 8.0, 80
+#: Width of the name of a lane, pixels.
+_NAME_WIDTH = 80.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedLane:
-    """A lane, and where it is from the top in pixels."""
+    """A lane, and the position of its top, pixels."""
 
     lane: Lane
     top: float
@@ -46,7 +46,7 @@ class PlacedLane:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An entry of the legend: a filled square, a hatched one, a line, or the heading of those that follow."""
+    """An entry of the legend: a filled square, a hatched square, a line, or the heading of the entries after it."""
 
     text: str
     kind: Literal["fill", "hatch", "line", "heading"]
@@ -55,18 +55,18 @@ class Key:
 
 
 class Layout:
-    """The lanes of a timeline below an axis of time.
+    """The lanes of a timeline, stacked below a time axis.
 
     Args:
-        timeline: what is drawn.
+        timeline: the contents.
         traces: sound and faces; may be empty.
-        typeface: of the canvas that it will be drawn on.
-        narrowest, widest: pixels across.
+        typeface: the font of the canvas that will be used.
+        narrowest, widest: limits of the width, pixels.
 
     Attributes:
-        lanes: from top to bottom, those of people last.
+        lanes: lanes from top to bottom, those of people last.
         notes: why lanes were left out.
-        height: pixels.
+        height: total height, pixels.
         colours: {label: colour}.
     """
 
@@ -82,12 +82,12 @@ class Layout:
         self.notes: list[str] = []
         self.lanes: list[PlacedLane] = []
         self.height = _AXIS
-        for lane in self._chosen(typeface):
+        for lane in self._choose_lanes(typeface):
             self.lanes.append(PlacedLane(lane, self.height))
             self.height += lane.height + _GAP
 
-    def _chosen(self, typeface: Typeface) -> Iterator[Lane]:
-        """What the entry and the traces have something for, from top to bottom."""
+    def _choose_lanes(self, typeface: Typeface) -> Iterator[Lane]:
+        """The lanes for which the entry or the traces have data, from top to bottom."""
         timeline, traces, segments = self.timeline, self.traces, self.timeline.segments
         for name, spans in timeline.tracks.items():
             secondary = name == "segments" and "smoothed" in timeline.tracks
@@ -117,11 +117,11 @@ class Layout:
 
     @staticmethod
     def name(lane: Lane, typeface: Typeface) -> str:
-        """What stands left of a lane, as much as fits."""
-        return "".join(fitted(typeface.printable(lane.name), _NAME, width=typeface.width))
+        """The name of a lane, cut to the space left of it."""
+        return "".join(fitted(typeface.printable(lane.name), _NAME_WIDTH, width=typeface.width))
 
     def draw(self, canvas: Canvas) -> None:
-        """The axis of time, the lanes, and over those that are not a person's the hatches and tooltips of spans."""
+        """Draw the time axis, the lanes, and the hatching and tooltips of spans over all lanes but those of people."""
         width = self.scale.width
         canvas.rectangles([Box(0, p.top, width, p.top + p.lane.height) for p in self.lanes], Role.PANEL)
         self._draw_axis(canvas)
@@ -137,8 +137,8 @@ class Layout:
             canvas.tooltip(box, tooltip(span.content, skipped=skipped), target="" if skipped else f"s{span.index}")
 
     def _draw_axis(self, canvas: Canvas) -> None:
-        """A line down at every mark of time, and a clock beside its top."""
-        ticks = time_ticks(self.scale.duration, int(self.scale.width) // _FAR_ENOUGH)
+        """Draw a vertical line at every tick, with its time at the top."""
+        ticks = time_ticks(self.scale.duration, int(self.scale.width) // _TICK_DISTANCE)
         lines = [np.array([[self.scale.x(t), _AXIS - 5], [self.scale.x(t), self.height - _GAP]]) for t in ticks]
         canvas.lines(lines, Role.LINE)
         for time in ticks:
@@ -147,7 +147,7 @@ class Layout:
                 canvas.text(x, _AXIS / 2 - 1, text, Role.SOFT, anchor="start")
 
     def legend(self) -> list[list[Key]]:
-        """What colours, lines and hatches mean, in rows: labels, and everything else."""
+        """The rows of the legend: labels in the first, everything else in the second."""
         timeline = self.timeline
         names = {placed.lane.name for placed in self.lanes}
         uncertain = [UNCERTAIN] if UNCERTAIN in timeline.labels and UNCERTAIN not in timeline.bands else []

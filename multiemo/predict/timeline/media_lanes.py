@@ -1,4 +1,4 @@
-"""The lanes of what was seen and heard: the faces that were read, sound and pitch, words."""
+"""The lanes of the media: faces, sound with its pitch, and words."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from multiemo.predict.timeline.text_fitting import Typeface
 from multiemo.predict.timeline.time_scale import TimeScale
 from multiemo.predict.traces import Traces
 
-#: Hz at the bottom and top of the lane of sound, and where its axis has marks.
-PITCH_RANGE, _PITCHES = (60.0, 600.0), (100, 200, 400)
-#: Points of a curve, at most.
-_POINTS = 8000
-#: Pixels: height of the words, and the shortest span in which any are written.
-_WORDS, _ROOM_FOR_WORDS = 66.0, 36.0
+#: Pitch at the bottom and top of the sound lane, and at the ticks of its axis, Hz.
+PITCH_RANGE, _PITCH_TICKS = (60.0, 600.0), (100, 200, 400)
+#: Largest number of points in a curve.
+_MAX_POINTS = 8000
+#: Height of the word lane, and the narrowest span in which words are broken into lines, pixels.
+_WORD_HEIGHT, _MIN_WORD_WIDTH = 66.0, 36.0
 
 
 @dataclass(frozen=True, slots=True)
 class FaceLane:
-    """The faces that were read, at the middle of their segments, as many as there is room for."""
+    """The faces that were read, each in the middle of its segment, as many as fit.
+
+    Args:
+        segments: the segments of the timeline.
+        faces: {index of the segment: face, uint8 ``[64, 64, 3]`` RGB}.
+        name: name of the lane.
+        height: pixels.
+    """
 
     segments: Sequence[PlacedSpan]
     faces: Mapping[int, NDArray[np.uint8]]
@@ -34,11 +41,11 @@ class FaceLane:
     height: float = ROW
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """None."""
+        """No ticks."""
         return ()
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """Square images."""
+        """Draw the faces as square images."""
         side, free = self.height, 0.0
         for segment in self.segments:
             if segment.index is not None and segment.index in self.faces:
@@ -51,21 +58,21 @@ class FaceLane:
 
 @dataclass(frozen=True, slots=True)
 class SoundLane:
-    """The envelope about the middle, and the pitch over it on a scale of octaves."""
+    """The envelope, mirrored about the middle, and the pitch over it on a logarithmic scale."""
 
     traces: Traces
     name: str = "sound"
     height: float = ROW
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """Pitches, where there is any."""
+        """Ticks of the pitch, if there is any voiced sound."""
         if np.isnan(self.traces.pitch).all():
             return ()
-        return [(float(self._y(np.array(hz))), f"{hz} Hz" if hz == _PITCHES[0] else str(hz)) for hz in _PITCHES]
+        return [(float(self._y(np.array(hz))), f"{hz} Hz" if hz == _PITCH_TICKS[0] else str(hz)) for hz in _PITCH_TICKS]
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """Two points a pixel, at most so many as are drawn quickly."""
-        most = int(min(_POINTS, 2 * scale.width))
+        """Draw the envelope and the pitch, with at most two points for each pixel."""
+        most = int(min(_MAX_POINTS, 2 * scale.width))
         times, loud = self.traces.loudness(most)
         x, middle = times * (scale.width / scale.duration), self.height / 2
         if len(x):
@@ -82,7 +89,7 @@ class SoundLane:
 
 
 def _runs(points: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
-    """Pieces of ``[P, 2]`` without NaN; one of a single point becomes half a pixel long."""
+    """Split ``[P, 2]`` at NaN into pieces; a piece of a single point becomes a line of half a pixel."""
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
     for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
         if len(run):
@@ -92,35 +99,36 @@ def _runs(points: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
 
 @dataclass(frozen=True, slots=True)
 class WordLane:
-    """What is said, in lines that fit into the span; an ellipsis where none does."""
+    """The words of each span in lines that fit into it; an ellipsis where none fits."""
 
     spans: Sequence[PlacedSpan]
     name: str = "words"
-    height: float = _WORDS
+    height: float = _WORD_HEIGHT
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """None."""
+        """No ticks."""
         return ()
 
     def draw(self, canvas: Canvas, scale: TimeScale) -> None:
-        """A paragraph a span."""
+        """Draw a paragraph for each span."""
         for span in self.spans:
             text = canvas.typeface.printable(span.content.get("text") or "")
             box = scale.box(span, 0, self.height)
             if text:
-                narrow = not _takes_words(box, text, canvas.typeface)
+                narrow = not _has_room(box, text, canvas.typeface)
                 canvas.paragraph(box, "…" if narrow else text, Role.INK)
 
     def problem(self, typeface: Typeface, scale: TimeScale) -> str:
-        """Why the words cannot be shown; empty where they can."""
+        """Why the words cannot be shown; empty if they can."""
         texts = [(scale.box(s, 0, self.height), typeface.printable(s.content["text"]))
                  for s in self.spans if s.content.get("text")]  # fmt: skip
         if any(typeface.lacks(str(s.content.get("text") or "")) for s in self.spans):
             return "no installed font has the characters of the words"
-        if texts and not any(_takes_words(box, text, typeface) for box, text in texts):
+        if texts and not any(_has_room(box, text, typeface) for box, text in texts):
             return "the words do not fit into this picture"
         return ""
 
 
-def _takes_words(box: Box, text: str, typeface: Typeface) -> bool:
-    return box.width >= _ROOM_FOR_WORDS or typeface.width(text) <= box.width - 2
+def _has_room(box: Box, text: str, typeface: Typeface) -> bool:
+    """Whether at least some of the words are legible in a box."""
+    return box.width >= _MIN_WORD_WIDTH or typeface.width(text) <= box.width - 2

@@ -1,4 +1,4 @@
-"""The timeline as one self-contained HTML page: nothing is loaded from elsewhere, and it needs no script."""
+"""Timelines as self-contained HTML pages, which load nothing from elsewhere and need no script."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from multiemo.predict.timeline.svg_canvas import SvgCanvas
 from multiemo.predict.timeline.text_fitting import BrowserTypeface
 from multiemo.predict.traces import Traces
 
-#: Pixels of the lanes: the page's width, and the widest that browsers draw well.
+#: Width of the lanes: that of the page, and the largest that browsers draw well, pixels.
 _PAGE, _WIDEST = 960.0, 60_000.0
 
 
 def render_page(entry: Entry, traces: Traces) -> str:
-    """Lanes as inline SVG with the time scrolling beside fixed names, and a table of all segments.
+    """The page of one input: lanes as inline SVG that scroll beside their names, and a table of all segments.
 
-    The lanes are those of the picture; what a segment says and why something is absent or skipped is in its tooltip.
-    Light or dark as the reader's system is.
+    The lanes are those of the picture. The tooltip of a segment shows its prediction, and why modalities are absent or
+    the segment was skipped. The page is light or dark, following the reader's system.
 
     Args:
-        entry: of the prediction JSON.
-        traces: may be empty.
+        entry: one entry of ``inputs`` in the prediction JSON.
+        traces: sound and faces; may be empty.
     """
     import jinja2
     from markupsafe import Markup
@@ -65,7 +65,7 @@ def render_page(entry: Entry, traces: Traces) -> str:
 
 
 def _overview(layout: Layout) -> list[dict[str, Any]]:
-    """The label of each segment across 1000 units, which a link takes to its place in the lanes."""
+    """The overview of all segments, 1000 units wide; each links to its segment in the lanes."""
     timeline = layout.timeline
     unit = 1000 / timeline.duration
     track = next(iter(timeline.tracks.values()))

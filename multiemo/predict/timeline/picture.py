@@ -1,4 +1,4 @@
-"""The timeline as one picture (PNG)."""
+"""Timelines as pictures (PNG)."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from multiemo.predict.timeline.raster_canvas import RasterCanvas
 from multiemo.predict.timeline.text_fitting import fitted
 from multiemo.predict.traces import Traces
 
-#: Pixels across, with what stands left and right of the lanes; and around everything.
+#: Least and greatest width of the picture, its left and right margins and the one below, pixels.
 _NARROW, _WIDE, _LEFT, _RIGHT, _EDGE = 960.0, 2880.0, 118.0, 16.0, 8.0
-#: Pixels of a square and of a line in the legend, and between entries.
+#: Width of a square and of a line in the legend, and the gap between entries, pixels.
 _SWATCH, _STROKE, _BETWEEN = 10.0, 26.0, 14.0
-#: Pixels of the title with what is below it, and of a line of the legend or of notes.
+#: Height of the heading, and of a row of the legend or of the notes, pixels.
 _HEADING, _ROW = 44.0, 17.0
-#: Size of letters of the title and of values, times that of most text.
+#: Font size of the title and of tick marks, relative to normal text.
 _TITLE, _SMALL = 1.45, 0.85
 
 
 def draw_png(entry: Entry, traces: Traces) -> bytes:
-    """The lanes of :class:`~multiemo.predict.timeline.layout.Layout` with their names, a title and a legend.
+    """The picture of one input: the lanes of :class:`~multiemo.predict.timeline.layout.Layout`, a title and a legend.
 
-    What is not there, or does not fit (words of an hour), has no lane; a note says so where something was left out.
+    A lane without data is left out. So is one that does not fit, such as the words of an hour; a note then says so.
 
     Args:
-        entry: of the prediction JSON.
-        traces: may be empty.
+        entry: one entry of ``inputs`` in the prediction JSON.
+        traces: sound and faces; may be empty.
     """
     with any_weight():
         typeface, layout = plan(entry, traces)
@@ -53,11 +53,11 @@ def draw_png(entry: Entry, traces: Traces) -> bytes:
 
 
 def plan(entry: Entry, traces: Traces) -> tuple[InstalledTypeface, Layout]:
-    """The fonts and lanes of the picture; notes say where the words are when they are not in it.
+    """The fonts and lanes of a picture.
 
     Args:
-        entry: of the prediction JSON.
-        traces: may be empty.
+        entry: one entry of ``inputs`` in the prediction JSON.
+        traces: sound and faces; may be empty.
     """
     timeline = Timeline.of(entry)
     texts = [str(entry["input"]), summary(entry, timeline.duration), *timeline.labels, *timeline.people]
@@ -70,7 +70,7 @@ def plan(entry: Entry, traces: Traces) -> tuple[InstalledTypeface, Layout]:
 
 
 def _draw_heading(canvas: RasterCanvas, entry: Entry, layout: Layout) -> None:
-    """The name of the input, and what is known of it."""
+    """Draw the name of the input and its summary."""
     letters, width = canvas.typeface, layout.scale.width
     title = fitted(letters.printable(entry["input"]), width / _TITLE, width=letters.width)
     canvas.text(0, 14, "".join(title), Role.INK, anchor="start", scale=_TITLE)
@@ -79,7 +79,7 @@ def _draw_heading(canvas: RasterCanvas, entry: Entry, layout: Layout) -> None:
 
 
 def _draw_names(canvas: RasterCanvas, layout: Layout) -> None:
-    """Left of each lane its name, and the marks of its axis."""
+    """Draw the name of each lane and the ticks of its axis left of it."""
     letters = canvas.typeface
     for placed in layout.lanes:
         lane = placed.lane
@@ -90,7 +90,7 @@ def _draw_names(canvas: RasterCanvas, layout: Layout) -> None:
 
 
 def _flowed(rows: list[list[Key]], typeface: InstalledTypeface, width: float) -> list[list[tuple[float, Key]]]:
-    """Each entry of the legend with its left edge, in rows no wider than ``width`` pixels."""
+    """Break the legend into rows of at most ``width`` pixels; each entry gets its left edge."""
     flowed: list[list[tuple[float, Key]]] = []
     for row in rows:
         left = width
@@ -105,7 +105,7 @@ def _flowed(rows: list[list[Key]], typeface: InstalledTypeface, width: float) ->
 
 
 def _swatch(key: Key) -> float:
-    """Pixels before its text."""
+    """Space before the text of an entry, pixels."""
     return {"heading": 0.0, "line": _STROKE + 5}.get(key.kind, _SWATCH + 5)
 
 

@@ -1,4 +1,4 @@
-"""Pieces of text that fit where they are written."""
+"""Fits text into the space there is for it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Protocol
 
 from multiemo.predict.timeline.captions import one_line
 
-#: Pixels of slim, broad and other letters of 11 pixels in DejaVu Sans, the widest of the fonts that systems use.
-_NARROW, _USUAL, _WIDE = 4.0, 6.9, 11.0
-_SLIM, _BROAD = frozenset("fijlrtI.,:;'|!()[]/ "), frozenset("mwMW%@…")
+#: Widths of narrow, normal and wide letters at 11 px in DejaVu Sans, the widest of the usual system fonts, pixels.
+_NARROW, _NORMAL, _WIDE = 4.0, 6.9, 11.0
+_NARROW_LETTERS, _WIDE_LETTERS = frozenset("fijlrtI.,:;'|!()[]/ "), frozenset("mwMW%@…")
 
 
 class Typeface(Protocol):
-    """The letters of a canvas."""
+    """The font of a canvas."""
 
     def printable(self, text: object) -> str:
-        """One line of the text, with ``?`` for letters that cannot be drawn and without other such signs."""
+        """The text in one line; letters and digits that cannot be drawn become ``?``, other such characters vanish."""
 
     def lacks(self, text: str) -> bool:
-        """Whether a letter or digit of the text could not be drawn."""
+        """Whether the text has a letter or digit that cannot be drawn."""
 
     def width(self, text: str) -> float:
-        """Pixels of a line of text in the size of most text."""
+        """The width of a line of text of normal size, pixels."""
 
 
 class BrowserTypeface:
-    """The font of whoever reads a page: it has every letter, and its widths are estimated from above."""
+    """The unknown font in which a browser shows the page; it has every letter, and widths are upper estimates."""
 
     def printable(self, text: object) -> str:
-        """One line of the text."""
+        """The text in one line."""
         return one_line(text)
 
     def lacks(self, text: str) -> bool:
-        """Never: a browser looks for a font that has the letter."""
+        """Always false: a browser falls back to a font that has the letter."""
         return False
 
     def width(self, text: str) -> float:
-        """Pixels of a line of text, by kinds of letters.
+        """An upper estimate of the width of a line of text, pixels.
 
         Example:
             >>> BrowserTypeface().width("will"), BrowserTypeface().width("你好")
@@ -51,14 +51,14 @@ class BrowserTypeface:
 
 @cache
 def _advance(letter: str) -> float:
-    """Pixels of one letter."""
-    if letter in _SLIM:
+    """The width of one letter, pixels."""
+    if letter in _NARROW_LETTERS:
         return _NARROW
-    return _WIDE if letter in _BROAD or columns(letter) == 2 else _USUAL
+    return _WIDE if letter in _WIDE_LETTERS or columns(letter) == 2 else _NORMAL
 
 
 def columns(text: str) -> int:
-    """Width in columns of a terminal: a wide character (Chinese, Japanese, Korean) takes two.
+    """The width of a text in terminal columns; a wide character (Chinese, Japanese, Korean) takes two.
 
     Example:
         >>> columns("ab"), columns("你好")
@@ -68,13 +68,13 @@ def columns(text: str) -> int:
 
 
 def fitted(text: str, room: float, lines: int = 1, *, width: Callable[[str], float] = columns) -> list[str]:
-    """The text in at most ``lines`` lines; what does not fit becomes an ellipsis.
+    """Break a text into at most ``lines`` lines; the rest is replaced by an ellipsis.
 
     Args:
-        text: one line.
-        room: width of a line, in the unit of ``width``; nothing fits where it is less than four letters.
-        lines: at most.
-        width: of a text.
+        text: one line of text.
+        room: width of a line, in the unit of ``width``. Less than four letters is too little for any text.
+        lines: largest number of lines.
+        width: measures a text.
 
     Example:
         >>> fitted("what is this", 7, 2), fitted("what is this", 7), fitted("what", 2)
@@ -97,21 +97,21 @@ def fitted(text: str, room: float, lines: int = 1, *, width: Callable[[str], flo
 
 
 def _head(text: str, room: float, width: Callable[[str], float], ending: str) -> str:
-    """The longest beginning that fits together with the ending; at least one character."""
+    """The longest prefix that fits together with the ending; at least one character."""
     return text[: max(1, bisect_right(range(1, len(text)), room, key=lambda end: width(text[:end] + ending)))]
 
 
 def first_fitting(choices: Sequence[str], room: float, *, width: Callable[[str], float] = columns) -> str:
-    """The first text that fits whole, else the beginning of the last; empty where nothing fits.
+    """The first text that fits, else the last one shortened; empty if nothing fits.
 
     Args:
-        choices: from the longest to the shortest.
+        choices: texts from the longest to the shortest.
         room: width of the line, in the unit of ``width``.
-        width: of a text.
+        width: measures a text.
 
     Example:
         >>> first_fitting(["surprised 29%", "surprised"], 9), first_fitting(["surprised"], 6)
         ('surprised', 'surpr…')
     """
-    whole = next((text for text in choices if width(text) <= room), None)
-    return whole if whole is not None else "".join(fitted(choices[-1], room, width=width))
+    complete = next((text for text in choices if width(text) <= room), None)
+    return complete if complete is not None else "".join(fitted(choices[-1], room, width=width))

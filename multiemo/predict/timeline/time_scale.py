@@ -1,4 +1,4 @@
-"""Seconds across pixels, and the times at which an axis has a mark."""
+"""Maps seconds to pixels, and places the ticks of a time axis."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from dataclasses import dataclass
 from multiemo.predict.timeline.canvas import Box
 from multiemo.predict.timeline.contents import LabelledSpan, PlacedSpan
 
-#: Seconds between marks of time.
+#: Possible distances of ticks, seconds.
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeScale:
-    """Seconds from 0 to ``duration`` across ``width`` pixels."""
+    """Maps 0 to ``duration`` seconds to 0 to ``width`` pixels."""
 
     duration: float
     width: float
 
     def x(self, seconds: float) -> float:
-        """Pixels from the left."""
+        """The distance of a time from the left, pixels."""
         return seconds * self.width / self.duration
 
     def box(self, span: LabelledSpan | PlacedSpan, top: float, bottom: float) -> Box:
         """The rectangle of a span.
 
         Args:
-            span: gives left and right.
-            top, bottom: pixels.
+            span: the span between the left and right edges.
+            top, bottom: edges, pixels.
         """
         return Box(self.x(span.left), top, self.x(span.right), bottom)
 
 
 def time_ticks(duration: float, most: int) -> list[float]:
-    """Round times from 0 to ``duration`` seconds, at most about ``most`` of them.
+    """Round times from 0 to ``duration`` seconds, about ``most`` at most.
 
     Example:
         >>> time_ticks(57.7, 8), time_ticks(3276, 10)

@@ -125,5 +125,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert told.exit_code == 0, told.output
     assert f"{out}: 3 clips of 2 manifests" in told.output
     assert "savee: 2 clips, 1 speakers, label sets ekman7 and none" in told.output
-    assert "ids are corpus:id, since '1' is in two corpora" in told.output
+    assert "ids are corpus:id, since '1' occurs in two corpora" in told.output
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["savee:1", "savee:2", "tess:1"]

@@ -25,7 +25,7 @@ from multiemo.inputs.dataset import ClipDataset
 from multiemo.inputs.text import TextInput
 from multiemo.media.reading import read_media
 from multiemo.predict import Item, Predictor, expand, load
-from multiemo.predict.live import in_time, listen, replay
+from multiemo.predict.live import in_real_time, listen, replay
 from multiemo.predict.reader import Options
 from multiemo.runs import evaluate_run, load_bundle, train
 from multiemo.transcripts import Cue, Transcript, read_transcript
@@ -155,7 +155,7 @@ def test_the_bytes_of_a_stream_and_a_file_that_is_replayed(talker, expected, rea
     monkeypatch.setattr("multiemo.predict.live.time.sleep", lambda seconds: None)
     with talker.stream(video=False, segments="windows") as stream:
         stream.push(words=cues)
-        list(listen(stream, in_time(replay(recording, rate=RATE, video=False), RATE)))
+        list(listen(stream, in_real_time(replay(recording, rate=RATE, video=False), RATE)))
     assert read == expected
 
 
@@ -259,13 +259,13 @@ def test_a_table_with_a_column_of_conversations(run, tmp_path, monkeypatch):
         given = [float(found[name][f"p_{label}"]) for label in load_bundle(run).labels]
         assert given == pytest.approx(probs, abs=2e-6)
     assert done["conversations"] == 2
-    assert done["notes"] == ["1 rows have no 'talk' and stood alone"]
+    assert done["notes"] == ["1 rows have no 'talk' and were read without earlier turns"]
     alone = predict_texts(run, table, column="text", out=tmp_path / "alone.csv")
     rows = {row["id"]: row for row in csv.DictReader((tmp_path / "alone.csv").open(encoding="utf-8"))}
     assert rows["u7"]["p_happy"] == rows["last"]["p_happy"] == found["last"]["p_happy"] != found["u7"]["p_happy"]
     assert alone["notes"] == [
-        "the model reads up to 3 earlier turns of a conversation, and here each row stood alone; name the column that "
-        "tells the conversations apart (--conversation)"
+        "the model reads up to 3 earlier turns of a conversation, but no conversation was given; name the column that "
+        "identifies it with --conversation"
     ]
 
 
@@ -275,13 +275,13 @@ def test_a_table_on_the_command_line(cli, run, tiny_run, tmp_path):
     given = ("texts", run, table, "--column", "text", "--out", tmp_path / "o.csv")
     code, said, _ = cli(*given, "--conversation", "talk")
     assert code == 0
-    assert "note: the turns of a conversation were read as one speaker's; name theirs with --speaker" in said
+    assert "note: all turns of a conversation were read as one speaker's; name the speakers with --speaker" in said
     assert "note" not in cli(*given, "--conversation", "talk", "--speaker", "who")[1]
     code, _, err = cli(*given, "--speaker", "who")
-    assert (code, "give --conversation too" in err) == (2, True)
+    assert (code, "add --conversation" in err) == (2, True)
     code, _, err = cli(*given, "--conversation", "chat")
     assert (code, "has no column 'chat'" in err) == (2, True)
-    with pytest.raises(ConfigError, match="reads no earlier turns, so 'talk' would change nothing"):
+    with pytest.raises(ConfigError, match="reads no earlier turns, so 'talk' would have no effect"):
         predict_texts(tiny_run, table, column="text", out=tmp_path / "n.csv", conversation="talk")
 
 
@@ -315,5 +315,5 @@ def test_a_stream_of_any_length_keeps_the_last_turns_alone(talker):
 def test_words_without_a_conversation_are_said_to_have_none(run, model, recording, of_file):
     given = {"source": recording} if of_file else {}
     (note,) = load(run, device="cpu", segments="whole").predict(**given, text="so happy")["notes"]
-    assert note.startswith("the model reads up to 3 earlier turns of a conversation, and these words stood alone; ")
+    assert note.startswith("the model reads up to 3 earlier turns of a conversation, but these words have none; ")
     assert not any("turns of a conversation" in note for note in model.predict(**given, text="so happy")["notes"])

@@ -109,7 +109,7 @@ def test_own_labels_go_before_aliases_and_every_change_is_listed(tmp_path: Path)
         ["prepare", "table", str(path), "--out", str(tmp_path / "m.jsonl"), *(f"{k}={v}" for k, v in options.items())],
     )
     assert (
-        "label bliss has no place, left out: 2\nlabel Joy became joy: 1\nlabel Contempt became contempt: 1"
+        "label bliss is not in the label set, left out: 2\nlabel Joy became joy: 1\nlabel Contempt became contempt: 1"
         in said.output
     )
     assert "became happy" not in said.output

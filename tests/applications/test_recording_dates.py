@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multiemo.applications.dated_clips import date_of
+from multiemo.applications.recording_dates import date_of
 from multiemo.errors import ManifestError
 
 
@@ -19,5 +19,5 @@ def test_dates(tmp_path: Path) -> None:
     file.write_bytes(b"x")
     os.utime(file, (1.7e9, 1.7e9))
     assert date_of(str(file)) == (datetime.date.fromtimestamp(1.7e9), "the file's time of modification")
-    with pytest.raises(ManifestError, match="its name holds no date"):
+    with pytest.raises(ManifestError, match="its name contains no date"):
         date_of("walk.wav")
