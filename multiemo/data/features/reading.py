@@ -7,50 +7,18 @@ whose first column names clips. Reading checks every value, so that no NaN reach
 from __future__ import annotations
 
 import difflib
-import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from multiemo.data.features.csv_table import ACTION_UNIT, FeatureTable, feature_table, keyed_table
 from multiemo.errors import ManifestError, MediaError
-from multiemo.tables.delimited import separator_of
-from multiemo.tables.reading import open_table, text_encoding
+from multiemo.tables.reading import open_table
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_ACTION_UNIT = re.compile(r"AU\d+(_[rc])?")
-#: Columns of OpenFace and py-feat that describe the row, not the face.
-_BOOKKEEPING = frozenset(
-    ("frame", "face_id", "timestamp", "confidence", "success", "input", "approx_time", "FaceScore", "Identity")
-)
 _SURE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A CSV read once.
-
-    Args:
-        names: of the feature columns.
-        values: ``[rows, dim]`` float64; NaN where a cell was empty or said so.
-        bookkeeping: {column: ``[rows]`` float64} of those that hold numbers.
-        first: the first column as text.
-        rows: {value of the first column: its rows}.
-    """
-
-    names: tuple[str, ...]
-    values: np.ndarray
-    bookkeeping: dict[str, np.ndarray]
-    first: tuple[str, ...]
-    rows: dict[str, np.ndarray]
 
 
 def read_features(
@@ -105,7 +73,7 @@ def feature_columns(path: Path, key: str | None = None) -> tuple[str, ...]:
     """
     shape: Sequence[int] | None = None
     if path.suffix.lower() == ".csv" and key is None and path.is_file():
-        units = tuple(name for name in _header(path) if _ACTION_UNIT.fullmatch(name))
+        units = tuple(name for name in _header(path) if ACTION_UNIT.fullmatch(name))
         if units:
             return units
     elif path.suffix.lower() == ".npy" and key is None and path.is_file():
@@ -133,7 +101,7 @@ def _from_csv(
     path: Path, key: str | None, start: float | None, end: float | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     stat = path.stat()
-    table = _keyed_table(path, stat.st_mtime_ns, stat.st_size) if key is not None else _table(path, keyed=False)
+    table = keyed_table(path, stat.st_mtime_ns, stat.st_size) if key is not None else feature_table(path, keyed=False)
     if key is None:
         rows = np.arange(len(table.first))
         if "timestamp" in table.bookkeeping and (start is not None or end is not None):
@@ -156,7 +124,7 @@ def _from_csv(
     return values.astype(np.float32), table.names
 
 
-def _with_face(table: _Table, rows: np.ndarray, *, keep_empty: bool) -> np.ndarray:
+def _with_face(table: FeatureTable, rows: np.ndarray, *, keep_empty: bool) -> np.ndarray:
     """Those of ``rows`` in which a face was found with confidence, all of one face."""
     keep = np.ones(len(rows), dtype=bool)
     for column, least in (("success", 1.0), ("confidence", _SURE), ("FaceScore", _SURE)):
@@ -170,78 +138,6 @@ def _with_face(table: _Table, rows: np.ndarray, *, keep_empty: bool) -> np.ndarr
         ids, counts = np.unique(faces, return_counts=True)
         rows = rows[faces == ids[counts.argmax()]]
     return rows
-
-
-@lru_cache(maxsize=8)
-def _keyed_table(path: Path, modified: int, size: int) -> _Table:
-    """A table of many clips, kept because it is asked once a clip; ``modified`` and ``size`` make a new file new."""
-    return _table(path, keyed=True)
-
-
-def _table(path: Path, *, keyed: bool) -> _Table:
-    import polars as pl
-
-    try:
-        encoding = text_encoding(path)
-        with path.open(encoding=encoding.name, errors=encoding.errors) as file:
-            separator = separator_of(file.readline(), path)
-            source: Path | StringIO = path
-            if not encoding.name.startswith("utf-8") or encoding.errors != "strict":  # Polars reads nothing else
-                file.seek(0)
-                source = StringIO(file.read())
-        frame = pl.read_csv(source, infer_schema=False, separator=separator)
-    except ManifestError as error:
-        raise MediaError(str(error)) from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise MediaError(f"{path}: cannot be read as a CSV ({str(error).splitlines()[0]})") from None
-    frame = frame.select(pl.all().str.strip_chars().replace("", None).name.map(str.strip))
-    if separator != ",":
-        frame = frame.select(pl.all().str.replace(r"^([-+]?\d+),(\d+)$", "$1.$2"))
-    if not frame.height:
-        raise MediaError(f"{path}: has no rows below its header; extract the features again")
-    numbers = frame.select(pl.all().cast(pl.Float64, strict=False))
-    first = frame.columns[0]
-    content = [c for c in frame.columns if c not in _BOOKKEEPING and not (keyed and c == first)]
-    names = [c for c in content if _ACTION_UNIT.fullmatch(c)]
-    if not names:
-        names = [c for c in content if numbers[c].null_count() < frame.height]
-    if not names:
-        raise MediaError(f"{path}: has no column of numbers; its columns: {', '.join(frame.columns[:8])}")
-    if not keyed and first not in _BOOKKEEPING and first not in names and frame[first].n_unique() > 1:
-        raise MediaError(
-            f"{path}: is a table of many clips (its first column {first!r} holds names); give features a key, "
-            f"like {frame[first][0]!r}"
-        )
-    for name in names:
-        _refuse_words(path, frame[name], numbers[name])
-    labels = frame[first].fill_null("").to_list()
-    order: dict[str, list[int]] = {}
-    for row, label in enumerate(labels):
-        order.setdefault(label, []).append(row)
-    return _Table(
-        names=tuple(names),
-        values=numbers.select(names).fill_null(np.nan).to_numpy(),
-        bookkeeping=_bookkeeping(frame, numbers),
-        first=tuple(labels),
-        rows={label: np.array(rows) for label, rows in order.items()},
-    )
-
-
-def _bookkeeping(frame: pl.DataFrame, numbers: pl.DataFrame) -> dict[str, np.ndarray]:
-    """The columns that describe rows, as numbers; names of faces (py-feat's ``Identity``) are numbered."""
-    columns: dict[str, np.ndarray] = {}
-    for name in _BOOKKEEPING.intersection(frame.columns):
-        if numbers[name].null_count() < frame.height:
-            columns[name] = numbers[name].fill_null(np.nan).to_numpy()
-        elif name in ("face_id", "Identity"):
-            columns[name] = frame[name].rank("dense").fill_null(0).to_numpy().astype(np.float64)
-    return columns
-
-
-def _refuse_words(path: Path, written: pl.Series, parsed: pl.Series) -> None:
-    words = written.filter(written.is_not_null() & parsed.is_null())
-    if len(words):
-        raise MediaError(f"{path}: column {written.name!r} holds {words[0]!r}, which is not a number")
 
 
 def _load_numpy(path: Path, *, mapped: bool = False) -> np.ndarray:

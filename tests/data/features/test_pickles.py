@@ -212,7 +212,7 @@ def test_nothing_else_unpickles() -> None:
     unpicklers = {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     root = Path(multiemo.__file__).parent
     for path in root.rglob("*.py"):
-        if path == root / "data" / "pickles.py":
+        if path == root / "data" / "features" / "pickles.py":
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = (
