@@ -128,8 +128,8 @@ class Writer:
             except ValueError:
                 new = next(name for name in row if name not in self.columns)
                 raise ConfigError(
-                    f"{self.path}: a row has the column {new!r}, which is not in the first {SCHEMA_ROWS} rows and so not "
-                    "in the header of the CSV; write .jsonl or .parquet"
+                    f"{self.path}: a row has the column {new!r}, which is not in the first {SCHEMA_ROWS} rows and so "
+                    "not in the header of the CSV; write .jsonl or .parquet"
                 ) from None
 
     def _write_part(self, rows: Sequence[Row]) -> None:
