@@ -5,12 +5,12 @@
     python benchmarks/baselines.py fer2013 --root DIR         HOG + SVM
     python benchmarks/baselines.py ravdess --root DIR         acoustic functionals + SVM, action units + regression
 
-``--run RUN`` puts an evaluated multiemo run on the same test rows beside them, with paired tests, and counts that its
-test part was read once more.
+``--run RUN`` adds an evaluated multiemo run on the same test rows, with paired tests, and logs that its test part was
+read once more.
 
-The classifiers and their settings are those of ``multiemo/benchmark/baselines/classic.py``. Parts are the official
-ones (MELD: train -> dev; EmotionTalk: train -> val; FER2013: train -> test); RAVDESS trains on actors 01-12 and tests
-on 16-18.
+The classifiers and their settings are those of ``multiemo/benchmark/baselines/classic.py``. The official parts are used
+(MELD: train -> dev; EmotionTalk: train -> val; FER2013: train -> test). RAVDESS trains on actors 01-12 and tests on
+16-18.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ TESTED = ("uar", "macro_f1", "wf1", "accuracy")
 
 @dataclass(frozen=True)
 class Task:
-    """Which rows are learnt from and measured on, and by what.
+    """The train and test rows of a corpus, and the inputs of its baselines.
 
     Args:
-        label_set: of the corpus.
+        label_set: label set of the corpus.
         train, test: whether a clip belongs to the part.
         reads: (clips, folder of the manifest) -> {modality: input}.
-        label_from: ``clip``, or the modality whose own label counts.
+        label_from: ``clip``, or the modality whose own label is used.
     """
 
     label_set: str
@@ -90,24 +90,37 @@ TASKS = {
 
 
 def read_run(run: Path, baselines: Predictions, labels: Sequence[str]) -> Predictions:
-    """What an evaluated run said of the same test rows.
+    """Read the predictions of an evaluated run on the same test rows.
+
+    Args:
+        run: run folder.
+        baselines: predictions of the baselines.
+        labels: labels of the baselines, in order.
 
     Raises:
-        MultiemoError: the run has not been evaluated, or on other rows or labels.
+        MultiemoError: the run has not been evaluated, or was evaluated on other rows or labels.
     """
-    said = pool("multiemo", [read_records(run / "predictions.jsonl")])
+    predictions = pool("multiemo", [read_records(run / "predictions.jsonl")])
     known = json.loads((run / "evaluation.json").read_text("utf-8"))["label_set"]
     if known != list(labels):
         raise MultiemoError(f"{run}: its labels are {', '.join(known)}, those of the baselines {', '.join(labels)}")
-    if said.ids != baselines.ids:
+    if predictions.ids != baselines.ids:
         raise MultiemoError(
-            f"{run}: was evaluated on {len(said.ids)} other rows than the {len(baselines.ids)} of the baselines"
+            f"{run}: was evaluated on {len(predictions.ids)} other rows than the {len(baselines.ids)} of the baselines"
         )
-    return said
+    return predictions
 
 
 def compare(first: Predictions, one: str, second: Predictions, two: str) -> dict[str, PairedTest]:
-    """{figure: difference with its interval and p-value} of two subsets of two systems."""
+    """Test a subset of one system against a subset of another.
+
+    Args:
+        first, second: predictions of the systems.
+        one, two: keys of their subsets.
+
+    Returns:
+        {figure: difference with its interval and p-value}.
+    """
     tests = paired(first, one, second, two)
     return {name: tests[name] for name in TESTED}
 
@@ -118,11 +131,12 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
     Args:
         corpus: a key of ``TASKS``.
         clips: rows of its manifest.
-        folder: where the manifest's paths start.
-        run: an evaluated run on the same test rows, to stand beside them.
+        folder: folder to which the paths of the manifest are relative.
+        run: an evaluated run on the same test rows, to be compared with the baselines.
 
     Returns:
-        ``{"corpus", "train", "test", "baselines": {name: figures}, "comparison"}`` with numbers of rows.
+        ``{"corpus", "train", "test", "baselines": {name: figures}, "comparison"}``; ``train`` and ``test`` are numbers
+        of rows.
     """
     task = TASKS[corpus]
     reads = task.reads(clips, folder)
@@ -140,11 +154,12 @@ def measure(corpus: str, clips: Sequence[Clip], folder: Path, run: Path | None =
         raise MultiemoError(
             f"{corpus}: {count['train']} rows to train on and {count['test']} to test on; is --root complete?"
         )
-    said = {name: pool(name, [records]) for name, records in fit_predict(inputs, rows["train"], rows["test"]).items()}
-    classic, figures = said["classic"], summarise(said["classic"])
+    fitted = fit_predict(inputs, rows["train"], rows["test"])
+    predictions = {name: pool(name, [records]) for name, records in fitted.items()}
+    classic, figures = predictions["classic"], summarise(predictions["classic"])
     names = {key: f"mean of {' and '.join(key)}" for key in figures}
     names |= {m[0].upper(): recipe.name for m, recipe in inputs.recipes.items()}
-    results = {"majority class": summarise(said["majority"])[classic.full]}
+    results = {"majority class": summarise(predictions["majority"])[classic.full]}
     results |= {names[key]: values for key, values in figures.items()}
     comparison = {}
     if run is not None:
@@ -167,11 +182,11 @@ def table(result: dict[str, Any]) -> str:
     for name in names:
         lines.append(f"{name:<{width}}" + "".join(f"{result['baselines'][name][key]:>10.3f}" for key in FIGURES))
     for pair, tests in result["comparison"].items():
-        said = (
+        differences = (
             f"{key} {v['difference']:+.3f} ({v['low']:+.3f} .. {v['high']:+.3f}, p {v['p']:.4f})"
             for key, v in tests.items()
         )
-        lines.append(f"{pair}: {'; '.join(said)}")
+        lines.append(f"{pair}: {'; '.join(differences)}")
     return "\n".join(lines)
 
 

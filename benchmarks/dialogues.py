@@ -1,8 +1,8 @@
-"""What smoothing over time makes of labels in the dialogues of a test part, and calibration of a label's share.
+"""Effect of smoothing over time on the labels in the dialogues of a test part, and the share of the commonest label.
 
     python benchmarks/dialogues.py RUN [RUN ...]
 
-Turns without times count four seconds. Prints a table a run, then one JSON line.
+Turns without times are taken as four seconds long. Prints one table per run, then one JSON line.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from multiemo.runs.evaluation import dialogues_of
 from multiemo.runs.folder.source import stored_source
 from multiemo.smoothing import smoothed_dialogues
 
+#: Mean durations of a label for the smoothing, seconds.
 STAYS = (2.5, 5.0, 10.0, 20.0)
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Figures of one run's full subset: single labels, smoothed by several durations or not.
+    """Measure the full subset of a run with single labels, without smoothing and smoothed with several durations.
 
     Args:
-        run: run folder; its test part is read, and counted.
+        run: run folder; its test part is read, and the read is logged.
     """
     bundle = load_bundle(run)
     report = evaluate_run(run)
@@ -39,14 +40,14 @@ def measure(run: Path) -> dict[str, Any]:
     clips = stored_source(run, bundle, None)[0].clips
     dialogues = dialogues_of([r["id"] for r in records], clips)
     rows = [turn.row for turns in dialogues for turn in turns]
-    has = {clip.id: clip for clip in clips}
-    presence = {m: np.array([_has(has[r["id"]], m) for r in records]) for m in bundle.model.modalities}
+    by_id = {clip.id: clip for clip in clips}
+    presence = {m: np.array([_has(by_id[r["id"]], m) for r in records]) for m in bundle.model.modalities}
     shown = shown_keys(key, presence)
     prior = bundle.prior.double().numpy()
 
     def figures(values: Any) -> dict[str, float]:
-        said = bundle.calibration.decide([shown[i] for i in rows], values)
-        found = label_measure(len(labels)).plain(truth[rows], said)
+        predicted = bundle.calibration.decide([shown[i] for i in rows], values)
+        found = label_measure(len(labels)).plain(truth[rows], predicted)
         loss = float(-np.log(np.clip(values[np.arange(len(rows)), truth[rows]], 1e-12, None)).mean())
         return {**{name: round(value, 4) for name, value in found.items()}, "loss": round(loss, 4)}
 
@@ -67,8 +68,9 @@ def measure(run: Path) -> dict[str, Any]:
 
 
 def _has(clip: Any, modality: str) -> bool:
-    given = {"text": clip.text, "speech": clip.audio or clip.video, "face": clip.video or clip.image}
-    return bool(given[modality]) or modality in clip.features
+    """Whether a clip has a modality."""
+    sources = {"text": clip.text, "speech": clip.audio or clip.video, "face": clip.video or clip.image}
+    return bool(sources[modality]) or modality in clip.features
 
 
 def main() -> None:
@@ -79,8 +81,8 @@ def main() -> None:
         print(f"{result['run']}: {result['clips']} clips of {result['dialogues']} dialogues; {result['label']} is "
               f"{result['share']:.3f} of them, mean probability {result['mean_probability']:.3f}; the model smooths by "
               f"{result['stay_seconds']} s")  # fmt: skip
-        for name, figures in {"as it is": result["as_it_is"], **result["smoothed"]}.items():
-            print(f"  {name:>8}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        for name, figures in {"unsmoothed": result["as_it_is"], **result["smoothed"]}.items():
+            print(f"  {name:>10}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
     print(json.dumps(found))
 
 

@@ -1,9 +1,9 @@
-"""What a training step of large encoders costs at least: ``python benchmarks/floor.py [--measure]``.
+"""Lower bound on the time of a training step of large encoders: ``python benchmarks/floor.py [--measure]``.
 
 Counts the arithmetic of a fused step (wav2vec 2.0 base, RoBERTa base, EfficientNet-B0; random weights, so nothing is
-fetched) by running it on shapes alone, adds up the bytes of weights, gradients and optimiser state that it must move,
-and divides both by what an H100 can do. ``--measure`` then times the real trainer on a CUDA device and prints how far
-it is from that floor.
+downloaded) by running it on shapes without values. Adds up the bytes of weights, gradients and optimiser state that the
+step must move, and divides both by the peak rates of an H100. ``--measure`` then times the real trainer on a CUDA
+device and prints its ratio to that bound.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from multiemo.training.objectives import Labels
 from multiemo.training.trainer import Trainer
 from multiemo.types import Sample
 
-#: Clips a step, seconds of speech, tokens, frames, pixels.
+#: Clips per step, seconds of speech, tokens, frames, and the side of a frame in pixels.
 CLIPS, SECONDS, TOKENS, FRAMES, PIXELS = 32, 6.0, 64, 8, 224
-#: H100 SXM: dense bf16 operations and bytes of memory a second (NVIDIA's data sheet).
+#: H100 SXM: dense bf16 operations per second, and bytes of memory per second (NVIDIA's data sheet).
 OPERATIONS, BYTES = 989e12, 3.35e12
 #: Bytes a step moves for each trained float32 weight: AdamW reads and writes the weight and two moments (24) and reads
 #: the gradient (4) that the backward pass writes (4); autocast reads it, writes it in bf16, and reads that twice (10).
@@ -44,7 +44,7 @@ CLASSES = 7
 
 
 def backbones() -> dict[str, tuple[torch.nn.Module, dict[str, Tensor]]]:
-    """The three models and one step's inputs, as shapes without values."""
+    """The three models and the inputs of one step, as shapes without values."""
     with torch.device("meta"):
         speech = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(layerdrop=0.0, mask_time_prob=0.0))
         words = transformers.RobertaModel(transformers.RobertaConfig(vocab_size=50265, max_position_embeddings=514))
@@ -57,15 +57,15 @@ def backbones() -> dict[str, tuple[torch.nn.Module, dict[str, Tensor]]]:
 
 
 def floor() -> dict[str, Any]:
-    """Operations, bytes, and the least time of a step on an H100."""
+    """Operations and bytes of a step, and its shortest possible time on an H100."""
     rows: dict[str, Any] = {}
     for name, (model, inputs) in backbones().items():
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():
             model.train()(**inputs)
         weights = sum(p.numel() for p in model.parameters())
-        # The backward pass does twice the forward's work. (The counter's own figure for it counts grouped convolutions
-        # as if they had no groups.)
+        # The backward pass takes twice the operations of the forward pass. (The counter's own value for it ignores the
+        # groups of grouped convolutions.)
         rows[name] = {"weights": weights, "operations": 3 * counter.get_total_flops(), "bytes": weights * PER_WEIGHT}
     rows["all"] = {key: sum(row[key] for row in rows.values()) for key in ("weights", "operations", "bytes")}
     for row in rows.values():
@@ -75,7 +75,7 @@ def floor() -> dict[str, Any]:
 
 
 def fused_model(folder: Path) -> EmotionModel:
-    """The same three as branches under a gated fusion."""
+    """The same three models as branches of a gated fusion."""
     torch.manual_seed(0)
     transformers.Wav2Vec2Model(transformers.Wav2Vec2Config()).save_pretrained(folder / "speech")
     config = transformers.RobertaConfig(vocab_size=50265, max_position_embeddings=514)
@@ -96,7 +96,7 @@ def fused_model(folder: Path) -> EmotionModel:
 
 
 def measure(steps: int = 60) -> dict[str, Any]:
-    """Steps a second of the real trainer in bf16 on this CUDA device, and its peak memory."""
+    """Time of a step of the real trainer in bf16 on this CUDA device, and its peak memory."""
     nothing = torch.full((3,), float("nan"))
     samples = []
     for i in range(CLIPS * steps):

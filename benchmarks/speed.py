@@ -1,9 +1,9 @@
-"""Speed as ratios measured in one run: ``python benchmarks/speed.py [PART ...]``.
+"""Speed, as ratios that are measured in one run: ``python benchmarks/speed.py [PART ...]``.
 
 Parts: trainer, cache, frozen, manifest, prosody, start, predict.
 
-Needs ``pip install ".[speed]"``. Without a name all parts are run. Prints tables, then one JSON line; ``--json FILE``
-writes it too.
+Needs ``pip install ".[speed]"``. Runs all parts if none is named. Prints tables, then one JSON line, which
+``--json FILE`` also writes to a file.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from multiemo.benchmark.environment import describe_environment
 
 
 def measure_trainer() -> list[dict[str, Any]]:
-    """The trainer against a bare loop, Hugging Face's and Lightning."""
+    """The trainer against a bare loop, Hugging Face's trainer and Lightning."""
     rows = trainer.training_rates()
-    print("training, clips a second: of a bare loop, and the others relative to it (median of the turns, range)")
+    print("training: clips per second of a bare loop, and the others relative to it (median and range of the turns)")
     for row in rows:
-        said = "   ".join(
+        ratios = "   ".join(
             f"{n} {row[n]:.3f} ({row['spread'][n][0]:.2f}..{row['spread'][n][1]:.2f})" for n in trainer.WAYS
         )
-        print(f"  {row['model']:<26} bare {row['bare_clips_per_s']:8.1f}/s   {said}")
+        print(f"  {row['model']:<26} bare {row['bare_clips_per_s']:8.1f}/s   {ratios}")
     return rows
 
 
 def measure_cache() -> dict[str, Any]:
-    """The second epoch against the first."""
+    """The second epoch, from the cache, against the first."""
     found = cache.second_epoch(None)
-    print("second epoch from the cache, times as fast as decoding:")
+    print("second epoch from the cache, speed relative to decoding:")
     for kind in ("all", "speech", "waveform", "face"):
         if kind in found:
             print(f"  {kind:<10} {found[kind]['ratio']:7.1f}   equal tensors: {found[kind]['equal']}")
@@ -61,17 +61,17 @@ def measure_manifest() -> list[dict[str, Any]]:
 
 
 def measure_prosody() -> dict[str, Any]:
-    """The prosody track beside openSMILE, pYIN and Praat."""
+    """The prosody track against openSMILE, pYIN and Praat."""
     found = prosody.measure()
     print(prosody.table(found))
     return found
 
 
 def measure_start() -> dict[str, Any]:
-    """Commands from a cold process beside ``import torch``; needs the main job's ``runs/demo``."""
+    """Commands from a cold process against ``import torch``; needs ``runs/demo`` of ``multiemo demo``."""
     run = Path("runs/demo")
     if not run.is_dir():
-        print(f"start: left out; {run} is not there: make it with `multiemo demo`")
+        print(f"start: skipped; {run} does not exist: create it with `multiemo demo`")
         return {}
     found = start.cold_start(run)
     print(start.table(found))
@@ -79,10 +79,10 @@ def measure_start() -> dict[str, Any]:
 
 
 def measure_predict() -> dict[str, Any]:
-    """A minute, an hour and a stream of film against decoding it; needs the main job's ``runs/demo``."""
+    """Prediction of a minute, an hour and a stream against decoding; needs ``runs/demo`` of ``multiemo demo``."""
     run = Path("runs/demo")
     if not run.is_dir():
-        print(f"predict: left out; {run} is not there: make it with `multiemo demo`")
+        print(f"predict: skipped; {run} does not exist: create it with `multiemo demo`")
         return {}
     found = predict.everything(run, None, None)
     print(predict.table(found))
@@ -103,7 +103,7 @@ PARTS: dict[str, Callable[[], Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help="default: all")
-    parser.add_argument("--json", type=Path, help="also write the JSON here")
+    parser.add_argument("--json", type=Path, help="also write the JSON to this file")
     arguments = parser.parse_args()
     for name in arguments.parts:
         if name not in PARTS:

@@ -1,4 +1,4 @@
-"""Plots in one quiet style: plain numbers in, a PNG as base64 text out, for pages that load nothing from elsewhere."""
+"""Plots in one style: plain numbers in, a PNG as base64 text out, to be embedded in a self-contained page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Inches of a plot that fills the page, and dots an inch.
+#: Width of a plot that fills the page (inches) and its resolution (dots per inch).
 WIDTH = 8.4
 _DPI = 180
 
 ACCENT, PALE, ALERT, INK, GREY = "#2f5d8c", "#9bb7d4", "#b33a3a", "#1c2530", "#8a95a3"
-#: Lines beside the accented one, in order; told apart also by people who do not see red and green (Okabe & Ito 2008).
+#: Colours of the other lines, in order; they stay distinct for red-green colour-blind readers (Okabe & Ito 2008).
 LINES: tuple[str, ...] = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8860b", "#5d6b7a")
 
 
@@ -28,12 +28,15 @@ def canvas(
     columns: int = 1,
     rows: int = 1,
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure of axes, in the style of all plots.
+    """Create an empty figure in the style of all plots.
 
     Args:
-        width, height: inches.
-        columns: axes side by side.
-        rows: of such axes, one below the other.
+        width, height: of the figure, inches.
+        columns: number of axes side by side.
+        rows: number of rows of axes.
+
+    Returns:
+        The figure and its axes, row by row.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,7 +55,7 @@ def canvas(
 
 
 def encoded(figure: Figure) -> str:
-    """The PNG of a figure, base64."""
+    """Render a figure as a PNG, base64."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -66,19 +69,24 @@ def draw_bars(
     highlight: str | None = None,
     reference: tuple[str, float] | None = None,
 ) -> str:
-    """Horizontal bars with intervals, the first on top, on an axis from zero (or the lowest end below it) to one.
+    """Draw horizontal bars with intervals, the first on top.
+
+    The axis ends at one. It begins at zero, or below it if a bar or an interval does.
 
     Args:
         values: {name: length}.
-        intervals: {name: (low, high)}; a name without one has no whiskers.
+        intervals: {name: (low, high)}; a name that is missing gets no whiskers.
         label: of the axis.
-        highlight: the bar that the page is about.
-        reference: name and value of a dashed line.
+        highlight: name of the emphasised bar.
+        reference: name and value of a dashed reference line.
+
+    Returns:
+        A PNG, base64.
     """
     figure, (axes,) = canvas(height=0.9 + 0.34 * len(values))
     names = list(values)[::-1]
     lengths = [values[n] for n in names]
-    spread = _whiskers(lengths, [intervals.get(n, (values[n], values[n])) for n in names])
+    spread = whisker_lengths(lengths, [intervals.get(n, (values[n], values[n])) for n in names])
     colours = [ACCENT if n == highlight else PALE for n in names]
     whiskers = {"elinewidth": 1.0, "ecolor": INK}
     axes.barh(names, lengths, xerr=spread, color=colours, error_kw=whiskers, capsize=3, height=0.62)
@@ -87,106 +95,13 @@ def draw_bars(
         axes.axvline(value, color=ALERT, linewidth=1.1, linestyle="--")
         axes.text(value, 1.01, name, color=ALERT, fontsize=8, ha="center", va="bottom",
                   transform=axes.get_xaxis_transform())  # fmt: skip
-    axes.set_xlim(lowest(lengths, intervals.values()), 1)
+    axes.set_xlim(axis_start(lengths, intervals.values()), 1)
     axes.set_xlabel(label)
-    return encoded(figure)
-
-
-def draw_points(
-    values: Mapping[str, Mapping[str, float]],
-    intervals: Mapping[str, Mapping[str, Sequence[float]]],
-    *,
-    label: str,
-    reference: tuple[str, float] | None = None,
-) -> str:
-    """Systems side by side for every name: a dot with its interval, the first system in front.
-
-    Args:
-        values: {system: {name: value}}; the names of the first system are the rows, the first on top.
-        intervals: {system: {name: (low, high)}}.
-        label: of the axis, which goes from zero (or the lowest end below it) to one.
-        reference: name and value of a dashed line.
-    """
-    names = list(next(iter(values.values())))
-    figure, (axes,) = canvas(height=1.1 + 0.36 * len(names))
-    colours = [ACCENT, *LINES[1:]]
-    for number, (system, found) in enumerate(values.items()):
-        rows = [i for i, name in enumerate(names) if name in found]
-        x = [found[names[i]] for i in rows]
-        spread = _whiskers(x, [intervals[system][names[i]] for i in rows])
-        y = [i + 0.26 * number for i in rows]
-        axes.errorbar(x, y, xerr=spread, fmt="o", color=colours[number], markersize=6 if number == 0 else 4.5,
-                      elinewidth=1.4 if number == 0 else 1.0, capsize=2.5, label=system)  # fmt: skip
-    if reference is not None:
-        name, value = reference
-        axes.axvline(value, color=ALERT, linewidth=1.1, linestyle="--")
-        axes.text(value, 1.01, name, color=ALERT, fontsize=8, ha="center", va="bottom",
-                  transform=axes.get_xaxis_transform())  # fmt: skip
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.grid(axis="x", color="#e3e8ee", linewidth=0.8)
-    ends = [span for found in intervals.values() for span in found.values()]
-    axes.set(xlim=(lowest([v for found in values.values() for v in found.values()], ends), 1), axisbelow=True)
-    axes.set_xlabel(label)
-    if len(values) > 1:
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return encoded(figure)
-
-
-def draw_heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> str:
-    """Shares from zero to one as shaded cells with their values; empty where there are no rows.
-
-    Args:
-        rows: {name: a value a column}.
-        columns: names.
-    """
-    if not rows:
-        return ""
-    small = 8 if len(columns) <= 12 else 5
-    figure, (axes,) = canvas(height=0.9 + 0.32 * len(rows))
-    axes.imshow(list(rows.values()), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for i, values in enumerate(rows.values()):
-        for j, value in enumerate(values):
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=small,
-                      color="white" if value > 0.55 else INK)  # fmt: skip
-    axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=0 if len(columns) <= 9 else 40,
-                    ha="center" if len(columns) <= 9 else "right")  # fmt: skip
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.set_title("recall", fontsize=9, color=INK, loc="left")
-    return encoded(figure)
-
-
-def draw_scatter(places: Mapping[str, tuple[float, float]], *, x: str, y: str, highlight: str) -> str:
-    """Named dots on a logarithmic axis of cost.
-
-    Args:
-        places: {name: (cost above zero, figure within 0..1)}.
-        x, y: axis labels.
-        highlight: the dot that the page is about.
-    """
-    figure, (axes,) = canvas(height=3.6)
-    sides = (
-        ((-8, 0), "right", "center"),
-        ((8, 0), "left", "center"),
-        ((0, 7), "center", "bottom"),
-        ((0, -7), "center", "top"),
-    )  # fmt: skip  (in turn, so that neighbours do not write over each other)
-    for number, (name, place) in enumerate(sorted(places.items(), key=lambda item: item[1])):
-        colour = ACCENT if name == highlight else GREY
-        offset, across, along = sides[number % len(sides)]
-        axes.plot(*place, "o", color=colour, markersize=7)
-        axes.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=9, color=colour, ha=across,
-                      va=along)  # fmt: skip
-    axes.set_xscale("log")
-    axes.grid(color="#e3e8ee", linewidth=0.8)
-    axes.set(ylim=(lowest([height for _, height in places.values()], ()), 1), axisbelow=True)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
     return encoded(figure)
 
 
 def draw_confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> str:
-    """Counts, shaded by their share of the row (the truth)."""
+    """Draw a confusion matrix (rows are the truth): counts, shaded by their share of the row."""
     size = len(labels)
     figure, (axes,) = canvas(min(WIDTH, 1.9 + 0.6 * size), min(WIDTH, 1.4 + 0.5 * size))
     shares = [[v / max(sum(row), 1) for v in row] for row in matrix]
@@ -204,11 +119,15 @@ def draw_confusion(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> 
 
 
 def draw_training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: str = "uar", name: str = "UAR") -> str:
-    """A validation figure by epoch, a line a stage.
+    """Draw a validation figure by epoch, one line per stage.
 
     Args:
         history: {stage: epoch records with ``epoch``, ``val`` and ``best``}.
-        figure, name: its key in ``val``, and what it is called.
+        figure: key of the figure in ``val``.
+        name: of the figure, for the axis.
+
+    Returns:
+        A PNG, base64.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -220,18 +139,22 @@ def draw_training(history: Mapping[str, Sequence[Mapping[str, Any]]], figure: st
         if best is not None:
             axes.plot(best["epoch"], best["val"][figure], "o", color=colour, markersize=5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch (the dot is the one that was kept)")
+    axes.set_xlabel("epoch (the dot marks the one that was kept)")
     axes.set_ylabel(f"validation {name}")
     axes.legend(frameon=False, fontsize=8)
     return encoded(canvas_)
 
 
 def draw_reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
-    """Reliability diagrams side by side: how often a stated confidence comes true, before and after calibration.
+    """Draw reliability diagrams side by side: accuracy by confidence, before and after calibration.
+
+    The area of a dot grows with the number of clips in its bin.
 
     Args:
-        diagrams: {title: {``raw`` and ``calibrated``, or just one: bins of
-            :func:`multiemo.calibration.reliability`}}; the area of a dot goes with the clips in it.
+        diagrams: {title: {``raw`` or ``calibrated`` or both: bins of :func:`multiemo.calibration.reliability`}}.
+
+    Returns:
+        A PNG, base64.
     """
     figure, row = canvas(height=0.35 + min(WIDTH / len(diagrams), 3.4), columns=len(diagrams))
     styles: dict[str, dict[str, Any]] = {
@@ -250,7 +173,7 @@ def draw_reliability(diagrams: Mapping[str, Mapping[str, Mapping[str, Sequence[f
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes.set_title(title, fontsize=9, color=INK)
         axes.set_xlabel("confidence")
-    row[0].set_ylabel("share that is right")
+    row[0].set_ylabel("share that is correct")
     if len(next(iter(diagrams.values()))) > 1:
         row[0].legend(frameon=False, fontsize=8, loc="upper left", markerscale=0.7, borderpad=0, handletextpad=0.2)
     return encoded(figure)
@@ -262,12 +185,15 @@ def draw_risk_coverage(
     points: Mapping[str, tuple[float, float]] | None = None,
     max_error: float | None = None,
 ) -> str:
-    """Error among the answered clips by the share that is answered; the last curve is the one the page is about.
+    """Draw the error rate of the labelled clips by the share of clips that get a label; the last curve is emphasised.
 
     Args:
         curves: {name: {"coverage", "risk"}}.
-        points: {name: (coverage, error)} at its abstention threshold.
-        max_error: the allowed error rate, a dashed line.
+        points: {name: (coverage, error)} at the abstention threshold.
+        max_error: the allowed error rate, drawn as a dashed line.
+
+    Returns:
+        A PNG, base64.
     """
     figure, (axes,) = canvas(height=3.4)
     for colour, (name, curve) in zip(_colours(len(curves)), curves.items(), strict=True):
@@ -282,18 +208,18 @@ def draw_risk_coverage(
             0.005, max_error, f"max_error {max_error:g}", color=ALERT, fontsize=8, va="bottom", bbox=box, zorder=5
         )
     axes.set(xlim=(0, 1.0), ylim=(0, None))
-    heights = _apart([curve["risk"][-1] for curve in curves.values()], 0.06 * axes.get_ylim()[1])
+    heights = _separated([curve["risk"][-1] for curve in curves.values()], 0.06 * axes.get_ylim()[1])
     for colour, name, height in zip(_colours(len(curves)), curves, heights, strict=True):
         weight = "bold" if colour == ACCENT else "normal"
         axes.annotate(name, (1.0, height), xytext=(5, 0), textcoords="offset points", color=colour, fontsize=9,
                       fontweight=weight, va="center", annotation_clip=False)  # fmt: skip
-    axes.set_xlabel("share of the clips that is answered, the most confident first")
-    axes.set_ylabel("error among them")
+    axes.set_xlabel("share of the clips that get a label, the most confident first")
+    axes.set_ylabel("error rate among them")
     return encoded(figure)
 
 
-def _apart(heights: Sequence[float], gap: float) -> list[float]:
-    """The heights, pushed up where two are closer than ``gap``, so that labels at them do not overlap."""
+def _separated(heights: Sequence[float], gap: float) -> list[float]:
+    """Heights of labels, moved up where two are closer than ``gap``, so that the labels do not overlap."""
     placed = list(heights)
     order = sorted(range(len(placed)), key=placed.__getitem__)
     for below, above in pairwise(order):
@@ -301,17 +227,17 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def lowest(values: Iterable[float], ends: Iterable[Sequence[float]]) -> float:
-    """Where an axis of figures begins: at zero, or below it where a figure or its interval does."""
+def axis_start(values: Iterable[float], ends: Iterable[Sequence[float]]) -> float:
+    """Lower end of an axis of figures: zero, or the lowest figure or interval end below it."""
     return min(0.0, *values, *(low for low, _ in ends))
 
 
-def _whiskers(values: Sequence[float], ends: Sequence[Sequence[float]]) -> list[list[float]]:
-    """How far each interval reaches below and above its value."""
+def whisker_lengths(values: Sequence[float], ends: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Distances from each value to the lower and to the upper end of its interval."""
     pairs = list(zip(values, ends, strict=True))
     return [[max(0.0, v - low) for v, (low, _) in pairs], [max(0.0, high - v) for v, (_, high) in pairs]]
 
 
 def _colours(count: int) -> list[str]:
-    """One a line; the accent is for the last of them."""
+    """A colour for each line; the last one is the accent."""
     return [*(LINES[i % len(LINES)] for i in range(count - 1)), ACCENT]

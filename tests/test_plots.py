@@ -1,4 +1,4 @@
-"""Every plot is a PNG from plain numbers, and draws what it was given."""
+"""Every plot is a PNG of the numbers that it was given."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_is_given_changes_what_is_drawn():
 
 
 def test_labels_at_line_ends_do_not_overlap():
-    placed = plots._apart([0.5, 0.1, 0.51, 0.52], 0.05)
+    placed = plots._separated([0.5, 0.1, 0.51, 0.52], 0.05)
     assert placed == pytest.approx([0.5, 0.1, 0.55, 0.6])
 
 

@@ -1,1 +1,1 @@
-"""What benchmarks/speed.py measures, one module a subject; each is a program of its own too."""
+"""The measurements of benchmarks/speed.py, one module per subject; most can also be run as a program."""

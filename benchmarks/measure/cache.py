@@ -1,10 +1,10 @@
-"""A pass over media clips that decodes them, and one that reads them from the cache: a table, then one JSON line.
+"""A pass over clips that decodes media against one that reads the cache: a table, then one JSON line.
 
     python -m benchmarks.measure.cache [--root FOLDER] [--clips 48]
 
-Without ``--root`` the media are those of the demo corpus (films of synthetic people, made for the purpose); with it,
-the media files under a folder. One process, one clip at a time; what is read is compared bit by bit with what was
-decoded. A modality by itself says what a branch gains; ``all`` is every modality in one pass.
+Without ``--root`` the media are those of a generated demo corpus (films of synthetic people); with it, the media files
+in a folder. Clips are read one at a time in one process, and the cached tensors are compared bit by bit with the
+decoded ones. The row of a modality is the gain of a single branch; ``all`` is every modality in one pass.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _WARM_PASSES = 5
 
 
 def second_epoch(root: Path | None, clips: int = 48) -> dict[str, Any]:
-    """How much faster a pass is when everything is in the cache.
+    """Measure the speed of a pass that reads everything from the cache.
 
     Args:
         root: folder of media files, or ``None`` for the demo corpus.
-        clips: about how many, evenly taken.
+        clips: approximate number of clips, taken at equal intervals.
 
     Returns:
-        ``root``, ``clips``, and for ``speech`` (log-mel and prosody), ``waveform``, ``face`` and ``all`` (speech and
-        face), as far as there are such media: ``mb`` of tensors, ``decoded`` and ``cached`` (seconds of a pass, the
-        latter the median of five, each with the cache opened anew), their ``ratio``, the same in seconds of the
-        processor as ``cpu_decoded``, ``cpu_cached`` and ``cpu_ratio``, which other work on the machine disturbs less,
-        and ``equal``: the same tensors, bit for bit.
+        ``root``, ``clips``, and for each of ``speech`` (log-mel and prosody), ``waveform``, ``face`` and ``all``
+        (speech and face) for which there are media: ``mb`` of tensors; ``decoded`` and ``cached``, seconds of a pass
+        (for ``cached`` the median of five, each with a newly opened cache), and their ``ratio``; ``cpu_decoded``,
+        ``cpu_cached`` and ``cpu_ratio``, the same in processor time, which other load on the machine disturbs less; and
+        ``equal``, whether the tensors are the same, bit for bit.
     """
     with tempfile.TemporaryDirectory(prefix="multiemo-") as scratch:
         folder = Path(scratch) / "corpus" if root is None else root
@@ -58,7 +58,7 @@ def second_epoch(root: Path | None, clips: int = 48) -> dict[str, Any]:
             kinds.pop("face")
         else:
             kinds["all"] = {**kinds["speech"], **kinds["face"]}
-        _pass(found[:2], folder, kinds.get("all", kinds["speech"]), None)  # what is loaded at first use
+        _pass(found[:2], folder, kinds.get("all", kinds["speech"]), None)  # warm-up: loads what is loaded on first use
         result: dict[str, Any] = {"root": "demo" if root is None else root.name, "clips": len(found)}
         for kind, inputs in kinds.items():
             result[kind] = _compare(found, folder, inputs, Path(scratch) / f"cache-{kind}")
@@ -93,7 +93,7 @@ def _compare(clips: Sequence[Clip], folder: Path, inputs: Mapping[Modality, Inpu
 def _pass(
     clips: Sequence[Clip], folder: Path, inputs: Mapping[Modality, Input], cache: TensorCache | None
 ) -> tuple[float, float, list[Sample]]:
-    """Seconds of one pass by the clock and by the processor, and its samples."""
+    """Wall-clock and processor time of one pass, seconds, and its samples."""
     dataset = ClipDataset(clips, folder, inputs, LabelSpace("demo5"), cache=cache)
     wall, cpu = time.perf_counter(), time.process_time()
     samples = [dataset[i] for i in range(len(dataset))]
@@ -106,16 +106,16 @@ def _same(a: Sample, b: Sample) -> bool:
 
 
 def _demo(folder: Path, clips: int) -> list[Clip]:
-    """Films of the demo corpus."""
+    """Clips of a new demo corpus that have sound or video."""
     found = read_manifest(make_corpus(folder, speakers=8, clips_per_speaker=-(-clips // 8)))
     return [clip for clip in found if clip.video or clip.audio][:clips]
 
 
 def _media(folder: Path, clips: int) -> list[Clip]:
-    """The media files under a folder."""
+    """Clips for the media files in a folder, taken at equal intervals."""
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (*_FILMS, *_SOUNDS))
     if not files:
-        raise SystemExit(f"{folder}: holds no media files")
+        raise SystemExit(f"{folder}: contains no media files")
     names = [file.relative_to(folder).as_posix() for file in files[:: max(len(files) // clips, 1)][:clips]]
     return [
         Clip(id=name, corpus="files", video=name)

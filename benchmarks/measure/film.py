@@ -1,4 +1,4 @@
-"""A film of a wanted length and size, made by repeating another."""
+"""Make a film of a given length and size by repeating another."""
 
 from __future__ import annotations
 
@@ -27,34 +27,37 @@ def looped(
     phone: bool = False,
     size: tuple[int, int] = (1280, 720),
 ) -> Path:
-    """Repeat a film as H.264 and AAC in MP4, 25 frames a second.
+    """Repeat a film, encoded as H.264 and AAC in MP4 with 25 frames per second.
 
     Args:
-        source: film with sound, a few seconds to a minute.
-        target: to write.
-        seconds: wanted length.
-        voice: folder of sound files to put in the place of its sound, one after the other.
-        grain: standard deviation of noise that is added to the pictures, as a camera's sensor does, grey levels.
-        megabits: a second, of the pictures; ``None`` leaves it to x264.
-        phone: as chips in phones encode: no B frames, a key frame every second.
+        source: film with sound, a few seconds to a minute long.
+        target: file to write.
+        seconds: duration of the result, seconds.
+        voice: folder of sound files that replace the sound, one after the other.
+        grain: standard deviation of the noise that is added to the pictures like that of a camera, grey levels.
+        megabits: bit rate of the pictures, Mbit/s; ``None`` = chosen by x264.
+        phone: whether to encode like phones: no B frames, and a key frame every second.
         size: width and height, pixels.
+
+    Returns:
+        ``target``.
     """
     width, height = size
     rng = np.random.default_rng(0)
     media = read_media(source, rate=RATE, fps=25.0, max_side=max(width, height))
     if media.frames is None or (media.audio is None and voice is None):
-        raise SystemExit(f"{source}: needs pictures and sound")
+        raise SystemExit(f"{source}: has no pictures or no sound; give a film with both")
     own = media.audio if voice is None else _joined(voice, seconds)
-    long = len(own) if voice is not None else round(media.duration * RATE)
-    sound = np.resize(np.pad(own, (0, max(0, long - len(own))))[:long], round(seconds * RATE))
+    length = len(own) if voice is not None else round(media.duration * RATE)
+    sound = np.resize(np.pad(own, (0, max(0, length - len(own))))[:length], round(seconds * RATE))
     with av.open(str(target), "w") as container:
         video: Any = container.add_stream("libx264", rate=25, options=_PHONE if phone else {})
         if megabits is not None:
             video.bit_rate = round(megabits * 1e6)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        video.thread_type = "FRAME"  # else PyAV has x264 cut every picture into slices, as hardly any film is
+        video.thread_type = "FRAME"  # by default, PyAV has x264 split every picture into slices, which is rare in films
         audio: Any = container.add_stream("aac", rate=RATE, layout="mono")
-        heard = 0
+        written = 0
         grains = rng.normal(0, grain, (8, height, width)).astype(np.int16)
         for number in range(round(seconds * 25)):
             shown = int(np.searchsorted(media.times, number / 25 % media.duration, side="right")) - 1
@@ -66,10 +69,10 @@ def looped(
             frame.pts, frame.time_base = number, Fraction(1, 25)
             for packet in video.encode(frame):
                 container.mux(packet)
-            while heard < (number + 1) * RATE // 25 and heard < len(sound):
-                piece = av.AudioFrame.from_ndarray(sound[None, heard : heard + 1024], format="fltp", layout="mono")
-                piece.sample_rate, piece.pts, piece.time_base = RATE, heard, Fraction(1, RATE)
-                heard += piece.samples
+            while written < (number + 1) * RATE // 25 and written < len(sound):
+                piece = av.AudioFrame.from_ndarray(sound[None, written : written + 1024], format="fltp", layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = RATE, written, Fraction(1, RATE)
+                written += piece.samples
                 for packet in audio.encode(piece):
                     container.mux(packet)
         for stream in (video, audio):
@@ -79,6 +82,7 @@ def looped(
 
 
 def _joined(folder: Path, seconds: float) -> np.ndarray:
+    """Concatenate the sound files in a folder up to a duration."""
     parts: list[np.ndarray] = []
     for file in sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac", ".mp3")):
         audio = read_media(file, rate=RATE).audio
@@ -90,7 +94,16 @@ def _joined(folder: Path, seconds: float) -> np.ndarray:
 
 
 def repeated(source: Path, target: Path, times: int) -> Path:
-    """A film several times over, without encoding it again."""
+    """Repeat a film without encoding it again.
+
+    Args:
+        source: the film.
+        target: file to write.
+        times: number of repetitions.
+
+    Returns:
+        ``target``.
+    """
     with av.open(str(target), "w") as out, av.open(str(source)) as first:
         streams = {s.index: out.add_stream_from_template(s) for s in first.streams}
         seconds = Fraction(first.duration, av.time_base) + Fraction(1, 10)

@@ -1,4 +1,4 @@
-"""Fine-tuning a fusion over frozen encoders: from cached embeddings against the encoders in the loop."""
+"""Training a fusion on frozen encoders: from cached embeddings against running the encoders in the loop."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ MODALITIES = ("text", "speech", "face")
 
 
 def fused_from_cache(epochs: int = 3) -> dict[str, Any]:
-    """Seconds an epoch of the fused stage with its frozen encoders in the loop, and from the cache; and both outcomes.
+    """Time of an epoch of the fused stage with frozen encoders in the loop and from the cache, and both results.
 
-    The encoders are MiniLM, ``speech_prosody`` and a timm net on 112 px faces, over the synthetic corpus. Validation is
-    part of an epoch on both sides. Embedding the clips once is not part of an epoch; its time is given beside.
+    The encoders are MiniLM, ``speech_prosody`` and a timm network on 112 px faces; the corpus is synthetic. Both times
+    include validation. Neither includes the embedding of the clips, which happens once.
 
     Args:
-        epochs: of each.
+        epochs: number of epochs of each training.
+
+    Returns:
+        ``in_the_loop_s`` and ``from_cache_s``, seconds per epoch, and their ``ratio``; ``val_uar`` and ``val_loss`` of
+        the last epoch, first in the loop, then from the cache.
     """
     with tempfile.TemporaryDirectory(prefix="multiemo-") as scratch:
         folder = Path(scratch)

@@ -3,9 +3,9 @@
     python -m benchmarks.measure.manifest [--rows 10000 100000 1000000]
 
 Every step runs in a process of its own: ``validate`` (`multiemo validate`), ``read``, ``split`` (held-out speakers),
-``kfold`` (one of five folds), ``open`` (the training part of a source, with its check against leaks), ``contexts``
-(three earlier turns of every utterance), ``write`` (JSONL and Parquet) and ``parquet`` (reading that). The rows are
-synthetic, with the keys of a dialogue corpus, 1000 rows a speaker, and ten speakers at least.
+``kfold`` (one of five folds), ``open`` (the training part of a source, with its check for leaks), ``contexts`` (three
+earlier turns of every utterance), ``write`` (JSONL and Parquet) and ``parquet`` (reading Parquet). The rows are
+synthetic and have the keys of a dialogue corpus, with 1000 rows per speaker and at least ten speakers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-#: In order: what a step does with the manifest, after reading it where it needs clips.
+#: The steps, in order; those that need clips read the manifest first, which is not timed.
 STEPS = ("validate", "read", "split", "kfold", "open", "contexts", "write", "parquet")
 _LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 _WORDS = ("i", "you", "know", "what", "it", "is", "not", "that", "we", "really", "think", "so", "why", "going", "fine")
@@ -32,12 +32,12 @@ def million(sizes: Sequence[int] = (10_000, 100_000, 1_000_000)) -> list[dict[st
     """Measure every step on manifests of several sizes.
 
     Args:
-        sizes: rows.
+        sizes: numbers of rows.
 
     Returns:
-        One record a size and step: ``rows``, ``step``, ``seconds`` (wall clock) and ``cpu`` (seconds of the process)
-        of the step alone, ``peak_mb`` (resident, 10**6 bytes) of its process, ``libraries_mb`` of that before it
-        opened the manifest, and ``bytes_a_row``, the difference over the rows.
+        One record per size and step: ``rows``; ``step``; ``seconds`` (wall-clock time) and ``cpu`` (processor time,
+        seconds) of the step alone; ``peak_mb``, peak resident memory of its process (10**6 bytes); ``libraries_mb``,
+        the same before it opened the manifest; and ``bytes_a_row``, their difference divided by the rows.
     """
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="multiemo-") as folder:
@@ -47,16 +47,16 @@ def million(sizes: Sequence[int] = (10_000, 100_000, 1_000_000)) -> list[dict[st
             for step in STEPS:
                 command = [sys.executable, __file__, "--step", step, str(path)]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-                said = json.loads(done.stdout)
-                extra = (said["peak_mb"] - said["libraries_mb"]) * 1e6 / rows
-                found.append({"rows": rows, "step": step, **said, "bytes_a_row": round(extra)})
+                measured = json.loads(done.stdout)
+                extra = (measured["peak_mb"] - measured["libraries_mb"]) * 1e6 / rows
+                found.append({"rows": rows, "step": step, **measured, "bytes_a_row": round(extra)})
             for file in Path(folder).iterdir():
                 file.unlink()
     return found
 
 
 def write_rows(path: Path, rows: int) -> None:
-    """Write a synthetic manifest, 370 bytes a row."""
+    """Write a synthetic manifest of 370 bytes per row."""
     draw = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for i in range(rows):
@@ -82,7 +82,7 @@ def write_rows(path: Path, rows: int) -> None:
 
 
 def run_step(step: str, path: Path) -> dict[str, float]:
-    """One step in this process; see :func:`million`."""
+    """Run one step in this process; see :func:`million`."""
     if step in ("open", "contexts"):
         from multiemo.data.dialogue import contexts
         from multiemo.runs.sources import Source
@@ -116,26 +116,27 @@ def run_step(step: str, path: Path) -> dict[str, float]:
         "parquet": lambda: read_manifest(parquet),
     }
     wall, cpu = time.perf_counter(), time.process_time()
-    kept = steps[step]()
+    result = steps[step]()  # kept until the memory is measured
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    del kept
+    peak = _peak_mb()
+    del result
     return {
         "seconds": round(wall, 3),
         "cpu": round(cpu, 3),
-        "peak_mb": round(_peak_mb(), 1),
+        "peak_mb": round(peak, 1),
         "libraries_mb": round(before, 1),
     }
 
 
 def _peak_mb() -> float:
-    """Peak resident memory of this process; not getrusage, which begins with that of the process that started it."""
+    """Peak resident memory of this process, 10**6 bytes; not getrusage, which includes memory of the parent process."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    """The records as a table."""
-    lines = [f"{'step':<10} {'rows':>9} {'seconds':>9} {'cpu s':>8} {'us a row':>9} {'peak MB':>9} {'bytes a row':>12}"]
+    """Format the records as a table."""
+    lines = [f"{'step':<10} {'rows':>9} {'seconds':>9} {'cpu s':>8} {'us/row':>9} {'peak MB':>9} {'bytes/row':>12}"]
     for step in STEPS:
         for r in (r for r in found if r["step"] == step):
             lines.append(

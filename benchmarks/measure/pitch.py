@@ -1,9 +1,9 @@
-"""Our pitch, librosa's pYIN and Praat's on the same takes: against each other, and against the truth where it is known.
+"""Pitch of this package, of librosa's pYIN and of Praat on the same takes: against each other and a known truth.
 
-Trackers differ first of all in how much sound they look at: ours 50 ms under a Hann window, as Praat does at this
-lowest pitch, pYIN 128 ms at 16 kHz with all samples alike. Where the pitch moves they answer different questions, and
-agreement says little about either. So pYIN is asked with shorter windows too, and voices are made whose pitch is known:
-sinusoids that follow the pitch of a real take.
+Trackers differ mainly in their window. Ours is a Hann window of 50 ms, as in Praat at this lowest pitch; that of pYIN
+is 128 ms at 16 kHz with equal weights. While the pitch moves, windows of different length measure different things, and
+agreement says little about either tracker. Therefore pYIN is also run with shorter windows, and all trackers are run on
+synthetic voices with a known pitch: sinusoids that follow the pitch of a real take.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from multiemo.preprocess.voice.prosody import F0_REFERENCE, PROSODY_CHANNELS, pr
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
 RATE, STEP = 16000, 160
-#: Samples that pYIN looks at: librosa's own choice.
+#: Window of pYIN in samples: the default of librosa.
 PYIN_WINDOW = 2048
-#: Shorter ones: half of it, and two periods of the lowest pitch, the shortest that it takes.
+#: Shorter windows: half of it, and two periods of the lowest pitch, which is the minimum.
 SHORTER = (1024, 544)
-#: Harmonics of a made voice, and the level of its noise relative to the take's loudest sample.
+#: Harmonics of a synthetic voice, and the level of its noise relative to the loudest sample of the take.
 HARMONICS, NOISE = 40, 10 ** (-60 / 20)
 
 
@@ -39,8 +39,8 @@ class Track:
     """The pitch of one clip, row t at sample ``t * STEP``.
 
     Args:
-        f0: ``[T]`` Hz, positive; where unvoiced it means nothing.
-        voiced: ``[T]``.
+        f0: ``[T]`` Hz, positive; undefined in unvoiced frames.
+        voiced: ``[T]``, whether a frame is voiced.
     """
 
     f0: Floats
@@ -55,7 +55,7 @@ def ours(wave: NDArray[np.float32]) -> Track:
 
 
 def pyin(wave: NDArray[np.float32], window: int = PYIN_WINDOW) -> Track:
-    """librosa's pYIN (Mauch & Dixon 2014); only range, rate and hop differ from its defaults."""
+    """librosa's pYIN (Mauch & Dixon 2014), with its defaults except for range, rate and hop."""
     f0, voiced, _ = librosa.pyin(
         wave, fmin=F0_MIN, fmax=F0_MAX, sr=RATE, hop_length=STEP, frame_length=window, fill_na=None
     )
@@ -63,10 +63,10 @@ def pyin(wave: NDArray[np.float32], window: int = PYIN_WINDOW) -> Track:
 
 
 def praat(wave: NDArray[np.float32]) -> Track:
-    """Praat's autocorrelation pitch (Boersma 1993), all settings but the range its defaults; needs parselmouth."""
+    """Praat's autocorrelation pitch (Boersma 1993), with its defaults except for the range; needs parselmouth."""
     import parselmouth
 
-    # Praat lays its frames around the middle of the sound: this length puts one on every hop, to a sample.
+    # Praat centres its frames in the sound; with this length, there is one at every hop, to within a sample.
     margin = 5 * STEP
     padded = np.zeros(-(-(len(wave) + 2 * margin) // (2 * STEP)) * 2 * STEP - 1)
     padded[margin : margin + len(wave)] = wave
@@ -80,16 +80,16 @@ def praat(wave: NDArray[np.float32]) -> Track:
 
 
 def resynthesise(wave: NDArray[np.float32], track: Track) -> tuple[NDArray[np.float32], Track]:
-    """A voice whose pitch is known: sinusoids that follow a track, as loud as the take is at their frequencies.
+    """Synthesise a voice with a known pitch: sinusoids that follow a track, as loud as the take at their frequencies.
 
     Salamon et al. 2017, "An analysis/synthesis framework for automatic F0 annotation of multitrack datasets".
 
     Args:
-        wave: ``[N]`` the take.
-        track: what the voice is to follow; voiced somewhere.
+        wave: ``[N]``, the take.
+        track: pitch of the voice, with at least one voiced frame.
 
     Returns:
-        ``[N]`` samples, and the pitch they were made with.
+        ``[N]`` samples, and their true pitch.
     """
     size = 512
     level = np.abs(librosa.stft(wave, n_fft=size, hop_length=STEP)) / (size / 4)
@@ -107,18 +107,21 @@ def resynthesise(wave: NDArray[np.float32], track: Track) -> tuple[NDArray[np.fl
 
 
 def compare(pairs: Sequence[tuple[Track, Track]]) -> dict[str, float]:
-    """How two trackers agree on the frames of several clips, (measured, reference).
+    """Measure the agreement of two trackers on the frames of several clips.
+
+    Args:
+        pairs: (measured track, reference track) of each clip.
 
     Returns:
-        ``frames``; ``common`` (voiced for both) and of those the ``median`` of the cents between them, the shares
-        ``within_20`` and ``within_50`` cents, and that of ``gross`` differences, over 20%; ``voicing``, the share of
-        all frames where both say the same, and Cohen's ``kappa`` of that.
+        ``frames``; ``common``, frames that both call voiced; for these, the ``median`` of the absolute difference in
+        cents, the shares ``within_20`` and ``within_50`` cents, and the share of ``gross`` differences, over 20%;
+        ``voicing``, the share of all frames in which both agree on voicing, and Cohen's ``kappa`` of the voicing.
     """
-    f0, there, voiced, voiced_there = (
+    f0, reference, voiced, voiced_reference = (
         np.concatenate([getattr(pair[side], name) for pair in pairs]) for name in ("f0", "voiced") for side in (0, 1)
     )
-    both = voiced & voiced_there
-    ratio = f0[both] / there[both]
+    both = voiced & voiced_reference
+    ratio = f0[both] / reference[both]
     cents = np.abs(1200 * np.log2(ratio))
     return {
         "frames": len(both),
@@ -127,23 +130,23 @@ def compare(pairs: Sequence[tuple[Track, Track]]) -> dict[str, float]:
         "within_20": float(np.mean(cents <= 20)),
         "within_50": float(np.mean(cents <= 50)),
         "gross": float(np.mean(np.abs(ratio - 1) > 0.2)),
-        "voicing": float(np.mean(voiced == voiced_there)),
-        "kappa": float(cohen_kappa_score(voiced, voiced_there)),
+        "voicing": float(np.mean(voiced == voiced_reference)),
+        "kappa": float(cohen_kappa_score(voiced, voiced_reference)),
     }
 
 
 def agreement(waves: Sequence[NDArray[np.float32]], men: Sequence[bool], known: int = 4) -> dict[str, dict[str, float]]:
-    """All comparisons, each as :func:`compare` says.
+    """Compare all trackers.
 
     Args:
         waves: the takes.
-        men: whether a man speaks each.
-        known: every how many of the takes a voice is made, once along our track and once along pYIN's.
+        men: for each take, whether the speaker is a man.
+        known: every ``known``-th take gets two synthetic voices, one along our track and one along that of pYIN.
 
     Returns:
-        By name: ours against pYIN's by sex and of all, and against those of shorter windows; with parselmouth installed
-        ours against Praat's, and Praat's against all of pYIN's; and each tracker on the made voices against what they
-        were made with.
+        {name: result of :func:`compare`}: our tracker against pYIN for men, women and all, and against pYIN with
+        shorter windows; if parselmouth is installed, our tracker against Praat, and Praat against every pYIN; and each
+        tracker on the synthetic voices against their true pitch.
     """
     trackers: dict[str, Callable[[NDArray[np.float32]], Track]] = {"ours": ours, "pYIN": pyin}
     if importlib.util.find_spec("parselmouth"):

@@ -1,7 +1,7 @@
-"""The prosody track on RAVDESS takes: its speed beside openSMILE's, its pitch beside pYIN's and Praat's.
+"""The prosody track on RAVDESS takes: its speed against openSMILE, and its pitch against pYIN and Praat.
 
 One take is drawn for every actor and emotion, always the same ones. openSMILE (``pip install "opensmile>=2.5"``) and
-Praat (``pip install praat-parselmouth``) are compared with where they are installed.
+Praat (``pip install praat-parselmouth``) are included if they are installed.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Take:
     """One spoken sentence.
 
     Args:
-        name: of its file.
-        actor: 1 to 24; odd ones are men.
-        wave: ``[N]`` at 16 kHz.
+        name: name of the file.
+        actor: 1 to 24; men have odd numbers.
+        wave: ``[N]`` samples at 16 kHz.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Take:
 
 
 def corpus_folder() -> Path:
-    """Where RAVDESS is: ``ravdess`` under ``MULTIEMO_DATA``, or beside the repository under ``shared/data``."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    return Path(os.environ.get("MULTIEMO_DATA", beside)) / "ravdess"
+    """The folder of RAVDESS: ``ravdess`` in ``MULTIEMO_DATA``, by default in ``shared/data`` beside the repository."""
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return Path(os.environ.get("MULTIEMO_DATA", default)) / "ravdess"
 
 
 def draw_files(root: Path) -> list[tuple[int, Path]]:
-    """The actor and the file of one take for every actor and emotion.
+    """Draw one take for every actor and emotion: (actor, file).
 
     Raises:
-        ManifestError: there are no takes under ``root``.
+        ManifestError: there are no takes in ``root``.
     """
     cells: dict[tuple[str, str], list[Path]] = {}
     for clip in ravdess(root, lambda *_: None):
@@ -72,21 +72,21 @@ def draw_files(root: Path) -> list[tuple[int, Path]]:
 
 
 def draw_takes(root: Path) -> list[Take]:
-    """What :func:`draw_files` draws, read."""
+    """Read the takes that :func:`draw_files` draws."""
     return [Take(file.name, actor, librosa.load(file, sr=RATE)[0]) for actor, file in draw_files(root)]
 
 
 def speed(takes: Sequence[Take], turns: int = 7) -> list[dict[str, Any]]:
-    """Times of a pass over the takes; all ways take turns in this process.
+    """Time passes over the takes; all methods take turns in this process.
 
     Args:
-        takes: their samples are in memory.
-        turns: of each way, after one that warms up.
+        takes: takes with their samples in memory.
+        turns: number of timed passes of each method, after a warm-up.
 
     Returns:
-        One record for one thread and one for all: ``threads``, ``takes``, ``seconds`` of sound, and for each way its
-        median ``time`` of a pass, ``realtime`` (times as fast as the sound) and ``ratio`` to openSMILE's time (median
-        over the turns, and ``range``).
+        One record for a single thread and one for all threads: ``threads``, ``takes``, ``seconds`` of sound, and for
+        each method the median ``time`` of a pass, ``realtime`` (seconds of sound per second) and ``ratio``, the time of
+        openSMILE over its time (median over the turns, and ``range``).
     """
     seconds = sum(len(take.wave) for take in takes) / RATE
     rows = []
@@ -122,7 +122,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _ways(takes: Sequence[Take], threads: int) -> dict[str, Callable[[], object]]:
-    """What is timed. openSMILE, whose own work is single-threaded, has as many takes at once as there are threads."""
+    """The timed methods; openSMILE is single-threaded, so it gets as many takes at once as there are threads."""
     waves = [torch.from_numpy(take.wave) for take in takes]
     waves.sort(key=len)
     batches = [waves[i : i + BATCH] for i in range(0, len(waves), BATCH)]
@@ -133,7 +133,7 @@ def _ways(takes: Sequence[Take], threads: int) -> dict[str, Callable[[], object]
         f"prosody track, batches of {BATCH}": lambda: [prosody(wave, RATE, lengths=size) for wave, size in padded],
         f"log-mel, {mel.spec.n_mels} bands": lambda: [mel(take.wave, RATE) for take in takes],
     }
-    # A thread that takes a whole take leaves nothing to share within an operation.
+    # Each take has a thread of its own, so operations are not parallelised any further.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     if threads > 1:
         ways[f"prosody track, {threads} takes at once"] = lambda: list(pool.map(lambda w: prosody(w, RATE), waves))
@@ -148,38 +148,39 @@ def _ways(takes: Sequence[Take], threads: int) -> dict[str, Callable[[], object]
 
 
 def measure(turns: int = 7) -> dict[str, Any]:
-    """Speed and pitch on the takes of :func:`corpus_folder`.
+    """Measure speed and pitch on the takes of :func:`corpus_folder`.
 
     Returns:
-        ``speed`` and ``pitch`` as :func:`speed` and ``pitch.agreement`` say; or ``skipped``, the reason.
+        ``speed`` of :func:`speed` and ``pitch`` of :func:`.pitch.agreement`; without the corpus, the reason as
+        ``skipped``.
     """
     root = corpus_folder()
     try:
         takes = draw_takes(root)
     except ManifestError as error:
-        return {"skipped": f"{error}; MULTIEMO_DATA is to name the folder that holds ravdess"}
+        return {"skipped": f"{error}; set MULTIEMO_DATA to the folder that contains ravdess"}
     found = agreement([take.wave for take in takes], [take.actor % 2 == 1 for take in takes])
     return {"speed": speed(takes, turns), "pitch": found}
 
 
 def table(found: dict[str, Any]) -> str:
-    """What :func:`measure` found, to read."""
+    """Format the result of :func:`measure` as text."""
     if "skipped" in found:
         return f"prosody: skipped: {found['skipped']}"
     lines = []
     for row in found["speed"]:
         lines.append(f"prosody of {row['takes']} takes, {row['seconds']:.0f} s of speech, threads: {row['threads']}")
         for name, way in row["ways"].items():
-            said = f"  {name:<34}{way['time']:8.2f} s{way['realtime']:8.0f} x real time"
+            line = f"  {name:<34}{way['time']:8.2f} s{way['realtime']:8.0f} x real time"
             if "ratio" in way:
-                said += f"{way['ratio']:8.2f} x openSMILE ({way['range'][0]:.2f}..{way['range'][1]:.2f})"
-            lines.append(said)
+                line += f"{way['ratio']:8.2f} x openSMILE ({way['range'][0]:.2f}..{way['range'][1]:.2f})"
+            lines.append(line)
         if OPENSMILE not in row["ways"]:
-            lines.append('  openSMILE is not installed and not compared with: pip install "opensmile>=2.5"')
+            lines.append('  openSMILE is not installed, so it is not compared: pip install "opensmile>=2.5"')
     columns = ("common", "median", "within_20", "within_50", "gross", "voicing", "kappa")
     lines.append(f"{'pitch, cents on common frames':<36}" + "".join(f"{column:>10}" for column in columns))
-    for name, said in found["pitch"].items():
-        lines.append(f"  {name:<34}{said['common']:>10}" + "".join(f"{said[c]:>10.3f}" for c in columns[1:]))
+    for name, row in found["pitch"].items():
+        lines.append(f"  {name:<34}{row['common']:>10}" + "".join(f"{row[c]:>10.3f}" for c in columns[1:]))
     if not any("Praat" in name for name in found["pitch"]):
-        lines.append("  Praat is not installed and not compared with: pip install praat-parselmouth")
+        lines.append("  Praat is not installed, so it is not compared: pip install praat-parselmouth")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""The labels of ``predict`` against the slow path's: faces looked for in every picture, one segment at a time.
+"""The labels of ``predict`` against those of the slow path, which detects faces in every picture, segment by segment.
 
-The slow path is how training reads a manifest row. What of a film's labels hangs on the moment at which pictures are
-taken, it shows itself: it is also asked one picture later.
+The slow path reads a segment as training reads a manifest row. It is also run one picture later, which shows how much
+the labels of a film depend on the moments at which pictures are taken.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from multiemo.types import Clip
 
 from .prosody import corpus_folder, draw_files
 
-#: Seconds between two pictures of most films.
+#: Time between two pictures in most films, seconds.
 _PICTURE = 0.04
 _SUFFIXES = (".mp4", ".mov", ".jpg", ".png")
 
 
 def agreement(run: Path, files: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Labels of files, as they are cut into segments by default.
+    """Compare the labels of files, which are divided into segments by the default method.
 
     Args:
-        run: of the model.
-        files: films, sound and stills; those that cannot be read are left out.
+        run: run folder of the model.
+        files: films, sound files and stills; unreadable files are left out.
 
     Returns:
-        For ``film``, ``voice`` and ``still``: ``segments``; ``same``, how many have the slow path's label; and
-        ``probability``, the mean absolute difference of that label's probability. Of films also ``itself``, on how many
-        the slow path has the same label one picture later, and ``same_of_these``.
+        For each of ``film``, ``voice`` and ``still``: ``segments``; ``same``, the number of segments with the label of
+        the slow path; and ``probability``, the mean absolute difference in the probability of the label. For films also
+        ``itself``, the number of segments for which the slow path gives the same label one picture later, and
+        ``same_of_these``, how many of those have its label.
     """
     model = multiemo.load(run)
     found: dict[str, list[tuple[bool, float, bool]]] = defaultdict(list)
@@ -56,7 +57,7 @@ def agreement(run: Path, files: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 
 def real_files() -> list[Path]:
-    """A take for every actor and emotion of RAVDESS and the files of ``face_media`` beside it; those that are there."""
+    """One take for every actor and emotion of RAVDESS, and the files of ``face_media`` beside it, where they exist."""
     files: list[Path] = []
     with suppress(ManifestError):
         files += [file for _, file in draw_files(corpus_folder())]
@@ -65,7 +66,7 @@ def real_files() -> list[Path]:
 
 
 def _segments(model: Predictor, file: Path) -> Iterator[tuple[str, dict[str, Any], Clip]]:
-    """The labelled segments of a file, each with the manifest row of the same span."""
+    """Yield the kind of a file, and its labelled segments with a manifest row of the same span."""
     try:
         entry = model.predict(file)
     except MediaError:
@@ -84,16 +85,16 @@ def _segments(model: Predictor, file: Path) -> Iterator[tuple[str, dict[str, Any
 
 
 def _slow(model: Predictor, clip: Clip, folder: Path, present: Sequence[str]) -> dict[str, Any]:
-    """What the slow path says, of the modalities that the segment had."""
+    """Predict a row by the slow path from the modalities that the segment had."""
     (row,) = model.reader.open(multiemo.predict.Item(clip.id, clip=clip, folder=folder)).segments
     row.inputs = {m: x for m, x in row.inputs.items() if m in present}
-    ((said, _),) = model.classify([row])
-    return said
+    ((prediction, _),) = model.classify([row])
+    return prediction
 
 
 def _summary(kind: str, rows: list[tuple[bool, float, bool]]) -> dict[str, Any]:
     same, distance, itself = (np.array(column) for column in zip(*rows, strict=True))
-    said = {"segments": len(rows), "same": int(same.sum()), "probability": round(float(distance.mean()), 4)}
+    summary = {"segments": len(rows), "same": int(same.sum()), "probability": round(float(distance.mean()), 4)}
     if kind == "film":
-        said |= {"itself": int(itself.sum()), "same_of_these": int((same & itself).sum())}
-    return said
+        summary |= {"itself": int(itself.sum()), "same_of_these": int((same & itself).sum())}
+    return summary

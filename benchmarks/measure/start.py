@@ -1,9 +1,9 @@
-"""How long a command takes from a cold process, beside ``import torch``: a table, then one JSON line.
+"""Time of commands in a new process, against ``import torch``: a table, then one JSON line.
 
     python -m benchmarks.measure.start --run runs/demo
 
-Every command runs in a process of its own, in turns with ``python -c "import torch"`` and the others, so that all meet
-the same machine. One turn that is not counted comes first: it compiles modules and fills the page cache.
+Every command runs in a process of its own. All take turns with ``python -c "import torch"``, so that they run under the
+same load. A first turn is not counted: it compiles modules and fills the page cache.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from statistics import median
 from typing import Any
 
 TURNS = 5
-#: What the others are measured against.
+#: The command to which the others are compared.
 BASE = "import torch"
 
 
 def commands(run: Path, scratch: Path) -> dict[str, tuple[list[str], int]]:
-    """{name: (arguments of Python, the exit code that is right)}; only ``predict --text`` needs a model.
+    """The commands: {name: (arguments of Python, expected exit code)}.
+
+    Only ``predict --text`` needs a model.
 
     Args:
-        run: of ``multiemo demo``, whose model reads text, speech and faces.
-        scratch: folder for what the commands write.
+        run: run folder of ``multiemo demo``, whose model reads text, speech and faces.
+        scratch: folder for the output of the commands.
     """
     manifest, config = run / "corpus" / "manifest.jsonl", run / "demo.yaml"
     other = scratch / "other.jsonl"
@@ -56,18 +58,18 @@ def cold_start(run: Path, turns: int = TURNS) -> dict[str, Any]:
     """Time the commands in turns.
 
     Args:
-        run: of ``multiemo demo``.
-        turns: that are counted.
+        run: run folder of ``multiemo demo``.
+        turns: number of timed turns.
 
     Returns:
-        ``{"turns", "seconds": {name: median, s}, "spread": {name: [least, most]}, "ratio": of the medians of
-        ``predict --text`` and ``import torch``, "ratio_spread": [least, most] of the turns}``.
+        ``turns``; ``seconds``, {name: median, s}; ``spread``, {name: [minimum, maximum]}; ``ratio`` of the medians of
+        ``predict --text`` and ``import torch``; and ``ratio_spread``, [minimum, maximum] of the turns.
     """
     with tempfile.TemporaryDirectory(prefix="multiemo-") as folder:
-        asked = commands(run, Path(folder))
-        times: dict[str, list[float]] = {name: [] for name in asked}
+        timed = commands(run, Path(folder))
+        times: dict[str, list[float]] = {name: [] for name in timed}
         for turn in range(turns + 1):
-            for name, (arguments, code) in asked.items():
+            for name, (arguments, code) in timed.items():
                 seconds = _seconds([sys.executable, *arguments], code)
                 if turn:
                     times[name].append(seconds)
@@ -87,14 +89,14 @@ def _seconds(command: Sequence[str], code: int) -> float:
     done = subprocess.run(command, capture_output=True, text=True)
     taken = time.perf_counter() - began
     if done.returncode != code:
-        raise SystemExit(f"{' '.join(command)}: left with {done.returncode} instead of {code}: {done.stderr}")
+        raise SystemExit(f"{' '.join(command)}: exited with {done.returncode} instead of {code}: {done.stderr}")
     return taken
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The record as a table."""
+    """Format the record as a table."""
     low, high = found["ratio_spread"]
-    lines = [f"from a cold process, seconds (median of {found['turns']} turns, range):"]
+    lines = [f"seconds in a new process (median of {found['turns']} turns, range):"]
     for name, seconds in found["seconds"].items():
         least, most = found["spread"][name]
         lines.append(f"  {name:<22} {seconds:6.2f} ({least:.2f}..{most:.2f})")
@@ -104,7 +106,7 @@ def table(found: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="of `multiemo demo`")
+    parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="run folder of `multiemo demo`")
     parser.add_argument("--turns", type=int, default=TURNS)
     given = parser.parse_args()
     found = cold_start(given.run, given.turns)

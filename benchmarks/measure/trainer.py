@@ -1,8 +1,8 @@
-"""Training steps a second: multiemo's trainer, a bare loop, Hugging Face's Trainer and Lightning, on the same work.
+"""Training steps per second of multiemo's trainer, a bare loop, Hugging Face's Trainer and Lightning on equal work.
 
-All four run the same module (a model with its loss) over the same samples in the same batches, with the same fused
-AdamW, gradient clipping and cosine schedule. They take turns, several times over, in one process; what is compared is
-the time from the end of an early step to the end of the last one, and the median over the turns.
+All four train the same module (a model with its loss) on the same samples in the same batches, with the same fused
+AdamW, gradient clipping and cosine schedule. They take several turns in one process. The measured time is that from the
+end of an early step to the end of the last one; the result is the median over the turns.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Work:
     """One model and its samples.
 
     Args:
-        name: for the table.
-        make: the model, with the same weights each time.
-        samples: in memory.
-        batch: clips a step.
+        name: name in the table.
+        make: creates the model, with the same weights each time.
+        samples: samples in memory.
+        batch: clips per step.
     """
 
     name: str
@@ -55,14 +55,14 @@ class Work:
         return Labels(self.make(), SETTINGS, task="single", frequencies=torch.full((CLASSES,), 1 / CLASSES))
 
     def loader(self) -> DataLoader[Any]:
-        """The same batches in the same order each time."""
+        """A loader of the same batches in the same order each time."""
         m = next(iter(self.samples[0].inputs))
         sampler = BucketSampler([s.inputs[m].shape[0] for s in self.samples], self.batch)
         return DataLoader(self.samples, batch_sampler=sampler, collate_fn=Collate((m,), CLASSES))
 
 
 def samples_of(modality: str, inputs: list[Tensor]) -> list[Sample]:
-    """Inputs with labels in turn."""
+    """Samples with the given inputs and cycling labels."""
     nothing = torch.full((3,), float("nan"))
     return [
         Sample(f"c{i}", "speed", f"s{i}", {modality: x}, {}, torch.eye(CLASSES)[i % CLASSES], nothing)  # type: ignore[dict-item]
@@ -71,7 +71,7 @@ def samples_of(modality: str, inputs: list[Tensor]) -> list[Sample]:
 
 
 def works(scale: float = 1.0) -> list[Work]:
-    """A tiny net over feature vectors, MiniLM over 32 tokens, a timm net over 64 px faces."""
+    """A tiny network on feature vectors, MiniLM on 32 tokens, and a timm network on 64 px faces."""
 
     def model(m: str, name: str, **options: Any) -> Callable[[], EmotionModel]:
         given = {"dim": 32} if name == "features" else {}
@@ -107,13 +107,13 @@ def works(scale: float = 1.0) -> list[Work]:
 
 
 class Clock:
-    """Time from the end of step ``WARM`` to that of the last one."""
+    """Measures the time from the end of step ``WARM`` to the end of the last step."""
 
     def __init__(self) -> None:
         self.steps, self.began, self.ended = 0, 0.0, 0.0
 
     def step(self) -> None:
-        """A step has ended."""
+        """Record the end of a step."""
         self.steps += 1
         if self.steps == WARM:
             self.began = time.perf_counter()
@@ -121,12 +121,12 @@ class Clock:
 
     @property
     def rate(self) -> float:
-        """Steps a second."""
+        """Steps per second."""
         return (self.steps - WARM) / (self.ended - self.began)
 
 
 def ours(work: Work) -> float:
-    """multiemo's trainer."""
+    """Steps per second of multiemo's trainer."""
     clock = Clock()
     trainer = Trainer(Accelerator(cpu=True), SETTINGS, seed=0)
     trainer.fit(work.objective(), work.loader(), lambda objective: {"uar": 1.0}, on_step=lambda *_: clock.step())
@@ -134,7 +134,7 @@ def ours(work: Work) -> float:
 
 
 def bare(work: Work) -> float:
-    """A loop by hand."""
+    """Steps per second of a bare loop."""
     clock, objective, loader = Clock(), work.objective(), work.loader()
     optimizer = build_optimizer(objective, SETTINGS)
     schedule = build_schedule(optimizer, len(loader), SETTINGS.warmup)
@@ -153,7 +153,7 @@ def bare(work: Work) -> float:
 
 
 def hugging_face(work: Work) -> float:
-    """``transformers.Trainer``."""
+    """Steps per second of ``transformers.Trainer``."""
     from transformers import Trainer as HFTrainer
     from transformers import TrainerCallback, TrainingArguments
 
@@ -192,7 +192,7 @@ def hugging_face(work: Work) -> float:
 
 
 def lightning(work: Work) -> float:
-    """``lightning.Trainer``."""
+    """Steps per second of ``lightning.Trainer``."""
     import lightning as L
 
     clock, objective, loader = Clock(), work.objective(), work.loader()
@@ -219,7 +219,7 @@ def lightning(work: Work) -> float:
         enable_model_summary=False, gradient_clip_val=SETTINGS.clip_norm, callbacks=[Ticks()],
     )  # fmt: skip
     module = Module()
-    module.train()  # Lightning leaves pretrained parts in the mode they were loaded in, without dropout
+    module.train()  # Lightning does not change the mode of pretrained parts, which are loaded without dropout
     trainer.fit(module, loader)
     return clock.rate
 
@@ -228,11 +228,14 @@ WAYS: dict[str, Callable[[Work], float]] = {"multiemo": ours, "Hugging Face": hu
 
 
 def training_rates(turns: int = 5, scale: float = 1.0) -> list[dict[str, Any]]:
-    """For each model, clips a second of the bare loop, and of the others relative to it.
+    """Measure the speed of all trainers on all models.
 
     Args:
-        turns: times that all take turns.
-        scale: of the number of steps.
+        turns: number of turns.
+        scale: factor for the number of steps.
+
+    Returns:
+        One record per model: clips per second of the bare loop, and the speed of the others relative to it.
     """
     rows = []
     for work in works(scale):

@@ -1,1 +1,1 @@
-"""Benchmarks of modalities: protocols, folds and seeds, baselines, robustness, cost, comparison, report."""
+"""Benchmarks of modalities: protocols, folds and seeds, baselines, robustness, cost, comparison and report."""

@@ -1,4 +1,4 @@
-"""Runs and benchmarks side by side, on the same test clips or not at all."""
+"""Compare runs and benchmarks that were tested on the same clips."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class MeasuredSystem:
     """A run or a benchmark that has been tested.
 
     Args:
-        predictions: its name, and what it said.
-        label_set: labels in the order of the columns; none of dimensions.
-        task: ``single``, ``multi`` or ``soft``.
+        predictions: name of the system and its predictions.
+        label_set: labels in the order of the columns; empty for dimensions.
+        task: ``single``, ``multi``, ``soft`` or ``dimensions``.
     """
 
     predictions: Predictions
@@ -35,16 +35,16 @@ class MeasuredSystem:
 
 
 def read_measured(path: Path) -> MeasuredSystem:
-    """Read a run folder (one seed) or a benchmark folder (all its seeds).
+    """Read the predictions of a run folder (one seed) or of a benchmark folder (all its seeds).
 
     Raises:
-        CheckpointError: neither, or not tested yet.
+        CheckpointError: the folder is neither, or has not been tested yet.
     """
     benchmark = path / "benchmark.json"
     report = benchmark if benchmark.is_file() else path / "evaluation.json"
     if not report.is_file():
         raise CheckpointError(
-            f"{path}: neither benchmark.json nor evaluation.json is in it; run `multiemo evaluate {path}`, or finish "
+            f"{path}: contains neither benchmark.json nor evaluation.json; run `multiemo evaluate {path}`, or finish "
             "the benchmark"
         )
     found: Report | BenchmarkResult
@@ -59,17 +59,17 @@ def read_measured(path: Path) -> MeasuredSystem:
 
 
 def compare(paths: Sequence[Path]) -> ComparisonResult:
-    """Figures of each, and a paired test of every two.
+    """Measure several runs or benchmarks and test every pair of them.
 
     Args:
         paths: two or more run or benchmark folders.
 
     Returns:
-        Figures and tests; the tests compare the largest subset of each.
+        Figures of each system, and paired tests between the largest subsets of every two systems.
 
     Raises:
-        ConfigError: fewer than two, or one named twice.
-        CheckpointError: not tested, or tested on other clips, labels or seeds.
+        ConfigError: there are fewer than two folders, or one is named twice.
+        CheckpointError: one is not tested, or they differ in their clips, labels or numbers of seeds.
     """
     if len(paths) < 2 or len({p.resolve() for p in paths}) < len(paths):
         raise ConfigError("compare: name two or more different run or benchmark folders")
@@ -77,20 +77,21 @@ def compare(paths: Sequence[Path]) -> ComparisonResult:
     first, *others = measured
     for other in others:
         check_same_test(first, other)
-    everyone = [m.predictions for m in measured]
-    pairs = [(a, a.full, b, b.full) for a, b in combinations(everyone, 2)]
+    systems = [m.predictions for m in measured]
+    pairs = [(a, a.full, b, b.full) for a, b in combinations(systems, 2)]
     return ComparisonResult(
         label_set=list(first.label_set),
         task=first.task,
         n=len(first.predictions.ids),
         speakers=len(set(first.predictions.speakers)),
-        systems={p.name: summarise(p, first.task) for p in everyone},
+        systems={p.name: summarise(p, first.task) for p in systems},
         reads={str(path): _reads(path) for path in paths},
         tests=family(pairs, first.task),
     )
 
 
 def _reads(path: Path) -> str:
+    """How often a test part was read, in words."""
     benchmark = path / "benchmark.json"
     if not benchmark.is_file():
         return describe_counts(reads_of_test(path))
@@ -98,33 +99,35 @@ def _reads(path: Path) -> str:
 
 
 def check_same_test(first: MeasuredSystem, other: MeasuredSystem) -> None:
-    """Refuse two that were not tested on the same clips with the same labels.
+    """Refuse two systems that were not tested on the same clips with the same labels.
 
     Raises:
-        CheckpointError: says how they differ.
+        CheckpointError: they differ in labels, task, clips or number of seeds; the message says in what.
     """
     a, b = first.predictions, other.predictions
     if (first.label_set, first.task) != (other.label_set, other.task):
         raise CheckpointError(
-            f"{a.name} predicts {', '.join(first.label_set) or 'no label'} ({first.task}), {b.name} predicts "
-            f"{', '.join(other.label_set) or 'no label'} ({other.task}); they cannot be compared"
+            f"{a.name} predicts {', '.join(first.label_set) or 'no labels'} ({first.task}), but {b.name} predicts "
+            f"{', '.join(other.label_set) or 'no labels'} ({other.task}); only systems with equal labels and task can "
+            "be compared"
         )
     if a.ids != b.ids:
         only = sorted(set(a.ids) ^ set(b.ids))
         where = a.name if only[0] in a.ids else b.name
         raise CheckpointError(
-            f"{a.name} was tested on {len(a.ids)} clips, {b.name} on {len(b.ids)}, and {len(only)} are not in both "
+            f"{a.name} was tested on {len(a.ids)} clips and {b.name} on {len(b.ids)}; {len(only)} are not in both "
             f"(first: {only[0]!r}, only in {where}); test both on the same split"
         )
     pairs = zip(a.ids, a.target, b.target, strict=True)
     differing = [i for i, x, y in pairs if not np.array_equal(x, y, equal_nan=True)]
     if differing:
         raise CheckpointError(
-            f"{a.name} and {b.name} have other labels for {len(differing)} clips (first: {differing[0]!r}); the "
-            "manifest has changed between them, so test both again"
+            f"{a.name} and {b.name} have different labels for {len(differing)} clips (first: {differing[0]!r}); the "
+            "manifest has changed between the two tests, so test both again"
         )
     runs = [next(iter(p.probabilities.values())).shape[0] for p in (a, b)]
     if runs[0] != runs[1] and 1 not in runs:
         raise CheckpointError(
-            f"{a.name} has {runs[0]} seeds and {b.name} {runs[1]}; seeds are paired, so give both the same number"
+            f"{a.name} has {runs[0]} seeds and {b.name} has {runs[1]}; seeds are tested in pairs, so train both with "
+            "the same number of seeds"
         )

@@ -1,4 +1,4 @@
-"""``benchmark.json``, ``protocol.json``, and what ``multiemo compare`` answers, as records."""
+"""Records of ``benchmark.json``, ``protocol.json`` and the output of ``multiemo compare``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from multiemo.types import CorpusKind, Task
 
 @record
 class FoldSummary(Record):
-    """Who is tested in one fold.
+    """Split and test groups of one fold.
 
     Args:
-        name: ``fold0``, or what is left out.
-        split: how it was made, with its arguments.
-        hash: of the split.
-        clips: {part: clips}.
-        test_groups: speakers (or what ``group_by`` says) of the test part; none where the split keeps clips apart.
+        name: ``fold0``, or the name of what is left out for testing.
+        split: name of the split, with its arguments.
+        hash: hash of the split.
+        clips: {part: number of clips}.
+        test_groups: speakers (or other groups, see ``group_by``) of the test part; empty if the split divides single
+            clips.
     """
 
     name: str
@@ -39,12 +40,12 @@ class ProtocolSummary(Record):
 
     Args:
         name: a choice of ``benchmark.protocol``.
-        version: of the way folds are made.
-        group_by: what no two parts share.
-        hash: of the name, the version and every fold's split.
-        corpus_kind: ``synthetic`` and ``composite`` figures say nothing about people.
-        notes: what a reader must know.
-        folds: in order.
+        version: version of the rule by which folds are made.
+        group_by: the unit that never occurs in two parts.
+        hash: hash of the name, the version and the splits of all folds.
+        corpus_kind: ``real``, ``synthetic`` or ``composite``; figures of the latter two say nothing about people.
+        notes: remarks for the reader of the results.
+        folds: the folds, in order.
     """
 
     name: str
@@ -84,14 +85,14 @@ class PooledDimension(Counted):
 
 @record
 class SystemFigures(PooledDimension):
-    """What one system gets from one subset of modalities, pooled over folds and averaged over seeds.
+    """Figures of one system on one subset of modalities, pooled over folds and averaged over seeds.
 
     Args:
-        map: mean average precision, of several labels a clip.
+        map: mean average precision, if a clip can have several labels.
         uar: unweighted average recall.
         macro_f1, micro_f1, wf1: F1, averaged over labels, over decisions, or weighted by how often a label occurs.
-        accuracy: share of the clips that are right.
-        cross_entropy, kl: of votes, nats.
+        accuracy: share of the clips that are labelled correctly.
+        cross_entropy, kl: cross-entropy and Kullback-Leibler divergence of the prediction from the votes, nats.
         js: Jensen-Shannon divergence from the votes, bits.
         cosine: cosine similarity to the votes.
         map_ci, uar_ci, macro_f1_ci, micro_f1_ci, wf1_ci, accuracy_ci, cross_entropy_ci, kl_ci,
@@ -99,7 +100,7 @@ class SystemFigures(PooledDimension):
         map_sd, uar_sd, macro_f1_sd, micro_f1_sd, wf1_sd, accuracy_sd, cross_entropy_sd, kl_sd,
             js_sd, cosine_sd: standard deviations over seeds; left out with one seed.
         ece: expected calibration error, 15 bins, mean over seeds.
-        recall: of each label, in the order of ``label_set``.
+        recall: recall of each label, in the order of ``label_set``.
         ece_raw: expected calibration error before calibration.
     """
 
@@ -140,12 +141,12 @@ class SystemFigures(PooledDimension):
 
 @record
 class _Compared(Record):
-    """What a test compares.
+    """The two sides of a comparison.
 
     Args:
-        first, second: system and subset.
-        subset: of the first.
-        figure: the main figure of the task.
+        first, second: name of the system, and its subset.
+        subset: the subset of the first.
+        figure: the main figure of the task, which is compared.
     """
 
     first: str
@@ -161,12 +162,12 @@ class SystemComparison(AdjustedTest, _Compared):
 
 @record
 class Duplicates(Record):
-    """Near-duplicates across parts.
+    """Near-duplicates across the parts of a split.
 
     Args:
-        found: how many pairs.
+        found: number of pairs.
         said: what was done with them, in words.
-        pairs: the first fifty, a line each.
+        pairs: the first fifty pairs, one line each.
     """
 
     found: int
@@ -176,12 +177,12 @@ class Duplicates(Record):
 
 @record
 class Leak(Record):
-    """What a split of shuffled clips claims, beside what one of people measures, on the same clips.
+    """Figures of a split of shuffled clips beside those of a split by people, on the same clips.
 
     Args:
-        disjoint, shuffled: {subset: figures}.
-        tests: of each subset, shuffled against disjoint.
-        reads: {fold: {what read the test parts of the shuffled clips: how often}}.
+        disjoint, shuffled: {subset: figures} of the split by people and of the split of shuffled clips.
+        tests: paired tests of each subset, shuffled against disjoint.
+        reads: {fold: {reader of its shuffled test part: number of reads}}.
     """
 
     disjoint: dict[str, SystemFigures]
@@ -195,33 +196,33 @@ class BenchmarkResult(Record):
     """A finished benchmark: ``benchmark.json``.
 
     Args:
-        name: of the experiment.
+        name: name of the experiment.
         task: ``single``, ``soft``, ``multi`` or ``dimensions``.
-        label_set: labels in order; empty of dimensions.
-        split: the part that is measured.
-        n, speakers: tested clips and their speakers.
-        corpus_kind: ``synthetic`` and ``composite`` figures say nothing about people.
-        seeds: of the trainings of each fold.
+        label_set: labels in order; empty for dimensions.
+        split: the measured part.
+        n, speakers: number of tested clips and of their speakers.
+        corpus_kind: ``real``, ``synthetic`` or ``composite``; figures of the latter two say nothing about people.
+        seeds: seeds of the trainings of each fold.
         full: key of the largest subset.
         protocol: folds and their hashes.
         duplicates: near-duplicates across parts.
         command: the command line.
-        environment: where it ran.
-        majority: figures of saying the most frequent train label of each fold; of dimensions their means.
-        prior: expected figures of guessing with the frequencies of train; left out of dimensions.
+        environment: hardware and versions.
+        majority: figures of always predicting the most frequent train label of the fold; for dimensions, their means.
+        prior: expected figures of guessing with the train frequencies; left out for dimensions.
         systems: {``multiemo`` or ``classic``: {subset: figures}}.
-        subsets: those of ``multiemo``.
-        comparisons: {family: paired tests, adjusted within it}.
-        dimensions: {dimension: figures} of those learnt beside labels, or alone.
-        confusion: clips by truth (rows) and given label, mean over seeds.
+        subsets: the figures of ``multiemo``.
+        comparisons: {family: paired tests, adjusted within the family}.
+        dimensions: {dimension: figures} of dimensions that were learnt with labels or alone.
+        confusion: number of clips by truth (rows) and predicted label, mean over seeds.
         reliability: {subset: bins before and after calibration}.
-        risk_coverage: {subset: curve}, all seeds together.
-        by_fold: {fold: main figure of the full subset, seed by seed}.
-        leak: with ``--show-leak``.
+        risk_coverage: {subset: risk-coverage curve}, all seeds together.
+        by_fold: {fold: main figure of the full subset, one value per seed}.
+        leak: effect of shuffling clips; only with ``--show-leak``.
         robustness: curves under corruptions, unless ``benchmark.robustness`` is false.
-        cost: of each subset.
-        reads: {fold: {what read its test part: how often}}.
-        notes: what a reader must know.
+        cost: cost of each subset.
+        reads: {fold: {reader of its test part: number of reads}}.
+        notes: remarks for the reader of the results.
     """
 
     name: str
@@ -259,12 +260,12 @@ class ComparisonResult(Record):
     """Runs or benchmarks side by side, measured on the same clips.
 
     Args:
-        label_set: labels in order; empty of dimensions.
-        task: of all.
-        n, speakers: tested clips and their speakers.
+        label_set: labels in order; empty for dimensions.
+        task: task of all systems.
+        n, speakers: number of tested clips and of their speakers.
         systems: {path: {subset: figures}}.
         reads: {path: how often its test part was read, and by what}.
-        tests: of the largest subset of every two.
+        tests: paired tests between the largest subsets of every two systems.
     """
 
     label_set: list[str]

@@ -1,4 +1,4 @@
-"""Where a benchmark ran: hardware and versions, for the report."""
+"""Hardware and software versions, for the report of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multiemo.runs.model_folder import versions
 
 
 def describe_environment() -> Environment:
-    """This machine and the installed versions."""
+    """Describe this machine and the installed versions."""
     cores = f", {os.cpu_count()} cores" if os.cpu_count() else ""
     parts = [_processor() + cores, _memory(), *_gpus(), platform.platform()]
     return Environment(hardware="; ".join(part for part in parts if part), versions=versions())
@@ -37,5 +37,5 @@ def _memory() -> str:
 def _gpus() -> list[str]:
     try:
         return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    except (RuntimeError, AssertionError):  # a GPU without a driver, or in another's hands
+    except (RuntimeError, AssertionError):  # a GPU without a driver, or one that another process holds
         return []

@@ -1,4 +1,4 @@
-"""A benchmark folder: whether it is free, what it keeps, and the near-duplicates of its clips."""
+"""The folder of a benchmark: whether it can be used, its stored results, and the near-duplicates of its clips."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ T = TypeVar("T")
 
 
 def open_folder(folder: Path, config: Config) -> None:
-    """See that what is in the folder is the same benchmark, or one in which nothing has been trained yet.
+    """Check that a folder is empty, holds the same benchmark, or holds one of which nothing has been trained yet.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: it holds another benchmark, or other files.
     """
     stored = folder / "config.yaml"
     if stored.is_file():
         others = differing_keys(load_stored(stored), config, length=True)
         if others and any(has_training(cell) for part in ("cells", "shuffled") for cell in folder.glob(f"{part}/*")):
             raise CheckpointError(
-                f"{folder}: holds a benchmark of another config ({', '.join(others)}); choose another --out, or "
-                "remove it"
+                f"{folder}: holds a benchmark of another config ({', '.join(others)}); choose another --out, or remove "
+                "the folder"
             )
         if others:
             (folder / "protocol.json").unlink(missing_ok=True)
@@ -43,63 +43,66 @@ def open_folder(folder: Path, config: Config) -> None:
 
 
 def write_protocol(folder: Path, protocol: Protocol) -> None:
-    """Write the protocol down.
+    """Write ``protocol.json``, or check that it still describes the protocol.
 
     Raises:
-        CheckpointError: the benchmark was begun with another one.
+        CheckpointError: the benchmark was started with another protocol.
     """
     path = folder / "protocol.json"
     if path.is_file():
         known = json.loads(path.read_text("utf-8"))["hash"]
         if known != protocol.hash:
             raise CheckpointError(
-                f"{path}: was begun with the protocol {known}, the manifest and config now give {protocol.hash}; the "
-                "manifest has changed, so choose another --out"
+                f"{path}: was begun with the protocol {known}, but the manifest and config now give {protocol.hash}; "
+                "the manifest has changed, so choose another --out"
             )
     write_atomically(path, json.dumps(protocol.summary(), indent=1, ensure_ascii=False) + "\n")
 
 
-def kept(path: Path, make: Callable[[], T], read: Callable[[Any], T]) -> T:
-    """What a file holds, or what ``make`` gives, which the file then holds.
+def load_or_measure(path: Path, measure: Callable[[], T], parse: Callable[[Any], T]) -> T:
+    """Read a result from a file; if the file does not exist, measure the result and write it.
 
     Args:
-        path: of the file.
-        make: measures it.
-        read: makes the same of the file's JSON.
+        path: of the JSON file.
+        measure: measures the result.
+        parse: converts the value of the file's JSON to the result.
+
+    Returns:
+        The result.
 
     Raises:
         CheckpointError: the file is damaged.
     """
     if path.is_file():
         try:
-            return read(json.loads(path.read_text("utf-8")))
+            return parse(json.loads(path.read_text("utf-8")))
         except ValueError as error:
             reason = str(error).splitlines()[0]
-            raise CheckpointError(f"{path}: damaged ({reason}); remove it, and it is measured again") from None
-    made = make()
-    write_atomically(path, json.dumps(made, ensure_ascii=False) + "\n")
-    return made
+            raise CheckpointError(f"{path}: damaged ({reason}); remove it, and it will be measured again") from None
+    result = measure()
+    write_atomically(path, json.dumps(result, ensure_ascii=False) + "\n")
+    return result
 
 
-def settle_duplicates(
+def handle_duplicates(
     config: Config, protocol: Protocol, folder: Path, progress: Progress
 ) -> tuple[Protocol, Duplicates]:
-    """Look for near-duplicates across the parts of every fold and do with them what the config says.
+    """Search for near-duplicates across the parts of every fold and treat them as ``benchmark.duplicates`` says.
 
     Args:
-        config: of the benchmark.
-        protocol: as planned.
-        folder: of the benchmark; gets ``duplicates.json``, which lists them all.
-        progress: told how far it is.
+        config: config of the benchmark.
+        protocol: the planned protocol.
+        folder: folder of the benchmark; ``duplicates.json`` in it lists all pairs.
+        progress: receives the progress.
 
     Returns:
-        The protocol, without what is to be left out, and what was found.
+        The protocol without the clips that are to be left out, and a summary of what was found.
 
     Raises:
-        SplitError: there are some, and ``benchmark.duplicates`` is ``stop``.
+        SplitError: near-duplicates were found, and ``benchmark.duplicates`` is ``stop``.
     """
     cache = Path(config.data.cache) if config.data.cache else default_cache()
-    progress.stage("look for near-duplicates")
+    progress.stage("search for near-duplicates")
     found = find_duplicates(protocol.clips, protocol.folder, cache=cache, progress=progress)
     crossings = {fold.name: across_parts(found, fold.split) for fold in protocol.folds}
     pairs = [
@@ -111,13 +114,13 @@ def settle_duplicates(
     if config.benchmark.duplicates == "stop":
         shown = "; ".join(pairs[:3]) + (f"; and {len(pairs) - 3} more" if len(pairs) > 3 else "")
         raise SplitError(
-            f"{len(pairs)} near-duplicates stand in two parts: {shown}. All are listed in "
-            f"{folder / 'duplicates.json'}; set benchmark.duplicates=drop to leave out the copy that is not tested, or "
-            "keep to test on what was trained on and have the report say so"
+            f"{len(pairs)} near-duplicates are in two parts: {shown}. All are listed in "
+            f"{folder / 'duplicates.json'}. Set benchmark.duplicates=drop to leave out the copies that are not tested, "
+            "or benchmark.duplicates=keep to test on copies of training clips, which the report then states"
         )
-    said = f"{len(pairs)} across parts, kept: figures on those clips may measure memory"
+    summary = f"{len(pairs)} across parts, kept: on those clips, figures may measure memory"
     if config.benchmark.duplicates == "drop":
         protocol = without_clips(config, protocol, {name: to_leave_out(c) for name, c in crossings.items()})
-        said = f"{len(pairs)} across parts; of each, the copy that is not tested was left out"
-    progress.note(f"near-duplicates: {said}")
-    return protocol, Duplicates(found=len(pairs), said=said, pairs=pairs[:50])
+        summary = f"{len(pairs)} across parts; the copy that is not tested was left out of each pair"
+    progress.note(f"near-duplicates: {summary}")
+    return protocol, Duplicates(found=len(pairs), said=summary, pairs=pairs[:50])

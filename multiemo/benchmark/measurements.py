@@ -1,4 +1,4 @@
-"""Parts of ``benchmark.json`` that are measured once and kept: cost, robustness, environment."""
+"""Parts of ``benchmark.json`` that are measured once and stored: cost, robustness and environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from multiemo.types import Modality
 
 @record
 class Environment(Record):
-    """Where something was measured.
+    """The machine and the software of a measurement.
 
     Args:
-        hardware: one line; what the machine does not tell is left out.
+        hardware: one line; what the system does not report is left out.
         versions: {package: version}.
     """
 
@@ -25,17 +25,17 @@ class Environment(Record):
 
 @record
 class Cost(Record):
-    """What one subset costs.
+    """Cost of one subset of modalities.
 
     Args:
-        parameters: of its branches (encoder and own head) and the fusion.
+        parameters: number of parameters of its branches (encoder and own head) and of the fusion.
         flops: floating-point operations of the model for one clip; mean over the measured clips.
-        seconds: preprocessing and model for one clip; mean over the measured clips.
-        rtf: real-time factor, the same for a second of media; ``None`` where the clips have no media of any length.
-        decode_rtf: decoding (reading, for features) for a second of media, apart.
-        peak_memory_mb: highest resident memory of a process that loads the model and classifies the longest of the
-            measured clips by this subset, MiB; on a GPU the most that its tensors took there.
-        train_seconds: of the training of its branches and the fusion; ``None`` where no log says.
+        seconds: time of preprocessing and model for one clip, seconds; mean over the measured clips.
+        rtf: real-time factor: the same time per second of media; ``None`` if the clips have no media with a duration.
+        decode_rtf: time of decoding (for features, of reading) per second of media; not part of ``rtf``.
+        peak_memory_mb: peak resident memory of a process that loads the model and classifies the longest of the
+            measured clips by this subset, MiB; on a GPU, the peak memory of its tensors there.
+        train_seconds: training time of its branches and of the fusion, seconds; ``None`` if it was not logged.
     """
 
     parameters: int
@@ -49,17 +49,17 @@ class Cost(Record):
 
 @record
 class CostReport(Record):
-    """What every subset of one run costs, and how that was measured.
+    """Cost of every subset of one run, and how it was measured.
 
     Args:
         subsets: {key: cost}.
-        parameters: {branch or ``fusion``: parameters}.
-        libraries_mb: memory of a process before the model is loaded, which every ``peak_memory_mb`` includes.
+        parameters: {branch or ``fusion``: number of parameters}.
+        libraries_mb: memory of a process before the model is loaded, MiB; every ``peak_memory_mb`` includes it.
         clips: ids of the measured clips.
-        media_seconds: their mean length; ``None`` without media.
-        device, threads: of the measurements.
+        media_seconds: their mean duration, seconds; ``None`` without media.
+        device, threads: device of the model, and number of CPU threads.
         hardware: one line.
-        notes: what a reader must know.
+        notes: remarks for the reader of the results.
     """
 
     subsets: dict[str, Cost]
@@ -75,17 +75,18 @@ class CostReport(Record):
 
 @record
 class Point(Record):
-    """One severity of a curve.
+    """One severity of a robustness curve.
 
     Args:
-        severity: in the curve's unit; ``None`` for the clips as they are.
-        n: clips; the same at every point of a curve.
-        absent: share of them that lack the modality here (for all modalities: the mean of the shares).
-        uar, macro_f1, wf1, accuracy, ece: as evaluation has them, of labels.
-        ccc, pearson, mae, rmse: likewise, of dimensions without labels.
+        severity: severity in the unit of the curve; ``None`` for the uncorrupted clips.
+        n: number of clips; the same at every point of a curve.
+        absent: share of the clips that lack the modality at this severity (for all modalities, the mean of their
+            shares).
+        uar, macro_f1, wf1, accuracy, ece: figures of labels, as in an evaluation.
+        ccc, pearson, mae, rmse: figures of dimensions without labels.
         uar_ci, ccc_ci: 95% bootstrap interval over speakers.
-        difference: paired test of the UAR (of dimensions the CCC) against the clips as they are; ``null`` at that point
-            itself.
+        difference: paired test of the UAR (for dimensions, of the CCC) against the uncorrupted clips; ``null`` for the
+            uncorrupted clips themselves.
     """
 
     severity: int | float | None
@@ -106,27 +107,27 @@ class Point(Record):
 
     @property
     def main(self) -> float:
-        """The figure that is drawn."""
+        """The figure that is plotted: UAR, or CCC for dimensions."""
         return float(self.ccc if self.uar is None else self.uar)  # type: ignore[arg-type]
 
     @property
     def main_ci(self) -> tuple[float, float]:
-        """Its interval, or itself twice where there is none."""
+        """The interval of the main figure, or the figure twice if it has none."""
         return (self.ccc_ci if self.uar is None else self.uar_ci) or (self.main, self.main)
 
 
 @record
 class Curve(Record):
-    """One corruption, and one subset of the modalities.
+    """Robustness curve of one corruption and one subset of modalities.
 
     Args:
-        corruption: its name.
-        modality: what is corrupted; ``None`` for all.
-        unit: of the severities.
-        subset: key of the modalities that the model sees: all of them, or the corrupted one alone.
-        prior: UAR (of dimensions CCC) of the same clips with nothing to go by.
-        points: the clips as they are, then from mild to severe; empty where the corruption was skipped.
-        skipped: why it was.
+        corruption: name of the corruption.
+        modality: the corrupted modality; ``None`` for all.
+        unit: unit of the severities.
+        subset: key of the modalities that the model gets: all of them, or only the corrupted one.
+        prior: UAR (for dimensions, CCC) on the same clips without any input.
+        points: the uncorrupted clips, then mild to severe; empty if the corruption was skipped.
+        skipped: why the corruption was skipped; empty if it was not.
     """
 
     corruption: str

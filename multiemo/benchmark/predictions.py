@@ -1,4 +1,4 @@
-"""What a system said of the test clips, of every seed, read from run folders and benchmark folders alike."""
+"""Predictions of a system on its test clips, for every seed, read from run folders and benchmark folders."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from multiemo.evaluation.report import ClipPrediction
 from multiemo.metrics import scored
 from multiemo.types import DIMENSIONS, SUBSETS
 
-#: A prediction has one of these.
+#: Members of a prediction that hold its values; each prediction has one of them.
 _ANSWERS = {"probs", "values"}
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """One system on one test part.
+    """Predictions of one system on one test part.
 
     Args:
-        name: of the system, for tables.
-        ids, speakers: of the N labelled clips, sorted by id.
-        target: ``[N, C]``; of dimensions NaN where unknown.
-        probabilities: {subset key: ``[R, N, C]``} of R seeds, or values of dimensions; NaN where a clip has no
-            modality of the subset.
-        said: {subset key: labels that are given, ``[R, N]`` or ``[R, N, C]``}, see
-            :func:`multiemo.calibration.decide`; without a key, the most probable ones are.
-        dimensions: {name: truth ``[N]``, predicted ``[R, N]``}, NaN where unknown; of a model with such a head.
+        name: name of the system, for tables.
+        ids, speakers: ids and speakers of the N labelled clips, sorted by id.
+        target: ``[N, C]``; for dimensions, NaN where unknown.
+        probabilities: {subset key: ``[R, N, C]``} for R seeds: probabilities, or values of dimensions; NaN where a
+            clip has no modality of the subset.
+        decided: {subset key: predicted labels, ``[R, N]`` or ``[R, N, C]``}, see
+            :func:`multiemo.calibration.decide`; for a missing key, the most probable labels are used.
+        dimensions: {name: (truth ``[N]``, prediction ``[R, N]``)}, NaN where unknown; empty for a model without a head
+            for dimensions.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Predictions:
     target: Array
     probabilities: dict[str, Array]
     dimensions: dict[str, tuple[Array, Array]] = field(default_factory=dict)
-    said: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    decided: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def full(self) -> str:
@@ -51,24 +52,27 @@ class Predictions:
         return max(self.probabilities, key=len)
 
     def scored(self, key: str, task: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Truth and predictions of one subset, as the measure of the task wants them."""
-        given = None if task == "dimensions" else self.given(key, task)
-        return scored(task, self.target, self.probabilities[key], given)
+        """Truth and predictions of one subset, in the form that the measure of the task takes."""
+        labels = None if task == "dimensions" else self.labels(key, task)
+        return scored(task, self.target, self.probabilities[key], labels)
 
-    def given(self, key: str, task: str) -> NDArray[np.int64]:
-        """The labels that are given, ``[R, N]`` or ``[R, N, C]``."""
-        return self.said[key] if key in self.said else decide(self.probabilities[key], task)
+    def labels(self, key: str, task: str) -> NDArray[np.int64]:
+        """The predicted labels of one subset, ``[R, N]`` or ``[R, N, C]``."""
+        return self.decided[key] if key in self.decided else decide(self.probabilities[key], task)
 
 
 def pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
-    """Records of all folds, seed by seed, as one.
+    """Join the predictions of all folds, seed by seed.
 
     Args:
-        name: of the system.
-        seeds: for each seed the records of its folds; a clip stands once in each.
+        name: name of the system.
+        seeds: for each seed, the records of all its folds; every clip occurs once per seed.
+
+    Returns:
+        The predictions of all labelled clips.
 
     Raises:
-        CheckpointError: no labelled clip, or a clip is tested twice with one seed.
+        CheckpointError: there is no labelled clip, or a clip was tested twice with one seed.
     """
     runs: list[dict[str, ClipPrediction]] = []
     for records in seeds:
@@ -77,7 +81,7 @@ def pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
             if record["target"] is None:
                 continue
             if run.setdefault(record["id"], record) is not record:
-                raise CheckpointError(f"{name}: clip {record['id']!r} is tested twice with one seed")
+                raise CheckpointError(f"{name}: clip {record['id']!r} was tested twice with one seed")
         runs.append(run)
     known = {i: record for run in runs for i, record in run.items()}
     if not known:
@@ -94,35 +98,36 @@ def pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
     }
     speakers = tuple(known[i]["speaker"] for i in ids)
     dimensions = {d: _dimension(d, runs, ids) for d in DIMENSIONS if any(d in _rated(r) for r in known.values())}
-    said = {key: _given(key, runs, ids) for key in keys if all("said" in record for record in known.values())}
-    return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions, said)
+    decided = {key: _labels(key, runs, ids) for key in keys if all("said" in record for record in known.values())}
+    return Predictions(name, tuple(ids), speakers, target, probabilities, dimensions, decided)
 
 
 def _answers(record: ClipPrediction) -> Mapping[str, list[float | None]]:
-    """{subset: ``[C]``}: probabilities, or values of dimensions."""
+    """{subset: ``[C]`` probabilities, or values of dimensions} of a clip."""
     return record["values"] if "values" in record else record["probs"]
 
 
-def _given(key: str, runs: Sequence[Mapping[str, ClipPrediction]], ids: Sequence[str]) -> NDArray[np.int64]:
-    """Labels that are given, ``[R, N]`` or ``[R, N, C]``; -1 where nothing is said."""
-    some = next(r["said"][key] for run in runs for r in run.values() if key in r["said"])
-    nothing = np.full_like(some, -1).tolist()
+def _labels(key: str, runs: Sequence[Mapping[str, ClipPrediction]], ids: Sequence[str]) -> NDArray[np.int64]:
+    """Predicted labels, ``[R, N]`` or ``[R, N, C]``; -1 for clips without a prediction."""
+    example = next(r["said"][key] for run in runs for r in run.values() if key in r["said"])
+    nothing = np.full_like(example, -1).tolist()
     return np.array([[run[i]["said"].get(key, nothing) if i in run else nothing for i in ids] for run in runs])
 
 
 def _rated(record: ClipPrediction) -> Mapping[str, list[float]]:
-    """{dimension: [truth, predicted]} of a clip."""
+    """{dimension: [truth, prediction]} of a clip."""
     return record.get("dimensions", {})
 
 
 def _dimension(name: str, runs: Sequence[Mapping[str, ClipPrediction]], ids: Sequence[str]) -> tuple[Array, Array]:
+    """Truth ``[N]`` and predictions ``[R, N]`` of one dimension."""
     unknown = [float("nan"), float("nan")]
     pairs = np.array([[_rated(run[i]).get(name, unknown) if i in run else unknown for i in ids] for run in runs])
     return pairs[0, :, 0], pairs[:, :, 1]
 
 
 def read_records(path: Path) -> list[ClipPrediction]:
-    """The lines of a ``predictions.jsonl``.
+    """Read the lines of a ``predictions.jsonl``.
 
     Raises:
         CheckpointError: the file is missing or damaged.
@@ -130,12 +135,14 @@ def read_records(path: Path) -> list[ClipPrediction]:
     lines = read_lines(path)
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, dict) or not {"id", "speaker", "target"} <= line.keys() or _ANSWERS.isdisjoint(line):
-            raise CheckpointError(f"{path}: line {number} is not a prediction; remove the file and evaluate again")
+            raise CheckpointError(
+                f"{path}: line {number} is not a prediction; remove the file and run `multiemo evaluate` again"
+            )
     return lines
 
 
 def read_lines(path: Path) -> list[Any]:
-    """The values of a file of JSON lines.
+    """Read the values of a JSON Lines file.
 
     Raises:
         CheckpointError: the file is missing or damaged.
@@ -145,4 +152,4 @@ def read_lines(path: Path) -> list[Any]:
     except OSError:
         raise CheckpointError(f"{path}: no such file; run `multiemo evaluate {path.parent}` first") from None
     except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: damaged ({error}); remove it and evaluate again") from None
+        raise CheckpointError(f"{path}: damaged ({error}); remove it and run `multiemo evaluate` again") from None

@@ -1,7 +1,7 @@
-"""Named, versioned protocols: which clips are trained on, which select, and which are tested, fold by fold.
+"""Named, versioned protocols: which clips each fold trains on, validates on and tests on.
 
-A protocol is made before anything is trained. It refuses what cannot be measured honestly: a group in two parts, a
-label that a fold tests but never learns, a modality that no training clip has.
+A protocol is planned before anything is trained. It rejects what would not give a valid measurement: a group in two
+parts, a label that a fold tests but does not train on, a modality that no training clip has.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from multiemo.runs import checks
 from multiemo.runs.sources import has_label, open_source
 from multiemo.types import DIMENSIONS, Clip, CorpusKind
 
-#: Raised when the same config and manifest would give other folds than before.
+#: Incremented whenever the same config and manifest would give other folds than before.
 PROTOCOL_VERSION = 1
 
 _BY_KIND = {
     "holdout": "holdout", "speakers": "holdout", "kfold": "kfold", "official": "official", "corpora": "cross-corpus",
 }  # fmt: skip
-#: Protocols that draw the groups themselves, and what they keep whole whatever the config says.
+#: {protocol that divides groups into folds: its unit, whatever the config says; ``None`` = the unit of the config}.
 _GROUPED: dict[str, GroupBy | None] = {
     "kfold": None,
     "leave-one-speaker-out": "speaker",
@@ -48,9 +48,9 @@ class Fold:
     """One split of a protocol.
 
     Args:
-        name: ``fold0``, or what is left out.
-        split: who is in which part.
-        config: trains on it; the split is pinned by its hash.
+        name: ``fold0``, or the name of what is left out for testing.
+        split: the clips and groups of each part.
+        config: config of its trainings; it pins the split by its hash.
     """
 
     name: str
@@ -60,16 +60,17 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What a benchmark will train and test.
+    """The folds that a benchmark trains and tests.
 
     Args:
         name: a choice of ``benchmark.protocol``.
-        group_by: what no two parts share.
-        folds: in order; over all of them a clip is tested at most once.
+        group_by: the unit that never occurs in two parts.
+        folds: the folds, in order; no clip is tested in more than one of them.
         clips: labelled rows of the manifest.
-        folder: of the manifest.
+        folder: folder of the manifest.
         corpus_kind: ``real``, ``composite`` or ``synthetic``.
-        notes: what a reader of the results must know.
+        notes: remarks for the reader of the results.
+        version: version of the rule by which folds are made.
     """
 
     name: str
@@ -83,12 +84,12 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """Of the name, the version and every fold's split."""
+        """Hash of the name, the version, the unit and the splits of all folds."""
         content = [self.name, self.version, self.group_by, [fold.split.hash for fold in self.folds]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def summary(self) -> ProtocolSummary:
-        """Everything but the clips themselves."""
+        """The protocol as a record, without its clips."""
         return ProtocolSummary(
             name=self.name,
             version=self.version,
@@ -110,12 +111,13 @@ class Protocol:
 
 
 def plan(config: Config) -> Protocol:
-    """The folds of a config's protocol, each checked.
+    """Plan and check the folds of the protocol in a config.
 
     Raises:
         ConfigError: the protocol does not fit the config.
-        SplitError: it does not fit the corpus: no speakers, too few of them, or a label that cannot be learnt.
-        ManifestError: no clip to train on has a modality that the config has an encoder for.
+        SplitError: the protocol does not fit the corpus: the speakers are missing or too few, or a label cannot be
+            learnt.
+        ManifestError: no training clip has a modality for which the config has an encoder.
     """
     if config.data.sources:
         raise ConfigError(
@@ -124,7 +126,7 @@ def plan(config: Config) -> Protocol:
         )
     data = config.data
     if not data.split.test:
-        raise ConfigError("data.split.test: 0 leaves nothing to test, which is what multiemo benchmark does")
+        raise ConfigError("data.split.test: 0 leaves no clips to test; multiemo benchmark needs a test part")
     manifest = Path(str(data.manifest))
     name = config.benchmark.protocol or _BY_KIND[data.split.kind]
     clips = read_manifest(manifest) if manifest.is_file() else []
@@ -148,7 +150,7 @@ def plan(config: Config) -> Protocol:
         trained = [known[i] for i in one.split.parts["train"]]
         checks.check_modalities(config, trained, config.modalities, one.name)
     if base.group_by == "clip":
-        notes.append("the split keeps clips apart, not people: the same person may stand in several parts")
+        notes.append("the split divides clips, not people: the same person may be in several parts")
     return Protocol(
         name=name,
         group_by=base.group_by,
@@ -160,29 +162,33 @@ def plan(config: Config) -> Protocol:
     )
 
 
-def pinned(config: Config, how: SplitConfig, split: Split) -> Config:
-    """The config of one fold: its split with its hash, and nothing of the benchmark around it.
+def pinned(config: Config, split_config: SplitConfig, split: Split) -> Config:
+    """The config of one fold: the split is pinned by its hash, and the ``benchmark`` section has its defaults.
 
     Args:
-        config: of the benchmark.
-        how: how the fold is split.
-        split: what that gave.
+        config: config of the benchmark.
+        split_config: how the fold is split.
+        split: the resulting split.
     """
-    fixed = how.model_copy(update={"hash": split.hash})
+    fixed = split_config.model_copy(update={"hash": split.hash})
     data = config.data.model_copy(update={"split": fixed})
     return config.model_copy(update={"data": data, "benchmark": BenchmarkConfig()})
 
 
 def random_protocol(config: Config, protocol: Protocol) -> Protocol:
-    """The same number of folds over shuffled clips, which is what leaks: a person is then trained and tested on.
+    """The same number of folds over shuffled clips: a leaking split, in which people are in train and in test.
+
+    Args:
+        config: config of the benchmark.
+        protocol: its protocol, which divides people.
 
     Raises:
-        ConfigError: the protocol has one fold, whose test clips a random split would not share.
+        ConfigError: the protocol does not divide people into folds, so both splits would not test the same clips.
     """
     if protocol.name not in _GROUPED or protocol.group_by == "clip":
         raise ConfigError(
-            f"--show-leak compares K folds of people with K folds of clips, and the protocol is {protocol.name!r} by "
-            f"{protocol.group_by}; use it with benchmark.protocol=kfold, or one that leaves one speaker out"
+            f"--show-leak compares K folds of people with K folds of clips, but the protocol is {protocol.name!r} by "
+            f"{protocol.group_by}; use it with benchmark.protocol=kfold or leave-one-speaker-out"
         )
     split = config.data.split.model_copy(update={"group_by": "clip"})
     benchmark = config.benchmark.model_copy(update={"protocol": "kfold", "folds": len(protocol.folds)})
@@ -190,30 +196,33 @@ def random_protocol(config: Config, protocol: Protocol) -> Protocol:
     return plan(config.model_copy(update={"data": data, "benchmark": benchmark}))
 
 
-def without_clips(config: Config, protocol: Protocol, gone: Mapping[str, Sequence[str]]) -> Protocol:
-    """The protocol with some clips left out of train and validation.
+def without_clips(config: Config, protocol: Protocol, excluded: Mapping[str, Sequence[str]]) -> Protocol:
+    """The protocol without some clips of train and validation.
 
     Args:
-        config: that the protocol was made from.
-        protocol: as planned.
-        gone: {fold: clip ids}.
+        config: config from which the protocol was planned.
+        protocol: the planned protocol.
+        excluded: {fold: ids of the clips to leave out}.
     """
     folds = []
     for fold in protocol.folds:
-        ids = gone.get(fold.name, ())
+        ids = excluded.get(fold.name, ())
         split = exclude_clips(fold.split, ids) if ids else fold.split
-        how = fold.config.data.split.model_copy(update={"exclude": tuple(ids)})
-        folds.append(replace(fold, split=split, config=pinned(config, how, split)))
+        split_config = fold.config.data.split.model_copy(update={"exclude": tuple(ids)})
+        folds.append(replace(fold, split=split, config=pinned(config, split_config, split)))
     return replace(protocol, folds=tuple(folds))
 
 
 def prior_of(fold: Fold, protocol: Protocol, config: Config) -> Array:
-    """``[C]`` label frequencies of the fold's train part, or means of the dimensions.
+    """Label frequencies of a fold's train part, or the means of its dimensions.
 
     Args:
-        fold: of the protocol.
-        protocol: has the clips.
-        config: of the benchmark.
+        fold: a fold of the protocol.
+        protocol: the protocol, which holds the clips.
+        config: config of the benchmark.
+
+    Returns:
+        ``[C]``.
     """
     space = LabelSpace(config.label_set, config.task, config.data.label_from)
     wanted = set(fold.split.parts["train"])
@@ -224,12 +233,13 @@ def prior_of(fold: Fold, protocol: Protocol, config: Config) -> Array:
 def _splits(
     name: str, base: SplitConfig, clips: Sequence[Clip], benchmark: BenchmarkConfig
 ) -> Iterator[tuple[str, SplitConfig]]:
+    """Yield the name of each fold and how it is split."""
     if name == "cross-corpus":
         corpora = sorted({c.corpus for c in clips})
         if len(corpora) < 2:
             raise SplitError(
                 f"benchmark.protocol cross-corpus: every clip is of {', '.join(corpora) or 'no corpus'}; join "
-                "manifests with `multiemo merge`, or use kfold"
+                "manifests with `multiemo merge`, or use benchmark.protocol=kfold"
             )
         for corpus in corpora:
             yield corpus, base.model_copy(update={"kind": "corpora", "test_corpora": (corpus,)})
@@ -245,16 +255,16 @@ def _splits(
 
 
 def _check_groups(name: str, group_by: GroupBy, clips: Sequence[Clip], manifest: Path) -> None:
-    """Refuse a grouped protocol over rows that do not say their group, and say what would fit."""
+    """Reject a grouped protocol if rows have no group, and suggest a protocol that fits."""
     if group_by == "clip":
         return
-    without = [c.id for c in clips if getattr(c, group_by) is None]
-    if not without:
+    ungrouped = [c.id for c in clips if getattr(c, group_by) is None]
+    if not ungrouped:
         return
-    if len(without) < len(clips):
+    if len(ungrouped) < len(clips):
         raise SplitError(
-            f"benchmark.protocol {name} keeps each {group_by} whole, but clip {without[0]!r} has no {group_by} "
-            f"({len(without)} of {len(clips)} clips); fill it in, or leave those rows out of the manifest"
+            f"benchmark.protocol {name} keeps each {group_by} whole, but clip {ungrouped[0]!r} has no {group_by} "
+            f"({len(ungrouped)} of {len(clips)} clips); fill it in, or remove those rows from the manifest"
         )
     other = "group" if group_by == "speaker" else "speaker"
     if all(c.split is not None for c in clips):
@@ -264,8 +274,8 @@ def _check_groups(name: str, group_by: GroupBy, clips: Sequence[Clip], manifest:
         advice = f"use data.split.group_by={other} with benchmark.protocol=kfold"
     else:
         advice = (
-            "use benchmark.protocol=kfold with data.split.group_by=clip; the same people may then stand on both sides, "
-            "and the report says so"
+            "use benchmark.protocol=kfold with data.split.group_by=clip; the same people may then be in train and "
+            "test, which the report states"
         )
     raise SplitError(
         f"benchmark.protocol {name} keeps each {group_by} whole, but no clip of {manifest} has a {group_by}; {advice}"
@@ -273,10 +283,13 @@ def _check_groups(name: str, group_by: GroupBy, clips: Sequence[Clip], manifest:
 
 
 def _check_labels(fold: Fold, clips: dict[str, Clip], space: LabelSpace) -> list[str]:
-    """Every label that is validated or tested must be learnt; one that is never tested is worth a note.
+    """Check that every validated or tested label occurs in train.
+
+    Returns:
+        Notes on labels that are not tested, or on dimensions that are not learnt.
 
     Raises:
-        SplitError: one is not.
+        SplitError: a label of validation or test does not occur in train.
     """
     if space.task == "dimensions":
         known = {
@@ -284,7 +297,7 @@ def _check_labels(fold: Fold, clips: dict[str, Clip], space: LabelSpace) -> list
             for part, ids in fold.split.parts.items()
         }
         unlearnt = sorted((known["test"] | known["val"]) - known["train"])
-        return [f"{fold.name}: no train clip has {name}, so it is not learnt" for name in unlearnt]
+        return [f"{fold.name}: no train clip is rated for {name}, so it is not learnt" for name in unlearnt]
     counts: dict[str, Counter[str]] = {}
     for part, ids in fold.split.parts.items():
         targets = [space.target(clips[i]) for i in ids]
@@ -296,7 +309,7 @@ def _check_labels(fold: Fold, clips: dict[str, Clip], space: LabelSpace) -> list
             total = sum(counter[unlearnt[0]] for counter in counts.values())
             raise SplitError(
                 f"{fold.name}: label {unlearnt[0]!r} has {counts[part][unlearnt[0]]} clips in {part} and none in train "
-                f"({total} in all); collect more, take fewer folds, or map it away with another label_set"
+                f"({total} in all); collect more clips, use fewer folds, or choose a label_set without that label"
             )
     missing = [label for label in space.labels if counts["train"][label] and not counts["test"][label]]
     return [f"{fold.name}: no test clip is {label}" for label in missing]

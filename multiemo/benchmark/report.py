@@ -1,4 +1,4 @@
-"""The benchmark as one self-contained HTML page, and its main table as CSV and LaTeX."""
+"""A benchmark as one self-contained HTML page, and its main table as CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -6,18 +6,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
-from multiemo import plots
 from multiemo.benchmark import tables
 from multiemo.benchmark.document import BenchmarkResult
 from multiemo.benchmark.measurements import CostReport
+from multiemo.benchmark.plots import draw_heat, draw_points, draw_scatter
 from multiemo.benchmark.robustness.plot import plot_robustness
 from multiemo.calibration import RiskCurve
 from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE
-from multiemo.report import caveat, constant_name, number, span
+from multiemo.plots import draw_confusion, draw_reliability, draw_risk_coverage
+from multiemo.report import (
+    TRUST,
+    WORTH,
+    ReportPlot,
+    by_heading,
+    caveat,
+    confusion_width,
+    constant_name,
+    format_interval,
+    format_number,
+)
 from multiemo.types import SUBSETS
 
+_LABELS = "Which labels are recognised"
+_ROBUSTNESS = "When the input gets worse"
+_COST = "What it costs"
+#: {heading of a section of plots: its anchor}; a section without an anchor has no link at the top of the page.
+_ANCHORS = {WORTH: "results", _LABELS: "labels", TRUST: "calibration", _ROBUSTNESS: "robustness", _COST: "cost"}
+#: {anchor: text of its link}, in the order of the page.
 _SECTIONS = {
     "results": "Results", "comparisons": "Paired tests", "leak": "Leak", "labels": "Labels",
     "calibration": "Calibration", "robustness": "Robustness", "cost": "Cost", "notes": "Notes", "protocol": "Protocol",
@@ -30,20 +48,21 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
 
     Args:
         folder: holds ``config.yaml``.
-        result: the benchmark JSON.
+        result: the finished benchmark.
+
+    Returns:
+        The path of the page.
     """
     main = MAIN_FIGURE[result.task]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    pictures = _plots(result, main)
+    shown = by_heading(_plots(result, main))
     absent = {
         "comparisons": not result.comparisons,
         "leak": result.leak is None,
-        "labels": not pictures["recall"],
-        "calibration": not pictures["reliability"],
-        "robustness": not pictures["robustness"],
         "notes": not result.notes,
+        **{anchor: heading not in shown for heading, anchor in _ANCHORS.items()},
     }
     page = environment.get_template("report.html").render(
         r=result,
@@ -56,12 +75,15 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
         main=main,
         families=result.comparisons,
         cost=cost_table(result.cost),
-        skipped=skipped_corruptions(result),
-        plots=pictures,
+        plots=shown,
+        anchors=_ANCHORS,
+        worth=WORTH,
+        labels=_LABELS,
+        costs=_COST,
         reads=tables.reads_sentence(result.reads),
         leak_reads=tables.reads_sentence(result.leak.reads) if result.leak is not None else "",
-        number=number,
-        span=span,
+        number=format_number,
+        interval=format_interval,
         config=(folder / "config.yaml").read_text("utf-8"),
     )
     write_atomically(folder / "report.html", page)
@@ -71,7 +93,7 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
 
 
 def cost_table(cost: CostReport) -> dict[str, list[str]]:
-    """Heads under ``head``, then {subset: cells}."""
+    """The cost table: the column headings under ``head``, then {subset: cells}."""
     head = [
         "parameters",
         "MFLOPs a clip",
@@ -86,9 +108,9 @@ def cost_table(cost: CostReport) -> dict[str, list[str]]:
         rows[key] = [
             f"{values.parameters:,}",
             f"{values.flops / 1e6:,.1f}",
-            number(values.seconds),
-            number(values.rtf),
-            number(values.decode_rtf),
+            format_number(values.seconds),
+            format_number(values.rtf),
+            format_number(values.decode_rtf),
             "-" if values.peak_memory_mb is None else f"{values.peak_memory_mb:,.0f}",
             "-" if values.train_seconds is None else f"{values.train_seconds:,.0f}",
         ]
@@ -96,7 +118,7 @@ def cost_table(cost: CostReport) -> dict[str, list[str]]:
 
 
 def skipped_corruptions(result: BenchmarkResult) -> dict[str, list[str]]:
-    """{reason: corruptions that were not measured for it}."""
+    """{reason: the corruptions that were not measured because of it}."""
     found: dict[str, list[str]] = {}
     for curve in result.robustness or ():
         names = found.setdefault(curve.skipped, [])
@@ -106,33 +128,75 @@ def skipped_corruptions(result: BenchmarkResult) -> dict[str, list[str]]:
     return found
 
 
-def _plots(result: BenchmarkResult, main: str) -> dict[str, str]:
-    """Every picture as base64; empty where there is nothing to show."""
-    heads, full = tables.heads_of(result.task), result.full
+def _plots(result: BenchmarkResult, main: str) -> list[ReportPlot]:
+    """The plots of the page, in order; one without data is left out.
+
+    Args:
+        result: the finished benchmark.
+        main: the main figure of its task.
+    """
+    head = tables.heads_of(result.task)[main]
     systems, ours = result.systems, result.systems["multiemo"]
     figures = {name: {k: getattr(found[k], main) for k in SUBSETS if k in found} for name, found in systems.items()}
-    cost = result.cost.subsets
-    return {
-        "subsets": plots.draw_points(
-            figures,
-            {name: {k: getattr(v, f"{main}_ci") for k, v in subsets.items()} for name, subsets in systems.items()},
-            label=f"{heads[main]} with 95% interval over speakers",
-            reference=(constant_name(result.task), getattr(result.majority, main)),
-        ),
-        "recall": plots.draw_heat({k: v.recall for k, v in ours.items() if v.recall}, result.label_set),
-        "confusion": plots.draw_confusion(result.confusion, result.label_set) if result.confusion else "",
-        "reliability": plots.draw_reliability(result.reliability) if result.reliability else "",
-        "risk_coverage": plots.draw_risk_coverage(_last(result.risk_coverage, full)) if result.risk_coverage else "",
-        "robustness": plot_robustness(result.robustness or []),
-        "cost": plots.draw_scatter(
-            {k: (v.seconds, figures["multiemo"][k]) for k, v in cost.items() if k in ours},
-            x="seconds of preprocessing and model for one clip",
-            y=heads[main],
-            highlight=full,
-        ),
-    }
+    points = draw_points(
+        figures,
+        {name: {k: getattr(v, f"{main}_ci") for k, v in subsets.items()} for name, subsets in systems.items()},
+        label=f"{head} with 95% interval over speakers",
+        reference=(constant_name(result.task), getattr(result.majority, main)),
+    )
+    shown = [ReportPlot(WORTH, f"{head} of each subset", points)]
+    recall = {k: v.recall for k, v in ours.items() if v.recall}
+    if recall:
+        shown.append(ReportPlot(_LABELS, "recall of each label by subset", draw_heat(recall, result.label_set)))
+    if result.confusion:
+        matrix = draw_confusion(result.confusion, result.label_set)
+        caption = f"Confusion of {result.full}, averaged over seeds."
+        width = confusion_width(result.label_set)
+        shown.append(ReportPlot(_LABELS, "confusion matrix", matrix, caption, width))
+    if result.reliability:
+        diagrams = draw_reliability(result.reliability)
+        shown.append(ReportPlot(TRUST, "reliability diagrams", diagrams, _calibration_caption(result)))
+        curves = draw_risk_coverage(_last(result.risk_coverage, result.full))
+        shown.append(ReportPlot(TRUST, "risk-coverage curves", curves))
+    robustness = plot_robustness(result.robustness or [])
+    if robustness:
+        shown.append(ReportPlot(_ROBUSTNESS, "robustness curves", robustness, _robustness_caption(result)))
+    scatter = draw_scatter(
+        {k: (v.seconds, figures["multiemo"][k]) for k, v in result.cost.subsets.items() if k in ours},
+        x="seconds of preprocessing and model for one clip",
+        y=head,
+        highlight=result.full,
+    )
+    return [*shown, ReportPlot(_COST, f"{head} against cost", scatter, _cost_caption(result.cost))]
+
+
+def _calibration_caption(result: BenchmarkResult) -> str:
+    subsets = result.systems["multiemo"].items()
+    errors = [f"{k} {format_number(v.ece_raw)} → {format_number(v.ece)}" for k, v in subsets if "ece_raw" in v]
+    return (
+        "Temperatures are fitted on the validation part of each fold, one for each set of modalities. ECE before and "
+        f"after: {', '.join(errors)}."
+    )
+
+
+def _robustness_caption(result: BenchmarkResult) -> str:
+    plot = (
+        "Models of the first seed on corrupted test clips of every fold. Shaded: 95% interval over speakers. Dashed: "
+        "without corruption. Grey: share of the clips in which nothing is left of the modality."
+    )
+    skipped = [f"Not measured: {', '.join(names)} ({why})." for why, names in skipped_corruptions(result).items()]
+    return Markup("<br>").join([plot, *skipped])
+
+
+def _cost_caption(cost: CostReport) -> str:
+    length = "" if not cost.media_seconds else f" of {cost.media_seconds:.1f} s on average"
+    threads = f"{cost.threads} thread{'s' if cost.threads > 1 else ''}"
+    return (
+        f"Measured on {len(cost.clips)} validation clips{length}, on {cost.device} with {threads}: "
+        f"{'; '.join(cost.notes)}."
+    )
 
 
 def _last(curves: Mapping[str, RiskCurve], key: str) -> dict[str, RiskCurve]:
-    """The same curves, that of ``key`` at the end."""
+    """The same curves, with the one of ``key`` at the end."""
     return {**{k: v for k, v in curves.items() if k != key}, key: curves[key]}

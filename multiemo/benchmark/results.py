@@ -1,4 +1,4 @@
-"""Figures of a whole benchmark: pooled over folds, averaged over seeds, with intervals over speakers."""
+"""Figures of a benchmark: pooled over folds, averaged over seeds, with intervals over speakers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from multiemo.types import SUBSETS
 
 
 def summarise(predictions: Predictions, task: str = "single") -> dict[str, SystemFigures]:
-    """{subset: its figures}.
+    """Measure every subset of a system.
 
     Args:
-        predictions: of one system.
-        task: ``single``, ``multi`` or ``soft``; of ``dimensions`` there is neither ``ece`` nor ``recall``.
+        predictions: predictions of the system.
+        task: ``single``, ``multi``, ``soft`` or ``dimensions``; the last has neither ``ece`` nor ``recall``.
+
+    Returns:
+        {subset: its figures}.
     """
     measure = metrics.measure_of(task, predictions.target.shape[1])
     found: dict[str, SystemFigures] = {}
     for key in predictions.probabilities:
-        truth, said = predictions.scored(key, task)
+        truth, predicted = predictions.scored(key, task)
         values: dict[str, Any] = {}
-        for name, estimate in metrics.estimates(measure, truth, said, predictions.speakers).items():
+        for name, estimate in metrics.estimates(measure, truth, predicted, predictions.speakers).items():
             values |= _named(name, estimate)
         if task != "dimensions":
             runs = list(_runs(predictions, key, task))
@@ -40,28 +43,28 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, Syste
 
 
 def _runs(predictions: Predictions, subset: str, task: str) -> Iterator[tuple[Array, Array, NDArray[np.int64]]]:
-    """Targets and probabilities ``[n, C]`` of the usable clips of every seed, and the labels that are given."""
-    for p, said in zip(predictions.probabilities[subset], predictions.given(subset, task), strict=True):
+    """For every seed, targets and probabilities ``[n, C]`` of the usable clips, and their predicted labels."""
+    for p, labels in zip(predictions.probabilities[subset], predictions.labels(subset, task), strict=True):
         rows = ~np.isnan(p).any(axis=1)
-        yield predictions.target[rows], p[rows], said[rows]
+        yield predictions.target[rows], p[rows], labels[rows]
 
 
-def _recall(target: Array, probabilities: Array, said: NDArray[np.int64], task: str) -> Array:
-    """``[C]`` recall of each label; zero where it does not occur."""
+def _recall(target: Array, probabilities: Array, labels: NDArray[np.int64], task: str) -> Array:
+    """``[C]`` recall of each label; zero for a label that does not occur."""
     if task == "multi":
-        return metrics.per_label(*metrics.scored(task, target, probabilities, said))["recall"]
-    return metrics.per_class(_matrix(target, said))["recall"]
+        return metrics.per_label(*metrics.scored(task, target, probabilities, labels))["recall"]
+    return metrics.per_class(_matrix(target, labels))["recall"]
 
 
 def error_of(bins: ReliabilityBins) -> float:
-    """Expected calibration error of the bins of a reliability diagram (Guo et al. 2017)."""
+    """Expected calibration error (Guo et al. 2017) from the bins of a reliability diagram."""
     count = np.asarray(bins.n, dtype=float)
     gaps = np.abs(np.asarray(bins.confidence) - np.asarray(bins.accuracy))
     return float((gaps * count).sum() / max(count.sum(), 1))
 
 
 def joined_bins(diagrams: Sequence[ReliabilityBins], bins: int = 15) -> ReliabilityBins:
-    """The reliability diagram of several sets of clips together, from those of each."""
+    """Join the reliability diagrams of several sets of clips into one with ``bins`` bins."""
     total = np.zeros((3, bins))
     for diagram in diagrams:
         for confidence, accuracy, n in zip(diagram.confidence, diagram.accuracy, diagram.n, strict=True):
@@ -74,18 +77,19 @@ def joined_bins(diagrams: Sequence[ReliabilityBins], bins: int = 15) -> Reliabil
 
 
 def summarise_dimensions(predictions: Predictions) -> dict[str, PooledDimension]:
-    """{dimension: its figures} over the clips whose truth is known."""
+    """Measure every dimension on the clips for which it is rated: {dimension: its figures}."""
     found: dict[str, PooledDimension] = {}
     measure = metrics.dimension_measure()
-    for name, (truth, said) in predictions.dimensions.items():
+    for name, (truth, predicted) in predictions.dimensions.items():
         known = ~np.isnan(truth)
         speakers = np.asarray(predictions.speakers)[known].tolist()
-        estimates = metrics.estimates(measure, truth[known], said[:, known], speakers)
+        estimates = metrics.estimates(measure, truth[known], predicted[:, known], speakers)
         found[name] = PooledDimension.of(*(_named(figure, estimate) for figure, estimate in estimates.items()))
     return found
 
 
 def _named(figure: str, estimate: Estimate) -> dict[str, Any]:
+    """The members of a record for one figure: value, interval, and the deviation over several seeds."""
     values: dict[str, Any] = {"n": estimate.n, figure: estimate.value, f"{figure}_ci": [estimate.low, estimate.high]}
     return values if estimate.deviation is None else {**values, f"{figure}_sd": estimate.deviation}
 
@@ -93,62 +97,65 @@ def _named(figure: str, estimate: Estimate) -> dict[str, Any]:
 def guesses(
     predictions: Predictions, task: str, folds: Mapping[str, tuple[Sequence[str], Array]]
 ) -> tuple[Baseline, Baseline | None]:
-    """Figures of saying the most frequent train label, and of drawing labels with their train frequencies.
+    """Figures of the two baselines that see no input.
 
     Args:
-        predictions: say which clips are tested.
+        predictions: predictions on the tested clips; only their ids and targets are read.
         task: see :func:`summarise`.
-        folds: {fold: its test clips, its ``[C]`` train frequencies}.
+        folds: {fold: (ids of its test clips, its ``[C]`` train frequencies)}.
 
     Returns:
-        Of saying the most frequent label (of dimensions, their means in train), and the expected ones of drawing (of
-        dimensions, ``None``).
+        Figures of always predicting the most frequent train label (for dimensions, their train means), and expected
+        figures of drawing labels with their train frequencies (``None`` for dimensions).
     """
     prior_by_clip = {name: prior for ids, prior in folds.values() for name in ids}
     priors = np.array([prior_by_clip[name] for name in predictions.ids])
     if task == "dimensions":
-        truth, said = metrics.scored(task, predictions.target, priors)
-        return Baseline.of(metrics.measure_of(task, 3).plain(truth, said), n=len(priors)), None
+        truth, predicted = metrics.scored(task, predictions.target, priors)
+        return Baseline.of(metrics.measure_of(task, 3).plain(truth, predicted), n=len(priors)), None
     most = priors > 0.5 if task == "multi" else priors.argmax(axis=1)[:, None] == np.arange(priors.shape[1])
-    truth, said = metrics.scored(task, predictions.target, most.astype(float))
-    majority = metrics.measure_of(task, priors.shape[1]).plain(truth, said)
-    if task == "soft":  # one label for certain is no distribution
+    truth, predicted = metrics.scored(task, predictions.target, most.astype(float))
+    majority = metrics.measure_of(task, priors.shape[1]).plain(truth, predicted)
+    if task == "soft":  # figures of distributions are meaningless for a single certain label
         majority = {name: majority[name] for name in metrics.FIGURES}
     drawn = metrics.guessing(task, predictions.target, priors.mean(axis=0))
     return Baseline.of(majority, n=len(priors)), Baseline.of(drawn, n=len(priors))
 
 
 def confusion_of(predictions: Predictions) -> list[list[float]]:
-    """``[C, C]`` counts of the full subset, averaged over seeds; rows are the truth."""
-    matrices = [_matrix(target, said) for target, _, said in _runs(predictions, predictions.full, "single")]
+    """Confusion matrix of the full subset: ``[C, C]`` counts, averaged over seeds; rows are the truth."""
+    matrices = [_matrix(target, labels) for target, _, labels in _runs(predictions, predictions.full, "single")]
     return np.mean(matrices, axis=0).round(2).tolist()  # type: ignore[no-any-return]
 
 
-def _matrix(target: Array, said: NDArray[np.int64]) -> Array:
-    """``[C, C]`` of the clips whose label is clear."""
+def _matrix(target: Array, labels: NDArray[np.int64]) -> Array:
+    """``[C, C]`` confusion matrix of the clips with one most frequent label."""
     clear = metrics.has_winner(target)
-    return metrics.confusion(target[clear].argmax(axis=1), said[clear], target.shape[1])
+    return metrics.confusion(target[clear].argmax(axis=1), labels[clear], target.shape[1])
 
 
 def risk_curves(predictions: Predictions, task: str = "single") -> dict[str, RiskCurve]:
-    """{subset: risk-coverage curve} over all seeds together."""
+    """{subset: risk-coverage curve}, all seeds together."""
     found = {}
     for key in predictions.probabilities:
-        runs = [top_label(p, t, task, said) for t, p, said in _runs(predictions, key, task)]
-        confidence, right = (np.concatenate(column) for column in zip(*runs, strict=True))
-        found[key] = thinned(*risk_coverage(confidence, right))
+        runs = [top_label(p, t, task, labels) for t, p, labels in _runs(predictions, key, task)]
+        confidence, correct = (np.concatenate(column) for column in zip(*runs, strict=True))
+        found[key] = thinned(*risk_coverage(confidence, correct))
     return found
 
 
 def paired(
     first: Predictions, first_subset: str, second: Predictions, second_subset: str, task: str = "single"
 ) -> dict[str, PairedTest]:
-    """{figure: paired test} of two systems or subsets; nothing where they share no clip.
+    """Test two systems, or two subsets of one system, against each other.
 
     Args:
-        first, second: systems.
+        first, second: predictions of the systems.
         first_subset, second_subset: keys of their subsets.
-        task: of both.
+        task: task of both.
+
+    Returns:
+        {figure: paired test}; empty if the two have no clip in common.
 
     Raises:
         ValueError: the two were not tested on the same clips.
@@ -167,14 +174,14 @@ def family(
     pairs: Sequence[tuple[Predictions, str, Predictions, str]],
     task: str = "single",
 ) -> list[SystemComparison]:
-    """Paired tests that belong together, their p-values adjusted by Holm's method.
+    """Run a family of paired tests and adjust their p-values by Holm's method.
 
     Args:
-        pairs: (first system, its subset, second system, its subset).
-        task: of all.
+        pairs: (first system, its subset, second system, its subset) of each test.
+        task: task of all systems.
 
     Returns:
-        One record a test; pairs that share no clip have none.
+        One record per test; pairs without a common clip are left out.
     """
     main = metrics.MAIN_FIGURE[task]
     tests = [(pair, paired(*pair, task).get(main)) for pair in pairs]
@@ -187,10 +194,10 @@ def family(
 
 
 def modality_pairs(model: Predictions) -> list[tuple[Predictions, str, Predictions, str]]:
-    """The full subset against every smaller one."""
+    """Pairs of the full subset with every smaller one."""
     return [(model, model.full, model, key) for key in model.probabilities if key != model.full]
 
 
 def system_pairs(model: Predictions, other: Predictions) -> list[tuple[Predictions, str, Predictions, str]]:
-    """The same subset of two systems, for every subset that both have."""
+    """Pairs of the same subset in two systems, for every subset that both have."""
     return [(model, key, other, key) for key in SUBSETS if key in model.probabilities and key in other.probabilities]

@@ -1,11 +1,10 @@
-"""The whole benchmark: plan, train and test every fold with every seed, measure, write it down.
+"""Run a whole benchmark: plan, train and test every fold with every seed, measure, and write the results.
 
-Everything that takes long is kept in the folder as soon as it is known, so a call that was stopped is simply made
-again::
+Every slow step stores its result in the folder, so an interrupted benchmark is continued by running it again::
 
     config.yaml  protocol.json  duplicates.json   what is measured
-    cells/  shuffled/                             one run folder a training
-    classic.json  robustness.json  cost.json      measured from them
+    cells/  shuffled/                             one run folder per training
+    classic.json  robustness.json  cost.json      results that are measured once
     benchmark.json  report.html  table.csv  table.tex
 """
 
@@ -24,7 +23,7 @@ from multiemo.benchmark.baselines.descriptors import hog_descriptor
 from multiemo.benchmark.cost.cost import measure_cost
 from multiemo.benchmark.document import BenchmarkResult, Leak, SystemComparison, SystemFigures
 from multiemo.benchmark.environment import describe_environment
-from multiemo.benchmark.folder import kept, open_folder, settle_duplicates, write_protocol
+from multiemo.benchmark.folder import handle_duplicates, load_or_measure, open_folder, write_protocol
 from multiemo.benchmark.measurements import CostReport, Curve
 from multiemo.benchmark.predictions import Predictions, pool, read_records
 from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protocol
@@ -52,20 +51,20 @@ def run_benchmark(
 
     Args:
         config: an experiment; its ``benchmark`` section says how it is measured.
-        out: benchmark folder; one that was begun with the same config is finished.
-        show_leak: also train and test on shuffled clips, and report what that would have claimed.
+        out: benchmark folder; a benchmark of the same config that was started there is continued.
+        show_leak: also train and test on shuffled clips, and report what a leaking split would have claimed.
         command: the command line, for the report.
-        progress: told how far it is.
+        progress: receives the progress.
 
     Returns:
-        Everything that ``benchmark.json`` holds.
+        The content of ``benchmark.json``.
 
     Raises:
-        MultiemoError: the protocol does not fit, a baseline cannot be computed here, a training failed, or ``out``
-            holds another benchmark.
+        MultiemoError: the protocol does not fit the config or corpus, a baseline cannot be computed here, a training
+            failed, or ``out`` holds another benchmark.
     """
     folder = Path(out)
-    trains_on(config)  # says now what every training would say
+    trains_on(config)  # fails now if every training would fail
     folder.mkdir(parents=True, exist_ok=True)
     progress = progress or Progress()
     with lock_folder(folder, progress):
@@ -78,35 +77,35 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
         for module in ("sklearn", "librosa"):
             require(module, "benchmark.baselines", instead=", or set benchmark.baselines=false")
     if config.benchmark.baselines and "face" in config.modalities and not uses_features(config, "face"):
-        hog_descriptor()  # says now what would be said after the trainings
+        hog_descriptor()  # fails now instead of after the trainings
     shuffled = random_protocol(config, protocol) if show_leak else None
     open_folder(folder, config)
-    protocol, duplicates = settle_duplicates(config, protocol, folder, progress)
-    save_config(config, folder / "config.yaml")  # only now: what duplicates stopped may be begun otherwise
+    protocol, duplicates = handle_duplicates(config, protocol, folder, progress)
+    save_config(config, folder / "config.yaml")  # only now: after a stop at duplicates, another config may be used
     write_protocol(folder, protocol)
     seeds = config.benchmark.seeds
     cells = cells_of(protocol, seeds, folder / "cells")
     run_cells(cells, jobs=config.benchmark.jobs, progress=progress)
     leaking: list[Cell] = []
     if shuffled is not None:
-        progress.note("now with shuffled clips and the first seed, to see what a leak is worth")
+        progress.note("training the first seed on shuffled clips, to measure the effect of a leak")
         leaking = cells_of(shuffled, 1, folder / "shuffled")
         run_cells(leaking, jobs=config.benchmark.jobs, progress=progress)
     model = pool_cells("multiemo", cells)
     classic: Predictions | None = None
-    said: list[str] = []
+    classic_notes: list[str] = []
     if config.benchmark.baselines:
-        classic, said = _classic(config, protocol, cells, folder, progress)
+        classic, classic_notes = _classic(config, protocol, cells, folder, progress)
     first = [cell for cell in cells if cell.seed == config.seed]
     leak = None
     if leaking:
         leak = _leak(
-            pool_cells("people apart", first), pool_cells("shuffled clips", leaking), config.task,
+            pool_cells("disjoint people", first), pool_cells("shuffled clips", leaking), config.task,
             _reads(leaking, folder / "shuffled"),
         )  # fmt: skip
     robustness = None
     if config.benchmark.robustness:
-        robustness = kept(folder / "robustness.json", lambda: _robustness(first, progress), _curves)
+        robustness = load_or_measure(folder / "robustness.json", lambda: _robustness(first, progress), _curves)
     figures = _figures(model, classic, protocol, cells, config)
     majority, prior = results.guesses(
         model,
@@ -140,9 +139,9 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
         by_fold=figures.by_fold,
         leak=leak,
         robustness=robustness,
-        cost=kept(folder / "cost.json", lambda: _cost(cells[0], progress), CostReport.from_json),
+        cost=load_or_measure(folder / "cost.json", lambda: _cost(cells[0], progress), CostReport.from_json),
         reads=_reads(cells, folder),
-        notes=list(dict.fromkeys([*protocol.notes, *said, *_notes(speakers, config)])),
+        notes=list(dict.fromkeys([*protocol.notes, *classic_notes, *_notes(speakers, config)])),
     )
     write_atomically(folder / "benchmark.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     write_report(folder, result)
@@ -150,7 +149,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
 
 
 def pool_cells(name: str, cells: Sequence[Cell]) -> Predictions:
-    """What all cells said, seed by seed."""
+    """Read and join the predictions of all cells, seed by seed."""
     seeds: dict[int, list[ClipPrediction]] = {}
     for cell in cells:
         seeds.setdefault(cell.seed, []).extend(read_records(cell.folder / "predictions.jsonl"))
@@ -159,11 +158,11 @@ def pool_cells(name: str, cells: Sequence[Cell]) -> Predictions:
 
 @record
 class _Classic(Record):
-    """What the classic baselines said: ``classic.json``.
+    """Predictions of the classic baselines: ``classic.json``.
 
     Args:
-        notes: what a reader must know.
-        records: a prediction for each tested clip.
+        notes: remarks for the reader of the results.
+        records: one prediction for each tested clip.
     """
 
     notes: list[str]
@@ -173,9 +172,9 @@ class _Classic(Record):
 def _classic(
     config: Config, protocol: Protocol, cells: Sequence[Cell], folder: Path, progress: Progress
 ) -> tuple[Predictions, list[str]]:
-    """What the classic baselines said, pooled over the folds, and what a reader must know of them."""
+    """Predictions of the classic baselines, pooled over the folds, and notes on them."""
 
-    def make() -> _Classic:
+    def measure() -> _Classic:
         progress.stage("classic baselines: read")
         inputs = read_inputs(
             config,
@@ -186,25 +185,25 @@ def _classic(
             progress=progress,
         )
         progress.stage("classic baselines: fit")
-        said: list[ClipPrediction] = []
+        predictions: list[ClipPrediction] = []
         notes: list[str] = []
         for done, fold in enumerate(protocol.folds, start=1):
             parts = fold.split.parts
-            learnt = [*parts["train"], *parts["val"]]  # nothing is selected, so validation is learnt from too
-            records = fit_predict(inputs, learnt, parts["test"])["classic"]
+            train = [*parts["train"], *parts["val"]]  # nothing is selected, so the validation part is trained on, too
+            records = fit_predict(inputs, train, parts["test"])["classic"]
             add_read(folder, Reading(by="classic baselines", fold=fold.name, split="test", test=len(records)))
-            said += records
-            notes += inputs.notes(learnt)
+            predictions += records
+            notes += inputs.notes(train)
             progress.update(done, len(protocol.folds))
-        return _Classic(notes=list(dict.fromkeys(notes)), records=said)
+        return _Classic(notes=list(dict.fromkeys(notes)), records=predictions)
 
-    found = kept(folder / "classic.json", make, _Classic.from_json)
+    found = load_or_measure(folder / "classic.json", measure, _Classic.from_json)
     return pool("classic", [found.records]), found.notes
 
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """Members of :class:`BenchmarkResult`."""
+    """Members of :class:`BenchmarkResult` that are computed from the predictions and the reports of the cells."""
 
     systems: dict[str, dict[str, SystemFigures]]
     comparisons: dict[str, list[SystemComparison]]
@@ -219,7 +218,7 @@ def _figures(
     cells: Sequence[Cell],
     config: Config,
 ) -> _Figures:
-    """Every system and subset over all folds and seeds, tested against each other."""
+    """Measure every system and subset over all folds and seeds, and test them against each other."""
     task = config.task
     systems = {"multiemo": results.summarise(model, task)}
     families = {"what each modality adds": results.family(results.modality_pairs(model), task)}
@@ -246,7 +245,7 @@ def _figures(
 
 
 def _leak(disjoint: Predictions, shuffled: Predictions, task: str, reads: dict[str, dict[str, int]]) -> Leak:
-    """What a split of shuffled clips claims, beside what one of people measures, on the same clips."""
+    """Compare figures of the split by people with those of the split of shuffled clips, on the same clips."""
     pairs = [(shuffled, key, disjoint, key) for key in disjoint.probabilities]
     return Leak(
         disjoint=results.summarise(disjoint, task),
@@ -257,7 +256,7 @@ def _leak(disjoint: Predictions, shuffled: Predictions, task: str, reads: dict[s
 
 
 def _robustness(cells: Sequence[Cell], progress: Progress) -> list[Curve]:
-    """Curves of the models of one seed over the test clips of all folds."""
+    """Robustness curves of the models of one seed over the test clips of all folds."""
     models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
     return robustness_curves(models, device=cells[0].config.device, progress=progress)
 
@@ -272,7 +271,7 @@ def _cost(cell: Cell, progress: Progress) -> CostReport:
 
 
 def _reads(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, int]]:
-    """{fold: {what read its test part: how often}}: by its cells, and by what is logged in ``folder``."""
+    """{fold: {reader of its test part: number of reads}}, from the logs of its cells and of ``folder``."""
     found: dict[str, Counter[str]] = {}
     for cell in cells:
         found.setdefault(cell.fold, Counter()).update(reads_of_test(cell.folder))
@@ -283,12 +282,12 @@ def _reads(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, int]]:
 
 
 def _notes(speakers: int, config: Config) -> list[str]:
-    """What a reader must know besides what the protocol says."""
+    """Remarks for the reader of the results, besides those of the protocol."""
     notes = []
     if speakers < metrics.FEW_SPEAKERS:
-        notes.append(f"{speakers} speakers are tested: intervals, which are about other people, are wide for it")
+        notes.append(f"only {speakers} speakers are tested: intervals are about other people, so they are wide")
     if config.benchmark.seeds < 3:
-        notes.append("fewer than 3 seeds: how far the figures vary from training to training is not known")
+        notes.append("fewer than 3 seeds: the variation of the figures from training to training is not known")
     if config.taken_over:
         notes.append(f"branches of earlier runs: {', '.join(f'{m} from {p}' for m, p in config.taken_over.items())}")
     return notes

@@ -10,28 +10,28 @@ from typing import Any
 
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
 from multiemo.metrics import MAIN_FIGURE, Baseline
-from multiemo.report import COLUMNS, markdown, number, span
+from multiemo.report import COLUMNS, format_interval, format_number, markdown
 from multiemo.runs.folder.evaluation_log import describe_counts
 from multiemo.types import SUBSETS
 
-#: Figures of which less is better.
-_LOWER = ("cross_entropy", "js", "ece", "mae", "rmse")
+#: Errors and distances: the lowest value is the best.
+_LOWER_IS_BETTER = ("cross_entropy", "js", "ece", "mae", "rmse")
 
 
 def heads_of(task: str) -> dict[str, str]:
-    """{figure: its column head}, in order."""
+    """{figure: its column heading}, in order."""
     return COLUMNS[task] if task == "dimensions" else {**COLUMNS[task], "ece": "ECE"}
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A line of the main table.
+    """A row of the main table.
 
     Args:
-        system: its name, or that of a constant answer.
-        subset, modalities: key and names; empty of constant answers.
-        n: clips.
-        figures: by name, with intervals and deviations.
+        system: name of the system, or of the constant answer.
+        subset, modalities: key of the subset, and names of its modalities; empty for constant answers.
+        n: number of clips.
+        figures: {name: value}, with intervals and deviations.
     """
 
     system: str
@@ -42,7 +42,7 @@ class TableRow:
 
 
 def table_rows(result: BenchmarkResult) -> list[TableRow]:
-    """Constant answers, then every subset of every system."""
+    """Rows of the constant answers, then of every subset of every system."""
     if result.task == "dimensions":
         constant = {"mean of train": result.majority}
     else:
@@ -58,13 +58,13 @@ def table_rows(result: BenchmarkResult) -> list[TableRow]:
 
 
 def figures_in(result: BenchmarkResult) -> list[str]:
-    """The figures that the table has, in order."""
+    """Names of the figures in the table, in order."""
     rows = table_rows(result)
     return [name for name in heads_of(result.task) if any(name in row.figures for row in rows)]
 
 
 def summary(result: BenchmarkResult) -> str:
-    """A finished benchmark as text (Markdown): table, tests, leak, notes."""
+    """A finished benchmark as Markdown: table, tests, leak and notes."""
     lines = [caption_of(result), "", text_table(result)]
     for name, tests in result.comparisons.items():
         lines += ["", f"{name}:", comparison_table(tests)]
@@ -75,41 +75,43 @@ def summary(result: BenchmarkResult) -> str:
 
 
 def reads_sentence(reads: Mapping[str, Mapping[str, int]]) -> str:
-    """How often the folds' test parts were read, and by what; folds that are alike are said together.
+    """How often the test parts of the folds were read, and by what; folds with equal counts are listed together.
 
     Example:
         >>> reads_sentence({"fold0": {"benchmark": 1}, "fold1": {"benchmark": 1}, "fold2": {"benchmark": 2}})
         'fold0, fold1: read once, by benchmark; fold2: read 2 times: benchmark 2'
     """
-    alike: dict[str, list[str]] = {}
+    folds_by_count: dict[str, list[str]] = {}
     for fold, times in reads.items():
-        alike.setdefault(describe_counts(times), []).append(fold)
-    if len(alike) == 1:
-        return f"each {next(iter(alike))}"
-    return "; ".join(f"{', '.join(folds)}: {words}" for words, folds in alike.items()) or "readings were not counted"
+        folds_by_count.setdefault(describe_counts(times), []).append(fold)
+    if len(folds_by_count) == 1:
+        return f"each {next(iter(folds_by_count))}"
+    counts = "; ".join(f"{', '.join(folds)}: {count}" for count, folds in folds_by_count.items())
+    return counts or "readings were not counted"
 
 
 def leak_sentence(result: BenchmarkResult, leak: Leak) -> str:
-    """What shuffled clips claim of the full subset, and the gap."""
+    """The figure of the full subset on shuffled clips, and its difference to the split by people."""
     full, main = result.full, MAIN_FIGURE[result.task]
     head = heads_of(result.task)[main]
     test = next(t for t in leak.tests if t.subset == full)
     return (
-        f"leak (one seed): folds of shuffled clips, which put every person on both sides, claim {head} "
-        f"{leak.shuffled[full][main]:.3f} of {full} instead of {leak.disjoint[full][main]:.3f}: "
+        f"leak (one seed): folds of shuffled clips, with every person in train and test, claim {head} "
+        f"{leak.shuffled[full][main]:.3f} for {full} instead of {leak.disjoint[full][main]:.3f}: "
         f"{test.difference:+.3f}, 95% interval {test.low:+.3f} .. {test.high:+.3f}, p = {test.p:.4f}"
     )
 
 
 def comparison(result: ComparisonResult) -> str:
-    """What ``compare`` found, as text (Markdown)."""
+    """The result of ``multiemo compare`` as Markdown."""
     main = MAIN_FIGURE[result.task]
     heads = heads_of(result.task)
     figures = [f for f in heads if any(f in v for subsets in result.systems.values() for v in subsets.values())]
     lines = [["run", "subset", "n", *(heads[f] for f in figures), f"95% interval of {heads[main]}"]]
     for name, subsets in result.systems.items():
         lines += [
-            [name, key, str(v.n), *(number(v.get(f)) for f in figures), span(v, main)] for key, v in subsets.items()
+            [name, key, str(v.n), *(format_number(v.get(f)) for f in figures), format_interval(v, main)]
+            for key, v in subsets.items()
         ]
     head = f"{result.n} test clips of {result.speakers} speakers"
     reads = [f"test part of {name}: {words}" for name, words in result.reads.items()]
@@ -117,7 +119,7 @@ def comparison(result: ComparisonResult) -> str:
 
 
 def text_table(result: BenchmarkResult) -> str:
-    """Markdown."""
+    """The main table as Markdown."""
     main = MAIN_FIGURE[result.task]
     figures, heads = figures_in(result), heads_of(result.task)
     head = ["system", "subset", "n"]
@@ -127,15 +129,15 @@ def text_table(result: BenchmarkResult) -> str:
     for row in table_rows(result):
         line = [row.system, row.subset or "-", str(row.n)]
         for name in figures:
-            line.append(number(row.figures.get(name)))
+            line.append(format_number(row.figures.get(name)))
             if name == main:
-                line += [span(row.figures, name), number(row.figures.get(f"{name}_sd"))]
+                line += [format_interval(row.figures, name), format_number(row.figures.get(f"{name}_sd"))]
         lines.append(line)
     return "\n".join(markdown(lines))
 
 
 def comparison_table(tests: Sequence[SystemComparison]) -> str:
-    """Markdown."""
+    """Paired tests as a Markdown table."""
     lines = [["comparison", "clips", "difference", "95% interval", "p", "p (Holm)", "detectable"]]
     lines += [
         [
@@ -145,7 +147,7 @@ def comparison_table(tests: Sequence[SystemComparison]) -> str:
             f"{t.low:+.3f} .. {t.high:+.3f}",
             f"{t.p:.4f}",
             f"{t.p_holm:.4f}",
-            number(t.mdd),
+            format_number(t.mdd),
         ]
         for t in tests
     ]
@@ -153,7 +155,7 @@ def comparison_table(tests: Sequence[SystemComparison]) -> str:
 
 
 def csv_table(result: BenchmarkResult) -> str:
-    """Every figure with its interval and deviation in columns of their own."""
+    """The main table as CSV; intervals and deviations have columns of their own."""
     columns = ["system", "subset", "modalities", "n"]
     for name in figures_in(result):
         columns += [name, f"{name}_low", f"{name}_high", f"{name}_sd"]
@@ -172,14 +174,14 @@ def csv_table(result: BenchmarkResult) -> str:
 
 
 def latex_table(result: BenchmarkResult) -> str:
-    """A ``booktabs`` table; the best figure of a column stands in bold."""
+    """The main table in LaTeX with ``booktabs``; the best figure of each column is in bold."""
     main = MAIN_FIGURE[result.task]
     figures = figures_in(result)
     rows = table_rows(result)
     best = {}
     for name in figures:
         values = [row.figures[name] for row in rows if row.figures.get(name) is not None]
-        best[name] = (min if name in _LOWER else max)(values, default=None)
+        best[name] = (min if name in _LOWER_IS_BETTER else max)(values, default=None)
     heads = " & ".join(heads_of(result.task)[name] for name in figures)
     lines = [
         "% " + " ".join(caption_of(result).split()),
@@ -208,7 +210,7 @@ def latex_table(result: BenchmarkResult) -> str:
 
 
 def caption_of(result: BenchmarkResult) -> str:
-    """One sentence that says what the table holds."""
+    """One sentence that describes the main table."""
     protocol, seeds = result.protocol, len(result.seeds)
     folds = len(protocol.folds)
     return (
@@ -219,4 +221,5 @@ def caption_of(result: BenchmarkResult) -> str:
 
 
 def _escaped(text: str) -> str:
+    """Text with the special characters of LaTeX escaped."""
     return "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)

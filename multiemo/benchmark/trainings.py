@@ -1,7 +1,7 @@
-"""Trains and tests every fold with every seed, several at a time, and keeps what is finished.
+"""Train and test every fold with every seed, several at a time, and keep the finished ones.
 
-A *cell* is one training: a fold and a seed. It is a run folder like any other; it counts as finished once it holds
-``evaluation.json``. A benchmark that was killed goes on with the cells that are not, each from its last epoch.
+A *cell* is one training: a fold and a seed. Its folder is an ordinary run folder, and it counts as finished once it
+holds ``evaluation.json``. A benchmark that was killed continues with the unfinished cells, each from its last epoch.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Cell:
 
     Args:
         fold: name of the fold.
-        seed: of the training.
-        config: what is trained.
-        folder: its run folder.
+        seed: seed of the training.
+        config: config of the training.
+        folder: run folder.
     """
 
     fold: str
@@ -44,17 +44,23 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the cell in messages."""
         return f"{self.fold}, seed {self.seed}"
 
     @property
     def finished(self) -> bool:
-        """Whether it is trained and tested."""
+        """Whether the cell is trained and tested."""
         return (self.folder / "evaluation.json").is_file()
 
 
 def cells_of(protocol: Protocol, seeds: int, folder: Path) -> list[Cell]:
-    """All trainings of a protocol, seed by seed."""
+    """List all trainings of a protocol, seed by seed.
+
+    Args:
+        protocol: its folds are trained.
+        seeds: number of seeds; they count up from the seed of the config.
+        folder: gets one run folder for each cell.
+    """
     return [
         Cell(fold.name, seed, fold.config.model_copy(update={"seed": seed}), folder / f"{fold.name}-seed{seed}")
         for seed in range(protocol.folds[0].config.seed, protocol.folds[0].config.seed + seeds)
@@ -66,18 +72,18 @@ def run_cells(cells: Sequence[Cell], *, jobs: int = 0, progress: Progress | None
     """Train and test the cells that are not finished yet.
 
     Args:
-        cells: of one manifest.
-        jobs: cells at a time; 0 = one a GPU, or one a core.
-        progress: is told when a cell ends.
+        cells: cells of one manifest.
+        jobs: number of cells at a time; 0 = one per GPU, or one per core without a GPU.
+        progress: receives the progress and a note for each finished cell.
 
     Raises:
-        MultiemoError: a cell failed; the message begins with its name. Cells that are finished stay so.
+        MultiemoError: a cell failed; the message begins with its name. Finished cells are kept.
     """
     progress = progress or Progress()
     pending = [cell for cell in cells if not cell.finished]
     kept = len(cells) - len(pending)
     if kept:
-        progress.note(f"{kept} of {len(cells)} trainings were finished before and are kept")
+        progress.note(f"{kept} of {len(cells)} trainings are already finished and are kept")
     if not pending:
         return
     jobs = min(jobs or automatic_jobs(pending[0].config), len(pending))
@@ -91,7 +97,7 @@ def run_cells(cells: Sequence[Cell], *, jobs: int = 0, progress: Progress | None
 
 
 def automatic_jobs(config: Config) -> int:
-    """One training a GPU, or one a core where there is none."""
+    """One training per GPU, or one per core without a GPU."""
     return len(_gpus(config)) or os.cpu_count() or 1
 
 
@@ -100,7 +106,10 @@ def _gpus(config: Config) -> list[str]:
 
 
 def fill_cache(config: Config, progress: Progress) -> None:
-    """Decode and preprocess every clip once, so that the cells only read; what is not decoded needs no cache."""
+    """Decode and preprocess every clip once, so that the cells only read the cache.
+
+    Inputs that are not decoded are not cached.
+    """
     source = open_manifest(config)
     inputs = {
         m: build_input(m, build_encoder(config, m).input_spec)
@@ -113,9 +122,9 @@ def fill_cache(config: Config, progress: Progress) -> None:
 
 
 def run_cell(cell: Cell) -> None:
-    """Train one cell, going on where an earlier attempt stopped, and read its test part once, on the same device."""
-    begun = (cell.folder / "config.yaml").is_file()
-    train(cell.config, cell.folder, resume=begun)
+    """Train one cell, continuing an earlier attempt, and evaluate its test part once, on the same device."""
+    started = (cell.folder / "config.yaml").is_file()
+    train(cell.config, cell.folder, resume=started)
     save_evaluation(cell.folder, evaluate_run(cell.folder, device=cell.config.device, by="benchmark"))
 
 
@@ -130,27 +139,28 @@ def _in_this_process(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
 
 
 def _in_processes(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, float]]:
-    """Run cells in processes of their own, ``jobs`` at a time; a process a cell, for it returns all of its memory."""
+    """Run each cell in a process of its own, ``jobs`` at a time; a process that ends returns all of its memory."""
     try:
         for finished in supervise(_occupy, slots_of(cells[0].config, jobs), cells, reuse=False):
             yield finished.task, finished.seconds
     except ProcessDiedError as error:
         raise TrainingError(
-            f"{_name(error.task)}: {error}; -9 is mostly too little memory, then set benchmark.jobs=1. Finished "
-            "trainings are kept: run the command again"
+            f"{_name(error.task)}: {error}; exit code -9 usually means too little memory: set benchmark.jobs=1. "
+            "Finished trainings are kept: run the command again to continue"
         ) from None
     except TaskFailedError as error:
         raise TrainingError(f"{_name(error.task)}: {error}") from None
 
 
 def slots_of(config: Config, jobs: int) -> list[Slot]:
-    """What each of ``jobs`` processes may use: its share of the cores, and a GPU where there are any."""
-    places = _gpus(config)
+    """What each of ``jobs`` processes may use: its share of the cores, and a GPU if there is one."""
+    devices = _gpus(config)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    return [Slot(threads, places[number % len(places)] if places else None) for number in range(jobs)]
+    return [Slot(threads, devices[number % len(devices)] if devices else None) for number in range(jobs)]
 
 
 def _occupy(slot: Slot) -> Callable[[Cell], None]:
+    """Prepare a worker process; returns the function that it runs for each cell."""
     slot.occupy()
     return run_cell
 

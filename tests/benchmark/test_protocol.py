@@ -1,4 +1,4 @@
-"""Protocols: their folds, and everything they refuse."""
+"""Protocols: their folds, and the configs and corpora that they reject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole benchmark on the small synthetic corpus: what it writes, what it keeps, what it refuses."""
+"""A whole benchmark on the small synthetic corpus: its files, how it continues, and what it rejects."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_one_stage_of_a_multimodal_config_is_benchmarked_alone(tiny_config, tmp_
 
 def test_a_renamed_copy_in_another_part_stops_the_run(small_corpus, tiny_config, tmp_path):
     config = renamed_copy(small_corpus, tmp_path, tiny_config)
-    with pytest.raises(SplitError, match=r"near-duplicates stand in two parts: .*'copy'.*benchmark\.duplicates=drop"):
+    with pytest.raises(SplitError, match=r"near-duplicates are in two parts: .*'copy'.*benchmark\.duplicates=drop"):
         run_benchmark(config, tmp_path / "out")
     assert any("copy" in line for line in json.loads((tmp_path / "out" / "duplicates.json").read_text("utf-8")))
     # What the message advises works with the same folder; here it stops at the next thing that is wrong.

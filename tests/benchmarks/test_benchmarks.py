@@ -1,4 +1,4 @@
-"""Programs of benchmarks start from the root, and those that the documents name are there."""
+"""Benchmark scripts start from the root of the repository, and those named in the docs exist."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -34,15 +35,17 @@ class Undocumented(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    """The script as a module."""
+def generate() -> Iterator[ModuleType]:
+    """The script as a module; the package beside it can be imported as long as it is."""
+    sys.path.insert(0, str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its annotations are looked up there
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(ROOT / "docs"))
 
 
 def test_the_reference_is_up_to_date(generate: ModuleType) -> None:
@@ -83,6 +86,8 @@ def test_check_exits_with_1_and_changes_nothing(
 def test_a_key_or_option_without_a_description_is_an_error(generate: ModuleType) -> None:
     with pytest.raises(SystemExit, match=r"Undocumented.depth: has no description"):
         generate.configuration(Undocumented)
+    from generator.parts import part
+
     shapes = Registry("shape")
 
     @shapes.register("square")
@@ -91,7 +96,7 @@ def test_a_key_or_option_without_a_description_is_an_error(generate: ModuleType)
         return side
 
     with pytest.raises(SystemExit, match=r"square.side: has no description"):
-        generate._part(shapes, "square", {})
+        part(shapes, "square", {})
 
 
 @pytest.mark.parametrize(
@@ -107,5 +112,7 @@ def test_a_key_or_option_without_a_description_is_an_error(generate: ModuleType)
         ({"enum": ["a", "b"]}, "`a`, `b`"),
     ],
 )
-def test_types_are_said_in_words(generate: ModuleType, schema: dict[str, object], words: str) -> None:
-    assert generate._words(schema) == words
+def test_a_type_is_described_in_words(generate: ModuleType, schema: dict[str, object], words: str) -> None:
+    from generator.markdown import type_in_words
+
+    assert type_in_words(schema) == words

@@ -1,4 +1,4 @@
-"""What stands beside the code agrees with it: version, checks, and the files that CONTRIBUTING names."""
+"""What stands beside the code agrees with it: version, checks, and the files that the pages name."""
 
 from __future__ import annotations
 
@@ -24,13 +24,29 @@ def test_pre_commit_runs_every_check_of_the_lint_script() -> None:
     assert [hook["entry"] for hook in hooks] == [f".ci/lint {name}" for name in checks.split()]
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md", "docs/python.md"])
+PAGES = ["CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_paths_and_links_of_a_page_exist(page: str) -> None:
-    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    named = re.findall(r"`((?:multiemo|tests|docs|benchmarks|\.ci)/[\w./]*)`", text)
-    linked = re.findall(r"\]\((?!http)([^)#]+)", text)
+    text, folder = prose(ROOT / page), (ROOT / page).parent
+    named = re.findall(r"`((?:multiemo|tests|docs|benchmarks|configs|\.ci)/[\w./]*)`", text)
     missing = [name for name in named if not (ROOT / name).exists()]
-    missing += [name for name in linked if not (ROOT / page).parent.joinpath(name).exists()]
+    for name, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
+        target = folder / name if name else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            missing.append(f"{name}#{anchor}")
     assert missing == []
 
 

@@ -133,15 +133,15 @@ def test_every_member_is_described() -> None:
     ("page", "records"),
     [
         (
-            "predict.md",
+            "reference/prediction.md",
             [Prediction, InputPrediction, SegmentPrediction, SkippedSegment, Words, ModelDescription, LeftOut],
         ),
-        ("predict.md", [SegmentFaces, FacePrediction, SmoothedPrediction, PersonTimeline, InputFailure]),
+        ("reference/prediction.md", [SegmentFaces, FacePrediction, SmoothedPrediction, PersonTimeline, InputFailure]),
         (
-            "applications.md",
+            "reference/applications.md",
             [TextsReport, CallReport, CallSpeaker, CallMoment, CallSegment, CallOverlaps, CallSilences],
         ),
-        ("applications.md", [MoodLog, MoodDay, MoodLevel, MoodChange]),
+        ("reference/applications.md", [MoodLog, MoodDay, MoodLevel, MoodChange]),
     ],
 )
 def test_the_documentation_describes_every_member(page: str, records: list[type[Record]]) -> None:

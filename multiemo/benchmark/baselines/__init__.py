@@ -1,1 +1,1 @@
-"""Classic baselines: hand-made descriptors and classic classifiers."""
+"""Classic baselines: hand-crafted descriptors with classic classifiers and regressors."""

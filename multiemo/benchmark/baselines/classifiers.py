@@ -1,8 +1,8 @@
-"""The classic classifiers of one modality, with probabilities; scikit-learn does the work.
+"""Classic classifiers of one modality, with probabilities, built on scikit-learn.
 
-Every classifier gives decision values. Those of a logistic regression are log-probabilities already. A support vector
-machine's become some by a temperature that is fitted on out-of-fold values of train, folds by speaker; unlike Platt
-scaling that changes no decision.
+Every classifier returns decision values. Those of a logistic regression are log-probabilities. Those of a support
+vector machine become log-probabilities by a temperature that is fitted on out-of-fold values of train, with folds by
+speaker. Unlike Platt scaling, a temperature changes no decision.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Array = NDArray[np.float64]
 
 #: Folds within train whose held-out decision values fit the temperature.
 INNER_FOLDS = 5
-#: A support vector machine learns from at most this many clips, drawn from train: its time grows with their square.
+#: Largest number of train clips for a support vector machine, whose time grows with the square of that number.
 MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A classic classifier of one modality, or regressor (:mod:`multiemo.benchmark.baselines.regressors`).
+    """A classic classifier or regressor (:mod:`multiemo.benchmark.baselines.regressors`) of one modality.
 
     Args:
-        name: for tables.
-        transform: makes a scikit-learn transformer of its inputs.
-        estimator: makes a scikit-learn classifier with decision values, or a regressor.
-        tempered: the decision values are no log-probabilities and need a temperature.
-        most: clips that it learns from at most; ``None`` from all.
+        name: name for tables.
+        transform: creates a scikit-learn transformer of the inputs.
+        estimator: creates a scikit-learn classifier with decision values, or a regressor.
+        tempered: whether the decision values are not log-probabilities and need a temperature.
+        most: largest number of train clips; ``None`` for all.
     """
 
     name: str
@@ -49,19 +49,19 @@ class Recipe:
 def classify(
     recipe: Recipe, train: Any, target: Array, speakers: Sequence[str], test: Any, *, task: str = "single"
 ) -> Array:
-    """Fit on train, ask about test.
+    """Fit a classifier on train and predict test.
 
     Args:
-        recipe: what is fitted.
+        recipe: the classifier.
         train, test: texts, or vectors ``[N, K]`` in which NaN is unknown.
-        target: ``[len(train), C]``, with at least :func:`least` labels that :func:`learnable` finds. Of votes the first
-            of the most frequent labels counts.
-        speakers: of the train clips; the folds for the temperature keep them whole.
+        target: ``[len(train), C]``, with at least :func:`least` labels that :func:`learnable` finds. For votes, the
+            first of the most frequent labels is used.
+        speakers: speakers of the train clips; the folds for the temperature do not divide them.
         task: ``single``, ``soft`` or ``multi``.
 
     Returns:
-        ``[len(test), C]`` probabilities; zero for labels that train lacks (and one, for ``multi``, where it has no
-        other).
+        ``[len(test), C]`` probabilities: zero for labels that train lacks, and one, for ``multi``, for labels that all
+        train clips have.
     """
     if recipe.most is not None and len(target) > recipe.most:
         kept = _draw(target, recipe.most)
@@ -71,7 +71,7 @@ def classify(
 
 
 def learnable(target: Array, task: str = "single") -> NDArray[np.int64]:
-    """Columns of labels that occur, and for ``multi`` do not always."""
+    """Columns of the labels that occur; for ``multi``, without those that every clip has."""
     if task == "multi":
         share = (target > 0.5).mean(axis=0)
         return np.flatnonzero((share > 0) & (share < 1))
@@ -79,12 +79,12 @@ def learnable(target: Array, task: str = "single") -> NDArray[np.int64]:
 
 
 def least(task: str) -> int:
-    """Fewest labels that must be learnable."""
+    """The smallest number of labels that must be learnable."""
     return 1 if task == "multi" else 2
 
 
 def _draw(target: Array, most: int) -> NDArray[np.int64]:
-    """Rows of ``most`` clips, always the same ones: of each label its share, and of none less than one."""
+    """Draw ``most`` rows, stratified by label with at least one row per label, always the same ones."""
     label = target.argmax(axis=1)
     order = np.random.default_rng(0).permutation(len(label))
     place = np.empty(len(label))
@@ -95,28 +95,31 @@ def _draw(target: Array, most: int) -> NDArray[np.int64]:
 
 
 def _scores(recipe: Recipe, train: Any, target: Array, test: Any, task: str) -> Array:
-    """Decision values ``[len(test), C]``; infinite for labels that train never, or for ``multi`` always, has."""
+    """Decision values, ``[len(test), C]``.
+
+    They are minus infinity for labels that train lacks, and for ``multi`` infinity for labels that every clip has.
+    """
     transform = recipe.transform()
-    learnt = transform.fit_transform(train)
-    asked = transform.transform(test)
+    train_columns = transform.fit_transform(train)
+    test_columns = transform.transform(test)
     if task == "multi":
         positive = target > 0.5
         constant = np.where(positive.any(axis=0), np.inf, -np.inf)
-        scores = np.tile(constant, (asked.shape[0], 1))
+        scores = np.tile(constant, (test_columns.shape[0], 1))
         for c in learnable(target, task):
-            scores[:, c] = recipe.estimator().fit(learnt, positive[:, c]).decision_function(asked)
+            scores[:, c] = recipe.estimator().fit(train_columns, positive[:, c]).decision_function(test_columns)
         return scores
-    classifier = recipe.estimator().fit(learnt, target.argmax(axis=1))
-    decided = classifier.decision_function(asked)
+    classifier = recipe.estimator().fit(train_columns, target.argmax(axis=1))
+    decided = classifier.decision_function(test_columns)
     if decided.ndim == 1:  # of two labels, for the second
         decided = np.stack([-decided / 2, decided / 2], axis=1)
-    scores = np.full((asked.shape[0], target.shape[1]), -np.inf)
+    scores = np.full((test_columns.shape[0], target.shape[1]), -np.inf)
     scores[:, classifier.classes_] = decided
     return scores
 
 
 def _probabilities(scores: Array, temperature: float, task: str) -> Array:
-    """``[N, C]`` decision values to probabilities; an infinite one gives zero or one whatever the temperature."""
+    """Convert decision values ``[N, C]`` to probabilities; infinite values become zero or one at any temperature."""
     from scipy import special  # type: ignore[import-untyped]
 
     scaled = scores / temperature
@@ -124,10 +127,10 @@ def _probabilities(scores: Array, temperature: float, task: str) -> Array:
 
 
 def _temperature(recipe: Recipe, values: Any, target: Array, speakers: Sequence[str], task: str) -> float:
-    """The temperature under which held-out clips of train are most likely; one where nothing can be held out.
+    """The temperature that maximises the likelihood of held-out train clips; 1 if nothing can be held out.
 
-    Folds keep speakers whole where there are several. A held-out clip whose label the other folds lack says nothing
-    about the temperature and is passed over.
+    Folds do not divide speakers if there are several. A held-out clip is skipped if the other folds lack its label,
+    since it does not depend on the temperature.
     """
     from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
 
@@ -135,8 +138,8 @@ def _temperature(recipe: Recipe, values: Any, target: Array, speakers: Sequence[
     truth = target > 0.5 if multi else np.arange(target.shape[1]) == target.argmax(axis=1)[:, None]
     groups = list(speakers) if len(set(speakers)) > 1 else [str(i) for i in range(len(target))]
     folds = min(INNER_FOLDS, len(set(groups)))
-    said: list[Array] = []
-    true: list[Array] = []
+    predicted: list[Array] = []
+    observed: list[Array] = []
     for inside, outside in GroupKFold(folds).split(target, groups=groups) if folds > 1 else ():
         varying = learnable(target[inside], task)
         if len(varying) < least(task):
@@ -144,28 +147,28 @@ def _temperature(recipe: Recipe, values: Any, target: Array, speakers: Sequence[
         scores = _scores(recipe, take_rows(values, inside), target[inside], take_rows(values, outside), task)
         p, t = _probabilities(scores, 1.0, task), truth[outside].astype(float)
         fair = t[:, varying].any(axis=1)
-        said.append(p[:, varying].reshape(-1, 1) if multi else p[fair])
-        true.append(t[:, varying].reshape(-1, 1) if multi else t[fair])
-    return fit_temperature(np.concatenate(said), np.concatenate(true), task) if said else 1.0
+        predicted.append(p[:, varying].reshape(-1, 1) if multi else p[fair])
+        observed.append(t[:, varying].reshape(-1, 1) if multi else t[fair])
+    return fit_temperature(np.concatenate(predicted), np.concatenate(observed), task) if predicted else 1.0
 
 
 def take_rows(values: Any, rows: NDArray[np.int64]) -> Any:
-    """Some of N texts, or of ``[N, K]`` vectors."""
+    """Select rows of N texts, or of vectors ``[N, K]``."""
     return [values[i] for i in rows] if isinstance(values, list) else values[rows]
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What they are made of
+# Transformers and estimators
 
 
 class Terms:
-    """TF-IDF of words and of characters side by side; a view of which no term stands in two texts is left out."""
+    """TF-IDF of words and of characters side by side; a view without a term that occurs in two texts is left out."""
 
     def fit_transform(self, texts: Sequence[str]) -> Any:
-        """Learn the vocabulary of N texts; ``[N, terms]``.
+        """Learn the vocabulary of N texts and return their terms, ``[N, terms]``.
 
         Raises:
-            ManifestError: there is none.
+            ManifestError: no term occurs in two texts.
         """
         from scipy import sparse
         from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
@@ -176,28 +179,28 @@ class Terms:
             TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[!?]+"),
             TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True),
         ):
-            with suppress(ValueError):  # nothing is left of the vocabulary
+            with suppress(ValueError):  # the vocabulary is empty
                 columns.append(view.fit_transform(texts))
                 self._views.append(view)
         if not columns:
             raise ManifestError(
-                f"classic baselines: no word or character stands in two of the {len(texts)} train texts; there is "
-                "nothing to learn words from"
+                f"classic baselines: no word or character occurs in two of the {len(texts)} train texts, so no "
+                "vocabulary can be learnt; add texts, or set benchmark.baselines=false"
             )
         return sparse.hstack(columns, format="csr")
 
     def transform(self, texts: Sequence[str]) -> Any:
-        """``[N, terms]`` of other texts."""
+        """Terms of other texts, ``[N, terms]``."""
         from scipy import sparse
 
         return sparse.hstack([view.transform(texts) for view in self._views], format="csr")
 
 
 class Columns:
-    """Standardised columns: what is unknown becomes the mean, and columns that do not vary in train are left out."""
+    """Standardised columns: unknown values become the mean, and columns that are constant in train are left out."""
 
     def fit_transform(self, vectors: NDArray[np.float32]) -> Any:
-        """Learn means and deviations of ``[N, K]``; its standardised columns."""
+        """Learn means and deviations of vectors ``[N, K]`` and return their standardised columns."""
         from sklearn.impute import SimpleImputer  # type: ignore[import-untyped]
         from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
@@ -209,7 +212,7 @@ class Columns:
         return self._scaler.fit_transform(known[:, self._kept])
 
     def transform(self, vectors: NDArray[np.float32]) -> Any:
-        """The columns of other vectors."""
+        """Standardised columns of other vectors."""
         return self._scaler.transform(self._imputer.transform(vectors)[:, self._kept])
 
 
@@ -225,9 +228,9 @@ def _regression(**options: float) -> Any:
     return LogisticRegression(max_iter=2000, class_weight="balanced", **options)
 
 
-#: The entry of the tables of recipes that serves every kind of input without one of its own: statistics over time.
+#: Key of the recipe for every kind of input that has no recipe of its own: statistics over time.
 UNKNOWN = "features"
-#: {kind of input: how it is classified}.
+#: {kind of input: its classifier}.
 RECIPES: dict[str, Recipe] = {
     "text": Recipe("TF-IDF + logistic regression", Terms, _regression, tempered=False),
     "speech": Recipe("acoustic functionals + SVM", Columns, _support_vectors, tempered=True, most=MOST),

@@ -1,8 +1,8 @@
-"""Descriptors of one clip for classic classifiers: fixed vectors, made without learning anything.
+"""Descriptors of one clip for classic classifiers: vectors of fixed length, computed without training.
 
-:func:`acoustic_functionals` is a set in the manner of eGeMAPS (Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417), over
-our own prosody track and mel bands: voice measures over voiced frames, loudness and spectrum over all frames, the
-timing of voiced stretches, and MFCCs with their differences. :func:`hog` is Dalal & Triggs 2005.
+:func:`acoustic_functionals` is a set like eGeMAPS (Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417), computed from
+the prosody track and mel bands of this package: voice measures over voiced frames, loudness and spectrum over all
+frames, timing of voiced segments, and MFCCs with their differences. :func:`hog` follows Dalal & Triggs 2005.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Array = NDArray[np.floating[Any]]
 
 #: Mel cepstral coefficients, each also with its first and second difference.
 COEFFICIENTS = 20
-#: Channels of the prosody track that mean something in voiced frames alone, and those of all frames.
+#: Channels of the prosody track that are defined in voiced frames only, and those that are defined in all frames.
 VOICED = ("f0", "harmonicity", "jitter", "shimmer", "delta_f0", "h1_h2")
 ALWAYS = ("energy", "tilt", "rate", "flux")
-#: What is taken of a channel over time: percentiles, the range from the 20th to the 80th, and the change in a second.
+#: Functionals of a channel over time; range is from the 20th to the 80th percentile, slope the change per second.
 FUNCTIONALS = ("mean", "deviation", "p20", "p50", "p80", "range", "slope")
-#: Timing: share of voiced frames, voiced stretches a second, and lengths of voiced and unvoiced stretches, seconds.
+#: Timing: share of voiced frames, voiced segments per second, and durations of voiced and unvoiced segments, seconds.
 TIMING = (
     "voiced_share", "stretches", "voiced_mean", "voiced_deviation", "unvoiced_mean", "unvoiced_deviation",
 )  # fmt: skip
@@ -42,12 +42,12 @@ ACOUSTIC_NAMES: tuple[str, ...] = (
         for i in range(COEFFICIENTS)
     ),
 )
-#: Side of the crops that :func:`hog` describes, pixels.
+#: Side of the crops for :func:`hog`, pixels.
 HOG_SIDE = DESCRIBED_SIDE
 
 
 def acoustic_functionals(track: NDArray[np.float32], *, hop: float = 0.01) -> NDArray[np.float32]:
-    """How a voice sounds over a clip.
+    """Statistics of the voice over a clip.
 
     Args:
         track: ``[T, M + P]``: log-mel bands (natural logarithm of power), then the prosody channels, as
@@ -55,7 +55,7 @@ def acoustic_functionals(track: NDArray[np.float32], *, hop: float = 0.01) -> ND
         hop: seconds between rows.
 
     Returns:
-        ``[K]`` with the columns :data:`ACOUSTIC_NAMES`; NaN where nothing can be said, such as the pitch of a whisper.
+        ``[K]`` with the columns :data:`ACOUSTIC_NAMES`; NaN for what is undefined, such as the pitch of a whisper.
     """
     first = track.shape[1] - len(PROSODY_CHANNELS)
     channel = {name: track[:, first + i].astype(float) for i, name in enumerate(PROSODY_CHANNELS)}
@@ -68,11 +68,11 @@ def acoustic_functionals(track: NDArray[np.float32], *, hop: float = 0.01) -> ND
 
 
 def functionals(values: Array, times: Array) -> Array:
-    """``[len(FUNCTIONALS)]`` of one channel; NaN with fewer than two values.
+    """Functionals of one channel, ``[len(FUNCTIONALS)]``; NaN for fewer than two values.
 
     Args:
         values: ``[T]``.
-        times: ``[T]`` seconds, rising.
+        times: ``[T]`` increasing times, seconds.
 
     Example:
         >>> functionals(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.5, 1.0])).round(2)
@@ -87,7 +87,7 @@ def functionals(values: Array, times: Array) -> Array:
 
 
 def _timing(voiced: NDArray[np.bool_], hop: float) -> Array:
-    """``[len(TIMING)]``; a mean length is 0 where there is no such stretch."""
+    """Timing functionals, ``[len(TIMING)]``; the mean duration is 0 if there is no such segment."""
 
     def lengths(frames: NDArray[np.bool_]) -> Array:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], frames.astype(int), [0]])))
@@ -103,15 +103,15 @@ def _cepstrum(mel: NDArray[np.float32]) -> Array:
     from librosa.feature import delta, mfcc
 
     base = mfcc(S=10 / np.log(10) * mel.T, n_mfcc=COEFFICIENTS)
-    # "nearest" holds the ends, so that clips of a few frames have differences too.
+    # "nearest" repeats the end frames, so that clips of a few frames have differences, too.
     track = np.concatenate([base, *(delta(base, order=order, mode="nearest") for order in (1, 2))])
     return np.concatenate([track.mean(axis=1), track.std(axis=1)]).astype(float)
 
 
 def hog(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Histograms of oriented gradients of a face, averaged over the frames.
+    """Histograms of oriented gradients of a face, averaged over the frames (Dalal & Triggs 2005).
 
-    8x8 cells, 2x2 blocks, 9 unsigned orientations, on grey crops (Dalal & Triggs 2005).
+    Crops are converted to grey; cells have 8x8 pixels, blocks 2x2 cells, histograms 9 unsigned orientations.
 
     Args:
         crops: ``[F, 3, HOG_SIDE, HOG_SIDE]`` uint8 RGB.
@@ -132,21 +132,25 @@ def hog(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def hog_descriptor() -> Any:
-    """OpenCV's, for crops of :data:`HOG_SIDE`; raises as :func:`hog`."""
+    """OpenCV's HOG descriptor for crops of :data:`HOG_SIDE`.
+
+    Raises:
+        ConfigError: this OpenCV has no HOG.
+    """
     import cv2
 
     if not hasattr(cv2, "HOGDescriptor"):
         raise ConfigError(
-            f"the classic baseline of the face is HOG, which OpenCV {cv2.__version__} does not have; install one below "
-            "version 5, or set benchmark.baselines=false"
+            f"the classic baseline of the face is HOG, which OpenCV {cv2.__version__} does not have; install OpenCV "
+            "below version 5, or set benchmark.baselines=false"
         )
     return cv2.HOGDescriptor((HOG_SIDE, HOG_SIDE), (16, 16), (8, 8), (8, 8), 9)
 
 
 def feature_statistics(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``[T, D]`` rows of numbers to their means, then deviations over time, ``[2 D]``."""
+    """Means over time, then deviations, of features ``[T, D]``: ``[2 D]``."""
     return np.concatenate([values.mean(axis=0), values.std(axis=0)]).astype(np.float32)
 
 
-#: {kind of input: its description}; every other is described by :func:`feature_statistics`.
+#: {kind of input: its descriptor}; every other kind has :func:`feature_statistics`.
 DESCRIPTORS: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"speech": acoustic_functionals, "face": hog}

@@ -1,8 +1,9 @@
-"""The classic regressors of one modality, for valence, arousal and dominance; scikit-learn does the work.
+"""Classic regressors of one modality for valence, arousal and dominance, built on scikit-learn.
 
-Ridge regression where there are words or feature statistics, RBF support vector regression over acoustic functionals
-and HOG, one a dimension, on the inputs of :mod:`multiemo.benchmark.baselines.classifiers` and with scikit-learn's own
-settings but for ``alpha = 10`` where few clips meet many correlated columns. They learn the value, not the concordance.
+There is one regressor per dimension: ridge regression on words and feature statistics, RBF support vector regression on
+acoustic functionals and HOG. The inputs are those of :mod:`multiemo.benchmark.baselines.classifiers`. The settings are
+the defaults of scikit-learn, except for ``alpha = 10`` for few clips with many correlated columns. The regressors
+minimise the error of the value; they do not maximise the concordance.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ Array = NDArray[np.float64]
 
 
 def regress(recipe: Recipe, train: Any, target: Array, test: Any) -> Array:
-    """Fit on train, ask about test.
+    """Fit a regressor on train and predict test.
 
     Args:
-        recipe: what is fitted.
+        recipe: the regressor.
         train, test: texts, or vectors ``[N, K]`` in which NaN is unknown.
-        target: ``[len(train), C]``; NaN where a clip does not know a dimension.
+        target: ``[len(train), C]``; NaN where a dimension of a clip is unknown.
 
     Returns:
-        ``[len(test), C]`` within -1..1; of a dimension that varies nowhere in train its mean, and NaN where nobody
-        knows it.
+        ``[len(test), C]`` within -1..1: the mean for a dimension that is constant in train, NaN for one that is unknown
+        in all of train.
     """
     transform = recipe.transform()
-    learnt = transform.fit_transform(train)
-    asked = transform.transform(test)
-    said = np.full((asked.shape[0], target.shape[1]), np.nan)
+    train_columns = transform.fit_transform(train)
+    test_columns = transform.transform(test)
+    predicted = np.full((test_columns.shape[0], target.shape[1]), np.nan)
     for c, column in enumerate(target.T):
         known = np.flatnonzero(~np.isnan(column))
         if recipe.most is not None and len(known) > recipe.most:
@@ -41,11 +42,11 @@ def regress(recipe: Recipe, train: Any, target: Array, test: Any) -> Array:
         if not len(known):
             continue
         if np.ptp(column[known]) == 0:
-            said[:, c] = column[known[0]]
+            predicted[:, c] = column[known[0]]
         else:
-            fitted = recipe.estimator().fit(take_rows(learnt, known), column[known])
-            said[:, c] = np.clip(fitted.predict(asked), -1, 1)
-    return said
+            fitted = recipe.estimator().fit(take_rows(train_columns, known), column[known])
+            predicted[:, c] = np.clip(fitted.predict(test_columns), -1, 1)
+    return predicted
 
 
 def _support_vectors() -> Any:
@@ -60,7 +61,7 @@ def _ridge(**options: float) -> Any:
     return Ridge(**options)
 
 
-#: {kind of input: how it is regressed}.
+#: {kind of input: its regressor}.
 REGRESSIONS: dict[str, Recipe] = {
     "text": Recipe("TF-IDF + ridge regression", Terms, _ridge, tempered=False),
     "speech": Recipe("acoustic functionals + SVR", Columns, _support_vectors, tempered=False, most=MOST),

@@ -1,1 +1,1 @@
-"""Cost: parameters, FLOPs, time and memory of each subset of modalities."""
+"""Cost of each subset of modalities: parameters, FLOPs, time and memory."""

@@ -1,4 +1,4 @@
-"""What each subset of modalities costs: parameters, FLOPs, real-time factor, peak memory, seconds of training."""
+"""Cost of each subset of modalities: parameters, FLOPs, real-time factor, peak memory and training time."""
 
 from __future__ import annotations
 
@@ -28,18 +28,21 @@ from multiemo.types import SUBSETS, Clip
 def measure_cost(
     run: str | Path, source: Source, *, clips: int = 4, repeats: int = 5, device: str = "auto"
 ) -> CostReport:
-    """Measure a finished run on a few clips of its validation part; the test part is not read.
+    """Measure the cost of a finished run on a few clips of its validation part; the test part is not read.
 
-    Times are medians of warm repeats of one clip at a time, preprocessed afresh, past the cache. Each modality reads
-    its file by itself, as in training; ``predict`` decodes voice and face of one file in one pass, so it takes no
-    longer than the sum.
+    Times are medians of repeated measurements of one clip at a time after a warm-up. Clips are preprocessed without the
+    cache. Each modality reads its file separately, as in training; ``predict`` decodes voice and face of a file in one
+    pass, so it takes no longer than the sum.
 
     Args:
         run: run folder.
-        source: its manifest and split.
-        clips: how many, spread over the part; those that have all modalities come first.
-        repeats: of each time.
-        device: of the model, as in :func:`multiemo.runs.device.compute_of`.
+        source: manifest and split of the run.
+        clips: number of clips, spread over the part; clips with all modalities are preferred.
+        repeats: number of measurements of each time.
+        device: device of the model, see :func:`multiemo.runs.device.compute_of`.
+
+    Returns:
+        The cost of every subset.
 
     Raises:
         CheckpointError: the run is not complete.
@@ -72,7 +75,7 @@ def measure_cost(
 def _memory(
     run: str | Path, source: Source, clip: Clip, keys: Sequence[str], device: str
 ) -> tuple[dict[str, Memory], list[str]]:
-    """{subset: its memory}, and why that of some is not known: a benchmark does not end for it."""
+    """{subset: its memory}, and notes on what could not be measured, which does not stop a benchmark."""
     found: dict[str, Memory] = {}
     notes: list[str] = []
     for key in keys:
@@ -85,9 +88,11 @@ def _memory(
 
 
 def count_parameters(model: EmotionModel) -> dict[str, int]:
-    """{modality: parameters of its encoder and its own head, ``fusion``: those of the fusion and the fused heads}.
+    """Count the parameters of a model.
 
-    A branch alone has no fusion; a head for valence, arousal and dominance is then the branch's.
+    Returns:
+        {modality: parameters of its encoder and own head; ``fusion``: parameters of the fusion and the fused heads}. A
+        single branch has no ``fusion``, and a head for valence, arousal and dominance then counts for the branch.
     """
 
     def count(*parts: nn.Module | None) -> int:
@@ -100,9 +105,10 @@ def count_parameters(model: EmotionModel) -> dict[str, int]:
 
 
 def training_seconds(run: str | Path) -> dict[str, float]:
-    """{stage: seconds of its training loop}, preprocessing left out; empty where the run kept no log.
+    """{stage: seconds of its training loop}, without preprocessing; empty if the run has no log.
 
-    A branch that was taken over from elsewhere has the seconds of the stage that made it, NaN where that is gone.
+    A branch that was taken from another run has the seconds of the stage that trained it, or NaN if its folder no
+    longer exists.
     """
     folder = Path(run)
     log = folder / "metrics.jsonl"
@@ -125,6 +131,7 @@ def _cost(
     trained: Mapping[str, float],
     memory: float | None,
 ) -> Cost:
+    """The cost of one subset, averaged over the measured clips."""
     members = SUBSETS[key]
     training = sum(trained.get(part, 0.0) for part in (*members, "fuse"))
     seconds = [sum(one.prepare[m] for m in members) + one.model[key] for one in measured]
@@ -147,19 +154,18 @@ def _cost(
 
 
 def _notes(compute: Compute, lengths: Sequence[float], trained: Mapping[str, float]) -> tuple[str, ...]:
-    resident = "highest resident memory of a new process that loads the whole model, Python and its libraries included"
+    resident = "peak resident memory of a new process that loads the whole model, Python and its libraries included"
     on_gpu = compute.device.type == "cuda"
     notes = [
-        "FLOPs count the model's matrix products, convolutions and attention, a multiplication and an addition as two; "
-        "decoding and preprocessing are not counted",
-        "the real-time factor is preprocessing and model, one clip at a time, warm, median of repeats; decoding apart",
-        f"memory: {'most that tensors took on the GPU, in a new process' if on_gpu else resident}",
+        "FLOPs count the model's matrix products, convolutions and attention, with a multiplication and an addition as "
+        "two; decoding and preprocessing are not counted",
+        "the real-time factor covers preprocessing and model, without decoding, for one clip at a time; it is the "
+        "median of warm repeats",
+        f"memory: {'peak memory of tensors on the GPU, in a new process' if on_gpu else resident}",
         f"the model computes on {compute}; decoding and preprocessing on the CPU",
     ]
     if not lengths:
-        notes.append("the clips have no media of any length, so there is no real-time factor: seconds are for one clip")
+        notes.append("the clips have no media with a duration, so there is no real-time factor; seconds are per clip")
     if trained:
-        notes.append(
-            "training seconds are those of the subset's branches and of the fusion, without decoding and preprocessing"
-        )
+        notes.append("training seconds cover the subset's branches and the fusion, without decoding and preprocessing")
     return tuple(notes)

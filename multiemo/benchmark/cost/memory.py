@@ -22,11 +22,11 @@ from multiemo.types import SUBSETS, Clip
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one process, MiB; ``None`` where the system does not tell.
+    """Peak memory of a process, MiB; ``None`` if the system does not report it.
 
     Args:
         libraries: before the model is loaded.
-        peak: the most until the clip is classified.
+        peak: after the clip was classified.
     """
 
     libraries: float | None
@@ -34,18 +34,18 @@ class Memory:
 
 
 def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device: str = "cpu") -> Memory:
-    """Peak memory of a new process that loads a model and classifies one clip by one subset.
+    """Measure the peak memory of a new process that loads a model and classifies one clip by one subset.
 
-    A process of its own, since memory that was once used is not always given back. All weights are loaded, as they are
-    when the model is served; only the modalities of the subset are read and encoded.
+    A new process is used because memory is not always returned to the system. All weights are loaded, as when the model
+    is served; only the modalities of the subset are read and encoded.
 
     Args:
         run: run or model folder.
-        source: where the clip is from.
-        clip: a row of it.
-        key: of the subset.
-        device: ``cpu``: resident memory, Python and its libraries included; ``cuda`` or ``cuda:N``: what tensors took
-            on that GPU.
+        source: manifest of the clip.
+        clip: a row of the manifest.
+        key: key of the subset.
+        device: for ``cpu``, resident memory is measured, Python and its libraries included; for ``cuda`` or
+            ``cuda:N``, the memory of tensors on that GPU.
 
     Raises:
         MultiemoError: the process failed.
@@ -69,7 +69,7 @@ def peak_memory(run: str | Path, source: Source, clip: Clip, key: str, *, device
 
 
 def answer() -> None:
-    """The other process: a request on standard input, :class:`Memory` as JSON on standard output."""
+    """Entry point of the new process: reads a request from stdin, writes :class:`Memory` as JSON to stdout."""
     request: dict[str, Any] = json.load(sys.stdin)
     libraries = peak_so_far(request["device"])
     torch.set_num_threads(request["threads"])
@@ -85,11 +85,11 @@ def answer() -> None:
 
 
 def peak_so_far(device: str) -> float | None:
-    """Of this process, MiB; ``device`` as in :func:`peak_memory`."""
+    """Peak memory of this process so far, MiB; ``device`` as in :func:`peak_memory`."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:
-        # Not getrusage, whose figure begins with the memory of the process that started this one.
+        # Not getrusage: its value includes the memory of the parent process at the time of the fork.
         lines = Path("/proc/self/status").read_text("utf-8").splitlines()
         return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):

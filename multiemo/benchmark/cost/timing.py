@@ -1,4 +1,4 @@
-"""One clip, timed: decoding, preprocessing, and the model on each subset of modalities; and the FLOPs of that."""
+"""Time and FLOPs of one clip: decoding, preprocessing, and the model on each subset of modalities."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ from multiemo.runs import Bundle, Source
 from multiemo.runs.device import Compute, predict
 from multiemo.types import SUBSETS, Absent, Batch, Clip, Modality, Sample
 
-#: At most this many clips are looked at for each that is measured, to find some with all modalities.
-_LOOKS = 8
+#: Number of clips that are tried for each measured one, to find clips with all modalities.
+_CANDIDATES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ClipCost:
-    """What one clip took.
+    """Cost of one clip.
 
     Args:
-        clip: which.
-        media: its length, seconds; ``None`` without media of any length.
-        decode, prepare: {modality: seconds of reading its file, and of preprocessing what was read}.
-        model, flops: {subset: seconds and operations of the model}.
+        clip: the clip.
+        media: duration of its media, seconds; ``None`` without media, or for a still.
+        decode: {modality: time of reading and decoding its file, seconds}.
+        prepare: {modality: time of preprocessing, seconds}.
+        model: {subset: time of the model, seconds}.
+        flops: {subset: floating-point operations of the model}.
     """
 
     clip: Clip
@@ -50,23 +52,26 @@ class ClipCost:
 
 
 def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
-    """Clips spread over the validation part, those with most modalities first.
+    """Choose clips that are spread over the validation part, those with the most modalities first.
 
     Args:
         bundle: the model.
-        source: its manifest and split.
-        count: how many.
+        source: manifest and split of the model.
+        count: number of clips.
+
+    Returns:
+        At most ``count`` clips.
 
     Raises:
-        ManifestError: none of those looked at has a modality that the model reads.
-        MediaError: one cannot be read, and the config does not allow to skip it.
+        ManifestError: none of the clips tried has a modality that the model reads.
+        MediaError: a clip cannot be read, and the config does not allow skipping it.
     """
     rows = source.part("val")
-    looked = min(len(rows), count * _LOOKS)
+    candidates = min(len(rows), count * _CANDIDATES)
     found: list[tuple[int, Clip]] = []
-    every = len(bundle.model.modalities)
-    for i in _spread(looked):
-        clip = rows[i * len(rows) // looked]
+    all_modalities = len(bundle.model.modalities)
+    for i in _spread(candidates):
+        clip = rows[i * len(rows) // candidates]
         try:
             sample = _dataset(bundle, clip, source, bundle.inputs)[0]
         except MediaError:
@@ -74,12 +79,12 @@ def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
                 raise
             continue
         found.append((len(sample.inputs), clip))
-        if sum(present == every for present, _ in found) == count:
+        if sum(present == all_modalities for present, _ in found) == count:
             break
     best = sorted(found, key=lambda entry: -entry[0])[:count]
     if not best or not best[0][0]:
         raise ManifestError(
-            f"{source.manifest}: no clip of val has a modality that the model reads; nothing to measure"
+            f"{source.manifest}: no clip of val has a modality that the model reads, so there is nothing to measure"
         )
     return [clip for present, clip in best if present]
 
@@ -87,15 +92,18 @@ def choose_clips(bundle: Bundle, source: Source, count: int) -> list[Clip]:
 def measure_clip(
     bundle: Bundle, clip: Clip, source: Source, keys: Sequence[str], repeats: int, compute: Compute
 ) -> ClipCost:
-    """Time one clip, as a batch of one, and count its operations.
+    """Time one clip as a batch of one, and count its operations.
 
     Args:
         bundle: the model.
-        clip: of the source.
+        clip: a clip of the source.
         source: manifest and split.
         keys: subsets of the model's modalities.
-        repeats: of each time, after one that does not count; the median is kept.
+        repeats: number of measurements of each time, after a warm-up; the median is returned.
         compute: device and precision of the model.
+
+    Returns:
+        The cost of the clip.
     """
     decode: dict[Modality, float] = {}
     prepare: dict[Modality, float] = {}
@@ -107,14 +115,14 @@ def measure_clip(
         decode[m], prepare[m] = (statistics.median(took) for took in zip(*times, strict=True))
     joined = replace(samples[0], inputs={m: x for s in samples for m, x in s.inputs.items()})
     batch = Collate(bundle.model.modalities, len(bundle.labels))([joined])
-    views = {key: shown(batch, SUBSETS[key]) for key in keys}
+    views = {key: restricted(batch, SUBSETS[key]) for key in keys}
     model = bundle.model.cpu().eval()
     flops = {key: count_flops(model, view) for key, view in views.items()}
     model.to(compute.device)
     runs = {key: _forward(model, view, compute) for key, view in views.items()}
     seconds: dict[str, list[float]] = {key: [] for key in keys}
     with torch.inference_mode():
-        for turn in range(1 + repeats):  # subset after subset, so that a busy moment does not fall on one of them
+        for turn in range(1 + repeats):  # round-robin, so that a load peak does not affect a single subset
             for key, run in runs.items():
                 took = _clock(run)
                 if turn > 0:
@@ -126,13 +134,13 @@ def measure_clip(
 def count_flops(model: nn.Module, batch: Batch) -> int:
     """Floating-point operations of one forward pass: matrix products, convolutions and attention.
 
-    A multiplication and an addition count as two. What torch's counter cannot see into (fused Transformer layers, fused
-    attention and recurrent kernels of the CPU) is switched off for the counting, so that nothing is missed; elementwise
-    operations, normalisations and Fourier transforms are not counted.
+    A multiplication and an addition count as two operations. Fused kernels that torch's counter does not see
+    (Transformer layers, attention and recurrent layers on the CPU) are disabled while counting. Elementwise operations,
+    normalisations and Fourier transforms are not counted.
 
     Args:
-        model: called with the batch; on the CPU.
-        batch: of the modalities that are to be counted; heads of absent branches run on zeros and count too.
+        model: a model on the CPU that takes the batch.
+        batch: has the modalities that are counted; heads of absent branches run on zeros and are counted, too.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -141,7 +149,7 @@ def count_flops(model: nn.Module, batch: Batch) -> int:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of settings of other hardware here
+            warnings.simplefilter("ignore")  # torch warns about settings for other hardware
             plain = torch.backends.mkldnn.flags(enabled=False)
             with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), plain, FlopCounterMode(display=False) as counter:
                 model(batch)
@@ -151,7 +159,7 @@ def count_flops(model: nn.Module, batch: Batch) -> int:
 
 
 def _read(row: ManifestRow, m: Modality, entry: Input) -> tuple[float, float]:
-    """Seconds of reading what an input is made from, and of making it."""
+    """Time of reading the raw form of an input, and of preprocessing it, seconds."""
     began = time.perf_counter()
     material = gather_row(row, {m: entry}).materials.get(m)
     raw = None if material is None else entry.take(material)
@@ -162,7 +170,7 @@ def _read(row: ManifestRow, m: Modality, entry: Input) -> tuple[float, float]:
 
 
 def _spread(count: int) -> list[int]:
-    """Numbers below ``count``, each far from those before it (van der Corput 1935).
+    """The numbers below ``count`` in an order in which each is far from its predecessors (van der Corput 1935).
 
     Example:
         >>> _spread(8)
@@ -173,13 +181,13 @@ def _spread(count: int) -> list[int]:
 
 
 def _dataset(bundle: Bundle, clip: Clip, source: Source, inputs: Mapping[Modality, Input]) -> ClipDataset:
-    """One clip as training reads it, past the cache."""
+    """A data set of one clip, read as in training but without the cache."""
     space = bundle.space(source.label_from)
     return ClipDataset([clip], source.folder, inputs, space, cache=None, dialogue=source.clips)
 
 
-def shown(batch: Batch, members: Sequence[Modality]) -> Batch:
-    """The batch as if only some modalities were there."""
+def restricted(batch: Batch, members: Sequence[Modality]) -> Batch:
+    """The batch with only some of its modalities marked as present."""
     presence = {m: here if m in members else torch.zeros_like(here) for m, here in batch.presence.items()}
     return replace(batch, presence=presence)
 
@@ -199,7 +207,7 @@ def _clock(call: Callable[[], Any]) -> float:
 
 
 def media_seconds(clip: Clip, folder: Path) -> float | None:
-    """Length of a clip's media; ``None`` for stills and clips without any."""
+    """Duration of a clip's media, seconds; ``None`` for stills and clips without media."""
     paths = [path for path in (clip.audio, clip.video) if path]
     if not paths:
         return None

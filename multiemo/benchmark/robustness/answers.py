@@ -1,4 +1,4 @@
-"""What a model says of a part's clips as they are, and of the same clips under each severity of a corruption."""
+"""Predictions of a model on the uncorrupted clips of a part, and on the same clips at each severity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from multiemo.runs.evaluation import evaluation_loader
 from multiemo.runs.model_folder import Bundle
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Output, Sample, subset_key
 
-#: Clips whose forms are in memory at once.
+#: Number of clips whose corrupted forms are in memory at once.
 CHUNK = 16
 
 #: {modality: ``[N]`` bool} and {modality: ``[N, D]``}.
@@ -33,28 +33,28 @@ Embeddings: TypeAlias = dict[Modality, Tensor]
 
 @dataclass(slots=True)
 class State:
-    """All clips at one severity.
+    """Predictions for all clips at one severity.
 
     Args:
-        severity: ``None`` for the clips as they are.
-        presence: {modality: ``[N]`` bool}, which are still there.
-        probabilities: {subset key: ``[N, C]``}, calibrated as the model is; the prior where nothing is there.
-        said: {subset key: labels that are given}, see :func:`multiemo.calibration.decide`.
+        severity: ``None`` for the uncorrupted clips.
+        presence: {modality: ``[N]`` bool}, whether the clip still has the modality.
+        probabilities: {subset key: ``[N, C]``}, calibrated by the model; the prior for a clip without any modality.
+        decided: {subset key: predicted labels}, see :func:`multiemo.calibration.decide`.
     """
 
     severity: float | None
     presence: dict[Modality, NDArray[np.bool_]]
     probabilities: dict[str, NDArray[np.float64]]
-    said: dict[str, NDArray[np.int64]]
+    decided: dict[str, NDArray[np.int64]]
 
 
 class Bench:
-    """A model, and the labelled clips of a part as it has encoded them.
+    """A model and the labelled clips of a part, encoded by it.
 
     Args:
         bundle: the model.
-        part: preprocessed clips.
-        device: of the model, as in :func:`multiemo.runs.device.compute_of`.
+        part: the preprocessed clips.
+        device: device of the model, see :func:`multiemo.runs.device.compute_of`.
     """
 
     def __init__(self, bundle: Bundle, part: Part, device: str | torch.device = "auto") -> None:
@@ -65,7 +65,7 @@ class Bench:
         self.clips: list[Clip] = [part.dataset.clips[i] for i in rows]
         self.samples: list[Sample] = [replace(part.dataset[i], inputs={}, absent={}) for i in rows]
         self.collate = Collate(self.model.modalities, len(bundle.labels))
-        # In the batches of an evaluation, so that the figures of the clips as they are come out the same to the bit.
+        # The batches of an evaluation, so that the figures of the uncorrupted clips are the same, bit for bit.
         budget = bundle.config.training.budget
         batches = list(evaluation_loader(part, self.model.modalities, rows, budget=budget))
         self._sizes = [len(b) for b in batches]
@@ -74,22 +74,36 @@ class Bench:
         self.presence: Presence = {m: torch.cat([b.presence[m] for b in batches]) for m in self.model.modalities}
 
     def state(self, severity: float | None, presence: Presence, keys: Sequence[str]) -> State:
-        """The clips' own embeddings, of which ``presence`` says what is shown."""
+        """Predict the uncorrupted clips from the modalities in ``presence``.
+
+        Args:
+            severity: severity of the result.
+            presence: {modality: ``[N]`` bool}, which embeddings the model gets.
+            keys: subsets to predict.
+        """
         parts, start = [], 0
         for size in self._sizes:
             rows = slice(start, start + size)
-            parts.append(self._say(severity, _rows(self.embeddings, rows), _rows(presence, rows), keys, rows))
+            parts.append(self._predict(severity, _rows(self.embeddings, rows), _rows(presence, rows), keys, rows))
             start += size
         return joined(parts)
 
-    def nothing(self, keys: Sequence[str]) -> State:
-        """Every modality of every clip taken away."""
+    def without_input(self, keys: Sequence[str]) -> State:
+        """Predict the clips without any modality."""
         return self.state(None, {m: torch.zeros_like(p) for m, p in self.presence.items()}, keys)
 
     def missing(self, corruption: Corruption, keys: Sequence[str], seed: int) -> list[State]:
-        """A modality, or each by itself, taken from a share of the clips that have it.
+        """Remove a modality, or each modality independently, from a share of the clips that have it.
 
-        Who loses it first is drawn once, so that a higher rate takes it from the same clips and more.
+        The order in which clips lose it is drawn once, so a higher rate removes it from the same clips and more.
+
+        Args:
+            corruption: its severities are the shares of clips.
+            keys: subsets to predict.
+            seed: seed of the order.
+
+        Returns:
+            One state per severity.
         """
         states = []
         taken = [corruption.modality] if corruption.modality else list(self.model.modalities)
@@ -98,20 +112,23 @@ class Bench:
             for m in taken:
                 having = presence[m].nonzero().squeeze(1)
                 draws = [randomness(seed, self.clips[i].id, f"missing_{m}").random() for i in having.tolist()]
-                lost = having[np.argsort(draws)[: round(rate * len(draws))]]
-                presence[m] = presence[m].index_fill(0, lost, False)
+                removed = having[np.argsort(draws)[: round(rate * len(draws))]]
+                presence[m] = presence[m].index_fill(0, removed, False)
             states.append(self.state(rate, presence, keys))
         return states
 
     def corrupted(
         self, corruptions: Sequence[Corruption], keys: dict[str, list[str]], forms: Iterable[FormsOfClip]
     ) -> dict[str, list[State]]:
-        """{corruption: a state a severity}.
+        """Predict all clips under corruptions.
 
         Args:
-            corruptions: each with a function.
-            keys: {corruption: subsets that are looked at}.
-            forms: of the clips, in order.
+            corruptions: corruptions with a function.
+            keys: {corruption: subsets to predict}.
+            forms: corrupted forms of the clips, in order.
+
+        Returns:
+            {corruption: one state per severity}.
         """
         found: dict[str, list[list[State]]] = {c.name: [[] for _ in c.severities] for c in corruptions}
         stream, start = iter(forms), 0
@@ -127,7 +144,7 @@ class Bench:
     def _corrupted(
         self, corruption: Corruption, step: int, forms: Sequence[NDArray[Any] | None], keys: Sequence[str], rows: slice
     ) -> State:
-        """Some clips at one severity: the corrupted modality is encoded again, the others are as they were."""
+        """Predict some clips at one severity: only the corrupted modality is encoded again."""
         m = corruption.modality
         assert m is not None
         samples = [
@@ -138,19 +155,19 @@ class Bench:
         presence = _rows(self.presence, rows)
         presence[m] = presence[m] & batch.presence[m]
         embeddings = {**_rows(self.embeddings, rows), m: self._encode(batch)[m]}
-        return self._say(corruption.severities[step], embeddings, presence, keys, rows)
+        return self._predict(corruption.severities[step], embeddings, presence, keys, rows)
 
     @torch.inference_mode()
     def _encode(self, batch: Batch) -> Embeddings:
-        """Embeddings of what the batch has; zeros, unread, for what it has not."""
+        """Embeddings of the modalities in the batch; zeros, which are never read, for the others."""
         with self.compute.autocast():
             return self.model.encode(batch.to(self.compute.device))
 
     @torch.inference_mode()
-    def _say(
+    def _predict(
         self, severity: float | None, embeddings: Embeddings, presence: Presence, keys: Sequence[str], rows: slice
     ) -> State:
-        """What the model makes of the embeddings of some clips."""
+        """Predict some clips from their embeddings."""
         here = {m: p.to(self.compute.device) for m, p in presence.items()}
         nothing = {m: torch.zeros_like(p) for m, p in here.items()}
         with self.compute.autocast():
@@ -160,20 +177,20 @@ class Bench:
             }
         batch = replace(self.collate(self.samples[rows]), presence=presence)
         output = Output(logits=logits[keys[0]], by_subset=logits)
-        got = collect(lambda _: output, [batch], task=self.bundle.config.task)
+        collected = collect(lambda _: output, [batch], task=self.bundle.config.task)
         calibration, task = self.bundle.calibration, self.bundle.config.task
         if task == "dimensions":
-            return State(severity, got.presence, got.probabilities, {})
-        shown = {key: shown_keys(key, got.presence) for key in got.probabilities}
-        calibrated = {key: calibration.scaled(shown[key], p, task) for key, p in got.probabilities.items()}
-        said = {key: calibration.decide(shown[key], p, task) for key, p in calibrated.items()}
-        return State(severity, got.presence, calibrated, said)
+            return State(severity, collected.presence, collected.probabilities, {})
+        shown = {key: shown_keys(key, collected.presence) for key in collected.probabilities}
+        calibrated = {key: calibration.scaled(shown[key], p, task) for key, p in collected.probabilities.items()}
+        decided = {key: calibration.decide(shown[key], p, task) for key, p in calibrated.items()}
+        return State(severity, collected.presence, calibrated, decided)
 
 
 def subsets_of(corruption: Corruption, modalities: Sequence[Modality]) -> list[str]:
-    """The subsets that are looked at under a corruption: all modalities, and the corrupted one alone.
+    """The subsets that are measured under a corruption: all modalities, and only the corrupted one.
 
-    One that is merely missing has nothing to say alone.
+    A modality that is merely removed is not measured alone.
     """
     full = subset_key(modalities)
     if corruption.modality is None or corruption.function is None:
@@ -182,13 +199,13 @@ def subsets_of(corruption: Corruption, modalities: Sequence[Modality]) -> list[s
 
 
 def joined(parts: Sequence[State]) -> State:
-    """Clips at the same severity, one after the other."""
+    """Concatenate states of different clips at the same severity."""
     first = parts[0]
     return State(
         first.severity,
         {m: np.concatenate([p.presence[m] for p in parts]) for m in first.presence},
         {key: np.concatenate([p.probabilities[key] for p in parts]) for key in first.probabilities},
-        {key: np.concatenate([p.said[key] for p in parts]) for key in first.said},
+        {key: np.concatenate([p.decided[key] for p in parts]) for key in first.decided},
     )
 
 

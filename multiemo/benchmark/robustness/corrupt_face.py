@@ -1,6 +1,6 @@
-"""Pictures made worse: something before the face, blur, darkness, few pixels, frames that never came.
+"""Corruptions of pictures: occlusion, blur, low light, low resolution and dropped frames.
 
-Sizes count in face sizes, so that a severity means the same for a face that fills the picture and for one far away.
+Sizes are relative to the face, so a severity means the same for a face that fills the picture and for a distant one.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from multiemo.inputs.material import Pictures
 
 #: Display gamma: the exponent from a pixel's value to light.
 GAMMA = 2.2
-#: Noise of the sensor, on a scale where white is 1: standard deviation in the dark, and variance per unit of light.
+#: Sensor noise, on a scale where white is 1: standard deviation in the dark, and variance per unit of light.
 READ_NOISE = 0.002
 SHOT_NOISE = 0.0005
-#: A blur is computed where its standard deviation is at least this many pixels, if it is that wide at all.
+#: Standard deviation of a blur, pixels, down to which a picture may be shrunk before it is blurred.
 FINE = 4.0
-#: Grey of what is held before the face.
+#: Grey level of the occluding plate, 0..255.
 OCCLUDER = 127
 
 
 @dataclass(frozen=True, slots=True)
 class Film(Pictures):
-    """What is seen of one clip, and where its face is.
+    """The pictures of one clip and the boxes of its face.
 
     Args:
         frames, times, cropped, still: see :class:`multiemo.inputs.material.Pictures`.
-        boxes: ``[F, 4]`` x0, y0, x1, y1 of the face in pixels; may reach beyond the picture.
+        boxes: ``[F, 4]`` x0, y0, x1, y1 of the face, pixels; may extend beyond the picture.
     """
 
     boxes: Array
 
     @property
     def side(self) -> float:
-        """Side of a square of the face's area, pixels: the median over the frames."""
+        """Side of a square with the area of the face, pixels; the median over the frames."""
         size = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0.0)
         return float(np.median(np.sqrt(size.prod(axis=1))))
 
 
 def occlusion(film: Film, share: float, draw: Generator) -> Film:
-    """A grey plate before the face, at the same place of it in every frame.
+    """Cover a part of the face with a grey plate, at the same place of the face in every frame.
 
     Args:
         film: the clip.
-        share: of the face's box that is hidden, 0..1.
+        share: share of the face's box that is covered, 0..1.
         draw: source of randomness.
     """
     height, width = film.frames.shape[1:3]
@@ -77,7 +77,7 @@ def occlusion(film: Film, share: float, draw: Generator) -> Film:
 
 
 def blur(film: Film, share: float, draw: Generator) -> Film:
-    """Out of focus: a Gaussian of equal width everywhere.
+    """Blur the pictures by a Gaussian, as if they were out of focus.
 
     Args:
         film: the clip.
@@ -88,14 +88,14 @@ def blur(film: Film, share: float, draw: Generator) -> Film:
     if sigma <= 0:
         return film
 
-    # A wide Gaussian on a picture shrunk so far that it is still FINE pixels wide: the same to a few grey levels, and
-    # the time does not grow with the width.
+    # A wide Gaussian is applied to a picture shrunk until its standard deviation is FINE pixels. The result is the same
+    # within a few grey levels, and the time does not grow with the width.
     times = max(1, int(sigma / FINE))
 
     def blurred(picture: Tensor) -> Tensor:
         whole = list(picture.shape[1:])
         small = functional.resize(picture, [-(-side // times) for side in whole], antialias=True)
-        # Two passes of one dimension: the library's own kernel of two would take the square of the time.
+        # Two one-dimensional passes; the two-dimensional kernel of the library would take quadratic time.
         for axis in (2, 1):
             reach = min(math.ceil(3 * sigma / times), small.shape[axis] - 1)
             kernel = [2 * reach + 1, 1] if axis == 2 else [1, 2 * reach + 1]
@@ -106,11 +106,11 @@ def blur(film: Film, share: float, draw: Generator) -> Film:
 
 
 def low_light(film: Film, stops: float, draw: Generator) -> Film:
-    """Under-exposure: less light on the sensor, whose noise stays.
+    """Underexpose the pictures: less light on the sensor, with the same noise.
 
     Args:
         film: the clip.
-        stops: how often the light is halved; 0 leaves the clip as it is.
+        stops: number of times that the light is halved; 0 does not change the clip.
         draw: source of randomness.
     """
     if stops <= 0:
@@ -126,11 +126,11 @@ def low_light(film: Film, stops: float, draw: Generator) -> Film:
 
 
 def low_resolution(film: Film, pixels: float, draw: Generator) -> Film:
-    """A face of few pixels: the picture is shrunk and enlarged again.
+    """Reduce the resolution: shrink the pictures and enlarge them again.
 
     Args:
         film: the clip.
-        pixels: side of the face in the shrunken picture; a face that has no more is left as it is.
+        pixels: side of the face in the shrunken picture, pixels; a clip with a smaller face is not changed.
         draw: not used.
     """
     scale = pixels / max(film.side, 1e-6)
@@ -146,11 +146,11 @@ def low_resolution(film: Film, pixels: float, draw: Generator) -> Film:
 
 
 def dropped_frames(film: Film, share: float, draw: Generator) -> Film:
-    """Frames that never arrived.
+    """Drop frames.
 
     Args:
-        film: the clip; a single picture stays as it is.
-        share: of the frames that are lost, 0..1, to the nearest whole frame.
+        film: the clip; a single picture is not changed.
+        share: share of the frames that are dropped, 0..1, rounded to whole frames.
         draw: source of randomness.
     """
     count = len(film.frames)
@@ -161,7 +161,7 @@ def dropped_frames(film: Film, share: float, draw: Generator) -> Film:
 
 
 def _each(film: Film, change: Callable[[Tensor], Tensor]) -> Film:
-    """The film with ``change`` done to each frame, ``[3, H, W]`` float32 within 0..1; one at a time bounds memory."""
+    """Apply ``change`` to each frame, ``[3, H, W]`` float32 within 0..1; one frame at a time bounds the memory."""
     frames = np.empty_like(film.frames)
     for number, frame in enumerate(film.frames):
         picture = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).float() / 255

@@ -1,7 +1,7 @@
-"""Speech made worse: noise, other people talking, overload, a telephone line.
+"""Corruptions of speech: white noise, babble, clipping and a telephone line.
 
-Levels of speech and noise are those of ITU-T P.56, as in the noisy corpora of Hirsch and Pearce (2000): the speech
-counts by its active level, pauses left out, and the noise by its root mean square.
+Levels are defined as in ITU-T P.56 and in the noisy corpora of Hirsch and Pearce (2000): the level of speech is its
+active level, without pauses; the level of noise is its root mean square.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torchaudio import functional
 from multiemo.arrays import Floats
 from multiemo.inputs.material import Audio
 
-#: People who talk at once in the babble; with six to eight of them no single one can be followed any more.
+#: Number of simultaneous talkers in the babble; with six to eight, no single talker can be followed.
 TALKERS = 8
 #: ITU-T P.56 (2011), method B: time constant of the envelope and hangover (seconds), margin of the threshold (dB).
 ENVELOPE = 0.03
@@ -30,70 +30,71 @@ _THRESHOLDS = 2.0 ** -np.arange(1, 17)
 BAND = (300.0, 3400.0)
 LINE_RATE = 8000
 LINE_LEVELS = 256
-#: Samples of one packet at ``LINE_RATE``: 20 ms.
+#: Length of a packet: 20 ms, in samples at ``LINE_RATE``.
 PACKET = 160
 #: Quality factors of the two halves of a fourth-order Butterworth filter.
 _BUTTERWORTH = (0.5412, 1.3066)
-_SHARP = 64
+#: Width of the resampling filter (zero crossings): wide, for a sharp edge of the band.
+_FILTER_WIDTH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Sound(Audio):
-    """What is heard of one clip, and whom it can be mixed with.
+    """The sound of one clip, and the voices for its babble.
 
     Args:
         samples, rate: see :class:`multiemo.inputs.material.Audio`.
-        others: voices of other people, at the same rate, none of them silent; for the babble.
+        others: voices of other people, at the same rate, none of them silent.
     """
 
     others: tuple[Floats, ...] = ()
 
 
 def white_noise(sound: Sound, snr: float, draw: Generator) -> Sound:
-    """Gaussian noise of equal power at all frequencies.
+    """Add white Gaussian noise.
 
     Args:
         sound: the clip.
-        snr: active speech level over the level of the noise, dB; infinite leaves the clip as it is.
+        snr: active speech level over the level of the noise, dB; infinity does not change the clip.
         draw: source of randomness.
     """
     return _mixed(sound, draw.standard_normal(len(sound.samples)), snr)
 
 
 def babble(sound: Sound, snr: float, draw: Generator) -> Sound:
-    """Other people talking: ``TALKERS`` voices of equal level, each begun somewhere and repeated.
+    """Add babble: ``TALKERS`` voices of equal level, each repeated from a random position.
 
-    Where there are fewer voices than that, some are heard twice, from different places.
+    If there are fewer voices, some are used more than once, from different positions.
 
     Args:
-        sound: the clip, with the voices of others.
-        snr: active speech level over the level of the babble, dB; infinite leaves the clip as it is.
+        sound: the clip, with the voices of other people.
+        snr: active speech level over the level of the babble, dB; infinity does not change the clip.
         draw: source of randomness.
 
     Raises:
-        ValueError: there are no other voices.
+        ValueError: the clip has no voices of other people.
     """
     if not sound.others:
         raise ValueError("babble needs the voices of other people; there are none")
     length = len(sound.samples)
     chosen = draw.permutation(len(sound.others))
-    talk = np.zeros(length)
+    mixture = np.zeros(length)
     for number in range(TALKERS):
         voice = sound.others[chosen[number % len(chosen)]].astype(np.float64)
         first = int(draw.integers(len(voice)))
-        talk += voice[(first + np.arange(length)) % len(voice)] / _rms(voice)
-    return _mixed(sound, talk, snr)
+        mixture += voice[(first + np.arange(length)) % len(voice)] / _rms(voice)
+    return _mixed(sound, mixture, snr)
 
 
 def clipping(sound: Sound, headroom: float, draw: Generator) -> Sound:
-    """Overload: everything beyond a level is cut off flat.
+    """Clip the samples at a level, as an overloaded recording does.
 
-    The energy is restored afterwards, so that the distortion is measured and not a lower level.
+    The energy is restored afterwards, so the curve measures the distortion and not a lower level.
 
     Args:
         sound: the clip.
-        headroom: from the active speech level up to the level at which samples are cut, dB (peaks of speech lie about
-            12 to 18 dB up); infinite leaves the clip as it is.
+        headroom: clipping level above the active speech level, dB (peaks of speech are about 12 to 18 dB above it);
+            infinity does not change the clip.
         draw: not used.
     """
     level = active_level(sound.samples, sound.rate)
@@ -105,11 +106,13 @@ def clipping(sound: Sound, headroom: float, draw: Generator) -> Sound:
 
 
 def telephone(sound: Sound, lost: float, draw: Generator) -> Sound:
-    """A narrow-band telephone line: 300 to 3400 Hz at 8 kHz, mu-law samples, lost packets of 20 ms silent.
+    """Pass the sound through a narrow-band telephone line: 300 to 3400 Hz at 8 kHz, mu-law coded.
+
+    Lost packets of 20 ms become silence.
 
     Args:
         sound: the clip.
-        lost: share of the packets that are lost, 0..1; with 0 it is a good line, not the clip as it was.
+        lost: share of lost packets, 0..1; with 0 the sound still passes through the line.
         draw: source of randomness.
     """
     length = len(sound.samples)
@@ -117,14 +120,14 @@ def telephone(sound: Sound, lost: float, draw: Generator) -> Sound:
         return sound
     wave = torch.from_numpy(np.ascontiguousarray(sound.samples, dtype=np.float32))
     edge = BAND[1] / (min(LINE_RATE, sound.rate) / 2)
-    line = functional.resample(wave, sound.rate, LINE_RATE, lowpass_filter_width=_SHARP, rolloff=min(edge, 0.99))
+    line = functional.resample(wave, sound.rate, LINE_RATE, lowpass_filter_width=_FILTER_WIDTH, rolloff=min(edge, 0.99))
     for quality in _BUTTERWORTH:
         line = functional.highpass_biquad(line, LINE_RATE, BAND[0], quality)
     coded = functional.mu_law_encoding(line.clamp(-1, 1), LINE_LEVELS)
-    heard = functional.mu_law_decoding(coded, LINE_LEVELS)
-    arrived = draw.random(math.ceil(len(heard) / PACKET)) >= lost
-    heard = heard * torch.from_numpy(arrived.repeat(PACKET)[: len(heard)])
-    back = functional.resample(heard, LINE_RATE, sound.rate, lowpass_filter_width=_SHARP).numpy()
+    decoded = functional.mu_law_decoding(coded, LINE_LEVELS)
+    arrived = draw.random(math.ceil(len(decoded) / PACKET)) >= lost
+    decoded = decoded * torch.from_numpy(arrived.repeat(PACKET)[: len(decoded)])
+    back = functional.resample(decoded, LINE_RATE, sound.rate, lowpass_filter_width=_FILTER_WIDTH).numpy()
     samples = np.zeros(length, dtype=np.float32)
     samples[: len(back)] = np.clip(back[:length], -1, 1)
     return replace(sound, samples=samples)
@@ -133,16 +136,16 @@ def telephone(sound: Sound, lost: float, draw: Generator) -> Sound:
 def active_level(samples: NDArray[Any], rate: int) -> float:
     """Active speech level (ITU-T P.56, method B): the level over the time in which somebody speaks.
 
-    Speech is active where its envelope lies above a threshold, and ``HANGOVER`` longer; the threshold is the one that
-    lies ``MARGIN`` under the level that results, interpolated between powers of two.
+    Speech is active while its envelope is above a threshold, and for ``HANGOVER`` after that. The threshold is the one
+    that is ``MARGIN`` below the resulting level, interpolated between powers of two.
 
     Args:
         samples: ``[N]`` within -1..1.
         rate: Hz.
 
     Returns:
-        dB relative to a root mean square of 1; minus infinity for silence, the plain level for a clip that is too short
-        or too quiet to have an envelope.
+        dB relative to a root mean square of 1; minus infinity for silence; the level of the whole clip if it is too
+        short or too quiet for an envelope.
 
     Example:
         >>> tone = np.sin(2 * np.pi * 100 * np.arange(16000) / 16000)
@@ -174,7 +177,7 @@ def active_level(samples: NDArray[Any], rate: int) -> float:
 
 
 def _mixed(sound: Sound, noise: NDArray[np.float64], snr: float) -> Sound:
-    """The clip with the noise ``snr`` dB under its active level; turned down where the sum would leave -1..1."""
+    """Add noise ``snr`` dB below the active level of the clip; the sum is scaled down if it exceeds -1..1."""
     level = active_level(sound.samples, sound.rate)
     if not math.isfinite(level) or math.isinf(snr):
         return sound

@@ -1,4 +1,4 @@
-"""Texts made worse: the errors of a speech recogniser, and slips of the keyboard."""
+"""Corruptions of text: errors of a speech recogniser, and typing errors."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ SUBSTITUTED, DELETED, INSERTED = 0.61, 0.28, 0.11
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _UNIT = re.compile(rf"[{_HAN}]|(?:(?![{_HAN}])[\w'’])+")
 _IS_HAN = re.compile(f"[{_HAN}]")
-#: Rows of a QWERTY keyboard and how far each is shifted to the right, in keys.
+#: Rows of a QWERTY keyboard, and the shift of each to the right, in keys.
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))
-_NEAR = 1.3
+#: Largest distance of neighbouring keys, in keys.
+_NEIGHBOUR_DISTANCE = 1.3
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Words of running text, each as often as it occurs, so that a draw follows their frequency.
+    """The words of running text with their repetitions, so that draws follow their frequency.
 
     Args:
-        words: of scripts that part them by spaces.
-        characters: Chinese ones.
+        words: words of scripts that separate them by spaces.
+        characters: Chinese characters.
     """
 
     words: tuple[str, ...] = ()
@@ -50,28 +51,28 @@ class Vocabulary:
         )
 
     def like(self, unit: str) -> tuple[str, ...]:
-        """The words of the script of a unit."""
+        """The words in the script of a unit."""
         return self.characters if _IS_HAN.match(unit) else self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Wording(Utterance):
-    """What is said in one clip, and which words there are.
+    """The text of one clip, and the words from which errors are drawn.
 
     Args:
         text, earlier: see :class:`multiemo.inputs.material.Utterance`; both get errors of the same kind.
-        vocabulary: words to draw wrong ones from; where it has none of a script, the text's own are drawn.
+        vocabulary: words from which wrong words are drawn; for a script that it lacks, the words of the text are used.
     """
 
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
 
 def asr_errors(wording: Wording, rate: float, draw: Generator) -> Wording:
-    """Errors of a speech recogniser: words (in Chinese, characters) substituted, deleted and inserted.
+    """Substitute, delete and insert words (in Chinese, characters), as a speech recogniser does.
 
-    Each word is hit with the chance ``rate``; wrong words are drawn by their frequency in the vocabulary, so they sound
-    less alike than those of a real recogniser. One utterance gets either deletions or insertions, never both, so that
-    no cheaper edit undoes two of them: the expected word error rate is ``rate``. Punctuation stays.
+    Each word is affected with probability ``rate``. Wrong words are drawn by their frequency in the vocabulary, so they
+    sound less similar than the errors of a real recogniser. An utterance gets either deletions or insertions, since a
+    cheaper edit could undo a pair of both; the expected word error rate is therefore ``rate``. Punctuation is kept.
 
     Args:
         wording: the clip.
@@ -104,15 +105,15 @@ def asr_errors(wording: Wording, rate: float, draw: Generator) -> Wording:
 
 
 def typos(wording: Wording, rate: float, draw: Generator) -> Wording:
-    """Slips of the keyboard, of the kinds of Damerau (1964): a letter beside the right one, swapped, or left out.
+    """Add typing errors of the kinds of Damerau (1964): neighbouring keys, transpositions and omissions.
 
-    A letter that is hit becomes one of its neighbours on a QWERTY keyboard, changes places with the next, or is
-    dropped, with equal chances. Letters that are on no such key are swapped or dropped; for Chinese, which is typed
-    by sound, that leaves out what is commonest there, a wrong character of the same sound.
+    An affected letter is replaced by a neighbour on a QWERTY keyboard, swapped with the next letter, or dropped, with
+    equal probability. Letters without a key are swapped or dropped. For Chinese, which is typed by sound, this leaves
+    out the most common error, a wrong character with the same sound.
 
     Args:
         wording: the clip.
-        rate: share of the letters that are hit, 0..1.
+        rate: share of the letters that are affected, 0..1.
         draw: source of randomness.
     """
 
@@ -140,11 +141,11 @@ def typos(wording: Wording, rate: float, draw: Generator) -> Wording:
 
 def _each(wording: Wording, change: Callable[[str], str]) -> Wording:
     text = change(wording.text)
-    return replace(wording, text=text, earlier=tuple((same, change(said)) for same, said in wording.earlier))
+    return replace(wording, text=text, earlier=tuple((same, change(line)) for same, line in wording.earlier))
 
 
 def _another(choices: tuple[str, ...], unit: str, share: float) -> str | None:
-    """The word at a share of the list, or the first after it that is not ``unit``."""
+    """The word at position ``share`` (0..1) of the choices, or the next one that differs from ``unit``."""
     first = int(share * len(choices))
     plain = unit.lower()
     words = (choices[(first + i) % len(choices)] for i in range(len(choices)))
@@ -152,10 +153,14 @@ def _another(choices: tuple[str, ...], unit: str, share: float) -> str | None:
 
 
 def _neighbours() -> dict[str, str]:
-    """{letter: those on the keys that touch its key}."""
+    """{letter: the letters on neighbouring keys}."""
     at = {key: (x + shift, float(y)) for y, (row, shift) in enumerate(_ROWS) for x, key in enumerate(row)}
     return {
-        a: "".join(b for b in at if b != a and (at[a][0] - at[b][0]) ** 2 + (at[a][1] - at[b][1]) ** 2 <= _NEAR**2)
+        a: "".join(
+            b
+            for b in at
+            if b != a and (at[a][0] - at[b][0]) ** 2 + (at[a][1] - at[b][1]) ** 2 <= _NEIGHBOUR_DISTANCE**2
+        )
         for a in at
     }
 

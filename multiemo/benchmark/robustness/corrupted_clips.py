@@ -1,4 +1,4 @@
-"""Every corrupted form of a clip, from one decoding: what a robustness curve feeds to the encoders."""
+"""All corrupted forms of a clip, made from one decoding: the input of the encoders in a robustness curve."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from multiemo.runs.model_folder import Bundle
 from multiemo.runs.sources import Source
 from multiemo.types import Absent, Clip, Modality
 
-#: Voices kept for the babble, spread over the people of train, and the longest part of each, seconds.
+#: Number of voices for the babble, spread over the speakers of train, and the longest part of each, seconds.
 VOICES = 48
 VOICE_SECONDS = 6.0
-#: As :class:`~multiemo.types.SpeechSpec` trims.
+#: Level below the peak at which silence is trimmed, dB; the default of :class:`~multiemo.types.SpeechSpec`.
 _TRIM = 40.0
 
-#: {corruption: the preprocessed form of each severity, ``None`` where the modality is gone}.
+#: {corruption: the preprocessed form at each severity, ``None`` if nothing is left of the modality}.
 FormsOfClip = dict[str, list[NDArray[Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Somebody of train who talks in the background.
+    """A voice of the train part, for the babble.
 
     Args:
-        clip: id of the clip it was taken from.
-        speaker: who it is; ``None`` where the manifest does not say.
-        samples: ``[N]`` float32, without silence at its ends.
+        clip: id of its clip.
+        speaker: its speaker; ``None`` if the manifest does not name one.
+        samples: ``[N]`` float32, without silence at the ends.
     """
 
     clip: str
@@ -53,26 +53,29 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What corruptions borrow from the train part.
+    """Material of the train part from which corruptions are made.
 
     Args:
-        voices: at the sample rate of the speech encoder.
-        vocabulary: of the train texts.
+        voices: voices at the sample rate of the speech encoder.
+        vocabulary: words of the train texts.
     """
 
     voices: tuple[Voice, ...] = ()
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
-    def dressed(self, clip: Clip, entry: Input, raw: object) -> Sound | Film | Wording | None:
-        """What an input takes of a clip, with what corruptions add to it; ``None`` where nothing can be changed.
+    def corruptible(self, clip: Clip, entry: Input, raw: object) -> Sound | Film | Wording | None:
+        """The raw form of a clip, with the material that corruptions need.
 
         Args:
-            clip: which.
-            entry: the input.
-            raw: what it takes, or why there is nothing.
+            clip: the clip.
+            entry: the input that reads it.
+            raw: the raw form that the input takes, or the reason for its absence.
+
+        Returns:
+            The form for corruptions; ``None`` if there is nothing to corrupt.
         """
         if isinstance(raw, Audio):
-            return Sound(raw.samples, raw.rate, self.others(clip))
+            return Sound(raw.samples, raw.rate, self.other_voices(clip))
         if isinstance(raw, Utterance):
             return Wording(raw.text, tuple(raw.earlier), self.vocabulary)
         made = entry.prepare(raw) if isinstance(raw, Pictures) else None
@@ -82,24 +85,27 @@ class Material:
         boxes = made.positions.boxes[nearest]
         return Film(raw.frames, raw.times, boxes, cropped=raw.cropped, still=raw.still)
 
-    def others(self, clip: Clip) -> tuple[Floats, ...]:
-        """The voices that are neither of this clip nor of its speaker."""
+    def other_voices(self, clip: Clip) -> tuple[Floats, ...]:
+        """The voices of other clips and other speakers than those of a clip."""
         return tuple(
             v.samples for v in self.voices if v.clip != clip.id and (v.speaker is None or v.speaker != clip.speaker)
         )
 
 
 def gather(bundle: Bundle, source: Source, corruptions: Sequence[Corruption], seed: int) -> Material:
-    """Voices and words of the train part, as far as the corruptions need them.
+    """Read voices and words of the train part, as far as the corruptions need them.
 
     Args:
-        bundle: says which sample rate its speech encoder hears.
-        source: whose train part is read.
-        corruptions: those that will be applied.
-        seed: chooses the clips.
+        bundle: gives the sample rate of the speech encoder.
+        source: manifest and split.
+        corruptions: the corruptions that will be applied.
+        seed: seed of the choice of clips.
+
+    Returns:
+        The material.
 
     Raises:
-        MediaError: a train clip cannot be read, and the config does not allow to skip it.
+        MediaError: a train clip cannot be read, and the config does not allow skipping it.
     """
     needed = {c.needs for c in corruptions}
     vocabulary = Vocabulary()
@@ -111,14 +117,14 @@ def gather(bundle: Bundle, source: Source, corruptions: Sequence[Corruption], se
         clips = _spread([c for c in source.part("train") if c.audio or c.video], seed)
         for clip in clips:
             try:
-                given = _taken(ManifestRow(clip, source.folder), "speech", entry)
+                raw = _raw_form(ManifestRow(clip, source.folder), "speech", entry)
             except MediaError:
                 if not bundle.config.data.skip_bad:
                     raise
                 continue
-            if not isinstance(given, Audio):
+            if not isinstance(raw, Audio):
                 continue
-            wave = prepare_wave(given.samples, given.rate, given.rate, VOICE_SECONDS, _TRIM)
+            wave = prepare_wave(raw.samples, raw.rate, raw.rate, VOICE_SECONDS, _TRIM)
             if isinstance(wave, Tensor):
                 voices.append(Voice(clip.id, clip.speaker, wave.numpy()))
             if len(voices) == VOICES:
@@ -127,15 +133,15 @@ def gather(bundle: Bundle, source: Source, corruptions: Sequence[Corruption], se
 
 
 class Forms(Dataset[FormsOfClip | MultiemoError]):
-    """Clips as all their corrupted forms; an error that a user can meet is handed over as a value.
+    """A data set of all corrupted forms of clips; errors that a user can cause are returned as values.
 
     Args:
-        clips: rows, in order.
+        clips: the rows, in order.
         source: their manifest.
-        bundle: whose inputs the forms are made for.
-        corruptions: of the model's modalities, each with a function.
-        material: of the train part.
-        seed: of all chances.
+        bundle: the model, whose inputs make the forms.
+        corruptions: corruptions of the model's modalities, each with a function.
+        material: material of the train part.
+        seed: seed of all randomness.
     """
 
     def __init__(
@@ -152,7 +158,7 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
         self.seed = seed
         modalities = {c.modality for c in corruptions}
         self.inputs = {m: entry for m, entry in bundle.inputs.items() if m in modalities}
-        # Past the cache: what is made of a row here must not stand for the clip itself.
+        # No cache: a corrupted form must not be stored as the clip itself.
         self.rows = ClipDataset(clips, source.folder, self.inputs, bundle.space(), cache=None, dialogue=source.clips)
 
     def __len__(self) -> int:
@@ -163,19 +169,19 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
         try:
             forms: FormsOfClip = {}
             for m, entry in self.inputs.items():
-                forms |= self._forms(row.clip, m, entry, _taken(row, m, entry))
+                forms |= self._forms(row.clip, m, entry, _raw_form(row, m, entry))
         except MultiemoError as error:
             return error
         return forms
 
     def _forms(self, clip: Clip, m: Modality, entry: Input, raw: object) -> FormsOfClip:
         wanted = {c.name: (c.function, c.severities) for c in self.corruptions if c.modality == m}
-        given = self.material.dressed(clip, entry, raw)
-        if given is None:
+        clean = self.material.corruptible(clip, entry, raw)
+        if clean is None:
             return {name: [None] * len(severities) for name, (_, severities) in wanted.items()}
         return {
             name: [
-                _array(entry.prepare(change(given, severity, randomness(self.seed, clip.id, name))))
+                _array(entry.prepare(change(clean, severity, randomness(self.seed, clip.id, name))))
                 for severity in severities
                 if change is not None
             ]
@@ -183,11 +189,11 @@ class Forms(Dataset[FormsOfClip | MultiemoError]):
         }
 
 
-def _taken(row: ManifestRow, m: Modality, entry: Input) -> object:
-    """What an input takes of a row, or :class:`Absent`.
+def _raw_form(row: ManifestRow, m: Modality, entry: Input) -> object:
+    """The raw form that an input takes of a row, or :class:`Absent`.
 
     Raises:
-        MultiemoError: it cannot be read; names the clip.
+        MultiemoError: the row cannot be read; the message names the clip.
     """
     try:
         gathered = gather_row(row, {m: entry})
@@ -199,12 +205,15 @@ def _taken(row: ManifestRow, m: Modality, entry: Input) -> object:
 
 
 def _array(made: PreparedInput | Absent) -> NDArray[Any] | None:
-    """An array, since a tensor holds a file open between processes; ``None`` where the modality is gone."""
+    """The preprocessed form as an array; ``None`` if the modality is absent.
+
+    An array, because a tensor that is passed between processes keeps a file open.
+    """
     return None if isinstance(made, Absent) else made.tensor.numpy()
 
 
 def _spread(clips: Sequence[Clip], seed: int) -> list[Clip]:
-    """The clips in a random order in which everybody has a turn before anybody has a second one."""
+    """The clips in a random order, with one clip of every speaker before the second clip of any."""
     turns: dict[str | None, int] = {}
     order: list[tuple[int, int, Clip]] = []
     shuffled = sorted(clips, key=lambda c: randomness(seed, c.id, "babble").random())

@@ -1,10 +1,11 @@
-"""What can go wrong with a clip, by name: the corruptions that a robustness curve steps through.
+"""The corruptions of clips, by name, that robustness curves measure.
 
-A corruption maps what an input takes of one clip (:class:`~multiemo.benchmark.robustness.corrupt_speech.Sound`,
+A corruption maps the raw form that an input takes of one clip
+(:class:`~multiemo.benchmark.robustness.corrupt_speech.Sound`,
 :class:`~multiemo.benchmark.robustness.corrupt_face.Film` or
-:class:`~multiemo.benchmark.robustness.corrupt_text.Wording`) to the same, made worse. Its chances depend on seed, clip
-and corruption alone: not on the order of the clips, not on the process, and not on the severity, so that a curve shows
-one accident growing worse and not a new one at each point.
+:class:`~multiemo.benchmark.robustness.corrupt_text.Wording`) to a corrupted form. Its randomness depends only on seed,
+clip and corruption, and not on the order of the clips, the process or the severity. A curve therefore shows the same
+disturbance growing, and not a new one at each point.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from multiemo.registry import suggest
 from multiemo.types import MODALITIES, Modality
 
 Raw = TypeVar("Raw")
-#: What has to be there besides the modality itself.
+#: What a corruption needs besides the modality; see :class:`Corruption`.
 Needs: TypeAlias = Literal["", "voices", "words", "film"]
 
 _SNR = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
@@ -36,38 +37,43 @@ _RATES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[Raw]):
-    """What a corruption does.
+    """The function of a corruption.
 
     Args:
-        takes: the raw form that it changes.
-        function: (that form of a clip, severity, source of randomness) to the same made worse.
+        takes: type of the raw form.
+        function: maps (raw form of a clip, severity, source of randomness) to the corrupted form.
     """
 
     takes: type[Raw]
     function: Callable[[Raw, float, Generator], Raw]
 
     def __call__(self, given: object, severity: float, draw: Generator) -> Raw:
-        """The clip made worse; another form than ``takes`` is a mistake of the program."""
+        """Corrupt a clip.
+
+        Args:
+            given: raw form of the clip, of the type ``takes``.
+            severity: severity in the unit of the corruption.
+            draw: source of randomness.
+        """
         return self.function(of_type(given, self.takes), severity, draw)
 
     def fits(self, entry: Input) -> bool:
-        """Whether the input is made from the form that is changed."""
+        """Whether the input is made from the form that the corruption changes."""
         return issubclass(self.takes, entry.raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One way in which clips get worse.
+    """A corruption of clips with its severities.
 
     Args:
-        name: in tables, files and on the command line.
-        modality: what it changes; ``None`` for all of them.
-        unit: of a severity, as the label of an axis.
-        severities: from mild to severe.
-        function: what it does; ``None`` where the modality is taken away from a share of the clips, and there is
-            nothing to compute.
-        needs: what has to be there besides the modality: ``voices`` of other people or ``words`` of the train part, or
-            ``film``, more than a still picture.
+        name: name in tables, files and on the command line.
+        modality: the modality that it changes; ``None`` for all modalities.
+        unit: unit of a severity, as the label of an axis.
+        severities: the severities, from mild to severe.
+        function: corrupts a clip; ``None`` if the modality is removed from a share of the clips.
+        needs: what is needed besides the modality: ``voices`` of other people or ``words`` of the train part, or
+            ``film``, which is more than a still picture.
     """
 
     name: str
@@ -112,10 +118,10 @@ CORRUPTIONS: dict[str, Corruption] = _table()
 
 
 def choose(names: Sequence[str | Corruption] | None = None) -> list[Corruption]:
-    """The corruptions of these names, or all; one of your own can stand among the names.
+    """Look up corruptions by name; all by default. Corruptions of your own can be listed among the names.
 
     Raises:
-        ConfigError: no such corruption.
+        ConfigError: there is no corruption of that name.
 
     Example:
         >>> [c.unit for c in choose(["babble", "typos"])]
@@ -133,9 +139,9 @@ def randomness(seed: int, clip: str, name: str) -> Generator:
     """The source of randomness of one clip under one corruption.
 
     Args:
-        seed: of the whole curve.
+        seed: seed of the whole curve.
         clip: id of the clip.
-        name: of the corruption.
+        name: name of the corruption.
     """
     digest = hashlib.blake2b(f"{seed}\0{name}\0{clip}".encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))

@@ -1,8 +1,8 @@
-"""Robustness curves: what is left of a trained model's figures as its input gets worse.
+"""Robustness curves: the figures of a trained model by the severity of a corruption of its input.
 
-Every point of a curve is measured on the same clips: those that have the modality (or, for the fused model, any) when
-nothing is wrong. Where a corruption makes a modality absent (no face is found any more, every word is lost), the model
-goes by what is left, and by its prior when nothing is; leaving such clips out would flatter it.
+Every point of a curve is measured on the same clips: those that have the modality (for the fused model, any modality)
+without corruption. If a corruption makes a modality absent (no face is detected, every word is lost), the model uses
+the remaining modalities, or its prior if none remains. Leaving such clips out would make the figures too high.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ def robustness_curves(
 ) -> list[Curve]:
     """Measure trained models under corruptions of their input.
 
-    Each clip is decoded once for all corruptions and severities and preprocessed in each of its forms; of each form
-    only the corrupted modality is encoded again. Corrupted forms never enter the cache. The reading is counted in the
-    folder of each model (see :mod:`multiemo.runs.folder.evaluation_log`).
+    Each clip is decoded once for all corruptions and severities, and each of its forms is preprocessed. Only the
+    corrupted modality is encoded again. Corrupted forms are not cached. The read of the part is logged in the folder of
+    each model (see :mod:`multiemo.runs.folder.evaluation_log`).
 
     Args:
-        models: one model with its manifest and split, or those of several folds, whose clips are then measured
-            together, each by the model of its fold; ``train`` lends voices and words.
-        part: which clips are measured.
-        corruptions: names (see ``corruptions.CORRUPTIONS``) or corruptions of your own; by default all that belong to
+        models: one model with its manifest and split, or the models of several folds, whose clips are then measured
+            together, each by the model of its fold. Voices and words are taken from ``train``.
+        part: the part that is measured.
+        corruptions: names (see ``corruptions.CORRUPTIONS``) or corruptions of your own; by default all that apply to
             the modalities of the models.
-        seed: of all chances.
-        device: of the models, as in :func:`multiemo.runs.device.compute_of`.
-        progress: told how far it is.
+        seed: seed of all randomness.
+        device: device of the models, see :func:`multiemo.runs.device.compute_of`.
+        progress: receives the progress.
 
     Returns:
-        For each corruption one curve of all modalities together, and one of the corrupted modality alone. One that
-        cannot be measured is there without points and says why.
+        For each corruption, one curve of all modalities together and one of only the corrupted modality. A curve that
+        cannot be measured has no points, and ``skipped`` gives the reason.
 
     Raises:
-        MultiemoError: an unknown corruption, media that cannot be read, or a clip that two models were to measure.
+        MultiemoError: a corruption is unknown, media cannot be read, or a clip is in the part of two models.
     """
     progress = progress or Progress()
     modalities = models[0][0].model.modalities
     wanted = choose(corruptions)
     if corruptions is None:
-        wanted = [c for c in wanted if _belongs(c, modalities)]
-    _check_apart(models, part)
+        wanted = [c for c in wanted if _applies(c, modalities)]
+    _check_disjoint(models, part)
     progress.stage("prepare")
     benches = [_bench(bundle, source, part, device, progress) for bundle, source in models]
-    reasons = {c.name: [_misfit(c, bench) for bench in benches] for c in wanted}
-    skipped = {name: said[0] for name, said in reasons.items() if all(said)}
+    reasons = {c.name: [_reason_to_skip(c, bench) for bench in benches] for c in wanted}
+    skipped = {name: given[0] for name, given in reasons.items() if all(given)}
     progress.stage("robustness")
     found: dict[str, list[list[State]]] = {}
     for bench, (_, source) in zip(benches, models, strict=True):
@@ -98,6 +98,7 @@ def robustness_curves(
 
 
 def _bench(bundle: Bundle, source: Source, part: str, device: str | torch.device, progress: Progress) -> Bench:
+    """Prepare the clips of a part and encode them."""
     prepared = wiring.prepare_part(
         bundle.config,
         source.folder,
@@ -110,29 +111,29 @@ def _bench(bundle: Bundle, source: Source, part: str, device: str | torch.device
     return Bench(bundle, prepared, device)
 
 
-def _check_apart(models: Sequence[tuple[Bundle, Source]], part: str) -> None:
-    """No clip may count twice.
+def _check_disjoint(models: Sequence[tuple[Bundle, Source]], part: str) -> None:
+    """Check that no clip would be measured twice.
 
     Raises:
-        CheckpointError: it would.
+        CheckpointError: a clip is in the part of two models.
     """
     seen: set[str] = set()
     for _, source in models:
         ids = set(source.split.parts[part])
         if both := seen & ids:
             raise CheckpointError(
-                f"clip {min(both)!r} is in the {part} part of two models; give the models of one seed"
+                f"clip {min(both)!r} is in the {part} part of two models; pass the models of a single seed"
             )
         seen |= ids
 
 
-def _belongs(corruption: Corruption, modalities: Sequence[Modality]) -> bool:
-    """Whether a corruption says something of a model with these modalities."""
+def _applies(corruption: Corruption, modalities: Sequence[Modality]) -> bool:
+    """Whether a corruption applies to a model with these modalities."""
     return len(modalities) > 1 if corruption.modality is None else corruption.modality in modalities
 
 
-def _misfit(corruption: Corruption, bench: Bench) -> str:
-    """Why a corruption cannot be measured with this model and these clips; empty where it can."""
+def _reason_to_skip(corruption: Corruption, bench: Bench) -> str:
+    """Why a corruption cannot be measured with this model and these clips; empty if it can."""
     m = corruption.modality
     if m is None:
         return ""
@@ -140,7 +141,7 @@ def _misfit(corruption: Corruption, bench: Bench) -> str:
         return f"the model has no {m} branch"
     entry = bench.bundle.inputs[m]
     if corruption.function is not None and not corruption.function.fits(entry):
-        return f"the {m} encoder reads {entry.title}: there is nothing to corrupt that they could be made from"
+        return f"the {m} encoder reads {entry.title}, which this corruption cannot change"
     having = [clip for clip, here in zip(bench.clips, bench.presence[m].tolist(), strict=True) if here]
     if not having:
         return f"no clip of this part has {m}"
@@ -152,25 +153,26 @@ def _misfit(corruption: Corruption, bench: Bench) -> str:
 def _states(
     bench: Bench, source: Source, corruptions: Sequence[Corruption], seed: int, progress: Progress
 ) -> dict[str, list[State]]:
-    """{corruption: the clips with nothing, as they are, and at each severity}; without those for which train lacks a
-    voice.
+    """{corruption: states of the clips without input, without corruption, and at each severity}.
+
+    Corruptions that need voices are left out if a clip has no voice of another person in train.
     """
     material = gather(bench.bundle, source, corruptions, seed)
-    alone = any(not material.others(clip) for clip in bench.clips)
-    corruptions = [c for c in corruptions if not (alone and c.needs == "voices")]
+    without_voices = any(not material.other_voices(clip) for clip in bench.clips)
+    corruptions = [c for c in corruptions if not (without_voices and c.needs == "voices")]
     keys = {c.name: subsets_of(c, bench.model.modalities) for c in corruptions}
     changing = [c for c in corruptions if c.function is not None]
     forms = Forms(bench.clips, source, bench.bundle, changing, material, seed)
-    worse = bench.corrupted(changing, keys, _stream(forms, bench.bundle, progress)) if changing else {}
-    worse |= {c.name: bench.missing(c, keys[c.name], seed) for c in corruptions if c.function is None}
+    corrupted = bench.corrupted(changing, keys, _stream(forms, bench.bundle, progress)) if changing else {}
+    corrupted |= {c.name: bench.missing(c, keys[c.name], seed) for c in corruptions if c.function is None}
     return {
-        c.name: [bench.nothing(keys[c.name]), bench.state(None, bench.presence, keys[c.name]), *worse[c.name]]
+        c.name: [bench.without_input(keys[c.name]), bench.state(None, bench.presence, keys[c.name]), *corrupted[c.name]]
         for c in corruptions
     }
 
 
 def _stream(forms: Forms, bundle: Bundle, progress: Progress) -> Iterator[FormsOfClip]:
-    """The forms of each clip, in order, made by several processes where media are decoded.
+    """Yield the forms of each clip, in order; several processes make them if media are decoded.
 
     Raises:
         MultiemoError: a clip cannot be read.
@@ -178,22 +180,22 @@ def _stream(forms: Forms, bundle: Bundle, progress: Progress) -> Iterator[FormsO
     decodes = any(entry.decodes for entry in forms.inputs.values())
     workers = wiring.worker_count(bundle.config.data.workers) if decodes else 0
     loader = DataLoader(forms, batch_size=None, num_workers=workers, collate_fn=_unchanged)
-    for done, got in enumerate(loader, start=1):
-        if isinstance(got, MultiemoError):
-            raise got
-        yield got
+    for done, item in enumerate(loader, start=1):
+        if isinstance(item, MultiemoError):
+            raise item
+        yield item
         progress.update(done, len(forms))
 
 
 def _unchanged(item: Any) -> Any:
-    """Instead of the loader's own conversion to tensors."""
+    """Replaces the loader's conversion to tensors."""
     return item
 
 
 def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -> Curve:
-    """The curve with its points; the first two states are the clips with nothing, and as they are."""
+    """Measure the points of a curve; the first two states are the clips without input and without corruption."""
     key = curve.subset
-    nothing, clean = states[:2]
+    blind, clean = states[:2]
     rows = np.logical_or.reduce([clean.presence[m] for m in SUBSETS[key]])
     samples = [sample for bench in benches for sample in bench.samples]
     target = benches[0].collate(samples).target.double().numpy()[rows]
@@ -202,15 +204,15 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
     measure = metrics.measure_of(task, len(labels))
     main = "ccc" if task == "dimensions" else "uar"
     names = ("ccc", "pearson", "mae", "rmse") if task == "dimensions" else ("uar", "macro_f1", "wf1", "accuracy")
-    truth, before = metrics.scored(task, target, clean.probabilities[key][rows], _given(clean, key, rows))
-    blind = metrics.scored(task, target, nothing.probabilities[key][rows], _given(nothing, key, rows))[1]
-    prior = measure.plain(truth, blind)[main]
+    truth, before = metrics.scored(task, target, clean.probabilities[key][rows], _labels(clean, key, rows))
+    guessed = metrics.scored(task, target, blind.probabilities[key][rows], _labels(blind, key, rows))[1]
+    prior = measure.plain(truth, guessed)[main]
     points = []
     for state in states[1:]:
         probabilities = state.probabilities[key][rows]
-        given = _given(state, key, rows)
-        _, said = metrics.scored(task, target, probabilities, given)
-        figures = metrics.estimates(measure, truth, said, speakers)
+        predicted_labels = _labels(state, key, rows)
+        _, predicted = metrics.scored(task, target, probabilities, predicted_labels)
+        figures = metrics.estimates(measure, truth, predicted, speakers)
         measured: dict[str, Any] = {name: figures[name].value for name in names}
         measured[f"{main}_ci"] = (figures[main].low, figures[main].high)
         gone = [~state.presence[m][rows] for m in ([curve.modality] if curve.modality else state.presence)]
@@ -219,16 +221,18 @@ def _measured(curve: Curve, benches: Sequence[Bench], states: Sequence[State]) -
                 severity=state.severity,
                 n=len(target),
                 absent=float(np.mean(gone)),
-                ece=None if given is None else metrics.calibration_error(task, target, probabilities, given),
+                ece=None
+                if predicted_labels is None
+                else metrics.calibration_error(task, target, probabilities, predicted_labels),
                 difference=None
                 if state is clean
-                else metrics.paired_tests(measure, truth, said, before, speakers)[main],
+                else metrics.paired_tests(measure, truth, predicted, before, speakers)[main],
                 **measured,
             )
         )
     return replace(curve, prior=prior, points=points)
 
 
-def _given(state: State, key: str, rows: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-    """The labels that are given to some clips; ``None`` of dimensions."""
-    return state.said[key][rows] if key in state.said else None
+def _labels(state: State, key: str, rows: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """The predicted labels of some clips; ``None`` for dimensions."""
+    return state.decided[key][rows] if key in state.decided else None

@@ -1,4 +1,4 @@
-"""Robustness curves as small multiples: one panel a corruption."""
+"""Robustness curves as small multiples, one panel per corruption."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _ROW_HEIGHT = 1.95
-#: Corruptions whose severity is the share of clips without the modality; a bar would say it again.
+#: Corruptions whose severity is the share of clips without the modality; bars would repeat the axis.
 _TAKEN = {name for name, corruption in CORRUPTIONS.items() if corruption.function is None}
 _FULL, _SINGLE = plots.ACCENT, plots.LINES[1]
 
 
 def plot_robustness(curves: Sequence[Curve]) -> str:
-    """UAR (of dimensions CCC) by severity with 95% intervals, the level without corruption dashed, the prior dotted.
+    """Draw UAR (for dimensions, CCC) by severity with 95% intervals.
 
-    Grey bars are the share of the clips of which a corruption has left nothing of the modality. Corruptions that were
-    skipped have no panel.
+    The dashed line is the figure without corruption, the dotted line the prior. Grey bars are the share of clips in
+    which nothing is left of the modality. Corruptions that were skipped have no panel.
 
     Args:
-        curves: of :func:`~multiemo.benchmark.robustness.curves.robustness_curves`.
+        curves: result of :func:`~multiemo.benchmark.robustness.curves.robustness_curves`.
 
     Returns:
-        A PNG as base64 text; empty when nothing was measured.
+        A PNG, base64; empty if nothing was measured.
     """
     panels: dict[str, list[Curve]] = {}
     for curve in curves:
@@ -58,7 +58,7 @@ def plot_robustness(curves: Sequence[Curve]) -> str:
 
 
 def _draw(axes: Axes, curve: Curve, colour: str) -> None:
-    """One curve; severities stand at equal distances, whatever their unit."""
+    """Draw one curve; severities are equally spaced, whatever their unit."""
     places = list(range(len(curve.points)))
     values = [point.main for point in curve.points]
     if curve.corruption not in _TAKEN:
@@ -75,14 +75,14 @@ def _draw(axes: Axes, curve: Curve, colour: str) -> None:
 
 
 def _write(axes: Axes, across: float, height: float, text: str, colour: str, *, above: bool) -> None:
-    """A word on a level line, ``across`` of the panel's width."""
+    """Write a word at a horizontal line; ``across`` is the position as a share of the panel's width."""
     axes.annotate(text, (across, height), xycoords=axes.get_yaxis_transform(), xytext=(0, 2 if above else -2),
                   textcoords="offset points", color=colour, fontsize=7, zorder=4,
                   ha="right" if across > 0.5 else "left", va="bottom" if above else "top")  # fmt: skip
 
 
 def _range(curves: Sequence[Curve]) -> tuple[float, float]:
-    """From zero (or the lowest figure below it) to just above the highest end of an interval."""
+    """Limits of the vertical axis: zero (or the lowest figure below it) to just above the highest interval end."""
     points = [point for curve in curves for point in curve.points]
     highest = max(max(point.main, point.main_ci[1]) for point in points)
-    return plots.lowest([point.main for point in points], ()), min(1.0, highest + 0.03)
+    return plots.axis_start([point.main for point in points], ()), min(1.0, highest + 0.03)

@@ -173,7 +173,7 @@ def test_the_same_call_gives_the_same_answer(inputs: Inputs, parts):
 
 def test_a_clip_in_both_parts_is_refused(inputs: Inputs, parts):
     train, test = parts
-    with pytest.raises(SplitError, match=f"clip '{test[0]}' stands in train and in test"):
+    with pytest.raises(SplitError, match=f"clip '{test[0]}' is in train and in test"):
         fit_predict(inputs, [*train, test[0]], test)
 
 
@@ -247,7 +247,7 @@ def test_a_machine_that_learns_from_some_clips_keeps_every_label_and_says_so():
     assert records != fit_predict(vectors(x, y, kind="face"), train, test)["classic"]
     assert all(r["probs"]["F"][2] > 0 for r in records)
     assert np.mean([np.argmax(r["probs"]["F"]) for r in records] == y[80:]) > 0.7
-    assert few.notes(train) == ["HOG + SVM learns from 20 of 80 train clips, drawn label by label"]
+    assert few.notes(train) == ["HOG + SVM is trained on 20 of 80 train clips, a stratified sample"]
     bad = replace(few, bad={"x": "gone"})
     assert bad.notes(train[:9]) == ["classic baselines: left out x: gone"]
 
@@ -256,7 +256,7 @@ def test_texts_without_common_words_still_have_common_characters():
     texts = ["我很高兴", "高兴极了", "太难过了", "真的难过"]
     said = classify(RECIPES["text"], texts, np.eye(3)[[1, 1, 2, 2]], list("abcd"), ["不高兴", "难过吧"])
     assert said.argmax(axis=1).tolist() == [1, 2]
-    with pytest.raises(ManifestError, match="no word or character stands in two of the 2 train texts"):
+    with pytest.raises(ManifestError, match="no word or character occurs in two of the 2 train texts"):
         classify(RECIPES["text"], ["ab", "cd"], np.eye(2), list("ab"), ["a"])
 
 

@@ -141,6 +141,6 @@ def test_precomputed_features_without_media_have_no_real_time_factor(tmp_path: P
     assert list(report.subsets) == ["F"]
     assert (cost.rtf, cost.decode_rtf, report.media_seconds) == (None, None, None)
     assert cost.seconds > 0
-    # Two layers at three steps; a branch alone asks its head twice, for itself and for the whole.
+    # Two layers at three steps; a single branch runs its head twice, as a branch and as the whole model.
     assert cost.flops == 2 * 3 * (6 * 8 + 8 * 8) + 2 * (2 * 8 * 5)
     assert any("no real-time factor" in note for note in report.notes)

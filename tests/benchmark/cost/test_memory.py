@@ -1,4 +1,4 @@
-"""Memory is that of the process that classifies alone."""
+"""Peak memory is measured in the process that classifies."""
 
 from __future__ import annotations
 

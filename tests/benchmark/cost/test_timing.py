@@ -1,4 +1,4 @@
-"""Operations of known layers, and what runs of a model where one modality is shown."""
+"""FLOPs of known layers, and the parts of a model that run for a subset of modalities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from multiemo.benchmark.cost import timing
-from multiemo.benchmark.cost.timing import count_flops, shown
+from multiemo.benchmark.cost.timing import count_flops, restricted
 from multiemo.data.collate import Collate
 from multiemo.errors import MultiemoError
 from multiemo.runs import load_bundle
@@ -61,7 +61,7 @@ def test_an_encoder_that_is_not_shown_does_not_run(tiny_run: Path):
 
 
 def test_shown_hides_the_other_modalities():
-    batch = shown(batch_of(text=torch.ones(3, dtype=torch.int64), face=torch.ones(2, 4)), ("face",))
+    batch = restricted(batch_of(text=torch.ones(3, dtype=torch.int64), face=torch.ones(2, 4)), ("face",))
     assert {m: bool(here) for m, here in batch.presence.items()} == {"text": False, "face": True}
 
 

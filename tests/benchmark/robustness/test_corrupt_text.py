@@ -1,4 +1,4 @@
-"""Corruptions of words against what they promise, measured by other means than their own."""
+"""Corruptions of text: their documented properties, measured independently."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_voices_and_words_come_from_train_and_from_others(tiny_run):
     own = next(iter(train_clips.values()))
     made = Material((Voice(own.id, None, np.ones(3, np.float32)), Voice("other", own.speaker, np.ones(4, np.float32)),
                      Voice("third", "somebody else", np.ones(5, np.float32))))  # fmt: skip
-    assert [len(v) for v in made.others(own)] == [5]
+    assert [len(v) for v in made.other_voices(own)] == [5]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The benchmark of pitch: its figures on tracks whose answer is known."""
+"""The pitch benchmark: its figures on tracks with a known pitch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of ``predict`` with the slow path counts right."""
+"""The comparison of ``predict`` with the slow path counts correctly."""
 
 from __future__ import annotations
 
