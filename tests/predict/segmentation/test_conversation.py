@@ -306,8 +306,8 @@ def test_a_stream_of_any_length_keeps_the_last_turns_alone(talker):
     dialogue = next(stream._conversation._dialogues)
     for n in range(200):
         stream.push(words=[Cue(n / 2, n / 2 + 0.4, f"so happy {n}")], audio=np.zeros(RATE // 2, np.float32))
-        assert len(dialogue._said) <= WIDTH
-    assert len(dialogue._said) == WIDTH
+        assert len(dialogue._turns) <= WIDTH
+    assert len(dialogue._turns) == WIDTH
     stream.close()
 
 
