@@ -290,7 +290,7 @@ def test_models_and_targets_that_cannot_be(tiny_run: Path, tiny_config: Callable
         predict_texts(tiny_run / "branches" / "face", table, column="text", out=tmp_path / "out.csv")
     with pytest.raises(ConfigError, match="is the table to read"):
         predict_texts(tiny_run, table, column="text", out=table)
-    with pytest.raises(ConfigError, match="no table by its name"):
+    with pytest.raises(ConfigError, match="has no suffix of a table"):
         predict_texts(tiny_run, table, column="text", out=tmp_path / "out.xlsx")
     with pytest.raises(ConfigError, match="no column 'who'"):
         predict_texts(tiny_run, table, column="text", out=tmp_path / "out.csv", id_column="who")
