@@ -23,6 +23,8 @@ T = TypeVar("T", bound=Callable[..., Any])
 Share: TypeAlias = Annotated[float, pydantic.Field(ge=0, le=1)]
 Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
 Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
+#: {option of a registered part: value, of the type that its annotation names}.
+CheckedOptions: TypeAlias = dict[str, Any]
 
 
 def suggest(name: str, choices: list[str]) -> str:
@@ -135,7 +137,7 @@ class Registry:
 
     def check(
         self, name: str, options: Mapping[str, Any], *, where: str, given: Collection[str] = ()
-    ) -> dict[str, Any]:
+    ) -> CheckedOptions:
         """The options, converted to the types of the builder's annotations.
 
         Args:
