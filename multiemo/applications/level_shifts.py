@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import signal, special, stats
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
 
 #: Number of simulated series for a p-value, and for each step of the search for the largest correlation.
 _P_VALUE_SERIES, _SEARCH_SERIES = 1999, 499

@@ -9,13 +9,10 @@ interpolated, and its interval widens with the length of the gap.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-Array: TypeAlias = NDArray[np.float64]
+from multiemo.arrays import Array
 
 #: Least number of days with a clip for which an uncertainty is computed.
 MIN_DAYS = 3

@@ -9,10 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multiemo.applications.dated_clips import TableColumns, read_dated_clips
 from multiemo.applications.level_shifts import shifts
@@ -24,8 +22,6 @@ from multiemo.files import write_atomically
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
 from multiemo.progress import Progress
 from multiemo.tables.reading import Row
-
-Array: TypeAlias = NDArray[np.float64]
 
 MEANING = (
     "This describes how recordings were classified from day to day. It is not a diagnosis and says nothing about "

@@ -414,7 +414,7 @@ def test_a_model_of_another_format_is_refused(tiny_run, tmp_path):
     shutil.copytree(tiny_run / "model", copy)
     values = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**values, "format": 99}))
-    with pytest.raises(CheckpointError, match="written in format 99, this version reads"):
+    with pytest.raises(CheckpointError, match="written in format 99, but this version reads"):
         load_bundle(copy)
 
 

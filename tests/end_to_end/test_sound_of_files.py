@@ -87,9 +87,9 @@ def test_the_track_can_be_chosen(model: multiemo.Predictor, tiny_run: Path, tmp_
     path = tracks(tmp_path / "two.mp4", music(2.0), speech(2.0))
     assert told(model, path)["present"] == ["speech"]
     assert told(multiemo.load(tiny_run, track=1), path)["absent"]["speech"] == "nobody speaks here"
-    with pytest.raises(MediaError, match=r"no audio track 3, counted from 1; it has 1 \(aac, mono\), 2"):
+    with pytest.raises(MediaError, match=r"no audio track 3, numbered from 1; it has 1 \(aac, mono\), 2"):
         multiemo.load(tiny_run, track=3).predict(path)
-    with pytest.raises(ConfigError, match="counted from 1"):
+    with pytest.raises(ConfigError, match="numbered from 1"):
         multiemo.load(tiny_run, track=0)
 
 
@@ -139,7 +139,7 @@ def test_a_stream_refuses_times_in_milliseconds(model: multiemo.Predictor) -> No
         with model.stream(audio=audio) as stream:
             for time in (0.0, 40.0, 80.0):
                 stream.push(audio=sound, frame=frame, time=time)
-            with pytest.raises(MediaError, match="times are seconds from the beginning of the stream, so divide milli"):
+            with pytest.raises(MediaError, match="times are seconds from the start of the stream, so divide milli"):
                 stream.push(audio=sound, frame=frame, time=120.0)
     with model.stream(audio=False) as stream:
         for time in (0.0, 0.1, 30.0, 30.1, 60.0):  # a camera that was paused

@@ -128,5 +128,5 @@ def test_what_a_stream_cannot_use_is_an_error_that_says_so(model):
             stream.push(frame=np.zeros((4, 4, 3), np.uint8))
         with pytest.raises(MediaError, match=r"\[H, W, 3\] uint8"):
             stream.push(frame=np.zeros((4, 4), np.uint8), time=0.0)
-        with pytest.raises(MediaError, match="times are seconds from the beginning"):
+        with pytest.raises(MediaError, match="times are seconds from the start"):
             stream.push(frame=np.zeros((4, 4, 3), np.uint8), time=1e9)

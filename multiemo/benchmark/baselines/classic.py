@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from multiemo.arrays import Array
 from multiemo.benchmark.baselines.classifiers import RECIPES, UNKNOWN, Recipe, classify, learnable, least, take_rows
 from multiemo.benchmark.baselines.descriptors import DESCRIPTORS, feature_statistics
 from multiemo.benchmark.baselines.regressors import REGRESSIONS, regress
@@ -46,8 +47,6 @@ from multiemo.metrics import means_of
 from multiemo.progress import Progress
 from multiemo.runs.batches import prepare_part
 from multiemo.types import MODALITIES, SUBSETS, Clip, Modality
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

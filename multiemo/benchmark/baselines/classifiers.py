@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.calibration import fit_temperature
 from multiemo.errors import ManifestError
-
-Array = NDArray[np.float64]
 
 #: Folds within train whose held-out decision values fit the temperature.
 INNER_FOLDS = 5

@@ -18,7 +18,7 @@ from multiemo.errors import ConfigError
 from multiemo.inputs.face import DESCRIBED_SIDE
 from multiemo.types import PROSODY_CHANNELS
 
-Array = NDArray[np.floating[Any]]
+AnyFloats = NDArray[np.floating[Any]]
 
 #: Mel cepstral coefficients, each also with its first and second difference.
 COEFFICIENTS = 20
@@ -67,7 +67,7 @@ def acoustic_functionals(track: NDArray[np.float32], *, hop: float = 0.01) -> ND
     return np.concatenate(columns).astype(np.float32)
 
 
-def functionals(values: Array, times: Array) -> Array:
+def functionals(values: AnyFloats, times: AnyFloats) -> AnyFloats:
     """Functionals of one channel, ``[len(FUNCTIONALS)]``; NaN for fewer than two values.
 
     Args:
@@ -86,10 +86,10 @@ def functionals(values: Array, times: Array) -> Array:
     return np.array([values.mean(), values.std(), low, middle, high, high - low, slope])
 
 
-def _timing(voiced: NDArray[np.bool_], hop: float) -> Array:
+def _timing(voiced: NDArray[np.bool_], hop: float) -> AnyFloats:
     """Timing functionals, ``[len(TIMING)]``; the mean duration is 0 if there is no such segment."""
 
-    def lengths(frames: NDArray[np.bool_]) -> Array:
+    def lengths(frames: NDArray[np.bool_]) -> AnyFloats:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], frames.astype(int), [0]])))
         return (edges[1::2] - edges[::2]) * hop
 
@@ -98,7 +98,7 @@ def _timing(voiced: NDArray[np.bool_], hop: float) -> Array:
     return np.array([voiced.mean(), len(spoken) / (len(voiced) * hop), *moments])
 
 
-def _cepstrum(mel: NDArray[np.float32]) -> Array:
+def _cepstrum(mel: NDArray[np.float32]) -> AnyFloats:
     """Means, then deviations, of the MFCCs and their differences over nine frames, ``[6 * COEFFICIENTS]``."""
     from librosa.feature import delta, mfcc
 

@@ -12,11 +12,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multiemo.arrays import Array
 from multiemo.benchmark.baselines.classifiers import MOST, Columns, Recipe, Terms, take_rows
-
-Array = NDArray[np.float64]
 
 
 def regress(recipe: Recipe, train: Any, target: Array, test: Any) -> Array:
