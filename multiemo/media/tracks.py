@@ -119,7 +119,7 @@ def choose_track(file: Path, container: Any, track: int | None, where: str = "")
     count = len(container.streams.audio)
     if track is not None and not 1 <= track <= count:
         listing = f"; it has {', '.join(map(str, _described(container)))}" if count else ""
-        raise media_error(where, file, f"has no audio track {track}, counted from 1{listing}")
+        raise media_error(where, file, f"has no audio track {track}, numbered from 1{listing}")
     if not count:
         return ChosenTrack(absent=NO_TRACK)
     facts = file.stat()

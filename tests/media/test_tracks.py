@@ -44,7 +44,7 @@ def test_of_several_voices_the_file_s_own_choice_is_read_and_another_on_request(
     for track in (1, 2, 3):
         assert which(path, *voices, track=track) == track
     assert read_media(path, rate=RATE, track=3).problems == []
-    with pytest.raises(MediaError, match=r"has no audio track 4, counted from 1; it has 1 \(aac, mono, eng"):
+    with pytest.raises(MediaError, match=r"has no audio track 4, numbered from 1; it has 1 \(aac, mono, eng"):
         read_media(path, rate=RATE, track=4)
     with pytest.raises(MediaError, match="has no audio track 4"):
         Playback(path, rate=RATE, fps=None, track=4)

@@ -184,7 +184,7 @@ def read_table(path: Path, *, columns: Iterable[str], corpus: str) -> Iterator[t
         corpus: name of the adapter, for error messages.
 
     Yields:
-        (row number counted from 1 after the header, {column: value}); rows that cannot be read are noted.
+        (row number numbered from 1 after the header, {column: value}); rows that cannot be read are noted.
 
     Raises:
         ManifestError: the file cannot be read, or lacks a column.

@@ -30,7 +30,7 @@ class Problem:
     """A row that breaks a rule of the manifest.
 
     Args:
-        row: row number, counted from 1; the line number in JSONL.
+        row: row number, numbered from 1; the line number in JSONL.
         id: clip id, or ``None`` if the row has none.
         message: names the key and the value, and says what to do.
     """

@@ -98,7 +98,7 @@ def check_clip(clip: Clip, row: int, seen: dict[str, int]) -> Problem | None:
 
     Args:
         clip: the clip to check.
-        row: its row number, counted from 1.
+        row: its row number, numbered from 1.
         seen: {id: row} of the preceding clips; the id of this clip is added.
     """
     values = format_row(clip)
