@@ -208,7 +208,8 @@ def test_an_encoder_imports_what_it_uses(name: str) -> None:
 
 @pytest.mark.slow
 def test_what_is_announced_is_what_the_modules_register() -> None:
-    modules = [f"multiemo.encoders.{found.name}" for found in pkgutil.iter_modules(multiemo.encoders.__path__)]
+    package = multiemo.encoders
+    modules = [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     code = (
         "import importlib, json, sys\n"
         "from multiemo.registry import encoders\n"
