@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from pydantic import TypeAdapter
@@ -48,7 +48,7 @@ def _parameters(command: str, function: Callable[..., Any]) -> str:
     hints = get_type_hints(function, include_extras=True)
     text = HEADER.format("argument")
     for key, parameter in inspect.signature(function).parameters.items():
-        annotation, info = typing.get_args(hints[key])[:2]
+        annotation, info = typing.get_args(_annotated(hints[key]))[:2]
         if not info.help:
             raise SystemExit(f"{command} {key}: has no help")
         if isinstance(info, ArgumentInfo):
@@ -62,6 +62,13 @@ def _parameters(command: str, function: Callable[..., Any]) -> str:
         shown = "" if default in (None, False) else default if default == "required" else f"`{default}`"
         text += f"| `{name}` | {cell(kind)} | {shown} | {cell(info.help)} |\n"
     return text
+
+
+def _annotated(hint: Any) -> Any:
+    """The ``Annotated`` of a hint; Python 3.10 puts it into an ``Optional`` if the default is ``None``."""
+    if typing.get_origin(hint) is Annotated:
+        return hint
+    return next(inner for inner in typing.get_args(hint) if typing.get_origin(inner) is Annotated)
 
 
 def _without_none(annotation: Any) -> Any:

@@ -110,7 +110,7 @@ def models_in(annotation: Any, keyed: bool = False) -> Iterator[tuple[type[BaseM
     Yields:
         Each model, and whether it is the value of a mapping.
     """
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if inspect.isclass(annotation) and typing.get_origin(annotation) is None and issubclass(annotation, BaseModel):
         yield annotation, keyed
     for inner in typing.get_args(annotation):
         yield from models_in(inner, keyed or typing.get_origin(annotation) is dict)

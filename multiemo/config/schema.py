@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from multiemo.config.explain import explain
 from multiemo.config.sections import BenchmarkConfig, DataConfig, Frozen, PartConfig, StageName, TrainingConfig
