@@ -51,7 +51,6 @@ class Input(ABC):
 
     # ------------------------------------------------------------------------------------------------ construction
     @classmethod
-    @abstractmethod
     def build(
         cls,
         modality: Modality,
@@ -60,7 +59,7 @@ class Input(ABC):
         texts: Callable[[], Iterable[str]] | None = None,
         assets: Path | None = None,
     ) -> Input:
-        """Build the input that an encoder requires.
+        """Build the input that an encoder requires; from its spec alone, unless a kind overrides this.
 
         Args:
             modality: modality of the encoder.
@@ -68,6 +67,12 @@ class Input(ABC):
             texts: returns the training texts, for what is learnt from them, such as a tokenizer.
             assets: checkpoint folder to which :meth:`save` has written.
         """
+        return cls.from_spec(modality, spec)
+
+    @classmethod
+    def from_spec(cls, modality: Modality, spec: InputSpec) -> Input:
+        """Build the input from its spec alone; a kind that needs more overrides :meth:`build` instead."""
+        raise NotImplementedError(f"{cls.__name__} has neither from_spec nor a build of its own")
 
     def save(self, folder: Path) -> None:  # noqa: B027
         """Write what :meth:`build` needs besides the spec. The default writes nothing."""

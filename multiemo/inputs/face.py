@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from multiemo.inputs.base import Input, InputOf, of_type
@@ -40,22 +38,8 @@ class FaceInput(InputOf[Pictures]):
         self.request = Request(fps=self.spec.fps, max_frames=self.spec.frames)
 
     @classmethod
-    def build(
-        cls,
-        modality: Modality,
-        spec: InputSpec,
-        *,
-        texts: Callable[[], Iterable[str]] | None = None,
-        assets: Path | None = None,
-    ) -> Input:
-        """Build the input from its spec alone.
-
-        Args:
-            modality: modality of the encoder.
-            spec: a :class:`~multiemo.types.FaceSpec`.
-            texts: unused.
-            assets: unused.
-        """
+    def from_spec(cls, modality: Modality, spec: InputSpec) -> Input:
+        """As :meth:`Input.from_spec`, of a :class:`~multiemo.types.FaceSpec`."""
         return cls(modality, FacePreprocessor(of_type(spec, FaceSpec)))
 
     @classmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import ClassVar
 
 from multiemo.data.features.reading import read_features
@@ -34,22 +32,8 @@ class FeatureInput(InputOf[FeatureRows]):
         self.modality, self.preprocessor, self.spec = modality, preprocessor, preprocessor.spec
 
     @classmethod
-    def build(
-        cls,
-        modality: Modality,
-        spec: InputSpec,
-        *,
-        texts: Callable[[], Iterable[str]] | None = None,
-        assets: Path | None = None,
-    ) -> Input:
-        """Build the input from its spec alone.
-
-        Args:
-            modality: modality of the encoder.
-            spec: a :class:`~multiemo.types.FeatureSpec`.
-            texts: unused.
-            assets: unused.
-        """
+    def from_spec(cls, modality: Modality, spec: InputSpec) -> Input:
+        """As :meth:`Input.from_spec`, of a :class:`~multiemo.types.FeatureSpec`."""
         return cls(modality, FeaturePreprocessor(of_type(spec, FeatureSpec)))
 
     @classmethod

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from torch import Tensor
@@ -96,22 +95,8 @@ class SpeechInput(SoundInput):
     spec_type = SpeechSpec
 
     @classmethod
-    def build(
-        cls,
-        modality: Modality,
-        spec: InputSpec,
-        *,
-        texts: Callable[[], Iterable[str]] | None = None,
-        assets: Path | None = None,
-    ) -> Input:
-        """Build the input from its spec alone.
-
-        Args:
-            modality: modality of the encoder.
-            spec: a :class:`~multiemo.types.SpeechSpec`.
-            texts: unused.
-            assets: unused.
-        """
+    def from_spec(cls, modality: Modality, spec: InputSpec) -> Input:
+        """As :meth:`Input.from_spec`, of a :class:`~multiemo.types.SpeechSpec`."""
         return cls(modality, SpeechPreprocessor(of_type(spec, SpeechSpec)))
 
 
@@ -122,20 +107,6 @@ class WaveformInput(SoundInput):
     spec_type = WaveformSpec
 
     @classmethod
-    def build(
-        cls,
-        modality: Modality,
-        spec: InputSpec,
-        *,
-        texts: Callable[[], Iterable[str]] | None = None,
-        assets: Path | None = None,
-    ) -> Input:
-        """Build the input from its spec alone.
-
-        Args:
-            modality: modality of the encoder.
-            spec: a :class:`~multiemo.types.WaveformSpec`.
-            texts: unused.
-            assets: unused.
-        """
+    def from_spec(cls, modality: Modality, spec: InputSpec) -> Input:
+        """As :meth:`Input.from_spec`, of a :class:`~multiemo.types.WaveformSpec`."""
         return cls(modality, WaveformPreprocessor(of_type(spec, WaveformSpec)))

@@ -64,7 +64,7 @@ class GazeInput(InputOf[Gaze]):
         self.steps_per_unit = spec.rate
 
     @classmethod
-    def build(cls, modality, spec, *, texts=None, assets=None):
+    def from_spec(cls, modality, spec):
         return cls(modality, of_type(spec, GazeSpec))
 
     @classmethod
