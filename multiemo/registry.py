@@ -193,3 +193,5 @@ encoders = Registry("encoder", key="name")
 inputs = Registry("kind of input")
 fusions = Registry("fusion", key="name")
 corpora = Registry("corpus")
+#: Evidence inside a kind of input, by the name of the kind (``multiemo.explanation.evidence``).
+evidence = Registry("kind of evidence")

@@ -1,0 +1,1 @@
+"""Evidence inside one modality, one module per kind of input."""

@@ -1,0 +1,86 @@
+"""The interface that evidence of every kind of input implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from multiemo.explanation.records import EvidencePart, UnitKind
+from multiemo.explanation.target import ClipTarget
+from multiemo.inputs import Input
+from multiemo.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class ClipInput:
+    """One modality of one clip, as an explanation reads it.
+
+    Args:
+        modality: the modality.
+        entry: the model's input of this modality.
+        tensor: what the encoder reads, ``[T, ...]``.
+        raw: what it was made from (``Utterance``, ``Audio``, ``Pictures``, ...); ``None`` if that was not kept. It
+            names words and gives positions. Without it, parts are named by position.
+        start: start of the clip in the input, seconds.
+    """
+
+    modality: Modality
+    entry: Input
+    tensor: Tensor
+    raw: object | None = None
+    start: float = 0.0
+
+
+class View(ABC):
+    """One way to divide the input of a modality into parts that can be removed.
+
+    Attributes:
+        unit: what the parts are.
+        parts: the parts without scores (``score`` is 0), in the order of the input.
+        baseline: what a removed part is replaced with, in words.
+        notes: remarks for the user.
+    """
+
+    unit: UnitKind
+    parts: Sequence[EvidencePart]
+    baseline: str
+    notes: Sequence[str] = ()
+
+    @abstractmethod
+    def without(self, gone: Tensor) -> tuple[Tensor, Tensor]:
+        """The input with some parts removed.
+
+        Args:
+            gone: ``[K, U]`` bool, true for parts that are removed, for K variants of U parts.
+
+        Returns:
+            ``[K, T, ...]`` and its mask ``[K, T]``; every row of the mask has at least one real step.
+        """
+
+    def gradients(self, target: ClipTarget) -> Tensor | None:
+        """Scores ``[U]`` of the parts by integrated gradients; ``None`` if this view or encoder has none."""
+        return None
+
+    def magnitude(self) -> Tensor:
+        """Size ``[U]`` of each part without regard to the model: the control that an attribution must beat."""
+        raise NotImplementedError
+
+    def scored(self, scores: Tensor) -> list[EvidencePart]:
+        """The parts with scores ``[U]``."""
+        return [replace(part, score=round(float(s), 6)) for part, s in zip(self.parts, scores, strict=True)]
+
+
+class Evidence(ABC):
+    """Evidence inside one kind of input. Register it in :data:`multiemo.registry.evidence` under the kind."""
+
+    @abstractmethod
+    def views(self, clip: ClipInput, target: ClipTarget) -> list[View]:
+        """The views of a clip's input. The first is the one that a summary shows.
+
+        Args:
+            clip: the input.
+            target: what is explained; it gives access to the encoder.
+        """

@@ -1,0 +1,94 @@
+"""What an explanation explains: the model's log-odds of one label as a function of one modality's input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from multiemo.calibration import Calibration
+from multiemo.data.collate import Collate
+from multiemo.model import EmotionModel
+from multiemo.runs.device import Compute
+from multiemo.types import Modality, Sample, subset_key
+
+#: Changed inputs that go through an encoder together.
+_CHUNK = 64
+
+
+class ClipTarget:
+    """The model's score of one label for one clip, as a function of the input of one of its modalities.
+
+    The score is the calibrated log-odds of the label, ``log p - log(1 - p)``, given every modality that the clip has.
+    With ``task: dimensions`` it is the predicted value of the column. The other modalities are encoded once, so K
+    changed inputs cost K passes of one encoder.
+
+    Args:
+        model: the model, on the device of ``compute`` and in evaluation mode.
+        calibration: its calibration.
+        compute: device and precision.
+        sample: the clip; it has an input of ``modality``.
+        modality: the modality that varies.
+        label: column of the explained label, or of the dimension.
+    """
+
+    def __init__(
+        self,
+        model: EmotionModel,
+        calibration: Calibration,
+        compute: Compute,
+        sample: Sample,
+        modality: Modality,
+        label: int,
+    ) -> None:
+        self.model, self.compute, self.modality, self.label = model, compute, modality, label
+        self.x = sample.inputs[modality].to(compute.device)
+        batch = Collate(model.modalities, model.prior.numel())([sample]).to(compute.device)
+        with torch.no_grad(), compute.autocast():
+            self._others = {m: e for m, e in model.encode(batch).items() if m != modality}
+        self._presence = {m: batch.presence[m] for m in model.modalities}
+        key = subset_key([m for m in model.modalities if m in sample.inputs])
+        bias = calibration.biases.get(key)
+        self._temperature = calibration.temperature(key)
+        self._bias = None if bias is None else torch.tensor(bias, dtype=torch.float32, device=compute.device)
+
+    def __call__(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Scores ``[K]`` float32 of K changed inputs; differentiable where the encoder is.
+
+        Args:
+            x: ``[K, T, ...]``, padded.
+            mask: ``[K, T]`` bool, true for real steps; every row has at least one.
+        """
+        encoder = self.model.encoders[self.modality]
+        with self.compute.autocast():
+            parts = [encoder(x[i : i + _CHUNK], mask[i : i + _CHUNK]) for i in range(0, len(x), _CHUNK)]
+        return self.of_embeddings(torch.cat(parts))
+
+    def of_embeddings(self, embeddings: Tensor) -> Tensor:
+        """Scores ``[K]`` float32 of K embeddings ``[K, D]`` of the modality."""
+        logits = self.logits(embeddings)
+        if self.model.task == "dimensions":
+            return logits[:, self.label].tanh()
+        if self.model.task == "multi":
+            return logits[:, self.label]
+        others = [c for c in range(logits.shape[1]) if c != self.label]
+        return logits[:, self.label] - logits[:, others].logsumexp(dim=1)
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Calibrated logits ``[K, C]`` float32 of K embeddings ``[K, D]`` of the modality."""
+        count = len(embeddings)
+        every: Mapping[Modality, Tensor] = {
+            **{m: e.expand(count, -1).to(embeddings.dtype) for m, e in self._others.items()},
+            self.modality: embeddings,
+        }
+        with self.compute.autocast():
+            logits = self.model.fuse(every, {m: p.expand(count) for m, p in self._presence.items()})
+        if self.model.task == "dimensions":
+            return logits.float()
+        scaled = logits.float() / self._temperature
+        return scaled if self._bias is None else scaled + self._bias
+
+    def probability(self, scores: Tensor) -> Tensor:
+        """Probability of the label for log-odds; the unchanged value of a dimension."""
+        return scores if self.model.task == "dimensions" else scores.sigmoid()

@@ -1,0 +1,1 @@
+"""Explanations of predictions for files: from a media file to records and the page ``why.html``."""
