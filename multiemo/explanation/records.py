@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import Literal, TypeAlias
 
 from multiemo.records import Record, record
-from multiemo.rules.reading import RuleReason
+from multiemo.rules.findings import RuleReason
 from multiemo.types import Modality
 
 #: What the parts of a view are: words or characters of the text, spans of time, prosody cues, video frames, regions of

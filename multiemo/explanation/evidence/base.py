@@ -34,7 +34,7 @@ class ClipInput:
     start: float = 0.0
 
 
-class View(ABC):
+class PartView(ABC):
     """One way to divide the input of a modality into parts that can be removed.
 
     Attributes:
@@ -77,7 +77,7 @@ class Evidence(ABC):
     """Evidence inside one kind of input. Register it in :data:`multiemo.registry.evidence` under the kind."""
 
     @abstractmethod
-    def views(self, clip: ClipInput, target: ClipTarget) -> list[View]:
+    def views(self, clip: ClipInput, target: ClipTarget) -> list[PartView]:
         """The views of a clip's input. The first is the one that a summary shows.
 
         Args:

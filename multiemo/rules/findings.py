@@ -32,7 +32,7 @@ class RuleReason(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Findings:
     """What the rules find in one modality of one clip.
 
     Args:
