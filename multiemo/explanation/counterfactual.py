@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multiemo.data.collate import pad
-from multiemo.explanation.evidence.base import Change
+from multiemo.explanation.evidence.base import InputChange
 from multiemo.explanation.records import Counterfactual
 from multiemo.explanation.target import ClipTarget
 
@@ -19,7 +19,7 @@ _BATCH = 32
 _MOST_TRIED = 1024
 
 
-def smallest_change(changes: Iterable[Change], target: ClipTarget) -> tuple[Counterfactual | None, int]:
+def smallest_change(changes: Iterable[InputChange], target: ClipTarget) -> tuple[Counterfactual | None, int]:
     """Find the smallest change that changes the decided label.
 
     Every change is run through the model, and the label is decided from the calibrated probabilities as in prediction,
@@ -41,7 +41,7 @@ def smallest_change(changes: Iterable[Change], target: ClipTarget) -> tuple[Coun
     column = target.label if target.model.task == "multi" else original[0]
     tried = 0
     for _, same in groupby(islice(changes, _MOST_TRIED), key=lambda change: change.size):
-        best: tuple[float, Change, tuple[int, ...]] | None = None
+        best: tuple[float, InputChange, tuple[int, ...]] | None = None
         for some in _batches(same):
             decided, probabilities = _run([(c.tensor, c.mask) for c in some], target)
             tried += len(some)
@@ -55,7 +55,9 @@ def smallest_change(changes: Iterable[Change], target: ClipTarget) -> tuple[Coun
     return None, tried
 
 
-def _record(change: Change, target: ClipTarget, labels: Sequence[int], before: float, after: float) -> Counterfactual:
+def _record(
+    change: InputChange, target: ClipTarget, labels: Sequence[int], before: float, after: float
+) -> Counterfactual:
     return Counterfactual(
         change=change.words,
         part=change.name,
@@ -68,7 +70,7 @@ def _record(change: Change, target: ClipTarget, labels: Sequence[int], before: f
     )
 
 
-def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
+def _batches(changes: Iterator[InputChange]) -> Iterator[list[InputChange]]:
     while some := list(islice(changes, _BATCH)):
         yield some
 

@@ -36,7 +36,7 @@ class ClipInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class InputChange:
     """A changed input, a candidate for the smallest change that changes the label.
 
     Args:
@@ -121,7 +121,7 @@ class Evidence(ABC):
         """
         return []
 
-    def changes(self, clip: ClipInput, target: ClipTarget) -> Iterator[Change]:
+    def changes(self, clip: ClipInput, target: ClipTarget) -> Iterator[InputChange]:
         """Changed inputs in the order of their size, for the counterfactual.
 
         The default removes each part of the first view.
@@ -135,4 +135,4 @@ class Evidence(ABC):
             gone = torch.zeros(1, len(view.parts), dtype=torch.bool)  # type: ignore[union-attr]
             gone[0, index] = True
             x, mask = view.without(gone)  # type: ignore[union-attr]
-            yield Change(part.name, f"without {part.name!r}", x[0], mask[0], 1.0)
+            yield InputChange(part.name, f"without {part.name!r}", x[0], mask[0], 1.0)
