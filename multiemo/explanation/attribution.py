@@ -7,7 +7,7 @@ are many. The choice depends only on the number of parts and the size of the inp
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import comb
 
 import torch
@@ -121,6 +121,47 @@ def evidence_of(kind: str) -> Evidence:
     return found
 
 
+@dataclass(slots=True)
+class ScoredViews:
+    """The views of one modality of one clip.
+
+    Args:
+        views: views with scores.
+        hidden: {unit: why the view is not shown}.
+        limits: what could not be explained, and why.
+    """
+
+    views: list[EvidenceView] = field(default_factory=list)
+    hidden: dict[str, str] = field(default_factory=dict)
+    limits: list[str] = field(default_factory=list)
+
+
+def score_views(clip: ClipInput, target: ClipTarget, faithfulness: Faithfulness | None = None) -> ScoredViews:
+    """Score the parts of every view of one modality of a clip.
+
+    Args:
+        clip: the input of the modality.
+        target: what is explained, for the same clip and modality.
+        faithfulness: what was measured on this model. Views that failed are left out, with the reason.
+    """
+    measured, found = _measured(faithfulness, clip.modality), ScoredViews()
+    for view in evidence_of(clip.entry.spec.kind).views(clip, target):
+        trust = _trust(measured.get(view.unit))
+        if trust == "failed":
+            found.hidden[view.unit] = _why(measured[view.unit])
+            continue
+        if not view.parts:
+            found.limits.append(f"no {view.unit} could be told apart")
+            continue
+        scores, method = attribute(view, target)
+        found.limits += _limits(view, method)
+        parts, notes = view.scored(scores), list(view.notes)
+        found.views.append(
+            EvidenceView(unit=view.unit, method=method, parts=parts, trust=trust, baseline=view.baseline, notes=notes)
+        )
+    return found
+
+
 def explain_modality(
     clip: ClipInput, target: ClipTarget, *, faithfulness: Faithfulness | None = None
 ) -> ModalityEvidence:
@@ -134,47 +175,28 @@ def explain_modality(
     Returns:
         The evidence. What cannot be explained is named in its ``limits``.
     """
-    source = evidence_of(clip.entry.spec.kind)
-    measured = {v.unit: v for v in faithfulness.views if v.modality == clip.modality} if faithfulness else {}
-    views: list[EvidenceView] = []
-    hidden: dict[str, str] = {}
-    limits: list[str] = []
-    for view in source.views(clip, target):
-        trust = _trust(measured.get(view.unit))
-        if trust == "failed":
-            hidden[view.unit] = "; ".join(measured[view.unit].reasons) or "failed its checks on this model"
-            continue
-        if not view.parts:
-            limits.append(f"no {view.unit} could be told apart")
-            continue
-        scores, method = attribute(view, target)
-        limits += _limits(view, method)
-        parts = view.scored(scores)
-        views.append(
-            EvidenceView(
-                unit=view.unit, method=method, parts=parts, trust=trust, baseline=view.baseline, notes=list(view.notes)
-            )
-        )
+    source, measured = evidence_of(clip.entry.spec.kind), _measured(faithfulness, clip.modality)
+    scored = score_views(clip, target, faithfulness)
     maps: list[EvidenceMap] = []
     for one in source.maps(clip, target):
         unit = _MAP_UNITS[one.kind]
         trust = _trust(measured.get(unit))
         if trust == "failed":
-            hidden[one.kind] = "; ".join(measured[unit].reasons) or "failed its checks on this model"
+            scored.hidden[one.kind] = _why(measured[unit])
         else:
             maps.append(replace(one, trust=trust))
     counterfactual, tried = smallest_change(source.changes(clip, target), target)
     if target.model.task == "dimensions":
-        limits.append("a predicted dimension has no label that a change could turn")
+        scored.limits.append("a predicted dimension has no label that a change could turn")
     return ModalityEvidence(
         modality=clip.modality,
         label=target.names[target.label],
-        views=views,
+        views=scored.views,
         maps=maps,
         counterfactual=counterfactual,
         tried=tried,
-        hidden=hidden,
-        limits=limits,
+        hidden=scored.hidden,
+        limits=scored.limits,
     )
 
 
@@ -187,6 +209,15 @@ def without_input(modality: Modality, label: str) -> ModalityEvidence:
     """
     why = "only the cached embedding of a frozen encoder is known, not the input it was made from"
     return ModalityEvidence(modality=modality, label=label, views=[], limits=[why])
+
+
+def _measured(faithfulness: Faithfulness | None, modality: Modality) -> dict[str, ViewFaithfulness]:
+    """{unit: what was measured of this view}."""
+    return {v.unit: v for v in faithfulness.views if v.modality == modality} if faithfulness else {}
+
+
+def _why(failed: ViewFaithfulness) -> str:
+    return "; ".join(failed.reasons) or "failed its checks on this model"
 
 
 def _trust(measured: ViewFaithfulness | None) -> Trust:
