@@ -95,7 +95,13 @@ class CueCollector:
         return found
 
 
-def mean_of(values: Sequence[tuple[float, str]]) -> Difference:
-    """The mean of (value, speaker) pairs, with its interval over speakers."""
-    found = mean_estimate(np.array([value for value, _ in values]), [speaker for _, speaker in values])
+def mean_of(values: Sequence[tuple[float, str]], bound: float = np.inf) -> Difference:
+    """The mean of (value, speaker) pairs, with its interval over speakers.
+
+    Args:
+        values: the pairs.
+        bound: largest possible absolute value.
+    """
+    numbers, speakers = np.array([value for value, _ in values]), [speaker for _, speaker in values]
+    found = mean_estimate(numbers, speakers, low=-bound, high=bound)
     return Difference(mean=found.value, interval=(found.low, found.high))

@@ -213,7 +213,7 @@ class Outcomes:
                 for m, value in self.shapley(i).items():
                     values.setdefault(m, []).append((value, self.report.predictions[i]["speaker"]))
             if values:
-                means = {m: mean_of(values[m]) for m in self.bundle.model.modalities if m in values}
+                means = {m: mean_of(values[m], 1.0) for m in self.bundle.model.modalities if m in values}
                 found.append(LabelContributions(label=self.bundle.labels[label], clips=len(own), contribution=means))
         return found
 
