@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from multiemo.explanation.faithfulness.records import Difference
-from multiemo.explanation.overall.records import Cue, LabelCues
+from multiemo.explanation.overall.records import LabelCue, LabelCues
 from multiemo.explanation.records import EvidenceView, Trust, UnitKind
 from multiemo.metrics import mean_estimate
 from multiemo.types import Modality
@@ -75,7 +75,7 @@ class CueCollector:
         found = []
         for (label, modality, unit), scores in sorted(self._found.items(), key=lambda entry: order[entry[0][0]]):
             cues = [
-                Cue(name=name, clips=len(values), score=mean_of(values), strongest=scores.strongest.get(name, 0))
+                LabelCue(name=name, clips=len(values), score=mean_of(values), strongest=scores.strongest.get(name, 0))
                 for name, values in scores.values.items()
                 if len(values) >= FEWEST_CLIPS
             ]

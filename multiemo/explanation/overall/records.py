@@ -12,7 +12,7 @@ from multiemo.types import CorpusKind, Modality, Task
 
 
 @record
-class Cue(Record):
+class LabelCue(Record):
     """A part of the input, and what it adds to a label on average.
 
     Args:
@@ -49,8 +49,8 @@ class LabelCues(Record):
     method: str
     trust: Trust
     clips: int
-    cues_for: list[Cue]
-    cues_against: list[Cue]
+    cues_for: list[LabelCue]
+    cues_against: list[LabelCue]
 
 
 @record
