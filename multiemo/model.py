@@ -84,8 +84,9 @@ class EmotionModel(nn.Module):
         self.task = task
         self._widths = {m: encoders[m].out_dim for m in self.modalities}
         self.encoders = Encoders({m: encoders[m] for m in self.modalities})
-        own = {m: heads[m] if m in heads else Head(encoders[m].out_dim, classes) for m in self.modalities}
-        self.branch_heads = nn.ModuleDict(own)
+        self.branch_heads = nn.ModuleDict(
+            {m: heads.get(m) or Head(encoders[m].out_dim, classes) for m in self.modalities}
+        )
         self.fusion = fusion
         width = fusion.out_dim if fusion is not None else encoders[self.modalities[0]].out_dim
         self.head = Head(width, classes) if fusion is not None and fusion.level == "embedding" else None

@@ -26,7 +26,7 @@ from multiemo.rules.findings import EMOTIONS, Findings
 from multiemo.rules.vector import RULE_COLUMNS, rule_vector
 from multiemo.types import DIMENSIONS
 
-#: Evidence, in nats, of an emotion whose score is 1. One clear word or cue multiplies the odds of its emotion by about 7.
+#: Evidence, in nats, of an emotion whose score is 1: a clear word or cue multiplies the odds of its emotion by about 7.
 _NATS = 2.0
 #: Standard deviation of the valence that the rules find around a point of a polarity scale.
 _SPREAD = 0.5
@@ -49,7 +49,7 @@ _SCALES: dict[str, tuple[float, ...]] = {
     "polarity5": (-0.8, -0.4, 0.0, 0.4, 0.8),
     "polarity7": (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9),
 }
-#: {label of a polarity scale: its point}, the named sets in order; a later one overrides an earlier one.
+#: {name of a polarity scale: {label: its point}}, the smaller scales first.
 _POINTS = {name: dict(zip(LABEL_SETS[name], points, strict=True)) for name, points in _SCALES.items()}
 
 
@@ -101,8 +101,8 @@ def label_shares(findings: Findings, labels: Sequence[str]) -> dict[str, float]:
         >>> from multiemo.rules.findings import RuleReason
         >>> gloomy = RuleReason(rule="'gloomy'", part="gloomy", effect={"sad": 1.0}, source="list")
         >>> found = Findings({"sad": 1.0}, valence=-0.5, reasons=[gloomy])
-        >>> {label: round(share, 2) for label, share in label_shares(found, ["happy", "sad", "negative"]).items()}
-        {'happy': 0.09, 'sad': 0.66, 'negative': 0.25}
+        >>> {label: round(share, 2) for label, share in label_shares(found, ["happy", "sad", "bored"]).items()}
+        {'happy': 0.1, 'sad': 0.72, 'bored': 0.19}
     """
     evidence = rule_vector(findings).astype(np.float64) @ evidence_weights(labels)
     shares = np.exp(evidence - evidence.max())
@@ -111,11 +111,11 @@ def label_shares(findings: Findings, labels: Sequence[str]) -> dict[str, float]:
 
 def _scale_of(labels: Sequence[str]) -> dict[str, float]:
     """{label: its point}: of the smallest polarity scale that has all polarity labels of the set."""
-    known = {label for scale in _POINTS.values() for label in scale if label != "neutral"}
-    used = {found: label for label in labels if (found := find_label(label, tuple(known)))}
-    neutral = {"neutral": label for label in labels if find_label(label, ("neutral",))} if used else {}
-    scale = next((s for s in _POINTS.values() if used.keys() <= s.keys()), {})
-    return {label: scale[name] for name, label in {**used, **neutral}.items() if name in scale}
+    known = tuple({label for scale in _POINTS.values() for label in scale})
+    names = {label: name for label in labels if (name := find_label(label, known)) is not None}
+    used = set(names.values()) - {"neutral"}
+    scale: dict[str, float] = next((s for s in _POINTS.values() if used and used <= s.keys()), {})
+    return {label: scale[name] for label, name in names.items() if name in scale}
 
 
 def _direction(own: Array, valence: float, arousal: float) -> None:

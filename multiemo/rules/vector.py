@@ -7,8 +7,8 @@ import numpy as np
 from multiemo.arrays import Floats
 from multiemo.rules.findings import EMOTIONS, Findings
 
-#: K, the columns of a rule vector: the score of each emotion, the two halves of valence and of arousal (each at least 0),
-#: and ``fired``, n / (1 + n) of the number n of rules that fired. A clip on which no rule fires is a row of zeros.
+#: K, the columns of a rule vector: the score of each emotion, the two halves of valence and of arousal (each at least
+#: 0), and ``fired``, n / (1 + n) of the number n of rules that fired. A clip on which no rule fires is a row of zeros.
 RULE_COLUMNS: tuple[str, ...] = (*EMOTIONS, "positive", "negative", "aroused", "calm", "fired")
 
 
@@ -25,6 +25,6 @@ def rule_vector(findings: Findings) -> Floats:
     if not count:
         return np.zeros(len(RULE_COLUMNS), dtype=np.float32)
     valence, arousal = findings.valence, findings.arousal
-    halves = (max(valence, 0.0), max(-valence, 0.0), max(arousal, 0.0), max(-arousal, 0.0))
+    halves = (max(0.0, valence), max(0.0, -valence), max(0.0, arousal), max(0.0, -arousal))
     scores = [findings.scores.get(emotion, 0.0) for emotion in EMOTIONS]
     return np.array([*scores, *halves, count / (1 + count)], dtype=np.float32)
