@@ -123,10 +123,8 @@ def test_training_and_prediction_read_the_same(kind: str, cases: dict[str, Case]
 def test_what_a_row_lacks_has_one_reason(kind: str, cases: dict[str, Case], folder: Path) -> None:
     case = cases[kind]
     entries = made(case)
-    other = {"text": "waveform"}.get(kind, "text")
-    bare = Clip(
-        id="b", corpus="x", text=None if kind == "text" else "hm", audio="a.wav" if other == "waveform" else None
-    )
+    silent = case.modality == "text"
+    bare = Clip(id="b", corpus="x", text=None if silent else "hm", audio="a.wav" if silent else None)
     trained = ClipDataset([bare], folder, entries, SPACE)[0].absent
     (row,) = Reader(entries, Options()).open(Item("b", clip=bare, folder=folder)).segments
     assert trained == row.absent
