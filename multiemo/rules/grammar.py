@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 #: ``degree`` precedes a feeling and ``after`` follows it; ``contrast`` weighs what comes after it more than what comes
 #: before; ``concession`` opens a clause that is set aside; ``join`` lets a negation reach the next feeling; ``asks``
-#: ends a question; ``softens`` makes a sentence tentative; ``other`` is a fixed phrase that contains such a word without
-#: meaning it.
+#: ends a question; ``softens`` makes a sentence tentative; ``other`` is a fixed phrase that contains such a word
+#: without meaning it.
 Role: TypeAlias = Literal["degree", "after", "negation", "contrast", "concession", "join", "asks", "softens", "other"]
 
 
