@@ -152,7 +152,6 @@ def compare(runs: tuple[Path, Path], split: str) -> dict[str, Any]:
         "split": split,
         "n": len(part.ids),
         "speakers": len(set(part.speakers)),
-        "silent": round(float((np.abs(part.evidence[0]).sum(1) < 1e-3).mean()), 4),
         "weights": {"rules": round(float(weights[0]), 3), "trained": round(float(weights[1]), 3)},
         "figures": figures,
         "tests": tests,
