@@ -292,6 +292,22 @@ class FeatureSpec(InputSpec):
     kind: Literal["features"] = "features"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRulesSpec(InputSpec):
+    """What rules find in a text, ``[1, K]`` float32.
+
+    Args:
+        lexicon: file or folder of an academic lexicon, added to the built-in lists; empty for none.
+        lexicon_sha256: digest of the lexicon that the model was made with; empty before that.
+        language: ISO 639-1 code of the language of all texts; empty takes it from the rows, or from the script.
+    """
+
+    lexicon: str = ""
+    lexicon_sha256: str = ""
+    language: str = ""
+    kind: Literal["text_rules"] = "text_rules"
+
+
 def spec_to_dict(spec: InputSpec) -> dict[str, object]:
     """The spec as plain JSON values; ``multiemo.inputs.spec_from_dict`` is the inverse."""
     return asdict(spec)

@@ -20,6 +20,7 @@ _MODULES: dict[str, dict[str, str | None]] = {
     "speech.speech_pretrained": {"speech_pretrained": "speech"},
     "text.text_transformer": {"text_transformer": "text"},
     "text.text_pretrained": {"text_pretrained": "text"},
+    "text.text_rules": {"text_rules": "text"},
 }
 for _module, _names in _MODULES.items():
     for _name, _modality in _names.items():

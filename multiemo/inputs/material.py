@@ -77,10 +77,12 @@ class Utterance:
     Args:
         text: the unprocessed utterance.
         earlier: preceding turns of its dialogue, oldest first.
+        language: code of its language, if known.
     """
 
     text: str
     earlier: Sequence[ContextTurn] = ()
+    language: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

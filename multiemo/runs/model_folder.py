@@ -178,10 +178,8 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     inputs: dict[Modality, Input] = {}
     for m, spec in specs.items():
         build = partial(build_encoder, config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
-        if deferred:
-            parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_build_deferred, build, folder))
-        else:
-            parts[m] = build()
+        width = _out_dim(tensors, m) if deferred else None
+        parts[m] = build() if width is None else Deferred(width, partial(_build_deferred, build, folder))
         inputs[m] = build_input(m, spec, assets=folder / m)
     model = assemble(config, parts, fused=values["fused"])
     _load_weights(model, tensors, folder)
@@ -239,12 +237,13 @@ def _build_deferred(build: Callable[[], Encoder], folder: Path, weights: Mapping
     return encoder
 
 
-def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
-    """D of an encoder that is not built yet, read from the weights of its branch head."""
+def _out_dim(tensors: Mapping[str, Tensor], m: Modality) -> int | None:
+    """D of an encoder that is not built yet, read from the weights of its branch head.
+
+    ``None`` without such weights: then the encoder brings its own head, and must be built to provide it.
+    """
     norm = tensors.get(f"branch_heads.{m}.layers.0.weight")
-    if norm is None:
-        raise CheckpointError(f"{folder}: the weights do not fit its config: no head over the {m} encoder")
-    return len(norm)
+    return None if norm is None else len(norm)
 
 
 def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:

@@ -15,7 +15,7 @@ from multiemo.fusion.base import Fusion
 from multiemo.inputs import Input, kind_named
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions, suggest
-from multiemo.types import Modality
+from multiemo.types import DIMENSIONS, Modality
 
 
 def build_encoder(
@@ -91,11 +91,15 @@ def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, 
         fused: add the fusion; without it the model is a single branch.
         learnt: priors and means of the training data, passed on to :class:`EmotionModel`.
     """
+    heads = {m: head for m, part in parts.items() if (head := part.fixed_head(config.columns)) is not None}
+    only = None if fused else next(iter(parts.values()))
     return EmotionModel(
         parts,
         len(config.columns),
         fusion=build_fusion(config, parts) if fused else None,
         task=config.task,
         dimensions=config.dimensions,
+        heads=heads,
+        dimension_head=only.fixed_head(DIMENSIONS) if only is not None and config.dimensions else None,
         **learnt,
     )

@@ -1,0 +1,64 @@
+"""A lexicon in memory: words with their emotions, valence and arousal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a lexicon says about one word.
+
+    Args:
+        word: the word, normalised as :func:`multiemo.rules.cleaning.clean` does.
+        emotions: {emotion of :data:`multiemo.rules.findings.EMOTIONS`: strength, above 0, 1 for a clear word}.
+        valence: -1..1; ``None`` if the lexicon does not rate it.
+        arousal: -1..1; ``None`` if the lexicon does not rate it.
+        source: name of the lexicon.
+    """
+
+    word: str
+    emotions: Mapping[str, float] = field(default_factory=dict)
+    valence: float | None = None
+    arousal: float | None = None
+    source: str = ""
+
+    def over(self, other: Entry | None) -> Entry:
+        """This entry, with what it does not know taken from another entry of the same word."""
+        if other is None:
+            return self
+        return replace(
+            self,
+            emotions=self.emotions or other.emotions,
+            valence=other.valence if self.valence is None else self.valence,
+            arousal=other.arousal if self.arousal is None else self.arousal,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Words with their emotions.
+
+    Args:
+        name: name of the list, as reasons cite it.
+        entries: {word: entry}.
+        longest: number of characters of the longest word.
+    """
+
+    name: str
+    entries: Mapping[str, Entry]
+    longest: int
+
+    @classmethod
+    def of(cls, name: str, entries: Iterable[Entry]) -> Lexicon:
+        """A lexicon of entries; a word listed twice keeps what both entries know, the later one first."""
+        found: dict[str, Entry] = {}
+        for entry in entries:
+            found[entry.word] = entry.over(found.get(entry.word))
+        return cls(name, found, max(map(len, found), default=0))
+
+    def over(self, other: Lexicon) -> Lexicon:
+        """This lexicon on top of another one: an entry of this one wins, and the other fills in what it lacks."""
+        merged = {word: entry.over(other.entries.get(word)) for word, entry in self.entries.items()}
+        return Lexicon(self.name, {**other.entries, **merged}, max(self.longest, other.longest))
