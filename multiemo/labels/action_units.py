@@ -1,7 +1,7 @@
 """English names of facial action units, and what the columns of OpenFace and py-feat measure.
 
-Sources: Ekman & Friesen 1978, "Facial Action Coding System"; the names are those of the manual of 2002 (Ekman, Friesen &
-Hager). In the tables of OpenFace (Baltrusaitis et al. 2018), ``AU12_r`` is an intensity from 0 to 5 and ``AU12_c`` a
+Sources: Ekman & Friesen 1978, "Facial Action Coding System"; the names are those of the manual of 2002 (Ekman, Friesen
+& Hager). In the tables of OpenFace (Baltrusaitis et al. 2018), ``AU12_r`` is an intensity from 0 to 5 and ``AU12_c`` a
 presence, 0 or 1. In those of py-feat (Cheong et al. 2023), ``AU12`` is a probability from 0 to 1.
 """
 
