@@ -160,7 +160,8 @@ def test_names_of_columns_travel_with_the_model(tmp_path: Path) -> None:
         rows = [
             {
                 "id": f"c{n:02d}", "corpus": "mine", "speaker": f"s{n % 6}", "label_set": "custom:up,down",
-                "label": ("up", "down")[int(values[n, 0] > 2.5)], "features": {"face": {"path": file, "key": f"c{n:02d}"}},
+                "label": ("up", "down")[int(values[n, 0] > 2.5)],
+                "features": {"face": {"path": file, "key": f"c{n:02d}"}},
             }
             for n in range(24)
         ]  # fmt: skip
