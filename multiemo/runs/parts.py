@@ -58,7 +58,7 @@ def build_encoder(
 
 def uses_features(config: Config, modality: Modality) -> bool:
     """Whether the encoder of ``modality`` reads precomputed features."""
-    return config.encoders[modality].name == "features"
+    return input_kind(config, modality) is kind_named("features")
 
 
 def input_kind(config: Config, modality: Modality) -> type[Input]:
