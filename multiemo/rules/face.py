@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import numpy as np
+
+from multiemo.arrays import Array
 from multiemo.labels.action_units import LARGEST, unit_column, unit_name
-from multiemo.rules.circumplex import arousal_of, valence_of
+from multiemo.rules.deviations import CueBaseline, CueRule, add_up, deviation_reasons, deviations, nothing_stands_out
 from multiemo.rules.findings import Findings, RuleReason
 
 #: {emotion: {unit: weight, 0..1}}: half from EMFACS (1 for a unit of the prototype), half from Du et al. 2014 (1 for a
@@ -58,20 +60,12 @@ _PROTOTYPE_LIMIT = (
     "Prototypes are posed expressions: a face can feel without showing, show without feeling, and the mouth moves in "
     "speech too."
 )
+_LANDMARK_SOURCE = "Ekman & Friesen 1978 (AU12, AU15, AU23, AU26)"
+_LANDMARK_LIMIT = (
+    "Two eyes, the nose and two mouth corners show a smile at best: no brow, no lid, no nose wrinkle. A nod or a turn "
+    "of the head changes them too."
+)
 _OFFSET_LIMIT = "There is no baseline, so the resting face of this person counts as expression."
-
-
-@dataclass(frozen=True, slots=True)
-class UnitBaseline:
-    """Mean and standard deviation of one unit over clips.
-
-    Args:
-        mean: mean value, in the unit of its column.
-        sd: standard deviation.
-    """
-
-    mean: float
-    sd: float
 
 
 def unit_columns(columns: Sequence[str]) -> dict[int, int]:
@@ -99,14 +93,15 @@ def unit_columns(columns: Sequence[str]) -> dict[int, int]:
 
 
 def read_units(
-    values: Mapping[int, float], largest: Mapping[int, float], baseline: Mapping[int, UnitBaseline] | None = None
+    values: Mapping[int, float], largest: Mapping[int, float], baseline: CueBaseline | None = None
 ) -> Findings:
     """What the rules find in the action units of a face.
 
     Args:
         values: {number of a unit: its value over the clip}.
         largest: {number of a unit: largest value of its column}, 5 for intensities and 1 for the others.
-        baseline: {number of a unit: its mean and deviation over clips}; ``None`` takes values as they are.
+        baseline: mean and deviation of each unit over clips, named as by
+            :func:`~multiemo.labels.action_units.unit_name`; ``None`` takes values as they are.
 
     Returns:
         The findings.
@@ -132,17 +127,12 @@ def read_units(
             reasons.append(RuleReason(rule=words, part=unit_name(unit), effect=effect, source=_SOURCE))
     total = sum(strength for strength, _ in strengths.values())
     if total < UNREMARKABLE:
-        effect = {"neutral": round(1 - total / UNREMARKABLE, 4)}
-        reasons.append(
-            RuleReason(
-                rule="hardly any unit is active", part="all units", effect=effect, source="absence of the others"
-            )
-        )
+        reasons.append(nothing_stands_out(1 - total / UNREMARKABLE, "hardly any unit is active"))
     limits = [_PROTOTYPE_LIMIT] if baseline is not None else [_PROTOTYPE_LIMIT, _OFFSET_LIMIT]
     missing = [emotion for emotion in PROTOTYPES if emotion not in totals]
     if missing:
         limits.append(f"Left out, because most units of the prototype are not measured: {', '.join(missing)}.")
-    return _summed(reasons, limits)
+    return add_up(reasons, limits)
 
 
 def column_largest(column: str) -> float:
@@ -153,17 +143,6 @@ def column_largest(column: str) -> float:
     """
     found = unit_column(column)
     return 1.0 if found is None else LARGEST[found.measure]
-
-
-def _summed(reasons: list[RuleReason], limits: list[str]) -> Findings:
-    """Findings of additive reasons, strongest first."""
-    reasons.sort(key=lambda reason: -max(map(abs, reason.effect.values())))
-    totals: dict[str, float] = {}
-    for reason in reasons:
-        for emotion, amount in reason.effect.items():
-            totals[emotion] = totals.get(emotion, 0.0) + amount
-    scores = {emotion: amount for emotion, amount in totals.items() if amount > 0}
-    return Findings(scores, valence_of(scores), arousal_of(scores), reasons, limits)
 
 
 def _weight(emotion: str, unit: int) -> float:
@@ -182,9 +161,7 @@ def _full_weight(emotion: str) -> float:
     return sum(PROTOTYPES[emotion].values())
 
 
-def _strength(
-    unit: int, value: float, largest: float, baseline: Mapping[int, UnitBaseline] | None
-) -> tuple[float, str]:
+def _strength(unit: int, value: float, largest: float, baseline: CueBaseline | None) -> tuple[float, str]:
     """How strongly a unit is active, 0..1, and that in words.
 
     Args:
@@ -198,7 +175,65 @@ def _strength(
     if baseline is None:
         share = (value / largest - RISES_SHARE) / (FULL_SHARE - RISES_SHARE)
         return min(max(share, 0.0), 1.0), f"{unit_name(unit)}: {value:.1f} of {largest:g}"
-    known = baseline[unit]
-    deviation = (value - known.mean) / max(known.sd, SMALLEST_SD * largest)
+    deviation = baseline.deviation(unit_name(unit), value, smallest=SMALLEST_SD * largest)
+    if deviation is None:
+        return 0.0, ""
     share = (deviation - RISES) / (FULL - RISES)
-    return min(max(share, 0.0), 1.0), f"{unit_name(unit)}: {deviation:.1f} sd above the corpus"
+    return min(max(share, 0.0), 1.0), f"{unit_name(unit)}: {deviation:.1f} sd above {baseline.whose}"
+
+
+#: {measure of five landmarks: rule}, in distances between the eyes.
+LANDMARK_RULES: dict[str, CueRule] = {
+    "mouth_width": CueRule(
+        "wide mouth", "narrow mouth", {"happy": 2, "angry": -1, "surprised": -1}, 0.02, _LANDMARK_SOURCE
+    ),
+    "mouth_drop": CueRule(
+        "low mouth corners", "raised mouth corners", {"happy": -2, "sad": 1, "surprised": 1}, 0.02, _LANDMARK_SOURCE
+    ),
+}
+
+
+def landmark_measures(points: Array) -> dict[str, float]:
+    """Width of the mouth, and distance of its corners below the tip of the nose, in distances between the eyes.
+
+    Args:
+        points: ``[5, 2]`` as :class:`multiemo.preprocess.faces.detection.Face` has them: the eye on the left of the
+            picture, the eye on its right, nose tip, left and right mouth corner.
+
+    Returns:
+        {measure: value}; a tilted head does not change them. NaN if both eyes are at one point.
+
+    Example:
+        >>> face = np.array([[0, 0], [10, 0], [5, 6], [1, 11], [9, 11]])
+        >>> landmark_measures(face)
+        {'mouth_width': 0.8, 'mouth_drop': 0.5}
+    """
+    left, right, nose, left_corner, right_corner = np.asarray(points, dtype=np.float64)
+    across = right - left
+    distance = float(np.hypot(*across))
+    if distance == 0:
+        return dict.fromkeys(LANDMARK_RULES, math.nan)
+    down = np.array([-across[1], across[0]]) / distance
+    drop = float(((left_corner + right_corner) / 2 - nose) @ down)
+    return {
+        "mouth_width": float(np.hypot(*(right_corner - left_corner))) / distance,
+        "mouth_drop": drop / distance,
+    }
+
+
+def read_landmarks(values: Mapping[str, float], baseline: CueBaseline) -> Findings:
+    """What little the rules find in five landmarks.
+
+    Args:
+        values: {measure of :func:`landmark_measures`: value}; NaN if no landmarks were found.
+        baseline: what they are compared with.
+
+    Returns:
+        The findings: no reasons without landmarks or baseline.
+    """
+    if not baseline.mean:
+        return Findings({}, limits=["There is no baseline: at least two faces are needed to compare with."])
+    found = deviations(values, LANDMARK_RULES, baseline)
+    if not found:
+        return Findings({}, limits=["No landmarks were found in the face crops."])
+    return add_up(deviation_reasons(found, LANDMARK_RULES, baseline.whose), [_LANDMARK_LIMIT])
