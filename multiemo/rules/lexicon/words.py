@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+#: Arousal from which an unpleasant word counts as aroused or calm.
+_CLEAR_AROUSAL = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -62,3 +65,24 @@ class Lexicon:
         """This lexicon on top of another one: an entry of this one wins, and the other fills in what it lacks."""
         merged = {word: entry.over(other.entries.get(word)) for word, entry in self.entries.items()}
         return Lexicon(self.name, {**other.entries, **merged}, max(self.longest, other.longest))
+
+
+def spread(valence: float, arousal: float | None = None) -> dict[str, float]:
+    """{emotion: strength} for a word of which only valence, and perhaps arousal, are known.
+
+    Pleasant words count as happy. Unpleasant ones are divided: without arousal over sadness, anger and disgust; with
+    high arousal over anger, fear and disgust; with low arousal mostly to sadness.
+
+    Example:
+        >>> spread(0.5), spread(-0.5, -0.4)
+        ({'happy': 0.5}, {'sad': 0.4, 'disgusted': 0.1})
+    """
+    if valence >= 0:
+        return {"happy": valence} if valence else {}
+    if arousal is None or abs(arousal) < _CLEAR_AROUSAL:
+        shares = {"sad": 0.4, "angry": 0.4, "disgusted": 0.2}
+    elif arousal > 0:
+        shares = {"angry": 0.5, "fearful": 0.3, "disgusted": 0.2}
+    else:
+        shares = {"sad": 0.8, "disgusted": 0.2}
+    return {emotion: -valence * share for emotion, share in shares.items()}
