@@ -191,6 +191,9 @@ LANDMARK_RULES: dict[str, CueRule] = {
         "low mouth corners", "raised mouth corners", {"happy": -2, "sad": 1, "surprised": 1}, 0.02, _LANDMARK_SOURCE
     ),
 }
+#: The corners of any mouth are this far below the tip of the nose, in distances between the eyes: in adults about half of
+#: one. Points outside are not those of a face.
+PLAUSIBLE_DROP = (0.1, 1.2)
 
 
 def landmark_measures(points: Array) -> dict[str, float]:
@@ -201,7 +204,7 @@ def landmark_measures(points: Array) -> dict[str, float]:
             picture, the eye on its right, nose tip, left and right mouth corner.
 
     Returns:
-        {measure: value}; a tilted head does not change them. NaN if both eyes are at one point.
+        {measure: value}; a tilted head does not change them. NaN if the points are not those of a face.
 
     Example:
         >>> face = np.array([[0, 0], [10, 0], [5, 6], [1, 11], [9, 11]])
@@ -214,11 +217,10 @@ def landmark_measures(points: Array) -> dict[str, float]:
     if distance == 0:
         return dict.fromkeys(LANDMARK_RULES, math.nan)
     down = np.array([-across[1], across[0]]) / distance
-    drop = float(((left_corner + right_corner) / 2 - nose) @ down)
-    return {
-        "mouth_width": float(np.hypot(*(right_corner - left_corner))) / distance,
-        "mouth_drop": drop / distance,
-    }
+    drop = float(((left_corner + right_corner) / 2 - nose) @ down) / distance
+    if not PLAUSIBLE_DROP[0] <= drop <= PLAUSIBLE_DROP[1]:
+        return dict.fromkeys(LANDMARK_RULES, math.nan)
+    return {"mouth_width": float(np.hypot(*(right_corner - left_corner))) / distance, "mouth_drop": drop}
 
 
 def read_landmarks(values: Mapping[str, float], baseline: CueBaseline) -> Findings:

@@ -101,7 +101,7 @@ class FaceLandmarkRulesEncoder(TensorRules):
     modality = "face"
     input_spec: FaceSpec
 
-    def __init__(self, *, size: Size = 160, frames: Size = 8, fps: Positive = 4.0, detector: str = "auto") -> None:
+    def __init__(self, *, size: Size = 128, frames: Size = 8, fps: Positive = 4.0, detector: str = "auto") -> None:
         super().__init__(tuple(LANDMARK_RULES))
         spec = FaceSpec(size=size, frames=frames, fps=fps, detector=detector)
         self.input_spec = spec
@@ -117,9 +117,10 @@ class FaceLandmarkRulesEncoder(TensorRules):
         """As :meth:`TensorRules.measure`, of crops ``[F, 3, S, S]``: the median over the crops with landmarks."""
         crops = x.detach().cpu().permute(0, 2, 3, 1).contiguous().numpy()
         found = [landmark_measures(points) for crop in crops if (points := self._landmarks(crop)) is not None]
-        if not found:
+        known = [measures for measures in found if math.isfinite(measures[self.cues[0]])]
+        if not known:
             return dict.fromkeys(self.cues, math.nan)
-        return {cue: float(np.median([measures[cue] for measures in found])) for cue in self.cues}
+        return {cue: float(np.median([measures[cue] for measures in known])) for cue in self.cues}
 
     def find(self, x: Tensor) -> Findings:
         """As :meth:`TensorRules.find`, of crops ``[F, 3, S, S]``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,23 +10,11 @@ import torch
 
 from multiemo.preprocess.voice.cues import VOICE_CUES, VoiceCues, voice_cues
 from multiemo.preprocess.voice.prosody import prosody
-from multiemo.synthetic.cues import VOICE
-from multiemo.synthetic.voice import RATE, SyntheticSpeaker, speak
-from tests.support.voices import buzz
-
-SPEAKER = SyntheticSpeaker(
-    f0=130.0, tract=1.0, rate=5.0, f0_range=1.8, tilt=0.0, loudness=0.0, breath=0.02, noise=-55.0
-)
+from tests.support.voices import RATE, buzz, utterance
 
 
 def measure(samples: np.ndarray) -> VoiceCues:
     return voice_cues(prosody(torch.from_numpy(samples), RATE))
-
-
-def utterance(**change: float) -> np.ndarray:
-    cue = replace(VOICE["neutral"], **change)
-    rng = np.random.default_rng(3)
-    return speak([7, 23, 41, 12, 30, 55, 8, 19, 27, 33], [0] * 10, SPEAKER, cue, rng).samples
 
 
 def spoken(**change: float) -> VoiceCues:
