@@ -31,7 +31,13 @@ _SIMPLIFIED = (
 )
 _SINGLE = {
     **dict(zip(_TRADITIONAL, _SIMPLIFIED, strict=True)),
-    **{"\u3000": " ", "’": "'", "‘": "'", "“": '"', "”": '"', "。": ".", "…": "."},
+    "\u3000": " ",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+    "。": ".",
+    "…": ".",
 }
 #: Letters repeated more often are written twice; words spelt with three of one letter are rare in both languages.
 _MOST_REPEATS = 2

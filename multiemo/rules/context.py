@@ -24,6 +24,7 @@ _NEGATED_DEGREE, _TWICE = 0.6, 0.8
 _BEFORE, _AFTER = 0.5, 1.5
 _SET_ASIDE, _CAPITALS, _DRAWN_OUT, _ASKED, _TENTATIVE = 0.6, 1.25, 1.2, 0.6, 0.8
 _EXCLAMATION, _MOST_EXCLAMATIONS = 0.1, 3
+_SENTENCE = 60
 _VADER = "Hutto & Gilbert 2014"
 _GRAMMAR = "multiemo grammar"
 
@@ -171,7 +172,7 @@ def _before(items: Sequence[Item], i: int, text: str) -> list[Item]:
     reach = _ENGLISH_REACH if here.english else _CHINESE_REACH
     found: list[Item] = []
     joined = crossed = False
-    for item in reversed(items[:i]):
+    for item in reversed(items[max(0, i - reach) : i]):
         if item.mark or item.does("contrast") or here.position - item.position > reach:
             break
         if item.entry is not None and item.entry.emotions:
@@ -194,7 +195,7 @@ def _clauses(feeling: Feeling, items: Sequence[Item], i: int) -> None:
     """Apply the contrasts of the sentence, or of the next one if it begins with "but", and concessions."""
     start, end = _sentence(items, i)
     later = next((item for item in items[i + 1 : end] if item.does("contrast")), None)
-    if later is None and end + 1 < len(items) and items[end + 1].does("contrast"):
+    if later is None and end + 1 < len(items) and items[end].ends_sentence and items[end + 1].does("contrast"):
         opens = items[end + 1].position == items[end].position + 1
         later = items[end + 1] if opens else None
     earlier = next((item for item in reversed(items[start:i]) if item.does("contrast") and item.position > 0), None)
@@ -213,7 +214,7 @@ def _clauses(feeling: Feeling, items: Sequence[Item], i: int) -> None:
 def _end_of_sentence(feeling: Feeling, items: Sequence[Item], i: int) -> None:
     """Apply exclamation marks, questions and tentative words."""
     start, end = _sentence(items, i)
-    mark = items[end] if end < len(items) else None
+    mark = items[end] if end < len(items) and items[end].ends_sentence else None
     exclamations = 0 if mark is None else min(_MOST_EXCLAMATIONS, mark.mark.count("!"))
     if mark is not None and exclamations:
         feeling.scale(1 + _EXCLAMATION * exclamations, f"'{mark.text}' strengthens {{}}", mark, _VADER)
@@ -228,6 +229,10 @@ def _end_of_sentence(feeling: Feeling, items: Sequence[Item], i: int) -> None:
 
 
 def _sentence(items: Sequence[Item], i: int) -> tuple[int, int]:
-    """The sentence of an item: index of its first item, and of the mark that ends it (or the number of items)."""
-    start = next((k + 1 for k in range(i - 1, -1, -1) if items[k].ends_sentence), 0)
-    return start, next((k for k in range(i + 1, len(items)) if items[k].ends_sentence), len(items))
+    """The sentence of an item: index of its first item, and of the mark that ends it (or one past the last item).
+
+    Transcripts may have no marks, so a sentence has at most :data:`_SENTENCE` known words on either side.
+    """
+    first, last = max(0, i - _SENTENCE), min(len(items), i + 1 + _SENTENCE)
+    start = next((k + 1 for k in range(i - 1, first - 1, -1) if items[k].ends_sentence), first)
+    return start, next((k for k in range(i + 1, last) if items[k].ends_sentence), last)

@@ -4,7 +4,7 @@ The evidence for a label is a weighted sum of the rule vector, so it is zero for
 
 - A label that is one of the seven emotions, or that a published map of :mod:`multiemo.labels.maps` counts as one
   (calm as neutral, excited as happy, annoyance as angry), gets the score of that emotion. Labels that share an emotion
-  are told apart by arousal if the circumplex rates them.
+  are told apart by valence and arousal if the circumplex rates them.
 - A point of a polarity scale gets the valence: the logarithm of a normal density around the point, up to a constant.
 - Another label with a place on the circumplex (bored, frustrated) gets valence and arousal in its direction.
 - Another label whose polarity a published map names (worried, powerful) gets half of the valence.
@@ -30,10 +30,12 @@ from multiemo.types import DIMENSIONS
 _NATS = 2.0
 #: Standard deviation of the valence that the rules find around a point of a polarity scale.
 _SPREAD = 0.5
+#: Evidence, in nats, of the direction by which labels that share an emotion are told apart on the circumplex.
+_WITHIN = 6.0
 #: Weight of the polarity of a label for which nothing else is known, relative to an emotion.
 _POLARITY_WEIGHT = 0.5
 #: Slope of the inverse hyperbolic tangent that the heads of dimensions undo, over -0.8..0.8.
-_SLOPE = 1.3
+_SLOPE = 1.2
 
 
 def _targets(target: str) -> dict[str, str]:
@@ -84,7 +86,7 @@ def evidence_weights(labels: Sequence[str]) -> Array:
             own[RULE_COLUMNS.index("fired")] = -0.5 * (points[label] / _SPREAD) ** 2
         if emotion is not None:
             own[RULE_COLUMNS.index(emotion)] = _NATS
-            _direction(own, 0.0, _NATS * _arousal_within(label, emotion, labels, emotions))
+            _direction(own, *(_WITHIN * away for away in _place_within(label, emotion, labels, emotions)))
         elif label not in points:
             _unnamed(own, label)
     return weights
@@ -125,12 +127,24 @@ def _direction(own: Array, valence: float, arousal: float) -> None:
         own[RULE_COLUMNS.index(low)] -= weight
 
 
-def _arousal_within(label: str, emotion: str, labels: Sequence[str], emotions: Sequence[str | None]) -> float:
-    """How far the arousal of a label is above the mean of the rated labels that share its emotion."""
-    shared = [place for name, other in zip(labels, emotions, strict=True) if other == emotion
-              and (place := circumplex(name)) is not None]  # fmt: skip
+def _place_within(
+    label: str, emotion: str, labels: Sequence[str], emotions: Sequence[str | None]
+) -> tuple[float, float]:
+    """How far a label is from the mean (valence, arousal) of the rated labels that share its emotion.
+
+    Args:
+        label: the label.
+        emotion: its emotion.
+        labels: all labels of the set.
+        emotions: the emotion of each, if any.
+    """
+    shared = [circumplex(name) for name, other in zip(labels, emotions, strict=True) if other == emotion]
+    rated = [place for place in shared if place is not None]
     place = circumplex(label)
-    return 0.0 if place is None else place[1] - sum(arousal for _, arousal in shared) / len(shared)
+    if place is None:
+        return 0.0, 0.0
+    valence, arousal = (sum(axis) / len(rated) for axis in zip(*rated, strict=True))
+    return place[0] - valence, place[1] - arousal
 
 
 def _unnamed(own: Array, label: str) -> None:

@@ -55,7 +55,7 @@ def read_text(text: str, *, language: str | None = None, lexicon: Lexicon | Path
     Example:
         >>> found = read_text("I am not happy!")
         >>> [reason.rule for reason in found.reasons]
-        ["'happy' expresses happy", "'not' turns 'happy' around", "'!' strengthens 'happy'"]
+        ["'not' turns 'happy' around", "'happy' expresses happy", "'!' strengthens 'happy'"]
         >>> found.scores, found.valence < 0
         ({'sad': 0.66}, True)
     """

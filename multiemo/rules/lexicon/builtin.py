@@ -13,9 +13,10 @@ _HEADER = re.compile(r"\[([^\]]*)\]")
 _GROUP = re.compile(r"([a-z]+) ([\d.]+)")
 #: Ends of English inflections, and what may stand in their place in the base form; "=" halves a double consonant.
 _ENDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("iness", ("y",)), ("ness", ("",)), ("iest", ("y",)), ("ier", ("y",)), ("ily", ("y",)), ("ies", ("y",)), ("ied", ("y",)),
-    ("ingly", ("", "ing")), ("edly", ("ed",)), ("ly", ("", "le")), ("est", ("", "e", "=")), ("ing", ("", "e", "=")),
-    ("ed", ("", "e", "=")), ("er", ("", "e", "=")), ("es", ("", "e")), ("s", ("",)), ("in", ("ing",)), ("in'", ("ing",)),
+    ("iness", ("y",)), ("ness", ("",)), ("iest", ("y",)), ("ier", ("y",)), ("ily", ("y",)), ("ies", ("y",)),
+    ("ied", ("y",)), ("ingly", ("", "ing")), ("edly", ("ed",)), ("ly", ("", "le")), ("est", ("", "e", "=")),
+    ("ing", ("", "e", "=")), ("ed", ("", "e", "=")), ("er", ("", "e", "=")), ("es", ("", "e")), ("s", ("",)),
+    ("in", ("ing",)),
 )  # fmt: skip
 _VADER_RANGE = 4.0
 

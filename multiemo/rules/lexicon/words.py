@@ -55,16 +55,18 @@ class Lexicon:
 
     @classmethod
     def of(cls, name: str, entries: Iterable[Entry]) -> Lexicon:
-        """A lexicon of entries; a word listed twice keeps what both entries know, the later one first."""
+        """A lexicon of entries; a word listed more than once has the emotions of all its entries."""
         found: dict[str, Entry] = {}
         for entry in entries:
-            found[entry.word] = entry.over(found.get(entry.word))
+            known = found.get(entry.word)
+            if known is not None:
+                strongest = {
+                    emotion: max(known.emotions.get(emotion, 0.0), entry.emotions.get(emotion, 0.0))
+                    for emotion in (*known.emotions, *entry.emotions)
+                }
+                entry = replace(entry, emotions=strongest).over(known)
+            found[entry.word] = entry
         return cls(name, found, max(map(len, found), default=0))
-
-    def over(self, other: Lexicon) -> Lexicon:
-        """This lexicon on top of another one: an entry of this one wins, and the other fills in what it lacks."""
-        merged = {word: entry.over(other.entries.get(word)) for word, entry in self.entries.items()}
-        return Lexicon(self.name, {**other.entries, **merged}, max(self.longest, other.longest))
 
 
 def spread(valence: float, arousal: float | None = None) -> dict[str, float]:
