@@ -191,8 +191,8 @@ LANDMARK_RULES: dict[str, CueRule] = {
         "low mouth corners", "raised mouth corners", {"happy": -2, "sad": 1, "surprised": 1}, 0.02, _LANDMARK_SOURCE
     ),
 }
-#: The corners of any mouth are this far below the tip of the nose, in distances between the eyes: in adults about half of
-#: one. Points outside are not those of a face.
+#: Lowest and highest distance of mouth corners below the tip of the nose that a face can have, in distances between the
+#: eyes. It is about half of one in adults.
 PLAUSIBLE_DROP = (0.1, 1.2)
 
 

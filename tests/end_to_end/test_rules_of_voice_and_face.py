@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from multiemo.runs import evaluate_run, train
 from multiemo.runs.model_folder import load_bundle
 from multiemo.synthetic.voice import blend
 from tests.support.jsonl import write_lines
-from tests.support.paths import ROOT
 from tests.support.voices import RATE, utterance
 
 LABELS = ("neutral", "happy", "sad", "angry")
@@ -107,17 +105,3 @@ def test_face_rules_need_named_action_units(manifest: Path, tmp_path: Path):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"encoders\.face\.name: 'face_rules' reads action units.*no names"):
         train(load_config(tmp_path / "c.yaml"), tmp_path / "run")
-
-
-def test_the_benchmark_compares_rules_with_a_trained_branch(run: Path, capsys: pytest.CaptureFixture[str]):
-    spec = importlib.util.spec_from_file_location("rules", ROOT / "benchmarks" / "rules_beside_trained.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    face = str(run / "branches" / "face")
-    assert script.main(["--rules", face, "--trained", face, "--subset", "F"]) == 0
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert found["systems"]["rules"]["uar"] == found["systems"]["trained"]["uar"] == found["systems"]["both"]["uar"]
-    assert script.main(["--rules", face, "--trained", face, "--subset", "S"]) == 1
-    assert "has no subset S; it has F" in capsys.readouterr().err

@@ -51,9 +51,7 @@ VOICE_CUES: dict[str, VoiceMeasure] = {
     "level_range": VoiceMeasure("dB", "10th to 90th percentile of the level of voiced frames"),
     "rate": VoiceMeasure("syllables/s", "density of syllable nuclei in frames with speech"),
     "pauses": VoiceMeasure("percent", "share of pauses of at least 0.25 s between the first and the last speech"),
-    "tilt": VoiceMeasure(
-        "dB/octave", "median spectral slope of voiced frames; nearer zero is brighter and tenser"
-    ),
+    "tilt": VoiceMeasure("dB/octave", "median spectral slope of voiced frames; nearer zero is brighter and tenser"),
     "h1_h2": VoiceMeasure("dB", "median of the first harmonic less the second; low is pressed, high is breathy"),
     "harmonicity": VoiceMeasure("dB", "median harmonics-to-noise ratio of voiced frames"),
     "jitter": VoiceMeasure("percent", "median irregularity of periods in voiced frames"),
