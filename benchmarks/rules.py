@@ -144,7 +144,8 @@ def compare(runs: tuple[Path, Path], split: str) -> dict[str, Any]:
     for first, second in (("trained", "rules"), ("both", "trained"), ("rules", "majority")):
         paired = paired_tests(measure, part.truth, labels[first], labels[second], part.speakers)
         tests[f"{first} - {second}"] = {
-            k: [round(v, 4) for v in (paired[k].difference, paired[k].low, paired[k].high, paired[k].p)] for k in FIGURES
+            k: [round(v, 4) for v in (paired[k].difference, paired[k].low, paired[k].high, paired[k].p)]
+            for k in FIGURES
         }
     return {
         "rules": runs[0].name,
@@ -160,7 +161,8 @@ def compare(runs: tuple[Path, Path], split: str) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """Print one pair as a table."""
-    print(f"{found['rules']} and {found['trained']}: {found['n']} clips of {found['speakers']} speakers, {found['split']}")
+    clips = f"{found['n']} clips of {found['speakers']} speakers, {found['split']}"
+    print(f"{found['rules']} and {found['trained']}: {clips}")
     print(f"weights in the fusion: rules {found['weights']['rules']}, trained {found['weights']['trained']}\n")
     print("| system | " + " | ".join(f"{title} (95% interval)" for title in FIGURES.values()) + " |")
     print("|---|" + "---|" * len(FIGURES))

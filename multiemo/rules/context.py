@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from multiemo.rules.cleaning import Cleaned
 from multiemo.rules.findings import RuleReason
 from multiemo.rules.lexicon.words import Entry
-from multiemo.rules.matching import Item
+from multiemo.rules.matching import KnownWord
 
 #: How far before a feeling its degree or negation may be, in English words (VADER's three) and Chinese characters.
 _ENGLISH_REACH, _CHINESE_REACH = 4, 8
@@ -41,21 +41,21 @@ class Feeling:
         steps: (rule in words, item that it refers to, effect, source) of each change.
     """
 
-    item: Item
+    item: KnownWord
     emotions: dict[str, float]
     valence: float
     arousal: float
-    steps: list[tuple[str, Item, dict[str, float], str]] = field(default_factory=list)
+    steps: list[tuple[str, KnownWord, dict[str, float], str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, item: Item, entry: Entry) -> Feeling:
+    def of(cls, item: KnownWord, entry: Entry) -> Feeling:
         """The feeling that a word expresses by itself."""
         feeling = cls(item, {}, entry.valence or 0.0, entry.arousal or 0.0)
         names = " and ".join(sorted(entry.emotions, key=lambda e: -entry.emotions[e]))
         feeling._become(dict(entry.emotions), f"'{item.text}' expresses {names}", item, entry.source)
         return feeling
 
-    def scale(self, factor: float, rule: str, part: Item, source: str) -> None:
+    def scale(self, factor: float, rule: str, part: KnownWord, source: str) -> None:
         """Strengthen or weaken the feeling.
 
         Args:
@@ -69,7 +69,7 @@ class Feeling:
         changed = {emotion: strength * factor for emotion, strength in self.emotions.items()}
         self._become(changed, rule.format(f"'{self.item.text}'"), part, source)
 
-    def turn(self, part: Item, strength: float = 1.0) -> None:
+    def turn(self, part: KnownWord, strength: float = 1.0) -> None:
         """Turn the feeling around, as a negation does.
 
         Args:
@@ -85,7 +85,7 @@ class Feeling:
         source = _VADER if part.english else _GRAMMAR
         self._become(changed, f"'{part.text}' turns '{self.item.text}' around", part, source)
 
-    def _become(self, emotions: Mapping[str, float], rule: str, part: Item, source: str) -> None:
+    def _become(self, emotions: Mapping[str, float], rule: str, part: KnownWord, source: str) -> None:
         keys = dict.fromkeys((*self.emotions, *emotions))
         effect = {e: emotions.get(e, 0.0) - self.emotions.get(e, 0.0) for e in keys}
         self.emotions = dict(emotions)
@@ -100,7 +100,7 @@ class Feeling:
         return found
 
 
-def apply_context(items: Sequence[Item], cleaned: Cleaned) -> list[Feeling]:
+def apply_context(items: Sequence[KnownWord], cleaned: Cleaned) -> list[Feeling]:
     """The feelings of a text, after every rule.
 
     Args:
@@ -125,7 +125,7 @@ def apply_context(items: Sequence[Item], cleaned: Cleaned) -> list[Feeling]:
     return found
 
 
-def _degree_and_negation(feeling: Feeling, items: Sequence[Item], i: int, text: str) -> None:
+def _degree_and_negation(feeling: Feeling, items: Sequence[KnownWord], i: int, text: str) -> None:
     """Apply the degrees and negations before a feeling, and in Chinese the degree right after it.
 
     Args:
@@ -151,13 +151,13 @@ def _degree_and_negation(feeling: Feeling, items: Sequence[Item], i: int, text: 
     feeling.turn(last, _NEGATED_DEGREE if weak else 1.0)
 
 
-def _scale_by_degree(feeling: Feeling, degree: Item) -> None:
+def _scale_by_degree(feeling: Feeling, degree: KnownWord) -> None:
     strength = 1.0 if degree.function is None else degree.function.strength
     word = "strengthens" if strength > 1 else "weakens"
     feeling.scale(strength, f"'{degree.text}' {word} {{}}", degree, _VADER if degree.english else _GRAMMAR)
 
 
-def _before(items: Sequence[Item], i: int, text: str) -> list[Item]:
+def _before(items: Sequence[KnownWord], i: int, text: str) -> list[KnownWord]:
     """The degrees and negations that reach a feeling, in order of the text.
 
     They must be in the same clause and near. One before another feeling reaches past it only if the two are joined
@@ -170,7 +170,7 @@ def _before(items: Sequence[Item], i: int, text: str) -> list[Item]:
     """
     here = items[i]
     reach = _ENGLISH_REACH if here.english else _CHINESE_REACH
-    found: list[Item] = []
+    found: list[KnownWord] = []
     joined = crossed = False
     for item in reversed(items[max(0, i - reach) : i]):
         if item.mark or item.does("contrast") or here.position - item.position > reach:
@@ -185,13 +185,13 @@ def _before(items: Sequence[Item], i: int, text: str) -> list[Item]:
     return found[::-1]
 
 
-def _asks_either(negation: Item, feeling: Item, text: str) -> bool:
+def _asks_either(negation: KnownWord, feeling: KnownWord, text: str) -> bool:
     """Whether a negation stands in a question of the form 开不开心 ("happy or not?")."""
     first = negation.first
     return first > 0 and negation.last == feeling.first and text[first - 1] == feeling.text[0]
 
 
-def _clauses(feeling: Feeling, items: Sequence[Item], i: int) -> None:
+def _clauses(feeling: Feeling, items: Sequence[KnownWord], i: int) -> None:
     """Apply the contrasts of the sentence, or of the next one if it begins with "but", and concessions."""
     start, end = _sentence(items, i)
     later = next((item for item in items[i + 1 : end] if item.does("contrast")), None)
@@ -211,7 +211,7 @@ def _clauses(feeling: Feeling, items: Sequence[Item], i: int) -> None:
             break
 
 
-def _end_of_sentence(feeling: Feeling, items: Sequence[Item], i: int) -> None:
+def _end_of_sentence(feeling: Feeling, items: Sequence[KnownWord], i: int) -> None:
     """Apply exclamation marks, questions and tentative words."""
     start, end = _sentence(items, i)
     mark = items[end] if end < len(items) and items[end].ends_sentence else None
@@ -228,7 +228,7 @@ def _end_of_sentence(feeling: Feeling, items: Sequence[Item], i: int) -> None:
         feeling.scale(_TENTATIVE, f"'{tentative.text}' makes {{}} tentative", tentative, _GRAMMAR)
 
 
-def _sentence(items: Sequence[Item], i: int) -> tuple[int, int]:
+def _sentence(items: Sequence[KnownWord], i: int) -> tuple[int, int]:
     """The sentence of an item: index of its first item, and of the mark that ends it (or one past the last item).
 
     Transcripts may have no marks, so a sentence has at most :data:`_SENTENCE` known words on either side.

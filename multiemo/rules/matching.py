@@ -21,7 +21,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class KnownWord:
     """A known word, or a mark.
 
     Args:
@@ -56,7 +56,7 @@ class Item:
 
 
 @dataclass(slots=True)
-class Vocabulary:
+class WordLists:
     """The words to look for in one text.
 
     Args:
@@ -90,9 +90,9 @@ class Vocabulary:
             return FUNCTIONS["zh"].get(word) if self.chinese else None
         return FUNCTIONS["en"].get(word) if self.english else None
 
-    def items(self, cleaned: Cleaned) -> list[Item]:
+    def items(self, cleaned: Cleaned) -> list[KnownWord]:
         """The known words and the marks of a text, in order."""
-        found: list[Item] = []
+        found: list[KnownWord] = []
         position = 0
         at = 0
         for symbol in [*_symbol_pattern().finditer(cleaned.text), None]:
@@ -102,11 +102,11 @@ class Vocabulary:
                 position = item.position + 1
             if symbol is not None:
                 entry = _symbol_entry(symbol[0])
-                found.append(Item(symbol[0], symbol.start(), symbol.end(), position, entry=entry, symbol=True))
+                found.append(KnownWord(symbol[0], symbol.start(), symbol.end(), position, entry=entry, symbol=True))
                 at = symbol.end()
         return found
 
-    def _words(self, cleaned: Cleaned, first: int, last: int, position: int) -> Iterator[Item]:
+    def _words(self, cleaned: Cleaned, first: int, last: int, position: int) -> Iterator[KnownWord]:
         tokens = list(_TOKEN.finditer(cleaned.text, first, last))
         skip = 0
         for i, token in enumerate(tokens):
@@ -124,7 +124,9 @@ class Vocabulary:
             skip = used - 1
             position += 1
 
-    def _phrase(self, cleaned: Cleaned, tokens: list[re.Match[str]], i: int, position: int) -> tuple[Item | None, int]:
+    def _phrase(
+        self, cleaned: Cleaned, tokens: list[re.Match[str]], i: int, position: int
+    ) -> tuple[KnownWord | None, int]:
         """The longest known phrase that starts at a token, and its number of tokens."""
         here = tokens[i]
         for count in range(min(_PHRASE_WORDS, len(tokens) - i) if here["word"] else 1, 0, -1):
@@ -137,13 +139,13 @@ class Vocabulary:
                 if function is not None or entry is not None:
                     entry = None if function is not None else entry
                     text = cleaned.text[first:last]
-                    return Item(text, first, last, position, entry, function, english=True), count
-        return (Item(here[0], here.start(), here.end(), position, mark=here[0]) if here["mark"] else None), 1
+                    return KnownWord(text, first, last, position, entry, function, english=True), count
+        return (KnownWord(here[0], here.start(), here.end(), position, mark=here[0]) if here["mark"] else None), 1
 
-    def _han(self, run: str, offset: int, position: int) -> Iterator[Item]:
+    def _han(self, run: str, offset: int, position: int) -> Iterator[KnownWord]:
         """The known words of a run of unspaced characters, longest match first."""
         at = 0
-        previous: Item | None = None
+        previous: KnownWord | None = None
         while at < len(run):
             either = run[at] == "不" and 0 < at < len(run) - 1 and run[at - 1] == run[at + 1]  # as in 喜不喜欢
             for size in range(1 if either else min(self._longest, len(run) - at), 0, -1):
@@ -154,7 +156,7 @@ class Vocabulary:
                     function = function if follows else None
                 if function is not None or entry is not None:
                     entry = None if function is not None else entry
-                    previous = Item(word, offset + at, offset + at + size, position + at, entry, function)
+                    previous = KnownWord(word, offset + at, offset + at + size, position + at, entry, function)
                     yield previous
                     break
             at += size

@@ -25,7 +25,7 @@ from multiemo.rules.context import Feeling, apply_context
 from multiemo.rules.findings import EMOTIONS, Findings, RuleReason
 from multiemo.rules.lexicon.files import read_lexicon
 from multiemo.rules.lexicon.words import Lexicon
-from multiemo.rules.matching import Item, Vocabulary
+from multiemo.rules.matching import KnownWord, WordLists
 from multiemo.transcripts.language import language_of, short_code
 
 #: Languages of the built-in lists; Cantonese shares the Chinese one.
@@ -61,7 +61,7 @@ def read_text(text: str, *, language: str | None = None, lexicon: Lexicon | Path
     """
     own = read_lexicon(Path(lexicon)) if isinstance(lexicon, str | Path) else lexicon
     code = language_of(text) if language is None else short_code(language)
-    vocabulary = Vocabulary(
+    vocabulary = WordLists(
         english=code in (None, *_ENGLISH, *_CHINESE), chinese=code in (None, *_ENGLISH, *_CHINESE), own=own
     )
     cleaned = clean(text)
@@ -108,7 +108,7 @@ def _findings(
     )
 
 
-def _interrobangs(items: Sequence[Item], cleaned: Cleaned) -> list[RuleReason]:
+def _interrobangs(items: Sequence[KnownWord], cleaned: Cleaned) -> list[RuleReason]:
     """A reason for each "?!"."""
     found = []
     for item in items:

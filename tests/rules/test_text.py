@@ -133,14 +133,39 @@ def test_words_without_feeling_fire_no_rule(text: str) -> None:
 
 #: Sentences whose polarity is plain; VADER says which.
 PLAIN = [
-    "I love this movie", "I hate this movie", "This is a wonderful day", "This is a terrible day", "The food was not good",
-    "The food wasn't bad", "He is a liar and a cheat", "She is kind and generous", "What a disaster", "What a success",
-    "I'm extremely disappointed", "We had a great time", "It was boring", "That was hilarious", "The war was horrible",
-    "They won the prize", "They lost everything", "I am not happy with this", "Never trust him", "You're the best friend",
-    "The plot was good, but the acting was awful", "The acting was awful, but the plot was good", "I am very sad",
-    "It hurts", "Thank you so much", "This sucks", "An elegant and beautiful house", "He was murdered", "It's a miracle",
-    "The service is poor and slow", "I enjoyed every minute", "I regret it deeply",
-]  # fmt: skip
+    "I love this movie",
+    "I hate this movie",
+    "This is a wonderful day",
+    "This is a terrible day",
+    "The food was not good",
+    "The food wasn't bad",
+    "He is a liar and a cheat",
+    "She is kind and generous",
+    "What a disaster",
+    "What a success",
+    "I'm extremely disappointed",
+    "We had a great time",
+    "It was boring",
+    "That was hilarious",
+    "The war was horrible",
+    "They won the prize",
+    "They lost everything",
+    "I am not happy with this",
+    "Never trust him",
+    "You're the best friend",
+    "The plot was good, but the acting was awful",
+    "The acting was awful, but the plot was good",
+    "I am very sad",
+    "It hurts",
+    "Thank you so much",
+    "This sucks",
+    "An elegant and beautiful house",
+    "He was murdered",
+    "It's a miracle",
+    "The service is poor and slow",
+    "I enjoyed every minute",
+    "I regret it deeply",
+]
 
 
 def test_the_sign_is_that_of_vader() -> None:
