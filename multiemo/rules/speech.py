@@ -44,7 +44,7 @@ AROUSAL_CUES = ("level", "pitch", "pitch_range", "rate", "tilt")
 
 _REVIEWS = "Juslin & Laukka 2003; Scherer 2003"
 _WORDS_LIMIT = "The rules hear how something is said, not what. A voice tells arousal better than valence."
-
+_SOUND_LIMIT = "Telephone bandwidth, noise and the distance to the microphone change level, tension and roughness."
 
 #: {cue of :data:`multiemo.preprocess.voice.cues.VOICE_CUES`: rule}
 TONE_RULES: dict[str, CueRule] = {
@@ -127,7 +127,7 @@ def read_tone(values: Mapping[str, float], baseline: CueBaseline, *, voiced: flo
     found = deviations(heard, TONE_RULES, baseline)
     if math.isnan(values.get("level", math.nan)):
         return Findings({}, limits=["No voiced speech was found, so there is no tone to analyse."])
-    limits = [_WORDS_LIMIT]
+    limits = [_WORDS_LIMIT, _SOUND_LIMIT]
     if baseline.whose == "the corpus":
         limits.append("The voice is compared with the corpus: a register or level of the speaker's own counts as tone.")
     if short:
