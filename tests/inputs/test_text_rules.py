@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from multiemo.benchmark.robustness.corrupt_text import Wording, asr_errors
+from multiemo.benchmark.robustness.corrupted_clips import Material
 from multiemo.data.cache.tensors import TensorCache
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.inputs import build_input, spec_from_dict
-from multiemo.inputs.material import ClipMaterial, ManifestRow, Utterance
+from multiemo.inputs.material import ClipMaterial, ManifestRow
 from multiemo.inputs.text_rules import TextRulesInput
 from multiemo.rules.text import read_text
 from multiemo.rules.vector import rule_vector
@@ -94,4 +97,10 @@ def test_the_key_of_the_cache_follows_words_language_and_lexicon(lexicon: Path, 
 
 
 def test_corruptions_keep_the_language() -> None:
-    assert made(TextRulesSpec()).find(Utterance("die sad", language="de")) == read_text("die sad", language="de")
+    clip, entry = Clip(id="a", corpus="x", text="die sad", language="de"), made(TextRulesSpec())
+    raw = entry.take(ClipMaterial(clip.text, row=ManifestRow(clip, Path())))
+    wording = Material().corruptible(clip, entry, raw)
+    assert isinstance(wording, Wording)
+    found = entry.find(asr_errors(wording, 0.0, np.random.default_rng(0)))
+    assert not isinstance(found, Absent)
+    assert not found.reasons

@@ -15,6 +15,7 @@ import multiemo
 from multiemo.config import parse_config
 from multiemo.data.manifest.reading import write_manifest
 from multiemo.encoders.common.deferred import Deferred
+from multiemo.errors import CheckpointError
 from multiemo.predict import load
 from multiemo.progress import Progress
 from multiemo.runs import Run, evaluate_run, load_bundle, train
@@ -171,6 +172,19 @@ def test_a_frozen_branch_of_rules_is_embedded_like_any_other(manifest: Path, tmp
     weights = dict(plain.bundle.model.state_dict())
     for key, value in frozen.bundle.model.state_dict().items():
         assert torch.allclose(value, weights[key], atol=1e-5), key
+
+
+def test_a_saved_model_asks_for_its_lexicon(manifest: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "mine.txt"
+    lexicon.write_text("salt\t-3.0\n", "utf-8")
+    run(manifest, tmp_path / "run", encoders={"text": {"name": "text_rules", "lexicon": str(lexicon)}})
+    segment = load(tmp_path / "run").predict(text="pass me the salt").segments[0]
+    assert segment.probs is not None
+    assert segment.probs["sad"] > segment.probs["happy"]
+    lexicon.unlink()
+    for deferred in (False, True):
+        with pytest.raises(CheckpointError, match=r"mine\.txt is missing; model folders do not contain it"):
+            load_bundle(tmp_path / "run", deferred=deferred)
 
 
 def test_a_branch_of_rules_can_be_taken_over(manifest: Path, tmp_path: Path) -> None:
