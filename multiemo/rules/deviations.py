@@ -13,7 +13,7 @@ from multiemo.rules.findings import Findings, RuleReason
 
 #: Deviations up to this many standard deviations count as none, and larger ones count up to ``LARGEST``.
 DEAD_ZONE, LARGEST = 0.5, 2.5
-#: If the root mean square of the deviations beyond the dead zone is below this, nothing stands out.
+#: If the root mean square of the deviations beyond the dead zone is below this, little stands out.
 UNREMARKABLE = 0.5
 
 
@@ -102,7 +102,7 @@ def deviations(values: Mapping[str, float], rules: Mapping[str, CueRule], baseli
 
 
 def deviation_reasons(found: Mapping[str, float], rules: Mapping[str, CueRule], whose: str) -> list[RuleReason]:
-    """The reasons of deviating cues; if nothing stands out, one that speaks for neutral.
+    """The reasons of deviating cues; if little stands out, one that speaks for neutral.
 
     The effect of a cue is its mark times the deviation beyond the dead zone. It is divided by the length of the
     emotion's column of marks, so that no emotion wins by having more marks.
@@ -127,7 +127,7 @@ def deviation_reasons(found: Mapping[str, float], rules: Mapping[str, CueRule], 
         reasons.append(RuleReason(rule=words, part=cue, effect=effect, source=rule.source))
     spread = math.sqrt(sum(beyond(deviation) ** 2 for deviation in found.values()) / len(found))
     if spread < UNREMARKABLE:
-        reasons.append(nothing_stands_out(1 - spread / UNREMARKABLE, f"close to {whose} in all"))
+        reasons.append(little_stands_out(1 - spread / UNREMARKABLE, f"close to {whose} overall"))
     return reasons
 
 
@@ -142,14 +142,14 @@ def beyond(deviation: float) -> float:
     return math.copysign(size, deviation) if size else 0.0
 
 
-def nothing_stands_out(amount: float, words: str) -> RuleReason:
+def little_stands_out(amount: float, words: str) -> RuleReason:
     """The reason that speaks for neutral.
 
     Args:
         amount: what it adds to the score of neutral.
         words: what was found, in words.
     """
-    rule = f"nothing stands out: {words}"
+    rule = f"little stands out: {words}"
     return RuleReason(rule=rule, part="all", effect={"neutral": round(amount, 4)}, source="no other rule applies")
 
 

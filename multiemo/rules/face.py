@@ -20,7 +20,7 @@ import numpy as np
 
 from multiemo.arrays import Array
 from multiemo.labels.action_units import LARGEST, unit_column, unit_name
-from multiemo.rules.deviations import CueBaseline, CueRule, add_up, deviation_reasons, deviations, nothing_stands_out
+from multiemo.rules.deviations import CueBaseline, CueRule, add_up, deviation_reasons, deviations, little_stands_out
 from multiemo.rules.findings import Findings, RuleReason
 
 #: {emotion: {unit: weight, 0..1}}: half from EMFACS (1 for a unit of the prototype), half from Du et al. 2014 (1 for a
@@ -127,7 +127,7 @@ def read_units(
             reasons.append(RuleReason(rule=words, part=unit_name(unit), effect=effect, source=_SOURCE))
     total = sum(strength for strength, _ in strengths.values())
     if total < UNREMARKABLE:
-        reasons.append(nothing_stands_out(1 - total / UNREMARKABLE, "hardly any unit is active"))
+        reasons.append(little_stands_out(1 - total / UNREMARKABLE, "hardly any unit is active"))
     limits = [_PROTOTYPE_LIMIT] if baseline is not None else [_PROTOTYPE_LIMIT, _OFFSET_LIMIT]
     missing = [emotion for emotion in PROTOTYPES if emotion not in totals]
     if missing:

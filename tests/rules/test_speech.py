@@ -97,7 +97,7 @@ def test_a_loud_fast_voice_is_aroused_and_a_soft_slow_one_calm():
 def test_an_unremarkable_voice_is_neutral():
     found = deviating()
     assert dict(found.scores) == {"neutral": 1.0}
-    assert [reason.rule for reason in found.reasons] == ["nothing stands out: close to the corpus in all"]
+    assert [reason.rule for reason in found.reasons] == ["little stands out: close to the corpus overall"]
 
 
 def test_a_short_voice_is_read_without_the_cues_of_a_phrase():
