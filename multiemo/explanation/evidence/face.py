@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from multiemo.explanation.attribution import occlusion
 from multiemo.explanation.evidence.base import ClipInput, Evidence, PartView
 from multiemo.explanation.evidence.sequences import spans, without_steps
 from multiemo.explanation.records import EvidenceMap, EvidencePart, UnitKind
@@ -35,8 +36,6 @@ _MOST_FRAMES = 32
 _BLUR_CELLS = 4
 #: Edges of regions are softened over this share of the side.
 _SOFT_EDGE = 1 / 16
-#: Largest number of pixel values in one batch of changed crops.
-_BATCH_VALUES = 2**22
 #: {region: its rectangles as left, top, right, bottom, in shares of the side}. Alignment puts the eyes 0.38 of the side
 #: below the top and as far apart (``preprocess.faces.crops``). By the five-point template of Deng et al. 2019 (ArcFace)
 #: the tip of the nose is then at 0.60 and the mouth at 0.82. What no rectangle covers is the edge of the crop.
@@ -198,11 +197,25 @@ def crop_times(clip: ClipInput) -> tuple[list[float], list[str]]:
     count = len(clip.tensor)
     known = clip.times
     if known is None and isinstance(clip.raw, Pictures) and len(clip.raw.times) == count:
-        known = clip.raw.times.tolist()
+        known = [float(time) for time in clip.raw.times]
     if known is not None:
         return [clip.start + time for time in known], []
     fps = of_type(clip.entry.spec, FaceSpec).fps
     return [clip.start + i / fps for i in range(count)], ["the times of the frames are estimated from the frame rate"]
+
+
+def heat(crop: Tensor, target: ClipTarget) -> list[list[float]]:
+    """How much the score falls when each cell of a crop is blurred, rows from the top.
+
+    Args:
+        crop: ``[1, 3, S, S]`` uint8, a clip of one frame.
+        target: what is explained.
+    """
+    side = crop.shape[-1]
+    cells = min(GRID, side)
+    parts = [EvidencePart(name=f"cell {i + 1}", score=0.0, row=i // cells, column=i % cells) for i in range(cells**2)]
+    scores = occlusion(CropView(crop, grid_masks(side, cells), parts), target)
+    return [[float(score) for score in row] for row in scores.reshape(cells, cells)]
 
 
 def png_base64(crop: Tensor) -> str:
