@@ -67,7 +67,7 @@ def test_bright_patch_is_found_in_its_region_frame_and_cell():
     assert [len(m.scores) for m in found] == [7] * 4
     grid = np.array(found[2].scores)
     assert np.unravel_index(grid.argmax(), grid.shape) == (5, 3)
-    assert np.abs(found[0].scores).max() == 0
+    assert np.abs(found[0].scores).max() < 1e-6
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(found[2].picture), np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(picture[:, :, ::-1].transpose(2, 0, 1), x[2].numpy())
 
@@ -98,12 +98,10 @@ def test_every_face_encoder_is_explained(name, freeze):
     encoder = encoders.build(name, options, where="encoders.face", modality="face", assets=None).eval()
     torch.manual_seed(0)
     x = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-    target = Planted(x)
-    planted = SimpleNamespace(x=x, compute=target.compute)
-    planted_call = type("Encoded", (Planted,), {"__call__": lambda _, x, mask: encoder(x, mask).float().sum(1)})(x)
-    for view in FaceEvidence().views(clip(x), planted):
-        scores, method = attribute(view, planted_call)
+    target = type("Encoded", (Planted,), {"__call__": lambda _, x, mask: encoder(x, mask).float()[:, :3].sum(1)})(x)
+    for view in FaceEvidence().views(clip(x), target):
+        scores, method = attribute(view, target)
         assert scores.isfinite().all()
         assert method.startswith("Shapley")
-        whole, empty = (planted_call(*view.without(torch.full((1, len(view.parts)), gone))) for gone in (False, True))
+        whole, empty = (target(*view.without(torch.full((1, len(view.parts)), gone))) for gone in (False, True))
         torch.testing.assert_close(scores.sum(), (whole - empty)[0].detach(), atol=1e-3, rtol=1e-3)
