@@ -97,7 +97,7 @@ def test_spans_of_a_sequence_find_the_planted_rows():
     scores = occlusion(view, target)
     best = view.parts[int(scores.argmax())].name
     assert best in ("rows 21 to 22", "rows 23 to 25")
-    assert view.magnitude().argmax() == scores.argmax()
+    assert view.magnitude().nonzero().flatten().tolist() == [8, 9]
     assert len(FeatureEvidence().views(clip(x[:1]), target)) == 1
 
 
