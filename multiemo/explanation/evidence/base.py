@@ -26,6 +26,7 @@ class ClipInput:
         raw: what it was made from (``Utterance``, ``Audio``, ``Pictures``, ...); ``None`` if that was not kept. It
             names words and gives positions. Without it, parts are named by position.
         start: start of the clip in the input, seconds.
+        times: seconds of each time step from the start of the clip, for pictures; ``None`` if unknown.
     """
 
     modality: Modality
@@ -33,6 +34,7 @@ class ClipInput:
     tensor: Tensor
     raw: object | None = None
     start: float = 0.0
+    times: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
