@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Array
 from multiemo.calibration.confidence import abstention_threshold, top_label
+from multiemo.calibration.conflict import ConflictCalibration
 from multiemo.calibration.decision import DEFAULT_THRESHOLD, decide, fit_thresholds
 from multiemo.calibration.scaling import change_of_prior, fit_scaling, temper
 from multiemo.records import Record, nothing, record
@@ -43,6 +44,7 @@ class Calibration(Record):
             smoothing made the labels of validation dialogues worse; ``None`` without such dialogues.
         smoothing: figures of smoothing on these dialogues (:func:`multiemo.smoothing.fit_stay`): ``dialogues``,
             ``clips``, ``accuracy`` without and ``smoothed_accuracy`` with smoothing, ``loss`` and ``smoothed_loss``.
+        conflict: scores of contradictions between two modalities; left out for models without any.
     """
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Calibration(Record):
     label_thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     stay_seconds: float | None = field(default_factory=nothing)
     smoothing: Mapping[str, float] = field(default_factory=dict)
+    conflict: ConflictCalibration | None = None
 
     def temperature(self, key: str) -> float:
         """The temperature for a set of modalities; 1 if none was fitted."""
@@ -164,7 +167,9 @@ class Calibration(Record):
             ValueError: a member is unknown or has an invalid value; the message names it.
         """
         try:
-            made = cls(**values)
+            conflict = values.get("conflict")
+            fitted = None if conflict is None else ConflictCalibration.from_json(conflict)
+            made = cls(**{**values, "conflict": fitted})
             temperatures = [*made.temperatures.values(), *made.branches.values()]
             shares = [v for v in (made.max_error, made.stay_seconds, *made.thresholds.values()) if v is not None]
             shares += [v for rows in (made.costs, made.label_thresholds) for row in rows.values() for v in row]

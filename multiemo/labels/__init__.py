@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multiemo.labels.circumplex import circumplex
 from multiemo.labels.maps import MAPS, LabelMap, label_map, map_label
+from multiemo.labels.polarity import Polarity, polarities, polarity
 from multiemo.labels.sets import ALIASES, CUSTOM, LABEL_SETS, canonical, find_label, label_set
 
 __all__ = [
@@ -12,10 +13,13 @@ __all__ = [
     "LABEL_SETS",
     "MAPS",
     "LabelMap",
+    "Polarity",
     "canonical",
     "circumplex",
     "find_label",
     "label_map",
     "label_set",
     "map_label",
+    "polarities",
+    "polarity",
 ]

@@ -38,7 +38,8 @@ _TO_EKMAN: dict[str, str] = {
     "joyful": "happy", "mad": "angry", "scared": "fearful",
 }  # fmt: skip
 
-_POLARITY: dict[str, str] = {
+#: {emotion: positive, negative or neutral}.
+POLARITY: dict[str, str] = {
     "neutral": "neutral", "calm": "neutral", "happy": "positive", "excited": "positive", "sad": "negative",
     "angry": "negative", "fearful": "negative", "disgusted": "negative", "bored": "negative",
     "frustrated": "negative", "worried": "negative", "contemptuous": "negative",
@@ -89,7 +90,7 @@ MAPS: dict[tuple[str, str], Mapping[str, str]] = {
     # Excitement is counted as happiness (5531 turns), as is usual with four classes of IEMOCAP.
     **{(source, "iemocap4"): _within({"excited": "happy"}, source, "iemocap4") for source in ("iemocap9", "iemocap6")},
     **{
-        (source, target): {k: _POLARITY[k] for k in LABEL_SETS[source] if _POLARITY.get(k) in LABEL_SETS[target]}
+        (source, target): {k: POLARITY[k] for k in LABEL_SETS[source] if POLARITY.get(k) in LABEL_SETS[target]}
         for source in _EMOTIONS
         for target in ("polarity2", "polarity3")
     },

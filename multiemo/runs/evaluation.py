@@ -19,6 +19,7 @@ from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_mod
 from multiemo.progress import Progress
 from multiemo.runs import batches
 from multiemo.runs.checks import check_labels, no_labels_error
+from multiemo.runs.conflict import fit_conflict
 from multiemo.runs.device import Compute, compute_of, predict
 from multiemo.runs.folder.evaluation_log import count_read, run_folder_of
 from multiemo.runs.folder.recorded_paths import cache_of
@@ -117,7 +118,7 @@ def calibrate_bundle(
     weighted_heads: Collection[str] = (),
     processes: tuple[int, int] = (0, 1),
 ) -> Calibration:
-    """Fit temperatures, biases, thresholds and smoothing on a preprocessed validation part.
+    """Fit temperatures, biases, thresholds, conflict scores and smoothing on a preprocessed validation part.
 
     Several processes share the work. With ``task: dimensions`` the calibration is empty.
 
@@ -149,7 +150,8 @@ def calibrate_bundle(
         weighted_heads=weighted_heads,
         speakers=outputs.speakers,
     )
-    return _with_smoothing(calibration, outputs, part.dataset.clips, bundle)
+    conflict = fit_conflict(outputs, calibration, bundle.labels, bundle.config.task)
+    return _with_smoothing(replace(calibration, conflict=conflict), outputs, part.dataset.clips, bundle)
 
 
 #: Assumed length, in seconds, of a turn without times in the manifest.

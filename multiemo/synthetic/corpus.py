@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -111,6 +111,37 @@ def make_corpus(
     manifest = out / "manifest.jsonl"
     write_manifest(clips, manifest)
     return manifest
+
+
+def make_planned(out: Path, plans: Sequence[tuple[SyntheticPerson, Plan]], *, seed: int = 7) -> Path:
+    """Write clips of given contents, for measurements that need to know what each modality shows.
+
+    Args:
+        out: folder to write; created if missing.
+        plans: speaker and content of each clip. Speakers of :func:`make_person` with a number that the demo corpus does
+            not have are people whom its model has not seen.
+        seed: seed of all that the plans leave open: words, noise, camera.
+
+    Returns:
+        Path of the manifest, whose clips have the order of ``plans``.
+    """
+    (out / "media").mkdir(parents=True, exist_ok=True)
+    count = min(os.cpu_count() or 1, len(plans))
+    forks = sys.platform.startswith("linux") and count > 1
+    with ProcessPoolExecutor(count, multiprocessing.get_context("fork")) if forks else nullcontext() as pool:
+        make = partial(_make_planned, out, seed)
+        clips = list((pool.map if pool else map)(make, range(len(plans)), plans))
+    manifest = out / "manifest.jsonl"
+    write_manifest(clips, manifest)
+    return manifest
+
+
+def _make_planned(out: Path, seed: int, number: int, planned: tuple[SyntheticPerson, Plan]) -> Clip:
+    """Write one clip of a given content."""
+    person, plan = planned
+    return _make_clip(
+        out, f"{person.id}-planned-{number + 1:04d}", person, plan, np.random.default_rng([seed, 3, number])
+    )
 
 
 def _make_clips(
