@@ -65,14 +65,14 @@ _SCHERER, _JUSLIN, _GEMAPS = "Banse & Scherer 1996", "Juslin & Laukka 2003", "Ey
 
 #: The cues, in the order in which they are listed.
 CUES: tuple[Cue, ...] = (
-    Cue("pitch_level", "pitch level", "Hz", "high voice", "low voice", 3.5, "mean of f0 where voiced", _SCHERER),
+    Cue("pitch_level", "pitch level", "Hz", "high voice", "low voice", 4.9, "mean of f0 where voiced", _SCHERER),
     Cue(
         "pitch_range",
         "pitch range",
         "semitones",
         "wide pitch range",
         "narrow pitch range",
-        1.9,
+        2.2,
         "20th to 80th percentile of f0 where voiced",
         _GEMAPS,
     ),
@@ -82,29 +82,29 @@ CUES: tuple[Cue, ...] = (
         "semitones/s",
         "lively melody",
         "flat melody",
-        9.0,
+        8.7,
         "mean absolute delta_f0 where voiced",
         _JUSLIN,
     ),
-    Cue("loudness", "loudness", "dBFS", "loud", "quiet", 8.0, "mean of energy where voiced", _SCHERER),
+    Cue("loudness", "loudness", "dBFS", "loud", "quiet", 8.4, "mean of energy where voiced", _SCHERER),
     Cue(
         "loudness_range",
         "loudness range",
         "dB",
         "large changes of loudness",
         "even loudness",
-        3.0,
+        2.0,
         "20th to 80th percentile of energy where voiced",
         _JUSLIN,
     ),
-    Cue("speaking_rate", "speaking rate", "syllables/s", "fast", "slow", 0.5, "mean of rate", _JUSLIN),
+    Cue("speaking_rate", "speaking rate", "syllables/s", "fast", "slow", 0.8, "mean of rate", _JUSLIN),
     Cue(
         "pauses",
         "pauses",
         "%",
         "many pauses",
         "few pauses",
-        8.0,
+        7.6,
         "share of time in stretches of at least 0.2 s without voice, between voiced frames",
         _JUSLIN,
     ),
@@ -114,12 +114,12 @@ CUES: tuple[Cue, ...] = (
         "dB/octave",
         "bright, tense voice",
         "dull, relaxed voice",
-        1.1,
+        2.8,
         "mean of tilt where voiced",
         "Scherer 2003",
     ),
     Cue(
-        "breathiness", "breathiness", "dB", "breathy voice", "pressed voice", 3.0, "mean of h1_h2 where voiced", _GEMAPS
+        "breathiness", "breathiness", "dB", "breathy voice", "pressed voice", 3.2, "mean of h1_h2 where voiced", _GEMAPS
     ),
     Cue(
         "roughness",
@@ -127,7 +127,7 @@ CUES: tuple[Cue, ...] = (
         "%",
         "rough voice",
         "smooth voice",
-        3.0,
+        1.3,
         "mean of jitter and shimmer where voiced",
         _JUSLIN,
     ),
@@ -137,12 +137,12 @@ CUES: tuple[Cue, ...] = (
         "dB",
         "clear voice",
         "hoarse or breathy voice",
-        2.0,
+        1.8,
         "mean of harmonicity where voiced",
         _GEMAPS,
     ),
     Cue(
-        "articulation", "articulation", "dB", "crisp articulation", "slack articulation", 0.4, "mean of flux", _SCHERER
+        "articulation", "articulation", "dB", "crisp articulation", "slack articulation", 0.5, "mean of flux", _SCHERER
     ),
 )
 #: {id: cue}.
