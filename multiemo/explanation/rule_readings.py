@@ -14,6 +14,7 @@ from multiemo.explanation.records import RuleReading
 from multiemo.inputs.material import Utterance
 from multiemo.inputs.rules import RuleInput
 from multiemo.labels.action_units import unit_name
+from multiemo.preprocess.voice.baseline import VoiceBaseline
 from multiemo.preprocess.voice.cues import voice_cues
 from multiemo.rules.deviations import CueBaseline
 from multiemo.rules.face import column_largest, read_units, unit_columns
@@ -24,17 +25,15 @@ from multiemo.rules.text import read_text
 from multiemo.types import PROSODY_CHANNELS, FeatureSpec, Modality, SpeechSpec, WaveformSpec
 
 
-def rule_findings(clip: ClipInput, encoder: Encoder, *, tone: CueBaseline | None = None) -> Findings | None:
+def rule_findings(clip: ClipInput, encoder: Encoder) -> Findings | None:
     """What the rules find in one modality of a clip.
 
     A branch of rules is asked itself. Beside a trained branch, words are read as they are, and action units are
-    compared with the statistics that the encoder fitted to its training data. A trained voice encoder stores none of
-    whole clips, so a voice needs a baseline.
+    compared with the statistics that the encoder fitted to its training data. A voice is compared with ``clip.voice``.
 
     Args:
         clip: the input.
         encoder: encoder of its modality.
-        tone: what a voice beside a trained branch is compared with, such as the other segments of this speaker.
 
     Returns:
         The findings; ``None`` if there are no rules for this kind of input.
@@ -49,7 +48,7 @@ def rule_findings(clip: ClipInput, encoder: Encoder, *, tone: CueBaseline | None
         return read_text(clip.raw.text, language=clip.raw.language)
     if isinstance(spec, SpeechSpec | WaveformSpec) and spec.prosody:
         cues = voice_cues(clip.tensor[:, -len(PROSODY_CHANNELS) :], spec.hop)
-        return read_tone(cues.values, tone or CueBaseline({}, {}, 0), voiced=cues.voiced)
+        return read_tone(cues.values, _tone_baseline(clip.voice), voiced=cues.voiced)
     if isinstance(spec, FeatureSpec) and isinstance(encoder, FeatureEncoder):
         return _units(clip.tensor, spec.columns, encoder)
     return None
@@ -74,6 +73,13 @@ def rule_reading(modality: Modality, findings: Findings, labels: Sequence[str], 
         agrees=None if label is None else label == decided,
         limits=list(findings.limits),
     )
+
+
+def _tone_baseline(voice: VoiceBaseline | None) -> CueBaseline:
+    """The usual values of a voice in the form that rules take; empty if only those of single frames are known."""
+    if voice is None or voice.of_frames:
+        return CueBaseline({}, {}, 0)
+    return CueBaseline(voice.mean, voice.spread, voice.clips, voice.whose)
 
 
 def _units(x: Tensor, columns: Sequence[str], encoder: FeatureEncoder) -> Findings | None:

@@ -38,9 +38,9 @@ from multiemo.rules.findings import Findings
 #: With less voiced speech than this, in seconds, cues that need a phrase are left out.
 SHORT = 0.5
 #: Cues that need a phrase.
-PHRASE_CUES = ("pitch_range", "pitch_slope", "level_range", "rate", "pauses")
+PHRASE_CUES = ("pitch_range", "pitch_slope", "loudness_range", "speaking_rate", "pauses")
 #: Cues by which the arousal of a voice is estimated.
-AROUSAL_CUES = ("level", "pitch", "pitch_range", "rate", "tilt")
+AROUSAL_CUES = ("loudness", "pitch_level", "pitch_range", "speaking_rate", "brightness")
 
 _REVIEWS = "Juslin & Laukka 2003; Scherer 2003"
 _WORDS_LIMIT = "The rules hear how something is said, not what. A voice tells arousal better than valence."
@@ -48,7 +48,7 @@ _SOUND_LIMIT = "Telephone bandwidth, noise and the distance to the microphone ch
 
 #: {cue of :data:`multiemo.preprocess.voice.cues.VOICE_CUES`: rule}
 TONE_RULES: dict[str, CueRule] = {
-    "pitch": CueRule(
+    "pitch_level": CueRule(
         "high pitch",
         "low pitch",
         {"angry": 1, "happy": 2, "sad": -1, "fearful": 2, "disgusted": -1, "surprised": 2},
@@ -69,17 +69,17 @@ TONE_RULES: dict[str, CueRule] = {
         0.5,
         "Juslin & Laukka 2003; Murray & Arnott 1993; Scherer & Oshinsky 1977",
     ),
-    "level": CueRule(
+    "loudness": CueRule(
         "loud", "soft", {"angry": 2, "happy": 1, "sad": -2, "disgusted": -1}, 1.0, f"{_REVIEWS}; Murray & Arnott 1993"
     ),
-    "level_range": CueRule(
+    "loudness_range": CueRule(
         "uneven loudness",
         "even loudness",
         {"angry": 1, "happy": 1, "sad": -1, "fearful": 1},
         1.0,
         "Juslin & Laukka 2003",
     ),
-    "rate": CueRule(
+    "speaking_rate": CueRule(
         "fast",
         "slow",
         {"angry": 1, "happy": 1, "sad": -2, "fearful": 2, "disgusted": -2, "surprised": 1},
@@ -87,8 +87,8 @@ TONE_RULES: dict[str, CueRule] = {
         f"{_REVIEWS}; Murray & Arnott 1993; Scherer & Oshinsky 1977",
     ),
     "pauses": CueRule("many pauses", "no pauses", {"angry": -1, "happy": -1, "sad": 2}, 3.0, "Juslin & Laukka 2003"),
-    "tilt": CueRule("bright, tense voice", "dull voice", {"angry": 2, "happy": 1, "sad": -2}, 0.5, _REVIEWS),
-    "h1_h2": CueRule(
+    "brightness": CueRule("bright, tense voice", "dull voice", {"angry": 2, "happy": 1, "sad": -2}, 0.5, _REVIEWS),
+    "breathiness": CueRule(
         "breathy voice", "pressed voice", {"angry": -1, "sad": 1, "fearful": 1}, 1.0, "Gobl & Ni Chasaide 2003"
     ),
     "jitter": CueRule(
@@ -113,8 +113,8 @@ def read_tone(values: Mapping[str, float], baseline: CueBaseline, *, voiced: flo
         The findings: no reasons if nothing is voiced or there is no baseline.
 
     Example:
-        >>> corpus = CueBaseline({"level": -30.0}, {"level": 4.0}, clips=100)
-        >>> found = read_tone({"level": -22.0}, corpus)
+        >>> corpus = CueBaseline({"loudness": -30.0}, {"loudness": 4.0}, clips=100)
+        >>> found = read_tone({"loudness": -22.0}, corpus)
         >>> found.reasons[0].rule, max(found.scores, key=found.scores.get)
         ('loud: 2.0 sd above the corpus', 'angry')
     """
@@ -125,7 +125,7 @@ def read_tone(values: Mapping[str, float], baseline: CueBaseline, *, voiced: flo
     short = voiced < SHORT
     heard = {cue: value for cue, value in values.items() if not (short and cue in PHRASE_CUES)}
     found = deviations(heard, TONE_RULES, baseline)
-    if math.isnan(values.get("level", math.nan)):
+    if math.isnan(values.get("loudness", math.nan)):
         return Findings({}, limits=["No voiced speech was found, so there is no tone to analyse."])
     limits = [_WORDS_LIMIT, _SOUND_LIMIT]
     if baseline.whose == "the corpus":

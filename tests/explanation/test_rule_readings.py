@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,8 +17,8 @@ from multiemo.explanation.evidence.base import ClipInput
 from multiemo.explanation.rule_readings import rule_findings, rule_reading
 from multiemo.inputs import build_input
 from multiemo.inputs.material import Audio, Utterance
+from multiemo.preprocess.voice.baseline import VoiceBaseline
 from multiemo.preprocess.voice.cues import voice_cues
-from multiemo.rules.deviations import CueBaseline
 from multiemo.rules.findings import Findings
 from tests.support.voices import RATE, utterance
 
@@ -64,9 +66,10 @@ def test_a_voice_beside_a_trained_branch_needs_a_baseline():
     alone = rule_findings(clip_of(9.0), encoder)
     assert not alone.reasons
     assert "There is no baseline" in alone.limits[0]
-    others = [voice_cues(clip_of(level).tensor[:, -11:]).values for level in (-1.0, 0.0, 1.0)]
-    found = rule_findings(clip_of(9.0), encoder, tone=CueBaseline.of(others, whose="this speaker"))
-    assert {reason.part for reason in found.reasons} >= {"level"}
+    others = [voice_cues(clip_of(level).tensor[:, -11:]) for level in (-1.0, 0.0, 1.0)]
+    own = replace(clip_of(20.0), voice=VoiceBaseline.fitted(others, "this speaker's own"))
+    found = rule_findings(own, encoder)
+    assert {reason.part for reason in found.reasons} >= {"loudness"}
     assert any(reason.rule.startswith("loud: ") for reason in found.reasons)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from multiemo.labels.sets import LABEL_SETS
-from multiemo.preprocess.voice.cues import VOICE_CUES, VoiceCues, voice_cues
+from multiemo.preprocess.voice.cues import VOICE_CUES, MeasuredVoice, voice_cues
 from multiemo.preprocess.voice.prosody import prosody
 from multiemo.rules.deviations import CueBaseline
 from multiemo.rules.findings import EMOTIONS, Findings
@@ -23,7 +23,7 @@ PORTRAYED = ("neutral", "happy", "sad", "angry", "fearful")
 ONE_SD = CueBaseline(dict.fromkeys(TONE_RULES, 0.0), {cue: rule.smallest for cue, rule in TONE_RULES.items()}, 100)
 
 
-def measured(cue: VoiceCue, seed: int) -> VoiceCues:
+def measured(cue: VoiceCue, seed: int) -> MeasuredVoice:
     return voice_cues(prosody(torch.from_numpy(utterance(cue, seed=seed)), RATE))
 
 
@@ -46,17 +46,17 @@ def test_every_rule_is_about_a_cue_that_is_measured_and_an_emotion_that_is_score
 @pytest.mark.parametrize(
     ("change", "part", "word"),
     [
-        ({"f0_shift": 5.0}, "pitch", "high pitch"),
-        ({"f0_shift": -4.0}, "pitch", "low pitch"),
+        ({"f0_shift": 5.0}, "pitch_level", "high pitch"),
+        ({"f0_shift": -4.0}, "pitch_level", "low pitch"),
         ({"f0_range": 2.5}, "pitch_range", "wide pitch range"),
         ({"f0_range": 0.3}, "pitch_range", "monotonous"),
         ({"contour": 4.0}, "pitch_slope", "rising pitch"),
-        ({"intensity": 9.0}, "level", "loud"),
-        ({"intensity": -9.0}, "level", "soft"),
-        ({"rate": 1.6}, "rate", "fast"),
-        ({"rate": 0.6}, "rate", "slow"),
-        ({"tilt": 5.0}, "tilt", "bright, tense voice"),
-        ({"tilt": -5.0}, "tilt", "dull voice"),
+        ({"intensity": 9.0}, "loudness", "loud"),
+        ({"intensity": -9.0}, "loudness", "soft"),
+        ({"rate": 1.6}, "speaking_rate", "fast"),
+        ({"rate": 0.6}, "speaking_rate", "slow"),
+        ({"tilt": 5.0}, "brightness", "bright, tense voice"),
+        ({"tilt": -5.0}, "brightness", "dull voice"),
         ({"jitter": 0.04}, "jitter", "rough voice"),
     ],
 )
@@ -81,16 +81,16 @@ def test_a_portrayed_emotion_is_found_in_most_clips(corpus: CueBaseline, emotion
 
 
 def test_the_signs_of_the_reviews():
-    assert max(deviating(level=2, tilt=2).scores.items(), key=lambda pair: pair[1])[0] == "angry"
-    assert max(deviating(level=-2, rate=-2, pauses=2).scores.items(), key=lambda pair: pair[1])[0] == "sad"
-    assert max(deviating(pitch=2, rate=2).scores.items(), key=lambda pair: pair[1])[0] == "fearful"
+    assert max(deviating(loudness=2, brightness=2).scores.items(), key=lambda pair: pair[1])[0] == "angry"
+    assert max(deviating(loudness=-2, speaking_rate=-2, pauses=2).scores.items(), key=lambda pair: pair[1])[0] == "sad"
+    assert max(deviating(pitch_level=2, speaking_rate=2).scores.items(), key=lambda pair: pair[1])[0] == "fearful"
     assert max(deviating(pitch_slope=2, pitch_range=2).scores.items(), key=lambda pair: pair[1])[0] == "surprised"
-    assert max(deviating(pitch=2, pitch_range=2, level=1.5).scores.items(), key=lambda p: p[1])[0] == "happy"
+    assert max(deviating(pitch_level=2, pitch_range=2, loudness=1.5).scores.items(), key=lambda p: p[1])[0] == "happy"
 
 
 def test_a_loud_fast_voice_is_aroused_and_a_soft_slow_one_calm():
-    assert deviating(level=2, rate=2, pitch=2).arousal > 0.3
-    assert deviating(level=-2, rate=-2, pitch=-2).arousal < -0.3
+    assert deviating(loudness=2, speaking_rate=2, pitch_level=2).arousal > 0.3
+    assert deviating(loudness=-2, speaking_rate=-2, pitch_level=-2).arousal < -0.3
     assert -1 <= deviating(**dict.fromkeys(TONE_RULES, -99.0)).arousal <= 1
 
 
@@ -109,7 +109,7 @@ def test_a_short_voice_is_read_without_the_cues_of_a_phrase():
 
 def test_only_a_comparison_with_the_corpus_is_qualified():
     def qualified(baseline: CueBaseline) -> bool:
-        return any("compared with the corpus" in limit for limit in read_tone({"level": 9.0}, baseline).limits)
+        return any("compared with the corpus" in limit for limit in read_tone({"loudness": 9.0}, baseline).limits)
 
     assert qualified(ONE_SD)
     assert not qualified(replace(ONE_SD, whose="this speaker"))
@@ -119,7 +119,7 @@ def test_only_a_comparison_with_the_corpus_is_qualified():
     ("values", "baseline", "limit"),
     [
         (dict.fromkeys(VOICE_CUES, math.nan), ONE_SD, "No voiced speech was found"),
-        ({"level": -20.0}, CueBaseline({}, {}, 0), "There is no baseline"),
+        ({"loudness": -20.0}, CueBaseline({}, {}, 0), "There is no baseline"),
     ],
 )
 def test_nothing_to_read_is_no_evidence_with_its_reason(values: dict[str, float], baseline: CueBaseline, limit: str):
@@ -130,6 +130,6 @@ def test_nothing_to_read_is_no_evidence_with_its_reason(values: dict[str, float]
 
 @pytest.mark.parametrize("name", LABEL_SETS)
 def test_findings_become_shares_of_any_label_set(name: str):
-    shares = label_shares(deviating(level=2, tilt=2, pitch=1), LABEL_SETS[name])
+    shares = label_shares(deviating(loudness=2, brightness=2, pitch_level=1), LABEL_SETS[name])
     assert sum(shares.values()) == pytest.approx(1)
     assert max(shares.values()) > min(shares.values())

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from multiemo.encoders.common.tensor_rules import TensorRules
-from multiemo.preprocess.voice.cues import VOICE_CUES, voice_cues
+from multiemo.preprocess.voice.cues import voice_cues
 from multiemo.registry import Positive, Size, encoders
 from multiemo.rules.findings import Findings
-from multiemo.rules.speech import read_tone
+from multiemo.rules.speech import TONE_RULES, read_tone
 from multiemo.types import SpeechSpec
 
 
@@ -32,7 +32,7 @@ class SpeechRulesEncoder(TensorRules):
     input_spec: SpeechSpec
 
     def __init__(self, *, sample_rate: Size = 16000, max_seconds: Positive = 30.0, trim: float = 40.0) -> None:
-        super().__init__(tuple(VOICE_CUES))
+        super().__init__(tuple(TONE_RULES))
         self.input_spec = SpeechSpec(sample_rate=sample_rate, n_mels=0, max_seconds=max_seconds, trim=trim)
 
     def measure(self, x: Tensor) -> Mapping[str, float]:

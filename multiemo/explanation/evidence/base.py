@@ -12,6 +12,7 @@ from torch import Tensor
 from multiemo.explanation.records import EvidenceMap, EvidencePart, UnitKind
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs import Input
+from multiemo.preprocess.voice.baseline import VoiceBaseline
 from multiemo.types import Modality
 
 
@@ -27,6 +28,8 @@ class ClipInput:
             names words and gives positions. Without it, parts are named by position.
         start: start of the clip in the input, seconds.
         times: seconds of each time step from the start of the clip, for pictures; ``None`` if unknown.
+        voice: usual values of the cues of this voice, from other speech of the speaker, or of the clips that the model
+            was trained on; ``None`` if unknown.
     """
 
     modality: Modality
@@ -35,6 +38,7 @@ class ClipInput:
     raw: object | None = None
     start: float = 0.0
     times: Sequence[float] | None = None
+    voice: VoiceBaseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,14 @@ class PartView(ABC):
         parts: the parts without scores (``score`` is 0), in the order of the input.
         baseline: what a removed part is replaced with, in words.
         notes: remarks for the user.
+        most_passes: largest number of changed inputs that the scores may cost. With few, each part alone is removed.
     """
 
     unit: UnitKind
     parts: Sequence[EvidencePart]
     baseline: str
     notes: Sequence[str] = ()
+    most_passes: int = 512
 
     @abstractmethod
     def without(self, gone: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,10 +21,10 @@ def test_the_baseline_is_measured_on_the_training_clips():
     assert encoder.baseline().mean == {}
     encoder.fit_statistics(clips)
     baseline = encoder.baseline()
-    levels = torch.tensor([encoder.measure(clip)["level"] for clip in clips])
+    levels = torch.tensor([encoder.measure(clip)["loudness"] for clip in clips])
     assert baseline.clips == 5
-    torch.testing.assert_close(torch.tensor(baseline.mean["level"]), levels.mean())
-    torch.testing.assert_close(torch.tensor(baseline.sd["level"]), levels.std(unbiased=False))
+    torch.testing.assert_close(torch.tensor(baseline.mean["loudness"]), levels.mean())
+    torch.testing.assert_close(torch.tensor(baseline.sd["loudness"]), levels.std(unbiased=False))
 
 
 def test_the_embedding_is_the_rule_vector_of_the_findings():
