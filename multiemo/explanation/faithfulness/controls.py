@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from multiemo.data.collate import Collate
 from multiemo.model import EmotionModel
 from multiemo.runs.device import Compute
-from multiemo.types import Modality, Sample
+from multiemo.types import Sample
 
 #: Standard deviation of the noise of a disturbed input, as a share of the input's own.
 NOISE = 0.05
@@ -105,14 +105,3 @@ def disturbed(x: Tensor, seed: int) -> Tensor:
     spread = values.std(dim=0) if x.ndim == 2 and len(x) > 1 and x.shape[1] > 1 else values.std()
     noisy = values + NOISE * spread * torch.randn(x.shape, generator=random).to(x.device)
     return noisy.round().clamp(0, 255).to(x.dtype) if x.dtype == torch.uint8 else noisy.to(x.dtype)
-
-
-def with_input(sample: Sample, modality: Modality, x: Tensor) -> Sample:
-    """The same clip with another input of one modality.
-
-    Args:
-        sample: the clip.
-        modality: the modality.
-        x: its new input.
-    """
-    return replace(sample, inputs={**sample.inputs, modality: x})
