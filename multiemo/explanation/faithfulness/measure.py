@@ -12,6 +12,7 @@ from torch import Tensor
 
 from multiemo.data.collate import Collate
 from multiemo.explanation.attribution import attribute, evidence_of
+from multiemo.explanation.clips import clip_inputs, spread
 from multiemo.explanation.evidence.base import ClipInput, PartView
 from multiemo.explanation.faithfulness.controls import (
     disturbed,
@@ -24,14 +25,13 @@ from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.explanation.faithfulness.summary import ClipFigures, summarise
 from multiemo.explanation.records import UnitKind
 from multiemo.explanation.target import ClipTarget
-from multiemo.inputs.rows import gather_row
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs import batches
 from multiemo.runs.device import Compute, compute_of, predict
 from multiemo.runs.model_folder import Bundle
 from multiemo.runs.sources import Source
-from multiemo.types import Absent, Clip, Modality, Sample, subset_key
+from multiemo.types import Clip, Modality, Sample, subset_key
 
 #: Shuffled copies of each model; each is compared on its share of the clips, one copy in memory at a time.
 SHUFFLES = 4
@@ -102,21 +102,16 @@ def measure_faithfulness(
 
 
 def draw_clips(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
-    """Draw clips evenly over speakers: one of each speaker in random order, then a second one of each, and so on.
+    """Draw clips evenly over speakers, in random order.
 
     Args:
         clips: clips to draw from.
         count: number of clips to draw; all clips if there are fewer.
         seed: seed of the draw.
     """
-    random = np.random.default_rng(seed)
-    own: dict[str, list[Clip]] = {}
-    for i in random.permutation(len(clips)):
-        clip = clips[i]
-        own.setdefault(f"{clip.corpus}:{clip.speaker or clip.group or clip.id}", []).append(clip)
-    rounds = [(turn, speaker) for speaker, theirs in enumerate(own.values()) for turn in range(len(theirs))]
-    lists = list(own.values())
-    return [lists[speaker][turn] for turn, speaker in sorted(rounds)[:count]]
+    speakers = [f"{clip.corpus}:{clip.speaker or clip.group or clip.id}" for clip in clips]
+    rows = spread(range(len(clips)), speakers, count, seed)
+    return [clips[rows[i]] for i in np.random.default_rng(seed).permutation(len(rows))]
 
 
 def explained_label(bundle: Bundle, compute: Compute, sample: Sample) -> int:
@@ -185,12 +180,10 @@ class _Checks:
         changed: tuple[EmotionModel, EmotionModel] | None,
     ) -> None:
         """Check all views of a clip; ``changed`` are copies with shuffled weights and with noise on embeddings."""
-        sample = part.dataset[row]
+        sample, inputs = clip_inputs(part.dataset, row)
         label = explained_label(bundle, compute, sample)
-        for m in bundle.model.modalities:
-            if m in sample.inputs:
-                clip = ClipInput(m, bundle.inputs[m], sample.inputs[m], _raw(bundle, part, row, m))
-                self._check(_Subject(bundle, compute, sample, clip, label), changed, self.seed + row)
+        for clip in inputs.values():
+            self._check(_Subject(bundle, compute, sample, clip, label), changed, self.seed + row)
 
     def _check(self, subject: _Subject, changed: tuple[EmotionModel, EmotionModel] | None, seed: int) -> None:
         """Check the views of one modality of one clip."""
@@ -259,13 +252,3 @@ class _Subject:
         )
         evidence = evidence_of(clip.entry.spec.kind)
         return target, {view.unit: view for view in evidence.views(clip, target)}
-
-
-def _raw(bundle: Bundle, part: batches.Part, row: int, m: Modality) -> object | None:
-    """The raw form of an input that is made without decoding, such as a text; it names the parts."""
-    entry = bundle.inputs[m]
-    if entry.request is not None:
-        return None
-    material = gather_row(part.dataset.row(row), {m: entry}).materials.get(m)
-    raw = None if material is None else entry.take(material)
-    return None if isinstance(raw, Absent) else raw
