@@ -4,7 +4,7 @@ Every slow step stores its result in the folder, so an interrupted benchmark is 
 
     config.yaml  protocol.json  duplicates.json   what is measured
     cells/  shuffled/                             one run folder per training
-    classic.json  robustness.json  cost.json      results that are measured once
+    classic.json  robustness.json  cost.json  explanations.json    results that are measured once
     benchmark.json  report.html  table.csv  table.tex
 """
 
@@ -23,6 +23,7 @@ from multiemo.benchmark.baselines.descriptors import hog_descriptor
 from multiemo.benchmark.cost.cost import measure_cost
 from multiemo.benchmark.document import BenchmarkResult, Leak, SystemComparison, SystemFigures
 from multiemo.benchmark.environment import describe_environment
+from multiemo.benchmark.explanations import explanations_of
 from multiemo.benchmark.folder import handle_duplicates, load_or_measure, open_folder, write_protocol
 from multiemo.benchmark.measurements import CostReport, Curve
 from multiemo.benchmark.predictions import Predictions, pool, read_records
@@ -33,6 +34,7 @@ from multiemo.benchmark.trainings import Cell, cells_of, run_cells
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.evaluation.groups import GroupErrors, errors_by_group
+from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.extras import require
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
@@ -107,6 +109,10 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
     robustness = None
     if config.benchmark.robustness:
         robustness = load_or_measure(folder / "robustness.json", lambda: _robustness(first, progress), _curves)
+    explanations = None
+    if config.benchmark.explanations:
+        path = folder / "explanations.json"
+        explanations = load_or_measure(path, lambda: explanations_of(first, progress), Faithfulness.from_json)
     figures = _figures(model, classic, protocol, cells, config)
     majority, prior = results.guesses(
         model,
@@ -141,6 +147,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
         groups=_groups(model, protocol, config.task),
         leak=leak,
         robustness=robustness,
+        explanations=explanations,
         cost=load_or_measure(folder / "cost.json", lambda: _cost(cells[0], progress), CostReport.from_json),
         reads=_reads(cells, folder),
         notes=list(dict.fromkeys([*protocol.notes, *classic_notes, *_notes(speakers, config)])),
