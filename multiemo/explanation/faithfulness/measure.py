@@ -91,12 +91,16 @@ def measure_faithfulness(
         notes += prepared.prepared.left_out()
     if drawn < total:
         notes.append(f"{total - drawn} of {total} drawn clips have nothing that the model reads")
+    views = summarise(checks.found, checks.left_out, seed)
+    for (m, unit), count in checks.left_out.items():
+        if not any((view.modality, view.unit) == (m, unit) for view in views):
+            notes.append(f"{m}, {unit}: none of {count} clips has two parts, so their order cannot be checked")
     return Faithfulness(
         corpus=models[0][1].manifest.stem,
         part=part,
         clips=drawn,
         seed=seed,
-        views=summarise(checks.found, checks.left_out, seed),
+        views=views,
         notes=notes,
     )
 
