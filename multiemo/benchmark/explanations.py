@@ -1,34 +1,14 @@
-"""Measures how faithful the explanations of a benchmark's models are, and shows it as a table."""
+"""Faithfulness of explanations as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from multiemo.benchmark.trainings import Cell
-from multiemo.explanation.faithfulness.measure import measure_faithfulness
 from multiemo.explanation.faithfulness.records import Difference, Faithfulness
-from multiemo.progress import Progress
-from multiemo.runs import load_bundle
-from multiemo.runs.sources import open_manifest
 
 #: Column headings of the table.
 HEADS = (
     "modality", "parts", "clips", "deletion over random", "95% interval", "over magnitude", "insertion over random",
     "comprehensiveness", "sufficiency", "similarity to shuffled weights", "stability", "checks",
 )  # fmt: skip
-
-
-def explanations_of(cells: Sequence[Cell], progress: Progress) -> Faithfulness:
-    """Faithfulness of the models of one seed, pooled over the folds.
-
-    It is measured on the validation part of each fold, so no test part is read.
-
-    Args:
-        cells: finished trainings of one seed, one per fold.
-        progress: receives the progress.
-    """
-    models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
-    return measure_faithfulness(models, device=cells[0].config.device, progress=progress)
 
 
 def faithfulness_table(found: Faithfulness) -> list[list[str]]:

@@ -23,7 +23,6 @@ from multiemo.benchmark.baselines.descriptors import hog_descriptor
 from multiemo.benchmark.cost.cost import measure_cost
 from multiemo.benchmark.document import BenchmarkResult, Leak, SystemComparison, SystemFigures
 from multiemo.benchmark.environment import describe_environment
-from multiemo.benchmark.explanations import explanations_of
 from multiemo.benchmark.folder import handle_duplicates, load_or_measure, open_folder, write_protocol
 from multiemo.benchmark.measurements import CostReport, Curve
 from multiemo.benchmark.predictions import Predictions, pool, read_records
@@ -34,6 +33,7 @@ from multiemo.benchmark.trainings import Cell, cells_of, run_cells
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.evaluation.groups import GroupErrors, errors_by_group
+from multiemo.explanation.faithfulness.measure import measure_faithfulness
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.extras import require
 from multiemo.files import write_atomically
@@ -112,7 +112,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
     explanations = None
     if config.benchmark.explanations:
         path = folder / "explanations.json"
-        explanations = load_or_measure(path, lambda: explanations_of(first, progress), Faithfulness.from_json)
+        explanations = load_or_measure(path, lambda: _explanations(first, progress), Faithfulness.from_json)
     figures = _figures(model, classic, protocol, cells, config)
     majority, prior = results.guesses(
         model,
@@ -274,6 +274,12 @@ def _robustness(cells: Sequence[Cell], progress: Progress) -> list[Curve]:
     """Robustness curves of the models of one seed over the test clips of all folds."""
     models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
     return robustness_curves(models, device=cells[0].config.device, progress=progress)
+
+
+def _explanations(cells: Sequence[Cell], progress: Progress) -> Faithfulness:
+    """Faithfulness of the models of one seed over the validation clips of all folds; no test part is read."""
+    models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
+    return measure_faithfulness(models, device=cells[0].config.device, progress=progress)
 
 
 def _curves(values: list[dict[str, object]]) -> list[Curve]:

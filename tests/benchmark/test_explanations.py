@@ -1,32 +1,25 @@
-"""Faithfulness of explanations in a benchmark: the table, the page, and models of all folds."""
+"""Faithfulness of explanations in a benchmark: the table, the page and the file."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor
 
 from multiemo.benchmark import run
 from multiemo.benchmark.document import BenchmarkResult
-from multiemo.benchmark.explanations import HEADS, explanations_of, failures, faithfulness_table
+from multiemo.benchmark.explanations import HEADS, failures, faithfulness_table
 from multiemo.benchmark.report import write_report
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
-from multiemo.benchmark.trainings import Cell
 from multiemo.config import load_config
-from multiemo.explanation.evidence.base import Evidence, PartView
-from multiemo.explanation.evidence.steps import StepEvidence
-from multiemo.explanation.faithfulness import measure
 from multiemo.explanation.faithfulness.curves import CurveFigures
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.explanation.faithfulness.summary import ClipFigures, summarise
-from multiemo.explanation.target import ClipTarget
 from multiemo.progress import Progress
+from multiemo.runs.model_folder import Bundle
+from multiemo.runs.sources import Source
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +46,19 @@ def test_the_table_has_a_row_for_each_view(measured: Faithfulness) -> None:
 def test_explanations_are_measured_once_if_the_config_asks_for_them(
     tiny_config, measured: Faithfulness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conforms
 ) -> None:
-    asked: list[list[Cell]] = []
+    asked: list[list[Path | None]] = []
 
-    def fake(cells: list[Cell], progress: Progress) -> Faithfulness:
-        asked.append(cells)
+    def fake(models: list[tuple[Bundle, Source]], *, device: str, progress: Progress) -> Faithfulness:
+        asked.append([bundle.folder for bundle, _ in models])
         return measured
 
-    monkeypatch.setattr(run, "explanations_of", fake)
+    monkeypatch.setattr(run, "measure_faithfulness", fake)
     keys = ["training.epochs=1", *(f"benchmark.{k}" for k in ("seeds=2", "jobs=1", "explanations=true"))]
     keys += ["benchmark.robustness=false", "benchmark.baselines=false"]
     config = load_config(tiny_config(tmp_path, modalities=("text",)), keys)
     for _ in range(2):
         result = run_benchmark(config, tmp_path / "out")
-    assert [[cell.name for cell in cells] for cells in asked] == [["holdout, seed 3"]]
+    assert asked == [[tmp_path / "out" / "cells" / "holdout-seed3"]]
     assert result.explanations == measured
     conforms(tmp_path / "out" / "benchmark.json", BenchmarkResult)
     assert BenchmarkResult.read(tmp_path / "out" / "benchmark.json").explanations == measured
@@ -78,26 +71,3 @@ def test_explanations_are_measured_once_if_the_config_asks_for_them(
     write_report(tmp_path / "out", without)
     assert "explanations" not in (tmp_path / "out" / "report.html").read_text("utf-8").split("<pre>")[0]
     assert "| speech" not in summary(without)
-
-
-def test_models_of_all_folds_are_measured_on_validation(
-    tiny_run: Path, tiny_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def steps(kind: str) -> Evidence:
-        return StepEvidence()
-
-    def size(view: PartView, target: ClipTarget) -> tuple[Tensor, str]:
-        return torch.arange(len(view.parts)).float(), "position"
-
-    monkeypatch.setattr(measure, "evidence_of", steps)
-    monkeypatch.setattr(measure, "attribute", size)
-    shutil.copytree(tiny_run, tmp_path / "run")
-    monkeypatch.setattr(measure, "draw_clips", lambda clips, count, seed: clips[:2])
-    log = tmp_path / "run" / "evaluations.jsonl"
-    before = log.read_text("utf-8") if log.is_file() else ""
-    config = load_config(str(tmp_path / "run" / "config.yaml"), [])
-    found = explanations_of([Cell("fold0", 3, config, tmp_path / "run")], Progress())
-    assert found.part == "val"
-    assert found.clips == 2
-    assert (log.read_text("utf-8") if log.is_file() else "") == before
-    json.dumps(found, allow_nan=False)
