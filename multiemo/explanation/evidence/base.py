@@ -12,6 +12,7 @@ from torch import Tensor
 from multiemo.explanation.records import EvidenceMap, EvidencePart, UnitKind
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs import Input
+from multiemo.preprocess.voice.cues import VoiceBaseline
 from multiemo.types import Modality
 
 
@@ -26,6 +27,8 @@ class ClipInput:
         raw: what it was made from (``Utterance``, ``Audio``, ``Pictures``, ...); ``None`` if that was not kept. It
             names words and gives positions. Without it, parts are named by position.
         start: start of the clip in the input, seconds.
+        voice: usual values of the cues of this voice, from other speech of the speaker, or of the clips that the model
+            was trained on; ``None`` if unknown.
     """
 
     modality: Modality
@@ -33,6 +36,7 @@ class ClipInput:
     tensor: Tensor
     raw: object | None = None
     start: float = 0.0
+    voice: VoiceBaseline | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,34 @@ def prepare_wave(
     if loudest < SILENCE_DBFS:
         return Absent(f"silent: the loudest 25 ms are at {loudest:.1f} dBFS, below {SILENCE_DBFS:.0f}")
     if trim > 0:
-        loud = (level >= loudest - trim).nonzero()
-        margin = round(TRIM_MARGIN_SECONDS * sample_rate)
-        wave = wave[max(int(loud[0]) * step - margin, 0) : int(loud[-1]) * step + margin]
+        first, last = _loud_span(level, trim, step, round(TRIM_MARGIN_SECONDS * sample_rate))
+        wave = wave[first:last]
     return wave[: round(max_seconds * sample_rate)]
+
+
+def trimmed_start(audio: NDArray[np.float32], rate: int, spec: SpeechSpec | WaveformSpec) -> float:
+    """Seconds that :func:`prepare_wave` cuts from the beginning of audio that it accepts.
+
+    Args:
+        audio: ``[N]`` float, -1..1.
+        rate: sample rate of ``audio``, Hz.
+        spec: input specification of the encoder.
+    """
+    if spec.trim <= 0:
+        return 0.0
+    wave = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
+    if rate != spec.sample_rate:
+        wave = _resampler(rate, spec.sample_rate)(wave)
+    step = round(TRIM_HOP_SECONDS * spec.sample_rate)
+    level = rms_db(wave.unsqueeze(0), spec.sample_rate, step).squeeze(0)
+    first, _ = _loud_span(level, spec.trim, step, round(TRIM_MARGIN_SECONDS * spec.sample_rate))
+    return first / spec.sample_rate
+
+
+def _loud_span(level: Tensor, trim: float, step: int, margin: int) -> tuple[int, int]:
+    """First and last sample of what :func:`prepare_wave` keeps, from levels ``[T]`` (dBFS) every ``step`` samples."""
+    loud = (level >= float(level.max()) - trim).nonzero()
+    return max(int(loud[0]) * step - margin, 0), int(loud[-1]) * step + margin
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,125 @@
+"""Changes of one cue of the voice, as candidates for the smallest change that changes the label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from multiemo.explanation.evidence.base import InputChange
+from multiemo.explanation.evidence.voice_views import DB_TO_LOG_POWER, Neutral
+from multiemo.preprocess.voice.cues import CUES_BY_ID, voice_cues
+from multiemo.preprocess.voice.prosody import ENERGY_FLOOR
+from multiemo.types import PROSODY_CHANNELS
+
+#: Sizes of the changes, in usual standard deviations of the cue between utterances of one speaker.
+SIZES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+_COLUMN = {name: i for i, name in enumerate(PROSODY_CHANNELS)}
+_EDITED = "in the measured track, not in the recording"
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """How one cue is changed by an amount: returns the input, or ``None`` if the amount is impossible."""
+
+    id: str
+    unit: str
+    more: str
+    less: str
+    apply: Callable[[Neutral, float], Tensor | None]
+
+
+def cue_changes(neutral: Neutral, hop: float) -> Iterator[InputChange]:
+    """Changed inputs, smallest first: pitch, loudness and rate higher or lower, the pitch range wider or narrower.
+
+    Args:
+        neutral: the input.
+        hop: seconds between rows.
+    """
+    first = neutral.prosody or 0
+    cues = voice_cues(neutral.x[:, first:], hop)
+    for size in SIZES:
+        for edit in _edits(neutral):
+            for sign in (-1, 1):
+                if edit.id not in cues.values:
+                    continue
+                cue = CUES_BY_ID[edit.id]
+                amount = size * cue.spread
+                x = edit.apply(neutral, sign * amount / _unit_size(edit.id, cues.values[edit.id]))
+                if x is None:
+                    continue
+                words = f"{cue.name} {amount:.3g} {edit.unit} {edit.more if sign > 0 else edit.less}, {_EDITED}"
+                mask = torch.ones(len(x), dtype=torch.bool, device=x.device)
+                yield InputChange(cue.name, words, x, mask, size, round(sign * amount, 4), edit.unit)
+
+
+def _unit_size(id: str, value: float) -> float:
+    """What an amount is divided by: the value itself for cues that are scaled."""
+    return max(value, 1e-3) if id in ("pitch_range", "speaking_rate") else 1.0
+
+
+def _edits(neutral: Neutral) -> tuple[_Edit, ...]:
+    edits = (
+        _Edit("pitch_level", "semitones", "higher", "lower", _shift_pitch),
+        _Edit("pitch_range", "semitones", "wider", "narrower", _scale_range),
+        _Edit("loudness", "dB", "louder", "quieter", _shift_level),
+        _Edit("speaking_rate", "syllables/s", "faster", "slower", _change_tempo),
+        _Edit("brightness", "dB/octave", "brighter", "duller", _shift_tilt),
+    )
+    # The samples that an encoder reads beside its prosody keep their tempo.
+    return edits if neutral.mels else tuple(e for e in edits if e.id not in ("speaking_rate", "loudness"))
+
+
+def _prosody(neutral: Neutral, name: str) -> int:
+    return (neutral.prosody or 0) + _COLUMN[name]
+
+
+def _shift_pitch(neutral: Neutral, semitones: float) -> Tensor:
+    x = neutral.x.clone()
+    x[:, _prosody(neutral, "f0")] += semitones
+    return x
+
+
+def _scale_range(neutral: Neutral, share: float) -> Tensor | None:
+    """Scale deviations of F0 from its mean, and its slope, by ``1 + share``."""
+    if share < -1:
+        return None
+    x = neutral.x.clone()
+    f0 = _prosody(neutral, "f0")
+    mean = x[:, f0].mean()
+    x[:, f0] = mean + (1 + share) * (x[:, f0] - mean)
+    x[:, _prosody(neutral, "delta_f0")] *= 1 + share
+    return x
+
+
+def _shift_level(neutral: Neutral, decibels: float) -> Tensor:
+    x = neutral.x.clone()
+    energy = _prosody(neutral, "energy")
+    x[:, energy] = (x[:, energy] + decibels).clamp_min(ENERGY_FLOOR)
+    x[:, : neutral.prosody or 0] += DB_TO_LOG_POWER * decibels
+    return x
+
+
+def _shift_tilt(neutral: Neutral, slope: float) -> Tensor:
+    """Tilt the track and, if there are any, the mel bands, as the augmentation in training does."""
+    x = neutral.x.clone()
+    x[:, _prosody(neutral, "tilt")] += slope
+    bands = neutral.prosody or 0
+    if neutral.mels and bands:
+        x[:, :bands] += DB_TO_LOG_POWER * 8 * slope * torch.linspace(-0.5, 0.5, bands, device=x.device)
+    return x
+
+
+def _change_tempo(neutral: Neutral, share: float) -> Tensor | None:
+    """Change the tempo by ``1 + share``, by interpolation between rows."""
+    speed = 1 + share
+    if not 0.5 <= speed <= 2:
+        return None
+    count = max(2, round(len(neutral.x) / speed))
+    x = F.interpolate(neutral.x.T.unsqueeze(0), size=count, mode="linear", align_corners=True)[0].T.contiguous()
+    for name in ("rate", "delta_f0"):
+        x[:, _prosody(neutral, name)] *= speed
+    return x
