@@ -288,10 +288,12 @@ class FeatureSpec(InputSpec):
     Args:
         dim: number of columns, given by the data.
         max_steps: longer sequences are subsampled evenly to this many rows.
+        columns: names of the columns in the training data; empty if the files do not name them.
     """
 
     dim: int
     max_steps: int = 256
+    columns: tuple[str, ...] = ()
     kind: Literal["features"] = "features"
 
 

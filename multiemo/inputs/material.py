@@ -119,9 +119,11 @@ class FeatureRows:
 
     Args:
         values: ``[T, dim]`` float32.
+        columns: names of the columns; empty if the file does not name them.
     """
 
     values: NDArray[np.float32]
+    columns: tuple[str, ...] = ()
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,12 @@ from multiemo.types import Modality
 
 
 def build_encoder(
-    config: Config, modality: Modality, *, feature_dim: int | None = None, assets: Path | None = None
+    config: Config,
+    modality: Modality,
+    *,
+    feature_dim: int | None = None,
+    columns: tuple[str, ...] = (),
+    assets: Path | None = None,
 ) -> Encoder:
     """Build the encoder that the config names for one modality.
 
@@ -27,6 +32,7 @@ def build_encoder(
         config: resolved config.
         modality: modality of the encoder.
         feature_dim: number of feature columns in the data, for the ``features`` encoder.
+        columns: their names; empty if the data do not name them.
         assets: modality folder of a saved model; a pretrained encoder reads its architecture from it, not from a hub.
 
     Raises:
@@ -40,7 +46,7 @@ def build_encoder(
         raise ConfigError(f"{where}.name: {part.name!r} reads {reads}, not {modality}{suggest('', fitting)}")
     given: dict[str, Any] = {"modality": modality, "assets": assets}
     if feature_dim is not None:
-        given["dim"] = feature_dim
+        given |= {"dim": feature_dim, "columns": columns}
     try:
         encoder: Encoder = encoders.build(part.name, part.options, where=where, **given)
     except MultiemoError:
