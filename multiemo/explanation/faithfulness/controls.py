@@ -69,12 +69,14 @@ def disturbed_copy(model: EmotionModel, seed: int) -> EmotionModel:
     """A copy of a model with noise on its tables of token embeddings: the disturbance for inputs that are token ids.
 
     Token ids have no small changes, but what the model reads of them has: each embedding gets normal noise with 5% of
-    the standard deviation of its table. The given model is not changed.
+    the standard deviation of its table. The given model is not changed; one without such tables is returned as it is.
 
     Args:
         model: the model.
         seed: seed of the noise.
     """
+    if not any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.modules()):
+        return model
     random = torch.Generator().manual_seed(seed)
     copy = deepcopy(model).eval()
     with torch.no_grad():

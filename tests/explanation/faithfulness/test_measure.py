@@ -15,8 +15,8 @@ from torch import Tensor
 
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.errors import CheckpointError
-from multiemo.explanation.evidence.base import Evidence, PartView
-from multiemo.explanation.evidence.steps import StepEvidence
+from multiemo.explanation.evidence.base import ClipInput, Evidence, PartView
+from multiemo.explanation.evidence.steps import StepEvidence, StepView
 from multiemo.explanation.faithfulness import measure
 from multiemo.explanation.faithfulness.measure import draw_clips, explained_label, measure_faithfulness
 from multiemo.explanation.faithfulness.records import Faithfulness
@@ -166,3 +166,18 @@ def test_clips_are_drawn_evenly_over_speakers(small_corpus: Path) -> None:
     assert [c.id for c in drawn] == [c.id for c in draw_clips(clips, 12, 0)]
     assert [c.id for c in drawn] != [c.id for c in draw_clips(clips, 12, 1)]
     assert len(draw_clips(clips, 1000, 0)) == len(clips)
+
+
+def test_views_without_two_parts_are_counted_and_named(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Whole(StepEvidence):
+        """The input as a single part, except for speech."""
+
+        def views(self, clip: ClipInput, target: ClipTarget) -> list[PartView]:
+            return [StepView(clip.tensor if clip.modality == "speech" else clip.tensor[:1])]
+
+    monkeypatch.setattr(measure, "evidence_of", lambda kind: Whole())
+    bundle = load_bundle(tiny_run)
+    source, _ = stored_source(tiny_run, bundle, None)
+    found = measure_faithfulness([(bundle, source)], clips=2)
+    assert {v.modality for v in found.views} <= {"speech"}
+    assert any("none of" in note and "has two parts" in note for note in found.notes)
