@@ -2,7 +2,8 @@
 
 Integrated gradients are used where a view has them. Otherwise parts are removed: all subsets of few parts give exact
 Shapley values, random orders estimate them for a moderate number, and each part alone is removed (occlusion) if there
-are many. The choice depends only on the number of parts and the size of the input, so it is the same on every machine.
+are many. The choice depends only on the view, the number of parts and the size of the input, so it is the same on every
+machine.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from multiemo.explanation.target import ClipTarget
 from multiemo.registry import evidence
 from multiemo.types import Modality
 
-#: Largest number of changed inputs that the scores of one view may cost.
-_MOST_PASSES = 512
 #: Largest number of values that all changed inputs of a view may hold together, and those of one batch.
 _MOST_VALUES, _BATCH_VALUES = 2**24, 2**22
 #: Random orders come in pairs of opposite directions, at least this many of them.
@@ -49,7 +48,7 @@ def attribute(view: PartView, target: ClipTarget) -> tuple[Tensor, str]:
     scores = view.gradients(target)
     if scores is not None and bool(scores.isfinite().all()):
         return scores.detach().float().cpu(), "integrated gradients"
-    passes = min(_MOST_PASSES, _MOST_VALUES // max(1, target.x.numel()))
+    passes = min(view.most_passes, _MOST_VALUES // max(1, target.x.numel()))
     if 2**count <= passes or count == 1:
         return _shapley_values(view, target), "Shapley values"
     pairs = passes // (2 * count)

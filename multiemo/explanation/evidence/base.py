@@ -73,12 +73,14 @@ class PartView(ABC):
         parts: the parts without scores (``score`` is 0), in the order of the input.
         baseline: what a removed part is replaced with, in words.
         notes: remarks for the user.
+        most_passes: largest number of changed inputs that the scores may cost. With few, each part alone is removed.
     """
 
     unit: UnitKind
     parts: Sequence[EvidencePart]
     baseline: str
     notes: Sequence[str] = ()
+    most_passes: int = 512
 
     @abstractmethod
     def without(self, gone: Tensor) -> tuple[Tensor, Tensor]:

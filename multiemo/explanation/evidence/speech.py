@@ -10,12 +10,12 @@ from torch import Tensor
 from multiemo.encoders.base import Standardize
 from multiemo.explanation.evidence.base import ClipInput, Evidence, InputChange, PartView
 from multiemo.explanation.evidence.spectrogram import mel_map, wave_map
-from multiemo.explanation.evidence.voice_changes import cue_changes
+from multiemo.explanation.evidence.voice_changes import cue_changes, wave_changes
 from multiemo.explanation.evidence.voice_views import Neutral, cue_view, time_view
 from multiemo.explanation.records import EvidenceMap
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.material import Audio
-from multiemo.preprocess.voice.cues import voice_cues
+from multiemo.preprocess.voice.cues import VoiceBaseline, voice_cues
 from multiemo.preprocess.voice.tensors import trimmed_start
 from multiemo.registry import evidence
 from multiemo.types import PROSODY_CHANNELS, SpeechSpec, WaveformSpec
@@ -62,6 +62,15 @@ def neutral_of(clip: ClipInput, target: ClipTarget) -> Neutral:
     return Neutral(x, origin, scale, first, mels)
 
 
+def _training_baseline(target: ClipTarget) -> VoiceBaseline | None:
+    """Usual values of the training frames, if the encoder stores them."""
+    for module in target.model.encoders[target.modality].modules():
+        if isinstance(module, Standardize) and module.mean.numel() >= len(PROSODY_CHANNELS):
+            count = len(PROSODY_CHANNELS)
+            return VoiceBaseline.of_statistics(module.mean[-count:], module.std[-count:])
+    return None
+
+
 def _statistics(target: ClipTarget, columns: int) -> tuple[Tensor, Tensor] | None:
     """Mean and standard deviation of every column over the training clips, if the encoder stores them."""
     for module in target.model.encoders[target.modality].modules():
@@ -86,7 +95,7 @@ class SpeechEvidence(Evidence):
             return [timed]
         cues = voice_cues(neutral.x[:, first:], spec.hop)
         others = "spectrum" if smooth else "waveform"
-        cued = cue_view(neutral, cues, clip.voice, others, smooth)
+        cued = cue_view(neutral, cues, clip.voice or _training_baseline(target), others, smooth)
         return [timed] if cued is None else [cued, timed]
 
     def maps(self, clip: ClipInput, target: ClipTarget) -> list[EvidenceMap]:
@@ -97,6 +106,10 @@ class SpeechEvidence(Evidence):
         return [wave_map(neutral, spec, target, start)]
 
     def changes(self, clip: ClipInput, target: ClipTarget) -> Iterator[InputChange]:
-        """Cues moved in steps of half a standard deviation, in both directions."""
+        """Cues moved in both directions; of a recording without prosody channels, its tempo and level."""
         spec, neutral = speech_spec(clip), neutral_of(clip, target)
-        return cue_changes(neutral, spec.hop) if neutral.prosody is not None else iter(())
+        if neutral.prosody is not None:
+            return cue_changes(neutral, spec.hop)
+        if isinstance(spec, WaveformSpec):
+            return wave_changes(neutral.x, spec.sample_rate, levels=not spec.normalize)
+        return iter(())

@@ -21,6 +21,49 @@ _COLUMN = {name: i for i, name in enumerate(PROSODY_CHANNELS)}
 _EDITED = "in the measured track, not in the recording"
 
 
+#: Tempo and its inverse, and level in dB, of changed recordings, smallest first.
+_TEMPI, _LEVELS_DB = (1.1, 1.2, 1.35, 1.5), (3.0, 6.0, 12.0, 18.0)
+#: Window and hop of the phase vocoder, seconds.
+_WINDOW, _HOP = 0.064, 0.016
+
+
+def wave_changes(wave: Tensor, sample_rate: int, levels: bool) -> Iterator[InputChange]:
+    """Changed recordings, smallest first: another tempo by a phase vocoder, and another level.
+
+    Pitch is left alone: shifting it moves the formants, too, so the result would be another person's voice.
+
+    Args:
+        wave: ``[N, 1]`` samples.
+        sample_rate: sample rate, Hz.
+        levels: whether the encoder can notice the level, which it cannot if clips are normalised.
+    """
+    for i, (tempo, level) in enumerate(zip(_TEMPI, _LEVELS_DB, strict=True)):
+        for share, words in ((1 / tempo, "slower"), (tempo, "faster")):
+            x = _stretched(wave[:, 0], sample_rate, share).unsqueeze(1)
+            change = f"speech {tempo:g} times {words}, by a phase vocoder"
+            yield InputChange("speaking rate", change, x, _all(x), float(i + 1), round(share, 4), "times")
+        for gain, words in ((-level, "quieter"), (level, "louder")) if levels else ():
+            x = wave * 10 ** (gain / 20)
+            yield InputChange("loudness", f"loudness {level:g} dB {words}", x, _all(x), float(i + 1), gain, "dB")
+
+
+def _all(x: Tensor) -> Tensor:
+    return torch.ones(len(x), dtype=torch.bool, device=x.device)
+
+
+def _stretched(wave: Tensor, sample_rate: int, tempo: float) -> Tensor:
+    """``[N]`` at another tempo and the same pitch."""
+    from torchaudio.functional import phase_vocoder
+
+    size, hop = round(_WINDOW * sample_rate), round(_HOP * sample_rate)
+    window = torch.hann_window(size, device=wave.device)
+    padded = F.pad(wave, (0, max(0, size - len(wave))))
+    spectrum = torch.stft(padded, size, hop, window=window, pad_mode="constant", return_complex=True)
+    advance = torch.linspace(0, torch.pi * hop, spectrum.shape[0], device=wave.device).unsqueeze(1)
+    slower = phase_vocoder(spectrum, tempo, advance)
+    return torch.istft(slower, size, hop, window=window, length=max(size, round(len(wave) / tempo)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Edit:
     """How one cue is changed by an amount: returns the input, or ``None`` if the amount is impossible."""
@@ -52,8 +95,7 @@ def cue_changes(neutral: Neutral, hop: float) -> Iterator[InputChange]:
                 if x is None:
                     continue
                 words = f"{cue.name} {amount:.3g} {edit.unit} {edit.more if sign > 0 else edit.less}, {_EDITED}"
-                mask = torch.ones(len(x), dtype=torch.bool, device=x.device)
-                yield InputChange(cue.name, words, x, mask, size, round(sign * amount, 4), edit.unit)
+                yield InputChange(cue.name, words, x, _all(x), size, round(sign * amount, 4), edit.unit)
 
 
 def _unit_size(id: str, value: float) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -61,13 +62,15 @@ class Neutral:
 
 
 class GatedView(PartView):
-    """Parts with gates.
+    """Parts with gates. Without gradients it belongs to a pretrained encoder, of which one pass may take a second.
 
     Args:
         parts: the parts, U of them.
         neutral: the input and what replaces it.
         gated: gates ``[K, U]`` -> inputs ``[K, T, C]``.
     """
+
+    most_passes = 40
 
     def __init__(self, parts: Sequence[EvidencePart], neutral: Neutral, gated: Callable[[Tensor], Tensor]) -> None:
         self.parts, self._neutral, self._gated = parts, neutral, gated
@@ -103,7 +106,8 @@ class SmoothGatedView(GatedView):
         gates = torch.ones(1, len(self.parts), device=self._neutral.x.device)
         if not score(gates.clone().requires_grad_()).requires_grad:
             return None
-        return IntegratedGradients(score).attribute(gates, n_steps=IG_STEPS, internal_batch_size=IG_STEPS)[0]
+        scores: Tensor = IntegratedGradients(score).attribute(gates, n_steps=IG_STEPS, internal_batch_size=IG_STEPS)
+        return scores[0]
 
 
 def band_count(seconds: float) -> int:
@@ -126,7 +130,7 @@ def time_view(neutral: Neutral, hop: float, start: float, smooth: bool) -> Gated
     edges = [start + round(i * steps / count) * hop for i in range(count + 1)]
     parts = [
         EvidencePart(name=f"{a:.2f}-{b:.2f} s", score=0.0, start=round(a, 3), end=round(b, 3))
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in pairwise(edges)
     ]
 
     def gated(gates: Tensor) -> Tensor:
@@ -135,7 +139,7 @@ def time_view(neutral: Neutral, hop: float, start: float, smooth: bool) -> Gated
     view = (SmoothGatedView if smooth else GatedView)(parts, neutral, gated)
     view.unit = "time"
     view.baseline = (
-        "the mean of every column over the training clips, which is also what the encoder reads beyond the end of a clip"
+        "the mean of every column over the training clips, as the encoder reads it beyond the end of a clip"
         if neutral.mels
         else "silence; prosody channels, if any, at their mean over the training clips"
     )
@@ -179,6 +183,8 @@ def cue_view(
 
 
 def _refers(baseline: VoiceBaseline) -> str:
+    if not baseline.clips:
+        return baseline.whose
     return f"{baseline.whose}, from {baseline.clips} clips with {baseline.seconds:.0f} s of voice"
 
 

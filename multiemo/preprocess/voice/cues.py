@@ -9,7 +9,7 @@ et al. 2016, "The Geneva minimalistic acoustic parameter set").
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -147,6 +147,14 @@ CUES: tuple[Cue, ...] = (
 )
 #: {id: cue}.
 CUES_BY_ID: Mapping[str, Cue] = {cue.id: cue for cue in CUES}
+#: {id: channel} of the cues whose mean over all frames is meaningful.
+_FRAME_CHANNELS = {
+    "pitch_level": "f0",
+    "loudness": "energy",
+    "speaking_rate": "rate",
+    "brightness": "tilt",
+    "articulation": "flux",
+}
 _COLUMN = {name: i for i, name in enumerate(PROSODY_CHANNELS)}
 
 
@@ -157,10 +165,12 @@ class VoiceCues:
     Args:
         values: {id: value}; pitch level in semitones re 55 Hz. Empty without voice.
         seconds: voiced seconds that they rest on.
+        over_frames: {id: mean over all frames, voiced or not}, of the cues that are defined there.
     """
 
     values: CueValues
     seconds: float
+    over_frames: CueValues = field(default_factory=dict)
 
     def shown(self, cue: Cue) -> float | None:
         """The value of a cue in its unit; ``None`` if it is undefined."""
@@ -214,6 +224,7 @@ def voice_cues(track: Tensor, hop: float) -> VoiceCues:
             "articulation": float(channel["flux"].mean()),
         },
         seconds,
+        {id: float(channel[name].mean()) for id, name in _FRAME_CHANNELS.items()},
     )
 
 
@@ -233,8 +244,9 @@ class VoiceBaseline(Record):
         whose: whose values they are, as it follows "above" ("this speaker's own").
         mean: {id of a cue: mean between clips}; pitch level in semitones re 55 Hz.
         spread: {id of a cue: standard deviation between clips}.
-        clips: number of clips.
-        seconds: voiced seconds in them.
+        clips: number of clips; 0 if unknown.
+        seconds: voiced seconds in them; 0 if unknown.
+        of_frames: mean and spread are those of single frames, voiced or not, instead of clips.
     """
 
     whose: str
@@ -242,9 +254,10 @@ class VoiceBaseline(Record):
     spread: CueValues
     clips: int
     seconds: float
+    of_frames: bool = False
 
     @classmethod
-    def of(cls, clips: Sequence[VoiceCues], whose: str) -> VoiceBaseline | None:
+    def fitted(cls, clips: Sequence[VoiceCues], whose: str) -> VoiceBaseline | None:
         """Fit a baseline to clips; ``None`` if they are too few or too short.
 
         The spread between few clips is uncertain, so the usual spread of :data:`CUES` counts as five clips
@@ -267,9 +280,27 @@ class VoiceBaseline(Record):
             spread[cue.id] = ((prior + squares) / (_PRIOR_CLIPS + len(usable) - 1)) ** 0.5
         return cls(whose=whose, mean=mean, spread=spread, clips=len(usable), seconds=round(seconds, 2))
 
+    @classmethod
+    def of_statistics(cls, mean: Tensor, std: Tensor) -> VoiceBaseline:
+        """The baseline that an encoder's statistics of single training frames give, of the cues defined in all frames.
+
+        Args:
+            mean: ``[P]`` mean of each prosody channel.
+            std: ``[P]`` standard deviation of each channel.
+        """
+        column = {id: _COLUMN[name] for id, name in _FRAME_CHANNELS.items()}
+        return cls(
+            whose="the mean of the training frames",
+            mean={id: float(mean[i]) for id, i in column.items()},
+            spread={id: max(float(std[i]), 1e-6) for id, i in column.items()},
+            clips=0,
+            seconds=0.0,
+            of_frames=True,
+        )
+
     def deviation(self, cue: Cue, cues: VoiceCues) -> float | None:
         """The value of a cue in standard deviations from the mean; ``None`` if either is unknown."""
-        value = cues.values.get(cue.id)
+        value = (cues.over_frames if self.of_frames else cues.values).get(cue.id)
         if value is None or cue.id not in self.mean:
             return None
         return (value - self.mean[cue.id]) / self.spread[cue.id]
