@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from multiemo.explanation.evidence.voice_views import Neutral, cue_view, time_vi
 from multiemo.explanation.records import EvidenceMap
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.material import Audio
-from multiemo.preprocess.voice.cues import VoiceBaseline, voice_cues
+from multiemo.preprocess.voice.cues import VoiceBaseline, VoiceCues, voice_cues
 from multiemo.preprocess.voice.tensors import trimmed_start
 from multiemo.registry import evidence
 from multiemo.types import PROSODY_CHANNELS, SpeechSpec, WaveformSpec
@@ -41,6 +42,26 @@ def prosody_column(spec: SpeechSpec | WaveformSpec) -> int | None:
     if not spec.prosody:
         return None
     return spec.n_mels if isinstance(spec, SpeechSpec) else spec.row_samples
+
+
+def measured_cues(clip: ClipInput) -> VoiceCues:
+    """The cues of a clip; none if its input has no prosody channels."""
+    spec = speech_spec(clip)
+    first = prosody_column(spec)
+    return VoiceCues({}, 0.0) if first is None else voice_cues(clip.tensor[:, first:].float(), spec.hop)
+
+
+def with_baselines(clips: Sequence[ClipInput], whose: str) -> list[ClipInput]:
+    """Clips of one voice, each with the usual values of the others; unchanged where these are too few or too short.
+
+    Args:
+        clips: speech inputs, such as the segments of a file.
+        whose: whose values they are, as it follows "above" ("this speaker's own", "the rest of this input").
+    """
+    cues = [measured_cues(clip) for clip in clips]
+    return [
+        replace(clip, voice=VoiceBaseline.fitted([*cues[:i], *cues[i + 1 :]], whose)) for i, clip in enumerate(clips)
+    ]
 
 
 def neutral_of(clip: ClipInput, target: ClipTarget) -> Neutral:
@@ -89,13 +110,11 @@ class SpeechEvidence(Evidence):
         spec, neutral = speech_spec(clip), neutral_of(clip, target)
         smooth = isinstance(spec, SpeechSpec)
         timed = time_view(neutral, 1 / spec.rows_per_second, first_row_time(clip), smooth)
-        first = neutral.prosody
-        if first is None:
+        if neutral.prosody is None:
             timed.notes = ("the encoder reads no prosody channels, so cues cannot be removed from its input",)
             return [timed]
-        cues = voice_cues(neutral.x[:, first:], spec.hop)
         others = "spectrum" if smooth else "waveform"
-        cued = cue_view(neutral, cues, clip.voice or _training_baseline(target), others, smooth)
+        cued = cue_view(neutral, measured_cues(clip), clip.voice or _training_baseline(target), others, smooth)
         return [timed] if cued is None else [cued, timed]
 
     def maps(self, clip: ClipInput, target: ClipTarget) -> list[EvidenceMap]:

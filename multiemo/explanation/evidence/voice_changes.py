@@ -16,7 +16,7 @@ from multiemo.preprocess.voice.prosody import ENERGY_FLOOR
 from multiemo.types import PROSODY_CHANNELS
 
 #: Sizes of the changes, in usual standard deviations of the cue between utterances of one speaker.
-SIZES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+SIZES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 _COLUMN = {name: i for i, name in enumerate(PROSODY_CHANNELS)}
 _EDITED = "in the measured track, not in the recording"
 
@@ -137,9 +137,12 @@ def _scale_range(neutral: Neutral, share: float) -> Tensor | None:
     return x
 
 
-def _shift_level(neutral: Neutral, decibels: float) -> Tensor:
+def _shift_level(neutral: Neutral, decibels: float) -> Tensor | None:
+    """Shift the level of the track and of the mel bands; not above full scale."""
     x = neutral.x.clone()
     energy = _prosody(neutral, "energy")
+    if float(x[:, energy].max()) + decibels > 0:
+        return None
     x[:, energy] = (x[:, energy] + decibels).clamp_min(ENERGY_FLOOR)
     x[:, : neutral.prosody or 0] += DB_TO_LOG_POWER * decibels
     return x

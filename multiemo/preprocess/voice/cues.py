@@ -37,7 +37,7 @@ CueValues: TypeAlias = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
+class ProsodyCue:
     """One cue of the voice.
 
     Args:
@@ -64,9 +64,9 @@ class Cue:
 _SCHERER, _JUSLIN, _GEMAPS = "Banse & Scherer 1996", "Juslin & Laukka 2003", "Eyben et al. 2016"
 
 #: The cues, in the order in which they are listed.
-CUES: tuple[Cue, ...] = (
-    Cue("pitch_level", "pitch level", "Hz", "high voice", "low voice", 4.9, "mean of f0 where voiced", _SCHERER),
-    Cue(
+CUES: tuple[ProsodyCue, ...] = (
+    ProsodyCue("pitch_level", "pitch level", "Hz", "high voice", "low voice", 4.9, "mean of f0 where voiced", _SCHERER),
+    ProsodyCue(
         "pitch_range",
         "pitch range",
         "semitones",
@@ -76,7 +76,7 @@ CUES: tuple[Cue, ...] = (
         "20th to 80th percentile of f0 where voiced",
         _GEMAPS,
     ),
-    Cue(
+    ProsodyCue(
         "pitch_movement",
         "pitch movement",
         "semitones/s",
@@ -86,8 +86,8 @@ CUES: tuple[Cue, ...] = (
         "mean absolute delta_f0 where voiced",
         _JUSLIN,
     ),
-    Cue("loudness", "loudness", "dBFS", "loud", "quiet", 8.4, "mean of energy where voiced", _SCHERER),
-    Cue(
+    ProsodyCue("loudness", "loudness", "dBFS", "loud", "quiet", 8.4, "mean of energy where voiced", _SCHERER),
+    ProsodyCue(
         "loudness_range",
         "loudness range",
         "dB",
@@ -97,8 +97,8 @@ CUES: tuple[Cue, ...] = (
         "20th to 80th percentile of energy where voiced",
         _JUSLIN,
     ),
-    Cue("speaking_rate", "speaking rate", "syllables/s", "fast", "slow", 0.8, "mean of rate", _JUSLIN),
-    Cue(
+    ProsodyCue("speaking_rate", "speaking rate", "syllables/s", "fast", "slow", 0.8, "mean of rate", _JUSLIN),
+    ProsodyCue(
         "pauses",
         "pauses",
         "%",
@@ -108,7 +108,7 @@ CUES: tuple[Cue, ...] = (
         "share of time in stretches of at least 0.2 s without voice, between voiced frames",
         _JUSLIN,
     ),
-    Cue(
+    ProsodyCue(
         "brightness",
         "brightness",
         "dB/octave",
@@ -118,10 +118,10 @@ CUES: tuple[Cue, ...] = (
         "mean of tilt where voiced",
         "Scherer 2003",
     ),
-    Cue(
+    ProsodyCue(
         "breathiness", "breathiness", "dB", "breathy voice", "pressed voice", 3.2, "mean of h1_h2 where voiced", _GEMAPS
     ),
-    Cue(
+    ProsodyCue(
         "roughness",
         "roughness",
         "%",
@@ -131,7 +131,7 @@ CUES: tuple[Cue, ...] = (
         "mean of jitter and shimmer where voiced",
         _JUSLIN,
     ),
-    Cue(
+    ProsodyCue(
         "clarity",
         "clarity",
         "dB",
@@ -141,12 +141,12 @@ CUES: tuple[Cue, ...] = (
         "mean of harmonicity where voiced",
         _GEMAPS,
     ),
-    Cue(
+    ProsodyCue(
         "articulation", "articulation", "dB", "crisp articulation", "slack articulation", 0.5, "mean of flux", _SCHERER
     ),
 )
 #: {id: cue}.
-CUES_BY_ID: Mapping[str, Cue] = {cue.id: cue for cue in CUES}
+CUES_BY_ID: Mapping[str, ProsodyCue] = {cue.id: cue for cue in CUES}
 #: {id: channel} of the cues whose mean over all frames is meaningful.
 _FRAME_CHANNELS = {
     "pitch_level": "f0",
@@ -172,7 +172,7 @@ class VoiceCues:
     seconds: float
     over_frames: CueValues = field(default_factory=dict)
 
-    def shown(self, cue: Cue) -> float | None:
+    def shown(self, cue: ProsodyCue) -> float | None:
         """The value of a cue in its unit; ``None`` if it is undefined."""
         value = self.values.get(cue.id)
         if value is None or cue.unit != "Hz":
@@ -298,7 +298,7 @@ class VoiceBaseline(Record):
             of_frames=True,
         )
 
-    def deviation(self, cue: Cue, cues: VoiceCues) -> float | None:
+    def deviation(self, cue: ProsodyCue, cues: VoiceCues) -> float | None:
         """The value of a cue in standard deviations from the mean; ``None`` if either is unknown."""
         value = (cues.over_frames if self.of_frames else cues.values).get(cue.id)
         if value is None or cue.id not in self.mean:
@@ -306,7 +306,7 @@ class VoiceBaseline(Record):
         return (value - self.mean[cue.id]) / self.spread[cue.id]
 
 
-def describe_cue(cue: Cue, cues: VoiceCues, baseline: VoiceBaseline | None) -> str:
+def describe_cue(cue: ProsodyCue, cues: VoiceCues, baseline: VoiceBaseline | None) -> str:
     """One cue in words, such as "wide pitch range: 8.1 semitones, 2.1 sd above this speaker's own".
 
     Args:

@@ -18,7 +18,7 @@ from multiemo.encoders.base import Encoder, Standardize
 from multiemo.encoders.speech.speech_prosody import SpeechProsody
 from multiemo.explanation.attribution import attribute, explain_modality
 from multiemo.explanation.evidence.base import ClipInput
-from multiemo.explanation.evidence.speech import SpeechEvidence
+from multiemo.explanation.evidence.speech import SpeechEvidence, with_baselines
 from multiemo.explanation.evidence.voice_changes import wave_changes
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs import build_input
@@ -195,3 +195,26 @@ def test_a_recording_at_another_tempo_keeps_its_pitch() -> None:
         assert found.values["speaking_rate"] == pytest.approx(4 * change.amount, rel=0.2)
     quieter = next(c for c in wave_changes(wave, RATE, levels=True) if "quieter" in c.words)
     assert quieter.tensor.std() / wave.std() == pytest.approx(10 ** (-3 / 20), rel=1e-3)
+
+
+def test_a_segment_is_compared_with_the_others_of_its_file() -> None:
+    loud, *others = with_baselines(
+        [clip_of(utterance(gain=g)) for g in (14.0, 0.0, 0.5, -0.5)], "the rest of this file"
+    )
+    parts = {p.name: p for p in SpeechEvidence().views(loud, planted(loud, lambda x: x.mean((1, 2))))[0].parts}
+    assert parts["loudness"].deviation is not None
+    assert parts["loudness"].deviation > 1.0
+    assert "loud" in str(parts["loudness"].detail)
+    assert "sd above the rest of this file" in str(parts["loudness"].detail)
+    assert others[0].voice is not None
+    assert others[0].voice.clips == 3
+    assert with_baselines([loud], "x")[0].voice is None
+
+
+def test_a_voice_is_not_made_louder_than_full_scale() -> None:
+    clip, target = real_target(SpeechProsody(), utterance(gain=10.0))
+    energy = M + PROSODY_CHANNELS.index("energy")
+    louder = [c for c in SpeechEvidence().changes(clip, target) if "louder" in c.words]
+    assert louder
+    assert max(float(c.tensor[:, energy].max()) for c in louder) <= 0
+    assert len(louder) < 6
