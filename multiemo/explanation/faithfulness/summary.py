@@ -127,7 +127,10 @@ def decide_trust(clips: int, speakers: int, deletion: Difference, similarity: Di
         )
     wide = 1 < speakers < FEWEST_SPEAKERS and deletion.mean > 0 and not similarity.mean >= SIMILAR
     if reasons and wide:
-        return "not measured", [f"only {speakers} speakers, too few to decide: {reason}" for reason in reasons]
+        return "not measured", [
+            f"only {speakers} speakers, too few to decide: deletion {_written(deletion)}; similarity to the scores of "
+            f"shuffled weights {_written(similarity)}"
+        ]
     if reasons:
         return "failed", reasons
     if np.isnan(similarity.mean):
