@@ -36,7 +36,7 @@ from multiemo.types import Clip, Modality, Sample, subset_key
 #: Shuffled copies of each model; each is compared on its share of the clips, one copy in memory at a time.
 SHUFFLES = 4
 #: Clips, over all models, on which scores are also computed for shuffled weights and a disturbed input. Computing
-#: scores is the slowest step, and these two figures vary little between clips.
+#: scores is the slowest step.
 COMPARED = 60
 
 
