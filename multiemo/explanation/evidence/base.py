@@ -29,6 +29,7 @@ class ClipInput:
         start: start of the clip in the input, seconds.
         voice: usual values of the cues of this voice, from other speech of the speaker, or of the clips that the model
             was trained on; ``None`` if unknown.
+        times: seconds of each time step from the start of the clip, for pictures; ``None`` if unknown.
     """
 
     modality: Modality
@@ -37,6 +38,7 @@ class ClipInput:
     raw: object | None = None
     start: float = 0.0
     voice: VoiceBaseline | None = None
+    times: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from multiemo.encoders.base import Standardize
-from multiemo.explanation.evidence.base import Change, ClipInput, Evidence, PartView
+from multiemo.explanation.evidence.base import ClipInput, Evidence, InputChange, PartView
 from multiemo.explanation.evidence.sequences import spans, without_steps
 from multiemo.explanation.records import EvidencePart, UnitKind
 from multiemo.explanation.target import ClipTarget
@@ -148,7 +148,7 @@ class ColumnView(PartView):
             changed[:, column].clamp_(0.0, self.largest[column])
         return changed
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[InputChange]:
         """Each part moved towards its mean and past it, in steps, the smallest first."""
         mask = torch.ones(len(self.x), dtype=torch.bool, device=self.x.device)
         stopped: dict[int, Tensor] = dict.fromkeys(range(len(self.groups)), self.x)
@@ -166,7 +166,7 @@ class ColumnView(PartView):
                 stopped[part] = changed
                 old, new = float(self.values[first]), float(changed[:, first].mean())
                 words = f"{group.name} at {_short(new)} instead of {_short(old)}"
-                yield Change(group.name, words, changed, mask, size, round(new - old, 4), group.unit)
+                yield InputChange(group.name, words, changed, mask, size, round(new - old, 4), group.unit)
 
 
 class SpanView(PartView):
@@ -220,7 +220,7 @@ class FeatureEvidence(Evidence):
         largest = [LARGEST[unit.measure] if (unit := unit_column(name)) else float("inf") for name in names]
         return ColumnView(x, group_columns(names), mean, std, largest)
 
-    def changes(self, clip: ClipInput, target: ClipTarget) -> Iterator[Change]:
+    def changes(self, clip: ClipInput, target: ClipTarget) -> Iterator[InputChange]:
         """As :meth:`Evidence.changes`: one column or action unit at a time moves towards its mean, and past it."""
         return self.columns(clip, target).changes()
 

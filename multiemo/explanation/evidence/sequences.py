@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,7 @@ def spans(steps: int, most: int) -> list[tuple[int, int]]:
     """
     count = min(steps, most)
     edges = [i * steps // count for i in range(count + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def without_steps(x: Tensor, gone: Tensor, substitute: Tensor) -> tuple[Tensor, Tensor]:
