@@ -9,6 +9,7 @@ from multiemo.calibration import RiskCurve
 from multiemo.data.splits.grouping import GroupBy
 from multiemo.evaluation.groups import GroupErrors
 from multiemo.evaluation.report import ReliabilityDiagram
+from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.metrics import AdjustedTest, Baseline
 from multiemo.metrics.results import Counted, Figure, Interval, OptionalFigure
 from multiemo.records import Record, record
@@ -222,6 +223,7 @@ class BenchmarkResult(Record):
         groups: errors of the full subset by speaker, language and every attribute of the manifest, worst group first.
         leak: effect of shuffling clips; only with ``--show-leak``.
         robustness: curves under corruptions, unless ``benchmark.robustness`` is false.
+        explanations: how faithful the explanations are, on validation clips; with ``benchmark.explanations``.
         cost: cost of each subset.
         reads: {fold: {reader of its test part: number of reads}}.
         notes: remarks for the reader of the results.
@@ -253,6 +255,7 @@ class BenchmarkResult(Record):
     groups: GroupErrors
     leak: Leak | None = None
     robustness: list[Curve] | None = None
+    explanations: Faithfulness | None = None
     cost: CostReport
     reads: dict[str, dict[str, int]] = field(default_factory=dict)
     notes: list[str]

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from multiemo.benchmark import tables
 from multiemo.benchmark.document import BenchmarkResult
+from multiemo.benchmark.explanations import HEADS, failures, faithfulness_table
 from multiemo.benchmark.measurements import CostReport
 from multiemo.benchmark.plots import draw_heat, draw_points, draw_scatter
 from multiemo.benchmark.robustness.plot import plot_robustness
@@ -38,8 +39,8 @@ _ANCHORS = {WORTH: "results", _LABELS: "labels", TRUST: "calibration", _ROBUSTNE
 #: {anchor: text of its link}, in the order of the page.
 _SECTIONS = {
     "results": "Results", "comparisons": "Paired tests", "leak": "Leak", "labels": "Labels", "groups": "Groups",
-    "calibration": "Calibration", "robustness": "Robustness", "cost": "Cost", "notes": "Notes", "protocol": "Protocol",
-    "config": "Configuration",
+    "calibration": "Calibration", "robustness": "Robustness", "explanations": "Explanations", "cost": "Cost",
+    "notes": "Notes", "protocol": "Protocol", "config": "Configuration",
 }  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
     absent = {
         "comparisons": not result.comparisons,
         "leak": result.leak is None,
+        "explanations": result.explanations is None,
         "groups": not result.groups.groups,
         "notes": not result.notes,
         **{anchor: heading not in shown for heading, anchor in _ANCHORS.items()},
@@ -76,6 +78,9 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
         main=main,
         families=result.comparisons,
         cost=cost_table(result.cost),
+        faithfulness=result.explanations and faithfulness_table(result.explanations),
+        faithfulness_heads=HEADS,
+        failures=failures(result.explanations) if result.explanations else [],
         plots=shown,
         anchors=_ANCHORS,
         worth=WORTH,

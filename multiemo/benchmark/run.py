@@ -4,7 +4,7 @@ Every slow step stores its result in the folder, so an interrupted benchmark is 
 
     config.yaml  protocol.json  duplicates.json   what is measured
     cells/  shuffled/                             one run folder per training
-    classic.json  robustness.json  cost.json      results that are measured once
+    classic.json  robustness.json  cost.json  explanations.json    results that are measured once
     benchmark.json  report.html  table.csv  table.tex
 """
 
@@ -33,6 +33,8 @@ from multiemo.benchmark.trainings import Cell, cells_of, run_cells
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.evaluation.groups import GroupErrors, errors_by_group
+from multiemo.explanation.faithfulness.measure import measure_faithfulness
+from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.extras import require
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
@@ -107,6 +109,10 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
     robustness = None
     if config.benchmark.robustness:
         robustness = load_or_measure(folder / "robustness.json", lambda: _robustness(first, progress), _curves)
+    explanations = None
+    if config.benchmark.explanations:
+        path = folder / "explanations.json"
+        explanations = load_or_measure(path, lambda: _explanations(first, progress), Faithfulness.from_json)
     figures = _figures(model, classic, protocol, cells, config)
     majority, prior = results.guesses(
         model,
@@ -141,6 +147,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
         groups=_groups(model, protocol, config.task),
         leak=leak,
         robustness=robustness,
+        explanations=explanations,
         cost=load_or_measure(folder / "cost.json", lambda: _cost(cells[0], progress), CostReport.from_json),
         reads=_reads(cells, folder),
         notes=list(dict.fromkeys([*protocol.notes, *classic_notes, *_notes(speakers, config)])),
@@ -267,6 +274,12 @@ def _robustness(cells: Sequence[Cell], progress: Progress) -> list[Curve]:
     """Robustness curves of the models of one seed over the test clips of all folds."""
     models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
     return robustness_curves(models, device=cells[0].config.device, progress=progress)
+
+
+def _explanations(cells: Sequence[Cell], progress: Progress) -> Faithfulness:
+    """Faithfulness of the models of one seed over the validation clips of all folds; no test part is read."""
+    models = [(load_bundle(cell.folder), open_manifest(cell.config)) for cell in cells]
+    return measure_faithfulness(models, device=cells[0].config.device, progress=progress)
 
 
 def _curves(values: list[dict[str, object]]) -> list[Curve]:

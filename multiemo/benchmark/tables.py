@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
+from multiemo.benchmark.explanations import HEADS, faithfulness_table
 from multiemo.metrics import MAIN_FIGURE, Baseline
 from multiemo.report import COLUMNS, format_interval, format_number, markdown
 from multiemo.runs.folder.evaluation_log import describe_counts
@@ -70,6 +71,8 @@ def summary(result: BenchmarkResult) -> str:
         lines += ["", f"{name}:", comparison_table(tests)]
     if result.leak is not None:
         lines += ["", leak_sentence(result, result.leak)]
+    if result.explanations is not None:
+        lines += ["", "explanations:", *markdown([list(HEADS), *faithfulness_table(result.explanations)])]
     lines += ["", f"test parts: {reads_sentence(result.reads)}"]
     return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
 

@@ -265,6 +265,8 @@ class BenchmarkConfig(Frozen):
             train and validation pair, the one in train); or ``keep`` them, which the report then says.
         baselines: also fit the classic baselines on the same folds; needs ``pip install "multiemo[benchmark]"``.
         robustness: also measure the models of the first seed on corrupted test clips.
+        explanations: also measure how faithful the explanations of the models of the first seed are, on validation
+            clips. It is off because it takes minutes: each explained clip costs hundreds of passes of its encoders.
         jobs: trainings that run at the same time; 0 means one for each GPU, or one for each core.
     """
 
@@ -276,4 +278,5 @@ class BenchmarkConfig(Frozen):
     duplicates: Literal["stop", "drop", "keep"] = "stop"
     baselines: bool = True
     robustness: bool = True
+    explanations: bool = False
     jobs: int = Field(0, ge=0)

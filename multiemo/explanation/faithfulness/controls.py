@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from multiemo.data.collate import Collate
 from multiemo.model import EmotionModel
 from multiemo.runs.device import Compute
-from multiemo.types import Modality, Sample
+from multiemo.types import Sample
 
 #: Standard deviation of the noise of a disturbed input, as a share of the input's own.
 NOISE = 0.05
@@ -69,12 +69,14 @@ def disturbed_copy(model: EmotionModel, seed: int) -> EmotionModel:
     """A copy of a model with noise on its tables of token embeddings: the disturbance for inputs that are token ids.
 
     Token ids have no small changes, but what the model reads of them has: each embedding gets normal noise with 5% of
-    the standard deviation of its table. The given model is not changed.
+    the standard deviation of its table. The given model is not changed; one without such tables is returned as it is.
 
     Args:
         model: the model.
         seed: seed of the noise.
     """
+    if not any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.modules()):
+        return model
     random = torch.Generator().manual_seed(seed)
     copy = deepcopy(model).eval()
     with torch.no_grad():
@@ -105,14 +107,3 @@ def disturbed(x: Tensor, seed: int) -> Tensor:
     spread = values.std(dim=0) if x.ndim == 2 and len(x) > 1 and x.shape[1] > 1 else values.std()
     noisy = values + NOISE * spread * torch.randn(x.shape, generator=random).to(x.device)
     return noisy.round().clamp(0, 255).to(x.dtype) if x.dtype == torch.uint8 else noisy.to(x.dtype)
-
-
-def with_input(sample: Sample, modality: Modality, x: Tensor) -> Sample:
-    """The same clip with another input of one modality.
-
-    Args:
-        sample: the clip.
-        modality: the modality.
-        x: its new input.
-    """
-    return replace(sample, inputs={**sample.inputs, modality: x})

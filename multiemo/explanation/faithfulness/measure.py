@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from multiemo import registry
 from multiemo.data.collate import Collate
-from multiemo.explanation.attribution import attribute
-from multiemo.explanation.evidence.base import ClipInput, Evidence, PartView
+from multiemo.explanation.attribution import attribute, evidence_of
+from multiemo.explanation.clips import clip_inputs, spread
+from multiemo.explanation.evidence.base import ClipInput, PartView
 from multiemo.explanation.faithfulness.controls import (
     disturbed,
     disturbed_copy,
     is_tokens,
     shuffled_copy,
-    with_input,
 )
 from multiemo.explanation.faithfulness.curves import chance_correlation, curve_figures, rank_correlation
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.explanation.faithfulness.summary import ClipFigures, summarise
 from multiemo.explanation.records import UnitKind
 from multiemo.explanation.target import ClipTarget
-from multiemo.inputs.rows import gather_row
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs import batches
 from multiemo.runs.device import Compute, compute_of, predict
 from multiemo.runs.model_folder import Bundle
 from multiemo.runs.sources import Source
-from multiemo.types import Absent, Clip, Modality, Sample, subset_key
+from multiemo.types import Clip, Modality, Sample, subset_key
 
 #: Shuffled copies of each model; each is compared on its share of the clips, one copy in memory at a time.
 SHUFFLES = 4
-
-#: Computes the scores of a view, and names the method.
-Attribute: TypeAlias = Callable[[PartView, ClipTarget], tuple[Tensor, str]]
+#: Clips, over all models, on which scores are also computed for shuffled weights and a disturbed input. Computing
+#: scores is the slowest step.
+COMPARED = 60
 
 
 def measure_faithfulness(
@@ -87,38 +84,38 @@ def measure_faithfulness(
             progress=progress,
         )
         progress.stage("faithfulness")
-        for _ in checks.measure(bundle, prepared, compute_of(bundle.config, device)):
+        compared = -(-COMPARED // len(models))
+        for _ in checks.measure(bundle, prepared, compute_of(bundle.config, device), compared):
             drawn += 1
             progress.update(drawn, total)
         notes += prepared.prepared.left_out()
     if drawn < total:
         notes.append(f"{total - drawn} of {total} drawn clips have nothing that the model reads")
+    views = summarise(checks.found, checks.left_out, seed)
+    for (m, unit), count in checks.left_out.items():
+        if not any((view.modality, view.unit) == (m, unit) for view in views):
+            notes.append(f"{m}, {unit}: none of {count} clips has two parts, so their order cannot be checked")
     return Faithfulness(
         corpus=models[0][1].manifest.stem,
         part=part,
         clips=drawn,
         seed=seed,
-        views=summarise(checks.found, checks.left_out, seed),
-        notes=[*notes, *checks.notes],
+        views=views,
+        notes=notes,
     )
 
 
 def draw_clips(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
-    """Draw clips evenly over speakers: one of each speaker in random order, then a second one of each, and so on.
+    """Draw clips evenly over speakers, in random order.
 
     Args:
         clips: clips to draw from.
         count: number of clips to draw; all clips if there are fewer.
         seed: seed of the draw.
     """
-    random = np.random.default_rng(seed)
-    own: dict[str, list[Clip]] = {}
-    for i in random.permutation(len(clips)):
-        clip = clips[i]
-        own.setdefault(f"{clip.corpus}:{clip.speaker or clip.group or clip.id}", []).append(clip)
-    rounds = [(turn, speaker) for speaker, theirs in enumerate(own.values()) for turn in range(len(theirs))]
-    lists = list(own.values())
-    return [lists[speaker][turn] for turn, speaker in sorted(rounds)[:count]]
+    speakers = [f"{clip.corpus}:{clip.speaker or clip.group or clip.id}" for clip in clips]
+    rows = spread(range(len(clips)), speakers, count, seed)
+    return [clips[rows[i]] for i in np.random.default_rng(seed).permutation(len(rows))]
 
 
 def explained_label(bundle: Bundle, compute: Compute, sample: Sample) -> int:
@@ -146,82 +143,88 @@ class _Checks:
 
     Args:
         seed: seed of everything random.
-        attribute: computes the scores of a view.
         found: figures of the views of the clips.
         left_out: {(modality, unit): number of clips with fewer than two parts}.
-        notes: remarks.
     """
 
     seed: int
-    attribute: Attribute = attribute
     found: list[ClipFigures] = field(default_factory=list)
     left_out: Counter[tuple[Modality, UnitKind]] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
 
-    def measure(self, bundle: Bundle, part: batches.Part, compute: Compute) -> Iterator[None]:
-        """Check the evidence of a model on all clips of a part; yields after each clip."""
+    def measure(self, bundle: Bundle, part: batches.Part, compute: Compute, compared: int) -> Iterator[None]:
+        """Check the evidence of a model on all clips of a part; yields after each clip.
+
+        Args:
+            bundle: the model.
+            part: the clips, in random order.
+            compute: device and precision.
+            compared: number of clips that are also compared with changed models and inputs.
+        """
         model = bundle.model.to(compute.device).eval()
-        evidence = self._evidence(bundle)
-        noisy = disturbed_copy(model, self.seed)
         rows = part.rows_with(model.modalities, labelled=False)
+        noisy = disturbed_copy(model, self.seed)
         for turn in range(SHUFFLES):
-            own = rows[turn::SHUFFLES]
-            samples = [part.dataset[i] for i in own]
-            if not samples:
-                continue
-            shuffled = shuffled_copy(model, compute, samples, self.seed + turn)
-            for i, sample in zip(own, samples, strict=True):
-                label = explained_label(bundle, compute, sample)
-                for m, kind in evidence.items():
-                    if m in sample.inputs:
-                        clip = ClipInput(m, bundle.inputs[m], sample.inputs[m], _raw(bundle, part, i, m))
-                        self._check(_Subject(bundle, compute, sample, clip, kind, label), shuffled, noisy, i)
-                yield
+            own = rows[:compared][turn::SHUFFLES]
+            if own:
+                samples = [part.dataset[i] for i in own]
+                shuffled = shuffled_copy(model, compute, samples, self.seed + turn)
+                for i in own:
+                    self._check_clip(bundle, part, compute, i, (shuffled, noisy))
+                    yield
+        for i in rows[compared:]:
+            self._check_clip(bundle, part, compute, i, None)
+            yield
 
-    def _evidence(self, bundle: Bundle) -> dict[Modality, Evidence]:
-        """{modality: its evidence}, with a note for each kind of input that has none."""
-        found: dict[Modality, Evidence] = {}
-        for m in bundle.model.modalities:
-            kind = bundle.inputs[m].spec.kind
-            if kind in registry.evidence.names():
-                found[m] = registry.evidence.get(kind, where=m)()
-            else:
-                self.notes.append(f"{m}: there is no evidence inside inputs of the kind {kind!r}")
-        return found
+    def _check_clip(
+        self,
+        bundle: Bundle,
+        part: batches.Part,
+        compute: Compute,
+        row: int,
+        changed: tuple[EmotionModel, EmotionModel] | None,
+    ) -> None:
+        """Check all views of a clip; ``changed`` are copies with shuffled weights and with noise on embeddings."""
+        sample, inputs = clip_inputs(part.dataset, row)
+        label = explained_label(bundle, compute, sample)
+        for clip in inputs.values():
+            self._check(_Subject(bundle, compute, sample, clip, label), changed, self.seed + row)
 
-    def _check(self, subject: _Subject, shuffled: EmotionModel, noisy: EmotionModel, row: int) -> None:
+    def _check(self, subject: _Subject, changed: tuple[EmotionModel, EmotionModel] | None, seed: int) -> None:
         """Check the views of one modality of one clip."""
-        x, m = subject.clip.tensor, subject.clip.modality
+        m, x = subject.clip.modality, subject.clip.tensor
         target, views = subject.views()
-        learnt_nothing, of_nothing = subject.views(model=shuffled)
-        changed = {"model": noisy} if is_tokens(x) else {"x": disturbed(x, self.seed + row)}
-        near, of_near = subject.views(**changed)
+        others: list[tuple[ClipTarget, Mapping[UnitKind, PartView]]] = []
+        if changed is not None:
+            shuffled, noisy = changed
+            others.append(subject.views(model=shuffled))
+            others.append(subject.views(model=noisy) if is_tokens(x) else subject.views(x=disturbed(x, seed)))
         for unit, view in views.items():
             if len(view.parts) < 2:
                 self.left_out[m, unit] += 1
                 continue
-            scores, method = self.attribute(view, target)
-            ours = scores.detach().double().cpu().numpy()
-            similarity = self._correlation(ours, of_nothing.get(unit), learnt_nothing)
-            chance = chance_correlation(len(ours))
+            scores, method = attribute(view, target)
+            similarity, stability = float("nan"), float("nan")
+            if others:
+                similarity, stability = (_correlation(scores, theirs.get(unit), other) for other, theirs in others)
+            chance = chance_correlation(len(scores))
             self.found.append(
                 ClipFigures(
                     modality=m,
                     unit=unit,
                     method=method,
                     speaker=subject.sample.speaker,
-                    curves=curve_figures(view, target, scores, self.seed + row),
+                    curves=curve_figures(view, target, scores, seed),
                     similarity_to_shuffled=np.nan if chance == 1 else (abs(similarity) - chance) / (1 - chance),
-                    stability=self._correlation(ours, of_near.get(unit), near),
+                    stability=stability,
                 )
             )
 
-    def _correlation(self, ours: np.ndarray, view: PartView | None, target: ClipTarget) -> float:
-        """Rank correlation of scores with those of a changed input or model; NaN if its parts differ."""
-        if view is None or len(view.parts) != len(ours):
-            return float("nan")
-        scores, _ = self.attribute(view, target)
-        return rank_correlation(ours, scores.detach().double().cpu().numpy())
+
+def _correlation(scores: Tensor, view: PartView | None, target: ClipTarget) -> float:
+    """Rank correlation of scores with those of a changed input or model; NaN if its parts differ."""
+    if view is None or len(view.parts) != len(scores):
+        return float("nan")
+    return rank_correlation(scores.double().numpy(), attribute(view, target)[0].double().numpy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,28 +235,24 @@ class _Subject:
     compute: Compute
     sample: Sample
     clip: ClipInput
-    evidence: Evidence
     label: int
 
     def views(
         self, model: EmotionModel | None = None, x: Tensor | None = None
     ) -> tuple[ClipTarget, Mapping[UnitKind, PartView]]:
         """The target and the views of the clip; of a changed model or input, if one is given."""
-        m = self.clip.modality
-        sample, clip = self.sample, self.clip
+        bundle, clip, sample = self.bundle, self.clip, self.sample
         if x is not None:
-            sample, clip = with_input(sample, m, x), replace(clip, tensor=x)
+            clip = replace(clip, tensor=x)
+            sample = replace(sample, inputs={**sample.inputs, clip.modality: x})
         target = ClipTarget(
-            self.bundle.model if model is None else model, self.bundle.calibration, self.compute, sample, m, self.label
+            bundle.model if model is None else model,
+            bundle.calibration,
+            self.compute,
+            sample,
+            clip.modality,
+            self.label,
+            bundle.labels,
         )
-        return target, {view.unit: view for view in self.evidence.views(clip, target)}
-
-
-def _raw(bundle: Bundle, part: batches.Part, row: int, m: Modality) -> object | None:
-    """The raw form of an input that is made without decoding, such as a text; it names the parts."""
-    entry = bundle.inputs[m]
-    if entry.request is not None:
-        return None
-    material = gather_row(part.dataset.row(row), {m: entry}).materials.get(m)
-    raw = None if material is None else entry.take(material)
-    return None if isinstance(raw, Absent) else raw
+        evidence = evidence_of(clip.entry.spec.kind)
+        return target, {view.unit: view for view in evidence.views(clip, target)}

@@ -55,7 +55,8 @@ class ViewFaithfulness(Record):
             that the scores do not depend on what the model has learnt. ``null`` if no clip has three parts.
         stability: mean rank correlation with the scores of a slightly disturbed input.
         trust: whether the view passed: deletion above zero and similarity to shuffled weights below one half, both with
-            their whole interval. ``not measured`` with fewer than two clips or without three parts.
+            their whole interval. ``not measured`` where the clips cannot decide: fewer than two of them, none with
+            three parts, or intervals that are wide because there are fewer than five speakers.
         reasons: why it did not pass, one sentence each.
     """
 

@@ -14,6 +14,8 @@ from multiemo.explanation.records import Trust, UnitKind
 from multiemo.metrics import mean_estimate
 from multiemo.types import Modality
 
+#: With fewer speakers (but more than one), a wide interval alone does not fail a view.
+FEWEST_SPEAKERS = 5
 #: Similarity to shuffled weights from which a view fails. Half-way between random orders (0) and the same order (1),
 #: the larger part of the order comes from the input and the architecture instead of from what was learnt.
 SIMILAR = 0.5
@@ -72,7 +74,7 @@ def _view(clips: Sequence[ClipFigures], left_out: int, seed: int) -> ViewFaithfu
     curves = [asdict(clip.curves) for clip in clips]
     figures = {name: over_speakers([c[name] for c in curves]) for name in curves[0]}
     similarity = over_speakers([clip.similarity_to_shuffled for clip in clips])
-    trust, reasons = decide_trust(len(clips), figures["deletion"], similarity)
+    trust, reasons = decide_trust(len(clips), len(set(speakers)), figures["deletion"], similarity)
     methods = Counter(clip.method for clip in clips)
     return ViewFaithfulness(
         modality=clips[0].modality,
@@ -89,7 +91,7 @@ def _view(clips: Sequence[ClipFigures], left_out: int, seed: int) -> ViewFaithfu
     )
 
 
-def decide_trust(clips: int, deletion: Difference, similarity: Difference) -> tuple[Trust, list[str]]:
+def decide_trust(clips: int, speakers: int, deletion: Difference, similarity: Difference) -> tuple[Trust, list[str]]:
     """Whether a view is shown.
 
     Two conditions are necessary for scores to be about the model. Removing what they name must lower the label's
@@ -98,8 +100,12 @@ def decide_trust(clips: int, deletion: Difference, similarity: Difference) -> tu
     weights below :data:`SIMILAR`, with the whole interval). The other figures describe how good the scores are; a
     threshold for them would be arbitrary.
 
+    With two to four speakers an interval says little. A view is then undecided, and not failed, if only the width of
+    its intervals stands against it. (With one speaker, intervals are over clips.)
+
     Args:
         clips: number of clips.
+        speakers: number of their speakers.
         deletion: deletion over random.
         similarity: similarity to shuffled weights.
 
@@ -119,6 +125,12 @@ def decide_trust(clips: int, deletion: Difference, similarity: Difference) -> tu
             f"the scores depend too little on what the model has learnt: similarity to those of shuffled weights "
             f"{_written(similarity)}, and it must be below {SIMILAR}"
         )
+    wide = 1 < speakers < FEWEST_SPEAKERS and deletion.mean > 0 and not similarity.mean >= SIMILAR
+    if reasons and wide:
+        return "not measured", [
+            f"only {speakers} speakers, too few to decide: deletion {_written(deletion)}; similarity to the scores of "
+            f"shuffled weights {_written(similarity)}"
+        ]
     if reasons:
         return "failed", reasons
     if np.isnan(similarity.mean):
