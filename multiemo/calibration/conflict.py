@@ -236,7 +236,7 @@ def pair_conflict(
         slope=slope,
         intercept=intercept,
         quantiles=[round(float(q), 6) for q in np.quantile(scores, LEVELS)],
-        threshold=round(float(np.sort(scores)[-1 - allowed]), 6),
+        threshold=float(np.sort(scores)[-1 - allowed]),
         auroc=round(value, 4),
         auroc_ci=(round(low, 4), round(high, 4)),
         clips=len(scores),
