@@ -235,7 +235,7 @@ def pair_conflict(
     return PairConflict(
         slope=slope,
         intercept=intercept,
-        quantiles=[round(float(q), 6) for q in np.quantile(scores, LEVELS)],
+        quantiles=[float(f"{q:.6g}") for q in np.quantile(scores, LEVELS)],
         threshold=float(np.sort(scores)[-1 - allowed]),
         auroc=round(value, 4),
         auroc_ci=(round(low, 4), round(high, 4)),
