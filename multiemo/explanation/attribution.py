@@ -230,5 +230,5 @@ def _limits(view: PartView, method: str) -> list[str]:
     if len(view.parts) == 1:
         found.append(f"there is only one {view.unit}, so its score has nothing to be compared with")
     if method != "integrated gradients" and type(view).gradients is not PartView.gradients:
-        found.append(f"the encoder has no gradients, so the scores of each {view.unit} come from {method}")
+        found.append(f"the encoder has no usable gradients, so the scores of each {view.unit} come from {method}")
     return found

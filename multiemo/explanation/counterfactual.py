@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multiemo.data.collate import pad
-from multiemo.explanation.evidence.base import InputChange
+from multiemo.explanation.evidence.base import InputChange, PartView
 from multiemo.explanation.records import Counterfactual
 from multiemo.explanation.target import ClipTarget
 
@@ -17,6 +17,8 @@ from multiemo.explanation.target import ClipTarget
 _BATCH = 32
 #: Largest number of changes that are tried.
 _MOST_TRIED = 1024
+#: Sets of parts that are extended by another part.
+_BEAM = 4
 
 
 def smallest_change(changes: Iterable[InputChange], target: ClipTarget) -> tuple[Counterfactual | None, int]:
@@ -82,3 +84,47 @@ def _run(inputs: Sequence[tuple[Tensor, Tensor]], target: ClipTarget) -> tuple[l
     with torch.no_grad():
         logits = target.logits(target.embed(x.to(target.x.device), mask.to(target.x.device)))
     return target.decide(logits), target.probabilities(logits).float().cpu()
+
+
+def removals(view: PartView, target: ClipTarget, most: int) -> Iterator[InputChange]:
+    """The input without one part, then without two, and so on; pairs and triples are searched greedily.
+
+    More than one part is tried only if the caller goes on, so after no single part changed the label. Each of the
+    :data:`_BEAM` sets with the largest effect is extended by every other part.
+
+    Args:
+        view: an input divided into U parts.
+        target: what is explained; it ranks the sets.
+        most: largest number of parts removed together.
+    """
+    count = len(view.parts)
+    sets: list[tuple[int, ...]] = [(part,) for part in range(count)]
+    for size in range(1, min(most, count) + 1):
+        found: list[tuple[float, tuple[int, ...]]] = []
+        for some in (sets[i : i + _BATCH] for i in range(0, len(sets), _BATCH)):
+            gone = torch.zeros(len(some), count, dtype=torch.bool)
+            for row, members in enumerate(some):
+                gone[row, list(members)] = True
+            x, mask = view.without(gone)
+            with torch.no_grad():
+                scores = target(x.to(target.x.device), mask.to(target.x.device)).tolist()
+            found += zip(scores, some, strict=True)
+            for row, members in enumerate(some):
+                names = [view.parts[part].name for part in members]
+                yield InputChange(names[0], _without(names), x[row], mask[row], float(size), others=names[1:])
+        best = [members for _, members in sorted(found)[:_BEAM]]
+        sets = sorted({tuple(sorted({*b, part})) for b in best for part in range(count) if part not in b})
+
+
+def _without(names: Sequence[str]) -> str:
+    """The removal in words.
+
+    Example:
+        >>> _without(["good", "day"])
+        "without 'good' and 'day' (neither alone suffices)"
+    """
+    quoted = [f"'{name}'" for name in names]
+    if len(quoted) == 1:
+        return f"without {quoted[0]}"
+    listed = f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    return f"without {listed} ({'neither' if len(quoted) == 2 else 'no fewer of them'} alone suffices)"

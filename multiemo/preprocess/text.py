@@ -160,6 +160,10 @@ class _Pieces(Protocol):
 
     def encode(self, text: str) -> list[int]: ...
 
+    def ends(self, text: str) -> list[int] | None: ...
+
+    def decode(self, token: int) -> str: ...
+
     def mark(self, same_speaker: bool) -> list[int]: ...
 
     def save(self, folder: Path) -> None: ...
@@ -173,6 +177,12 @@ class _Trained:
 
     def encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def ends(self, text: str) -> list[int] | None:
+        return [end for _, end in self._tokenizer.encode(text, add_special_tokens=False).offsets]
+
+    def decode(self, token: int) -> str:
+        return (self._tokenizer.id_to_token(token) or "").replace("▁", " ").strip()
 
     def mark(self, same_speaker: bool) -> list[int]:
         return [_SELF if same_speaker else _OTHER]
@@ -200,11 +210,24 @@ class _Pretrained:
         ids = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
         return list(ids)
 
+    def ends(self, text: str) -> list[int] | None:
+        if not self._tokenizer.is_fast:
+            return None
+        options = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+        return [end for _, end in self._tokenizer(text, return_offsets_mapping=True, **options)["offset_mapping"]]
+
+    def decode(self, token: int) -> str:
+        return str(self._tokenizer.decode([token])).strip()
+
     def mark(self, same_speaker: bool) -> list[int]:
         return self._marks[same_speaker]
 
     def save(self, folder: Path) -> None:
         self._tokenizer.save_pretrained(str(folder))
+
+
+def _turn(ids: Sequence[int], turn: int) -> list[tuple[int, int]]:
+    return [(i, turn) for i in ids]
 
 
 class TextPreprocessor:
@@ -248,14 +271,55 @@ class TextPreprocessor:
         ids = pieces.encode(plain)
         if all(i == pieces.unknown for i in ids):
             return Absent(f"the tokenizer has no token for the text {plain[:40]!r}")
+        return torch.tensor([i for i, _ in self._layout(ids, context)], dtype=torch.int64)
+
+    def turns(self, text: str, context: Sequence[ContextTurn] = ()) -> list[int]:
+        """The turn of each token of :meth:`__call__`: 0 for the utterance, k for the k-th turn before it, -1 for marks.
+
+        Args:
+            text: the unprocessed utterance.
+            context: earlier utterances, as for a call.
+        """
+        return [turn for _, turn in self._layout(self._pieces.encode(clean(text)), context)]
+
+    def token_ends(self, plain: str, stops: Sequence[int]) -> list[int]:
+        """Where in a cleaned text each of its tokens ends, uncut.
+
+        A tokenizer that does not report positions is applied to the beginnings of the text.
+
+        Args:
+            plain: a cleaned text.
+            stops: positions in it, ascending, at which beginnings may end; the last is the end of the text.
+        """
+        found = self._pieces.ends(plain)
+        if found is not None:
+            return found
+        total = len(self._pieces.encode(plain))
+        ends: list[int] = []
+        for stop in stops:
+            ends += [stop] * (min(total, len(self._pieces.encode(plain[:stop]))) - len(ends))
+        return ends + [len(plain)] * (total - len(ends))
+
+    def _layout(self, ids: Sequence[int], context: Sequence[ContextTurn]) -> list[tuple[int, int]]:
+        """Token ids of the sequence with their turns, as in :meth:`turns`, cut at ``max_tokens``."""
+        pieces = self._pieces
         room = self.spec.max_tokens - len(pieces.start) - len(pieces.end)
-        ids = [*pieces.start, *ids[:room], *pieces.end]
+        laid = [*_turn(pieces.start, -1), *_turn(ids[:room], 0), *_turn(pieces.end, -1)]
         recent = context[max(0, len(context) - self.spec.context) :] if self.spec.context else ()
-        for same_speaker, earlier in reversed(recent):
+        for number, (same_speaker, earlier) in enumerate(reversed(recent), start=1):
             turn = pieces.encode(clean(earlier))
-            if turn and len(ids) < self.spec.max_tokens:
-                ids += [*pieces.mark(same_speaker), *turn, *pieces.end]
-        return torch.tensor(ids[: self.spec.max_tokens], dtype=torch.int64)
+            if turn and len(laid) < self.spec.max_tokens:
+                laid += [*_turn(pieces.mark(same_speaker), -1), *_turn(turn, number), *_turn(pieces.end, -1)]
+        return laid[: self.spec.max_tokens]
+
+    def marks(self) -> frozenset[int]:
+        """Ids that no text produces: those around a text, and for a trained tokenizer those of speakers."""
+        around = {*self._pieces.start, *self._pieces.end}
+        return frozenset(around | set(range(len(TEXT_SPECIALS))) if self.spec.tokenizer == "trained" else around)
+
+    def decode(self, token: int) -> str:
+        """The text of one token, for naming it."""
+        return self._pieces.decode(token)
 
     def save(self, folder: Path) -> None:
         """Write the files of the tokenizer, so that :meth:`from_assets` needs nothing else."""

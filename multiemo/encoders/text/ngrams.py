@@ -48,8 +48,15 @@ class HashedNgrams(nn.Module):
         rarity = 1 + torch.log((1 + count) / (1 + holding))
         self.idf.copy_(torch.where(holding >= 2, rarity, torch.zeros_like(rarity)))
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Bags ``[B, D]`` of token ids ``[B, L]`` with their mask; zero for texts without a real token."""
+    def forward(self, tokens: Tensor, mask: Tensor, gates: Tensor | None = None) -> Tensor:
+        """Bags ``[B, D]`` of token ids ``[B, L]`` with their mask; zero for texts without a real token.
+
+        Args:
+            tokens: ``[B, L]`` token ids.
+            mask: ``[B, L]`` bool, true for real tokens.
+            gates: ``[B, L]`` share of each token, 0..1, for explanations. An n-gram counts by the product of its
+                tokens' shares; the weights and the length of the bag stay those of the whole text.
+        """
         rows, kept = self._ngrams(tokens, mask)
         if self.training and self.dropout:
             kept = kept & (torch.rand(kept.shape, device=kept.device) >= self.dropout)
@@ -58,6 +65,8 @@ class HashedNgrams(nn.Module):
         else:
             even = kept.to(self.table.weight.dtype)
             weights = even / even.sum(1, keepdim=True).clamp_min(1.0).sqrt()
+        if gates is not None:
+            weights = weights * self._covering(gates)
         total: Tensor = (self.table(rows) * weights.unsqueeze(-1)).sum(1)
         return total
 
@@ -73,6 +82,13 @@ class HashedNgrams(nn.Module):
             rows.append((mixed ^ (mixed >> 15)) % self.buckets)
             real.append(complete)
         return torch.cat(rows, dim=1), torch.cat(real, dim=1)
+
+    def _covering(self, gates: Tensor) -> Tensor:
+        """The product ``[B, R]`` of the gates of each n-gram's tokens, in the order of :meth:`_ngrams`."""
+        products = [gates]
+        for order in range(1, self.orders):
+            products.append(products[-1][:, :-1] * gates[:, order:])
+        return torch.cat(products, dim=1)
 
     def _tfidf(self, rows: Tensor, kept: Tensor) -> Tensor:
         """TF-IDF weights ``[B, R]``. The weight of a repeated n-gram is divided among its occurrences."""
