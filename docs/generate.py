@@ -29,6 +29,7 @@ RECORDS: dict[str, str] = {
     "cache-info": "multiemo.data.cache.maintenance:CacheInfo",
     "cache-prune": "multiemo.data.cache.maintenance:Pruned",
     "call": "multiemo.applications.call_report:CallReport",
+    "claims": "multiemo.explanation.faithfulness.records:ClaimReport",
     "comparison": "multiemo.benchmark.document:ComparisonResult",
     "epoch": "multiemo.training.epochs:StageEpoch",
     "evaluation": "multiemo.evaluation:Report",

@@ -235,8 +235,8 @@ def pair_conflict(
     return PairConflict(
         slope=slope,
         intercept=intercept,
-        quantiles=[round(float(q), 6) for q in np.quantile(scores, LEVELS)],
-        threshold=round(float(np.sort(scores)[-1 - allowed]), 6),
+        quantiles=[float(f"{q:.6g}") for q in np.quantile(scores, LEVELS)],
+        threshold=float(np.sort(scores)[-1 - allowed]),
         auroc=round(value, 4),
         auroc_ci=(round(low, 4), round(high, 4)),
         clips=len(scores),

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from multiemo.cli import applications, corpus, predicting, training
+from multiemo.cli import applications, claims, corpus, predicting, training
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.version import __version__
 
@@ -38,6 +38,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     training.evaluate,
     training.benchmark,
     training.compare,
+    claims.claims,
     predicting.predict,
     predicting.live,
     applications.texts,

@@ -53,8 +53,8 @@ def test_score_is_a_probability_at_even_odds_and_few_matched_pairs_are_flagged()
     assert isinstance(made, PairConflict)
     assert (matched > made.threshold).mean() <= 0.05
     assert (mismatched > made.threshold).mean() > 0.5
-    rates = [made.false_alarm_rate(s) for s in np.sort(matched)[::100]]
-    assert np.allclose(rates, 1 - np.arange(30) / 30, atol=0.04)
+    rates = [made.false_alarm_rate(s) for s in np.sort(matched)[::100]]  # within the grid of stored quantiles
+    assert np.allclose(rates, 1 - np.arange(30) / 30, atol=0.05)
 
 
 def test_a_clip_that_contradicts_itself_is_flagged_and_says_how() -> None:

@@ -14,6 +14,7 @@ from multiemo.records import Record
 
 #: {command: module and class of what its --json writes}.
 _DOCUMENTS = {
+    "claims": "multiemo.explanation.faithfulness.records:ClaimReport",
     "predict": "multiemo.predict.prediction:Prediction",
     "predict --out": "multiemo.bulk.run:BulkSummary",
     "live": "multiemo.predict.prediction:LivePrediction",

@@ -98,6 +98,17 @@ class ClaimCheck(Record):
 
 
 @record
+class ClaimReport(Record):
+    """Whether systems use the modality that they credit most: what ``multiemo claims`` writes.
+
+    Args:
+        checks: one entry per system.
+    """
+
+    checks: list[ClaimCheck]
+
+
+@record
 class Faithfulness(Record):
     """Measured faithfulness of the explanations of one model.
 
