@@ -12,7 +12,7 @@ import torch
 from multiemo.data.collate import Collate
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.inputs.base import context_width
-from multiemo.predict.answers import Answer, Pending, as_multiemo_error
+from multiemo.predict.answers import Answer, Pending, Watch, as_multiemo_error
 from multiemo.predict.dimensions import DimensionEstimator
 from multiemo.predict.estimates import LabelEstimator
 from multiemo.predict.prediction import (
@@ -95,18 +95,27 @@ class Predictor:
         item = Item("text", text=text) if source is None else file_item(source, text, cropped=cropped)
         return self.predict_item(item)
 
-    def predict_item(self, item: Item) -> InputPrediction:
-        """Predict one item, which may also be a manifest row; see :meth:`predict`."""
-        answer = next(self.predict_many([item]))
+    def predict_item(self, item: Item, watch: Watch | None = None) -> InputPrediction:
+        """Predict one item, which may also be a manifest row; see :meth:`predict`.
+
+        Args:
+            item: the item.
+            watch: receives every predicted segment as it is predicted, with the raw form of each input.
+        """
+        answer = next(self.predict_many([item], watch))
         if isinstance(answer, MultiemoError):
             raise answer
         return answer.entry
 
-    def predict_many(self, items: Iterable[Item]) -> Iterator[Answer | MultiemoError]:
+    def predict_many(self, items: Iterable[Item], watch: Watch | None = None) -> Iterator[Answer | MultiemoError]:
         """Predict many items; the segments of several items go through the model in one batch.
 
         ``items`` is consumed lazily: the next item is taken once the one before it has been read. Only a few segments
         are in memory at a time. A failure affects only the item that caused it.
+
+        Args:
+            items: the items.
+            watch: as in :meth:`predict_item`.
 
         Yields:
             For each item, in order, its answer or the error. An unexpected exception becomes a
@@ -115,7 +124,7 @@ class Predictor:
         waiting: deque[Pending] = deque()
         batch: list[tuple[Pending, Segment]] = []
         for item in items:
-            pending = Pending(item, tracing=Tracing() if self.options.traces else None)
+            pending = Pending(item, tracing=Tracing() if self.options.traces else None, watch=watch)
             waiting.append(pending)
             for segment in self._read(pending):
                 pending.add(segment)
@@ -137,7 +146,7 @@ class Predictor:
     def _read(self, pending: Pending) -> Iterator[Segment]:
         """The segments of an item, up to the first error, which is stored in ``pending.error``."""
         try:
-            reading = self.reader.open(pending.item)
+            reading = self.reader.open(pending.item, keep_raw=pending.watch is not None)
             pending.words, pending.notes = reading.words, reading.notes
             yield from reading.segments
         except CheckpointError:
@@ -189,8 +198,8 @@ class Predictor:
     def _add_results(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Predict some segments and add each result to its item."""
         results = self.classify([segment for _, segment in batch])
-        for (pending, _), (prediction, embeddings) in zip(batch, results, strict=True):
-            pending.add_result(prediction, embeddings)
+        for (pending, segment), (prediction, embeddings) in zip(batch, results, strict=True):
+            pending.add_result(segment, prediction, embeddings)
 
     def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
         """Run the model on its device.
