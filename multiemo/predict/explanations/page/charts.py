@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 
 from multiemo.explanation.records import EvidenceMap, EvidencePart
+from multiemo.predict.explanations.page.drawing import add, drawing, markup, tooltip, write
 from multiemo.predict.explanations.page.formats import largest, level, number, signed
 from multiemo.predict.explanations.page.wording import Wording
 from multiemo.predict.explanations.records import VoiceTrack
-from multiemo.predict.timeline.captions import clock, one_line
+from multiemo.predict.timeline.captions import clock
 
 _WIDTH = 860
 #: Left and right margin of the voice, and the top and bottom of its two panels.
@@ -51,7 +52,7 @@ def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: Wording) -> Mark
         )
     else:
         label = t("voice_unvoiced", start=clock(track.start), end=clock(end), marked=described)
-    svg = _svg(_WIDTH, 192, label, "voice")
+    svg = drawing(_WIDTH, 192, label, "voice")
 
     def x(time: float) -> float:
         share = (time - track.start) / (end - track.start)
@@ -63,11 +64,9 @@ def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: Wording) -> Mark
     _axis(svg, t("level"), _LEVEL)
     if pitches:
         low, high = math.log(pitches[0] * 0.95), math.log(pitches[-1] * 1.05)
-        for tick in (pitches[0], pitches[len(pitches) // 2], pitches[-1]) if pitches[-1] > 1.2 * pitches[0] else (
-            pitches[0],
-        ):
+        for tick in (pitches[0], pitches[-1]):
             share = (math.log(tick) - low) / (high - low)
-            _text(svg, _LEFT - 6, _down(share, _PITCH) + 4, f"{tick:.0f}", "end")
+            write(svg, _LEFT - 6, _down(share, _PITCH) + 4, f"{tick:.0f}", anchor="end")
         shares = [None if p is None else (math.log(p) - low) / (high - low) for p in track.pitch]
         _curve(svg, track, shares, x, _PITCH, "pitch")
     heard = [v for v in track.level if math.isfinite(v)]
@@ -75,21 +74,20 @@ def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: Wording) -> Mark
     scaled = [min(max((v - low) / max(high - low, 1.0), 0.0), 1.0) for v in track.level]
     _curve(svg, track, scaled, x, _LEVEL, "level")
     for value, share in ((high, 1.0), (low, 0.0)):
-        _text(svg, _LEFT - 6, _down(share, _LEVEL) + 4, f"{value:.0f}".replace("-", "−"), "end")
+        write(svg, _LEFT - 6, _down(share, _LEVEL) + 4, f"{value:.0f}".replace("-", "−"), anchor="end")
     for time in _ticks(track.start, end):
-        _text(svg, x(time), 186, clock(time), "middle")
-    return _markup(svg)
+        write(svg, x(time), 186, clock(time), anchor="middle")
+    return markup(svg)
 
 
 def _mark(svg: ElementTree.Element, part: EvidencePart, left: float, right: float, step: int) -> None:
     """A marked span of time with its sign above it."""
     side = "plus" if step > 0 else "minus"
-    box = {"x": left, "y": 14, "width": max(right - left, 2.0), "height": _LEVEL[1] - 14}
-    _add(svg, "rect", {**box, "class": f"{side} fill{abs(step)}"})
-    _add(svg, "line", {"x1": left, "x2": right, "y1": 14, "y2": 14, "class": f"{side} edge"})
-    _text(svg, (left + right) / 2, 10, "+" if step > 0 else "−", "middle", f"{side} sign")
-    title = _add(svg, "title", {})
-    title.text = f"{_span(part)}: {signed(part.score)}"
+    width, height = max(right - left, 2.0), _LEVEL[1] - 14
+    box = add(svg, "rect", x=left, y=14, width=width, height=height, style=f"{side} fill{abs(step)}")
+    tooltip(box, f"{_span(part)}: {signed(part.score)}")
+    add(svg, "line", x1=left, x2=right, y1=14, y2=14, style=f"{side} edge")
+    write(svg, (left + right) / 2, 10, "+" if step > 0 else "−", anchor="middle", style=f"{side} sign")
 
 
 def _span(part: EvidencePart) -> str:
@@ -98,16 +96,32 @@ def _span(part: EvidencePart) -> str:
 
 def _axis(svg: ElementTree.Element, name: str, panel: tuple[int, int]) -> None:
     for y in panel:
-        _add(svg, "line", {"x1": _LEFT, "x2": _WIDTH - _RIGHT, "y1": y, "y2": y, "class": "rule"})
-    _text(svg, _LEFT + 5, panel[0] + 11, name, "start", "name")
+        add(svg, "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, style="rule")
+    write(svg, _LEFT + 5, panel[0] + 11, name, style="name")
 
 
 def _down(share: float, panel: tuple[int, int]) -> float:
     return round(panel[1] - share * (panel[1] - panel[0]), 1)
 
 
-def _curve(svg, track, shares, x, panel, name):  # type: ignore[no-untyped-def]
-    """A curve with gaps where there is no value; long ones are thinned out."""
+def _curve(
+    svg: ElementTree.Element,
+    track: VoiceTrack,
+    shares: Sequence[float | None],
+    x: Callable[[float], float],
+    panel: tuple[int, int],
+    name: str,
+) -> None:
+    """A curve with gaps where there is no value; long ones are thinned out.
+
+    Args:
+        svg: the picture.
+        track: it gives the times.
+        shares: heights in the panel, 0..1.
+        x: time in seconds to a position.
+        panel: top and bottom.
+        name: its CSS class.
+    """
     step = max(1, len(shares) // _POINTS)
     commands, pen = [], False
     for i in range(0, len(shares), step):
@@ -118,7 +132,7 @@ def _curve(svg, track, shares, x, panel, name):  # type: ignore[no-untyped-def]
         here = f"{x(track.start + (i + 0.5) * track.step)} {_down(share, panel)}"
         commands.append(f"L{here}" if pen else f"M{here}h.1")
         pen = True
-    _add(svg, "path", {"d": "".join(commands), "class": f"curve {name}"})
+    add(svg, "path", d="".join(commands), style=f"curve {name}")
 
 
 def _ticks(start: float, end: float) -> list[float]:
@@ -140,10 +154,10 @@ def heat(scores: EvidenceMap, scale: float, t: Wording) -> Markup:
     rows, columns = len(scores.scores), max((len(row) for row in scores.scores), default=1)
     crop = scores.kind == "crop"
     width, height = (_CROP, _CROP) if crop else _SPECTROGRAM
-    svg = _svg(width, height, _map_label(scores, t), "heat" if crop else "heat wide")
+    svg = drawing(width, height, _map_label(scores, t), "heat" if crop else "heat wide")
     if scores.picture is not None and _BASE64.fullmatch(scores.picture):
-        picture = {"href": f"data:image/png;base64,{scores.picture}", "width": width, "height": height}
-        _add(svg, "image", {**picture, "preserveAspectRatio": "none"})
+        source = f"data:image/png;base64,{scores.picture}"
+        add(svg, "image", href=source, width=width, height=height, preserveAspectRatio="none")
     wide, high = width / columns, height / max(rows, 1)
     cells = [(r, c, score) for r, row in enumerate(scores.scores) for c, score in enumerate(row)]
     strong = {cell[:2] for cell in sorted(cells, key=lambda cell: -abs(cell[2]))[:3]}
@@ -153,11 +167,11 @@ def heat(scores: EvidenceMap, scale: float, t: Wording) -> Markup:
             continue
         x, y = c * wide, (r if crop else rows - 1 - r) * high
         side = "plus" if step > 0 else "minus"
-        box = {"x": round(x, 1), "y": round(y, 1), "width": round(wide + 0.2, 1), "height": round(high + 0.2, 1)}
-        _add(svg, "rect", {**box, "class": f"{side} over{abs(step)}"})
+        add(svg, "rect", x=x, y=y, width=wide + 0.2, height=high + 0.2, style=f"{side} over{abs(step)}")
         if (r, c) in strong and min(wide, high) >= 10:
-            _text(svg, x + wide / 2, y + high / 2 + 5, "+" if step > 0 else "−", "middle", "mark")
-    return _markup(svg)
+            sign = "+" if step > 0 else "−"
+            write(svg, x + wide / 2, y + high / 2 + 5, sign, anchor="middle", style="mark")
+    return markup(svg)
 
 
 def _map_label(scores: EvidenceMap, t: Wording) -> str:
@@ -173,37 +187,4 @@ def _map_label(scores: EvidenceMap, t: Wording) -> str:
     low, high = scores.low or 0.0, scores.high or 0.0
     time = scores.start + (c + 0.5) / columns * (scores.end - scores.start)
     frequency = number(low + (r + 0.5) / max(rows, 1) * (high - low))
-    return t(
-        "spectrogram_alt", low=number(low), high=number(high), side=side, time=clock(time), frequency=frequency
-    )
-
-
-def _svg(width: float, height: float, label: str, style: str) -> ElementTree.Element:
-    return ElementTree.Element(
-        "svg",
-        {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": one_line(label), "class": style},
-    )
-
-
-def _add(parent: ElementTree.Element, tag: str, attributes: dict[str, object]) -> ElementTree.Element:
-    return ElementTree.SubElement(parent, tag, {name: str(value) for name, value in attributes.items()})
-
-
-def _text(
-    parent: ElementTree.Element, x: float, y: float, text: str, anchor: str = "start", style: str = "tick"
-) -> None:
-    """Add a text.
-
-    Args:
-        parent: element that receives it.
-        x, y: position of its anchor.
-        text: the text.
-        anchor: ``start``, ``middle`` or ``end``.
-        style: its CSS classes.
-    """
-    made = _add(parent, "text", {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor, "class": style})
-    made.text = one_line(text)
-
-
-def _markup(svg: ElementTree.Element) -> Markup:
-    return Markup(ElementTree.tostring(svg, encoding="unicode"))  # noqa: S704 (ElementTree escapes every text)
+    return t("spectrogram_alt", low=number(low), high=number(high), side=side, time=clock(time), frequency=frequency)

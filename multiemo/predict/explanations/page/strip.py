@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from multiemo.predict.explanations.page.drawing import add, drawing, markup, tooltip, write
 from multiemo.predict.explanations.page.formats import percent
 from multiemo.predict.explanations.page.verdict import confidence, dimensions
 from multiemo.predict.explanations.page.wording import Wording
 from multiemo.predict.prediction import SegmentPrediction
-from multiemo.predict.timeline.captions import clock, one_line
+from multiemo.predict.timeline.captions import clock
 from multiemo.predict.timeline.colours import ink_on, label_colours
 
 _WIDTH, _TOP, _BOTTOM = 860, 18, 92
@@ -31,39 +31,30 @@ def timeline(
         t: the texts of a language.
     """
     end = max(segment.end for segment in found)
-    label = one_line(t("timeline_alt", count=len(found), duration=clock(end)))
-    svg = ElementTree.Element("svg", {"viewBox": f"0 0 {_WIDTH} 116", "role": "img", "aria-label": label})
-    svg.set("class", "timeline")
+    svg = drawing(_WIDTH, 116, t("timeline_alt", count=len(found), duration=clock(end)), "timeline")
     colours = label_colours(list(labels))
     unit = _WIDTH / max(end, 1e-9)
-    _add(svg, "rect", {"x": 0, "y": _TOP, "width": _WIDTH, "height": _BOTTOM - _TOP, "class": "ground"})
+    add(svg, "rect", x=0, y=_TOP, width=_WIDTH, height=_BOTTOM - _TOP, style="ground")
     for segment in found:
         left, width = segment.start * unit, max((segment.end - segment.start) * unit - 1, 0.8)
         share = confidence(segment) if segment.best is not None else 1.0
         height = max(share, 0.04) * (_BOTTOM - _TOP)
         colour = colours[segment.best or ""]
-        box = {"x": f"{left:.1f}", "y": f"{_BOTTOM - height:.1f}", "width": f"{width:.1f}", "height": f"{height:.1f}"}
-        bar = _add(svg, "rect", {**box, "fill": colour})
+        bar = add(svg, "rect", x=left, y=_BOTTOM - height, width=width, height=height, fill=colour)
         if segment.label != segment.best:
             bar.set("fill-opacity", "0.45")
         name = t.name(segment.best) if segment.best is not None else dimensions(segment, t)
-        _add(bar, "title", {}).text = one_line(
-            f"{clock(segment.start)}–{clock(segment.end)}: {name}" + (f" {percent(share)}" if segment.best else "")
-        )
+        sure = f" {percent(share)}" if segment.best is not None else ""
+        tooltip(bar, f"{clock(segment.start)}–{clock(segment.end)}: {name}{sure}")
         wide = sum(2 if ord(c) > 0x2E80 else 1 for c in name)
         if width > _CHARACTER * wide + 4 and height > 18 and segment.label == segment.best:
-            place = {"x": f"{left + width / 2:.1f}", "y": f"{_BOTTOM - 6}", "fill": ink_on(colour), "class": "inside"}
-            _add(svg, "text", {**place, "text-anchor": "middle"}).text = one_line(name)
+            middle = left + width / 2
+            write(svg, middle, _BOTTOM - 6, name, anchor="middle", style="inside", fill=ink_on(colour))
         if (segment.start, segment.end) in explained:
             middle = left + width / 2
             points = f"{middle - 6:.1f},3 {middle + 6:.1f},3 {middle:.1f},13"
-            _add(svg, "polygon", {"points": points, "class": "pointer"})
+            add(svg, "polygon", points=points, style="pointer")
     for k in range(7):
         anchor = "start" if k == 0 else "end" if k == 6 else "middle"
-        place = {"x": f"{k * _WIDTH / 6:.1f}", "y": 110, "class": "tick", "text-anchor": anchor}
-        _add(svg, "text", place).text = clock(round(k * end / 6, 1))
-    return Markup(ElementTree.tostring(svg, encoding="unicode"))  # noqa: S704 (ElementTree escapes every text)
-
-
-def _add(parent: ElementTree.Element, tag: str, attributes: dict[str, object]) -> ElementTree.Element:
-    return ElementTree.SubElement(parent, tag, {name: str(value) for name, value in attributes.items()})
+        write(svg, k * _WIDTH / 6, 110, clock(round(k * end / 6, 1)), anchor=anchor)
+    return markup(svg)

@@ -45,9 +45,7 @@ def _many(found: list[SegmentPrediction], t: Wording) -> list[str]:
             values = [v for s in found if (v := getattr(s, name)) is not None]
             if values:
                 low, high = signed(min(values)), signed(max(values))
-                sentences.append(
-                    t("verdict_many_dimensions", count=len(found), name=t.name(name), low=low, high=high)
-                )
+                sentences.append(t("verdict_many_dimensions", count=len(found), name=t.name(name), low=low, high=high))
         return sentences
     label, share = labels.most_common(1)[0]
     sentences = [t("verdict_many", count=len(found), label=t.name(label), share=share)]

@@ -42,6 +42,10 @@ class Wording:
         """The text of a key with its fields filled in."""
         return self._texts[key].format(**fields)
 
+    def unit(self, unit: str) -> str:
+        """What the parts of a view are; unchanged if it has no translation."""
+        return self._texts.get(f"unit_{unit}", unit)
+
     def name(self, name: str) -> str:
         """A label, dimension, method or figure in this language; unchanged if it has no translation."""
         return self._names.get(name) or self._names.get(canonical(name), name)
