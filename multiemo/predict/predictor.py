@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from multiemo.data.collate import Collate
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
@@ -35,6 +37,7 @@ from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
+    from multiemo.predict.explanations.records import Explanation
 
 #: Segments that go through the model together.
 _BATCH = 16
@@ -201,6 +204,72 @@ class Predictor:
         for (pending, segment), (prediction, embeddings) in zip(batch, results, strict=True):
             pending.add_result(segment, prediction, embeddings)
 
+    def explain(
+        self,
+        source: str | Path | None = None,
+        *,
+        text: str | None = None,
+        cropped: bool = False,
+        start: float | None = None,
+        end: float | None = None,
+        most: int = 8,
+    ) -> Explanation:
+        """Explain the prediction for one file, one text, or a file with its transcript.
+
+        Args:
+            source, text, cropped: as in :meth:`predict`.
+            start, end: explain only segments that overlap this span of a film or sound file, seconds.
+            most: largest number of segments to explain; of a longer input the most telling ones are explained (see
+                :class:`multiemo.predict.explanations.choice.Chooser`).
+
+        Returns:
+            The explanation. Its ``prediction`` is that of :meth:`predict`. ``multiemo.predict.explanations.page``
+            turns it into a page.
+
+        Raises:
+            ConfigError: ``start``, ``end`` or ``most`` is out of range.
+            MediaError: the file cannot be read, or neither a file nor a text was given.
+
+        Example::
+
+            model = multiemo.load("runs/demo")
+            why = model.explain("clip.mp4", text="I can't believe it!")
+            print(why.segments[0].attribution.contribution)
+            why.save("why.html")
+        """
+        if source is None and text is None:
+            raise MediaError("nothing to explain: give a file, a text, or both")
+        item = Item("text", text=text) if source is None else file_item(source, text, cropped=cropped)
+        return self.explain_item(item, start=start, end=end, most=most)
+
+    def explain_item(
+        self, item: Item, *, start: float | None = None, end: float | None = None, most: int = 8
+    ) -> Explanation:
+        """Explain one item, which may also be a manifest row; see :meth:`explain`.
+
+        Args:
+            item: the item.
+            start, end, most: as in :meth:`explain`.
+        """
+        from multiemo.predict.explanations.explainer import explain_item
+
+        return explain_item(self, item, start=start, end=end, most=most)
+
+    @torch.inference_mode()
+    def coalitions(self, segment: Segment) -> dict[str, NDArray[np.float64]]:
+        """{subset key: ``[C]`` calibrated probabilities} of every set of the modalities of a segment.
+
+        Raises:
+            TypeError: the model has no labels.
+        """
+        if not isinstance(self._estimator, LabelEstimator):
+            raise TypeError("a model without labels has no probabilities")
+        return self._estimator.coalitions(self.run([self.sample(segment)], self._subsets), [segment])[0]
+
+    def sample(self, segment: Segment) -> Sample:
+        """The sample of a segment, whose label and dimensions are unknown."""
+        return _unlabelled_sample(segment.inputs, segment.absent)
+
     def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
         """Run the model on its device.
 
@@ -220,7 +289,7 @@ class Predictor:
         Returns:
             For each segment its prediction, and {modality: ``[D]`` float32 embedding} of the modalities present.
         """
-        samples = [_unlabelled_sample(s.inputs, s.absent) for s in segments]
+        samples = [self.sample(segment) for segment in segments]
         output = self.run(samples, self._subsets)
         estimates = self._estimator.estimates(output, segments)
         face_logits = output.branch_logits.get("face")

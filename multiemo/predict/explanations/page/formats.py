@@ -68,7 +68,7 @@ def level(score: float, largest: float) -> int:
         (4, -2, 0)
     """
     share = abs(score) / largest if largest > 0 else 0.0
-    if not _UNMARKED <= share:
+    if not share >= _UNMARKED:
         return 0
     return int(math.copysign(min(LEVELS, math.ceil(share * LEVELS)), score))
 

@@ -18,8 +18,8 @@ from multiemo.predict.explanations.page.verdict import (
     points,
     verdict,
 )
-from multiemo.predict.explanations.page.words import Run, runs_of
 from multiemo.predict.explanations.page.wording import Wording
+from multiemo.predict.explanations.page.words import Run, runs_of
 from multiemo.predict.explanations.records import Choice, Explanation, SegmentExplanation
 from multiemo.predict.timeline.captions import clock
 from multiemo.types import SUBSETS

@@ -38,7 +38,7 @@ def runs_of(text: str, parts: Sequence[EvidencePart]) -> list[Run]:
     """
     most = largest(part.score for part in parts)
     placed = sorted(
-        ((p.first, p.last, p.score) for p in parts if p.first is not None and p.last is not None and p.first < p.last)
+        (p.first, p.last, p.score) for p in parts if p.first is not None and p.last is not None and p.first < p.last
     )
     runs: list[Run] = []
     position = 0

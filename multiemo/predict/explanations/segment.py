@@ -1,0 +1,153 @@
+"""Explains one segment: modalities, evidence inside each, and what the rules say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from multiemo.errors import CheckpointError, MultiemoError
+from multiemo.explanation.attribution import explain_modality
+from multiemo.explanation.conflicts import conflicts_of
+from multiemo.explanation.evidence.base import ClipInput
+from multiemo.explanation.faithfulness.records import Faithfulness
+from multiemo.explanation.modalities import modality_attribution
+from multiemo.explanation.records import Conflict, ModalityAttribution, ModalityEvidence
+from multiemo.explanation.target import ClipTarget
+from multiemo.inputs.material import Audio, Utterance
+from multiemo.predict.explanations.companions import Companions
+from multiemo.predict.explanations.readings import RuleReader, disagreements
+from multiemo.predict.explanations.records import Choice, SegmentExplanation
+from multiemo.predict.explanations.voice import voice_track
+from multiemo.predict.prediction import SegmentPrediction
+from multiemo.predict.segmentation.stream import Segment
+from multiemo.types import DIMENSIONS, Modality, Sample
+
+if TYPE_CHECKING:
+    from multiemo.predict.explanations.explainer import Stopwatch
+    from multiemo.predict.predictor import Predictor
+
+T = TypeVar("T")
+
+
+class SegmentExplainer:
+    """Explains segments of one input.
+
+    A part that fails does not affect the others: the failure is listed among the limits of the segment.
+
+    Args:
+        predictor: the model.
+        companions: what is known from the other segments of the input.
+        language: language of the words; ``None`` if unknown.
+        faithfulness: what was measured on this model.
+        clock: receives the time that each step takes.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        companions: Companions,
+        language: str | None,
+        faithfulness: Faithfulness | None,
+        clock: Stopwatch,
+    ) -> None:
+        self._predictor, self._companions = predictor, companions
+        self._faithfulness, self._clock = faithfulness, clock
+        self._rules = RuleReader(predictor.labels, predictor.model.task, language, companions)
+
+    def explain(self, segment: Segment, prediction: SegmentPrediction, why: Choice) -> SegmentExplanation:
+        """Explain one segment.
+
+        Args:
+            segment: the segment, with its raw forms.
+            prediction: its prediction.
+            why: why it was chosen.
+        """
+        predictor, limits = self._predictor, list[str]()
+        sample = predictor.sample(segment)
+        explained = prediction.best or self._dimension(prediction)
+        column = predictor.labels.index(explained)
+        raw = segment.raw or {}
+        said = raw.get("text")
+        attribution, conflicts = None, list[Conflict]()
+        with self._clock("modalities"):
+            if predictor.model.task != "dimensions":
+                attribution = _tried("the modalities", limits, lambda: self._attribution(segment, explained))
+                conflicts = _tried("conflicts", limits, lambda: self._conflicts(prediction)) or []
+        evidence = []
+        for m in prediction.present:
+            with self._clock(m):
+                found = _tried(f"the {m}", limits, lambda m=m: self._evidence(segment, sample, m, column))  # type: ignore[misc]
+            if found is not None:
+                evidence.append(found)
+        with self._clock("rules"):
+            rules = []
+            for m in prediction.present:
+                reading = _tried(
+                    f"the rules for {m}",
+                    limits,
+                    lambda m=m: self._rules.read(m, segment, explained),  # type: ignore[misc]
+                )
+                if reading is not None:
+                    rules.append(reading)
+        sound = raw.get("speech")
+        voice = None
+        if isinstance(sound, Audio):
+            with self._clock("speech"):
+                voice = _tried("the voice", limits, lambda: voice_track(sound, segment.start))
+        return SegmentExplanation(
+            prediction=prediction,
+            chosen=why,
+            explained=explained,
+            text=said.text if isinstance(said, Utterance) else prediction.text,
+            attribution=attribution,
+            conflicts=conflicts,
+            evidence=evidence,
+            rules=rules,
+            disagreements=disagreements(rules, explained),
+            voice=voice,
+            limits=limits,
+        )
+
+    def _dimension(self, prediction: SegmentPrediction) -> str:
+        """The dimension that is explained: the one furthest from its mean in training."""
+        predictor = self._predictor
+        means = dict(zip(DIMENSIONS, predictor.bundle.prior.nan_to_num(0.0).tolist(), strict=True))
+        values = {name: value for name in DIMENSIONS if (value := getattr(prediction, name)) is not None}
+        return max(values, key=lambda name: abs(values[name] - means[name]))
+
+    def _attribution(self, segment: Segment, label: str) -> ModalityAttribution:
+        predictor = self._predictor
+        by_subset = predictor.coalitions(segment)
+        present = [m for m in predictor.model.modalities if m in segment.inputs]
+        return modality_attribution(by_subset, predictor.bundle.prior, present, predictor.labels, label)
+
+    def _conflicts(self, prediction: SegmentPrediction) -> list[Conflict]:
+        return conflicts_of(prediction.by_modality)
+
+    def _evidence(self, segment: Segment, sample: Sample, m: Modality, column: int) -> ModalityEvidence:
+        predictor = self._predictor
+        target = ClipTarget(predictor.model, predictor.calibration, predictor.compute, sample, m, column)
+        raw = (segment.raw or {}).get(m)
+        clip = ClipInput(m, predictor.bundle.inputs[m], segment.inputs[m], raw, segment.start)
+        return explain_modality(clip, target, faithfulness=self._faithfulness)
+
+
+def _tried(what: str, limits: list[str], work: Callable[[], T]) -> T | None:
+    """The result of a part of the explanation; if it fails, ``None``, and a line in ``limits``.
+
+    Args:
+        what: name of the part.
+        limits: receives why it failed.
+        work: the part.
+    """
+    try:
+        return work()
+    except CheckpointError:
+        raise  # the model itself cannot be used
+    except MultiemoError as error:
+        limits.append(f"{what} could not be explained: {error}")
+    except Exception as error:  # whatever a library raises, the other parts are still worth having
+        limits.append(
+            f"{what} could not be explained: an unexpected error ({type(error).__name__}: {error}); please report it"
+        )
+    return None
