@@ -96,6 +96,8 @@ class Clip:
     """One labelled span of media by one speaker: a manifest row (see ``data/manifest/rows.py`` for the rules).
 
     ``cropped`` states that the pictures are face crops, so they are used whole and no face is searched for.
+    ``attributes`` are facts about the speaker or the recording (``sex``, ``age``, ``intensity``), by which errors are
+    compared between groups of clips; no model reads them.
     """
 
     id: str
@@ -120,6 +122,7 @@ class Clip:
     arousal: float | None = None
     dominance: float | None = None
     split: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

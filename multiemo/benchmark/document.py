@@ -7,6 +7,7 @@ from dataclasses import field
 from multiemo.benchmark.measurements import CostReport, Curve, Environment
 from multiemo.calibration import RiskCurve
 from multiemo.data.splits.grouping import GroupBy
+from multiemo.evaluation.groups import GroupErrors
 from multiemo.evaluation.report import ReliabilityDiagram
 from multiemo.metrics import AdjustedTest, Baseline
 from multiemo.metrics.results import Counted, Figure, Interval, OptionalFigure
@@ -218,6 +219,7 @@ class BenchmarkResult(Record):
         reliability: {subset: bins before and after calibration}.
         risk_coverage: {subset: risk-coverage curve}, all seeds together.
         by_fold: {fold: main figure of the full subset, one value per seed}.
+        groups: errors of the full subset by speaker, language and every attribute of the manifest, worst group first.
         leak: effect of shuffling clips; only with ``--show-leak``.
         robustness: curves under corruptions, unless ``benchmark.robustness`` is false.
         cost: cost of each subset.
@@ -248,6 +250,7 @@ class BenchmarkResult(Record):
     reliability: dict[str, ReliabilityDiagram]
     risk_coverage: dict[str, RiskCurve]
     by_fold: dict[str, list[Figure]]
+    groups: GroupErrors
     leak: Leak | None = None
     robustness: list[Curve] | None = None
     cost: CostReport

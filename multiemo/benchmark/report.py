@@ -37,7 +37,7 @@ _COST = "What it costs"
 _ANCHORS = {WORTH: "results", _LABELS: "labels", TRUST: "calibration", _ROBUSTNESS: "robustness", _COST: "cost"}
 #: {anchor: text of its link}, in the order of the page.
 _SECTIONS = {
-    "results": "Results", "comparisons": "Paired tests", "leak": "Leak", "labels": "Labels",
+    "results": "Results", "comparisons": "Paired tests", "leak": "Leak", "labels": "Labels", "groups": "Groups",
     "calibration": "Calibration", "robustness": "Robustness", "cost": "Cost", "notes": "Notes", "protocol": "Protocol",
     "config": "Configuration",
 }  # fmt: skip
@@ -61,6 +61,7 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
     absent = {
         "comparisons": not result.comparisons,
         "leak": result.leak is None,
+        "groups": not result.groups.groups,
         "notes": not result.notes,
         **{anchor: heading not in shown for heading, anchor in _ANCHORS.items()},
     }

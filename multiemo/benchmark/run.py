@@ -32,6 +32,7 @@ from multiemo.benchmark.robustness.curves import robustness_curves
 from multiemo.benchmark.trainings import Cell, cells_of, run_cells
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
+from multiemo.evaluation.groups import GroupErrors, errors_by_group
 from multiemo.extras import require
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
@@ -137,6 +138,7 @@ def _run(config: Config, folder: Path, show_leak: bool, command: str, progress: 
         reliability=figures.reliability,
         risk_coverage={} if config.task == "dimensions" else results.risk_curves(model, config.task),
         by_fold=figures.by_fold,
+        groups=_groups(model, protocol, config.task),
         leak=leak,
         robustness=robustness,
         cost=load_or_measure(folder / "cost.json", lambda: _cost(cells[0], progress), CostReport.from_json),
@@ -242,6 +244,12 @@ def _figures(
         figure = getattr(report.subsets[model.full], metrics.MAIN_FIGURE[task])
         by_fold.setdefault(cell.fold, []).append(figure)
     return _Figures(systems, {name: tests for name, tests in families.items() if tests}, diagrams, by_fold)
+
+
+def _groups(model: Predictions, protocol: Protocol, task: str) -> GroupErrors:
+    """Errors of the full subset by group of clips."""
+    known = {clip.id: clip for clip in protocol.clips}
+    return errors_by_group(task, *model.scored(model.full, task), model.speakers, [known[i] for i in model.ids])
 
 
 def _leak(disjoint: Predictions, shuffled: Predictions, task: str, reads: dict[str, dict[str, int]]) -> Leak:

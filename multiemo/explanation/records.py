@@ -104,7 +104,8 @@ class EvidenceView(Record):
 
     Args:
         unit: what the parts are.
-        method: how the scores were computed: ``integrated gradients``, ``occlusion``, ``Shapley sampling``.
+        method: how the scores were computed: ``integrated gradients``, ``Shapley values``, ``Shapley sampling`` or
+            ``occlusion``.
         parts: parts in the order of the input.
         trust: whether this view passed the checks of faithfulness on this model.
         baseline: what a removed part is replaced with, and what deviations refer to, in words.
@@ -150,6 +151,7 @@ class Counterfactual(Record):
     Args:
         change: the change in words ("without 'great'", "pitch range 3.2 semitones narrower", "AU12 at 0").
         part: name of the part that was changed.
+        others: names of the parts that had to be removed together with it, because no single part changes the label.
         amount: size of the change, in ``unit``; left out if the part was removed.
         unit: unit of ``amount``.
         label: label after the change.
@@ -164,6 +166,7 @@ class Counterfactual(Record):
     label: str
     before: float
     after: float
+    others: list[str] = field(default_factory=list)
 
 
 @record

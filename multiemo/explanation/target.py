@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class ClipTarget:
         sample: the clip; it has an input of ``modality``.
         modality: the modality that varies.
         label: column of the explained label, or of the dimension.
+        names: names of the columns, for messages; by default their positions.
     """
 
     def __init__(
@@ -41,15 +42,18 @@ class ClipTarget:
         sample: Sample,
         modality: Modality,
         label: int,
+        names: Sequence[str] = (),
     ) -> None:
         self.model, self.compute, self.modality, self.label = model, compute, modality, label
+        self.names = tuple(names) or tuple(str(c) for c in range(model.prior.numel()))
         self.x = sample.inputs[modality].to(compute.device)
         batch = Collate(model.modalities, model.prior.numel())([sample]).to(compute.device)
         with torch.no_grad(), compute.autocast():
             self._others = {m: e for m, e in model.encode(batch).items() if m != modality}
         self._presence = {m: batch.presence[m] for m in model.modalities}
-        key = subset_key([m for m in model.modalities if m in sample.inputs])
+        key = subset_key([m for m in model.modalities if m in sample.inputs or m in sample.embeddings])
         bias = calibration.biases.get(key)
+        self._calibration, self._key = calibration, key
         self._temperature = calibration.temperature(key)
         self._bias = None if bias is None else torch.tensor(bias, dtype=torch.float32, device=compute.device)
 
@@ -60,10 +64,19 @@ class ClipTarget:
             x: ``[K, T, ...]``, padded.
             mask: ``[K, T]`` bool, true for real steps; every row has at least one.
         """
+        return self.of_embeddings(self.embed(x, mask))
+
+    def embed(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Embeddings ``[K, D]`` of K changed inputs.
+
+        Args:
+            x: ``[K, T, ...]``, padded.
+            mask: ``[K, T]`` bool, as for a call.
+        """
         encoder = self.model.encoders[self.modality]
         with self.compute.autocast():
             parts = [encoder(x[i : i + _CHUNK], mask[i : i + _CHUNK]) for i in range(0, len(x), _CHUNK)]
-        return self.of_embeddings(torch.cat(parts))
+        return torch.cat(parts)
 
     def of_embeddings(self, embeddings: Tensor) -> Tensor:
         """Scores ``[K]`` float32 of K embeddings ``[K, D]`` of the modality."""
@@ -92,3 +105,23 @@ class ClipTarget:
     def probability(self, scores: Tensor) -> Tensor:
         """Probability of the label for log-odds; the unchanged value of a dimension."""
         return scores if self.model.task == "dimensions" else scores.sigmoid()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities ``[K, C]`` of calibrated logits; the values of dimensions."""
+        return self.model.probabilities(logits)
+
+    def decide(self, logits: Tensor) -> list[tuple[int, ...]]:
+        """The columns that are decided for each of K calibrated logits ``[K, C]``, at the costs of the calibration.
+
+        Returns:
+            K tuples: one column each; with several labels per clip all given labels, possibly none; empty with
+            ``task: dimensions``.
+        """
+        task = self.model.task
+        if task == "dimensions":
+            return [()] * len(logits)
+        probabilities = self.probabilities(logits).detach().double().cpu().numpy()
+        decided = self._calibration.decide([self._key] * len(logits), probabilities, task)
+        if task == "multi":
+            return [tuple(row.nonzero()[0].tolist()) for row in decided]
+        return [(int(column),) for column in decided]

@@ -24,6 +24,7 @@ from multiemo.metrics.figures import (
     wf1,
 )
 from multiemo.metrics.intervals import FEW_SPEAKERS, Estimate, estimates, interval, usable_clips
+from multiemo.metrics.means import mean_estimate
 from multiemo.metrics.measures import Measure
 from multiemo.metrics.multilabel import multi_measure, per_label
 from multiemo.metrics.regression import concordance, dimension_measure, dimensions_measure
@@ -82,6 +83,7 @@ __all__ = [
     "interval",
     "label_measure",
     "macro_f1",
+    "mean_estimate",
     "mean_loss",
     "means_of",
     "measure_of",

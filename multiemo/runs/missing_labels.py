@@ -1,4 +1,4 @@
-"""Notes on labels or dimensions that are missing from train or from the evaluated part, and their effect on figures."""
+"""Notes on labels or dimensions that are missing or rare in train or in the evaluated part, and their effect."""
 
 from __future__ import annotations
 
@@ -23,6 +23,29 @@ def untrained_note(names: Sequence[str], learnt: Tensor, *, task: str) -> list[s
     if task == "dimensions":
         return [f"no clip of train has {', '.join(missing)}: not learnt, so not predicted"]
     return [f"no clip of train is {', '.join(missing)}: the model does not learn to predict it"]
+
+
+#: With fewer clips of a label than this, a model repeats the clips instead of learning what they have in common.
+FEW_CLIPS = 10
+
+
+def few_clips_note(names: Sequence[str], part: PreparedPart) -> list[str]:
+    """A note if train has very few clips of its most frequent label; an empty list if it has enough.
+
+    Args:
+        names: names of the labels, in column order.
+        part: preprocessing results of train.
+    """
+    clips = sum(part.labelled)
+    most = int(part.frequencies.argmax())
+    count = round(float(part.frequencies[most]) * clips)
+    if not 0 < count < FEW_CLIPS:
+        return []
+    return [
+        f"train has only {clips} labelled clips, {count} of them {names[most]}: the model will repeat these clips "
+        "rather than generalise, and it needs more epochs than usual (training.epochs=100); text_rules, speech_rules "
+        "and face_rules need no clips"
+    ]
 
 
 def missing_label_notes(

@@ -19,7 +19,7 @@ from multiemo.inputs.base import of_type
 from multiemo.progress import Progress
 from multiemo.runs import batches
 from multiemo.runs.folder.recorded_paths import record_paths
-from multiemo.runs.missing_labels import untrained_note
+from multiemo.runs.missing_labels import few_clips_note, untrained_note
 from multiemo.runs.model_folder import Bundle, load_bundle, load_encoder
 from multiemo.runs.parts import build_encoder, uses_features
 from multiemo.runs.priors import dimension_means
@@ -182,7 +182,10 @@ class Preparation:
                 self.progress.note(f"{name}: {note}")
             if name == "train" and self.learns_labels(stage):
                 space = part.dataset.space
-                for note in untrained_note(space.labels, part.prepared.frequencies, task=space.task):
+                notes = untrained_note(space.labels, part.prepared.frequencies, task=space.task)
+                if space.task != "dimensions":
+                    notes += few_clips_note(space.labels, part.prepared)
+                for note in notes:
                     self.progress.note(note)
             for m, reasons in part.prepared.absent.items():
                 count = sum(reasons.values())

@@ -127,6 +127,20 @@ def test_pooled_figures_are_those_of_the_cells_predictions(finished):
     assert result["subsets"]["TS"]["uar_sd"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-9)
 
 
+def test_errors_are_compared_between_languages(finished, small_corpus):
+    result = result_of(finished)
+    rows = {row["id"]: row for row in map(json.loads, small_corpus.read_text("utf-8").splitlines())}
+    groups = result["groups"]["groups"]
+    assert {g["attribute"] for g in groups} == {"language"}
+    assert result["groups"]["notes"][0].startswith("speaker: 6 groups with fewer than 10 clips")
+    languages = {g["value"]: g for g in groups}
+    assert languages.keys() == {row["language"] for row in rows.values()}
+    both = [languages["en"]["difference"], languages["zh"]["difference"]]
+    assert both[0] == pytest.approx(-both[1])
+    assert sum(g["n"] for g in languages.values()) == result["subsets"][result["full"]]["n"]
+    assert "language: en" in (finished / "report.html").read_text("utf-8")
+
+
 def test_the_leak_is_measured_on_the_same_clips(finished):
     result = result_of(finished)
     full = next(t for t in result["leak"]["tests"] if t["subset"] == "TS")

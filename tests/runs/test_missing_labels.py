@@ -10,7 +10,7 @@ import torch
 from multiemo.config import load_config
 from multiemo.inputs.dataset import PreparedPart
 from multiemo.runs import evaluate_run, train
-from multiemo.runs.missing_labels import missing_label_notes, untrained_note
+from multiemo.runs.missing_labels import few_clips_note, missing_label_notes, untrained_note
 from tests.support.jsonl import write_lines
 from tests.support.progress import Notes
 
@@ -72,3 +72,11 @@ def test_dimensions_likewise():
         "no clip of train has dominance: not learnt, so not measured",
         "no clip of test has arousal: the figures do not cover it",
     ]
+
+
+def test_a_handful_of_clips_trains_with_a_plain_warning(run):
+    (note,) = [n for n in run[1] if n.startswith("train has only")]
+    assert note.startswith("train has only 32 labelled clips, 8 of them neutral: the model will repeat these clips")
+    enough = PreparedPart(labelled=[True] * 40, frequencies=torch.tensor([0.25, 0.75]))
+    assert few_clips_note(("sad", "happy"), enough) == []
+    assert few_clips_note(("sad", "happy"), PreparedPart(labelled=[False], frequencies=torch.zeros(2))) == []

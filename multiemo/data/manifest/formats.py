@@ -170,11 +170,12 @@ def _schema(rows: Iterable[dict[str, Any]]) -> dict[str, pl.DataType]:
             if isinstance(value, dict):
                 names.update(dict.fromkeys(value))
     reference = pl.Struct({"path": pl.String, "key": pl.String})
+    objects: dict[str, Any] = {"features": reference, "votes": pl.Float64}
+    objects |= {"modality_labels": pl.String, "attributes": pl.String}
     types: dict[str, pl.DataType] = {}
     for key, names in members.items():
-        if key in ("features", "votes", "modality_labels"):
-            item: Any = {"features": reference, "votes": pl.Float64, "modality_labels": pl.String}[key]
-            types[key] = pl.Struct(dict.fromkeys(names, item))
+        if key in objects:
+            types[key] = pl.Struct(dict.fromkeys(names, objects[key]))
         elif key == "labels":
             types[key] = pl.List(pl.String)
         elif key == "cropped":

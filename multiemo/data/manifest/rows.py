@@ -97,6 +97,7 @@ def parse_row(row: object) -> Clip:
     _labels(values)
     values.setdefault("features", _NOTHING)
     values.setdefault("modality_labels", _NOTHING)
+    values.setdefault("attributes", _NOTHING)
     return Clip(**values)
 
 
@@ -236,6 +237,12 @@ def _features(value: object, _: str) -> dict[str, FeatureRef]:
     return found
 
 
+def _attributes(value: object, key: str) -> dict[str, str]:
+    if type(value) is not dict:
+        raise RowError(f"{key} is {_json_type(value)}; it must be an object like {{'sex': 'female', 'age': '34'}}")
+    return {sys.intern(name): _name(known, f"{key}.{name}") for name, known in value.items()}
+
+
 def _labels(values: dict[str, Any]) -> None:
     """Check ``label_set`` and every value that is a label; convert ``labels`` to a tuple."""
     given = [k for k in _TARGETS if k in values]
@@ -318,4 +325,5 @@ _CHECKS: dict[str, Callable[[object, str], object]] = {
     "features": _features,
     **dict.fromkeys(("labels", "votes", "modality_labels"), _unchecked),
     "split": _part,
+    "attributes": _attributes,
 }

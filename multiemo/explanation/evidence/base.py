@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
-from multiemo.explanation.records import EvidencePart, UnitKind
+from multiemo.explanation.records import EvidenceMap, EvidencePart, UnitKind
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs import Input
 from multiemo.types import Modality
@@ -32,6 +33,32 @@ class ClipInput:
     tensor: Tensor
     raw: object | None = None
     start: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InputChange:
+    """A changed input, a candidate for the smallest change that changes the label.
+
+    Args:
+        name: part that is changed.
+        words: the change in words, as in :class:`~multiemo.explanation.records.Counterfactual`.
+        tensor: ``[T, ...]`` the changed input.
+        mask: ``[T]`` bool, true for real steps.
+        size: how large the change is, on a scale of the evidence's own (a count, or standard deviations). Among
+            changes of one size the one with the largest effect is reported.
+        amount: size of the change in ``unit``; ``None`` if the part is removed.
+        unit: unit of ``amount``.
+        others: names of the parts that are removed together with this one.
+    """
+
+    name: str
+    words: str
+    tensor: Tensor
+    mask: Tensor
+    size: float
+    amount: float | None = None
+    unit: str | None = None
+    others: Sequence[str] = ()
 
 
 class PartView(ABC):
@@ -84,3 +111,28 @@ class Evidence(ABC):
             clip: the input.
             target: what is explained; it gives access to the encoder.
         """
+
+    def maps(self, clip: ClipInput, target: ClipTarget) -> list[EvidenceMap]:
+        """Scores on a grid, over the spectrogram or face crops. The default has none.
+
+        Args:
+            clip: the input.
+            target: what is explained.
+        """
+        return []
+
+    def changes(self, clip: ClipInput, target: ClipTarget) -> Iterator[InputChange]:
+        """Changed inputs in the order of their size, for the counterfactual.
+
+        The default removes each part of the first view.
+
+        Args:
+            clip: the input.
+            target: what is explained.
+        """
+        view = next(iter(self.views(clip, target)), None)
+        for index, part in enumerate(() if view is None else view.parts):
+            gone = torch.zeros(1, len(view.parts), dtype=torch.bool)  # type: ignore[union-attr]
+            gone[0, index] = True
+            x, mask = view.without(gone)  # type: ignore[union-attr]
+            yield InputChange(part.name, f"without {part.name!r}", x[0], mask[0], 1.0)

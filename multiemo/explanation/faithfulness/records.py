@@ -6,23 +6,24 @@ from dataclasses import field
 from typing import TypeAlias
 
 from multiemo.explanation.records import Trust, UnitKind
+from multiemo.metrics.results import Figure
 from multiemo.records import Record, record
 from multiemo.types import Modality
 
 #: Lower and upper bound of a 95% interval over speakers.
-Interval: TypeAlias = tuple[float, float]
+Interval: TypeAlias = tuple[Figure, Figure]
 
 
 @record
 class Difference(Record):
-    """A mean over clips with its interval over speakers.
+    """A mean over clips with its interval over speakers; ``null`` if no clip has a value.
 
     Args:
         mean: mean over clips.
         interval: 95% bootstrap interval over speakers.
     """
 
-    mean: float
+    mean: Figure
     interval: Interval
 
 
@@ -30,32 +31,39 @@ class Difference(Record):
 class ViewFaithfulness(Record):
     """How faithful one view of one modality is on this model.
 
-    Areas are means over the share of parts removed (or kept), of the log-odds of the explained label.
+    Areas are means over the share of parts removed (or kept), of the log-odds of the explained label. They are defined
+    in :mod:`multiemo.explanation.faithfulness.curves`, the controls in ``controls``, the decision in ``summary``.
 
     Args:
         modality: the modality.
         unit: what the parts are.
         method: how scores are computed.
-        clips: number of clips.
-        speakers: number of their speakers.
+        clips: number of clips with at least two parts.
+        left_out: number of drawn clips with fewer, which no order can be checked on.
+        speakers: number of speakers of the clips.
         deletion: area under the curve when parts are removed at random, minus that when the highest scores are removed
             first; positive if the scores find what the model uses.
         deletion_over_magnitude: the same against removing the largest parts first, whatever the model.
         insertion: area when the highest scores are kept first, minus that when parts are kept at random.
         insertion_over_magnitude: the same against keeping the largest parts first.
-        comprehensiveness: mean fall of the probability when the top 10, 20 and 50% of the parts are removed.
-        sufficiency: mean fall of the probability when only the top 10, 20 and 50% of the parts are kept.
-        similarity_to_shuffled: mean absolute rank correlation with the scores of the same model with shuffled weights.
+        comprehensiveness: mean fall of the probability when the top 10, 20 and 50% of the parts are removed; larger is
+            better.
+        sufficiency: mean fall of the probability when only the top 10, 20 and 50% of the parts are kept; smaller is
+            better.
+        similarity_to_shuffled: similarity to the scores of the same model with shuffled weights: the mean absolute rank
+            correlation, corrected for chance. 0: as similar as random orders of as many parts. 1: the same order, so
+            that the scores do not depend on what the model has learnt. ``null`` if no clip has three parts.
         stability: mean rank correlation with the scores of a slightly disturbed input.
-        trust: whether the view passed: deletion above zero with its whole interval, and not similar to shuffled
-            weights.
-        reasons: why it failed, one sentence each.
+        trust: whether the view passed: deletion above zero and similarity to shuffled weights below one half, both with
+            their whole interval. ``not measured`` with fewer than two clips or without three parts.
+        reasons: why it did not pass, one sentence each.
     """
 
     modality: Modality
     unit: UnitKind
     method: str
     clips: int
+    left_out: int = 0
     speakers: int
     deletion: Difference
     deletion_over_magnitude: Difference
@@ -98,6 +106,7 @@ class Faithfulness(Record):
         clips: number of clips that were drawn.
         seed: seed of the draw and of the random orders.
         views: each view of each modality.
+        weights: SHA-256 of the weights that were measured; left out for the models of several folds.
         claims: whether the model uses the modality it credits most; left out for a single branch.
         notes: remarks.
     """
@@ -107,5 +116,15 @@ class Faithfulness(Record):
     clips: int
     seed: int
     views: list[ViewFaithfulness]
+    weights: str | None = None
     claims: ClaimCheck | None = None
     notes: list[str] = field(default_factory=list)
+
+    def view(self, modality: Modality, unit: UnitKind) -> ViewFaithfulness | None:
+        """The figures of one view; ``None`` if it was not measured."""
+        return next((view for view in self.views if (view.modality, view.unit) == (modality, unit)), None)
+
+    def trust(self, modality: Modality, unit: UnitKind) -> Trust:
+        """Whether a view passed."""
+        view = self.view(modality, unit)
+        return "not measured" if view is None else view.trust

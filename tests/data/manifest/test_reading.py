@@ -53,6 +53,7 @@ FULL = Clip(
     arousal=0.0,
     dominance=1.0,
     split="val",
+    attributes={"sex": "female", "age": "34"},
 )
 
 
@@ -114,6 +115,7 @@ def clips(draw: st.DrawFn) -> Clip:
         start=start,
         end=None if start is None else draw(st.none() | st.just(start + 1)),
         valence=draw(st.none() | unit),
+        attributes=draw(st.dictionaries(st.sampled_from(["sex", "age"]), words)),
         split=draw(st.sampled_from([None, "train", "val", "test"])),
         label_set="ekman7",
         **target,
@@ -170,6 +172,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"label_set": "ekman7", "modality_labels": {"voice": "sad"}}, "modality_labels.voice: unknown modality"),
     ({"modality_labels": None}, "modality_labels is null; it must be an object"),
     ({"label_set": "ekman7", "modality_labels": ["sad"]}, "modality_labels is a list; it must be an object"),
+    ({"attributes": ["female"]}, "attributes is a list; it must be an object like"),
+    ({"attributes": {"age": 34}}, r"attributes.age is a number \(34\); it must be a string"),
     ({"split": "dev"}, "split is 'dev'; it must be one of train, val, test"),
     ({"audio": "/etc/passwd"}, "audio is the absolute path '/etc/passwd'"),
     ({"audio": "C:\\a.wav"}, "absolute path"),

@@ -33,6 +33,7 @@ _SENTENCES = {
 _EMOTIONS = {
     "ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad",
 }  # fmt: skip
+_LEVELS = {"LO": "low", "MD": "medium", "HI": "high"}
 _VOTES = {code[0]: label for code, label in _EMOTIONS.items()}
 #: Suffix -> (medium, priority among files of that medium).
 _MEDIA = {".wav": ("audio", 0), ".mp3": ("audio", 1), ".mp4": ("video", 0), ".flv": ("video", 1)}
@@ -72,11 +73,12 @@ def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
     media = _find_media(root, skip)
     votes = _read_votes(root, skip)
     unimodal = _read_unimodal_votes(root, skip)
+    people = _read_people(root)
     names = sorted({*media, *votes, *unimodal, *_read_names(root, skip)})
     if not names:
         raise not_the_corpus("cremad", root, "files like AudioWAV/1001_IEO_ANG_HI.wav, or tabulatedVotes.csv")
     for name in names:
-        actor, sentence, emotion, _ = name.split("_")
+        actor, sentence, emotion, intensity = name.split("_")
         yield Clip(
             id=name,
             corpus="cremad",
@@ -89,6 +91,7 @@ def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
             label=_EMOTIONS[emotion],
             votes=votes.get(name),
             modality_labels=unimodal.get(name, {}),
+            attributes={**people.get(actor, {}), **({"intensity": level} if (level := _LEVELS.get(intensity)) else {})},
         )
 
 
@@ -159,3 +162,15 @@ def _read_unimodal_votes(root: Path, skip: Skip) -> dict[str, dict[str, str]]:
         majority = {"speech": row["VoiceVote"], "face": row["FaceVote"]}
         found[row["FileName"]] = {m: _VOTES[code] for m, code in majority.items() if code in _VOTES}
     return found
+
+
+def _read_people(root: Path) -> dict[str, dict[str, str]]:
+    """Return {actor: sex and age}, from the table of demographics if there is one."""
+    path = nearest(root, "VideoDemographics.csv")
+    if path is None:
+        return {}
+    facts = {"sex": "Sex", "age": "Age"}
+    return {
+        row["ActorID"]: {name: value.lower() for name, column in facts.items() if (value := row.get(column, ""))}
+        for _, row in read_table(path, columns=("ActorID",), corpus="cremad")
+    }

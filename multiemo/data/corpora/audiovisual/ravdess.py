@@ -19,6 +19,7 @@ from multiemo.types import Clip, FeatureRef
 
 _NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 _SENTENCES = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+_INTENSITIES = {"01": "normal", "02": "strong"}
 _KINDS = {(".wav", "03"): "audio", (".flac", "03"): "audio", (".mp4", "01"): "both", (".mp4", "02"): "silent"}
 
 
@@ -114,7 +115,7 @@ def _clip(name: str, take: _Take) -> Clip:
     match = _NAME.fullmatch(name)
     if match is None:  # impossible: the names were matched before
         raise ValueError(name)
-    emotion, statement, actor = match[3], match[5], match[7]
+    emotion, intensity, statement, actor = match[3], match[4], match[5], match[7]
     both = take.media.get("both")
     return Clip(
         id=name,
@@ -127,4 +128,5 @@ def _clip(name: str, take: _Take) -> Clip:
         features={} if take.face is None else {"face": take.face},
         label_set="ravdess8",
         label=LABEL_SETS["ravdess8"][int(emotion) - 1],
+        attributes={"sex": "male" if int(actor) % 2 else "female", "intensity": _INTENSITIES[intensity]},
     )

@@ -165,6 +165,7 @@ def _clip(
         valence=valence,
         arousal=arousal,
         dominance=dominance,
+        attributes={"sex": {"F": "female", "M": "male"}[turn.sex]},
         **media,
     )
 

@@ -59,6 +59,7 @@ def table(
     arousal: str | None = None,
     dominance: str | None = None,
     split: str | None = None,
+    attributes: str | None = None,
 ) -> Iterator[Clip]:
     """One clip per row.
 
@@ -109,6 +110,8 @@ def table(
         onehot: columns of 0 or 1 named after labels.
         rater: column of raters, if each row is the rating of the clip ``id`` by one rater.
         valence, arousal, dominance: column of ratings; the mean of several columns is used.
+        attributes: columns of facts about the speaker or the recording, such as ``sex,age``; errors are compared
+            between their values.
 
     Yields:
         Clips in the order of the table.
@@ -159,6 +162,7 @@ def table(
                 key: CellPattern(option, present, key, path) for key, option in filled.items() if option is not None
             },
             columns={key: one(key, option) for key, option in plain.items() if option is not None},
+            attributes=[] if attributes is None else named("attributes", attributes),
             rated={key: named(key, option) for key, option in rated.items() if option is not None},
             labels=labels_in(forms, present, path, label_set=label_set, label_map=label_map, became=became),
             features=Features(features, present, path, made, files),

@@ -46,6 +46,7 @@ class RowReader:
     Args:
         filled: {key of a clip: its column or pattern}.
         columns: {start, end, duration, split or rater: its column}.
+        attributes: columns of facts about the speaker or the recording.
         rated: {dimension: its columns}.
         labels: the label columns, or ``None``.
         features: the feature columns.
@@ -56,6 +57,7 @@ class RowReader:
 
     filled: Mapping[str, CellPattern]
     columns: Mapping[str, str]
+    attributes: list[str]
     rated: Mapping[str, list[str]]
     labels: LabelColumns | None
     features: Features
@@ -91,6 +93,8 @@ class RowReader:
             return {}
         values: dict[str, Any] = {k: cell for k, filled in self.filled.items() if (cell := filled.of(row))}
         values |= {k: cell for k, column in self.columns.items() if (cell := _given(row, column, k in _TIMES))}
+        if facts := {name: cell for name in self.attributes if (cell := _given(row, name, True))}:
+            values["attributes"] = facts
         self._times(values)
         for key, names in self.rated.items():
             given = [cell for name in names if (cell := _given(row, name, True))]

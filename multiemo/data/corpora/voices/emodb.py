@@ -36,6 +36,12 @@ _EMOTIONS = {
     "N": "neutral",
 }
 
+#: Sex and age of each speaker, from the corpus's web page.
+_SPEAKERS = {
+    "03": ("male", "31"), "08": ("female", "34"), "09": ("female", "21"), "10": ("male", "32"), "11": ("male", "26"),
+    "12": ("male", "30"), "13": ("female", "32"), "14": ("female", "35"), "15": ("male", "25"), "16": ("female", "31"),
+}  # fmt: skip
+
 
 @corpora.register("emodb")
 def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
@@ -78,6 +84,7 @@ def emodb(root: Path, skip: Skip) -> Iterator[Clip]:
             audio=name,
             label_set="emodb7",
             label=_EMOTIONS[match[3]],
+            attributes=dict(zip(("sex", "age"), _SPEAKERS.get(match[1], ()), strict=False)),
         )
     if not found:
         raise not_the_corpus("emodb", root, "files like wav/03a01Fa.wav")

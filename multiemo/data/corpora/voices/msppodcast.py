@@ -103,6 +103,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
             known = bool(speaker) and speaker.lower() != "unknown"
             unknown += not known
             label = _EMOTIONS.get(code)
+            sex = row.get("Gender", "").strip().lower()
             yield Clip(
                 id=name,
                 corpus="msppodcast",
@@ -118,6 +119,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
                 valence=valence,
                 arousal=arousal,
                 dominance=dominance,
+                attributes={"sex": sex} if sex in ("female", "male") else {},
             )
     for reason, count in left.most_common():
         skip(table.name, f"{count} turns {reason}")

@@ -66,6 +66,7 @@ def tess(root: Path, skip: Skip) -> Iterator[Clip]:
             audio=name,
             label_set="ekman7",
             label=_EMOTIONS[emotion],
+            attributes={"sex": "female", "age": "64" if speaker == "OAF" else "26"},
         )
     if not found:
         raise not_the_corpus("tess", root, "files like OAF_back_angry.wav")

@@ -42,7 +42,7 @@ def test_cremad(tmp_path: Path) -> None:
         + '"1","1001_IEO_ANG_HI","A:D","60:50","D","50","A","70"\n"2","1091_WSI_DIS_XX","N","60","D","50","D","70"\n',
     )
     write(root / "SentenceFilenames.csv", '"Stimulus_Number","Filename"\n1,"1001_IEO_ANG_HI"\n2,"1004_TSI_FEA_LO"\n')
-    write(root / "VideoDemographics.csv", '"ActorID","Age"\n1001,51\n')
+    write(root / "VideoDemographics.csv", '"ActorID","Age","Sex"\n1001,51,"Male"\n')
     prepared = run("cremad", root, tmp_path / "m.jsonl")
     clips = by_id(prepared)
     assert list(clips) == [
@@ -51,6 +51,8 @@ def test_cremad(tmp_path: Path) -> None:
     full = clips["1001_IEO_ANG_HI"]
     assert (full.speaker, full.language, full.text, full.split) == ("1001", "en", "It's eleven o'clock.", None)
     assert (full.label_set, full.label, full.votes) == ("cremad6", "angry", {"angry": 7, "disgusted": 2})
+    assert full.attributes == {"sex": "male", "age": "51", "intensity": "high"}
+    assert clips["1091_WSI_DIS_XX"].attributes == {}
     assert full.modality_labels == {"face": "disgusted"}
     assert full.audio == "CREMA-D/AudioWAV/1001_IEO_ANG_HI.wav"
     assert full.video == "CREMA-D/VideoFlash/1001_IEO_ANG_HI.flv"

@@ -36,6 +36,7 @@ def test_ravdess_merges_the_files_of_a_take(tmp_path: Path) -> None:
     assert (take.label_set, take.label, take.speaker, take.group, take.language) == (
         "ravdess8", "angry", "01", None, "en",
     )  # fmt: skip
+    assert take.attributes == {"sex": "male", "intensity": "strong"}
     assert take.text == "Dogs are sitting by the door"
     video_only = clips["01-01-03-01-01-01-02"]
     assert video_only.audio is None
@@ -43,6 +44,7 @@ def test_ravdess_merges_the_files_of_a_take(tmp_path: Path) -> None:
     with_sound = clips["01-01-02-01-01-01-02"]
     assert with_sound.audio == with_sound.video
     assert with_sound.label == "calm"
+    assert with_sound.attributes == {"sex": "female", "intensity": "normal"}
     assert with_sound.features["face"] == FeatureRef("RAVDESS/tracked/01-01-02-01-01-01-02.csv")
     reasons = sorted(s.reason.split(";")[0] for s in prepared.skipped)
     assert reasons == [

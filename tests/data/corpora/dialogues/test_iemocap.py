@@ -65,6 +65,7 @@ def test_iemocap(tmp_path: Path) -> None:
     assert (first.speaker, first.group, first.language, first.label_set) == ("Ses01_F", "Ses01", "en", "iemocap9")
     assert (second.speaker, clips["Ses02M_script01_1b_F003"].speaker) == ("Ses01_M", "Ses02_F")
     assert (first.text, second.text, third.text) == ("Excuse me.", "Do you have your forms?", None)
+    assert (first.attributes, second.attributes) == ({"sex": "female"}, {"sex": "male"})
     assert first.votes == {"neutral": 2}
     assert second.votes == {"frustrated": 2, "angry": 1}
     assert third.votes is None

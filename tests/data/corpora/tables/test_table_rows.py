@@ -101,6 +101,12 @@ def test_a_number_that_is_missing(tmp_path: Path) -> None:
     assert [(clip.text, clip.valence, clip.start) for clip in clips] == [("None", None, None), ("nan", None, None)]
 
 
+def test_facts_about_the_speaker(tmp_path: Path) -> None:
+    table = write(tmp_path / "t/t.csv", [("text", "Sex", "age"), ("a", "f", "34"), ("b", "", "n/a")])
+    clips = made(table, text="text", attributes="Sex,age").clips
+    assert [clip.attributes for clip in clips] == [{"Sex": "f", "age": "34"}, {}]
+
+
 # --- parts
 def test_names_of_parts(tmp_path: Path) -> None:
     words = ["Train", "dev", "validation", "VALID", "eval", "", "extra"]

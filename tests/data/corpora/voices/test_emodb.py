@@ -14,4 +14,5 @@ def test_emodb(tmp_path: Path) -> None:
     assert (happy.id, happy.speaker, happy.label, happy.language) == ("03a01Fa", "03", "happy", "de")
     assert happy.text == "Der Lappen liegt auf dem Eisschrank."
     assert (sad.speaker, sad.label) == ("16", "sad")
+    assert sad.attributes == {"sex": "female", "age": "31"}
     assert [s.what for s in prepared.skipped] == ["wav/hello.wav"]
