@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import factorial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from multiemo.encoders.base import Encoder
+from multiemo.encoders.base import Encoder, EvidenceHead
 from multiemo.encoders.common.deferred import Encoders
 from multiemo.fusion.base import Fusion
 from multiemo.types import MODALITIES, SMALLEST_PRIOR, SUBSETS, Batch, Modality, Output, subset_key
@@ -52,6 +53,8 @@ class EmotionModel(nn.Module):
         branch_priors: {modality: ``[C]``}, the same for each branch's own head; ``effective_prior`` by default.
         dimension_means: ``[3]`` means of the train split, NaN for a dimension without values. The head has not learnt
             such a dimension, so its output is NaN. Zeros by default.
+        heads: {modality: head of its branch}, for encoders that bring their own; the others get a new :class:`Head`.
+        dimension_head: the head for valence, arousal and dominance, if the only encoder brings one.
     """
 
     prior: Tensor
@@ -71,6 +74,8 @@ class EmotionModel(nn.Module):
         effective_prior: Tensor | None = None,
         branch_priors: Mapping[Modality, Tensor] | None = None,
         dimension_means: Tensor | None = None,
+        heads: Mapping[Modality, EvidenceHead] = MappingProxyType({}),
+        dimension_head: EvidenceHead | None = None,
     ) -> None:
         super().__init__()
         if fusion is None and len(encoders) != 1:
@@ -79,19 +84,21 @@ class EmotionModel(nn.Module):
         self.task = task
         self._widths = {m: encoders[m].out_dim for m in self.modalities}
         self.encoders = Encoders({m: encoders[m] for m in self.modalities})
-        self.branch_heads = nn.ModuleDict({m: Head(encoders[m].out_dim, classes) for m in self.modalities})
+        self.branch_heads = nn.ModuleDict(
+            {m: heads.get(m) or Head(encoders[m].out_dim, classes) for m in self.modalities}
+        )
         self.fusion = fusion
         width = fusion.out_dim if fusion is not None else encoders[self.modalities[0]].out_dim
         self.head = Head(width, classes) if fusion is not None and fusion.level == "embedding" else None
         if fusion is not None and fusion.level == "decision":
             width = sum(encoders[m].out_dim for m in self.modalities)
-        self.dimension_head = Head(width, 3) if dimensions else None
+        self.dimension_head = (dimension_head or Head(width, 3)) if dimensions else None
         prior = torch.full((classes,), 1.0 / classes) if prior is None else prior.float()
         effective = prior.clone() if effective_prior is None else effective_prior.float()
-        heads = [(branch_priors or {}).get(m, effective).float() for m in self.modalities]
+        priors = [(branch_priors or {}).get(m, effective).float() for m in self.modalities]
         self.register_buffer("prior", prior)
         self.register_buffer("effective_prior", effective)
-        self.register_buffer("branch_priors", torch.stack(heads))
+        self.register_buffer("branch_priors", torch.stack(priors))
         if dimensions:
             means = torch.zeros(3) if dimension_means is None else dimension_means.float()
             self.register_buffer("dimension_means", means)
@@ -131,9 +138,9 @@ class EmotionModel(nn.Module):
         any_present = self._any_present(presence)
         if self.fusion is None:
             first = self.modalities[0]
-            logits = self.branch_heads[first](embeddings[first])
+            logits = self._branch(first, embeddings[first])
         elif self.fusion.level == "decision":
-            votes = {m: self.branch_heads[m](embeddings[m]) for m in self.modalities}
+            votes = {m: self._branch(m, embeddings[m]) for m in self.modalities}
             evidence = {
                 m: torch.where(self._known(prior), self._posterior(v) - self._logits_of(prior), 0.0)
                 for (m, v), prior in zip(votes.items(), self.branch_priors, strict=True)
@@ -142,6 +149,14 @@ class EmotionModel(nn.Module):
         else:
             logits = self.head(self._fused(embeddings, presence, any_present))  # type: ignore[misc]
         return self._mask_unlearnt(torch.where(any_present, logits, self.prior_logits().to(logits.dtype)))
+
+    def _branch(self, m: Modality, embedding: Tensor) -> Tensor:
+        """Logits ``[B, C]`` of one branch's own head."""
+        head = self.branch_heads[m]
+        output: Tensor = head(embedding)
+        if not isinstance(head, EvidenceHead):
+            return output
+        return output + self._logits_of(self.branch_priors[self.modalities.index(m)]).to(output.dtype)
 
     def _any_present(self, presence: Mapping[Modality, Tensor]) -> Tensor:
         """Whether each row has any modality, ``[B, 1]``."""
@@ -177,7 +192,7 @@ class EmotionModel(nn.Module):
             share, partner = mix[0].unsqueeze(1), mix[1]
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
-        branch_logits = {m: self._mask_unlearnt(self.branch_heads[m](embeddings[m])) for m in self.modalities}
+        branch_logits = {m: self._mask_unlearnt(self._branch(m, embeddings[m])) for m in self.modalities}
         output = Output(logits=self.fuse(embeddings, shown), branch_logits=branch_logits, embeddings=embeddings)
         if self.task == "dimensions":
             output.dimensions = output.logits.tanh()
@@ -200,8 +215,11 @@ class EmotionModel(nn.Module):
             features = torch.cat([embeddings[m] * presence[m].unsqueeze(1) for m in self.modalities], dim=1)
         else:
             features = self._fused(embeddings, presence, any_present)
-        values = torch.tanh(self.dimension_head(features))  # type: ignore[misc]
-        means = self.dimension_means.to(values.dtype)
+        means = self.dimension_means.to(features.dtype)
+        logits = self.dimension_head(features)  # type: ignore[misc]
+        if isinstance(self.dimension_head, EvidenceHead):
+            logits = logits + _dimension_logits(means)
+        values = torch.tanh(logits)
         return torch.where(any_present & ~means.isnan(), values, means)
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -226,7 +244,7 @@ class EmotionModel(nn.Module):
 
     def _logits_of(self, prior: Tensor) -> Tensor:
         if self.task == "dimensions":
-            return torch.atanh(prior.nan_to_num(0.0).clamp(SMALLEST_PRIOR - 1, 1 - SMALLEST_PRIOR))
+            return _dimension_logits(prior)
         bounded = prior.clamp(SMALLEST_PRIOR, 1 - SMALLEST_PRIOR)
         return torch.logit(bounded) if self.task == "multi" else bounded.log()
 
@@ -241,6 +259,11 @@ class EmotionModel(nn.Module):
     def _known(self, prior: Tensor) -> Tensor:
         """Which columns ``[C]`` occur in the train split."""
         return ~prior.isnan() if self.task == "dimensions" else prior > SMALLEST_PRIOR
+
+
+def _dimension_logits(values: Tensor) -> Tensor:
+    """Logits whose hyperbolic tangent is a value in -1..1; 0 for NaN."""
+    return torch.atanh(values.nan_to_num(0.0).clamp(SMALLEST_PRIOR - 1, 1 - SMALLEST_PRIOR))
 
 
 def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Modality, Tensor]:

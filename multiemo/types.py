@@ -288,11 +288,29 @@ class FeatureSpec(InputSpec):
     Args:
         dim: number of columns, given by the data.
         max_steps: longer sequences are subsampled evenly to this many rows.
+        columns: names of the columns in the training data; empty if the files do not name them.
     """
 
     dim: int
     max_steps: int = 256
+    columns: tuple[str, ...] = ()
     kind: Literal["features"] = "features"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRulesSpec(InputSpec):
+    """What rules find in a text, ``[1, K]`` float32.
+
+    Args:
+        lexicon: file or folder of an academic lexicon, added to the built-in lists; empty for none.
+        lexicon_sha256: digest of the lexicon that the model was made with; empty before that.
+        language: ISO 639-1 code of the language of all texts; empty takes it from the rows, or from the script.
+    """
+
+    lexicon: str = ""
+    lexicon_sha256: str = ""
+    language: str = ""
+    kind: Literal["text_rules"] = "text_rules"
 
 
 def spec_to_dict(spec: InputSpec) -> dict[str, object]:

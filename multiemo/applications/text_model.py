@@ -15,7 +15,6 @@ from multiemo.calibration import UNCERTAIN
 from multiemo.errors import ConfigError
 from multiemo.evaluation import probabilities_of
 from multiemo.inputs.material import Utterance
-from multiemo.inputs.text import TextInput
 from multiemo.predict import Predictor
 from multiemo.tables.reading import Columns, Row
 from multiemo.types import DIMENSIONS, Absent, ContextTurn, Output, Sample
@@ -39,7 +38,7 @@ class TextModel:
 
     def __init__(self, predictor: Predictor, *, batch: int = BATCH) -> None:
         reader = predictor.bundle.inputs.get("text")
-        if not isinstance(reader, TextInput):
+        if reader is None or not issubclass(reader.raw, Utterance):
             name, reads = predictor.bundle.config.name, ", ".join(predictor.model.modalities)
             raise ConfigError(f"{name}: this model reads {reads}, but not text; give one that reads text")
         self._input, self._predictor, self._batch = reader, predictor, batch
@@ -72,7 +71,8 @@ class TextModel:
         """
         turns = zip(texts, before, strict=True)
         inputs = [
-            Absent("no text") if text is None else self._input.make(Utterance(text, context)) for text, context in turns
+            Absent("no text") if text is None else self._input.prepare(Utterance(text, context))
+            for text, context in turns
         ]
         found: list[Row | str] = [_reason(made) if isinstance(made, Absent) else {} for made in inputs]
         waiting = [(i, made.tensor) for i, made in enumerate(inputs) if not isinstance(made, Absent)]

@@ -15,11 +15,14 @@ __all__ = ["Encoder"]
 #: {module of this package: {name that it registers: the modality it reads; ``None`` for any}}
 _MODULES: dict[str, dict[str, str | None]] = {
     "face.face_timm": {"face_timm": "face"},
+    "face.face_rules": {"face_rules": "face", "face_rules_landmarks": "face"},
     "features.features": {"features": None},
     "speech.speech_prosody": {"speech_prosody": "speech"},
     "speech.speech_pretrained": {"speech_pretrained": "speech"},
+    "speech.speech_rules": {"speech_rules": "speech"},
     "text.text_transformer": {"text_transformer": "text"},
     "text.text_pretrained": {"text_pretrained": "text"},
+    "text.text_rules": {"text_rules": "text"},
 }
 for _module, _names in _MODULES.items():
     for _name, _modality in _names.items():

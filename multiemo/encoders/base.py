@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -63,6 +63,15 @@ class Encoder(nn.Module):
         """
         return [list(self.parameters())]
 
+    @classmethod
+    def fixed_head(cls, labels: Sequence[str]) -> EvidenceHead | None:
+        """The head over this encoder's embedding, if the encoder needs no training to answer. The default has none.
+
+        Args:
+            labels: C columns of the model: labels, or the dimensions.
+        """
+        return None
+
     def note_pretrained(self, part: str) -> None:
         """Record that the submodule ``part`` has pretrained weights and everything else random initial values."""
         self.untrained = frozenset(n for n, _ in self.named_parameters() if not n.startswith(f"{part}."))
@@ -94,6 +103,17 @@ class Encoder(nn.Module):
             ConfigError: the encoder has no such task.
         """
         raise ConfigError(f"encoders.{self.modality}: {type(self).__name__} does not support objective 'masked'")
+
+
+class EvidenceHead(nn.Module):
+    """A head whose outputs are evidence: log-odds of each label relative to its prior, zero if there is none.
+
+    The model adds the prior. For a dimension, evidence and prior are on the scale of the inverse hyperbolic tangent.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute evidence ``[B, C]`` from embeddings ``[B, D]``."""
+        raise NotImplementedError
 
 
 class MaskedTask(nn.Module):

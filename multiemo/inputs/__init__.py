@@ -22,6 +22,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "features": ("features",),
     "sound": ("speech", "waveform"),
     "text": ("text",),
+    "text_rules": ("text_rules",),
 }
 for _module, _names in _MODULES.items():
     for _name in _names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from multiemo.data.features.columns import given_names, in_order
 from multiemo.data.features.reading import read_features
 from multiemo.data.manifest.reading import media_path
 from multiemo.inputs.base import Input, InputOf, of_type
@@ -52,7 +53,13 @@ class FeatureInput(InputOf[FeatureRows]):
         return {**super().fingerprint(clip), "key": clip.features[self.modality].key}
 
     def take(self, material: ClipMaterial) -> FeatureRows | Absent:
-        """The values of the feature file. Media without a manifest row have none."""
+        """The values of the feature file, in the order in which the encoder reads the columns.
+
+        Media without a manifest row have none.
+
+        Raises:
+            MediaError: the file is unusable, or names other columns than those of training.
+        """
         row = material.row
         if row is None:
             return Absent(f"the model reads precomputed features.{self.modality}; give a manifest row that has them")
@@ -60,8 +67,9 @@ class FeatureInput(InputOf[FeatureRows]):
         if reference is None:
             return Absent(f"the row has no features.{self.modality}")
         path = media_path(reference.path, row.folder)
-        values, _ = read_features(path, reference.key, row.clip.start, row.clip.end)
-        return FeatureRows(values)
+        values, found = read_features(path, reference.key, row.clip.start, row.clip.end)
+        columns, expected = given_names(found), self.spec.columns
+        return FeatureRows(in_order(values, columns, expected, path), expected or columns)
 
     def make(self, raw: FeatureRows) -> PreparedInput | Absent:
         """``[T, dim]`` float32."""

@@ -77,10 +77,12 @@ class Utterance:
     Args:
         text: the unprocessed utterance.
         earlier: preceding turns of its dialogue, oldest first.
+        language: code of its language, if known.
     """
 
     text: str
     earlier: Sequence[ContextTurn] = ()
+    language: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,11 @@ class FeatureRows:
 
     Args:
         values: ``[T, dim]`` float32.
+        columns: names of the columns; empty if the file does not name them.
     """
 
     values: NDArray[np.float32]
+    columns: tuple[str, ...] = ()
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from multiemo.model import EmotionModel
 from multiemo.runs.folder.required_files import file_digest, model_folder
 from multiemo.runs.parts import assemble, build_encoder
 from multiemo.training.checkpoint import load_tensors, save_tensors
-from multiemo.types import Modality, spec_to_dict
+from multiemo.types import InputSpec, Modality, spec_to_dict
 from multiemo.version import __version__
 
 FORMAT_VERSION = 3
@@ -177,11 +177,9 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     parts: dict[Modality, Encoder] = {}
     inputs: dict[Modality, Input] = {}
     for m, spec in specs.items():
-        build = partial(build_encoder, config, m, feature_dim=getattr(spec, "dim", None), assets=folder / m)
-        if deferred:
-            parts[m] = Deferred(_out_dim(tensors, m, folder), partial(_build_deferred, build, folder))
-        else:
-            parts[m] = build()
+        build = partial(build_encoder, config, m, **_feature_facts(spec), assets=folder / m)
+        width = _out_dim(tensors, m) if deferred else None
+        parts[m] = build() if width is None else Deferred(width, partial(_build_deferred, build, folder))
         inputs[m] = build_input(m, spec, assets=folder / m)
     model = assemble(config, parts, fused=values["fused"])
     _load_weights(model, tensors, folder)
@@ -239,12 +237,13 @@ def _build_deferred(build: Callable[[], Encoder], folder: Path, weights: Mapping
     return encoder
 
 
-def _out_dim(tensors: Mapping[str, Tensor], m: Modality, folder: Path) -> int:
-    """D of an encoder that is not built yet, read from the weights of its branch head."""
+def _out_dim(tensors: Mapping[str, Tensor], m: Modality) -> int | None:
+    """D of an encoder that is not built yet, read from the weights of its branch head.
+
+    ``None`` without such weights: then the encoder brings its own head, and must be built to provide it.
+    """
     norm = tensors.get(f"branch_heads.{m}.layers.0.weight")
-    if norm is None:
-        raise CheckpointError(f"{folder}: the weights do not fit its config: no head over the {m} encoder")
-    return len(norm)
+    return None if norm is None else len(norm)
 
 
 def _load_seen(folder: Path, values: Mapping[str, Any]) -> Seen:
@@ -281,13 +280,18 @@ def load_encoder(config: Config, m: Modality, initial: Bundle, path: str) -> tup
     trained = initial.model.encoders[m]
     assert isinstance(trained, Encoder)
     assets = model_folder(Path(path)) / m
-    encoder = build_encoder(config, m, feature_dim=getattr(trained.input_spec, "dim", None), assets=assets)
+    encoder = build_encoder(config, m, **_feature_facts(trained.input_spec), assets=assets)
     try:
         encoder.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise CheckpointError(f"{where}: its weights do not fit encoders.{m}: {_first_mismatch(error)}") from None
     encoder.untrained = trained.untrained
     return encoder, build_input(m, encoder.input_spec, assets=assets)
+
+
+def _feature_facts(spec: InputSpec) -> dict[str, Any]:
+    """Number and names of the feature columns of a stored spec, as arguments of :func:`build_encoder`."""
+    return {"feature_dim": getattr(spec, "dim", None), "columns": getattr(spec, "columns", ())}
 
 
 def _first_mismatch(error: RuntimeError) -> str:

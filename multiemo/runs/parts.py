@@ -15,11 +15,16 @@ from multiemo.fusion.base import Fusion
 from multiemo.inputs import Input, kind_named
 from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions, suggest
-from multiemo.types import Modality
+from multiemo.types import DIMENSIONS, Modality
 
 
 def build_encoder(
-    config: Config, modality: Modality, *, feature_dim: int | None = None, assets: Path | None = None
+    config: Config,
+    modality: Modality,
+    *,
+    feature_dim: int | None = None,
+    columns: tuple[str, ...] = (),
+    assets: Path | None = None,
 ) -> Encoder:
     """Build the encoder that the config names for one modality.
 
@@ -27,6 +32,7 @@ def build_encoder(
         config: resolved config.
         modality: modality of the encoder.
         feature_dim: number of feature columns in the data, for the ``features`` encoder.
+        columns: their names; empty if the data do not name them.
         assets: modality folder of a saved model; a pretrained encoder reads its architecture from it, not from a hub.
 
     Raises:
@@ -40,7 +46,7 @@ def build_encoder(
         raise ConfigError(f"{where}.name: {part.name!r} reads {reads}, not {modality}{suggest('', fitting)}")
     given: dict[str, Any] = {"modality": modality, "assets": assets}
     if feature_dim is not None:
-        given["dim"] = feature_dim
+        given |= {"dim": feature_dim, "columns": columns}
     try:
         encoder: Encoder = encoders.build(part.name, part.options, where=where, **given)
     except MultiemoError:
@@ -52,7 +58,7 @@ def build_encoder(
 
 def uses_features(config: Config, modality: Modality) -> bool:
     """Whether the encoder of ``modality`` reads precomputed features."""
-    return config.encoders[modality].name == "features"
+    return input_kind(config, modality) is kind_named("features")
 
 
 def input_kind(config: Config, modality: Modality) -> type[Input]:
@@ -91,11 +97,15 @@ def assemble(config: Config, parts: Mapping[Modality, Encoder], *, fused: bool, 
         fused: add the fusion; without it the model is a single branch.
         learnt: priors and means of the training data, passed on to :class:`EmotionModel`.
     """
+    heads = {m: head for m, part in parts.items() if (head := part.fixed_head(config.columns)) is not None}
+    only = None if fused else next(iter(parts.values()))
     return EmotionModel(
         parts,
         len(config.columns),
         fusion=build_fusion(config, parts) if fused else None,
         task=config.task,
         dimensions=config.dimensions,
+        heads=heads,
+        dimension_head=only.fixed_head(DIMENSIONS) if only is not None and config.dimensions else None,
         **learnt,
     )

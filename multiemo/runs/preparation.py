@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from multiemo.config import Config
+from multiemo.data.features.columns import given_names
 from multiemo.data.splits.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, ConfigError
@@ -23,7 +24,7 @@ from multiemo.runs.missing_labels import few_clips_note, untrained_note
 from multiemo.runs.model_folder import Bundle, load_bundle, load_encoder
 from multiemo.runs.parts import build_encoder, uses_features
 from multiemo.runs.priors import dimension_means
-from multiemo.runs.sources import Source, feature_dim, learns_labels
+from multiemo.runs.sources import Source, learns_labels, source_columns
 from multiemo.runs.stage import stage_seed
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import FeatureSpec, Modality
@@ -142,22 +143,32 @@ class Preparation:
                 self._check_columns(m, f"init.{m} ({config.init[m]})")
                 self.seen_before |= initial.seen
                 continue
-            dim = self._feature_dim(m) if uses_features(config, m) else None
-            self.encoders[m] = build_encoder(config, m, feature_dim=dim)
+            if uses_features(config, m):
+                columns = self._feature_columns(m)
+                self.encoders[m] = build_encoder(config, m, feature_dim=len(columns), columns=given_names(columns))
+            else:
+                self.encoders[m] = build_encoder(config, m)
             texts = partial(_texts, self.sources[m])
             self.inputs[m] = build_input(m, self.encoders[m].input_spec, texts=texts)
 
-    def _feature_dim(self, m: Modality) -> int:
-        return feature_dim(self.sources[m], m, skip_bad=self.config.data.skip_bad)
+    def _feature_columns(self, m: Modality) -> tuple[str, ...]:
+        return source_columns(self.sources[m], m, skip_bad=self.config.data.skip_bad)
 
     def _check_columns(self, m: Modality, what: str) -> None:
-        """Reject a features encoder whose number of columns differs from that of most clips."""
+        """Reject a features encoder whose columns differ from those of most clips in their number or names."""
         if uses_features(self.config, m):
-            dim, expected = self._feature_dim(m), of_type(self.encoders[m].input_spec, FeatureSpec).dim
-            if dim != expected:
+            columns, spec = self._feature_columns(m), of_type(self.encoders[m].input_spec, FeatureSpec)
+            advice = "extract them as for that model, or train without it"
+            if len(columns) != spec.dim:
                 raise CheckpointError(
-                    f"{what}: takes features of {expected} columns, but those of most clips of "
-                    f"{self.sources[m].manifest} have {dim}; extract them as for that model, or train without it"
+                    f"{what}: takes features of {spec.dim} columns, but those of most clips of "
+                    f"{self.sources[m].manifest} have {len(columns)}; {advice}"
+                )
+            odd = [name for name in given_names(columns) if name not in spec.columns] if spec.columns else []
+            if odd:
+                raise CheckpointError(
+                    f"{what}: takes features with other columns than most clips of {self.sources[m].manifest}: "
+                    f"it does not know {', '.join(odd[:5])}; {advice}"
                 )
 
     def _check_seen(self, bundle: Bundle, what: str) -> None:

@@ -208,8 +208,8 @@ def _check(config: Config, sources: Mapping[str, Source]) -> None:
         checks.check_context(config, source.clips, str(source.manifest))
 
 
-def feature_dim(source: Source, modality: Modality, *, skip_bad: bool) -> int:
-    """Number of columns of the precomputed features of a modality; raises like :func:`agreed_columns`.
+def source_columns(source: Source, modality: Modality, *, skip_bad: bool) -> tuple[str, ...]:
+    """Columns of the precomputed features of a modality; returns and raises like :func:`agreed_columns`.
 
     Args:
         source: manifest whose rows name the features.
@@ -217,6 +217,6 @@ def feature_dim(source: Source, modality: Modality, *, skip_bad: bool) -> int:
         skip_bad: ignore unreadable feature files instead of raising.
     """
     try:
-        return len(agreed_columns(source.clips, source.folder, modality, skip_bad=skip_bad))
+        return agreed_columns(source.clips, source.folder, modality, skip_bad=skip_bad)
     except ManifestError as error:
         raise ManifestError(f"{source.manifest}: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def stage_seed(config: Config, stage: str) -> int:
 def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Callable[[Epoch], None]) -> FitResult:
     """Train a stage and leave its best weights in ``stage.model``, on the CPU.
 
+    A model without parameters is only validated: its result has no epochs.
+
     Args:
         stage: model and data.
         on_step: called with (step, total steps), as in :meth:`Trainer.fit`.
@@ -111,9 +114,29 @@ def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Ca
     if stage.val is not None and val_loader is not None:
         labelled = settings.objective == "labels"
         figures = _label_figures(stage, stage.val, val_loader) if labelled else _loss_figures(stage, val_loader)
-    result = trainer.fit(objective, train_loader, figures, on_step=on_step, on_epoch=on_epoch)
+    if next(stage.model.parameters(), None) is None:
+        result = _validated(stage, objective, figures)
+    else:
+        result = trainer.fit(objective, train_loader, figures, on_step=on_step, on_epoch=on_epoch)
     stage.model.cpu()
     return result
+
+
+def _validated(
+    stage: Stage, objective: Objective, figures: Callable[[Objective], Mapping[str, float]] | None
+) -> FitResult:
+    """The result of a stage with nothing to train: validation figures of the model as it is.
+
+    Args:
+        stage: model and data.
+        objective: objective that holds the model.
+        figures: computes the validation figures; ``None`` without a validation part.
+    """
+    stage.progress.note(f"{stage.name}: {stage.config.encoders[stage.model.modalities[0]].name} has nothing to train")
+    began = time.perf_counter()
+    objective.to(stage.compute.device).eval()
+    best = {} if figures is None else dict(figures(objective))
+    return FitResult(best, best_epoch=0, epochs=0, seconds=time.perf_counter() - began)
 
 
 def trainable_rows(part: Part, modalities: Sequence[Modality], settings: TrainingConfig, name: str) -> list[int]:

@@ -34,7 +34,7 @@ from tests.support.sounds import speech
 SLOW = frozenset(
     ("torch", "torchaudio", "torchvision", "torchmetrics", "transformers", "timm", "accelerate", "peft", "librosa",
      "silero_vad", "scipy", "sklearn", "sympy", "matplotlib", "jinja2", "cv2", "av", "soxr", "lmdb", "polars", "numpy",
-     "tokenizers", "tensorboard", "wandb", "mlflow", "ray")
+     "tokenizers", "tensorboard", "wandb", "mlflow", "ray", "vaderSentiment")
 )  # fmt: skip
 #: Of a model that reads words, in a command that could read media too.
 READS_TEXT = {"torch", "numpy", "tokenizers", "av", "cv2", "soxr", "lmdb"}
@@ -185,6 +185,7 @@ def test_words_alone_build_and_import_no_other_encoder(model: Path) -> None:
 NEEDS = {
     "features": {"torch", "numpy"},
     "text_transformer": {"torch", "numpy"},
+    "text_rules": {"torch", "numpy"},
     "speech_prosody": {"torch", "numpy"},
     "face_timm": SLOW - {"accelerate", "peft", "librosa", "av", "cv2"},
     "text_pretrained": SLOW - {"timm", "peft", "librosa", "av", "cv2"},

@@ -33,6 +33,7 @@ from multiemo.types import (
     InputSpec,
     Modality,
     SpeechSpec,
+    TextRulesSpec,
     TextSpec,
     WaveformSpec,
 )
@@ -82,6 +83,7 @@ def cases(folder: Path, film: Clip) -> dict[str, Case]:
     still = replace(plain, video=None, image="still.png")
     return {
         "text": Case("text", TextSpec(vocab_size=600), plain, played),
+        "text_rules": Case("text", TextRulesSpec(), plain, played),
         "speech": Case("speech", SpeechSpec(), plain, played),
         "waveform": Case("speech", WaveformSpec(), plain, played),
         "face": Case("face", FACE, still, Item("still", folder / "still.png")),
@@ -97,7 +99,7 @@ def test_every_kind_is_held_here(cases: dict[str, Case]) -> None:
     assert {name for name in inputs if not inputs.facts(name)} == set(cases)
 
 
-@pytest.mark.parametrize("kind", ["text", "speech", "waveform", "face", "features"])
+@pytest.mark.parametrize("kind", ["text", "text_rules", "speech", "waveform", "face", "features"])
 def test_training_and_prediction_read_the_same(kind: str, cases: dict[str, Case], folder: Path, tmp_path: Path) -> None:
     case = cases[kind]
     entries = made(case)
@@ -117,14 +119,12 @@ def test_training_and_prediction_read_the_same(kind: str, cases: dict[str, Case]
         assert torch.equal(segment.inputs[case.modality], trained)
 
 
-@pytest.mark.parametrize("kind", ["text", "speech", "waveform", "face", "features"])
+@pytest.mark.parametrize("kind", ["text", "text_rules", "speech", "waveform", "face", "features"])
 def test_what_a_row_lacks_has_one_reason(kind: str, cases: dict[str, Case], folder: Path) -> None:
     case = cases[kind]
     entries = made(case)
-    other = {"text": "waveform"}.get(kind, "text")
-    bare = Clip(
-        id="b", corpus="x", text=None if kind == "text" else "hm", audio="a.wav" if other == "waveform" else None
-    )
+    silent = case.modality == "text"
+    bare = Clip(id="b", corpus="x", text=None if silent else "hm", audio="a.wav" if silent else None)
     trained = ClipDataset([bare], folder, entries, SPACE)[0].absent
     (row,) = Reader(entries, Options()).open(Item("b", clip=bare, folder=folder)).segments
     assert trained == row.absent

@@ -155,7 +155,10 @@ def read_inputs(
         task=config.task,
         target=np.array([nothing if t is None else t.double().numpy() for t in targets]),
         labelled=np.array([t is not None for t in targets], dtype=bool),
-        recipes={m: recipes.get(entry.spec.kind, recipes[UNKNOWN]) for m, entry in reads.items()},
+        recipes={
+            m: recipes.get("text" if entry.raw is Utterance else entry.spec.kind, recipes[UNKNOWN])
+            for m, entry in reads.items()
+        },
         values={m: column if reads[m].raw is Utterance else _stack(column) for m, column in found.items()},
         presence=presence,
         bad=part.prepared.bad,

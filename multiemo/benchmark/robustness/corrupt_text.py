@@ -60,7 +60,7 @@ class Wording(Utterance):
     """The text of one clip, and the words from which errors are drawn.
 
     Args:
-        text, earlier: see :class:`multiemo.inputs.material.Utterance`; both get errors of the same kind.
+        text, earlier, language: see :class:`multiemo.inputs.material.Utterance`; the first two get errors of one kind.
         vocabulary: words from which wrong words are drawn; for a script that it lacks, the words of the text are used.
     """
 

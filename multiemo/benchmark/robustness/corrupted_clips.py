@@ -77,7 +77,7 @@ class Material:
         if isinstance(raw, Audio):
             return Sound(raw.samples, raw.rate, self.other_voices(clip))
         if isinstance(raw, Utterance):
-            return Wording(raw.text, tuple(raw.earlier), self.vocabulary)
+            return Wording(raw.text, tuple(raw.earlier), self.vocabulary, language=raw.language)
         made = entry.prepare(raw) if isinstance(raw, Pictures) else None
         if not isinstance(raw, Pictures) or not isinstance(made, PreparedInput) or made.positions is None:
             return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from multiemo.arrays import Floats
 from multiemo.data.features.reading import feature_columns
 from multiemo.data.manifest.reading import media_path
 from multiemo.errors import ManifestError, MediaError
@@ -28,8 +29,8 @@ class ColumnKind:
     example: str
 
     def __str__(self) -> str:
-        named = not all(name.isdecimal() for name in self.columns)
-        names = f" ({', '.join(self.columns[:2])}{', ...' if len(self.columns) > 2 else ''})" if named else ""
+        shown = f" ({', '.join(self.columns[:2])}{', ...' if len(self.columns) > 2 else ''})"
+        names = shown if given_names(self.columns) else ""
         return f"{len(self.columns)} columns{names} in {self.clips} clips such as {self.example!r}"
 
 
@@ -46,6 +47,46 @@ def kinds_of(found: Iterable[tuple[str, tuple[str, ...]]]) -> list[ColumnKind]:
         counts[columns] += 1
         first.setdefault(columns, name)
     return [ColumnKind(columns, count, first[columns]) for columns, count in counts.most_common()]
+
+
+def given_names(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns as they are; empty if they are numbers, which stand for the position in a file without names.
+
+    Example:
+        >>> given_names(("AU01_r", "AU02_r")), given_names(("0", "1"))
+        (('AU01_r', 'AU02_r'), ())
+    """
+    return () if all(name.isdecimal() for name in columns) else columns
+
+
+def in_order(values: Floats, found: tuple[str, ...], expected: tuple[str, ...], path: Path) -> Floats:
+    """Arrange columns in the order in which an encoder reads them.
+
+    Args:
+        values: ``[T, dim]``.
+        found: names of the columns of ``values``; empty if the file does not name them. They stay as they are.
+        expected: names of the columns that the encoder reads; empty if it knows none.
+        path: the file, for the message.
+
+    Raises:
+        MediaError: the names differ.
+    """
+    if not found or not expected or found == expected:
+        return values
+    lacking = [name for name in expected if name not in found]
+    unknown = [name for name in found if name not in expected]
+    if lacking or unknown:
+        difference = [f"the file lacks {_listed(lacking)}"] if lacking else []
+        difference += [f"the encoder does not know {_listed(unknown)}"] if unknown else []
+        raise MediaError(
+            f"{path}: the features have {len(found)} columns, but the encoder reads {len(expected)}: "
+            f"{'; '.join(difference)}; extract the features as those of training"
+        )
+    return values[:, [found.index(name) for name in expected]]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def agreed_columns(clips: Sequence[Clip], folder: Path, modality: Modality, *, skip_bad: bool) -> tuple[str, ...]:
@@ -81,8 +122,8 @@ def agreed_columns(clips: Sequence[Clip], folder: Path, modality: Modality, *, s
     difference = f"features.{modality} differ in their columns: {'; '.join(map(str, (most, *others)))}"
     if any(len(other.columns) == len(most.columns) for other in others):
         raise ManifestError(
-            f"{difference}; the number of columns is the same but names or order differ, which cannot be detected per "
-            "clip: extract all features in the same way"
+            f"{difference}; the number of columns is the same but names or order differ: extract all features in the "
+            "same way"
         )
     if others and not skip_bad:
         raise ManifestError(

@@ -31,6 +31,7 @@ class FeatureEncoder(Encoder):
         noise: standard deviation of the normal noise added in training, in standard deviations of the feature.
         feature_dropout: share of columns set to their mean in training, the same columns for all steps of a clip.
         max_steps: longer sequences are subsampled evenly to this many steps.
+        columns: names of the columns, if the data name them; given by the data, not by the config.
 
     Raises:
         ConfigError: a width or count below one, or a share that is not within 0 and 1.
@@ -50,6 +51,7 @@ class FeatureEncoder(Encoder):
         noise: float = 0.5,
         feature_dropout: Share = 0.2,
         max_steps: Size = 256,
+        columns: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         for key, value in (("hidden", hidden), ("layers", layers), ("max_steps", max_steps)):
@@ -59,7 +61,7 @@ class FeatureEncoder(Encoder):
             if not 0 <= share <= 1:
                 raise ConfigError(f"encoders.{modality}.{key}: must lie within 0 and 1, got {share}")
         self.modality = modality
-        self.input_spec = FeatureSpec(dim=dim, max_steps=max_steps)
+        self.input_spec = FeatureSpec(dim=dim, max_steps=max_steps, columns=columns)
         self.out_dim = hidden
         self.noise = noise
         self.feature_dropout = feature_dropout

@@ -29,7 +29,7 @@ from multiemo.data.splits.strategies import kfold
 from multiemo.errors import ManifestError, MediaError, SplitError
 from multiemo.inputs import Input, build_input
 from multiemo.runs import Source, evaluate_run, load_bundle, open_source
-from multiemo.types import SUBSETS, FeatureSpec, SpeechSpec
+from multiemo.types import SUBSETS, FeatureSpec, SpeechSpec, TextRulesSpec
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,14 @@ def test_one_modality_is_enough(tiny_run: Path, source: Source, parts):
     records = fit_predict(alone, *parts)["classic"]
     assert {key for r in records for key in r["probs"]} == {"T"}
     assert any(not r["probs"] for r in records), "some test clip has no text"
+
+
+def test_rules_are_compared_with_the_words_that_they_read(tiny_run: Path, source: Source, inputs: Inputs, parts):
+    config = load_bundle(tiny_run / "branches" / "text").config
+    ruled = read_inputs(config, source.folder, source.clips, {"text": build_input("text", TextRulesSpec())})
+    assert ruled.recipes["text"] is RECIPES["text"]
+    assert ruled.values["text"] == inputs.values["text"]
+    assert {key for r in fit_predict(ruled, *parts)["classic"] for key in r["probs"]} == {"T"}
 
 
 def test_precomputed_features_and_a_waveform_encoder_are_read_too(real_data: Path, tmp_path: Path):

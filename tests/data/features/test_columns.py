@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from multiemo.config import load_config
-from multiemo.data.features.columns import agreed_columns
+from multiemo.data.features.columns import agreed_columns, in_order
 from multiemo.data.features.reading import feature_columns, read_features
 from multiemo.data.manifest.checks import check_media
 from multiemo.errors import CheckpointError, ManifestError, MediaError
+from multiemo.predict.predictor import load
+from multiemo.predict.sources import expand
 from multiemo.runs import evaluate_run, load_bundle, train
 from multiemo.types import Clip, FeatureRef
 from tests.support.jsonl import write_lines
@@ -129,6 +132,56 @@ def test_training_keeps_the_majority_of_vectors(tmp_path: Path) -> None:
     told = {name for name in odd for note in heard.notes if name in note and "features have 3 columns" in note}
     assert told == odd - set(parts["test"])
     assert evaluate_run(tmp_path / "run").n == len(set(parts["test"]) - odd)
+
+
+def test_columns_are_put_in_the_order_of_the_encoder(tmp_path: Path) -> None:
+    values = np.array([[1.0, 2.0, 3.0]], dtype=np.float32)
+    path, order = tmp_path / "x.csv", ("AU01_r", "AU02_r", "AU04_r")
+    assert in_order(values, ("AU04_r", "AU01_r", "AU02_r"), order, path).tolist() == [[2, 3, 1]]
+    assert in_order(values, (), order, path).tolist() == [[1, 2, 3]]
+    assert in_order(values, order[::-1], (), path).tolist() == [[1, 2, 3]]
+    with pytest.raises(MediaError, match=r"x\.csv: .*the file lacks AU04_r; the encoder does not know AU12_r"):
+        in_order(values, ("AU01_r", "AU02_r", "AU12_r"), order, path)
+    with pytest.raises(MediaError, match=r"features have 2 columns, but the encoder reads 3: the file lacks AU04_r;"):
+        in_order(values[:, :2], ("AU01_r", "AU02_r"), order, path)
+
+
+def test_names_of_columns_travel_with_the_model(tmp_path: Path) -> None:
+    """A model that was trained on named columns finds them by name, whatever their order in another file."""
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0, 5, (24, 3)).round(3)
+
+    def table(name: str, order: tuple[int, ...], header: str) -> str:
+        lines = [f"c{n:02d}," + ",".join(str(values[n, c]) for c in order) for n in range(24)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([f"clip,{header}", *lines]) + "\n")
+        return f"{name}.csv"
+
+    def manifest(file: str) -> Path:
+        rows = [
+            {
+                "id": f"c{n:02d}", "corpus": "mine", "speaker": f"s{n % 6}", "label_set": "custom:up,down",
+                "label": ("up", "down")[int(values[n, 0] > 2.5)],
+                "features": {"face": {"path": file, "key": f"c{n:02d}"}},
+            }
+            for n in range(24)
+        ]  # fmt: skip
+        return write_lines(tmp_path / f"{file}.jsonl", rows)
+
+    straight = manifest(table("straight", (0, 1, 2), "AU01_r,AU02_r,AU12_r"))
+    turned = manifest(table("turned", (2, 0, 1), "AU12_r,AU01_r,AU02_r"))
+    other = manifest(table("other", (0, 1, 2), "AU01_r,AU02_r,AU15_r"))
+    train(load_config(config(tmp_path, straight)), tmp_path / "run")
+    model = load(tmp_path / "run")
+    assert load_bundle(tmp_path / "run").inputs["face"].spec.columns == ("AU01_r", "AU02_r", "AU12_r")
+    first, second = ([a.entry.segments[0].probs for a in model.predict_many(expand([m]))] for m in (straight, turned))
+    assert first == second
+    assert first[0] != first[1]
+    refused = next(model.predict_many(expand([other])))
+    assert isinstance(refused, MediaError)
+    assert re.search(r"other\.csv: .*AU12_r; the encoder does not know AU15_r", str(refused))
+    begun = [f"init.face={tmp_path / 'run/branches/face'}"]
+    with pytest.raises(CheckpointError, match=r"init.face .*with other columns .*it does not know AU15_r"):
+        train(load_config(config(tmp_path, other), begun), tmp_path / "again")
 
 
 def test_a_branch_for_other_vectors_is_refused(tmp_path: Path) -> None:

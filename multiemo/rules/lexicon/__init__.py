@@ -1,0 +1,1 @@
+"""Emotion lexicons: our own lists, VADER's, and a user's copy of an academic one."""
