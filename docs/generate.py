@@ -33,6 +33,7 @@ RECORDS: dict[str, str] = {
     "epoch": "multiemo.training.epochs:StageEpoch",
     "evaluation": "multiemo.evaluation:Report",
     "evaluation-read": "multiemo.runs.folder.evaluation_log:Reading",
+    "explanation": "multiemo.predict.explanations.records:Explanation",
     "live": "multiemo.predict.prediction:LivePrediction",
     "mood": "multiemo.applications.mood_report:MoodLog",
     "prediction": "multiemo.predict.prediction:Prediction",

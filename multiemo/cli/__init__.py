@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from multiemo.cli import applications, corpus, predicting, training
+from multiemo.cli import applications, corpus, explaining, predicting, training
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.version import __version__
 
@@ -39,6 +39,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     training.benchmark,
     training.compare,
     predicting.predict,
+    explaining.explain,
     predicting.live,
     applications.texts,
     applications.call,

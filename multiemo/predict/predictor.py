@@ -235,7 +235,6 @@ class Predictor:
             model = multiemo.load("runs/demo")
             why = model.explain("clip.mp4", text="I can't believe it!")
             print(why.segments[0].attribution.contribution)
-            why.save("why.html")
         """
         if source is None and text is None:
             raise MediaError("nothing to explain: give a file, a text, or both")

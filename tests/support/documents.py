@@ -16,6 +16,7 @@ from multiemo.records import Record
 _DOCUMENTS = {
     "predict": "multiemo.predict.prediction:Prediction",
     "predict --out": "multiemo.bulk.run:BulkSummary",
+    "explain": "multiemo.predict.explanations.records:Explanation",
     "live": "multiemo.predict.prediction:LivePrediction",
     "texts": "multiemo.applications.texts:TextsReport",
     "call": "multiemo.applications.call_report:CallReport",

@@ -82,7 +82,7 @@ def explain_item(
     faithfulness, notes = _faithfulness(predictor)
     final = {(s.start, s.end): s for s in prediction.segments}
     language = _language(item, prediction)
-    explainer = SegmentExplainer(predictor, companions, language, faithfulness, clock)
+    explainer = SegmentExplainer(predictor, companions, faithfulness, clock)
     explained: list[SegmentExplanation] = []
     for segment, given, why in chosen:
         explained.append(explainer.explain(segment, final.get((given.start, given.end), given), why))

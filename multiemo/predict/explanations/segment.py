@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, MultiemoError
 from multiemo.explanation.attribution import explain_modality
-from multiemo.explanation.conflicts import conflicts_of
 from multiemo.explanation.evidence.base import ClipInput
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.explanation.modalities import modality_attribution
-from multiemo.explanation.records import Conflict, ModalityAttribution, ModalityEvidence
+from multiemo.explanation.records import ModalityAttribution, ModalityEvidence, RuleReading
+from multiemo.explanation.rule_readings import rule_findings, rule_reading
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.material import Audio, Utterance
 from multiemo.predict.explanations.companions import Companions
-from multiemo.predict.explanations.readings import RuleReader, disagreements
 from multiemo.predict.explanations.records import Choice, SegmentExplanation
 from multiemo.predict.explanations.voice import voice_track
 from multiemo.predict.prediction import SegmentPrediction
@@ -37,7 +38,6 @@ class SegmentExplainer:
     Args:
         predictor: the model.
         companions: what is known from the other segments of the input.
-        language: language of the words; ``None`` if unknown.
         faithfulness: what was measured on this model.
         clock: receives the time that each step takes.
     """
@@ -46,13 +46,11 @@ class SegmentExplainer:
         self,
         predictor: Predictor,
         companions: Companions,
-        language: str | None,
         faithfulness: Faithfulness | None,
         clock: Stopwatch,
     ) -> None:
         self._predictor, self._companions = predictor, companions
         self._faithfulness, self._clock = faithfulness, clock
-        self._rules = RuleReader(predictor.labels, predictor.model.task, language, companions)
 
     def explain(self, segment: Segment, prediction: SegmentPrediction, why: Choice) -> SegmentExplanation:
         """Explain one segment.
@@ -68,27 +66,18 @@ class SegmentExplainer:
         column = predictor.labels.index(explained)
         raw = segment.raw or {}
         said = raw.get("text")
-        attribution, conflicts = None, list[Conflict]()
+        attribution = None
         with self._clock("modalities"):
             if predictor.model.task != "dimensions":
                 attribution = _tried("the modalities", limits, lambda: self._attribution(segment, explained))
-                conflicts = _tried("conflicts", limits, lambda: self._conflicts(prediction)) or []
-        evidence = []
+        evidence, rules = [], []
         for m in prediction.present:
             with self._clock(m):
-                found = _tried(f"the {m}", limits, lambda m=m: self._evidence(segment, sample, m, column))  # type: ignore[misc]
-            if found is not None:
-                evidence.append(found)
-        with self._clock("rules"):
-            rules = []
-            for m in prediction.present:
-                reading = _tried(
-                    f"the rules for {m}",
-                    limits,
-                    lambda m=m: self._rules.read(m, segment, explained),  # type: ignore[misc]
-                )
-                if reading is not None:
-                    rules.append(reading)
+                found = _tried(f"the {m}", limits, partial(self._evidence, segment, sample, m, column))
+            evidence += [] if found is None else [found]
+            with self._clock("rules"):
+                reading = _tried(f"the rules for {m}", limits, partial(self._rules, segment, m, explained))
+            rules += [] if reading is None else [reading]
         sound = raw.get("speech")
         voice = None
         if isinstance(sound, Audio):
@@ -100,7 +89,6 @@ class SegmentExplainer:
             explained=explained,
             text=said.text if isinstance(said, Utterance) else prediction.text,
             attribution=attribution,
-            conflicts=conflicts,
             evidence=evidence,
             rules=rules,
             disagreements=disagreements(rules, explained),
@@ -119,17 +107,51 @@ class SegmentExplainer:
         predictor = self._predictor
         by_subset = predictor.coalitions(segment)
         present = [m for m in predictor.model.modalities if m in segment.inputs]
-        return modality_attribution(by_subset, predictor.bundle.prior, present, predictor.labels, label)
-
-    def _conflicts(self, prediction: SegmentPrediction) -> list[Conflict]:
-        return conflicts_of(prediction.by_modality)
+        return modality_attribution(
+            by_subset,
+            predictor.bundle.prior.numpy(),
+            present,
+            predictor.labels,
+            predictor.labels.index(label),
+            task=predictor.model.task,
+        )
 
     def _evidence(self, segment: Segment, sample: Sample, m: Modality, column: int) -> ModalityEvidence:
         predictor = self._predictor
-        target = ClipTarget(predictor.model, predictor.calibration, predictor.compute, sample, m, column)
+        target = ClipTarget(
+            predictor.model, predictor.calibration, predictor.compute, sample, m, column, predictor.labels
+        )
+        return explain_modality(self._clip(segment, m), target, faithfulness=self._faithfulness)
+
+    def _rules(self, segment: Segment, m: Modality, explained: str) -> RuleReading | None:
+        """What the rules find in one modality; ``None`` if no rules read this kind of input, or there are no labels."""
+        predictor = self._predictor
+        if predictor.model.task == "dimensions":
+            return None
+        encoder = predictor.bundle.model.encoders[m]
+        if not isinstance(encoder, Encoder):
+            return None
+        found = rule_findings(self._clip(segment, m), encoder, tone=self._companions.baseline(segment))
+        return None if found is None else rule_reading(m, found, predictor.labels, explained)
+
+    def _clip(self, segment: Segment, m: Modality) -> ClipInput:
         raw = (segment.raw or {}).get(m)
-        clip = ClipInput(m, predictor.bundle.inputs[m], segment.inputs[m], raw, segment.start)
-        return explain_modality(clip, target, faithfulness=self._faithfulness)
+        return ClipInput(m, self._predictor.bundle.inputs[m], segment.inputs[m], raw, segment.start)
+
+
+def disagreements(rules: Sequence[RuleReading], label: str) -> list[str]:
+    """A sentence for each modality whose rules decide for another label than the model.
+
+    Args:
+        rules: what the rules found.
+        label: the label of the model.
+    """
+    found = []
+    for one in rules:
+        if one.agrees is False:
+            because = "; ".join(reason.rule for reason in one.reasons[:3])
+            found.append(f"{one.modality}: the rules find {one.label} and the model {label}, because {because}")
+    return found
 
 
 def _tried(what: str, limits: list[str], work: Callable[[], T]) -> T | None:

@@ -17,7 +17,7 @@ from multiemo.predict.timeline.captions import clock, plain
 from multiemo.version import __version__
 
 #: The command that measures faithfulness.
-MEASURE = "multiemo faithfulness RUN"
+MEASURE = "python -c \"from multiemo.explanation.faithfulness.stored import measure_run; measure_run('RUN')\""
 #: Figures of the validation part that the page shows, in order.
 _FIGURES = ("uar", "accuracy", "macro_f1", "wf1", "ece")
 

@@ -93,6 +93,8 @@ TEXTS: Mapping[str, str] = {
     "unit_frame": "视频帧",
     "unit_region": "面部区域",
     "unit_column": "测量特征",
+    "unit_crop": "面部热图",
+    "unit_spectrogram": "声谱热图",
     "part": "部分",
     "score": "分数",
     "measured": "测量值",
@@ -196,6 +198,6 @@ NAMES: Mapping[str, str] = {
     "scared": "害怕", "negative": "消极", "positive": "积极", "very negative": "非常消极", "very positive": "非常积极",
     "strongly negative": "强烈消极", "weakly negative": "略微消极", "weakly positive": "略微积极",
     "strongly positive": "强烈积极", "valence": "效价", "arousal": "唤醒度", "dominance": "支配度", "uncertain": "不确定",
-    "integrated gradients": "积分梯度", "occlusion": "遮挡法", "Shapley sampling": "Shapley 抽样", "whole": "整体",
+    "integrated gradients": "积分梯度", "occlusion": "遮挡法", "Shapley sampling": "Shapley 抽样", "Shapley values": "Shapley 值", "whole": "整体",
     "accuracy": "准确率", "uar": "UAR", "wf1": "WF1", "macro_f1": "宏 F1", "ece": "ECE", "given": "直接给出",
 }  # fmt: skip

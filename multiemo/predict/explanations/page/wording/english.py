@@ -114,6 +114,8 @@ TEXTS: Mapping[str, str] = {
     "unit_frame": "video frames",
     "unit_region": "regions of the face",
     "unit_column": "measured features",
+    "unit_crop": "map of the face",
+    "unit_spectrogram": "map of the spectrogram",
     "part": "part",
     "score": "score",
     "measured": "measured",
