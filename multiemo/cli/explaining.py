@@ -28,7 +28,9 @@ def explain(
         Path | None,
         typer.Option(help="File with what is said: subtitles of any kind, JSON with times, or plain text."),
     ] = None,
-    asr: Annotated[str | None, typer.Option(help="Whisper model, by name or folder, if there is no transcript.")] = None,
+    asr: Annotated[
+        str | None, typer.Option(help="Whisper model, by name or folder, if there is no transcript.")
+    ] = None,
     clip: Annotated[str | None, typer.Option(help="Id of the row, if the input is a manifest of several.")] = None,
     segments: Annotated[
         str, typer.Option(help="How a file is cut: auto, whole, speech (turns and pauses) or windows.")

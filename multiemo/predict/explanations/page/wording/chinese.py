@@ -60,7 +60,10 @@ TEXTS: Mapping[str, str] = {
         "各模态使“{label}”的概率增加或减少的百分点。起点为其在训练数据中的比例 {baseline}，终点为 {probability}"
         "（对所有模态组合精确计算的 Shapley 值）。"
     ),
-    "modalities_dimensions_help": "各模态使估计值增加或减少的量，起点为训练数据的均值（对所有模态组合精确计算的 Shapley 值）。",
+    "modalities_dimensions_help": (
+        "各模态使估计值增加或减少的量，起点为训练数据的均值"
+        "（对所有模态组合精确计算的 Shapley 值）。"
+    ),
     "contribution": "贡献",
     "modality": "模态",
     "alone": "单独判断",
@@ -79,8 +82,14 @@ TEXTS: Mapping[str, str] = {
     "evidence_text": "文字中的依据",
     "evidence_speech": "声音中的依据",
     "evidence_face": "面部的依据",
-    "evidence_help": "每一部分的分数是它使“{label}”的对数几率增加的量（方法：{method}；被去除的部分以 {baseline} 代替）。",
-    "evidence_help_dimension": "每一部分的分数是它使“{label}”的估计值增加的量（方法：{method}；被去除的部分以 {baseline} 代替）。",
+    "evidence_help": (
+        "每一部分的分数是它使“{label}”的对数几率增加的量（方法："
+        "{method}；被去除的部分以 {baseline} 代替）。"
+    ),
+    "evidence_help_dimension": (
+        "每一部分的分数是它使“{label}”的估计值增加的量（方法："
+        "{method}；被去除的部分以 {baseline} 代替）。"
+    ),
     "for": "支持“{label}”",
     "against": "反对“{label}”",
     "strongest_for": "最支持“{label}”",
@@ -116,7 +125,8 @@ TEXTS: Mapping[str, str] = {
     "below": "比参照低 {deviation} 个标准差",
     "counterfactual": "怎样才会改变标签？",
     "counterfactual_changed": (
-        "作如下改变后标签变为“{label}”：{change}。“{explained}”的概率由 {before} 变为 {after}。已对改变后的输入重新预测加以验证。"
+        "作如下改变后标签变为“{label}”：{change}。“{explained}”"
+        "的概率由 {before} 变为 {after}。已对改变后的输入重新预测加以验证。"
     ),
     "counterfactual_none": "尝试了 {tried} 种单项改变，均未改变标签。",
     "trust_passed": "已通过对该模型的检验",
@@ -127,7 +137,10 @@ TEXTS: Mapping[str, str] = {
     "no_evidence": "{modality}内部没有证据。",
     # 规则
     "rules": "简单规则怎么说？",
-    "rules_help": "人工编写的规则（情感词典、语调、面部动作单元）未经训练，读取同样的输入。规则透明，但不如训练过的模型准确。",
+    "rules_help": (
+        "人工编写的规则（情感词典、语调、面部动作单元）未经训"
+        "练，读取同样的输入。规则透明，但不如训练过的模型准确。"
+    ),
     "rules_agree": "{modality}：规则一致（“{label}”）。",
     "rules_disagree": "{modality}：规则不一致。规则为“{label}”，模型为“{model}”。",
     "rules_silent": "{modality}：没有适用的规则。",
@@ -140,7 +153,8 @@ TEXTS: Mapping[str, str] = {
     "faithfulness": "这些解释可信到什么程度？",
     "faithfulness_none": "尚未对该模型测量，因此无法得知标出的部分是否就是模型所用的部分。可用下列命令测量：",
     "faithfulness_some": (
-        "在 {corpus} 的 {part} 部分的 {clips} 个片段上测量。去除标出的部分比去除随机部分使分数下降得更快，且打乱模型权重后"
+        "在 {corpus} 的 {part} 部分的 {clips} 个片段"
+        "上测量。去除标出的部分比去除随机部分使分数下降得更快，且打乱模型权重后"
         "结果改变，则该类证据通过检验。"
     ),
     "faithfulness_table": "各类证据的忠实度测量结果",
@@ -197,7 +211,9 @@ NAMES: Mapping[str, str] = {
     "contemptuous": "轻蔑", "worried": "担忧", "joyful": "喜悦", "mad": "恼怒", "peaceful": "安宁", "powerful": "有力",
     "scared": "害怕", "negative": "消极", "positive": "积极", "very negative": "非常消极", "very positive": "非常积极",
     "strongly negative": "强烈消极", "weakly negative": "略微消极", "weakly positive": "略微积极",
-    "strongly positive": "强烈积极", "valence": "效价", "arousal": "唤醒度", "dominance": "支配度", "uncertain": "不确定",
-    "integrated gradients": "积分梯度", "occlusion": "遮挡法", "Shapley sampling": "Shapley 抽样", "Shapley values": "Shapley 值", "whole": "整体",
+    "strongly positive": "强烈积极", "valence": "效价",
+    "arousal": "唤醒度", "dominance": "支配度", "uncertain": "不确定",
+    "integrated gradients": "积分梯度", "occlusion": "遮挡法",
+    "Shapley sampling": "Shapley 抽样", "Shapley values": "Shapley 值", "whole": "整体",
     "accuracy": "准确率", "uar": "UAR", "wf1": "WF1", "macro_f1": "宏 F1", "ece": "ECE", "given": "直接给出",
 }  # fmt: skip

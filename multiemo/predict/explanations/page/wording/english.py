@@ -224,7 +224,10 @@ TEXTS: Mapping[str, str] = {
     "reading_counterfactual": (
         "A counterfactual is the smallest single change among those tried that changes the label. Others may exist."
     ),
-    "reading_print": "The page loads nothing from elsewhere and needs no script. It can be saved, printed and archived.",
+    "reading_print": (
+        "The page loads nothing from elsewhere and needs "
+        "no script. It can be saved, printed and archived."
+    ),
     "made": "Made by multiemo {version}. {name}",
     "reference": "reference: {baseline}",
     # Terminal
