@@ -10,6 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from multiemo.arrays import Array
 from multiemo.encoders.base import Encoder, EvidenceHead
 from multiemo.encoders.common.deferred import Encoders
 from multiemo.fusion.base import Fusion
@@ -290,8 +291,8 @@ def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Mo
 
 
 def contributions(
-    by_subset: Mapping[str, Sequence[float] | Tensor],
-    prior: Sequence[float] | Tensor,
+    by_subset: Mapping[str, Sequence[float] | Tensor | Array],
+    prior: Sequence[float] | Tensor | Array,
     present: Sequence[Modality],
     label: int,
 ) -> dict[Modality, float]:

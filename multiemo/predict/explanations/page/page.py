@@ -96,7 +96,7 @@ def _reasons(absent: dict[Any, str], t: Wording) -> str:
 
 def _checks(measured: Faithfulness, t: Wording) -> list[tuple[str, ...]]:
     """The rows of the table of faithfulness."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for view in measured.views:
         evidence = f"{t(view.modality)}{t('colon')}{t.unit(view.unit)} ({t.name(view.method)})"
         rows.append(
@@ -139,7 +139,7 @@ def _model(model: ModelDescription, t: Wording) -> list[tuple[str, str]]:
     if model.labels:
         label_set = f"{model.label_set}{t('colon')}" if model.label_set else ""
         labels = label_set + t.listed(map(t.name, model.labels))
-        rows.append((t("model_labels"), f"{labels}. {t('model_labels_only')}"))
+        rows.append((t("model_labels"), t.sentences([labels + t("full_stop"), t("model_labels_only")])))
     if model.dimensions:
         rows.append((t("model_dimensions"), t.listed(map(t.name, model.dimensions))))
     rows.append((t("model_modalities"), t.listed(t(m) for m in model.modalities)))

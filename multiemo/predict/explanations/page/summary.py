@@ -18,7 +18,7 @@ def summary_lines(explanation: Explanation, t: Wording) -> Iterator[str]:
         explanation: the explanation.
         t: the texts of a language.
     """
-    yield "" + one_line(f"{explanation.prediction.input}: {t.sentences(overall(explanation, t))}")
+    yield one_line(f"{explanation.prediction.input}: {t.sentences(overall(explanation, t))}")
     for explained in explanation.segments:
         section = SegmentSection(explained, explanation, t)
         if len(explanation.prediction.segments) > 1:
@@ -27,9 +27,9 @@ def summary_lines(explanation: Explanation, t: Wording) -> Iterator[str]:
             for view in evidence.views[:1]:
                 yield "    " + one_line(f"{evidence.heading}{t('colon')}{t.listed(view.strongest)} [{view.trust}]")
             if evidence.counterfactual:
-                yield "      " + one_line(f"{evidence.counterfactual}")
+                yield "      " + one_line(evidence.counterfactual)
         for reading in section.rules:
-            yield "    " + one_line(f"{reading.sentence}")
+            yield "    " + one_line(reading.sentence)
         for limit in section.limits:
-            yield "    " + one_line(f"{limit}")
+            yield "    " + one_line(limit)
     yield f"  {t('terminal_more')}"

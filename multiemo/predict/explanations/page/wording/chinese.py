@@ -7,7 +7,6 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, str] = {
     # 标题与结论
     "title": "为什么：{name}",
-    "subtitle": "对模型 {model} 的一次预测的解释",
     "verdict": "模型判断为“{label}”，置信度 {percent}。",
     "verdict_uncertain": "模型不作判断：最可能的是“{label}”，但 {percent} 的置信度过低。",
     "verdict_threshold": "置信度达到 {threshold} 才给出标签，以使错误率不超过 {error}。",
@@ -24,10 +23,12 @@ TEXTS: Mapping[str, str] = {
     "basis_none": "没有任何模态使“{label}”的概率偏离其在训练数据中的比例达一个百分点。",
     "not_read": "未读取{modality}：{reason}。",
     "points": "{value} 个百分点",
-    "uncertain": "不确定",
     "list_separator": "、",
     "colon": "：",
+    "uncertain": "不确定",
     "sentence_separator": "",
+    "terminal_more": "--out why.html 生成网页，--json 输出完整的解释",
+    "full_stop": "。",
     "warn_synthetic": "该模型用合成数据训练，对真实的人没有任何意义；本页只展示解释的形式。",
     "warn_composite": (
         "该模型用拼合语料训练：文字、声音和面孔来自不同的人，仅按标签配对。它如何结合各模态，不能说明真实的人的情况。"
@@ -54,7 +55,6 @@ TEXTS: Mapping[str, str] = {
     # 概率与模态
     "probabilities": "各标签的概率是多少？",
     "probability": "概率",
-    "usual": "训练数据中的比例",
     "modalities": "是哪种模态决定的？",
     "modalities_help": (
         "各模态使“{label}”的概率增加或减少的百分点。起点为其在训练数据中的比例 {baseline}，终点为 {probability}"
@@ -90,8 +90,6 @@ TEXTS: Mapping[str, str] = {
         "每一部分的分数是它使“{label}”的估计值增加的量（方法："
         "{method}；被去除的部分以 {baseline} 代替）。"
     ),
-    "for": "支持“{label}”",
-    "against": "反对“{label}”",
     "strongest_for": "最支持“{label}”",
     "strongest_against": "最反对“{label}”",
     "none_for": "没有明显支持“{label}”的部分。",
@@ -120,7 +118,6 @@ TEXTS: Mapping[str, str] = {
     "place_left": "左侧", "place_centre": "中央", "place_right": "右侧",
     "place": "{row}{column}",
     "faces": "面部及起作用的区域",
-    "picture_only": "{unit}：共 {count} 个，见表格。",
     "above": "比参照高 {deviation} 个标准差",
     "below": "比参照低 {deviation} 个标准差",
     "counterfactual": "怎样才会改变标签？",
@@ -134,7 +131,6 @@ TEXTS: Mapping[str, str] = {
     "trust_not_measured": "尚未对该模型检验",
     "hidden": "未显示（未通过对该模型的检验）：{unit}（{reason}）。",
     "limits": "本页在此无法说明的内容",
-    "no_evidence": "{modality}内部没有证据。",
     # 规则
     "rules": "简单规则怎么说？",
     "rules_help": (
@@ -196,9 +192,7 @@ TEXTS: Mapping[str, str] = {
     "reading_counterfactual": "反事实是所尝试的单项改变中能改变标签的最小改变，可能还有其他改变。",
     "reading_print": "本页不加载任何外部内容，也不需要脚本，可以保存、打印和存档。",
     "made": "由 multiemo {version} 生成。{name}",
-    "reference": "参照：{baseline}",
     # 终端
-    "terminal_more": "--out why.html 生成网页，--json 输出完整的解释",
     # 用语
     "the_text": "文字", "the_speech": "声音", "the_face": "面部",
     "text": "文字", "speech": "声音", "face": "面部",

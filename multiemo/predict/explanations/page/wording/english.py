@@ -7,7 +7,6 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, str] = {
     # Title and verdict
     "title": "Why: {name}",
-    "subtitle": "Explanation of a prediction by the model {model}",
     "verdict": "The model reads this as {label}, with a confidence of {percent}.",
     "verdict_uncertain": (
         "The model does not commit itself: {label} is its best guess, but a confidence of {percent} is too low."
@@ -28,10 +27,12 @@ TEXTS: Mapping[str, str] = {
     "basis_none": "No modality moved it by a percentage point from the usual share of {label} in training.",
     "not_read": "{modality} was not read: {reason}.",
     "points": "{value} points",
-    "uncertain": "uncertain",
     "list_separator": ", ",
     "colon": ": ",
+    "uncertain": "uncertain",
     "sentence_separator": " ",
+    "terminal_more": "--out why.html writes the page, --json the whole explanation",
+    "full_stop": ".",
     "warn_synthetic": (
         "This model was trained on synthetic data. What it says about real people means nothing; "
         "this page only shows how an explanation looks."
@@ -65,7 +66,6 @@ TEXTS: Mapping[str, str] = {
     # Probabilities and modalities
     "probabilities": "How probable is each label?",
     "probability": "probability",
-    "usual": "usual share in training",
     "modalities": "Which modality decided?",
     "modalities_help": (
         "Percentage points that each modality adds to or takes from the probability of {label}. They start at "
@@ -102,8 +102,6 @@ TEXTS: Mapping[str, str] = {
         "Each part is scored by what it adds to the estimate of {label} (method: {method}; a removed part is replaced "
         "with {baseline})."
     ),
-    "for": "for {label}",
-    "against": "against {label}",
     "strongest_for": "Strongest for {label}",
     "strongest_against": "Strongest against {label}",
     "none_for": "Nothing speaks clearly for {label}.",
@@ -135,7 +133,6 @@ TEXTS: Mapping[str, str] = {
     "place_left": "left", "place_centre": "centre", "place_right": "right",
     "place": "{row} {column}",
     "faces": "Faces, with the regions that matter",
-    "picture_only": "{unit}: {count} parts, see the table.",
     "above": "{deviation} sd above the reference",
     "below": "{deviation} sd below the reference",
     "counterfactual": "What would have changed the label?",
@@ -149,7 +146,6 @@ TEXTS: Mapping[str, str] = {
     "trust_not_measured": "not checked on this model",
     "hidden": "Not shown, because it failed its checks on this model: {unit} ({reason}).",
     "limits": "What this page cannot say here",
-    "no_evidence": "There is no evidence inside {modality}.",
     # Rules
     "rules": "What do simple rules say?",
     "rules_help": (
@@ -229,9 +225,7 @@ TEXTS: Mapping[str, str] = {
         "no script. It can be saved, printed and archived."
     ),
     "made": "Made by multiemo {version}. {name}",
-    "reference": "reference: {baseline}",
     # Terminal
-    "terminal_more": "--out why.html writes the page, --json the whole explanation",
     # Units of language
     "the_text": "the words", "the_speech": "the voice", "the_face": "the face",
     "text": "words", "speech": "voice", "face": "face",
