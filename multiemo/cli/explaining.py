@@ -65,10 +65,10 @@ def explain(
     from multiemo.predict import load
     from multiemo.predict.explanations.page.page import page_language, render_page
     from multiemo.predict.explanations.page.summary import summary_lines
-    from multiemo.predict.explanations.page.wording import Wording
+    from multiemo.predict.explanations.page.wording import PageTexts
 
     if language is not None:
-        Wording(language)
+        PageTexts(language)
     settings: dict[str, Any] = {} if window is None else {"window": window}
     predictor = load(run, device=device, segments=cast("Segments", segments), asr=asr, track=track, **settings)
     item = _only_item(predictor, input_, text, transcript, cropped, clip)
@@ -79,7 +79,7 @@ def explain(
         write_atomically(out, render_page(explanation, language), error=MultiemoError)
     if json_file != "-":
         if out is None and json_file is None:
-            for line in summary_lines(explanation, Wording(language or page_language(explanation))):
+            for line in summary_lines(explanation, PageTexts(language or page_language(explanation))):
                 typer.echo(line)
         for written in (out, json_file):
             if written is not None:

@@ -58,7 +58,7 @@ class Predictor:
         self.options = options or Options()
         self.reader = Reader(bundle.inputs, self.options)
         self.model = bundle.model.to(self.compute.device).eval()
-        self.labels = bundle.labels
+        self.labels: Sequence[str] = bundle.labels
         self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
         self._collate = Collate(self.model.modalities, len(self.labels))

@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.predict.explanations.choice import MOST, Chooser
 from multiemo.predict.explanations.companions import Companions
+from multiemo.predict.explanations.model import ExplainableModel
 from multiemo.predict.explanations.page.formats import mostly_chinese
 from multiemo.predict.explanations.records import Explanation, SegmentExplanation
 from multiemo.predict.explanations.segment import SegmentExplainer
+from multiemo.predict.explanations.stopwatch import Stopwatch
 from multiemo.predict.prediction import InputPrediction, SegmentPrediction, Words
 from multiemo.predict.segmentation.stream import Segment
 from multiemo.predict.sources import Item
 from multiemo.runs.folder.required_files import model_folder
 
-if TYPE_CHECKING:
-    from multiemo.predict.predictor import Predictor
-
 #: File beside ``config.json`` with the measured faithfulness of a model.
 FAITHFULNESS = "faithfulness.json"
 
 
-class Stopwatch:
-    """Adds up the time that each step takes."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
-        """Time a step."""
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[step] = round(self.seconds.get(step, 0.0) + time.perf_counter() - begun, 4)
-
-
 def explain_item(
-    predictor: Predictor, item: Item, *, start: float | None = None, end: float | None = None, most: int = MOST
+    predictor: ExplainableModel, item: Item, *, start: float | None = None, end: float | None = None, most: int = MOST
 ) -> Explanation:
     """Explain the prediction for one item.
 
@@ -116,7 +95,7 @@ def _check_span(item: Item, start: float | None, end: float | None, most: int) -
         raise ConfigError(f"end: {end:g} s; it must be after the start ({start or 0:g} s)")
 
 
-def _faithfulness(predictor: Predictor) -> tuple[Faithfulness | None, list[str]]:
+def _faithfulness(predictor: ExplainableModel) -> tuple[Faithfulness | None, list[str]]:
     """The measured faithfulness of the model, and a note if its file cannot be read."""
     if predictor.bundle.folder is None:
         return None, []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from multiemo.encoders.base import Encoder
 from multiemo.errors import CheckpointError, MultiemoError
@@ -17,15 +17,13 @@ from multiemo.explanation.rule_readings import rule_findings, rule_reading
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.material import Audio, Utterance
 from multiemo.predict.explanations.companions import Companions
+from multiemo.predict.explanations.model import ExplainableModel
 from multiemo.predict.explanations.records import Choice, SegmentExplanation
+from multiemo.predict.explanations.stopwatch import Stopwatch
 from multiemo.predict.explanations.voice import voice_track
 from multiemo.predict.prediction import SegmentPrediction
 from multiemo.predict.segmentation.stream import Segment
 from multiemo.types import DIMENSIONS, Modality, Sample
-
-if TYPE_CHECKING:
-    from multiemo.predict.explanations.explainer import Stopwatch
-    from multiemo.predict.predictor import Predictor
 
 T = TypeVar("T")
 
@@ -44,7 +42,7 @@ class SegmentExplainer:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: ExplainableModel,
         companions: Companions,
         faithfulness: Faithfulness | None,
         clock: Stopwatch,

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from multiemo.explanation.records import EvidenceMap, EvidencePart
 from multiemo.predict.explanations.page.drawing import add, drawing, markup, tooltip, write
 from multiemo.predict.explanations.page.formats import largest, level, number, signed
-from multiemo.predict.explanations.page.wording import Wording
+from multiemo.predict.explanations.page.wording import PageTexts
 from multiemo.predict.explanations.records import VoiceTrack
 from multiemo.predict.timeline.captions import clock
 
@@ -27,7 +27,7 @@ _CROP, _SPECTROGRAM = 132, (520, 150)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
 
-def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: Wording) -> Markup:
+def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: PageTexts) -> Markup:
     """Pitch and level of the voice, with the spans of time that matter.
 
     Args:
@@ -143,7 +143,7 @@ def _ticks(start: float, end: float) -> list[float]:
     return [round(k * step, 3) for k in range(first, math.floor(end / step + 1e-6) + 1)]
 
 
-def heat(scores: EvidenceMap, scale: float, t: Wording) -> Markup:
+def heat(scores: EvidenceMap, scale: float, t: PageTexts) -> Markup:
     """Scores over a face crop or a spectrogram, with the picture beneath.
 
     Args:
@@ -174,7 +174,7 @@ def heat(scores: EvidenceMap, scale: float, t: Wording) -> Markup:
     return markup(svg)
 
 
-def _map_label(scores: EvidenceMap, t: Wording) -> str:
+def _map_label(scores: EvidenceMap, t: PageTexts) -> str:
     """The description of a map: where its strongest cell is."""
     cells = [(score, r, c) for r, row in enumerate(scores.scores) for c, score in enumerate(row)]
     score, r, c = max(cells, key=lambda cell: abs(cell[0]), default=(0.0, 0, 0))

@@ -10,7 +10,7 @@ from multiemo.predict.explanations.page import strip
 from multiemo.predict.explanations.page.formats import mostly_chinese, percent, signed
 from multiemo.predict.explanations.page.sections import SegmentSection, anchor
 from multiemo.predict.explanations.page.verdict import confidence, dimensions, overall
-from multiemo.predict.explanations.page.wording import Wording
+from multiemo.predict.explanations.page.wording import PageTexts
 from multiemo.predict.explanations.records import Explanation
 from multiemo.predict.prediction import ModelDescription, SegmentPrediction
 from multiemo.predict.timeline.captions import clock, plain
@@ -40,7 +40,7 @@ def render_page(explanation: Explanation, language: str | None = None) -> str:
     """
     import jinja2
 
-    t = Wording(language or page_language(explanation))
+    t = PageTexts(language or page_language(explanation))
     prediction, found = explanation.prediction, explanation.prediction.segments
     spans = {(s.prediction.start, s.prediction.end) for s in explanation.segments}
     environment = jinja2.Environment(
@@ -72,11 +72,11 @@ def render_page(explanation: Explanation, language: str | None = None) -> str:
     )
 
 
-def _warning(model: ModelDescription, t: Wording) -> str | None:
+def _warning(model: ModelDescription, t: PageTexts) -> str | None:
     return t(f"warn_{model.trained_on}") if model.trained_on in ("synthetic", "composite") else None
 
 
-def _row(segment: SegmentPrediction, spans: set[tuple[float, float]], t: Wording) -> dict[str, str]:
+def _row(segment: SegmentPrediction, spans: set[tuple[float, float]], t: PageTexts) -> dict[str, str]:
     """A row of the table of all segments."""
     label = dimensions(segment, t) if segment.best is None else t.name(segment.best)
     if segment.label != segment.best:
@@ -90,11 +90,11 @@ def _row(segment: SegmentPrediction, spans: set[tuple[float, float]], t: Wording
     }
 
 
-def _reasons(absent: dict[Any, str], t: Wording) -> str:
+def _reasons(absent: dict[Any, str], t: PageTexts) -> str:
     return "; ".join(f"{t(m)}: {why}" for m, why in absent.items())
 
 
-def _checks(measured: Faithfulness, t: Wording) -> list[tuple[str, ...]]:
+def _checks(measured: Faithfulness, t: PageTexts) -> list[tuple[str, ...]]:
     """The rows of the table of faithfulness."""
     rows: list[tuple[str, ...]] = []
     for view in measured.views:
@@ -118,7 +118,7 @@ def _interval(figure: Difference) -> str:
     return f"{signed(figure.mean)} [{signed(low)}, {signed(high)}]"
 
 
-def _claims(measured: Faithfulness, t: Wording) -> str | None:
+def _claims(measured: Faithfulness, t: PageTexts) -> str | None:
     claims = measured.claims
     if claims is None:
         return None
@@ -132,7 +132,7 @@ def _claims(measured: Faithfulness, t: Wording) -> str | None:
     )
 
 
-def _model(model: ModelDescription, t: Wording) -> list[tuple[str, str]]:
+def _model(model: ModelDescription, t: PageTexts) -> list[tuple[str, str]]:
     """The rows of the table about the model."""
     figures = [f"{t.name(f)} {model.validation[f]:.2f}" for f in _FIGURES if f in model.validation]
     rows = [(t("model_name"), model.name)]

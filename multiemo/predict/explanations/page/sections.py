@@ -18,8 +18,8 @@ from multiemo.predict.explanations.page.verdict import (
     points,
     verdict,
 )
-from multiemo.predict.explanations.page.wording import Wording
-from multiemo.predict.explanations.page.words import Run, runs_of
+from multiemo.predict.explanations.page.wording import PageTexts
+from multiemo.predict.explanations.page.words import TextRun, runs_of
 from multiemo.predict.explanations.records import Choice, Explanation, SegmentExplanation
 from multiemo.predict.timeline.captions import clock
 from multiemo.types import SUBSETS
@@ -72,7 +72,7 @@ class ShownView:
     help: str
     trust: str
     passed: bool
-    runs: list[Run] = field(default_factory=list)
+    runs: list[TextRun] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     table: list[tuple[str, str, str]] = field(default_factory=list)
     left: int = 0
@@ -132,7 +132,7 @@ class SegmentSection:
         t: the texts of a language.
     """
 
-    def __init__(self, explained: SegmentExplanation, explanation: Explanation, t: Wording) -> None:
+    def __init__(self, explained: SegmentExplanation, explanation: Explanation, t: PageTexts) -> None:
         self._explained, self._t = explained, t
         prediction = explained.prediction
         self.anchor = anchor(prediction.start)
@@ -359,7 +359,7 @@ def _named(part: EvidencePart) -> str:
     return f"{clock(part.start)}–{clock(part.end)}"
 
 
-def _measured(part: EvidencePart, t: Wording) -> str:
+def _measured(part: EvidencePart, t: PageTexts) -> str:
     """The measured value of a part, and how far it is from its reference."""
     pieces = [] if part.value is None else [amount(part.value, part.unit)]
     if part.deviation is not None:
@@ -367,7 +367,7 @@ def _measured(part: EvidencePart, t: Wording) -> str:
     return t.listed(pieces)
 
 
-def _effects(effect: Mapping[str, float], t: Wording) -> str:
+def _effects(effect: Mapping[str, float], t: PageTexts) -> str:
     return t.listed(f"{t.name(emotion)} {signed(value)}" for emotion, value in effect.items())
 
 

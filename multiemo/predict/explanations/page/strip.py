@@ -9,7 +9,7 @@ from markupsafe import Markup
 from multiemo.predict.explanations.page.drawing import add, drawing, markup, tooltip, write
 from multiemo.predict.explanations.page.formats import percent
 from multiemo.predict.explanations.page.verdict import confidence, dimensions
-from multiemo.predict.explanations.page.wording import Wording
+from multiemo.predict.explanations.page.wording import PageTexts
 from multiemo.predict.prediction import SegmentPrediction
 from multiemo.predict.timeline.captions import clock
 from multiemo.predict.timeline.colours import ink_on, label_colours
@@ -20,7 +20,7 @@ _CHARACTER = 7.2
 
 
 def timeline(
-    found: Sequence[SegmentPrediction], explained: Collection[tuple[float, float]], labels: Sequence[str], t: Wording
+    found: Sequence[SegmentPrediction], explained: Collection[tuple[float, float]], labels: Sequence[str], t: PageTexts
 ) -> Markup:
     """Draw the segments in order of time.
 

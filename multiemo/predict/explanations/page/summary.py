@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from multiemo.predict.explanations.page.sections import SegmentSection
 from multiemo.predict.explanations.page.verdict import overall
-from multiemo.predict.explanations.page.wording import Wording
+from multiemo.predict.explanations.page.wording import PageTexts
 from multiemo.predict.explanations.records import Explanation
 from multiemo.predict.timeline.captions import one_line
 
 
-def summary_lines(explanation: Explanation, t: Wording) -> Iterator[str]:
+def summary_lines(explanation: Explanation, t: PageTexts) -> Iterator[str]:
     """The verdict, and for each explained segment its strongest evidence and what the rules say.
 
     Args:

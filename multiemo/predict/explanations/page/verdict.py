@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from multiemo.calibration import UNCERTAIN
 from multiemo.predict.explanations.page.formats import number, percent, signed
-from multiemo.predict.explanations.page.wording import Wording
+from multiemo.predict.explanations.page.wording import PageTexts
 from multiemo.predict.explanations.records import Explanation, SegmentExplanation
 from multiemo.predict.prediction import ModelDescription, SegmentPrediction
 from multiemo.predict.timeline.captions import clock
@@ -17,7 +17,7 @@ from multiemo.types import DIMENSIONS, Modality, subset_key
 _MENTIONED = 0.005
 
 
-def overall(explanation: Explanation, t: Wording) -> list[str]:
+def overall(explanation: Explanation, t: PageTexts) -> list[str]:
     """What the whole input comes down to, one sentence each.
 
     Args:
@@ -36,7 +36,7 @@ def overall(explanation: Explanation, t: Wording) -> list[str]:
     return sentences + [t("not_read", modality=t(f"the_{m}"), reason=why) for m, why in absent.items()]
 
 
-def _many(found: list[SegmentPrediction], t: Wording) -> list[str]:
+def _many(found: list[SegmentPrediction], t: PageTexts) -> list[str]:
     """The verdict on several segments."""
     labels = Counter(s.best for s in found if s.best is not None)
     if not labels:
@@ -62,7 +62,7 @@ def _many(found: list[SegmentPrediction], t: Wording) -> list[str]:
     return [*sentences, t("verdict_uncertain_many", count=undecided)] if undecided else sentences
 
 
-def verdict(segment: SegmentPrediction, model: ModelDescription, t: Wording) -> list[str]:
+def verdict(segment: SegmentPrediction, model: ModelDescription, t: PageTexts) -> list[str]:
     """What the model decided for one segment, and whether it commits itself.
 
     Args:
@@ -86,7 +86,7 @@ def verdict(segment: SegmentPrediction, model: ModelDescription, t: Wording) -> 
     return [*sentences, t("verdict_threshold", threshold=percent(threshold), error=error)]
 
 
-def basis(explained: SegmentExplanation, t: Wording) -> list[str]:
+def basis(explained: SegmentExplanation, t: PageTexts) -> list[str]:
     """On which modalities the decision rests, and which ones speak against it.
 
     Args:
@@ -134,7 +134,7 @@ def confidence(segment: SegmentPrediction) -> float:
     return 0.0 if segment.best is None or segment.probs is None else segment.probs[segment.best]
 
 
-def points(share: float, t: Wording) -> str:
+def points(share: float, t: PageTexts) -> str:
     """A difference of probabilities in percentage points.
 
     Args:
@@ -144,7 +144,7 @@ def points(share: float, t: Wording) -> str:
     return t("points", value=signed(100 * share, 0))
 
 
-def dimensions(segment: SegmentPrediction, t: Wording) -> str:
+def dimensions(segment: SegmentPrediction, t: PageTexts) -> str:
     """The dimensions of a segment with their values.
 
     Args:

@@ -10,7 +10,7 @@ from multiemo.predict.explanations.page.formats import largest, level, signed
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """A piece of text.
 
     Args:
@@ -24,7 +24,7 @@ class Run:
     score: str = ""
 
 
-def runs_of(text: str, parts: Sequence[EvidencePart]) -> list[Run]:
+def runs_of(text: str, parts: Sequence[EvidencePart]) -> list[TextRun]:
     """The text in runs, none of it lost; parts without a position, or beyond the text, are not marked.
 
     Args:
@@ -40,13 +40,13 @@ def runs_of(text: str, parts: Sequence[EvidencePart]) -> list[Run]:
     placed = sorted(
         (p.first, p.last, p.score) for p in parts if p.first is not None and p.last is not None and p.first < p.last
     )
-    runs: list[Run] = []
+    runs: list[TextRun] = []
     position = 0
     for first, last, score in placed:
         if first < position or last > len(text):
             continue
         if first > position:
-            runs.append(Run(text[position:first]))
-        runs.append(Run(text[first:last], level(score, most), signed(score)))
+            runs.append(TextRun(text[position:first]))
+        runs.append(TextRun(text[first:last], level(score, most), signed(score)))
         position = last
-    return [*runs, Run(text[position:])] if position < len(text) else runs
+    return [*runs, TextRun(text[position:])] if position < len(text) else runs

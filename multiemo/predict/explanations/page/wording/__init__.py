@@ -18,7 +18,7 @@ TEXTS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.TE
 _NAMES: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.NAMES, "zh": chinese.NAMES})
 
 
-class Wording:
+class PageTexts:
     """The texts of one language.
 
     Args:
@@ -28,7 +28,7 @@ class Wording:
         ConfigError: there is no such language.
 
     Example:
-        >>> Wording("en")("points", value="+43"), Wording("zh").name("Joy")
+        >>> PageTexts("en")("points", value="+43"), PageTexts("zh").name("Joy")
         ('+43 points', '快乐')
     """
 
