@@ -34,6 +34,7 @@ RECORDS: dict[str, str] = {
     "epoch": "multiemo.training.epochs:StageEpoch",
     "evaluation": "multiemo.evaluation:Report",
     "evaluation-read": "multiemo.runs.folder.evaluation_log:Reading",
+    "explanation": "multiemo.predict.explanations.records:Explanation",
     "faithfulness": "multiemo.explanation.faithfulness.records:Faithfulness",
     "live": "multiemo.predict.prediction:LivePrediction",
     "mood": "multiemo.applications.mood_report:MoodLog",

@@ -291,7 +291,7 @@ def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Mo
 
 
 def contributions(
-    by_subset: Mapping[str, Sequence[float]] | Mapping[str, Tensor] | Mapping[str, Array],
+    by_subset: Mapping[str, Sequence[float] | Tensor | Array],
     prior: Sequence[float] | Tensor | Array,
     present: Sequence[Modality],
     label: int,

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from multiemo.cli import applications, claims, corpus, predicting, training
+from multiemo.cli import applications, claims, corpus, explaining, predicting, training
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.version import __version__
 
@@ -40,6 +40,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     training.compare,
     claims.claims,
     predicting.predict,
+    explaining.explain,
     predicting.live,
     applications.texts,
     applications.call,

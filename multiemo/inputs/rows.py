@@ -45,12 +45,14 @@ class RowInputs:
         damaged: {modality: what is wrong with it}.
         problems: errors that did not stop decoding, one line each.
         end: end of the longest decoded file, seconds.
+        materials: {modality: what its input was made from}, without inputs from the cache.
     """
 
     ready: dict[Modality, PreparedInput | Absent]
     damaged: dict[Modality, MediaError | ManifestError]
     problems: list[str]
     end: float
+    materials: dict[Modality, ClipMaterial] = field(default_factory=dict)
 
 
 def read_row(
@@ -103,6 +105,7 @@ def read_row(
         {m: damaged[m] for m in inputs if m in damaged},
         gathered.problems,
         gathered.end,
+        gathered.materials,
     )
 
 

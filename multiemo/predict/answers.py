@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 
@@ -23,6 +24,9 @@ from multiemo.predict.sources import Item
 from multiemo.predict.traces import Traces
 from multiemo.predict.tracing import Tracing
 from multiemo.types import Modality
+
+#: Receives every segment of an item with its prediction.
+Watch: TypeAlias = Callable[[Segment, SegmentPrediction], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Pending:
         skipped: segments without any modality.
         embeddings: {modality: ``[D]`` of each segment that has it}.
         tracing: collects sound and faces for a picture of the timeline; ``None`` unless ``Options.traces`` is set.
+        watch: receives every segment with its prediction, in order of time; the segments then keep raw forms.
     """
 
     item: Item
@@ -68,6 +73,7 @@ class Pending:
     skipped: list[SkippedSegment] = field(default_factory=list)
     embeddings: dict[Modality, list[torch.Tensor]] = field(default_factory=dict)
     tracing: Tracing | None = None
+    watch: Watch | None = None
 
     def add(self, segment: Segment) -> None:
         """Add a segment that has been read."""
@@ -83,9 +89,19 @@ class Pending:
         else:
             self.skipped.append(skipped_segment(segment))
 
-    def add_result(self, prediction: SegmentPrediction, embeddings: Mapping[Modality, torch.Tensor]) -> None:
-        """Add the prediction of the next segment, and the embedding of each modality present in it."""
+    def add_result(
+        self, segment: Segment, prediction: SegmentPrediction, embeddings: Mapping[Modality, torch.Tensor]
+    ) -> None:
+        """Add the result of the next segment.
+
+        Args:
+            segment: the segment.
+            prediction: its prediction.
+            embeddings: {modality: ``[D]``} of each modality present in it.
+        """
         self.open -= 1
+        if self.watch is not None:
+            self.watch(segment, prediction)
         self.segments.append(prediction)
         for m, vector in embeddings.items():
             self.embeddings.setdefault(m, []).append(vector)

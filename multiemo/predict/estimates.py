@@ -16,7 +16,7 @@ from multiemo.evaluation import probabilities_of
 from multiemo.model import EmotionModel, contributions
 from multiemo.predict.prediction import FacePrediction, SegmentFaces, SegmentPrediction
 from multiemo.predict.segmentation.stream import Segment
-from multiemo.types import Modality, Output, subset_key
+from multiemo.types import SUBSETS, Modality, Output, subset_key
 
 
 class Dimensions(NamedTuple):
@@ -119,23 +119,17 @@ class LabelEstimator:
         """
         model, calibration = self._model, self._calibration
         keys = [subset_key(list(s.inputs)) for s in segments]
-        fused = calibration.scaled(keys, probabilities_of(output.logits, model.task).numpy(), model.task)
+        every = self.coalitions(output, segments)
+        fused = np.stack([by_subset[key] for by_subset, key in zip(every, keys, strict=True)])
         chosen = calibration.decide(keys, fused, model.task)
         branches = {m: self._branch(m, v) for m, v in output.branch_logits.items()}
-        # read only for segments that have every modality of the subset
-        subsets = {
-            k: calibration.scaled([k] * len(segments), probabilities_of(v, model.task).numpy(), model.task)
-            for k, v in output.by_subset.items()
-        }
         dimensions = None if output.dimensions is None else output.dimensions.tolist()
         found = []
         for i, segment in enumerate(segments):
             present = [m for m in model.modalities if m in segment.inputs]
             best = int(fused[i].argmax() if model.task == "multi" else chosen[i])
-            by_subset = {k: v[i] for k, v in subsets.items()}
-            by_subset[keys[i]] = fused[i]
             certain = calibration.answers(keys[i], float(fused[i, best]))
-            shares = contributions(by_subset, self._prior, present, best)
+            shares = contributions(every[i], self._prior, present, best)
             estimate = SegmentEstimate(
                 label=self._labels[best] if certain else UNCERTAIN,
                 best=self._labels[best],
@@ -148,6 +142,25 @@ class LabelEstimator:
             )
             found.append(estimate)
         return found
+
+    def coalitions(self, output: Output, segments: Sequence[Segment]) -> list[dict[str, NDArray[np.float64]]]:
+        """For each segment {subset key: ``[C]`` calibrated probabilities} of every set of its modalities.
+
+        Args:
+            output: of the model for these segments, with every subset of its modalities.
+            segments: the segments, each with at least one input.
+        """
+        calibration, task = self._calibration, self._model.task
+        keys = [subset_key(list(s.inputs)) for s in segments]
+        fused = calibration.scaled(keys, probabilities_of(output.logits, task).numpy(), task)
+        subsets = {
+            k: calibration.scaled([k] * len(segments), probabilities_of(v, task).numpy(), task)
+            for k, v in output.by_subset.items()
+        }
+        return [
+            {k: v[i] for k, v in subsets.items() if set(SUBSETS[k]) <= set(segment.inputs)} | {keys[i]: fused[i]}
+            for i, segment in enumerate(segments)
+        ]
 
     def face_predictions(self, people: Sequence[int], logits: torch.Tensor) -> list[FacePrediction]:
         """The label and probabilities for the face of each person.

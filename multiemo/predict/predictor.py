@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from multiemo.data.collate import Collate
 from multiemo.errors import CheckpointError, MediaError, MultiemoError
 from multiemo.inputs.base import context_width
-from multiemo.predict.answers import Answer, Pending, as_multiemo_error
+from multiemo.predict.answers import Answer, Pending, Watch, as_multiemo_error
 from multiemo.predict.dimensions import DimensionEstimator
 from multiemo.predict.estimates import LabelEstimator
 from multiemo.predict.prediction import (
@@ -35,6 +37,7 @@ from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample
 
 if TYPE_CHECKING:
     from multiemo.evaluation import Report
+    from multiemo.predict.explanations.records import Explanation
 
 #: Segments that go through the model together.
 _BATCH = 16
@@ -55,7 +58,7 @@ class Predictor:
         self.options = options or Options()
         self.reader = Reader(bundle.inputs, self.options)
         self.model = bundle.model.to(self.compute.device).eval()
-        self.labels = bundle.labels
+        self.labels: Sequence[str] = bundle.labels
         self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
         self._collate = Collate(self.model.modalities, len(self.labels))
@@ -95,18 +98,27 @@ class Predictor:
         item = Item("text", text=text) if source is None else file_item(source, text, cropped=cropped)
         return self.predict_item(item)
 
-    def predict_item(self, item: Item) -> InputPrediction:
-        """Predict one item, which may also be a manifest row; see :meth:`predict`."""
-        answer = next(self.predict_many([item]))
+    def predict_item(self, item: Item, watch: Watch | None = None) -> InputPrediction:
+        """Predict one item, which may also be a manifest row; see :meth:`predict`.
+
+        Args:
+            item: the item.
+            watch: receives every predicted segment as it is predicted, with the raw form of each input.
+        """
+        answer = next(self.predict_many([item], watch))
         if isinstance(answer, MultiemoError):
             raise answer
         return answer.entry
 
-    def predict_many(self, items: Iterable[Item]) -> Iterator[Answer | MultiemoError]:
+    def predict_many(self, items: Iterable[Item], watch: Watch | None = None) -> Iterator[Answer | MultiemoError]:
         """Predict many items; the segments of several items go through the model in one batch.
 
         ``items`` is consumed lazily: the next item is taken once the one before it has been read. Only a few segments
         are in memory at a time. A failure affects only the item that caused it.
+
+        Args:
+            items: the items.
+            watch: as in :meth:`predict_item`.
 
         Yields:
             For each item, in order, its answer or the error. An unexpected exception becomes a
@@ -115,7 +127,7 @@ class Predictor:
         waiting: deque[Pending] = deque()
         batch: list[tuple[Pending, Segment]] = []
         for item in items:
-            pending = Pending(item, tracing=Tracing() if self.options.traces else None)
+            pending = Pending(item, tracing=Tracing() if self.options.traces else None, watch=watch)
             waiting.append(pending)
             for segment in self._read(pending):
                 pending.add(segment)
@@ -137,7 +149,7 @@ class Predictor:
     def _read(self, pending: Pending) -> Iterator[Segment]:
         """The segments of an item, up to the first error, which is stored in ``pending.error``."""
         try:
-            reading = self.reader.open(pending.item)
+            reading = self.reader.open(pending.item, keep_raw=pending.watch is not None)
             pending.words, pending.notes = reading.words, reading.notes
             yield from reading.segments
         except CheckpointError:
@@ -189,8 +201,73 @@ class Predictor:
     def _add_results(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Predict some segments and add each result to its item."""
         results = self.classify([segment for _, segment in batch])
-        for (pending, _), (prediction, embeddings) in zip(batch, results, strict=True):
-            pending.add_result(prediction, embeddings)
+        for (pending, segment), (prediction, embeddings) in zip(batch, results, strict=True):
+            pending.add_result(segment, prediction, embeddings)
+
+    def explain(
+        self,
+        source: str | Path | None = None,
+        *,
+        text: str | None = None,
+        cropped: bool = False,
+        start: float | None = None,
+        end: float | None = None,
+        most: int = 8,
+    ) -> Explanation:
+        """Explain the prediction for one file, one text, or a file with its transcript.
+
+        Args:
+            source, text, cropped: as in :meth:`predict`.
+            start, end: explain only segments that overlap this span of a film or sound file, seconds.
+            most: largest number of segments to explain; of a longer input the most telling ones are explained (see
+                :class:`multiemo.predict.explanations.choice.Chooser`).
+
+        Returns:
+            The explanation. Its ``prediction`` is that of :meth:`predict`. ``multiemo.predict.explanations.page``
+            turns it into a page.
+
+        Raises:
+            ConfigError: ``start``, ``end`` or ``most`` is out of range.
+            MediaError: the file cannot be read, or neither a file nor a text was given.
+
+        Example::
+
+            model = multiemo.load("runs/demo")
+            why = model.explain("clip.mp4", text="I can't believe it!")
+            print(why.segments[0].attribution.contribution)
+        """
+        if source is None and text is None:
+            raise MediaError("nothing to explain: give a file, a text, or both")
+        item = Item("text", text=text) if source is None else file_item(source, text, cropped=cropped)
+        return self.explain_item(item, start=start, end=end, most=most)
+
+    def explain_item(
+        self, item: Item, *, start: float | None = None, end: float | None = None, most: int = 8
+    ) -> Explanation:
+        """Explain one item, which may also be a manifest row; see :meth:`explain`.
+
+        Args:
+            item: the item.
+            start, end, most: as in :meth:`explain`.
+        """
+        from multiemo.predict.explanations.explainer import explain_item
+
+        return explain_item(self, item, start=start, end=end, most=most)
+
+    @torch.inference_mode()
+    def coalitions(self, segment: Segment) -> dict[str, NDArray[np.float64]]:
+        """{subset key: ``[C]`` calibrated probabilities} of every set of the modalities of a segment.
+
+        Raises:
+            TypeError: the model has no labels.
+        """
+        if not isinstance(self._estimator, LabelEstimator):
+            raise TypeError("a model without labels has no probabilities")
+        return self._estimator.coalitions(self.run([self.sample(segment)], self._subsets), [segment])[0]
+
+    def sample(self, segment: Segment) -> Sample:
+        """The sample of a segment, whose label and dimensions are unknown."""
+        return _unlabelled_sample(segment.inputs, segment.absent)
 
     def run(self, samples: Sequence[Sample], subsets: Sequence[str] = ()) -> Output:
         """Run the model on its device.
@@ -211,7 +288,7 @@ class Predictor:
         Returns:
             For each segment its prediction, and {modality: ``[D]`` float32 embedding} of the modalities present.
         """
-        samples = [_unlabelled_sample(s.inputs, s.absent) for s in segments]
+        samples = [self.sample(segment) for segment in segments]
         output = self.run(samples, self._subsets)
         estimates = self._estimator.estimates(output, segments)
         face_logits = output.branch_logits.get("face")

@@ -103,8 +103,12 @@ class Reader:
         """Sample rate at which files are read, Hz; for a model without speech, that of voice activity detection."""
         return self._request.sample_rate or VOICE_RATE
 
-    def open(self, item: Item) -> OpenedItem:
+    def open(self, item: Item, *, keep_raw: bool = False) -> OpenedItem:
         """Open an item; its segments are read as they are iterated over. A manifest row is one segment.
+
+        Args:
+            item: the item.
+            keep_raw: keep what the inputs were made from in ``Segment.raw``, for explanations.
 
         Raises:
             MediaError: it cannot be read.
@@ -112,19 +116,20 @@ class Reader:
         if item.refused is not None:
             raise MediaError(item.refused)
         if item.clip is not None and item.folder is not None:
-            return OpenedItem(iter([self._read_row(ManifestRow(item.clip, item.folder, item.context))]))
+            row = ManifestRow(item.clip, item.folder, item.context)
+            return OpenedItem(iter([self._read_row(row, keep_raw)]))
         if item.path is None:
-            segment = Segment(0.0, 0.0)
+            segment = Segment(0.0, 0.0, raw={} if keep_raw else None)
             missing = {"audio": "no audio was given", "video": "no picture was given"}
             self._read(segment, ClipMaterial(item.text, missing=missing))
             return OpenedItem(iter([segment]), notes=self._context_notes(item.text))
         self._check_reads_media(item.path)
         if is_image(item.path):
             text = item.text if item.transcript is None else item.transcript.text
-            return OpenedItem(iter([self._read_still(item.path, text)]), notes=self._context_notes(text))
-        return self._play(item, item.path)
+            return OpenedItem(iter([self._read_still(item.path, text, keep_raw)]), notes=self._context_notes(text))
+        return self._play(item, item.path, keep_raw)
 
-    def _play(self, item: Item, path: Path) -> OpenedItem:
+    def _play(self, item: Item, path: Path, keep_raw: bool) -> OpenedItem:
         """Open a film or an audio file and choose how to cut it."""
         options = self.options
         notes: list[str] = []
@@ -162,6 +167,7 @@ class Reader:
             transcript=transcript,
             transcribe=self.transcribe if transcript is None else None,
             keep_sound=options.traces,
+            keep_raw=keep_raw,
         )
         words: dict[str, Any] = {"absent": outside or "no transcript was given, beside the file or in it"}
         if transcript is not None:
@@ -216,19 +222,21 @@ class Reader:
             titles = " and ".join(dict.fromkeys(entry.title for entry in self.inputs.values()))
             raise MediaError(f"{path}: the model reads {titles} ({', '.join(self.inputs)}) only; give it a manifest")
 
-    def _read_still(self, path: Path, text: str | None) -> Segment:
+    def _read_still(self, path: Path, text: str | None, keep_raw: bool) -> Segment:
         """A still image, with its words if there are any."""
         wanted = self._request
         media = read_media(path, rate=wanted.sample_rate, fps=wanted.fps, max_frames=wanted.max_frames)
-        segment = Segment(round(media.offset, 3), round(media.offset + media.duration, 3), notes=list(media.problems))
+        raw: dict[Modality, object] | None = {} if keep_raw else None
+        start, end = round(media.offset, 3), round(media.offset + media.duration, 3)
+        segment = Segment(start, end, notes=list(media.problems), raw=raw)
         self._read(segment, material_of(media, text=text, missing={"audio": "the input is a still image"}))
         return segment
 
     def _read(self, segment: Segment, material: ClipMaterial) -> None:
         for m, entry in self.inputs.items():
-            segment.put(m, entry.read(material))
+            segment.read(m, entry, material)
 
-    def _read_row(self, row: ManifestRow) -> Segment:
+    def _read_row(self, row: ManifestRow, keep_raw: bool) -> Segment:
         """A manifest row as one segment, read as in training.
 
         Raises:
@@ -239,12 +247,14 @@ class Reader:
         if found.damaged and not any(isinstance(got, PreparedInput) for got in found.ready.values()):
             raise next(iter(found.damaged.values()))
         end = max(clip.end or clip.start or 0.0, round(found.end, 3))
-        segment = Segment(clip.start or 0.0, end, notes=found.problems)
-        for m in self.inputs:
+        segment = Segment(clip.start or 0.0, end, notes=found.problems, raw={} if keep_raw else None)
+        for m, entry in self.inputs.items():
             if m in found.damaged:
                 segment.absent[m] = str(found.damaged[m])
             else:
                 segment.put(m, found.ready[m])
+                if keep_raw and m in found.materials:
+                    segment.keep(m, entry.take(found.materials[m]), found.ready[m])
         return segment
 
 

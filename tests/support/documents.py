@@ -17,6 +17,7 @@ _DOCUMENTS = {
     "claims": "multiemo.explanation.faithfulness.records:ClaimReport",
     "predict": "multiemo.predict.prediction:Prediction",
     "predict --out": "multiemo.bulk.run:BulkSummary",
+    "explain": "multiemo.predict.explanations.records:Explanation",
     "live": "multiemo.predict.prediction:LivePrediction",
     "texts": "multiemo.applications.texts:TextsReport",
     "call": "multiemo.applications.call_report:CallReport",

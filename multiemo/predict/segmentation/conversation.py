@@ -34,7 +34,7 @@ class Conversation:
         if self._words and segment.text is not None:
             material = ClipMaterial(segment.text, dialogue.turn(segment.speaker, segment.text))
             for m, entry in self._words.items():
-                segment.put(m, entry.read(material))
+                segment.read(m, entry, material)
         return segment
 
 

@@ -16,7 +16,7 @@ import torch
 
 from multiemo.arrays import Floats
 from multiemo.inputs.base import Input
-from multiemo.inputs.material import Audio, ClipMaterial, PreparedInput, Utterance
+from multiemo.inputs.material import Audio, ClipMaterial, FacePositions, PreparedInput, Utterance
 from multiemo.predict.segmentation.face_thread import FaceThread
 from multiemo.predict.segmentation.recent_sound import RecentSound, sound_level
 from multiemo.predict.segmentation.segmenter import Segmenter, Span
@@ -56,6 +56,8 @@ class Segment:
         notes: remarks for the user.
         faces: the faces found in a film.
         sound, rate: ``[N]`` samples of the span and their rate (Hz), for pictures of the timeline.
+        raw: {modality: what its tensor was made from, or where its faces were found}, for explanations; ``None``
+            unless it is kept.
     """
 
     start: float
@@ -69,6 +71,31 @@ class Segment:
     faces: SpanFaces | None = None
     sound: Floats | None = None
     rate: int = 0
+    raw: dict[Modality, object] | None = None
+
+    def read(self, modality: Modality, entry: Input, material: ClipMaterial) -> None:
+        """Read the input of one modality from the material of this segment, and store it.
+
+        Args:
+            modality: the modality.
+            entry: its input.
+            material: everything known about the segment.
+        """
+        raw = entry.take(material)
+        got = raw if isinstance(raw, Absent) else entry.prepare(raw)
+        self.put(modality, got)
+        self.keep(modality, raw, got)
+
+    def keep(self, modality: Modality, raw: object, got: PreparedInput | Absent) -> None:
+        """Keep what an input was made from, if raw forms are kept; of pictures only the positions of faces.
+
+        Args:
+            modality: the modality.
+            raw: its raw form.
+            got: what was made of it.
+        """
+        if self.raw is not None and isinstance(got, PreparedInput):
+            self.raw[modality] = raw if got.positions is None else got.positions
 
     def put(self, modality: Modality, got: PreparedInput | Absent) -> None:
         """Store the input of one modality, or the reason why it is absent."""
@@ -101,6 +128,7 @@ class SegmentStream:
         transcript: words with times; more can be added with :meth:`push_cues`.
         transcribe: (samples at 16 kHz, their start in seconds) -> transcript, used if there is no transcript.
         keep_sound: keep the sound of each segment, for plots.
+        keep_raw: keep the raw form of each input, for explanations.
     """
 
     def __init__(
@@ -119,6 +147,7 @@ class SegmentStream:
         transcript: Transcript | None = None,
         transcribe: Callable[[Floats, float], Transcript] | None = None,
         keep_sound: bool = False,
+        keep_raw: bool = False,
     ) -> None:
         self.inputs = inputs
         self._mode, self._hop = mode, hop
@@ -133,7 +162,7 @@ class SegmentStream:
         self._seen = 0.0
         self._cues = list(transcript.cues) if transcript is not None else []  # in order of their start
         self._has_words = transcript is not None or transcribe is not None
-        self._transcribe, self._keep_sound = transcribe, keep_sound
+        self._transcribe, self._keep_sound, self._keep_raw = transcribe, keep_sound, keep_raw
         self._faces: FaceThread | None = None
         self._followed: Modality | None = None
         for m, entry in inputs.items() if video else ():
@@ -236,7 +265,7 @@ class SegmentStream:
             span: the next span.
             words_to: its words are those up to this time, seconds; by default up to its end.
         """
-        segment = Segment(round(span.start, 3), round(span.end, 3), span.kind)
+        segment = Segment(round(span.start, 3), round(span.end, 3), span.kind, raw={} if self._keep_raw else None)
         sound = self._sound.cut(span.start, min(span.end, self._real)) if self._audio else np.zeros(0, np.float32)
         if self._keep_sound:
             segment.sound, segment.rate = sound, self._sound.rate
@@ -246,7 +275,7 @@ class SegmentStream:
             if m == self._followed or (entry.raw is Utterance and segment.text is not None):
                 continue  # the tracker or the conversation prepares it
             with _one_thread():
-                segment.put(m, entry.read(material))
+                segment.read(m, entry, material)
         faces = None
         if self._faces is not None:
             faces = self._faces.between(span.start, span.end, sound_level(sound, self._sound.rate, span.start))
@@ -283,7 +312,9 @@ class SegmentStream:
         if isinstance(found, Absent):
             segment.put(self._followed, found)
         else:
-            segment.put(self._followed, PreparedInput(found.crops, found.notes))
+            got = PreparedInput(found.crops, found.notes, FacePositions(found.times, found.boxes))
+            segment.put(self._followed, got)
+            segment.keep(self._followed, None, got)
             segment.faces = found
 
     def _words(self, span: Span, sound: Floats, end: float) -> tuple[str | None, str | None]:

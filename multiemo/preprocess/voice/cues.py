@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from multiemo.arrays import Array
@@ -216,9 +217,9 @@ def voice_cues(track: Tensor, hop: float = 0.01) -> MeasuredVoice:
     if loud.any():
         values["speaking_rate"] = float(columns["rate"][loud].mean())
         values["pauses"] = _pauses(loud, hop)
-        inner = loud & np.roll(loud, 1)  # the onset of a sound after silence is no articulation
-        inner[0] = False
-        values["articulation"] = float(columns["flux"][inner].mean()) if inner.any() else math.nan
+        # The onset of a sound after silence is no articulation, so only frames that follow speech count.
+        inner = columns["flux"][1:][loud[1:] & loud[:-1]]
+        values["articulation"] = float(inner.mean()) if len(inner) else math.nan
     if voiced.sum() * hop >= LEAST_VOICED:
         f0 = columns["f0"][voiced]
         values |= {id: float(np.median(columns[name][voiced])) for id, name in _MEDIANS.items()}
@@ -233,7 +234,7 @@ def voice_cues(track: Tensor, hop: float = 0.01) -> MeasuredVoice:
     return MeasuredVoice(values, len(rows) * hop, float(loud.sum() * hop), float(voiced.sum() * hop), over_frames)
 
 
-def _speech(energy: Array, voiced: Array) -> Array:
+def _speech(energy: Array, voiced: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which frames ``[T]`` have speech: loud enough for this clip, in a clip with any voiced sound."""
     if not voiced.any():
         return np.zeros(len(energy), dtype=bool)
@@ -245,7 +246,7 @@ def _spread(values: Array) -> float:
     return float(high - low)
 
 
-def _pauses(loud: Array, hop: float) -> float:
+def _pauses(loud: NDArray[np.bool_], hop: float) -> float:
     """Share of pauses between the first and the last frame with speech, percent."""
     frames = np.flatnonzero(loud)
     gaps = np.diff(frames) - 1

@@ -1,0 +1,123 @@
+"""The command explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
+from multiemo.errors import ConfigError, MultiemoError
+from multiemo.runs.folder.required_files import model_folder
+
+if TYPE_CHECKING:
+    from multiemo.predict import Item, Predictor
+    from multiemo.predict.reader import Segments
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder or model folder.")],
+    input_: Annotated[
+        str | None, typer.Argument(metavar="[INPUT]", help="Video, audio, image or manifest.", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What is said in the input; without an input, the text to explain.")
+    ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(help="File with what is said: subtitles of any kind, JSON with times, or plain text."),
+    ] = None,
+    asr: Annotated[
+        str | None, typer.Option(help="Whisper model, by name or folder, if there is no transcript.")
+    ] = None,
+    clip: Annotated[str | None, typer.Option(help="Id of the row, if the input is a manifest of several.")] = None,
+    segments: Annotated[
+        str, typer.Option(help="How a file is cut: auto, whole, speech (turns and pauses) or windows.")
+    ] = "auto",
+    window: Annotated[
+        float | None, typer.Option(help="Length of a window and of the longest pause, seconds; default: 4.")
+    ] = None,
+    track: TrackOption = None,
+    cropped: Annotated[
+        bool, typer.Option("--cropped", help="The image is already a face crop; no face is searched in it.")
+    ] = False,
+    start: Annotated[float | None, typer.Option(help="Explain only segments after this time, seconds.")] = None,
+    end: Annotated[float | None, typer.Option(help="Explain only segments before this time, seconds.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Largest number of segments to explain, the most telling ones.")] = 8,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the page: en or zh; default: zh if the words are Chinese, else en.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the explanation as a page to this HTML file.")] = None,
+    device: DeviceOption = "auto",
+    json_file: JsonOption = None,
+) -> None:
+    """Explain a prediction: which modality decided, what inside it, what would have changed it, what rules say."""
+    if input_ is None and text is None:
+        raise ConfigError("nothing to explain: name a file or give --text")
+    if text is not None and transcript is not None:
+        raise ConfigError("give --text or --transcript, not both")
+    if asr is not None and (text is not None or transcript is not None):
+        raise ConfigError("--asr is for files without a transcript; leave it out, or --text or --transcript")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise ConfigError(f"--out: {out}: its folder does not exist")
+    model_folder(run)
+    from multiemo.predict import load
+    from multiemo.predict.explanations.page.page import page_language, render_page
+    from multiemo.predict.explanations.page.summary import summary_lines
+    from multiemo.predict.explanations.page.wording import PageTexts
+
+    if language is not None:
+        PageTexts(language)
+    settings: dict[str, Any] = {} if window is None else {"window": window}
+    predictor = load(run, device=device, segments=cast("Segments", segments), asr=asr, track=track, **settings)
+    item = _only_item(predictor, input_, text, transcript, cropped, clip)
+    explanation = predictor.explain_item(item, start=start, end=end, most=most)
+    if out is not None:
+        from multiemo.files import write_atomically
+
+        write_atomically(out, render_page(explanation, language), error=MultiemoError)
+    if json_file != "-":
+        if out is None and json_file is None:
+            for line in summary_lines(explanation, PageTexts(language or page_language(explanation))):
+                typer.echo(line)
+        for written in (out, json_file):
+            if written is not None:
+                typer.echo(str(written))
+        typer.echo("seconds: " + ", ".join(f"{step} {s:.2f}" for step, s in explanation.seconds.items()), err=True)
+    write_json(explanation, json_file)
+
+
+def _only_item(
+    predictor: Predictor, source: str | None, text: str | None, transcript: Path | None, cropped: bool, clip: str | None
+) -> Item:
+    """The one item to explain.
+
+    Args:
+        predictor: the model.
+        source: path of the input.
+        text, transcript: its words, or a file with them.
+        cropped: the input is a face crop.
+        clip: id of a manifest row.
+
+    Raises:
+        ConfigError: the input holds several items, or not the one that ``clip`` names.
+    """
+    from multiemo.predict import expand
+    from multiemo.transcripts import read_transcript
+
+    words = None if transcript is None else read_transcript(transcript)
+    sources = [] if source is None else [source]
+    items = expand(sources, text=text, transcript=words, context=predictor.context, cropped=cropped)
+    if clip is not None:
+        found = [item for item in items if item.clip is not None and item.clip.id == clip]
+        if not found:
+            raise ConfigError(f"--clip: {source} has no row with the id {clip!r}")
+        return found[0]
+    if len(items) != 1:
+        names = ", ".join(item.name for item in items[:3])
+        raise ConfigError(
+            f"{source}: holds {len(items)} inputs ({names} ...), and one is explained at a time; name a file, or a row "
+            "of a manifest with --clip ID"
+        )
+    return items[0]

@@ -1,0 +1,59 @@
+"""The fixed texts of the page in each language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias, get_args
+
+from multiemo.errors import ConfigError
+from multiemo.labels import canonical
+from multiemo.predict.explanations.page.wording import chinese, english
+
+Language: TypeAlias = Literal["en", "zh"]
+#: Languages of the page.
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+#: {language: {key: text with fields in braces}}.
+TEXTS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.TEXTS, "zh": chinese.TEXTS})
+_NAMES: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.NAMES, "zh": chinese.NAMES})
+
+
+class PageTexts:
+    """The texts of one language.
+
+    Args:
+        language: ``en`` or ``zh``.
+
+    Raises:
+        ConfigError: there is no such language.
+
+    Example:
+        >>> PageTexts("en")("points", value="+43"), PageTexts("zh").name("Joy")
+        ('+43 points', '快乐')
+    """
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise ConfigError(f"--language: {language!r} is not one of {', '.join(LANGUAGES)}")
+        self.language: Language = "zh" if language == "zh" else "en"
+        self._texts, self._names = TEXTS[self.language], _NAMES[self.language]
+
+    def __call__(self, key: str, /, **fields: object) -> str:
+        """The text of a key with its fields filled in."""
+        return self._texts[key].format(**fields)
+
+    def unit(self, unit: str) -> str:
+        """What the parts of a view are; unchanged if it has no translation."""
+        return self._texts.get(f"unit_{unit}", unit)
+
+    def name(self, name: str) -> str:
+        """A label, dimension, method or figure in this language; unchanged if it has no translation."""
+        return self._names.get(name) or self._names.get(canonical(name), name)
+
+    def listed(self, parts: Iterable[str]) -> str:
+        """Several parts as one list."""
+        return self("list_separator").join(parts)
+
+    def sentences(self, parts: Iterable[str]) -> str:
+        """Several sentences, one after the other; empty ones are left out."""
+        return self("sentence_separator").join(part for part in parts if part)

@@ -1,0 +1,35 @@
+"""Explanations of files, texts and films."""
+
+from __future__ import annotations
+
+import pytest
+
+from multiemo.errors import ConfigError
+from tests.support.documents import check_record
+
+
+def test_the_prediction_of_an_explanation_is_that_of_predict(model, talk):
+    why = model.explain(talk, text="I am so happy today and this is great", most=2)
+    assert why.prediction == model.predict(talk, text="I am so happy today and this is great")
+    assert len(why.segments) == 2
+    assert all(one.prediction in why.prediction.segments for one in why.segments)
+    assert any("were not explained" in note for note in why.notes)
+    check_record(why)
+
+
+def test_contributions_and_attribution_agree(model):
+    (one,) = model.explain(text="I am so happy today").segments
+    assert one.attribution is not None
+    assert one.attribution.contribution == pytest.approx(one.prediction.contribution, abs=1e-5)
+    assert one.attribution.probability == pytest.approx(one.prediction.probs[one.prediction.best], abs=1e-5)
+    assert one.text == "I am so happy today"
+
+
+def test_only_the_asked_span_is_explained(model, talk):
+    why = model.explain(talk, start=5, end=9)
+    assert why.segments
+    assert all(s.prediction.start < 9 and s.prediction.end > 5 for s in why.segments)
+    with pytest.raises(ConfigError, match="no segment between 500"):
+        model.explain(talk, start=500)
+    with pytest.raises(ConfigError, match="apply to films"):
+        model.explain(text="hello", start=1)
