@@ -1,9 +1,11 @@
 """Attribution and conflict scores on synthetic clips whose modalities show known emotions, of unseen speakers.
 
-    python benchmarks/attribution.py RUN [--speakers N] [--clips DIR] [--text RUN [--text-manifest M.jsonl]]
+    python benchmarks/attribution.py RUN [--speakers N] [--clips DIR] [--fresh N] [--text RUN [--text-manifest M.jsonl]]
 
-RUN is the demo's model; it is recalibrated in memory on its validation part. With --text, the contribution of each
-modality on the validation part of another run. Prints tables, then one JSON line.
+RUN is the demo's model; it is recalibrated in memory on its validation part. With --fresh N, also the rate of false
+alarms on clips of N fresh speakers, drawn like the demo corpus: once with thresholds from the validation part of the
+run, once from other N fresh speakers. With --text, the contribution of each modality on the validation part of another
+run. Prints tables, then one JSON line.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measure.alarms import alarm_rates
 from benchmarks.measure.planned import Planned, planned_clips
 from multiemo.calibration import Calibration
 from multiemo.data.manifest.reading import read_manifest
@@ -30,7 +33,10 @@ from multiemo.runs.evaluation import _model_and_batches, calibrate_bundle
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.source import part_of, stored_source
 from multiemo.runs.model_folder import Bundle
-from multiemo.synthetic.corpus import make_planned
+from multiemo.synthetic.corpus import make_corpus, make_planned
+
+#: Seeds of the fresh corpora: the one that is measured, and the one whose thresholds are also tried. The demo has 7.
+FRESH_SEEDS = (101, 102)
 
 
 def validation_part(run: Path, bundle: Bundle, manifest: Path | None) -> batches.Part:
@@ -98,6 +104,26 @@ def conflict(planned: list[Planned], outputs: Collected, bundle: Bundle) -> dict
     return found
 
 
+def fresh_alarms(bundle: Bundle, speakers: int, scratch: Path) -> dict[str, Any]:
+    """Rates of flagged clips on fresh clips of the demo's generator, with two sets of thresholds.
+
+    Args:
+        bundle: model, calibrated on the validation part of its run. Recalibrated on return.
+        speakers: number of speakers to measure, and of others to calibrate on.
+        scratch: folder for the clips.
+    """
+    parts = []
+    for seed in FRESH_SEEDS:
+        manifest = make_corpus(scratch / f"fresh{seed}", speakers=speakers, seed=seed)
+        parts.append(batches.prepare_part(bundle.config, manifest.parent, read_manifest(manifest), bundle.inputs))
+    measured, other = parts
+    clips = {clip.id: clip for clip in measured.dataset.clips}
+    found = {"validation of the run": alarm_rates(bundle, outputs_of(bundle, measured, bundle.calibration), clips)}
+    bundle.calibration = calibrate_bundle(bundle, other, compute=compute_of(bundle.config, "cpu"))
+    found[f"{speakers} other speakers"] = alarm_rates(bundle, outputs_of(bundle, measured, bundle.calibration), clips)
+    return found
+
+
 def contributions_of(run: Path, manifest: Path | None) -> dict[str, Any]:
     """Mean effects of the modalities on the validation part of a run."""
     bundle = load_bundle(run)
@@ -114,6 +140,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of the demo")
     parser.add_argument("--speakers", type=int, default=10, help="number of speakers")
     parser.add_argument("--clips", type=Path, help="folder for the clips; made before if it has a manifest")
+    parser.add_argument("--fresh", type=int, default=0, help="number of fresh speakers for the rate of false alarms")
     parser.add_argument("--text", type=Path, help="another run, whose contributions are printed")
     parser.add_argument("--text-manifest", type=Path, help="its manifest, if it has moved")
     given = parser.parse_args()
@@ -128,14 +155,20 @@ def main() -> None:
         bundle.calibration = calibrate_bundle(bundle, part, compute=compute_of(bundle.config, "cpu"))
         clips = batches.prepare_part(bundle.config, folder, read_manifest(manifest), bundle.inputs)
         outputs = outputs_of(bundle, clips, bundle.calibration)
-    place = {name: i for i, name in enumerate(outputs.ids)}
-    assert [place[c.id] for c in clips.dataset.clips] == list(range(len(planned)))
-    found = {"fit": bundle.calibration.conflict, "rank": rank(planned, outputs, bundle),
-             "conflict": conflict(planned, outputs, bundle)}  # fmt: skip
+        place = {name: i for i, name in enumerate(outputs.ids)}
+        assert [place[c.id] for c in clips.dataset.clips] == list(range(len(planned)))
+        found = {"fit": bundle.calibration.conflict, "rank": rank(planned, outputs, bundle),
+                 "conflict": conflict(planned, outputs, bundle)}  # fmt: skip
+        if given.fresh:
+            found["fresh"] = fresh_alarms(bundle, given.fresh, Path(scratch))
     ranks = found["rank"]
     print(f"informative modality first: {ranks['first']:.3f} of {ranks['clips']} clips; {ranks['by_modality']}")
     for name, values in found["conflict"].items():
         print(f"{name:<36} AUROC {values['auroc']}  flagged {values['flagged']}  false alarms {values['false_alarms']}")
+    for thresholds, pairs in found.get("fresh", {}).items():
+        for pair, kinds in pairs.items():
+            shares = "; ".join(f"{kind} {share['flagged']} of {share['n']}" for kind, share in kinds.items())
+            print(f"fresh clips, thresholds of {thresholds}, {pair}: {shares}")
     if given.text:
         found["contributions"] = contributions_of(given.text, given.text_manifest)
         for m, effect in found["contributions"]["contribution"].items():

@@ -1,18 +1,21 @@
 """Rules against a trained branch, against both fused: the test parts of runs of one split.
 
-    python benchmarks/rules.py RULES_RUN TRAINED_RUN [RULES_RUN TRAINED_RUN ...] [--split test]
+    python benchmarks/rules.py RULES_RUN TRAINED_RUN [RULES_RUN TRAINED_RUN ...] [--split test] [--pool]
 
 Each pair names a run of rules (``encoders.text.name: text_rules`` and the like) and one of a trained encoder, both with
 single labels, the same manifest and the same split. "both" is a late fusion at the level of decisions: the evidence of
 the two branches (calibrated log-probability minus log-prior) times one weight per branch, plus one bias per label, all
 fitted on validation. Its labels are decided with the costs of the trained branch. Figures have intervals over speakers
 (over clips where no speaker is known); differences are tested in pairs. Prints one table per pair, then one JSON line.
+With --pool, the pairs are the folds of one corpus: the weights are fitted in each fold, and the table is of all test
+clips. A fused run is read through the folder of one of its branches (``RUN/branches/speech``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,8 +117,25 @@ def fused_labels(part: Part, weights: Tensor, biases: Tensor, prior: Array, cost
     return decide(probabilities, costs=costs)
 
 
-def compare(runs: tuple[Path, Path], split: str) -> dict[str, Any]:
-    """Figures and tests of one pair of runs.
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One pair of runs: the labels of each system on a part.
+
+    Args:
+        part: the part.
+        labels: {system: ``[N]`` labels}.
+        weights: weights of the rules and of the trained branch in the fusion.
+        count: number of labels.
+    """
+
+    part: Part
+    labels: dict[str, Array]
+    weights: tuple[float, float]
+    count: int
+
+
+def decide_fold(runs: tuple[Path, Path], split: str) -> Fold:
+    """Fit the fusion of one pair of runs on validation, and decide the labels of a part.
 
     Args:
         runs: run folders of the rules and the trained branch.
@@ -135,24 +155,43 @@ def compare(runs: tuple[Path, Path], split: str) -> dict[str, Any]:
         "trained": part.labels[1],
         "both": fused_labels(part, weights, biases, prior, costs),
     }
-    measure = label_measure(len(prior))
+    return Fold(part, labels, (float(weights[0]), float(weights[1])), len(prior))
+
+
+def compare(runs: Sequence[tuple[Path, Path]], split: str) -> dict[str, Any]:
+    """Figures and tests of one pair of runs, or of the folds of one corpus together.
+
+    Args:
+        runs: run folders of the rules and the trained branch, of each fold.
+        split: part to compare on.
+    """
+    folds = [decide_fold(pair, split) for pair in runs]
+    ids = [name for fold in folds for name in fold.part.ids]
+    if len(set(ids)) < len(ids):
+        raise SystemExit(f"{runs[0][0]} and others: their {split} parts share clips; pool the folds of one benchmark")
+    speakers = [name for fold in folds for name in fold.part.speakers]
+    truth = np.concatenate([fold.part.truth for fold in folds])
+    labels = {name: np.concatenate([fold.labels[name] for fold in folds]) for name in folds[0].labels}
+    measure = label_measure(folds[0].count)
     figures: dict[str, dict[str, Any]] = {}
     for name, predicted in labels.items():
-        found = estimates(measure, part.truth, predicted, part.speakers)
+        found = estimates(measure, truth, predicted, speakers)
         figures[name] = {k: [round(v, 4) for v in (found[k].value, found[k].low, found[k].high)] for k in FIGURES}
     tests: dict[str, dict[str, Any]] = {}
     for first, second in (("trained", "rules"), ("both", "trained"), ("rules", "majority")):
-        paired = paired_tests(measure, part.truth, labels[first], labels[second], part.speakers)
+        paired = paired_tests(measure, truth, labels[first], labels[second], speakers)
         tests[f"{first} - {second}"] = {
             k: [round(v, 4) for v in (paired[k].difference, paired[k].low, paired[k].high, paired[k].p)]
             for k in FIGURES
         }
+    weights = np.mean([fold.weights for fold in folds], axis=0)
     return {
-        "rules": runs[0].name,
-        "trained": runs[1].name,
+        "rules": runs[0][0].name,
+        "trained": runs[0][1].name,
         "split": split,
-        "n": len(part.ids),
-        "speakers": len(set(part.speakers)),
+        "folds": len(folds),
+        "n": len(ids),
+        "speakers": len(set(speakers)),
         "weights": {"rules": round(float(weights[0]), 3), "trained": round(float(weights[1]), 3)},
         "figures": figures,
         "tests": tests,
@@ -179,11 +218,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, in pairs: rules, then trained")
     parser.add_argument("--split", default="test", help="part to compare on (default: test)")
+    parser.add_argument("--pool", action="store_true", help="the pairs are the folds of one corpus")
     arguments = parser.parse_args()
     if len(arguments.runs) % 2:
         parser.error("name the runs in pairs: a run of rules, then a trained one")
-    pairs = zip(arguments.runs[::2], arguments.runs[1::2], strict=True)
-    results = [compare(pair, arguments.split) for pair in pairs]
+    pairs = list(zip(arguments.runs[::2], arguments.runs[1::2], strict=True))
+    results = [compare(folds, arguments.split) for folds in ([pairs] if arguments.pool else [[pair] for pair in pairs])]
     for found in results:
         show(found)
     print(json.dumps(results))
