@@ -2,10 +2,10 @@
 
     python benchmarks/cues.py MANIFEST RUN [RUN ...] [--clips N] [--top K]
 
-The runs share the manifest; several folds of one corpus are pooled. Each drawn validation clip is explained for the label
-that its model decides. A part has a score (what it adds to the log-odds of the label), the share of clips in which it
-speaks for the label, and, where it is measured, its deviation from the training clips in standard deviations. Means have
-intervals over speakers. No test part is read.
+The runs share the manifest; several folds of one corpus are pooled. Each drawn validation clip is explained for the
+label that its model decides. A part has a score (what it adds to the log-odds of the label), the share of clips in
+which it speaks for the label, and, where it is measured, its deviation from the training clips in standard deviations.
+Means have intervals over speakers. No test part is read.
 """
 
 from __future__ import annotations
