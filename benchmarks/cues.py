@@ -124,9 +124,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
     given = parser.parse_args()
     found = cue_table([p for run in given.runs for p in named_parts(run, given.manifest, given.clips, given.seed)])
-    print(
-        "| label | modality | clips | part | score, 95% interval | share for | deviation, sd |\n|---|---|---|---|---|---|---|"
-    )
+    print("| label | modality | clips | part | score, 95% interval | share for | deviation, sd |")
+    print("|---|---|---|---|---|---|---|")
     for one in found:
         for cue in one["cues"][: given.top]:
             score = "{:+.2f}, {:+.2f} to {:+.2f}".format(*cue["score"])
