@@ -36,7 +36,7 @@ def alarm_rates(bundle: Bundle, outputs: Collected, clips: Mapping[str, Clip]) -
         branches = {m: p[i] for m, p in outputs.branches.items() if outputs.presence[m][i]}
         shown = clips[name].modality_labels
         for one in conflicts_of(branches, bundle.calibration.conflict, bundle.labels):
-            opposite = {polarity(shown[one.first]), polarity(shown[one.second])} == {"positive", "negative"}
+            opposite = {polarity(shown.get(m, "neutral")) for m in (one.first, one.second)} == {"positive", "negative"}
             for key in ("all clips", "opposite polarities" if opposite else "no opposite polarities"):
                 kind = found.setdefault(f"{one.first}+{one.second}", {}).setdefault(key, [])
                 kind.append((one.flagged, outputs.speakers[i]))
