@@ -43,7 +43,7 @@ class Named:
         label: label that is explained.
         modality: modality of the part.
         name: the cue or action unit.
-        clip: id of the clip.
+        clip: the run and the id of the clip; a clip counts once for each model that explains it.
         speaker: its speaker.
         score: what the part adds to the log-odds of the label.
         deviation: in standard deviations of the training clips; NaN if it is not measured.
@@ -80,7 +80,9 @@ def named_parts(run: Path, manifest: Path, clips: int, seed: int) -> Iterator[Na
             for view in score_views(clip, target).views:
                 for one in view.parts if view.unit in UNITS else ():
                     deviation = float("nan") if one.deviation is None else one.deviation
-                    yield Named(bundle.labels[label], m, one.name, sample.id, sample.speaker, one.score, deviation)
+                    yield Named(
+                        bundle.labels[label], m, one.name, f"{run}: {sample.id}", sample.speaker, one.score, deviation
+                    )
 
 
 def cue_table(parts: Sequence[Named]) -> list[dict[str, Any]]:
