@@ -80,9 +80,8 @@ def named_parts(run: Path, manifest: Path, clips: int, seed: int) -> Iterator[Na
             for view in score_views(clip, target).views:
                 for one in view.parts if view.unit in UNITS else ():
                     deviation = float("nan") if one.deviation is None else one.deviation
-                    yield Named(
-                        bundle.labels[label], m, one.name, f"{run}: {sample.id}", sample.speaker, one.score, deviation
-                    )
+                    clip_id, speaker = f"{run}: {sample.id}", sample.speaker
+                    yield Named(bundle.labels[label], m, one.name, clip_id, speaker, one.score, deviation)
 
 
 def cue_table(parts: Sequence[Named]) -> list[dict[str, Any]]:
