@@ -2,8 +2,8 @@
 
 Integrated gradients are used where a view has them. Otherwise parts are removed: all subsets of few parts give exact
 Shapley values, random orders estimate them for a moderate number, and each part alone is removed (occlusion) if there
-are many. A view of an encoder for which Shapley values were measured to be more faithful (:meth:`PartView.prefers_shapley`)
-uses gradients only if it has too many parts. The choice depends only on the view, the encoder, the number of parts and
+are many. If Shapley values were measured to be more faithful for an encoder (:meth:`PartView.prefers_shapley`),
+gradients are used only with too many parts. The choice depends only on the view, the encoder, the number of parts and
 the size of the input, so it is the same on every machine.
 """
 
@@ -29,7 +29,7 @@ _MOST_VALUES, _BATCH_VALUES = 2**24, 2**22
 #: Random orders come in pairs of opposite directions, at least this many of them.
 _FEWEST_PAIRS = 3
 _SEED = 0
-#: The view whose checks of faithfulness a map shares.
+#: The view whose checks of faithfulness a map shares, as its own cells are not checked.
 _MAP_UNITS: dict[str, UnitKind] = {"crop": "region", "spectrogram": "time"}
 
 
@@ -186,7 +186,7 @@ def explain_modality(
         if trust == "failed":
             scored.hidden[one.kind] = _why(measured[unit])
         else:
-            maps.append(replace(one, trust=trust))
+            maps.append(replace(one, trust=trust, checked_as=unit))
     counterfactual, tried = smallest_change(source.changes(clip, target), target)
     if target.model.task == "dimensions":
         scored.limits.append("a predicted dimension has no label that a change could turn")
