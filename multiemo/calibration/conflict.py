@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from multiemo.arrays import Array
 from multiemo.labels import polarities
 from multiemo.records import Record, record
+from multiemo.types import SUBSETS
 
 #: Smallest numbers of validation clips: matched pairs, and pairs' clips of each polarity.
 SMALLEST_CLIPS, SMALLEST_POLARITY = 20, 5
@@ -82,6 +83,10 @@ class ConflictCalibration(Record):
 
     pairs: dict[str, PairConflict] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        """One note for each pair of modalities without a score."""
+        return [f"no conflict score for {' and '.join(SUBSETS[key])}: {why}" for key, why in self.missing.items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ class Calibration(Record):
         return decide(probabilities, task, costs=costs)
 
     def notes(self) -> list[str]:
-        """Notes on subsets that never give a label, subsets without validation clips, and smoothing."""
+        """Notes on subsets without labels or without validation clips, on smoothing, and on missing conflict scores."""
         found = []
         never = [k for k, threshold in self.thresholds.items() if threshold is None]
         if never:
@@ -146,7 +146,7 @@ class Calibration(Record):
         unfitted = [k for k, count in self.clips.items() if not count]
         if unfitted:
             found.append(f"no validation clip has all modalities of {', '.join(unfitted)}: not calibrated")
-        return found + self.smoothing_notes()
+        return found + self.smoothing_notes() + ([] if self.conflict is None else self.conflict.notes())
 
     def smoothing_notes(self) -> list[str]:
         """A note if timelines are not smoothed because smoothing did not help on validation."""

@@ -16,6 +16,7 @@ def claims(
         typer.Argument(help="Run folders, and JSON Lines files of predictions with and without each modality."),
     ],
     split: Annotated[str, typer.Option(help="Part of a run's own split: val, test or train.")] = "val",
+    manifest: Annotated[Path | None, typer.Option(help="New path of a run's manifest, if it has moved.")] = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
@@ -27,7 +28,9 @@ def claims(
         low, high = value.interval
         return f"{value.mean:.3f} [{low:.3f}, {high:.3f}]"
 
-    checks = [check for source in sources for check in claim_checks(source, split=split, device=device)]
+    checks = [
+        check for source in sources for check in claim_checks(source, split=split, device=device, manifest=manifest)
+    ]
     if json_file != "-":
         rows = [["system", "clips", "without the credited", "without a random one", "difference"]]
         rows += [[c.system, str(c.clips), cell(c.credited), cell(c.random), cell(c.difference)] for c in checks]

@@ -2,8 +2,9 @@
 
 Integrated gradients are used where a view has them. Otherwise parts are removed: all subsets of few parts give exact
 Shapley values, random orders estimate them for a moderate number, and each part alone is removed (occlusion) if there
-are many. The choice depends only on the view, the number of parts and the size of the input, so it is the same on every
-machine.
+are many. If Shapley values were measured to be more faithful for an encoder (:meth:`PartView.prefers_shapley`),
+gradients are used only with too many parts. The choice depends only on the view, the encoder, the number of parts and
+the size of the input, so it is the same on every machine.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _MOST_VALUES, _BATCH_VALUES = 2**24, 2**22
 #: Random orders come in pairs of opposite directions, at least this many of them.
 _FEWEST_PAIRS = 3
 _SEED = 0
-#: The view whose checks of faithfulness a map shares.
+#: The view whose checks of faithfulness a map shares, as its own cells are not checked.
 _MAP_UNITS: dict[str, UnitKind] = {"crop": "region", "spectrogram": "time"}
 
 
@@ -45,14 +46,16 @@ def attribute(view: PartView, target: ClipTarget) -> tuple[Tensor, str]:
     count = len(view.parts)
     if not count:
         return torch.zeros(0), "occlusion"
-    scores = view.gradients(target)
-    if scores is not None and bool(scores.isfinite().all()):
-        return scores.detach().float().cpu(), "integrated gradients"
     passes = min(view.most_passes, _MOST_VALUES // max(1, target.x.numel()))
-    if 2**count <= passes or count == 1:
+    exact, pairs = 2**count <= passes or count == 1, passes // (2 * count)
+    affordable = exact or pairs >= _FEWEST_PAIRS
+    if not (affordable and view.prefers_shapley(target)):
+        scores = view.gradients(target)
+        if scores is not None and bool(scores.isfinite().all()):
+            return scores.detach().float().cpu(), "integrated gradients"
+    if exact:
         return _shapley_values(view, target), "Shapley values"
-    pairs = passes // (2 * count)
-    if pairs >= _FEWEST_PAIRS:
+    if affordable:
         return _shapley_sampling(view, target, pairs), "Shapley sampling"
     return occlusion(view, target), "occlusion"
 
@@ -153,7 +156,7 @@ def score_views(clip: ClipInput, target: ClipTarget, faithfulness: Faithfulness 
             found.limits.append(f"no {view.unit} could be told apart")
             continue
         scores, method = attribute(view, target)
-        found.limits += _limits(view, method)
+        found.limits += _limits(view, method, target)
         parts, notes = view.scored(scores), list(view.notes)
         found.views.append(
             EvidenceView(unit=view.unit, method=method, parts=parts, trust=trust, baseline=view.baseline, notes=notes)
@@ -183,7 +186,7 @@ def explain_modality(
         if trust == "failed":
             scored.hidden[one.kind] = _why(measured[unit])
         else:
-            maps.append(replace(one, trust=trust))
+            maps.append(replace(one, trust=trust, checked_as=unit))
     counterfactual, tried = smallest_change(source.changes(clip, target), target)
     if target.model.task == "dimensions":
         scored.limits.append("a predicted dimension has no label that a change could turn")
@@ -223,11 +226,13 @@ def _trust(measured: ViewFaithfulness | None) -> Trust:
     return "not measured" if measured is None else measured.trust
 
 
-def _limits(view: PartView, method: str) -> list[str]:
+def _limits(view: PartView, method: str, target: ClipTarget) -> list[str]:
     """What cannot be said of a view."""
     found = []
     if len(view.parts) == 1:
         found.append(f"there is only one {view.unit}, so its score has nothing to be compared with")
-    if method != "integrated gradients" and type(view).gradients is not PartView.gradients:
-        found.append(f"the encoder has no usable gradients, so the scores of each {view.unit} come from {method}")
+    chosen = method != "occlusion" and view.prefers_shapley(target)
+    if method != "integrated gradients" and type(view).gradients is not PartView.gradients and not chosen:
+        why = view.without_gradients or "the encoder has no usable gradients"
+        found.append(f"{why}, so the scores of each {view.unit} come from {method}")
     return found

@@ -111,20 +111,31 @@ def removals(view: PartView, target: ClipTarget, most: int) -> Iterator[InputCha
             found += zip(scores, some, strict=True)
             for row, members in enumerate(some):
                 names = [view.parts[part].name for part in members]
-                yield InputChange(names[0], _without(names), x[row], mask[row], float(size), others=names[1:])
+                words = _without(names, count)
+                yield InputChange(names[0], words, x[row], mask[row], float(size), others=names[1:])
         best = [members for _, members in sorted(found)[:_BEAM]]
         sets = sorted({tuple(sorted({*b, part})) for b in best for part in range(count) if part not in b})
 
 
-def _without(names: Sequence[str]) -> str:
-    """The removal in words.
+def _without(names: Sequence[str], count: int) -> str:
+    """The removal in words, with what was checked before it: every single part, every pair only of three parts or few.
+
+    Args:
+        names: names of the removed parts.
+        count: number of parts of the view.
 
     Example:
-        >>> _without(["good", "day"])
+        >>> _without(["good", "day"], 9)
         "without 'good' and 'day' (neither alone suffices)"
+        >>> _without(["so", "good", "day"], 9)
+        "without 'so', 'good' and 'day' (no single part suffices, and no pair that was tried)"
     """
     quoted = [f"'{name}'" for name in names]
     if len(quoted) == 1:
         return f"without {quoted[0]}"
     listed = f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-    return f"without {listed} ({'neither' if len(quoted) == 2 else 'no fewer of them'} alone suffices)"
+    if len(quoted) == 2:
+        return f"without {listed} (neither alone suffices)"
+    # Of at most _BEAM + 1 parts, all but one of them are extended by every other part, so every pair was tried.
+    pairs = "no pair" if count <= _BEAM + 1 else "no pair that was tried"
+    return f"without {listed} (no single part suffices, and {pairs})"

@@ -131,6 +131,7 @@ class EvidenceMap(Record):
         start, end: seconds from the start of the input; for a crop both are the time of its frame.
         low, high: lowest and highest frequency, Hz, for a spectrogram.
         method, trust: as in :class:`EvidenceView`.
+        checked_as: unit of the view whose checks decided ``trust``: the cells of the map itself are not checked.
     """
 
     kind: Literal["spectrogram", "crop"]
@@ -142,6 +143,7 @@ class EvidenceMap(Record):
     high: float | None = None
     method: str
     trust: Trust
+    checked_as: UnitKind | None = None
 
 
 @record

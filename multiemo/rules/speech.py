@@ -44,6 +44,7 @@ AROUSAL_CUES = ("loudness", "pitch_level", "pitch_range", "speaking_rate", "brig
 
 _REVIEWS = "Juslin & Laukka 2003; Scherer 2003"
 _WORDS_LIMIT = "The rules hear how something is said, not what. A voice tells arousal better than valence."
+_CORPORA = ("the corpus", "the training clips")
 _SOUND_LIMIT = "Telephone bandwidth, noise and the distance to the microphone change level, tension and roughness."
 
 #: {cue of :data:`multiemo.preprocess.voice.cues.VOICE_CUES`: rule}
@@ -128,8 +129,10 @@ def read_tone(values: Mapping[str, float], baseline: CueBaseline, *, voiced: flo
     if math.isnan(values.get("loudness", math.nan)):
         return Findings({}, limits=["No voiced speech was found, so there is no tone to analyse."])
     limits = [_WORDS_LIMIT, _SOUND_LIMIT]
-    if baseline.whose == "the corpus":
-        limits.append("The voice is compared with the corpus: a register or level of the speaker's own counts as tone.")
+    if baseline.whose in _CORPORA:
+        limits.append(
+            f"The voice is compared with {baseline.whose}: a register or level of the speaker's own counts as tone."
+        )
     if short:
         limits.append(f"Only {voiced:.1f} s are voiced: range, contour, rate and pauses are left out.")
     known = [beyond(found[cue]) for cue in AROUSAL_CUES if cue in found]

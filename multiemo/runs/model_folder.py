@@ -32,6 +32,7 @@ from multiemo.errors import CheckpointError, ConfigError
 from multiemo.files import system_error, unwritable, write_atomically
 from multiemo.inputs import Input, build_input, spec_from_dict
 from multiemo.model import EmotionModel
+from multiemo.preprocess.voice.baseline import VoiceBaseline
 from multiemo.runs.folder.required_files import file_digest, model_folder
 from multiemo.runs.parts import assemble, build_encoder
 from multiemo.training.checkpoint import load_tensors, save_tensors
@@ -51,7 +52,7 @@ class Bundle:
         model: the network; on the CPU until moved.
         config: resolved config; ``encoders`` has only the model's modalities.
         inputs: {modality: input}, built from the encoders' InputSpecs.
-        facts: other records of the folder: corpus kind, split hash, stage, validation figures, versions.
+        facts: other records of the folder: corpus kind, split hash, stage, validation figures, usual voice in training.
         calibration: temperatures and thresholds fitted on validation; empty before that.
         folder: folder that the model was read from or written to.
         seen: clips, speakers and groups that the model was trained or selected on.
@@ -77,6 +78,19 @@ class Bundle:
             label_from: ``clip``, or the modality whose own label is the target.
         """
         return LabelSpace(self.config.label_set, self.config.task, label_from)
+
+    @property
+    def voice(self) -> VoiceBaseline | None:
+        """The usual voice of the training clips; ``None`` without it, as in folders of earlier versions.
+
+        Raises:
+            CheckpointError: the record in ``config.json`` is damaged.
+        """
+        stored = self.facts.get("voice")
+        try:
+            return None if stored is None else VoiceBaseline.from_json(stored)
+        except ValueError as error:
+            raise CheckpointError(f"{self.folder}: facts.voice in config.json: {error}") from None
 
     @property
     def prior(self) -> Tensor:

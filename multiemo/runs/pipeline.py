@@ -29,6 +29,7 @@ from multiemo.runs.priors import dimension_means, label_weighting
 from multiemo.runs.sources import open_sources
 from multiemo.runs.stage import Stage, fit_stage, stage_seed, trainable_rows
 from multiemo.runs.trackers import Trackers
+from multiemo.runs.training_voice import training_voice
 from multiemo.training.epochs import Epoch, StageEpoch
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.training.profiling import profiled
@@ -277,6 +278,10 @@ class _Session:
             "seconds": round(result.seconds, 1),
             "untrained": {m: sorted(self.prepared.encoders[m].untrained or ()) for m in modalities},
         }
+        if self.main and "speech" in modalities:
+            train_part = self.prepared.part(stage, "train")
+            voice = training_voice(train_part, trainable_rows(train_part, modalities, settings, "train"))
+            facts |= {} if voice is None else {"voice": voice}
         bundle = Bundle(model.eval(), config, {m: self.prepared.inputs[m] for m in modalities}, facts, seen=seen)
         val, processes = self.prepared.val(stage), self._processes
         if settings.objective == "labels" and val is not None:

@@ -50,6 +50,15 @@ def test_the_smallest_removal_that_changes_the_label(weights, bias, removed, tri
     assert count == tried
 
 
+@pytest.mark.parametrize(("parts", "claim"), [(5, "and no pair)"), (6, "and no pair that was tried)")])
+def test_a_triple_claims_only_what_was_checked(parts, claim) -> None:
+    """Of six equal parts, the pair of the last two is never tried, as neither of them is among the best four."""
+    target = Decides([1.0] * parts, 2.5 - parts)
+    found, _ = smallest_change(removals(GameView(parts), target, 3), target)
+    assert len(found.others) == 2
+    assert found.change.endswith(claim)
+
+
 def test_nothing_is_reported_if_nothing_changes_the_label() -> None:
     target = Decides([1.0] * 4, 1.0)
     found, count = smallest_change(removals(GameView(4), target, 3), target)

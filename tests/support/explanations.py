@@ -78,7 +78,9 @@ def full_explanation(text: str = f"Not so great {NASTY}", language: str | None =
             EvidenceView(unit="time", method="occlusion", parts=spans, trust="not measured", baseline="silence"),
         ],
         maps=[
-            EvidenceMap(kind="crop", scores=[[0.5, -0.5]], picture=_PIXEL, start=1, end=1, method="x", trust="passed"),
+            EvidenceMap(kind="crop", scores=[[0.5, -0.5]], picture=_PIXEL, start=1, end=1, method="x", trust="passed",
+                checked_as="region",
+            ),
             EvidenceMap(
                 kind="spectrogram", scores=[[0.1], [0.4]], picture=None, start=0, end=4, low=50, high=8000, method="x",
                 trust="not measured",
@@ -146,5 +148,5 @@ def full_explanation(text: str = f"Not so great {NASTY}", language: str | None =
 
 def _measured() -> Faithfulness:
     figure = Difference(mean=0.2, interval=(0.1, 0.3))
-    claims = ClaimCheck(system="x", clips=9, credited=figure, random=figure, difference=figure)
+    claims = ClaimCheck(system="x", clips=9, speakers=3, credited=figure, random=figure, difference=figure)
     return Faithfulness(corpus="c", part="val", clips=9, seed=0, views=[], claims=claims)

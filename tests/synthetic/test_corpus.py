@@ -145,3 +145,20 @@ def test_modalities_err_apart() -> None:
         lacking = np.mean([p.missing == m for p in plans])
         assert abs(lacking - corpus.MISSING[m]) < 0.025
     assert abs(np.corrcoef(wrong["text"], wrong["face"])[0, 1]) < 0.08
+
+
+def test_planned_clips_show_what_was_planned(tmp_path: Path) -> None:
+    """One modality lacks, one contradicts; the rows keep the order of the plans, and the seed decides the rest."""
+    strength = dict.fromkeys(MODALITIES, 1.0)
+    mixed = corpus.Plan("happy", {"text": "happy", "speech": "sad", "face": "happy"}, strength, "face", "audio")
+    mute = corpus.Plan("sad", dict.fromkeys(MODALITIES, "sad"), strength, "speech", "audio")
+    plans = [(corpus.make_person(41, 7), mixed), (corpus.make_person(40, 7), mute)]
+    first, second = read_manifest(corpus.make_planned(tmp_path / "a", plans))
+    assert (first.label, first.modality_labels) == ("happy", {"text": "happy", "speech": "sad"})
+    assert (second.label, second.modality_labels) == ("sad", {"text": "sad", "face": "sad"})
+    assert (first.speaker, second.speaker) == ("spk42", "spk41")
+    assert (first.video, second.audio) == (None, None)
+    assert check_media(tmp_path / "a" / "manifest.jsonl") == []
+    again, other = (read_manifest(corpus.make_planned(tmp_path / str(s), plans, seed=s)) for s in (7, 8))
+    assert (again[0].text, again[0].valence) == (first.text, first.valence)
+    assert other[0].valence != first.valence

@@ -76,6 +76,7 @@ class PartView(ABC):
         baseline: what a removed part is replaced with, in words.
         notes: remarks for the user.
         most_passes: largest number of changed inputs that the scores may cost. With few, each part alone is removed.
+        without_gradients: why a view that could have gradients has none, in words; empty if only trying them tells.
     """
 
     unit: UnitKind
@@ -83,6 +84,7 @@ class PartView(ABC):
     baseline: str
     notes: Sequence[str] = ()
     most_passes: int = 512
+    without_gradients: str = ""
 
     @abstractmethod
     def without(self, gone: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,6 +100,10 @@ class PartView(ABC):
     def gradients(self, target: ClipTarget) -> Tensor | None:
         """Scores ``[U]`` of the parts by integrated gradients; ``None`` if this view or encoder has none."""
         return None
+
+    def prefers_shapley(self, target: ClipTarget) -> bool:
+        """Whether Shapley values over removals were measured to be more faithful for this encoder than gradients."""
+        return False
 
     def magnitude(self) -> Tensor:
         """Size ``[U]`` of each part without regard to the model: the control that an attribution must beat."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from multiemo.explanation.counterfactual import removals
 from multiemo.explanation.evidence.base import ClipInput, Evidence, InputChange, PartView
 from multiemo.explanation.evidence.gates import gradient_scores
-from multiemo.explanation.evidence.words import Word, grouped, is_unspaced, split_words
+from multiemo.explanation.evidence.words import Word, grouped, is_chinese, is_unspaced, split_words
 from multiemo.explanation.records import EvidencePart, UnitKind
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.base import of_type
@@ -24,6 +24,7 @@ from multiemo.registry import evidence
 from multiemo.types import TEXT_SPECIALS
 
 _MASK = TEXT_SPECIALS.index("[MASK]")
+_NO_HIDING_TOKEN = "the tokenizer has no mask or unknown token"
 #: Most words that are removed together for a counterfactual.
 _MOST_REMOVED = 3
 
@@ -52,6 +53,7 @@ class TextView(PartView):
         notes: Sequence[str],
     ) -> None:
         self.unit, self.parts, self.baseline, self.notes = unit, parts, baseline, notes
+        self.without_gradients = "" if hiding is not None else _NO_HIDING_TOKEN
         self._x, self._hiding = x, hiding
         self._part_of = torch.tensor(part_of, device=x.device)
 
@@ -76,6 +78,14 @@ class TextView(PartView):
         totals = torch.zeros(len(self.parts), device=scores.device)
         return totals.index_add_(0, self._part_of[own], scores[own])
 
+    def prefers_shapley(self, target: ClipTarget) -> bool:
+        """As :meth:`PartView.prefers_shapley`: for bags of n-grams alone.
+
+        An n-gram disappears with the first of its tokens, which no path between two embeddings follows.
+        """
+        encoder = target.model.encoders[target.modality]
+        return getattr(encoder, "ngrams", None) is not None and getattr(encoder, "transformer", None) is None
+
     def magnitude(self) -> Tensor:
         """Number of tokens of each part, ``[U]``."""
         return torch.bincount(self._part_of[self._part_of >= 0], minlength=len(self.parts)).float()
@@ -86,7 +96,7 @@ class TextEvidence(Evidence):
     """Words of a text, or characters of scripts without spaces, and each earlier turn of the dialogue."""
 
     def views(self, clip: ClipInput, target: ClipTarget) -> list[PartView]:
-        """As :meth:`Evidence.views`. A text of a script without spaces has a second view by word, if jieba is there."""
+        """As :meth:`Evidence.views`. A Chinese text has a second view by word, if jieba is installed."""
         hiding, baseline = _hiding_token(target.model.encoders[clip.modality])
         reader = of_type(of_type(clip.entry, TextInput).preprocessor, TextPreprocessor)
         if not isinstance(clip.raw, Utterance):
@@ -100,7 +110,9 @@ class TextEvidence(Evidence):
         made: list[tuple[UnitKind, list[Word], list[str]]] = [("character" if unspaced else "word", words, [])]
         if unspaced:
             segmented = _segmented(words, clip.raw.text)
-            if segmented is None:
+            if not is_chinese(clip.raw.text):
+                made[0][2].append("words can be found in Chinese only, of the scripts without spaces between words")
+            elif segmented is None:
                 made[0][2].append('without jieba there are characters only; pip install "multiemo[zh]" adds words')
             else:
                 made.append(("word", segmented, []))
@@ -194,13 +206,13 @@ def _hiding_token(encoder: nn.Module) -> tuple[int | None, str]:
         return _MASK, "the token that hides words in training"
     found = getattr(backbone.config, "hiding_token_id", None)
     if found is None or found == getattr(encoder, "separator", None):  # a separator would end the utterance
-        return None, "nothing: its tokens are left out, because the tokenizer has no mask or unknown token"
+        return None, f"nothing: its tokens are left out, because {_NO_HIDING_TOKEN}"
     return int(found), "the model's mask or unknown token"
 
 
 def _segmented(words: list[Word], text: str) -> list[Word] | None:
-    """The words of a text without spaces, by jieba; ``None`` if it is not installed or positions are unknown."""
-    if find_spec("jieba") is None or any(w.first is None for w in words):
+    """The words of a Chinese text, by jieba; ``None`` for other scripts, without jieba or if positions are unknown."""
+    if not is_chinese(text) or find_spec("jieba") is None or any(w.first is None for w in words):
         return None
     import jieba
 

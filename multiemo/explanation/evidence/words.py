@@ -11,8 +11,14 @@ from multiemo.preprocess.text import clean
 
 #: Scripts that are written without spaces, so that a character is the smallest unit: Chinese, Japanese, Thai, Lao,
 #: Khmer, Burmese.
-_UNSPACED = re.compile("[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_JOINER = "\u200d"
+_HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED = re.compile(
+    f"[{_HAN}\u3040-\u30ff\u0e01-\u0e4e\u0e81-\u0ece\u0edc-\u0edf\u1780-\u17d3\u17d7\u17dc\u17dd"
+    "\u1000-\u103f\u1050-\u108f\u109a-\u109d\ua9e0-\ua9ef\ua9fa-\ua9fe\uaa60-\uaa7f]"
+)
+_CHINESE = re.compile(f"[{_HAN}]")
+#: The zero-width joiner, and the signs that write the next consonant beneath (Khmer coeng, Burmese virama).
+_JOINERS = "\u200d\u17d2\u1039"
 #: Variation selectors, the keycap mark and the tones of skin continue the emoji before them.
 _CONTINUES = re.compile("[\ufe00-\ufe0f\u20e3\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
@@ -45,6 +51,17 @@ def is_unspaced(text: str) -> bool:
     """
     letters = [c for c in text if c.isalpha()]
     return 2 * sum(bool(_UNSPACED.match(c)) for c in letters) >= len(letters) > 0
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text has Chinese characters, and no other script without spaces between words.
+
+    Example:
+        >>> is_chinese("我很开心 ok"), is_chinese("とても嬉しい"), is_chinese("ฉันมีความสุข")
+        (True, False, False)
+    """
+    found = _UNSPACED.findall(text)
+    return bool(found) and all(_CHINESE.match(c) for c in found)
 
 
 def split_words(text: str) -> tuple[str, list[Word]]:
@@ -114,7 +131,7 @@ def _edges(word: str) -> list[int]:
 def _joined(word: str, at: int) -> bool:
     """Whether the characters before and at a position belong together."""
     before, here = word[at - 1], word[at]
-    if before == _JOINER or _CONTINUES.match(here) or unicodedata.category(here)[0] == "M":
+    if before in _JOINERS or _CONTINUES.match(here) or unicodedata.category(here)[0] == "M":
         return True
     if _FLAG.match(before) and _FLAG.match(here):
         flags = len(word[:at]) - len(re.sub("[\U0001f1e6-\U0001f1ff]+$", "", word[:at]))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from multiemo.arrays import Array
 from multiemo.errors import ConfigError, ManifestError
@@ -57,13 +58,20 @@ def claim_check(system: str, clips: Sequence[ClaimedClip]) -> ClaimCheck:
     return ClaimCheck(
         system=system,
         clips=len(clips),
+        speakers=len(set(speakers)),
         credited=_difference(credited, speakers, 0.0),
         random=_difference(random, speakers, 0.0),
         difference=_difference(credited - random, speakers, -1.0),
     )
 
 
-def claim_checks(source: str | Path, *, split: str = "val", device: str = "auto") -> list[ClaimCheck]:
+def claim_checks(
+    source: str | Path,
+    *,
+    split: str = "val",
+    device: str | torch.device = "auto",
+    manifest: str | Path | None = None,
+) -> list[ClaimCheck]:
     """Check a run, or the systems of a JSON Lines file.
 
     Each line of the file is one clip of one system::
@@ -82,6 +90,7 @@ def claim_checks(source: str | Path, *, split: str = "val", device: str = "auto"
         source: run folder, or path of the file.
         split: part of a run's split; by default no test clip is read.
         device: device for a run.
+        manifest: new path of a run's manifest, if it has moved.
 
     Raises:
         ConfigError: a run has fewer than two modalities, or no labels.
@@ -89,7 +98,7 @@ def claim_checks(source: str | Path, *, split: str = "val", device: str = "auto"
     """
     path = Path(source)
     if path.is_dir():
-        return [claim_check(path.name, list(_run_clips(path, split, device)))]
+        return [claim_check(path.name, list(_run_clips(path, split, device, manifest)))]
     systems: dict[str, list[ClaimedClip]] = {}
     for system, clip in _file_clips(path):
         systems.setdefault(system, []).append(clip)
@@ -98,9 +107,16 @@ def claim_checks(source: str | Path, *, split: str = "val", device: str = "auto"
     return [claim_check(name, clips) for name, clips in systems.items()]
 
 
-def _run_clips(run: Path, split: str, device: str) -> Iterator[ClaimedClip]:
-    """The clips of a part of a run's split that have at least two modalities."""
-    report = evaluate_run(run, split=split, device=device, by="claims")
+def _run_clips(run: Path, split: str, device: str | torch.device, manifest: str | Path | None) -> Iterator[ClaimedClip]:
+    """The clips of a part of a run's split that have at least two modalities.
+
+    Args:
+        run: run folder.
+        split: part of its split.
+        device: device of the model.
+        manifest: new path of its manifest, if it has moved.
+    """
+    report = evaluate_run(run, manifest=manifest, split=split, device=device, by="claims")
     if report.task == "dimensions" or len(report.full) < 2:
         what = "has no labels" if report.task == "dimensions" else "has one modality"
         raise ConfigError(f"{run}: {what}; name a fused model that predicts labels")

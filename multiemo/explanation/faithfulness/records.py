@@ -85,6 +85,7 @@ class ClaimCheck(Record):
     Args:
         system: name of the model or system.
         clips: number of clips with at least two modalities.
+        speakers: number of their speakers.
         credited: share of clips whose label changes when the most credited modality is removed.
         random: share of clips whose label changes when a random modality is removed.
         difference: ``credited - random``.
@@ -92,6 +93,7 @@ class ClaimCheck(Record):
 
     system: str
     clips: int
+    speakers: int
     credited: Difference
     random: Difference
     difference: Difference
@@ -119,7 +121,8 @@ class Faithfulness(Record):
         seed: seed of the draw and of the random orders.
         views: each view of each modality.
         weights: SHA-256 of the weights that were measured; left out for the models of several folds.
-        claims: whether the model uses the modality it credits most; left out for a single branch.
+        claims: whether the model uses the modality it credits most; left out for a single branch, a
+            model of dimensions, and if no clip of the part has two modalities.
         notes: remarks.
     """
 

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import torch
 
+from multiemo.errors import ConfigError, ManifestError
+from multiemo.explanation.faithfulness.claims import claim_checks
 from multiemo.explanation.faithfulness.measure import measure_faithfulness
-from multiemo.explanation.faithfulness.records import Faithfulness
+from multiemo.explanation.faithfulness.records import ClaimCheck, Faithfulness
 from multiemo.files import write_atomically
 from multiemo.progress import Progress
 from multiemo.runs.folder.evaluation_log import run_folder_of
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.required_files import file_digest, model_folder
 from multiemo.runs.folder.source import part_of, stored_source
-from multiemo.runs.model_folder import load_bundle
+from multiemo.runs.model_folder import Bundle, load_bundle
 
 #: Name of the file, beside ``config.json``.
 FAITHFULNESS = "faithfulness.json"
@@ -52,9 +54,34 @@ def measure_run(
     bundle.config = bundle.config.model_copy(update={"data": data})
     found = measure_faithfulness([(bundle, source)], clips=clips, seed=seed, device=device, progress=progress)
     place = model_folder(folder)
-    found = replace(found, weights=file_digest(place / "model.safetensors"), notes=[*found.notes, *notes])
+    claims, why = _claims(folder, bundle, manifest, device)
+    found = replace(
+        found,
+        weights=file_digest(place / "model.safetensors"),
+        claims=claims,
+        notes=[*found.notes, *notes, *why],
+    )
     write_atomically(place / FAITHFULNESS, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return found
+
+
+def _claims(
+    folder: Path, bundle: Bundle, manifest: str | Path | None, device: str | torch.device
+) -> tuple[ClaimCheck | None, list[str]]:
+    """Whether the model uses the modality it credits most, on all of its validation part; or a note why not.
+
+    Args:
+        folder: run folder.
+        bundle: its model.
+        manifest: new path of the run's manifest, if it has moved.
+        device: device of the model.
+    """
+    if len(bundle.model.modalities) < 2 or bundle.config.task == "dimensions":
+        return None, []
+    try:
+        return claim_checks(folder, device=device, manifest=manifest)[0], []
+    except (ConfigError, ManifestError) as error:  # no clip has two modalities, or a label
+        return None, [f"whether the model uses what it credits was not checked: {error}"]
 
 
 def read_faithfulness(folder: str | Path) -> Faithfulness | None:

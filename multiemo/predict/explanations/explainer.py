@@ -56,6 +56,8 @@ def explain_item(
             f"lasts {prediction.duration:g} s"
         )
     faithfulness, notes = _faithfulness(predictor)
+    conflict = predictor.calibration.conflict
+    notes += [] if conflict is None else conflict.notes()
     final = {(s.start, s.end): s for s in prediction.segments}
     language = _language(item, prediction)
     explainer = SegmentExplainer(predictor, companions, faithfulness, clock)

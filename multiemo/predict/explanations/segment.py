@@ -149,7 +149,7 @@ class SegmentExplainer:
     def _clip(self, segment: Segment, m: Modality) -> ClipInput:
         raw, entry = (segment.raw or {}).get(m), self._predictor.bundle.inputs[m]
         times = raw.times.tolist() if isinstance(raw, FacePositions) else None
-        voice = self._companions.baseline(segment) if m == "speech" else None
+        voice = self._companions.baseline(segment) or self._predictor.bundle.voice if m == "speech" else None
         return ClipInput(m, entry, segment.inputs[m], raw, segment.start, times, voice)
 
 

@@ -58,11 +58,14 @@ class VoiceBaseline(Record):
             return None
         mean, spread = {}, {}
         for id, cue in VOICE_CUES.items():
-            values = torch.tensor([clip.values[id] for clip in usable], dtype=torch.float64)
+            known = [clip.values[id] for clip in usable if clip.known(id)]
+            if not known:
+                continue
+            values = torch.tensor(known, dtype=torch.float64)
             squares = float((values - values.mean()).square().sum())
             prior = _PRIOR_CLIPS * cue.spread**2
             mean[id] = float(values.mean())
-            spread[id] = ((prior + squares) / (_PRIOR_CLIPS + len(usable) - 1)) ** 0.5
+            spread[id] = ((prior + squares) / (_PRIOR_CLIPS + len(known) - 1)) ** 0.5
         return cls(whose=whose, mean=mean, spread=spread, clips=len(usable), seconds=round(seconds, 2))
 
     @classmethod

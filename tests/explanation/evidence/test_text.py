@@ -12,6 +12,7 @@ from multiemo.explanation.attribution import explain_modality
 from multiemo.explanation.evidence.base import ClipInput
 from multiemo.explanation.evidence.gates import gradient_scores
 from multiemo.explanation.evidence.text import TextEvidence
+from multiemo.explanation.evidence.words import split_words
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.material import Utterance
 from multiemo.inputs.text import TextInput
@@ -77,13 +78,12 @@ def test_scores_sum_to_the_difference_between_the_text_and_none(encoder) -> None
     clip, target = explained(encoder, "good day bad day")
     found = explain_modality(clip, target)
     [view] = found.views
-    if view.method != "integrated gradients":
-        pytest.skip("the tokenizer has no token to hide words with")
     hidden = TextEvidence().views(clip, target)[0].without(torch.ones(1, len(view.parts), dtype=torch.bool))
     with torch.no_grad():
         whole = target(clip.tensor[None], torch.ones(1, len(clip.tensor), dtype=torch.bool))
         none = target(*hidden)
-    if encoder.input_spec.tokenizer != "trained":  # a hashed n-gram of hidden tokens has a row of its own
+    # On the path of gradients, a hashed n-gram of hidden tokens has a row of its own.
+    if view.method != "integrated gradients" or encoder.input_spec.tokenizer != "trained":
         assert sum(p.score for p in view.parts) == pytest.approx(float(whole - none), abs=0.05)
 
 
@@ -128,7 +128,51 @@ def test_an_encoder_without_gradients_is_explained_by_removal_and_says_so() -> N
     encoder.transformer.forward = torch.no_grad()(encoder.transformer.forward)
     found = explain_modality(clip, target)
     assert found.views[0].method == "Shapley values"
-    assert any("gradients" in limit for limit in found.limits)
+    assert any("no usable gradients" in limit for limit in found.limits)
+
+
+@pytest.mark.parametrize(
+    ("text", "layers", "method"),
+    [
+        ("good day bad day", 0, "Shapley values"),
+        ("good day bad " * 10, 0, "Shapley sampling"),
+        ("good day bad " * 40, 0, "integrated gradients"),  # too many parts for three pairs of orders
+        ("good day bad day", 1, "integrated gradients"),
+    ],
+)
+def test_bags_are_scored_by_shapley_values_within_the_budget(text, layers, method) -> None:
+    clip, target = explained(scratch(layers=layers, max_tokens=256), text)
+    found = explain_modality(clip, target)
+    assert found.views[0].method == method
+    assert found.limits == []
+
+
+def test_a_tokenizer_without_a_mask_is_named_as_the_reason(tmp_path) -> None:
+    folder = SAVERS["t5"](tmp_path)
+    clip, target = explained(TextPretrained(model=str(folder), max_tokens=24), "good day")
+    view = TextEvidence().views(clip, target)[0]
+    assert "no mask or unknown token" in view.baseline
+    [limit] = explain_modality(clip, target).limits
+    assert "the tokenizer has no mask or unknown token" in limit
+    assert "usable gradients" not in limit
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("ฉันดีใจ", ["ฉั", "น", "ดี", "ใ", "จ"]),  # Thai
+        ("ຂ້ອຍ", ["ຂ້", "ອ", "ຍ"]),  # Lao
+        ("ខ្ញុំ", ["ខ្ញុំ"]),  # Khmer: the second consonant is written beneath the first
+        ("ပျော်", ["ပျော်"]),  # Burmese
+        ("とても嬉しい", list("とても嬉しい")),
+    ],
+)
+def test_other_scripts_without_spaces_are_read_by_character(text, parts) -> None:
+    clip, target = explained(scratch(characters=True), text)
+    [view] = TextEvidence().views(clip, target)
+    assert view.unit == "character"
+    assert any("words can be found in Chinese only" in note for note in view.notes)
+    assert [w.name for w in split_words(text)[1]] == parts
 
 
 def test_a_cut_text_says_where_it_ends() -> None:

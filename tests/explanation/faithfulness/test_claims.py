@@ -26,6 +26,7 @@ def test_the_credited_modality_is_removed_beside_the_mean_over_all(tmp_path: Pat
     alone = {"id": "d", "speaker": "s", "labels": {"T": "yes"}}
     checks = {c.system: c for c in claim_checks(write(tmp_path, ROW, {**ROW, "speaker": "t"}, liar, alone))}
     honest = checks["other"]
+    assert (honest.speakers, checks["liar"].speakers) == (2, 1)
     assert (honest.clips, honest.credited.mean, honest.random.mean, honest.difference.mean) == (2, 1, 0.5, 0.5)
     assert (checks["liar"].credited.mean, checks["liar"].difference.mean) == (0, -0.5)
 
@@ -62,3 +63,13 @@ def test_a_run_is_checked_on_validation_and_a_file_beside_it(tiny_run: Path, tmp
     assert run["difference"]["mean"] == pytest.approx(run["credited"]["mean"] - run["random"]["mean"], abs=1e-5)
     assert other["system"] == "other"
     assert json.loads((tiny_run / "evaluations.jsonl").read_text("utf-8").splitlines()[-1])["split"] == "val"
+
+
+def test_the_manifest_of_a_run_may_have_moved(tiny_run: Path, small_corpus: Path, tmp_path: Path, cli) -> None:
+    (tmp_path / "media").symlink_to(small_corpus.parent / "media")
+    moved = tmp_path / "moved.jsonl"
+    code, _, err = cli("claims", tiny_run, "--manifest", moved)
+    assert code != 0
+    assert "moved.jsonl" in err
+    moved.write_bytes(small_corpus.read_bytes())
+    assert cli("claims", tiny_run, "--manifest", moved)[0] == 0

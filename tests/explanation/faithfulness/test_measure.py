@@ -8,26 +8,32 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
+from multiemo.calibration import Calibration
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.errors import CheckpointError
 from multiemo.explanation.evidence.base import ClipInput, Evidence, PartView
 from multiemo.explanation.evidence.steps import StepEvidence, StepView
 from multiemo.explanation.faithfulness import measure
+from multiemo.explanation.faithfulness.claims import claim_checks
 from multiemo.explanation.faithfulness.measure import draw_clips, explained_label, measure_faithfulness
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.explanation.faithfulness.stored import FAITHFULNESS, measure_run, read_faithfulness
 from multiemo.explanation.target import ClipTarget
+from multiemo.model import EmotionModel
 from multiemo.runs import load_bundle
 from multiemo.runs.batches import prepare_part
 from multiemo.runs.device import Compute
 from multiemo.runs.evaluation import evaluate_bundle
 from multiemo.runs.folder.source import stored_source
+from multiemo.types import Sample
 from tests.support.progress import Counted
+from tests.support.tiny_text import scratch
 
 CPU = Compute(torch.device("cpu"))
 
@@ -77,6 +83,16 @@ def test_every_modality_is_measured_on_validation_clips(
     assert counted.steps[-1] == (3, 3)
     conforms(run / "model" / FAITHFULNESS, Faithfulness)  # type: ignore[operator]
     assert not any(json.loads(line)["split"] == "test" for line in _log(run))
+
+
+def test_claims_are_checked_on_the_whole_validation_part(measured: tuple[Faithfulness, Counted], run: Path) -> None:
+    assert measured[0].claims == claim_checks(run)[0]
+    assert measured[0].claims.clips > 3
+    assert measured[0].claims.speakers >= 1
+
+
+def test_a_single_branch_claims_nothing(run: Path) -> None:
+    assert measure_run(run / "branches" / "text", clips=1).claims is None
 
 
 def test_scores_that_do_not_depend_on_the_model_fail(measured: tuple[Faithfulness, Counted]) -> None:
@@ -157,6 +173,16 @@ def test_the_explained_label_is_the_decided_one(tiny_run: Path) -> None:
     for row, clip in enumerate(part.dataset.clips):
         if clip.id in decided:
             assert explained_label(bundle, CPU, part.dataset[row]) == decided[clip.id]
+
+
+@pytest.mark.parametrize(("task", "expected"), [("multi", 2), ("dimensions", 1)])
+def test_the_explained_column_of_other_tasks(task: str, expected: int) -> None:
+    """With several labels the most probable one after calibration, even if none is given; else the first learnt one."""
+    prior = torch.tensor([float("nan"), 0.2, 0.1]) if task == "dimensions" else torch.full((3,), 0.1)
+    model = EmotionModel({"text": scratch()}, 3, task=task, prior=prior).eval()
+    sample = Sample("a", "c", "s", {"text": torch.tensor([2, 20, 21, 3])}, {}, None, torch.full((3,), float("nan")))
+    calibration = Calibration(biases={"T": [-30.0, -30.0, -20.0]}, label_thresholds={"T": [0.5, 0.5, 0.5]})
+    assert explained_label(SimpleNamespace(model=model, calibration=calibration), CPU, sample) == expected
 
 
 def test_clips_are_drawn_evenly_over_speakers(small_corpus: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from multiemo.calibration.conflict import ConflictCalibration
 from multiemo.errors import ConfigError
 from tests.support.documents import check_record
 
@@ -33,3 +36,10 @@ def test_only_the_asked_span_is_explained(model, talk):
         model.explain(talk, start=500)
     with pytest.raises(ConfigError, match="apply to films"):
         model.explain(text="hello", start=1)
+
+
+def test_missing_conflict_scores_are_explained(model, monkeypatch):
+    conflict = ConflictCalibration(missing={"SF": "too few clips"})
+    monkeypatch.setattr(model, "calibration", replace(model.calibration, conflict=conflict))
+    why = model.explain(text="I am so happy today")
+    assert "no conflict score for speech and face: too few clips" in why.notes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from multiemo.explanation.records import EvidencePart, EvidenceView, ModalityEvidence, RuleReading
+from multiemo.explanation.records import EvidenceMap, EvidencePart, EvidenceView, ModalityEvidence, RuleReading
 from multiemo.predict.explanations.page import charts
 from multiemo.predict.explanations.page.formats import LEVELS, largest, level, percent, signed
 from multiemo.predict.explanations.page.verdict import (
@@ -259,11 +259,18 @@ class SegmentSection:
             voice=voice,
             crops=[(charts.heat(one, scale, t), clock(one.start)) for one in crops],
             spectrograms=[charts.heat(one, most, t) for one, most in zip(other, scales, strict=True)],
-            map_trust=t("trust_" + evidence.maps[0].trust.replace(" ", "_")) if evidence.maps else "",
+            map_trust=self._map_trust(evidence.maps[0]) if evidence.maps else "",
             counterfactual=self._counterfactual(evidence),
             hidden=[t("hidden", unit=t.unit(u), reason=why) for u, why in evidence.hidden.items()],
             limits=evidence.limits,
         )
+
+    def _map_trust(self, one: EvidenceMap) -> str:
+        """Whether the view whose checks stand for a map passed them, and which view that is."""
+        t = self._t
+        if one.trust == "passed" and one.checked_as is not None:
+            return t("trust_passed_as", unit=t.unit(one.checked_as))
+        return t("trust_" + one.trust.replace(" ", "_"))
 
     def _view(self, view: EvidenceView, evidence: ModalityEvidence) -> ShownView:
         t, most = self._t, largest(part.score for part in view.parts)

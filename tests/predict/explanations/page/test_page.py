@@ -89,3 +89,11 @@ def test_the_language_is_that_of_the_words_unless_asked():
     assert "快乐" in render_page(full_explanation("我很开心今天", None))
     with pytest.raises(ConfigError, match="'fr' is not one of en, zh"):
         render_page(full_explanation(), "fr")
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "checked as regions of the face"), ("zh", "以“面部区域”的方式通过了对该模型的检验")],
+)
+def test_a_map_says_as_what_it_was_checked(language, words):
+    assert words in _Page(render_page(full_explanation(), language)).text

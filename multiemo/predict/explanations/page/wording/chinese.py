@@ -127,6 +127,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "counterfactual_none": "尝试了 {tried} 种单项改变，均未改变标签。",
     "trust_passed": "已通过对该模型的检验",
+    "trust_passed_as": "以“{unit}”的方式通过了对该模型的检验；图中各格未单独检验",
     "trust_failed": "未通过对该模型的检验",
     "trust_not_measured": "尚未对该模型检验",
     "hidden": "未显示（未通过对该模型的检验）：{unit}（{reason}）。",

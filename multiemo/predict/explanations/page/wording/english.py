@@ -142,6 +142,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "counterfactual_none": "None of the {tried} single changes that were tried changes the label.",
     "trust_passed": "passed its checks on this model",
+    "trust_passed_as": "checked as {unit}, which passed on this model; the cells of the map were not checked",
     "trust_failed": "failed its checks on this model",
     "trust_not_measured": "not checked on this model",
     "hidden": "Not shown, because it failed its checks on this model: {unit} ({reason}).",
