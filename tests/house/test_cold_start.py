@@ -188,7 +188,7 @@ NEEDS = {
     "text_rules": {"torch", "numpy"},
     "speech_prosody": {"torch", "numpy"},
     "speech_rules": {"torch", "numpy"},
-    "face_rules": {"torch", "numpy"},
+    "face_rules": {"torch", "numpy", "cv2"},  # in one module with those of landmarks
     "face_rules_landmarks": {"torch", "numpy", "cv2"},
     "face_timm": SLOW - {"accelerate", "peft", "librosa", "av", "cv2"},
     "text_pretrained": SLOW - {"timm", "peft", "librosa", "av", "cv2"},
