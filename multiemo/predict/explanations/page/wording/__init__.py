@@ -50,6 +50,16 @@ class PageTexts:
         """A label, dimension, method or figure in this language; unchanged if it has no translation."""
         return self._names.get(name) or self._names.get(canonical(name), name)
 
+    def part(self, name: str) -> str:
+        """A cue, region or action unit in this language; the number of an action unit stays.
+
+        Example:
+            >>> PageTexts("zh").part("AU12 lip corner puller"), PageTexts("zh").part("eyes")
+            ('AU12 嘴角上扬', '眼')
+        """
+        number, _, rest = name.partition(" ")
+        return f"{number} {self.name(rest)}" if number.startswith("AU") and rest else self.name(name)
+
     def listed(self, parts: Iterable[str]) -> str:
         """Several parts as one list."""
         return self("list_separator").join(parts)
