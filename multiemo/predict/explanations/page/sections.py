@@ -264,7 +264,7 @@ class SegmentSection:
         scales = [largest((score for row in one.scores for score in row), self._least) for one in other]
         return ShownEvidence(
             heading=t(f"evidence_{evidence.modality}"),
-            views=[self._view(view, evidence) for view in evidence.views],
+            views=[self._view(view, evidence) for view in _distinct(evidence.views)],
             voice=voice,
             crops=[(charts.heat(one, scale, t), clock(one.start)) for one in crops],
             spectrograms=[
@@ -376,6 +376,11 @@ def _measured(part: EvidencePart, t: PageTexts) -> str:
     if part.deviation is not None:
         pieces.append(t("above" if part.deviation >= 0 else "below", deviation=f"{abs(part.deviation):.1f}"))
     return t.listed(pieces)
+
+
+def _distinct(views: Sequence[EvidenceView]) -> list[EvidenceView]:
+    """The views without those whose parts are also the parts of a later one: words, if each is one token."""
+    return [one for i, one in enumerate(views) if all(one.parts != later.parts for later in views[i + 1 :])]
 
 
 def _detail(part: EvidencePart, t: PageTexts) -> str:

@@ -16,6 +16,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 #: {language: {key: text with fields in braces}}.
 TEXTS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.TEXTS, "zh": chinese.TEXTS})
 _NAMES: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.NAMES, "zh": chinese.NAMES})
+_REMARKS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": {}, "zh": chinese.REMARKS})
 
 
 class PageTexts:
@@ -36,7 +37,7 @@ class PageTexts:
         if language not in LANGUAGES:
             raise ConfigError(f"--language: {language!r} is not one of {', '.join(LANGUAGES)}")
         self.language: Language = "zh" if language == "zh" else "en"
-        self._texts, self._names = TEXTS[self.language], _NAMES[self.language]
+        self._texts, self._names, self._remarks = TEXTS[self.language], _NAMES[self.language], _REMARKS[self.language]
 
     def __call__(self, key: str, /, **fields: object) -> str:
         """The text of a key with its fields filled in."""
@@ -59,6 +60,10 @@ class PageTexts:
         """
         number, _, rest = name.partition(" ")
         return f"{number} {self.name(rest)}" if number.startswith("AU") and rest else self.name(name)
+
+    def remark(self, text: str) -> str:
+        """A remark of the package in this language; unchanged if it has no translation."""
+        return self._remarks.get(text, text)
 
     def listed(self, parts: Iterable[str]) -> str:
         """Several parts as one list."""

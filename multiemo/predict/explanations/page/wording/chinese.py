@@ -235,3 +235,28 @@ NAMES: Mapping[str, str] = {
     "lip pressor": "双唇紧压", "lips part": "双唇分开", "jaw drop": "下颌下落", "mouth stretch": "张大嘴", "lip suck": "吸唇",
     "eye closure": "闭眼", "blink": "眨眼", "wink": "单眼眨",
 }  # fmt: skip
+
+#: Remarks that the package writes most often beside evidence and rules; others stay in English.
+REMARKS: Mapping[str, str] = {
+    "characters that the model reads as one token stay together": "模型作为一个词元读取的字不拆开",
+    "words that the model reads as one token stay together": "模型作为一个词元读取的词不拆开",
+    "there is a single picture, so no frames are compared": "只有一幅图像，因此无法比较各帧",
+    "irony, and what is only implied, are not recognised": "不能识别反语和言外之意",
+    "no word of the text is in the lexicon": "文字中没有词典收录的词",
+    "There is no baseline: at least two clips with a voice are needed to compare with.": (
+        "没有可比较的基线：至少还需要两个有声音的片段。"
+    ),
+    "The rules hear how something is said, not what. A voice tells arousal better than valence.": (
+        "规则只听语气，不听内容。声音反映唤醒度比反映效价更可靠。"
+    ),
+    "Telephone bandwidth, noise and the distance to the microphone change level, tension and roughness.": (
+        "电话带宽、噪声和与麦克风的距离会改变响度、紧张度和粗糙度。"
+    ),
+    "There is no baseline, so the resting face of this person counts as expression.": (
+        "没有基线，因此此人静止时的面容也被算作表情。"
+    ),
+    (
+        "Prototypes are posed expressions: a face can feel without showing, show without feeling, and the mouth moves "
+        "in speech too."
+    ): "原型取自摆拍的表情：有感受不一定表露，表露不一定有感受，说话时嘴也会动。",
+}
