@@ -36,6 +36,7 @@ RECORDS: dict[str, str] = {
     "evaluation-read": "multiemo.runs.folder.evaluation_log:Reading",
     "explanation": "multiemo.predict.explanations.records:Explanation",
     "faithfulness": "multiemo.explanation.faithfulness.records:Faithfulness",
+    "model-explanation": "multiemo.explanation.overall.records:ModelExplanation",
     "live": "multiemo.predict.prediction:LivePrediction",
     "mood": "multiemo.applications.mood_report:MoodLog",
     "prediction": "multiemo.predict.prediction:Prediction",

@@ -49,10 +49,31 @@ def explain(
         str | None, typer.Option(help="Language of the page: en or zh; default: zh if the words are Chinese, else en.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the explanation as a page to this HTML file.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--global", help="Explain the model as a whole, on its validation part, without an input.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="With --global: the part of the run's split.")] = "val",
+    manifest: Annotated[
+        Path | None, typer.Option(help="With --global: where the run's manifest is now, if it has moved.")
+    ] = None,
+    clips: Annotated[
+        int, typer.Option(min=2, help="With --global: number of clips whose evidence is computed and checked.")
+    ] = 200,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
-    """Explain a prediction: which modality decided, what inside it, what would have changed it, what rules say."""
+    """Explain a prediction: which modality decided, what inside it, what would have changed it, what rules say.
+
+    With --global, explain the model as a whole: the cues of each label, confusions, errors by group, and how faithful
+    its evidence is. The figures of faithfulness are stored beside the model, and every later explanation shows them.
+    """
+    if whole:
+        if input_ is not None or text is not None or transcript is not None:
+            raise ConfigError("--global explains the model as a whole: leave out the input, --text and --transcript")
+        _explain_model(run, out, json_file, split=split, manifest=manifest, clips=clips, device=device)
+        return
+    if split != "val" or manifest is not None:
+        raise ConfigError("--split and --manifest apply to the model as a whole: add --global")
     if input_ is None and text is None:
         raise ConfigError("nothing to explain: name a file or give --text")
     if text is not None and transcript is not None:
@@ -86,6 +107,46 @@ def explain(
                 typer.echo(str(written))
         typer.echo("seconds: " + ", ".join(f"{step} {s:.2f}" for step, s in explanation.seconds.items()), err=True)
     write_json(explanation, json_file)
+
+
+def _explain_model(
+    run: Path,
+    out: Path | None,
+    json_file: str | None,
+    *,
+    split: str,
+    manifest: Path | None,
+    clips: int,
+    device: str,
+) -> None:
+    """Measure the faithfulness of a run's evidence, and explain the run as a whole.
+
+    Args:
+        run: run folder.
+        out: page to write.
+        json_file: JSON to write.
+        split: part of the run's split.
+        manifest: where its manifest is now.
+        clips: number of clips whose evidence is computed.
+        device: device of the model.
+    """
+    from multiemo.cli.console import ConsoleProgress
+    from multiemo.explanation.faithfulness.stored import measure_run
+    from multiemo.explanation.overall.measure import explain_run
+    from multiemo.report.overall import model_lines, write_model_page
+
+    with ConsoleProgress() as progress:
+        measure_run(run, manifest=manifest, clips=clips, device=device, progress=progress)
+        found = explain_run(run, split=split, manifest=manifest, clips=clips, device=device, progress=progress)
+    if out is not None:
+        write_model_page(found, out)
+    if json_file != "-":
+        for line in model_lines(found) if out is None and json_file is None else ():
+            typer.echo(line)
+        for written in (out, json_file):
+            if written is not None:
+                typer.echo(str(written))
+    write_json(found, json_file)
 
 
 def _only_item(

@@ -14,6 +14,9 @@ from multiemo.metrics import mean_estimate
 from multiemo.records import Record, record
 from multiemo.types import Modality
 
+#: Largest effect on a value of -1..1: an interaction is a difference of differences.
+_BOUND = 4.0
+
 
 @record
 class MeanEffect(Record):
@@ -112,10 +115,10 @@ def _mean(effects: Sequence[tuple[float, str]]) -> MeanEffect:
     return MeanEffect(
         clips=len(values),
         size=_difference(np.abs(values), speakers, 0.0),
-        signed=_difference(values, speakers, -np.inf),
+        signed=_difference(values, speakers, -_BOUND),
     )
 
 
 def _difference(values: Array, speakers: Sequence[str], low: float) -> Difference:
-    found = mean_estimate(values, speakers, low=low)
+    found = mean_estimate(values, speakers, low=low, high=_BOUND)
     return Difference(mean=round(found.value, 6), interval=(round(found.low, 6), round(found.high, 6)))

@@ -18,6 +18,7 @@ _DOCUMENTS = {
     "predict": "multiemo.predict.prediction:Prediction",
     "predict --out": "multiemo.bulk.run:BulkSummary",
     "explain": "multiemo.predict.explanations.records:Explanation",
+    "explain --global": "multiemo.explanation.overall.records:ModelExplanation",
     "live": "multiemo.predict.prediction:LivePrediction",
     "texts": "multiemo.applications.texts:TextsReport",
     "call": "multiemo.applications.call_report:CallReport",
@@ -47,7 +48,8 @@ def check_documents(arguments: Sequence[str], output: str) -> None:
     """
     command, options = arguments[0], dict(pairwise(arguments))
     bulk = Path(options["--out"]) if command == "predict" and "--out" in options else None
-    document = _DOCUMENTS.get(command if bulk is None else "predict --out")
+    whole = " --global" if command == "explain" and "--global" in arguments else ""
+    document = _DOCUMENTS.get(command + whole if bulk is None else "predict --out")
     if document is None:
         return
     written = options.get("--json")

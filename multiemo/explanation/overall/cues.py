@@ -18,7 +18,7 @@ NAMED: tuple[UnitKind, ...] = ("word", "character", "cue", "region", "column")
 #: A part counts as a cue of a label if it occurs in at least so many of its clips.
 FEWEST_CLIPS = 3
 #: Cues for and against a label that are reported.
-MOST_CUES = 8
+MOST_CUES = 5
 
 
 @dataclass(slots=True)

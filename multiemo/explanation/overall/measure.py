@@ -9,35 +9,30 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from multiemo.evaluation import ClipPrediction, Report
-from multiemo.evaluation.groups import GroupErrors, errors_by_group
+from multiemo.data.collate import Collate
 from multiemo.explanation.attribution import ScoredViews, score_views
 from multiemo.explanation.clips import clip_inputs
-from multiemo.explanation.faithfulness.measure import draw_clips
+from multiemo.explanation.emap import AdditiveComparison, compare_additive, emap
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.explanation.faithfulness.stored import read_faithfulness
-from multiemo.explanation.overall.cues import CueCollector, mean_of
-from multiemo.explanation.overall.records import (
-    Confusion,
-    ConfusionExample,
-    LabelContributions,
-    ModelExplanation,
-)
+from multiemo.explanation.overall.cues import CueCollector
+from multiemo.explanation.overall.outcomes import Outcomes
+from multiemo.explanation.overall.records import Confusion, ConfusionExample, ModelExplanation
 from multiemo.explanation.target import ClipTarget
-from multiemo.metrics import scored
-from multiemo.model import contributions
 from multiemo.progress import Progress
 from multiemo.runs import batches
-from multiemo.runs.device import Compute, compute_of
-from multiemo.runs.evaluation import evaluate_bundle
+from multiemo.runs.device import Compute, compute_of, predict
+from multiemo.runs.evaluation import EVALUATION_BATCH, evaluate_bundle
 from multiemo.runs.folder.evaluation_log import count_read, run_folder_of
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.source import part_of, stored_source
 from multiemo.runs.model_folder import Bundle, load_bundle
-from multiemo.types import Clip, Modality, subset_key
+from multiemo.types import Modality
 
-#: Most frequent confusions that are reported, and examples of each.
-MOST_CONFUSIONS, EXAMPLES = 6, 2
+#: Examples of each confusion.
+EXAMPLES = 2
+#: Largest number of clips on which the model is compared with its additive projection.
+_MOST_ADDITIVE = 400
 #: Parts that are named for each modality of an example.
 _NAMED_PARTS = 3
 
@@ -114,7 +109,8 @@ def explain_run(
         speakers=report.speakers,
         explained=len(chosen),
         seed=seed,
-        contributions=outcomes.contributions(),
+        effects=outcomes.modalities(),
+        additive=subject.additive(),
         cues=collector.summarise(bundle.labels),
         confusions=[subject.confusion(*pair, rows) for pair, rows in examples.items()],
         groups=outcomes.groups(),
@@ -122,123 +118,6 @@ def explain_run(
         hidden=hidden,
         notes=[*part.prepared.left_out(), *notes],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What a model answered on a part.
-
-    Args:
-        bundle: the model.
-        report: its evaluation.
-        rows: ``[N]`` row of each evaluated clip in the part.
-        clips: ``[N]`` the clips.
-        said: ``[N]`` column that is explained: the decided label, of several the most probable one, or the first
-            learnt dimension.
-        truth: ``[N]`` column of the true label; -1 if there is not exactly one.
-    """
-
-    bundle: Bundle
-    report: Report
-    rows: list[int]
-    clips: list[Clip]
-    said: list[int]
-    truth: list[int]
-
-    @classmethod
-    def of(cls, report: Report, bundle: Bundle, clips: Sequence[Clip]) -> Outcomes:
-        """The outcomes of an evaluation.
-
-        Args:
-            report: the evaluation.
-            bundle: the model.
-            clips: all clips of the part, in order.
-        """
-        place = {clip.id: row for row, clip in enumerate(clips)}
-        rows = [place[p["id"]] for p in report.predictions]
-        said, truth = [], []
-        for prediction in report.predictions:
-            said.append(_said(prediction, report, bundle))
-            target = np.array(prediction["target"], dtype=float)
-            one = report.task in ("single", "soft") and (target == target.max()).sum() == 1
-            truth.append(int(target.argmax()) if one else -1)
-        return cls(bundle, report, rows, [clips[row] for row in rows], said, truth)
-
-    def draw(self, count: int, seed: int) -> list[int]:
-        """Positions of clips to explain: as many for each explained label as there are, spread over speakers.
-
-        Args:
-            count: number of clips, over all labels.
-            seed: seed of the draw.
-        """
-        labels = sorted(set(self.said))
-        drawn: list[int] = []
-        place = {clip.id: i for i, clip in enumerate(self.clips)}
-        for turn, label in enumerate(labels):
-            own = [clip for clip, said in zip(self.clips, self.said, strict=True) if said == label]
-            share = count // len(labels) + (turn < count % len(labels))
-            drawn += [place[clip.id] for clip in draw_clips(own, share, seed)]
-        return sorted(drawn)
-
-    def examples(self) -> dict[tuple[int, int], list[int]]:
-        """{(true, decided label): positions of such clips}, of the most frequent confusions, surest first."""
-        found: dict[tuple[int, int], list[int]] = {}
-        for i, (truth, said) in enumerate(zip(self.truth, self.said, strict=True)):
-            if truth not in (-1, said):
-                found.setdefault((truth, said), []).append(i)
-        most = sorted(found, key=lambda pair: (-len(found[pair]), pair))[:MOST_CONFUSIONS]
-        return {pair: sorted(found[pair], key=lambda i: -self.probability(i, pair[1])) for pair in most}
-
-    def probability(self, i: int, column: int) -> float:
-        """Calibrated probability of a label for a clip, given all that it has."""
-        return float(self.report.predictions[i]["probs"][self.report.full][column] or 0.0)
-
-    def shapley(self, i: int) -> dict[Modality, float]:
-        """Shapley values of the modalities for the explained label of a clip; empty with fewer than two modalities."""
-        prediction = self.report.predictions[i]
-        by_subset = prediction.get("probs") or prediction.get("values") or {}
-        present = [m for m in self.bundle.model.modalities if subset_key([m]) in by_subset]
-        if len(self.bundle.model.modalities) < 2 or not present:
-            return {}
-        known = {key: np.array(values, dtype=float).tolist() for key, values in by_subset.items()}
-        return contributions(known, self.bundle.prior, present, self.said[i])
-
-    def contributions(self) -> list[LabelContributions]:
-        """What the modalities contribute to each label, over all clips."""
-        found = []
-        for label in sorted(set(self.said)):
-            own = [i for i, said in enumerate(self.said) if said == label]
-            values: dict[Modality, list[tuple[float, str]]] = {}
-            for i in own:
-                for m, value in self.shapley(i).items():
-                    values.setdefault(m, []).append((value, self.report.predictions[i]["speaker"]))
-            if values:
-                means = {m: mean_of(values[m], 1.0) for m in self.bundle.model.modalities if m in values}
-                found.append(LabelContributions(label=self.bundle.labels[label], clips=len(own), contribution=means))
-        return found
-
-    def groups(self) -> GroupErrors:
-        """Errors by group of clips."""
-        report, task = self.report, self.report.task
-        key = report.full
-        target = np.array([p["target"] for p in report.predictions], dtype=float)
-        kept = [p["values"] if task == "dimensions" else p["probs"] for p in report.predictions]
-        nothing = [float("nan")] * target.shape[1]
-        values = np.array([found.get(key, nothing) for found in kept], dtype=float)
-        decided = None if task == "dimensions" else np.array([p["said"][key] for p in report.predictions])
-        truth, predicted = scored(task, target, values, decided)
-        return errors_by_group(task, truth, predicted, [p["speaker"] for p in report.predictions], self.clips)
-
-
-def _said(prediction: ClipPrediction, report: Report, bundle: Bundle) -> int:
-    """The column that is explained."""
-    if report.task == "dimensions":
-        return bundle.model.learnt_dimensions[0]
-    if report.task == "multi":
-        return int(np.argmax(np.array(prediction["probs"][report.full], dtype=float)))
-    said = prediction["said"][report.full]
-    assert isinstance(said, int)
-    return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +137,32 @@ class _Subject:
         for m, found in self.evidence(i).items():
             collector.add(label, speaker, m, found.views)
             hidden |= {f"{m}: {unit}": reason for unit, reason in found.hidden.items()}
+
+    def additive(self) -> AdditiveComparison | None:
+        """What interactions between modalities add; ``None`` for a single branch, or unless clips have one label."""
+        model, outcomes = self.bundle.model, self.outcomes
+        known = [i for i, truth in enumerate(outcomes.truth) if truth >= 0]
+        whole = [i for i in known if len(self.part.dataset[outcomes.rows[i]].inputs) == len(model.modalities)]
+        if len(model.modalities) < 2 or len(whole) < 2:
+            return None
+        chosen = whole[:: max(1, len(whole) // _MOST_ADDITIVE)][:_MOST_ADDITIVE]
+        embeddings: dict[Modality, list[torch.Tensor]] = {m: [] for m in model.modalities}
+        collate = Collate(model.modalities, len(self.bundle.labels))
+        for start in range(0, len(chosen), EVALUATION_BATCH):
+            rows = [outcomes.rows[i] for i in chosen[start : start + EVALUATION_BATCH]]
+            found = predict(model, self.compute, collate([self.part.dataset[row] for row in rows])).embeddings
+            for m in model.modalities:
+                embeddings[m].append(found[m].float())
+        projection = emap({m: torch.cat(parts) for m, parts in embeddings.items()}, self._fuse)
+        truth = np.array([outcomes.truth[i] for i in chosen])
+        return compare_additive(projection, truth, [outcomes.report.predictions[i]["speaker"] for i in chosen])
+
+    def _fuse(self, embeddings: Mapping[Modality, torch.Tensor]) -> torch.Tensor:
+        """Logits ``[K, C]`` of embeddings of clips that have every modality."""
+        count = len(next(iter(embeddings.values())))
+        here = torch.ones(count, dtype=torch.bool, device=self.compute.device)
+        with self.compute.autocast():
+            return self.bundle.model.fuse(embeddings, dict.fromkeys(embeddings, here))
 
     def evidence(self, i: int) -> dict[Modality, ScoredViews]:
         """{modality: evidence inside it} of one clip, for its explained label."""
@@ -306,6 +211,6 @@ class _Subject:
             speaker=outcomes.report.predictions[i]["speaker"],
             text=clip.text,
             probs={self.bundle.labels[c]: round(outcomes.probability(i, c), 6) for c in (truth, said)},
-            contribution={m: round(v, 6) for m, v in outcomes.shapley(i).items()},
+            contribution={} if (found := outcomes.attribution(i)) is None else found.contribution,
             evidence={m: parts for m, parts in leading.items() if parts},
         )

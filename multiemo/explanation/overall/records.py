@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import field
 
 from multiemo.evaluation.groups import GroupErrors
+from multiemo.explanation.emap import AdditiveComparison
 from multiemo.explanation.faithfulness.records import Difference, Faithfulness
+from multiemo.explanation.modality_summary import ModalitySummary
 from multiemo.explanation.records import Trust, UnitKind
 from multiemo.records import Record, record
 from multiemo.types import CorpusKind, Modality, Task
@@ -51,21 +53,6 @@ class LabelCues(Record):
     clips: int
     cues_for: list[LabelCue]
     cues_against: list[LabelCue]
-
-
-@record
-class LabelContributions(Record):
-    """What the modalities contribute to one label.
-
-    Args:
-        label: the label that the model decided for.
-        clips: number of clips.
-        contribution: {modality: mean Shapley value over the clips that have it, with its interval over speakers}.
-    """
-
-    label: str
-    clips: int
-    contribution: dict[Modality, Difference]
 
 
 @record
@@ -123,7 +110,10 @@ class ModelExplanation(Record):
         clips, speakers: number of evaluated clips and of their speakers.
         explained: number of clips whose evidence was computed.
         seed: seed of the draw.
-        contributions: what the modalities contribute to each label; empty for a single branch.
+        effects: what the modalities and their pairs contribute, overall and to each label; left out for a single
+            branch.
+        additive: the model beside its additive projection (EMAP), which has no interactions between modalities; left
+            out for a single branch, or unless clips have one label.
         cues: parts of each modality that each label relies on.
         confusions: the most frequent confusions; empty unless a clip has one label.
         groups: errors by group of clips, worst group first.
@@ -143,7 +133,8 @@ class ModelExplanation(Record):
     speakers: int
     explained: int
     seed: int
-    contributions: list[LabelContributions]
+    effects: ModalitySummary | None = None
+    additive: AdditiveComparison | None = None
     cues: list[LabelCues]
     confusions: list[Confusion]
     groups: GroupErrors
