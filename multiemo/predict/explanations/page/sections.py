@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -38,6 +39,8 @@ _MENTIONED = 0.005
 #: The largest score of a figure fills it, unless all are smaller than this: log-odds, and values of a dimension. Parts
 #: that hardly matter therefore look as if they hardly matter.
 _FAINT, _FAINT_DIMENSION = 0.25, 0.05
+#: A hyphen that stands for a minus.
+_HYPHEN = re.compile(r"(?<!\S)-(?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +270,7 @@ class SegmentSection:
             views=[self._view(view, evidence) for view in _distinct(evidence.views)],
             voice=voice,
             crops=[(charts.heat(one, scale, t), clock(one.start)) for one in crops],
-            spectrograms=[
-                (charts.heat(one, most, t), _extent(one)) for one, most in zip(other, scales, strict=True)
-            ],
+            spectrograms=[(charts.heat(one, most, t), _extent(one)) for one, most in zip(other, scales, strict=True)],
             map_trust=t("trust_" + evidence.maps[0].trust.replace(" ", "_")) if evidence.maps else "",
             counterfactual=self._counterfactual(evidence),
             hidden=[t("hidden", unit=t.unit(u), reason=why) for u, why in evidence.hidden.items()],
@@ -298,9 +299,7 @@ class SegmentSection:
         drawn = [part for part in ranked if level(part.score, most)][:_MOST_BARS]
         if view.unit in ("time", "frame"):
             drawn.sort(key=lambda part: part.start or 0.0)
-        shown.bars = [
-            _bar(_named(p, view.unit, t), p.score, signed(p.score), most, _detail(p, t)) for p in drawn
-        ]
+        shown.bars = [_bar(_named(p, view.unit, t), p.score, signed(p.score), most, _detail(p, t)) for p in drawn]
         shown.left = len(view.parts) - len(drawn)
         return shown
 
@@ -387,7 +386,7 @@ def _detail(part: EvidencePart, t: PageTexts) -> str:
     """What is known of a part besides its name: in its own words where they are in the language of the page."""
     if part.detail is None or t.language != "en":
         return _measured(part, t)
-    return part.detail.removeprefix(part.name).lstrip(" :,").replace(" -", " −")
+    return _HYPHEN.sub("−", part.detail.removeprefix(part.name).lstrip(" :,"))
 
 
 def _change(found: Counterfactual, modality: Modality, t: PageTexts) -> str:

@@ -192,7 +192,10 @@ TEXTS: Mapping[str, str] = {
         "置信度在验证集上校准：置信度为 70% 的片段中约有 70% 确为该标签。换成其他人、麦克风或语言，则可能不准。"
     ),
     "reading_contribution": "贡献说明模型用了什么，不说明人的感受。各项从标签在训练数据中的比例开始，相加得到其概率。",
-    "reading_marks": "蓝色、加号、实线下划线：支持该标签。橙色、减号、虚线下划线：反对。颜色越深，在该图中的分数越大。分数都很小时，颜色都很浅。",
+    "reading_marks": (
+        "蓝色、加号、实线下划线：支持该标签。橙色、减号、虚线下划线：反对。"
+        "颜色越深，在该图中的分数越大。分数都很小时，颜色都很浅。"
+    ),
     "reading_trust": "证据的可信程度取决于检验结果。没有测量忠实度时，标记仅供参考。",
     "reading_counterfactual": "反事实是所尝试的单项改变中能改变标签的最小改变，可能还有其他改变。",
     "reading_print": "本页不加载任何外部内容，也不需要脚本，可以保存、打印和存档。",
@@ -227,12 +230,15 @@ NAMES: Mapping[str, str] = {
     "forehead": "前额", "brows": "眉", "eyes": "眼", "nose": "鼻", "cheeks": "脸颊", "mouth": "嘴", "chin": "下巴",
     "edge of the crop": "画面边缘",
     # 面部动作单元
-    "inner brow raiser": "内眉上抬", "outer brow raiser": "外眉上抬", "brow lowerer": "皱眉", "upper lid raiser": "上睑上提",
+    "inner brow raiser": "内眉上抬", "outer brow raiser": "外眉上抬", "brow lowerer": "皱眉",
+    "upper lid raiser": "上睑上提",
     "cheek raiser": "面颊上提", "lid tightener": "眼睑收紧", "nose wrinkler": "皱鼻", "upper lip raiser": "上唇上提",
     "nasolabial deepener": "鼻唇沟加深", "lip corner puller": "嘴角上扬", "sharp lip puller": "嘴角急剧上提",
-    "dimpler": "嘴角收紧", "lip corner depressor": "嘴角下拉", "lower lip depressor": "下唇下拉", "chin raiser": "下巴上抬",
+    "dimpler": "嘴角收紧", "lip corner depressor": "嘴角下拉", "lower lip depressor": "下唇下拉",
+    "chin raiser": "下巴上抬",
     "lip pucker": "噘嘴", "lip stretcher": "嘴角拉伸", "lip funneler": "唇成漏斗状", "lip tightener": "双唇收紧",
-    "lip pressor": "双唇紧压", "lips part": "双唇分开", "jaw drop": "下颌下落", "mouth stretch": "张大嘴", "lip suck": "吸唇",
+    "lip pressor": "双唇紧压", "lips part": "双唇分开", "jaw drop": "下颌下落", "mouth stretch": "张大嘴",
+    "lip suck": "吸唇",
     "eye closure": "闭眼", "blink": "眨眼", "wink": "单眼眨",
 }  # fmt: skip
 
