@@ -11,7 +11,7 @@ from multiemo.encoders.common.tensor_rules import TensorRules
 from multiemo.encoders.features.features import FeatureEncoder
 from multiemo.explanation.evidence.base import ClipInput
 from multiemo.explanation.records import RuleReading
-from multiemo.inputs.material import Utterance
+from multiemo.inputs.material import FeatureRows, Utterance
 from multiemo.inputs.rules import RuleInput
 from multiemo.labels.action_units import unit_name
 from multiemo.preprocess.voice.baseline import VoiceBaseline
@@ -50,7 +50,8 @@ def rule_findings(clip: ClipInput, encoder: Encoder) -> Findings | None:
         cues = voice_cues(clip.tensor[:, -len(PROSODY_CHANNELS) :], spec.hop)
         return read_tone(cues.values, _tone_baseline(clip.voice), voiced=cues.voiced)
     if isinstance(spec, FeatureSpec) and isinstance(encoder, FeatureEncoder):
-        return _units(clip.tensor, spec.columns, encoder)
+        named = clip.raw.columns if isinstance(clip.raw, FeatureRows) else ()
+        return _units(clip.tensor, spec.columns or named, encoder)
     return None
 
 

@@ -29,9 +29,12 @@ from multiemo.types import FaceSpec
 #: Cells along each side of a heat map.
 GRID = 7
 #: Largest number of heat maps of a clip; their frames are spread evenly.
-_MOST_MAPS = 4
+_MOST_MAPS = 3
 #: Largest number of parts into which the frames of a clip are divided.
 _MOST_FRAMES = 32
+#: Pictures that the encoder may read for the scores of a view: exact Shapley values of the regions of two frames, or
+#: of six frames. With more frames fewer variants are tried, but at least enough for three pairs of random orders.
+_MOST_PICTURES, _FEWEST_VARIANTS = 512, 48
 #: A removed region keeps as many values along each side of the crop, which is a blur over a quarter of the side.
 _BLUR_CELLS = 4
 #: Edges of regions are softened over this share of the side.
@@ -83,6 +86,16 @@ def blurred(crops: Tensor) -> Tensor:
     return F.interpolate(small, crops.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def most_variants(crops: Tensor) -> int:
+    """Number of changed inputs that the scores of a view of ``[F, 3, S, S]`` crops may cost.
+
+    Example:
+        >>> [most_variants(torch.zeros(frames, 3, 8, 8)) for frames in (1, 4, 8, 32)]
+        [512, 128, 64, 48]
+    """
+    return max(_FEWEST_VARIANTS, _MOST_PICTURES // len(crops))
+
+
 class CropView(PartView):
     """Regions of the face. A removed one is blurred in all frames.
 
@@ -98,6 +111,7 @@ class CropView(PartView):
 
     def __init__(self, crops: Tensor, masks: Tensor, parts: Sequence[EvidencePart], notes: Sequence[str] = ()) -> None:
         self.crops, self.parts, self.notes = crops, parts, notes
+        self.most_passes = most_variants(crops)
         self.detail = blurred(crops) - crops.float()
         self.hard = masks.to(crops.device)
         width = 2 * round(_SOFT_EDGE * crops.shape[-1] / 2) + 1
@@ -130,6 +144,7 @@ class FrameView(PartView):
 
     def __init__(self, crops: Tensor, times: Sequence[float], notes: Sequence[str] = ()) -> None:
         self.crops, self.notes = crops, notes
+        self.most_passes = most_variants(crops)
         self.spans = spans(len(crops), _MOST_FRAMES)
         self.owner = torch.zeros(len(crops), dtype=torch.long, device=crops.device)
         for number, (first, last) in enumerate(self.spans):
@@ -175,7 +190,7 @@ class FaceEvidence(Evidence):
         return [view, FrameView(crops, times, told)]
 
     def maps(self, clip: ClipInput, target: ClipTarget) -> list[EvidenceMap]:
-        """One heat map for each of up to four frames, as if the clip consisted of this frame alone."""
+        """One heat map for each of up to three frames, as if the clip consisted of this frame alone."""
         crops = clip.tensor.to(target.compute.device)
         times, _ = crop_times(clip)
         found = []

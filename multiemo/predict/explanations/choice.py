@@ -59,10 +59,10 @@ class Chooser:
         everything = self._count <= self._most
         for why, heap in self._heaps.items():
             limit = self._most if why == "telling" else min(self._most, len(found) + self._most // _RESERVED)
-            for _, number, segment, prediction in sorted(heap, key=lambda entry: (-entry[0], entry[1])):
+            for _, number, segment, prediction in sorted(heap, key=lambda entry: (-entry[0], -entry[1])):
                 if len(found) < limit:
                     found.setdefault(number, (segment, prediction, "all" if everything else why))
-        return [found[number] for number in sorted(found)]
+        return [found[number] for number in sorted(found, reverse=True)]  # numbers count down
 
     @property
     def left_out(self) -> int:

@@ -19,6 +19,7 @@ from multiemo.explanation.records import Conflict, ModalityAttribution, Modality
 from multiemo.explanation.rule_readings import rule_findings, rule_reading
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.material import Audio, FacePositions, Utterance
+from multiemo.inputs.rules import RuleInput
 from multiemo.predict.explanations.companions import Companions
 from multiemo.predict.explanations.model import ExplainableModel
 from multiemo.predict.explanations.records import Choice, SegmentExplanation
@@ -130,6 +131,9 @@ class SegmentExplainer:
 
     def _evidence(self, segment: Segment, sample: Sample, m: Modality, column: int) -> ModalityEvidence:
         predictor = self._predictor
+        if isinstance(predictor.bundle.inputs[m], RuleInput):
+            why = "this branch consists of rules, and what they find is listed with the rules"
+            return ModalityEvidence(modality=m, label=predictor.labels[column], views=[], limits=[why])
         target = ClipTarget(
             predictor.model, predictor.calibration, predictor.compute, sample, m, column, predictor.labels
         )

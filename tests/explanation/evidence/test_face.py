@@ -63,8 +63,8 @@ def test_bright_patch_is_found_in_its_region_frame_and_cell():
     scores, _ = attribute(frames, target)
     assert int(scores.argmax()) == 2
     assert (frames.parts[2].name, frames.parts[2].start) == ("frame 3", 11.0)
-    found = evidence.maps(clip(x), target)
-    assert [len(m.scores) for m in found] == [7] * 4
+    found = evidence.maps(clip(x[:3]), target)
+    assert [len(m.scores) for m in found] == [7] * 3
     grid = np.array(found[2].scores)
     assert np.unravel_index(grid.argmax(), grid.shape) == (5, 3)
     assert np.abs(found[0].scores).max() < 1e-6

@@ -27,15 +27,16 @@ _CROP, _SPECTROGRAM = 132, (520, 150)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
 
-def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: PageTexts) -> Markup:
+def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: PageTexts, least: float = 0.0) -> Markup:
     """Pitch and level of the voice, with the spans of time that matter.
 
     Args:
         track: pitch and level.
         marked: spans of time with scores; the strong ones are marked.
         t: the texts of a language.
+        least: score that gets the deepest colour if all are smaller.
     """
-    most = largest(part.score for part in marked)
+    most = largest((part.score for part in marked), least)
     spans = [p for p in marked if abs(level(p.score, most)) >= 2 and p.start is not None and p.end is not None]
     end = track.start + track.step * max(len(track.level), 1)
     pitches = sorted(p for p in track.pitch if p is not None)

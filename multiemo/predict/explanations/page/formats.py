@@ -73,9 +73,9 @@ def level(score: float, largest: float) -> int:
     return int(math.copysign(min(LEVELS, math.ceil(share * LEVELS)), score))
 
 
-def largest(scores: Iterable[float]) -> float:
-    """The largest absolute score; 0 if there is none."""
-    return max((abs(score) for score in scores), default=0.0)
+def largest(scores: Iterable[float], least: float = 0.0) -> float:
+    """The largest absolute score, but at least ``least``; 0 if there is none."""
+    return max((least, *map(abs, scores)))
 
 
 def mostly_chinese(text: str) -> bool:

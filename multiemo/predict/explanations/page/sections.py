@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from multiemo.explanation.records import EvidenceMap, EvidencePart, EvidenceView, ModalityEvidence, RuleReading
+from multiemo.explanation.records import (
+    Counterfactual,
+    EvidenceMap,
+    EvidencePart,
+    EvidenceView,
+    ModalityEvidence,
+    RuleReading,
+)
 from multiemo.predict.explanations.page import charts
-from multiemo.predict.explanations.page.formats import LEVELS, largest, level, percent, signed
+from multiemo.predict.explanations.page.formats import LEVELS, largest, level, number, percent, signed
 from multiemo.predict.explanations.page.verdict import (
     amount,
     basis,
@@ -22,12 +30,17 @@ from multiemo.predict.explanations.page.wording import PageTexts
 from multiemo.predict.explanations.page.words import TextRun, runs_of
 from multiemo.predict.explanations.records import Choice, Explanation, SegmentExplanation
 from multiemo.predict.timeline.captions import clock
-from multiemo.types import SUBSETS
+from multiemo.types import SUBSETS, Modality
 
 #: Rows of a chart of bars; the others are in the table.
 _MOST_BARS = 8
 #: Interactions below half a percentage point are not mentioned.
 _MENTIONED = 0.005
+#: The largest score of a figure fills it, unless all are smaller than this: log-odds, and values of a dimension. Parts
+#: that hardly matter therefore look as if they hardly matter.
+_FAINT, _FAINT_DIMENSION = 0.25, 0.05
+#: A hyphen that stands for a minus.
+_HYPHEN = re.compile(r"(?<!\S)-(?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,6 @@ class Bar:
         side: ``plus`` or ``minus``.
         width: share of half the chart, 0..100.
         detail: more about it.
-        foreign: ``detail`` is in English whatever the language of the page.
     """
 
     name: str
@@ -48,7 +60,6 @@ class Bar:
     side: str
     width: float
     detail: str = ""
-    foreign: bool = False
 
 
 @dataclass(slots=True)
@@ -88,7 +99,7 @@ class ShownEvidence:
         heading: of the section.
         views: ways to divide the input; the first is shown, the others can be unfolded.
         voice: pitch and level; ``None`` for other modalities.
-        crops, spectrograms: pictures with heat.
+        crops, spectrograms: pictures with heat, and where they lie in time and frequency.
         map_trust: whether the maps passed their checks, in words.
         counterfactual: sentences.
         hidden: sentences about views that failed their checks.
@@ -99,7 +110,7 @@ class ShownEvidence:
     views: list[ShownView]
     voice: Markup | None
     crops: list[tuple[Markup, str]]
-    spectrograms: list[Markup]
+    spectrograms: list[tuple[Markup, str]]
     map_trust: str
     counterfactual: str
     hidden: list[str]
@@ -149,6 +160,7 @@ class SegmentSection:
         self.notes = prediction.notes or []
         self.limits = explained.limits
         self.dimensions = dimensions(prediction, t) if prediction.best is not None else ""
+        self._least = _FAINT_DIMENSION if prediction.best is None else _FAINT
 
     @property
     def probabilities(self) -> list[tuple[str, str, float]]:
@@ -248,17 +260,17 @@ class SegmentSection:
         t = self._t
         timed = next((v.parts for v in evidence.views if v.unit == "time"), ())
         track = self._explained.voice if evidence.modality == "speech" else None
-        voice = None if track is None else charts.voice(track, timed, t)
+        voice = None if track is None else charts.voice(track, timed, t, self._least)
         crops = [one for one in evidence.maps if one.kind == "crop"]
-        scale = largest(score for one in crops for row in one.scores for score in row)
+        scale = largest((score for one in crops for row in one.scores for score in row), self._least)
         other = [one for one in evidence.maps if one.kind != "crop"]
-        scales = [largest(score for row in one.scores for score in row) for one in other]
+        scales = [largest((score for row in one.scores for score in row), self._least) for one in other]
         return ShownEvidence(
             heading=t(f"evidence_{evidence.modality}"),
-            views=[self._view(view, evidence) for view in evidence.views],
+            views=[self._view(view, evidence) for view in _distinct(evidence.views)],
             voice=voice,
             crops=[(charts.heat(one, scale, t), clock(one.start)) for one in crops],
-            spectrograms=[charts.heat(one, most, t) for one, most in zip(other, scales, strict=True)],
+            spectrograms=[(charts.heat(one, most, t), _extent(one)) for one, most in zip(other, scales, strict=True)],
             map_trust=self._map_trust(evidence.maps[0]) if evidence.maps else "",
             counterfactual=self._counterfactual(evidence),
             hidden=[t("hidden", unit=t.unit(u), reason=why) for u, why in evidence.hidden.items()],
@@ -273,7 +285,7 @@ class SegmentSection:
         return t("trust_" + one.trust.replace(" ", "_"))
 
     def _view(self, view: EvidenceView, evidence: ModalityEvidence) -> ShownView:
-        t, most = self._t, largest(part.score for part in view.parts)
+        t, most = self._t, largest((part.score for part in view.parts), self._least)
         name = t.unit(view.unit)
         key = "evidence_help" if self._explained.prediction.best is not None else "evidence_help_dimension"
         shown = ShownView(
@@ -281,35 +293,33 @@ class SegmentSection:
             help=t(key, label=self.label, method=t.name(view.method), baseline=view.baseline),
             trust=t("trust_" + view.trust.replace(" ", "_")),
             passed=view.trust == "passed",
-            table=[(_named(p), signed(p.score), _measured(p, t)) for p in view.parts],
+            table=[(_named(p, view.unit, t), signed(p.score), _measured(p, t)) for p in view.parts],
             notes=view.notes,
-            strongest=self._strongest(view.parts, most),
+            strongest=self._strongest(view, most),
         )
         text = self._explained.text or ""
         placed = any(part.first is not None for part in view.parts)
         if view.unit in ("word", "character") and text and placed:
-            shown.runs = runs_of(text, view.parts)
+            shown.runs = runs_of(text, view.parts, self._least)
             return shown
         ranked = sorted(view.parts, key=lambda part: -abs(part.score))
         drawn = [part for part in ranked if level(part.score, most)][:_MOST_BARS]
         if view.unit in ("time", "frame"):
             drawn.sort(key=lambda part: part.start or 0.0)
-        foreign = t.language != "en"
-        shown.bars = [
-            _bar(_named(p), p.score, signed(p.score), most, p.detail or _measured(p, t), foreign and bool(p.detail))
-            for p in drawn
-        ]
+        shown.bars = [_bar(_named(p, view.unit, t), p.score, signed(p.score), most, _detail(p, t)) for p in drawn]
         shown.left = len(view.parts) - len(drawn)
         return shown
 
-    def _strongest(self, parts: Sequence[EvidencePart], most: float) -> list[str]:
+    def _strongest(self, view: EvidenceView, most: float) -> list[str]:
         """The strongest parts on each side in words, which screen readers read."""
-        t, sentences = self._t, []
+        t, sentences, parts = self._t, list[str](), view.parts
+        if all(abs(level(p.score, most)) < LEVELS // 2 for p in parts):
+            return [t("none_clear")]
         for key, side in (("strongest_for", 1), ("strongest_against", -1)):
             strong = [p for p in parts if side * level(p.score, most) >= LEVELS // 2]
             strong.sort(key=lambda part: -abs(part.score))
             if strong:
-                named = t.listed(f"{_named(p)} ({signed(p.score)})" for p in strong[:5])
+                named = t.listed(f"{_named(p, view.unit, t)} ({signed(p.score)})" for p in strong[:5])
                 sentences.append(f"{t(key, label=self.label)}{t('colon')}{named}")
             elif side > 0:
                 sentences.append(t("none_for", label=self.label))
@@ -322,7 +332,7 @@ class SegmentSection:
         return t(
             "counterfactual_changed",
             label=t.name(found.label),
-            change=found.change,
+            change=_change(found, evidence.modality, t),
             explained=self.label,
             before=percent(found.before),
             after=percent(found.after),
@@ -351,16 +361,16 @@ def anchor(start: float) -> str:
     return f"s{round(1000 * start)}"
 
 
-def _bar(name: str, value: float, written: str, most: float, detail: str = "", foreign: bool = False) -> Bar:
+def _bar(name: str, value: float, written: str, most: float, detail: str = "") -> Bar:
     """A bar; ``most`` is the value that fills half the chart."""
     width = round(100 * abs(value) / most, 1) if most else 0.0
-    return Bar(name, written, "plus" if value >= 0 else "minus", width, detail, foreign)
+    return Bar(name, written, "plus" if value >= 0 else "minus", width, detail)
 
 
-def _named(part: EvidencePart) -> str:
+def _named(part: EvidencePart, unit: str, t: PageTexts) -> str:
     """A part by name; spans of time and frames by their time."""
     if part.start is None:
-        return part.name
+        return part.name if unit in ("word", "character") else t.part(part.name)
     if part.end is None or part.end <= part.start:
         return clock(part.start)
     return f"{clock(part.start)}–{clock(part.end)}"
@@ -368,10 +378,42 @@ def _named(part: EvidencePart) -> str:
 
 def _measured(part: EvidencePart, t: PageTexts) -> str:
     """The measured value of a part, and how far it is from its reference."""
-    pieces = [] if part.value is None else [amount(part.value, part.unit)]
+    pieces = [] if part.value is None else [amount(part.value, part.unit and t.name(part.unit))]
     if part.deviation is not None:
         pieces.append(t("above" if part.deviation >= 0 else "below", deviation=f"{abs(part.deviation):.1f}"))
     return t.listed(pieces)
+
+
+def _distinct(views: Sequence[EvidenceView]) -> list[EvidenceView]:
+    """The views without those whose parts are also the parts of a later one: words, if each is one token."""
+    return [one for i, one in enumerate(views) if all(one.parts != later.parts for later in views[i + 1 :])]
+
+
+def _detail(part: EvidencePart, t: PageTexts) -> str:
+    """What is known of a part besides its name: in its own words where they are in the language of the page."""
+    if part.detail is None or t.language != "en":
+        return _measured(part, t)
+    return _HYPHEN.sub("−", part.detail.removeprefix(part.name).lstrip(" :,"))
+
+
+def _change(found: Counterfactual, modality: Modality, t: PageTexts) -> str:
+    """The change of a counterfactual in the language of the page; the words of a text stay as they are."""
+    if t.language == "en":
+        return found.change
+    parts = (found.part, *found.others)
+    names = t.listed(t("quoted", name=name if modality == "text" else t.part(name)) for name in parts)
+    if found.amount is None:
+        return t("change_removed", parts=names)
+    key = "change_more" if found.amount > 0 else "change_less"
+    return t(key, part=names, amount=amount(abs(found.amount), found.unit and t.name(found.unit)))
+
+
+def _extent(spectrogram: EvidenceMap) -> str:
+    """Span and frequencies of a spectrogram."""
+    span = f"{clock(spectrogram.start)}–{clock(spectrogram.end)}"
+    if spectrogram.low is None or spectrogram.high is None:
+        return span
+    return f"{span}, {number(spectrogram.low)}–{number(spectrogram.high)} Hz"
 
 
 def _effects(effect: Mapping[str, float], t: PageTexts) -> str:

@@ -30,10 +30,10 @@ def overall(explanation: Explanation, t: PageTexts) -> list[str]:
         if explanation.segments:
             sentences += basis(explanation.segments[0], t)
         reasons = found[0].absent
-        return sentences + [t("not_read", modality=t(f"the_{m}"), reason=why) for m, why in reasons.items()]
+        return sentences + [t("not_read", modality=t(m), reason=why) for m, why in reasons.items()]
     sentences = _many(found, t)
     absent = explanation.prediction.absent
-    return sentences + [t("not_read", modality=t(f"the_{m}"), reason=why) for m, why in absent.items()]
+    return sentences + [t("not_read", modality=t(m), reason=why) for m, why in absent.items()]
 
 
 def _many(found: list[SegmentPrediction], t: PageTexts) -> list[str]:

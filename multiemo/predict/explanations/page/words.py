@@ -24,19 +24,20 @@ class TextRun:
     score: str = ""
 
 
-def runs_of(text: str, parts: Sequence[EvidencePart]) -> list[TextRun]:
+def runs_of(text: str, parts: Sequence[EvidencePart], least: float = 0.0) -> list[TextRun]:
     """The text in runs, none of it lost; parts without a position, or beyond the text, are not marked.
 
     Args:
         text: the text.
         parts: its words or characters.
+        least: score that gets the deepest colour if all are smaller.
 
     Example:
         >>> part = EvidencePart(name="good", score=1.5, first=4, last=8)
         >>> [(run.text, run.level, run.score) for run in runs_of("Not good.", [part])]
         [('Not ', 0, ''), ('good', 4, '+1.50'), ('.', 0, '')]
     """
-    most = largest(part.score for part in parts)
+    most = largest((part.score for part in parts), least)
     placed = sorted(
         (p.first, p.last, p.score) for p in parts if p.first is not None and p.last is not None and p.first < p.last
     )

@@ -16,6 +16,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 #: {language: {key: text with fields in braces}}.
 TEXTS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.TEXTS, "zh": chinese.TEXTS})
 _NAMES: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": english.NAMES, "zh": chinese.NAMES})
+_REMARKS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": {}, "zh": chinese.REMARKS})
 
 
 class PageTexts:
@@ -36,7 +37,7 @@ class PageTexts:
         if language not in LANGUAGES:
             raise ConfigError(f"--language: {language!r} is not one of {', '.join(LANGUAGES)}")
         self.language: Language = "zh" if language == "zh" else "en"
-        self._texts, self._names = TEXTS[self.language], _NAMES[self.language]
+        self._texts, self._names, self._remarks = TEXTS[self.language], _NAMES[self.language], _REMARKS[self.language]
 
     def __call__(self, key: str, /, **fields: object) -> str:
         """The text of a key with its fields filled in."""
@@ -49,6 +50,20 @@ class PageTexts:
     def name(self, name: str) -> str:
         """A label, dimension, method or figure in this language; unchanged if it has no translation."""
         return self._names.get(name) or self._names.get(canonical(name), name)
+
+    def part(self, name: str) -> str:
+        """A cue, region or action unit in this language; the number of an action unit stays.
+
+        Example:
+            >>> PageTexts("zh").part("AU12 lip corner puller"), PageTexts("zh").part("eyes")
+            ('AU12 嘴角上扬', '眼')
+        """
+        number, _, rest = name.partition(" ")
+        return f"{number} {self.name(rest)}" if number.startswith("AU") and rest else self.name(name)
+
+    def remark(self, text: str) -> str:
+        """A remark of the package in this language; unchanged if it has no translation."""
+        return self._remarks.get(text, text)
 
     def listed(self, parts: Iterable[str]) -> str:
         """Several parts as one list."""

@@ -21,7 +21,7 @@ TEXTS: Mapping[str, str] = {
     "basis_also": "方向相同的还有：{list}。",
     "basis_against": "方向相反的有：{list}。",
     "basis_none": "没有任何模态使“{label}”的概率偏离其在训练数据中的比例达一个百分点。",
-    "not_read": "未读取{modality}：{reason}。",
+    "not_read": "未读取{modality}（{reason}）。",
     "points": "{value} 个百分点",
     "list_separator": "、",
     "colon": "：",
@@ -93,6 +93,7 @@ TEXTS: Mapping[str, str] = {
     "strongest_for": "最支持“{label}”",
     "strongest_against": "最反对“{label}”",
     "none_for": "没有明显支持“{label}”的部分。",
+    "none_clear": "没有明显支持或反对的部分。",
     "unit_word": "词",
     "unit_character": "字",
     "unit_time": "时间段",
@@ -105,7 +106,7 @@ TEXTS: Mapping[str, str] = {
     "part": "部分",
     "score": "分数",
     "measured": "测量值",
-    "all_parts": "全部 {count} 个{unit}（表格）",
+    "all_parts": "全部 {count} 项的表格（{unit}）",
     "more_parts": "其余 {count} 个见下方表格。",
     "voice_alt": "{start} 至 {end} 的音高与音量。音高中位数 {pitch}，范围 {low} 至 {high}。标出的时间段：{marked}。",
     "voice_unvoiced": "{start} 至 {end} 的音量，未检出音高。标出的时间段：{marked}。",
@@ -125,6 +126,10 @@ TEXTS: Mapping[str, str] = {
         "作如下改变后标签变为“{label}”：{change}。“{explained}”"
         "的概率由 {before} 变为 {after}。已对改变后的输入重新预测加以验证。"
     ),
+    "quoted": "“{name}”",
+    "change_removed": "去除{parts}",
+    "change_more": "{part}增加 {amount}",
+    "change_less": "{part}减少 {amount}",
     "counterfactual_none": "尝试了 {tried} 种单项改变，均未改变标签。",
     "trust_passed": "已通过对该模型的检验",
     "trust_passed_as": "以“{unit}”的方式通过了对该模型的检验；图中各格未单独检验",
@@ -188,7 +193,10 @@ TEXTS: Mapping[str, str] = {
         "置信度在验证集上校准：置信度为 70% 的片段中约有 70% 确为该标签。换成其他人、麦克风或语言，则可能不准。"
     ),
     "reading_contribution": "贡献说明模型用了什么，不说明人的感受。各项从标签在训练数据中的比例开始，相加得到其概率。",
-    "reading_marks": "蓝色、加号、实线下划线：支持该标签。橙色、减号、虚线下划线：反对。颜色越深，在该图中的分数越大。",
+    "reading_marks": (
+        "蓝色、加号、实线下划线：支持该标签。橙色、减号、虚线下划线：反对。"
+        "颜色越深，在该图中的分数越大。分数都很小时，颜色都很浅。"
+    ),
     "reading_trust": "证据的可信程度取决于检验结果。没有测量忠实度时，标记仅供参考。",
     "reading_counterfactual": "反事实是所尝试的单项改变中能改变标签的最小改变，可能还有其他改变。",
     "reading_print": "本页不加载任何外部内容，也不需要脚本，可以保存、打印和存档。",
@@ -211,4 +219,51 @@ NAMES: Mapping[str, str] = {
     "integrated gradients": "积分梯度", "occlusion": "遮挡法",
     "Shapley sampling": "Shapley 抽样", "Shapley values": "Shapley 值", "whole": "整体",
     "accuracy": "准确率", "uar": "UAR", "wf1": "WF1", "macro_f1": "宏 F1", "ece": "ECE", "given": "直接给出",
+    # 语调特征
+    "pitch level": "音高", "pitch range": "音域", "pitch movement": "音高起伏", "pitch slope": "音高走向",
+    "loudness": "响度", "loudness range": "响度变化", "speaking rate": "语速", "pauses": "停顿", "brightness": "明亮度",
+    "breathiness": "气息声", "roughness": "粗糙度", "jitter": "频率微扰", "shimmer": "振幅微扰", "clarity": "清晰度",
+    "articulation": "咬字", "spectrum": "频谱",
+    # 单位
+    "semitones": "半音", "semitones/s": "半音/秒", "syllables/s": "音节/秒", "dB/octave": "dB/八度",
+    "intensity": "（强度）", "presence": "（有无）", "probability": "（概率）",
+    # 面部区域
+    "forehead": "前额", "brows": "眉", "eyes": "眼", "nose": "鼻", "cheeks": "脸颊", "mouth": "嘴", "chin": "下巴",
+    "edge of the crop": "画面边缘",
+    # 面部动作单元
+    "inner brow raiser": "内眉上抬", "outer brow raiser": "外眉上抬", "brow lowerer": "皱眉",
+    "upper lid raiser": "上睑上提",
+    "cheek raiser": "面颊上提", "lid tightener": "眼睑收紧", "nose wrinkler": "皱鼻", "upper lip raiser": "上唇上提",
+    "nasolabial deepener": "鼻唇沟加深", "lip corner puller": "嘴角上扬", "sharp lip puller": "嘴角急剧上提",
+    "dimpler": "嘴角收紧", "lip corner depressor": "嘴角下拉", "lower lip depressor": "下唇下拉",
+    "chin raiser": "下巴上抬",
+    "lip pucker": "噘嘴", "lip stretcher": "嘴角拉伸", "lip funneler": "唇成漏斗状", "lip tightener": "双唇收紧",
+    "lip pressor": "双唇紧压", "lips part": "双唇分开", "jaw drop": "下颌下落", "mouth stretch": "张大嘴",
+    "lip suck": "吸唇",
+    "eye closure": "闭眼", "blink": "眨眼", "wink": "单眼眨",
 }  # fmt: skip
+
+#: Remarks that the package writes most often beside evidence and rules; others stay in English.
+REMARKS: Mapping[str, str] = {
+    "characters that the model reads as one token stay together": "模型作为一个词元读取的字不拆开",
+    "words that the model reads as one token stay together": "模型作为一个词元读取的词不拆开",
+    "there is a single picture, so no frames are compared": "只有一幅图像，因此无法比较各帧",
+    "irony, and what is only implied, are not recognised": "不能识别反语和言外之意",
+    "no word of the text is in the lexicon": "文字中没有词典收录的词",
+    "There is no baseline: at least two clips with a voice are needed to compare with.": (
+        "没有可比较的基线：至少还需要两个有声音的片段。"
+    ),
+    "The rules hear how something is said, not what. A voice tells arousal better than valence.": (
+        "规则只听语气，不听内容。声音反映唤醒度比反映效价更可靠。"
+    ),
+    "Telephone bandwidth, noise and the distance to the microphone change level, tension and roughness.": (
+        "电话带宽、噪声和与麦克风的距离会改变响度、紧张度和粗糙度。"
+    ),
+    "There is no baseline, so the resting face of this person counts as expression.": (
+        "没有基线，因此此人静止时的面容也被算作表情。"
+    ),
+    (
+        "Prototypes are posed expressions: a face can feel without showing, show without feeling, and the mouth moves "
+        "in speech too."
+    ): "原型取自摆拍的表情：有感受不一定表露，表露不一定有感受，说话时嘴也会动。",
+}

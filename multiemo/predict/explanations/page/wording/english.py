@@ -25,7 +25,7 @@ TEXTS: Mapping[str, str] = {
     "basis_also": "In the same direction: {list}.",
     "basis_against": "Against it: {list}.",
     "basis_none": "No modality moved it by a percentage point from the usual share of {label} in training.",
-    "not_read": "{modality} was not read: {reason}.",
+    "not_read": "Not read: {modality} ({reason}).",
     "points": "{value} points",
     "list_separator": ", ",
     "colon": ": ",
@@ -105,10 +105,11 @@ TEXTS: Mapping[str, str] = {
     "strongest_for": "Strongest for {label}",
     "strongest_against": "Strongest against {label}",
     "none_for": "Nothing speaks clearly for {label}.",
+    "none_clear": "No part counts clearly for or against it.",
     "unit_word": "words",
     "unit_character": "characters",
     "unit_time": "spans of time",
-    "unit_cue": "tone of voice",
+    "unit_cue": "cues of the voice",
     "unit_frame": "video frames",
     "unit_region": "regions of the face",
     "unit_column": "measured features",
@@ -117,7 +118,7 @@ TEXTS: Mapping[str, str] = {
     "part": "part",
     "score": "score",
     "measured": "measured",
-    "all_parts": "All {count} {unit} as a table",
+    "all_parts": "Table of all {count} ({unit})",
     "more_parts": "{count} more in the table below.",
     "voice_alt": (
         "Pitch and level of the voice from {start} to {end}. Pitch: median {pitch}, from {low} to {high}. "
@@ -140,6 +141,10 @@ TEXTS: Mapping[str, str] = {
         "Changed as follows, the label becomes {label}: {change}. The probability of {explained} goes from {before} "
         "to {after}. The changed input was predicted to check this."
     ),
+    "quoted": "'{name}'",
+    "change_removed": "without {parts}",
+    "change_more": "{part} more by {amount}",
+    "change_less": "{part} less by {amount}",
     "counterfactual_none": "None of the {tried} single changes that were tried changes the label.",
     "trust_passed": "passed its checks on this model",
     "trust_passed_as": "checked as {unit}, which passed on this model; the cells of the map were not checked",
@@ -213,7 +218,8 @@ TEXTS: Mapping[str, str] = {
     ),
     "reading_marks": (
         "Blue, a plus and a solid underline: the part speaks for the label. Orange, a minus and a dashed underline: "
-        "against it. The stronger the colour, the larger the score within this figure."
+        "against it. The stronger the colour, the larger the score within this figure. Where all scores are small, all "
+        "colours are pale."
     ),
     "reading_trust": (
         "Evidence is only as good as its checks. Without measured faithfulness, take the marks as a hint."
