@@ -77,7 +77,7 @@ def voice(track: VoiceTrack, marked: Sequence[EvidencePart], t: PageTexts, least
     for value, share in ((high, 1.0), (low, 0.0)):
         write(svg, _LEFT - 6, _down(share, _LEVEL) + 4, f"{value:.0f}".replace("-", "−"), anchor="end")
     for time in _ticks(track.start, end):
-        write(svg, x(time), 186, clock(time), anchor="middle")
+        write(svg, x(time), 186, clock(time), anchor="middle" if x(time) < _WIDTH - 32 else "end")
     return markup(svg)
 
 
