@@ -45,7 +45,8 @@ class PairConflict(Record):
         intercept: constant of the logistic function.
         quantiles: scores of the matched pairs at the levels of :data:`LEVELS`.
         threshold: a score above it is flagged; 5% of the matched pairs or fewer are.
-        auroc: area under the ROC curve of mismatched against matched pairs.
+        auroc: area under the ROC curve of mismatched against matched pairs of clips that have a polarity. Neutral clips
+            would flatter it, as the mismatched pairs have none.
         auroc_ci: its 95% interval over speakers.
         clips: number of matched pairs.
         speakers: number of their speakers.
@@ -96,12 +97,14 @@ class ConflictPairs:
     Args:
         matched: ``[N]`` raw scores.
         clips: ``[N]`` clip of each.
+        polar: ``[N]``, whether the label of the clip has a polarity; all true for labels without any.
         mismatched: ``[K]`` raw scores.
         first, second: ``[K]`` clips that each combines.
     """
 
     matched: Array
     clips: NDArray[np.int64]
+    polar: NDArray[np.bool_]
     mismatched: Array
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -169,6 +172,7 @@ def conflict_pairs(
         return f"{len(rows)} validation clips have both modalities; {SMALLEST_CLIPS} are needed"
     known = polarities(labels)
     groups: NDArray[np.int64] = target.argmax(axis=1)
+    polar = np.ones(len(rows), dtype=bool)
     if any(known):
         signs = np.array([{"positive": 1, "negative": -1}.get(str(name), 0) for name in known])
         groups = np.sign((target * signs).sum(axis=1)).astype(np.int64)
@@ -177,6 +181,7 @@ def conflict_pairs(
         if few:
             return f"{' and '.join(few)} validation clips have both modalities; {SMALLEST_POLARITY} are needed"
         opposite = groups[rows][:, None] * groups[rows][None, :] < 0
+        polar = groups[rows] != 0
     elif task == "multi":
         return "several labels can hold at once, and the label set has no polarities"
     else:
@@ -189,7 +194,7 @@ def conflict_pairs(
         a, b = a[drawn], b[drawn]
     a, b = rows[a], rows[b]
     matched = contradiction(first[rows], second[rows], labels, task)
-    return ConflictPairs(matched, rows, contradiction(first[a], second[b], labels, task), a, b)
+    return ConflictPairs(matched, rows, polar, contradiction(first[a], second[b], labels, task), a, b)
 
 
 def fit_logistic(pairs: ConflictPairs) -> tuple[float, float]:
@@ -222,8 +227,7 @@ def pair_conflict(
 
     Args:
         pairs: its validation pairs.
-        auroc: area under the ROC curve of mismatched against matched pairs, and the ends of its interval
-            over speakers.
+        auroc: as in :class:`PairConflict`, and the ends of its interval over speakers.
         least: lower end of the interval over clips, which decides whether the score is of use: with two or three
             validation speakers, an interval over them says nothing.
         speakers: number of speakers of the matched pairs.

@@ -53,5 +53,6 @@ def fit_conflict(
 
 
 def _separation(pairs: ConflictPairs, owners: NDArray[np.str_]) -> tuple[float, float, float]:
-    """AUROC of the pairs with its interval over the owners ``[N]`` of the validation clips."""
-    return separation(pairs.matched, owners[pairs.clips], pairs.mismatched, (owners[pairs.first], owners[pairs.second]))
+    """AUROC of the pairs with a polarity, with its interval over the owners ``[N]`` of the validation clips."""
+    matched, clips = pairs.matched[pairs.polar], pairs.clips[pairs.polar]
+    return separation(matched, owners[clips], pairs.mismatched, (owners[pairs.first], owners[pairs.second]))

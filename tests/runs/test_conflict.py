@@ -51,12 +51,17 @@ def test_each_pair_has_a_score_or_a_reason() -> None:
     assert found.notes()[0] in Calibration(conflict=found).notes()
 
 
-def test_the_branches_are_calibrated_first() -> None:
-    """A very high temperature makes all probabilities of a branch equal, which leaves little to tell."""
+def test_a_branch_that_knows_nothing_gives_no_score() -> None:
+    """A very high temperature makes all probabilities of a branch equal.
+
+    Its contradictions with speech are then as strong as speech is polar. Neutral clips, which occur among the matched
+    pairs only, would make that look like a score of use (AUROC 0.65).
+    """
     plain, hot = (fit_conflict(outputs(), Calibration(branches={"text": t}), LABELS, "single") for t in (1.0, 1e9))
     assert plain is not None
     assert hot is not None
-    assert hot.pairs["TS"].auroc < plain.pairs["TS"].auroc - 0.2
+    assert "TS" in plain.pairs
+    assert hot.missing["TS"].startswith("contradictions cannot be told from agreement")
 
 
 def test_shuffled_speech_gives_no_score() -> None:
