@@ -279,8 +279,7 @@ class _Session:
             "untrained": {m: sorted(self.prepared.encoders[m].untrained or ()) for m in modalities},
         }
         if self.main and "speech" in modalities:
-            train_part = self.prepared.part(stage, "train")
-            voice = training_voice(train_part, trainable_rows(train_part, modalities, settings, "train"))
+            voice = training_voice(self.prepared.part(stage, "train"))
             facts |= {} if voice is None else {"voice": voice}
         bundle = Bundle(model.eval(), config, {m: self.prepared.inputs[m] for m in modalities}, facts, seen=seen)
         val, processes = self.prepared.val(stage), self._processes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from multiemo.preprocess.voice.baseline import VoiceBaseline
@@ -17,12 +15,11 @@ TRAINING_CLIPS = "the training clips"
 _MOST_CLIPS = 2000
 
 
-def training_voice(part: Part, rows: Sequence[int]) -> VoiceBaseline | None:
-    """Measure the cues of the training clips.
+def training_voice(part: Part) -> VoiceBaseline | None:
+    """Measure the cues of the training clips. This uses no labels.
 
     Args:
         part: preprocessed training part.
-        rows: indices of the clips that are trained on.
 
     Returns:
         The baseline; ``None`` if the part has no speech input, the input has no prosody channels, or too little of it
@@ -31,7 +28,7 @@ def training_voice(part: Part, rows: Sequence[int]) -> VoiceBaseline | None:
     spec = part.dataset.inputs["speech"].spec if "speech" in part.dataset.inputs else None
     if not isinstance(spec, SpeechSpec | WaveformSpec) or not spec.prosody:
         return None
-    spoken = sorted(set(rows) & set(part.rows_with(("speech",), labelled=False)))
+    spoken = part.rows_with(("speech",), labelled=False)
     kept = sorted({spoken[i] for i in np.linspace(0, len(spoken) - 1, _MOST_CLIPS).astype(int)}) if spoken else []
     tracks = (part.dataset[i].inputs["speech"][:, -len(PROSODY_CHANNELS) :] for i in kept)
     return VoiceBaseline.fitted([voice_cues(track.float(), spec.hop) for track in tracks], TRAINING_CLIPS)

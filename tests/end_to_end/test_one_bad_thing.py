@@ -55,10 +55,10 @@ def names(result: dict) -> list[str]:
 def test_a_defect_while_one_input_is_read(cli, tiny_run, pair, tmp_path, monkeypatch):
     opened = Reader.open
 
-    def broken(self: Reader, item: Item) -> object:
+    def broken(self: Reader, item: Item, **options: bool) -> object:
         if item.name.endswith("a.wav"):
             raise AttributeError("'NoneType' object has no attribute 'width'")
-        return opened(self, item)
+        return opened(self, item, **options)
 
     monkeypatch.setattr(Reader, "open", broken)
     code, out, err = cli("predict", tiny_run, *pair, "--json", tmp_path / "o.json")

@@ -30,7 +30,7 @@ def test_it_is_stored_with_the_model_and_measured_on_training_clips_only(tiny_ru
     ranges = [cues.values["pitch_range"] for cues in map(voice_cues, tracks) if cues.known("pitch_level")]
     assert voice.clips == len(ranges)
     assert voice.mean["pitch_range"] == pytest.approx(sum(ranges) / len(ranges))
-    assert voice == training_voice.training_voice(part, rows)
+    assert voice == training_voice.training_voice(part)
     branch = load_bundle(tiny_run / "branches" / "speech").voice
     assert branch is not None
     assert branch.clips == voice.clips
@@ -42,7 +42,7 @@ def test_a_large_part_is_thinned_out(tiny_run: Path, monkeypatch: pytest.MonkeyP
     source, _ = stored_source(tiny_run, bundle, None)
     part = prepare_part(bundle.config, source.folder, source.part("train"), bundle.inputs, dialogue=source.clips)
     monkeypatch.setattr(training_voice, "_MOST_CLIPS", 5)
-    found = training_voice.training_voice(part, part.rows_with(("speech",)))
+    found = training_voice.training_voice(part)
     assert found is not None
     assert found.clips <= 5
 

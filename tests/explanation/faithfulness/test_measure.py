@@ -61,9 +61,9 @@ def _steps() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tiny run, whose model folder the tests may write to."""
+    """A copy of the tiny run, whose model folder the tests may write to, and which nobody has evaluated yet."""
     folder = tmp_path_factory.mktemp("measured") / "run"
-    shutil.copytree(tiny_run, folder)
+    shutil.copytree(tiny_run, folder, ignore=shutil.ignore_patterns("evaluations.jsonl"))
     return folder
 
 
