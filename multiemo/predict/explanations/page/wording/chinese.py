@@ -209,7 +209,7 @@ TEXTS: Mapping[str, str] = {
 
 #: Names of labels (canonical spelling), dimensions and the words of conflicts.
 NAMES: Mapping[str, str] = {
-    "neutral": "平静", "calm": "镇定", "happy": "快乐", "sad": "悲伤", "angry": "愤怒", "fearful": "恐惧",
+    "neutral": "中性", "calm": "平静", "happy": "快乐", "sad": "悲伤", "angry": "愤怒", "fearful": "恐惧",
     "disgusted": "厌恶", "surprised": "惊讶", "bored": "无聊", "frustrated": "沮丧", "excited": "兴奋",
     "contemptuous": "轻蔑", "worried": "担忧", "joyful": "喜悦", "mad": "恼怒", "peaceful": "安宁", "powerful": "有力",
     "scared": "害怕", "negative": "消极", "positive": "积极", "very negative": "非常消极", "very positive": "非常积极",
