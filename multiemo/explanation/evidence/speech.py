@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -50,19 +49,6 @@ def measured_cues(clip: ClipInput) -> MeasuredVoice:
     spec = speech_spec(clip)
     first = prosody_column(spec)
     return NO_VOICE if first is None else voice_cues(clip.tensor[:, first:].float(), spec.hop)
-
-
-def with_baselines(clips: Sequence[ClipInput], whose: str) -> list[ClipInput]:
-    """Clips of one voice, each with the usual values of the others; unchanged where these are too few or too short.
-
-    Args:
-        clips: speech inputs, such as the segments of a file.
-        whose: whose values they are, as it follows "above" ("this speaker's own", "the rest of this input").
-    """
-    cues = [measured_cues(clip) for clip in clips]
-    return [
-        replace(clip, voice=VoiceBaseline.fitted([*cues[:i], *cues[i + 1 :]], whose)) for i, clip in enumerate(clips)
-    ]
 
 
 def neutral_of(clip: ClipInput, target: ClipTarget) -> Neutral:

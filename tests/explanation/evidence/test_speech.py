@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +19,13 @@ from multiemo.encoders.base import Encoder, Standardize
 from multiemo.encoders.speech.speech_prosody import SpeechProsody
 from multiemo.explanation.attribution import attribute, explain_modality
 from multiemo.explanation.evidence.base import ClipInput
-from multiemo.explanation.evidence.speech import SpeechEvidence, with_baselines
+from multiemo.explanation.evidence.speech import SpeechEvidence, measured_cues
 from multiemo.explanation.evidence.voice_changes import wave_changes
 from multiemo.explanation.target import ClipTarget
 from multiemo.inputs import build_input
 from multiemo.inputs.material import Audio
 from multiemo.model import EmotionModel
+from multiemo.preprocess.voice.baseline import VoiceBaseline
 from multiemo.preprocess.voice.cues import voice_cues
 from multiemo.preprocess.voice.prosody import prosody
 from multiemo.runs.device import Compute
@@ -197,18 +199,14 @@ def test_a_recording_at_another_tempo_keeps_its_pitch() -> None:
     assert quieter.tensor.std() / wave.std() == pytest.approx(10 ** (-3 / 20), rel=1e-3)
 
 
-def test_a_segment_is_compared_with_the_others_of_its_file() -> None:
-    loud, *others = with_baselines(
-        [clip_of(syllables(gain=g)) for g in (14.0, 0.0, 0.5, -0.5)], "the rest of this file"
-    )
+def test_a_segment_is_compared_with_its_baseline() -> None:
+    others = [measured_cues(clip_of(syllables(gain=g))) for g in (0.0, 0.5, -0.5)]
+    loud = replace(clip_of(syllables(gain=14.0)), voice=VoiceBaseline.fitted(others, "the rest of this file"))
     parts = {p.name: p for p in SpeechEvidence().views(loud, planted(loud, lambda x: x.mean((1, 2))))[0].parts}
     assert parts["loudness"].deviation is not None
     assert parts["loudness"].deviation > 1.0
     assert "loud" in str(parts["loudness"].detail)
     assert "sd above the rest of this file" in str(parts["loudness"].detail)
-    assert others[0].voice is not None
-    assert others[0].voice.clips == 3
-    assert with_baselines([loud], "x")[0].voice is None
 
 
 def test_a_voice_is_not_made_louder_than_full_scale() -> None:
