@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiemo.arrays import Array
+from multiemo.explanation.attribution import scores_without
 from multiemo.explanation.evidence.base import PartView
 from multiemo.explanation.target import ClipTarget
 
@@ -26,8 +27,6 @@ RANDOM_ORDERS = 5
 SHARES = (0.1, 0.2, 0.5)
 #: Up to this many parts, all orders are enumerated.
 _ENUMERATED = 7
-#: Changed inputs are made in chunks of at most this many, and of at most this many values (128 MB of float32).
-_CHUNK, _CHUNK_VALUES = 64, 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ def curve_figures(view: PartView, target: ClipTarget, scores: Tensor, seed: int)
     )
 
 
-@torch.no_grad()
 def removal_scores(view: PartView, target: ClipTarget, gone: Tensor) -> Tensor:
     """Scores ``[K]`` float64 of the label after some parts were removed, in bounded memory.
 
@@ -103,9 +101,7 @@ def removal_scores(view: PartView, target: ClipTarget, gone: Tensor) -> Tensor:
         gone: ``[K, U]`` bool, true for removed parts.
     """
     distinct, place = torch.unique(gone, dim=0, return_inverse=True)
-    size = max(1, min(_CHUNK, _CHUNK_VALUES // max(target.x.numel(), 1)))
-    found = [target(*view.without(rows)).double().cpu() for rows in distinct.split(size)]
-    return torch.cat(found)[place]
+    return scores_without(view, target, distinct)[place].double()
 
 
 def ranking(scores: Array, ties: NDArray[np.int64]) -> NDArray[np.int64]:
