@@ -10,37 +10,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import transformers
 from accelerate import Accelerator
+from measure.fused import BASE, fused_work
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-import multiemo.encoders
-import multiemo.fusion  # noqa: F401  (registers)
 from multiemo.config import TrainingConfig
-from multiemo.data.collate import BucketSampler, Collate
-from multiemo.model import EmotionModel
-from multiemo.registry import encoders, fusions
-from multiemo.training.objectives import Labels
 from multiemo.training.trainer import Trainer
-from multiemo.types import Sample
 
-#: Clips per step, seconds of speech, tokens, frames, and the side of a frame in pixels.
-CLIPS, SECONDS, TOKENS, FRAMES, PIXELS = 32, 6.0, 64, 8, 224
+CLIPS, SECONDS, TOKENS, FRAMES, PIXELS = BASE.clips, BASE.seconds, BASE.tokens, BASE.frames, BASE.pixels
 #: H100 SXM: dense bf16 operations per second, and bytes of memory per second (NVIDIA's data sheet).
 OPERATIONS, BYTES = 989e12, 3.35e12
 #: Bytes a step moves for each trained float32 weight: AdamW reads and writes the weight and two moments (24) and reads
 #: the gradient (4) that the backward pass writes (4); autocast reads it, writes it in bf16, and reads that twice (10).
 PER_WEIGHT = 42
-CLASSES = 7
 
 
 def backbones() -> dict[str, tuple[torch.nn.Module, dict[str, Tensor]]]:
@@ -74,59 +63,21 @@ def floor() -> dict[str, Any]:
     return rows
 
 
-def fused_model(folder: Path) -> EmotionModel:
-    """The same three models as branches of a gated fusion."""
-    torch.manual_seed(0)
-    transformers.Wav2Vec2Model(transformers.Wav2Vec2Config()).save_pretrained(folder / "speech")
-    config = transformers.RobertaConfig(vocab_size=50265, max_position_embeddings=514)
-    transformers.RobertaModel(config).save_pretrained(folder / "text")
-    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    transformers.BertTokenizer(
-        vocab={w: i for i, w in enumerate(words)}, cls_token="<s>", pad_token="<pad>", sep_token="</s>",
-        unk_token="<unk>", mask_token="<mask>",
-    ).save_pretrained(folder / "text")  # fmt: skip
-    options = {
-        "text": ("text_pretrained", {"model": str(folder / "text"), "max_tokens": TOKENS}),
-        "speech": ("speech_pretrained", {"model": str(folder / "speech"), "max_seconds": SECONDS}),
-        "face": ("face_timm", {"backbone": "efficientnet_b0", "size": PIXELS, "frames": FRAMES}),
-    }
-    parts = {m: encoders.build(name, given, where=m, modality=m) for m, (name, given) in options.items()}
-    fusion = fusions.build("gated", {}, where="fusion", dims={m: e.out_dim for m, e in parts.items()})
-    return EmotionModel(parts, CLASSES, fusion=fusion)  # type: ignore[arg-type]
-
-
 def measure(steps: int = 60) -> dict[str, Any]:
     """Time of a step of the real trainer in bf16 on this CUDA device, and its peak memory."""
-    nothing = torch.full((3,), float("nan"))
-    samples = []
-    for i in range(CLIPS * steps):
-        inputs: dict[Any, Tensor] = {
-            "text": torch.randint(5, 50000, (TOKENS,)),
-            "speech": torch.randn(int(16000 * SECONDS), 1),
-            "face": torch.randint(0, 256, (FRAMES, 3, PIXELS, PIXELS), dtype=torch.uint8) if i < CLIPS else None,
-        }
-        inputs["face"] = samples[i % CLIPS].inputs["face"] if inputs["face"] is None else inputs["face"]
-        samples.append(Sample(f"c{i}", "speed", f"s{i}", inputs, {}, torch.eye(CLASSES)[i % CLASSES], nothing))
-    sampler = BucketSampler([TOKENS] * len(samples), CLIPS)
-    collate = Collate(("text", "speech", "face"), CLASSES)
-    loader = DataLoader(samples, batch_sampler=sampler, collate_fn=collate, pin_memory=True, num_workers=8)
+    work = fused_work(BASE, steps, workers=8)
     times: list[float] = []
 
     def on_step(*_: int) -> None:
         times.append(time.perf_counter())
 
-    with tempfile.TemporaryDirectory() as folder:
-        settings = TrainingConfig(epochs=1)
-        model = fused_model(Path(folder))
-        objective = Labels(model, settings, task="single", frequencies=torch.full((CLASSES,), 1 / CLASSES))
-        trainer = Trainer(Accelerator(mixed_precision="bf16"), settings, seed=0)
+    def finish(_: Any) -> dict[str, float]:
+        torch.cuda.synchronize()
+        on_step()
+        return {"uar": 1.0}
 
-        def finish(_: Any) -> dict[str, float]:
-            torch.cuda.synchronize()
-            on_step()
-            return {"uar": 1.0}
-
-        trainer.fit(objective, loader, finish, on_step=on_step)
+    trainer = Trainer(Accelerator(mixed_precision="bf16"), TrainingConfig(epochs=1), seed=0)
+    trainer.fit(work.objective(), work.loader(), finish, on_step=on_step)
     warm = steps // 3
     return {
         "device": torch.cuda.get_device_name(),

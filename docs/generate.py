@@ -14,6 +14,7 @@ from pathlib import Path
 
 from generator.commands import commands
 from generator.configuration import configuration
+from generator.faults import faults
 from generator.parts import PARTS, adapters, parts
 from generator.records import APPLICATIONS, PREDICTION, members, schema
 
@@ -24,7 +25,9 @@ DOCS = Path(__file__).parent
 _NOTICE = "<!-- Written by docs/generate.py; do not edit. -->\n"
 #: {name of a schema's file: the record, as module:class}.
 RECORDS: dict[str, str] = {
+    "anonymize": "multiemo.anonymize.records:AnonymizeReport",
     "benchmark": "multiemo.benchmark.document:BenchmarkResult",
+    "cross-corpus": "multiemo.benchmark.cross_corpus:CrossCorpusResult",
     "bulk-summary": "multiemo.bulk.run:BulkSummary",
     "cache-info": "multiemo.data.cache.maintenance:CacheInfo",
     "cache-prune": "multiemo.data.cache.maintenance:Pruned",
@@ -41,7 +44,9 @@ RECORDS: dict[str, str] = {
     "mood": "multiemo.applications.mood_report:MoodLog",
     "prediction": "multiemo.predict.prediction:Prediction",
     "prediction-line": "multiemo.evaluation:ClipPrediction",
+    "privacy": "multiemo.runs.folder.privacy_report:PrivacyReport",
     "protocol": "multiemo.benchmark.document:ProtocolSummary",
+    "purge": "multiemo.runs.purge.records:PurgeReceipts",
     "split": "multiemo.data.splits.split:StoredSplit",
     "texts": "multiemo.applications.texts:TextsReport",
     "timeline": "multiemo.predict.prediction:TimelineDocument",
@@ -97,6 +102,7 @@ def generated(records: Mapping[str, str]) -> dict[str, str]:
         "corpora": adapters(),
         "cli": commands(app),
         "prediction": prediction,
+        "faults": faults(DOCS.parent / "tests"),
         "applications": applications,
     }
     files = {f"reference/{name}.md": _NOTICE + page for name, page in pages.items()}

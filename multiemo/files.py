@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from typing import Any
 
 from multiemo.errors import CheckpointError, MultiemoError
 
@@ -20,6 +22,26 @@ FULL = (ENOSPC, EDQUOT, EFBIG)
 _MAX_NAME_BYTES = 255
 #: Error number in the message of a Rust I/O error.
 _RUST = re.compile(r"(?:\(os error |\bOs \{ code: )(\d+)")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON from a file that may be damaged or hostile.
+
+    Raises:
+        ValueError: the text is not JSON, not UTF-8, or so deeply nested that the parser would exhaust the stack.
+
+    Example:
+        >>> parse_json('{"a": [1, 2]}')
+        {'a': [1, 2]}
+        >>> parse_json("[" * 100_000)
+        Traceback (most recent call last):
+        ...
+        ValueError: it is nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 @contextmanager

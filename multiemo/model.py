@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
-from math import factorial
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, product
+from math import factorial, prod
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from multiemo.arrays import Array
-from multiemo.encoders.base import Encoder, EvidenceHead
+from multiemo.encoders.base import Encoder, EvidenceHead, encode_rows
 from multiemo.encoders.common.deferred import Encoders
+from multiemo.encoders.common.reliability import InputReliability
 from multiemo.fusion.base import Fusion
 from multiemo.types import MODALITIES, SMALLEST_PRIOR, SUBSETS, Batch, Modality, Output, subset_key
 
@@ -56,6 +57,7 @@ class EmotionModel(nn.Module):
             such a dimension, so its output is NaN. Zeros by default.
         heads: {modality: head of its branch}, for encoders that bring their own; the others get a new :class:`Head`.
         dimension_head: the head for valence, arousal and dominance, if the only encoder brings one.
+        reliability: {modality: reliability of its inputs}, by which the fusion weighs it outside training.
     """
 
     prior: Tensor
@@ -77,6 +79,7 @@ class EmotionModel(nn.Module):
         dimension_means: Tensor | None = None,
         heads: Mapping[Modality, EvidenceHead] = MappingProxyType({}),
         dimension_head: EvidenceHead | None = None,
+        reliability: Mapping[Modality, InputReliability] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         if fusion is None and len(encoders) != 1:
@@ -94,6 +97,7 @@ class EmotionModel(nn.Module):
         if fusion is not None and fusion.level == "decision":
             width = sum(encoders[m].out_dim for m in self.modalities)
         self.dimension_head = (dimension_head or Head(width, 3)) if dimensions else None
+        self.reliability = nn.ModuleDict({m: reliability[m] for m in self.modalities if m in reliability})
         prior = torch.full((classes,), 1.0 / classes) if prior is None else prior.float()
         effective = prior.clone() if effective_prior is None else effective_prior.float()
         priors = [(branch_priors or {}).get(m, effective).float() for m in self.modalities]
@@ -107,9 +111,10 @@ class EmotionModel(nn.Module):
     def encode(self, batch: Batch) -> dict[Modality, Tensor]:
         """Compute embeddings {modality: ``[B, D]``}. Encoders process only rows with the modality; others are zero.
 
-        Embeddings in the batch (from frozen encoders) are used directly. If this process's share of a distributed step
-        lacks a modality that another share has, one clip is encoded and its result discarded. All processes then
-        exchange the same weights and gradients, and the gradients of this clip are zero.
+        Embeddings in the batch (from frozen encoders) are used directly, and hidden states (from frozen backbones)
+        instead of inputs. If this process's share of a distributed step lacks a modality that another share has, one
+        clip is encoded and its result discarded. All processes then exchange the same weights and gradients, and the
+        gradients of this clip are zero.
         """
         embeddings: dict[Modality, Tensor] = {}
         for m in self.modalities:
@@ -118,9 +123,9 @@ class EmotionModel(nn.Module):
                 continue
             rows = batch.rows[m] if m in batch.rows else batch.presence[m].nonzero().squeeze(1)
             if rows is None:
-                embeddings[m] = self.encoders[m](batch.inputs[m], batch.masks[m])
+                embeddings[m] = encode_rows(self.encoders[m], m, batch)
             elif rows.numel():
-                encoded = self.encoders[m](batch.inputs[m][rows], batch.masks[m][rows])
+                encoded = encode_rows(self.encoders[m], m, batch, rows)
                 empty = encoded.new_zeros(len(batch), encoded.shape[1])
                 embeddings[m] = empty.index_copy(0, rows, encoded)
             else:
@@ -131,11 +136,45 @@ class EmotionModel(nn.Module):
                     embeddings[m] = embeddings[m].to(encoded.dtype).index_copy(0, rows, encoded)
         return embeddings
 
-    def fuse(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
+    def input_reliability(self, batch: Batch) -> dict[Modality, Tensor]:
+        """Reliability ``[B]`` within 0..1 of the inputs of each modality, see :class:`InputReliability`.
+
+        Only modalities with a fitted reliability and inputs in the batch are listed. In training there are none: the
+        fusion learns from inputs that are reliable by definition.
+        """
+        found: dict[Modality, Tensor] = {}
+        for m in self.modalities if not self.training else ():
+            if m not in self.reliability or m in batch.embeddings or m in batch.states:
+                continue
+            found[m] = torch.ones(len(batch), device=batch.presence[m].device)
+            rows = batch.presence[m].nonzero().squeeze(1)
+            if rows.numel():
+                found[m][rows] = self.reliability[m](batch.inputs[m][rows], batch.masks[m][rows])
+        return found
+
+    def fuse(
+        self,
+        embeddings: Mapping[Modality, Tensor],
+        presence: Mapping[Modality, Tensor],
+        reliability: Mapping[Modality, Tensor] = MappingProxyType({}),
+    ) -> Tensor:
         """Compute logits ``[B, C]`` from the embeddings selected by ``presence``.
 
-        Rows without any modality get the effective prior. Dimensions that were never learnt are NaN.
+        Rows without any modality get the effective prior. Dimensions that were never learnt are NaN. With reliabilities
+        the result is the expected logits if each modality were present with a probability of its reliability
+        relative to that of the most reliable modality of the clip (:func:`expected_over_presence`). For every fusion,
+        one of 0 is the same as an absent modality, and one of 1 changes nothing. A decision fusion multiplies the
+        evidence of a modality by it.
+
+        Args:
+            embeddings: {modality: ``[B, D]``}.
+            presence: {modality: ``[B]`` bool}.
+            reliability: {modality: ``[B]`` within 0..1}; 1 for the others.
         """
+        return expected_over_presence(lambda shown: self._logits(embeddings, shown), presence, reliability)
+
+    def _logits(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
+        """Logits ``[B, C]`` of modalities that are either present or absent."""
         any_present = self._any_present(presence)
         if self.fusion is None:
             first = self.modalities[0]
@@ -193,17 +232,21 @@ class EmotionModel(nn.Module):
             share, partner = mix[0].unsqueeze(1), mix[1]
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
+        reliability = self.input_reliability(batch)
         branch_logits = {m: self._mask_unlearnt(self._branch(m, embeddings[m])) for m in self.modalities}
-        output = Output(logits=self.fuse(embeddings, shown), branch_logits=branch_logits, embeddings=embeddings)
+        logits = self.fuse(embeddings, shown, reliability)
+        output = Output(logits, branch_logits, embeddings=embeddings, reliability=reliability)
         if self.task == "dimensions":
             output.dimensions = output.logits.tanh()
         elif self.dimension_head is not None:
-            output.dimensions = self._dimensions(embeddings, shown)
+            output.dimensions = expected_over_presence(
+                lambda given: self._dimensions(embeddings, given), shown, reliability
+            )
         for key in subsets:
             members = [m for m in SUBSETS[key] if m in self.modalities]
             if members and subset_key(members) == key:
                 part = {m: presence[m] if m in members else torch.zeros_like(presence[m]) for m in self.modalities}
-                output.by_subset[key] = self.fuse(embeddings, part)
+                output.by_subset[key] = self.fuse(embeddings, part, reliability)
                 output.usable[key] = torch.stack([presence[m] for m in members]).any(dim=0)
         return output
 
@@ -288,6 +331,41 @@ def drop_modalities(presence: Mapping[Modality, Tensor], rate: float) -> dict[Mo
     chosen = torch.rand(present.shape[0], 1, device=present.device) < rate
     shown = torch.where(chosen, kept, present)
     return {m: shown[:, i] for i, m in enumerate(order)}
+
+
+def expected_over_presence(
+    compute: Callable[[Mapping[Modality, Tensor]], Tensor],
+    presence: Mapping[Modality, Tensor],
+    reliability: Mapping[Modality, Tensor],
+) -> Tensor:
+    """The expected value of a function of presence masks if modalities were present only with some probability.
+
+    ``sum over S of prod_{m in S} r_m * prod_{m not in S} (1 - r_m) * f(presence without the modalities not in S)``, the
+    multilinear extension of ``f`` (Owen 1972). All subsets are evaluated. The probabilities r of a clip are its
+    reliabilities divided by the largest one among its modalities, so that one of them is certain: there is nothing to
+    prefer to a modality that is alone.
+
+    Args:
+        compute: maps {modality: ``[B]`` bool} to ``[B, C]``.
+        presence: {modality: ``[B]`` bool}.
+        reliability: {modality: ``[B]`` within 0..1}; modalities that it does not list are certain.
+
+    Returns:
+        ``[B, C]``.
+    """
+    doubtful = [m for m in reliability if m in presence]
+    if not doubtful:
+        return compute(presence)
+    known = {m: reliability[m] if m in reliability else shown.float() for m, shown in presence.items()}
+    largest = torch.stack([known[m] * shown for m, shown in presence.items()]).amax(0)
+    certainty = {m: torch.where(presence[m] & (largest > 0), known[m] / largest, 1.0).unsqueeze(1) for m in doubtful}
+    total: Tensor | None = None
+    for kept in product((True, False), repeat=len(doubtful)):
+        given = {**presence, **{m: presence[m] & keep for m, keep in zip(doubtful, kept, strict=True)}}
+        weight = prod(certainty[m] if keep else 1 - certainty[m] for m, keep in zip(doubtful, kept, strict=True))
+        part = weight * compute(given)
+        total = part if total is None else total + part
+    return total  # type: ignore[return-value]
 
 
 def contributions(

@@ -127,7 +127,7 @@ class Record(dict[str, Any]):
             if not isinstance(values, dict):
                 raise ValueError(f"contains a {type(values).__name__}, not an object")
             return cls.from_json(values)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or _first_reason(error)
             raise CheckpointError(f"{path}: not readable as a result: {reason}") from None
 

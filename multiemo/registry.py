@@ -2,26 +2,29 @@
 
 A duplicate name is an error at import, and the error for an unknown name lists the choices. Options are checked against
 the builder's signature before it is called, so a wrong key or type never reaches torch. A name can be announced with
-its module, which is then imported only when the builder is needed.
+its module, which is then imported only when the builder is needed. The recipes of an encoder are kept with its name, so
+that a config is resolved without importing torch.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import pydantic
 
 from multiemo.errors import ConfigError
+from multiemo.recipe import RecipeSettings, TrainingRecipe
 
 T = TypeVar("T", bound=Callable[..., Any])
 #: Annotations of options: ``Share`` for a probability or share, ``Size`` for a count or size, ``Positive`` for seconds
 #: or a rate.
 Share: TypeAlias = Annotated[float, pydantic.Field(ge=0, le=1)]
 Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
+Count: TypeAlias = Annotated[int, pydantic.Field(ge=0)]
 Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
 #: {option of a registered part: value, of the type that its annotation names}.
 CheckedOptions: TypeAlias = dict[str, Any]
@@ -40,6 +43,7 @@ class Registry:
     Args:
         kind: name of the kind, for messages ("encoder").
         key: config key that contains the name, for messages.
+        home: package whose import announces names and recipes; imported before a recipe is looked up.
 
     Example:
         >>> shapes = Registry("shape")
@@ -50,12 +54,14 @@ class Registry:
         9
     """
 
-    def __init__(self, kind: str, key: str = "") -> None:
+    def __init__(self, kind: str, key: str = "", home: str = "") -> None:
         self.kind = kind
         self.key = key
+        self.home = home
         self._builders: dict[str, Callable[..., Any]] = {}
         self._facts: dict[str, Mapping[str, Any]] = {}
         self._modules: dict[str, str] = {}
+        self._recipes: dict[str, tuple[TrainingRecipe, ...]] = {}
 
     def announce(self, name: str, module: str, **facts: Any) -> None:
         """Declare that importing ``module`` registers ``name``; the module is imported only when it is needed.
@@ -96,6 +102,21 @@ class Registry:
         """The facts given at the registration of ``name``."""
         self._check_known(name, self.kind)
         return self._facts[name]
+
+    def recommend(self, name: str, recipes: Sequence[TrainingRecipe]) -> None:
+        """Set the training settings recommended for ``name``; of several recipes the last one that fits applies."""
+        self._recipes[name] = tuple(recipes)
+
+    def recipes(self, name: str) -> tuple[TrainingRecipe, ...]:
+        """The recipes of ``name``; none if the name is unknown."""
+        if self.home:
+            import_module(self.home)
+        return self._recipes.get(name, ())
+
+    def recipe(self, name: str, options: Mapping[str, Any]) -> RecipeSettings:
+        """The settings recommended for ``name`` with these options: those of the last of its recipes that fits."""
+        nothing = RecipeSettings()
+        return next((r.settings for r in reversed(self.recipes(name)) if r.fits(options)), nothing)
 
     def get(self, name: str, *, where: str) -> Callable[..., Any]:
         """The builder registered under ``name``.
@@ -189,7 +210,7 @@ def _check_number(where: str, given: Any, value: Any) -> None:
         raise ConfigError(f"{where}: must not be below 0, got {given!r}")
 
 
-encoders = Registry("encoder", key="name")
+encoders = Registry("encoder", key="name", home="multiemo.encoders")
 inputs = Registry("kind of input")
 fusions = Registry("fusion", key="name")
 corpora = Registry("corpus")

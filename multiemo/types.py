@@ -168,8 +168,11 @@ class TextSpec(InputSpec):
             name or folder of a pretrained model whose tokenizer is used.
         vocab_size: largest vocabulary of a trained tokenizer; ignored for a pretrained one.
         characters: whether the tokens of a trained tokenizer are single characters.
-        max_tokens: longest input; longer ones lose their oldest context first, then their end.
-        context: number of earlier utterances of the same dialogue that are put before the text.
+        max_tokens: longest input; longer ones lose their oldest context first, then their end, or with a layout other
+            than ``utterance_first`` their beginning.
+        context: number of earlier utterances of the same dialogue that are read with the text.
+        prefix: text put directly before the utterance, as some pretrained models require ("query: ").
+        layout: order and marks of utterance and context, see ``preprocess/sequences.py``.
     """
 
     tokenizer: str = "trained"
@@ -177,6 +180,8 @@ class TextSpec(InputSpec):
     characters: bool = False
     max_tokens: int = 128
     context: int = 0
+    prefix: str = ""
+    layout: Literal["utterance_first", "utterance_last", "chat"] = "utterance_first"
     kind: Literal["text"] = "text"
 
 
@@ -337,6 +342,8 @@ class Sample:
         other_targets: ``[A, C]`` float32, labels from the other label sources (``LABEL_SOURCES`` without the one of
             ``target``); rows of zeros for sources without a label. ``None`` outside training.
         embeddings: {modality: ``[D]``} of frozen encoders. Such a modality is present without an input.
+        states: {modality: ``[T, K]``} hidden states of frozen backbones. Such a modality is present; its input holds
+            only what its encoder reads besides, and may be missing.
     """
 
     id: str
@@ -348,6 +355,7 @@ class Sample:
     dimensions: Tensor
     other_targets: Tensor | None = None
     embeddings: dict[Modality, Tensor] = field(default_factory=dict)
+    states: dict[Modality, Tensor] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -368,10 +376,14 @@ class Batch:
         dimensions: ``[B, 3]`` float32, NaN where unknown.
         other_targets: ``[B, A, C]`` float32, see :class:`Sample`; ``None`` if a sample has none.
         embeddings: {modality: ``[B, D]``} of frozen encoders, zeros where absent; their inputs are empty.
+        states: {modality: ``[B, T, K]``} hidden states of frozen backbones, zero-padded.
+        state_masks: {modality: ``[B, T]`` bool}, true for real steps of ``states``.
         rows: {modality: rows that have it, int64, or ``None`` if all have it}. Computed on the CPU, so that a step on a
             GPU does not wait for it; empty for a batch created on another device.
         together: {modality: time steps in the whole batch of which this is one process's share}; empty outside
             training. If a share lacks a modality of another share, ``inputs`` and ``masks`` hold one clip in its place.
+        unpadded: modalities of which every clip that has them fills all steps. Computed on the CPU, like ``rows``, so
+            that encoders can leave masks away.
     """
 
     ids: list[str]
@@ -386,8 +398,11 @@ class Batch:
     dimensions: Tensor
     other_targets: Tensor | None = None
     embeddings: dict[Modality, Tensor] = field(default_factory=dict)
+    states: dict[Modality, Tensor] = field(default_factory=dict)
+    state_masks: dict[Modality, Tensor] = field(default_factory=dict)
     together: dict[Modality, int] = field(default_factory=dict)
     rows: dict[Modality, Tensor | None] = field(init=False, repr=False)
+    unpadded: frozenset[Modality] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.rows = {
@@ -395,6 +410,11 @@ class Batch:
             for m, here in self.presence.items()
             if here.device.type == "cpu"
         }
+        self.unpadded = frozenset(
+            m
+            for m, rows in self.rows.items()
+            if m in self.masks and bool((self.masks[m] if rows is None else self.masks[m][rows]).all())
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -422,9 +442,9 @@ class Batch:
                 return {key: changed(inner) for key, inner in value.items()}
             return None if value is None else change(value)
 
-        names = ("inputs", "masks", "presence", "target", "labelled", "dimensions", "other_targets", "embeddings")
+        names = ("inputs", "masks", "presence", "target", "labelled", "dimensions", "other_targets")
         batch = copy(self)  # not ``replace``, which would compute ``rows`` again
-        for name in (*names, "rows"):
+        for name in (*names, "embeddings", "states", "state_masks", "rows"):
             setattr(batch, name, changed(getattr(self, name)))
         return batch
 
@@ -440,6 +460,8 @@ class Output:
         by_subset: {subset key: ``[B, C]``} fused logits as if only that subset were present, if requested.
         usable: {subset key: ``[B]`` bool}, true if the clip has at least one modality of the subset.
         embeddings: {modality: ``[B, D]``}.
+        reliability: {modality: ``[B]`` within 0..1}, the weight of its input in the fusion; 1 where it is absent. Empty
+            if the model does not measure it.
     """
 
     logits: Tensor
@@ -448,6 +470,7 @@ class Output:
     by_subset: dict[str, Tensor] = field(default_factory=dict)
     usable: dict[str, Tensor] = field(default_factory=dict)
     embeddings: dict[Modality, Tensor] = field(default_factory=dict)
+    reliability: dict[Modality, Tensor] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,16 +43,23 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests neither read nor fill the user's cache."""
-    os.environ["MULTIEMO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Tests neither read nor fill the user's cache. The notice about the law has been printed, as on most machines."""
+    from multiemo.cli.common import NOTICE_STAMP
+
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / NOTICE_STAMP).touch()
+    os.environ["MULTIEMO_CACHE"] = str(folder)
 
 
 @pytest.fixture(scope="session")
-def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The manifest of a small synthetic corpus: 6 speakers, 48 clips, real media files."""
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The manifest of a small synthetic corpus: 6 speakers, 48 clips, real media files. No test may write beside it."""
     from multiemo.synthetic import make_corpus
 
-    return make_corpus(tmp_path_factory.mktemp("corpus"), speakers=6, clips_per_speaker=8, seed=5)
+    manifest = make_corpus(tmp_path_factory.mktemp("corpus"), speakers=6, clips_per_speaker=8, seed=5)
+    made = set(manifest.parent.rglob("*"))
+    yield manifest
+    assert set(manifest.parent.rglob("*")) == made, "a test has written into the folder of the corpus that tests share"
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +78,7 @@ def tiny_config(small_corpus: Path) -> Callable[..., str]:
             **({"fusion": "{name: gated, dim: 16}"} if len(modalities) > 1 else {}),
             "stages": "[" + ", ".join(fused) + "]",
             "training": "{epochs: 2, batch_size: 8, lr: 1.0e-3}",
+            "recipes": "{}",
             **lines,
         }
         path = folder / "tiny.yaml"

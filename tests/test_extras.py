@@ -62,7 +62,9 @@ def test_a_module_that_is_there_is_returned() -> None:
 
 def test_the_test_extra_brings_every_extra_that_a_module_is_in() -> None:
     inside = next(line for line in PROJECT["optional-dependencies"]["test"] if line.startswith("multiemo["))
-    assert set(EXTRAS.values()) <= set(re.findall(r"\w+", inside))
+    by_download = {"presidio"}  # useless without language models that pip does not bring
+    compiled = {"privacy"}  # needs a C compiler; its attacker is replaced in tests
+    assert set(EXTRAS.values()) - by_download - compiled <= set(re.findall(r"\w+", inside))
 
 
 def test_adapters_without_peft_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,9 +88,8 @@ def test_baselines_that_cannot_be_fitted_are_said_before_anything_is_trained(
     assert not (tmp_path / "out" / "cells").exists()
 
 
-@pytest.mark.parametrize(
-    "modalities", [("text",), pytest.param(("text", "speech", "face"), marks=pytest.mark.slow)], ids=" ".join
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("modalities", [("text",), ("text", "speech", "face")], ids=" ".join)
 def test_the_demo_train_and_predict_work_without_any_extra(
     modalities: tuple[str, ...], tiny_config, small_corpus: Path, tmp_path: Path
 ) -> None:

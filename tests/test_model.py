@@ -264,3 +264,72 @@ def test_a_dimension_that_train_never_knew_is_not_said():
     assert all(g.isfinite().all() for g in gradients)
     assert gradients[-1].tolist()[1:] == [0.0, 0.0]
     assert gradients[-1][0] != 0
+
+
+# ----------------------------------------------------------------------------------------------- reliability of inputs
+def weights(**given):
+    return {m: torch.full((8,), r) for m, r in given.items()}
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "dimensions"])
+@pytest.mark.parametrize("fusion", fusions.names())
+def test_an_unreliable_modality_counts_as_absent_and_a_reliable_one_in_full(fusion, task):
+    model, batch = make_model(fusion, task=task), make_batch(ALL)
+    embeddings, here = model.encode(batch), {m: batch.presence[m] for m in MODALITIES}
+    here["text"] = torch.ones_like(here["text"])  # something in every row to rely on
+    plain = model.fuse(embeddings, here)
+    torch.testing.assert_close(model.fuse(embeddings, here, weights(speech=1.0, face=1.0)), plain)
+    without = model.fuse(embeddings, {**here, "speech": torch.zeros_like(here["speech"])})
+    torch.testing.assert_close(model.fuse(embeddings, here, weights(speech=0.0)), without)
+    between = model.fuse(embeddings, here, weights(speech=0.25))
+    torch.testing.assert_close(between, 0.25 * plain + 0.75 * without)
+
+
+@pytest.mark.parametrize("value", [0.3, 0.0])
+def test_modalities_that_are_equally_unreliable_count_in_full(value):
+    model, batch = make_model("gated"), make_batch(ALL)
+    embeddings, here = model.encode(batch), {m: batch.presence[m] for m in MODALITIES}
+    plain = model.fuse(embeddings, here)
+    torch.testing.assert_close(model.fuse(embeddings, here, weights(text=value, speech=value, face=value)), plain)
+    alone = {m: shown & (m == "speech") for m, shown in here.items()}
+    expected = model.fuse(embeddings, alone)
+    torch.testing.assert_close(model.fuse(embeddings, alone, weights(speech=value)), expected)
+
+
+def test_a_decision_fusion_multiplies_the_evidence_by_the_reliability_and_counts_the_prior_once():
+    model, batch, evidence = perfect_branches("single")
+    here, count = {m: batch.presence[m] for m in MODALITIES}, len(batch)
+    given = {m: torch.linspace(0, 1, count).roll(7 * i) for i, m in enumerate(MODALITIES)}
+    found = model.fuse(model.encode(batch), here, given).log_softmax(1).double()
+    largest = torch.stack(list(given.values())).amax(0)
+    relative = {m: (r / largest).double().unsqueeze(1) for m, r in given.items()}
+    posterior = PRIOR.log().double() + sum(relative[m] * evidence[m] for m in MODALITIES)
+    # Evidence of a normalised posterior differs from Bayes' by a constant in each row.
+    torch.testing.assert_close(found, posterior.log_softmax(1), atol=1e-3, rtol=0)
+
+
+class Fixed(nn.Module):
+    """A substitute for a fitted reliability: the first value of the input."""
+
+    def forward(self, x, mask):
+        assert mask.any(dim=1).all(), "an absent row was measured"
+        return x[:, 0, 0].abs().clamp(max=1.0)
+
+
+def test_reliability_is_measured_where_the_modality_is_present_and_only_outside_training():
+    torch.manual_seed(0)
+    parts = {m: Mean(m) for m in MODALITIES}
+    built = fusions.build("gated", {}, where="fusion", dims=dict.fromkeys(MODALITIES, 6))
+    model = EmotionModel(parts, CLASSES, fusion=built, dimensions=True, reliability={"speech": Fixed()}).eval()
+    batch = make_batch(ALL)
+    batch.inputs["speech"][:, 0, 0] = 0.3
+    output = model(batch, subsets=list(SUBSETS))
+    expected = torch.where(batch.presence["speech"], 0.3, 1.0)
+    torch.testing.assert_close(output.reliability["speech"], expected)
+    embeddings, here = model.encode(batch), {m: batch.presence[m] for m in MODALITIES}
+    torch.testing.assert_close(output.logits, model.fuse(embeddings, here, {"speech": expected}))
+    torch.testing.assert_close(output.by_subset["TSF"], output.logits)
+    silent = {**here, "speech": torch.zeros_like(here["speech"])}
+    shares = [0.3 * model._dimensions(embeddings, here), 0.7 * model._dimensions(embeddings, silent)]
+    torch.testing.assert_close(output.dimensions[0], sum(shares)[0])
+    assert model.train()(batch).reliability == {}

@@ -87,6 +87,7 @@ def test_a_process_a_task(tmp_path):
     assert len({(tmp_path / str(task)).read_text() for task in range(2)}) == 2
 
 
+@pytest.mark.fault("worker of a data loader killed", "another process does its task")
 def test_a_task_whose_process_died_is_done_by_another(tmp_path):
     done = [finished.task for finished in supervise(partial(die_once, tmp_path), ["a"], [7, 8], restart=True)]
     assert sorted(done) == [7, 8]

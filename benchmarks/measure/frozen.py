@@ -36,12 +36,12 @@ def fused_from_cache(epochs: int = 3) -> dict[str, Any]:
         branches = {m: str(folder / "pretrained" / "branches" / m) for m in MODALITIES}
         tune = _config(manifest, folder, ["fuse"], branches, epochs)
         cached = train(tune, folder / "cached").stages["fuse"]
-        real = stage.embed_part, stage.WithEmbeddings
-        stage.embed_part, stage.WithEmbeddings = lambda *_, **__: None, lambda *_: None  # type: ignore[assignment,misc,return-value]
+        real = stage._frozen_samples
+        stage._frozen_samples = lambda *_: None
         try:
             looped = train(tune, folder / "looped").stages["fuse"]
         finally:
-            stage.embed_part, stage.WithEmbeddings = real  # type: ignore[misc]
+            stage._frozen_samples = real
 
     def seconds(result: Any) -> float:
         times = [record["seconds"] for record in result.history]

@@ -11,11 +11,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -107,57 +109,96 @@ def works(scale: float = 1.0) -> list[Work]:
 
 
 class Clock:
-    """Measures the time from the end of step ``WARM`` to the end of the last step."""
+    """Measures the time from the end of step ``WARM`` to the end of the last step.
 
-    def __init__(self) -> None:
-        self.steps, self.began, self.ended = 0, 0.0, 0.0
+    Args:
+        device: ``cpu`` or ``cuda``; on a GPU the ends of steps are those of their kernels, and nothing waits for them.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self.steps, self.began, self.ended = 0, self._now(), self._now()
+
+    def _now(self) -> Any:
+        if self.device == "cpu":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
 
     def step(self) -> None:
         """Record the end of a step."""
         self.steps += 1
+        self.ended = self._now()
         if self.steps == WARM:
-            self.began = time.perf_counter()
-        self.ended = time.perf_counter()
+            self.began = self.ended
 
     @property
     def rate(self) -> float:
         """Steps per second."""
-        return (self.steps - WARM) / (self.ended - self.began)
+        if self.device == "cpu":
+            return float((self.steps - WARM) / (self.ended - self.began))
+        self.ended.synchronize()
+        return float((self.steps - WARM) / (self.began.elapsed_time(self.ended) / 1e3))
 
 
-def ours(work: Work) -> float:
-    """Steps per second of multiemo's trainer."""
-    clock = Clock()
-    trainer = Trainer(Accelerator(cpu=True), SETTINGS, seed=0)
+def ours(work: Any, device: str = "cpu", **options: bool) -> float:
+    """Steps per second of multiemo's trainer.
+
+    Args:
+        work: model and samples.
+        device: ``cpu`` in float32, or ``cuda`` in bf16.
+        options: how the trainer runs the encoders.
+    """
+    clock = Clock(device)
+    AcceleratorState._reset_state(True)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no" if device == "cpu" else "bf16")
+    trainer = Trainer(accelerator, SETTINGS, seed=0, note=_refuse, **options)
     trainer.fit(work.objective(), work.loader(), lambda objective: {"uar": 1.0}, on_step=lambda *_: clock.step())
     return clock.rate
 
 
-def bare(work: Work) -> float:
-    """Steps per second of a bare loop."""
-    clock, objective, loader = Clock(), work.objective(), work.loader()
+def _refuse(note: str) -> None:
+    raise RuntimeError(note)  # what a note says went on without would not be what is timed
+
+
+def bare(work: Any, device: str = "cpu") -> float:
+    """Steps per second of a bare loop.
+
+    Args:
+        work: model and samples.
+        device: ``cpu`` in float32, or ``cuda`` in bf16.
+    """
+    clock, objective, loader = Clock(device), work.objective().to(device), work.loader()
     optimizer = build_optimizer(objective, SETTINGS)
     schedule = build_schedule(optimizer, len(loader), SETTINGS.warmup)
     parameters = list(objective.parameters())
     objective.train()
     for batch in loader:
-        loss = objective(batch)
+        with nullcontext() if device == "cpu" else torch.autocast(device, torch.bfloat16):
+            loss = objective(batch if device == "cpu" else batch.to(device))
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, SETTINGS.clip_norm)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        loss.item()
+        if device == "cpu":
+            loss.item()
         clock.step()
     return clock.rate
 
 
-def hugging_face(work: Work) -> float:
-    """Steps per second of ``transformers.Trainer``."""
+def hugging_face(work: Any, device: str = "cpu") -> float:
+    """Steps per second of ``transformers.Trainer``.
+
+    Args:
+        work: model and samples.
+        device: ``cpu`` in float32, or ``cuda`` in bf16.
+    """
     from transformers import Trainer as HFTrainer
     from transformers import TrainerCallback, TrainingArguments
 
-    clock, objective, loader = Clock(), work.objective(), work.loader()
+    clock, objective, loader = Clock(device), work.objective(), work.loader()
 
     class Ticks(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
@@ -169,7 +210,7 @@ def hugging_face(work: Work) -> float:
             self.inner = objective
 
         def forward(self, batch: Any) -> dict[str, Tensor]:
-            return {"loss": self.inner(batch)}
+            return {"loss": self.inner(batch.to(device))}
 
     class OurBatches(HFTrainer):
         def get_train_dataloader(self) -> Any:
@@ -177,7 +218,8 @@ def hugging_face(work: Work) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, num_train_epochs=1, use_cpu=True, report_to=[], save_strategy="no", logging_strategy="no",
+            folder, num_train_epochs=1, use_cpu=device == "cpu", bf16=device != "cpu",
+            report_to=[], save_strategy="no", logging_strategy="no",
             disable_tqdm=True, remove_unused_columns=False, max_grad_norm=SETTINGS.clip_norm,
         )  # fmt: skip
         optimizer = build_optimizer(objective, SETTINGS)
@@ -191,11 +233,16 @@ def hugging_face(work: Work) -> float:
     return clock.rate
 
 
-def lightning(work: Work) -> float:
-    """Steps per second of ``lightning.Trainer``."""
+def lightning(work: Any, device: str = "cpu") -> float:
+    """Steps per second of ``lightning.Trainer``.
+
+    Args:
+        work: model and samples.
+        device: ``cpu`` in float32, or ``cuda`` in bf16.
+    """
     import lightning as L
 
-    clock, objective, loader = Clock(), work.objective(), work.loader()
+    clock, objective, loader = Clock(device), work.objective(), work.loader()
 
     class Module(L.LightningModule):
         def __init__(self) -> None:
@@ -215,7 +262,8 @@ def lightning(work: Work) -> float:
             clock.step()
 
     trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        max_epochs=1, accelerator=device, precision="32-true" if device == "cpu" else "bf16-mixed",
+        logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, gradient_clip_val=SETTINGS.clip_norm, callbacks=[Ticks()],
     )  # fmt: skip
     module = Module()

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel
 
 from generator.markdown import cell, description_of, key_table, models_in, option_table, prose, summary
+from multiemo.data.corpora.licences import TERMS
 from multiemo.records import documented_arguments
 from multiemo.registry import Registry, corpora, encoders, fusions
 
@@ -18,6 +19,8 @@ from multiemo.registry import Registry, corpora, encoders, fusions
 PARTS = ("multiemo.encoders", "multiemo.fusion", "multiemo.data.corpora")
 #: Arguments of builders that come from code, never from a config.
 _GIVEN = {"assets", "modality", "dims"}
+#: The same for encoders; adapters of corpora have options of these names.
+_GIVEN_ENCODERS = {"labels", "task"}
 
 
 def parts() -> str:
@@ -29,7 +32,7 @@ def parts() -> str:
     nested: dict[type[BaseModel], None] = {}
     for name in own_names(encoders):
         reads = encoders.facts(name)["modality"] or "any modality"
-        text += f"\n### `{name}` ({reads})\n\n" + part(encoders, name, nested)
+        text += f"\n### `{name}` ({reads})\n\n" + part(encoders, name, nested) + _recipes(name)
     text += "\n## Fusions\n"
     for name in own_names(fusions):
         text += f"\n### `{name}`\n\n" + part(fusions, name, nested)
@@ -38,16 +41,30 @@ def parts() -> str:
     return text
 
 
+def _recipes(name: str) -> str:
+    """The training settings that an encoder recommends, a row for each case; nothing if it recommends none."""
+    recipes = encoders.recipes(name)
+    if not recipes:
+        return ""
+    text = "\nRecipe for its own stage ([how recipes apply](../configuration.md#recipes)):\n\n"
+    text += "| options | settings |\n|---|---|\n"
+    for recipe in recipes:
+        when = ", ".join(f"`{key}`" if value is True else f"`{key}: {value}`" for key, value in recipe.when.items())
+        settings = ", ".join(f"`{key}: {value}`" for key, value in recipe.settings.items())
+        text += f"| {when or 'otherwise'} | {settings or 'the defaults'} |\n"
+    return text
+
+
 def adapters() -> str:
     """The reference of every corpus adapter."""
     text = (
         "# Corpora\n\n`multiemo prepare CORPUS ROOT --out M.jsonl [OPTION=VALUE ...]`; [data.md](../data.md#corpora) "
         "explains how corpora are found and labels are mapped.\n\n"
-        "| corpus | what the folder holds | labels | split |\n|---|---|---|---|\n"
+        "| corpus | what the folder holds | labels | split | terms of use, as published |\n|---|---|---|---|---|\n"
     )
     for name in own_names(corpora):
         cells = (cell(_section(corpora.get(name, where="docs"), title)) for title in ("Folder", "Labels", "Split"))
-        text += f"| [`{name}`](#{name}) | {' | '.join(cells)} |\n"
+        text += f"| [`{name}`](#{name}) | {' | '.join(cells)} | {TERMS.get(name, '')} |\n"
     for name in own_names(corpora):
         builder = corpora.get(name, where="docs")
         about = (inspect.getdoc(import_module(builder.__module__)) or "").partition("\n\n")[0]
@@ -90,7 +107,7 @@ def part(registry: Registry, name: str, nested: dict[type[BaseModel], None]) -> 
     for key, parameter in inspect.signature(builder).parameters.items():
         if parameter.kind is not parameter.KEYWORD_ONLY or key in _GIVEN:
             continue
-        if registry is encoders and name == "features" and key == "dim":
+        if registry is encoders and (key in _GIVEN_ENCODERS or (name, key) == ("features", "dim")):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         nested |= dict.fromkeys(model for model, _ in models_in(hints[key]))

@@ -56,6 +56,7 @@ def analyse_call(
     track: int | None = None,
     transcript: str | Path | None = None,
     asr: str | None = None,
+    asr_language: str | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> CallReport:
@@ -81,6 +82,7 @@ def analyse_call(
         transcript: words with times; by default a transcript beside the file, if there is one. A cue with the name of a
             speaker belongs to that speaker, any other cue to the one who speaks most during it.
         asr: name or folder of a Whisper model, used if there is no transcript.
+        asr_language: code of the language that is spoken ("zh"); by default ``asr`` detects it for each segment.
         device: see :func:`multiemo.load`.
         progress: receives the progress.
 
@@ -98,6 +100,8 @@ def analyse_call(
         raise ConfigError(
             "asr is for recordings without a transcript, and a transcript was given; leave one of them out"
         )
+    if asr_language is not None and asr is None:
+        raise ConfigError("--asr-language is the language for speech recognition: add --asr MODEL, or leave it out")
     if speakers[0] == speakers[1]:
         raise ConfigError(f"speakers: both are called {speakers[0]!r}; give two names")
     channels, chosen = _channels(path, track)
@@ -119,7 +123,9 @@ def analyse_call(
     words, notes = _words(path, transcript, speech, names)
     notes = [*speech.problems, *chosen, *notes]
     progress.stage("predict")
-    predictor = load(run, device=device, asr=asr if words is None else None)
+    if words is not None:
+        asr = asr_language = None
+    predictor = load(run, device=device, asr=asr, asr_language=asr_language)
     timelines: dict[str, list[CallSegment]] = {name: [] for name in names}
     sources: set[str] = set()
     cues = words or [[] for _ in names]

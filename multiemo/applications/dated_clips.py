@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from multiemo.applications.recording_dates import date_of, day_of_row
 from multiemo.applications.tables import require_column
 from multiemo.data.media_paths import FileFinder
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.files import parse_json
 from multiemo.progress import Progress
 from multiemo.tables.delimited import BadRow
 from multiemo.tables.reading import TABLES, Row, Table, open_table
@@ -185,7 +185,7 @@ def _refuse_model(source: Path, run: Path | None, holds: str) -> None:
 
 def _prediction_json(path: Path) -> list[Mapping[str, Any]]:
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = parse_json(path.read_text("utf-8"))
         return [entry for entry in values["inputs"] if entry["segments"] is not None]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{path}: is not a prediction JSON of multiemo ({error})") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
+from multiemo.benchmark.imported.records import AnswerSetFigures, ImportedSystem
 from multiemo.benchmark.measurements import CostReport, Curve, Environment
 from multiemo.calibration import RiskCurve
 from multiemo.data.splits.grouping import GroupBy
@@ -263,21 +264,32 @@ class BenchmarkResult(Record):
 
 @record
 class ComparisonResult(Record):
-    """Runs or benchmarks side by side, measured on the same clips.
+    """Runs, benchmarks and predictions of other systems side by side, measured on the same clips.
 
     Args:
         label_set: labels in order; empty for dimensions.
         task: task of all systems.
-        n, speakers: number of tested clips and of their speakers.
-        systems: {path: {subset: figures}}.
+        n, speakers: number of compared clips and of their speakers.
+        corpus_kind: ``real``, ``synthetic`` or ``composite``; figures of the latter two say nothing about people.
+        systems: {path: {subset: figures}}; the key of an imported system's figures is ``imported``.
         reads: {path: how often its test part was read, and by what}.
         tests: paired tests between the largest subsets of every two systems.
+        imported: {path: what a file of another system's predictions contains}; only with such files.
+        missing_as_wrong: {path: figures on all test clips, where a clip without an answer counts as wrong}; only if
+            clips are missing.
+        answer_sets: {path: figures of its answers as sets of groups}; only if an imported system answers in words.
+        notes: remarks for the reader of the results; only with imported systems.
     """
 
     label_set: list[str]
     task: Task
     n: int
     speakers: int
+    corpus_kind: CorpusKind = "real"
     systems: dict[str, dict[str, SystemFigures]]
     reads: dict[str, str]
     tests: list[SystemComparison]
+    imported: dict[str, ImportedSystem] | None = None
+    missing_as_wrong: dict[str, SystemFigures] | None = None
+    answer_sets: dict[str, AnswerSetFigures] | None = None
+    notes: list[str] | None = None

@@ -13,7 +13,7 @@ from multiemo.config import Config, load_stored
 from multiemo.data.cache.settings import default_cache
 from multiemo.data.duplicates.search import across_parts, describe, find_duplicates, to_leave_out
 from multiemo.errors import CheckpointError, SplitError
-from multiemo.files import write_atomically
+from multiemo.files import parse_json, write_atomically
 from multiemo.progress import Progress
 from multiemo.runs.folder.layout import differing_keys, has_training
 from multiemo.runs.folder.lock import LOCK
@@ -50,7 +50,7 @@ def write_protocol(folder: Path, protocol: Protocol) -> None:
     """
     path = folder / "protocol.json"
     if path.is_file():
-        known = json.loads(path.read_text("utf-8"))["hash"]
+        known = parse_json(path.read_text("utf-8"))["hash"]
         if known != protocol.hash:
             raise CheckpointError(
                 f"{path}: was begun with the protocol {known}, but the manifest and config now give {protocol.hash}; "
@@ -75,7 +75,7 @@ def load_or_measure(path: Path, measure: Callable[[], T], parse: Callable[[Any],
     """
     if path.is_file():
         try:
-            return parse(json.loads(path.read_text("utf-8")))
+            return parse(parse_json(path.read_text("utf-8")))
         except ValueError as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path}: damaged ({reason}); remove it, and it will be measured again") from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Array
 from multiemo.calibration import decide
-from multiemo.errors import CheckpointError
+from multiemo.errors import CheckpointError, first_line
 from multiemo.evaluation.report import ClipPrediction
+from multiemo.files import parse_json
 from multiemo.metrics import scored
-from multiemo.types import DIMENSIONS, SUBSETS
+from multiemo.types import DIMENSIONS, SUBSETS, CorpusKind, Task
 
 #: Members of a prediction that hold its values; each prediction has one of them.
 _ANSWERS = {"probs", "values"}
@@ -33,7 +33,8 @@ class Predictions:
         probabilities: {subset key: ``[R, N, C]``} for R seeds: probabilities, or values of dimensions; NaN where a
             clip has no modality of the subset.
         decided: {subset key: predicted labels, ``[R, N]`` or ``[R, N, C]``}, see
-            :func:`multiemo.calibration.decide`; for a missing key, the most probable labels are used.
+            :func:`multiemo.calibration.decide`; for a missing key, the most probable labels are used. C stands for an
+            answer outside the label set.
         dimensions: {name: (truth ``[N]``, prediction ``[R, N]``)}, NaN where unknown; empty for a model without a head
             for dimensions.
     """
@@ -45,11 +46,35 @@ class Predictions:
     probabilities: dict[str, Array]
     dimensions: dict[str, tuple[Array, Array]] = field(default_factory=dict)
     decided: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    stated: bool = True
 
     @property
     def full(self) -> str:
         """The key of the largest subset."""
         return max(self.probabilities, key=len)
+
+    def on(self, rows: NDArray[np.bool_]) -> Predictions:
+        """The predictions of some clips; a subset that predicts none of them in some run is left out.
+
+        Args:
+            rows: ``[N]``, the clips.
+        """
+        kept = {key: values[:, rows] for key, values in self.probabilities.items()}
+        kept = {key: values for key, values in kept.items() if not np.isnan(values).all(axis=(1, 2)).any()}
+        return replace(
+            self,
+            ids=tuple(name for name, row in zip(self.ids, rows, strict=True) if row),
+            speakers=tuple(name for name, row in zip(self.speakers, rows, strict=True) if row),
+            target=self.target[rows],
+            probabilities=kept,
+            dimensions={name: (truth[rows], values[:, rows]) for name, (truth, values) in self.dimensions.items()},
+            decided={key: labels[:, rows] for key, labels in self.decided.items() if key in kept},
+        )
+
+    def only(self, key: str) -> Predictions:
+        """The predictions of one subset."""
+        decided = {name: labels for name, labels in self.decided.items() if name == key}
+        return replace(self, probabilities={key: self.probabilities[key]}, decided=decided)
 
     def scored(self, key: str, task: str) -> tuple[NDArray[Any], NDArray[Any]]:
         """Truth and predictions of one subset, in the form that the measure of the task takes."""
@@ -59,6 +84,23 @@ class Predictions:
     def labels(self, key: str, task: str) -> NDArray[np.int64]:
         """The predicted labels of one subset, ``[R, N]`` or ``[R, N, C]``."""
         return self.decided[key] if key in self.decided else decide(self.probabilities[key], task)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSystem:
+    """A run or a benchmark that has been tested.
+
+    Args:
+        predictions: name of the system and its predictions.
+        label_set: labels in the order of the columns; empty for dimensions.
+        task: ``single``, ``multi``, ``soft`` or ``dimensions``.
+        corpus_kind: origin of the test clips.
+    """
+
+    predictions: Predictions
+    label_set: tuple[str, ...]
+    task: Task
+    corpus_kind: CorpusKind
 
 
 def pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
@@ -72,8 +114,19 @@ def pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
         The predictions of all labelled clips.
 
     Raises:
-        CheckpointError: there is no labelled clip, or a clip was tested twice with one seed.
+        CheckpointError: there is no labelled clip, a clip was tested twice with one seed, or the records do not fit
+            together.
     """
+    try:
+        return _pool(name, seeds)
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, StopIteration) as error:
+        raise CheckpointError(
+            f"{name}: its predictions are damaged or do not fit together ({first_line(error)}); run "
+            "`multiemo evaluate` again"
+        ) from error
+
+
+def _pool(name: str, seeds: Sequence[Iterable[ClipPrediction]]) -> Predictions:
     runs: list[dict[str, ClipPrediction]] = []
     for records in seeds:
         run: dict[str, ClipPrediction] = {}
@@ -148,8 +201,8 @@ def read_lines(path: Path) -> list[Any]:
         CheckpointError: the file is missing or damaged.
     """
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return [parse_json(line) for line in path.read_text("utf-8").splitlines()]
     except OSError:
         raise CheckpointError(f"{path}: no such file; run `multiemo evaluate {path.parent}` first") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise CheckpointError(f"{path}: damaged ({error}); remove it and run `multiemo evaluate` again") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from multiemo.benchmark import tables
@@ -17,6 +16,7 @@ from multiemo.benchmark.robustness.plot import plot_robustness
 from multiemo.calibration import RiskCurve
 from multiemo.files import write_atomically
 from multiemo.metrics import MAIN_FIGURE
+from multiemo.pages import page_template
 from multiemo.plots import draw_confusion, draw_reliability, draw_risk_coverage
 from multiemo.report import (
     TRUST,
@@ -55,9 +55,6 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
         The path of the page.
     """
     main = MAIN_FIGURE[result.task]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     shown = by_heading(_plots(result, main))
     absent = {
         "comparisons": not result.comparisons,
@@ -67,7 +64,7 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
         "notes": not result.notes,
         **{anchor: heading not in shown for heading, anchor in _ANCHORS.items()},
     }
-    page = environment.get_template("report.html").render(
+    page = page_template(Path(__file__).with_name("report.html")).render(
         r=result,
         caption=tables.caption_of(result),
         caveat=caveat(result.corpus_kind),
@@ -93,7 +90,7 @@ def write_report(folder: Path, result: BenchmarkResult) -> Path:
         config=(folder / "config.yaml").read_text("utf-8"),
     )
     write_atomically(folder / "report.html", page)
-    write_atomically(folder / "table.csv", tables.csv_table(result))
+    write_atomically(folder / "table.csv", tables.csv_table(tables.table_rows(result), tables.figures_in(result)))
     write_atomically(folder / "table.tex", tables.latex_table(result))
     return folder / "report.html"
 

@@ -16,6 +16,9 @@ from multiemo.calibration import ReliabilityBins, RiskCurve, risk_coverage, thin
 from multiemo.metrics import Baseline, Estimate, PairedTest
 from multiemo.types import SUBSETS
 
+#: Figures that need probabilities, besides the calibration error.
+_OF_PROBABILITIES = ("map", "cross_entropy", "kl", "js", "cosine")
+
 
 def summarise(predictions: Predictions, task: str = "single") -> dict[str, SystemFigures]:
     """Measure every subset of a system.
@@ -33,10 +36,12 @@ def summarise(predictions: Predictions, task: str = "single") -> dict[str, Syste
         truth, predicted = predictions.scored(key, task)
         values: dict[str, Any] = {}
         for name, estimate in metrics.estimates(measure, truth, predicted, predictions.speakers).items():
-            values |= _named(name, estimate)
+            if predictions.stated or name not in _OF_PROBABILITIES:
+                values |= _named(name, estimate)
         if task != "dimensions":
             runs = list(_runs(predictions, key, task))
-            values["ece"] = float(np.mean([metrics.calibration_error(task, *run) for run in runs]))
+            if predictions.stated:
+                values["ece"] = float(np.mean([metrics.calibration_error(task, *run) for run in runs]))
             values["recall"] = np.mean([_recall(*run, task) for run in runs], axis=0).round(4).tolist()
         found[key] = SystemFigures.of(values)
     return found

@@ -37,6 +37,7 @@ from multiemo.explanation.faithfulness.measure import measure_faithfulness
 from multiemo.explanation.faithfulness.records import Faithfulness
 from multiemo.extras import require
 from multiemo.files import write_atomically
+from multiemo.media.limits import limited
 from multiemo.progress import Progress
 from multiemo.records import Record, record
 from multiemo.runs import load_bundle
@@ -70,7 +71,7 @@ def run_benchmark(
     trains_on(config)  # fails now if every training would fail
     folder.mkdir(parents=True, exist_ok=True)
     progress = progress or Progress()
-    with lock_folder(folder, progress):
+    with lock_folder(folder, progress), limited(**config.data.limits):
         return _run(config, folder, show_leak, command, progress)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, Leak, SystemComparison
 from multiemo.benchmark.explanations import HEADS, faithfulness_table
+from multiemo.benchmark.imported.wording import SET_CAPTION, facts_of, set_rows
 from multiemo.metrics import MAIN_FIGURE, Baseline
 from multiemo.report import COLUMNS, format_interval, format_number, markdown
 from multiemo.runs.folder.evaluation_log import describe_counts
+from multiemo.tables.formulas import without_formula
 from multiemo.types import SUBSETS
 
 #: Errors and distances: the lowest value is the best.
@@ -105,20 +107,54 @@ def leak_sentence(result: BenchmarkResult, leak: Leak) -> str:
     )
 
 
+def comparison_rows(result: ComparisonResult) -> list[TableRow]:
+    """A row for every subset of every compared system."""
+    return [
+        TableRow(name, key, " + ".join(SUBSETS.get(key, ())), values.n, values)
+        for name, subsets in result.systems.items()
+        for key, values in subsets.items()
+    ]
+
+
+def compared_figures(result: ComparisonResult) -> list[str]:
+    """Names of the figures in the table of a comparison, in order."""
+    return [name for name in heads_of(result.task) if any(name in row.figures for row in comparison_rows(result))]
+
+
 def comparison(result: ComparisonResult) -> str:
     """The result of ``multiemo compare`` as Markdown."""
-    main = MAIN_FIGURE[result.task]
-    heads = heads_of(result.task)
-    figures = [f for f in heads if any(f in v for subsets in result.systems.values() for v in subsets.values())]
+    main, heads, figures = MAIN_FIGURE[result.task], heads_of(result.task), compared_figures(result)
     lines = [["run", "subset", "n", *(heads[f] for f in figures), f"95% interval of {heads[main]}"]]
-    for name, subsets in result.systems.items():
-        lines += [
-            [name, key, str(v.n), *(format_number(v.get(f)) for f in figures), format_interval(v, main)]
-            for key, v in subsets.items()
-        ]
+    for row in comparison_rows(result):
+        cells = (format_number(row.figures.get(f)) for f in figures)
+        lines.append([row.system, row.subset, str(row.n), *cells, format_interval(row.figures, main)])
     head = f"{result.n} test clips of {result.speakers} speakers"
     reads = [f"test part of {name}: {words}" for name, words in result.reads.items()]
-    return "\n".join([head, "", *markdown(lines), "", comparison_table(result.tests), "", *reads])
+    tests = ["", comparison_table(result.tests), "", *reads]
+    return "\n".join([head, "", *markdown(lines), *_further_tables(result), *tests, *_imported_lines(result)])
+
+
+def _further_tables(result: ComparisonResult) -> list[str]:
+    """Tables of a comparison with predictions of other systems: missing answers as wrong, and answers as sets."""
+    main = MAIN_FIGURE[result.task]
+    lines: list[str] = []
+    if result.missing_as_wrong:
+        rows = [["all test clips, missing as wrong", "n", heads_of(result.task)[main], "95% interval"]]
+        for name, values in result.missing_as_wrong.items():
+            rows.append([name, str(values.n), format_number(values.get(main)), format_interval(values, main)])
+        lines += ["", *markdown(rows)]
+    if result.answer_sets:
+        lines += ["", *markdown(set_rows(result.answer_sets)), "", SET_CAPTION]
+    return lines
+
+
+def _imported_lines(result: ComparisonResult) -> list[str]:
+    """What is known of imported systems, and the notes."""
+    lines: list[str] = []
+    for name, system in (result.imported or {}).items():
+        lines += ["", f"{name}:", *(f"  {fact}" for fact in facts_of(system))]
+    notes = [f"note: {note}" for note in result.notes or ()]
+    return [*lines, *([""] if notes else []), *notes]
 
 
 def text_table(result: BenchmarkResult) -> str:
@@ -157,21 +193,26 @@ def comparison_table(tests: Sequence[SystemComparison]) -> str:
     return "\n".join(markdown(lines))
 
 
-def csv_table(result: BenchmarkResult) -> str:
-    """The main table as CSV; intervals and deviations have columns of their own."""
+def csv_table(rows: Sequence[TableRow], figures: Sequence[str]) -> str:
+    """A table as CSV; intervals and deviations have columns of their own.
+
+    Args:
+        rows: its rows.
+        figures: names of the figures, in order.
+    """
     columns = ["system", "subset", "modalities", "n"]
-    for name in figures_in(result):
+    for name in figures:
         columns += [name, f"{name}_low", f"{name}_high", f"{name}_sd"]
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore", restval="", lineterminator="\n")
     writer.writeheader()
-    for row in table_rows(result):
+    for row in rows:
         ends = {
             f"{name}_{end}": value
-            for name in figures_in(result)
+            for name in figures
             for end, value in zip(("low", "high"), row.figures.get(f"{name}_ci", ()), strict=False)
         }
-        named = {"system": row.system, "subset": row.subset, "modalities": row.modalities}
+        named = {"system": without_formula(row.system), "subset": row.subset, "modalities": row.modalities}
         writer.writerow({**named, **row.figures, **ends})
     return out.getvalue()
 

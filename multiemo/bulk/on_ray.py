@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 #: Environment variables to pass on to the actors; those of a cluster do not inherit them.
-_ENVIRONMENT = ("HF_HUB_OFFLINE",)
+_ENVIRONMENT = ("MULTIEMO_OFFLINE", "HF_HUB_OFFLINE")
 
 
 class _Actor:
@@ -80,7 +80,6 @@ def run_ray(job: Job, shards: Shards, todo: Sequence[int], workers: int) -> Iter
     """
     if not todo:
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     import ray
 
     ours = not ray.is_initialized()

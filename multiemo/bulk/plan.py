@@ -18,7 +18,7 @@ from typing import Any
 
 from multiemo.data.manifest.rows import format_row, parse_row
 from multiemo.errors import ConfigError, ManifestError
-from multiemo.files import write_atomically
+from multiemo.files import parse_json, write_atomically
 from multiemo.predict import Item
 from multiemo.records import Record, record
 from multiemo.version import __version__
@@ -164,7 +164,7 @@ def read_item(line: str) -> Item:
         >>> read_item(write_item(Item("text", text="So happy!"))).text
         'So happy!'
     """
-    values = json.loads(line)
+    values = parse_json(line)
     path, clip, folder = values.get("path"), values.get("clip"), values.get("folder")
     return Item(
         name=values["name"],
@@ -212,7 +212,7 @@ def claimed(job: Job, plan: BulkPlan) -> Iterator[None]:
             job.out.mkdir(parents=True, exist_ok=True)
             write_atomically(file, f"{plan}\n")
         job.parts.mkdir(exist_ok=True)
-        existing = json.loads(file.read_text("utf-8"))
+        existing = parse_json(file.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"--out: {job.out} cannot be written: {error.strerror or error}") from None
     except ValueError:

@@ -120,7 +120,7 @@ class Worker:
         try:
             if self.job.embeddings:
                 vectors = {key: vector for one in outputs for key, vector in one.vectors.items()}
-                save_tensors(self.job.part(number, ".safetensors"), vectors, {})
+                save_tensors(self.job.part(number, ".safetensors"), vectors, {}, plain=True)
             for suffix in (*((".features.jsonl",) if self.job.embeddings else ()), ".bad.jsonl", ".jsonl"):
                 write_atomically(self.job.part(number, suffix), "".join(one.lines.get(suffix, "") for one in outputs))
         except CheckpointError as error:

@@ -257,7 +257,7 @@ def fit_calibration(
         if max_error is not None:
             decided = None if task == "multi" else decide(calibrated, task, costs=own)
             confidence, correct = top_label(calibrated, target[rows], task, decided)
-            thresholds[key] = abstention_threshold(confidence, correct, max_error)
+            thresholds[key] = abstention_threshold(confidence, correct, max_error, people=groups)
     heads = {}
     for m, values in branches.items():
         rows, branch_prior = presence[m], (branch_priors or {}).get(m, learnt)

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from multiemo.cli import applications, claims, corpus, explaining, predicting, training
+from multiemo import network
+from multiemo.cli import anonymizing, applications, claims, corpus, explaining, predicting, privacy, purging, training
+from multiemo.cli.common import OfflineOption, with_offline
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.version import __version__
 
@@ -34,11 +39,15 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     corpus.prepare,
     corpus.merge,
     corpus.validate,
+    anonymizing.anonymize,
     training.train,
     training.evaluate,
     training.benchmark,
+    training.cross_corpus,
     training.compare,
+    training.card,
     claims.claims,
+    privacy.privacy_report,
     predicting.predict,
     explaining.explain,
     predicting.live,
@@ -47,9 +56,9 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     applications.mood,
 )
 for _command in _COMMANDS:
-    app.command()(_command)
-cache_app.command()(corpus.info)
-cache_app.command()(corpus.prune)
+    app.command()(with_offline(_command))
+for _command in (corpus.info, corpus.prune, purging.purge):
+    cache_app.command()(with_offline(_command))
 
 
 #: System errors about files that the user can fix.
@@ -62,7 +71,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may not be UTF-8, nor the terminal
     try:
-        app()
+        with _ended_by_sigterm():
+            app()
     except MultiemoError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
@@ -79,13 +89,32 @@ def main() -> None:
         os._exit(1)  # a normal exit would flush standard output and fail again
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Context in which SIGTERM ends the command like an error, so that it removes its temporary files."""
+
+    def end(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Treat any call to a model hub as an error.")] = False,
+    offline: OfflineOption = False,
 ) -> None:
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        network.stay_offline()
     if version:
         typer.echo(f"multiemo {__version__}")
         raise typer.Exit

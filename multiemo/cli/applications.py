@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
+from multiemo.cli.common import AsrLanguageOption, DeviceOption, JsonOption, TrackOption, print_notice, write_json
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.runs.folder.required_files import model_folder
 
@@ -35,6 +35,7 @@ def texts(
 ) -> None:
     """Add the emotion of a text column to every row of a table: social media, surveys, tickets."""
     model_folder(run)
+    print_notice()
     from multiemo.applications.texts import predict_texts
     from multiemo.cli.console import ConsoleProgress
 
@@ -77,11 +78,13 @@ def call(
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, for recordings without a transcript.")
     ] = None,
+    asr_language: AsrLanguageOption = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
     """Analyse a call: who speaks how much, how negative each speaker is, and when negativity rose and stayed."""
     model_folder(run)
+    print_notice()
     from multiemo.applications.calls import analyse_call
     from multiemo.cli.console import ConsoleProgress
 
@@ -93,6 +96,7 @@ def call(
             track=track,
             transcript=transcript,
             asr=asr,
+            asr_language=asr_language,
             device=device,
             progress=progress,
         )
@@ -114,6 +118,7 @@ def mood(
         raise ConfigError("--device is the device of a model: add --run")
     if run is not None:
         model_folder(run)
+        print_notice()
     from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
     from multiemo.cli.console import ConsoleProgress
 

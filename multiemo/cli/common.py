@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from multiemo import network
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.files import unwritable, write_atomically
 
 #: Surrogates, by which Python represents the bytes of a file name that is not UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+#: Printed once by commands that predict emotions of people.
+NOTICE = (
+    "notice: the EU prohibits inferring emotions at work and in education, except for medical or safety reasons (AI "
+    "Act, Article 5(1)(f)), and people must be told (Article 50(3)). Not legal advice; see the model's README.md"
+)
+#: File in the cache folder that exists once the notice has been printed.
+NOTICE_STAMP = "notice-printed"
 #: Largest number of files left out that are listed.
 _MAX_LISTED = 20
+
+
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Treat any call over the network as an error.")]
+
+
+def with_offline(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option ``--offline`` to a command; it also stands before the command's name."""
+
+    @wraps(command)
+    def call(*, offline: bool, **given: Any) -> None:
+        if offline:
+            network.stay_offline()
+        command(**given)
+
+    hints = {**get_type_hints(command, include_extras=True), "offline": OfflineOption}
+    signature = inspect.signature(command)
+    parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
+    option = inspect.Parameter("offline", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=OfflineOption)
+    call.__annotations__ = hints
+    call.__signature__ = signature.replace(parameters=[*parameters, option])  # type: ignore[attr-defined]
+    return call
 
 
 def _writable(target: str | None) -> str | None:
@@ -50,6 +82,33 @@ TrackOption = Annotated[
     int | None,
     typer.Option(min=1, help="Audio track of a file that has several, from 1; default: one that contains speech."),
 ]
+
+
+def _limit(given: str | None) -> str | None:
+    """Set the limits of ``--limits`` for this process.
+
+    Raises:
+        ConfigError: a name or a value is wrong.
+    """
+    if given is not None:
+        from multiemo.media.limits import add_limits
+
+        add_limits(given)
+    return given
+
+
+LimitsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--limits",
+        help="Largest media that are decoded, such as 'hours=2 file_gb=1'; also megapixels, frames, memory_gb.",
+        callback=_limit,
+    ),
+]
+AsrLanguageOption = Annotated[
+    str | None,
+    typer.Option(help="With --asr: code of the language that is spoken, such as zh; default: it is detected."),
+]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto (a CUDA GPU if there is one), cpu, cuda, cuda:N or mps.")
 ]
@@ -76,6 +135,19 @@ def write_json(values: Mapping[str, Any], target: str | None) -> None:
         path.write_text(text, "utf-8")  # a pipe or a device
     except OSError as error:
         raise MultiemoError(f"--json: {unwritable(path, error)}") from None
+
+
+def print_notice() -> None:
+    """Print the notice about the law to standard error, once per machine: a file in the cache folder remembers it."""
+    from multiemo.data.cache.settings import default_cache
+
+    stamp = default_cache() / NOTICE_STAMP
+    if stamp.exists():
+        return
+    typer.echo(NOTICE, err=True)
+    with suppress(OSError):  # it is printed again
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
 
 
 def print_left_out(left_out: Sequence[object]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, write_json
+from multiemo.cli.common import AsrLanguageOption, DeviceOption, JsonOption, TrackOption, write_json
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.runs.folder.required_files import model_folder
 
@@ -31,6 +31,7 @@ def explain(
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, if there is no transcript.")
     ] = None,
+    asr_language: AsrLanguageOption = None,
     clip: Annotated[str | None, typer.Option(help="Id of the row, if the input is a manifest of several.")] = None,
     segments: Annotated[
         str, typer.Option(help="How a file is cut: auto, whole, speech (turns and pauses) or windows.")
@@ -91,7 +92,8 @@ def explain(
     if language is not None:
         PageTexts(language)
     settings: dict[str, Any] = {} if window is None else {"window": window}
-    predictor = load(run, device=device, segments=cast("Segments", segments), asr=asr, track=track, **settings)
+    settings |= {"asr": asr, "asr_language": asr_language}
+    predictor = load(run, device=device, segments=cast("Segments", segments), track=track, **settings)
     item = _only_item(predictor, input_, text, transcript, cropped, clip)
     explanation = predictor.explain_item(item, start=start, end=end, most=most)
     if out is not None:

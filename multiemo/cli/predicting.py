@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from multiemo.cli.common import DeviceOption, JsonOption, TrackOption, print_left_out, write_json
+from multiemo.cli.common import (
+    AsrLanguageOption,
+    DeviceOption,
+    JsonOption,
+    LimitsOption,
+    TrackOption,
+    print_left_out,
+    print_notice,
+    write_json,
+)
 from multiemo.errors import ConfigError
 from multiemo.runs.folder.required_files import model_folder
 from multiemo.types import DIMENSIONS
@@ -31,6 +40,7 @@ def predict(
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, for files without a transcript.")
     ] = None,
+    asr_language: AsrLanguageOption = None,
     segments: Annotated[
         str, typer.Option(help="How files are cut: auto, whole, speech (turns and pauses) or windows.")
     ] = "auto",
@@ -39,6 +49,7 @@ def predict(
     ] = None,
     hop: Annotated[float | None, typer.Option(help="Seconds from one window to the next; default: no overlap.")] = None,
     track: TrackOption = None,
+    limits: LimitsOption = None,  # takes effect when it is parsed
     cropped: Annotated[
         bool, typer.Option("--cropped", help="Images are already face crops; no face is searched in them.")
     ] = False,
@@ -76,8 +87,9 @@ def predict(
     if not inputs and text is None and transcript is None:
         raise ConfigError("nothing to predict: name a file or give --text")
     model_folder(run)
+    print_notice()
     if out is not None:
-        chosen = timeline or transcript or asr or segments != "auto"
+        chosen = timeline or transcript or asr or asr_language or segments != "auto"
         if chosen or any(option is not None for option in (hop, window, track)):
             raise ConfigError(
                 "--out cannot be combined with --timeline, --transcript, --asr, --track or options of segments"
@@ -112,6 +124,7 @@ def predict(
         segments=cast("Segments", segments),
         hop=hop,
         asr=asr,
+        asr_language=asr_language,
         traces=writer is not None,
         track=track,
         **settings,
@@ -167,6 +180,7 @@ def live(
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, that transcribes what is said.")
     ] = None,
+    asr_language: AsrLanguageOption = None,
     segments: Annotated[
         str, typer.Option(help="How the stream is cut: speech (turns and pauses) or windows.")
     ] = "speech",
@@ -186,13 +200,14 @@ def live(
     if asr is not None and no_microphone:
         raise ConfigError("--asr transcribes sound, and --no-microphone switches it off; leave one of them out")
     model_folder(run)
+    print_notice()
     from multiemo.cli.live_view import show_live
     from multiemo.predict import load
     from multiemo.predict.live import Devices, in_real_time, listen
     from multiemo.predict.live import replay as open_replay
     from multiemo.predict.prediction import LivePrediction
 
-    predictor = load(run, device=device, window=window, asr=asr)
+    predictor = load(run, device=device, window=window, asr=asr, asr_language=asr_language)
     rate = predictor.reader.rate
     cut = cast("Segments", segments)
     if replay is not None:

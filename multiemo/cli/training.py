@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from multiemo.cli.common import DeviceOption, JsonOption, write_json
 from multiemo.runs.folder.required_files import model_folder, require_manifests
 
 if TYPE_CHECKING:
+    from multiemo.config import Config
     from multiemo.evaluation import Report
     from multiemo.runs import Run
 
@@ -56,6 +58,9 @@ def train(
 ) -> None:
     """Pretrain the branches, fine-tune the fused model and print the validation table.
 
+    A setting of a stage comes from per_stage, else from training (in the file or on the command line), else from the
+    recipe of the stage's encoder, else from the defaults. OUT/config.yaml keeps the four apart; recipes={} uses none.
+
     With several processes: accelerate launch --num_processes 8 -m multiemo train ...
     """
     from multiemo.cli.console import ConsoleProgress
@@ -64,9 +69,11 @@ def train(
     checked = load_config(config, overrides or ())
     require_manifests(checked)
     from multiemo.report import format_table
-    from multiemo.runs import train as run_training
+    from multiemo.report.trained import train as run_training
 
     with ConsoleProgress() as progress:
+        for note in _recipe_notes(checked):
+            progress.note(note)
         run = run_training(checked, out, resume=resume, profile=profile, progress=progress)
     if int(os.environ.get("RANK", "0")):
         return
@@ -152,18 +159,87 @@ def benchmark(
     write_json(result, json_file)
 
 
-def compare(
-    folders: Annotated[list[Path], typer.Argument(help="Evaluated runs or finished benchmarks, two or more.")],
+def cross_corpus(
+    config: Annotated[Path, typer.Argument(help="YAML file over a merged manifest (multiemo merge).")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys of the config to set.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write; unfinished work in it is continued.")] = Path(
+        "runs/cross_corpus"
+    ),
+    seeds: Annotated[int | None, typer.Option(help="Number of trainings on each corpus (benchmark.seeds).")] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Compare runs or benchmarks with paired tests; their test parts must be the same."""
-    from multiemo.benchmark.compare import compare as compare_folders
-    from multiemo.benchmark.tables import comparison
+    """Train on each corpus alone and test on every one: a matrix, and model cards that quote the worst corpus."""
+    from multiemo.cli.console import ConsoleProgress
+    from multiemo.config import load_config
 
-    result = compare_folders(folders)
+    checked = load_config(config, [*(overrides or ()), *([] if seeds is None else [f"benchmark.seeds={seeds}"])])
+    require_manifests(checked)
+    from multiemo.benchmark.cross_corpus import run_cross_corpus, summary
+
+    with ConsoleProgress() as progress:
+        result = run_cross_corpus(checked, out, command=shlex.join(["multiemo", *sys.argv[1:]]), progress=progress)
+    if json_file != "-":
+        typer.echo(summary(result))
+        typer.echo(f"\nreport: {out / 'report.html'}   table: {out / 'table.csv'}")
+    write_json(result, json_file)
+
+
+def card(run: Annotated[Path, typer.Argument(help="Run folder, or one of its branches.")]) -> None:
+    """Write the model card of a run, README.md of its model folder, again from what the run has recorded."""
+    model_folder(run)
+    from multiemo.report import write_card
+
+    typer.echo(write_card(run))
+
+
+def compare(
+    systems: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Evaluated runs, finished benchmarks, and files with predictions of other systems (JSON Lines, CSV, "
+            "TSV, Parquet, Excel): two or more; with --clips, one run."
+        ),
+    ],
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Compare on the clips that every file answers.")
+    ] = False,
+    manifest: Annotated[Path | None, typer.Option(help="New path of the runs' manifest, if it has moved.")] = None,
+    clips: Annotated[
+        Path | None, typer.Option(help="Only write the test clips, without labels, for another system to answer.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write comparison.html, .csv and .json to.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Compare runs, benchmarks and predictions of other systems on the same test clips, with paired tests."""
+    from multiemo.benchmark.compare import compare as compare_systems
+    from multiemo.benchmark.compare import write_clips
+    from multiemo.benchmark.tables import comparison
+    from multiemo.errors import ConfigError
+
+    if clips is not None:
+        if len(systems) != 1:
+            raise ConfigError("--clips: name one evaluated run or benchmark, whose test clips are written")
+        typer.echo(f"{clips}: {write_clips(clips, systems[0], manifest)} clips")
+        return
+    result = compare_systems(systems, allow_missing=allow_missing, manifest=manifest)
     if json_file != "-":
         typer.echo(comparison(result))
+    if out is not None:
+        from multiemo.benchmark.comparison_page import write_comparison
+
+        page = write_comparison(out, result)
+        if json_file != "-":
+            typer.echo(f"\npage: {page}")
     write_json(result, json_file)
+
+
+def _recipe_notes(config: Config) -> Iterator[str]:
+    """For each stage, the settings that come from the recipe of its encoder."""
+    for m, settings in config.recipes.items():
+        values = ((key, value[m] if isinstance(value, dict) else value) for key, value in settings.items())
+        yield f"{m}: recipe of {config.encoders[m].name}: {', '.join(f'{key} {value}' for key, value in values)}"
 
 
 def _next(run: Run) -> str:

@@ -7,6 +7,7 @@ Example:
     20
 """
 
+from multiemo.config.private import PrivacyConfig
 from multiemo.config.reading import load_config, load_stored, parse_config, save_config, stored_config
 from multiemo.config.schema import Config
 from multiemo.config.sections import (
@@ -24,6 +25,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "PartConfig",
+    "PrivacyConfig",
     "SourceConfig",
     "SplitConfig",
     "StageName",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from multiemo.config.private import UNREAD
+from multiemo.config.recommended import BY_MODALITY, CATEGORY_KEYS
 from multiemo.config.schema import Config
 from multiemo.config.sections import BenchmarkConfig, SplitConfig, TrainingConfig
 from multiemo.types import MODALITIES
@@ -16,14 +18,10 @@ from multiemo.types import MODALITIES
 #: Keys of ``training`` that a stage without labels does not read.
 _LABEL_KEYS = (
     "label_smoothing", "focal", "class_weights", "mixup", "branch_loss", "modulation", "auxiliary_loss",
-    "modality_dropout", "dimension_loss",
+    "speaker_adversary", "modality_dropout", "dimension_loss",
 )  # fmt: skip
-#: Keys of ``training`` that ``task: dimensions`` does not read.
-_CATEGORY_KEYS = ("label_smoothing", "focal", "class_weights", "balanced_sampling", "modulation", "auxiliary_loss")
 #: Keys of ``training`` that only the stage ``fuse`` reads.
 _FUSION_KEYS = ("branch_loss", "modulation", "modality_dropout")
-#: Keys of ``training`` that hold a value per modality.
-_BY_MODALITY = ("budget", "branch_lr", "layer_decay", "freeze", "unfreeze")
 #: Settings that are accepted even where they have no effect; ``ccc`` is in every config with ``task: dimensions``.
 _ALWAYS_ACCEPTED = (("monitor", "loss"), ("monitor", "ccc"))
 #: {key of a split that only one kind reads: that kind}.
@@ -42,10 +40,11 @@ def strange(config: Config) -> dict[str, str]:
     """{path of a key: why it has no effect}, only for keys that name a modality without an encoder."""
     sections: dict[str, Mapping[str, Any]] = {"training": config.training.model_dump()}
     sections |= {f"per_stage.{stage}": keys for stage, keys in config.per_stage.items()}
-    return {
+    recipes = {f"recipes.{m}": f"there is no encoders.{m}" for m in config.recipes if m not in config.encoders}
+    return recipes | {
         f"{path}.{key}.{m}": f"there is no encoders.{m}"
         for path, keys in sections.items()
-        for key in _BY_MODALITY
+        for key in BY_MODALITY
         for m in keys.get(key) or ()
         if m not in config.encoders
     }
@@ -100,6 +99,9 @@ def _of_stages(config: Config) -> Iterator[tuple[str, str]]:
     for m in unused:
         if m in config.init:
             yield f"init.{m}", f"stages has neither {m!r} nor 'fuse', so no encoder is initialised from it"
+    for m in config.recipes:
+        if m not in config.encoders:
+            yield f"recipes.{m}", f"there is no encoders.{m}"
     for m in config.branches if not config.fused else ():
         yield (
             f"branches.{m}",
@@ -112,6 +114,8 @@ def _of_stages(config: Config) -> Iterator[tuple[str, str]]:
             yield f"per_stage.{stage}", "the stage is not in stages"
     if "fusion" in config.model_fields_set and not config.fused:
         yield "fusion", "only the stage 'fuse' has a fusion, and it is not in stages"
+    if config.reliability and not config.fused:
+        yield "reliability", "only a fusion weighs modalities, and the stage 'fuse' is not in stages"
     if config.max_error is not None and config.task == "dimensions":
         yield "max_error", "task: dimensions predicts no labels"
     elif config.max_error is not None and config.training_of(config.stages[-1]).objective != "labels":
@@ -148,20 +152,26 @@ def _in_stage(config: Config, stage: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for m in MODALITIES:
         if m not in shown:
-            found |= {f"{key}.{m}": f"the stage {stage!r} has no {m} encoder" for key in _BY_MODALITY}
+            found |= {f"{key}.{m}": f"the stage {stage!r} has no {m} encoder" for key in BY_MODALITY}
         elif m in settings.freeze:
             found |= {f"{key}.{m}": "freeze keeps this encoder unchanged" for key in ("branch_lr", "layer_decay")}
     if config.task == "dimensions":
-        found |= dict.fromkeys(_CATEGORY_KEYS, "task: dimensions has no labels")
+        found |= dict.fromkeys(CATEGORY_KEYS, "task: dimensions has no labels")
     if not config.dimensions:
         found["dimension_loss"] = "it weights the loss of dimensions besides labels, and needs dimensions: true"
     if stage == "fuse":
-        found["auxiliary_loss"] = "it applies only to the stage of a modality"
+        found |= dict.fromkeys(("auxiliary_loss", "speaker_adversary"), "it applies only to the stage of a modality")
         if len(shown) == 1:
             found["modality_dropout"] = f"{shown[0]} is the only modality"
     else:
         found |= dict.fromkeys(_FUSION_KEYS, "it applies only to the stage 'fuse'")
+    if config.privacy is not None:
+        found |= UNREAD
+    if settings.select == "last":
+        found |= dict.fromkeys(("monitor", "patience"), "select: last keeps the last epoch")
     if not _validates(config, stage):
+        if settings.select == "best":
+            found["select"] = "without validation (val: 0) the last epoch is used"
         found |= dict.fromkeys(("monitor", "patience"), "without validation (val: 0) the last epoch is used")
     if settings.objective != "labels":
         found |= dict.fromkeys(_LABEL_KEYS, f"objective {settings.objective!r} learns without labels")
@@ -178,7 +188,7 @@ def _validates(config: Config, stage: str) -> bool:
 def _keys(values: Mapping[str, Any]) -> Iterator[str]:
     """Keys of ``training`` that are switched on; ``key.modality`` for those with a value per modality."""
     for key, value in values.items():
-        if key in _BY_MODALITY:
+        if key in BY_MODALITY:
             yield from (f"{key}.{m}" for m in value)
         elif value and (key, value) not in _ALWAYS_ACCEPTED:
             yield key

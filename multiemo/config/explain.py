@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -20,7 +21,7 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
         prefix: config path of that section, with a trailing dot.
     """
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location = [key if key.isprintable() else repr(key) for key in map(str, first["loc"])]
     path = prefix + ".".join(location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -45,6 +46,6 @@ def _keys_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
             here = here.model_fields[part].annotation if part in here.model_fields else None
         elif get_origin(here) is dict:
             here = get_args(here)[1]
-        if get_origin(here) is Union:
+        if get_origin(here) in (Union, UnionType):
             here = next((a for a in get_args(here) if a is not type(None)), None)
     return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from multiemo.config.effect import idle, strange
+from multiemo.config.recommended import BY_MODALITY
 from multiemo.config.schema import Config
 from multiemo.config.strict_yaml import read_yaml
 from multiemo.errors import ConfigError
 from multiemo.files import write_atomically
 
 #: Numbers such as 1e-3, which YAML 1.1 reads as text.
-_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
@@ -27,17 +28,42 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         ConfigError: a key or value is wrong, or a key has no effect; the message names the key, the value and the
             remedy.
     """
-    config = stored_config(values)
+    config = _resolve(values)
     _reject(_without_effect(config, values))
     return config
 
 
 def stored_config(values: Mapping[str, Any]) -> Config:
-    """The config stored by an earlier run; keys without effect are accepted.
+    """The config stored by an earlier run; keys without effect are accepted, and no recipe is filled in.
 
     Raises:
         ConfigError: a key or value is wrong.
     """
+    return _config({"recipes": {}, **values})
+
+
+def _resolve(values: Mapping[str, Any]) -> Config:
+    """The config of values that a user gives, with the recipes of its encoders unless it is complete.
+
+    Raises:
+        ConfigError: a key or value is wrong.
+    """
+    if _complete(values):
+        return stored_config(values)
+    if values.get("recipes"):
+        raise ConfigError(
+            f"recipes: {values['recipes']!r}: this key is filled in from the encoders; set the keys of a stage under "
+            "per_stage, or set recipes to {} to use none"
+        )
+    return _config(values)
+
+
+def _complete(values: Mapping[str, Any]) -> bool:
+    """Whether values are those of a resolved config, as :func:`save_config` writes it."""
+    return values.keys() >= Config.model_fields.keys() - {"recipes"}  # versions before recipes wrote none
+
+
+def _config(values: Mapping[str, Any]) -> Config:
     odd = [key for key in values if not isinstance(key, str)]
     if odd:
         raise ConfigError(f"{odd[0]!r}: unknown config key; keys are words")
@@ -51,6 +77,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     overrides: a file describes a whole experiment, of which ``stages=[speech]`` selects a part. A complete file, as
     :func:`save_config` writes it, was checked when it was written; only keys that name a modality without an encoder
     are rejected in it, since they must have been added by hand.
+
+    Settings that the encoders recommend are filled in (``recipes``), except in a complete file. An override of a key of
+    ``training`` also replaces the recommended value in a complete file.
 
     Args:
         path: YAML file.
@@ -66,7 +95,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         if repr(_value_at(values, key)) != repr(value):  # compared as text, since NaN is not equal to itself
             raise ConfigError(f"override {override!r}: is replaced by a later one; give {key} once")
     keys = [key for key, _ in applied]
-    config = stored_config(values)
+    if _complete(own):
+        _drop_overridden(values, keys)
+    config = _resolve(values)
     _check_effect(config, own, keys)
     return config
 
@@ -123,7 +154,17 @@ def _check_effect(config: Config, own: dict[str, Any], overridden: Sequence[str]
 
 def _without_effect(config: Config, values: Mapping[str, Any]) -> Mapping[str, str]:
     """{path of a key without effect: why} for values without overrides."""
-    return strange(config) if values.keys() >= Config.model_fields.keys() else idle(config)
+    return strange(config) if _complete(values) else idle(config)
+
+
+def _drop_overridden(values: dict[str, Any], keys: Sequence[str]) -> None:
+    """Remove the stored recommendations in place of which an override gives a key of ``training``."""
+    recipes = values.get("recipes")
+    for m, settings in recipes.items() if isinstance(recipes, dict) else ():
+        for key in list(settings) if isinstance(settings, dict) else ():
+            path = f"training.{key}.{m}" if key in BY_MODALITY else f"training.{key}"
+            if any(_within(path, given) for given in keys) and _value_at(values, path) is not None:
+                del settings[key]
 
 
 def _reject(found: Mapping[str, str]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from multiemo.config.explain import explain
+from multiemo.config.private import PrivacyConfig, check_private_stage, private_recipe
+from multiemo.config.recommended import TrainingKeys, check_settings, recommended_settings
 from multiemo.config.sections import BenchmarkConfig, DataConfig, Frozen, PartConfig, StageName, TrainingConfig
 from multiemo.errors import ConfigError
 from multiemo.labels import label_set
@@ -29,11 +31,17 @@ class Config(Frozen):
         data: what is trained on.
         encoders: the encoder of each modality, with its options.
         fusion: the fusion, with its options.
+        reliability: outside training, weigh voice and face in the fusion by how similar the recording is to the
+            training clips; one that is unlike them (noise, a telephone line, blur) counts less. Text and precomputed
+            features always count in full.
         stages: what is trained, in order; a modality pretrains its branch, ``fuse`` trains the fused model.
         training: settings of every stage.
         per_stage: keys of ``training`` that differ in one stage.
+        recipes: keys of ``training`` that the encoders recommend for their own stages. Left out, they are filled in
+            when the config is read, except keys that ``training`` or ``per_stage`` sets. ``{}`` uses none.
         branches: run or model folders of branches that are already trained; their stages are skipped.
         init: run or model folders whose encoder a stage starts from, for instance one pretrained without labels.
+        privacy: train with differential privacy; left out, training has none.
         max_error: target error rate among the labels that are given; less confident ones become ``uncertain``. The
             confidence threshold is found on validation. ``null`` gives every label.
         benchmark: what ``multiemo benchmark`` runs.
@@ -41,7 +49,11 @@ class Config(Frozen):
             the CPU. It does not restrict where the trained model is used.
         precision: number format in every call of the model, also after training; ``auto`` is bf16 on a CUDA GPU that
             supports it, else float32 (``no``). ``fp16`` trains on a CUDA GPU only, and is float32 on a CPU.
-        compile: run the encoders through ``torch.compile``; needs a C++ compiler and pays off in long trainings.
+        compile: run the encoders through ``torch.compile``; needs a C++ compiler and pays off in long trainings. An
+            encoder that cannot be compiled goes on without it, and a note says so.
+        cuda_graphs: on one GPU, capture the passes of the encoders in training as CUDA graphs, for shapes that recur,
+            and replay them. It takes memory for each shape. What cannot be captured goes on without it, and a note says
+            so. Not together with ``compile``.
         parallel: with several processes, ``ddp`` (each holds the whole model) or ``fsdp`` (each holds a part of it).
         trackers: where learning curves go besides the run folder.
 
@@ -63,18 +75,27 @@ class Config(Frozen):
     data: DataConfig
     encoders: dict[Modality, PartConfig]
     fusion: PartConfig = PartConfig(name="gated")
+    reliability: bool = False
     stages: tuple[StageName, ...] = ("text", "speech", "face", "fuse")
     training: TrainingConfig = TrainingConfig()
     per_stage: dict[StageName, dict[str, Any]] = Field(default_factory=dict)
+    recipes: dict[Modality, dict[str, Any]] = Field(default_factory=dict)
     branches: dict[Modality, str] = Field(default_factory=dict)
     init: dict[Modality, str] = Field(default_factory=dict)
+    privacy: PrivacyConfig | None = None
     max_error: float | None = Field(None, gt=0, lt=1)
     benchmark: BenchmarkConfig = BenchmarkConfig()
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     compile: bool = False
+    cuda_graphs: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_false_in_yaml(cls, value: Any) -> Any:
+        return "no" if value is False else value
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +137,8 @@ class Config(Frozen):
     def _consistent(self) -> Config:
         if not self.encoders:
             raise ValueError("encoders: name at least one")
+        if self.compile and self.cuda_graphs:
+            raise ValueError("cuda_graphs: compiled encoders are not captured as well; set compile or cuda_graphs")
         if not self.stages:
             raise ValueError("stages: name at least one")
         for stage in self.stages:
@@ -147,10 +170,36 @@ class Config(Frozen):
         except ValidationError as error:
             raise explain(error, cls) from None
         config.check_stages()
+        if "recipes" not in config.model_fields_set:
+            object.__setattr__(config, "recipes", config._recommended())  # still under construction
+            config.check_stages()
+        config._check_private()
         return config
 
+    def _check_private(self) -> None:
+        """Reject settings with which the guarantee of ``privacy`` would not hold.
+
+        Raises:
+            ConfigError: a setting excludes private training; the message names its key.
+        """
+        if self.privacy is None:
+            return
+        if self.data.sources:
+            raise ConfigError(
+                "privacy: data.sources draws a clip into several composite clips, so the guarantee for one clip would "
+                "not hold; name one manifest, or remove privacy"
+            )
+        if self.reliability:
+            raise ConfigError("reliability: is fitted to training clips without privacy; set it to false")
+        if self.precision == "fp16":
+            raise ConfigError("precision: fp16 skips steps depending on the clips; use bf16 or no with privacy")
+        if self.compile:
+            raise ConfigError("compile: would compile for each length, as privacy trains clip by clip; set it to false")
+        for stage in (s for s in self.stages if s not in self.taken_over):
+            check_private_stage(stage, self.training_of(stage), self.per_stage.get(stage, {}))
+
     def training_of(self, stage: str) -> TrainingConfig:
-        """``training`` with the ``per_stage`` keys of one stage applied.
+        """``training`` with the ``recipes`` and ``per_stage`` keys of one stage applied.
 
         Raises:
             ConfigError: a key under ``per_stage`` is wrong, or a setting does not fit the stage.
@@ -170,22 +219,36 @@ class Config(Frozen):
         return settings if settings.objective == "labels" else settings.model_copy(update={"monitor": "loss"})
 
     def check_stages(self) -> None:
-        """Check the settings of every stage, and those under ``per_stage`` for stages that are not run.
+        """Check the settings of every stage, and those under ``per_stage`` and ``recipes`` for stages that are not run.
 
         Raises:
             ConfigError: as in :meth:`training_of`.
         """
+        for m, settings in self.recipes.items():
+            check_settings(settings, f"recipes.{m}.")
         for stage in self.per_stage:
             self._merged(stage)
         for stage in self.stages:
             self.training_of(stage)
 
     def _merged(self, stage: str) -> TrainingConfig:
-        merged = {**self.training.model_dump(), **self.per_stage.get(stage, {})}  # type: ignore[call-overload]
+        recipe, own = self.recipes.get(stage, {}), self.per_stage.get(stage, {})  # type: ignore[call-overload]
+        merged = {**self.training.model_dump(), **recipe, **own}
         try:
             return TrainingConfig(**merged)
         except ValidationError as error:
             raise explain(error, TrainingConfig, prefix=f"per_stage.{stage}.") from None
+
+    def _recommended(self) -> dict[Modality, TrainingKeys]:
+        """{modality of a stage that is trained: what its encoder recommends and the config leaves open}."""
+        found = {
+            m: recommended_settings(m, part, self.training, self.per_stage.get(m, {}), labels=self.task != "dimensions")
+            for m, part in self.encoders.items()
+            if m in self.stages and m not in self.taken_over
+        }
+        if self.privacy is not None:
+            found = {m: private_recipe(settings) for m, settings in found.items()}
+        return {m: settings for m, settings in found.items() if settings}
 
     @property
     def fused(self) -> bool:

@@ -105,6 +105,9 @@ class DataConfig(Frozen):
         workers: processes on one machine that decode, preprocess and read, shared by the processes that train there; 0
             means one for each core.
         cache: folder of the cache; ``null`` means ``$MULTIEMO_CACHE``, else the user's cache folder.
+        limits: the largest media that are decoded: ``file_gb`` (size of a file, 10^9 bytes; default 200), ``hours``
+            (what is read of a file; 48), ``megapixels`` (a picture; 200), ``frames`` (pictures of a film; 20 million)
+            and ``memory_gb`` (sound and pictures of a clip in memory; 16). They precede ``$MULTIEMO_LIMITS``.
         skip_bad: where some modality of a clip cannot be read, list it and keep the clip's other modalities, instead of
             stopping.
     """
@@ -118,6 +121,7 @@ class DataConfig(Frozen):
     }  # fmt: skip
     workers: int = Field(0, ge=0)
     cache: str | None = None
+    limits: dict[Literal["file_gb", "hours", "megapixels", "frames", "memory_gb"], Annotated[float, Field(gt=0)]] = {}
     skip_bad: bool = False
 
     @model_validator(mode="after")
@@ -192,9 +196,13 @@ class TrainingConfig(Frozen):
         auxiliary_loss: in the stage of a branch, weight of also learning what every other source says of the same clips
             (``modality_labels`` and the row's own label; see ``data.label_from``), with heads that are discarded after
             training; 0 switches it off.
+        speaker_adversary: in the stage of a branch, weight of making its embedding useless to a classifier of the
+            training speakers (gradient reversal); 0 switches it off. See docs/privacy.md for its effect and its cost.
         modality_dropout: in the fused stage, probability that a clip shows only a random subset of its modalities.
         dimension_loss: weight of the loss of valence, arousal and dominance.
-        patience: epochs without a better ``monitor`` before the stage stops.
+        select: which epoch's weights are kept: ``best``, the one with the best ``monitor``, or ``last``. With few
+            people in validation the best epoch is partly chance, and the last one can do better on other people.
+        patience: with ``select: best``, epochs without a better ``monitor`` before the stage stops.
         monitor: the validation figure by which the best epoch is selected: ``uar``, ``macro_f1``, ``wf1``,
             ``accuracy`` or ``loss`` with labels, ``ccc`` (then the default) or ``loss`` with ``task: dimensions``;
             always ``loss`` with an objective without labels.
@@ -225,8 +233,10 @@ class TrainingConfig(Frozen):
     branch_loss: float = Field(0.3, ge=0)
     modulation: float = Field(0.0, ge=0)
     auxiliary_loss: float = Field(0.0, ge=0)
+    speaker_adversary: float = Field(0.0, ge=0)
     modality_dropout: float = Field(0.5, ge=0, le=1)
     dimension_loss: float = Field(0.5, ge=0)
+    select: Literal["best", "last"] = "best"
     patience: int = Field(10, ge=1)
     monitor: Literal["uar", "macro_f1", "wf1", "accuracy", "ccc", "loss"] = "uar"
     save_steps: int = Field(0, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -34,12 +35,16 @@ class Collate:
         masks: dict[Modality, Tensor] = {}
         presence: dict[Modality, Tensor] = {}
         embeddings: dict[Modality, Tensor] = {}
+        states: dict[Modality, Tensor] = {}
+        state_masks: dict[Modality, Tensor] = {}
         for m in self.modalities:
             tensors = [s.inputs.get(m) for s in samples]
             if m in self.stand_ins and all(x is None for x in tensors):
                 tensors = [self.stand_ins[m]]
             inputs[m], masks[m] = pad(tensors)
-            presence[m] = torch.tensor([m in s.inputs or m in s.embeddings for s in samples])
+            presence[m] = torch.tensor([m in s.inputs or m in s.embeddings or m in s.states for s in samples])
+            if any(m in s.states for s in samples):
+                states[m], state_masks[m] = pad([s.states.get(m) for s in samples])
             known = next((s.embeddings[m] for s in samples if m in s.embeddings), None)
             if known is not None:
                 embeddings[m] = torch.stack([s.embeddings.get(m, torch.zeros_like(known)) for s in samples])
@@ -58,6 +63,8 @@ class Collate:
             dimensions=torch.stack([s.dimensions for s in samples]),
             other_targets=torch.stack(other_targets) if len(other_targets) == len(samples) else None,
             embeddings=embeddings,
+            states=states,
+            state_masks=state_masks,
         )
 
 
@@ -73,7 +80,8 @@ def pad(tensors: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
     model = next((t for t in tensors if t is not None), None)
     if model is None:
         return torch.zeros(len(tensors), 1), torch.zeros(len(tensors), 1, dtype=torch.bool)
-    x = model.new_zeros((len(tensors), longest, *model.shape[1:]))
+    dtype = reduce(torch.promote_types, (t.dtype for t in tensors if t is not None))
+    x = model.new_zeros((len(tensors), longest, *model.shape[1:]), dtype=dtype)
     mask = torch.zeros(len(tensors), longest, dtype=torch.bool)
     for row, tensor in enumerate(tensors):
         if tensor is not None:

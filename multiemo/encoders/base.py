@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from multiemo.errors import ConfigError
-from multiemo.types import InputSpec, Modality
+from multiemo.types import Batch, InputSpec, Modality
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPart:
+    """The frozen layers that an encoder begins with. What they compute from a clip never changes, so it is cached.
+
+    Args:
+        weights: their weights, by name.
+        settings: what their output depends on besides the weights and the input, as JSON values.
+        beside: first column of the input that the rest of the encoder reads as well, 0 for the whole input; ``None`` if
+            it reads none.
+    """
+
+    weights: Mapping[str, Tensor]
+    settings: dict[str, Any] = field(default_factory=dict)
+    beside: int | None = None
 
 
 class Encoder(nn.Module):
@@ -26,6 +44,9 @@ class Encoder(nn.Module):
         input_spec: format of the input of ``forward``; stored in the checkpoint.
         untrained: names of the parameters that still have their random initial values; ``None`` if all have.
         input_kind: name of the kind of input, the ``kind`` of ``input_spec``; ``None`` uses that of the modality.
+        referenced: modules that it uses, but that are neither trained nor stored with it.
+        leaves_masks: whether its ``forward`` accepts the keyword ``padded``. False states that all steps of ``x`` are
+            real, which the host knows without asking the device; masks can then be left away.
         clip_by_clip: whether its layers run once per clip. Processes with different numbers of clips then run them a
             different number of times.
     """
@@ -35,6 +56,8 @@ class Encoder(nn.Module):
     input_spec: InputSpec
     untrained: frozenset[str] | None = None
     input_kind: ClassVar[str | None] = None
+    referenced: tuple[nn.Module, ...] = ()
+    leaves_masks: ClassVar[bool] = False
     clip_by_clip: bool = False
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -46,6 +69,27 @@ class Encoder(nn.Module):
 
         Returns:
             ``[B, D]``, independent of the padding.
+        """
+        raise NotImplementedError
+
+    def frozen_part(self) -> FrozenPart | None:
+        """The frozen layers that the encoder begins with, if it has some whose output can be cached.
+
+        Such an encoder implements :meth:`frozen_states`, and its ``forward`` takes their result as a third argument
+        ``states``. It then reads only the columns :attr:`FrozenPart.beside` of ``x``, which must be cut off before.
+        The default has none.
+        """
+        return None
+
+    def frozen_states(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The output of the frozen layers.
+
+        Args:
+            x: as in :meth:`forward`.
+            mask: as in :meth:`forward`.
+
+        Returns:
+            ``[B, T', K]``, and the mask ``[B, T']`` of real steps, which come first.
         """
         raise NotImplementedError
 
@@ -63,8 +107,7 @@ class Encoder(nn.Module):
         """
         return [list(self.parameters())]
 
-    @classmethod
-    def fixed_head(cls, labels: Sequence[str]) -> EvidenceHead | None:
+    def fixed_head(self, labels: Sequence[str]) -> EvidenceHead | None:
         """The head over this encoder's embedding, if the encoder needs no training to answer. The default has none.
 
         Args:
@@ -103,6 +146,29 @@ class Encoder(nn.Module):
             ConfigError: the encoder has no such task.
         """
         raise ConfigError(f"encoders.{self.modality}: {type(self).__name__} does not support objective 'masked'")
+
+
+def encode_rows(encoder: nn.Module, m: Modality, batch: Batch, rows: Tensor | None = None) -> Tensor:
+    """Embed the clips of a batch, from cached hidden states where the batch has them.
+
+    Args:
+        encoder: encoder of the modality.
+        m: its modality.
+        batch: a batch on the encoder's device.
+        rows: indices of the clips to embed, int64; ``None`` embeds all, which then must have the modality.
+
+    Returns:
+        ``[B, D]``, or one row for each of ``rows``.
+    """
+
+    def chosen(x: Tensor) -> Tensor:
+        return x if rows is None else x[rows]
+
+    x, mask = chosen(batch.inputs[m]), chosen(batch.masks[m])
+    if m not in batch.states:
+        options = {"padded": False} if encoder.leaves_masks and m in batch.unpadded else {}
+        return encoder(x, mask, **options)  # type: ignore[no-any-return]
+    return encoder(x, mask, (chosen(batch.states[m]), chosen(batch.state_masks[m])))  # type: ignore[no-any-return]
 
 
 class EvidenceHead(nn.Module):
@@ -174,6 +240,23 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Standardise ``[..., dim]``; the shape stays the same."""
         return ((x - self.mean) / self.std).clamp(-self.clip, self.clip)
+
+
+class BatchStandardize(nn.BatchNorm1d):
+    """Standardise each column of ``[B, D]`` over the batch, without learnt scales; over a running mean for one row.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise ``[B, D]``; the shape stays the same."""
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
+        return super().forward(x)
 
 
 class AttentiveStatistics(nn.Module):

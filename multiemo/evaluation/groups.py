@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.metrics import MAIN_FIGURE, Estimate, estimates, measure_of, usable_clips
+from multiemo.evaluation.report import ClipPrediction
+from multiemo.metrics import MAIN_FIGURE, Estimate, estimates, measure_of, scored, usable_clips
 from multiemo.metrics.results import Figure, Interval
 from multiemo.records import Record, record
-from multiemo.types import Clip
+from multiemo.types import Clip, Task
 
 #: Groups with fewer clips are counted, but get no figure of their own.
 SMALLEST_GROUP = 10
@@ -64,6 +65,27 @@ class GroupErrors(Record):
     overall: Figure
     groups: list[GroupFigures]
     notes: list[str] = field(default_factory=list)
+
+
+def predicted_errors_by_group(
+    task: Task, key: str, predictions: Sequence[ClipPrediction], clips: Sequence[Clip]
+) -> GroupErrors:
+    """:func:`errors_by_group` of the predictions of one subset of modalities.
+
+    Args:
+        task: task of the model.
+        key: the subset.
+        predictions: one for each clip, with a target.
+        clips: the clips.
+    """
+    found = [p["values"] if task == "dimensions" else p["probs"] for p in predictions]
+    rows = [i for i, values in enumerate(found) if key in values]  # the others have none of its modalities
+    given = [predictions[i] for i in rows]
+    target = np.array([p["target"] for p in given], dtype=float)
+    values = np.array([found[i][key] for i in rows], dtype=float)
+    decided = None if task == "dimensions" else np.array([p["said"][key] for p in given])
+    truth, predicted = scored(task, target, values, decided)
+    return errors_by_group(task, truth, predicted, [p["speaker"] for p in given], [clips[i] for i in rows])
 
 
 def errors_by_group(

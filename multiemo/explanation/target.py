@@ -22,7 +22,7 @@ class ClipTarget:
 
     The score is the calibrated log-odds of the label, ``log p - log(1 - p)``, given every modality that the clip has.
     With ``task: dimensions`` it is the predicted value of the column. The other modalities are encoded once, so K
-    changed inputs cost K passes of one encoder.
+    changed inputs cost K passes of one encoder. The reliability of each input is that of the unchanged clip.
 
     Args:
         model: the model, on the device of ``compute`` and in evaluation mode.
@@ -50,6 +50,7 @@ class ClipTarget:
         batch = Collate(model.modalities, model.prior.numel())([sample]).to(compute.device)
         with torch.no_grad(), compute.autocast():
             self._others = {m: e for m, e in model.encode(batch).items() if m != modality}
+            self._reliability = model.input_reliability(batch)
         self._presence = {m: batch.presence[m] for m in model.modalities}
         key = subset_key([m for m in model.modalities if m in sample.inputs or m in sample.embeddings])
         bias = calibration.biases.get(key)
@@ -96,7 +97,8 @@ class ClipTarget:
             self.modality: embeddings,
         }
         with self.compute.autocast():
-            logits = self.model.fuse(every, {m: p.expand(count) for m, p in self._presence.items()})
+            presence = {m: p.expand(count) for m, p in self._presence.items()}
+            logits = self.model.fuse(every, presence, {m: r.expand(count) for m, r in self._reliability.items()})
         if self.model.task == "dimensions":
             return logits.float()
         scaled = logits.float() / self._temperature

@@ -55,6 +55,11 @@ class PreparedPart:
         return whole + [f"left out the {m} of {clip}, and kept the rest of it: {message}" for clip, m, message in parts]
 
 
+def speaker_name(clip: Clip) -> str:
+    """The speaker of a clip as samples name it: with the corpus as prefix; its group, or its id, if it has none."""
+    return f"{clip.corpus}:{clip.speaker or clip.group or clip.id}"
+
+
 class ClipDataset(Dataset[Sample]):
     """The clips of one manifest as samples.
 
@@ -127,7 +132,7 @@ class ClipDataset(Dataset[Sample]):
         return Sample(
             id=clip.id,
             corpus=clip.corpus,
-            speaker=f"{clip.corpus}:{clip.speaker or clip.group or clip.id}",
+            speaker=speaker_name(clip),
             inputs=inputs,
             absent=absent,
             target=self.space.target(clip),

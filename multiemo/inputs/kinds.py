@@ -48,6 +48,7 @@ def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
 
     Raises:
         ConfigError: the kind is missing or unknown to this version.
+        ValueError: a value has another type.
 
     Example:
         >>> from multiemo.types import TextSpec, spec_to_dict
@@ -60,4 +61,21 @@ def spec_from_dict(values: Mapping[str, Any]) -> InputSpec:
     cls = kind_named(name).spec_type
     known = {f.name for f in fields(cls)}
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-    return cls(**plain)
+    return _checked(cls, plain)
+
+
+def _checked(cls: type[InputSpec], values: dict[str, Any]) -> InputSpec:
+    """The spec, after a check of the types of its values, which are kept as they are: an integer stays one.
+
+    Raises:
+        ValueError: a value has another type; the message names it.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"inputs.{place}: {first['msg']}, got {first['input']!r}") from None
+    return cls(**values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multiemo.labels.circumplex import circumplex
-from multiemo.labels.maps import MAPS, LabelMap, label_map, map_label
+from multiemo.labels.maps import MAPS, LabelMap, counted_as, label_map, map_label
 from multiemo.labels.polarity import Polarity, polarities, polarity
 from multiemo.labels.sets import ALIASES, CUSTOM, LABEL_SETS, canonical, find_label, label_set
 
@@ -16,6 +16,7 @@ __all__ = [
     "Polarity",
     "canonical",
     "circumplex",
+    "counted_as",
     "find_label",
     "label_map",
     "label_set",

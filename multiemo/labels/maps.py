@@ -194,3 +194,17 @@ def map_label(label: str, source: str | None, target: str) -> str | None:
     if label in labels or not (target.startswith(CUSTOM) or (source or "").startswith(CUSTOM)):
         return label if label in labels else None
     return find_label(label, labels)
+
+
+def counted_as(target: str) -> dict[str, str]:
+    """{label of any named set: what the published maps count it as in the set ``target``}.
+
+    Args:
+        target: name of a label set.
+
+    Example:
+        >>> found = counted_as("ekman7")
+        >>> found["excited"], found["annoyance"], found["calm"]
+        ('happy', 'angry', 'neutral')
+    """
+    return {label: to for name in LABEL_SETS for label, to in MAPS.get((name, target), {}).items()}

@@ -17,6 +17,7 @@ import av.logging
 
 from multiemo.errors import MediaError
 from multiemo.media.endings import CAPTIONS
+from multiemo.media.limits import current_limits, too_big
 from multiemo.media.pictures.animated import ffmpeg_source
 
 # FFmpeg's decoders and filters join their threads when they are freed, but a forked child has none of these threads.
@@ -25,8 +26,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 
 
-#: Maximum number of pixels of a picture. A larger one is refused before it is decoded.
-MAX_PIXELS = 200_000_000
 #: Lowest and highest plausible sample rate, Hz. Below, a short file would become hours of audio; above, the resampling
 #: filter would need gigabytes.
 SAMPLE_RATES = (1000, 1_000_000)
@@ -75,7 +74,8 @@ def check_path(path: str | Path, where: str) -> Path:
         where: name of the clip, for messages.
 
     Raises:
-        MediaError: a URL, a folder, a device or pipe, a missing or empty file, or one without read permission.
+        MediaError: a URL, a folder, a device or pipe, a missing or empty file, one without read permission, or one that
+            is larger than the limit.
     """
     file = Path(path)
     try:
@@ -94,6 +94,8 @@ def check_path(path: str | Path, where: str) -> Path:
         raise media_error(where, path, "is a device or a pipe, which may never end; record it to a file first")
     if found.st_size == 0:
         raise media_error(where, path, "is empty (0 bytes); copy or record it again")
+    if size := too_big(found.st_size):
+        raise media_error(where, path, size)
     if not os.access(file, os.R_OK):
         raise media_error(where, path, "you have no permission to read it; change its permissions")
     return file
@@ -132,7 +134,7 @@ def open_container(file: Path, where: str) -> Any:
     if _begins_as_text(file):
         other = "put it beside the media file that it belongs to" if file.suffix.lower() in CAPTIONS else "name another"
         raise media_error(where, file, f"is not a media file but text or a playlist; {other}")
-    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    options = {"protocol_whitelist": "file", "max_pixels": str(current_limits().pixels)}
     try:
         source, form = ffmpeg_source(file)
         container = av_open(source, format=form, options=options, timeout=READ_TIMEOUT)

@@ -79,7 +79,10 @@ class Pass:
             self.problems.append(f"reading stopped after {max(self.reached, 0):.2f} s ({self._cause(error)})")
         for track in (self.audio, self.video):
             if track is not None:
-                yield from track.decode(None)
+                try:
+                    yield from track.decode(None)
+                except ValueError as error:  # the limit of pictures
+                    self.problems.append(f"reading stopped after {max(track.time, 0):.2f} s ({error})")
         for name, track in zip(("sound", "pictures"), tracks, strict=True):
             if track is not None and track.errors and not math.isfinite(track.time):
                 self.problems.append(f"none of its {name} could be decoded")

@@ -16,7 +16,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from multiemo.arrays import Pixels
-from multiemo.media.container import FAILURES, MAX_PIXELS, frame_rate, time_of
+from multiemo.media.container import FAILURES, frame_rate, time_of
+from multiemo.media.limits import VARIABLE, current_limits
 from multiemo.media.pictures.orientation import Orientation
 
 #: FFmpeg's scalers, one per thread.
@@ -55,10 +56,18 @@ class VideoTrack:
         self._tick = float(stream.time_base or 0)
         self._stamps: deque[int] = deque(maxlen=8)
         stream.thread_type = "AUTO"
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        limits = current_limits()
+        self._remaining, self._limit = limits.frames, limits.frames
+        stream.codec_context.options = {"max_pixels": str(limits.pixels)}
 
     def decode(self, packet: Any) -> Iterator[Picture]:
-        """Decode a packet to frames. ``None`` flushes the decoder at the end of the file."""
+        """Decode a packet to frames. ``None`` flushes the decoder at the end of the file.
+
+        Raises:
+            ValueError: the limit of pictures is exceeded.
+        """
+        if self._remaining < 0:
+            return
         if packet is not None:
             self._skip(packet)
         try:
@@ -66,6 +75,9 @@ class VideoTrack:
         except FAILURES:
             self.errors += 1
             return
+        self._remaining -= len(frames)
+        if self._remaining < 0:
+            raise ValueError(f"it has more than {self._limit:.0f} pictures; raise the limit frames ({VARIABLE})")
         for frame in frames:
             time = time_of(frame, self._tick, self.origin)
             if time is not None:

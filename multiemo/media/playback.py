@@ -20,15 +20,16 @@ from multiemo.errors import MediaError
 from multiemo.media.clock import length_of
 from multiemo.media.container import (
     END_TOLERANCE,
-    MAX_PIXELS,
     TIME_TOLERANCE,
     TRACK_LAG,
     check_path,
+    media_error,
     open_container,
     origin_of,
     video_stream,
 )
 from multiemo.media.demux import Pass
+from multiemo.media.limits import VARIABLE, current_limits, too_large, too_long
 from multiemo.media.picture_track import VideoTrack, convert_frame, has_alpha, pixel_aspect, to_rgb
 from multiemo.media.pictures.animated import animation_problems
 from multiemo.media.pictures.downscaling import averaged
@@ -145,13 +146,16 @@ class Playback:
         self._rate, self._step = rate, None if fps is None else 1.0 / fps
         self.absent: dict[str, str] = {}
         self.problems: list[str] = []
-        self._longest = MAX_JUMP + self.file.stat().st_size / MIN_BYTES_PER_SECOND
+        self._plausible = MAX_JUMP + self.file.stat().st_size / MIN_BYTES_PER_SECOND
+        self._longest = min(self._plausible, current_limits().hours * 3600)
         container = open_container(self.file, "")
         origin = origin_of(container)
         length = length_of(self.file, container, origin)
         self.duration, self._exact = length.seconds, length.exact
         self.problems += length.notes
         try:
+            if (reason := too_long(self.duration or 0.0)) and self._exact:
+                raise media_error("", self.file, reason)
             video = video_stream(container)
             chosen = ChosenTrack() if rate is None and video is not None else choose_track(self.file, container, track)
             if video is None and not chosen.number:
@@ -187,7 +191,7 @@ class Playback:
             for piece in pieces:
                 began = True
                 if max(sound.seconds, last) > self._longest:
-                    self.problems.append(_too_long(max(sound.seconds, last), self.file))
+                    self.problems.append(self._why_stopped(max(sound.seconds, last)))
                     break
                 if isinstance(piece, SoundPiece):
                     yield from sound.take(piece)
@@ -216,12 +220,18 @@ class Playback:
 
     def _decodable(self, video: Any) -> Any:
         """Return the video track, or ``None`` if its pictures are too large to decode."""
-        if video is None or video.codec_context.width * video.codec_context.height <= MAX_PIXELS:
+        reason = None if video is None else too_large(video.codec_context.width, video.codec_context.height)
+        if reason is None:
             return video
-        size = f"{video.codec_context.width}x{video.codec_context.height}"
-        limit = MAX_PIXELS // 1_000_000
-        self.absent["video"] = f"its pictures are {size} pixels; at most {limit} million are read, so make it smaller"
+        self.absent["video"] = f"its pictures are {reason}"
         return None
+
+    def _why_stopped(self, seconds: float) -> str:
+        if seconds <= self._plausible:
+            return f"reading stopped after {seconds:.0f} s, the limit of hours ({VARIABLE})"
+        size = self.file.stat().st_size
+        why = "its timestamps are broken, or nearly all of it is silence"
+        return f"reading stopped after {seconds:.0f} s: a file of {size} bytes cannot last so long; {why}"
 
     def _conclude(self, began: bool, reached: float, late: int, jumped: int) -> None:
         self.problems += [*self._pass.problems, *animation_problems(self.file)]
@@ -243,12 +253,6 @@ class Playback:
 def _is_broken_time(time: float, reached: float) -> bool:
     """Whether the time of a picture is implausibly far from what has been read so far."""
     return time < -TRACK_LAG or time > max(reached, 0.0) + MAX_JUMP
-
-
-def _too_long(seconds: float, file: Path) -> str:
-    size = file.stat().st_size
-    why = "its timestamps are broken, or nearly all of it is silence"
-    return f"reading stopped after {seconds:.0f} s: a file of {size} bytes cannot last so long; {why}"
 
 
 class _Contiguous:

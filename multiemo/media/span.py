@@ -24,6 +24,7 @@ from multiemo.media.container import (
     video_stream,
 )
 from multiemo.media.demux import Pass
+from multiemo.media.limits import too_long, too_much
 from multiemo.media.picture_track import Picture, VideoTrack, fit_picture, pixel_aspect, to_rgb
 from multiemo.media.pictures.animated import animation_problems
 from multiemo.media.pictures.stills import is_still, read_still
@@ -101,6 +102,7 @@ class SpanReader:
         self.sound_end = -math.inf
         self.frames: list[tuple[float, Pixels]] = []
         self.previous_picture: Picture | None = None
+        self._size = 0
         self.still = is_still(self.file)
         if not self.still:
             self._open()
@@ -115,6 +117,10 @@ class SpanReader:
         self.problems += length.notes
         self.header = math.inf if length.seconds is None else length.seconds
         self.span = min(self.end, self.header) - self.start
+        reason = too_long(self.span) if self.exact and math.isfinite(self.span) else None
+        if reason is not None:
+            container.close()
+            raise media_error(self.where, self.file, reason)
         if self.span <= 0 and self.exact:
             container.close()
             reason = f"the span starts at {self.start:.2f} s but the file lasts {self.header:.2f} s; correct the span"
@@ -162,6 +168,7 @@ class SpanReader:
             self.sound_end = (piece.position + length) / (self.rate or 1)
             if piece.position + length > 0 and piece.position < (self.end - self.start) * (self.rate or 1):
                 self.sounds.append(piece)
+                self._kept(piece.samples.nbytes)
             if self.sound_end >= self.end - self.start:
                 self.run.audio = None
             return
@@ -171,12 +178,25 @@ class SpanReader:
         elif piece.time >= self.end:
             self.run.video = None
         elif self.grid.due(time):
-            self.frames.append((max(time, 0.0), to_rgb(piece.frame, self.aspect, self.max_side)))
+            picture = to_rgb(piece.frame, self.aspect, self.max_side)
+            self.frames.append((max(time, 0.0), picture))
+            self._kept(picture.nbytes)
             if self.max_frames and not self.grid.times and len(self.frames) >= 2 * self.max_frames:
+                self._size -= sum(dropped.nbytes for _, dropped in self.frames[1::2])
                 self.frames = self.frames[::2]
                 self.grid.step *= 2
             if self.grid.done:
                 self.run.video = None
+
+    def _kept(self, size: int) -> None:
+        """Count what is in memory.
+
+        Raises:
+            MediaError: it exceeds the limit.
+        """
+        self._size += size
+        if reason := too_much(self._size, "its sound and pictures"):
+            raise media_error(self.where, self.file, reason)
 
     def passed(self, time: float) -> bool:
         """Whether both tracks are past a time, so that no earlier piece can follow."""
@@ -193,6 +213,7 @@ class SpanReader:
         edge = time * (self.rate or 1)
         self.sounds = [s for s in self.sounds if s.position + len(s.samples) > edge]
         self.frames = [f for f in self.frames if f[0] >= time - TIME_TOLERANCE]
+        self._size = sum(s.samples.nbytes for s in self.sounds) + sum(picture.nbytes for _, picture in self.frames)
 
     def cut(self, low: float, high: float, max_frames: int | None) -> Media:
         """Return the part between two times, as a span of its own.

@@ -4,6 +4,7 @@ A *figure* is one number. A *measure* maps truth, predictions and clip weights t
 tests and averages over seeds are implemented once for all tasks.
 """
 
+from multiemo.metrics.answer_sets import SET_FIGURES, set_measure
 from multiemo.metrics.comparisons import (
     SWAP_SPEAKERS,
     adjusted,
@@ -54,6 +55,7 @@ __all__ = [
     "FEW_SPEAKERS",
     "FIGURES",
     "MAIN_FIGURE",
+    "SET_FIGURES",
     "SWAP_SPEAKERS",
     "AdjustedTest",
     "Baseline",
@@ -95,6 +97,7 @@ __all__ = [
     "per_class",
     "per_label",
     "scored",
+    "set_measure",
     "uar",
     "usable_clips",
     "vote_measure",

@@ -1,4 +1,7 @@
-"""Figures of a single-label task: functions of a confusion matrix ``[..., C, C]`` (rows: truth)."""
+"""Figures of a single-label task: functions of a confusion matrix ``[..., C, C]`` (rows: truth).
+
+A further column, ``[..., C, C + 1]``, counts answers outside the label set, which are wrong for every clip.
+"""
 
 from __future__ import annotations
 
@@ -36,28 +39,34 @@ def confusions(
 
     Args:
         truth: ``[N]`` label indices.
-        predicted: ``[N]`` label indices.
+        predicted: ``[N]`` label indices; C for an answer outside the label set.
         classes: number of labels C.
         owner: ``[N]`` cluster of each clip.
         weights: ``[B, G]`` weights of the clusters, whole numbers.
 
     Returns:
-        ``[B, C, C]``; rows are the truth.
+        ``[B, C, C]``, or ``[B, C, C + 1]`` if there are answers outside the label set; rows are the truth.
     """
-    occurring, cell = np.unique(truth * classes + predicted, return_inverse=True)
+    columns = classes + int((predicted == classes).any())
+    occurring, cell = np.unique(truth * columns + predicted, return_inverse=True)
     shape = (weights.shape[1], len(occurring))
     table = np.bincount(owner * len(occurring) + cell, minlength=shape[0] * shape[1]).reshape(shape)
-    matrices = np.zeros((len(weights), classes * classes))
+    matrices = np.zeros((len(weights), classes * columns))
     matrices[:, occurring] = weighted_counts(table, weights)
-    return matrices.reshape(-1, classes, classes)
+    return matrices.reshape(-1, classes, columns)
 
 
 def _hits(matrix: Array) -> Array:
     return np.diagonal(matrix, axis1=-2, axis2=-1)
 
 
+def _predictions(matrix: Array) -> Array:
+    """How often each label is predicted: ``[..., C, C]`` or ``[..., C, C + 1]`` to ``[..., C]``."""
+    return np.asarray(matrix[..., : matrix.shape[-2]].sum(-2))
+
+
 def _f1(matrix: Array) -> Array:
-    return ratio(2 * _hits(matrix), matrix.sum(-1) + matrix.sum(-2))
+    return ratio(2 * _hits(matrix), matrix.sum(-1) + _predictions(matrix))
 
 
 def uar(matrix: Array) -> Array:
@@ -68,7 +77,7 @@ def uar(matrix: Array) -> Array:
 
 def macro_f1(matrix: Array) -> Array:
     """Mean F1 over the labels that occur in truth or prediction."""
-    seen = (matrix.sum(-1) + matrix.sum(-2)) > 0
+    seen = (matrix.sum(-1) + _predictions(matrix)) > 0
     return ratio(_f1(matrix).sum(-1), seen.sum(-1).astype(float))
 
 
@@ -94,6 +103,8 @@ FIGURES: dict[str, Callable[[Array], Array]] = {
 def label_measure(classes: int, figures: Mapping[str, Callable[[Array], Array]] = FIGURES) -> Measure:
     """The measure of a single-label task; truth and predictions are label indices ``[N]``.
 
+    The prediction C stands for an answer outside the label set.
+
     Args:
         classes: number of labels C.
         figures: {name: function of confusion matrices ``[..., C, C]`` to ``[...]``}.
@@ -114,7 +125,7 @@ def per_class(matrix: Array) -> dict[str, Array]:
     support = matrix.sum(-1)
     return {
         "recall": ratio(_hits(matrix), support),
-        "precision": ratio(_hits(matrix), matrix.sum(-2)),
+        "precision": ratio(_hits(matrix), _predictions(matrix)),
         "f1": _f1(matrix),
         "support": support,
     }

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from multiemo.arrays import Array
 from multiemo.metrics.figures import label_measure, uar
-from multiemo.metrics.measures import Measure, Owners, Scale, unanimous
+from multiemo.metrics.measures import SHARE, Measure, Owners, Scale, unanimous
 
 #: With fewer speakers than this, a report notes that its intervals rest on few speakers.
 FEW_SPEAKERS = 20
@@ -105,6 +105,21 @@ def estimates(
             float(mean[0]), low, high, error, deviation, len(each), len(names), len(np.unique(names))
         )  # fmt: skip
     return found
+
+
+def resampled_interval(values: Array, people: int, *, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a share, from its values in resamples of people.
+
+    Args:
+        values: ``[1 + B]`` figure within 0..1, of the original sample and of each resample; NaN = undefined.
+        people: number of people that were resampled.
+        level: confidence level of the interval, 0..1.
+
+    Returns:
+        Lower and upper end; NaN if the figure is undefined.
+    """
+    error = standard_error(values[1:], people)
+    return _ends(SHARE, float(values[0]), error, np.arange(people), level)
 
 
 def _ends(scale: Scale, value: float, error: float, owner: Owners, level: float) -> tuple[float, float]:

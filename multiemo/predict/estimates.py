@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,8 @@ class Dimensions(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
+#: Below this reliability, a note says that a modality has little weight.
+LITTLE = 0.25
 #: The dimensions of a model that has no head for them.
 NO_DIMENSIONS = Dimensions(None, None, None)
 
@@ -63,7 +66,11 @@ class SegmentEstimate:
     contribution_by_dimension: dict[str, dict[Modality, float]] | None = None
 
     def to_prediction(
-        self, segment: Segment, modalities: Sequence[Modality], faces: SegmentFaces | None = None
+        self,
+        segment: Segment,
+        modalities: Sequence[Modality],
+        faces: SegmentFaces | None = None,
+        reliability: Mapping[Modality, float] = MappingProxyType({}),
     ) -> SegmentPrediction:
         """The segment as it appears in the prediction JSON.
 
@@ -71,7 +78,10 @@ class SegmentEstimate:
             segment: the segment of this estimate.
             modalities: those of the model, in order.
             faces: whose face was read in the segment.
+            reliability: {modality: weight of its input in the fusion, 0..1}, where the model measures it.
         """
+        measured = {m: round(reliability[m], 3) for m in modalities if m in segment.inputs and m in reliability}
+        notes = [*(segment.notes if segment.kind != "whole" else []), *_doubts(measured)]
         return SegmentPrediction(
             start=segment.start,
             end=segment.end,
@@ -89,10 +99,20 @@ class SegmentEstimate:
             contribution_by_dimension=self.contribution_by_dimension,
             present=[m for m in modalities if m in segment.inputs],
             absent=dict(segment.absent),
-            notes=segment.notes if segment.notes and segment.kind != "whole" else None,
+            reliability=measured or None,
+            notes=notes or None,
             text=segment.text,
             face=faces,
         )
+
+
+def _doubts(reliability: Mapping[Modality, float]) -> list[str]:
+    """A note for each modality with little weight."""
+    return [
+        f"{m}: this input is unlike the training clips, so it has little weight ({weight:g} of 1)"
+        for m, weight in reliability.items()
+        if weight < LITTLE
+    ]
 
 
 class LabelEstimator:

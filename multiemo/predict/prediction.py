@@ -94,6 +94,9 @@ class SegmentPrediction(Record):
             dimension; they sum to the estimate minus its mean in training.
         present: modalities that were read.
         absent: reason for each modality that was not read.
+        reliability: weight from 0 to 1 of the input of each present modality in the fusion: 1 if it is like the
+            training clips, less if it is unlike them (noise, blur). Only of a model that measures it, for voice and
+            face.
         notes: remarks on the segment, for example that words were cut off.
         text: words of the segment.
         face: whose face was read; films only.
@@ -116,6 +119,7 @@ class SegmentPrediction(Record):
     contribution_by_dimension: dict[str, dict[Modality, float]] | None = None
     present: list[Modality]
     absent: dict[Modality, str]
+    reliability: dict[Modality, float] | None = None
     notes: list[str] | None = None
     text: str | None = None
     face: SegmentFaces | None = None

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.data.collate import Collate
-from multiemo.errors import CheckpointError, MediaError, MultiemoError
+from multiemo.errors import CheckpointError, ConfigError, MediaError, MultiemoError
 from multiemo.inputs.base import context_width
 from multiemo.predict.answers import Answer, Pending, Watch, as_multiemo_error
 from multiemo.predict.dimensions import DimensionEstimator
@@ -293,13 +293,15 @@ class Predictor:
         estimates = self._estimator.estimates(output, segments)
         face_logits = output.branch_logits.get("face")
         embeddings = {m: v.float().cpu() for m, v in output.embeddings.items()}
+        weights = {m: r.tolist() for m, r in output.reliability.items()}
         results = []
         for i, (segment, estimate) in enumerate(zip(segments, estimates, strict=True)):
             faces = None
             if segment.faces is not None and face_logits is not None:
                 faces = self._segment_faces(segment.faces, face_logits[i : i + 1])
             present = {m: embeddings[m][i] for m in self.model.modalities if m in segment.inputs}
-            results.append((estimate.to_prediction(segment, self.model.modalities, faces), present))
+            reliability = {m: r[i] for m, r in weights.items()}
+            results.append((estimate.to_prediction(segment, self.model.modalities, faces, reliability), present))
         return results
 
     def _segment_faces(self, faces: SpanFaces, logits: torch.Tensor) -> SegmentFaces:
@@ -333,6 +335,7 @@ def load(
     window: float = WINDOW,
     hop: float | None = None,
     asr: str | None = None,
+    asr_language: str | None = None,
     traces: bool = False,
     track: int | None = None,
 ) -> Predictor:
@@ -347,18 +350,22 @@ def load(
         window: length of a window and of the longest pause, seconds. A turn of speech lasts at most one and a half.
         hop: seconds from the start of one window to the next; ``window`` by default.
         asr: name or folder of a Whisper model, which transcribes files that have no transcript.
+        asr_language: code of the language that is spoken ("zh"); by default ``asr`` detects it for each segment.
         traces: keep the sound and faces that a picture of the timeline shows.
         track: the audio track to read, from 1; by default one that contains speech.
 
     Raises:
         CheckpointError: the folder holds no finished model.
-        ConfigError: an option has an invalid value, the device does not exist here, or ``asr`` is no speech recogniser.
+        ConfigError: an option has an invalid value, the device does not exist here, ``asr`` is no speech recogniser, or
+            it does not support the language.
     """
     transcriber = None
+    if asr_language is not None and asr is None:
+        raise ConfigError("--asr-language is the language for speech recognition: add --asr MODEL, or leave it out")
     if asr is not None:
         from multiemo.predict.asr import Transcriber
 
-        transcriber = Transcriber(asr, device=device)
+        transcriber = Transcriber(asr, language=asr_language, device=device)
     options = Options(segments=segments, window=window, hop=hop, transcriber=transcriber, traces=traces, track=track)
     return Predictor(load_bundle(path, deferred=True), device=device, options=options)
 

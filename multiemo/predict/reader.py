@@ -296,8 +296,14 @@ def _played_segments(
                 else stream.push_frame(piece.frame, piece.time)
             )
         last = stream.close(playback.duration)
-    if stream.languages:
+    if stream.languages.total():
         words["language"] = stream.languages.most_common(1)[0][0]
+    elif transcript is None and "source" in words:
+        nothing = f"{words['source']} recognised no words"
+        words.clear()
+        words["absent"] = nothing
+        if not any(problem.startswith("no words were recognised") for problem in stream.problems):
+            notes.append(nothing)
     if transcript is not None and (outside := why_not_placed(transcript, stream.end)):
         words.clear()
         words["absent"] = outside

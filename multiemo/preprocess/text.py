@@ -1,11 +1,6 @@
 """Text -> token ids: cleaning that preserves emotion, a subword tokenizer for any language, dialogue context.
 
-A sequence begins with the utterance, followed by the earlier turns of the dialogue, latest first::
-
-    [CLS] the utterance [SEP] [OTHER] the turn before it [SEP] [SELF] the turn before that [SEP] ...
-
-Cutting at ``max_tokens`` therefore removes the oldest context first and the end of the utterance last. Everything up to
-the first ``[SEP]`` is the utterance, wherever the context ends.
+:mod:`multiemo.preprocess.sequences` describes how the utterance and the earlier turns form one sequence.
 """
 
 from __future__ import annotations
@@ -16,19 +11,21 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from multiemo.encryption import read_sealed
 from multiemo.errors import CheckpointError, ConfigError, first_line
-from multiemo.files import write_atomically
 from multiemo.html_entities import undo_entities
+from multiemo.preprocess.pieces import Pieces, PretrainedPieces, TrainedPieces
+from multiemo.preprocess.sequences import Laid, UtterancePlace, make_layout
 from multiemo.preprocess.vocabulary import check_vocabulary
 from multiemo.types import TEXT_SPECIALS, Absent, ContextTurn, TextSpec
 
-_PAD, _UNK, _CLS, _SEP, _MASK, _SELF, _OTHER = range(len(TEXT_SPECIALS))
+_UNK = TEXT_SPECIALS.index("[UNK]")
 _BYTES = [f"<0x{i:02X}>" for i in range(256)]
 
 # Windows-1252 leaves five bytes undefined. Text converted through it keeps them as control characters.
@@ -151,85 +148,6 @@ def _empty_tokenizer(vocab: dict[str, int] | None = None, merges: list[tuple[str
     return tokenizer
 
 
-class _Pieces(Protocol):
-    """The operations of a tokenizer that the sequence layout needs."""
-
-    start: list[int]
-    end: list[int]
-    unknown: int | None
-
-    def encode(self, text: str) -> list[int]: ...
-
-    def ends(self, text: str) -> list[int] | None: ...
-
-    def decode(self, token: int) -> str: ...
-
-    def mark(self, same_speaker: bool) -> list[int]: ...
-
-    def save(self, folder: Path) -> None: ...
-
-
-class _Trained:
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self.start, self.end = [_CLS], [_SEP]
-        self.unknown: int | None = _UNK
-
-    def encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-
-    def ends(self, text: str) -> list[int] | None:
-        return [end for _, end in self._tokenizer.encode(text, add_special_tokens=False).offsets]
-
-    def decode(self, token: int) -> str:
-        return (self._tokenizer.id_to_token(token) or "").replace("▁", " ").strip()
-
-    def mark(self, same_speaker: bool) -> list[int]:
-        return [_SELF if same_speaker else _OTHER]
-
-    def save(self, folder: Path) -> None:
-        write_atomically(folder / "tokenizer.json", self._tokenizer.to_str(pretty=True))
-
-
-class _Pretrained:
-    """A transformers tokenizer. Speakers are marked by words, because its vocabulary has no special marks."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        probe = self.encode("a")
-        complete = list(tokenizer("a")["input_ids"])
-        at = next((i for i in range(len(complete)) if complete[i : i + len(probe)] == probe), 0)
-        self.start, self.end = complete[:at], complete[at + len(probe) :]
-        self.unknown: int | None = tokenizer.unk_token_id
-        if not self.end:
-            fallback = (tokenizer.sep_token_id, tokenizer.eos_token_id)
-            self.end = [i for i in fallback if i is not None][:1] or self.encode("\n")
-        self._marks = {True: self.encode("self:"), False: self.encode("other:")}
-
-    def encode(self, text: str) -> list[int]:
-        ids = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-        return list(ids)
-
-    def ends(self, text: str) -> list[int] | None:
-        if not self._tokenizer.is_fast:
-            return None
-        options = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
-        return [end for _, end in self._tokenizer(text, return_offsets_mapping=True, **options)["offset_mapping"]]
-
-    def decode(self, token: int) -> str:
-        return str(self._tokenizer.decode([token])).strip()
-
-    def mark(self, same_speaker: bool) -> list[int]:
-        return self._marks[same_speaker]
-
-    def save(self, folder: Path) -> None:
-        self._tokenizer.save_pretrained(str(folder))
-
-
-def _turn(ids: Sequence[int], turn: int) -> list[tuple[int, int]]:
-    return [(i, turn) for i in ids]
-
-
 class TextPreprocessor:
     """Converts a text and its dialogue context to token ids.
 
@@ -249,8 +167,11 @@ class TextPreprocessor:
 
     def __init__(self, spec: TextSpec, tokenizer: Any) -> None:
         self.spec = spec
-        self._pieces: _Pieces = _Trained(tokenizer) if isinstance(tokenizer, Tokenizer) else _Pretrained(tokenizer)
-        around = len(self._pieces.start) + len(self._pieces.end)
+        trained = isinstance(tokenizer, Tokenizer)
+        self._pieces: Pieces = TrainedPieces(tokenizer) if trained else PretrainedPieces(tokenizer)
+        self._prefix = self._prefix_ids()
+        self._layout = make_layout(spec, self._pieces, self._prefix)
+        around = self._layout.around
         if spec.max_tokens <= around:
             raise ConfigError(f"max_tokens: {spec.max_tokens} leaves no room for text; give at least {around + 1}")
 
@@ -267,11 +188,10 @@ class TextPreprocessor:
         plain = clean(text)
         if not plain:
             return Absent("empty text")
-        pieces = self._pieces
-        ids = pieces.encode(plain)
-        if all(i == pieces.unknown for i in ids):
+        ids = self._encode_own(plain)
+        if all(i == self._pieces.unknown for i in ids):
             return Absent(f"the tokenizer has no token for the text {plain[:40]!r}")
-        return torch.tensor([i for i, _ in self._layout(ids, context)], dtype=torch.int64)
+        return torch.tensor([i for i, _ in self._lay(ids, context)], dtype=torch.int64)
 
     def turns(self, text: str, context: Sequence[ContextTurn] = ()) -> list[int]:
         """The turn of each token of :meth:`__call__`: 0 for the utterance, k for the k-th turn before it, -1 for marks.
@@ -280,7 +200,17 @@ class TextPreprocessor:
             text: the unprocessed utterance.
             context: earlier utterances, as for a call.
         """
-        return [turn for _, turn in self._layout(self._pieces.encode(clean(text)), context)]
+        return [turn for _, turn in self._lay(self._encode_own(clean(text)), context)]
+
+    @property
+    def place(self) -> UtterancePlace:
+        """Where the utterance lies in every sequence."""
+        return self._layout.place
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether an utterance that is too long keeps its end, and not its beginning."""
+        return self._layout.keeps_end
 
     def token_ends(self, plain: str, stops: Sequence[int]) -> list[int]:
         """Where in a cleaned text each of its tokens ends, uncut.
@@ -291,31 +221,54 @@ class TextPreprocessor:
             plain: a cleaned text.
             stops: positions in it, ascending, at which beginnings may end; the last is the end of the text.
         """
-        found = self._pieces.ends(plain)
+        skipped = len(self._prefix) if self._joined(plain) is not None else 0
+        found = self._pieces.ends(self.spec.prefix + plain if skipped else plain)
         if found is not None:
-            return found
-        total = len(self._pieces.encode(plain))
+            offset = len(self.spec.prefix) if skipped else 0
+            return [end - offset for end in found[skipped:]]
+        total = len(self._encode_own(plain))
         ends: list[int] = []
         for stop in stops:
-            ends += [stop] * (min(total, len(self._pieces.encode(plain[:stop]))) - len(ends))
+            ends += [stop] * (min(total, len(self._encode_own(plain[:stop]))) - len(ends))
         return ends + [len(plain)] * (total - len(ends))
 
-    def _layout(self, ids: Sequence[int], context: Sequence[ContextTurn]) -> list[tuple[int, int]]:
-        """Token ids of the sequence with their turns, as in :meth:`turns`, cut at ``max_tokens``."""
-        pieces = self._pieces
-        room = self.spec.max_tokens - len(pieces.start) - len(pieces.end)
-        laid = [*_turn(pieces.start, -1), *_turn(ids[:room], 0), *_turn(pieces.end, -1)]
-        recent = context[max(0, len(context) - self.spec.context) :] if self.spec.context else ()
-        for number, (same_speaker, earlier) in enumerate(reversed(recent), start=1):
-            turn = pieces.encode(clean(earlier))
-            if turn and len(laid) < self.spec.max_tokens:
-                laid += [*_turn(pieces.mark(same_speaker), -1), *_turn(turn, number), *_turn(pieces.end, -1)]
-        return laid[: self.spec.max_tokens]
+    def _prefix_ids(self) -> list[int]:
+        """Ids of the prefix as they begin a text; a space at its end usually belongs to the word that follows."""
+        prefix = self.spec.prefix
+        if not prefix:
+            return []
+        probe = self._pieces.encode(prefix + "a")
+        ways = [self._pieces.encode(prefix), self._pieces.encode(prefix.rstrip())]
+        return next((ids for ids in ways if ids and probe[: len(ids)] == ids), ways[0])
 
-    def marks(self) -> frozenset[int]:
-        """Ids that no text produces: those around a text, and for a trained tokenizer those of speakers."""
-        around = {*self._pieces.start, *self._pieces.end}
-        return frozenset(around | set(range(len(TEXT_SPECIALS))) if self.spec.tokenizer == "trained" else around)
+    def _joined(self, plain: str) -> list[int] | None:
+        """Ids of an utterance tokenized together with its prefix; ``None`` if a token spans both."""
+        if not self._prefix:
+            return None
+        ids = self._pieces.encode(self.spec.prefix + plain)
+        return ids[len(self._prefix) :] if ids[: len(self._prefix)] == self._prefix else None
+
+    def _encode_own(self, plain: str) -> list[int]:
+        """Ids of a cleaned utterance without its prefix."""
+        joined = self._joined(plain)
+        return self._pieces.encode(plain) if joined is None else joined
+
+    def _lay(self, ids: Sequence[int], context: Sequence[ContextTurn]) -> Laid:
+        """Token ids of the sequence with their turns, as in :meth:`turns`, cut at ``max_tokens``."""
+        recent = context[max(0, len(context) - self.spec.context) :] if self.spec.context else ()
+        turns = [(same_speaker, self._pieces.encode(clean(earlier))) for same_speaker, earlier in recent]
+        return self._layout.lay(ids, turns, self.spec.max_tokens)
+
+    def own_text(self, ids: Sequence[int]) -> list[bool]:
+        """For each id of a sequence, whether it comes from a text, and not from marks or the prefix.
+
+        Args:
+            ids: a sequence as :meth:`__call__` returns it.
+        """
+        marks = self._layout.marks | (set(range(len(TEXT_SPECIALS))) if self.spec.tokenizer == "trained" else set())
+        begin = self.place.begin(ids)
+        prefix = range(begin, begin + self.place.prefix)
+        return [i not in marks and at not in prefix for at, i in enumerate(ids)]
 
     def decode(self, token: int) -> str:
         """The text of one token, for naming it."""
@@ -359,7 +312,7 @@ class TextPreprocessor:
                 built = folder / "config.json"  # of the encoder
                 rows = json.loads(built.read_text("utf-8")).get("vocab_size") if built.is_file() else None
             else:
-                tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
+                tokenizer = Tokenizer.from_str(read_sealed(folder / "tokenizer.json").decode("utf-8"))
                 rows = spec.vocab_size
             check_vocabulary(tokenizer, rows, str(folder), CheckpointError)
             return cls(spec, tokenizer)

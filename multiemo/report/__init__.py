@@ -1,5 +1,6 @@
 """The report of an evaluation: tables for the terminal and a self-contained HTML page."""
 
+from multiemo.report.card import model_card, write_card, write_cards
 from multiemo.report.page import TRUST, WORTH, ReportPlot, by_heading, confusion_width, save_evaluation, write_html
 from multiemo.report.tables import (
     COLUMNS,
@@ -29,7 +30,10 @@ __all__ = [
     "format_table",
     "interval_rows",
     "markdown",
+    "model_card",
     "save_evaluation",
     "table_rows",
+    "write_card",
+    "write_cards",
     "write_html",
 ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
-
 from multiemo.explanation.overall.records import LabelCues, ModelExplanation
 from multiemo.files import write_atomically
+from multiemo.pages import page_template
 from multiemo.report.tables import COLUMNS, caveat, format_number
 
 #: Cues of a label, confusions and groups that the terminal shows.
@@ -22,9 +21,6 @@ def write_model_page(explanation: ModelExplanation, path: Path) -> None:
         explanation: from :func:`multiemo.explanation.overall.measure.explain_run`.
         path: file to write.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     cues: dict[str, list[LabelCues]] = {}
     for found in explanation.cues:
         cues.setdefault(found.label, []).append(found)
@@ -32,7 +28,7 @@ def write_model_page(explanation: ModelExplanation, path: Path) -> None:
     known = {} if effects is None else effects.by_label
     rows = [(label, known[label]) for label in explanation.labels if label in known]
     rows += [] if effects is None else [("all", effects.overall)]
-    page = environment.get_template("overall.html").render(
+    page = page_template(Path(__file__).with_name("overall.html")).render(
         x=explanation,
         cues=cues,
         effects=rows,

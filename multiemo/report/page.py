@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from multiemo import plots
+from multiemo.encryption import read_sealed
 from multiemo.evaluation.report import CalibrationReport, Report
-from multiemo.files import write_atomically
+from multiemo.files import parse_json, write_atomically
 from multiemo.metrics import MAIN_FIGURE
+from multiemo.pages import page_template
+from multiemo.report.card import write_cards
 from multiemo.report.tables import (
     best_single,
     caveat,
@@ -86,14 +88,11 @@ def write_html(
         The path of the page.
     """
     home = run_folder_of(run)
-    model = json.loads((model_folder(run) / "config.json").read_text("utf-8"))
+    model = parse_json(read_sealed(model_folder(run) / "config.json"))
     stage = model["facts"]["stage"]
     splits = json.loads((home / "splits.json").read_text("utf-8"))[stage]
     history = read_history(home / "metrics.jsonl")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("report.html").render(
+    page = page_template(Path(__file__).with_name("report.html")).render(
         title=title or model["config"]["name"],
         report=report,
         caveat=caveat(report.corpus_kind),
@@ -210,7 +209,7 @@ def read_history(path: Path) -> dict[str, list[StageEpoch]]:
 def save_evaluation(
     run: Path, report: Report, *, example: Mapping[str, Any] | None = None, title: str | None = None
 ) -> None:
-    """Write ``evaluation.json``, ``predictions.jsonl`` and ``report.html`` into a run folder.
+    """Write ``evaluation.json``, ``predictions.jsonl``, ``report.html`` and the model cards into a run folder.
 
     Args:
         run: run folder, or the folder of one of its branches.
@@ -222,3 +221,4 @@ def save_evaluation(
     lines = (json.dumps(p, ensure_ascii=False) + "\n" for p in report.predictions)
     write_atomically(run / "predictions.jsonl", "".join(lines))
     write_html(run, report, example=example, title=title)
+    write_cards(run)

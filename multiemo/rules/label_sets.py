@@ -20,7 +20,7 @@ import numpy as np
 
 from multiemo.arrays import Array
 from multiemo.labels.circumplex import circumplex
-from multiemo.labels.maps import MAPS
+from multiemo.labels.maps import counted_as
 from multiemo.labels.sets import LABEL_SETS, find_label
 from multiemo.rules.findings import EMOTIONS, Findings
 from multiemo.rules.vector import RULE_COLUMNS, rule_vector
@@ -38,13 +38,8 @@ _POLARITY_WEIGHT = 0.5
 _SLOPE = 1.2
 
 
-def _targets(target: str) -> dict[str, str]:
-    """{label of any named set: what the published maps count it as in the set ``target``}."""
-    return {label: to for name in LABEL_SETS for label, to in MAPS.get((name, target), {}).items()}
-
-
-_EMOTION_OF = _targets("ekman7")
-_POLARITY_OF = _targets("polarity2")
+_EMOTION_OF = counted_as("ekman7")
+_POLARITY_OF = counted_as("polarity2")
 _SCALES: dict[str, tuple[float, ...]] = {
     "polarity2": (-0.5, 0.5),
     "polarity3": (-0.5, 0.0, 0.5),

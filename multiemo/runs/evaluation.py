@@ -22,6 +22,7 @@ from multiemo.runs.checks import check_labels, no_labels_error
 from multiemo.runs.conflict import fit_conflict
 from multiemo.runs.device import Compute, compute_of, predict
 from multiemo.runs.folder.evaluation_log import count_read, run_folder_of
+from multiemo.runs.folder.privacy_facts import PrivacyFacts
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.source import part_of, stored_source
 from multiemo.runs.missing_labels import missing_label_notes
@@ -107,6 +108,8 @@ def evaluate_bundle(
         what = "temperatures, biases and thresholds were fitted on this part"
         notes.append(f"{what}: its calibrated figures are optimistic")
     notes += missing_label_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
+    if "privacy" in bundle.facts:
+        notes.append(PrivacyFacts.from_json(dict(bundle.facts["privacy"])).note())
     return replace(report, notes=[*notes, *bundle.calibration.notes(), *part.notes()])
 
 

@@ -28,8 +28,9 @@ from multiemo.data.splits.seen import Seen
 from multiemo.data.targets import LabelSpace
 from multiemo.encoders.base import Encoder
 from multiemo.encoders.common.deferred import Deferred
-from multiemo.errors import CheckpointError, ConfigError
-from multiemo.files import system_error, unwritable, write_atomically
+from multiemo.encryption import read_sealed, write_sealed
+from multiemo.errors import CheckpointError, ConfigError, first_line
+from multiemo.files import parse_json, system_error, unwritable
 from multiemo.inputs import Input, build_input, spec_from_dict
 from multiemo.model import EmotionModel
 from multiemo.preprocess.voice.baseline import VoiceBaseline
@@ -138,7 +139,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "calibration": bundle.calibration,
         "versions": versions(),
     }
-    write_atomically(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    write_sealed(folder / "config.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False) -> Bundle:
@@ -156,11 +157,12 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     """
     folder = model_folder(Path(path))
     try:
-        values = json.loads((folder / "config.json").read_text("utf-8"))
+        values = parse_json(read_sealed(folder / "config.json"))
         config = stored_config(values["config"])
         specs = {m: spec_from_dict(s) for m, s in values["inputs"].items()}
         stored = values["label_set"]["labels"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, ConfigError) as error:
+        _check_members(values)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, ConfigError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: not a multiemo model config: {error}") from None
     if values.get("format") != FORMAT_VERSION:
         raise CheckpointError(
@@ -190,17 +192,38 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
     tensors, _ = load_tensors(folder / "model.safetensors")
     parts: dict[Modality, Encoder] = {}
     inputs: dict[Modality, Input] = {}
-    for m, spec in specs.items():
-        build = partial(build_encoder, config, m, **_feature_facts(spec), assets=folder / m)
-        width = _out_dim(tensors, m) if deferred else None
-        parts[m] = build() if width is None else Deferred(width, partial(_build_deferred, build, folder))
-        inputs[m] = build_input(m, spec, assets=folder / m)
-    model = assemble(config, parts, fused=values["fused"])
+    try:
+        for m, spec in specs.items():
+            build = partial(build_encoder, config, m, **_feature_facts(spec), assets=folder / m)
+            width = _out_dim(tensors, m) if deferred else None
+            parts[m] = build() if width is None else Deferred(width, partial(_build_deferred, build, folder))
+            inputs[m] = build_input(m, spec, assets=folder / m)
+        model = assemble(config, parts, fused=values["fused"], specs=specs)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = f"no model can be built from it ({type(error).__name__}: {first_line(error)})"
+        raise CheckpointError(
+            f"{folder / 'config.json'}: {reason}; it was changed or damaged: copy the model folder again"
+        ) from error
     _load_weights(model, tensors, folder)
     if not deferred:
         for m, part in parts.items():
             part.untrained = frozenset(values["facts"].get("untrained", {}).get(m, ()))
     return Bundle(model.eval(), config, inputs, values["facts"], calibration, Path(path), _load_seen(folder, values))
+
+
+def _check_members(values: Mapping[str, Any]) -> None:
+    """Check the types of the members of ``config.json``.
+
+    Raises:
+        TypeError: one has another type.
+    """
+    kinds = {"facts": dict, "assets": dict, "versions": dict, "calibration": dict, "inputs": dict, "fused": bool}
+    for key, kind in kinds.items():
+        if not isinstance(values.get(key, kind()), kind):
+            raise TypeError(f"{key} is {values[key]!r}")
+    for key in ("objective", "stage", "corpus_kind"):
+        if not isinstance(values["facts"].get(key, ""), str):
+            raise TypeError(f"facts.{key} is {values['facts'][key]!r}")
 
 
 def _asset_digests(folder: Path, modalities: Iterable[Modality]) -> dict[str, str]:
@@ -225,6 +248,11 @@ def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[
         )
     for name, digest in values.get("assets", {}).items():
         file = folder / name
+        if not _is_inside(name):
+            raise CheckpointError(
+                f"{folder / 'config.json'}: names the file {name!r}, which is outside the model folder; do not use "
+                "this model, unless you know who made it and why"
+            )
         if not file.is_file():
             raise CheckpointError(f"{file}: is missing; copy the model folder again, with everything in it")
         if file_digest(file) != digest:
@@ -232,6 +260,11 @@ def _check_assets(folder: Path, modalities: Iterable[Modality], values: Mapping[
                 f"{file}: is not the file that config.json was written for (its digest differs), so it does not belong "
                 "to these weights; copy the model folder again, or train it again"
             )
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a relative path stays inside its folder."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name
 
 
 def _load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -12,24 +13,29 @@ from typing import Any
 import torch
 
 from multiemo.config import Config
+from multiemo.encoders.common.prompted import PromptedEncoder
 from multiemo.errors import CheckpointError
 from multiemo.evaluation import Report, corpus_kind
 from multiemo.files import write_atomically
+from multiemo.media.limits import limited
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs.device import accelerator_compute, accelerator_of
 from multiemo.runs.evaluation import calibrate_bundle, evaluate_bundle
 from multiemo.runs.folder.layout import open_run_folder
 from multiemo.runs.folder.lock import lock_folder
+from multiemo.runs.folder.privacy_facts import PrivacyFacts
 from multiemo.runs.folder.required_files import file_digest
 from multiemo.runs.model_folder import Bundle, save_bundle
 from multiemo.runs.parts import assemble
 from multiemo.runs.preparation import Preparation
 from multiemo.runs.priors import dimension_means, label_weighting
+from multiemo.runs.private import StagePlan, privacy_facts
 from multiemo.runs.sources import open_sources
 from multiemo.runs.stage import Stage, fit_stage, stage_seed, trainable_rows
 from multiemo.runs.trackers import Trackers
 from multiemo.runs.training_voice import training_voice
+from multiemo.training.accounting import PrivateSteps, spent
 from multiemo.training.epochs import Epoch, StageEpoch
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.training.profiling import profiled
@@ -79,7 +85,7 @@ def train(
         MultiemoError: the config, manifest, split, media or a checkpoint is invalid.
         KeyboardInterrupt: on Ctrl-C; the run can be resumed.
     """
-    with ExitStack() as locks:
+    with ExitStack() as locks, limited(**config.data.limits):
         return _Session(config, Path(out), resume, profile, progress or Progress(), locks).run()
 
 
@@ -106,12 +112,14 @@ class _Session:
         self.logged = _logged_epochs(folder / "metrics.jsonl")
         self.results: dict[str, FitResult] = {}
         self.weighted_heads: dict[str, set[str]] = {}
+        self.private: dict[str, StagePlan] = {}
 
     def run(self) -> Run:
         config = self.config
         self.prepared.write_splits()
         self.prepared.check_dimensions()
         self.prepared.build_parts()
+        self.private = self.prepared.plan_private()
         for stage in config.stages:
             if stage != "fuse" and stage not in self.prepared.branches:
                 self._pretrain(stage)
@@ -191,6 +199,7 @@ class _Session:
         model = assemble(config, self.prepared.encoders, fused=True, **learnt)
         for m, branch in kept.items():
             model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
+        self.prepared.fit_reliability(model, train_part)
         result = self._fit("fuse", model)
         if self.prepared.learns_labels("fuse"):
             return self._bundle(model, modalities, "fuse", result)
@@ -224,7 +233,7 @@ class _Session:
     def _fit(self, name: str, model: EmotionModel) -> FitResult:
         train_part, val_part = self.prepared.part(name, "train"), self.prepared.val(name)
         parts = train_part, val_part, self.accelerator, self.barrier
-        stage = Stage(name, self.config, model, *parts, self.folder, self.progress)
+        stage = Stage(name, self.config, model, *parts, self.folder, self.progress, self.private.get(name))
         trace = self.folder / "profile" / name if self.profile and self.main else None
         with profiled(trace) if trace is not None else nullcontext(lambda: None) as count:
 
@@ -240,7 +249,9 @@ class _Session:
         """Log an epoch, unless it was logged before the run was resumed."""
         if self.main and (stage, epoch.epoch) not in self.logged:
             self.logged.add((stage, epoch.epoch))
-            append_jsonl(self.folder / "metrics.jsonl", StageEpoch.of(epoch, stage=stage))
+            append_jsonl(
+                self.folder / "metrics.jsonl", StageEpoch.of(epoch, stage=stage, epsilon=self._spent(stage, epoch))
+            )
             self.trackers.log(stage, epoch)
         self.progress.epoch(stage, epoch)
 
@@ -261,6 +272,7 @@ class _Session:
                 "training": self.config.training.model_copy(update={"objective": "labels", "budget": budget}),
                 "stages": (modalities[0] if len(modalities) == 1 else "fuse",),
                 "per_stage": {},
+                "recipes": {},
                 "branches": {},
                 "init": {},
             }
@@ -278,7 +290,12 @@ class _Session:
             "seconds": round(result.seconds, 1),
             "untrained": {m: sorted(self.prepared.encoders[m].untrained or ()) for m in modalities},
         }
-        if self.main and "speech" in modalities:
+        prompted = {m: e for m in modalities if isinstance(e := self.prepared.encoders[m], PromptedEncoder)}
+        if prompted:
+            facts["prompts"] = {m: encoder.stored.prompt.digest for m, encoder in prompted.items()}
+        if stage in self.private:
+            facts["privacy"] = self._privacy(stage, modalities, result)
+        elif self.main and "speech" in modalities:  # the usual voice is a statistic without privacy
             voice = training_voice(self.prepared.part(stage, "train"))
             facts |= {} if voice is None else {"voice": voice}
         bundle = Bundle(model.eval(), config, {m: self.prepared.inputs[m] for m in modalities}, facts, seen=seen)
@@ -289,6 +306,26 @@ class _Session:
             )
         model.cpu()
         return bundle
+
+    def _privacy(self, stage: str, modalities: tuple[Modality, ...], result: FitResult) -> PrivacyFacts:
+        """The guarantee of a stage's model: the steps of this stage and of the branches that it began with."""
+        plan = self.private[stage]
+        ledger = self._ledger(stage, modalities, result.epochs * plan.steps)
+        part, encoders = self.prepared.part(stage, "train"), {m: self.prepared.encoders[m] for m in modalities}
+        return privacy_facts(self.config, plan, ledger, part, encoders)
+
+    def _ledger(self, stage: str, modalities: Iterable[Modality], steps: int) -> list[PrivateSteps]:
+        """The private steps of the branches that a stage began with, and its own."""
+        before = [b for m, b in self.prepared.branches.items() if m in modalities and "privacy" in b.facts]
+        ledger = [PrivateSteps.from_json(dict(s)) for b in before for s in b.facts["privacy"]["stages"]]
+        return [*ledger, self.private[stage].mechanism.taken(stage, steps)]
+
+    def _spent(self, stage: str, epoch: Epoch) -> float | None:
+        """The privacy loss of a stage's model up to an epoch; ``None`` without ``privacy``."""
+        if stage not in self.private or self.config.privacy is None:
+            return None
+        shown = self.config.modalities if stage == "fuse" else ()
+        return round(spent(self._ledger(stage, shown, epoch.step), self.config.privacy.delta), 4)
 
 
 def _logged_epochs(path: Path) -> set[tuple[str, int]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from multiemo.config import Config
 from multiemo.data.features.columns import given_names
@@ -17,6 +19,7 @@ from multiemo.errors import CheckpointError, ConfigError
 from multiemo.files import write_atomically
 from multiemo.inputs import Input, build_input
 from multiemo.inputs.base import of_type
+from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs import batches
 from multiemo.runs.folder.recorded_paths import record_paths
@@ -24,10 +27,14 @@ from multiemo.runs.missing_labels import few_clips_note, untrained_note
 from multiemo.runs.model_folder import Bundle, load_bundle, load_encoder
 from multiemo.runs.parts import build_encoder, uses_features
 from multiemo.runs.priors import dimension_means
+from multiemo.runs.private import StagePlan, check_unprotected, plan_private
 from multiemo.runs.sources import Source, learns_labels, source_columns
-from multiemo.runs.stage import stage_seed
+from multiemo.runs.stage import stage_seed, trainable_rows
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import FeatureSpec, Modality
+
+#: Most clips to which the reliability of a modality is fitted, evenly spaced over the part.
+_MOST_CLIPS = 2000
 
 
 class Preparation:
@@ -129,6 +136,8 @@ class Preparation:
                         "name a run that has one"
                     )
                 self._check_seen(branch, f"branches.{m} ({named or finished})")
+                if named is not None:
+                    self._check_unprotected(branch, f"branches.{m} ({named})")
                 self.branches[m] = branch
                 encoder = branch.model.encoders[m]
                 assert isinstance(encoder, Encoder)
@@ -139,6 +148,7 @@ class Preparation:
             if m in config.init:
                 initial = load_bundle(config.init[m], labels=False)
                 self._check_seen(initial, f"init.{m} ({config.init[m]})")
+                self._check_unprotected(initial, f"init.{m} ({config.init[m]})")
                 self.encoders[m], self.inputs[m] = load_encoder(config, m, initial, config.init[m])
                 self._check_columns(m, f"init.{m} ({config.init[m]})")
                 self.seen_before |= initial.seen
@@ -176,6 +186,31 @@ class Preparation:
         for source in {id(source): source for source in self.sources.values()}.values():
             for note in check_unseen(bundle.seen, source.clips, source.split, what):
                 self.progress.note(note)
+
+    def _check_unprotected(self, bundle: Bundle, what: str) -> None:
+        """Reject a checkpoint that a private run must not start from; see :func:`check_unprotected`."""
+        if self.config.privacy is None:
+            return
+        for source in {id(source): source for source in self.sources.values()}.values():
+            check_unprotected(self.config, bundle.seen, source.part("train"), what)
+        if bundle.config.privacy is None and any(isinstance(norm, _BatchNorm) for norm in bundle.model.modules()):
+            raise ConfigError(
+                f"{what}: has batch normalisation, which a private model has not; train it with privacy, or choose an "
+                "encoder without it"
+            )
+
+    def plan_private(self) -> dict[str, StagePlan]:
+        """{stage: its private training}, see :func:`plan_private`; prepares all training parts."""
+        config = self.config
+        stages: dict[str, tuple[batches.Part, list[int]]] = {}
+        for stage in config.stages if config.privacy is not None else ():
+            shown = config.modalities if stage == "fuse" else (stage,)
+            learns = any(p.requires_grad for m in shown for p in self.encoders[m].parameters())
+            if stage in config.taken_over or not (learns or stage == "fuse"):
+                continue
+            part = self.part(stage, "train")
+            stages[stage] = part, trainable_rows(part, shown, config.training_of(stage), "train")  # type: ignore[arg-type]
+        return plan_private(config, stages, self.accelerator.num_processes)
 
     def part(self, stage: str, name: str) -> batches.Part:
         """A preprocessed part; stages with the same source share it.
@@ -238,6 +273,20 @@ class Preparation:
         """
         if m not in self.config.init:
             self.encoders[m].fit_statistics(part.dataset[i].inputs[m] for i in rows)
+
+    def fit_reliability(self, model: EmotionModel, part: batches.Part) -> None:
+        """Fit the reliabilities that a model has, each to at most 2000 training clips.
+
+        Args:
+            model: fused model.
+            part: preprocessed training part of the stage ``fuse``.
+        """
+        for m in model.modalities:
+            if m in model.reliability:
+                having = part.rows_with((m,), labelled=False)
+                samples = [part.dataset[i] for i in having[:: math.ceil(len(having) / _MOST_CLIPS) or 1]]
+                speakers = [sample.speaker for sample in samples]
+                model.reliability[m].fit([sample.inputs[m] for sample in samples], speakers)  # type: ignore[operator]
 
 
 def _empty_part_notes(source: Source) -> list[str]:

@@ -18,13 +18,18 @@ from multiemo.config import Config, TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.evaluation import evaluate_model
+from multiemo.inputs.dataset import speaker_name
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs.batches import Part
 from multiemo.runs.device import Compute, accelerator_compute, predict
-from multiemo.runs.evaluation import evaluation_loader, gatherer
+from multiemo.runs.evaluation import EVALUATION_BATCH, evaluation_loader, gatherer
 from multiemo.runs.folder.layout import identity
-from multiemo.runs.frozen_embeddings import Embedded, WithEmbeddings, embed_part
+from multiemo.runs.frozen.embeddings import embed_part
+from multiemo.runs.frozen.once import Computer
+from multiemo.runs.frozen.samples import WithFrozen
+from multiemo.runs.frozen.states import cache_states
+from multiemo.runs.private import StagePlan
 from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import ProcessBarrier
@@ -47,6 +52,7 @@ class Stage:
         barrier: synchronises the processes.
         folder: run folder.
         progress: receives stages, steps and notes.
+        private: plan of private training; ``None`` trains without it.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Stage:
     barrier: ProcessBarrier
     folder: Path
     progress: Progress
+    private: StagePlan | None = None
 
     @property
     def settings(self) -> TrainingConfig:
@@ -109,6 +116,9 @@ def fit_stage(stage: Stage, *, on_step: Callable[[int, int], None], on_epoch: Ca
         ),
         shard=config.parallel == "fsdp",
         compile_encoders=config.compile,
+        cuda_graphs=config.cuda_graphs,
+        private=None if stage.private is None else stage.private.mechanism,
+        note=stage.progress.note,
     )
     figures = None
     if stage.val is not None and val_loader is not None:
@@ -163,7 +173,7 @@ def trainable_rows(part: Part, modalities: Sequence[Modality], settings: Trainin
 
 
 def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
-    """The loaders of train and, if there is one, validation; frozen encoders are replaced by their embeddings."""
+    """The loaders of train and, if there is one, validation; frozen encoders are replaced by their output."""
     settings, modalities, processes = stage.settings, stage.model.modalities, stage.processes
     loaders = []
     for name, part in (("train", stage.train), ("val", stage.val)):
@@ -175,15 +185,16 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
                 f"{part.dataset.folder}: only {len(rows)} clips of {name} for {processes[1]} processes; use fewer "
                 "processes"
             )
-        samples = None
-        frozen = [m for m in settings.freeze if m in modalities]
-        if frozen:
-            stage.progress.stage(f"embed {name}")
-            embedded = {m: _embed(stage, part, m) for m in frozen}
-            samples = WithEmbeddings(part, embedded)
-        shared: dict[str, Any] = {"budget": settings.budget, "samples": samples, "processes": processes}
+        shared: dict[str, Any] = {
+            "budget": settings.budget,
+            "samples": _frozen_samples(stage, part, name),
+            "processes": processes,
+        }
         if name == "val":
             loaders.append(evaluation_loader(part, modalities, rows, **shared))
+            continue
+        if stage.private is not None:
+            loaders.append(stage.private.loader(part, modalities, shared["samples"]))
             continue
         order: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
         order |= {"balance": settings.balanced_sampling}
@@ -192,10 +203,29 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
     return loaders[0], loaders[1] if len(loaders) > 1 else None
 
 
-def _embed(stage: Stage, part: Part, m: Modality) -> Embedded:
-    encoder = stage.model.encoders[m]
-    assert isinstance(encoder, Encoder)
-    return embed_part(part, m, encoder, stage.accelerator, stage.barrier, budget=stage.settings.budget)
+def _frozen_samples(stage: Stage, part: Part, name: str) -> WithFrozen | None:
+    """The samples of a part with the output of frozen encoders and backbones; ``None`` if nothing is frozen.
+
+    Args:
+        stage: model and data.
+        part: preprocessed part.
+        name: name of the part, for the progress display.
+    """
+    settings, modalities = stage.settings, stage.model.modalities
+    encoders = {m: e for m in modalities if isinstance(e := stage.model.encoders[m], Encoder)}
+    if next(stage.model.parameters(), None) is None:
+        return None  # nothing is trained, so train is not read
+    frozen = [m for m in encoders if m in settings.freeze or encoders[m].referenced]
+    # What is hidden from the encoder with objective 'masked' differs in every epoch.
+    able = [m for m in encoders if m not in frozen and settings.objective != "masked"]
+    partly = [m for m in able if encoders[m].frozen_part() is not None]
+    if not frozen and not partly:
+        return None
+    stage.progress.stage(f"embed {name}")
+    computer = Computer(stage.accelerator, stage.barrier, settings.budget, EVALUATION_BATCH, stage.progress)
+    embedded = {m: embed_part(part, m, encoders[m], computer) for m in frozen}
+    states = {m: cache_states(part, m, encoders[m], computer) for m in partly}
+    return WithFrozen(part, embedded, {m: s for m, s in states.items() if s is not None})
 
 
 def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
@@ -206,12 +236,29 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
         return Contrastive(stage.model)
     if stage.name != "fuse" and settings.auxiliary_loss > 0:
         _check_auxiliary_labels(stage)
+    speakers = _speakers(stage) if stage.name != "fuse" and settings.speaker_adversary > 0 else []
     census, draws = None, None
     if settings.budget:
         census = stage.train.census(modalities, trainable_rows(stage.train, modalities, settings, "train"))
         draws = loader.batch_sampler.weights  # type: ignore[union-attr]
     frequencies = stage.train.prepared.frequencies
-    return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, census=census, draws=draws)
+    given: dict[str, Any] = {"census": census, "draws": draws, "speakers": speakers}
+    return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, **given)
+
+
+def _speakers(stage: Stage) -> list[str]:
+    """Names of the speakers of train, sorted, for the speaker adversary.
+
+    Raises:
+        ConfigError: there are fewer than two, or a clip has none.
+    """
+    dataset = stage.train.dataset
+    nameless = next((clip for clip in dataset.clips if clip.speaker is None), None)
+    found = sorted({speaker_name(clip) for clip in dataset.clips})
+    if nameless is not None or len(found) < 2:
+        why = f"clip {nameless.id!r} has no speaker" if nameless is not None else f"train has only {found[0]!r}"
+        raise ConfigError(f"training.speaker_adversary: needs clips of several known speakers, but {why}; set it to 0")
+    return found
 
 
 def _check_auxiliary_labels(stage: Stage) -> None:

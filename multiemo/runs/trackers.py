@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.config import Config
-from multiemo.errors import ConfigError, first_line
+from multiemo.errors import ConfigError, NetworkError, first_line
 from multiemo.extras import install_command
 from multiemo.progress import Progress
 
@@ -19,11 +19,12 @@ class Trackers:
     Args:
         config: resolved config of the run.
         folder: run folder. TensorBoard and Weights & Biases write to it; MLflow writes to ``MLFLOW_TRACKING_URI`` if
-            that is set, else to the run folder.
+            that is set, else to the run folder. Weights & Biases uploads only with ``WANDB_MODE=online``.
         progress: receives a note when a tracker fails during the run, which continues without it.
 
     Raises:
         ConfigError: the package of a tracker is not installed, or the tracker cannot be started.
+        NetworkError: it would log to a server, and the network is forbidden.
     """
 
     def __init__(self, config: Config, folder: Path, progress: Progress) -> None:
@@ -47,6 +48,8 @@ class Trackers:
             tracker.start()
             if name != "tensorboard":  # its files lie beside config.yaml
                 tracker.store_init_configuration(_flat(config.model_dump(mode="json")))
+        except NetworkError as error:
+            raise NetworkError(f"trackers: {name!r}: {error}") from None
         except Exception as error:  # the clients share no base exception
             raise ConfigError(
                 f"trackers: {name!r} cannot be started: {first_line(error)}; log in to it, or remove it"

@@ -164,7 +164,7 @@ def _parquet(path: Path) -> Table:
     def part(number: int, rows: int) -> pl.DataFrame:
         try:
             return table.slice(number, rows).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ManifestError(f"{path}: is not a Parquet file, or a damaged one ({reason}); write it again") from None
 

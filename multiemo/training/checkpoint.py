@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
+from multiemo.encryption import current_key, is_sealed, read_sealed, write_sealed
 from multiemo.errors import CheckpointError
-from multiemo.files import draft
+from multiemo.files import draft, parse_json
 
 #: JSON values stored beside the tensors of a file; their meaning is defined by the writer.
 Facts: TypeAlias = dict[str, Any]
@@ -24,36 +25,49 @@ Facts: TypeAlias = dict[str, Any]
 GroupSettings: TypeAlias = dict[str, object]
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object], *, plain: bool = False
+) -> None:
     """Write tensors and JSON facts to one file, atomically.
 
     Args:
         path: file to write.
         tensors: {name: tensor}, on any device.
         facts: JSON values stored beside them.
+        plain: do not encrypt the file even if there is a key, as other programs read it.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
     """
     # Cloned because safetensors rejects tensors that share storage.
-    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    with draft(path, size=sum(v.nbytes for v in plain.values())) as made:
-        save_file(plain, made, metadata={"facts": json.dumps(facts)})
+    stored = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    metadata = {"facts": json.dumps(facts)}
+    if not plain and current_key() is not None:
+        write_sealed(path, save(stored, metadata))
+        return
+    with draft(path, size=sum(v.nbytes for v in stored.values())) as made:
+        save_file(stored, made, metadata=metadata)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Facts]:
     """The inverse of :func:`save_tensors`.
 
     Raises:
-        CheckpointError: the file is missing or not a safetensors file.
+        CheckpointError: the file is missing or not a safetensors file; or it is encrypted and cannot be decrypted.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
+        with path.open("rb") as start:
+            sealed = is_sealed(start.read(64))
+        if sealed:
+            content = read_sealed(path)  # only in memory
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            return load(content), json.loads(header.get("__metadata__", {}).get("facts", "{}"))
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            facts = parse_json((file.metadata() or {}).get("facts", "{}"))
             return {key: file.get_tensor(key) for key in file.keys()}, facts  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
 
 

@@ -16,7 +16,7 @@ class Epoch(Record):
         loss: mean training loss.
         lr: learning rate at its end.
         val: {figure: value} on validation; undefined figures are left out; empty without a validation part.
-        best: whether it is the best epoch so far.
+        best: whether it is the best epoch so far; true of every epoch with ``select: last``.
         seconds: seconds spent on the stage up to its end.
     """
 
@@ -42,4 +42,10 @@ class _OfStage(Record):
 
 @record
 class StageEpoch(Epoch, _OfStage):
-    """One epoch of one stage: a line of ``metrics.jsonl``."""
+    """One epoch of one stage: a line of ``metrics.jsonl``.
+
+    Args:
+        epsilon: privacy loss of all steps of the model up to its end; left out without ``privacy``.
+    """
+
+    epsilon: float | None = None

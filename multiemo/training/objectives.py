@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +14,7 @@ from torch.nn import functional
 from multiemo.config import TrainingConfig
 from multiemo.encoders.base import Encoder
 from multiemo.training import losses
+from multiemo.training.adversary import SpeakerAdversary
 from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss, auxiliary_mass
 from multiemo.training.mixup import mix_pairs
 from multiemo.training.modulation import Modulation
@@ -80,6 +81,7 @@ class Labels(Objective):
         frequencies: ``[C]`` label frequencies of train, for class weights.
         census: all N training clips as one batch without inputs; required with a budget.
         draws: ``[N]`` relative sampling weight of each clip; by default equal.
+        speakers: names of the training speakers; required with a speaker adversary.
     """
 
     weights: Tensor | None
@@ -93,6 +95,7 @@ class Labels(Objective):
         frequencies: Tensor,
         census: Batch | None = None,
         draws: Tensor | None = None,
+        speakers: Sequence[str] = (),
     ) -> None:
         super().__init__(model)
         self.settings, self.task = settings, task
@@ -104,6 +107,10 @@ class Labels(Objective):
         if settings.auxiliary_loss > 0 and not self.fused:
             width = int(model.encoders[model.modalities[0]].out_dim)  # type: ignore[arg-type]
             self.auxiliary = AuxiliaryHeads(width, len(model.prior))
+        self.adversary: SpeakerAdversary | None = None
+        if settings.speaker_adversary > 0 and not self.fused:
+            width = int(model.encoders[model.modalities[0]].out_dim)  # type: ignore[arg-type]
+            self.adversary = SpeakerAdversary(width, speakers, settings.speaker_adversary)
         self.modulation: Modulation | None = None
         if settings.modulation > 0 and self.fused:
             self.modulation = Modulation(settings.modulation, multi=task == "multi", across=sum_over_processes)
@@ -131,6 +138,8 @@ class Labels(Objective):
         masses["dimensions"] = (~batch.dimensions.isnan() * each.unsqueeze(1)).sum(0)
         if batch.other_targets is not None:
             masses["others"] = auxiliary_mass(batch.other_targets, each, task=self.task)
+        if self.adversary is not None:
+            masses["speakers"] = each.sum()
         return masses
 
     def _dimension_masses(self, batch: Batch, each: Tensor) -> Masses:
@@ -187,6 +196,10 @@ class Labels(Objective):
                 others, batch.other_targets, task=self.task, across=sum_over_processes, mass=given.get("others")
             )
             loss = loss + settings.auxiliary_loss * extra
+        if self.adversary is not None:
+            each = self.adversary(next(iter(output.embeddings.values())), batch.speakers, mix)
+            mass = given.get("speakers", sum_over_processes(each.new_tensor(float(len(each)))))
+            loss = loss + sum_over_processes(each.sum()) / mass
         return loss
 
     def _dimensions_loss(self, output: Output, batch: Batch, masses: Masses) -> Tensor:

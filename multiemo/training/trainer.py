@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +26,17 @@ from multiemo.data.collate import BucketSampler
 from multiemo.errors import TrainingError
 from multiemo.files import append_line
 from multiemo.training.checkpoint import optimizer_groups, optimizer_tensors, pack, restore_optimizer, unpack
+from multiemo.training.compiled import run_plainly
 from multiemo.training.epochs import Epoch
+from multiemo.training.faster import run_faster
 from multiemo.training.objectives import Objective
 from multiemo.training.optim import MovingAverage, Thaw, build_optimizer, build_schedule, learning_rates, note_trained
 from multiemo.training.parallel import Replica, full_tensors, gather_objects, sharded_like, share_norms
+from multiemo.training.private import PoissonSampler, PrivateGradients, PrivateStage, unit_masses
 from multiemo.training.state import FitProgress, States
 from multiemo.training.watch import Interrupts, LossWatch, on_device
 from multiemo.training.weighing import StepWeighting, grouped
+from multiemo.types import Batch
 
 #: With several processes, steps between two checks whether any of them received a signal to stop.
 _STOP_CHECK_STEPS = 16
@@ -69,6 +73,7 @@ class _Parts:
     thaw: Thaw
     trained: list[nn.Parameter]
     total: Tensor
+    private: PrivateGradients | None = None
     progress: FitProgress = field(default_factory=FitProgress)
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -82,7 +87,10 @@ class Trainer:
         seed: seed of the stage; each process after the first has its own random stream.
         states: folder of resumable states; ``None`` stores none.
         shard: use FSDP instead of DDP with several processes.
-        compile_encoders: run the encoders through ``torch.compile``.
+        compile_encoders: run the encoders through ``torch.compile``, where it can compile them.
+        cuda_graphs: replay the encoders' passes as CUDA graphs, on one GPU.
+        private: mechanism of differential privacy; ``None`` trains without it.
+        note: called with a message for the user.
     """
 
     def __init__(
@@ -94,6 +102,9 @@ class Trainer:
         states: States | None = None,
         shard: bool = False,
         compile_encoders: bool = False,
+        cuda_graphs: bool = False,
+        private: PrivateStage | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.accelerator = accelerator
         self.settings = settings
@@ -101,6 +112,9 @@ class Trainer:
         self.states = states
         self.shard = shard
         self.compile_encoders = compile_encoders
+        self.cuda_graphs = cuda_graphs
+        self.private = private
+        self.note = note
         self._stored_random_state: dict[str, Tensor] = {}
 
     def fit(
@@ -112,11 +126,12 @@ class Trainer:
         on_step: Callable[[int, int], None] | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> FitResult:
-        """Train, select the epoch with the best validation figure, and load its weights into the objective's model.
+        """Train, select the best or the last epoch, and load its weights into the objective's model.
 
         Args:
             objective: objective on any device, created after ``torch.manual_seed``; training continues that stream.
-            loader: training batches; its ``batch_sampler`` is a :class:`BucketSampler`.
+            loader: training batches; its ``batch_sampler`` is a :class:`BucketSampler`. With ``private`` it is a
+                :class:`PoissonSampler`, and the loader gives the batches of each unit of a step.
             evaluate: returns the validation figures of an objective's model, including ``settings.monitor``. ``None``
                 selects the last epoch.
             on_step: called with (step, total steps).
@@ -133,8 +148,8 @@ class Trainer:
         """
         settings, device = self.settings, self.accelerator.device
         sampler = loader.batch_sampler
-        if not isinstance(sampler, BucketSampler):
-            raise TypeError("the loader needs a BucketSampler")
+        if not isinstance(sampler, BucketSampler if self.private is None else PoissonSampler):
+            raise TypeError("the loader needs a BucketSampler, or a PoissonSampler to train privately")
         steps = math.ceil(len(sampler) / settings.accumulate) * settings.epochs
         parts = self._prepare(objective, steps)
         self._restore(parts)
@@ -152,9 +167,12 @@ class Trainer:
                 self._train_mode(parts.objective)
                 if progress.batch == 0:
                     self._restore_random_state()
-                for group in grouped(on_device(loader, device), settings.accumulate):
+                groups: Iterable[Any] = grouped(on_device(loader, device), settings.accumulate)
+                for group in groups if parts.private is None else loader:
                     self._restore_random_state()  # within an epoch, only after the loader has drawn its seed
                     masses, share = weighting.masses(group), weighting.share(progress.batch, len(group))
+                    if parts.private is not None:
+                        group = self._private_gradients(parts, parts.private, group, watch)
                     for left, batch in zip(reversed(range(len(group))), group, strict=True):
                         parts.thaw.at(progress.epoch + progress.batch / count)
                         whole_step = sampler.together(progress.batch)
@@ -188,7 +206,7 @@ class Trainer:
         objective.model.load_state_dict({**own, **{k: v.reshape(own[k].shape) for k, v in parts.best.items()}})
         note_trained(objective.model, parts.objective.model, parts.optimizer)
         for m in objective.model.modalities:
-            objective.model.encoders[m]._compiled_call_impl = None
+            run_plainly(objective.model.encoders[m])
         return FitResult(progress.best, progress.best_epoch, progress.epoch, progress.seconds, progress.history)
 
     # ------------------------------------------------------------------------------------------------------------
@@ -210,10 +228,16 @@ class Trainer:
         assert isinstance(trained, Objective)
         if self.accelerator.process_index > 0:
             torch.manual_seed(self.seed + self.accelerator.process_index)
-        if self.compile_encoders:
-            for m in model.modalities:
-                trained.model.encoders[m].compile(dynamic=True)
+        run_faster(
+            trained.model,
+            self.accelerator,
+            settings,
+            compile_encoders=self.compile_encoders,
+            cuda_graphs=self.cuda_graphs,
+            note=self.note,
+        )
         optimizer = build_optimizer(trained, settings)
+        updated = [p for group in optimizer.param_groups for p in group["params"]]
         return _Parts(
             replica=replica,
             objective=trained,
@@ -221,8 +245,9 @@ class Trainer:
             schedule=build_schedule(optimizer, steps, settings.warmup),
             average=MovingAverage(trained.model, settings.ema) if settings.ema > 0 else None,
             thaw=Thaw(trained.model, settings.unfreeze),
-            trained=[p for group in optimizer.param_groups for p in group["params"]],
+            trained=updated,
             total=torch.zeros((), device=self.accelerator.device),
+            private=PrivateGradients(self.private, trained, updated) if self.private is not None else None,
         )
 
     def _learnt(self, state: Mapping[str, Tensor], encoders: str) -> dict[str, Tensor]:
@@ -246,7 +271,8 @@ class Trainer:
         if scaler is not None:
             scaler.unscale_(optimizer)
         parts.objective.modulate(self.seed * 1_000_003 + parts.progress.step)
-        nn.utils.clip_grad_norm_(parts.trained, self.settings.clip_norm * share)
+        if parts.private is None:
+            nn.utils.clip_grad_norm_(parts.trained, self.settings.clip_norm * share)
         if scaler is None:
             optimizer.step()
         else:
@@ -257,6 +283,30 @@ class Trainer:
         parts.progress.step += 1
         if parts.average is not None:
             parts.average.update()
+
+    def _private_gradients(
+        self, parts: _Parts, private: PrivateGradients, units: Sequence[Sequence[Batch]], watch: LossWatch
+    ) -> list[Batch]:
+        """Compute the noisy gradients of a private step, unit by unit; no batch of the step is left to be trained on.
+
+        Args:
+            parts: the state of the training.
+            private: sums the gradients.
+            units: batches of each unit of the step.
+            watch: receives the losses.
+        """
+        for batches in units:
+            clips = sum(map(len, batches))
+            for batch in (batch.to(self.accelerator.device) for batch in batches):
+                with self.accelerator.autocast() if self._mixed else nullcontext():
+                    loss = parts.objective(batch, unit_masses(parts.objective, batch, clips))
+                loss.backward()
+                parts.total += loss.detach() / len(units)
+                watch.add(loss, batch.ids)
+            private.add()
+        private.release()
+        parts.progress.batch += 1
+        return []
 
     def _stop_requested(self, interrupts: Interrupts, *, synchronise: bool) -> bool:
         """Whether a signal was received; with several processes by any of them, but only checked if ``synchronise``."""
@@ -271,7 +321,7 @@ class Trainer:
     def _end_epoch(
         self, parts: _Parts, evaluate: Callable[[Objective], Mapping[str, float]] | None, steps: int, began: float
     ) -> Epoch:
-        """Validate, store the weights if they are the best so far, and return the record of the epoch."""
+        """Validate, store the weights if they are to be kept so far, and return the record of the epoch."""
         progress, settings, average = parts.progress, self.settings, parts.average
         progress.batch = 0
         progress.epoch += 1
@@ -282,7 +332,8 @@ class Trainer:
             if evaluate is not None:
                 with parts.replica.gathered():
                     figures = dict(evaluate(parts.objective))
-                score = -figures["loss"] if settings.monitor == "loss" else figures[settings.monitor]
+                if settings.select == "best":
+                    score = -figures["loss"] if settings.monitor == "loss" else figures[settings.monitor]
             improved = score > progress.best_score
             if improved:
                 progress.best_score, progress.best_epoch, progress.best = score, progress.epoch, figures
@@ -329,6 +380,8 @@ class Trainer:
             "average_steps": average.steps if average is not None else 0,
             "scaler": scaler.state_dict() if scaler is not None else None,
         }
+        if self.private is not None:
+            facts["privacy"] = self.private.facts(parts.progress.step)
         self.states.save(parts.progress, tensors, facts)
 
     def _restore(self, parts: _Parts) -> None:
@@ -337,6 +390,8 @@ class Trainer:
         if self.states is None or stored is None:
             return
         progress, tensors, facts = stored.progress, stored.tensors, stored.facts
+        if self.private is not None:
+            self.private.check(facts.get("privacy"), progress.step)
         for name in FitProgress.__slots__:
             setattr(parts.progress, name, getattr(progress, name))
         here = parts.objective.state_dict()

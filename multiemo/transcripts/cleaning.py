@@ -11,7 +11,8 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]{0,99})?[ \t]([^>]{0,200})>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>\n]{0,200}>|<\d[\d:.]*>|\{\\[^{}]*\}|\{[bui]\}|\{/[bui]\}", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SONG = re.compile(r"[♪♫♬♩][^♪♫♬♩]*(?:[♪♫♬♩]+|$)")
-_BRACKETS = re.compile(r"\[[^\[\]]*\]|【[^【】]*】")
+#: Brackets of any content but the masks of anonymised words, which stand for spoken words.
+_BRACKETS = re.compile(r"\[(?!(?:EMAIL|URL|HANDLE|PHONE|NUMBER|NAME)\])[^\[\]]*\]|【[^【】]*】")
 _PARENTHESES = re.compile(r"\(([^()]*)\)|（([^（）]*)）")
 #: Words in a parenthesised description of a sound. Other parentheses contain spoken words.
 _SOUNDS = re.compile(
@@ -52,9 +53,9 @@ def strip_markup(text: str) -> str:
 def strip_sounds(text: str) -> tuple[str, int]:
     """Remove entities, invisible characters and descriptions of sounds from a text.
 
-    Descriptions of sounds are: text in square brackets; text between musical notes (♪), or from a note to the end; and
-    parentheses that name a sound, or that fill a line without ending a sentence. The dash that marks a change of
-    speaker is removed, too.
+    Descriptions of sounds are: text in square brackets, except masks of anonymised words such as ``[NAME]``; text
+    between musical notes (♪), or from a note to the end; and parentheses that name a sound, or that fill a line without
+    ending a sentence. The dash that marks a change of speaker is removed, too.
 
     Returns:
         The spoken words on one line, and the number of descriptions removed.

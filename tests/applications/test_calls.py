@@ -63,7 +63,7 @@ class Model:
 
 def use(monkeypatch: pytest.MonkeyPatch, valence: Callable[[float], float] = lambda time: 0.0) -> Model:
     model = Model(valence)
-    monkeypatch.setattr(calls, "load", lambda run, device, asr=None: model)
+    monkeypatch.setattr(calls, "load", lambda run, device, **_: model)
     monkeypatch.setattr(calls, "read_channels", Model.read_channels)
     return model
 
@@ -201,6 +201,7 @@ def test_speakers_are_told_apart_and_a_silent_channel_is_not_scored(
     assert (call["speakers"][0]["scored"], call["speakers"][0]["talk_share"], call["moments"]) == (False, None, [])
 
 
+@pytest.mark.slow
 def test_an_escalation_is_found_where_it_is(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     noise = np.random.default_rng(3).normal(0, 0.08, 200)
     path = wav(tmp_path / "call.wav", [tone(200, [(0, 99), (101, 200)]), tone(200, [(99, 101)])])
@@ -267,6 +268,7 @@ def negativity(rng: np.random.Generator, n: int, correlation: float, skewed: boo
     return np.exp(x) if skewed else x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("correlation", "skewed"),
     [*(pytest.param(0.0, skewed, marks=pytest.mark.slow) for skewed in (False, True)), (0.3, False)],
@@ -277,6 +279,7 @@ def test_moments_are_as_rare_without_change_as_stated(correlation: float, skewed
     assert 0.005 <= found <= 0.09
 
 
+@pytest.mark.slow
 def test_rises_are_found_and_falls_are_not() -> None:
     rng = np.random.default_rng(5)
     up, down = 0, 0

@@ -28,6 +28,7 @@ def test_a_change_is_found_among_days_that_resemble_each_other() -> None:
     assert np.mean(found) >= 0.7
 
 
+@pytest.mark.slow
 def test_the_correlation_that_a_series_does_not_contradict() -> None:
     """It is above the true one in nine of ten, also where values are missing or the level changes."""
     rng = np.random.default_rng(8)
@@ -41,6 +42,7 @@ def test_the_correlation_that_a_series_does_not_contradict() -> None:
         assert np.mean(bounds) <= true + 0.35
 
 
+@pytest.mark.slow
 def test_a_big_change_is_found_where_it_is() -> None:
     rng = np.random.default_rng(4)
     exact, held = [], []

@@ -8,12 +8,15 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from multiemo.benchmark.compare import compare
+from multiemo.benchmark.cost import memory
 from multiemo.benchmark.document import BenchmarkResult, ComparisonResult, ProtocolSummary
+from multiemo.benchmark.folder import open_folder
 from multiemo.benchmark.predictions import read_records
 from multiemo.benchmark.run import run_benchmark
 from multiemo.benchmark.tables import summary
@@ -25,9 +28,18 @@ from multiemo.progress import Progress
 from multiemo.runs.folder.evaluation_log import Reading
 from multiemo.runs.folder.lock import lock_folder
 from multiemo.types import SUBSETS, Clip
+from tests.support.runs import answered_here
 
 BRIEF = ("training.epochs=1", "benchmark.seeds=2", "benchmark.jobs=1")
 QUICK = (*BRIEF, "benchmark.protocol=kfold", "benchmark.folds=2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_is_measured_in_this_process():
+    """A process for each subset takes long; tests/benchmark/cost/test_memory.py starts them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "subprocess", SimpleNamespace(run=answered_here))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +177,8 @@ def test_the_report_is_one_file_that_loads_nothing(finished):
     assert r"\textbf{" in latex
 
 
+@pytest.mark.fault("kill -9 while benchmarking", "finished trainings are kept; the rest goes on")
+@pytest.mark.slow
 def test_a_killed_benchmark_goes_on_and_keeps_what_is_finished(config, finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -188,6 +202,8 @@ def test_another_config_or_manifest_in_the_same_folder_is_refused(config, finish
     other = config.model_copy(update={"seed": 9})
     with pytest.raises(CheckpointError, match=r"holds a benchmark of another config \(seed\)"):
         run_benchmark(other, finished)
+    measured = config.benchmark.model_copy(update={"robustness": True, "explanations": True, "jobs": 2})
+    open_folder(finished, config.model_copy(update={"benchmark": measured}))  # more is measured of the same models
     (tmp_path / "something").touch()
     with pytest.raises(CheckpointError, match="is not empty and holds no benchmark"):
         run_benchmark(config, tmp_path)
@@ -284,6 +300,20 @@ def test_compare_pairs_benchmarks_and_refuses_other_test_parts(finished, tiny_ru
         path.write_text("\n".join(path.read_text("utf-8").splitlines()[1:]), "utf-8")
     with pytest.raises(CheckpointError, match=r"2 are not in both \(first: "):
         compare([finished, twin])
+
+
+def test_predictions_of_another_system_are_compared_with_all_seeds_and_logged_for_each_fold(finished, tmp_path):
+    folder = tmp_path / "benchmark"
+    shutil.copytree(finished, folder)
+    path = tmp_path / "theirs.jsonl"
+    clips = read_manifest(Path(load_stored(folder / "config.yaml").data.manifest))
+    path.write_text("".join(json.dumps({"id": c.id, "label": c.label}) + "\n" for c in clips), "utf-8")
+    result = compare([folder, path])
+    assert result.systems[str(path)]["imported"].uar == 1
+    assert result.tests[0].difference == pytest.approx(result.systems[str(folder)]["TS"].uar - 1)
+    assert "compare 1" in result.reads[str(folder)]
+    compare([folder, path])
+    assert "compare 2" in compare([folder, finished]).reads[str(folder)]
 
 
 def test_the_command_line_prints_tables_and_pure_json(finished, tmp_path, conforms):

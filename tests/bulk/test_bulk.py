@@ -183,6 +183,7 @@ class _Killer(Progress):
             self.killed.append(worker.pid)
 
 
+@pytest.mark.fault("worker killed during `predict --out`", "its clips are read by another; none is lost or read twice")
 @pytest.mark.slow
 def test_workers_that_are_killed_lose_and_double_nothing(done, begun, tiny_run, small_corpus, files):
     killer = _Killer(begun)
@@ -293,6 +294,7 @@ def worker(tiny_run, tmp_path, monkeypatch):
     return Worker(Job(tiny_run, tmp_path, False, "call"), "cpu")
 
 
+@pytest.mark.fault("clip on which workers die", "it is quarantined and listed; the others go on")
 def test_a_clip_that_kills_workers_is_left_out(worker, tmp_path):
     given = [write_item(Item(str(n), text=f"number {n}")) for n in range(4)]
     worker.job.part(0, ".trail").write_text("call\n0 1 2 \n0 1 2 \n")
@@ -327,6 +329,7 @@ def test_a_clip_that_nobody_foresaw_is_named_and_the_others_go_on(worker, tmp_pa
     assert not worker.job.is_done(1)
 
 
+@pytest.mark.fault("disk full during `predict --out`", "one line; the rerun goes on")
 def test_a_full_disk_is_one_error(worker, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -452,6 +455,7 @@ def test_without_ray_its_extra_is_named(tiny_run, tmp_path, cli, monkeypatch):
 
 
 # ------------------------------------------------------------------------------------------------------ command line
+@pytest.mark.slow
 def test_the_command_counts_what_it_could_not_predict(done, tiny_run, small_corpus, files, tmp_path, cli):
     out = tmp_path / "out"
     shutil.copytree(done, out)

@@ -336,6 +336,52 @@ def test_people_left_out_decide_how_much_the_fit_may_trust_few():
     assert (none, bias.tolist()) == (1, change_of_prior(learnt, FREQUENCIES, 1.0).tolist())
 
 
+def loss_of(p, target):
+    return -np.log((p * target).sum(axis=1)).mean()
+
+
+def misread(people, clips, seed):
+    """Clips of people each of whom a perfect model misreads by a bias of their own, and who they are."""
+    rng = np.random.default_rng(seed)
+    p, target, learnt = weighed(0.0, n=people * clips, seed=seed)
+    owner = np.repeat(np.arange(people), clips)
+    return special.softmax(np.log(p) + rng.normal(0, 0.6, (people, 4))[owner], axis=1), target, learnt, owner
+
+
+@pytest.mark.parametrize("people", [1, 2, 3])
+def test_a_fit_on_few_people_does_not_harm_others(people):
+    harm = []
+    for seed in range(10):
+        p, target, learnt, owner = misread(people + 20, 60, seed)
+        known = owner < people
+        own = {"learnt": learnt, "prior": FREQUENCIES}
+        temperature, bias = fit_scaling(p[known], target[known], groups=owner[known], **own)
+        after = temper(p[~known], temperature, bias=bias)
+        harm.append(loss_of(after, target[~known]) - loss_of(p[~known], target[~known]))
+    assert np.mean(harm) < 0.003
+    assert max(harm) < 0.02
+
+
+def test_people_who_agree_that_a_model_is_too_sure_outweigh_the_prior():
+    p, target, _, owner = misread(12, 60, seed=5)
+    sure = special.softmax(3 * np.log(p), axis=1)
+    own = {"learnt": FREQUENCIES, "prior": FREQUENCIES}
+    temperature, _ = fit_scaling(sure, target, groups=owner, **own)
+    assert temperature == pytest.approx(3, rel=0.25)
+    few = owner < 4
+    careful, _ = fit_scaling(sure[few], target[few], groups=owner[few], **own)
+    assert 1 < careful < temperature, "four people move it, but less"
+
+
+def test_clips_of_one_person_count_less_than_clips_of_many():
+    confidence, correct = np.linspace(0.01, 1, 200), np.linspace(0.01, 1, 200) > 0.4
+    many = abstention_threshold(confidence, correct, 0.2, people=np.arange(200))
+    assert many == abstention_threshold(confidence, correct, 0.2)
+    few = abstention_threshold(confidence, correct, 0.2, people=np.arange(200) % 20)
+    assert few is None or few > many
+    assert abstention_threshold(confidence, correct, 0.2, people=np.zeros(200)) is None
+
+
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_a_label_is_decided_at_the_costs_of_training(power):
     p, _, learnt = weighed(power)
@@ -360,6 +406,7 @@ def test_a_head_that_learnt_weighed_labels_gives_the_ones_it_finds_most_likely_i
     np.testing.assert_array_equal(plain.decide(["S"] * len(p), calibrated), calibrated.argmax(1))
 
 
+@pytest.mark.slow
 def test_thresholds_of_several_labels_are_where_f1_is_highest():
     rng = np.random.default_rng(2)
     target = (rng.random((800, 3)) < [0.3, 0.1, 0.004]).astype(float)

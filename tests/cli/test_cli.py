@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -54,6 +58,11 @@ def here(tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("live RUN --replay mono.wav --camera 0", "with --replay no camera is opened"),
         ("live RUN --no-microphone --microphone 1", "with --no-microphone no microphone is opened"),
         ("live RUN --no-microphone --asr W", "--no-microphone switches it off"),
+        ("predict RUN mono.wav --asr-language zh", "add --asr MODEL"),
+        ("explain RUN mono.wav --asr-language zh", "add --asr MODEL"),
+        ("live RUN --asr-language zh", "add --asr MODEL"),
+        ("call RUN mono.wav --asr-language zh", "add --asr"),
+        ("predict RUN a.wav b.wav --out bulk --asr-language zh", "cannot be combined"),
         ("call RUN mono.wav --left agent", "has one channel, so the speakers agent and right cannot be separated"),
         ("call RUN mono.wav --transcript w.srt --asr W", "a transcript was given"),
         ("mood p.json --run RUN", "p.json: contains predictions, so the run"),
@@ -93,3 +102,22 @@ def test_an_option_without_effect_is_refused(cli, here, tiny_run, line, says):
 def test_an_option_that_one_input_can_use_is_taken(cli, here, tiny_run, line):
     code, _, err = cli(*(str(tiny_run) if w == "RUN" else w for w in line.split(" ")))
     assert code == 0, err
+
+
+@pytest.mark.fault("SIGTERM while temporary files exist", "they are removed; the command ends with 143")
+def test_sigterm_removes_temporary_files(tmp_path):
+    code = (
+        "import signal, tempfile, time\n"
+        "from multiemo.cli import _ended_by_sigterm\n"
+        "with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix='multiemo-'):\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o700]
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []

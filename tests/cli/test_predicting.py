@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from multiemo.cli.common import NOTICE
+
 
 def test_predict_writes_timelines(cli, tiny_run, talk, tmp_path):
     out = tmp_path / "timelines"
@@ -48,6 +50,7 @@ def test_wrong_options_are_one_line(cli, tiny_run, talk, options, message, tmp_p
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_live_replays_a_file_at_the_speed_of_life(cli, tiny_run, small_corpus, tmp_path):
     clip = next(small_corpus.parent.glob("media/*.mp4"))
     code, out, _ = cli("live", tiny_run, "--replay", clip, "--no-microphone", "--json", tmp_path / "l.json")
@@ -55,3 +58,13 @@ def test_live_replays_a_file_at_the_speed_of_life(cli, tiny_run, small_corpus, t
     said = json.loads((tmp_path / "l.json").read_text("utf-8"))["segments"]
     assert said
     assert out.count("\n") == len(said)
+
+
+def test_the_notice_about_the_law_is_printed_once_and_never_into_json(cli, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTIEMO_CACHE", str(tmp_path / "cache"))
+    command = ["predict", tiny_run, "--text", "I am so happy", "--json", "-"]
+    _, output, first = cli(*command)
+    assert [line for line in first.splitlines() if "AI Act" in line] == [NOTICE]
+    assert json.loads(output)["inputs"]
+    assert "AI Act" not in cli(*command)[2]
+    assert "AI Act" not in cli("texts", tiny_run, "I am so happy")[2], "the machine remembers it, not the command"

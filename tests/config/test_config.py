@@ -42,6 +42,10 @@ def test_overrides_reach_any_depth_and_keep_yaml_types(tmp_path):
     assert config.data.split.group_by == "group"
 
 
+def test_no_is_a_precision_although_yaml_reads_it_as_false(tmp_path):
+    assert load_config(write(tmp_path, BASE), ["precision=no"]).precision == "no"
+
+
 def test_saved_config_is_complete_and_reads_back_equal(tmp_path):
     config = parse_config(BASE)
     save_config(config, tmp_path / "full.yaml")
@@ -184,6 +188,7 @@ IDLE = [
     ),
     (TWO, {"stages": ["fuse"], "training.auxiliary_loss": 1.0}, "training.auxiliary_loss", "the stage of a modality"),
     (BASE, {"training.dimension_loss": 1.0}, "training.dimension_loss", "needs dimensions: true"),
+    (BASE, {"training": {"select": "last", "patience": 3}}, "training.patience", "select: last keeps the last epoch"),
     (BASE, {"training": {"objective": "masked", "focal": 2.0}}, "training.focal", "'masked' learns without labels"),
     (BASE, {"training": {"objective": "masked", "monitor": "uar"}}, "training.monitor", "has no figure but the loss"),
     (

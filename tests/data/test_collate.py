@@ -45,6 +45,14 @@ def test_bucket_sampler_covers_everything_once_and_repeats_by_seed():
     assert next(iter(BucketSampler(lengths, 50, shuffle=False))) == list(range(50))
 
 
+def test_a_batch_knows_on_the_cpu_which_modalities_are_unpadded():
+    collate = Collate(("speech", "face"), 2)
+    even = collate([sample(0, speech=3), sample(1, speech=3, face=1), sample(2, face=2)])
+    assert even.unpadded == {"speech"}
+    assert even.to("meta").unpadded == {"speech"}
+    assert collate([sample(0, speech=3, face=2), sample(1, speech=2, face=2)]).unpadded == {"face"}
+
+
 def test_rows_and_embeddings_travel_with_a_batch():
     samples = make_samples(6, 0)
     for sample in samples:

@@ -14,6 +14,8 @@ from multiemo.rules.vector import RULE_COLUMNS
 from multiemo.types import FaceSpec, FeatureSpec, SpeechSpec, TextSpec, WaveformSpec, spec_to_dict
 from tests.support.detectors import SmileDetector
 from tests.support.tensors import padded
+from tests.support.tiny_language_models import save_language_model
+from tests.support.tiny_media_models import save_media_model
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_text import save_bert
 
@@ -24,13 +26,21 @@ OPTIONS = {
     "text_pretrained": {"max_tokens": 24},
     "face_timm": {"backbone": "mobilenetv3_small_050", "size": 32, "dim": 16},
     "face_rules_landmarks": {"size": 32},
+    "face_prompted": {"size": 32, "frames": 2},
 }
 #: What the data give encoders of features.
 GIVEN = {
     "features": {"modality": "face", "dim": 7},
+    **{f"{m}_prompted": {"labels": ("happy", "sad", "angry")} for m in ("text", "speech", "face")},
     "face_rules": {"dim": 7, "columns": ("AU01_r", "AU04_r", "AU06_r", "AU12_r", "AU15_r", "AU20_r", "AU26_r")},
 }
-FOLDERS = {"text_pretrained": save_bert, "speech_pretrained": lambda folder: save_model("wav2vec2-group", folder)}
+FOLDERS = {
+    "text_pretrained": save_bert,
+    "text_prompted": save_language_model,
+    "speech_prompted": lambda folder: save_media_model(folder, "qwen2_audio"),
+    "face_prompted": lambda folder: save_media_model(folder, "llava"),
+    "speech_pretrained": lambda folder: save_model("wav2vec2-group", folder),
+}
 
 
 @pytest.fixture(params=encoders.names())
@@ -80,7 +90,7 @@ def test_every_trainable_parameter_gets_a_gradient(encoder):
     encoder.train()
     seen = dict.fromkeys((n for n, p in encoder.named_parameters() if p.requires_grad), False)
     if not seen:
-        pytest.skip("rules have no parameters")
+        pytest.skip("it has no parameters")
     for seed in range(6):  # dropout and augmentation may hide a parameter once, not always
         torch.manual_seed(seed)
         encoder.zero_grad()

@@ -341,6 +341,7 @@ def test_a_file_without_permission(model, tmp_path, monkeypatch):
     assert "you have no permission to read it; change its permissions" in refused(model, path)
 
 
+@pytest.mark.slow
 def test_large_pictures(model, tmp_path, monkeypatch):
     wide = tmp_path / "wide.jpg"
     cv2.imwrite(str(wide), np.full((200, 20000, 3), 90, np.uint8))
@@ -350,7 +351,7 @@ def test_large_pictures(model, tmp_path, monkeypatch):
     assert bomb.stat().st_size < 2_000_000
     assert "over 200 million pixels" in refused(model, bomb)
     large = write(tmp_path / "large.mp4", stamps=grid(10), audio=speech(1.0), rate=RATE)
-    monkeypatch.setattr("multiemo.media.playback.MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setenv("MULTIEMO_LIMITS", f"megapixels={(64 * 48 - 1) / 1e6}")
     entry = told(model, large)
     assert "pictures are 64x48 pixels" in entry["absent"]["face"]
     assert entry["present"] == ["speech"]
@@ -368,6 +369,7 @@ def test_reading_stops_where_a_packet_takes_for_ever(model, tmp_path, monkeypatc
     """Zeros without end behind a little sound: FFmpeg looks for the next packet to the end of the file."""
     path = write(tmp_path / "sound.mp3", audio=speech(2.0), audio_codec="libmp3lame", rate=RATE)
     os.truncate(path, 3_000_000_000_000)
+    monkeypatch.setenv("MULTIEMO_LIMITS", "file_gb=4000")
     monkeypatch.setattr(container, "READ_TIMEOUT", 1.0)
     entry = told(model, path)
     assert "speech" in entry["present"]
@@ -460,6 +462,7 @@ def check_damaged(found: list[dict]) -> None:
     assert any(o["said"].startswith("refused") for o in found)
 
 
+@pytest.mark.slow
 def test_damaged_media_neither_crash_nor_hang(tmp_path):
     found = read_damaged(tmp_path, 0, 60)
     check_damaged(found)

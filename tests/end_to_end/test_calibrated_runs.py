@@ -71,6 +71,7 @@ def test_a_folder_written_before_there_was_calibration_still_loads(with_calibrat
     assert figures["ece"] == pytest.approx(figures["ece_raw"], abs=1e-6)
 
 
+@pytest.mark.fault("corrupted model folder", "one line names the file")
 def test_a_damaged_calibration_is_refused(with_calibration):
     with pytest.raises(CheckpointError, match=r"config\.json: calibration: 'warm'"):
         load_bundle(with_calibration({"temperatures": {"T": "warm"}}))

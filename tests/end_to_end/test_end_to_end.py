@@ -10,6 +10,7 @@ import sys
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,11 +22,13 @@ from multiemo.errors import CheckpointError, ConfigError, MediaError, SplitError
 from multiemo.evaluation import ClipPrediction, Report
 from multiemo.predict import Item, expand
 from multiemo.preprocess.text import train_tokenizer
+from multiemo.preprocess.voice.tensors import SpeechPreprocessor
 from multiemo.runs import evaluate_run, load_bundle, train
 from multiemo.runs.folder.evaluation_log import Reading
 from multiemo.runs.model_folder import file_digest
 from multiemo.training.checkpoint import load_tensors
 from multiemo.training.epochs import StageEpoch
+from multiemo.types import SpeechSpec
 
 
 # ------------------------------------------------------------------------------------------------------------- a run
@@ -112,6 +115,7 @@ def test_a_branch_predicts_and_evaluates_alone(tiny_run, small_corpus):
     assert list(report.subsets) == ["S"]
 
 
+@pytest.mark.fault("kill -9 between two stages", "the resumed run ends with the same weights")
 def test_killed_between_stages_and_resumed_gives_the_same_weights(tiny_config, tiny_run, tmp_path):
     config = load_config(tiny_run / "config.yaml")
     copy = tmp_path / "run"
@@ -125,13 +129,26 @@ def test_killed_between_stages_and_resumed_gives_the_same_weights(tiny_config, t
     assert all(torch.equal(straight[k], resumed[k]) for k in straight)
 
 
-def test_a_fused_run_from_named_branches_skips_their_stages(tiny_config, tiny_run, tmp_path):
+def test_a_fused_run_from_named_branches_skips_their_stages_and_weighs_its_inputs(
+    tiny_config, tiny_run, small_corpus, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("multiemo.encoders.common.reliability.FEWEST_CLIPS", 3)
     branches = "{" + ", ".join(f"{m}: '{tiny_run}/branches/{m}'" for m in ("text", "speech", "face")) + "}"
     config = load_config(tiny_config(tmp_path, branches=branches), ["training.epochs=1", "fusion.name=decision",
-                                                                     "fusion={name: decision}"])  # fmt: skip
+                                                                     "fusion={name: decision}",
+                                                                     "reliability=true"])  # fmt: skip
     run = train(config, tmp_path / "run")
     assert set(run.stages) == {"fuse"}
     assert run.validation.n > 0
+    model, sound = multiemo.load(tmp_path / "run"), next(c.audio for c in read_manifest(small_corpus) if c.audio)
+    for path, m in ((video(small_corpus), "face"), (small_corpus.parent / sound, "speech")):
+        segment = model.predict(path)["segments"][0]
+        assert 0 < segment["reliability"][m] <= 1
+        assert set(segment["reliability"]) <= set(segment["present"])
+    noise = SpeechPreprocessor(SpeechSpec())(np.random.default_rng(0).normal(0, 0.2, 16000).astype("float32"), 16000)
+    mask = torch.ones(1, len(noise), dtype=torch.bool)
+    weight = load_bundle(tmp_path / "run").model.reliability["speech"](noise[None], mask)
+    assert float(weight) < 0.1, "white noise is no voice of the corpus"
 
 
 def test_a_branch_trained_on_a_test_speaker_is_refused(tiny_config, tiny_run, tmp_path):

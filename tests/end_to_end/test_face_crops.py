@@ -66,6 +66,7 @@ def samples(model, manifest, clips, cache=None):
     return [dataset[i] for i in range(len(clips))]
 
 
+@pytest.mark.slow
 def test_crops_are_taken_whole_and_films_are_searched(model, mixed):
     clips = read_manifest(mixed)
     assert len({c.speaker for c in clips if c.cropped}) == len({c.speaker for c in clips if not c.cropped}) == 3
@@ -103,6 +104,7 @@ def test_the_key_of_a_row_that_is_no_crop_is_what_it_was(tiny_run, small_corpus,
         assert (dataset.input_key(1, m) == key) == (m == "speech"), "a voice is the same in both"
 
 
+@pytest.mark.slow
 def test_a_row_is_predicted_from_what_it_is_trained_on(model, mixed):
     for clip, sample in zip(read_manifest(mixed), samples(model, mixed, read_manifest(mixed)), strict=True):
         (segment,) = model.reader.open(Item(clip.id, clip=clip, folder=mixed.parent)).segments

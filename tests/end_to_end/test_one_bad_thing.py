@@ -186,6 +186,7 @@ def test_one_format_that_fails(cli, tiny_run, pair, tmp_path, monkeypatch, troub
     assert len(list((tmp_path / "t").iterdir())) == 14
 
 
+@pytest.mark.fault("disk full for one output of `predict`", "the other outputs are written; the failure is listed")
 def test_a_disk_that_is_full_for_one_output(cli, tiny_run, pair, tmp_path, monkeypatch):
     write_bytes = Path.write_bytes
     left = [3]

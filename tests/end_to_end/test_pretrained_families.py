@@ -14,15 +14,16 @@ from multiemo.config import load_config
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.runs import load_bundle, train
 from multiemo.runs.pipeline import _Session
+from tests.support.tiny_decoders import DECODERS, save_decoder
 from tests.support.tiny_speech import FAMILIES as SPEECH
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_text import ARCHITECTURES
 from tests.support.tiny_training import Killed
 
-TEXT = ["bert", "roberta"]
+TEXT = ["bert", "roberta", "qwen2"]
 FACE = ["test_vit", "test_convnext"]
-#: One of each modality; the others run with ``-m slow``, as in CI.
-ALWAYS = ("bert", "wav2vec2-group", "test_vit")
+#: The others run with ``-m slow``, as in CI.
+ALWAYS = ("bert",)
 
 
 def save_text_model(name: str, folder: Path, texts: list[str]) -> Path:
@@ -40,8 +41,9 @@ def save_text_model(name: str, folder: Path, texts: list[str]) -> Path:
 def encoder_of(name: str, folder: Path, texts: list[str]) -> tuple[str, str]:
     """(modality, config line) of an encoder over a folder that is made here."""
     if name in TEXT:
-        extra = ", lora: {rank: 2}" if name == "roberta" else ""
-        model_folder = save_text_model(name, folder, texts)
+        extra = {"roberta": ", lora: {rank: 2}", "qwen2": ", lora: {rank: 2}, prefix: 'Feeling: '"}.get(name, "")
+        decoder = name in DECODERS
+        model_folder = save_decoder(folder / name, name) if decoder else save_text_model(name, folder, texts)
         return "text", f"{{name: text_pretrained, model: '{model_folder}', max_tokens: 24{extra}}}"
     if name in FACE:
         torch.manual_seed(0)

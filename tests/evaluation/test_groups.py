@@ -42,6 +42,7 @@ def test_the_worst_group_comes_first_and_its_difference_is_right() -> None:
     assert not [g for g in found.groups if g.attribute == "corpus"]  # there is only one
 
 
+@pytest.mark.slow
 def test_no_difference_is_found_where_there_is_none() -> None:
     inside = 0
     for seed in range(20):

@@ -28,6 +28,7 @@ from multiemo.report import save_evaluation
 from multiemo.runs import Bundle, evaluate_run, load_bundle, save_bundle, train
 from multiemo.runs.parts import assemble, build_encoder
 from multiemo.types import Clip
+from tests.support.paths import ROOT
 from tests.support.sounds import speech
 
 #: What takes long to import, a tenth of a second or more, and what is imported by mistake most easily.
@@ -132,6 +133,11 @@ COMMANDS = {
     "cache prune --folder {here}/cache --max-gb 1": (0, {"lmdb"}),
     "compare {here}/run {here}/twin": (0, {"numpy", "scipy", "jinja2"}),
     "mood {here}/days.csv": (0, {"numpy", "scipy", "polars"}),
+    # anonymize
+    "anonymize --help": (0, set()),
+    "anonymize {here}/notes.txt --out {new}.txt --faces keep": (0, {"numpy", "av", "cv2"}),
+    "anonymize {here}/voice.wav --out {new}.wav --faces keep": (0, {"numpy", "av", "cv2", "soxr"}),
+    "anonymize {here}/none.wav --out {new}.wav --voice robot": (2, set()),
     # usage errors
     "compare {here}/none {here}/nothing": (1, {"numpy", "scipy", "jinja2"}),
     "mood {here}/run": (2, {"numpy", "scipy", "polars"}),
@@ -157,13 +163,17 @@ COMMANDS = {
     "predict {here}/run --text happy": (0, READS_TEXT),
     "texts {here}/run {here}/table.csv --column words --out {new}.csv": (0, READS_TEXT | {"polars"}),
 }
+#: Those of the default tests; each starts a process.
+ALWAYS = ("--help", "evaluate {here}/none", "validate {here}/none.jsonl", "predict {here}/run --text happy")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [c if c in ALWAYS else pytest.param(c, marks=pytest.mark.slow) for c in COMMANDS])
 def test_a_command_imports_what_it_uses(command: str, evaluated: Path, small_corpus: Path, tmp_path: Path) -> None:
     (evaluated / "table.csv").write_text("words,label\na lovely day,positive\nan awful one,negative\n", "utf-8")
     (evaluated / "days.csv").write_text("date,valence\n2024-05-01,0.5\n2024-05-02,0.4\n", "utf-8")
     write_manifest([Clip(id="x", corpus="other", text="a day")], evaluated / "other.jsonl")
+    (evaluated / "notes.txt").write_text("I told Rachel.\n", "utf-8")
+    wavfile.write(evaluated / "voice.wav", 16000, speech(1.0, 16000))
     shutil.copy(small_corpus, evaluated / "media.jsonl")
     if not (evaluated / "media").exists():
         (evaluated / "media").symlink_to(small_corpus.parent / "media")
@@ -180,6 +190,12 @@ def test_words_alone_build_and_import_no_other_encoder(model: Path) -> None:
     assert slow <= READS_TEXT
 
 
+def test_a_config_is_resolved_with_its_recipes_before_torch_is_imported() -> None:
+    path = ROOT / "configs" / "ravdess_av.yaml"
+    code = "import sys\nfrom multiemo import load_config\nassert load_config(sys.argv[1]).recipes['speech']"
+    assert imported(code, path) == set()
+
+
 # -------------------------------------------------------------------------------------------------------- the encoders
 #: What importing an encoder may take.
 NEEDS = {
@@ -192,6 +208,9 @@ NEEDS = {
     "face_rules_landmarks": {"torch", "numpy", "cv2"},
     "face_timm": SLOW - {"accelerate", "peft", "librosa", "av", "cv2"},
     "text_pretrained": SLOW - {"timm", "peft", "librosa", "av", "cv2"},
+    "text_prompted": SLOW - {"timm", "peft", "librosa"},  # it takes its input apart, whose module reads media
+    "speech_prompted": SLOW - {"timm", "peft", "av", "cv2"},
+    "face_prompted": SLOW - {"timm", "peft", "av", "cv2"},
     "speech_pretrained": SLOW - {"timm", "peft", "av", "cv2"},
 }
 
@@ -321,6 +340,7 @@ def test_an_encoder_that_does_not_fit_is_no_fault_of_an_item(model: Path, items:
 
 
 # ------------------------------------------------------------------------------------------------------- public names
+@pytest.mark.slow
 def test_a_public_name_is_the_same_whatever_was_imported_before() -> None:
     """Asked for twice, before and after every other name, a load, and the import of every module of the package."""
     code = (

@@ -110,6 +110,7 @@ def test_a_share_of_the_clips_fills_the_cache(tmp_path, clips, counted):
     assert second.calls == 0
 
 
+@pytest.mark.fault("corrupted cache entry", "its checksum shows it; it is made again")
 def test_a_damaged_cache_entry_is_made_again(tmp_path, clips):
     cache = TensorCache(tmp_path / "cache")
     preprocessor = Levels()
@@ -121,6 +122,7 @@ def test_a_damaged_cache_entry_is_made_again(tmp_path, clips):
     assert preprocessor.calls == 2
 
 
+@pytest.mark.fault("LMDB map full", "the map grows; nothing is lost")
 def test_the_cache_grows_when_it_is_full(tmp_path):
     cache = TensorCache(tmp_path / "cache", map_size=1 << 16)
     for i in range(20):

@@ -598,6 +598,7 @@ def test_a_forked_process_converts_pictures_as_its_parent_did(clip: Path) -> Non
     assert subprocess.run([sys.executable, "-c", script, str(clip)], timeout=200).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_a_worker_leaves_its_parents_decoders_alone(clip: Path) -> None:
     """The parent has an uncollected reference cycle with a decoder and its threads when the worker collects garbage."""

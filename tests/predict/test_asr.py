@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from multiemo.errors import ConfigError
 from multiemo.predict.asr import Transcriber
 from multiemo.transcripts import Transcript
+from tests.support.media_files import wav
 from tests.support.tiny_speech import save_model
 from tests.support.tiny_whisper import save_whisper
 
@@ -71,6 +73,21 @@ def test_silence_has_no_words(tmp_path):
     assert len(sure.transcribe(noise(3.0)).cues) == 2  # its words are likely, so they were said
     unsure = Transcriber(str(save_whisper(tmp_path / "b", SCRIPT, spoken="<|nospeech|>", strength=0)), device="cpu")
     assert unsure.transcribe(noise(3.0)).cues == ()
+
+
+def test_a_file_without_words_has_no_language(tiny_run, tmp_path, cli):
+    sound = wav(tmp_path / "noise.wav", [noise(3.0)], rate=16000)
+    whisper = save_whisper(tmp_path / "w", SCRIPT, spoken="<|nospeech|>", strength=0)
+    _, out, _ = cli("predict", tiny_run, sound, "--asr", whisper, "--asr-language", "zh", "--json", "-")
+    (entry,) = json.loads(out)["inputs"]
+    assert entry["words"] == {"absent": f"speech recognition by {whisper} recognised no words"}
+    assert any("no words" in note for note in entry["notes"])
+    speaks = save_whisper(tmp_path / "v", SCRIPT)
+    _, out, _ = cli("predict", tiny_run, sound, "--asr", speaks, "--asr-language", "en", "--json", "-")
+    (entry,) = json.loads(out)["inputs"]
+    assert entry["words"] == {"source": f"speech recognition by {speaks}", "language": "en"}
+    code, _, err = cli("predict", tiny_run, sound, "--asr", speaks, "--asr-language", "fr")
+    assert (code, "it supports en, zh" in err) == (2, True)
 
 
 def test_broken_samples_do_not_stop_it(whisper):

@@ -317,6 +317,7 @@ def heard(monkeypatch) -> list[tuple[bool, int, int]]:
     return batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("freeze", ["[]", "[speech]"])
 def test_what_is_not_trained_on_keeps_to_the_budget_too(freeze, tiny_config, tmp_path, heard):
     """Five seconds of speech, padding included, with a row every 10 ms: 500 rows a batch, however many clips."""

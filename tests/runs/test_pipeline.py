@@ -27,9 +27,10 @@ from tests.support.jsonl import read_lines
 
 
 @pytest.fixture(scope="module")
-def unlabelled(small_corpus: Path) -> Path:
-    """The small corpus without its labels, beside it."""
-    path = small_corpus.with_name("unlabelled.jsonl")
+def unlabelled(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small corpus without its labels."""
+    path = tmp_path_factory.mktemp("unlabelled") / "unlabelled.jsonl"
+    (path.parent / "media").symlink_to(small_corpus.parent / "media")
     bare = {
         "label": None,
         "label_set": None,
@@ -68,7 +69,7 @@ def weights(folder: Path, m: str) -> dict[str, torch.Tensor]:
     return {k: v for k, v in tensors.items() if k.startswith(f"encoders.{m}.")}
 
 
-@pytest.mark.parametrize("m", ["text", "speech", "face"])
+@pytest.mark.parametrize("m", ["text", *(pytest.param(m, marks=pytest.mark.slow) for m in ("speech", "face"))])
 def test_a_branch_learns_without_labels_and_a_run_begins_from_it(m, configured, small_corpus, tmp_path):
     longer = ["training.epochs=8", "training.lr=3.0e-3"] if m == "speech" else []  # hidden sound is learnt late
     pre = configured(tmp_path / "a", "training.objective=masked", *longer, modalities=(m,))
@@ -207,8 +208,7 @@ def test_frozen_encoders_feed_the_fusion_from_the_cache_with_the_same_outcome(
 ):
     cached = fuse_frozen(tiny_config, tiny_run, tmp_path / "a", tmp_path / "cached")
     in_loop = tmp_path / "loop"
-    monkeypatch.setattr("multiemo.runs.stage.embed_part", lambda *given, **options: None)
-    monkeypatch.setattr("multiemo.runs.stage.WithEmbeddings", lambda part, embedded: None)
+    monkeypatch.setattr("multiemo.runs.stage._frozen_samples", lambda *given: None)
     looped = fuse_frozen(tiny_config, tiny_run, tmp_path / "b", in_loop)
     for ours, theirs in zip(cached.stages["fuse"].history, looped.stages["fuse"].history, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)

@@ -34,6 +34,7 @@ def test_tensorboard_has_every_epoch(run):
     assert [e.step for e in events.Scalars("text/val_uar")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_mlflow_has_curves_and_config(run, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow", reason='needs pip install "multiemo[trackers]"')
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/curves.db")

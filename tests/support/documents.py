@@ -14,6 +14,7 @@ from multiemo.records import Record
 
 #: {command: module and class of what its --json writes}.
 _DOCUMENTS = {
+    "anonymize": "multiemo.anonymize.records:AnonymizeReport",
     "claims": "multiemo.explanation.faithfulness.records:ClaimReport",
     "predict": "multiemo.predict.prediction:Prediction",
     "predict --out": "multiemo.bulk.run:BulkSummary",
@@ -22,6 +23,7 @@ _DOCUMENTS = {
     "live": "multiemo.predict.prediction:LivePrediction",
     "texts": "multiemo.applications.texts:TextsReport",
     "call": "multiemo.applications.call_report:CallReport",
+    "privacy-report": "multiemo.runs.folder.privacy_report:PrivacyReport",
     "mood": "multiemo.applications.mood_report:MoodLog",
 }
 #: {file below predict's --out: likewise, of the file or of each of its lines}.

@@ -19,8 +19,10 @@ from multiemo.encoders.features.features import FeatureEncoder
 from multiemo.inputs import rows
 from multiemo.inputs.sound import SpeechInput
 from multiemo.media.reading import Media
+from multiemo.progress import Progress
 from multiemo.runs.batches import prepare_part
-from multiemo.runs.frozen_embeddings import embed_part
+from multiemo.runs.frozen.embeddings import embed_part
+from multiemo.runs.frozen.once import Computer
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import Clip, SpeechSpec
 
@@ -65,7 +67,7 @@ def main(folder: Path, how: str) -> None:
         torch.manual_seed(0)
         for parameter in encoder.parameters():
             torch.nn.init.normal_(parameter)
-        made = embed_part(part, "speech", encoder, accelerator, barrier, budget={})
+        made = embed_part(part, "speech", encoder, Computer(accelerator, barrier, {}, 64, Progress()))
         with barrier.main_first():
             if rank == 0:
                 time.sleep(1.5 * SECONDS)

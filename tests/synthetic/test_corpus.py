@@ -121,6 +121,7 @@ def detect_all(manifest: Path) -> tuple[list[bool], list[bool]]:
     return shown, hidden
 
 
+@pytest.mark.slow
 def test_faces_are_found_by_the_real_detector(small: Path) -> None:
     shown, hidden = detect_all(small)
     assert np.mean(shown) >= 0.9

@@ -33,6 +33,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.fault("kill -9 while training", "the resumed run ends with the weights of an undisturbed one, bit for bit")
 @pytest.mark.parametrize("extra", WAYS)
 @pytest.mark.parametrize("where", [{"after_epoch": 2}, {"after_step": 1}, {"after_step": 5}, {"after_step": 13}])
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, extra, where):
@@ -48,6 +49,10 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, extra, wh
     assert without_time[0] == without_time[1]
 
 
+@pytest.mark.fault(
+    "kill -9 within an epoch, with `training.save_steps`",
+    "it goes on from the last state, not from the last epoch",
+)
 def test_a_killed_run_goes_on_from_its_last_step_not_its_last_epoch(tmp_path):
     settings = TrainingConfig(epochs=2, save_steps=3)
     with pytest.raises(Killed):
@@ -105,6 +110,7 @@ def test_a_state_of_another_config_is_refused(tmp_path):
         fit(make_model(), settings, tmp_path, identity="b")
 
 
+@pytest.mark.fault("corrupted checkpoint", "the state before it is used; one line names it if there is none")
 def test_a_damaged_state_gives_way_to_the_one_before_and_is_named_where_there_is_none(tmp_path):
     settings = TrainingConfig(epochs=3, lr=3e-3, keep=2)
     straight, broken = make_model(), make_model()
@@ -120,6 +126,10 @@ def test_a_damaged_state_gives_way_to_the_one_before_and_is_named_where_there_is
     assert before.is_file()
 
 
+@pytest.mark.fault(
+    "disk full while a checkpoint is written",
+    "one line names the file and the space it needs; the state before it stays",
+)
 def test_a_full_disk_ends_the_run_and_keeps_the_state_of_before(tmp_path, monkeypatch):
     settings = TrainingConfig(epochs=3, lr=3e-3)
     straight, resumed = make_model(), make_model()
@@ -151,6 +161,14 @@ def test_a_loss_that_is_not_finite_names_the_clips():
 def test_patience_stops_early():
     result = fit(make_model(), TrainingConfig(epochs=50, lr=1e-7, patience=3))
     assert result.epochs == result.best_epoch + 3 < 50
+
+
+def test_the_last_epoch_can_be_kept_whatever_validation_says():
+    settings = TrainingConfig(epochs=6, lr=1e-7, patience=1)
+    assert fit(make_model(), settings).epochs < 6
+    result = fit(make_model(), settings.model_copy(update={"select": "last"}))
+    assert result.epochs == result.best_epoch == 6
+    assert result.best == {k: pytest.approx(v, abs=1e-6) for k, v in result.history[-1].val.items()}
 
 
 def test_frozen_encoders_keep_their_weights_and_others_move():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,10 @@ from multiemo.benchmark.environment import describe_environment
 from multiemo.benchmark.measurements import Cost, CostReport
 from multiemo.benchmark.predictions import read_lines
 from multiemo.config import load_stored
+from multiemo.encoders.base import Encoder
+from multiemo.encryption import read_sealed
 from multiemo.errors import CheckpointError, MultiemoError
+from multiemo.files import parse_json
 from multiemo.model import EmotionModel
 from multiemo.runs import Source, load_bundle
 from multiemo.runs.device import Compute, compute_of
@@ -91,12 +93,16 @@ def count_parameters(model: EmotionModel) -> dict[str, int]:
     """Count the parameters of a model.
 
     Returns:
-        {modality: parameters of its encoder and own head; ``fusion``: parameters of the fusion and the fused heads}. A
-        single branch has no ``fusion``, and a head for valence, arousal and dominance then counts for the branch.
+        {modality: parameters of its encoder, with a language model that it refers to, and of its own head; ``fusion``:
+        parameters of the fusion and the fused heads}. A single branch has no ``fusion``, and a head for valence,
+        arousal and dominance then counts for the branch.
     """
 
     def count(*parts: nn.Module | None) -> int:
-        return sum(p.numel() for part in parts if part is not None for p in part.parameters())
+        given = [part for part in parts if part is not None]
+        encoders = [module for part in given for module in part.modules() if isinstance(module, Encoder)]
+        used = [module for encoder in encoders for module in encoder.referenced]
+        return sum(p.numel() for part in (*given, *used) for p in part.parameters())
 
     if model.fusion is None:
         return {model.modalities[0]: count(model)}
@@ -117,7 +123,7 @@ def training_seconds(run: str | Path) -> dict[str, float]:
     seconds = {record["stage"]: float(record["seconds"]) for record in read_lines(log)}
     for m, path in load_stored(folder / "config.yaml").taken_over.items():
         try:
-            facts = json.loads((model_folder(Path(path)) / "config.json").read_text("utf-8"))["facts"]
+            facts = parse_json(read_sealed(model_folder(Path(path)) / "config.json"))["facts"]
         except CheckpointError:
             facts = {"seconds": math.nan}
         seconds.setdefault(m, float(facts["seconds"]))

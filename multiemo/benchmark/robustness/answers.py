@@ -70,7 +70,8 @@ class Bench:
         batches = list(evaluation_loader(part, self.model.modalities, rows, budget=budget))
         self._sizes = [len(b) for b in batches]
         encoded = [self._encode(b) for b in batches]
-        self.embeddings: Embeddings = {m: torch.cat([e[m] for e in encoded]) for m in self.model.modalities}
+        self.embeddings: Embeddings = {m: torch.cat([e[m] for e, _ in encoded]) for m in self.model.modalities}
+        self.reliability = {m: torch.cat([r[m] for _, r in encoded]) for m in encoded[0][1]}
         self.presence: Presence = {m: torch.cat([b.presence[m] for b in batches]) for m in self.model.modalities}
 
     def state(self, severity: float | None, presence: Presence, keys: Sequence[str]) -> State:
@@ -84,7 +85,8 @@ class Bench:
         parts, start = [], 0
         for size in self._sizes:
             rows = slice(start, start + size)
-            parts.append(self._predict(severity, _rows(self.embeddings, rows), _rows(presence, rows), keys, rows))
+            clean = _rows(self.embeddings, rows), _rows(self.reliability, rows)
+            parts.append(self._predict(severity, *clean, _rows(presence, rows), keys, rows))
             start += size
         return joined(parts)
 
@@ -154,25 +156,36 @@ class Bench:
         batch = self.collate(samples)
         presence = _rows(self.presence, rows)
         presence[m] = presence[m] & batch.presence[m]
-        embeddings = {**_rows(self.embeddings, rows), m: self._encode(batch)[m]}
-        return self._predict(corruption.severities[step], embeddings, presence, keys, rows)
+        changed, doubts = self._encode(batch)
+        embeddings = {**_rows(self.embeddings, rows), m: changed[m]}
+        reliability = _rows(self.reliability, rows) | {m: doubts[m] for m in doubts if m == corruption.modality}
+        return self._predict(corruption.severities[step], embeddings, reliability, presence, keys, rows)
 
     @torch.inference_mode()
-    def _encode(self, batch: Batch) -> Embeddings:
-        """Embeddings of the modalities in the batch; zeros, which are never read, for the others."""
+    def _encode(self, batch: Batch) -> tuple[Embeddings, dict[Modality, Tensor]]:
+        """Embeddings of the modalities in the batch (zeros, which are never read, for the others); reliabilities."""
+        batch = batch.to(self.compute.device)
         with self.compute.autocast():
-            return self.model.encode(batch.to(self.compute.device))
+            return self.model.encode(batch), self.model.input_reliability(batch)
 
     @torch.inference_mode()
     def _predict(
-        self, severity: float | None, embeddings: Embeddings, presence: Presence, keys: Sequence[str], rows: slice
+        self,
+        severity: float | None,
+        embeddings: Embeddings,
+        reliability: dict[Modality, Tensor],
+        presence: Presence,
+        keys: Sequence[str],
+        rows: slice,
     ) -> State:
         """Predict some clips from their embeddings."""
         here = {m: p.to(self.compute.device) for m, p in presence.items()}
         nothing = {m: torch.zeros_like(p) for m, p in here.items()}
         with self.compute.autocast():
             logits = {
-                key: self.model.fuse(embeddings, {m: here[m] if m in SUBSETS[key] else nothing[m] for m in here})
+                key: self.model.fuse(
+                    embeddings, {m: here[m] if m in SUBSETS[key] else nothing[m] for m in here}, reliability
+                )
                 for key in keys
             }
         batch = replace(self.collate(self.samples[rows]), presence=presence)

@@ -11,15 +11,19 @@ import lmdb
 
 from multiemo.data.cache.keys import is_file_digest
 from multiemo.data.cache.store import Opened
+from multiemo.encryption import ADVICE, SecretKey
+from multiemo.errors import CheckpointError
 from multiemo.types import Absent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: Header of an entry: CRC-32 of its key, form and content; then its form, one of the three below.
+#: Header of an entry: CRC-32 of its key, form and content; then its form, one of those below.
 HEADER = struct.Struct("<Ic")
 TENSOR, ABSENT, DIGEST = b"+", b"-", b"="
+#: Form of an encrypted entry, whose content is the encrypted form and content.
+SEALED = b"*"
 #: Record in the table of uses: last use (seconds since 1970) and size of the entry (bytes).
 USE = struct.Struct("<dQ")
 
@@ -65,10 +69,66 @@ def packed(key: bytes, form: bytes, content: bytes) -> bytes:
 
     Args:
         key: key of the entry.
-        form: ``TENSOR``, ``ABSENT`` or ``DIGEST``.
-        content: safetensors bytes, a reason in UTF-8, or a hexadecimal digest.
+        form: ``TENSOR``, ``ABSENT``, ``DIGEST`` or ``SEALED``.
+        content: safetensors bytes, a reason in UTF-8, a hexadecimal digest, or another entry encrypted.
     """
     return HEADER.pack(_checksum(key, form, content), form) + content
+
+
+def sealed(key: bytes, stored: bytes, secret: SecretKey) -> bytes:
+    """Encrypt an entry, bound to its key.
+
+    Args:
+        key: key of the entry.
+        stored: result of :func:`packed`.
+        secret: key of the encryption.
+    """
+    return packed(key, SEALED, secret.seal(stored[HEADER.size - 1 :], key))
+
+
+def unpacked(key: bytes, stored: Any, secret: SecretKey | None, where: object) -> tuple[bytes, bytes]:
+    """Return (form, content) of an entry, decrypted if it is encrypted.
+
+    Args:
+        key: key of the entry.
+        stored: bytes of the entry.
+        secret: key of the encryption.
+        where: folder of the cache, for messages.
+
+    Raises:
+        CheckpointError: the entry is encrypted, and the key is missing or another one, or the entry was changed.
+    """
+    form, content = HEADER.unpack_from(stored)[1], bytes(stored[HEADER.size :])
+    if form != SEALED:
+        return form, content
+    if secret is None:
+        raise CheckpointError(f"{where}: the cache is encrypted; {ADVICE}, or choose another folder with data.cache")
+    plain = secret.unseal(content, key, f"{where}: an entry of the cache")
+    return plain[:1], plain[1:]
+
+
+def check_encryption(transaction: lmdb.Transaction, opened: Opened, secret: SecretKey | None, where: object) -> None:
+    """Refuse to mix entries that are encrypted with others, judged by the first entry.
+
+    Args:
+        transaction: any transaction.
+        opened: the tables.
+        secret: key of the encryption; ``None`` if new entries will not be encrypted.
+        where: folder of the cache, for messages.
+
+    Raises:
+        CheckpointError: the entries of the cache are encrypted with another key, or not although there is a key, or
+            they are although there is none.
+    """
+    with transaction.cursor(db=opened.entries) as cursor:
+        if not cursor.first() or len(cursor.value()) < HEADER.size:
+            return
+        unpacked(bytes(cursor.key()), cursor.value(), secret, where)
+        if secret is not None and HEADER.unpack_from(cursor.value())[1] != SEALED:
+            raise CheckpointError(
+                f"{where}: the cache holds entries that are not encrypted; choose another folder with data.cache or "
+                "$MULTIEMO_CACHE, or remove them with `multiemo cache prune --all`"
+            )
 
 
 def is_sound(key: bytes, stored: Any) -> bool:

@@ -1,6 +1,8 @@
-"""Keys of the cache: a digest of everything that an entry was computed from, then one byte for its kind.
+"""Keys of the cache: a digest of the origin, a digest of everything that an entry was computed from, and its kind.
 
-A changed file, span, text, setting or weight results in another key, so an entry is never stale.
+The origin is the span of a file or the text that an entry was made from. All entries of a clip begin with it, whatever
+settings and weights they were made with, so they can be found and removed. A changed file, span, text, setting or
+weight results in another key, so an entry is never stale.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +26,10 @@ _FILE_DIGEST = bytes([KINDS.index("file digest")])
 #: Bit of the last byte that marks an embedding.
 _EMBEDDING = 0x80
 _DIGEST_BYTES = 20
+#: Length of the digest of an origin, the first bytes of a key. Keys of earlier versions begin without it.
+ORIGIN_BYTES = 8
+#: Length of a key.
+KEY_BYTES = ORIGIN_BYTES + _DIGEST_BYTES + 1
 
 
 def kind_of(key: bytes) -> str:
@@ -40,6 +47,19 @@ def kind_of(key: bytes) -> str:
     return f"embedding of {kind}" if last & _EMBEDDING else kind
 
 
+def content_digest(path: Path) -> str:
+    """Return the digest of a file's bytes, from which the keys of its spans are made.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def file_memo_key(path: str, size: int, modified: int, inode: int) -> bytes:
     """Return the key under which the digest of a file is stored.
 
@@ -49,7 +69,37 @@ def file_memo_key(path: str, size: int, modified: int, inode: int) -> bytes:
         modified: modification time, in nanoseconds.
         inode: inode of the file, so that a link to a different file gets another key.
     """
-    return _tagged(f"file:{path}:{size}:{modified}:{inode}".encode(), _FILE_DIGEST[0])
+    content = f"file:{path}:{size}:{modified}:{inode}".encode(errors="surrogateescape")
+    return _tagged(file_origin(path), content, _FILE_DIGEST[0])
+
+
+def file_origin(path: str) -> bytes:
+    """Return the first bytes of the keys under which digests of a file are stored, whatever version of the file.
+
+    Args:
+        path: absolute path.
+    """
+    return _origin("file", path)
+
+
+def span_origin(content: str, start: float | None, end: float | None) -> bytes:
+    """Return the first bytes of the keys of everything made from one span of a file.
+
+    Args:
+        content: digest of the file's bytes.
+        start, end: the span in seconds, as in the row.
+    """
+    return _origin("span", content, start, end)
+
+
+def text_origin(text: str) -> bytes:
+    """Return the first bytes of the keys of everything made from a text, with any context."""
+    return _origin("text", text)
+
+
+def earlier_key(key: bytes) -> bytes:
+    """Return the key of the same entry in a cache of an earlier version, which did not record origins."""
+    return key[ORIGIN_BYTES:]
 
 
 def is_file_digest(key: bytes) -> bool:
@@ -66,7 +116,7 @@ def span_key(content: str, start: float | None, end: float | None, fingerprint: 
         fingerprint: all settings of the preprocessor, as JSON values; its ``kind`` is the kind of the entry.
     """
     parts = [PREPROCESSING_VERSION, content, start, end, fingerprint]
-    return _tagged(json.dumps(parts, sort_keys=True).encode(), _kind(fingerprint))
+    return _tagged(span_origin(content, start, end), json.dumps(parts, sort_keys=True).encode(), _kind(fingerprint))
 
 
 def text_key(text: str, context: Sequence[tuple[bool, str]], fingerprint: Mapping[str, Any]) -> bytes:
@@ -78,7 +128,7 @@ def text_key(text: str, context: Sequence[tuple[bool, str]], fingerprint: Mappin
         fingerprint: all settings of the preprocessor including its tokenizer, as JSON values.
     """
     parts = [PREPROCESSING_VERSION, "text", text, [[bool(same), words] for same, words in context], fingerprint]
-    return _tagged(json.dumps(parts, sort_keys=True).encode(), KINDS.index("text"))
+    return _tagged(text_origin(text), json.dumps(parts, sort_keys=True).encode(), KINDS.index("text"))
 
 
 def embedding_key(input_key: bytes, weights: str) -> bytes:
@@ -88,8 +138,8 @@ def embedding_key(input_key: bytes, weights: str) -> bytes:
         input_key: key of the preprocessed input, from :func:`span_key` or :func:`text_key`.
         weights: :func:`weights_digest` of the encoder.
     """
-    tag = input_key[-1] if input_key else 0
-    return _tagged(b"embedding:" + weights.encode() + b":" + input_key, tag | _EMBEDDING)
+    tag, content = input_key[-1], b"embedding:" + weights.encode() + b":" + earlier_key(input_key)
+    return _tagged(input_key[:ORIGIN_BYTES], content, tag | _EMBEDDING)
 
 
 def weights_digest(state: Mapping[str, Tensor], facts: Any = None, threads: int | None = None) -> str:
@@ -132,5 +182,9 @@ def _kind(fingerprint: Mapping[str, Any]) -> int:
     return KINDS.index(kind) if kind in KINDS else 0
 
 
-def _tagged(content: bytes, tag: int) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + bytes([tag])
+def _origin(*parts: object) -> bytes:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=ORIGIN_BYTES).digest()
+
+
+def _tagged(origin: bytes, content: bytes, tag: int) -> bytes:
+    return origin + hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + bytes([tag])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -167,19 +166,11 @@ def _delete_older(transaction: lmdb.Transaction, opened: Opened, moment: float) 
 
 def _shrink(store: Store, everything: bool) -> str | None:
     """Compact or remove the file; return why that was not possible, or ``None``."""
-    lock = store.lock_exclusively()
-    if lock is None:
-        return "another process has the cache open; prune again when that process has finished"
-    try:
-        if everything:
-            store.remove()
-        else:
-            store.compact()
-    except (lmdb.Error, OSError) as error:
-        return f"there is no space on the disk for the compact copy ({error})"
-    finally:
-        os.close(lock)
-    return None
+    return store.alone(
+        store.remove if everything else store.compact,
+        busy="another process has the cache open; prune again when that process has finished",
+        full="there is no space on the disk for the compact copy ({})",
+    )
 
 
 def _size(file: Path) -> int:

@@ -146,6 +146,25 @@ class Store:
         """Lock the file against being opened; return the lock's descriptor, or ``None`` if a process has it open."""
         return _lock(self.folder, exclusive=True)
 
+    def alone(self, work: Callable[[], None], *, busy: str, full: str) -> str | None:
+        """Run work on the file while no other process has it open; return why that was not possible, or ``None``.
+
+        Args:
+            work: :meth:`remove`, :meth:`compact` or :meth:`rewrite`.
+            busy: answer if another process has the file open.
+            full: answer if there is no space for the new file; ``{}`` is replaced by the error.
+        """
+        lock = self.lock_exclusively()
+        if lock is None:
+            return busy
+        try:
+            work()
+        except (lmdb.Error, OSError) as error:
+            return full.format(error)
+        finally:
+            os.close(lock)
+        return None
+
     def remove(self) -> None:
         """Delete the file. Requires the lock of :meth:`lock_exclusively`."""
         for name in (DATA, LOCK):
@@ -158,17 +177,30 @@ class Store:
             CheckpointError: the file is damaged.
             OSError, lmdb.Error: there is no space for the copy; the file is unchanged.
         """
+        self._replace(lambda environment, draft: environment.copy(str(draft), compact=True))
+
+    def rewrite(self) -> None:
+        """Write every entry into a new file, which has no trace of deleted ones; raises like :meth:`compact`.
+
+        A compact copy leaves free pages out, but keeps the unused space within the other pages, where deleted entries
+        may still be.
+        """
+        self._replace(_copy_entries)
+
+    def _replace(self, copy: Callable[[lmdb.Environment, Path], None]) -> None:
+        """Replace the file by a copy that ``copy`` writes into a folder."""
         draft = self.folder / "compact"
         draft.mkdir(exist_ok=True)
         try:
             check_file(self.file)
             with lmdb.open(str(self.folder), readonly=True, lock=False, max_dbs=len(_TABLES)) as environment:
-                environment.copy(str(draft), compact=True)
+                copy(environment, draft)
             _flush(draft / DATA)
             (self.folder / LOCK).unlink(missing_ok=True)
             (draft / DATA).replace(self.file)
         finally:
-            (draft / DATA).unlink(missing_ok=True)
+            for name in (DATA, LOCK):
+                (draft / name).unlink(missing_ok=True)
             draft.rmdir()
 
     def _open(self) -> Opened:
@@ -230,6 +262,18 @@ def check_file(file: Path) -> None:
     if size < expected:
         with file.open("ab") as stream:  # appended zeros cannot overwrite concurrent writes
             stream.write(bytes(expected - size))
+
+
+def _copy_entries(environment: lmdb.Environment, folder: Path) -> None:
+    """Copy all tables, entry by entry, into a new file."""
+    size = _GROWTH * environment.info()["map_size"]
+    with lmdb.open(str(folder), map_size=size, max_dbs=len(_TABLES), sync=False, mode=0o666) as made:
+        for name in _TABLES:
+            source, target = environment.open_db(name, create=False), made.open_db(name)
+            with environment.begin(db=source) as read, made.begin(db=target, write=True) as write:
+                for key, value in read.cursor():
+                    write.put(key, value, append=True)
+        made.sync(True)
 
 
 def _is_full(error: Exception) -> bool:

@@ -8,7 +8,6 @@ computed again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
@@ -19,9 +18,22 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 from safetensors import SafetensorError
 
-from multiemo.data.cache.entries import ABSENT, DIGEST, HEADER, USE, encoded, evict, is_sound, packed
+from multiemo.data.cache.entries import (
+    ABSENT,
+    DIGEST,
+    USE,
+    check_encryption,
+    encoded,
+    evict,
+    is_sound,
+    packed,
+    sealed,
+    unpacked,
+)
 from multiemo.data.cache.keys import (
     PREPROCESSING_VERSION,
+    content_digest,
+    earlier_key,
     embedding_key,
     file_memo_key,
     kind_of,
@@ -31,6 +43,7 @@ from multiemo.data.cache.keys import (
 )
 from multiemo.data.cache.settings import default_limit
 from multiemo.data.cache.store import DiskFullError, Opened, Store
+from multiemo.encryption import current_key
 from multiemo.errors import MediaError
 from multiemo.types import Absent
 
@@ -77,6 +90,8 @@ class TensorCache:
         self.note: str | None = None
         self._read_only = self._unreadable = False
         self._pending_uses: set[bytes] = set()
+        self._key = current_key()
+        self._checked = False
         self._store = Store(folder.resolve(), map_size)
 
     def close(self) -> None:
@@ -104,12 +119,9 @@ class TensorCache:
         (known,) = self._read([memo])
         if known is not None:
             return known[1].decode("ascii")
-        digest = hashlib.blake2b(digest_size=20)
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        self._put(memo, packed(memo, DIGEST, digest.hexdigest().encode("ascii")))
-        return digest.hexdigest()
+        digest = content_digest(path)
+        self._put(memo, packed(memo, DIGEST, digest.encode("ascii")))
+        return digest
 
     def key(self, path: Path, start: float | None, end: float | None, fingerprint: Mapping[str, Any]) -> bytes:
         """Return the key of one preprocessed span of a file.
@@ -169,15 +181,18 @@ class TensorCache:
         """Return (form, content) of each key, or ``None`` if its entry is missing or damaged."""
 
         def read(transaction: lmdb.Transaction, opened: Opened) -> list[tuple[bytes, bytes] | None]:
+            self._check_encryption(transaction, opened)
             found: list[tuple[bytes, bytes] | None] = []
             old = time.time() - _USE_INTERVAL_S
             for key in keys:
                 stored = transaction.get(key, db=opened.entries)
+                if stored is None and (old_stored := transaction.get(earlier_key(key), db=opened.entries)) is not None:
+                    key, stored = earlier_key(key), old_stored
                 if stored is None or not is_sound(key, stored):
                     self.corrupt += stored is not None
                     found.append(None)
                     continue
-                found.append((HEADER.unpack_from(stored)[1], bytes(stored[HEADER.size :])))
+                found.append(unpacked(key, stored, self._key, self.folder))
                 use = transaction.get(key, db=opened.uses)
                 if use is not None and USE.unpack(use)[0] < old:
                     self._pending_uses.add(key)
@@ -194,6 +209,12 @@ class TensorCache:
         if len(self._pending_uses) >= _MAX_PENDING_USES:
             self._flush_uses()
         return found
+
+    def _check_encryption(self, transaction: lmdb.Transaction, opened: Opened) -> None:
+        """As :func:`check_encryption`, once for each object."""
+        if not self._checked:
+            check_encryption(transaction, opened, self._key, self.folder)
+            self._checked = True
 
     def _decoded(self, form: bytes, content: bytes) -> Tensor | Absent | None:
         if form == ABSENT:
@@ -213,6 +234,8 @@ class TensorCache:
     def _put_packed(self, entries: Mapping[bytes, bytes]) -> None:
         if self._read_only or not entries:
             return
+        if self._key is not None:
+            entries = {key: sealed(key, stored, self._key) for key, stored in entries.items()}
         usage = shutil.disk_usage(self._nearest_folder())
         if usage.free < min(_RESERVE_BYTES, _RESERVE_SHARE * usage.total):
             self._stop_writing(f"the disk has only {usage.free / 1e6:.0f} MB left")
@@ -222,6 +245,7 @@ class TensorCache:
             return
 
         def write(transaction: lmdb.Transaction, opened: Opened) -> list[float]:
+            self._check_encryption(transaction, opened)
             now = time.time()
             for key, stored in entries.items():
                 transaction.put(key, stored, db=opened.entries)

@@ -23,6 +23,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from multiemo.errors import ManifestError, first_line
+from multiemo.media.limits import too_much
 
 #: Contents of an ``.npz``: {name: array, or the objects of an object array}.
 NamedArrays: TypeAlias = dict[str, Any]
@@ -74,6 +75,8 @@ def read_npz(path: Path) -> NamedArrays:
     found: NamedArrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
+            if reason := too_much(sum(member.file_size for member in archive.infolist()), "its arrays"):
+                raise ManifestError(f"{path}: {reason}")
             for name in archive.namelist():
                 file = io.BytesIO(archive.read(name))
                 read_header = _HEADERS[np.lib.format.read_magic(file)]

@@ -15,7 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from multiemo.data.features.csv_table import ACTION_UNIT, FeatureTable, feature_table, keyed_table
-from multiemo.errors import ManifestError, MediaError
+from multiemo.errors import ManifestError, MediaError, first_line
+from multiemo.media.limits import too_much
 from multiemo.tables.reading import open_table
 
 _SURE = 0.5
@@ -143,8 +144,8 @@ def _with_face(table: FeatureTable, rows: np.ndarray, *, keep_empty: bool) -> np
 def _load_numpy(path: Path, *, mapped: bool = False) -> np.ndarray:
     try:
         loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise MediaError(f"{path}: cannot be read as a NumPy array ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # a damaged header can raise nearly anything
+        raise MediaError(f"{path}: cannot be read as a NumPy array ({first_line(error)})") from None
     if not isinstance(loaded, np.ndarray):
         raise MediaError(f"{path}: holds several arrays under the name of one; call it .npz and give a key")
     return loaded
@@ -152,11 +153,26 @@ def _load_numpy(path: Path, *, mapped: bool = False) -> np.ndarray:
 
 def _from_npz(path: Path, key: str | None) -> np.ndarray:
     try:
+        _check_archive(path)
         with np.load(path, allow_pickle=False) as archive:
             array: np.ndarray = archive[_array_name(path, key, list(archive.files))]
-    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise MediaError(f"{path}: cannot be read as an .npz archive ({str(error).splitlines()[0]})") from None
+    except MediaError:
+        raise
+    except Exception as error:  # a damaged archive can raise nearly anything
+        raise MediaError(f"{path}: cannot be read as an .npz archive ({first_line(error)})") from None
     return array
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive whose arrays would not fit into memory: zeros compress to a thousandth.
+
+    Raises:
+        MediaError: the limit is exceeded.
+    """
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if reason := too_much(size, "its arrays"):
+        raise MediaError(f"{path}: {reason}")
 
 
 def _from_safetensors(path: Path, key: str | None) -> np.ndarray:

@@ -138,7 +138,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
     while True:
         try:
             chunk = table.slice(number, _CHUNK_ROWS).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ManifestError(f"{path}: is not a Parquet file ({reason}); write it again") from None
         if chunk.is_empty():

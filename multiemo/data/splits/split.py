@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from multiemo.data.manifest.rows import PARTS
 from multiemo.data.splits.grouping import GROUP_BY, GroupBy, group_of
 from multiemo.errors import SplitError
+from multiemo.files import parse_json
 from multiemo.records import Record, record
 from multiemo.types import Clip
 
@@ -101,7 +102,7 @@ class Split:
             SplitError: the text is not a stored split, or its clips do not match its hash.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             if values["group_by"] not in GROUP_BY:
                 raise ValueError(f"group_by {values['group_by']!r}")
             split = cls(

@@ -26,7 +26,7 @@ def depth_groups(encoder: nn.Module, backbone: nn.Module) -> list[list[nn.Parame
         >>> [len(group) for group in depth_groups(net, net)]
         [1, 2, 2, 2]
     """
-    layers = _layers(backbone)
+    layers = layer_stack(backbone)
     depth: dict[nn.Parameter, int] = {}
     for index, layer in enumerate(layers, start=1):
         for parameter in layer.parameters():
@@ -43,11 +43,11 @@ def depth_groups(encoder: nn.Module, backbone: nn.Module) -> list[list[nn.Parame
     return groups
 
 
-def _layers(backbone: nn.Module) -> list[nn.Module]:
-    """The modules of the list with the most parameters. Of nested lists with equally many, the outermost is used."""
+def layer_stack(backbone: nn.Module) -> nn.ModuleList:
+    """The list of modules with the most parameters: the layers. Of nested lists with as many, the outermost is used."""
 
     def size(stack: nn.Module) -> int:
         return sum(p.numel() for p in stack.parameters())
 
     lists = [m for m in backbone.modules() if isinstance(m, nn.ModuleList)]
-    return list(max(lists, key=size, default=()))
+    return max(lists, key=size, default=nn.ModuleList())

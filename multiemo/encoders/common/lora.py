@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
@@ -11,7 +13,7 @@ from multiemo.extras import require
 #: Names of the query and value layers in transformers and timm. These are adapted by default.
 _ATTENTION = (
     *("query", "value", "query_proj", "value_proj", "q_proj", "v_proj", "linear_q", "linear_v", "q_lin", "v_lin"),
-    *("q", "v", "qkv", "Wqkv"),
+    *("q", "v", "qkv", "Wqkv", "qkv_proj", "query_key_value", "c_attn"),
 )
 
 
@@ -33,20 +35,25 @@ class Lora(BaseModel):
     targets: tuple[str, ...] = ()
 
 
-def add_lora(backbone: nn.Module, lora: Lora, where: str) -> None:
+def add_lora(backbone: nn.Module, lora: Lora, where: str, without: Collection[nn.Module] = ()) -> None:
     """Freeze a backbone and add trainable adapters to its target layers, in place.
 
     Args:
         backbone: a transformers or timm model.
         lora: settings of the adapters.
         where: config path of the encoder, for messages.
+        without: parts of the backbone that get no adapters.
 
     Raises:
         ConfigError: peft is not installed, a target is not an adaptable layer of the backbone, or the rank does not
             fit a layer.
     """
     peft = require("peft", f"{where}.lora")
-    adaptable = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    from transformers.pytorch_utils import Conv1D  # a linear layer, in GPT-2
+
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, Conv1D)
+    spared = {m for part in without for m in part.modules()}
+    adaptable = [n for n, m in backbone.named_modules() if isinstance(m, kinds) and m not in spared]
     names = sorted({n.rpartition(".")[2] for n in adaptable})
     wanted = lora.targets or [n for n in names if n in _ATTENTION]
     known = f"it has {', '.join(names)}"

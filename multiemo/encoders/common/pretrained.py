@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from importlib.resources import files
 from pathlib import Path
 
 from transformers.utils import logging
 
+from multiemo import network
 from multiemo.errors import ConfigError
 from multiemo.extras import install_command
 
-_FILE_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_FILE_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md"]
 _NESTED = ["*/*"]  # other formats of the same weights
 _PACKAGE = "package:"
 
 
 def offline() -> bool:
-    """Whether network access is disabled, by ``--offline`` or by ``HF_HUB_OFFLINE`` in the environment."""
-    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"} for name in names)
+    """Whether hub models may not be downloaded: ``--offline``, ``MULTIEMO_OFFLINE``, or a hub client's variable."""
+    return network.offline() or any(map(network.is_set, ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")))
 
 
 def resolve_model(name: str, where: str, *, local_only: bool = False) -> str:

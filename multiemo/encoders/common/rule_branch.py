@@ -17,8 +17,7 @@ class RuleEncoder(Encoder):
 
     out_dim = len(RULE_COLUMNS)
 
-    @classmethod
-    def fixed_head(cls, labels: Sequence[str]) -> RuleHead:
+    def fixed_head(self, labels: Sequence[str]) -> RuleHead:
         """As :meth:`Encoder.fixed_head`."""
         return RuleHead(labels)
 

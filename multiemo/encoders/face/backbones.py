@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from multiemo.encoders.common.depth import depth_groups
 from multiemo.errors import CheckpointError, ConfigError, first_line
-from multiemo.files import write_atomically
+from multiemo.files import parse_json, write_atomically
 from multiemo.types import FaceSpec
 
 #: ``backbone: default`` is this timm model with these options, chosen on 48-64 px faces, trained from scratch.
@@ -166,7 +166,7 @@ def rebuild_backbone(folder: Path) -> tuple[nn.Module, BackboneFacts]:
     file = folder / _ASSETS
     if not file.is_file():
         raise CheckpointError(f"{file} is missing; the checkpoint is incomplete, save it again")
-    facts: BackboneFacts = json.loads(file.read_text(encoding="utf-8"))
+    facts: BackboneFacts = parse_json(file.read_text(encoding="utf-8"))
     return _instantiate(facts["architecture"], facts["options"]), facts
 
 

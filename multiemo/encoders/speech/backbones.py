@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
@@ -62,10 +62,44 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
     elif config.model_type == "wavlm":
         for layer in built.encoder.layers:
             layer.attention.torch_multi_head_self_attention = MethodType(fused_attention, layer.attention)
+    if config.model_type in PADDABLE:
+        built._get_feature_vector_attention_mask = _given_mask
     _freeze_unread(built)
     keep_on_device(built)
     suit_half_precision(built)
     return built, extractor
+
+
+def frame_mask(real: Tensor, kernels: Sequence[int], strides: Sequence[int]) -> Tensor:
+    """The mask of the frames that a stack of convolutions without padding makes of real samples only.
+
+    The convolutions are taken together: they read ``width`` samples for a frame and move on by ``step``. The library
+    divides once per layer instead, and copies a number to the device.
+
+    Args:
+        real: ``[B, N]`` bool, true for real samples, which come first.
+        kernels: width of each convolution, steps of its input.
+        strides: stride of each convolution, steps of its input.
+
+    Returns:
+        ``[B, T]`` bool.
+
+    Example:
+        >>> real = torch.arange(12) < torch.tensor([[12], [7]])
+        >>> frame_mask(real, [3, 2], [2, 2]).tolist()
+        [[True, True], [True, False]]
+    """
+    width = step = 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        width, step = width + (kernel - 1) * step, step * stride
+    frames = (real.shape[1] - width) // step + 1
+    counts = (real.sum(1, keepdim=True) - width) // step + 1
+    return torch.arange(frames, device=real.device) < counts
+
+
+def _given_mask(_: int, mask: Tensor, *__: Any, **___: Any) -> Tensor:
+    """In place of a wav2vec 2.0 model's own method: the mask given to the model already has its frames as steps."""
+    return mask
 
 
 def _freeze_unread(backbone: Any) -> None:

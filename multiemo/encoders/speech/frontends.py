@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -28,18 +29,25 @@ class MaskedGroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[B, C, T]``. The result is float32, or half precision if a GPU computes in it.
 
-        The attribute ``lengths`` ``[B]`` must be set before.
+        The attribute ``lengths`` ``[B]`` must be set before; ``None`` if all steps are real.
         """
-        steps = torch.full((x.shape[0],), x.shape[2], device=x.device) if self.lengths is None else self.lengths
+        if (steps := self.lengths) is None:
+            return self._unmasked(x)
         real = (torch.arange(x.shape[2], device=x.device) < steps.unsqueeze(1)).unsqueeze(1)
         if half_of(x) is not None:
             return self._in_half(x, real, steps)
-        x = x.float()
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         mask = real.to(x.dtype)
         count = mask.sum(2, keepdim=True)
         mean = (x * mask).sum(2, keepdim=True) / count
         variance = ((x - mean) * mask).square().sum(2, keepdim=True) / count
         return (x - mean) * (variance + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
+
+    def _unmasked(self, x: Tensor) -> Tensor:
+        half = half_of(x)
+        dtype = half or torch.promote_types(self.weight.dtype, torch.float32)
+        with nullcontext() if half is None else torch.autocast("cuda", enabled=False):
+            return F.group_norm(x.to(dtype), x.shape[1], self.weight.to(dtype), self.bias.to(dtype), self.eps)
 
     def _in_half(self, x: Tensor, real: Tensor, steps: Tensor) -> Tensor:
         """As ``forward``, with only the statistics in float32: computed with zeros for padding, then corrected."""
@@ -52,25 +60,33 @@ class MaskedGroupNorm(nn.Module):
 
 
 class WhisperFrontEnd(nn.Module):
-    """Whisper's log-mel features of 30 s, as ``WhisperFeatureExtractor`` computes them (Radford et al. 2022).
+    """Whisper's log-mel features, as ``WhisperFeatureExtractor`` computes them (Radford et al. 2022).
+
+    The library always pads to 30 s. Here the window ends :data:`MARGIN` seconds after the longest clip of the batch,
+    unless ``whole`` is set; the mask of what a clip may attend to then ends as long after the clip itself.
 
     Args:
         extractor: a ``WhisperFeatureExtractor``.
+        whole: pad every clip to 30 s, all of which is attended to, as in Whisper's own training.
     """
 
     filters: Tensor
     window: Tensor
+    #: Seconds of silence that follow a clip. Without any, the last steps differ from those in a window of 30 s.
+    MARGIN = 0.5
 
-    def __init__(self, extractor: Any) -> None:
+    def __init__(self, extractor: Any, *, whole: bool = False) -> None:
         super().__init__()
         self.n_fft, self.hop = int(extractor.n_fft), int(extractor.hop_length)
         self.samples = int(extractor.n_samples)
         self.step = 2 * self.hop
+        self.whole = whole
+        self.margin = self.step * round(self.MARGIN * int(extractor.sampling_rate) / self.step)
         filters = torch.as_tensor(extractor.mel_filters, dtype=torch.float32)
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
 
-    def forward(self, wave: Tensor, mask: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
+    def forward(self, wave: Tensor, mask: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Compute Whisper's input.
 
         Args:
@@ -79,17 +95,22 @@ class WhisperFrontEnd(nn.Module):
             hidden: unused; the features are not standardised over the clip.
 
         Returns:
-            ``[B, 3000, M]``, the mask of the encoder's 1500 steps, and no attention mask.
+            ``[B, 2 T, M]``, the mask ``[B, T]`` of the encoder's steps that belong to the clip, and the mask ``[B, T]``
+            of those to attend to; ``None`` if these are all, with ``whole``.
         """
         wave, mask = wave[:, : self.samples], mask[:, : self.samples]
-        wave = F.pad(wave, (0, self.samples - wave.shape[1]))
+        size = self.samples
+        if not self.whole:
+            size = min(-(-wave.shape[1] // self.step) * self.step + self.margin, self.samples)
+        wave = F.pad(wave, (0, size - wave.shape[1]))
         spectrum = torch.stft(wave, self.n_fft, self.hop, window=self.window, return_complex=True)[..., :-1]
         mel = self.filters.T @ spectrum.abs().square()
         log = mel.clamp_min(1e-10).log10()
         log = torch.maximum(log, log.amax((1, 2), keepdim=True) - 8.0)
-        steps = (mask.sum(1, keepdim=True) / (2 * self.hop)).ceil()
-        frames = torch.arange(log.shape[2] // 2, device=wave.device) < steps
-        return ((log + 4.0) / 4.0).transpose(1, 2), frames, None
+        place = torch.arange(log.shape[2] // 2, device=wave.device)
+        count = (mask.sum(1, keepdim=True) / self.step).ceil()
+        attended = None if self.whole else place < count + self.margin // self.step
+        return ((log + 4.0) / 4.0).transpose(1, 2), place < count, attended
 
 
 class KaldiFrontEnd(nn.Module):

@@ -10,17 +10,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from multiemo.encoders.base import AttentiveStatistics, Encoder, masked_mean
+from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart
 from multiemo.encoders.common.attention import recompute_layers
 from multiemo.encoders.common.depth import depth_groups
 from multiemo.encoders.common.lora import Lora, add_lora
+from multiemo.encoders.common.lower_layers import LowerLayers
 from multiemo.encoders.speech.augmentation import mask_spans
-from multiemo.encoders.speech.backbones import ONE_BY_ONE, build_speech_model
+from multiemo.encoders.speech.backbones import ONE_BY_ONE, build_speech_model, frame_mask
 from multiemo.encoders.speech.frontends import KaldiFrontEnd, MaskedGroupNorm, WhisperFrontEnd
 from multiemo.encoders.speech.masked_frames import MaskedWave
 from multiemo.encoders.speech.speech_prosody import SpeechProsody
+from multiemo.encoders.speech.whisper import encode_above, encode_bands
 from multiemo.errors import ConfigError
-from multiemo.registry import Positive, Share, Size, encoders
+from multiemo.registry import Count, Positive, Share, Size, encoders
 from multiemo.types import WaveformSpec
 
 _WHERE = "encoders.speech"
@@ -29,6 +31,9 @@ _WHERE = "encoders.speech"
 @encoders.register("speech_pretrained", modality="speech")
 class SpeechPretrained(Encoder):
     """Mixes the layers of a pretrained model with learnt weights (Yang et al. 2021, SUPERB) and pools over time.
+
+    The columns of a completely frozen model are then standardised over the batch, since their scales differ by orders
+    of magnitude; those of a trained one by layer normalisation.
 
     SDPA attention is used wherever the architecture supports it. The host does not wait for the device, except with
     models in which padding would change the result (data2vec, SEW, the conformer). These process one clip at a time and
@@ -40,7 +45,9 @@ class SpeechPretrained(Encoder):
         pooling: ``mean``, or ``attentive`` mean and standard deviation.
         freeze: ``none``; ``feature_extractor``, the convolutions over the waveform (or Whisper's over the mel bands);
             or ``all`` of the pretrained model.
-        lora: train low-rank adapters in the pretrained model instead of its own weights.
+        frozen_layers: number of layers, from the input on, that are not trained either, nor what precedes them. What
+            they compute is cached for Whisper; other models run as a whole in every epoch.
+        lora: train low-rank adapters in the pretrained model instead of its own weights, above ``frozen_layers``.
         prosody: add a small ``speech_prosody`` encoder that reads the prosody track; both embeddings are concatenated
             before the projection to D.
         out_dim: D, the width of the embedding.
@@ -48,7 +55,9 @@ class SpeechPretrained(Encoder):
         time_mask: longest span of time hidden in training, as a share of the clip; two spans are drawn (SpecAugment,
             Park et al. 2019). They are hidden after the convolutions over the waveform, as in wav2vec 2.0 (Baevski et
             al. 2020), or in the mel bands.
-        feature_mask: the same across the features, or the mel bands. A completely frozen model is not masked.
+        feature_mask: the same across the features, or the mel bands. Input of frozen layers is not masked.
+        whisper_window: what Whisper reads: the ``clip`` and half a second of silence, or ``30s``, padded with silence
+            as in its own training. The clip alone is about ten times faster for a clip of 4 s.
         max_seconds: longest speech that is read, from its beginning; at most 30 s for Whisper.
         trim: both ends are cut where they are this many dB below the clip's loudest 25 ms (0.1 s is kept);
             0 cuts nothing.
@@ -62,6 +71,7 @@ class SpeechPretrained(Encoder):
     modality = "speech"
     input_spec: WaveformSpec
     input_kind = "waveform"
+    leaves_masks = True
 
     def __init__(
         self,
@@ -69,12 +79,14 @@ class SpeechPretrained(Encoder):
         model: str,
         pooling: Literal["mean", "attentive"] = "attentive",
         freeze: Literal["none", "feature_extractor", "all"] = "feature_extractor",
+        frozen_layers: Count = 0,
         lora: Lora | None = None,
         prosody: bool = False,
         out_dim: Size = 256,
         dropout: Share = 0.1,
         time_mask: Share = 0.1,
         feature_mask: Share = 0.1,
+        whisper_window: Literal["clip", "30s"] = "clip",
         max_seconds: Positive = 12.0,
         trim: float = 40.0,
         assets: Path | None = None,
@@ -84,22 +96,28 @@ class SpeechPretrained(Encoder):
             raise ConfigError(
                 f"{_WHERE}.freeze is 'all', but {_WHERE}.lora trains inside the model; remove one of them"
             )
+        if freeze == "all" and frozen_layers:
+            raise ConfigError(
+                f"{_WHERE}.freeze is 'all' and {_WHERE}.frozen_layers {frozen_layers}; remove one of them"
+            )
         self.backbone, extractor = build_speech_model(model, assets, f"{_WHERE}.model")
         self.extractor = extractor
         self.kind: str = self.backbone.config.model_type
         self.clip_by_clip = self.kind in ONE_BY_ONE
         self.freeze, self.time_mask, self.feature_mask = freeze, time_mask, feature_mask
+        self.whisper_window = whisper_window
         self.front: WhisperFrontEnd | KaldiFrontEnd | None = None
         if self.kind == "whisper":
-            self.front = WhisperFrontEnd(extractor)
+            self.front = WhisperFrontEnd(extractor, whole=whisper_window == "30s")
             max_seconds = min(max_seconds, float(extractor.chunk_length))
         elif self.kind == "wav2vec2-bert":
             self.front = KaldiFrontEnd(extractor)
         else:
             self._prepare_waveform_model()
         _freeze(self.backbone, freeze)
+        self.lower = LowerLayers(self.backbone, frozen_layers, _WHERE) if frozen_layers else None
         if lora is not None:
-            add_lora(self.backbone, lora, _WHERE)
+            add_lora(self.backbone, lora, _WHERE, () if self.lower is None else self.lower.modules)
         self.input_spec = WaveformSpec(
             sample_rate=int(extractor.sampling_rate),
             max_seconds=max_seconds,
@@ -112,7 +130,8 @@ class SpeechPretrained(Encoder):
         self.pool = AttentiveStatistics(hidden) if pooling == "attentive" else None
         self.prosody = SpeechProsody(n_mels=0, sample_rate=self.input_spec.sample_rate) if prosody else None
         wide = (2 * hidden if self.pool is not None else hidden) + (self.prosody.out_dim if self.prosody else 0)
-        self.project = nn.Sequential(nn.LayerNorm(wide), nn.Dropout(dropout), nn.Linear(wide, out_dim))
+        norm = BatchStandardize(wide) if freeze == "all" else nn.LayerNorm(wide)
+        self.project = nn.Sequential(norm, nn.Dropout(dropout), nn.Linear(wide, out_dim))
         self.out_dim = out_dim
         self.note_pretrained("backbone")
 
@@ -127,10 +146,12 @@ class SpeechPretrained(Encoder):
             first.layer_norm = MaskedGroupNorm(first.layer_norm)
 
     def train(self, mode: bool = True) -> SpeechPretrained:
-        """As ``nn.Module.train``, but a frozen backbone stays in evaluation mode (no dropout)."""
+        """As ``nn.Module.train``, but frozen layers stay in evaluation mode (no dropout)."""
         super().train(mode)
         if self.freeze == "all":
             self.backbone.eval()
+        elif self.lower is not None:
+            self.lower.train(mode)
         return self
 
     def fit_statistics(self, inputs: Iterable[Tensor]) -> None:
@@ -138,15 +159,87 @@ class SpeechPretrained(Encoder):
         if self.prosody is not None:
             self.prosody.fit_statistics(x[:, self.input_spec.row_samples :] for x in inputs)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Embed ``[B, N, 1]``, or ``[B, T, hop samples + P]`` with prosody, and its mask to ``[B, D]``."""
-        wave, real, prosody = self.split(x, mask)
-        states, steps = self.sequence(wave, real)
-        pooled = masked_mean(states, steps) if self.pool is None else self.pool(states, steps)
+    def forward(
+        self, x: Tensor, mask: Tensor, states: tuple[Tensor, Tensor] | None = None, *, padded: bool = True
+    ) -> Tensor:
+        """Embed a padded batch.
+
+        Args:
+            x: ``[B, N, 1]``, or ``[B, T, hop samples + P]`` with prosody; with ``states``, ``[B, T, P]`` or anything.
+            mask: ``[B, N]`` or ``[B, T]`` bool.
+            states: result of :meth:`frozen_states`, if it is known.
+            padded: false if all steps are real.
+
+        Returns:
+            ``[B, D]``.
+        """
+        prosody = x
+        if states is None:
+            wave, real, prosody = self.split(x, mask)
+            layers, steps = self._hidden(wave, real, padded=padded)
+        else:
+            layers, steps = self._unpacked(*states)
+        if self.pool is None:
+            pooled = self._mixed(self._averaged(layers, steps)).squeeze(1)
+        else:
+            pooled = self.pool(self._mixed(layers), steps)
         if self.prosody is not None:
             pooled = torch.cat([pooled, self.prosody(prosody, mask)], 1)
         embedding: Tensor = self.project(pooled)
         return embedding
+
+    def frozen_part(self) -> FrozenPart | None:
+        """As :meth:`Encoder.frozen_part`: the whole model with ``freeze: all``, or Whisper's lower layers."""
+        beside = self.input_spec.row_samples if self.prosody is not None else None
+        if self.freeze == "all":
+            settings = {"pooled": self.pool is None, "window": self.whisper_window}
+            return FrozenPart(self.backbone.state_dict(), settings, beside)
+        if self.lower is None or self.kind != "whisper" or self.whisper_window != "clip":
+            return None
+        return FrozenPart(self.lower.weights(), {"layers": self.lower.count}, beside)
+
+    def frozen_states(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`Encoder.frozen_states`: every layer side by side, already averaged over time for pooling ``mean``.
+
+        With ``frozen_layers``, the input of each of them and of the layer above, for all steps that are attended to. A
+        last column is one for the steps of the clip, and zero for the silence after it.
+
+        Args:
+            x: as in :meth:`forward`.
+            mask: as in :meth:`forward`.
+        """
+        wave, real, _ = self.split(x, mask)
+        if self.lower is not None:
+            return self._lower_states(wave, real, self.lower)
+        layers, steps = self._hidden(wave, real)
+        if self.pool is None:
+            layers, steps = self._averaged(layers, steps), steps[:, :1]
+        return _side_by_side(layers), steps
+
+    def _lower_states(self, wave: Tensor, real: Tensor, lower: LowerLayers) -> tuple[Tensor, Tensor]:
+        bands, steps, attended = self._bands(wave, real, None)
+        assert attended is not None
+        layers = encode_bands(self.backbone, bands.transpose(1, 2), attended, lower.count)
+        return torch.cat([_side_by_side(torch.stack(layers)), steps.unsqueeze(2)], 2), attended
+
+    def _unpacked(self, states: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states of every layer, ``[L, B, T, H]``, and the mask ``[B, T]`` of the clip, from cached states."""
+        states, hidden = states.to(self.layer_weights.dtype), int(self.backbone.config.hidden_size)
+        if self.lower is None:
+            return states.view(*steps.shape, -1, hidden).permute(2, 0, 1, 3), steps
+        layers = states[..., :-1].reshape(*steps.shape, -1, hidden).permute(2, 0, 1, 3)
+        above = encode_above(self.backbone, layers[-1], steps, self.lower.count)
+        return torch.cat([layers, torch.stack(above)]), steps & (states[..., -1] > 0)
+
+    def _mixed(self, layers: Tensor) -> Tensor:
+        """Mix hidden states ``[L, B, T, H]`` with the learnt weights to ``[B, T, H]``."""
+        return torch.einsum("lbtd,l->btd", layers, self.layer_weights.softmax(0))
+
+    @staticmethod
+    def _averaged(layers: Tensor, steps: Tensor) -> Tensor:
+        """The mean over time of each layer: ``[L, B, T, H]`` and ``[B, T]`` to ``[L, B, 1, H]``."""
+        weights = steps.to(layers.dtype)
+        return torch.einsum("lbtd,bt->lbd", layers, weights / weights.sum(1, keepdim=True)).unsqueeze(2)
 
     def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split the input: waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
@@ -165,20 +258,31 @@ class SpeechPretrained(Encoder):
         Returns:
             ``[B, T, H]``, the mixture of layers, and the mask ``[B, T]`` of real steps.
         """
+        layers, steps = self._hidden(wave, real, hidden)
+        return self._mixed(layers), steps
+
+    def _hidden(
+        self, wave: Tensor, real: Tensor, hidden: Tensor | None = None, *, padded: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Hidden states ``[L, B, T, H]`` of a waveform and the mask ``[B, T]``; arguments as in :meth:`sequence`.
+
+        Args:
+            wave: as in :meth:`sequence`.
+            real: as in :meth:`sequence`.
+            hidden: as in :meth:`sequence`.
+            padded: false if all samples are real.
+        """
         if hidden is not None:
             wave = wave.masked_fill(hidden, 0.0)
-        masking = self.training and hidden is None and self.freeze != "all"
+        masking = self.training and hidden is None and self.freeze != "all" and self.lower is None
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.freeze != "all"):
-            if self.front is not None:
-                with torch.autocast(wave.device.type, enabled=False):  # half precision would overflow in the spectrum
-                    bands, steps, attention = self.front(wave, real, hidden)
-                if masking:
-                    bands = self._mask(bands, steps.sum(1) * (bands.shape[1] // steps.shape[1]))
-                layers = self._from_bands(bands, attention)
-            else:
+            if self.front is None:
                 self._masking = masking
-                layers, steps = (self._one_by_one if self.clip_by_clip else self._layers)(wave, real)
-        return torch.einsum("lbtd,l->btd", layers, self.layer_weights.softmax(0)), steps
+                return self._one_by_one(wave, real) if self.clip_by_clip else self._layers(wave, real, padded=padded)
+            bands, steps, attention = self._bands(wave, real, hidden)
+            if masking:
+                bands = self._mask(bands, steps.sum(1) * (bands.shape[1] // steps.shape[1]))
+            return self._from_bands(bands, attention), steps
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """As :meth:`Encoder.layer_groups`: front-end, each layer of the backbone, prosody with mixing and pooling."""
@@ -219,23 +323,36 @@ class SpeechPretrained(Encoder):
         strides: list[int] = [*config.conv_stride, getattr(config, "squeeze_factor", 1)]
         return math.prod(strides)
 
+    def _bands(self, wave: Tensor, real: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the front-end computes."""
+        assert self.front is not None
+        with torch.autocast(wave.device.type, enabled=False):  # half precision would overflow in the spectrum
+            bands, steps, attended = self.front(wave, real, hidden)
+        return bands, steps, attended
+
     def _from_bands(self, bands: Tensor, attention: Tensor | None) -> Tensor:
         """Hidden states ``[L, B, T, H]`` of the model."""
         if self.kind == "whisper":
             bands = bands.transpose(1, 2)
+            if attention is not None:
+                return torch.stack(encode_bands(self.backbone, bands, attention))
         return _stack(self.backbone(bands, attention_mask=attention, output_hidden_states=True))
 
-    def _layers(self, wave: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states ``[L, B, T, H]`` of a waveform and their mask ``[B, T]``."""
-        lengths = real.sum(1)
-        norm = self._group_norm()
+    def _layers(self, wave: Tensor, real: Tensor, *, padded: bool = True) -> tuple[Tensor, Tensor]:
+        """Hidden states ``[L, B, T, H]`` of a waveform and their mask ``[B, T]``.
+
+        Args:
+            wave: ``[B, N]`` samples, zero where padded.
+            real: ``[B, N]`` bool, true for real samples.
+            padded: false if all samples are real; no mask is then made.
+        """
+        config, norm = self.backbone.config, self._group_norm()
+        kernels, strides = list(config.conv_kernel), list(config.conv_stride)
+        steps = frame_mask(real, kernels, strides) if padded else None
         if norm is not None:
-            config = self.backbone.config
-            norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[0] + 1
-        out = self.backbone(wave, attention_mask=real.long(), output_hidden_states=True)
-        layers = _stack(out)
-        count = self.backbone._get_feat_extract_output_lengths(lengths)
-        return layers, torch.arange(layers.shape[2], device=wave.device) < count.unsqueeze(1)
+            norm.lengths = (real.sum(1) - kernels[0]) // strides[0] + 1 if padded else None
+        layers = _stack(self.backbone(wave, attention_mask=steps, output_hidden_states=True))
+        return layers, layers.new_ones(layers.shape[1:3], dtype=torch.bool) if steps is None else steps
 
     def _group_norm(self) -> MaskedGroupNorm | None:
         """The norm of the first convolution, if it needs the lengths of the clips."""
@@ -274,6 +391,11 @@ def _stack(out: Any) -> Tensor:
     # SEW upsamples its last state to the rate of its convolutions. That layer is not used here.
     final = out.last_hidden_state
     return torch.stack([*before, final if final.shape[1] == last.shape[1] else last])
+
+
+def _side_by_side(layers: Tensor) -> Tensor:
+    """``[L, B, T, H]`` to ``[B, T, L * H]``."""
+    return layers.permute(1, 2, 0, 3).flatten(2)
 
 
 def _freeze(backbone: Any, freeze: str) -> None:

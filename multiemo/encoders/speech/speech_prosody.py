@@ -200,16 +200,19 @@ class MelStream(nn.Module):
 class ProsodyStream(nn.Module):
     """Converts standardised prosody ``[B, T, P]`` to ``[B, T / 8, width]``."""
 
+    relative: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.relative = [PROSODY_CHANNELS.index(name) for name in RELATIVE]
+        places = torch.tensor([PROSODY_CHANNELS.index(name) for name in RELATIVE])
+        self.register_buffer("relative", places, persistent=False)
         sizes = [len(PROSODY_CHANNELS) + len(RELATIVE), width, width, width]
         self.convs = nn.ModuleList(nn.Conv1d(a, b, 5, stride=2, padding=2, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Encode ``x`` with the mask ``[B, T]``. T must be a multiple of 8."""
-        part = x[..., self.relative]
+        part = x.index_select(-1, self.relative)
         weights = mask.unsqueeze(-1).to(x.dtype)
         mean = (part * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
         x = (torch.cat([x, part - mean], -1) * weights).transpose(1, 2)

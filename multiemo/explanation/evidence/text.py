@@ -19,6 +19,7 @@ from multiemo.explanation.target import ClipTarget
 from multiemo.inputs.base import of_type
 from multiemo.inputs.material import Utterance
 from multiemo.inputs.text import TextInput
+from multiemo.preprocess.sequences import UtterancePlace
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.registry import evidence
 from multiemo.types import TEXT_SPECIALS
@@ -119,14 +120,12 @@ class TextEvidence(Evidence):
         views: list[PartView] = []
         for unit, own, notes in made:
             joined, token_word = _by_token(own, ends, clip.raw.text)
-            read = turns.count(0)
-            if read < len(ends):
-                cut = joined[token_word[read]]
-                at = "" if cut.first is None else f" from character {cut.first + 1} on"
-                notes.append(f"the model reads {read} of {len(ends)} tokens: the text{at} is cut off")
+            read = _kept(len(ends), turns, reader)
+            if note := _cut_note(joined, token_word, read, reader):
+                notes.append(note)
             if len(joined) < len(own):
                 notes.append(f"{unit}s that the model reads as one token stay together")
-            parts, part_of = _parts(joined, token_word[:read], turns)
+            parts, part_of = _parts(joined, token_word[read], turns)
             views.append(TextView(unit, clip.tensor, parts, part_of, hiding, baseline, notes))
         return views
 
@@ -159,6 +158,34 @@ def _by_token(words: list[Word], ends: list[int], text: str) -> tuple[list[Word]
     return grouped(words, group, text), [group[first] for first, _ in owner]
 
 
+def _kept(tokens: int, turns: Sequence[int], reader: TextPreprocessor) -> slice:
+    """Which of an utterance's tokens the model reads."""
+    lost = tokens - turns.count(0)
+    return slice(lost, tokens) if reader.keeps_end else slice(0, tokens - lost)
+
+
+def _cut_note(words: list[Word], token_word: list[int], read: slice, reader: TextPreprocessor) -> str | None:
+    """A note if an utterance is too long for the model.
+
+    Args:
+        words: words of the utterance.
+        token_word: word of each of its tokens.
+        read: the tokens that are read.
+        reader: the preprocessor.
+    """
+    total = len(token_word)
+    count = read.stop - read.start
+    if count == total:
+        return None
+    if reader.keeps_end:
+        last = words[token_word[read.start - 1]].last
+        at = "" if last is None else f" up to character {last}"
+    else:
+        first = words[token_word[read.stop]].first
+        at = "" if first is None else f" from character {first + 1} on"
+    return f"the model reads {count} of {total} tokens: the text{at} is cut off"
+
+
 def _parts(words: list[Word], token_word: list[int], turns: list[int]) -> tuple[list[EvidencePart], list[int]]:
     """Parts that the model reads, and the part of each token of the sequence.
 
@@ -189,12 +216,12 @@ def _parts(words: list[Word], token_word: list[int], turns: list[int]) -> tuple[
 
 def _tokens_alone(reader: TextPreprocessor, x: Tensor) -> tuple[list[EvidencePart], list[int]]:
     """Every token as a part, for an input whose text was not kept."""
-    marks = reader.marks()
     parts: list[EvidencePart] = []
     part_of: list[int] = []
-    for position, token in enumerate(x.tolist()):
-        part_of.append(-1 if token in marks else len(parts))
-        if token not in marks:
+    ids = x.tolist()
+    for position, (token, counts) in enumerate(zip(ids, reader.own_text(ids), strict=True)):
+        part_of.append(len(parts) if counts else -1)
+        if counts:
             parts.append(EvidencePart(name=reader.decode(token) or f"token {position + 1}", score=0.0))
     return parts, part_of
 
@@ -205,7 +232,8 @@ def _hiding_token(encoder: nn.Module) -> tuple[int | None, str]:
     if backbone is None:
         return _MASK, "the token that hides words in training"
     found = getattr(backbone.config, "hiding_token_id", None)
-    if found is None or found == getattr(encoder, "separator", None):  # a separator would end the utterance
+    place = getattr(encoder, "place", UtterancePlace())
+    if found is None or found in (getattr(encoder, "separator", None), *place.before):  # these delimit the utterance
         return None, f"nothing: its tokens are left out, because {_NO_HIDING_TOKEN}"
     return int(found), "the model's mask or unknown token"
 

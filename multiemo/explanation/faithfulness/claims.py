@@ -5,7 +5,6 @@ Works for runs, and for any other system from a JSON Lines file of its predictio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,12 @@ import torch
 
 from multiemo.arrays import Array
 from multiemo.errors import ConfigError, ManifestError
+from multiemo.evaluation.imported import label_shares, prediction_rows
 from multiemo.explanation.faithfulness.records import ClaimCheck, Difference
 from multiemo.metrics import mean_estimate
 from multiemo.model import contributions
 from multiemo.runs.evaluation import evaluate_run
+from multiemo.tables.reading import open_table
 from multiemo.types import MODALITIES, SUBSETS, Modality, subset_key
 
 
@@ -133,24 +134,11 @@ def _run_clips(run: Path, split: str, device: str | torch.device, manifest: str 
 
 
 def _file_clips(path: Path) -> Iterator[tuple[str, ClaimedClip]]:
-    """(system, clip) of each line that has at least two modalities."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise ManifestError(f"{path}: cannot be read: {reason}; name a run folder or a JSON Lines file") from None
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ManifestError(f"{where}: not JSON: {error.msg}") from None
-            if not isinstance(row, dict):
-                raise ManifestError(f"{where}: is a {type(row).__name__}; write one JSON object a line")
-            clip = _clip_of(row, where)
-            if clip is not None:
-                yield str(row.get("system", path.stem)), clip
+    """(system, clip) of each row that has at least two modalities."""
+    for where, row in prediction_rows(open_table(path)):
+        clip = _clip_of(row, where)
+        if clip is not None:
+            yield str(row.get("system") or path.stem), clip
 
 
 def _clip_of(row: Mapping[str, Any], where: str) -> ClaimedClip | None:
@@ -199,15 +187,11 @@ def _by_subset(row: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
 def _probabilities(row: Mapping[str, Any], where: str) -> tuple[dict[str, Array], list[str]]:
     """{subset: ``[C]``} and the C labels."""
     found, names = {}, list[str]()
-    for key, shares in _by_subset(row, "probs", where).items():
-        if not isinstance(shares, dict) or not shares:
-            raise ManifestError(f"{where}: 'probs' for {key!r} is not an object; give {{label: probability}}")
+    for key, values in _by_subset(row, "probs", where).items():
+        shares = label_shares(values, f"{where}: 'probs' for {key!r}")
         names = names or list(shares)
         if set(shares) != set(names):
             raise ManifestError(f"{where}: 'probs' for {key!r} has other labels than the subset before")
-        wrong = [v for v in shares.values() if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v <= 1]
-        if wrong:
-            raise ManifestError(f"{where}: 'probs' for {key!r} has {wrong[0]!r}; give probabilities within 0..1")
         found[key] = np.array([shares[name] for name in names], dtype=float)
     return found, names
 

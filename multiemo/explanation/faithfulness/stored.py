@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from multiemo.encryption import read_sealed
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.explanation.faithfulness.claims import claim_checks
 from multiemo.explanation.faithfulness.measure import measure_faithfulness
 from multiemo.explanation.faithfulness.records import ClaimCheck, Faithfulness
-from multiemo.files import write_atomically
+from multiemo.files import parse_json, write_atomically
 from multiemo.progress import Progress
 from multiemo.runs.folder.evaluation_log import run_folder_of
 from multiemo.runs.folder.recorded_paths import cache_of
@@ -97,4 +98,4 @@ def read_faithfulness(folder: str | Path) -> Faithfulness | None:
     if not (place / FAITHFULNESS).is_file():
         return None
     found = Faithfulness.read(place / FAITHFULNESS)
-    return found if found.weights == json.loads((place / "config.json").read_text("utf-8"))["weights"] else None
+    return found if found.weights == parse_json(read_sealed(place / "config.json"))["weights"] else None

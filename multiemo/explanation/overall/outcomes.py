@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from multiemo.evaluation import ClipPrediction, Report
-from multiemo.evaluation.groups import GroupErrors, errors_by_group
+from multiemo.evaluation.groups import GroupErrors, predicted_errors_by_group
 from multiemo.explanation.clips import spread
 from multiemo.explanation.modalities import modality_attribution
 from multiemo.explanation.modality_summary import Attributed, ModalitySummary, summarise
 from multiemo.explanation.records import ModalityAttribution
-from multiemo.metrics import scored
 from multiemo.runs.model_folder import Bundle
 from multiemo.types import Clip, subset_key
 
@@ -111,15 +110,7 @@ class Outcomes:
 
     def groups(self) -> GroupErrors:
         """Errors by group of clips."""
-        report, task = self.report, self.report.task
-        key = report.full
-        target = np.array([p["target"] for p in report.predictions], dtype=float)
-        kept = [p["values"] if task == "dimensions" else p["probs"] for p in report.predictions]
-        nothing = [float("nan")] * target.shape[1]
-        values = np.array([found.get(key, nothing) for found in kept], dtype=float)
-        decided = None if task == "dimensions" else np.array([p["said"][key] for p in report.predictions])
-        truth, predicted = scored(task, target, values, decided)
-        return errors_by_group(task, truth, predicted, [p["speaker"] for p in report.predictions], self.clips)
+        return predicted_errors_by_group(self.report.task, self.report.full, self.report.predictions, self.clips)
 
 
 def _said(prediction: ClipPrediction, report: Report, bundle: Bundle) -> int:

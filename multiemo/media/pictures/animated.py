@@ -18,6 +18,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from multiemo.media.limits import too_large, too_much
 from multiemo.media.pictures.heif_boxes import find_items
 
 #: Maximum size of a picture file, bytes. The short signatures also match other large files by chance.
@@ -197,6 +198,9 @@ def _as_matroska(file: Path) -> BinaryIO:
     """Convert an animated WebP to lossless video on white, in a temporary file that is deleted when it is closed."""
     film: Any = tempfile.TemporaryFile()  # noqa: SIM115
     with Image.open(file, formats=["WEBP"]) as picture, av.open(film, "w", format="matroska") as container:
+        size = picture.n_frames * picture.width * picture.height * 3
+        if reason := too_large(*picture.size) or too_much(size, f"its {picture.n_frames} pictures"):
+            raise ValueError(reason)
         stream: Any = container.add_stream("ffv1", rate=1000)
         stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "bgr0"
         stream.codec_context.time_base = Fraction(1, 1000)

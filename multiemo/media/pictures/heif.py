@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from multiemo.arrays import Pixels
-from multiemo.media.container import MAX_PIXELS
+from multiemo.media.limits import current_limits, too_large
 from multiemo.media.picture_track import convert_frame, on_white
 from multiemo.media.pictures.heif_boxes import HeifItem, Items, find_items, read_items
 from multiemo.media.pictures.orientation import Orientation
@@ -135,7 +135,7 @@ class _Renderer:
             raise ValueError(f"there is no decoder for {names[0]} here")
         context = av.CodecContext.create(name, "r")
         context.thread_count = 1
-        context.options = {"max_pixels": str(MAX_PIXELS)}
+        context.options = {"max_pixels": str(current_limits().pixels)}
         extradata = item.get(setup)
         if extradata:
             context.extradata = extradata
@@ -158,8 +158,9 @@ class _Renderer:
         wide = "I" if data[1] & 1 else "H"
         grid = item.kind == b"grid"
         width, height = struct.unpack_from(f">2{wide}", data, 4 if grid else 10)
-        if not 0 < width * height <= MAX_PIXELS:
-            raise ValueError(_too_large(width, height))
+        if not width * height:
+            raise ValueError("it has no pixels")
+        _check_pixels(width, height)
         columns = data[3] + 1 if grid else 0
         if grid and len(parts) != (data[2] + 1) * columns:
             raise ValueError("tiles of it are missing")
@@ -184,12 +185,13 @@ class _Renderer:
 
 
 def _check_size(item: HeifItem) -> None:
-    if item.size is not None and item.size[0] * item.size[1] > MAX_PIXELS:
-        raise ValueError(_too_large(*item.size))
+    if item.size is not None:
+        _check_pixels(*item.size)
 
 
-def _too_large(width: int, height: int) -> str:
-    return f"it is {width}x{height} pixels, and at most {MAX_PIXELS // 1_000_000} million are read"
+def _check_pixels(width: int, height: int) -> None:
+    if reason := too_large(width, height):
+        raise ValueError(f"it is {reason}")
 
 
 def _set_colour_coding(frame: Any, colour: bytes | None) -> None:

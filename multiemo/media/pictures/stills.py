@@ -11,7 +11,8 @@ from PIL import Image
 
 from multiemo.arrays import Pixels
 from multiemo.errors import MediaError
-from multiemo.media.container import MAX_PIXELS, av_open, media_error
+from multiemo.media.container import av_open, media_error
+from multiemo.media.limits import current_limits, too_large
 from multiemo.media.picture_track import on_white, pixel_aspect, to_rgb
 from multiemo.media.pictures.animated import MAX_BYTES, is_animated, picture_format
 from multiemo.media.pictures.heif import read_heif
@@ -116,7 +117,7 @@ def _pixels(picture: Image.Image, mode: str) -> Pixels:
 
 
 def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
-    options = {"max_pixels": str(MAX_PIXELS)}
+    options = {"max_pixels": str(current_limits().pixels)}
     with av_open(BytesIO(file.read_bytes()), options=options) as container:
         stream = container.streams.video[0]
         if stream.codec_context is None:
@@ -131,11 +132,9 @@ def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
 
 
 def _check_size(width: int, height: int, file: Path, where: str) -> None:
-    limit = MAX_PIXELS // 1_000_000
-    if width * height > MAX_PIXELS:
-        raise media_error(
-            where, file, f"is {width}x{height} pixels; at most {limit} million are read, so make it smaller"
-        )
+    if reason := too_large(width, height):
+        raise media_error(where, file, f"is {reason}")
     if not width * height:  # FFmpeg refuses to decode it
-        reason = f"is a picture that is damaged or has over {limit} million pixels; open it to check, save it smaller"
+        limit = current_limits().megapixels
+        reason = f"is a picture that is damaged or has over {limit:g} million pixels; open it to check, save it smaller"
         raise media_error(where, file, reason)

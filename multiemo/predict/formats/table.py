@@ -9,6 +9,7 @@ from typing import Any
 
 from multiemo.predict.timeline.captions import branch_labels, most_probable, reasons, smoothed_label
 from multiemo.predict.timeline.contents import Entry, modalities, placed_spans
+from multiemo.tables.formulas import without_formula
 from multiemo.types import DIMENSIONS
 
 
@@ -19,7 +20,8 @@ def csv_table(entry: Entry) -> str:
     probability), ``p_LABEL`` for every label, ``MODALITY_label`` and ``MODALITY_contribution``, valence, arousal and
     dominance if the model has them, ``words``, ``person`` (whose face was read), ``present``, ``absent`` (with
     reasons). For a model without labels, columns ``MODALITY_DIMENSION`` replace those of labels. They are all empty for
-    a skipped span. The timelines of individual people are not included.
+    a skipped span. The timelines of individual people are not included. A text that a spreadsheet would evaluate as a
+    formula gets an apostrophe in front.
     """
     placed = placed_spans(entry)
     labels = list(dict.fromkeys(label for p in placed for label in p.content.get("probs", ())))
@@ -45,7 +47,7 @@ def csv_table(entry: Entry) -> str:
             row |= {d: segment[d] for d in dimensions if d in segment}
             row["person"] = (segment.get("face") or {}).get("person", "")
             row["present"] = " ".join(segment.get("present", ()))
-        writer.writerow({k: v.replace("\0", "") if isinstance(v, str) else v for k, v in row.items()})
+        writer.writerow({k: without_formula(v.replace("\0", "")) if isinstance(v, str) else v for k, v in row.items()})
     return buffer.getvalue()
 
 

@@ -322,7 +322,7 @@ class SegmentStream:
         if self._transcribe is not None and span.kind != "pause" and len(sound):
             recognised = self._transcribe(at_voice_rate(sound, self._sound.rate), span.start)
             self._insert(recognised.cues)
-            self.languages[recognised.language] += 1
+            self.languages[recognised.language] += bool(recognised.cues)
             self.problems += [note for note in recognised.notes if note not in self.problems]
         words = Transcript(tuple(self._cues), "", None, True)
         return words.between(span.start, end), words.speaker(span.start, end)

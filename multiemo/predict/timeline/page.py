@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from multiemo.pages import page_template
 from multiemo.predict.timeline.captions import (
     branch_labels,
     caption,
@@ -36,17 +37,13 @@ def render_page(entry: Entry, traces: Traces) -> str:
         entry: one entry of ``inputs`` in the prediction JSON.
         traces: sound and faces; may be empty.
     """
-    import jinja2
     from markupsafe import Markup
 
     timeline = Timeline.of(entry)
     layout = Layout(timeline, traces, BrowserTypeface(), narrowest=_PAGE, widest=_WIDEST)
     canvas = SvgCanvas(layout.scale.width, layout.height)
     layout.draw(canvas)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("timeline.html").render(
+    return page_template(Path(__file__).with_name("timeline.html")).render(
         title=one_line(entry["input"]),
         summary=summary(entry, timeline.duration),
         absent={m: one_line(why) for m, why in entry.get("absent", {}).items()},

@@ -10,7 +10,7 @@ import math
 import multiprocessing
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -100,7 +100,7 @@ class CenterFace:
         min_score: smallest value of the heat map that counts as a face.
     """
 
-    _OUTPUTS = ("537", "538", "539", "540")
+    OUTPUTS = ("537", "538", "539", "540")
     _STRIDE = 4
     _MULTIPLE = 32
 
@@ -110,13 +110,27 @@ class CenterFace:
 
     def detect(self, frame: Pixels) -> list[Face]:
         """As :meth:`Detector.detect`."""
+        padded, scale = self.padded(frame)
+        net = self._nets.get().get(*padded.shape[:2])
+        net.setInput(cv2.dnn.blobFromImage(padded))
+        return self.decoded([output[0] for output in net.forward(self.OUTPUTS)], scale)
+
+    def padded(self, frame: Pixels) -> tuple[Pixels, float]:
+        """What the network reads: the picture reduced to ``size`` and padded. Returns it and the scale factor."""
         small, scale = shrink(frame, self.size)
         height, width = (max(2, -(-side // self._MULTIPLE)) * self._MULTIPLE for side in small.shape[:2])
         padded = np.zeros((height, width, 3), dtype=np.uint8)
         padded[: small.shape[0], : small.shape[1]] = small
-        net = self._nets.get().get(height, width)
-        net.setInput(cv2.dnn.blobFromImage(padded))
-        heat, sizes, offsets, marks = (output[0] for output in net.forward(self._OUTPUTS))
+        return padded, scale
+
+    def decoded(self, outputs: Sequence[Floats], scale: float) -> list[Face]:
+        """The faces in the outputs of the network for one picture, most confident first.
+
+        Args:
+            outputs: the values named in :attr:`OUTPUTS`, each ``[C, H / 4, W / 4]``.
+            scale: scale factor of the picture.
+        """
+        heat, sizes, offsets, marks = outputs
         rows, columns = np.nonzero(heat[0] > self.min_score)
         if not len(rows):
             return []

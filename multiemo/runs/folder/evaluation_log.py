@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiemo.errors import CheckpointError, MultiemoError
-from multiemo.files import append_line
+from multiemo.files import append_line, parse_json
 from multiemo.metrics.results import FigureValues
 from multiemo.records import Record, record
 from multiemo.runs.folder.required_files import file_digest
@@ -43,6 +43,8 @@ class _Reader(Record):
         manifest: path of the clips' manifest, if it is not the run's own.
         sha256: SHA-256 digest of that manifest.
         subset: subset that the figures are of.
+        corpora: corpora of the clips of another manifest.
+        seen: number of their clips, speakers and groups that the model was trained or selected on.
     """
 
     time: str | None = None
@@ -55,11 +57,18 @@ class _Reader(Record):
     manifest: str | None = None
     sha256: str | None = None
     subset: str | None = None
+    corpora: list[str] | None = None
+    seen: int | None = None
 
 
 @record
 class Reading(FigureValues, _Reader):
     """One reading of labels, with the figures of the full subset: a line of ``evaluations.jsonl``."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is known to be of clips of people that the model was not trained or selected on."""
+        return self.manifest is not None and bool(self.corpora) and self.seen == 0
 
 
 def count_read(
@@ -86,6 +95,8 @@ def count_read(
     Returns:
         Notes for the report: how often this test part, or this manifest, has been read.
     """
+    from multiemo.data.splits.grouping import GROUP_BY
+
     if bundle.folder is None:
         return []
     folder = run_folder_of(bundle.folder)
@@ -101,6 +112,8 @@ def count_read(
         manifest=None if manifest is None else str(manifest),
         sha256=None if manifest is None else file_digest(manifest),
         subset=None if report is None else report.full,
+        corpora=None if manifest is None else sorted({clip.corpus for clip in clips}),
+        seen=None if manifest is None else sum(len(bundle.seen.among(clips, kind)) for kind in GROUP_BY),
     )
     try:
         add_read(folder, reading)
@@ -134,7 +147,7 @@ def reads_of(folder: Path) -> list[Reading]:
     found = []
     for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
         try:
-            found.append(Reading.from_json({"by": "evaluate", "test": 1, **json.loads(line)}))
+            found.append(Reading.from_json({"by": "evaluate", "test": 1, **parse_json(line)}))
         except (ValueError, TypeError):
             found.append(Reading(by="a damaged line", test=1))
     return found
@@ -189,7 +202,7 @@ def _count_test_clips(folder: Path, bundle: Bundle, clips: Sequence[Clip]) -> in
     path = folder / "splits.json"
     if not path.is_file():
         return 0
-    split = Split.from_json(json.dumps(json.loads(path.read_text("utf-8"))[bundle.facts["stage"]]))
+    split = Split.from_json(json.dumps(parse_json(path.read_text("utf-8"))[bundle.facts["stage"]]))
     ids, groups = set(split.parts["test"]), set(split.groups["test"])
     found = 0
     for clip in clips:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from multiemo.config import Config, load_stored, save_config
+from multiemo.config.sections import BenchmarkConfig
 from multiemo.errors import CheckpointError
 from multiemo.files import write_atomically
 
@@ -16,6 +17,8 @@ from multiemo.files import write_atomically
 _EVALUATION_FILES = ("evaluation.json", "predictions.jsonl", "report.html")
 #: Keys of ``training`` that may be increased when a run is resumed.
 _LENGTH_KEYS = ("epochs", "patience")
+#: Keys of ``benchmark`` that neither training nor the test depends on.
+_MEASURED_BESIDES = ("baselines", "robustness", "explanations", "jobs")
 
 
 #: A config as plain JSON values.
@@ -29,9 +32,11 @@ def has_training(folder: Path) -> bool:
 
 
 def experiment_settings(config: Config, *, length: bool = False) -> Settings:
-    """The settings of a config that affect its result: all but the manifest paths, the cache and the workers.
+    """The settings of a config that affect its result: all but the manifest paths, the cache, the workers
+    and the limits.
 
-    The contents of manifests are not part of it; they are compared through the hash of the split.
+    What a benchmark measures of its trained models besides testing them is not part of it, nor are the contents of
+    manifests, which are compared through the hash of the split.
 
     Args:
         config: resolved config.
@@ -42,6 +47,10 @@ def experiment_settings(config: Config, *, length: bool = False) -> Settings:
     for source in (data, *data["sources"].values()):
         source["manifest"] = None
     data |= {"cache": None, "workers": 0}
+    data.pop("limits")  # earlier versions had none
+    values["benchmark"] |= {name: BenchmarkConfig.model_fields[name].default for name in _MEASURED_BESIDES}
+    for m, recommended in values.pop("recipes").items():  # the same settings, wherever they come from
+        values["per_stage"][m] = {**recommended, **values["per_stage"].get(m, {})}
     for settings in (values["training"], *values["per_stage"].values()):
         for key in () if length else _LENGTH_KEYS:
             settings.pop(key, None)
@@ -121,6 +130,11 @@ def _lengthen(folder: Path, known: Config, config: Config) -> list[str]:
             raise CheckpointError(
                 f"{folder / 'state' / stage}: has no state to continue from, so {stage} cannot have more epochs; train "
                 "again with another --out"
+            )
+        if config.privacy is not None:
+            raise CheckpointError(
+                f"{folder}: the noise of {stage} was chosen for {before.epochs} epochs (privacy.epsilon), so it cannot "
+                "be extended; choose another --out"
             )
         _discard_results(folder, stage)
         if before.epochs != after.epochs:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from multiemo.files import write_atomically
+from multiemo.files import parse_json, write_atomically
 
 FILE = "places.json"
 
@@ -35,6 +35,17 @@ def record_paths(run: Path, manifests: Mapping[str, Path], cache: str | None) ->
 def manifests_of(run: Path, stage: str) -> list[Path]:
     """Candidate paths of a stage's manifest: relative to the run folder, then absolute."""
     return _candidates(run, _read(run).get("manifests", {}).get(stage))
+
+
+def recorded_files(run: Path) -> tuple[list[Path], list[Path]]:
+    """All existing manifests and caches that a run records.
+
+    Args:
+        run: run folder.
+    """
+    known = _read(run)
+    manifests = [path for place in known.get("manifests", {}).values() for path in _candidates(run, place)]
+    return [p for p in manifests if p.is_file()], [p for p in _candidates(run, known.get("cache")) if p.is_dir()]
 
 
 def mend_links(run: Path) -> None:
@@ -78,7 +89,7 @@ def _candidates(run: Path, place: Mapping[str, str] | None) -> list[Path]:
 
 def _read(run: Path) -> dict[str, Any]:
     try:
-        values = json.loads((run / FILE).read_text("utf-8"))
+        values = parse_json((run / FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -9,6 +9,7 @@ from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.splits.seen import check_unseen
 from multiemo.data.splits.split import Split, check_disjoint
 from multiemo.errors import CheckpointError, ConfigError, ManifestError
+from multiemo.files import parse_json
 from multiemo.runs.folder.recorded_paths import manifests_of, mend_links
 from multiemo.runs.folder.required_files import file_digest
 from multiemo.runs.model_folder import Bundle
@@ -60,7 +61,7 @@ def stored_source(run: Path, bundle: Bundle, moved: Path | None) -> tuple[Source
             "or give a manifest of people it has not seen with --manifest"
         )
     mend_links(run)
-    stored = json.loads(path.read_text("utf-8"))[bundle.facts["stage"]]
+    stored = parse_json(path.read_text("utf-8"))[bundle.facts["stage"]]
     manifest = _manifest_of(run, bundle, moved)
     split = Split.from_json(json.dumps(stored))
     if split.hash != bundle.facts["split"]:

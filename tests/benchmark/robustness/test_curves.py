@@ -116,6 +116,7 @@ def test_a_missing_modality_leaves_the_figures_of_the_others(curves, tiny_run):
     assert of(curves, "missing_face").points[-1].uar == report.subsets["TS"]["uar"]
 
 
+@pytest.mark.slow
 def test_lost_faces_are_counted_and_stay_in_the_figures(tiny_run):
     bundle, source = opened(tiny_run)
     (fused, face) = robustness_curves(

@@ -219,6 +219,7 @@ def test_the_default_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             default_limit()
 
 
+@pytest.mark.fault("disk of the cache nearly full", "a note; nothing more is cached; the work goes on")
 def test_a_nearly_full_disk_ends_storing_not_the_work(cache: TensorCache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.put(key(0), value(0))
     usage = namedtuple("usage", "total used free")
@@ -241,6 +242,7 @@ def _write_under_a_file_limit(folder: Path) -> None:
     cache.close()
 
 
+@pytest.mark.fault("disk of the cache full", "a note; what is cached stays readable; the work goes on")
 def test_a_write_that_fails_ends_storing_not_the_work(cache: TensorCache) -> None:
     cache.put(key(0), value(0))
     cache.close()
@@ -264,6 +266,7 @@ def _damage(file: Path, how: str) -> None:
     )
 
 
+@pytest.mark.fault("corrupted cache file", "one line names it; `multiemo cache prune` repairs it")
 @pytest.mark.parametrize("how", ["garbage", "text", "header", "magic", "half", "one page"])
 def test_a_damaged_file_is_one_clear_error_and_pruned_away(cache: TensorCache, how: str) -> None:
     cache.put_many((key(i), value(i)) for i in range(60))
@@ -338,6 +341,7 @@ def _read_until_there(folder: Path, number: int) -> None:
     assert cache.corrupt == 0
 
 
+@pytest.mark.slow
 def test_many_processes_write_and_read_at_once(cache: TensorCache) -> None:
     """The map starts at 256 KiB, so it grows under everybody; one process is spawned, the others are forks."""
     cache.put(key(0), value(0, 3000))  # open here when the forks are made
@@ -379,6 +383,7 @@ def _write_for_ever(folder: Path) -> None:
         i += 5
 
 
+@pytest.mark.fault("kill -9 while the cache is written", "whole entries remain; nothing is locked")
 def test_a_killed_writer_leaves_whole_transactions(cache: TensorCache) -> None:
     for round_ in range(4):
         cache.close()

@@ -55,6 +55,7 @@ def test_names_of_one_clip_in_several_manifests() -> None:
         check_unseen(seen, composite, holdout(composite, seed=2), "it")
 
 
+@pytest.mark.slow
 def test_a_million_clips_are_few_bytes_and_none_is_mistaken() -> None:
     clips = [Clip(id=f"{i:07d}", corpus="c", text="x") for i in range(200_000)]
     seen = Seen.of(clips[::2])

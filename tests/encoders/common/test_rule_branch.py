@@ -25,7 +25,7 @@ def model(fusion: str) -> EmotionModel:
     encoders = {m: RuleEncoder() for m in MODALITIES}
     decision = fusion == "decision"
     built = fusions.build(fusion, {}, where="fusion", dims={m: len(LABELS) if decision else 12 for m in MODALITIES})
-    heads = {m: RuleEncoder.fixed_head(LABELS) for m in MODALITIES}
+    heads = {m: RuleEncoder().fixed_head(LABELS) for m in MODALITIES}
     return EmotionModel(encoders, len(LABELS), fusion=built, prior=PRIOR, heads=heads)
 
 

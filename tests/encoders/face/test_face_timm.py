@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from multiemo.encoders.common.lora import Lora
+from multiemo.encoders.face import face_timm
 from multiemo.encoders.face.face_timm import TimmFaceEncoder
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.registry import encoders
@@ -69,6 +70,18 @@ def test_a_batch_of_stills_and_a_single_still() -> None:
     assert encoder(*crops(1, 1, 1, size=32)).shape == (3, encoder.out_dim)
     assert encoder(*crops(1, size=32)).isfinite().all()
     assert all(m.training for m in encoder.modules())
+
+
+def test_with_mirror_a_face_and_its_mirror_image_have_one_embedding_outside_training() -> None:
+    torch.manual_seed(0)
+    encoder = TimmFaceEncoder(size=32, mirror=True).eval()
+    x, mask = crops(2, 1, size=32)
+    both = encoder(x, mask)
+    torch.testing.assert_close(encoder(x.flip(-1), mask), both, atol=1e-5, rtol=1e-4)
+    encoder.mirror = False
+    plain, mirrored = encoder(x, mask), encoder(x.flip(-1), mask)
+    assert not torch.allclose(plain, both, atol=1e-3)
+    assert not torch.allclose(plain, mirrored, atol=1e-3)
 
 
 def test_the_spec_says_how_to_crop() -> None:
@@ -176,3 +189,18 @@ def test_a_step_reads_nothing_back_to_the_host(temporal: str, lengths: tuple[int
         encoder(x, mask).square().mean().backward()
     with pytest.raises(HostSync), no_sync():
         x[mask]
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_pictures_are_normalised_in_one_pass_on_a_gpu(train: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same values, to the rounding of float32, in the layout that convolutions there need."""
+    encoder = encoders.build("face_timm", {"size": 16}, where="face").train(train)
+    x, mask = crops(3, 2, size=16)
+    torch.manual_seed(1)
+    expected = encoder.pictures(x, mask)
+    monkeypatch.setattr(face_timm, "half_of", lambda images: torch.bfloat16)
+    torch.manual_seed(1)
+    made = encoder.pictures(x, mask)
+    torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-6)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert expected.std() > 0.1

@@ -10,10 +10,14 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from benchmarks.measure import fake_gpu
+from multiemo.encoders.speech.backbones import FROM_BANDS, ONE_BY_ONE, PADDABLE, frame_mask
 from multiemo.encoders.speech.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
 from multiemo.preprocess.voice.tensors import WaveformPreprocessor
+from tests.support.no_copies import HostCopy, no_copies
 from tests.support.parameters import names
 from tests.support.tensors import padded, waves
 from tests.support.tiny_speech import (
@@ -152,3 +156,62 @@ def test_weights_that_are_not_all_there_are_refused(tmp_path: Path) -> None:
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ConfigError, match=r"encoders\.speech\.model: .*lacks the weights of 16 parameters .*layers\.1"):
         SpeechPretrained(model=str(folder))
+
+
+#: Kinds of which padded clips share a batch.
+PADDABLE_KINDS = [kind for kind in KINDS if kind.startswith((*PADDABLE,)) and kind not in (*ONE_BY_ONE, *FROM_BANDS)]
+
+
+def states_of(model: Any, clip: torch.Tensor, **options: Any) -> torch.Tensor:
+    """All hidden states of the library's own model."""
+    out = model(clip, output_hidden_states=True, **options)
+    return torch.stack([*out.hidden_states[:-1], out.last_hidden_state])
+
+
+@pytest.mark.parametrize("kind", PADDABLE_KINDS)
+def test_hidden_states_are_the_library_s_with_and_without_padding(kind: str, tmp_path: Path) -> None:
+    """In double precision. With padding, each clip equals the library's result for the clip alone."""
+    encoder = build(kind, tmp_path).double().eval()
+    theirs = transformers.AutoModel.from_pretrained(str(tmp_path / kind), attn_implementation="eager").double().eval()
+    clips = [clip.double() for clip in waves([0.3, 0.3, 0.17])]
+    with torch.no_grad():
+        even = torch.stack(clips[:2]).squeeze(2)
+        ours, steps = encoder._layers(even, torch.ones_like(even, dtype=torch.bool), padded=False)
+        torch.testing.assert_close(ours, states_of(theirs, even), rtol=1e-9, atol=1e-10)
+        assert steps.all()
+        x, mask = padded(clips, extra=77)
+        ours, steps = encoder._layers(x.squeeze(2), mask)
+        for row, clip in enumerate(clips):
+            alone = states_of(theirs, clip.T)[:, 0]
+            assert int(steps[row].sum()) == alone.shape[1]
+            torch.testing.assert_close(ours[:, row, : alone.shape[1]], alone, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("convolutions", [((10, 3, 3), (5, 4, 4)), ((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2))])
+def test_the_frame_mask_is_the_library_s(convolutions: Any) -> None:
+    kernels, strides = convolutions
+    config = transformers.Wav2Vec2Config(conv_kernel=kernels, conv_stride=strides, conv_dim=(4,) * len(kernels))
+    with torch.device("meta"):
+        model = transformers.Wav2Vec2Model(config)
+    lengths = torch.cat([torch.arange(400, 700), torch.tensor([9999, 16000])])
+    real = torch.arange(16000) < lengths.unsqueeze(1)
+    made = frame_mask(real, kernels, strides)
+    assert torch.equal(made, model._get_feature_vector_attention_mask(made.shape[1], real.long()))
+
+
+@pytest.mark.parametrize("even", [False, True], ids=["padded", "even"])
+@pytest.mark.parametrize("kind", PADDABLE_KINDS)
+def test_a_step_copies_nothing_to_the_device(kind: str, even: bool, tmp_path: Path) -> None:
+    mode = FakeTensorMode()
+    encoder = fake_gpu.move(build(kind, tmp_path, freeze="none", prosody=True).train(), mode)
+    with mode, no_copies(), fake_gpu.autocast(torch.bfloat16):
+        x = torch.zeros(2, 40, 160 + P, device="cuda")
+        fake_gpu.backward(encoder(x, x[..., 0] == 0, padded=not even).sum())
+    assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
+
+
+def test_the_library_s_own_frame_mask_would_copy(tmp_path: Path) -> None:
+    build("hubert", tmp_path)
+    theirs = transformers.AutoModel.from_pretrained(str(tmp_path / "hubert"))
+    with FakeTensorMode(), pytest.raises(HostCopy), no_copies():
+        theirs._get_feature_vector_attention_mask(49, torch.zeros(2, 4000, dtype=torch.long, device="cuda"))

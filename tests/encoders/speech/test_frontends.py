@@ -14,9 +14,15 @@ def test_whisper_front_end_is_the_library_s_own() -> None:
     x, mask = padded(waves([1.0, 0.33]))
     clips = [row[keep].squeeze(1).numpy() for row, keep in zip(x, mask, strict=True)]
     expected = extractor(clips, sampling_rate=16000, return_tensors="pt").input_features
-    ours, frames, _ = WhisperFrontEnd(extractor)(x.squeeze(2), mask)
+    ours, frames, attended = WhisperFrontEnd(extractor, whole=True)(x.squeeze(2), mask)
     torch.testing.assert_close(ours.transpose(1, 2), expected, atol=1e-4, rtol=0)
     assert frames.sum(1).tolist() == [50, 17]
+    assert attended is None
+    cut, frames, attended = WhisperFrontEnd(extractor)(x.squeeze(2), mask)
+    torch.testing.assert_close(cut.transpose(1, 2), expected[..., :150], atol=1e-4, rtol=0)
+    assert frames.sum(1).tolist() == [50, 17]
+    assert attended is not None
+    assert attended.sum(1).tolist() == [75, 42], "half a second more"
 
 
 def test_kaldi_front_end_is_the_library_s_own() -> None:

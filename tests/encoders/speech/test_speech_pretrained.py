@@ -147,6 +147,7 @@ def test_masks_leave_a_frozen_model_and_the_shortest_clip_alone(tmp_path: Path) 
     clips = padded(waves([0.005, 0.011]))
     assert torch.isfinite(build("hubert", tmp_path, **options).train()(*clips)).all()
     frozen = still(build("hubert", tmp_path, freeze="all", **options))
+    frozen.project.eval()  # its statistics are those of the batch in training
     torch.testing.assert_close(frozen(*clips), frozen.eval()(*clips))
 
 
@@ -251,3 +252,15 @@ def test_errors_name_the_key_and_the_value(tmp_path: Path, monkeypatch: pytest.M
     (broken / "config.json").write_text(json.dumps({"model_type": "nothing"}))
     with pytest.raises(ConfigError, match=r"encoders\.speech\.model"):
         SpeechPretrained(model=str(broken))
+
+
+def test_the_columns_of_a_frozen_model_are_standardised_and_one_clip_can_be_trained_on(tmp_path: Path) -> None:
+    encoder = still(build("hubert", tmp_path, freeze="all"))
+    seen: list[torch.Tensor] = []
+    encoder.project[0].register_forward_hook(lambda _, inputs, output: seen.append(output))
+    x, mask = padded(waves([0.3, 0.2, 0.25, 0.15]))
+    encoder(x, mask)
+    torch.testing.assert_close(seen[0].mean(0), torch.zeros(seen[0].shape[1]), atol=1e-5, rtol=0)
+    assert (seen[0].std(0, correction=0) > 0.9).float().mean() > 0.5
+    assert_trains(encoder, x[:1], mask[:1])
+    assert isinstance(build("hubert", tmp_path, freeze="none").project[0], torch.nn.LayerNorm)

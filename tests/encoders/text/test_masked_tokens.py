@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from transformers import AutoTokenizer
 
 from multiemo.encoders.common.lora import Lora
 from multiemo.encoders.text.masked_tokens import MaskedTokens
@@ -16,7 +17,7 @@ from multiemo.encoders.text.text_pretrained import TextPretrained
 from multiemo.errors import ConfigError
 from multiemo.types import TEXT_SPECIALS
 from tests.support.no_sync import no_sync, skip_what_waits
-from tests.support.tiny_text import ARCHITECTURES, batch, save_gpt2, save_t5, scratch, tiny
+from tests.support.tiny_text import ARCHITECTURES, batch, save_roberta, save_t5, scratch, tiny
 
 SIZE, WIDTH, SPECIAL, MASK = 50, 8, (0, 1, 2, 3), 1
 
@@ -209,8 +210,11 @@ def test_the_task_is_the_same_after_a_checkpoint(tmp_path: Path):
 
 
 def test_the_unknown_token_hides_where_there_is_no_mask_token(tmp_path: Path):
-    encoder = TextPretrained(model=str(save_gpt2(tmp_path / "gpt2")), max_tokens=24)
-    assert encoder.masked_task().mask_token == 2
+    folder = save_roberta(tmp_path / "roberta")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.unk_token = "<pad>"
+    tokenizer.save_pretrained(folder)
+    assert TextPretrained(model=str(folder), max_tokens=24).masked_task().mask_token == 1
 
 
 def test_what_cannot_learn_from_hidden_tokens_is_refused(tmp_path: Path):

@@ -15,6 +15,7 @@ from multiemo.errors import ConfigError
 from multiemo.preprocess.text import TextPreprocessor
 from tests.support.no_sync import no_sync, skip_what_waits
 from tests.support.parameters import gradients, names
+from tests.support.tiny_decoders import decoder, padded
 from tests.support.tiny_text import ARCHITECTURES, LAYERS, SAVERS, SDPA, batch, save_bert, save_gpt2, tiny, tokens
 
 
@@ -214,10 +215,34 @@ def test_a_hub_name_when_offline(monkeypatch):
 def test_a_tokenizer_without_a_pad_token(tmp_path: Path):
     encoder = TextPretrained(model=str(save_gpt2(tmp_path / "gpt2")), max_tokens=24).eval()
     read = TextPreprocessor.from_pretrained(encoder.input_spec)
-    assert read._pieces._tokenizer.pad_token_id is None
+    assert read._pieces.tokenizer.pad_token_id is None
     assert encoder.backbone.config.pad_token_id is None
     texts = [read(t) for t in ("a longer text", "short")]
     x = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
     mask = torch.arange(x.shape[1]) < torch.tensor([[len(t)] for t in texts])
     alone = encoder(texts[1][None], torch.ones(1, len(texts[1]), dtype=torch.bool))
     assert torch.allclose(encoder(x, mask)[1:], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "attention", "last"])
+@pytest.mark.parametrize("name", ["bert", "qwen2"])
+def test_the_states_of_a_frozen_model_stand_for_its_input(tmp_path: Path, name, pooling):
+    if (name, pooling) == ("qwen2", "cls"):
+        pytest.skip("a decoder has no such pooling")
+    build = tiny if name == "bert" else decoder
+    encoder = build(tmp_path, name, pooling=pooling, freeze=True, context=1, prefix="self: ").train()
+    assert build(tmp_path, name).frozen_part() is None
+    assert encoder.frozen_part().settings == {"pooling": pooling}
+    read = TextPreprocessor.from_pretrained(encoder.input_spec)
+    x, mask = padded([read(text, [(True, "bad")]) for text in ("good day", "day", "good bad good day")])
+    values, own = encoder.frozen_states(x, mask)
+    assert own.tolist() == own.sort(1, descending=True).values.tolist()  # real steps come first
+    assert values.shape[1] == (1 if pooling != "attention" else x.shape[1])
+    # The cache keeps real steps only, in half precision, and pads them again.
+    kept = padded_states([v[: int(m.sum())].half() for v, m in zip(values, own, strict=True)])
+    torch.testing.assert_close(encoder(x * 0, mask, kept), encoder(x, mask), atol=2e-3, rtol=2e-3)
+
+
+def padded_states(rows: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    mask = torch.arange(max(map(len, rows))) < torch.tensor([[len(row)] for row in rows])
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask

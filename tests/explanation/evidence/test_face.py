@@ -18,6 +18,7 @@ from multiemo.inputs import build_input
 from multiemo.inputs.material import Pictures
 from multiemo.registry import encoders
 from multiemo.types import FaceSpec
+from tests.support.tiny_media_models import save_media_model
 
 SIDE = 56
 NAMES = [*REGIONS, EDGE]
@@ -95,11 +96,16 @@ PICTURES = [n for n in encoders.names(modality="face") if encoders.get(n, where=
 
 @pytest.mark.parametrize("freeze", ["nothing", "backbone"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_every_face_encoder_is_explained(name, freeze):
+def test_every_face_encoder_is_explained(name, freeze, tmp_path):
     options = (
         {"backbone": "mobilenetv3_small_050", "size": 32, "dim": 8, "freeze": freeze} if name == "face_timm" else {}
     )
-    encoder = encoders.build(name, options, where="encoders.face", modality="face", assets=None).eval()
+    given = {"modality": "face", "assets": None, "labels": ("happy", "sad", "angry")}
+    if name == "face_prompted":
+        if freeze == "nothing":
+            pytest.skip("it is always frozen")
+        options = {"model": str(save_media_model(tmp_path, "llava")), "size": 32, "frames": 1}
+    encoder = encoders.build(name, options, where="encoders.face", **given).eval()
     torch.manual_seed(0)
     x = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
     target = type("Encoded", (Planted,), {"__call__": lambda _, x, mask: encoder(x, mask).float()[:, :3].sum(1)})(x)

@@ -20,6 +20,7 @@ from multiemo.model import EmotionModel
 from multiemo.preprocess.text import TextPreprocessor
 from multiemo.runs.device import Compute
 from multiemo.types import Sample
+from tests.support.tiny_decoders import CHATML, decoder
 from tests.support.tiny_text import SAVERS, TextPretrained, scratch
 
 CPU = Compute(torch.device("cpu"))
@@ -200,3 +201,27 @@ def test_without_the_text_parts_are_tokens() -> None:
     clip, target = explained(scratch(), "good day")
     bare = ClipInput("text", clip.entry, clip.tensor)
     assert [p.name for p in TextEvidence().views(bare, target)[0].parts] == ["good", "day"]
+
+
+@pytest.mark.parametrize("template", [None, CHATML])
+def test_marks_and_prefix_of_a_decoder_are_no_parts(tmp_path, template) -> None:
+    encoder = decoder(tmp_path, template=template, context=1, prefix="query: ", max_tokens=90)
+    clip, target = explained(encoder, "good day!", [(False, "bad")])
+    [view] = TextEvidence().views(clip, target)
+    assert [p.name for p in view.parts] == ["earlier turn 1", "good", "day", "!"]
+    assert view.baseline.startswith("nothing")
+    _, mask = view.without(torch.tensor([[False, True, False, False]]))
+    assert (~mask[0]).nonzero().flatten().tolist() == [i for i, p in enumerate(view._part_of.tolist()) if p == 1]
+    found = explain_modality(clip, target)
+    assert all(p.score == p.score for p in found.views[0].parts)
+    [alone] = TextEvidence().views(ClipInput("text", clip.entry, clip.tensor, None), target)
+    if template is None:  # the words of a template are tokens like others
+        assert "".join(p.name for p in alone.parts) == "other:badgoodtoken 22day!"  # token 22 is a space
+    assert "q" not in [p.name for p in alone.parts]
+
+
+def test_a_long_text_of_a_decoder_loses_its_beginning(tmp_path) -> None:
+    clip, target = explained(decoder(tmp_path, max_tokens=9), "good day bad day")
+    [view] = TextEvidence().views(clip, target)
+    assert [p.name for p in view.parts] == ["bad", "day"]
+    assert view.notes == ["the model reads 8 of 16 tokens: the text up to character 8 is cut off"]

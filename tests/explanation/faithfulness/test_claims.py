@@ -39,14 +39,14 @@ def test_given_labels_precede_the_most_probable_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "line 2: not JSON"),
-        ([1], "line 2: is a list"),
-        ({"id": "c"}, "line 2: 'speaker' is None"),
-        ({"id": "c", "speaker": "s"}, "line 2: has neither 'labels' nor 'probs'"),
-        ({**ROW, "probs": {"TX": YES}}, "line 2: 'probs' has the subset 'TX'"),
-        ({**ROW, "probs": {"TF": YES, "T": YES}}, "line 2: 'labels' .or 'probs'. lacks 'F', the prediction without t"),
-        ({**ROW, "probs": {**ROW["probs"], "F": {"yes": 2, "no": 0}}}, "line 2: 'probs' for 'F' has 2"),
-        ({**ROW, "credited": "speech"}, "line 2: 'credited' is 'speech'; choices: text, face"),
+        ("{", "line 2: is not JSON"),
+        ([1], "line 2: is not a JSON object"),
+        ({"id": "c"}, "row 2: 'speaker' is None"),
+        ({"id": "c", "speaker": "s"}, "row 2: has neither 'labels' nor 'probs'"),
+        ({**ROW, "probs": {"TX": YES}}, "row 2: 'probs' has the subset 'TX'"),
+        ({**ROW, "probs": {"TF": YES, "T": YES}}, "row 2: 'labels' .or 'probs'. lacks 'F', the prediction without t"),
+        ({**ROW, "probs": {**ROW["probs"], "F": {"yes": 2, "no": 0}}}, "row 2: 'probs' for 'F' has 2"),
+        ({**ROW, "credited": "speech"}, "row 2: 'credited' is 'speech'; choices: text, face"),
         ({"id": "c", "speaker": "s", "labels": {"TF": "yes", "T": "yes", "F": "no"}}, "'probs' lacks 'T'.*'credited'"),
     ],
 )

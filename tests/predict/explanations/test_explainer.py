@@ -16,6 +16,7 @@ from multiemo.runs import train
 from tests.support.documents import check_record
 
 
+@pytest.mark.slow
 def test_the_prediction_of_an_explanation_is_that_of_predict(model, talk):
     why = model.explain(talk, text="I am so happy today and this is great", most=2)
     assert why.prediction == model.predict(talk, text="I am so happy today and this is great")
@@ -35,6 +36,7 @@ def test_contributions_and_attribution_agree(model):
     assert one.text == "I am so happy today"
 
 
+@pytest.mark.slow
 def test_only_the_asked_span_is_explained(model, talk):
     why = model.explain(talk, start=5, end=9)
     assert why.segments

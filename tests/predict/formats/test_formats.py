@@ -62,6 +62,15 @@ def test_json_is_the_prediction_json_and_keeps_every_character(tmp_path):
     assert CHINESE in write_timeline(usual(), tmp_path / "b.json").read_text("utf-8")
 
 
+@pytest.mark.parametrize("words", ["=1+1", "+1", "-1", "- Hello.", "@SUM(A1)", "\t=1", "＝1"])
+def test_words_are_no_formula_for_a_spreadsheet(words, tmp_path):
+    path = write_timeline(usual(words), tmp_path / "a.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert f"'{words}" in {row["words"] for row in rows}
+    assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row.values() if cell)
+
+
 def test_csv_has_a_row_a_segment_and_skipped_span(tmp_path):
     path = write_timeline(usual('two\nlines, "quoted"'), tmp_path / "a.csv")
     with path.open(encoding="utf-8", newline="") as file:

@@ -276,6 +276,7 @@ def test_unusable_crops_are_left_out_and_named() -> None:
     assert dark.reason.startswith("the face is too dark or overexposed (exposure 0.0")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_film() -> None:
     def held(count: int) -> tuple[int, ...]:
         made, told = tracker(every=0.5)

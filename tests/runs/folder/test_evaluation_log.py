@@ -46,6 +46,7 @@ def test_every_reading_is_counted_with_its_reader(run):
     assert first["compute"] == "cpu, float32"
 
 
+@pytest.mark.slow
 def test_other_parts_are_kept_and_not_counted(run):
     for split in ("val", "train"):
         assert not any("has been read" in note for note in evaluate_run(run, split=split).notes)
@@ -72,6 +73,7 @@ def test_cost_reads_no_test_clip(run, monkeypatch):
     assert reads_of(run) == []
 
 
+@pytest.mark.slow
 def test_another_manifest_is_counted_by_its_content(run, small_corpus, tmp_path):
     """The run's own clips under another name are its test part all the same; other people's with their ids are not."""
     clips = read_manifest(small_corpus)
@@ -89,6 +91,7 @@ def test_another_manifest_is_counted_by_its_content(run, small_corpus, tmp_path)
     assert reads_of_test(run) == {"evaluate": 2}
 
 
+@pytest.mark.slow
 def test_a_branch_and_a_model_folder_count_in_their_run(run, small_corpus, tmp_path):
     evaluate_run(run / "branches" / "text", manifest=small_corpus)
     evaluate_run(run / "model", manifest=small_corpus)
@@ -111,6 +114,7 @@ def test_lines_of_before_and_damaged_ones_count(run):
     assert reads_of_test(run) == {"evaluate": 1, "a damaged line": 1}
 
 
+@pytest.mark.slow
 def test_the_count_is_printed_and_in_the_report(run, cli, small_corpus):
     code, out, _ = cli("evaluate", run)
     assert code == 0
@@ -125,6 +129,7 @@ def test_the_count_is_printed_and_in_the_report(run, cli, small_corpus):
     assert "the test part of this run has been read 3 times: evaluate 3" in notes
 
 
+@pytest.mark.slow
 def test_compare_says_how_often_each_was_read(run, tmp_path, cli):
     save_evaluation(run, evaluate_run(run))
     twin = shutil.copytree(run, tmp_path / "twin")

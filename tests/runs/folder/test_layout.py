@@ -135,6 +135,10 @@ HOLD += (
 )
 
 
+@pytest.mark.fault(
+    "two processes on one run folder",
+    "the second is refused in one line; the lock of a killed one is free",
+)
 @pytest.mark.parametrize("fork", ["pass", "import os; os.fork() or time.sleep(60)"])
 def test_a_second_call_is_refused_and_a_killed_one_leaves_nothing(fork, words, tmp_path):
     """Also where the killed one has left a child behind, as a loader's worker is one."""
@@ -154,6 +158,7 @@ def test_a_second_call_is_refused_and_a_killed_one_leaves_nothing(fork, words, t
             os.killpg(other.pid, signal.SIGKILL) if fork != "pass" else None
 
 
+@pytest.mark.fault("file system without locks", "a note; the run goes on")
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(37, "No locks available")

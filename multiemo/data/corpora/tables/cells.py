@@ -16,7 +16,7 @@ from multiemo.types import DIMENSIONS
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-_WITH_UNIT = re.compile(r"(.*?)\s*(ms|msec|s|sec|seconds)", re.IGNORECASE)
+_WITH_UNIT = re.compile(r"(.{0,40}?)\s{0,9}(ms|msec|s|sec|seconds)", re.IGNORECASE)
 _SCALE = re.compile(r"(?:(\w+):)?(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 #: Units of the times in a table, in seconds.
 UNITS: dict[str, float] = {"s": 1.0, "ms": 0.001}

@@ -157,7 +157,7 @@ def _class_names(file: Path) -> dict[str, list[str]]:
             features = json.loads(stored).get("info", {}).get("features", {})
         else:
             features = json.loads(read_text(beside)).get("features", {}) if beside.is_file() else {}
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _unreadable(file, error) from None
     except (ValueError, AttributeError):
         raise ManifestError(f"hfdataset: the features of {file} are not described in JSON; save it again") from None
@@ -186,7 +186,7 @@ def _rows(file: Path, named: Mapping[str, str], check: Callable[[Sequence[str], 
         else:
             check(pl.read_ipc_stream(file, n_rows=0).columns, file)
             frame = pl.read_ipc_stream(file, columns=list(dict.fromkeys(named.values())))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _unreadable(file, error) from None
     yield from frame.iter_rows(named=True)
 

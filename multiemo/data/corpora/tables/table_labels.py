@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from multiemo.data.corpora.source import Became, RowTroubleError
 from multiemo.data.corpora.tables.cells import cell_text, columns, number, pairs
 from multiemo.errors import ManifestError
+from multiemo.files import parse_json
 from multiemo.labels import find_label
 from multiemo.labels import label_set as labels_of
 
@@ -88,7 +88,7 @@ class LabelColumns:
             return [cell]
         if cell.startswith("["):
             try:
-                return [cell_text(word) for word in json.loads(cell.replace("'", '"'))]
+                return [cell_text(word) for word in parse_json(cell.replace("'", '"'))]
             except ValueError:
                 raise RowTroubleError(f"labels is {cell!r}, not a list") from None
         return [word for word in _SEPARATOR.split(cell) if word]
@@ -183,7 +183,7 @@ def _pairs_in(cell: str) -> dict[str, str]:
     if not cell:
         return {}
     try:
-        values = json.loads(cell.replace("'", '"')) if cell.startswith("{") else None
+        values = parse_json(cell.replace("'", '"')) if cell.startswith("{") else None
     except ValueError:
         raise RowTroubleError(f'votes is {cell!r}, not an object like {{"happy": 3}}') from None
     if isinstance(values, dict):

@@ -43,7 +43,13 @@ _COLUMNS = ("FileName", "EmoClass")
 
 
 @corpora.register("msppodcast")
-def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Test1") -> Iterator[Clip]:
+def msppodcast(
+    root: Path,
+    skip: Skip,
+    *,
+    test: Literal["Test1", "Test2"] = "Test1",
+    unknown_speakers: Literal["unnamed", "podcast"] = "unnamed",
+) -> Iterator[Clip]:
     """One clip per turn, labelled with the emotion that most annotators perceived; ``votes`` has their votes if known.
 
     A turn without agreement, or of another emotion, is kept for its dimensions, without label and votes.
@@ -51,7 +57,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
     Folder:
         ``Labels/labels_consensus.csv`` (or ``labels_concensus.csv``, or ``.json``; with ``Partitions.txt`` if it has
         no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv``;
-        ``test=Test2``
+        ``test=Test2``; ``unknown_speakers=podcast`` names unknown speakers by their podcast
 
     Labels:
         ``msppodcast8``
@@ -63,6 +69,8 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
         root: the folder with ``Labels/`` and, if downloaded, ``Audios/`` and ``Transcripts/``.
         skip: called for every turn that is left out, and with the number of clips of unknown speakers.
         test: the published test set to use as the part ``test``; the other is left out. Test3 has no labels.
+        unknown_speakers: ``unnamed``, or named by their ``podcast``, so that the published parts can be checked by
+            speaker.
 
     Yields:
         Clips with id ``MSP-PODCAST_0001_0008``, speaker (SpkrID), group = podcast (``0001``), the official part and
@@ -107,7 +115,7 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
             yield Clip(
                 id=name,
                 corpus="msppodcast",
-                speaker=speaker if known else None,
+                speaker=speaker if known else f"unknown-{_podcast(name)}" if unknown_speakers == "podcast" else None,
                 group=_podcast(name),
                 language="en",
                 text=text or None,
@@ -124,7 +132,8 @@ def msppodcast(root: Path, skip: Skip, *, test: Literal["Test1", "Test2"] = "Tes
     for reason, count in left.most_common():
         skip(table.name, f"{count} turns {reason}")
     if unknown:
-        skip(table.name, f"{unknown} clips of unknown speakers are kept without speaker")
+        named = "named by their podcast" if unknown_speakers == "podcast" else "kept without speaker"
+        skip(table.name, f"{unknown} clips of unknown speakers are {named}")
 
 
 def _podcast(name: str) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from multiemo.explanation.faithfulness.records import Difference, Faithfulness
+from multiemo.pages import page_template
 from multiemo.predict.explanations.page import strip
 from multiemo.predict.explanations.page.formats import mostly_chinese, percent, signed
 from multiemo.predict.explanations.page.sections import SegmentSection, anchor
@@ -38,20 +39,16 @@ def render_page(explanation: Explanation, language: str | None = None) -> str:
     Raises:
         ConfigError: there is no such language.
     """
-    import jinja2
-
     t = PageTexts(language or page_language(explanation))
     prediction, found = explanation.prediction, explanation.prediction.segments
     spans = {(s.prediction.start, s.prediction.end) for s in explanation.segments}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
+    template = page_template(
+        Path(__file__).with_name("why.html"),
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
-    return environment.get_template("why.html").render(
+    return template.render(
         t=t,
         words_language="zh" if page_language(explanation) == "zh" else explanation.language or "",
         name=prediction.input,

@@ -43,6 +43,10 @@ def test_msppodcast(tmp_path: Path) -> None:
     ]
     other = run("msppodcast", root, tmp_path / "m.jsonl", test="Test2")
     assert [c.id for c in other.clips if c.split == "test"] == ["MSP-PODCAST_0005_0001"]
+    named = run("msppodcast", root, tmp_path / "m.jsonl", unknown_speakers="podcast")
+    assert by_id(named)["MSP-PODCAST_0002_0033"].speaker == "unknown-0002"
+    assert {c.speaker for c in named.clips} - {c.speaker for c in prepared.clips} == {"unknown-0002"}
+    assert named.skipped[-1].reason == "1 clips of unknown speakers are named by their podcast"
 
 
 def test_msppodcast_in_json_under_its_older_name(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from multiemo.labels.words import CHINESE
+
 TEXTS: Mapping[str, str] = {
     # 标题与结论
     "title": "为什么：{name}",
@@ -209,12 +211,8 @@ TEXTS: Mapping[str, str] = {
 
 #: Names of labels (canonical spelling), dimensions and the words of conflicts.
 NAMES: Mapping[str, str] = {
-    "neutral": "中性", "calm": "平静", "happy": "快乐", "sad": "悲伤", "angry": "愤怒", "fearful": "恐惧",
-    "disgusted": "厌恶", "surprised": "惊讶", "bored": "无聊", "frustrated": "沮丧", "excited": "兴奋",
-    "contemptuous": "轻蔑", "worried": "担忧", "joyful": "喜悦", "mad": "恼怒", "peaceful": "安宁", "powerful": "有力",
-    "scared": "害怕", "negative": "消极", "positive": "积极", "very negative": "非常消极", "very positive": "非常积极",
-    "strongly negative": "强烈消极", "weakly negative": "略微消极", "weakly positive": "略微积极",
-    "strongly positive": "强烈积极", "valence": "效价",
+    **CHINESE,
+    "valence": "效价",
     "arousal": "唤醒度", "dominance": "支配度", "uncertain": "不确定",
     "integrated gradients": "积分梯度", "occlusion": "遮挡法",
     "Shapley sampling": "Shapley 抽样", "Shapley values": "Shapley 值", "whole": "整体",

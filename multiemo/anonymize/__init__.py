@@ -1,0 +1,1 @@
+"""Protect the people in media and transcripts: faces, voices, words and metadata."""

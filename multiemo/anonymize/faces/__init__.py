@@ -1,0 +1,1 @@
+"""Faces in pictures and films: found in every frame, and covered."""

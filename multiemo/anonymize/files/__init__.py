@@ -1,0 +1,1 @@
+"""One file in, one protected file out: films, sounds, pictures and transcripts."""

@@ -1,0 +1,1 @@
+"""Names, numbers and addresses in transcripts, replaced by what they were."""

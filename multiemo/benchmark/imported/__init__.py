@@ -1,0 +1,1 @@
+"""Predictions of other systems, measured on the test clips of a run."""

@@ -1,0 +1,219 @@
+"""Encoders as CUDA graphs: the host launches a whole pass at once instead of its kernels one by one.
+
+A graph computes one shape, from fixed memory to fixed memory. Shapes that recur are captured. Others, and everything
+after a failed capture, run as they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multiemo.errors import first_line
+
+T = TypeVar("T")
+
+#: A shape is captured when it comes up for this time.
+OCCURRENCES = 3
+#: Shapes that are captured for one encoder; each takes the memory of its activations.
+MOST_GRAPHS = 8
+#: Passes before a capture, in which libraries choose their kernels.
+_WARM_UPS = 3
+#: Runs a function and returns how to repeat it: with the same memory, and therefore with results in the same place.
+Record: TypeAlias = Callable[[Callable[[], T]], tuple[Callable[[], None], T]]
+
+
+def graph_encoder(encoder: Any, failed: Callable[[str], None], record: Record[Any] | None = None) -> None:
+    """Replay the training passes of an encoder, forward and backward, from now on.
+
+    Sequences are padded to one of eight lengths per octave, so that fewer shapes occur. Batch normalisation would see
+    the padding, so encoders that have it are captured in the exact shapes only. Random numbers (dropout, augmentation)
+    continue their stream in every replay. Gradients are copied out of the graph, so they can be accumulated.
+
+    Args:
+        encoder: an ``Encoder`` on its device; undone by :func:`~multiemo.training.compiled.run_plainly`.
+        failed: receives the first line of the error of a failed capture, once.
+        record: how to capture; by default as a CUDA graph.
+    """
+    plain: Callable[..., Tensor] = encoder._call_impl
+    capture = record or _recorder()
+    pads = not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in encoder.modules())
+    longest = _longest(encoder.input_spec)
+    graphs: dict[Any, PassGraph] = {}
+    seen: Counter[Any] = Counter()
+    usable = True
+
+    def call(x: Tensor, mask: Tensor, *states: Any, **options: Any) -> Tensor:
+        nonlocal usable
+        weights = [p for p in encoder.parameters() if p.requires_grad]
+        if not usable or states or not weights or not (encoder.training and torch.is_grad_enabled()):
+            return plain(x, mask, *states, **options)
+        length = padded_length(x.shape[1], longest) if pads else x.shape[1]
+        filled = {**options, "padded": True} if length > x.shape[1] and "padded" in options else options
+        cast = torch.is_autocast_enabled(x.device.type), torch.get_autocast_dtype(x.device.type)
+        key = (x.shape[0], length, *x.shape[2:], x.dtype, *filled.items(), cast, *map(id, weights))
+        seen[key] += 1
+        if key not in graphs and (seen[key] < OCCURRENCES or len(graphs) == MOST_GRAPHS):
+            return plain(x, mask, **options)
+        inputs = _extended(x, length), _extended(mask, length)
+        if key not in graphs:
+            try:
+                graphs[key] = PassGraph(partial(plain, **filled), inputs, encoder, capture)
+            except Exception as error:
+                usable = False
+                graphs.clear()
+                failed(first_line(error))
+                return plain(x, mask, **options)
+        return _Replay.apply(graphs[key], *inputs, *weights)  # type: ignore[no-untyped-call,no-any-return]
+
+    encoder._compiled_call_impl = call
+
+
+class PassGraph:
+    """One pass of an encoder in one shape, forward and backward.
+
+    Args:
+        function: computes embeddings ``[B, D]`` from an input and its mask.
+        inputs: input and mask of the first batch.
+        encoder: module with the weights; its buffers stay as they are.
+        record: how to capture.
+    """
+
+    def __init__(
+        self, function: Callable[..., Tensor], inputs: Sequence[Tensor], encoder: nn.Module, record: Record[Any]
+    ) -> None:
+        self.weights = [p for p in encoder.parameters() if p.requires_grad]
+        self._inputs = [x.clone() for x in inputs]
+        self._function = function
+        with _kept(encoder.buffers()):
+            with _beside(self._inputs[0].device):
+                for _ in range(_WARM_UPS):
+                    self._given = torch.zeros_like(self._forward())
+                    self._backward()
+            self._replay_forward, made = record(self._forward)
+            self._made: Tensor = made.detach()
+            self._replay_backward, self._gradients = record(self._backward)
+        self._live: Tensor | None = None
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Embeddings ``[B, D]`` of an input and its mask."""
+        for own, given in zip(self._inputs, inputs, strict=True):
+            own.copy_(given)
+        self._replay_forward()
+        return self._made.clone()
+
+    def backward(self, given: Tensor) -> list[Tensor | None]:
+        """Gradients of the weights in the latest forward pass; ``None`` for weights that it does not use.
+
+        Args:
+            given: gradient of the embeddings, ``[B, D]``.
+        """
+        self._given.copy_(given)
+        self._replay_backward()
+        used = [g for g in self._gradients if g is not None]
+        copies = [torch.empty_like(g) for g in used]
+        torch._foreach_copy_(copies, used)
+        each = iter(copies)
+        return [None if g is None else next(each) for g in self._gradients]
+
+    def _forward(self) -> Tensor:
+        device = self._inputs[0].device.type
+        cast: AbstractContextManager[Any] = nullcontext()
+        if torch.is_autocast_enabled(device):  # autocast's cache would hold memory of the graph, or the other way round
+            cast = torch.autocast(device, torch.get_autocast_dtype(device), cache_enabled=False)
+        with torch.enable_grad(), cast:
+            made: Tensor = self._function(*self._inputs)
+        self._live = made
+        return made
+
+    def _backward(self) -> Sequence[Tensor | None]:
+        assert self._live is not None
+        return torch.autograd.grad(self._live, self.weights, self._given, allow_unused=True)
+
+
+class _Replay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, graph: PassGraph, x: Tensor, mask: Tensor, *_: Tensor) -> Tensor:
+        ctx.graph = graph
+        return graph.forward(x, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return None, None, None, *ctx.graph.backward(gradients[0])
+
+
+def padded_length(steps: int, longest: int | None) -> int:
+    """The length to which a sequence is padded: eight lengths per octave, at most an eighth longer.
+
+    Args:
+        steps: length of the sequence.
+        longest: most steps that the encoder reads; ``None`` if there is no limit.
+
+    Example:
+        >>> [padded_length(n, None) for n in (7, 16, 17, 33, 1000)]
+        [7, 16, 18, 36, 1024]
+        >>> padded_length(97, 100)
+        100
+    """
+    unit = 1 << max(steps.bit_length() - 4, 0)
+    length = -(-steps // unit) * unit
+    return length if longest is None else max(min(length, longest), steps)
+
+
+def _longest(spec: Any) -> int | None:
+    for name in ("max_tokens", "most_rows", "max_steps"):
+        if hasattr(spec, name):
+            return int(getattr(spec, name))
+    return None
+
+
+def _extended(x: Tensor, length: int) -> Tensor:
+    """Zeros after ``[B, T, ...]`` up to a length."""
+    return F.pad(x, (*[0] * (2 * (x.ndim - 2)), 0, length - x.shape[1])) if length > x.shape[1] else x
+
+
+@contextmanager
+def _kept(buffers: Iterator[Tensor]) -> Iterator[None]:
+    """Restore running statistics afterwards."""
+    before = [(buffer, buffer.clone()) for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
+
+
+@contextmanager
+def _beside(device: torch.device) -> Iterator[None]:
+    """On a GPU, a stream of its own, as a capture needs for what precedes it."""
+    if device.type != "cuda":
+        yield
+        return
+    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        yield
+    current.wait_stream(stream)
+
+
+def _recorder() -> Record[Any]:
+    """Captures CUDA graphs that share their memory, since an encoder runs one pass at a time."""
+    pool: Any = None
+
+    def record(run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+        nonlocal pool
+        pool = pool or torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+        graph = torch.cuda.CUDAGraph()
+        # Other threads pin memory for the next batches meanwhile.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            result = run()
+        return graph.replay, result
+
+    return record

@@ -1,0 +1,86 @@
+"""Masks of the library's attention: the same result without one, where nothing is padded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, sdpa_mask
+
+from multiemo.encoders.common import attention
+from tests.support.tensors import waves
+from tests.support.tiny_speech import KINDS, build
+from tests.support.tiny_text import SDPA, tiny
+
+
+def gradients_of(encoder, x, mask, **options):
+    encoder.zero_grad()
+    made = encoder(x, mask, **options)
+    (made * torch.linspace(-1, 1, made.numel(), dtype=made.dtype).view_as(made)).sum().backward()
+    return [made.detach(), *(p.grad.clone() for p in encoder.parameters() if p.grad is not None)]
+
+
+def assert_same_unmasked(encoder, x, mask) -> None:
+    """In double precision, so that only rounding of another kernel can differ."""
+    wanted = gradients_of(encoder, x, mask)
+    got = gradients_of(encoder, x, mask, padded=False)
+    assert len(got) == len(wanted) > 5
+    for ours, masked in zip(got, wanted, strict=True):
+        torch.testing.assert_close(ours, masked, rtol=1e-8, atol=1e-8 * float(masked.abs().max()) + 1e-12)
+
+
+@pytest.fixture
+def masks_passed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each call of SDPA got a mask."""
+    passed: list[bool] = []
+    real = F.scaled_dot_product_attention
+
+    def spy(*args, attn_mask=None, **options):
+        passed.append(attn_mask is not None)
+        return real(*args, attn_mask=attn_mask, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    return passed
+
+
+@pytest.mark.parametrize("name", SDPA)
+def test_texts_of_one_length_need_no_mask(tmp_path: Path, name: str, masks_passed: list[bool]) -> None:
+    encoder = tiny(tmp_path, name, pooling="attention").double().eval()
+    x = torch.randint(5, 11, (3, 6), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(x, dtype=torch.bool)
+    masks_passed.clear()
+    encoder(x, mask)
+    assert masks_passed
+    assert all(masks_passed)
+    masks_passed.clear()
+    encoder(x, mask, padded=False)
+    # T5 adds its positions through the mask, ModernBERT's windows are one in most layers, decoders keep theirs.
+    assert not any(masks_passed) or name in ("t5", "modernbert") or encoder.causal
+    assert masks_passed
+    assert_same_unmasked(encoder, x, mask)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clips_of_one_length_need_no_mask(tmp_path: Path, kind: str) -> None:
+    encoder = build(kind, tmp_path, freeze="none", dropout=0.0).double().eval()
+    x = torch.stack(waves([0.3] * 2)).double()
+    assert_same_unmasked(encoder, x, torch.ones(x.shape[:2], dtype=torch.bool))
+
+
+def test_flash_attention_can_run_in_speech(tmp_path: Path, masks_passed: list[bool]) -> None:
+    encoder = build("wav2vec2-layer", tmp_path).eval()
+    x = torch.stack(waves([0.3] * 2))
+    encoder(x, torch.ones(x.shape[:2], dtype=torch.bool), padded=False)
+    assert masks_passed == [False, False]
+
+
+@pytest.mark.parametrize("function", [bidirectional_mask_function, causal_mask_function])
+def test_the_short_way_to_a_mask_makes_the_library_s(function) -> None:
+    padding = torch.arange(5) < torch.tensor([[5], [2], [1]])
+    options = {
+        "batch_size": 3, "q_length": 5, "kv_length": 5, "mask_function": function, "attention_mask": padding,
+        "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False,
+    }  # fmt: skip
+    assert torch.equal(attention._mask(**options), sdpa_mask(**options))
