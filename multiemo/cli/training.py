@@ -70,11 +70,13 @@ def train(
     require_manifests(checked)
     from multiemo.report import format_table
     from multiemo.report.trained import train as run_training
+    from multiemo.training.parallel import leave_processes
 
     with ConsoleProgress() as progress:
         for note in _recipe_notes(checked):
             progress.note(note)
         run = run_training(checked, out, resume=resume, profile=profile, progress=progress)
+    leave_processes()
     if int(os.environ.get("RANK", "0")):
         return
     if run.validation is not None:

@@ -33,6 +33,15 @@ LAYER_PARAMETERS = 1_000_000
 PREPARATION_TIMEOUT = timedelta(days=7)
 
 
+def leave_processes() -> None:
+    """Leave the group of training processes, if there is one: the last call of a process that trained.
+
+    A process that exits as a member may be aborted by threads of the group that still run.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 class ProcessBarrier:
     """A barrier with a long timeout, at which training processes wait while others still prepare data.
 

@@ -24,6 +24,7 @@ from multiemo.model import EmotionModel
 from multiemo.registry import encoders, fusions
 from multiemo.runs.evaluation import gatherer
 from multiemo.training.objectives import Contrastive, Labels
+from multiemo.training.parallel import leave_processes
 from multiemo.training.state import States
 from multiemo.training.trainer import Trainer
 from multiemo.types import Clip, Sample
@@ -127,6 +128,7 @@ def fit_cases(folder: Path, names: list[str], *, resume: bool) -> None:
             )
             said = {"history": result.history, "seen": seen}
             (folder / name / f"said{end}.json").write_text(json.dumps(said))
+    leave_processes()
 
 
 if __name__ == "__main__":

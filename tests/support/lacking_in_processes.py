@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 from safetensors.torch import save_file
 from torch import nn
@@ -163,8 +162,7 @@ def fit_cases(folder: Path, names: list[str], seconds: float) -> None:
         if accelerator.is_main_process:
             save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / f"{name}.safetensors")
             (folder / f"{name}.json").write_text(json.dumps(result.history))
-    if several:
-        dist.destroy_process_group()
+    parallel.leave_processes()
 
 
 if __name__ == "__main__":

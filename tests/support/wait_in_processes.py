@@ -23,7 +23,7 @@ from multiemo.progress import Progress
 from multiemo.runs.batches import prepare_part
 from multiemo.runs.frozen.embeddings import embed_part
 from multiemo.runs.frozen.once import Computer
-from multiemo.training.parallel import ProcessBarrier
+from multiemo.training.parallel import ProcessBarrier, leave_processes
 from multiemo.types import Clip, SpeechSpec
 
 SECONDS = 4.0
@@ -74,7 +74,7 @@ def main(folder: Path, how: str) -> None:
         dist.barrier()  # the collectives themselves are still there, and still short
         said = {"decoded": decoded, "embedded": sum(embedded), "values": made.values.tolist()}
         (folder / f"{rank}.json").write_text(json.dumps(said))
-    dist.destroy_process_group()
+    leave_processes()
 
 
 if __name__ == "__main__":
