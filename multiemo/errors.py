@@ -51,8 +51,14 @@ class NetworkError(MultiemoError):
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, or its type if the message is empty.
 
+    A first line that only announces the second ends with a colon; both are returned then.
+
     Example:
         >>> first_line(ValueError("no such layer\\nhint: see the docs")), first_line(KeyboardInterrupt())
         ('no such layer', 'KeyboardInterrupt')
+        >>> first_line(ValueError("the compiler raised:\\n\\nTypeError: no graph"))
+        'the compiler raised: TypeError: no graph'
     """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first, *others = str(error).strip().splitlines() or [type(error).__name__]
+    second = next((line.strip() for line in others if line.strip()), "")
+    return f"{first} {second}" if first.endswith(":") and second else first
