@@ -81,6 +81,8 @@ class Row:
 
 
 SIX_FOLDS = ("--folds", "6")
+#: What ``precision: auto`` chooses on a GPU; on a CPU with bf16 instructions a text model takes two thirds of the time.
+BF16 = "precision=bf16"
 RAVDESS = "RAVDESS, 18 actors in six folds"
 WHISPER = "configs/ravdess_whisper.yaml"
 ROWS: dict[str, Row] = {
@@ -126,16 +128,17 @@ ROWS: dict[str, Row] = {
         ("meld", "goemotions"), "MELD, published dev part",
         (Figure("words, MiniLM by way of GoEmotions", "wf1", "T", classic=True),),
         "configs/meld_text.yaml",
-        ("init.text={runs}/goemotions_text/branches/text",),
-        ("train configs/goemotions_text.yaml --out {runs}/goemotions_text",),
+        (BF16, "init.text={runs}/goemotions_text/branches/text"),
+        (f"train configs/goemotions_text.yaml {BF16} --out {{runs}}/goemotions_text",),
     ),
     "meld_e5": Row(
-        ("meld",), "MELD, published dev part", (Figure("words, e5-small", "wf1", "T"),), "configs/meld_e5.yaml"
+        ("meld",), "MELD, published dev part", (Figure("words, e5-small", "wf1", "T"),),
+        "configs/meld_e5.yaml", (BF16,),
     ),
     "goemotions": Row(
         ("goemotions",), "GoEmotions, published dev part",
         (Figure("words, MiniLM", "macro_f1", "T", classic=True),),
-        "configs/goemotions_text.yaml",
+        "configs/goemotions_text.yaml", (BF16,),
     ),
     "emotiontalk": Row(
         ("emotiontalk",), "EmotionTalk, published val part",
@@ -145,7 +148,7 @@ ROWS: dict[str, Row] = {
     "emotiontalk_e5": Row(
         ("emotiontalk",), "EmotionTalk, published val part",
         (Figure("Chinese words, e5-small", "macro_f1", "T"),),
-        "configs/emotiontalk_e5.yaml",
+        "configs/emotiontalk_e5.yaml", (BF16,),
     ),
     "composite": Row(
         ("meld", "ravdess", "fer2013"), "composite of MELD, RAVDESS and FER2013",

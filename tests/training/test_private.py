@@ -36,7 +36,8 @@ def private_loader(samples, modalities, *, rate=0.5, steps=4, by_speaker=False):
             [i for i, s in enumerate(samples) if s.speaker == name] for name in sorted({s.speaker for s in samples})
         ]
     collate = CollateUnits(Collate(modalities, CLASSES), by_speaker)
-    return DataLoader(samples, batch_sampler=PoissonSampler(units, rate, steps), collate_fn=collate)
+    draws = torch.Generator().manual_seed(0)  # else drawn from the system's entropy, each time anew
+    return DataLoader(samples, batch_sampler=PoissonSampler(units, rate, steps, draws), collate_fn=collate)
 
 
 def fit_private(model, stage, *, folder=None, after_epoch=None, epochs=3, steps=4, **options):
