@@ -36,6 +36,7 @@ from multiemo.model import EmotionModel
 from multiemo.preprocess.voice.baseline import VoiceBaseline
 from multiemo.runs.folder.required_files import file_digest, model_folder
 from multiemo.runs.parts import assemble, build_encoder
+from multiemo.runs.size_limit import sized_by
 from multiemo.training.checkpoint import load_tensors, save_tensors
 from multiemo.types import InputSpec, Modality, spec_to_dict
 from multiemo.version import __version__
@@ -196,9 +197,14 @@ def load_bundle(path: str | Path, *, labels: bool = True, deferred: bool = False
         for m, spec in specs.items():
             build = partial(build_encoder, config, m, **_feature_facts(spec), assets=folder / m)
             width = _out_dim(tensors, m) if deferred else None
-            parts[m] = build() if width is None else Deferred(width, partial(_build_deferred, build, folder))
+            if width is None:
+                with sized_by(_weights_of(tensors, m), folder):
+                    parts[m] = build()
+            else:
+                parts[m] = Deferred(width, partial(_build_deferred, build, folder))
             inputs[m] = build_input(m, spec, assets=folder / m)
-        model = assemble(config, parts, fused=values["fused"], specs=specs)
+        with sized_by(tensors.values(), folder):
+            model = assemble(config, parts, fused=values["fused"], specs=specs)
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         reason = f"no model can be built from it ({type(error).__name__}: {first_line(error)})"
         raise CheckpointError(
@@ -277,11 +283,17 @@ def _load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path
 def _build_deferred(build: Callable[[], Encoder], folder: Path, weights: Mapping[str, Tensor]) -> Encoder:
     """Build a deferred encoder and load its weights."""
     try:
-        encoder = build()
+        with sized_by(weights.values(), folder):
+            encoder = build()
     except ConfigError as error:
         raise CheckpointError(f"{folder}: {error}") from error
     _load_weights(encoder, weights, folder)
     return encoder
+
+
+def _weights_of(tensors: Mapping[str, Tensor], m: Modality) -> list[Tensor]:
+    """The weights of one encoder."""
+    return [tensor for name, tensor in tensors.items() if name.startswith(f"encoders.{m}.")]
 
 
 def _out_dim(tensors: Mapping[str, Tensor], m: Modality) -> int | None:

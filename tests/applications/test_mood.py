@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -11,10 +12,11 @@ import polars as pl
 import pytest
 
 from multiemo.applications.dated_clips import TableColumns
-from multiemo.applications.mood import MEANING, mood_log
+from multiemo.applications.mood import MEANING, draw_days, mood_log
 from multiemo.errors import ConfigError, ManifestError
 from multiemo.predict import load
 from multiemo.tables.reading import open_table
+from tests.support.injection import INJECTED, inert
 from tests.support.moods import person
 
 DAY = datetime.date(2024, 3, 1)
@@ -61,6 +63,13 @@ def test_a_log_of_a_table(tmp_path: Path) -> None:
     mood_log(tmp_path / "days.csv", plot=tmp_path / "log.png")
     assert (tmp_path / "log.png").read_bytes()[:4] == b"\x89PNG"
     json.dumps(log)
+
+
+def test_markup_in_notes_and_sources_is_inert_in_the_page(tmp_path: Path) -> None:
+    log = mood_log(table(tmp_path / "days.csv", [np.array([0.1, -0.2])] * 3))
+    log = dataclasses.replace(log, notes=[INJECTED], values_from={INJECTED: 1}, meaning=log.meaning + INJECTED)
+    draw_days(log, tmp_path / "log.html")
+    assert inert(tmp_path / "log.html").count("&lt;script&gt;") == 3
 
 
 def test_few_days_say_so(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from multiemo.report.overall import model_lines, write_model_page
 from multiemo.runs.evaluation import evaluate_run
 from multiemo.runs.folder.evaluation_log import reads_of_test
 from multiemo.runs.folder.required_files import model_folder
+from tests.support.injection import inert, injected
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,16 @@ def test_the_page_stands_alone_and_the_record_keeps_its_schema(explained, confor
     assert "Synthetic." in page
     lines = list(model_lines(explained))
     assert lines[0].endswith(f"{explained.clips} clips of {explained.speakers} speakers")
+
+
+def test_markup_in_labels_and_words_is_inert_in_the_page(explained, tmp_path) -> None:
+    values = json.loads(json.dumps(explained))
+    score = next(iter(values["effects"]["overall"]["contribution"].values()))["signed"]
+    values["cues"][0]["cues_for"] = [{"name": "lovely", "clips": 1, "score": score, "strongest": 1}]
+    hostile = injected(values, {*values["labels"], values["name"], values["corpus"], "lovely"})
+    write_model_page(ModelExplanation.from_json(hostile), tmp_path / "model.html")
+    text = inert(tmp_path / "model.html")
+    assert all(f"{shown}&lt;script&gt;" in text for shown in ("lovely", values["name"], values["corpus"]))
 
 
 @pytest.mark.slow
