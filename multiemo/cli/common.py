@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -44,12 +44,12 @@ def with_offline(command: Callable[..., None]) -> Callable[..., None]:
             network.stay_offline()
         command(**given)
 
-    hints = {**get_type_hints(command, include_extras=True), "offline": OfflineOption}
-    signature = inspect.signature(command)
-    parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
+    # Not get_type_hints: before Python 3.11, it hides the annotation of an argument whose default is None.
+    signature = inspect.signature(command, eval_str=True)
     option = inspect.Parameter("offline", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=OfflineOption)
-    call.__annotations__ = hints
-    call.__signature__ = signature.replace(parameters=[*parameters, option])  # type: ignore[attr-defined]
+    parameters = [*signature.parameters.values(), option]
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return call
 
 

@@ -9,8 +9,10 @@ import sys
 import pytest
 
 from benchmarks.measure import fused, kernels
-from tests.support.no_copies import no_copies
+from tests.support.no_copies import needs_fake_gpu, no_copies
 from tests.support.paths import ROOT
+
+pytestmark = needs_fake_gpu
 
 
 @pytest.mark.slow

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tests.support.no_copies import HostCopy, no_copies
+from tests.support.no_copies import HostCopy, needs_fake_gpu, no_copies
+
+pytestmark = needs_fake_gpu
 
 
 def put(x: torch.Tensor) -> None:

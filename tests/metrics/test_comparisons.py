@@ -27,7 +27,7 @@ def test_swaps_of_speakers_agree_with_scipy(speakers):
     truth, one, two, names, shares = paired(speakers, gain=0.1, seed=5)
     found = metrics.paired_test(truth, one, two, names, 2, metrics.accuracy, resamples=4000)
     expected = stats.permutation_test(
-        shares, lambda a, b, axis: (a - b).mean(axis=axis), permutation_type="samples", n_resamples=4000, rng=0
+        shares, lambda a, b, axis: (a - b).mean(axis=axis), permutation_type="samples", n_resamples=4000, random_state=0
     )
     assert found.test == "swaps"
     assert found.difference == pytest.approx(expected.statistic)

@@ -225,7 +225,7 @@ def test_the_error_over_many_speakers_is_that_of_scipys_bootstrap():
     names = [str(i) for i in range(150)]
     measure = metrics.label_measure(2, {"accuracy": metrics.accuracy})
     found = metrics.estimates(measure, truth, np.where(right, 0, 1), names, resamples=4000)["accuracy"]
-    drawn = stats.bootstrap((right.astype(float),), np.mean, n_resamples=4000, method="BCa", rng=rng)
+    drawn = stats.bootstrap((right.astype(float),), np.mean, n_resamples=4000, method="BCa", random_state=rng)
     assert found.error == pytest.approx(drawn.standard_error, rel=0.05)
     ends = drawn.confidence_interval
     assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.1 * (ends.high - ends.low))

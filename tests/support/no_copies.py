@@ -9,10 +9,25 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+
+def _works() -> bool:
+    try:
+        with FakeTensorMode():
+            torch.zeros(1, device="cuda").clone().copy_(torch.zeros(1))
+    except RuntimeError:
+        return False
+    return True
+
+
+#: For tests of fake GPUs, which torch 2.9 makes only where there is a real one.
+needs_fake_gpu = pytest.mark.skipif(not _works(), reason=f"torch {torch.__version__} fakes a GPU only beside a driver")
 
 
 class HostCopy(AssertionError):

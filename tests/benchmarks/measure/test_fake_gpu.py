@@ -11,7 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.measure import fake_gpu
 from multiemo.training.casts import cast_together
+from tests.support.no_copies import needs_fake_gpu
 from tests.support.tiny_text import LAYERS, tiny
+
+pytestmark = needs_fake_gpu
 
 
 def test_gradients_are_those_of_torch_s_engine() -> None:

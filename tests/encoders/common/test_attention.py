@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from multiemo.encoders.common import attention
 from tests.support.tensors import waves
 from tests.support.tiny_speech import KINDS, build
 from tests.support.tiny_text import SDPA, tiny
+
+#: Versions of the library that build masks of positions instead; T5 and ModernBERT have attention of their own there.
+EARLY = "q_length" not in inspect.signature(sdpa_mask).parameters
 
 
 def gradients_of(encoder, x, mask, **options):
@@ -45,7 +49,7 @@ def masks_passed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return passed
 
 
-@pytest.mark.parametrize("name", SDPA)
+@pytest.mark.parametrize("name", [name for name in SDPA if not (EARLY and name in ("t5", "modernbert"))])
 def test_texts_of_one_length_need_no_mask(tmp_path: Path, name: str, masks_passed: list[bool]) -> None:
     encoder = tiny(tmp_path, name, pooling="attention").double().eval()
     x = torch.randint(5, 11, (3, 6), generator=torch.Generator().manual_seed(0))
@@ -76,6 +80,7 @@ def test_flash_attention_can_run_in_speech(tmp_path: Path, masks_passed: list[bo
     assert masks_passed == [False, False]
 
 
+@pytest.mark.skipif(EARLY, reason="this version of transformers makes masks in another way, which is left to it")
 @pytest.mark.parametrize("function", [bidirectional_mask_function, causal_mask_function])
 def test_the_short_way_to_a_mask_makes_the_library_s(function) -> None:
     padding = torch.arange(5) < torch.tensor([[5], [2], [1]])

@@ -17,7 +17,7 @@ from multiemo.encoders.speech.backbones import FROM_BANDS, ONE_BY_ONE, PADDABLE,
 from multiemo.encoders.speech.speech_pretrained import SpeechPretrained
 from multiemo.errors import ConfigError
 from multiemo.preprocess.voice.tensors import WaveformPreprocessor
-from tests.support.no_copies import HostCopy, no_copies
+from tests.support.no_copies import HostCopy, needs_fake_gpu, no_copies
 from tests.support.parameters import names
 from tests.support.tensors import padded, waves
 from tests.support.tiny_speech import (
@@ -199,6 +199,7 @@ def test_the_frame_mask_is_the_library_s(convolutions: Any) -> None:
     assert torch.equal(made, model._get_feature_vector_attention_mask(made.shape[1], real.long()))
 
 
+@needs_fake_gpu
 @pytest.mark.parametrize("even", [False, True], ids=["padded", "even"])
 @pytest.mark.parametrize("kind", PADDABLE_KINDS)
 def test_a_step_copies_nothing_to_the_device(kind: str, even: bool, tmp_path: Path) -> None:
@@ -210,6 +211,7 @@ def test_a_step_copies_nothing_to_the_device(kind: str, even: bool, tmp_path: Pa
     assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
 
 
+@needs_fake_gpu
 def test_the_library_s_own_frame_mask_would_copy(tmp_path: Path) -> None:
     build("hubert", tmp_path)
     theirs = transformers.AutoModel.from_pretrained(str(tmp_path / "hubert"))
