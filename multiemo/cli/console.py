@@ -41,7 +41,8 @@ class ConsoleProgress(Progress):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
-        self._bars.stop()
+        if not self._bars.disable:  # versions of rich before 15 end a disabled bar with an empty line
+            self._bars.stop()
 
     def stage(self, name: str) -> None:
         """Begin a bar."""
