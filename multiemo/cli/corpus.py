@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from multiemo.cli.common import JsonOption, write_json
+from multiemo.cli.common import DeviceOption, JsonOption, write_json
 from multiemo.errors import ConfigError
 
 CacheOption = Annotated[Path | None, typer.Option("--folder", help="Default: $MULTIEMO_CACHE or the user's cache.")]
@@ -21,8 +21,17 @@ def prepare(
         list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the adapter.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Manifest to write, .jsonl or .parquet.")] = Path("manifest.jsonl"),
+    features_only: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Write what this model's branches make of the clips, in place of media."),
+    ] = None,
+    device: DeviceOption = "auto",
 ) -> None:
-    """Turn a corpus folder into a manifest with one row for each clip."""
+    """Turn a corpus folder into a manifest with one row for each clip.
+
+    With --features-only RUN, the manifest can be shared where the recordings cannot: no words, no media, and numbers in
+    place of the names of clips and people.
+    """
     from collections import Counter
 
     from multiemo.data.prepare import prepare as prepare_corpus
@@ -34,6 +43,9 @@ def prepare(
         if not equals:
             raise ConfigError(f"option {option!r}: write it as name=value")
         given[key] = value
+    if features_only is not None:
+        _share(features_only, corpus, root, out, given, device)
+        return
     made = prepare_corpus(corpus, root, out, given)
     if made.root != root:
         typer.echo(f"the corpus is in {made.root}")
@@ -58,6 +70,42 @@ def prepare(
     keys = {"data.manifest": str(out), **train_options(made.clips)}
     settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
     typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN")
+
+
+def _share(run: Path, corpus: str, root: Path, out: Path, options: dict[str, str], device: str) -> None:
+    """Prepare a corpus in a temporary folder, and write features of its clips."""
+    from tempfile import TemporaryDirectory
+
+    from multiemo.cli.console import ConsoleProgress
+    from multiemo.data.prepare import prepare as prepare_corpus
+    from multiemo.data.splits.suggested import train_options
+    from multiemo.privacy.features_only import SEEN, share_features
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent) as folder, ConsoleProgress() as progress:
+        place = Path(folder)
+        made = prepare_corpus(corpus, root, place / "manifest.jsonl", options)
+        progress.stage("features")
+        shared = share_features(made.clips, place, run, out, device=device, progress=progress)
+    widths = ", ".join(f"{width} of {m}" for m, width in shared.widths.items())
+    people = len({c.speaker for c in shared.clips if c.speaker})
+    typer.echo(f"{out}: {len(shared.clips)} clips, {people} people, features: {widths} ({shared.features.name})")
+    if shared.left_out:
+        typer.echo(f"note: left out {shared.left_out} clips in which the model finds nothing that it reads", err=True)
+    if made.skipped:
+        typer.echo(f"note: left out {len(made.skipped)} rows; name them with multiemo prepare {corpus}", err=True)
+    if shared.seen:
+        typer.echo(
+            f"note: {shared.seen} clips are of people whom the model was trained on ({SEEN}: yes), so their features "
+            "tell more of their labels than those of others: do not test on them",
+            err=True,
+        )
+    typer.echo(
+        "note: features are pseudonymous, not anonymous; multiemo privacy-report measures the difference", err=True
+    )
+    keys = {"data.manifest": str(out), **train_options(shared.clips)}
+    settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
+    typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN, with the encoder 'features'")
 
 
 def merge(

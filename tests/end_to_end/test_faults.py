@@ -113,6 +113,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
             return bool(set(mode) & set("wax+"))
 
         guard(io, "open", opens_to_write)
+        guard(Path, "open", opens_to_write)  # before Python 3.11, paths keep the real ``io.open``
         guard(os, "open", lambda flags, *_, **__: bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
         for name in ("mkdir", "unlink", "rename", "replace", "symlink"):
             guard(os, name, lambda *_, **__: True)

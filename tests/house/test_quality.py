@@ -14,8 +14,8 @@ from tests.support.paths import ROOT
 
 LINT = ROOT / ".ci" / "lint"
 CHECKS = subprocess.run([LINT, "--list"], capture_output=True, text=True, check=True).stdout.split()
-#: By the stubs of numpy 2.5 ``array.max()`` is an error.
-SKIPPED = {"types": Version(np.__version__) >= Version("2.5")}
+#: Earlier stubs ask for the type of every array's elements; by those of numpy 2.5 ``array.max()`` is an error.
+SKIPPED = {"types": not Version("2.3") <= Version(np.__version__) < Version("2.5")}
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if name != "reference"])  # tests/docs compares the reference
