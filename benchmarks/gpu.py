@@ -28,8 +28,8 @@ import torch
 from floor import floor
 from measure import fused, kernels, trainer
 
+from benchmarks.measure.batched_faces import BatchedCenterFace
 from multiemo.benchmark.environment import describe_environment
-from multiemo.preprocess.faces.batched import BatchedCenterFace
 from multiemo.preprocess.faces.detection import CenterFace, centerface_file
 from multiemo.preprocess.voice.prosody import prosody
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.measure.onnx_network import OnnxNetwork
 from multiemo.arrays import Pixels
 from multiemo.preprocess.faces.detection import CenterFace, Face
-from multiemo.preprocess.faces.onnx_network import OnnxNetwork
 
 
 class BatchedCenterFace:

@@ -11,11 +11,11 @@ import pytest
 import skimage.data
 import torch
 
+from benchmarks.measure.batched_faces import BatchedCenterFace
+from benchmarks.measure.onnx_network import OnnxNetwork
 from multiemo.errors import ConfigError
 from multiemo.media.reading import read_media
-from multiemo.preprocess.faces.batched import BatchedCenterFace
 from multiemo.preprocess.faces.detection import CenterFace, centerface_file
-from multiemo.preprocess.faces.onnx_network import OnnxNetwork
 from tests.support.detectors import needs_centerface
 
 pytestmark = needs_centerface
