@@ -198,6 +198,7 @@ def test_a_killed_benchmark_goes_on_and_keeps_what_is_finished(config, finished,
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_another_config_or_manifest_in_the_same_folder_is_refused(config, finished, tmp_path):
     other = config.model_copy(update={"seed": 9})
     with pytest.raises(CheckpointError, match=r"holds a benchmark of another config \(seed\)"):

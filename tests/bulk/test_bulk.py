@@ -239,6 +239,7 @@ def test_another_task_is_not_mixed_in(done, tiny_run, small_corpus, files, tmp_p
         predict_bulk(tiny_run, given, tmp_path / "file" / "out")
 
 
+@pytest.mark.slow
 def test_a_worker_without_a_model_is_one_error(tmp_path):
     job = Job(tmp_path / "model", tmp_path, False, "call")
     with pytest.raises(MultiemoError, match="model: no such folder"):

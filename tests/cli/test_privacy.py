@@ -13,6 +13,7 @@ from multiemo.data.manifest.reading import read_manifest
 from multiemo.privacy.embeddings import SpeakerEncoder
 
 
+@pytest.mark.slow
 def test_a_report_is_written_and_the_card_and_the_receipt_quote_it(
     cli: Callable[..., tuple[int, str, str]], tiny_run: Path, small_corpus: Path, tmp_path: Path
 ) -> None:

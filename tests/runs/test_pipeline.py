@@ -264,6 +264,7 @@ def test_a_resumed_run_logs_every_epoch_once(tiny_config, tmp_path, monkeypatch)
     assert [r["loss"] for r in records] == [r["loss"] for r in straight.stages["text"].history]
 
 
+@pytest.mark.slow
 def test_a_profile_is_written(tiny_config, tmp_path):
     config = load_config(tiny_config(tmp_path, modalities=("text",)), ["training.epochs=4"])
     train(config, tmp_path / "run", profile=True)

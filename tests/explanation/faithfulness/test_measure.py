@@ -146,6 +146,7 @@ def test_the_file_is_read_with_the_model_and_belongs_to_its_weights(
     path.write_text(kept, "utf-8")
 
 
+@pytest.mark.slow
 def test_the_model_is_not_changed_and_the_seed_decides(tiny_run: Path) -> None:
     bundle = load_bundle(tiny_run)
     source, _ = stored_source(tiny_run, bundle, None)
@@ -155,6 +156,7 @@ def test_the_model_is_not_changed_and_the_seed_decides(tiny_run: Path) -> None:
     assert all(torch.equal(w, before[name]) for name, w in bundle.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_models_of_several_folds_share_the_clips(tiny_run: Path) -> None:
     bundle = load_bundle(tiny_run)
     source, _ = stored_source(tiny_run, bundle, None)

@@ -15,6 +15,8 @@ from multiemo.runs.folder.evaluation_log import reads_of_test
 from multiemo.runs.folder.required_files import model_folder
 from tests.support.injection import inert, injected
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def explained(tiny_run) -> ModelExplanation:
@@ -75,7 +77,6 @@ def test_markup_in_labels_and_words_is_inert_in_the_page(explained, tmp_path) ->
     assert all(f"{shown}&lt;script&gt;" in text for shown in ("lovely", values["name"], values["corpus"]))
 
 
-@pytest.mark.slow
 def test_the_command_measures_and_stores_faithfulness(tiny_run, cli, tmp_path) -> None:
     out, written = tmp_path / "model.html", tmp_path / "model.json"
     code, said, _ = cli("explain", str(tiny_run), "--global", "--clips", "6", "--out", str(out), "--json", str(written))
