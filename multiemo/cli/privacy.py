@@ -43,6 +43,10 @@ def privacy_report(
     shadows: Annotated[
         int, typer.Option(help="Shadow models of each branch for membership inference: even, from 4; 0 for none.")
     ] = 4,
+    face_attacker: Annotated[
+        str | None,
+        typer.Option(help="A timm model that attacks faces too: a name with published weights, or local-dir:FOLDER."),
+    ] = None,
     asr: Annotated[
         str | None, typer.Option(help="Whisper model, by name or folder, to measure how many words remain.")
     ] = None,
@@ -69,6 +73,7 @@ def privacy_report(
         clips=clips,
         retrain=retrain,
         shadows=shadows,
+        face_attacker=face_attacker,
         asr=asr,
         asr_clips=asr_clips,
     )

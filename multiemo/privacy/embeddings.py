@@ -13,17 +13,24 @@ import torch
 from multiemo.arrays import Array, Floats
 from multiemo.data.features.reading import read_features
 from multiemo.data.manifest.reading import media_path
+from multiemo.encoders.face.backbones import create_backbone
+from multiemo.errors import ConfigError
 from multiemo.extras import require
+from multiemo.inputs import build_input
+from multiemo.inputs.material import ManifestRow, PreparedInput
+from multiemo.inputs.rows import read_row
 from multiemo.media.reading import read_media
 from multiemo.progress import Progress
 from multiemo.runs.batches import Part
-from multiemo.runs.device import Compute
+from multiemo.runs.device import Compute, resolve_device
 from multiemo.runs.evaluation import evaluation_loader
 from multiemo.runs.model_folder import Bundle
-from multiemo.types import Clip, Modality
+from multiemo.types import Clip, FaceSpec, Modality
 
 #: {clip id: embedding}.
 Embeddings = dict[str, Array]
+#: Crops of a clip that an attacker of faces reads, evenly spread.
+_FACE_FRAMES = 8
 #: Sample rate that the speaker encoder reads, Hz.
 RATE = 16000
 
@@ -73,6 +80,54 @@ class SpeakerEncoder:
                 found = None if sound is None else self.embed_sound(sound)
                 if found is not None:
                     made[clip.id] = found
+            progress.update(number + 1, len(clips))
+        return made
+
+
+class FaceEncoder:
+    """A model of pictures that is named by the user, such as one that was trained to recognise people.
+
+    Args:
+        name: a timm model with published weights (``hf-hub:OWNER/MODEL`` included), or ``local-dir:FOLDER``.
+        device: see :func:`multiemo.runs.device.compute_of`.
+
+    Raises:
+        ConfigError: there is no such model, or its weights are not available.
+    """
+
+    def __init__(self, name: str, device: str) -> None:
+        try:
+            backbone, facts = create_backbone(name, None, True, None, None)
+        except ConfigError as error:
+            raise ConfigError(f"--face-attacker: {error}") from None
+        self.name = name.rpartition("/")[2].removeprefix("local-dir:")
+        self._device = resolve_device(device)
+        self._backbone = backbone.eval().to(self._device)
+        self._mean, self._std = (torch.tensor(facts[key]).view(3, 1, 1) for key in ("mean", "std"))
+        self._input = build_input("face", FaceSpec(size=facts["size"], frames=_FACE_FRAMES))
+
+    @torch.inference_mode()
+    def embed(self, clips: Sequence[Clip], folder: Path, progress: Progress) -> Embeddings:
+        """Embed the face of each clip: the mean over its crops; clips without a face are left out.
+
+        Args:
+            clips: rows of a manifest.
+            folder: its folder.
+            progress: receives the number of finished clips.
+
+        Raises:
+            MediaError: a file cannot be read.
+        """
+        made = {}
+        for number, clip in enumerate(clips):
+            row = read_row(ManifestRow(clip, folder), {"face": self._input})
+            for error in row.damaged.values():
+                raise error
+            found = row.ready.get("face")
+            if isinstance(found, PreparedInput):
+                pictures = (found.tensor.float() / 255 - self._mean) / self._std
+                vectors = self._backbone(pictures.to(self._device)).float().cpu().double()
+                made[clip.id] = vectors.mean(0).numpy()
             progress.update(number + 1, len(clips))
         return made
 

@@ -16,7 +16,7 @@ from multiemo.evaluation import corpus_kind
 from multiemo.extras import require
 from multiemo.metrics import FEW_SPEAKERS, MAIN_FIGURE
 from multiemo.predict.asr import Transcriber
-from multiemo.privacy.embeddings import Embeddings, SpeakerEncoder, branch_embeddings, feature_embeddings
+from multiemo.privacy.embeddings import Embeddings, FaceEncoder, SpeakerEncoder, branch_embeddings, feature_embeddings
 from multiemo.privacy.membership import check_shadows, membership
 from multiemo.privacy.models import Branch, branches_of, in_part
 from multiemo.privacy.protections import Protection
@@ -47,6 +47,8 @@ class PrivacySettings:
         clips: largest number of clips of a person in the attacks, evenly spread.
         retrain: also train branches on protected clips.
         shadows: number of shadow models for membership inference; 0 for none.
+        face_attacker: model of pictures that attacks faces, see :class:`multiemo.privacy.embeddings.FaceEncoder`;
+            ``None`` for none.
         asr: Whisper model, by name or folder, that measures what words keep; ``None`` for none.
         asr_clips: number of clips that it transcribes, evenly spread over the attacked people.
 
@@ -61,6 +63,7 @@ class PrivacySettings:
     clips: int = 20
     retrain: bool = False
     shadows: int = 4
+    face_attacker: str | None = None
     asr: str | None = None
     asr_clips: int = 40
 
@@ -191,6 +194,10 @@ class _Measurement:
         self.encoder = SpeakerEncoder() if SpeakerEncoder.installed() else None
         if self.encoder is None and any(s.modality == "speech" for s in subjects):
             self.notes.append("voices were attacked without a speaker encoder, since resemblyzer is not installed")
+        named = settings.face_attacker
+        self.face_encoder = None if named is None else FaceEncoder(named, device)
+        if named is not None and not any(s.modality == "face" for s in subjects):
+            raise ConfigError(f"--face-attacker: {named}: no face branch is measured, so there is no face to attack")
         self.asr = None if settings.asr is None else Transcriber(settings.asr, offline=network.offline(), device=device)
 
     def report(self, main: Bundle | None, manifest: str) -> PrivacyReport:
@@ -262,9 +269,10 @@ class _Measurement:
     ) -> list[Attack]:
         clips = [rows[name] for name in subject.person]
         seen: dict[str, Embeddings] = {}
-        if subject.modality == "speech" and self.encoder is not None:
-            self.progress.stage(f"attack by {self.encoder.name} ({protection.name})")
-            seen[self.encoder.name] = self.encoder.embed(clips, folder, self.progress)
+        encoder = {"speech": self.encoder, "face": self.face_encoder}.get(subject.modality)
+        if encoder is not None:
+            self.progress.stage(f"attack by {encoder.name} ({protection.name})")
+            seen[encoder.name] = encoder.embed(clips, folder, self.progress)
         if protection.method in ("none", "centre", "noise"):
             shared = feature_embeddings(clips, folder, subject.modality)
             seen |= {"features": shared} if shared else {}
