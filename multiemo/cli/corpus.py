@@ -103,9 +103,10 @@ def _share(run: Path, corpus: str, root: Path, out: Path, options: dict[str, str
     typer.echo(
         "note: features are pseudonymous, not anonymous; multiemo privacy-report measures the difference", err=True
     )
-    keys = {"data.manifest": str(out), **train_options(shared.clips)}
+    encoders = ", ".join(f"{m}: {{name: features}}" for m in shared.widths)
+    keys = {"data.manifest": str(out), **train_options(shared.clips), "encoders": f"{{{encoders}}}"}
     settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
-    typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN, with the encoder 'features'")
+    typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN")
 
 
 def merge(
