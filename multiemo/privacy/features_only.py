@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from multiemo.data.manifest.reading import write_manifest
+from multiemo.data.splits.grouping import GROUP_BY
 from multiemo.errors import ManifestError
 from multiemo.privacy.embeddings import branch_embeddings
 from multiemo.progress import Progress
@@ -24,7 +25,8 @@ from multiemo.runs.model_folder import load_bundle
 from multiemo.training.checkpoint import save_tensors
 from multiemo.types import Clip, FeatureRef, Modality
 
-#: Attribute of a shared clip: whether the model that made its features was trained or selected on it or its speaker.
+#: Attribute of a shared clip: whether the model that made its features was trained or selected on it, on its speaker or
+#: on its group.
 SEEN = "seen_by_model"
 
 
@@ -37,7 +39,7 @@ class SharedFeatures:
         features: file of the features.
         widths: {modality: number of features of a clip}.
         left_out: clips without any modality that the model reads.
-        seen: clips that the model was trained or selected on, or that show a person of those.
+        seen: clips that the model was trained or selected on, or whose speaker or group it was.
     """
 
     clips: list[Clip]
@@ -96,7 +98,7 @@ def share_features(
                 key = f"{m}/{name}"
                 tensors[key] = torch.from_numpy(embedded[clip.id]).float()[None]
                 features[m] = FeatureRef(file.name, key)
-        known = bundle.seen.among([clip], "speaker") or bundle.seen.among([clip], "clip")
+        known = any(bundle.seen.among([clip], kind) for kind in GROUP_BY)
         rows.append(
             Clip(
                 id=name,
