@@ -100,7 +100,7 @@ def share_features(
                 features[m] = FeatureRef(file.name, key)
         known = any(bundle.seen.among([clip], kind) for kind in GROUP_BY)
         rows.append(
-            Clip(
+            Clip(  # field by field, so that a field that is added later is not shared by mistake
                 id=name,
                 corpus=clip.corpus,
                 speaker=None if clip.speaker is None else people[clip.speaker],
