@@ -27,8 +27,8 @@ import skimage.data
 import torch
 from floor import floor
 from measure import fused, kernels, trainer
+from measure.batched_faces import BatchedCenterFace
 
-from benchmarks.measure.batched_faces import BatchedCenterFace
 from multiemo.benchmark.environment import describe_environment
 from multiemo.preprocess.faces.detection import CenterFace, centerface_file
 from multiemo.preprocess.voice.prosody import prosody

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.measure.onnx_network import OnnxNetwork
 from multiemo.arrays import Pixels
 from multiemo.preprocess.faces.detection import CenterFace, Face
+
+from .onnx_network import OnnxNetwork
 
 
 class BatchedCenterFace:
