@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure.alarms import alarm_rates
+from measure.planned import Planned, planned_clips
 
-from benchmarks.measure.alarms import alarm_rates
-from benchmarks.measure.planned import Planned, planned_clips
 from multiemo.calibration import Calibration
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.evaluation import Collected, collect

@@ -25,6 +25,16 @@ def test_a_benchmark_starts_from_the_root_of_the_repository(program: list[str]) 
     assert "usage" in done.stdout
 
 
+def test_scripts_import_what_lies_beside_them() -> None:
+    """A script has its own folder on the path, not the root; other packages are called ``benchmarks`` too."""
+    scripts = sorted((ROOT / "benchmarks").glob("*.py"))
+    assert len(scripts) > 10
+    wrong = [
+        p.name for p in scripts if re.search(r"^\s*(from|import) benchmarks\b", p.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert wrong == []
+
+
 def test_the_commands_of_the_manual_are_programs() -> None:
     manual = "".join(p.read_text("utf-8") for p in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     named = re.findall(r"python (-m benchmarks\.measure\.\w+|benchmarks/\S+\.py)", manual)
