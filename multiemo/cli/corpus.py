@@ -67,9 +67,7 @@ def prepare(
     typer.echo("  " + ", ".join(f"{label} {count}" for label, count in labels.most_common()))
     for note in speaker_notes(made.clips):
         typer.echo(f"note: {note}")
-    keys = {"data.manifest": str(out), **train_options(made.clips)}
-    settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
-    typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN")
+    _say_next({"data.manifest": str(out), **train_options(made.clips)})
 
 
 def _share(run: Path, corpus: str, root: Path, out: Path, options: dict[str, str], device: str) -> None:
@@ -77,11 +75,14 @@ def _share(run: Path, corpus: str, root: Path, out: Path, options: dict[str, str
     from tempfile import TemporaryDirectory
 
     from multiemo.cli.console import ConsoleProgress
+    from multiemo.data.prepare import make_folder_of
     from multiemo.data.prepare import prepare as prepare_corpus
     from multiemo.data.splits.suggested import train_options
     from multiemo.privacy.features_only import SEEN, share_features
+    from multiemo.runs.folder.required_files import model_folder
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    model_folder(run)  # its absence is an error before the corpus is read
+    make_folder_of(out)
     with TemporaryDirectory(dir=out.parent) as folder, ConsoleProgress() as progress:
         place = Path(folder)
         made = prepare_corpus(corpus, root, place / "manifest.jsonl", options)
@@ -104,7 +105,11 @@ def _share(run: Path, corpus: str, root: Path, out: Path, options: dict[str, str
         "note: features are pseudonymous, not anonymous; multiemo privacy-report measures the difference", err=True
     )
     encoders = ", ".join(f"{m}: {{name: features}}" for m in shared.widths)
-    keys = {"data.manifest": str(out), **train_options(shared.clips), "encoders": f"{{{encoders}}}"}
+    _say_next({"data.manifest": str(out), **train_options(shared.clips), "encoders": f"{{{encoders}}}"})
+
+
+def _say_next(keys: dict[str, str]) -> None:
+    """Print the command that trains with some keys of a config."""
     settings = " ".join(shlex.quote(f"{key}={value}") for key, value in keys.items())
     typer.echo(f"next:  multiemo train CONFIG {settings} --out RUN")
 

@@ -77,11 +77,7 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         ConfigError: the corpus or an option is unknown.
         ManifestError: ``root`` is not the corpus or has no usable clip, or the manifest cannot be written.
     """
-    folder = out.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ManifestError(f"{folder}: cannot be created: {error.strerror or error}") from None
+    folder = make_folder_of(out)
     written = folder / f"{out.stem}.media"
     link = written.name
 
@@ -109,6 +105,20 @@ def prepare(corpus: str, root: Path, out: Path, options: Mapping[str, Any] = Map
         )
     write_manifest(clips, out)
     return replace(read, clips=clips, skipped=[*read.skipped, *broken])
+
+
+def make_folder_of(manifest: Path) -> Path:
+    """Create the folder of a manifest, unless it exists, and return it.
+
+    Raises:
+        ManifestError: it cannot be created.
+    """
+    folder = manifest.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ManifestError(f"{folder}: cannot be created: {error.strerror or error}") from None
+    return folder
 
 
 def _placed(clips: list[Clip], home: Path, folder: Path, link: str) -> list[Clip]:

@@ -195,9 +195,9 @@ class _Measurement:
         if self.encoder is None and any(s.modality == "speech" for s in subjects):
             self.notes.append("voices were attacked without a speaker encoder, since resemblyzer is not installed")
         named = settings.face_attacker
-        self.face_encoder = None if named is None else FaceEncoder(named, device)
         if named is not None and not any(s.modality == "face" for s in subjects):
             raise ConfigError(f"--face-attacker: {named}: no face branch is measured, so there is no face to attack")
+        self.face_encoder = None if named is None else FaceEncoder(named, device)
         self.asr = None if settings.asr is None else Transcriber(settings.asr, offline=network.offline(), device=device)
 
     def report(self, main: Bundle | None, manifest: str) -> PrivacyReport:

@@ -106,3 +106,17 @@ def test_the_command_leaves_nothing_else(tiny_run, small_corpus, tmp_path, cli) 
     assert sorted(p.name for p in out.parent.iterdir()) == ["m.features.safetensors", "m.jsonl"]
     assert f"{out}: 6 clips" in said
     assert "pseudonymous, not anonymous" in err
+
+
+def test_a_place_or_a_run_that_is_not_there_is_one_line(tiny_run, tmp_path, cli) -> None:
+    (tmp_path / "file").write_text("x")
+    table = tmp_path / "t.csv"
+    table.write_text("text\nhello\n")
+    code, _, err = cli(
+        "prepare", "table", table, "text=text", "--out", tmp_path / "file" / "m.jsonl", "--features-only", tiny_run
+    )
+    assert (code, err.count("\n")) == (1, 1)
+    assert "file: cannot be created" in err
+    code, _, err = cli("prepare", "table", tmp_path / "no.csv", "--features-only", tmp_path / "nothing")
+    assert code == 1
+    assert f"{tmp_path / 'nothing'}" in err
