@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -154,6 +156,8 @@ def _files(root: Path, skip: Skip, allowed: tuple[str, ...] | None) -> dict[str,
     """Return {path without suffix: the files with that stem}."""
     found: dict[str, _FileGroup] = {}
     unknown_suffixes: Counter[str] = Counter()
+    real_folder = functools.cache(os.path.realpath)
+    ways: dict[str, str] = {}
     for path in walk(root, None):
         name = relative(path, root)
         kind = "text" if path.suffix.lower() in PLAIN else media_kind(path)
@@ -169,6 +173,10 @@ def _files(root: Path, skip: Skip, allowed: tuple[str, ...] | None) -> dict[str,
             skip(name, "is not in the folder of a class")
             continue
         word = unicodedata.normalize("NFC", (named or classes)[0])
+        real = os.path.realpath(path) if path.is_symlink() else os.path.join(real_folder(path.parent), path.name)
+        if ways.setdefault(real, name) != name:
+            skip(name, f"is {ways[real]} by another way (a link)")
+            continue
         part = next((part for folder in above if (part := part_of(folder)) is not None), None)
         key = name.rsplit(".", 1)[0]
         item = found.setdefault(key, _FileGroup(word, part))

@@ -84,11 +84,22 @@ def walk(root: Path, suffixes: Iterable[str] | None) -> Iterator[Path]:
     its corpus.
     """
     wanted = None if suffixes is None else frozenset(suffixes)
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not is_hidden(name) and not _leads_back(folder, name))
-        for name in sorted(files):
-            if (wanted is None or os.path.splitext(name)[1].lower() in wanted) and not is_hidden(name):
+    for folder, _, files in _tree(root):
+        for name in files:
+            if wanted is None or os.path.splitext(name)[1].lower() in wanted:
                 yield Path(folder, name)
+
+
+def _tree(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield (folder, its folders, its files), sorted, without what :func:`walk` skips; unreadable folders are noted."""
+
+    def unreadable(error: OSError) -> None:
+        if os.path.isdir(error.filename):
+            note(f"{error.filename} is left out: the folder cannot be read ({error.strerror})")
+
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not is_hidden(name) and not _leads_back(folder, name))
+        yield folder, folders, sorted(name for name in files if not is_hidden(name))
 
 
 def _leads_back(folder: str, name: str) -> bool:
@@ -113,13 +124,26 @@ def part_folders(top: Path) -> dict[Path, str]:
     return dict(sorted(found.items(), key=lambda entry: PARTS.index(entry[1])))
 
 
+def folders_below(root: Path) -> Iterator[Path]:
+    """Yield the folders below ``root``, sorted, without those that :func:`walk` skips."""
+    for folder, folders, _ in _tree(root):
+        yield from (Path(folder, name) for name in folders)
+
+
 def nearest(root: Path, *names: str) -> Path | None:
-    """Return the least deep file or folder below ``root`` with one of the names; earlier names take priority."""
-    for name in names:
-        found = min(root.rglob(name), key=lambda path: (len(path.parts), path), default=None)
-        if found is not None:
-            return found
-    return None
+    """Return the least deep file or folder below ``root`` with one of the names; earlier names take priority.
+
+    What :func:`walk` skips is not found.
+    """
+    wanted = {name: rank for rank, name in enumerate(names)}
+    found = (
+        (wanted[name], Path(folder, name))
+        for folder, folders, files in _tree(root)
+        for name in (*folders, *files)
+        if name in wanted
+    )
+    best = min(found, key=lambda entry: (entry[0], len(entry[1].parts), entry[1]), default=None)
+    return None if best is None else best[1]
 
 
 def unit(value: float, low: float, high: float) -> float:

@@ -76,6 +76,18 @@ def test_what_has_no_place_in_the_set_is_counted(tmp_path: Path) -> None:
         )
 
 
+def test_a_file_that_links_lead_to_is_counted_once(tmp_path: Path) -> None:
+    root = touch(tmp_path / "mine", "v1/happy/a.wav", "v1/sad/b.wav")
+    for name in ("happy", "sad"):
+        (root / name).symlink_to(root / "v1" / name)
+    prepared = run("folders", root, tmp_path / "m.jsonl")
+    assert [(c.id, c.label) for c in prepared.clips] == [("happy/a", "happy"), ("sad/b", "sad")]
+    assert [(s.what, s.reason) for s in prepared.skipped] == [
+        ("v1/happy/a.wav", "is happy/a.wav by another way (a link)"),
+        ("v1/sad/b.wav", "is sad/b.wav by another way (a link)"),
+    ]
+
+
 def test_speakers_are_read_from_the_names(tmp_path: Path) -> None:
     root = touch(tmp_path / "s", "ann/happy/1.wav", "ann/sad/2.wav", "bob/happy/3.wav", "bob/sad/4.wav")
     options = {"label_set": "ekman7", "speaker": "^([^/]+)/"}

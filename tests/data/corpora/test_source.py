@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from multiemo.data.corpora.source import mend
+from multiemo.data.corpora.source import folders_below, mend, nearest
+from tests.support.corpora import touch
 
 
 @pytest.mark.parametrize(
@@ -20,3 +23,16 @@ from multiemo.data.corpora.source import mend
 def test_mending_text(damaged: str, meant: str) -> None:
     assert mend(damaged) == meant
     assert mend(meant) == meant
+
+
+def test_the_nearest_name_is_also_found_behind_a_link_but_not_in_hidden_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "disk/test/c.csv", "set/.trash/a.csv", "set/x/y/a.csv", "set/__MACOSX/b", "set/deep/down/b/d")
+    root = tmp_path / "set"
+    (root / "linked").symlink_to(tmp_path / "disk")
+    (root / "deep/loop").symlink_to(root)
+    assert nearest(root, "a.csv") == root / "x/y/a.csv"
+    assert nearest(root, "b") == root / "deep/down/b"
+    assert nearest(root, "no.csv", "c.csv") == root / "linked/test/c.csv"
+    assert nearest(root, "c.csv", "a.csv") == root / "linked/test/c.csv"
+    assert nearest(root, "d.csv") is None
+    assert root / "linked/test" in list(folders_below(root))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from multiemo.config import SplitConfig
 from multiemo.data.splits.split import check_disjoint
@@ -63,6 +64,34 @@ def test_a_split_that_works_and_keeps_people_apart(found: list[Clip], split: dic
     assert options == {"label_set": "demo5", **{f"data.split.{key}": value for key, value in split.items()}}
     made = make_split(found, SplitConfig(**split))  # type: ignore[arg-type]
     check_disjoint(made, found)
+
+
+def sessions(dialogues: bool) -> list[Clip]:
+    """Five sessions of two actors each, as in IEMOCAP; groups are sessions, or the dialogues of each session."""
+    return clips(10, 120, group=lambda n: f"Ses{n % 10 // 2}" + (f"_{n // 10 % 3}" if dialogues else ""))
+
+
+def test_the_people_of_a_session_stay_together() -> None:
+    found = sessions(dialogues=False)
+    options = train_options(found)
+    assert options["data.split.group_by"] == "group"
+    made = make_split(found, SplitConfig(kind="holdout", group_by="group"))
+    check_disjoint(made, found)
+    assert not made.notes  # no speaker is in several parts either
+
+
+def test_people_who_share_dialogues_stay_together() -> None:
+    found = sessions(dialogues=True)
+    options = train_options(found)
+    assert options["data.split.kind"] == "speakers"
+    lists = {key[len("data.split.") :]: yaml.safe_load(value) for key, value in options.items() if "speakers" in key}
+    made = make_split(found, SplitConfig(kind="speakers", **lists))
+    check_disjoint(made, found)
+    assert not made.notes  # no dialogue is in several parts
+    pairs = [name.split(":")[1] for name in lists["test_speakers"]]
+    assert int(pairs[0]) // 2 == int(pairs[-1]) // 2
+    mixed = clips(5, group=lambda n: str(n // 2))  # everybody has met everybody
+    assert train_options(mixed)["data.split.group_by"] == "speaker"
 
 
 def test_label_sets_and_several_labels() -> None:

@@ -2,7 +2,8 @@
 doi:10.1109/TAFFC.2014.2336244).
 
 File names: actor, sentence, intended emotion, intensity (LO, MD, HI, XX unspecified): ``1001_IEO_ANG_HI``. Each clip
-was rated by about ten people from the voice alone, ten from the face alone, and ten from both.
+was rated by about ten people from the voice alone, ten from the face alone, and ten from both. The media of
+``1040_ITH_SAD_XX`` are named ``1040_ITH_SAD_X``.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def cremad(root: Path, skip: Skip) -> Iterator[Clip]:
     names = sorted({*media, *votes, *unimodal, *_read_names(root, skip)})
     if not names:
         raise not_the_corpus("cremad", root, "files like AudioWAV/1001_IEO_ANG_HI.wav, or tabulatedVotes.csv")
+    if media and len(media) < len(names):
+        skip(str(root), f"{len(names) - len(media)} clips without media file are kept with their sentence alone")
     for name in names:
         actor, sentence, emotion, intensity = name.split("_")
         yield Clip(
@@ -100,12 +103,16 @@ def _is_clip(name: str) -> bool:
     return match is not None and match[2] in _SENTENCES and match[3] in _EMOTIONS
 
 
+def _id(name: str) -> str:
+    return f"{name}X" if name.endswith("_X") else name
+
+
 def _find_media(root: Path, skip: Skip) -> dict[str, dict[str, str]]:
     """Return {clip: {"audio" | "video": path}}; wav takes priority over mp3, and mp4 over flv."""
     found: dict[str, dict[str, str]] = {}
     for path in sorted(walk(root, _MEDIA), key=lambda path: _MEDIA[path.suffix.lower()][1]):
         name, (kind, _) = relative(path, root), _MEDIA[path.suffix.lower()]
-        files = found.setdefault(path.stem, {}) if _is_clip(path.stem) else None
+        files = found.setdefault(_id(path.stem), {}) if _is_clip(path.stem) else None
         if files is None:
             skip(name, "is not named like a clip of CREMA-D (actor_sentence_emotion_intensity)")
         elif _is_pointer(path):
@@ -132,7 +139,7 @@ def _rows(root: Path, table: str, column: str, others: tuple[str, ...], skip: Sk
         return
     for number, row in read_table(path, columns=(column, *others), corpus="cremad"):
         if _is_clip(row[column]):
-            yield row
+            yield {**row, column: _id(row[column])}
         else:
             skip(f"{table} row {number}", f"{column} {row[column]!r} is not a clip of CREMA-D")
 

@@ -78,6 +78,7 @@ def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
     for part, path in sources.items():
         if path is None:
             continue
+        bare = 0
         read = _from_json if path.suffix == ".json" else _from_table
         for utterance in sorted(read(path, skip), key=lambda utterance: utterance.place):
             label, text = utterance.emotion.strip().lower(), mend(utterance.text).strip()
@@ -88,6 +89,7 @@ def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
             elif not text and video is None:
                 skip(f"{path.name} {name}", "has neither text nor a video")
             else:
+                bare += video is None
                 yield Clip(
                     id=name,
                     corpus="emorynlp",
@@ -101,6 +103,8 @@ def emorynlp(root: Path, skip: Skip) -> Iterator[Clip]:
                     label=label,
                     split=part,
                 )
+        if bare and videos:
+            skip(path.name, f"{bare} utterances without video file are kept for their words")
 
 
 def _from_json(path: Path, skip: Skip) -> Iterator[_Utterance]:

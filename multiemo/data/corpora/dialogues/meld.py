@@ -57,13 +57,14 @@ def meld(root: Path, skip: Skip) -> Iterator[Clip]:
     found = {part: table for part in _PARTS if (table := nearest(root, f"{part}_sent_emo.csv")) is not None}
     if not found:
         raise not_the_corpus("meld", root, "train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv")
+    videos = {part: nearest(root, _PARTS[part][1]) for part in found}
     for part, table in found.items():
-        yield from _rows(part, table, root, skip)
+        yield from _rows(part, table, videos[part], any(videos.values()), root, skip)
 
 
-def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
-    split, clips_folder = _PARTS[part]
-    videos = nearest(root, clips_folder)
+def _rows(part: str, table: Path, videos: Path | None, with_videos: bool, root: Path, skip: Skip) -> Iterator[Clip]:
+    """Yield the clips of one part; ``with_videos`` says whether the videos of any part exist."""
+    split = _PARTS[part][0]
     rows: list[tuple[int, int, dict[str, str]]] = []
     for number, row in read_table(table, columns=_COLUMNS, corpus="meld"):
         where = f"{table.name} row {number}"
@@ -73,7 +74,7 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             skip(where, f"Emotion {row['Emotion']!r} is not one of the seven of MELD")
         else:
             rows.append((int(row["Dialogue_ID"]), int(row["Utterance_ID"]), row))
-    replaced = 0
+    replaced = bare = 0
     for dialogue, utterance, row in sorted(rows, key=lambda entry: entry[:2]):
         cuts = [] if videos is None else _cuts(videos, f"dia{dialogue}_utt{utterance}.mp4")
         text = mend(row["Utterance"]).strip()
@@ -81,6 +82,7 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             skip(f"{table.name} dia{dialogue}_utt{utterance}", "has neither text nor a video")
             continue
         replaced += len(cuts) > 1
+        bare += not cuts
         video = relative(cuts[0], root) if cuts else None
         yield Clip(
             id=f"{part}_dia{dialogue}_utt{utterance}",
@@ -95,6 +97,8 @@ def _rows(part: str, table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
             label=canonical(row["Emotion"]),
             split=split,
         )
+    if bare and with_videos:
+        skip(table.name, f"{bare} utterances without video file in {_PARTS[part][1]}/ are kept for their words")
     if replaced and videos is not None:
         skip(relative(videos, root), f"{replaced} clips were replaced by corrected versions ({_RECUT_PREFIX}*.mp4)")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from multiemo.data.corpora.faces.affectnet_copies import copied
-from multiemo.data.corpora.source import Skip, not_the_corpus, read_text, relative, walk
+from multiemo.data.corpora.source import Skip, folders_below, not_the_corpus, read_text, relative, walk
 from multiemo.errors import ManifestError
 from multiemo.labels import LABEL_SETS
 from multiemo.registry import corpora
@@ -68,7 +68,8 @@ def affectnet(root: Path, skip: Skip) -> Iterator[Clip]:
     Raises:
         ManifestError: there are neither the folders nor the lists.
     """
-    parts = [folder for name in _FOLDERS for folder in sorted(root.rglob(name)) if (folder / "annotations").is_dir()]
+    below = list(folders_below(root))
+    parts = [path for name in _FOLDERS for path in below if path.name == name and (path / "annotations").is_dir()]
     tables = [path for path in walk(root, (".csv",)) if path.name.lower() in _TABLES]
     if not parts and not tables:
         yield from _copies(root, skip)
@@ -131,7 +132,7 @@ def _listed(table: Path, root: Path, skip: Skip) -> Iterator[Clip]:
     if missing:
         raise ManifestError(f"affectnet: {table} lacks the column {missing[0]!r}; it has: {', '.join(header)}")
     places = [header.index(column) for column in ("expression", "valence", "arousal")]
-    folders = [root, table.parent, *sorted(path for path in root.rglob("*_Images") if path.is_dir())]
+    folders = [root, table.parent, *(path for path in folders_below(root) if path.name.endswith("_Images"))]
     for number, row in enumerate(rows, start=1):
         where = f"{table.name} row {number}"
         try:

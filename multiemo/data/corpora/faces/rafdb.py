@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _COMPOUND = ("8", "9", "10", "11")
 _PARTS = ("train", "test")
 #: The list of the release in its original spelling, and in the corrected one of copies.
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
+#: The name of a picture in the release; copies may give pictures other names, which repeat in their folders.
+_NAME = re.compile(r"(train|test)_\d+")
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -45,7 +48,8 @@ def rafdb(root: Path, skip: Skip) -> Iterator[Clip]:
         skip: called for every line or picture that is left out, and for test pictures in a folder of another part.
 
     Yields:
-        Clips with id ``train_00001``, the official part (train, test; val if a copy has one) and label set ``rafdb7``.
+        Clips with id ``train_00001`` (or the path, if a copy has other names), the official part (train, test; val if a
+        copy has one) and label set ``rafdb7``.
 
     Raises:
         NotTheCorpus: there are neither the list nor the folders.
@@ -106,6 +110,8 @@ def _folders(parts: dict[Path, str], root: Path, skip: Skip) -> Iterator[Clip]:
             if label is None:
                 skip(relative(path, root), "is not in a folder of one of the classes 1-7")
                 continue
+            if _NAME.fullmatch(name) is None:
+                name = relative(path, root).rsplit(".", 1)[0]
             if not keep_first(found, name, relative(path, root), skip):
                 continue
             split = "test" if name.startswith("test_") else named

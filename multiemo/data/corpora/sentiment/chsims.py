@@ -31,8 +31,8 @@ def chsims(
     Speakers are not named, and a video may show several, so splits have to be by video (``group_by: group``).
 
     Folder:
-        ``label.csv`` (MMSA) with ``Raw/VIDEO/CLIP.mp4``, or a feature pickle; ``modality_labels`` from text, voice
-        and face alone; valence
+        ``label.csv`` (MMSA; ``meta.csv`` in version 2) with ``Raw/VIDEO/CLIP.mp4``, or a feature pickle;
+        ``modality_labels`` from text, voice and face alone; valence
 
     Labels:
         ``polarity3`` (or ``polarity2``, ``polarity5``)

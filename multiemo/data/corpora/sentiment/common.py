@@ -1,7 +1,7 @@
 """Shared by CMU-MOSI, CMU-MOSEI and CH-SIMS: the layout and the label table of MMSA, and mapping scores to labels.
 
-``label.csv`` has the columns video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode; the media of
-a clip are ``Raw/<video>/<clip>.mp4``, or have the name of the first release,
+``label.csv`` (``meta.csv`` in CH-SIMS v2) has the columns video_id, clip_id, text, label, label_T, label_A, label_V,
+annotation, mode; the media of a clip are ``Raw/<video>/<clip>.mp4``, or have the name of the first release,
 ``Video/Segmented/<video>_<clip>.mp4`` and ``Audio/WAV_16000/Segmented/<video>_<clip>.wav``. MMSA: Mao et al. 2022, ACL
 demo, arXiv:2203.12441.
 """
@@ -22,6 +22,8 @@ from multiemo.labels import canonical, label_set
 from multiemo.types import Clip
 
 _COLUMNS = ("video_id", "clip_id", "text", "label", "annotation", "mode")
+#: The table of MMSA, and its name in CH-SIMS v2.
+_TABLES = ("label.csv", "meta.csv")
 _SINGLE = {"text": "label_T", "speech": "label_A", "face": "label_V"}
 _AUDIO = (".wav", ".flac")
 _VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".flv")
@@ -69,7 +71,7 @@ def sentiment_clips(
     """
     if root.is_file() and root.suffix.lower() not in (".pkl", ".pickle"):
         raise not_the_corpus(scale.corpus, root, "label.csv beside Raw/")
-    table = root / "label.csv"
+    table = next((path for name in _TABLES if (path := root / name).is_file()), root / _TABLES[0])
     sequences = find_sequences(root, skip) if root.is_dir() and features is None and not table.is_file() else None
     media = _Media()
     if sequences is not None:
@@ -82,7 +84,7 @@ def sentiment_clips(
         media = _media(root)
         segments = _with_table(scale, table, _transcripts(root), list(segments), skip)
     bare = 0
-    for segment in segments:
+    for segment in _as_spoken(segments):
         clip = _clip(scale, segment, media, labels)
         if isinstance(clip, str):
             skip(segment.id, clip)
@@ -91,6 +93,21 @@ def sentiment_clips(
         yield clip
     if bare and (media.audio or media.video):
         skip(str(root), f"{bare} clips without media file are kept")
+
+
+def _as_spoken(segments: Iterable[PickledSegment]) -> list[PickledSegment]:
+    """Sort the clips of each video by number: tables and pickles list them in any order, and earlier ones are context.
+
+    The videos stay in the order in which they are first listed.
+    """
+    places: dict[str, int] = {}
+
+    def order(segment: PickledSegment) -> tuple[int, bool, int, str]:
+        video, clip = segment.id.split(MARK, 1)
+        number = int(clip) if clip.isdecimal() else 0
+        return places.setdefault(video, len(places)), not clip.isdecimal(), number, clip
+
+    return sorted(segments, key=order)
 
 
 def polarity(score: float, bound: float, labels: str) -> str | None:
@@ -199,7 +216,7 @@ def _with_table(
     pickled: list[PickledSegment],
     skip: Skip,
 ) -> Iterator[PickledSegment]:
-    """Yield the rows of ``label.csv`` with the features of their clips."""
+    """Yield the rows of the table with the features of their clips."""
     features = {clip_key(*segment.id.split(MARK, 1)): segment.features for segment in pickled}
     lacking = 0
     for number, row in read_table(table, columns=_COLUMNS, corpus=scale.corpus):

@@ -9,9 +9,10 @@ data set is executed, and nothing is downloaded.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from multiemo.data.corpora.source import Became, Skip, not_the_corpus, read_text, relative, walk
+from multiemo.data.corpora.source import Became, Skip, not_the_corpus, part_of, read_text, relative, walk
 from multiemo.data.corpora.tables.columns import columns_of
 from multiemo.data.manifest.rows import MEDIA_KEYS
 from multiemo.errors import ManifestError
@@ -31,7 +32,8 @@ from multiemo.types import Clip
 #: {key of a clip: cell}; a cell is text, or for media a path, bytes, or ``{"bytes", "path"}``.
 ClipCells: TypeAlias = dict[str, Any]
 
-_PARTS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
+#: Files that ``datasets`` leaves beside the data: results of ``map`` and ``filter``, and unfinished ones.
+_BY_PRODUCT = re.compile(r"(cache-|tmp).*\.arrow", re.IGNORECASE)
 #: First bytes -> suffix, for media stored as bytes without a name.
 _MAGIC = {
     b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b"\xff\xf3": ".mp3", b"\x89PNG": ".png",
@@ -108,7 +110,8 @@ def hfdataset(
 
     Raises:
         ManifestError: there are no such files; one cannot be read or lacks a column; labels are numbers without names;
-            no column of content is named; ``label`` is given without ``label_set``; or ``cropped`` without pictures.
+            no column of content is named; files of one part are in several folders; ``label`` is given without
+            ``label_set``; or ``cropped`` without pictures.
         ConfigError: the label set is unknown.
     """
     columns = {
@@ -126,7 +129,7 @@ def hfdataset(
         became=became,
     )
     home = root.parent if root.is_file() else root
-    files = [root] if root.is_file() else list(walk(root, (".arrow", ".parquet")))
+    files = [root] if root.is_file() else _data_files(root, skip)
     if not files:
         raise not_the_corpus("hfdataset", root, "data-00000-of-00001.arrow or data/train-00000-of-00001.parquet")
     counts: Counter[str] = Counter()
@@ -146,6 +149,32 @@ def hfdataset(
                 skip(f"{relative(file, home)} {name}", str(paths))
             else:
                 yield replace(clip, **paths)
+
+
+def _data_files(root: Path, skip: Skip) -> list[Path]:
+    """Return the files of the data set in ``root``.
+
+    Raises:
+        ManifestError: files of one part are in several folders, as are the configurations of a data set on the hub,
+            which may hold the same rows.
+    """
+    files: list[Path] = []
+    for file in walk(root, (".arrow", ".parquet")):
+        if _BY_PRODUCT.fullmatch(file.name):
+            skip(relative(file, root), "is a cache of the datasets library, not data")
+        else:
+            files.append(file)
+    folders: defaultdict[str | None, set[Path]] = defaultdict(set)
+    for file in files:
+        folders[_part(file, root)].add(file.parent)
+    for part, places in folders.items():
+        if len(places) > 1:
+            names = ", ".join(sorted(relative(place, root) for place in places))
+            raise ManifestError(
+                f"hfdataset: {root} has files {f'of the part {part}' if part else 'without a part'} in several folders "
+                f"({names}), such as configurations with the same rows; prepare one of them"
+            )
+    return files
 
 
 def _class_names(file: Path) -> dict[str, list[str]]:
@@ -172,8 +201,8 @@ def _part(file: Path, home: Path) -> str | None:
     """Return the part with which the name of the file or of a parent folder begins; the nearest name decides."""
     for name in reversed(Path(relative(file, home)).parts):
         word = re.match(r"[a-z]+", name.lower())
-        if word is not None and word[0] in _PARTS:
-            return _PARTS[word[0]]
+        if word is not None and (part := part_of(word[0])) is not None:
+            return part
     return None
 
 
@@ -206,12 +235,14 @@ def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str,
         cell = row[column]
         if column in names and isinstance(cell, int):
             cell = names[column][cell] if 0 <= cell < len(names[column]) else None
-        elif key == "label" and isinstance(cell, int | float):
+        elif key == "label" and isinstance(cell, int | float) and not (isinstance(cell, float) and math.isnan(cell)):
             raise ManifestError(
                 f"hfdataset: label={column}: {file} has numbers such as {cell} without names for them (ClassLabel)"
             )
         if isinstance(cell, dict):
             cell = cell if cell.get("bytes") or cell.get("path") else None
+        elif isinstance(cell, float) and math.isnan(cell):
+            cell = None
         elif cell is not None and not (key in MEDIA_KEYS and isinstance(cell, bytes)):
             cell = str(cell).strip()
         if cell:
@@ -222,9 +253,9 @@ def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str,
 def _place_part(cells: dict[str, Any]) -> str | None:
     """Replace the name of the part by ours; return why that is not possible, or ``None``."""
     if "split" in cells:
-        part = _PARTS.get(cells["split"].lower())
+        part = part_of(cells["split"])
         if part is None:
-            return f"split {cells['split']!r} is not one of {', '.join(_PARTS)}"
+            return f"split {cells['split']!r} is not train, validation or test"
         cells["split"] = part
     return None
 

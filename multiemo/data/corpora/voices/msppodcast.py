@@ -3,7 +3,9 @@ doi:10.1109/TAFFC.2017.2736999).
 
 Layout: ``Labels/labels_consensus.csv`` (``labels_concensus.csv`` up to release 1.8, and both also as ``.json``) with
 FileName, EmoClass, EmoAct, EmoVal, EmoDom, SpkrID, Gender, Split_Set; ``Labels/labels_detailed.csv`` with a row per
-annotator (FileName, EmoClass_Major ...); ``Audios/MSP-PODCAST_0001_0008.wav``;
+annotator, ``FileName, EmoClass_Major ...`` or, in releases 1.7 to 1.11, ``FileName, EmoDetail`` with cells like
+``WORKER001; Neutral; Neutral,Concerned; A:4.0; V:4.0; D:4.0;`` (or ``labels_detailed.json``,
+``{file: {annotator: {EmoClass_Major ...}}}``); ``Audios/MSP-PODCAST_0001_0008.wav``;
 ``Transcripts/MSP-PODCAST_0001_0008.txt``; ``Partitions.txt`` with lines ``Train; MSP-PODCAST_0023_0048.wav`` if the
 labels have no Split_Set.
 
@@ -40,6 +42,7 @@ _EMOTIONS = dict(zip("ASHUFDCN", _LABELS, strict=True))
 _UNDECIDED = ("O", "X")
 _TABLES = tuple(f"labels_{word}.{ending}" for ending in ("csv", "json") for word in ("consensus", "concensus"))
 _COLUMNS = ("FileName", "EmoClass")
+_DETAILED = ("labels_detailed.csv", "labels_detailed.json")
 
 
 @corpora.register("msppodcast")
@@ -56,8 +59,8 @@ def msppodcast(
 
     Folder:
         ``Labels/labels_consensus.csv`` (or ``labels_concensus.csv``, or ``.json``; with ``Partitions.txt`` if it has
-        no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv``;
-        ``test=Test2``; ``unknown_speakers=podcast`` names unknown speakers by their podcast
+        no parts), ``Audios/``, ``Transcripts/``; valence, arousal, dominance; votes from ``labels_detailed.csv`` or
+        ``.json``; ``test=Test2``; ``unknown_speakers=podcast`` names unknown speakers by their podcast
 
     Labels:
         ``msppodcast8``
@@ -85,7 +88,7 @@ def msppodcast(
         raise not_the_corpus("msppodcast", root, "Labels/labels_consensus.csv beside Audios/")
     audio = {path.stem: relative(path, root) for path in walk(root, (".wav", ".flac")) if _podcast(path.stem)}
     words = {path.stem: path for path in walk(root, (".txt",)) if _podcast(path.stem)}
-    votes = _votes(nearest(root, "labels_detailed.csv"))
+    votes = _votes(nearest(root, *_DETAILED), skip)
     parts = _partitions(nearest(root, "Partitions.txt", "partitions.txt"))
     left: Counter[str] = Counter()
     unknown = 0
@@ -163,15 +166,33 @@ def _partitions(listing: Path | None) -> dict[str, str]:
     return {name.strip().rsplit(".", 1)[0]: part.strip() for part, _, name in pairs}
 
 
-def _votes(table: Path | None) -> dict[str, dict[str, float]]:
-    """Return {turn: {label: number of votes}}; votes for other emotions are ignored."""
+def _votes(table: Path | None, skip: Skip) -> dict[str, dict[str, float]]:
+    """Return {turn: {label: number of votes}}; votes for other emotions are ignored. Another format has no votes."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    if table is not None:
-        for _, row in read_table(table, columns=("FileName", "EmoClass_Major"), corpus="msppodcast"):
-            label = find_label(row["EmoClass_Major"], _LABELS)
+    try:
+        for name, word in () if table is None else _single_votes(table):
+            label = find_label(word, _LABELS)
             if label is not None:
-                found[row["FileName"].rsplit(".", 1)[0]][label] += 1
+                found[name.rsplit(".", 1)[0]][label] += 1
+    except (ManifestError, ValueError, AttributeError, KeyError, TypeError) as error:
+        skip(_DETAILED[0] if table is None else table.name, f"is not read, so clips have no votes ({error})")
+        return {}
     return {name: dict(votes) for name, votes in found.items()}
+
+
+def _single_votes(table: Path) -> Iterator[tuple[str, str]]:
+    """Yield (file, the emotion chosen by one annotator)."""
+    if table.suffix == ".json":
+        for name, annotators in json.loads(read_text(table)).items():
+            yield from ((name, str(vote["EmoClass_Major"])) for vote in annotators.values())
+        return
+    for _, row in read_table(table, columns=("FileName",), corpus="msppodcast"):
+        if "EmoClass_Major" in row:
+            yield row["FileName"], row["EmoClass_Major"]
+        elif "EmoDetail" in row:
+            yield row["FileName"], [*row["EmoDetail"].split(";"), ""][1].strip()
+        else:
+            raise ManifestError(f"it has neither EmoClass_Major nor EmoDetail but {', '.join(row)}")
 
 
 def _rating(cell: str) -> float | None:

@@ -34,7 +34,7 @@ def test_cremad(tmp_path: Path) -> None:
         VOTES
         + '"100001",9,0,0,0,0,0,"1001_IEO_ANG_HI",9\n"200001",0,9,0,0,0,0,"1001_IEO_ANG_HI",9\n'
         + '"300001",7,2,0,0,0,0,"1001_IEO_ANG_HI",9\n"300002",0,0,0,0,0,0,"1002_TIE_NEU_XX",0\n'
-        + '"300003",0,0,0,0,1,0,"who",1\n',
+        + '"300003",0,0,0,0,1,0,"who",1\n"300004",0,0,0,0,0,6,"1040_ITH_SAD_XX",6\n',
     )
     write(
         root / "processedResults/summaryTable.csv",
@@ -46,8 +46,13 @@ def test_cremad(tmp_path: Path) -> None:
     prepared = run("cremad", root, tmp_path / "m.jsonl")
     clips = by_id(prepared)
     assert list(clips) == [
-        "1001_IEO_ANG_HI", "1002_TIE_NEU_XX", "1003_DFA_HAP_XX", "1004_TSI_FEA_LO", "1040_ITH_SAD_X", "1091_WSI_DIS_XX",
-    ]  # fmt: skip
+        "1001_IEO_ANG_HI",
+        "1002_TIE_NEU_XX",
+        "1003_DFA_HAP_XX",
+        "1004_TSI_FEA_LO",
+        "1040_ITH_SAD_XX",
+        "1091_WSI_DIS_XX",
+    ]
     full = clips["1001_IEO_ANG_HI"]
     assert (full.speaker, full.language, full.text, full.split) == ("1001", "en", "It's eleven o'clock.", None)
     assert (full.label_set, full.label, full.votes) == ("cremad6", "angry", {"angry": 7, "disgusted": 2})
@@ -57,7 +62,9 @@ def test_cremad(tmp_path: Path) -> None:
     assert full.audio == "CREMA-D/AudioWAV/1001_IEO_ANG_HI.wav"
     assert full.video == "CREMA-D/VideoFlash/1001_IEO_ANG_HI.flv"
     assert clips["1002_TIE_NEU_XX"].audio == "CREMA-D/AudioMP3/1002_TIE_NEU_XX.mp3"
-    assert (clips["1040_ITH_SAD_X"].label, clips["1004_TSI_FEA_LO"].label) == ("sad", "fearful")
+    assert (clips["1040_ITH_SAD_XX"].label, clips["1004_TSI_FEA_LO"].label) == ("sad", "fearful")
+    irregular = clips["1040_ITH_SAD_XX"]  # the tables name it so, the file ends in _X
+    assert (irregular.audio, irregular.votes) == ("CREMA-D/AudioWAV/1040_ITH_SAD_X.wav", {"sad": 6})
     assert (clips["1003_DFA_HAP_XX"].audio, clips["1003_DFA_HAP_XX"].text) == (None, "Don't forget a jacket.")
     assert clips["1091_WSI_DIS_XX"].modality_labels == {"speech": "neutral", "face": "disgusted"}
     assert {s.what: s.reason.partition(";")[0] for s in prepared.skipped} == {
@@ -66,6 +73,7 @@ def test_cremad(tmp_path: Path) -> None:
         "AudioWAV/1003_DFA_HAP_XX.wav": "is a git-lfs pointer, not the media",
         "copy/1001_IEO_ANG_HI.flv": "is a second copy of VideoFlash/1001_IEO_ANG_HI.flv",
         "tabulatedVotes.csv 1002_TIE_NEU_XX": "has no votes",
+        str(root): "2 clips without media file are kept with their sentence alone",
         "tabulatedVotes.csv row 5": "fileName 'who' is not a clip of CREMA-D",
     }
     write(root / "processedResults/tabulatedVotes.csv", '"","fileName"\n')

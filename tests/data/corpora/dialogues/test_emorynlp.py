@@ -73,4 +73,5 @@ def test_emorynlp_tables_with_clips(tmp_path: Path) -> None:
         "s01_e15_c04_u002", "s01_e15_c04", "Ross Geller", "Hi, what's up?", "val",
     )  # fmt: skip
     assert ross.video == ross.audio == "emory/emorynlp_dev_splits/sea1_ep15_sc4_utt2.mp4"
-    assert [s.what for s in prepared.skipped] == ["emorynlp_dev_final.csv row 3"]
+    assert [s.what for s in prepared.skipped] == ["emorynlp_dev_final.csv row 3", "emorynlp_dev_final.csv"]
+    assert prepared.skipped[1].reason == "1 utterances without video file are kept for their words"

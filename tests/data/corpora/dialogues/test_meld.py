@@ -33,7 +33,11 @@ def test_meld(tmp_path: Path) -> None:
     assert (last.speaker, last.group, last.label, last.split) == ("Joey", "train_dia10", "happy", "train")
     assert (last.start, last.end) == (None, None)
     assert (dev.text, dev.label, dev.split, dev.group) == ("It’s me", "fearful", "val", "dev_dia0")
-    assert [s.what for s in prepared.skipped] == ["train_sent_emo.csv row 4"]
+    assert [(s.what, s.reason.partition(" is not ")[0]) for s in prepared.skipped] == [
+        ("train_sent_emo.csv row 4", "Emotion 'puzzled'"),
+        ("train_sent_emo.csv", "2 utterances without video file in train_splits/ are kept for their words"),
+        ("dev_sent_emo.csv", "1 utterances without video file in dev_splits_complete/ are kept for their words"),
+    ]
 
 
 def test_meld_takes_the_clip_that_was_cut_anew(tmp_path: Path) -> None:

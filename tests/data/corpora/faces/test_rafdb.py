@@ -86,3 +86,13 @@ def test_rafdb_numbered_from_zero_is_not_guessed(tmp_path: Path) -> None:
     root = touch(tmp_path / "raf-db", "train/0/train_00001_aligned.jpg", "train/1/train_00002_aligned.jpg")
     with pytest.raises(ManifestError, match="the numbers of a copy that counts from 0 are ambiguous"):
         prepare("rafdb", root, tmp_path / "m.jsonl")
+
+
+def test_rafdb_with_names_that_repeat_in_each_folder(tmp_path: Path) -> None:
+    folders = [f"{part}/{word}" for part in ("train", "test") for word in ("happiness", "sadness")]
+    names = [f"{folder}/000{n}.jpg" for folder in folders for n in (1, 2)]
+    prepared = run("rafdb", touch(tmp_path / "raf", *names), tmp_path / "m.jsonl")
+    assert len(prepared.clips) == 8
+    assert not prepared.skipped
+    first = prepared.clips[0]
+    assert (first.id, first.label, first.split) == ("train/happiness/0001", "happy", "train")

@@ -28,8 +28,8 @@ def test_chsims_keeps_what_each_modality_says_alone(tmp_path: Path) -> None:
     assert first.modality_labels == {"text": "negative", "speech": "neutral", "face": "negative"}
     assert second.modality_labels == {"text": "positive", "face": "positive"}
     assert [s.reason for s in prepared.skipped] == [
-        "label 1.4 is not within -1..1",
         "label '?' is not a number",
+        "label 1.4 is not within -1..1",
         "1 clips without media file are kept",
     ]
     five = run("chsims", root, tmp_path / "m.jsonl", label_set="polarity5").clips
@@ -38,3 +38,16 @@ def test_chsims_keeps_what_each_modality_says_alone(tmp_path: Path) -> None:
     assert two[0].modality_labels == {"text": "negative", "face": "negative"}
     with pytest.raises(ConfigError, match=r"prepare\.label_set"):
         prepare("chsims", root, tmp_path / "m.jsonl", {"label_set": "polarity7"})
+
+
+def test_the_clips_of_a_video_are_in_spoken_order_also_under_the_name_of_version_2(tmp_path: Path) -> None:
+    root = tmp_path / "CH-SIMS v2"
+    rows = [(video, clip, f"{video}{clip}", 0.4, 0.4, "", 0.8, "Positive", "train") for video, clip in _LISTED]
+    table(root / "meta.csv", *rows)
+    touch(root, "Raw/v2/10.mp4")
+    clips = run("chsims", root, tmp_path / "m.jsonl").clips
+    assert [c.text for c in clips] == ["v22", "v210", "v12", "v13"]
+    assert clips[1].video == "CH-SIMS v2/Raw/v2/10.mp4"
+
+
+_LISTED = (("v2", "10"), ("v1", "3"), ("v2", "2"), ("v1", "2"))

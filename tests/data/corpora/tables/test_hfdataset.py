@@ -117,9 +117,34 @@ def test_columns(tmp_path: Path) -> None:
     assert [(c.id, c.text, c.split, c.valence) for c in prepared.clips] == [
         ("x", "a", "val", 0.5), ("y", "b", "train", None),
     ]  # fmt: skip
-    assert [s.reason for s in prepared.skipped] == [
-        "split 'extra' is not one of train, validation, valid, val, dev, test"
-    ]
+    assert [s.reason for s in prepared.skipped] == ["split 'extra' is not train, validation or test"]
+
+
+def test_caches_of_the_library_are_not_data(tmp_path: Path) -> None:
+    rows = frame(("a", 0, 1, None, None), ("b", 1, 2, None, None))
+    root = arrow(tmp_path / "set/train", rows).parent
+    arrow(root / "train", rows, "cache-1f2e3d.arrow")
+    prepared = run("hfdataset", root, tmp_path / "m.jsonl", **OPTIONS)
+    assert [c.text for c in prepared.clips] == ["a", "b"]
+    assert [s.what for s in prepared.skipped] == ["train/cache-1f2e3d.arrow"]
+
+
+def test_configurations_with_the_same_rows_are_not_joined(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    parquet(root / "split/train-00000-of-00001.parquet", frame(("a", 0, 1, None, None)))
+    parquet(root / "split/test-00000-of-00001.parquet", frame(("b", 1, 2, None, None)))
+    parquet(root / "unsplit/train-00000-of-00001.parquet", frame(("a", 0, 1, None, None), ("b", 1, 2, None, None)))
+    with pytest.raises(ManifestError, match=r"files of the part train in several folders \(split, unsplit\)"):
+        prepare("hfdataset", root, tmp_path / "m.jsonl", OPTIONS)
+    one = run("hfdataset", root / "split", tmp_path / "m.jsonl", **OPTIONS)
+    assert [(c.text, c.split) for c in one.clips] == [("b", "test"), ("a", "train")]
+
+
+def test_an_absent_rating_costs_no_row_and_parts_have_other_names(tmp_path: Path) -> None:
+    table = pl.DataFrame({"t": ["a", "b"], "fold": ["training", "testing"], "v": [0.5, float("nan")]})
+    path = parquet(tmp_path / "set/all.parquet", table, None)
+    prepared = run("hfdataset", path, tmp_path / "m.jsonl", text="t", split="fold", valence="v")
+    assert [(c.text, c.split, c.valence) for c in prepared.clips] == [("a", "train", 0.5), ("b", "test", None)]
 
 
 def test_face_crops(tmp_path: Path) -> None:

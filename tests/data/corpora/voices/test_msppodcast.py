@@ -49,6 +49,25 @@ def test_msppodcast(tmp_path: Path) -> None:
     assert named.skipped[-1].reason == "1 clips of unknown speakers are named by their podcast"
 
 
+def test_votes_in_the_formats_of_other_releases(tmp_path: Path) -> None:
+    root = podcast(tmp_path / "msp")
+    write(root / "Labels/labels_consensus.csv", PODCAST + "".join(f"{n},{row}\n" for n, row in TURNS.items()))
+    name = "MSP-PODCAST_0001_0008.wav"
+    cells = [f"WORKER{n}; {word}; {word},Concerned; A:4.0; V:4.0; D:4.0;" for n, word in enumerate(("Angry", "Sad"))]
+    write(root / "Labels/labels_detailed.csv", "FileName,EmoDetail\n" + "".join(f'{name},"{c}"\n' for c in cells))
+    clips = by_id(run("msppodcast", root, tmp_path / "m.jsonl"))
+    assert clips[name[:-4]].votes == {"angry": 1, "sad": 1}
+    write(root / "Labels/labels_detailed.csv", "FileName,Comment\nx,y\n")
+    prepared = run("msppodcast", root, tmp_path / "m.jsonl")
+    assert by_id(prepared)[name[:-4]].votes is None
+    reason = "is not read, so clips have no votes (it has neither EmoClass_Major nor EmoDetail but FileName, Comment)"
+    assert ("labels_detailed.csv", reason) in [(s.what, s.reason) for s in prepared.skipped]
+    (root / "Labels/labels_detailed.csv").unlink()
+    votes = {"W1": {"EmoClass_Major": "Angry"}, "W2": {"EmoClass_Major": "Angry"}}
+    write(root / "Labels/labels_detailed.json", json.dumps({name: votes}))
+    assert by_id(run("msppodcast", root, tmp_path / "m.jsonl"))[name[:-4]].votes == {"angry": 2}
+
+
 def test_msppodcast_in_json_under_its_older_name(tmp_path: Path) -> None:
     root = podcast(tmp_path / "msp")
     columns = PODCAST.strip().split(",")[1:]
