@@ -24,6 +24,7 @@ from multiemo.explanation.clips import clip_inputs
 from multiemo.explanation.faithfulness.measure import draw_clips, explained_label
 from multiemo.explanation.target import ClipTarget
 from multiemo.metrics import mean_estimate
+from multiemo.records import finite
 from multiemo.runs import batches, load_bundle
 from multiemo.runs.device import compute_of
 from multiemo.runs.folder.source import stored_source
@@ -133,7 +134,7 @@ def main() -> None:
             deviation = "" if cue["deviation"] is None else f"{cue['deviation']:+.1f}"
             row = (one["label"], one["modality"], f"{one['clips']} of {one['speakers']}", cue["name"], score)
             print("| " + " | ".join((*row, f"{cue['share_for']:.0%}", deviation)) + " |")
-    print(json.dumps(found))
+    print(json.dumps(finite(found)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Type aliases of arrays; shapes are given in the docstrings (the legend is in :mod:`multiemo.types`)."""
+"""Type aliases of arrays, and votes in them; shapes are given in the docstrings (legend: :mod:`multiemo.types`)."""
 
 from __future__ import annotations
 
@@ -13,3 +13,14 @@ Array: TypeAlias = NDArray[np.float64]
 Floats: TypeAlias = NDArray[np.float32]
 #: Images, 0..255.
 Pixels: TypeAlias = NDArray[np.uint8]
+
+
+def has_winner(votes: Array) -> NDArray[np.bool_]:
+    """``[N]``: whether one label has more votes than any other.
+
+    Example:
+        >>> has_winner(np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0]]))
+        array([False,  True])
+    """
+    top = np.sort(votes, axis=1)[:, ::-1]
+    return np.asarray(top[:, 0] - (top[:, 1] if votes.shape[1] > 1 else 0) > 1e-6)

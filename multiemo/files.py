@@ -158,6 +158,14 @@ def unwritable(path: Path, found: OSError, size: int = 0, *, written: int = 0) -
     return f"{path}: cannot be written: {reason} ({detail}); free some space or choose another place"
 
 
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to the same file, which exists."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
 def _draft_of(path: Path) -> Path:
     """Path of the temporary file: the file's name with a suffix, or a hash if that would be too long."""
     name = f"{path.name}.tmp"

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import pydantic
 
-from multiemo.errors import ConfigError
+from multiemo.errors import ConfigError, first_line
 from multiemo.recipe import RecipeSettings, TrainingRecipe
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -28,6 +31,31 @@ Count: TypeAlias = Annotated[int, pydantic.Field(ge=0)]
 Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
 #: {option of a registered part: value, of the type that its annotation names}.
 CheckedOptions: TypeAlias = dict[str, Any]
+
+
+#: The environment variable that names modules with parts of the user's own, separated by commas.
+OWN_MODULES = "MULTIEMO_MODULES"
+
+
+@cache
+def import_own_modules() -> None:
+    """Import the modules that the environment names, from the installed packages or the working directory.
+
+    Processes that are started inherit the environment, and therefore know the same parts.
+
+    Raises:
+        ConfigError: a module cannot be imported.
+    """
+    names = [name.strip() for name in os.environ.get(OWN_MODULES, "").split(",") if name.strip()]
+    if names and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    for name in names:
+        try:
+            import_module(name)
+        except Exception as error:  # the user's code may raise anything
+            raise ConfigError(
+                f"{OWN_MODULES}: {name!r} cannot be imported ({type(error).__name__}: {first_line(error)})"
+            ) from error
 
 
 def suggest(name: str, choices: list[str]) -> str:
@@ -136,8 +164,11 @@ class Registry:
     def _check_known(self, name: str, where: str) -> None:
         """Raise a ConfigError that lists the choices if ``name`` is unknown."""
         if name not in self._facts:
+            import_own_modules()
+        if name not in self._facts:
             place = f"{where}.{self.key}" if self.key else where
-            raise ConfigError(f"{place}: unknown {self.kind} {name!r}{suggest(name, list(self._facts))}")
+            own = f" (modules with parts of your own are named in the environment variable {OWN_MODULES})"
+            raise ConfigError(f"{place}: unknown {self.kind} {name!r}{suggest(name, list(self._facts))}{own}")
 
     def build(self, name: str, options: Mapping[str, Any], *, where: str, **given: Any) -> Any:
         """Call the builder with checked options.

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from multiemo.errors import ConfigError
-from multiemo.registry import Positive, Registry, Share, Size
+from multiemo.registry import Positive, Registry, Share, Size, corpora, import_own_modules
 
 
 @pytest.fixture
@@ -63,3 +65,41 @@ def test_a_name_is_taken_once(shapes):
 def test_names_by_fact(shapes):
     assert shapes.names(modality="face") == ["square"]
     assert shapes.names(modality="text") == []
+
+
+def test_modules_of_the_user_are_found_by_every_command(tmp_path, monkeypatch, cli):
+    (tmp_path / "mine_of_test.py").write_text(MODULE)
+    (tmp_path / "broken_of_test.py").write_text("import nothing_of_that_name")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    import_own_modules.cache_clear()
+    try:
+        code, _, error = cli("prepare", "mine", str(tmp_path), "--out", "m.jsonl")
+        assert code == 2
+        assert "unknown corpus 'mine'" in error
+        assert "named in the environment variable MULTIEMO_MODULES" in error
+        monkeypatch.setenv("MULTIEMO_MODULES", "mine_of_test, broken_of_test")
+        import_own_modules.cache_clear()
+        code, _, error = cli("prepare", "mine", str(tmp_path), "--out", "m.jsonl")
+        assert error.startswith("error: MULTIEMO_MODULES: 'broken_of_test' cannot be imported (ModuleNotFoundError: ")
+        monkeypatch.setenv("MULTIEMO_MODULES", "mine_of_test")
+        import_own_modules.cache_clear()
+        code, said, _ = cli("prepare", "mine", str(tmp_path), "--out", "m.jsonl")
+        assert code == 0
+        assert "1 clips" in said
+    finally:
+        import_own_modules.cache_clear()
+        sys.modules.pop("mine_of_test", None)
+        for kept in (corpora._builders, corpora._facts):
+            kept.pop("mine", None)
+
+
+MODULE = """
+from multiemo.registry import corpora
+from multiemo.types import Clip
+
+
+@corpora.register("mine")
+def mine(root, skip):
+    yield Clip(id="a", corpus="mine", text="hello", speaker="s")
+"""

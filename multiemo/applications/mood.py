@@ -18,7 +18,7 @@ from multiemo.applications.local_level import MIN_DAYS, smooth
 from multiemo.applications.mood_report import Dimension, MoodChange, MoodDay, MoodLevel, MoodLog
 from multiemo.applications.tables import Writer, format_of
 from multiemo.errors import ConfigError, ManifestError
-from multiemo.files import write_atomically
+from multiemo.files import is_same_file, write_atomically
 from multiemo.plots import ACCENT, ALERT, GREY, PALE, canvas, encoded
 from multiemo.progress import Progress
 from multiemo.tables.reading import Row
@@ -68,11 +68,11 @@ def mood_log(
         The log; see :class:`~multiemo.applications.mood_report.MoodLog`.
 
     Raises:
-        ConfigError: a column or a run is missing, or a file cannot be written.
+        ConfigError: a column or a run is missing, or a file cannot be written or is the source.
         ManifestError: the source does not exist, is invalid, or contains no day.
         MediaError, CheckpointError: see :func:`multiemo.load`.
     """
-    check_outputs(out, plot)
+    check_outputs(source, out, plot)
     model = None if run is None else Path(run)
     given = read_dated_clips(Path(source), run=model, device=device, columns=columns, progress=progress)
     clips = given.clips
@@ -122,16 +122,22 @@ def mood_log(
     return log
 
 
-def check_outputs(out: str | Path | None, plot: str | Path | None) -> None:
-    """Check the suffixes of the files to write.
+def check_outputs(source: str | Path, out: str | Path | None, plot: str | Path | None) -> None:
+    """Check the names of the files to write.
+
+    Args:
+        source, out, plot: as in :func:`mood_log`.
 
     Raises:
-        ConfigError: a suffix is not that of a known format.
+        ConfigError: a suffix is not that of a known format, or a file is the source.
     """
     if plot is not None and Path(plot).suffix.lower() not in (".png", ".html"):
         raise ConfigError(f"{plot}: the name of a plot must end in .png or .html")
     if out is not None:
         format_of(Path(out))
+    for target in (out, plot):
+        if target is not None and is_same_file(target, source):
+            raise ConfigError(f"{target}: is the source to read; write to another file")
 
 
 @dataclass(frozen=True, slots=True)

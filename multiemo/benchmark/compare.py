@@ -40,6 +40,8 @@ def read_measured(path: Path) -> MeasuredSystem:
     """
     benchmark = path / "benchmark.json"
     report = benchmark if benchmark.is_file() else path / "evaluation.json"
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such folder or file")
     if not report.is_file():
         raise CheckpointError(
             f"{path}: contains neither benchmark.json nor evaluation.json; run `multiemo evaluate {path}`, or finish "

@@ -1,7 +1,8 @@
 """Train on each corpus of a merged manifest and test on every one of them: the full matrix.
 
-Every column has the same clips: the test part of one corpus, whose people no model has seen. The diagonal is the
-figure within a corpus, the other rows of the column are models of other corpora. The folder holds::
+Every column has the same clips: the test part of one corpus. No model has seen its speakers or, where they are unknown
+or cannot be kept apart, its dialogues or clips. The diagonal is the figure within a corpus, other rows of a column are
+models of other corpora. The folder holds::
 
     manifests/   rows and test rows of each corpus
     cells/       one run folder per corpus and seed; on-CORPUS.jsonl holds its predictions for another corpus
@@ -84,6 +85,14 @@ class CrossCorpusResult(Record):
     cells: list[TransferCell]
     worst: dict[str, str]
     command: str = ""
+
+    @property
+    def unseen(self) -> str:
+        """What no model has met of the test part of its own corpus."""
+        units = {"speaker": "people", "group": "groups", "clip": "clips"}
+        named = {corpus: units.get(unit, unit) for corpus, unit in self.group_by.items()}
+        kinds = set(named.values())
+        return kinds.pop() if len(kinds) == 1 else ", ".join(f"{unit} of {name}" for name, unit in named.items())
 
     def cell(self, train: str, test: str) -> TransferCell:
         """The cell of a row and a column."""
@@ -243,7 +252,10 @@ def text_table(result: CrossCorpusResult) -> list[list[str]]:
 
 def summary(result: CrossCorpusResult) -> str:
     """The matrix as Markdown."""
-    head = f"{result.name}: {result.figure} on unseen people of each corpus, {len(result.seeds)} seeds; 95% intervals"
+    head = (
+        f"{result.name}: {result.figure} on the test part of each corpus, unseen {result.unseen}, "
+        f"{len(result.seeds)} seeds; 95% intervals"
+    )
     return "\n".join([head, "", *markdown(text_table(result))])
 
 

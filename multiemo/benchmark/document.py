@@ -103,7 +103,7 @@ class SystemFigures(PooledDimension):
         map_sd, uar_sd, macro_f1_sd, micro_f1_sd, wf1_sd, accuracy_sd, cross_entropy_sd, kl_sd,
             js_sd, cosine_sd: standard deviations over seeds; left out with one seed.
         ece: expected calibration error, 15 bins, mean over seeds.
-        recall: recall of each label, in the order of ``label_set``.
+        recall: recall of each label, in the order of ``label_set``; ``null`` for a label that no clip has.
         ece_raw: expected calibration error before calibration.
     """
 
@@ -138,7 +138,7 @@ class SystemFigures(PooledDimension):
     cosine_ci: Interval | None = None
     cosine_sd: OptionalFigure = None
     ece: OptionalFigure = None
-    recall: list[float] | None = None
+    recall: list[Figure] | None = None
     ece_raw: float | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 
 from multiemo.plots import ACCENT, ALERT, GREY, INK, LINES, axis_start, canvas, encoded, whisker_lengths
 
@@ -55,7 +56,7 @@ def draw_heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> st
     """Draw the recall of each label as shaded cells with their values.
 
     Args:
-        rows: {name of a row: a value within 0..1 for each column}; at least one row.
+        rows: {name of a row: a value within 0..1 for each column, or NaN}; at least one row.
         columns: names of the columns.
 
     Returns:
@@ -66,7 +67,7 @@ def draw_heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> st
     axes.imshow(list(rows.values()), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, values in enumerate(rows.values()):
         for j, value in enumerate(values):
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=small,
+            axes.text(j, i, "-" if isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=small,
                       color="white" if value > 0.55 else INK)  # fmt: skip
     axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=0 if len(columns) <= 9 else 40,
                     ha="center" if len(columns) <= 9 else "right")  # fmt: skip

@@ -177,8 +177,8 @@ def _calibration_caption(result: BenchmarkResult) -> str:
     subsets = result.systems["multiemo"].items()
     errors = [f"{k} {format_number(v.ece_raw)} → {format_number(v.ece)}" for k, v in subsets if "ece_raw" in v]
     return (
-        "Temperatures are fitted on the validation part of each fold, one for each set of modalities. ECE before and "
-        f"after: {', '.join(errors)}."
+        "A temperature and one bias for each label are fitted on the validation part of each fold, for each set of "
+        f"modalities. ECE before and after, means over seeds: {', '.join(errors)}."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo import metrics
-from multiemo.arrays import Array
+from multiemo.arrays import Array, has_winner
 from multiemo.benchmark.document import PooledDimension, SystemComparison, SystemFigures
 from multiemo.benchmark.predictions import Predictions
 from multiemo.calibration import ReliabilityBins, RiskCurve, risk_coverage, thinned, top_label
@@ -55,7 +55,7 @@ def _runs(predictions: Predictions, subset: str, task: str) -> Iterator[tuple[Ar
 
 
 def _recall(target: Array, probabilities: Array, labels: NDArray[np.int64], task: str) -> Array:
-    """``[C]`` recall of each label; zero for a label that does not occur."""
+    """``[C]`` recall of each label; NaN for a label that does not occur."""
     if task == "multi":
         return metrics.per_label(*metrics.scored(task, target, probabilities, labels))["recall"]
     return metrics.per_class(_matrix(target, labels))["recall"]
@@ -135,7 +135,7 @@ def confusion_of(predictions: Predictions) -> list[list[float]]:
 
 def _matrix(target: Array, labels: NDArray[np.int64]) -> Array:
     """``[C, C]`` confusion matrix of the clips with one most frequent label."""
-    clear = metrics.has_winner(target)
+    clear = has_winner(target)
     return metrics.confusion(target[clear].argmax(axis=1), labels[clear], target.shape[1])
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from multiemo import metrics
 from multiemo.benchmark import results
@@ -30,6 +31,7 @@ from multiemo.benchmark.protocol import Protocol, plan, prior_of, random_protoco
 from multiemo.benchmark.report import write_report
 from multiemo.benchmark.robustness.curves import robustness_curves
 from multiemo.benchmark.trainings import Cell, cells_of, run_cells
+from multiemo.calibration import ReliabilityBins
 from multiemo.config import Config, save_config
 from multiemo.evaluation import CalibrationReport, ClipPrediction, ReliabilityDiagram, Report
 from multiemo.evaluation.groups import GroupErrors, errors_by_group
@@ -245,8 +247,12 @@ def _figures(
             raw = results.joined_bins([diagram.raw for diagram in stored])
             after = results.joined_bins([diagram.calibrated for diagram in stored])
             diagrams[key] = ReliabilityDiagram(raw=raw, calibrated=after)
-            found = systems["multiemo"][key]
-            systems["multiemo"][key] = replace(found, ece_raw=results.error_of(raw))
+            # Like ``ece``, a mean over seeds: bins with the clips of all seeds have a smaller error by chance.
+            by_seed: dict[int, list[ReliabilityBins]] = {}
+            for cell, diagram in zip(cells, stored, strict=True):
+                by_seed.setdefault(cell.seed, []).append(diagram.raw)
+            before = fmean(results.error_of(results.joined_bins(bins)) for bins in by_seed.values())
+            systems["multiemo"][key] = replace(systems["multiemo"][key], ece_raw=before)
     by_fold: dict[str, list[float]] = {}
     for cell, report in zip(cells, reports, strict=True):
         figure = getattr(report.subsets[model.full], metrics.MAIN_FIGURE[task])

@@ -15,12 +15,13 @@ from multiemo.bulk.plan import Job, Shards
 from multiemo.bulk.shard import Worker
 from multiemo.errors import MultiemoError
 from multiemo.extras import require
+from multiemo.registry import OWN_MODULES
 
 if TYPE_CHECKING:
     import pyarrow
 
 #: Environment variables to pass on to the actors; those of a cluster do not inherit them.
-_ENVIRONMENT = ("MULTIEMO_OFFLINE", "HF_HUB_OFFLINE")
+_ENVIRONMENT = ("MULTIEMO_OFFLINE", "HF_HUB_OFFLINE", OWN_MODULES)
 
 
 class _Actor:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multiemo.cli.common import AsrLanguageOption, DeviceOption, JsonOption, TrackOption, print_notice, write_json
+from multiemo.cli.common import (
+    AsrLanguageOption,
+    DeviceOption,
+    JsonOption,
+    TrackOption,
+    print_notice,
+    refuse_replacing,
+    write_json,
+)
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.runs.folder.required_files import model_folder
 
@@ -122,7 +130,8 @@ def mood(
     from multiemo.applications.mood import check_outputs, draw_days, mood_log, write_days
     from multiemo.cli.console import ConsoleProgress
 
-    check_outputs(out, plot)
+    check_outputs(source, out, plot)
+    refuse_replacing("--json", json_file, [source])
     with ConsoleProgress() as progress:
         log = mood_log(source, run=run, device=device, progress=progress)
     if json_file != "-":

@@ -7,17 +7,20 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from multiemo import network
 from multiemo.errors import ConfigError, MultiemoError
-from multiemo.files import unwritable, write_atomically
+from multiemo.files import is_same_file, unwritable, write_atomically
+
+if TYPE_CHECKING:
+    from multiemo.predict import Item
 
 #: Surrogates, by which Python represents the bytes of a file name that is not UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -135,6 +138,65 @@ def write_json(values: Mapping[str, Any], target: str | None) -> None:
         path.write_text(text, "utf-8")  # a pipe or a device
     except OSError as error:
         raise MultiemoError(f"--json: {unwritable(path, error)}") from None
+
+
+def refuse_replacing(option: str, target: str | Path | None, inputs: Iterable[str | Path | None]) -> None:
+    """Check that the file of an option is not one that is read.
+
+    Args:
+        option: name of the option.
+        target: the file to write, if any.
+        inputs: files that are read; ``None`` for those that were not given.
+
+    Raises:
+        ConfigError: it is one of them.
+    """
+    if target is not None and any(path is not None and is_same_file(target, path) for path in inputs):
+        raise ConfigError(f"{option}: {str(target)!r} is a file to read; write to another file")
+
+
+def check_words(text: str | None, transcript: Path | None, asr: str | None) -> None:
+    """Check that what is said comes from one option.
+
+    Args:
+        text, transcript, asr: the options.
+
+    Raises:
+        ConfigError: options exclude each other.
+    """
+    if text is not None and transcript is not None:
+        raise ConfigError("give --text or --transcript, not both")
+    if asr is not None and (text is not None or transcript is not None):
+        raise ConfigError("--asr is for files without a transcript; leave it out, or --text or --transcript")
+
+
+def check_window(window: float | None, segments: str) -> None:
+    """Check that there are windows for ``--window``.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if window is not None and segments == "whole":
+        raise ConfigError("--window: with --segments whole there are no windows; leave one of them out")
+
+
+def check_reading(
+    items: Sequence[Item], *, asr: str | None, segments: str, window: float | None, track: int | None
+) -> None:
+    """Check that an item is read with the options of films and audio files.
+
+    Args:
+        items: all items of the command.
+        asr, segments, window, track: the options.
+
+    Raises:
+        ConfigError: an option applies to none of the items.
+    """
+    if (asr is not None or segments != "auto" or window is not None) and not any(item.plays for item in items):
+        raise ConfigError("--asr, --segments, --window and --hop apply to films and audio files, and no input is one")
+    rows = [item.clip for item in items if item.clip is not None]
+    if track is not None and not any(item.plays for item in items) and not any(row.audio or row.video for row in rows):
+        raise ConfigError("--track is an audio track of a file, and no input has one; leave it out")
 
 
 def print_notice() -> None:

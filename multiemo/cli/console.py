@@ -48,6 +48,8 @@ class ConsoleProgress(Progress):
         """Begin a bar."""
         self._close()
         self._name, self._status, self._began = name, "", time.perf_counter()
+        if not self.console.is_terminal:
+            self.console.print(f"{name} ...", markup=False, soft_wrap=True)
         self._task = self._bars.add_task(name, total=None, status="")
 
     def update(self, done: int, total: int) -> None:
@@ -70,11 +72,11 @@ class ConsoleProgress(Progress):
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""
-        self.console.print(f"  note: {message}", markup=False)
+        self.console.print(f"  note: {message}", markup=False, soft_wrap=not self.console.is_terminal)
 
     def _close(self) -> None:
         if self._task is not None and not self.console.is_terminal:
             seconds = time.perf_counter() - self._began
             last = f"; last {self._status}" if self._status else ""
-            self.console.print(f"{self._name}: {seconds:.1f} s{last}", markup=False)
+            self.console.print(f"{self._name}: {seconds:.1f} s{last}", markup=False, soft_wrap=True)
         self._task = None

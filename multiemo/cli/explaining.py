@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from multiemo.cli.common import AsrLanguageOption, DeviceOption, JsonOption, TrackOption, write_json
+from multiemo.cli.common import (
+    AsrLanguageOption,
+    DeviceOption,
+    JsonOption,
+    TrackOption,
+    check_reading,
+    check_window,
+    check_words,
+    refuse_replacing,
+    write_json,
+)
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.runs.folder.required_files import model_folder
 
 if TYPE_CHECKING:
     from multiemo.predict import Item, Predictor
     from multiemo.predict.reader import Segments
+
+#: Defaults of ``--most`` and ``--clips``.
+_MOST, _CLIPS = 8, 200
 
 
 def explain(
@@ -45,7 +58,9 @@ def explain(
     ] = False,
     start: Annotated[float | None, typer.Option(help="Explain only segments after this time, seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="Explain only segments before this time, seconds.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="Largest number of segments to explain, the most telling ones.")] = 8,
+    most: Annotated[
+        int, typer.Option(min=1, help="Largest number of segments to explain, the most telling ones.")
+    ] = _MOST,
     language: Annotated[
         str | None, typer.Option(help="Language of the page: en or zh; default: zh if the words are Chinese, else en.")
     ] = None,
@@ -59,7 +74,7 @@ def explain(
     ] = None,
     clips: Annotated[
         int, typer.Option(min=2, help="With --global: number of clips whose evidence is computed and checked.")
-    ] = 200,
+    ] = _CLIPS,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
@@ -68,19 +83,41 @@ def explain(
     With --global, explain the model as a whole: the cues of each label, confusions, errors by group, and how faithful
     its evidence is. The figures of faithfulness are stored beside the model, and every later explanation shows them.
     """
+    if out is not None and out.suffix.lower() != ".html":
+        raise ConfigError(f"--out: {out}: the name of the page must end in .html")
+    for option, target in (("--out", out), ("--json", json_file)):
+        refuse_replacing(option, target, [input_, transcript, manifest])
     if whole:
-        if input_ is not None or text is not None or transcript is not None:
-            raise ConfigError("--global explains the model as a whole: leave out the input, --text and --transcript")
+        unread = {
+            "the input": input_ is not None,
+            "--text": text is not None,
+            "--transcript": transcript is not None,
+            "--asr": asr is not None,
+            "--asr-language": asr_language is not None,
+            "--clip": clip is not None,
+            "--segments": segments != "auto",
+            "--window": window is not None,
+            "--track": track is not None,
+            "--cropped": cropped,
+            "--start": start is not None,
+            "--end": end is not None,
+            "--most": most != _MOST,
+            "--language": language is not None,
+        }
+        if given := [name for name, is_given in unread.items() if is_given]:
+            raise ConfigError(f"--global explains the model as a whole: leave out {', '.join(given)}")
         _explain_model(run, out, json_file, split=split, manifest=manifest, clips=clips, device=device)
         return
-    if split != "val" or manifest is not None:
-        raise ConfigError("--split and --manifest apply to the model as a whole: add --global")
+    if split != "val" or manifest is not None or clips != _CLIPS:
+        raise ConfigError("--split, --manifest and --clips apply to the model as a whole: add --global")
     if input_ is None and text is None:
         raise ConfigError("nothing to explain: name a file or give --text")
-    if text is not None and transcript is not None:
-        raise ConfigError("give --text or --transcript, not both")
-    if asr is not None and (text is not None or transcript is not None):
-        raise ConfigError("--asr is for files without a transcript; leave it out, or --text or --transcript")
+    if clip is not None and input_ is None:
+        raise ConfigError("--clip is the id of a manifest row: name the manifest")
+    check_words(text, transcript, asr)
+    check_window(window, segments)
+    if language is not None and out is None and json_file is not None:
+        raise ConfigError("--language is that of a page or summary, and --json alone writes neither: add --out FILE")
     if out is not None and not out.absolute().parent.is_dir():
         raise ConfigError(f"--out: {out}: its folder does not exist")
     model_folder(run)
@@ -95,6 +132,7 @@ def explain(
     settings |= {"asr": asr, "asr_language": asr_language}
     predictor = load(run, device=device, segments=cast("Segments", segments), track=track, **settings)
     item = _only_item(predictor, input_, text, transcript, cropped, clip)
+    check_reading([item], asr=asr, segments=segments, window=window, track=track)
     explanation = predictor.explain_item(item, start=start, end=end, most=most)
     if out is not None:
         from multiemo.files import write_atomically

@@ -14,8 +14,12 @@ from multiemo.cli.common import (
     JsonOption,
     LimitsOption,
     TrackOption,
+    check_reading,
+    check_window,
+    check_words,
     print_left_out,
     print_notice,
+    refuse_replacing,
     write_json,
 )
 from multiemo.errors import ConfigError
@@ -76,16 +80,13 @@ def predict(
     """Predict the emotion of each segment of each input, with the prediction and contribution of each modality."""
     if out is None and (engine is not None or workers is not None or embeddings):
         raise ConfigError("--engine, --workers and --embeddings apply to bulk predictions: add --out DIR")
-    if text is not None and transcript is not None:
-        raise ConfigError("give --text or --transcript, not both")
-    if asr is not None and (text is not None or transcript is not None):
-        raise ConfigError("--asr is for files without a transcript; leave it out, or --text or --transcript")
-    if window is not None and segments == "whole":
-        raise ConfigError("--window: with --segments whole there are no windows; leave one of them out")
+    check_words(text, transcript, asr)
+    check_window(window, segments)
     if formats and timeline is None:
         raise ConfigError("--format is the format of a timeline: add --timeline DIR")
     if not inputs and text is None and transcript is None:
         raise ConfigError("nothing to predict: name a file or give --text")
+    refuse_replacing("--json", json_file, [*(inputs or ()), transcript])
     model_folder(run)
     print_notice()
     if out is not None:
@@ -134,19 +135,21 @@ def predict(
         inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped, left_out=left_out
     )
     print_left_out(left_out)
-    if (asr is not None or segments != "auto" or settings) and not any(item.plays for item in items):
-        raise ConfigError("--asr, --segments, --window and --hop apply to films and audio files, and no input is one")
+    check_reading(items, asr=asr, segments=segments, window=window, track=track)
+    names = [""] * len(items)
+    if writer is not None:
+        names = writer.reserve(items, [*(inputs or ()), *([] if transcript is None else [transcript])])
     entries: list[InputPrediction] = []
     failures: list[InputFailure] = []
     closed: OSError | None = None  # set when standard output can no longer be written
-    for item, answer in zip(items, predictor.predict_many(items), strict=True):
+    for item, name, answer in zip(items, names, predictor.predict_many(items), strict=True):
         if not isinstance(answer, Answer):
             failures.append(InputFailure(input=item.name, error=str(answer)))
             continue
         entries.append(answer.entry)
         written: list[Path] = []
         if writer is not None:
-            written, unwritten = writer.write(answer)
+            written, unwritten = writer.write(answer, name)
             failures += unwritten
         if json_file != "-" and closed is None:
             try:
@@ -226,6 +229,9 @@ def live(
                 shown = show_live(listen(stream, iter(devices)))
             if devices.dropped:
                 typer.echo(f"note: {devices.dropped} pictures were dropped: the machine is too slow", err=True)
+            if devices.lost:
+                lost = f"{devices.lost:.1f} s of sound were lost and are silence"
+                typer.echo(f"note: {lost}: the machine is too slow", err=True)
     write_json(LivePrediction(segments=shown, model=predictor.describe()), json_file)
 
 
@@ -283,7 +289,7 @@ def _described(segment: SegmentPrediction) -> str:
     if segment.label != segment.best:
         best = f"(best guess: {segment.best} {best})"
     line = f"{segment.label:<10} {best}   ({shares})"
-    if segment.smoothed is not None and segment.smoothed.label != segment.best:
+    if segment.smoothed is not None and segment.smoothed.label != segment.label:
         line += f"   over time: {segment.smoothed.label}"
     return line
 

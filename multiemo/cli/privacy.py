@@ -41,8 +41,8 @@ def privacy_report(
         bool, typer.Option("--retrain", help="Also train the protected branch on protected clips, and evaluate it.")
     ] = False,
     shadows: Annotated[
-        int, typer.Option(help="Shadow models of each branch for membership inference: even, from 4; 0 for none.")
-    ] = 4,
+        int, typer.Option(help="Shadow models of each branch for membership inference: even, from 6; 0 for none.")
+    ] = 6,
     face_attacker: Annotated[
         str | None,
         typer.Option(help="A timm model that attacks faces too: a name with published weights, or local-dir:FOLDER."),

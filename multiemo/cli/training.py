@@ -116,10 +116,15 @@ def evaluate(
 
     with ConsoleProgress() as progress:
         report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, progress=progress)
-    if report.split == "test" and (manifest is None or split is not None):
-        save_evaluation(run_folder_of(run) if run.name == "model" else run, report)
+    folder = run_folder_of(run) if run.name == "model" else run
+    stored = report.split == "test" and (manifest is None or split is not None)
+    if stored:
+        save_evaluation(folder, report)
     if json_file != "-":
         typer.echo(format_table(report))
+        if stored:
+            typer.echo(f"report: {folder / 'report.html'}")
+            typer.echo(f"next:  multiemo explain {folder} --global --out {folder / 'model.html'}")
     write_json(report, json_file)
 
 

@@ -6,7 +6,7 @@ Only keys that were set count, and only with a value that switches something on 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from multiemo.config.private import UNREAD
@@ -131,10 +131,10 @@ def _of_training(config: Config) -> Iterator[tuple[str, str]]:
         for key in _keys(config.per_stage.get(stage, {})):
             if key in reasons[stage]:
                 yield f"per_stage.{stage}.{key}", reasons[stage][key]
-    own: dict[str, Collection[str]] = {stage: config.per_stage.get(stage, {}) for stage in stages}
+    own = {stage: set(_replaced(config.per_stage.get(stage, {}))) for stage in stages}
     for key in _keys({name: getattr(config.training, name) for name in config.training.model_fields_set}):
         why = [
-            f"per_stage.{stage} has its own" if key.partition(".")[0] in own[stage] else reasons[stage].get(key)
+            f"per_stage.{stage} has its own" if own[stage] & {key, key.partition(".")[0]} else reasons[stage].get(key)
             for stage in stages
         ]
         if stages and all(why):
@@ -192,6 +192,12 @@ def _keys(values: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{key}.{m}" for m in value)
         elif value and (key, value) not in _ALWAYS_ACCEPTED:
             yield key
+
+
+def _replaced(own: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of ``training`` that a stage's own keys replace; ``key.modality`` where they do so for some modalities."""
+    for key, value in own.items():
+        yield from (f"{key}.{m}" for m in value) if isinstance(value, Mapping) else (key,)
 
 
 def _set(section: SplitConfig) -> Iterator[str]:

@@ -233,7 +233,11 @@ class Config(Frozen):
 
     def _merged(self, stage: str) -> TrainingConfig:
         recipe, own = self.recipes.get(stage, {}), self.per_stage.get(stage, {})  # type: ignore[call-overload]
-        merged = {**self.training.model_dump(), **recipe, **own}
+        merged = self.training.model_dump()
+        for settings in (recipe, own):
+            for key, value in settings.items():
+                by_modality = isinstance(value, dict) and isinstance(merged.get(key), dict)
+                merged[key] = {**merged[key], **value} if by_modality else value
         try:
             return TrainingConfig(**merged)
         except ValidationError as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -21,7 +24,8 @@ class FrozenPart:
 
     Args:
         weights: their weights, by name.
-        settings: what their output depends on besides the weights and the input, as JSON values.
+        settings: what their output depends on besides the weights, the input and the assets of the encoder, as JSON
+            values.
         beside: first column of the input that the rest of the encoder reads as well, 0 for the whole input; ``None`` if
             it reads none.
     """
@@ -39,6 +43,7 @@ class Encoder(nn.Module):
     modality happens inside ``forward`` while ``self.training`` is true.
 
     Attributes:
+        options: {argument: value} that it was built with, defaults included; recorded for every subclass.
         modality: the modality it reads. The ``features`` encoder gets it as an argument.
         out_dim: D, the width of the embedding.
         input_spec: format of the input of ``forward``; stored in the checkpoint.
@@ -51,6 +56,7 @@ class Encoder(nn.Module):
             different number of times.
     """
 
+    options: Mapping[str, Any] = MappingProxyType({})
     modality: Modality
     out_dim: int
     input_spec: InputSpec
@@ -59,6 +65,11 @@ class Encoder(nn.Module):
     referenced: tuple[nn.Module, ...] = ()
     leaves_masks: ClassVar[bool] = False
     clip_by_clip: bool = False
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "__init__" in vars(cls):
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Embed a padded batch.
@@ -146,6 +157,22 @@ class Encoder(nn.Module):
             ConfigError: the encoder has no such task.
         """
         raise ConfigError(f"encoders.{self.modality}: {type(self).__name__} does not support objective 'masked'")
+
+
+def _recording(build: Callable[..., None]) -> Callable[..., None]:
+    """A constructor of an encoder that also records the options."""
+    signature = inspect.signature(build)
+
+    @wraps(build)
+    def build_and_record(encoder: Encoder, *args: Any, **options: Any) -> None:
+        if "options" not in vars(encoder):  # otherwise a subclass has recorded its own
+            given = signature.bind(encoder, *args, **options)
+            given.apply_defaults()
+            _, *named = given.arguments.items()
+            vars(encoder)["options"] = dict(named)
+        build(encoder, *args, **options)
+
+    return build_and_record
 
 
 def encode_rows(encoder: nn.Module, m: Modality, batch: Batch, rows: Tensor | None = None) -> Tensor:

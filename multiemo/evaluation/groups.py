@@ -35,7 +35,8 @@ class GroupFigures(Record):
         speakers: number of their speakers.
         figure: the main figure of the task on these clips.
         interval: its 95% interval over speakers; for a single speaker over the clips.
-        difference: ``figure`` minus that of all other clips for which the attribute is known; ``null`` without any.
+        difference: the figure minus that of all other clips for which the attribute is known; ``null`` without any.
+            Both are taken over the clips whose labels occur on both sides: some labels are easier than others.
         difference_interval: its 95% interval, from both intervals (MOVER; Zou & Donner 2008). It treats the two as
             independent, which makes it too wide if the same speakers are in both.
     """
@@ -131,8 +132,9 @@ def errors_by_group(
             own = np.array([v == value for v in values])
             group = estimate(own)
             if group is not None:
-                rest = estimate(known & ~own)
-                found.setdefault(attribute, []).append(_figures(attribute, value, group, rest))
+                alike = _alike(task, truth, own, known & ~own)
+                sides = [estimate(rows & alike) if (rows & alike).any() else None for rows in (own, known & ~own)]
+                found.setdefault(attribute, []).append(_figures(attribute, value, group, *sides))
     for groups in found.values():
         groups.sort(key=lambda g: g.figure)
     ordered = sorted(found.values(), key=lambda groups: groups[0].figure)
@@ -140,12 +142,21 @@ def errors_by_group(
     return GroupErrors(figure=figure, overall=overall, groups=[g for groups in ordered for g in groups], notes=notes)
 
 
-def _figures(attribute: str, value: str, group: Estimate, rest: Estimate | None) -> GroupFigures:
+def _alike(task: str, truth: NDArray[Any], one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``[N]``: clips whose label occurs in both of two sets; all clips, unless clips have one label each."""
+    if task not in ("single", "soft"):
+        return np.ones(len(truth), dtype=bool)
+    labels = truth.argmax(axis=1) if truth.ndim > 1 else truth
+    return np.isin(labels, np.intersect1d(labels[one], labels[other]))
+
+
+def _figures(attribute: str, value: str, group: Estimate, own: Estimate | None, rest: Estimate | None) -> GroupFigures:
+    """The figures of a group; ``own`` and ``rest`` are what is compared."""
     difference, ends = float("nan"), [float("nan")] * 2
-    if rest is not None:
-        difference = group.value - rest.value
-        below = np.hypot(group.value - group.low, rest.high - rest.value)
-        above = np.hypot(group.high - group.value, rest.value - rest.low)
+    if own is not None and rest is not None:
+        difference = own.value - rest.value
+        below = np.hypot(own.value - own.low, rest.high - rest.value)
+        above = np.hypot(own.high - own.value, rest.value - rest.low)
         ends = [difference - float(below), difference + float(above)]
     return GroupFigures(
         attribute=attribute,

@@ -220,6 +220,7 @@ def _confidence(
     curves: dict[str, RiskCurve] = {}
     for key in subsets:
         rows = outputs.labelled & outputs.usable[key]
+        rows[rows] = metrics.clear_clips(task, outputs.target[rows])  # a tie of votes has no right answer
         if not rows.any():
             continue
         before, after, target = raw[key][rows], outputs.probabilities[key][rows], outputs.target[rows]

@@ -11,7 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from multiemo.media.container import FAILURES, TRACK_LAG, exact_header, header_end, open_container, origin_of
+from multiemo.media.container import (
+    FAILURES,
+    PLAYED_TRACKS,
+    TRACK_LAG,
+    exact_header,
+    header_end,
+    open_container,
+    origin_of,
+)
 from multiemo.media.trailing_data import trailing_recording
 
 #: Containers that FFmpeg reads as a single recording and whose header gives its end.
@@ -70,9 +78,14 @@ class Clock:
             self._reached = max(self._reached, seconds + self._origin)
 
     def place(self, packet: Any) -> float:
-        """Return the shift of a packet's timestamps, seconds. Packets must be passed in file order."""
+        """Return the shift of a packet's timestamps, seconds. Packets must be passed in file order.
+
+        Only packets of sound and pictures advance the clock, since a caption may outlast them.
+        """
         track, tick = packet.stream_index, float(packet.time_base or 0)
         part = self._part.get(track, self.restarts)
+        if packet.stream.type not in PLAYED_TRACKS:
+            return self._shifts[part]
         stamp = packet.dts
         if stamp is None and packet.stream.type != "video":  # presentation times of video are not in order
             stamp = packet.pts

@@ -46,8 +46,16 @@ TIME_TOLERANCE = 0.002
 FAILURES = (av.FFmpegError, ValueError, RuntimeError, OSError, LookupError)
 #: Control characters that may occur in text.
 _TEXT = frozenset(b"\t\n\f\r\x1b")
+#: Types of the tracks that a file lasts as long as.
+PLAYED_TRACKS = ("audio", "video")
+#: Types of the tracks that may end long after the sound and the pictures.
+_TEXT_TRACKS = ("subtitle", "data")
 #: Containers whose header has the true duration. For others (raw MP3, AAC, ...) it is an estimate.
 _EXACT = {"mov", "mp4", "matroska", "webm", "avi", "wav", "flac"}
+#: Containers whose header has the end on the file's clock (FFmpeg's muxer) or the length (mkvmerge).
+_MATROSKA = {"matroska", "webm"}
+#: A duration in a Matroska tag: hours, minutes and seconds.
+_TAGGED_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 #: A URL, also after :class:`~pathlib.Path` has merged its slashes.
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 #: Lets PyAV before 19 open a file whose tags are not UTF-8. Later versions always do and lack this argument.
@@ -195,20 +203,47 @@ def origin_of(container: Any) -> float:
 
 
 def header_end(container: Any, origin: float) -> float | None:
-    """Return the end of the file according to its header, seconds from its beginning; ``None`` if it has none."""
-    if container.duration and container.duration > 0:
-        return float(container.duration / av.time_base)
-    ends = [
-        float(((s.start_time or 0) + s.duration) * s.time_base) - origin
-        for s in container.streams
-        if s.duration and s.duration > 0 and s.time_base
-    ]
-    return max(ends, default=None)
+    """Return the end of the file according to its header, seconds from its beginning; ``None`` if it has none.
+
+    In a file with subtitles or data it is the end of the sound and the pictures, if the header has that of each track.
+
+    Args:
+        container: open PyAV container.
+        origin: value of the file's clock at its beginning, seconds.
+    """
+    ends = _played_ends(container)
+    if container.duration and container.duration > 0 and (None in ends or not _has_text(container)):
+        length = float(container.duration / av.time_base)
+        if _names(container) & _MATROSKA and length > origin:
+            length -= origin  # less than the length in a file by mkvmerge, so that neither seems to be cut off
+        return length
+    return max((end - origin for end in ends if end is not None), default=None)
 
 
 def exact_header(container: Any) -> bool:
-    """Whether :func:`header_end` is reliable for this container format."""
-    return bool(_EXACT & set(container.format.name.split(",")))
+    """Whether :func:`header_end` is reliable: by the container format, and not the end of a caption."""
+    return bool(_names(container) & _EXACT) and not (_has_text(container) and None in _played_ends(container))
+
+
+def _has_text(container: Any) -> bool:
+    return any(stream.type in _TEXT_TRACKS for stream in container.streams)
+
+
+def _played_ends(container: Any) -> list[float | None]:
+    """Return the end of each audio and video track on the file's clock, seconds; ``None`` if the header lacks it."""
+    return [_track_end(s) for s in container.streams if s.type in PLAYED_TRACKS and not _is_cover(s)] or [None]
+
+
+def _track_end(stream: Any) -> float | None:
+    if stream.duration and stream.duration > 0 and stream.time_base:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    tags = (tag_of(stream, name) for name in stream.metadata if name.partition("-")[0] == "DURATION")
+    found = next((match for tag in tags if (match := _TAGGED_DURATION.match(tag))), None)
+    return None if found is None else 3600 * float(found[1]) + 60 * float(found[2]) + float(found[3])
+
+
+def _names(container: Any) -> set[str]:
+    return set(container.format.name.split(","))
 
 
 def time_of(frame: Any, tick: float, origin: float) -> float | None:

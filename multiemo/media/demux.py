@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from multiemo.media.clock import clock_of, joined_note
-from multiemo.media.container import FAILURES, PREROLL, TRACK_LAG, describe_error
+from multiemo.media.container import FAILURES, PLAYED_TRACKS, PREROLL, TRACK_LAG, describe_error
 from multiemo.media.picture_track import Picture, VideoTrack
 from multiemo.media.sound_track import AudioTrack, SoundPiece
 
@@ -24,14 +24,15 @@ class Pass:
 
     Args:
         container: open PyAV container.
-        origin: value of the file's clock at its beginning, seconds.
+        origin: value of the file's clock at its beginning, seconds. FFmpeg cannot seek to times below 0, so a file that
+            begins there is read from its beginning.
         audio: audio track to decode, or ``None``.
         video: video track to decode, or ``None``.
         start: seconds from the file's beginning.
         end: seconds from the file's beginning. A packet later than this plus :data:`TRACK_LAG` ends the pass.
         recordings: number of joined recordings in the file; ``None`` if they have not been counted. FFmpeg can seek
             only within the first, so a file with others is read from its beginning.
-        reached: end of the last packet so far, seconds from the file's beginning.
+        reached: end of the last packet of sound or pictures so far, seconds from the file's beginning.
         exhausted: whether the end of the file, or an error, was reached.
         problems: what could not be read, one line each.
     """
@@ -56,9 +57,9 @@ class Pass:
 
     def __iter__(self) -> Iterator[SoundPiece | Picture]:
         tracks = (self.audio, self.video)
-        self._seek()
         clock = clock_of(self.container, self.origin, self.recordings)
         try:
+            self._seek()
             for packet in packets(self.container):
                 self._shift(packet, clock.place(packet))
                 if self._past_the_end(packet):
@@ -106,7 +107,7 @@ class Pass:
         packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _seek(self) -> None:
-        if self.start > 2 * PREROLL and (self.recordings or 1) == 1:
+        if self.start > 2 * PREROLL and self.origin >= 0 and (self.recordings or 1) == 1:
             try:
                 self.container.seek(int((self.start - PREROLL + self.origin) * av.time_base), backward=True)
             except FAILURES:
@@ -115,7 +116,8 @@ class Pass:
     def _past_the_end(self, packet: Any) -> bool:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if packet.stream_index not in self._ticks:
-            self._ticks[packet.stream_index] = float(packet.time_base or 0)
+            played = packet.stream.type in PLAYED_TRACKS
+            self._ticks[packet.stream_index] = float(packet.time_base or 0) if played else 0.0
         tick = self._ticks[packet.stream_index]
         if stamp is None or not tick:
             return False

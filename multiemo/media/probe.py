@@ -12,6 +12,7 @@ from multiemo.media.clock import joined_note, length_of
 from multiemo.media.container import (
     END_TOLERANCE,
     FAILURES,
+    PLAYED_TRACKS,
     check_path,
     frame_rate,
     media_error,
@@ -144,9 +145,10 @@ def _missing_end(container: Any, origin: float, duration: float) -> list[str]:
     """Return a line if the file ends before the end in its header, else none."""
     reached = 0.0
     try:
-        container.seek(int((max(0.0, duration - 2.0) + origin) * av.time_base), backward=True)
+        if origin >= 0:  # else FFmpeg cannot seek, and the file is read on
+            container.seek(int((max(0.0, duration - 2.0) + origin) * av.time_base), backward=True)
         for packet in container.demux():
-            if packet.pts is not None and packet.time_base:
+            if packet.stream.type in PLAYED_TRACKS and packet.pts is not None and packet.time_base:
                 end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin
                 reached = max(reached, end)
     except FAILURES:

@@ -64,7 +64,7 @@ def read_media(
         fps: frames per second of the output; ``None`` omits the pictures.
         max_frames: maximum number of frames, spread evenly over the span if ``fps`` would give more.
         max_side: maximum length of the longer side of a frame, pixels. Larger frames are shrunk.
-        channel: audio channel, from 0; ``None`` averages all channels.
+        channel: audio channel, from 0; ``None`` mixes all channels.
         track: number of the audio track, from 1; ``None`` selects one with speech.
         where: name of the clip, for messages.
 

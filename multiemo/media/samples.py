@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,13 @@ MAX_FLOAT_PEAK = 8.0
 _OUTLIER_SHARE = 0.001
 #: A channel whose correlation with the loudest channel is below this has inverted polarity.
 _MIRROR_CORRELATION = -0.5
+#: A channel whose energy is below this share of the loudest channel's is silent (30 dB below it).
+_SILENCE = 1e-3
+#: FFmpeg's name of the centre channel, which carries the dialogue of a film.
+_CENTRE = "FC"
+#: Weights of channels by FFmpeg's names of their places, and of all others, as in ITU-R BS.775's downmix of five
+#: channels to mono, which leaves out low-frequency effects.
+_WEIGHTS, _OTHER_WEIGHT = {_CENTRE: 1.0, "FL": 0.5**0.5, "FR": 0.5**0.5, "LFE": 0.0, "LFE2": 0.0}, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,15 @@ class Mix:
 
     Args:
         factor: factor applied to all samples.
-        signs: 1 or -1 per channel. Empty if none is inverted. Ignored for frames with another number of channels.
+        weights: weight per channel. Empty for the mean. Ignored for frames with another number of channels.
         notes: remarks for the user, one line each.
+        channel_notes: further remarks, on channels that do not count. They do not apply where one channel is kept.
     """
 
     factor: float = 1.0
-    signs: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    channel_notes: tuple[str, ...] = ()
 
     def to_mono(self, channels: Floats, channel: int | None) -> Floats:
         """Mix ``[C, N]`` to ``[N]``.
@@ -44,7 +54,7 @@ class Mix:
 
         Args:
             channels: ``[C, N]`` float32.
-            channel: the channel to keep, from 0; silence if it does not exist. ``None`` averages all channels.
+            channel: the channel to keep, from 0; silence if it does not exist. ``None`` mixes all channels.
         """
         if channel is not None:
             kept = channels[channel] if channel < len(channels) else np.zeros(channels.shape[1], np.float32)
@@ -52,9 +62,9 @@ class Mix:
         if len(channels) == 1:
             return _scaled(channels[0], self.factor)
         channels = _scaled(channels, self.factor)
-        if len(self.signs) == len(channels):
-            channels = channels * np.array(self.signs, np.float32)[:, None]
-        return np.asarray(channels.mean(axis=0, dtype=np.float32))
+        if len(self.weights) != len(channels):
+            return np.asarray(channels.mean(axis=0, dtype=np.float32))
+        return np.asarray((channels * np.array(self.weights, np.float32)[:, None]).sum(axis=0, dtype=np.float32))
 
 
 PLAIN_MIX = Mix()
@@ -137,6 +147,61 @@ def signs_of(products: NDArray[np.float64]) -> tuple[int, ...]:
     alike = np.divide(products[loudest], scale, out=np.zeros(len(energy)), where=scale > 0)
     turned = alike < _MIRROR_CORRELATION
     return tuple(np.where(turned, -1, 1).tolist()) if turned.any() else ()
+
+
+def mix_of(products: NDArray[np.float64], places: Sequence[str], factor: float = 1.0, scaled: str = "") -> Mix:
+    """Return the mix of a track, which keeps the level of a voice on any of its channels.
+
+    It is the mean of the channels that are not silent, weighted by place. If the centre is not silent, the sound of the
+    centre keeps its level instead. Silent channels have their weight in the sum, too, since the analysed excerpts may
+    miss their sound.
+
+    Args:
+        products: ``[C, C]`` sums of the products of each pair of channels.
+        places: FFmpeg's name of the place of each channel; channels of unknown places have equal weights.
+        factor: factor applied to all samples.
+        scaled: note on this factor, or an empty string.
+
+    Example:
+        >>> mix_of(np.diag([1.0, 0.0]), ["FL", "FR"]).weights, mix_of(np.diag([1.0, 0.5]), ["FL", "FR"]).weights
+        ((1.0, 1.0), ())
+        >>> [round(weight, 2) for weight in mix_of(np.diag([1.0, 1.0, 1.0]), ["FL", "FR", "FC"]).weights]
+        [0.71, 0.71, 1.0]
+    """
+    weights = np.array([_WEIGHTS.get(place, _OTHER_WEIGHT) for place in places])
+    effects = (weights == 0) & _audible(products)
+    products = products * np.outer(weights > 0, weights > 0)
+    if not products.any():
+        return Mix(factor, notes=_without_empty(scaled))
+    audible = _audible(products)
+    signs = np.array(signs_of(products) or [1] * len(weights))
+    centre = places.index(_CENTRE) if _CENTRE in places else None
+    if centre is not None and audible[centre]:
+        shared = signs * signs[centre] * products[centre] / products[centre, centre]
+        level = weights @ np.clip(shared, 0.0, 1.0)
+    else:
+        level = weights[audible].sum()
+    mixed = signs * weights / level
+    mirrored = _note(signs < 0, "mirrors the others; it was turned over, so as not to cancel them")
+    silent = _note(~audible & (weights > 0), "is silent; it does not count in the mix, so as not to lower the others")
+    left_out = _note(effects, "has low-frequency effects only; it was left out")
+    given = () if np.allclose(mixed, 1 / len(mixed)) else tuple(mixed.tolist())
+    return Mix(factor, given, _without_empty(scaled, mirrored), _without_empty(silent, left_out))
+
+
+def _audible(products: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which channels are not silent."""
+    energy = np.diagonal(products)
+    return np.asarray((energy > 0) & (energy >= _SILENCE * energy.max()))
+
+
+def _note(marked: NDArray[np.bool_], what: str) -> str:
+    """Return a note on the marked channels; empty if there are none."""
+    return f"channel {', '.join(map(str, np.flatnonzero(marked)))}, counted from 0, {what}" if marked.any() else ""
+
+
+def _without_empty(*notes: str) -> tuple[str, ...]:
+    return tuple(note for note in notes if note)
 
 
 def _scaled(samples: Floats, factor: float) -> Floats:

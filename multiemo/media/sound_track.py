@@ -38,7 +38,7 @@ class AudioTrack:
         rate: sample rate of the output, Hz.
         origin: value of the file's clock at its beginning, seconds.
         start: start of the span, seconds from the file's beginning.
-        channel: the channel to keep, from 0; ``None`` averages all channels. Frames that lack the channel are silent.
+        channel: the channel to keep, from 0; ``None`` mixes all channels. Frames that lack the channel are silent.
         mix: how the channels are mixed to one.
     """
 

@@ -70,7 +70,7 @@ class SpanReader:
         fps: frames per second of the output; ``None`` omits the pictures.
         max_frames: maximum number of frames, spread evenly over the span.
         max_side: maximum length of the longer side of a frame, pixels.
-        channel: audio channel, from 0; ``None`` averages all channels.
+        channel: audio channel, from 0; ``None`` mixes all channels.
         track: number of the audio track, from 1; ``None`` selects one with speech.
         where: name of the clip, for messages.
 
@@ -128,7 +128,7 @@ class SpanReader:
         chosen = ChosenTrack() if self.rate is None else choose_track(self.file, container, self.track, self.where)
         sound = self._requested("audio", self.rate, chosen.of(container), chosen.absent)
         video = self._requested("video", self.fps, video_stream(container), "the file has no video track")
-        self.problems += chosen.notes
+        self.problems += [n for n in chosen.notes if self.channel is None or n not in chosen.mix.channel_notes]
         if sound is not None and self.channel is not None and not 0 <= self.channel < sound.codec_context.channels:
             reason = f"has {sound.codec_context.channels} audio channels, so there is no channel {self.channel}"
             raise media_error(self.where, self.file, f"{reason}; they count from 0")

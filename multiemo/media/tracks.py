@@ -12,12 +12,11 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from multiemo.arrays import Floats
 from multiemo.errors import MediaError
 from multiemo.media.container import FAILURES, check_path, header_end, media_error, open_container, origin_of, tag_of
-from multiemo.media.samples import PLAIN_MIX, WIDE_FORMATS, Mix, channels_of, scale_of, signs_of
+from multiemo.media.samples import PLAIN_MIX, WIDE_FORMATS, Mix, channels_of, mix_of, scale_of
 from multiemo.media.sound_track import AudioTrack
 from multiemo.voice_activity import RATE, STEP, VoiceActivity
 
@@ -147,7 +146,7 @@ def _choose(path: str, size: int, modified: int, track: int | None) -> ChosenTra
         reason = f" ({'; '.join(why)})" if why else ""
         note = f"{listing}; {taken.number} was read{reason}; another can be requested by its number"
         mix = samples_of[taken.number].mix
-        return ChosenTrack(taken.number, mix, (note, *mix.notes))
+        return ChosenTrack(taken.number, mix, (note, *mix.notes, *mix.channel_notes))
 
 
 def _single_choice(file: Path, container: Any, track: SoundTrack) -> ChosenTrack:
@@ -157,7 +156,7 @@ def _single_choice(file: Path, container: Any, track: SoundTrack) -> ChosenTrack
     stored = container.streams.audio[track.number - 1].codec_context
     plain = track.channels == 1 and not (_is_wide(stored.format) and stored.codec.lossless)
     mix = PLAIN_MIX if plain else _sample_track(container, track.number, voice=False).mix
-    return ChosenTrack(track.number, mix, mix.notes)
+    return ChosenTrack(track.number, mix, (*mix.notes, *mix.channel_notes))
 
 
 def _undecodable_reason(file: Path) -> str:
@@ -271,15 +270,9 @@ def _sample_track(container: Any, number: int, *, voice: bool = True) -> _TrackS
     if not count:
         return _TrackSample(False, PLAIN_MIX, 0.0)
     scale = scale_of(np.concatenate(stored), coder.format.name.startswith("s")) if wide else (1.0, "")
-    mix = _mix(products, *scale)
+    places = [channel.name for channel in coder.layout.channels]
+    mix = mix_of(products, places if len(places) == count else [""] * count, *scale)
     return _TrackSample(True, mix, _voice_seconds(container, stream, mix) if voice else 0.0)
-
-
-def _mix(products: NDArray[np.float64], factor: float, scaled: str) -> Mix:
-    signs = signs_of(products)
-    turned = ", ".join(str(i) for i, sign in enumerate(signs) if sign < 0)
-    mirrored = f"channel {turned}, counted from 0, mirrors the others; it was turned over, so as not to cancel them"
-    return Mix(factor, signs, tuple(note for note in (scaled, mirrored if signs else "") if note))
 
 
 def _voice_seconds(container: Any, stream: Any, mix: Mix) -> float:

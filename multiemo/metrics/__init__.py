@@ -49,7 +49,7 @@ from multiemo.metrics.tasks import (
     measure_of,
     scored,
 )
-from multiemo.metrics.votes import has_winner, vote_measure
+from multiemo.metrics.votes import vote_measure
 
 __all__ = [
     "FEW_SPEAKERS",
@@ -80,7 +80,6 @@ __all__ = [
     "estimates",
     "expected_calibration_error",
     "guessing",
-    "has_winner",
     "holm",
     "interval",
     "label_measure",

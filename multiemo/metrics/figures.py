@@ -120,13 +120,13 @@ def label_measure(classes: int, figures: Mapping[str, Callable[[Array], Array]] 
 def per_class(matrix: Array) -> dict[str, Array]:
     """Recall, precision, F1 and ``support`` (number of clips) of every label, each ``[C]``.
 
-    A figure with a zero denominator is 0, as with scikit-learn's ``zero_division=0``.
+    A figure with a zero denominator is NaN, as with scikit-learn's ``zero_division=nan``.
     """
-    support = matrix.sum(-1)
+    support, predictions = matrix.sum(-1), _predictions(matrix)
     return {
-        "recall": ratio(_hits(matrix), support),
-        "precision": ratio(_hits(matrix), _predictions(matrix)),
-        "f1": _f1(matrix),
+        "recall": ratio(_hits(matrix), support, np.nan),
+        "precision": ratio(_hits(matrix), predictions, np.nan),
+        "f1": ratio(2 * _hits(matrix), support + predictions, np.nan),
         "support": support,
     }
 

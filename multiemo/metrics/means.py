@@ -32,7 +32,8 @@ def mean_estimate(
     """Mean of a value over clips, with an interval over speakers as in :func:`multiemo.metrics.estimates`.
 
     With a single speaker, the interval is over its clips and applies to that speaker only. If all speakers have the
-    same mean, a bounded value gets an exact binomial bound, and the interval of an unbounded one is that mean alone.
+    same mean, the interval is an exact binomial bound, whose ends are infinite if the value has no bounds: nothing is
+    known of the other people.
 
     Args:
         values: ``[N]``; NaN where a clip has no value.
@@ -65,8 +66,6 @@ def mean_estimate(
     if error > 0:
         half = error * quantile((1 + level) / 2, degrees(owner))
         ends = max(value - half, low), min(value + half, high)
-    elif np.isfinite(low) and np.isfinite(high):
-        ends = unanimous(value, low, high, effective(owner), level)
     else:
-        ends = value, value
+        ends = unanimous(value, low, high, effective(owner), level)
     return Estimate(value, *ends, error, None, 1, len(kept), len(np.unique(names)))

@@ -17,6 +17,8 @@ from multiemo.metrics.intervals import bootstrap_weights, resampled_interval
 
 #: Share of false positives at which the true positives are reported.
 FALSE_POSITIVES = 0.01
+#: Fewest clips or people that were not trained on for a share of false positives as small as that.
+FEWEST_OTHERS = 100
 _RESAMPLES = 1000
 #: Variances below this count as this, so that a clip that all models fit equally well decides nothing.
 _LEAST_VARIANCE = 1e-6
@@ -29,8 +31,9 @@ class Inferred:
     Args:
         auc: area under the ROC curve; 0.5 is chance.
         auc_interval: 95% interval over people.
-        tpr: share of members found at a share of at most :data:`FALSE_POSITIVES` false positives.
-        tpr_interval: 95% interval over people.
+        tpr: share of members found at a share of at most :data:`FALSE_POSITIVES` false positives; NaN with fewer than
+            :data:`FEWEST_OTHERS` others.
+        tpr_interval: 95% interval over people; NaN without ``tpr``.
     """
 
     auc: float
@@ -68,6 +71,8 @@ def inference(
 ) -> Inferred:
     """Measure how well scores separate members from others.
 
+    Intervals rest on the smaller of the two groups: 12 people in training and 3 outside are 3 trials, not 15.
+
     Args:
         scores: ``[N]`` of one attacked model, or ``[K, N]`` of several, whose figures are averaged.
         member: whether the model was trained on the clip, of the same shape.
@@ -79,11 +84,13 @@ def inference(
         The figures and their intervals.
     """
     models, inside = np.atleast_2d(scores), np.atleast_2d(member)
-    people = int(owner.max()) + 1
-    weights = bootstrap_weights(people, resamples, seed)
+    weights = bootstrap_weights(int(owner.max()) + 1, resamples, seed)
     found = np.array([_separation(s, m, weights[:, owner]) for s, m in zip(models, inside, strict=True)])
     with np.errstate(invalid="ignore"):
         auc, tpr = found.mean(axis=0)
+    if (~inside).sum(axis=1).min() < FEWEST_OTHERS:
+        tpr = np.full_like(tpr, np.nan)
+    people = min(len(np.unique(owner[chosen])) for member_of in inside for chosen in (member_of, ~member_of))
     return Inferred(float(auc[0]), resampled_interval(auc, people), float(tpr[0]), resampled_interval(tpr, people))
 
 

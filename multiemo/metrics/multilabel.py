@@ -86,9 +86,9 @@ def per_label(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Array]:
     hits, predictions, support = (has & given).sum(0), given.sum(0), has.sum(0).astype(float)
     once = np.zeros(len(truth), dtype=np.int64), np.ones((1, 1))
     return {
-        "recall": ratio(hits, support),
-        "precision": ratio(hits, predictions),
-        "f1": ratio(2 * hits, predictions + support),
+        "recall": ratio(hits, support, np.nan),
+        "precision": ratio(hits, predictions, np.nan),
+        "f1": ratio(2 * hits, predictions + support, np.nan),
         "support": support,
         "ap": np.array([average_precision(has[:, c], predicted[:, c], *once)[0] for c in range(truth.shape[1])]),
     }

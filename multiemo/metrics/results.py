@@ -146,16 +146,16 @@ class LabelFigures(Record):
     """The figures of one label.
 
     Args:
-        recall: recall, 0..1; 0 if no clip has the label.
-        precision: precision, 0..1; 0 if the label is never predicted.
-        f1: F1, 0..1; 0 if the label occurs neither in truth nor in prediction.
+        recall: recall, 0..1; ``null`` if no clip has the label.
+        precision: precision, 0..1; ``null`` if the label is never predicted.
+        f1: F1, 0..1; ``null`` if the label occurs neither in truth nor in prediction.
         support: number of clips that have the label.
         ap: average precision, with several labels per clip; ``null`` for a label that never occurs.
     """
 
-    recall: float
-    precision: float
-    f1: float
+    recall: Figure
+    precision: Figure
+    f1: Figure
     support: float
     ap: OptionalFigure = None
 

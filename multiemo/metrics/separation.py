@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiemo.arrays import Array
-from multiemo.metrics.intervals import bootstrap_weights, clusters_of, degrees, quantile, standard_error
+from multiemo.metrics.intervals import bootstrap_weights, clusters_of, degrees, effective, quantile, standard_error
 from multiemo.metrics.measures import SHARE, unanimous
 
 
@@ -22,7 +22,9 @@ def separation(
     """Area under the ROC curve, and the ends of its 95% interval over speakers.
 
     The area is the probability that a score of the second kind exceeds one of the first (ties count half). A pair that
-    combines clips of two speakers counts in a resample as often as the product of how often each was drawn.
+    combines clips of two speakers counts in a resample as often as the product of how often each was drawn. The
+    interval rests on the smallest of three groups: speakers of the first kind, and those of the first and of the second
+    clips of the second kind.
 
     Args:
         low_scores: ``[N]`` scores that should be low.
@@ -51,10 +53,10 @@ def separation(
         pairs = np.where(a == b, weights[a], weights[a] * weights[b])
         total = pairs.sum() * sums[-1]
         values.append(float(pairs @ (sums[below[0]] + sums[below[1]]) / 2 / total) if total > 0 else np.nan)
-    value, clusters = values[0], len(np.unique(own))
-    error = standard_error(np.array(values[1:]), clusters)
+    value, fewest = values[0], min((own, a, b), key=effective)
+    error = standard_error(np.array(values[1:]), len(np.unique(fewest)))
     if error == 0 or SHARE.is_end(value):
-        return (value, *unanimous(value, 0.0, 1.0, clusters, 0.95))
+        return (value, *unanimous(value, 0.0, 1.0, effective(fewest), 0.95))
     if not np.isfinite(error):
         return value, 0.0, 1.0
-    return (value, *SHARE.around(value, error * quantile(0.975, degrees(own))))
+    return (value, *SHARE.around(value, error * quantile(0.975, degrees(fewest))))

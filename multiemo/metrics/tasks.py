@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.arrays import Array
+from multiemo.arrays import Array, has_winner
 from multiemo.metrics.figures import FIGURES, calibration_gap, expected_calibration_error, label_measure
 from multiemo.metrics.measures import Measure, ratio
 from multiemo.metrics.multilabel import counted, multi_measure
 from multiemo.metrics.regression import dimension_measure, dimensions_measure
 from multiemo.metrics.results import DimensionFigures
-from multiemo.metrics.votes import SMALLEST, has_winner, vote_measure
+from multiemo.metrics.votes import SMALLEST, vote_measure
 
 #: {task: main figure of its tables and comparisons}.
 MAIN_FIGURE = {"single": "uar", "soft": "uar", "multi": "macro_f1", "dimensions": "ccc"}

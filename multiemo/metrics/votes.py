@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.arrays import Array
+from multiemo.arrays import Array, has_winner
 from multiemo.metrics.figures import FIGURES, confusions
 from multiemo.metrics.measures import POSITIVE, Measure, Owners, ratio, weighted_sums
 
@@ -28,7 +28,7 @@ def vote_measure(classes: int) -> Measure:
     - ``cosine``: cosine similarity, 0..1 (Geng 2016).
 
     The single-label figures (``uar`` and others) compare the decided label (by default the most probable one) with the
-    label that has the most votes, on the clips in which votes are not tied.
+    label that has the most votes, on the clips in which votes are not tied; they are NaN without such clips.
 
     Args:
         classes: number of labels C.
@@ -43,23 +43,13 @@ def vote_measure(classes: int) -> Measure:
         means = ratio(sums[:, :-1].T, sums[:, -1], np.nan)
         clear = has_winner(truth)
         matrices = confusions(truth[clear].argmax(1), decided[clear], classes, owner[clear], weights)
+        some = matrices.sum((1, 2)) > 0
         return {
-            **{name: figure(matrices) for name, figure in FIGURES.items()},
+            **{name: np.where(some, figure(matrices), np.nan) for name, figure in FIGURES.items()},
             **dict(zip(("cross_entropy", "kl", "js", "cosine"), means, strict=True)),
         }
 
     return Measure(measure, {"cross_entropy": POSITIVE, "kl": POSITIVE})
-
-
-def has_winner(votes: Array) -> NDArray[np.bool_]:
-    """``[N]``: whether one label has more votes than any other.
-
-    Example:
-        >>> has_winner(np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0]]))
-        array([False,  True])
-    """
-    top = np.sort(votes, axis=1)[:, ::-1]
-    return np.asarray(top[:, 0] - (top[:, 1] if votes.shape[1] > 1 else 0) > 1e-6)
 
 
 def _distances(votes: Array, predicted: Array) -> Array:

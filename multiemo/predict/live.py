@@ -24,7 +24,8 @@ from multiemo.preprocess.faces.frames import ArrayFrame
 
 #: Seconds of sound in a piece.
 CHUNK = 0.1
-#: Capacity of the queue, pieces. When the machine is too slow, pictures are dropped, but never sound.
+#: Capacity of the queue, pieces. When the machine is too slow, pictures are dropped. Sound waits; the system drops it
+#: when its own buffer is full too, and it is replaced with silence.
 _QUEUE_SIZE = 200
 #: Seconds without data after which the devices count as failed.
 _TIMEOUT = 10.0
@@ -104,6 +105,8 @@ class Devices:
         self._film = threading.Thread(target=self._read_camera, args=(self._camera,), name="camera", daemon=True)
         #: Pictures that were dropped because the machine was too slow.
         self.dropped = 0
+        #: Seconds of sound that were lost because the machine was too slow, and are silence in the stream.
+        self.lost = 0.0
 
     def __enter__(self) -> Devices:
         self._began = time.monotonic()
@@ -139,6 +142,15 @@ class Devices:
                 raise piece
             yield piece
 
+    def _put(self, piece: PlayedSound | PlayedFrame | MediaError) -> None:
+        """Put a piece into the queue once there is room; when the devices are switched off, it is dropped."""
+        while not self._stop.is_set():
+            try:
+                self._pieces.put(piece, timeout=CHUNK)
+            except queue.Full:
+                continue
+            return
+
     def _read_camera(self, camera: Any) -> None:
         """Put pictures into the queue until the devices are switched off; runs in its own thread."""
         due = 0.0
@@ -146,7 +158,7 @@ class Devices:
             good, picture = camera.read()
             now = time.monotonic() - self._began
             if not good:
-                self._pieces.put(MediaError("the camera stopped; check that it is connected and not in use"))
+                self._put(MediaError("the camera stopped; check that it is connected and not in use"))
                 return
             if now < due:
                 continue
@@ -161,8 +173,19 @@ class Devices:
         instead = " (on Linux also the system package libportaudio2), or --no-microphone"
         sounddevice = require("sounddevice", "live: the microphone", instead=instead)
 
+        began: float | None = None  # time of the first sample, less the delay that all samples have
+        passed = 0  # samples since then
+
         def receive(samples: Any, frames: int, moment: Any, status: Any) -> None:
-            self._pieces.put(PlayedSound(np.array(samples[:, 0], np.float32)))
+            nonlocal began, passed
+            now = time.monotonic()  # the clock of the pictures; not all systems tell the time of a sample
+            began = now if began is None else began
+            if status.input_overflow and (gap := round((now - began) * rate) - passed) > 0:
+                self.lost += gap / rate
+                self._put(PlayedSound(np.zeros(gap, np.float32)))
+                passed += gap
+            self._put(PlayedSound(np.array(samples[:, 0], np.float32)))
+            passed += frames
 
         device: int | str | None = int(name) if name.isdigit() else name or None
         try:

@@ -61,7 +61,8 @@ class SmoothedPrediction(Record):
     """The prediction for a segment after smoothing over time.
 
     Args:
-        label: the label that the model decides for.
+        label: the label that the model decides for; with a threshold for labels "uncertain", unless the segment alone
+            has the same label.
         probs: probability of each label.
         labels: every label that the model decides for, if several can hold at once.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,7 +198,7 @@ class Reader:
             notes: receives why a transcript was not used.
 
         Returns:
-            The transcript, and the reason where the times of all words lie outside the file.
+            The transcript, and the reason where it has no words, or the times of all words lie outside the file.
         """
         if item.text is not None:
             return Transcript.untimed(item.text, "given"), None
@@ -206,7 +207,7 @@ class Reader:
         outside = None
         for beside in side_transcripts(path, notes):
             transcript = fit_to_media(beside, length, fps=_frame_rate(beside, path), whole=whole)
-            outside = None if length is None else why_not_placed(transcript, length)
+            outside = why_not_placed(transcript, math.inf if length is None else length)
             if outside is None:
                 return transcript, None
             notes.append(outside)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.calibration import Calibration
+from multiemo.calibration import UNCERTAIN, Calibration
 from multiemo.predict.prediction import SegmentPrediction, SmoothedPrediction, TimelineSegment
 from multiemo.smoothing import LAG_SEGMENTS, STAY_SECONDS, Smoother
 from multiemo.types import subset_key
@@ -70,15 +70,21 @@ class Smoothing:
         for posterior in settled:
             segment = self._waiting.popleft()
             if posterior is not None and not self.off and isinstance(segment, SegmentPrediction):
-                segment = replace(segment, smoothed=self._prediction(posterior, subset_key(segment.present)))
+                segment = replace(segment, smoothed=self._prediction(posterior, segment))
             done.append(segment)
         return done
 
-    def _prediction(self, posterior: NDArray[np.float64], key: str) -> SmoothedPrediction:
-        """The prediction from the posterior ``[C]`` of a segment with the modalities ``key``."""
-        decided = self._calibration.decide([key], posterior[None], self._task)[0]
+    def _prediction(self, posterior: NDArray[np.float64], segment: SegmentPrediction) -> SmoothedPrediction:
+        """The prediction from the posterior ``[C]`` of a segment.
+
+        The posterior is more confident than calibrated probabilities, so no threshold holds for it. A model with a
+        threshold therefore gives only labels that it gives for the segment alone.
+        """
+        decided = self._calibration.decide([subset_key(segment.present)], posterior[None], self._task)[0]
         column = int(posterior.argmax()) if self._task == "multi" else int(decided)
         probs = {label: round(float(p), 6) for label, p in zip(self._labels, posterior, strict=True)}
         several = self._task == "multi"
         labels = [label for label, flag in zip(self._labels, decided, strict=True) if flag] if several else None
-        return SmoothedPrediction(label=self._labels[column], probs=probs, labels=labels)
+        label = self._labels[column]
+        certain = self._calibration.max_error is None or segment.label == label
+        return SmoothedPrediction(label=label if certain else UNCERTAIN, probs=probs, labels=labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,10 @@ from multiemo.errors import ConfigError
 from multiemo.evaluation import corpus_kind
 from multiemo.extras import require
 from multiemo.metrics import FEW_SPEAKERS, MAIN_FIGURE
+from multiemo.metrics.membership import FALSE_POSITIVES, FEWEST_OTHERS
 from multiemo.predict.asr import Transcriber
 from multiemo.privacy.embeddings import Embeddings, FaceEncoder, SpeakerEncoder, branch_embeddings, feature_embeddings
-from multiemo.privacy.membership import check_shadows, membership
+from multiemo.privacy.membership import LEAST_SHADOWS, check_shadows, membership
 from multiemo.privacy.models import Branch, branches_of, in_part
 from multiemo.privacy.protections import Protection
 from multiemo.privacy.reidentification import attacks
@@ -62,7 +64,7 @@ class PrivacySettings:
     people: People = "held-out"
     clips: int = 20
     retrain: bool = False
-    shadows: int = 4
+    shadows: int = LEAST_SHADOWS
     face_attacker: str | None = None
     asr: str | None = None
     asr_clips: int = 40
@@ -207,6 +209,11 @@ class _Measurement:
         for subject in self.subjects if self.settings.shadows else ():
             if subject.branch is not None:
                 inferred += membership(subject.branch, self.settings.split, self.settings.shadows, self.progress)
+        if any(math.isnan(f.tpr.value) for f in inferred):
+            self.notes.append(
+                f"true positives at {FALSE_POSITIVES:.0%} false positives are not given with fewer than "
+                f"{FEWEST_OTHERS} clips or people that were not trained on, because so small a share of them is none"
+            )
         people = {name for s in self.subjects for name in s.person.values()}
         attacked = {name for s in self.subjects for name in s.attacked}
         if len(attacked) < FEW_SPEAKERS:

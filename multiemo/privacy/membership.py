@@ -25,8 +25,9 @@ from multiemo.runs.folder.source import part_of
 from multiemo.runs.model_folder import Bundle
 from multiemo.types import Clip
 
-#: Fewest shadow models: a clip needs one that was trained on it and one that was not, also while one is attacked.
-LEAST_SHADOWS = 4
+#: Fewest shadow models: a clip needs two that were trained on it and two that were not, also while one is attacked
+#: without its complement.
+LEAST_SHADOWS = 6
 _SMALLEST = 1e-12
 
 
@@ -84,7 +85,7 @@ def check_shadows(shadows: int) -> None:
 
 
 def balanced_halves(names: Sequence[str], count: int, seed: int = 0) -> list[set[str]]:
-    """Random halves of some names; each name is in exactly half of them.
+    """Random halves of some names, each followed by its complement; each name is in exactly half of them.
 
     Args:
         names: distinct names, at least two.
@@ -162,16 +163,19 @@ def _figures(
 ) -> list[MembershipFigures]:
     """Figures of the run's weights and of the shadow models, by clips and by people.
 
+    A shadow model is attacked without its complement: with it, clips of the attacked model would have one shadow model
+    trained on them less than the others, which alone lowers their scores.
+
     Args:
         branch: the attacked branch.
         own: ``[N]`` fit of the branch.
         member: ``[N]`` whether it was trained on the clip.
-        fits: ``[S, N]`` fit of the shadow models.
+        fits: ``[S, N]`` fit of the shadow models, each followed by its complement.
         inside: ``[S, N]`` whether each was trained on the clip.
         people: ``[N]`` person of each clip.
     """
     count = len(fits)
-    others = [np.delete(np.arange(count), i) for i in range(count)]
+    others = [np.delete(np.arange(count), [i, i ^ 1]) for i in range(count)]
     targets = {
         "run": (likelihood_ratios(own, fits, inside)[None], member[None]),
         "shadows": (
@@ -194,7 +198,7 @@ def _figures(
                     modality=branch.modality,
                     target=target,  # type: ignore[arg-type]
                     level=level,  # type: ignore[arg-type]
-                    shadows=count if target == "run" else count - 1,
+                    shadows=count if target == "run" else count - 2,
                     members=float(chosen.sum(axis=1).mean()),
                     others=float((~chosen).sum(axis=1).mean()),
                     auc=MeasuredShare(value=found.auc, interval=list(found.auc_interval)),

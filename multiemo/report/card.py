@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -169,10 +170,13 @@ def _by_group(report: Report | None) -> list[str]:
         return ["Not measured."]
     found = report.per_class[report.full]
     key = "ccc" if report.task == "dimensions" else "recall"
-    rows = sorted((_value(v, key), name) for name, v in found.items() if v.get(key) is not None)
+    values = {name: v.get(key) for name, v in found.items()}
+    rows = sorted((float(v), name) for name, v in values.items() if v is not None and math.isfinite(v))
+    unseen = [name for name, v in values.items() if v is None or not math.isfinite(v)]
     return [
         f"By label, worst first ({key}; all modalities):", "",
         *markdown([["label", key], *([name, format_number(value)] for value, name in rows)]), "",
+        *([f"Not measured, since no clip has it: {', '.join(unseen)}.", ""] if unseen else []),
         "By speaker: `multiemo explain RUN --global`. Names of speakers are not part of a card.",
     ]  # fmt: skip
 
@@ -234,7 +238,12 @@ def _confidence(model: dict[str, Any], report: Report | None) -> list[str]:
         after, before = (format_number(values.get(name)) for name in ("ece", "ece_raw"))
         lines += [f"Expected calibration error: {after}, before {before}."]
     if stored.max_error is not None:
-        lines += [f"Answers `uncertain` below the confidence at which {stored.max_error:g} of the answers are wrong."]
+        lines += [
+            f"Answers `uncertain` below a confidence that was fitted so that, with 90% assurance, at most "
+            f"{stored.max_error:g} of its answers are wrong on people like those of validation."
+        ]
+        never = [key for key, threshold in stored.thresholds.items() if threshold is None]
+        lines += [f"Always `uncertain` with {', '.join(never)}: no threshold assures it."] if never else []
     return lines
 
 

@@ -158,24 +158,35 @@ def _calibration_plots(report: Report, calibration: CalibrationReport) -> list[R
               if figures[k].get("selective_error") is not None}  # fmt: skip
     reliability = plots.draw_reliability({titles[k]: v for k, v in bins.items()})
     risk = plots.draw_risk_coverage(curves, points=points, max_error=calibration.max_error)
+    assured = any(threshold is not None for threshold in calibration.thresholds.values())
     return [
         ReportPlot(TRUST, "reliability diagrams", reliability, _RELIABILITY_CAPTION),
-        ReportPlot(TRUST, "risk-coverage curves", risk, _risk_caption(calibration.max_error)),
+        ReportPlot(TRUST, "risk-coverage curves", risk, _risk_caption(calibration.max_error, assured)),
     ]
 
 
 _RELIABILITY_CAPTION = (
-    "Each set of modalities has its own temperature, fitted on validation. A temperature changes how confident the "
-    "model is, never the label. On the dashed line, confidence equals accuracy. The area of a dot grows with its "
-    "number of clips."
+    "Each set of modalities has its own temperature and one bias for each label, fitted on validation. The temperature "
+    "changes how confident the model is; the biases can change the label, unless the model was trained with label "
+    "weights. On the dashed line, confidence equals accuracy. The area of a dot grows with its number of clips."
 )
 
 
-def _risk_caption(max_error: float | None) -> Markup:
-    """What the risk-coverage curves show, and what the allowed error rate does."""
+def _risk_caption(max_error: float | None, assured: bool) -> Markup:
+    """What the risk-coverage curves show, and what the allowed error rate does.
+
+    Args:
+        max_error: the allowed error rate, if there is one.
+        assured: whether any set of modalities has a threshold that keeps it.
+    """
     curve = "The error rate if only the most confident clips get a label; AURC is the area under the curve. "
     if max_error is None:
         return Markup("{}The run sets no <code>max_error</code>, so every clip gets a label.").format(curve)
+    if not assured:
+        return Markup(
+            "{}The run allows an error rate of {}. The validation clips are too few, or too often wrong, to find a "
+            "threshold that keeps it (with probability 0.9), so every label is given as <i>uncertain</i>."
+        ).format(curve, max_error)
     return Markup(
         "{}The run allows an error rate of {}. A threshold that keeps it was found on validation (with probability "
         "0.9, for clips drawn like those). A label whose confidence is below the threshold is given as "

@@ -91,7 +91,8 @@ def comparison_text(report: Report, pair: str) -> str:
         pair: its key in ``comparisons``, such as ``TSF-S``.
     """
     test = report.comparisons[pair]
-    how = "permutation of speakers" if test.test == "swaps" else "Student's t"
+    units = "speakers" if test.speakers > 1 else "clips"
+    how = f"permutation of {units}" if test.test == "swaps" else "Student's t"
     detectable = (
         f"a difference of {test.mdd:.3f} would be found 4 times out of 5"
         if test.mdd is not None

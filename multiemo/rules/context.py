@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,11 @@ _NEGATED_AROUSAL = 0.3
 _NOT_HAPPY, _NOT_OTHER = 0.6, 0.5
 #: What is left of a word whose degree is negated ("not very happy"), and of one that is negated twice.
 _NEGATED_DEGREE, _TWICE = 0.6, 0.8
+#: VADER's factor of "never so happy", and the words by which the feeling is compared.
+_NEVER_SO = 1.25
+_COMPARED = re.compile(r"\b(?:so|such|this|more)\b|这么|这样|那么|那样|如此|更", re.IGNORECASE)
+#: Subjects of a clause of its own, which a negation of the clause before does not reach ("not angry and I am sad").
+_SUBJECT = re.compile(r"\b(?:i|you|he|she|it|we|they)\b", re.IGNORECASE)
 #: VADER's factors of what is said before and after "but".
 _BEFORE, _AFTER = 0.5, 1.5
 _SET_ASIDE, _CAPITALS, _DRAWN_OUT, _ASKED, _TENTATIVE = 0.6, 1.25, 1.2, 0.6, 0.8
@@ -134,8 +140,14 @@ def _degree_and_negation(feeling: Feeling, items: Sequence[KnownWord], i: int, t
         i: index of the feeling's word.
         text: the cleaned text.
     """
-    before = _before(items, i, text)
-    negations = [k for k, item in enumerate(before) if item.does("negation")]
+    before = []
+    for item in _before(items, i, text):
+        if item.does("never") and _COMPARED.search(text, item.last, feeling.item.first):
+            source = _VADER if item.english else _GRAMMAR
+            feeling.scale(_NEVER_SO, f"'{item.text}' compares {{}}, which strengthens it", item, source)
+        else:
+            before.append(item)
+    negations = [k for k, item in enumerate(before) if item.negates]
     for k, item in enumerate(before):
         if item.does("degree") and not (negations and k > negations[-1]):
             _scale_by_degree(feeling, item)
@@ -148,11 +160,15 @@ def _degree_and_negation(feeling: Feeling, items: Sequence[KnownWord], i: int, t
         feeling.scale(_TWICE, f"'{before[negations[-2]].text}' and '{last.text}' cancel before {{}}", last, _GRAMMAR)
         return
     weak = any(item.does("degree") for item in before[negations[-1] + 1 :])
-    feeling.turn(last, _NEGATED_DEGREE if weak else 1.0)
+    feeling.turn(last, min(_strength(last), _NEGATED_DEGREE if weak else 1.0))
+
+
+def _strength(word: KnownWord) -> float:
+    return 1.0 if word.function is None else word.function.strength
 
 
 def _scale_by_degree(feeling: Feeling, degree: KnownWord) -> None:
-    strength = 1.0 if degree.function is None else degree.function.strength
+    strength = _strength(degree)
     word = "strengthens" if strength > 1 else "weakens"
     feeling.scale(strength, f"'{degree.text}' {word} {{}}", degree, _VADER if degree.english else _GRAMMAR)
 
@@ -161,7 +177,7 @@ def _before(items: Sequence[KnownWord], i: int, text: str) -> list[KnownWord]:
     """The degrees and negations that reach a feeling, in order of the text.
 
     They must be in the same clause and near. One before another feeling reaches past it only if the two are joined
-    ("not happy or proud"), and then only if it is a negation.
+    ("not happy or proud"), and then only if it is a negation and none is nearer ("not angry and not sad").
 
     Args:
         items: known words and marks.
@@ -176,12 +192,12 @@ def _before(items: Sequence[KnownWord], i: int, text: str) -> list[KnownWord]:
         if item.mark or item.does("contrast") or here.position - item.position > reach:
             break
         if item.entry is not None and item.entry.emotions:
-            if not joined:
+            if not joined or any(nearer.negates for nearer in found):
                 break
             crossed = True
-        elif (item.does("negation") and not _asks_either(item, here, text)) or (item.does("degree") and not crossed):
+        elif (item.negates and not _asks_either(item, here, text)) or (item.does("degree") and not crossed):
             found.append(item)
-        joined = item.does("join")
+        joined = item.does("join") and not _SUBJECT.search(text, item.last, here.first)
     return found[::-1]
 
 

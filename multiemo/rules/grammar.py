@@ -12,8 +12,10 @@ from typing import Literal, TypeAlias
 #: ``degree`` precedes a feeling and ``after`` follows it; ``contrast`` weighs what comes after it more than what comes
 #: before; ``concession`` opens a clause that is set aside; ``join`` lets a negation reach the next feeling; ``asks``
 #: ends a question; ``softens`` makes a sentence tentative; ``other`` is a fixed phrase that contains such a word
-#: without meaning it.
-Role: TypeAlias = Literal["degree", "after", "negation", "contrast", "concession", "join", "asks", "softens", "other"]
+#: without meaning it. ``never`` is a negation that strengthens a feeling which is compared ("never been so happy").
+Role: TypeAlias = Literal[
+    "degree", "after", "negation", "never", "contrast", "concession", "join", "asks", "softens", "other"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Function:
 
     Args:
         role: see :data:`Role`.
-        strength: factor of a degree.
+        strength: factor of a degree, or of a negation that is weak ("不怎么", not very).
     """
 
     role: Role
@@ -40,7 +42,8 @@ _ENGLISH = {
         "very, really, so, too, totally, completely, absolutely, extremely, incredibly, deeply, truly, "
         "super, terribly, awfully, utterly, entirely, highly, particularly, especially, such, quite, "
         "pretty, damn, freaking, fucking, most, more, real, way, hella, insanely, crazy, seriously, "
-        "unbelievably, remarkably, exceptionally, greatly",
+        "unbelievably, remarkably, exceptionally, greatly, couldn't be more, could not be more, can't be more, "
+        "cannot be more",
         1.3,
     ),
     **_words(
@@ -51,12 +54,13 @@ _ENGLISH = {
     ),
     **_words(
         "negation",
-        "not, never, no, none, nothing, nobody, nowhere, neither, cannot, without, hardly, barely, "
+        "not, no, none, nothing, nobody, nowhere, neither, cannot, without, hardly, barely, "
         "scarcely, rarely, seldom, aint, arent, cant, couldnt, didnt, doesnt, dont, hadnt, hasnt, havent, "
         "isnt, mustnt, shouldnt, wasnt, werent, wont, wouldnt, ain't, aren't, can't, couldn't, didn't, "
         "doesn't, don't, hadn't, hasn't, haven't, isn't, mustn't, needn't, shouldn't, wasn't, weren't, "
         "won't, wouldn't, anything but, far from, no longer, lack of, stop, stopped, quit",
     ),
+    **_words("never", "never"),
     **_words(
         "contrast",
         "but, however, yet",
@@ -81,18 +85,18 @@ _ENGLISH = {
 _CHINESE = {
     **_words(
         "degree",
-        "极其, 极度, 极, 无比, 万分, 最, 超级, 超, 特别, 非常, 格外, 分外, 十分, 异常, 相当, 巨, 爆, 贼, 老",
+        "极其, 极度, 极, 无比, 万分, 最, 超级, 超, 特别, 非常, 格外, 分外, 十分, 异常, 相当, 巨, 爆, 贼, 老, 不能更",
         1.5,
     ),
     **_words(
         "degree",
-        "很, 太, 好, 真, 真的, 真是, 蛮, 挺, 更, 更加, 越来越, 这么, 那么, 多么, 实在, 确实, 简直, 完全, "
-        "那样, 可, 满心, 满, 充满, 深感, 颇, 颇为, 都",
+        "很, 太, 好, 真, 真的, 真是, 蛮, 挺, 更, 更加, 越来越, 这么, 那么, 多么, 如此, 实在, 确实, 简直, "
+        "完全, 那样, 可, 满心, 满, 充满, 深感, 颇, 颇为, 都",
         1.25,
     ),
     **_words(
         "degree",
-        "有点, 有点儿, 有些, 一点, 一点儿, 稍微, 略微, 略, 稍, 些许, 几乎, 差点, 比较, 还算, 不太, 不怎么, 微微",
+        "有点, 有点儿, 有些, 一点, 一点儿, 稍微, 略微, 略, 稍, 些许, 几乎, 差点, 比较, 还算, 微微",
         0.6,
     ),
     **_words(
@@ -103,10 +107,15 @@ _CHINESE = {
     ),
     **_words(
         "negation",
-        "不, 没, 没有, 未, 别, 勿, 莫, 甭, 非, 无, 并不, 并没有, 并非, 毫不, 毫无, 绝不, 决不, 从不, 从没, "
-        "从来不, 从来没, 不是, 不再, 不会, 不能, 不可能, 不要, 不必, 不用, 不该, 不想, 没什么, 没什么好, "
-        "别再, 不算, 不够, 不觉得, 没法, 无法, 难以, 谈不上, 缺乏, 哪有, 一点都不, 一点也不, 一点儿也不",
+        "不, 没, 没有, 未, 别, 勿, 莫, 甭, 非, 无, 并不, 并没有, 并非, 毫不, 毫无, 绝不, 决不, 从不, "
+        "从来不, 不是, 不再, 不会, 不能, 不可能, 不要, 不必, 不用, 不该, 不想, 没什么, 没什么好, 别再, 不够, "
+        "不觉得, 没法, 无法, 难以, 谈不上, 缺乏, 哪有, 一点都不, 一点也不, 一点儿也不",
     ),
+    **_words(
+        "never",
+        "从没, 从没有, 从未, 从未有, 从来没, 从来没有, 从来都没, 从来都没有, 从来就没, 从来就没有, 没见过, 没有见过",
+    ),
+    **_words("negation", "不怎么, 没怎么, 不大, 不甚, 不算, 算不上", 0.6),
     **_words(
         "contrast",
         "但是, 但, 可是, 不过, 然而, 却, 反而, 只可惜",
@@ -117,7 +126,7 @@ _CHINESE = {
     ),
     **_words(
         "join",
-        "和, 与, 及, 以及, 又, 也, 、, 并且, 而且, 或, 或者",
+        "和, 与, 及, 以及, 、, 或, 或者",
     ),
     **_words(
         "asks",
@@ -136,7 +145,7 @@ _CHINESE = {
         "老公, 老人, 老子, 老大, 爆炸, 爆发, 巨大, 真正, 更新, 好久, 好几, 好人, 好事, 好友, 好处, 好意思, "
         "极端, 挺身, 很多, 满意度, 只不过, 对不起来, 不客气, 要不要, 是不是, 能不能, 会不会, 有没有, "
         "可不可以, 好不好, 行不行, 对不对, 想不想, 知不知道, 什么, 怎么, 多么多, 要么, 为什么, 那么多, "
-        "这么多, 和谐, 和平, 暖和, 与其, 参与, 以及时, 都是",
+        "这么多, 没有比, 没有什么比, 没什么比, 没有谁比, 没有人比, 没人比, 和谐, 和平, 暖和, 与其, 参与, 以及时, 都是",
     ),
 }
 #: {language: {word: function}}

@@ -19,6 +19,22 @@ _TOKEN = re.compile(
     rf"(?P<han>[{UNSPACED}、]+)|(?P<word>[^\W\d_{UNSPACED}]+(?:['-][^\W\d_{UNSPACED}]+)*'?)|(?P<mark>[.!?\n]+|[,;:—~]+|&)"
 )
 
+#: What stands before the verb "like", which is a preposition elsewhere: a subject or an auxiliary, and adverbs. "You"
+#: is a subject at the start of a clause or after words that introduce one. "Are you like this" asks what somebody is.
+_SUBJECTS = frozenset({"i", "we", "they", "who"})
+_AUXILIARIES = frozenset({
+    "do", "does", "did", "don't", "doesn't", "didn't", "dont", "doesnt", "didnt", "will", "won't", "might", "may",
+    "wouldn't",
+})  # fmt: skip
+_ADVERBS = frozenset({
+    "really", "also", "still", "always", "so", "quite", "actually", "totally", "definitely", "truly", "both", "all",
+    "even", "kinda", "sorta", "kind", "sort", "of", "not", "never", "ever",
+})  # fmt: skip
+_BEFORE_YOU = frozenset({"hope", "think", "know", "because"}) | _AUXILIARIES
+_WHAT_LIKE = frozenset({"am", "are", "was", "were", "aren't", "wasn't", "weren't"})
+#: How many words before "like" are looked at.
+_NEAR = 6
+
 
 @dataclass(frozen=True, slots=True)
 class KnownWord:
@@ -48,6 +64,11 @@ class KnownWord:
     def does(self, *roles: str) -> bool:
         """Whether it is a word of grammar with one of the roles."""
         return self.function is not None and self.function.role in roles
+
+    @property
+    def negates(self) -> bool:
+        """Whether it is a negation."""
+        return self.does("negation", "never")
 
     @property
     def ends_sentence(self) -> bool:
@@ -136,6 +157,8 @@ class WordLists:
             first, last = part[0].start(), part[-1].end()
             for form in _forms(part, cleaned.drawn_out):
                 function, entry = self.function(form, han=False), self.entry(form, han=False)
+                if form == "like" and entry is not None and not entry.emotions and _is_verb(tokens, i):
+                    entry = self.entry("to like", han=False)
                 if function is not None or entry is not None:
                     entry = None if function is not None else entry
                     text = cleaned.text[first:last]
@@ -160,6 +183,17 @@ class WordLists:
                     yield previous
                     break
             at += size
+
+
+def _is_verb(tokens: Sequence[re.Match[str]], i: int) -> bool:
+    """Whether "like", token ``i``, is a verb: "I really like this", but not "why are you like this"."""
+    words = ["", "", *(token[0].lower() for token in tokens[max(0, i - _NEAR) : i])]
+    while words[-1] in _ADVERBS:
+        words.pop()
+    *_, earlier, word = words
+    if word == "you":
+        return not earlier[:1].isalpha() or earlier in _BEFORE_YOU
+    return word in _AUXILIARIES or (word in _SUBJECTS and earlier not in _WHAT_LIKE)
 
 
 def _forms(part: Sequence[re.Match[str]], drawn_out: Collection[int]) -> Iterator[str]:

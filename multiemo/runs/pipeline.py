@@ -267,7 +267,7 @@ class _Session:
         budget = {m: limit for m, limit in settings.budget.items() if m in modalities}  # evaluation uses it too
         config = self.config.model_copy(
             update={
-                "encoders": {m: self.config.encoders[m] for m in modalities},
+                "encoders": {m: self.prepared.encoder_config(m) for m in modalities},
                 "dimensions": model.dimension_head is not None,
                 "training": self.config.training.model_copy(update={"objective": "labels", "budget": budget}),
                 "stages": (modalities[0] if len(modalities) == 1 else "fuse",),

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from pydantic_core import to_jsonable_python
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from multiemo.config import Config
+from multiemo.config.sections import PartConfig
 from multiemo.data.features.columns import given_names
 from multiemo.data.splits.seen import Seen, check_unseen
 from multiemo.encoders.base import Encoder
+from multiemo.encoders.common.channel_norm import ChannelNorm
 from multiemo.errors import CheckpointError, ConfigError
 from multiemo.files import write_atomically
 from multiemo.inputs import Input, build_input
 from multiemo.inputs.base import of_type
 from multiemo.model import EmotionModel
 from multiemo.progress import Progress
+from multiemo.registry import encoders
 from multiemo.runs import batches
 from multiemo.runs.folder.recorded_paths import record_paths
 from multiemo.runs.missing_labels import few_clips_note, untrained_note
@@ -122,7 +126,7 @@ class Preparation:
 
         Raises:
             CheckpointError: a named branch does not fit the config or the features, or has seen clips of test.
-            ConfigError: an encoder cannot be built.
+            ConfigError: an encoder cannot be built, or has options that a named branch was not trained with.
         """
         config = self.config
         for m in config.modalities:
@@ -136,11 +140,13 @@ class Preparation:
                         "name a run that has one"
                     )
                 self._check_seen(branch, f"branches.{m} ({named or finished})")
-                if named is not None:
-                    self._check_unprotected(branch, f"branches.{m} ({named})")
-                self.branches[m] = branch
                 encoder = branch.model.encoders[m]
                 assert isinstance(encoder, Encoder)
+                if named is not None:
+                    self._check_unprotected(branch, f"branches.{m} ({named})")
+                    self._check_options(m, encoder, f"branches.{m} ({named})")
+                    self._check_norms(branch, f"branches.{m} ({named})")
+                self.branches[m] = branch
                 self.encoders[m], self.inputs[m] = encoder, branch.inputs[m]
                 self._check_columns(m, f"branches.{m} ({named or finished})")
                 continue
@@ -160,6 +166,35 @@ class Preparation:
                 self.encoders[m] = build_encoder(config, m)
             texts = partial(_texts, self.sources[m])
             self.inputs[m] = build_input(m, self.encoders[m].input_spec, texts=texts)
+
+    def encoder_config(self, m: Modality) -> PartConfig:
+        """The options that the encoder of a modality was built with: those of a branch, or of this run's config."""
+        return (self.branches[m].config if m in self.branches else self.config).encoders[m]
+
+    def _check_options(self, m: Modality, encoder: Encoder, what: str) -> None:
+        """Reject options of the config that differ from those of a branch, which is used as it is."""
+        part, where = self.config.encoders[m], f"encoders.{m}"
+        if (task := encoder.options.get("task", self.config.task)) != self.config.task:
+            raise ConfigError(
+                f"{what}: answers for task {task!r}, but the task here is {self.config.task!r}; remove branches.{m}, "
+                "so that the branch is made for this task"
+            )
+        set_by_code = encoder.options.keys() - part.options.keys()
+        for key, value in encoders.check(part.name, part.options, where=where, given=set_by_code).items():
+            if key in encoder.options and value != encoder.options[key]:
+                own = to_jsonable_python(encoder.options[key])
+                raise ConfigError(
+                    f"{where}.{key}: is {part.options[key]!r}, but {what} was trained with {own!r} and is used as it "
+                    f"is; remove the key, or set it to {own!r}"
+                )
+
+    def _check_norms(self, branch: Bundle, what: str) -> None:
+        """Reject a private branch in which batch normalisation was replaced: without privacy it would be rebuilt."""
+        if self.config.privacy is None and any(isinstance(part, ChannelNorm) for part in branch.model.modules()):
+            raise ConfigError(
+                f"{what}: was trained with privacy, and so without batch normalisation, which its encoder has in a run "
+                "without privacy; set privacy here too, or train the branch without it"
+            )
 
     def _feature_columns(self, m: Modality) -> tuple[str, ...]:
         return source_columns(self.sources[m], m, skip_bad=self.config.data.skip_bad)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 _BYTE_ORDER_MARKS = (
@@ -219,7 +219,7 @@ def _alphabet(letters: str, neighbours: str) -> Callable[[str], float]:
         f"(?<=[{neighbours}])[{letters}]|[{letters}](?=[{neighbours}])|(?<![^\\s])[{letters}](?![^\\s,.])"
     )
     marks = re.compile(
-        "(?<![\u00c0-\u024f])[‘’“”–—…«»¿¡€£°\u00a0]|[‘’“”–—…«»€£°\u00a0](?![\u00c0-\u024f])"
+        "(?<![\u00c0-\u024f])[‘’“”„–—…«»¿¡€£°\u00a0]|[‘’“”„–—…«»€£°\u00a0](?![\u00c0-\u024f])"
         "|(?<![^\\x00-\\x7f])[©®™±×÷²³¹¼½¾µ·•†‡‰§¶¢¥ªº](?![^\\x00-\\x3f])"
     )
 
@@ -263,8 +263,43 @@ _LEGACY_CODECS: tuple[tuple[str, Callable[[str], float]], ...] = (
     ("cp949", _frequent("euc_kr", 0xB0, 0xC8, "", "이다는을가에고의나도어지하를니기해요안사라그만아네서")),
     ("cp1251", _alphabet("А-яЁё", "а-яё")),
 )
+
+_CENTRAL = _alphabet("ÁáÂâÄäÇçÉéËëÍíÎîÓóÔôÖöÚúÜüÝýßĂăĄąĆćČčĎďĐđĘęĚěĹĺĽľŁłŃńŇňŐőŔŕŘřŚśŞşŠšŢţŤťŮůŰűŹźŻżŽž", "A-Za-z")
+#: Code pages whose text is also plausible in cp1252, or else in none of the above.
+_LATIN_CODECS: tuple[tuple[str, Callable[[str], float]], ...] = (
+    ("cp1250", _CENTRAL),
+    ("iso8859-2", _CENTRAL),
+    ("cp1254", _alphabet("\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ffĞğİıŞşŒœŠšŸ", "A-Za-z")),
+)
+#: The non-ASCII letters of Polish, Czech, Slovak, Hungarian, Croatian with Slovene, and Romanian.
+_CENTRAL_ALPHABETS = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ")
+#: {Latin code page: the non-ASCII letters of languages that are written in it, in lower case}. Those of cp1252 are
+#: French with Italian, Spanish with Catalan, Portuguese, German, Scandinavian, Icelandic and Dutch. Icelandic has few
+#: ``ý``, which would be a common letter of Turkish.
+_ALPHABETS: dict[str, tuple[str, ...]] = {
+    "cp1252": (
+        "àâçèéêëìîïòôùúûüœ",
+        "àáçèéíïñòóúüªº¿¡",
+        "àáâãçéêíóôõúªº",
+        "äöüß",
+        "åäöæøéüšž",
+        "áðéíóúþæöø",
+        "áèéëïóöü",
+    ),
+    "cp1250": _CENTRAL_ALPHABETS,
+    "iso8859-2": _CENTRAL_ALPHABETS,
+    "cp1254": ("âçğıîöşüûİ",),
+}
+#: Punctuation marks of all alphabets.
+_QUOTES = "‘’“”„‚–—…«»‹›°\u00a0"
+#: A Latin code page is preferred to cp1252 if it is as plausible but for this much, this share of the letters more
+#: belongs to one alphabet, and this number of characters differs.
+_EQUAL, _ALPHABET_LEAD, _MIN_DIFFERENT = 0.05, 0.1, 3
+#: Text that is plausible in no other code page is read in a Latin one in which it is plausible, or in which this share
+#: of the characters is, if this share of the letters belongs to one alphabet.
+_MIN_BESIDE, _MIN_ONE_ALPHABET = 0.3, 0.9
 #: {Windows code page: common name of the encoding}.
-_ENCODING_NAMES = {"cp950": "big5", "cp932": "shift_jis"}
+_ENCODING_NAMES = {"cp950": "big5", "cp932": "shift_jis", "iso8859-2": "iso-8859-2"}
 
 
 def _guess(sample: bytes, name: str) -> str:
@@ -273,15 +308,46 @@ def _guess(sample: bytes, name: str) -> str:
     Raises:
         UnknownEncodingError: they are plausible in none.
     """
-    found: list[tuple[float, str]] = []
-    for codec, plausibility in _LEGACY_CODECS:
-        try:
-            found.append((plausibility(sample.decode(codec)), codec))
-        except UnicodeDecodeError:
-            continue
-    best = max(found, default=(0.0, ""), key=lambda entry: entry[0])
-    if best[0] < _MIN_PLAUSIBILITY:
+    score, codec = max(_scores(sample, _LEGACY_CODECS), default=(0.0, ""), key=lambda entry: entry[0])
+    if score >= _MIN_PLAUSIBILITY:
+        return _latin_like(sample, score) if codec == "cp1252" else codec
+    latin = [(_alphabet_share(sample, name), name, beside) for beside, name in _scores(sample, _LATIN_CODECS)]
+    plausible = [
+        (share, name)
+        for share, name, beside in latin
+        if beside >= _MIN_PLAUSIBILITY or (beside >= _MIN_BESIDE and share >= _MIN_ONE_ALPHABET)
+    ]
+    if not plausible:
         raise UnknownEncodingError(
             "is neither UTF-8 nor UTF-16, and not plausible text in any known older encoding; save it as UTF-8"
         )
-    return best[1]
+    return max(plausible, key=lambda entry: entry[0])[1]
+
+
+def _scores(sample: bytes, codecs_: Iterable[tuple[str, Callable[[str], float]]]) -> Iterator[tuple[float, str]]:
+    """Yield the plausibility of the bytes in each codec in which they are valid, and its name."""
+    for codec, plausibility in codecs_:
+        try:
+            yield plausibility(sample.decode(codec)), codec
+        except UnicodeDecodeError:
+            continue
+
+
+def _latin_like(sample: bytes, score: float) -> str:
+    """Return cp1252, in which the bytes have a plausibility, or another Latin code page whose letters fit better."""
+    text = sample.decode("cp1252")
+    lead = _alphabet_share(sample, "cp1252") + _ALPHABET_LEAD
+    better = []
+    for other, codec in _scores(sample, _LATIN_CODECS):
+        different = sum(a != b for a, b in zip(text, sample.decode(codec), strict=True))
+        share = _alphabet_share(sample, codec)
+        if other >= score - _EQUAL and different >= _MIN_DIFFERENT and share >= lead:
+            better.append((share, codec))
+    return max(better, default=(0.0, "cp1252"), key=lambda entry: entry[0])[1]
+
+
+def _alphabet_share(sample: bytes, codec: str) -> float:
+    """Return the share of the non-ASCII characters, without punctuation marks, that belong to the best alphabet."""
+    letters = [c for c in sample.decode(codec) if ord(c) > 127 and c not in _QUOTES]
+    counts = (sum(c in alphabet + alphabet.upper() for c in letters) for alphabet in _ALPHABETS[codec])
+    return max(counts) / max(1, len(letters))

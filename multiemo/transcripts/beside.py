@@ -51,6 +51,8 @@ def side_transcripts(media_path: str | Path, notes: list[str]) -> Iterator[Trans
     before plain text. Untagged files come before tagged ones, which are in alphabetical order. Partial transcripts and
     commentaries come last. A transcript of another media file with a longer name (``clip.en.mp4``) is skipped.
 
+    The next transcript is to be requested only if the one before could not be used.
+
     Args:
         media_path: path of the media file.
         notes: receives a line for each file that looks like a transcript but is not used.
@@ -58,25 +60,27 @@ def side_transcripts(media_path: str | Path, notes: list[str]) -> Iterator[Trans
     media = Path(media_path)
     found = sorted((c for c in _candidates(media) if c.tags is not None), key=lambda c: c.rank)
     taken = False
-    for candidate in found:
+    for place, candidate in enumerate(found, 1):
         kind = candidate.path.suffix.lower()
         try:
             transcript = read_transcript(candidate.path)
             if kind in DATA and kind != ".json" and not transcript.timed:
-                continue  # a table of something else
+                notes.append(f"{candidate.path.name} beside the media is not a transcript and was ignored")
+                continue
             if transcript.cues and all(_EMOTION_LABEL.match(cue.text) for cue in transcript.cues):
                 notes.append(f"{candidate.path.name} beside the media is a timeline of emotions and was ignored")
                 continue
         except MediaError as error:  # the user did not name this file, so it is no error
-            if kind == ".json":
+            if kind in (".json", ".json3", ".xml"):
                 notes.append(f"{candidate.path.name} beside the media is not a transcript and was ignored")
-            elif kind not in DATA:
+            else:
                 notes.append(f"the transcript beside it was ignored: {error}")
             continue
-        if not taken:
-            notes += _choice_notes(candidate, found)
         taken = True
+        choice = _choice_notes(candidate, found[place:])
+        notes += choice
         yield transcript
+        notes[:] = [note for note in notes if note not in choice]  # it could not be used
     if not taken:
         strange = [c.path.name for c in _candidates(media) if c.tags is None and c.path.suffix.lower() in CAPTIONS]
         if strange:
@@ -84,10 +88,10 @@ def side_transcripts(media_path: str | Path, notes: list[str]) -> Iterator[Trans
             notes.append(f"{strange[0]} lies beside the media and was not read; {advice}")
 
 
-def _choice_notes(taken: _Candidate, found: list[_Candidate]) -> list[str]:
-    """Return notes on the selected transcript: other languages exist, or it is partial."""
+def _choice_notes(taken: _Candidate, rest: list[_Candidate]) -> list[str]:
+    """Return notes on the selected transcript: other languages are among the rest, or it is partial."""
     tags = taken.tags or Tags()
-    others = [c.path.name for c in found if c.tags != tags and c.path.suffix.lower() in CAPTIONS]
+    others = [c.path.name for c in rest if c.tags != tags and c.path.suffix.lower() in CAPTIONS]
     notes = []
     if others:
         notes.append(f"{taken.path.name} was read, not {', '.join(others)}; --transcript FILE chooses another")

@@ -6,8 +6,10 @@ import html
 import re
 
 from multiemo.html_entities import undo_unambiguous_entities
+from multiemo.transcripts.language import UNSPACED
 
-_VOICE = re.compile(r"<v(?:\.[^\s>]{0,99})?[ \t]([^>]{0,200})>", re.IGNORECASE)
+#: The start tag of a speaker in WebVTT.
+VOICE = re.compile(r"<v(?:\.[^\s>]{0,99})?[ \t]([^>]{0,200})>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>\n]{0,200}>|<\d[\d:.]*>|\{\\[^{}]*\}|\{[bui]\}|\{/[bui]\}", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SONG = re.compile(r"[♪♫♬♩][^♪♫♬♩]*(?:[♪♫♬♩]+|$)")
@@ -16,12 +18,26 @@ _BRACKETS = re.compile(r"\[(?!(?:EMAIL|URL|HANDLE|PHONE|NUMBER|NAME)\])[^\[\]]*\
 _PARENTHESES = re.compile(r"\(([^()]*)\)|（([^（）]*)）")
 #: Words in a parenthesised description of a sound. Other parentheses contain spoken words.
 _SOUNDS = re.compile(
-    r"\b(?:laugh|chuckl|giggl|sigh|gasp|cough|sob|cry|crie|scream|groan|moan|sniff|cheer|applau|clap|music|sing|hum|"
-    r"whistl|bark|knock|ring|beep|bang|thud|footsteps|inaudible|indistinct|silence|noise|whisper|mumbl|yawn|snor|growl|"
-    r"clear(?:s|ing) throat|speaking)"
-    r"|笑|哭|叹气|嘆氣|音乐|音樂|掌声|掌聲|鼓掌|尖叫|咳嗽|喘|啜泣|抽泣|沉默|铃声|鈴聲|敲门|敲門|歌|拍手|ため息|音楽|박수|웃음|음악",
+    r"\b(?:(?:laugh|sigh|gasp|cough|scream|groan|moan|sniff|cheer|bark|knock|beep|bang|whisper|yawn|snort|growl|sing|ring)"
+    r"(?:s|ed|ing)?|(?:chuckl|giggl|sniffl|whistl|mumbl|snor)(?:e[sd]?|ing)|sob(?:s|bed|bing)?|clap(?:s|ped|ping)?"
+    r"|hum(?:s|med|ming)?|thud(?:s|ded|ding)?|cr(?:y|ies|ied|ying)|applau(?:se|d(?:s|ed|ing)?)|laughter|music(?:al)?"
+    r"|footsteps?|inaudible|indistinct|silence|noises?|clear(?:s|ing) throat|(?<!ly )speaking)\b",
     re.IGNORECASE,
 )
+_EAST_ASIAN_SOUND = (
+    "(?:(?<![玩可好])笑|哭泣?|叹气|嘆氣|音乐|音樂|掌声|掌聲|鼓掌|尖叫|咳嗽|喘|啜泣|抽泣|沉默|铃声|鈴聲|敲门|敲門|歌|拍手"
+    "|ため息|音楽|박수|웃음|음악)"
+)
+#: Descriptions of sounds in Chinese, Japanese and Korean: short ones name a sound, longer ones also end with it.
+_EAST_ASIAN_SOUNDS = re.compile(
+    rf"(?=.{{,3}}$).*{_EAST_ASIAN_SOUND}.*|.{{,3}}{_EAST_ASIAN_SOUND}(?:响起|響起)?"
+    r"|.*(?:声|聲|(?<![玩可好])笑|鼓掌|の音|소리)(?:响起|響起)?"
+)
+#: Words of somebody who speaks or is spoken to, which descriptions of sounds do not have.
+_SPEAKER = re.compile(r"\b(?:i|me|my|you|your|we|our)\b|[我你您咱]", re.IGNORECASE)
+_WORDS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+#: Number of words up to which parentheses that fill a line are taken as a description.
+_MAX_DESCRIPTION = 3
 #: Start of a vector drawing in ASS, whose letters and numbers are not words.
 DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 _ENDS_SENTENCE = re.compile(r"[.!?。！？]\s*$")
@@ -35,7 +51,7 @@ def split_speakers(text: str) -> list[tuple[str | None, str]]:
         >>> split_speakers("<v Anna>Hi</v> <v.loud Bo>Hello")
         [('Anna', 'Hi</v> '), ('Bo', 'Hello')]
     """
-    pieces = _VOICE.split(text)
+    pieces = VOICE.split(text)
     named = [(html.unescape(name).strip() or None, text) for name, text in zip(pieces[1::2], pieces[2::2], strict=True)]
     return [(None, pieces[0]), *named] if pieces[0].strip() or not named else named
 
@@ -54,8 +70,9 @@ def strip_sounds(text: str) -> tuple[str, int]:
     """Remove entities, invisible characters and descriptions of sounds from a text.
 
     Descriptions of sounds are: text in square brackets, except masks of anonymised words such as ``[NAME]``; text
-    between musical notes (♪), or from a note to the end; and parentheses that name a sound, or that fill a line without
-    ending a sentence. The dash that marks a change of speaker is removed, too.
+    between musical notes (♪), or from a note to the end; and parentheses that name a sound, or that fill a line with up
+    to three words without ending a sentence. Parentheses with words such as "I" or "you" are spoken. The dash that
+    marks a change of speaker is removed, too.
 
     Returns:
         The spoken words on one line, and the number of descriptions removed.
@@ -73,16 +90,27 @@ def strip_sounds(text: str) -> tuple[str, int]:
         bare = _DASH.sub("", line.strip())
 
         def without_sound(found: re.Match[str], fills_line: bool = _PARENTHESES.fullmatch(bare) is not None) -> str:
-            inside = found[1] or found[2] or ""
-            is_sound = (
-                _SOUNDS.search(inside) or (fills_line and not _ENDS_SENTENCE.search(inside)) or not inside.strip()
-            )
-            return " " if is_sound else found[0]
+            return " " if _is_sound(found[1] or found[2] or "", fills_line) else found[0]
 
         kept = _PARENTHESES.sub(without_sound, bare)
         parentheses += len(_PARENTHESES.findall(bare)) - len(_PARENTHESES.findall(kept))
         lines.append(kept)
     return " ".join(" ".join(lines).split()), songs + brackets + parentheses
+
+
+def _is_sound(inside: str, fills_line: bool) -> bool:
+    """Whether the content of parentheses is a description of a sound, or empty.
+
+    Args:
+        inside: the content.
+        fills_line: whether the line has nothing else.
+    """
+    inside = inside.strip()
+    if not inside or _SPEAKER.search(inside):
+        return not inside
+    if _SOUNDS.search(inside) or _EAST_ASIAN_SOUNDS.fullmatch(inside.rstrip("。.…")):
+        return True
+    return fills_line and not _ENDS_SENTENCE.search(inside) and len(_WORDS.findall(inside)) <= _MAX_DESCRIPTION
 
 
 def sounds_note(count: int) -> list[str]:

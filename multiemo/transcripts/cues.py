@@ -10,15 +10,19 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from multiemo.transcripts.cleaning import sounds_note, split_speakers, strip_markup, strip_sounds
+from multiemo.transcripts.cleaning import VOICE, sounds_note, split_speakers, strip_markup, strip_sounds
 from multiemo.transcripts.transcript import Cue
 
 _CLOCK = r"-?(?:\d{1,9}\s*:\s*)?\d{1,9}\s*:\s*\d{1,9}(?:\s*[.,:，．]\s*\d{1,9})?"
 _ARROW = r"-{1,3}\s*>"
 _TIMING = re.compile(rf"(\[ ?)?({_CLOCK})\s*{_ARROW}\s*({_CLOCK})?\s*\]?(.*)$")
+_TIMESTAMP = re.compile(r"\d{1,9}(:\d\d){1,2}([.,]\d{1,9})?")
+_DECIMAL_COMMA = re.compile(r"^(\s*-?\d{1,12}),(\d{1,12}\s*)$")
 _ANY_ARROW = re.compile(r"-\s?>")
 _INDEX = re.compile(r"^\s*\d+\s*$")
 _INLINE_TIME = re.compile(r"<\d\d[\d:.]*>")
+#: Seconds: cues with a smaller gap touch; a shorter cue only holds the lines of roll-up captions.
+_TOUCHING, _HOLD = 0.1, 0.05
 #: Beginning of WebVTT blocks without spoken words.
 _NO_CUE = re.compile(r"\ufeff?WEBVTT|(NOTE|STYLE|REGION)(\s|$)|X-TIMESTAMP-MAP")
 
@@ -68,6 +72,24 @@ def seconds_of(clock: str) -> float:
     numbers = re.findall(r"\d+", clock)
     fraction = float(f"0.{numbers.pop()}") if re.search(r"[.,，．]", clock) or len(numbers) == 4 else 0.0
     return sign * (sum(int(n) * 60.0**i for i, n in enumerate(reversed(numbers))) + fraction)
+
+
+def time_of(value: object) -> float:
+    """Convert a number, also with a decimal comma, or a timestamp to seconds; NaN if it is neither.
+
+    Example:
+        >>> time_of("00:01:02.500"), time_of(" 1,5"), time_of(2), time_of("soon")
+        (62.5, 1.5, 2.0, nan)
+    """
+    if isinstance(value, str) and _TIMESTAMP.fullmatch(value.strip()):
+        return seconds_of(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return math.nan
+    try:
+        number = float(_DECIMAL_COMMA.sub(r"\1.\2", value) if isinstance(value, str) else value)
+    except (ValueError, OverflowError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def has_times(text: str) -> bool:
@@ -166,13 +188,40 @@ def _is_cue_identifier(block: list[str], position: int) -> bool:
 
 
 def _drop_repeated_lines(raws: list[RawCue]) -> None:
-    """Keep each line only in the first cue that shows it: roll-up captions (YouTube's) repeat it in the next one."""
-    shown: list[str] = []
-    for raw in raws:
-        lines = [_INLINE_TIME.sub("", strip_markup(line)).strip() for line in raw.lines]
-        fresh = [line for line in lines if line and line not in shown]
-        shown = [line for line in lines if line]
-        raw.lines = fresh
+    """Empty the lines that roll-up captions (YouTube's) repeat: the last lines of a cue are the first of the next.
+
+    The voice tags of an emptied line stay, since they hold for the lines after it.
+    """
+    said = [_said(raw.lines) for raw in raws]
+    for after in range(len(raws) - 1, 0, -1):  # backwards: the cue before must still have all its lines
+        if not _roll_up(raws[after - 1], raws[after]):
+            continue
+        shown, lines = ([words for _, words in said[n]] for n in (after - 1, after))
+        repeated = next((n for n in range(len(lines), 0, -1) if shown[-n:] == lines[:n]), 0)
+        for number, _ in said[after][:repeated]:
+            raws[after].lines[number] = "".join(tag[0] for tag in VOICE.finditer(raws[after].lines[number]))
+
+
+def _roll_up(before: RawCue, after: RawCue) -> bool:
+    """Whether lines of a cue may stay in the next one: they touch, and one has inline times or only holds lines."""
+    touch = not after.start > before.end + _TOUCHING  # also if the end is not known
+    return touch and any(
+        cue.end - cue.start < _HOLD or any(_INLINE_TIME.search(line) for line in cue.lines) for cue in (before, after)
+    )
+
+
+def _said(lines: list[str]) -> list[tuple[int, list[tuple[str | None, str]]]]:
+    """Return the number and the words, by speaker, of each line with words."""
+    found = []
+    speaker: str | None = None
+    for number, line in enumerate(lines):
+        words: list[tuple[str | None, str]] = []
+        for name, text in split_speakers(line):
+            speaker = name or speaker
+            words.append((speaker, " ".join(strip_markup(text).split())))
+        if any(text for _, text in words):
+            found.append((number, words))
+    return found
 
 
 def cues_of(raws: Iterable[RawCue]) -> tuple[list[Cue], list[str]]:

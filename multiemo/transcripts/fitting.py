@@ -75,11 +75,15 @@ def fit_to_media(
 def why_not_placed(transcript: Transcript, end: float) -> str | None:
     """Return why no word of a transcript lies in a file of length ``end`` (seconds); ``None`` if any does.
 
+    ``end`` is ``math.inf`` for a file of unknown length.
+
     Example:
         >>> why_not_placed(Transcript.of([Cue(90, 91, "And bye.")], "talk.srt"), 10.0)[:95]
         'no word of talk.srt could be placed: its times run from 90.0 to 91.0 s, and the file ends at 10'
     """
-    if not transcript.timed or not transcript.cues or _inside(transcript, end):
+    if not transcript.cues:
+        return f"the transcript ({transcript.source}) has no words and was not used"
+    if not transcript.timed or _inside(transcript, end):
         return None
     return (
         f"no word of {transcript.source} could be placed: its times run from {transcript.cues[0].start:.1f} to "

@@ -6,7 +6,6 @@ accept what players do (https://wiki.multimedia.cx/index.php/Category:Subtitle_F
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from bisect import bisect_right
@@ -21,8 +20,8 @@ from multiemo.transcripts.timed_text import ttml, youtube
 DEFAULT_FPS = 25.0
 
 
-def _skipped_note(count: int, what: str = "line(s) whose times cannot be read") -> list[str]:
-    return [f"{count} {what} were left out"] if count else []
+def _skipped_note(count: int) -> list[str]:
+    return [f"{count} line(s) whose times cannot be read were left out"] if count else []
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -105,9 +104,14 @@ def _subviewer(text: str) -> CaptionFile:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Lyrics: [mm:ss.xx] at which a line begins; several if the line is repeated
+# Lyrics: [mm:ss.xx] at which a line begins, several if the line is repeated; also [hh:mm:ss] of other transcripts
 
 _LRC_TIME = re.compile(r"\s*\[(\d{1,9}:\d{1,9}(?::\d{1,9})?(?:[.:]\d{1,9})?)\]")
+_LRC_TAG = r"\[(?:ar|ti|al|au|by|re|ve|la|length|offset):[^\]]*\]"
+#: What only lyrics have: a tag, or a third field that is no number of seconds.
+_LYRICS = re.compile(
+    rf"^[ \t]*(?:{_LRC_TAG}|\[\d{{1,9}}:\d{{1,9}}:(?:[6-9]\d|\d{{3,9}})\])", re.IGNORECASE | re.MULTILINE
+)
 _LRC_OFFSET = re.compile(r"\[offset:\s{0,9}([+-]?\d{1,12})\s{0,9}\]", re.IGNORECASE)
 
 
@@ -115,12 +119,13 @@ def _lrc(text: str) -> CaptionFile:
     shift = (
         int(found[1]) / 1000 if (found := _LRC_OFFSET.search(text)) else 0.0
     )  # a positive offset moves the text earlier
+    hundredths = _LYRICS.search(text) is not None
     lines: list[tuple[float, str]] = []
     for line in text.split("\n"):
         times: list[float] = []
         at = 0
         while clock := _LRC_TIME.match(line, at):
-            times.append(_lrc_seconds(clock[1]) - shift)
+            times.append(_lrc_seconds(clock[1], hundredths) - shift)
             at = clock.end()
         lines += [(time, line[at:].strip()) for time in times]
     lines.sort(key=lambda one: one[0])
@@ -133,10 +138,15 @@ def _lrc(text: str) -> CaptionFile:
     return CaptionFile(raws)
 
 
-def _lrc_seconds(clock: str) -> float:
-    """Convert ``mm:ss``, ``mm:ss.xx``, ``mm:ss:xx`` (hundredths) or ``hh:mm:ss.xx`` to seconds."""
+def _lrc_seconds(clock: str, hundredths: bool) -> float:
+    """Convert ``mm:ss``, ``mm:ss.xx``, ``hh:mm:ss`` or ``hh:mm:ss.xx`` to seconds.
+
+    Args:
+        clock: the timestamp.
+        hundredths: whether three fields are ``mm:ss:xx``, as in lyrics, instead of ``hh:mm:ss``.
+    """
     numbers = clock.split(":")
-    if len(numbers) == 3 and "." not in clock:
+    if hundredths and len(numbers) == 3 and "." not in clock:
         clock = ":".join(numbers[:2]) + "." + numbers[2]
     return seconds_of(clock)
 
@@ -184,29 +194,6 @@ def _vplayer(text: str) -> CaptionFile:
     )
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Tables written by Whisper and whisper.cpp: start, end (milliseconds; see ``fitting``), text
-
-_TABLE = re.compile(r'"?start"?([\t,;])"?end"?\1(?:"?speaker"?\1)?"?text"?\s*(?:\n|$)', re.IGNORECASE)
-
-
-def _table(text: str) -> CaptionFile:
-    head = _TABLE.match(text)
-    first, *lines = text.split("\n")
-    raws: list[RawCue] = []
-    broken = 0
-    try:
-        rows = list(csv.DictReader([first.lower(), *lines], delimiter=head[1] if head else ","))
-    except csv.Error:
-        return CaptionFile([])
-    for row in rows:
-        try:
-            raws.append(RawCue(float(row["start"]), float(row["end"]), [row["text"] or ""], row.get("speaker") or None))
-        except (TypeError, ValueError):
-            broken += 1
-    return CaptionFile(raws, _skipped_note(broken, "row(s) whose times are not numbers"))
-
-
 #: {format: (pattern of the beginning of its text, parser)}.
 FORMATS: dict[str, tuple[re.Pattern[str], Callable[[str], CaptionFile]]] = {
     "ASS": (re.compile(r"\[(Script Info|V4\+? Styles|Events)\]", re.IGNORECASE), _ass),
@@ -216,10 +203,9 @@ FORMATS: dict[str, tuple[re.Pattern[str], Callable[[str], CaptionFile]]] = {
     "MicroDVD": (re.compile(r"(?:\{DEFAULT\}\{\}[^\n]*\n)?\{\d+\}\{\d*\}", re.IGNORECASE), _microdvd),
     "MPL2": (re.compile(r"\[\d+\]\[\d*\]"), _mpl2),
     "LRC": (
-        re.compile(r"\[(\d+:\d+(?::\d+)?(\.\d+)?|(ar|ti|al|au|by|re|ve|la|length|offset):[^\]]*)\]", re.IGNORECASE),
+        re.compile(rf"\[\d+:\d+(?::\d+)?(\.\d+)?\]|{_LRC_TAG}", re.IGNORECASE),
         _lrc,
     ),
     "SubViewer": (re.compile(r"\[INFORMATION\]|\d+:\d+:\d+[.:]\d+\s*,\s*\d+:\d+:\d+[.:]\d+\s*(?:\n|$)"), _subviewer),
     "VPlayer": (re.compile(r"\d+:\d\d:\d\d[:=]\S"), _vplayer),
-    "a table": (_TABLE, _table),
 }

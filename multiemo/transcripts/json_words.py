@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from multiemo.transcripts.cleaning import sounds_note, strip_sounds
-from multiemo.transcripts.cues import seconds_of
+from multiemo.transcripts.cues import time_of
 from multiemo.transcripts.language import is_unspaced, short_code
 from multiemo.transcripts.transcript import Cue
 
 #: Keys of the list of entries: Whisper, WhisperX, faster-whisper; transformers; whisper.cpp; lists of words; YouTube.
 _LISTS = ("segments", "chunks", "transcription", "cues", "word_segments", "words", "events")
 _TEXTS = ("text", "word", "transcript")
-_CLOCK = re.compile(r"\d+(:\d\d){1,2}([.,]\d+)?")
 #: Median duration of an entry, seconds, below which a list is one of words, not of sentences.
 _WORD_SECONDS = 0.6
 
@@ -108,25 +106,14 @@ def _times(entry: Any) -> tuple[float, float]:
         return math.nan, math.nan
     pair = entry.get("timestamp")
     if isinstance(pair, Sequence) and len(pair) == 2:
-        return _number(pair[0]), _number(pair[1])
+        return time_of(pair[0]), time_of(pair[1])
     offsets = entry.get("offsets")
     if isinstance(offsets, Mapping):  # milliseconds
-        return _number(offsets.get("from")) / 1000, _number(offsets.get("to")) / 1000
+        return time_of(offsets.get("from")) / 1000, time_of(offsets.get("to")) / 1000
     if "tStartMs" in entry:
-        begin = _number(entry["tStartMs"]) / 1000
-        return begin, begin + _number(entry.get("dDurationMs")) / 1000
-    return _number(entry.get("start", entry.get("start_time"))), _number(entry.get("end", entry.get("end_time")))
-
-
-def _number(value: Any) -> float:
-    """Convert a number or a timestamp (``00:01:02.500``) to a float; NaN if it is neither."""
-    if isinstance(value, str) and _CLOCK.fullmatch(value.strip()):
-        return seconds_of(value)
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return math.nan
-    return number if math.isfinite(number) else math.nan
+        begin = time_of(entry["tStartMs"]) / 1000
+        return begin, begin + time_of(entry.get("dDurationMs")) / 1000
+    return time_of(entry.get("start", entry.get("start_time"))), time_of(entry.get("end", entry.get("end_time")))
 
 
 def _by_word(cue: Cue, words: Any) -> list[Cue]:

@@ -76,13 +76,24 @@ _COMMON: dict[str, dict[str, str]] = {
         "ur": "اور کے میں کی ہے کا سے کو یہ نہیں ہیں نے پر تم آپ کیا وہ بھی تھا ہو",
     },
 }
-#: {ISO 639-2 code, as stored in files: ISO 639-1 code}.
+#: The codes of ISO 639-1.
+_ISO_639_1 = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo "
+    "es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka "
+    "kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng "
+    "nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss st "
+    "su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
+)
+#: {ISO 639-2 or obsolete code, as stored in files: ISO 639-1 code}.
 _TWO_LETTERS = {
     "eng": "en", "chi": "zh", "zho": "zh", "jpn": "ja", "kor": "ko", "ger": "de", "deu": "de", "fre": "fr", "fra": "fr",
     "spa": "es", "por": "pt", "ita": "it", "dut": "nl", "nld": "nl", "swe": "sv", "dan": "da", "nor": "nb", "nob": "nb",
     "fin": "fi", "pol": "pl", "cze": "cs", "ces": "cs", "rum": "ro", "ron": "ro", "hun": "hu", "tur": "tr", "ind": "id",
     "vie": "vi", "rus": "ru", "ukr": "uk", "bul": "bg", "srp": "sr", "ara": "ar", "per": "fa", "fas": "fa", "urd": "ur",
     "gre": "el", "ell": "el", "heb": "he", "hin": "hi", "ben": "bn", "tam": "ta", "tel": "te", "tha": "th",
+    "slo": "sk", "slk": "sk", "slv": "sl", "hrv": "hr", "may": "ms", "msa": "ms", "tgl": "tl", "fil": "tl", "cat": "ca",
+    "baq": "eu", "eus": "eu", "glg": "gl", "ice": "is", "isl": "is", "est": "et", "lav": "lv", "lit": "lt", "swa": "sw",
+    "cmn": "zh", "iw": "he",
 }  # fmt: skip
 _NAMED = {
     "en": "english", "de": "german deutsch", "fr": "french français francais", "pt": "portuguese português brazilian",
@@ -100,6 +111,8 @@ _NAMED = {
 }  # fmt: skip
 #: {name of a language, as used in file names: code}.
 NAMES = {name: code for code, names in _NAMED.items() for name in names.split()}
+#: Codes that count as a language in file names.
+CODES = frozenset(_ISO_639_1.split()) | _TWO_LETTERS.keys() | set(_NAMED)
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _LISTS = {script: {code: frozenset(words.split()) for code, words in each.items()} for script, each in _COMMON.items()}
 

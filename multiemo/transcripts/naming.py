@@ -10,13 +10,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from multiemo.transcripts.language import NAMES, short_code
+from multiemo.transcripts.language import CODES, NAMES, short_code
 
 #: Tags of transcripts with only part of the words, or with other words.
 _PARTIAL = {"forced", "foreign", "signs", "songs", "commentary"}
-_MARKS = _PARTIAL | {
+_SCRIPTS = {"hans", "hant", "latn", "cyrl"}
+_MARKS = _PARTIAL | _SCRIPTS | {
     "sdh", "cc", "hi", "default", "orig", "original", "full", "auto", "asr", "generated", "captions", "caption",
-    "subtitles", "subtitle", "subs", "lyrics", "transcript", "hans", "hant", "latn", "cyrl", "419",
+    "subtitles", "subtitle", "subs", "lyrics", "transcript", "419",
 }  # fmt: skip
 _PARTS = re.compile(r"[-_.\s()\[\]&+,]+")
 
@@ -48,14 +49,22 @@ def read_tags(between: str) -> Tags | None:
     parts = [part for part in _PARTS.split(between.lower()) if part]
     numbers = [part for part in parts if part.isdigit() and part not in _MARKS]  # 2_English
     words = [part for part in parts if part not in numbers]
-    if (numbers and not words) or not all(part in _MARKS or _language(part) for part in words):
+    known = [part in _MARKS or _language(part) is not None or _is_region(words, i) for i, part in enumerate(words)]
+    if (numbers and not words) or not all(known):
         return None
     named = (_language(part) for part in words if part not in _MARKS or part == words[0])
     return Tags(next(filter(None, named), None), bool(_PARTIAL & set(words)), len(words))
 
 
 def _language(part: str) -> str | None:
-    return NAMES.get(part) or (short_code(part) if len(part) in (2, 3) else None)
+    return NAMES.get(part) or (short_code(part) if part in CODES else None)
+
+
+def _is_region(words: list[str], place: int) -> bool:
+    """Whether a tag names the region of the language before it (``en-GB``, ``zh-Hans-CN``)."""
+    if not place or re.fullmatch("[a-z]{2}", words[place]) is None:
+        return False
+    return words[place - 1] in _SCRIPTS or _language(words[place - 1]) is not None
 
 
 def language_in_name(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from multiemo.transcripts.formats import FORMATS
 from multiemo.transcripts.json_words import find_list, language_in, parse_entries, plain_text
 from multiemo.transcripts.language import language_of, short_code
 from multiemo.transcripts.naming import language_in_name
+from multiemo.transcripts.tables import is_table, read_table
 from multiemo.transcripts.transcript import Transcript, repair_cues
 
 
@@ -23,9 +24,9 @@ def read_transcript(path: str | Path) -> Transcript:
 
     Caption formats are SRT, WebVTT, ASS, TTML, SAMI, SBV, SubViewer, MicroDVD, MPL2, VPlayer, LRC and YouTube's XML.
     JSON is the output of Whisper, WhisperX, faster-whisper, whisper.cpp and transformers, or a list of ``{"start",
-    "end", "text", "speaker"}`` (seconds). A table has the columns start, end and text. Descriptions of sounds
-    (``[music]``, ``(laughs)``, lines with ♪) are not words: they are left out and counted. Broken times are repaired
-    where their meaning is clear, and counted.
+    "end", "text", "speaker"}`` (seconds). A table has the columns start, end and text, and perhaps speaker and others.
+    Descriptions of sounds (``[music]``, ``(laughs)``, lines with ♪) are not words: they are left out and counted.
+    Broken times are repaired where their meaning is clear, and counted.
 
     Args:
         path: the file, in UTF-8, UTF-16, or an older encoding, which is guessed and noted.
@@ -34,7 +35,7 @@ def read_transcript(path: str | Path) -> Transcript:
         The transcript. For plain text it has no times (``timed`` is false).
 
     Raises:
-        MediaError: the file is missing, not text, JSON other than a transcript, or has no readable caption.
+        MediaError: the file is missing, not text, JSON or a table other than a transcript, or has no readable caption.
     """
     text, notes = read_text(path)
     path = Path(path)
@@ -46,6 +47,12 @@ def read_transcript(path: str | Path) -> Transcript:
     for name, (beginning, parse) in FORMATS.items():
         if beginning.match(text.strip()):
             return _from_format(name, parse(text.strip()), path, notes)
+    table = read_table(text.strip("\n"))
+    if table is not None:
+        return _from_format("a table", table, path, notes)
+    if path.suffix.lower() in (".csv", ".tsv") or is_table(text):
+        advice = "name its columns so in the first line, or give another transcript"
+        raise media_error("", path, f"is a table without the columns start, end and text; {advice}")
     if path.suffix.lower() in (".srt", ".vtt"):
         return _from_captions(text, path, notes)
     words, sounds = strip_sounds(text)

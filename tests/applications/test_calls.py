@@ -233,6 +233,18 @@ def test_words_go_to_their_speaker(loud: None, monkeypatch: pytest.MonkeyPatch, 
     assert any("1 cue(s) of the transcript name none of agent, customer" in note for note in call["notes"])
 
 
+def test_a_transcript_without_words_does_not_hide_the_next(
+    loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = wav(tmp_path / "call.wav", [tone(12, [(0, 6)]), tone(12, [(6, 12)])])
+    (tmp_path / "call.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n[music]\n", "utf-8")
+    (tmp_path / "call.json").write_text(json.dumps([{"start": 0, "end": 2, "text": "hello"}]), "utf-8")
+    model = use(monkeypatch)
+    notes = analyse_call("run", path)["notes"]
+    assert model.told == ["hello"]
+    assert {"the transcript (call.srt) has no words and was not used", "words: call.json"} <= set(notes)
+
+
 def test_what_is_no_call(loud: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use(monkeypatch)
     with pytest.raises(MediaError, match="3 audio channels, but a call has one or two"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,17 @@ def test_markup_in_notes_and_sources_is_inert_in_the_page(tmp_path: Path) -> Non
     log = dataclasses.replace(log, notes=[INJECTED], values_from={INJECTED: 1}, meaning=log.meaning + INJECTED)
     draw_days(log, tmp_path / "log.html")
     assert inert(tmp_path / "log.html").count("&lt;script&gt;") == 3
+
+
+@pytest.mark.parametrize(("option", "name"), [("out", "days.csv"), ("out", "link.csv"), ("plot", "days.html")])
+def test_the_source_is_never_replaced(tmp_path: Path, option: str, name: str) -> None:
+    source = table(tmp_path / "days.csv", [np.array([0.1])] * 3)
+    (tmp_path / "link.csv").symlink_to(source)
+    os.link(source, tmp_path / "days.html")
+    before = source.read_bytes()
+    with pytest.raises(ConfigError, match="is the source to read; write to another file"):
+        mood_log(source, **{option: tmp_path / name})
+    assert source.read_bytes() == before
 
 
 def test_few_days_say_so(tmp_path: Path) -> None:

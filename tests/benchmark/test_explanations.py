@@ -26,7 +26,9 @@ from multiemo.runs.sources import Source
 def measured() -> Faithfulness:
     """Speech passes, text fails."""
     clips = [
-        ClipFigures(m, "time", "occlusion", f"s{i % 6}", CurveFigures(d + i / 100, 0.2, 0.3, 0.4, 0.5, 0.6), 0.1, 0.9)
+        ClipFigures(
+            m, "time", "occlusion", f"s{i % 6}", CurveFigures(d + i / 100, 0.2, 0.3, 0.4, 0.5, 0.6), i / 50, 0.9
+        )
         for m, d in (("speech", 1.0), ("text", -1.0))
         for i in range(12)
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from multiemo.cli.common import NOTICE
@@ -13,7 +15,7 @@ def test_predict_writes_timelines(cli, tiny_run, talk, tmp_path):
     out = tmp_path / "timelines"
     code, printed, _ = cli("predict", tiny_run, talk, "--timeline", out, "--json", tmp_path / "p.json")
     assert code == 0
-    assert sorted(p.name for p in out.iterdir()) == [
+    assert sorted(p.name for p in out.glob("[!.]*")) == [
         f"talk.{s}" for s in ("TextGrid", "csv", "eaf", "html", "json", "png", "srt", "vtt")
     ]
     assert "over time: " in printed or "timeline: " in printed
@@ -29,7 +31,24 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(cli, tiny_run, talk,
     other.write_bytes(talk.read_bytes())
     out = tmp_path / "out"
     assert cli("predict", tiny_run, talk, other, "--timeline", out, "--format", "srt")[0] == 0
-    assert sorted(p.name for p in out.iterdir()) == ["talk-2.srt", "talk.srt"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["talk-2.srt", "talk.srt"]
+
+
+def test_a_timeline_replaces_no_file_of_the_user(cli, tiny_run, talk, tmp_path, monkeypatch):
+    """It is found out before the work begins."""
+    monkeypatch.setattr("multiemo.predict.Predictor.predict_many", lambda *_: pytest.fail("the work has begun"))
+    film, words, picture = tmp_path / "talk.mp4", tmp_path / "talk.srt", tmp_path / "pic.png"
+    film.write_bytes(talk.read_bytes())
+    words.write_text("1\n00:00:00,000 --> 00:00:01,000\nI am happy\n", "utf-8")
+    cv2.imwrite(str(picture), np.full((64, 64, 3), 90, np.uint8))
+    before = {path: path.read_bytes() for path in (film, words, picture)}
+    why = {picture: "it is read as an input or a transcript", words: "multiemo did not write it"}
+    for source, target, form in ((picture, picture, "png"), (film, words, "srt")):
+        code, _, err = cli("predict", tiny_run, source, "--timeline", tmp_path, "--format", form)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"--timeline: {str(target)!r} would be replaced, and {why[target]}" in err
+        assert "choose another folder" in err
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,13 @@ IDLE = [
         "freeze keeps this encoder unchanged",
     ),
     (BASE, {"training.lr": 0.1, "per_stage.text.lr": 0.2}, "training.lr", "per_stage.text has its own"),
+    (
+        BASE,
+        {"training.branch_lr": {"text": 1e-4}, "per_stage.text.branch_lr": {"text": 1e-5}},
+        "training.branch_lr.text",
+        "per_stage.text has its own",
+    ),
+    (BASE, {"training.freeze": ["text"], "per_stage.text.freeze": []}, "training.freeze.text", "has its own"),
 ]
 
 
@@ -246,11 +253,30 @@ def test_a_key_that_cannot_take_effect_is_refused(tmp_path, base, keys, path, wh
         (BASE, {"training": {"mixup": 0, "modulation": 0.0, "objective": "masked", "gradient_checkpointing": False}}),
         (BASE, {"training": {"objective": "masked", "monitor": "loss"}}),
         (BASE, {"task": "multi", "training.mixup": 0.4, "max_error": 0.2}),
+        (
+            TWO,
+            {"training.budget": {"text": 9}, "per_stage": {s: {"budget": {"speech": 9}} for s in ("speech", "fuse")}},
+        ),
         (TWO, {"data": {"sources": SOURCES, "per_label": {"train": 5, "val": 1, "test": 1}}}),
     ],
 )
 def test_a_key_that_one_stage_or_protocol_reads_is_taken(tmp_path, base, keys):
     load_config(write(tmp_path, with_keys(base, keys)))
+
+
+def test_a_stage_s_values_per_modality_replace_those_of_the_modalities_that_it_names():
+    keys = {
+        "training": {"branch_lr": {"text": 2e-5}, "budget": {"speech": 100.0, "text": 9.0}, "freeze": ["text"]},
+        "per_stage.fuse": {"branch_lr": {"speech": 1e-4}, "budget": {"text": 4000.0}, "freeze": []},
+    }
+    config = parse_config(with_keys(TWO, keys))
+    fused = config.training_of("fuse")
+    assert fused.branch_lr == {"text": 2e-5, "speech": 1e-4}
+    assert fused.budget == {"speech": 100.0, "text": 4000.0}
+    assert fused.freeze == (), "a list is replaced as a whole"
+    assert config.training_of("speech").budget == {"speech": 100.0, "text": 9.0}
+    with pytest.raises(ConfigError, match=r"per_stage\.fuse\.budget"):
+        parse_config(with_keys(TWO, {"training.budget": {"text": 9}, "per_stage.fuse.budget": 9}))
 
 
 def test_overrides_may_leave_a_part_of_the_file_without_effect_but_not_their_own_keys(tmp_path):

@@ -101,7 +101,7 @@ def test_values_per_modality_are_set_one_by_one(tmp_path):
     )
     config = load_config(write(tmp_path, both))
     assert config.training_of("text").branch_lr == {"text": 1e-6}
-    assert config.training_of("speech").branch_lr == {"speech": 4e-4}
+    assert config.training_of("speech").branch_lr["speech"] == 4e-4
     assert config.training_of("fuse").branch_lr == {"text": 1e-6}
 
 

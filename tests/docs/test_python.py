@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import multiemo
-from multiemo.registry import fusions
+from multiemo.registry import encoders, fusions
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "python.md").read_text("utf-8")
@@ -30,18 +30,19 @@ def test_the_examples_run(
         (run / name).symlink_to(tiny_run / name)
     (run / "corpus").symlink_to(small_corpus.parent)
     monkeypatch.chdir(tmp_path)
-    known = set(fusions)
+    known = {registry: set(registry) for registry in (encoders, fusions)}
     names: dict[str, Any] = {"__name__": "docs"}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)
             for block in blocks:
                 exec(block, names)
     finally:
-        for name in set(fusions) - known:
-            del fusions._builders[name], fusions._facts[name]
+        for registry, before in known.items():
+            for name in set(registry) - before:
+                del registry._builders[name], registry._facts[name]
     said = capsys.readouterr().out
     assert "runs/words " in said
     assert "text 2 " in said
@@ -49,6 +50,7 @@ def test_the_examples_run(
     assert re.search(r"^\['text', .*\] \{", said, re.MULTILINE)
     assert "spk01-003.mp4 [" in said
     assert names["config"].fusion.options == {"dim": 32}
+    assert names["own"].encoders["speech"].name == "mean_mel"
 
 
 def test_the_table_names_what_the_package_exports() -> None:

@@ -160,7 +160,7 @@ def test_names_of_timelines(cli, tiny_run, pair, tmp_path, stem):
     options = ["--timeline", tmp_path / "t", *formats, "--json", tmp_path / "o.json"]
     code, _, err = cli("predict", tiny_run, long, pair[1], *options)
     assert (code, err) == (0, "")
-    assert len(list((tmp_path / "t").iterdir())) == 10
+    assert len(list((tmp_path / "t").glob("[!.]*"))) == 10
     assert len(json.loads((tmp_path / "o.json").read_text())["inputs"]) == 2
 
 
@@ -171,7 +171,7 @@ def test_ids_with_slashes_and_two_of_one_name(cli, tiny_run, tmp_path):
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, _, err = cli("predict", tiny_run, tmp_path / "m.jsonl", "--timeline", tmp_path / "t", "--format", "csv")
     assert (code, err) == (0, "")
-    assert len(made := sorted(path.name for path in (tmp_path / "t").iterdir())) == 5
+    assert len(made := sorted(path.name for path in (tmp_path / "t").glob("[!.]*"))) == 5
     assert made[:2] == ["b-2.csv", "b.csv"]
 
 
@@ -183,7 +183,7 @@ def test_one_format_that_fails(cli, tiny_run, pair, tmp_path, monkeypatch, troub
     assert (code, names(result)) == (1, ["a.wav", "b.wav"])
     assert [failure["output"] for failure in result["failures"]] == [str(tmp_path / "t" / f"{n}.png") for n in "ab"]
     assert err.count("error:") == 2
-    assert len(list((tmp_path / "t").iterdir())) == 14
+    assert len(list((tmp_path / "t").glob("[!.]*"))) == 14
 
 
 @pytest.mark.fault("disk full for one output of `predict`", "the other outputs are written; the failure is listed")
@@ -201,7 +201,7 @@ def test_a_disk_that_is_full_for_one_output(cli, tiny_run, pair, tmp_path, monke
     code, out, err = cli("predict", tiny_run, *pair, "--timeline", tmp_path / "t", "--json", tmp_path / "o.json")
     assert (code, names(json.loads((tmp_path / "o.json").read_text()))) == (1, ["a.wav", "b.wav"])
     assert err.count("No space left on device") == 13
-    assert len(list((tmp_path / "t").iterdir())) == 3
+    assert len(list((tmp_path / "t").glob("[!.]*"))) == 3
     assert out.count("timeline:") == 1
 
 

@@ -75,3 +75,17 @@ def test_several_runs_and_dimensions() -> None:
     graded = errors_by_group("dimensions", rated, values, [c.speaker or "" for c in clips], clips)
     assert graded.figure == "ccc"
     assert [g.value for g in graded.groups if g.attribute == "sex"] == ["male", "female"]
+
+
+def test_a_group_is_compared_over_the_labels_that_both_sides_have() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 0], 40)  # the second group has the easy label only
+    predicted = np.where(rng.random(120) < np.where(truth == 0, 0.05, 0.7), 1 - truth, truth)
+    clips = [Clip(id=str(i), corpus="c", speaker=str(i % 8), attributes={"script": "ab"[i >= 80]}) for i in range(120)]
+    found = errors_by_group("single", truth, predicted, [c.speaker or "" for c in clips], clips)
+    easy = next(g for g in found.groups if (g.attribute, g.value) == ("script", "b"))
+    right = predicted == truth
+    assert easy.figure == pytest.approx(right[80:].mean())
+    assert easy.difference == pytest.approx(right[80:].mean() - right[:40].mean())
+    votes = np.eye(2)[truth]
+    assert errors_by_group("soft", votes, votes, [c.speaker or "" for c in clips], clips).groups[0].difference == 0

@@ -33,4 +33,6 @@ def test_equal_means_of_all_speakers() -> None:
     assert bounded.high == 1.0
     assert bounded.low == pytest.approx(0.025**0.25)
     free = mean_estimate(np.ones(4), list("abcd"))
-    assert (free.low, free.high) == (1.0, 1.0)
+    assert (free.value, free.low, free.high) == (1.0, -np.inf, np.inf), "an interval of no width would be wrong"
+    half = mean_estimate(np.ones(4), list("abcd"), low=0.0)
+    assert (half.low, half.high) == (pytest.approx(0.025**0.25), np.inf)

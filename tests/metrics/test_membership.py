@@ -74,3 +74,29 @@ def test_true_positives_at_few_false_ones_and_the_mean_of_several_models() -> No
     assert inference(scores, member, owner).tpr == pytest.approx(0.39)
     both = inference(np.stack([scores, -scores]), np.stack([member, member]), owner)
     assert both.auc == pytest.approx(0.5)
+
+
+def test_the_smaller_group_decides_how_sure_the_area_is() -> None:
+    owner = np.arange(15)
+    for members in (12, 3):
+        found = inference(np.where(owner < members, 1.0, 0.0), owner < members, owner)
+        assert (found.auc, found.auc_interval) == (1.0, (pytest.approx(0.025 ** (1 / 3)), 1.0))
+
+
+def test_intervals_hold_the_truth_if_few_people_are_outside() -> None:
+    """Of three people outside, 30% score above all members; counted as 15 people: 61 of 100."""
+    rng, inside, owner = np.random.default_rng(0), 0, np.arange(15)
+    for trial in range(100):
+        others = np.where(rng.random(3) < 0.3, 10.0, 0.0) + rng.normal(0, 0.1, 3)
+        scores = np.concatenate([rng.normal(5.0, 0.1, 12), others])
+        low, high = inference(scores, owner < 12, owner, resamples=200, seed=trial).auc_interval
+        inside += low <= 0.7 <= high
+    assert inside >= 93
+
+
+def test_fewer_than_a_hundred_others_have_no_share_of_one_in_a_hundred() -> None:
+    for others, given in ((99, False), (100, True)):
+        owner = np.arange(20 + others)
+        found = inference(np.where(owner < 20, 1.0, 0.0), owner < 20, owner, resamples=20)
+        assert found.auc == 1.0
+        assert np.isfinite([found.tpr, *found.tpr_interval]).all() == given

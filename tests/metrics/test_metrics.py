@@ -58,7 +58,7 @@ def test_each_label_agrees_with_scikit_learn(said):
     truth, predicted = said
     found = metrics.per_class(metrics.confusion(truth, np.where(predicted == 3, 0, predicted), 5))
     expected = oracle.precision_recall_fscore_support(
-        truth, np.where(predicted == 3, 0, predicted), labels=range(5), zero_division=0
+        truth, np.where(predicted == 3, 0, predicted), labels=range(5), zero_division=np.nan
     )
     for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         np.testing.assert_allclose(found[name], values, err_msg=name)
@@ -156,6 +156,18 @@ def test_votes_agree_with_scipy(votes):
     assert found["uar"] == pytest.approx(recall)
     perfect = metrics.vote_measure(4).plain(shares, shares)
     assert (perfect["kl"], perfect["js"], perfect["cosine"]) == pytest.approx((0, 0, 1), abs=1e-6)
+
+
+def test_ties_have_no_label_to_be_right_about():
+    tied, answered = np.full((6, 2), 0.5), np.tile([0.7, 0.3], (6, 1))
+    found = metrics.vote_measure(2).plain(tied, answered)
+    assert all(np.isnan(found[name]) for name in ("uar", "macro_f1", "wf1", "accuracy"))
+    assert np.isfinite(found["cross_entropy"])
+    clear = np.tile([1.0, 0.0], (6, 1))
+    speakers = [name for name in "abcdef" for _ in range(2)]
+    truth, p = np.concatenate([clear, tied]), np.concatenate([answered, answered])
+    (estimate,) = (metrics.estimates(metrics.vote_measure(2), truth, p, speakers)["uar"],)
+    assert (estimate.value, estimate.high) == (1.0, 1.0), "speakers with nothing but ties are no failures"
 
 
 def test_a_vote_for_the_impossible_is_finite():

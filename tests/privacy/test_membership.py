@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multiemo.errors import ConfigError
-from multiemo.privacy.membership import balanced_halves, fit_of, membership
+from multiemo.privacy.membership import _figures, balanced_halves, fit_of, membership
 from multiemo.privacy.models import Branch, branches_of
 from multiemo.progress import Progress
 from multiemo.types import Clip
@@ -32,7 +32,7 @@ def test_a_better_prediction_fits_better_in_every_task() -> None:
 
 def test_numbers_of_shadow_models_that_leave_a_clip_without_comparison_are_refused(tiny_run: Path) -> None:
     _, branches = branches_of(tiny_run, "cpu", Progress())
-    for count in (2, 5):
+    for count in (4, 7):
         with pytest.raises(ConfigError, match="--shadows"):
             membership(branches[0], "test", count, Progress())
 
@@ -60,9 +60,25 @@ def test_models_that_remember_exactly_what_they_were_trained_on_are_found_out(
     monkeypatch.setattr(Branch, "trained", train)
     monkeypatch.setattr("multiemo.privacy.membership._fit", fit)
     for remembers in (True, False):
-        found = {(f.target, f.level): f for f in membership(branch, split, 4, Progress())}
+        found = {(f.target, f.level): f for f in membership(branch, split, 6, Progress())}
         assert found["shadows", "clips"].auc.value > 0.9
+        assert (found["run", "clips"].shadows, found["shadows", "clips"].shadows) == (6, 4)
         assert found["run", "people"].members == len({c.speaker for c in branch.source.part("train")})
         auc = found["run", "clips"].auc.value
         assert auc > 0.9 if remembers else auc == pytest.approx(0.5, abs=0.25)
-    assert used == [1, 2, 3, 4] * 2
+    assert used == [1, 2, 3, 4, 5, 6] * 2
+
+
+@pytest.mark.parametrize(("leak", "expected"), [(0.0, (0.45, 0.55)), (1.5, (0.95, 1.0))])
+def test_shadow_models_that_remember_nothing_give_chance_and_others_do_not(
+    tiny_run: Path, leak: float, expected: tuple[float, float]
+) -> None:
+    """Fits depend on membership only by ``leak``; with complements in the attack, no leak gives 0.40."""
+    branch, rng, found = branches_of(tiny_run, "cpu", Progress())[1][0], np.random.default_rng(0), []
+    owner, names = np.repeat(np.arange(20), 8), [f"p{i:02}" for i in range(20)]
+    for trial in range(20):
+        inside = np.array([[name in half for name in names] for half in balanced_halves(names, 6, trial)])[:, owner]
+        fits = leak * inside + rng.normal(size=len(owner)) + rng.normal(size=inside.shape)
+        figures = _figures(branch, fits[0], inside[0], fits, inside, owner)
+        found += [f.auc.value for f in figures if (f.target, f.level) == ("shadows", "people")]
+    assert expected[0] <= np.mean(found) <= expected[1]

@@ -29,6 +29,13 @@ from multiemo.rules.emotion_words import emotion_words
         ("没有愤怒、悲伤或恐惧", []),
         ("不是生气，而是失望", ["disappointment"]),
         ("她既憤怒又難過", ["anger", "sadness"]),
+        ("He is not angry and not sad", []),
+        ("She is neither calm nor happy and not sad", []),
+        ("She is not angry and she is sad", ["sadness"]),
+        ("他既不生气也不难过", []),
+        ("他不生气而且很难过", ["sadness"]),
+        ("他不太生气", []),
+        ("I have never seen her so angry", ["anger"]),
         ("他有点烦躁，不开心", ["irritation", "sadness"]),
     ],
 )

@@ -119,6 +119,104 @@ def test_the_strongest_emotion(text: str, expected: str) -> None:
     assert strongest(read_text(text)) == expected
 
 
+#: (text, the strongest emotion; none if no rule fires): whose negation it is, weak negations, comparisons, "like".
+SENTENCES = [
+    ("I am not angry and not sad", "neutral"),
+    ("I am not happy and not sad", "sad"),
+    ("not happy and not proud", "sad"),
+    ("I'm not scared and not worried anymore", "neutral"),
+    ("He wasn't angry and wasn't annoyed", "neutral"),
+    ("I don't hate him and I don't fear him", "neutral"),
+    ("She was not proud and not pleased", "sad"),
+    ("They are not happy or excited", "sad"),
+    ("I'm not angry and I'm happy", "happy"),
+    ("I was not angry or sad", "neutral"),
+    ("I have never been so happy", "happy"),
+    ("I have never been so scared in my life", "fearful"),
+    ("I've never seen him so angry", "angry"),
+    ("We have never been more proud of you", "happy"),
+    ("She had never felt this lonely", "sad"),
+    ("I've never had such fun", "happy"),
+    ("I couldn't be more excited", "happy"),
+    ("I was never happy there", "sad"),
+    ("I was never that happy", "sad"),
+    ("I am not so happy", "sad"),
+    ("I like this", "happy"),
+    ("I don't like this", "sad"),
+    ("I don't like that", "sad"),
+    ("I don't like it", "sad"),
+    ("I really like this", "happy"),
+    ("I don't really like that", "sad"),
+    ("I hope you like this", "happy"),
+    ("Do you like this one?", "happy"),
+    ("Nobody likes this", "sad"),
+    ("They didn't like that at all", "sad"),
+    ("Why are you like this", None),
+    ("Why am I like this", None),
+    ("He has never been like this", None),
+    ("I've never seen you like this", None),
+    ("Why would you talk to me like that", None),
+    ("Would you like this?", None),
+    ("It sounds like that", None),
+    ("People like this should stay home", None),
+    ("the likes of him", None),
+    ("我不难过也不生气", "neutral"),
+    ("我不开心也不生气", "sad"),
+    ("他没有生气也没有难过", "neutral"),
+    ("他没有失望也没有后悔", "neutral"),
+    ("我不害怕也不担心", "neutral"),
+    ("他没有生气或难过", "neutral"),
+    ("我不开心而且很难过", "sad"),
+    ("我不太开心", "sad"),
+    ("我今天不怎么高兴", "sad"),
+    ("我不大高兴", "sad"),
+    ("他不怎么喜欢这份工作", "sad"),
+    ("我不是很满意", "sad"),
+    ("这事不算有趣", "sad"),
+    ("我没那么害怕", "neutral"),
+    ("心情不好", "sad"),
+    ("我心情很不好", "sad"),
+    ("最近心情不太好", "sad"),
+    ("今天过得不好", "sad"),
+    ("不太好", "sad"),
+    ("我过得一点都不好", "sad"),
+    ("这个菜不好吃", "sad"),
+    ("不好意思", "fearful"),
+    ("这话不好说", None),
+    ("你好不好", None),
+    ("我从来没有这么开心过", "happy"),
+    ("我从来没这么开心", "happy"),
+    ("从没这么生气", "angry"),
+    ("她从未如此失望", "sad"),
+    ("我从来没见过他这么紧张", "fearful"),
+    ("没有比这更让人恶心的了", "disgusted"),
+    ("没有比这更开心的了", "happy"),
+    ("我从来不生气", "neutral"),
+    ("我从来没有生气", "neutral"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), SENTENCES, ids=[text for text, _ in SENTENCES])
+def test_a_sentence_means_what_it_says(text: str, expected: str | None) -> None:
+    assert strongest(read_text(text)) == expected
+
+
+@pytest.mark.parametrize("text", ["I am not happy and not sad", "我不开心也不难过", "not happy or sad"])
+def test_each_feeling_has_one_negation(text: str) -> None:
+    assert sum("around" in reason.rule for reason in read_text(text).reasons) == 2
+    assert not any("cancel" in reason.rule for reason in read_text(text).reasons)
+
+
+@pytest.mark.parametrize("weak", ["不太", "不怎么", "不大", "不算", "不是很", "不是太", "不那么", "没那么"])
+def test_a_negated_degree_turns_weakly(weak: str) -> None:
+    assert read_text(f"我{weak}开心").scores == pytest.approx({"sad": 0.6 * read_text("我不开心").scores["sad"]})
+
+
+def test_a_feeling_that_never_was_as_strong_is_stronger() -> None:
+    assert read_text("I have never been this happy").scores == {"happy": 1.25}
+    assert read_text("从来没有这么开心").scores["happy"] > read_text("这么开心").scores["happy"]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "  ", "the table", "爱好广泛", "我恐怕不行", "他靠近操场", "I feel like a walk", "good morning", "https://happy.org",
@@ -218,6 +316,8 @@ def test_a_lexicon_of_the_user_applies_to_any_language_and_wins() -> None:
     assert (found.scores, found.reasons[0].source) == ({"happy": 1.0}, "mine")
     assert strongest(read_text("happy", lexicon=own)) == "sad"
     assert strongest(read_text("happy")) == "happy"
+    sneer = Lexicon.of("mine", [Entry("like", {"disgusted": 1.0}, None, None, "mine")])
+    assert read_text("I like this", lexicon=sneer).scores == {"disgusted": 1.0}
 
 
 def test_hostile_texts_are_read_in_reasonable_time() -> None:

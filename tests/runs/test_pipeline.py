@@ -239,6 +239,34 @@ def test_embeddings_are_computed_once_and_again_for_other_weights(tiny_config, t
     assert sum(computed) > 0
 
 
+def fuse_text(tiny_config, tiny_run, folder: Path, encoder: str):
+    folder.mkdir()
+    lines = {"encoders": f"{{text: {encoder}}}", "branches": f"{{text: '{tiny_run}/branches/text'}}"}
+    return load_config(tiny_config(folder, modalities=("text",), stages="[fuse]", **lines))
+
+
+def test_a_fused_model_is_stored_with_the_options_of_its_branch(tiny_config, tiny_run, tmp_path):
+    config = fuse_text(tiny_config, tiny_run, tmp_path / "a", "{name: text_transformer}")
+    fused = train(config, tmp_path / "run").bundle
+    again, branch = load_bundle(tmp_path / "run"), load_bundle(tiny_run / "branches" / "text")
+    assert again.config.encoders["text"] == branch.config.encoders["text"]
+    x, mask = torch.tensor([[2, 20, 21, 22, 3]]), torch.ones(1, 5, dtype=torch.bool)
+    embedded = [bundle.model.encoders["text"].eval()(x, mask) for bundle in (fused, again)]
+    assert torch.equal(*embedded)
+
+
+@pytest.mark.parametrize(
+    ("option", "own"), [("dim: 48", 32), ("token_dropout: 0.33", 0.15), ("characters: true", False)]
+)
+def test_options_that_differ_from_those_of_a_branch_are_refused(tiny_config, tiny_run, tmp_path, option, own):
+    key, value = option.split(": ")
+    config = fuse_text(tiny_config, tiny_run, tmp_path / "a", f"{{name: text_transformer, {option}}}")
+    said = rf"^encoders\.text\.{key}: is {value.title()}, but branches\.text \(.*\) was trained with {own} and is used"
+    with pytest.raises(ConfigError, match=said):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+
+
 # -------------------------------------------------------------------------------------------------- the run's rest
 def test_a_resumed_run_logs_every_epoch_once(tiny_config, tmp_path, monkeypatch):
     config = load_config(tiny_config(tmp_path, modalities=("text",)), ["training.epochs=4"])

@@ -11,9 +11,17 @@ from tests.support.tables import LABELS, made, of, write
 
 
 # --- encodings and kinds of files
-@pytest.mark.parametrize("encoding", ["gb18030", "big5", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["gb18030", "big5", "cp1252", "cp1250", "cp1254", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"],
+)
 def test_a_table_in_any_encoding(tmp_path: Path, encoding: str) -> None:
-    said = {"big5": "我今天很難過", "cp1252": "Ich bin müde – é"}.get(encoding, "我今天很难过")
+    latin = {
+        "cp1252": "Ich bin müde – é",
+        "cp1250": "Było źle, jestem zmęczona",
+        "cp1254": "Bugün çok kızgınım, değil mi",
+    }
+    said = {"big5": "我今天很難過", **latin}.get(encoding, "我今天很难过")
     table = write(tmp_path / "t/t.csv", [("text", "label"), (said, "sad"), ("ok", "happy")], encoding)
     prepared = made(table, text="text", label="label", **LABELS)
     assert [clip.text for clip in prepared.clips] == [said, "ok"]

@@ -57,6 +57,18 @@ def test_one_that_cannot_be_read_does_not_hide_the_next(tmp_path):
     assert beside(media, notes) == "clip.tsv"
     assert [note.split(":")[0] for note in notes] == ["the transcript beside it was ignored"] * 2
     assert [name in note for name, note in zip(["clip.srt", "clip.sub"], notes, strict=True)] == [True, True]
+    (tmp_path / "clip.tsv").unlink()
+    assert beside(media, notes := []) is None
+    assert "clip.csv: is a table without the columns start, end and text" in notes[-1]
+
+
+def test_what_only_has_letters_is_no_language(tmp_path):
+    media = write(tmp_path, "c.mp3", "x")
+    for tag in ("old", "bak", "xx", "new", "en.old"):
+        path = write(tmp_path, f"c.{tag}.srt", SRT)
+        assert beside(media, notes := []) is None
+        assert notes[0].startswith(f"c.{tag}.srt lies beside the media and was not read")
+        path.unlink()
 
 
 def test_json_that_is_something_else_is_left_alone(tmp_path):
@@ -65,5 +77,8 @@ def test_json_that_is_something_else_is_left_alone(tmp_path):
     notes: list[str] = []
     assert beside(media, notes) is None
     assert notes == ["clip.json beside the media is not a transcript and was ignored"]
+    write(tmp_path, "clip.xml", "just words")
+    assert beside(media, notes) is None
+    assert notes[-1] == "clip.xml beside the media is not a transcript and was ignored"
     write(tmp_path, "clip.txt", "Hello.")
     assert beside(media) == "clip.txt"

@@ -14,6 +14,9 @@ LINES = {
     "shift_jis": "何を言っているのか分からない。\nありがとう",
     "cp949": "무슨 말을 하는지 모르겠어요.\n나도 그래",
     "cp1251": "Я не знаю, что ты говоришь.\nДа, конечно!",
+    "cp1250": "Przepraszam, że cię skrzywdziłem, ąęśćż źle.\n„Nie wiem, co mówisz”",
+    "iso-8859-2": "Przepraszam, że cię skrzywdziłem, ąęśćż źle.\nNie wiem, co mówisz",
+    "cp1254": "Çok üzgünüm, şimdi ağlıyorum.\nNe dediğini “bilmiyorum”…",
     "cp1252": "I don’t know “what” you mean…\nÇa va, déjà été à Übersee?",
 }
 
@@ -30,6 +33,34 @@ def test_encodings(tmp_path, encoding):
 
 @pytest.mark.parametrize(("line", "encoding"), [("你好", "gb18030"), ("你好嗎", "big5"), ("café", "cp1252")])
 def test_short_texts(tmp_path, line, encoding):
+    assert read_transcript(write(tmp_path, "a.txt", line.encode(encoding))).text == line
+
+
+LATIN = [
+    ("cp1250", "Nevím, co říkáš. Příliš žluťoučký kůň"),
+    ("iso-8859-2", "Nevím, co říkáš. Příliš žluťoučký kůň"),
+    ("cp1250", "Žádné šťastné děvče nečeká."),
+    ("cp1250", "Nem tudom, miről beszélsz. Őszintén örülök, hogy eljöttél, kedves nővérem és hű barátnőm"),
+    ("cp1250", "Ne znam što želiš. Sretna sam što ćeš doći večeras, đače"),
+    ("cp1250", "Nu ştiu ce să fac, îmi pare rău. Eşti în viaţă"),
+    ("cp1254", "Seni seviyorum ama bunu yapamayız. Ağabeyim kızıyor"),
+    ("cp1250", "Cieszę się, że cię widzę"),
+    ("cp1254", "şimdi ağlıyorum"),
+    ("cp1252", "Það er ekki rétt hjá þér. Ég veit ekki hvað þú ert að segja"),
+    ("cp1252", "Je ne sais pas où tu es allé, ça m’a gênée. Très drôle, naïf"),
+    ("cp1252", "No sé qué dices, señor. ¿Dónde está el niño? El 1º año"),
+    ("cp1252", "Não sei o que você está dizendo. Põe no lugar, às três horas"),
+    ("cp1252", "Perché non è più così? Là c’è la città, però"),
+    ("cp1252", "Jag förstår inte vad du säger. Jeg ved ikke, hvad der er på øen, kære"),
+    ("cp1252", "Ich weiß nicht, wo die schöne Tür über dem Fluß hängt. 20 £ für 3 m²"),
+    ("cp1252", "café, señor Peña, naïve, déjà vu, fiancée, jalapeño, über, façade"),
+    ("cp1252", "Guðrún Sigurðardóttir"),
+    ("cp1252", "það"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "line"), LATIN)
+def test_alphabets_that_share_their_bytes(tmp_path, encoding, line):
     assert read_transcript(write(tmp_path, "a.txt", line.encode(encoding))).text == line
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from multiemo.transcripts import Cue, Transcript, fit_to_media, read_transcript, why_not_placed, words_after_end
 from tests.support.captions import times, write
@@ -70,3 +71,9 @@ def test_words_outside_the_film_are_counted():
     assert words_after_end(spoken((18, 21.5)), 20.0) == []
     assert fit_to_media(spoken((754, 756)), 4.0, whole=True).cues[0].start == 0.0
     assert why_not_placed(Transcript.untimed("Hello.", "given"), 1.0) is None
+
+
+def test_a_transcript_without_words_is_not_placed():
+    for empty in (Transcript.of([], "a.srt"), Transcript.untimed(" ", "a.srt")):
+        assert why_not_placed(empty, 1.0) == "the transcript (a.srt) has no words and was not used"
+    assert why_not_placed(spoken((1, 3)), math.inf) is None

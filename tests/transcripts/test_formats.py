@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multiemo.predict.formats.subtitles import srt
 from multiemo.transcripts import read_transcript
@@ -77,3 +79,25 @@ def test_notes_of_captions(tmp_path):
     )
     found = read_transcript(write(tmp_path, "a.smi", SAMI))
     assert found.notes == ("it has several languages; ENCC was read, not KRCC",)
+
+
+@pytest.mark.parametrize(
+    ("content", "starts"),
+    [
+        ("[00:00:01] Anna: hello\n[00:01:05] Bo: bye\n", [1.0, 65.0]),
+        ("[1:00:05]a\n[01:00:59.5]b\n[01:01:00]c\n", [3605.0, 3659.5, 3660.0]),
+        ("[00:01:50]a\n[00:02:75]b\n", [1.5, 2.75]),
+        ("[00:01:500]a\n[00:02:000]b\n", [1.5, 2.0]),
+        ("[ti:Song]\n[00:01:50]a\n[00:02:25]b\n", [1.5, 2.25]),
+        ("[00:01]a\n[01:02.50]b\n", [1.0, 62.5]),
+    ],
+)
+def test_three_fields_are_hours_minutes_seconds_unless_they_are_lyrics(tmp_path, content, starts):
+    assert [cue.start for cue in read_transcript(write(tmp_path, "a.txt", content)).cues] == starts
+
+
+@given(seconds=st.lists(st.integers(0, 99 * 3600), min_size=1, max_size=6, unique=True))
+def test_clock_times_in_brackets_are_what_they_say(tmp_path_factory, seconds):
+    lines = [f"[{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}] word" for s in sorted(seconds)]
+    path = write(tmp_path_factory.getbasetemp(), "clock.txt", "\n".join(lines))
+    assert [cue.start for cue in read_transcript(path).cues] == sorted(seconds)

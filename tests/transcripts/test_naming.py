@@ -18,6 +18,15 @@ NAMES = [
     ("film.Deutsch (SDH).srt", "de"),
     ("film.mp4.pt-BR.srt", "pt"),
     ("film.简体中文.srt", "zh"),
+    ("film.en (GB).srt", "en"),
+    ("film.zh_TW.srt", "zh"),
+    ("film.zh-Hans-CN.srt", "zh"),
+    ("film.hi.srt", "hi"),
+    ("film.en.hi.srt", "en"),
+    ("film.sl.srt", "sl"),
+    ("film.hrv.srt", "hr"),
+    ("film.yue.srt", "yue"),
+    ("film.iw.vtt", "he"),
 ]
 
 

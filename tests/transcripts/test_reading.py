@@ -142,6 +142,40 @@ def test_rolling_captions_are_shown_once(tmp_path):
     assert (found.text, found.notes) == ("we go far away", ())
 
 
+def test_one_inline_time_costs_no_speaker_and_no_line(tmp_path):
+    said = [("Anna", "No."), ("Bo", "No."), ("Bo", "No."), ("Anna", "Yes"), ("Anna", "Well <00:04.500>then")]
+    lines = [f"00:0{n}.000 --> 00:0{n + 1}.000\n<v {who}>{text}\n" for n, (who, text) in enumerate(said)]
+    found = read_transcript(write(tmp_path, "a.vtt", "\n".join(["WEBVTT\n", *lines])))
+    assert [(c.speaker, c.text) for c in found.cues] == [*said[:4], ("Anna", "Well then")]
+
+
+def test_cues_that_do_not_touch_repeat_their_words(tmp_path):
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\nN<00:00.500>o.\n\n00:03.000 --> 00:04.000\nN<00:03.500>o.\n"
+    assert read_transcript(write(tmp_path, "a.vtt", text)).text == "No. No."
+
+
+def test_a_speaker_stays_where_the_line_that_names_him_is_repeated(tmp_path):
+    lines = ["WEBVTT", "", "00:00.000 --> 00:01.000", "<v Anna>we <00:00.500>go", ""]
+    lines += ["00:01.000 --> 00:02.000", "<v Anna>we go", "far <00:01.500>away", "<v Bo>no"]
+    found = read_transcript(write(tmp_path, "a.vtt", "\n".join(lines)))
+    assert [(c.speaker, c.text) for c in found.cues] == [("Anna", "we go"), ("Anna", "far away"), ("Bo", "no")]
+
+
+@given(phrases=st.lists(st.sampled_from(["no", "we go", "far away", "no no", "okay"]), min_size=1, max_size=6))
+def test_rolling_captions_give_every_phrase_once(tmp_path_factory, phrases):
+    """As YouTube writes them: a phrase below the one before it, then alone for 10 ms."""
+    lines = ["WEBVTT", "", "00:59.000 --> 01:00.000", "w<00:59.500>e", ""]
+    before = "we"
+    for n, phrase in enumerate(phrases):
+        first, *rest = phrase.split(" ")
+        shown = first + "".join(f"<01:{n:02}.500><c> {word}</c>" for word in rest)
+        lines += [f"01:{n:02}.000 --> 01:{n:02}.990", before or " ", shown, ""]
+        lines += [f"01:{n:02}.990 --> 01:{n + 1:02}.000", phrase, " ", ""]
+        before = phrase
+    found = read_transcript(write(tmp_path_factory.getbasetemp(), "rolling.vtt", "\n".join(lines)))
+    assert found.text == " ".join(["we", *phrases])
+
+
 def test_sounds_are_no_words(tmp_path):
     text = "1\n00:00:01,000 --> 00:00:02,000\n♪ la la\nla ♪\n- No! [door] (sighs)\n- (I know.) Yes (I think).\n（笑）\n"
     found = read_transcript(write(tmp_path, "a.srt", text))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Part of every key; increment it when the output of preprocessing code changes.
-PREPROCESSING_VERSION = 3
+PREPROCESSING_VERSION = 4
 
 #: Kinds of entries, indexed by the last byte of the key. Append new kinds at the end.
 KINDS: tuple[str, ...] = ("other", "speech", "waveform", "face", "text", "features", "file digest")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 
 from multiemo.errors import ConfigError
 from multiemo.extras import require
@@ -69,9 +70,42 @@ def add_lora(backbone: nn.Module, lora: Lora, where: str, without: Collection[nn
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=chosen, bias="none"
     )
     backbone.requires_grad_(False)
+    for module in backbone.modules():
+        if hasattr(module, "qkv_bias_separate"):  # else timm reads the weight of qkv, and passes by its adapter
+            module.qkv_bias_separate = True  # type: ignore[assignment]
     try:
         peft.inject_adapter_in_model(settings, backbone)
     except ValueError as error:  # for example, the rank must be divisible by the groups of a grouped convolution
         raise ConfigError(
             f"{where}.lora: peft cannot adapt {', '.join(wanted)} with rank {lora.rank}: {error}"
         ) from error
+
+
+def check_adapters(backbone: nn.Module, run: Callable[[], Tensor], where: str) -> None:
+    """Check that the output of a backbone depends on each of its trainable adapters.
+
+    Some architectures read the weights of a layer instead of calling it, and its adapter would learn nothing.
+
+    Args:
+        backbone: a backbone with adapters.
+        run: runs it on an example and returns all of its output that the encoder reads.
+        where: config path of the encoder, for messages.
+
+    Raises:
+        ConfigError: an adapter has no effect.
+    """
+    adapters = {name: p for name, p in backbone.named_parameters() if ".lora_" in name and p.requires_grad}
+    training = backbone.training
+    backbone.eval()
+    with torch.enable_grad():
+        out = run().sum()
+    found = [None] * len(adapters)
+    if out.requires_grad:
+        found = torch.autograd.grad(out, list(adapters.values()), allow_unused=True)  # type: ignore[assignment]
+    backbone.train(training)
+    idle = sorted({n.partition(".lora_")[0] for n, gradient in zip(adapters, found, strict=True) if gradient is None})
+    if idle:
+        raise ConfigError(
+            f"{where}.lora.targets: adapters would learn nothing in {len(idle)} layers, such as {idle[0]!r}, because "
+            "the backbone does not call them; name other layers"
+        )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, masked_mean
 from multiemo.encoders.common.half_precision import half_of
-from multiemo.encoders.common.lora import Lora, add_lora
+from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
 from multiemo.encoders.face.augmentation import FaceAugment
 from multiemo.encoders.face.backbones import (
     NORMS,
@@ -149,6 +149,8 @@ class TimmFaceEncoder(Encoder):
             self.backbone.requires_grad_(False)
         if lora is not None:
             add_lora(self.backbone, lora, "encoders.face")
+            if assets is None:
+                check_adapters(self.backbone, self._example, "encoders.face")
         self.temporal = temporal
         if temporal == "attention":
             self.pool = AttentiveStatistics(width)
@@ -216,6 +218,11 @@ class TimmFaceEncoder(Encoder):
         """The last feature map ``[N, C, h, h]`` for normalised ``[N, 3, S, S]``; see :func:`map_shape`."""
         features = self._run(self.backbone.forward_features, images)  # type: ignore[arg-type]
         return as_map(features, self.backbone)  # type: ignore[return-value]
+
+    def _example(self) -> Tensor:
+        """The output of the backbone for one blank picture."""
+        vector: Tensor = self.backbone(torch.zeros(1, 3, self._facts["size"], self._facts["size"]))
+        return vector
 
     def _run(self, part: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Run the backbone or a part of it, and keep frozen parts unchanged."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.utils import logging
 
@@ -53,13 +53,13 @@ def build_speech_model(model: str, assets: Path | None, where: str) -> tuple[Any
         if has_assets:
             built = AutoModel.from_config(config, trust_remote_code=False)
         else:
-            built = load_weights(AutoModel, folder, config, f"{where}: {model!r}", unread="decoder")
+            what = f"{where}: {model!r}"
+            built = load_weights(AutoModel, folder, config, what, used=_encoder, unread=_unread(config))
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = first_line(error)
         raise ConfigError(f"{where}: {model!r} does not load as a speech model: {reason}") from None
-    if config.model_type == "whisper":
-        built = built.get_encoder()
-    elif config.model_type == "wavlm":
+    built = _encoder(built)
+    if config.model_type == "wavlm":
         for layer in built.encoder.layers:
             layer.attention.torch_multi_head_self_attention = MethodType(fused_attention, layer.attention)
     if config.model_type in PADDABLE:
@@ -102,17 +102,25 @@ def _given_mask(_: int, mask: Tensor, *__: Any, **___: Any) -> Tensor:
     return mask
 
 
-def _freeze_unread(backbone: Any) -> None:
-    """Freeze the parameters that no forward pass uses. Training them is useless and fails in a distributed step.
+def _encoder(built: Any) -> Any:
+    """The part of a model that is used: Whisper's encoder, or the whole model."""
+    return built.get_encoder() if built.config.model_type == "whisper" else built
+
+
+def _unread(config: Any) -> tuple[str, ...]:
+    """Beginnings of the names of parameters that no forward pass uses; a checkpoint may lack them.
 
     These are the vector of the library's own masking, the layer with which SEW returns to the rate of its convolutions,
     and the positions that the conformer has but never uses.
     """
-    unread = ["masked_spec_embed", "encoder.upsample."]
-    if backbone.config.model_type == "wav2vec2-conformer":
-        unread.append("encoder.pos_conv_embed.")
+    unread = ("masked_spec_embed", "encoder.upsample.")
+    return (*unread, "encoder.pos_conv_embed.") if config.model_type == "wav2vec2-conformer" else unread
+
+
+def _freeze_unread(backbone: Any) -> None:
+    """Freeze the parameters that no forward pass uses. Training them is useless and fails in a distributed step."""
     for name, parameter in backbone.named_parameters():
-        if name.startswith(tuple(unread)):
+        if name.startswith(_unread(backbone.config)):
             parameter.requires_grad_(False)
 
 
@@ -127,7 +135,15 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str | None = None) -> Any:
+def load_weights(
+    auto: Any,
+    folder: str,
+    config: Any,
+    what: str,
+    *,
+    used: Callable[[Any], nn.Module] = lambda built: built,
+    unread: tuple[str, ...] = (),
+) -> Any:
     """Load a model with the weights of a folder, in float32.
 
     Args:
@@ -135,10 +151,11 @@ def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str 
         folder: folder of the model.
         config: configuration of the model.
         what: description of the model, for messages.
-        unread: layers whose name contains this may be missing.
+        used: returns the part of the model that is used; weights of the rest may be missing.
+        unread: beginnings of the names of parameters of that part that may be missing.
 
     Raises:
-        ConfigError: weights of the model's layers are missing.
+        ConfigError: weights are missing.
     """
     with quiet():  # the library reports unused weights, such as those of a decoder
         built, report = auto.from_pretrained(
@@ -150,7 +167,10 @@ def load_weights(auto: Any, folder: str, config: Any, what: str, *, unread: str 
             dtype=torch.float32,
             output_loading_info=True,
         )
-    missing = sorted(name for name in report["missing_keys"] if ".layers." in name and not (unread and unread in name))
+    weights = built.state_dict(keep_vars=True)
+    lacking = {id(weights[name]) for name in report["missing_keys"] if name in weights}
+    names = [name for name, weight in used(built).state_dict(keep_vars=True).items() if id(weight) in lacking]
+    missing = sorted(name for name in names if not name.startswith(unread))
     if missing:
         raise ConfigError(
             f"{what} lacks the weights of {len(missing)} parameters of its layers, such as {missing[0]!r}; "

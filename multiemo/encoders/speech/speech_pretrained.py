@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart
 from multiemo.encoders.common.attention import recompute_layers
 from multiemo.encoders.common.depth import depth_groups
-from multiemo.encoders.common.lora import Lora, add_lora
+from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
 from multiemo.encoders.common.lower_layers import LowerLayers
 from multiemo.encoders.speech.augmentation import mask_spans
 from multiemo.encoders.speech.backbones import ONE_BY_ONE, build_speech_model, frame_mask
@@ -133,6 +133,8 @@ class SpeechPretrained(Encoder):
         norm = BatchStandardize(wide) if freeze == "all" else nn.LayerNorm(wide)
         self.project = nn.Sequential(norm, nn.Dropout(dropout), nn.Linear(wide, out_dim))
         self.out_dim = out_dim
+        if lora is not None and assets is None:
+            check_adapters(self.backbone, self._example, _WHERE)
         self.note_pretrained("backbone")
 
     def _prepare_waveform_model(self) -> None:
@@ -322,6 +324,15 @@ class SpeechPretrained(Encoder):
         config = self.backbone.config
         strides: list[int] = [*config.conv_stride, getattr(config, "squeeze_factor", 1)]
         return math.prod(strides)
+
+    def _example(self) -> Tensor:
+        """Hidden states of every layer for half a second of silence, or for less of what Whisper reads."""
+        if self.kind == "whisper":
+            bands = torch.zeros(1, int(self.backbone.config.num_mel_bins), 16)
+            return torch.stack(encode_bands(self.backbone, bands, torch.ones(1, 8, dtype=torch.bool)))
+        wave = torch.zeros(1, self.input_spec.sample_rate // 2)
+        real = torch.ones_like(wave, dtype=torch.bool)
+        return self._hidden(wave, real, ~real)[0]
 
     def _bands(self, wave: Tensor, real: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """What the front-end computes."""

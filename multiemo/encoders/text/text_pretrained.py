@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +15,10 @@ from multiemo.encoders.base import Encoder, FrozenPart, masked_mean
 from multiemo.encoders.common.attention import keep_on_device, recompute_layers, takes_no_mask
 from multiemo.encoders.common.depth import depth_groups
 from multiemo.encoders.common.half_precision import suit_half_precision
-from multiemo.encoders.common.lora import Lora, add_lora
+from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
 from multiemo.encoders.common.lower_layers import LowerLayers
 from multiemo.encoders.common.pretrained import resolve_model
+from multiemo.encoders.speech.backbones import load_weights
 from multiemo.encoders.text.decoders import is_causal, last_state, last_utterance_mask, text_part
 from multiemo.encoders.text.masked_tokens import MaskedTokens
 from multiemo.encoders.text.text_transformer import AttentionPool, utterance_mask
@@ -27,6 +30,11 @@ from multiemo.registry import Count, Size, encoders
 from multiemo.types import TextSpec
 
 _WHERE = "encoders.text"
+#: Types of models that run in float32 whatever the precision. DeBERTa (not its version 2) masks its attention with the
+#: lowest number of float32, which overflows where autocast has made the scores half precision.
+_FLOAT32_ONLY = frozenset({"deberta"})
+#: Layers of text models that are never read, so that a checkpoint may lack them.
+_UNREAD = ("pooler.",)
 
 
 @encoders.register("text_pretrained", modality="text")
@@ -112,6 +120,8 @@ class TextPretrained(Encoder):
             pooler.requires_grad_(False)  # its output is never read
         if freeze:
             self.backbone.requires_grad_(False)
+        if lora is not None and assets is None:
+            check_adapters(self.backbone, self._example, _WHERE)
         self.out_dim = int(config.hidden_size)
         self.pool = AttentionPool(self.out_dim) if self.pooling == "attention" else None
         self.note_pretrained("backbone")
@@ -225,7 +235,9 @@ class TextPretrained(Encoder):
             inputs = {"input_ids": x}
         if self.segments:
             inputs["token_type_ids"] = (mask & ~utterance_mask(x, mask, self.separator)).long()
-        states: Tensor = self.backbone(**inputs).last_hidden_state
+        whole = self.backbone.config.model_type in _FLOAT32_ONLY
+        with torch.autocast(x.device.type, enabled=False) if whole else nullcontext():
+            states: Tensor = self.backbone(**inputs).last_hidden_state
         return states
 
     def token_table(self) -> nn.Embedding:
@@ -299,9 +311,9 @@ def _build(model: str, assets: Path | None, wanted: TextSpec) -> tuple[Any, Text
     folder = resolve_model(model, where)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        built = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        used = partial(_text_encoder, model=model, where=where)
+        built = load_weights(AutoModel, folder, config, f"{where}: {model!r}", used=used, unread=_UNREAD)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = first_line(error)
         raise ConfigError(f"{where}: {model!r} does not load as a text model with its tokenizer: {reason}") from None
@@ -350,5 +362,5 @@ def _check_length(backbone: Any, model: str, max_tokens: int) -> None:
     table = next((m for n, m in backbone.named_modules() if n.endswith("position_embeddings")), None)
     if limit and isinstance(table, nn.Embedding) and table.padding_idx is not None:
         limit -= table.padding_idx + 1  # RoBERTa numbers positions from there
-    if limit and max_tokens > limit:
+    if limit and 0 < limit < max_tokens:  # XLNet has -1, for none
         raise ConfigError(f"encoders.text.max_tokens: {max_tokens} exceeds the {limit} tokens that {model!r} can read")

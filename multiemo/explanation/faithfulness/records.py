@@ -56,7 +56,8 @@ class ViewFaithfulness(Record):
         stability: mean rank correlation with the scores of a slightly disturbed input.
         trust: whether the view passed: deletion above zero and similarity to shuffled weights below one half, both with
             their whole interval. ``not measured`` where the clips cannot decide: fewer than two of them, none with
-            three parts, or intervals that are wide because there are fewer than five speakers.
+            three parts, intervals that are wide because there are fewer than five speakers, or a figure that is the
+            same for all of them.
         reasons: why it did not pass, one sentence each.
     """
 

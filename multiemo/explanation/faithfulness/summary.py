@@ -64,16 +64,16 @@ def summarise(
 def _view(clips: Sequence[ClipFigures], left_out: int, seed: int) -> ViewFaithfulness:
     speakers = [clip.speaker for clip in clips]
 
-    def over_speakers(values: Sequence[float]) -> Difference:
+    def over_speakers(values: Sequence[float], low: float = -np.inf, high: float = np.inf) -> Difference:
         known = np.asarray(values, dtype=float)
         if np.isnan(known).all():
             return Difference(mean=np.nan, interval=(np.nan, np.nan))
-        found = mean_estimate(known, speakers, seed=seed)
+        found = mean_estimate(known, speakers, low=low, high=high, seed=seed)
         return Difference(mean=round(found.value, 6), interval=(round(found.low, 6), round(found.high, 6)))
 
     curves = [asdict(clip.curves) for clip in clips]
     figures = {name: over_speakers([c[name] for c in curves]) for name in curves[0]}
-    similarity = over_speakers([clip.similarity_to_shuffled for clip in clips])
+    similarity = over_speakers([clip.similarity_to_shuffled for clip in clips], high=1.0)
     trust, reasons = decide_trust(len(clips), len(set(speakers)), figures["deletion"], similarity)
     methods = Counter(clip.method for clip in clips)
     return ViewFaithfulness(
@@ -84,7 +84,7 @@ def _view(clips: Sequence[ClipFigures], left_out: int, seed: int) -> ViewFaithfu
         left_out=left_out,
         speakers=len(set(speakers)),
         similarity_to_shuffled=similarity,
-        stability=over_speakers([clip.stability for clip in clips]),
+        stability=over_speakers([clip.stability for clip in clips], -1.0, 1.0),
         trust=trust,
         reasons=reasons,
         **figures,
@@ -101,7 +101,8 @@ def decide_trust(clips: int, speakers: int, deletion: Difference, similarity: Di
     threshold for them would be arbitrary.
 
     With two to four speakers an interval says little. A view is then undecided, and not failed, if only the width of
-    its intervals stands against it. (With one speaker, intervals are over clips.)
+    its intervals stands against it. (With one speaker, intervals are over clips.) The same holds for a figure that is
+    exactly the same for all speakers, which says nothing of others; the lower end of its interval is infinite.
 
     Args:
         clips: number of clips.
@@ -114,22 +115,24 @@ def decide_trust(clips: int, speakers: int, deletion: Difference, similarity: Di
     """
     if clips < 2:
         return "not measured", ["only one clip has two parts or more"]
-    reasons = []
+    reasons, against = [], []
     if not deletion.interval[0] > 0:
+        against.append(deletion)
         reasons.append(
             "removing the parts with the highest scores first is not clearly better than removing parts at random: "
             f"{_written(deletion)}"
         )
     if similarity.interval[1] >= SIMILAR:
+        against.append(similarity)
         reasons.append(
             f"the scores depend too little on what the model has learnt: similarity to those of shuffled weights "
             f"{_written(similarity)}, and it must be below {SIMILAR}"
         )
-    wide = 1 < speakers < FEWEST_SPEAKERS and deletion.mean > 0 and not similarity.mean >= SIMILAR
-    if reasons and wide:
+    few, alike = 1 < speakers < FEWEST_SPEAKERS, all(np.isinf(figure.interval[0]) for figure in against)
+    if reasons and (alike or few) and deletion.mean > 0 and not similarity.mean >= SIMILAR:
+        why = f"only {speakers} speakers, too few to decide" if few else "no spread over speakers to decide by"
         return "not measured", [
-            f"only {speakers} speakers, too few to decide: deletion {_written(deletion)}; similarity to the scores of "
-            f"shuffled weights {_written(similarity)}"
+            f"{why}: deletion {_written(deletion)}; similarity to the scores of shuffled weights {_written(similarity)}"
         ]
     if reasons:
         return "failed", reasons

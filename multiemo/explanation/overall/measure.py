@@ -27,7 +27,7 @@ from multiemo.runs.folder.evaluation_log import count_read, run_folder_of
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.source import part_of, stored_source
 from multiemo.runs.model_folder import Bundle, load_bundle
-from multiemo.types import Modality
+from multiemo.types import Modality, subset_key
 
 #: Examples of each confusion.
 EXAMPLES = 2
@@ -146,23 +146,39 @@ class _Subject:
         if len(model.modalities) < 2 or len(whole) < 2:
             return None
         chosen = whole[:: max(1, len(whole) // _MOST_ADDITIVE)][:_MOST_ADDITIVE]
-        embeddings: dict[Modality, list[torch.Tensor]] = {m: [] for m in model.modalities}
+        inputs: dict[Modality, list[torch.Tensor]] = {m: [] for m in model.modalities}
         collate = Collate(model.modalities, len(self.bundle.labels))
         for start in range(0, len(chosen), EVALUATION_BATCH):
             rows = [outcomes.rows[i] for i in chosen[start : start + EVALUATION_BATCH]]
-            found = predict(model, self.compute, collate([self.part.dataset[row] for row in rows])).embeddings
+            output = predict(model, self.compute, collate([self.part.dataset[row] for row in rows]))
             for m in model.modalities:
-                embeddings[m].append(found[m].float())
-        projection = emap({m: torch.cat(parts) for m, parts in embeddings.items()}, self._fuse)
+                embedding = output.embeddings[m].float()
+                certain = embedding.new_ones(len(embedding))
+                inputs[m].append(torch.column_stack([embedding, output.reliability.get(m, certain)]))
+        projection = emap({m: torch.cat(parts) for m, parts in inputs.items()}, self._fuse)
         truth = np.array([outcomes.truth[i] for i in chosen])
         return compare_additive(projection, truth, [outcomes.report.predictions[i]["speaker"] for i in chosen])
 
-    def _fuse(self, embeddings: Mapping[Modality, torch.Tensor]) -> torch.Tensor:
-        """Logits ``[K, C]`` of embeddings of clips that have every modality."""
-        count = len(next(iter(embeddings.values())))
-        here = torch.ones(count, dtype=torch.bool, device=self.compute.device)
+    def _fuse(self, inputs: Mapping[Modality, torch.Tensor]) -> torch.Tensor:
+        """``[K, C]``, whose largest entry is the decided label, for clips that have every modality.
+
+        These are the calibrated logits, plus the logarithm of the costs by which labels are decided.
+
+        Args:
+            inputs: {modality: ``[K, D_m + 1]`` embedding, and reliability of the input in the last column}.
+        """
+        model, calibration, key = self.bundle.model, self.bundle.calibration, subset_key(self.bundle.model.modalities)
+        here = torch.ones(len(next(iter(inputs.values()))), dtype=torch.bool, device=self.compute.device)
         with self.compute.autocast():
-            return self.bundle.model.fuse(embeddings, dict.fromkeys(embeddings, here))
+            logits = model.fuse(
+                {m: x[:, :-1] for m, x in inputs.items()},
+                dict.fromkeys(inputs, here),
+                {m: x[:, -1] for m, x in inputs.items() if m in model.reliability},
+            )
+        logits = logits.float() / calibration.temperature(key)
+        if key in calibration.biases:
+            logits = logits + logits.new_tensor(calibration.biases[key])
+        return logits + logits.new_tensor(calibration.costs[key]).log() if key in calibration.costs else logits
 
     def evidence(self, i: int) -> dict[Modality, ScoredViews]:
         """{modality: evidence inside it} of one clip, for its explained label."""

@@ -211,7 +211,7 @@ class SegmentStream:
 
     def push_cues(self, cues: Sequence[Cue]) -> None:
         """Push words with times; they count if they come before the segment that they belong to is complete."""
-        self._insert(cues)
+        _insert(self._cues, cues)
         self._has_words = True
 
     @property
@@ -318,18 +318,18 @@ class SegmentStream:
             segment.faces = found
 
     def _words(self, span: Span, sound: Floats, end: float) -> tuple[str | None, str | None]:
-        """The words of a span up to ``end`` (seconds), and their speaker."""
+        """The words of a span up to ``end`` (seconds), and their speaker.
+
+        Spans that overlap are recognised one by one, so each has the words that were recognised in it alone.
+        """
+        cues = list(self._cues)
         if self._transcribe is not None and span.kind != "pause" and len(sound):
             recognised = self._transcribe(at_voice_rate(sound, self._sound.rate), span.start)
-            self._insert(recognised.cues)
+            _insert(cues, recognised.cues)
             self.languages[recognised.language] += bool(recognised.cues)
             self.problems += [note for note in recognised.notes if note not in self.problems]
-        words = Transcript(tuple(self._cues), "", None, True)
+        words = Transcript(tuple(cues), "", None, True)
         return words.between(span.start, end), words.speaker(span.start, end)
-
-    def _insert(self, cues: Sequence[Cue]) -> None:
-        for cue in cues:
-            insort(self._cues, cue, key=lambda c: c.start)
 
     def _take_complete(self, wait: bool = False) -> list[Segment]:
         """The next segments whose faces are known; with ``wait`` all of them."""
@@ -342,6 +342,12 @@ class SegmentStream:
                 self._put_faces(segment, faces.result())
             complete.append(self._pending.popleft()[0])
         return complete
+
+
+def _insert(cues: list[Cue], more: Sequence[Cue]) -> None:
+    """Insert cues into a list in order of their start."""
+    for cue in more:
+        insort(cues, cue, key=lambda c: c.start)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Face detectors with a common protocol: a picture in, faces out.
 
-OpenCV networks can neither be pickled nor survive a fork, so each process builds its own on first use.
+OpenCV networks can neither be pickled nor survive a fork, so each process builds its own on first use. They keep the
+picture between two calls, so one thread at a time uses them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import importlib.util
 import math
 import multiprocessing
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,17 +78,22 @@ class PerProcess(Generic[T]):
     def __init__(self, build: Callable[[], T]) -> None:
         self._build = build
         self._built: tuple[int, T] | None = None
+        self._locks: dict[int, threading.Lock] = {}
 
-    def get(self) -> T:
-        """The object of this process."""
-        if self._built is None or self._built[0] != os.getpid():
-            if multiprocessing.parent_process() is not None:
-                cv2.setNumThreads(0)  # in a worker, OpenCV's own threads would compete, or hang after a fork
-            self._built = os.getpid(), self._build()
-        return self._built[1]
+    @contextmanager
+    def use(self) -> Iterator[T]:
+        """The object of this process, for one thread at a time."""
+        process = os.getpid()
+        # a lock for each process, because one that was held at a fork stays held in the child
+        with self._locks.setdefault(process, threading.Lock()):
+            if self._built is None or self._built[0] != process:
+                if multiprocessing.parent_process() is not None:
+                    cv2.setNumThreads(0)  # in a worker, OpenCV's own threads would compete, or hang after a fork
+                self._built = process, self._build()
+            yield self._built[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_build": self._build, "_built": None}
+        return {"_build": self._build, "_built": None, "_locks": {}}
 
 
 class CenterFace:
@@ -111,9 +119,11 @@ class CenterFace:
     def detect(self, frame: Pixels) -> list[Face]:
         """As :meth:`Detector.detect`."""
         padded, scale = self.padded(frame)
-        net = self._nets.get().get(*padded.shape[:2])
-        net.setInput(cv2.dnn.blobFromImage(padded))
-        return self.decoded([output[0] for output in net.forward(self.OUTPUTS)], scale)
+        with self._nets.use() as nets:
+            net = nets.get(*padded.shape[:2])
+            net.setInput(cv2.dnn.blobFromImage(padded))
+            outputs = [output[0] for output in net.forward(self.OUTPUTS)]
+        return self.decoded(outputs, scale)
 
     def padded(self, frame: Pixels) -> tuple[Pixels, float]:
         """What the network reads: the picture reduced to ``size`` and padded. Returns it and the scale factor."""
@@ -160,9 +170,9 @@ class YuNet:
     def detect(self, frame: Pixels) -> list[Face]:
         """As :meth:`Detector.detect`."""
         small, scale = shrink(frame, self.size)
-        net = self._net.get()
-        net.setInputSize((small.shape[1], small.shape[0]))
-        _, rows = net.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        with self._net.use() as net:
+            net.setInputSize((small.shape[1], small.shape[0]))
+            _, rows = net.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         faces = []
         for row in () if rows is None else rows:
             x, y, w, h = (float(v) / scale for v in row[:4])
@@ -195,13 +205,14 @@ class Haar:
         small, scale = shrink(frame, self.size)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
         smallest = max(self._SMALLEST, int(self.min_face * min(grey.shape)))
-        boxes, _, weights = self._cascade.get().detectMultiScale3(
-            grey,
-            scaleFactor=1.1,
-            minNeighbors=self._NEIGHBOURS,
-            minSize=(smallest, smallest),
-            outputRejectLevels=True,
-        )
+        with self._cascade.use() as cascade:
+            boxes, _, weights = cascade.detectMultiScale3(
+                grey,
+                scaleFactor=1.1,
+                minNeighbors=self._NEIGHBOURS,
+                minSize=(smallest, smallest),
+                outputRejectLevels=True,
+            )
         if not len(boxes):
             return []
         weights = np.maximum(np.asarray(weights, dtype=np.float64).reshape(-1), 0.0)

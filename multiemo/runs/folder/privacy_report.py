@@ -118,14 +118,16 @@ class MembershipFigures(Record):
 
     Args:
         modality: branch that is attacked.
-        target: ``run``: the weights of the run. ``shadows``: each shadow model in turn is attacked with the others, and
-            the figures are their means. They describe models that are trained like the run on half of its people.
+        target: ``run``: the weights of the run. ``shadows``: each shadow model in turn is attacked with the others,
+            except the one of the other half, and the figures are their means. They describe models that are trained
+            like the run on half of its people.
         level: ``clips``, or ``people``: the mean score of a person's clips.
-        shadows: number of shadow models.
+        shadows: number of shadow models that the attack uses.
         members: number of clips or people that were trained on; for ``shadows`` the mean.
         others: number of those that were not.
         auc: area under the ROC curve; 0.5 is chance.
-        tpr: share of the members that are found at a share of at most 0.01 false positives.
+        tpr: share of the members that are found at a share of at most 0.01 false positives; ``null`` with fewer than
+            100 others, because so small a share of them is none.
     """
 
     modality: Modality

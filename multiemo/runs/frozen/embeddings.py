@@ -5,19 +5,21 @@ from __future__ import annotations
 import torch
 from torch.utils.data import Dataset
 
-from multiemo.data.cache.keys import embedding_key, weights_digest
+from multiemo.data.cache.keys import embedding_key
 from multiemo.encoders.base import Encoder, encode_rows
 from multiemo.runs.batches import Part
+from multiemo.runs.frozen.identity import embedding_digest
 from multiemo.runs.frozen.once import Computer
 from multiemo.runs.frozen.samples import Embedded, WithFrozen
 from multiemo.runs.frozen.states import cache_states
-from multiemo.types import Batch, Modality, Sample, spec_to_dict
+from multiemo.types import Batch, Modality, Sample
 
 
 def embed_part(part: Part, m: Modality, encoder: Encoder, computer: Computer) -> Embedded:
     """Embed every clip of a part that has the modality; cached embeddings are reused.
 
-    The cache key covers the preprocessed input and the encoder's weights, so a cached embedding is never stale.
+    The cache key covers the preprocessed input and all that the encoder is rebuilt from, so a cached embedding is never
+    stale.
 
     Args:
         part: preprocessed part.
@@ -27,10 +29,9 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, computer: Computer) ->
     """
     accelerator = computer.accelerator
     encoder = encoder.to(accelerator.device).eval()
-    facts = [type(encoder).__name__, spec_to_dict(encoder.input_spec), accelerator.mixed_precision]
-    weights = weights_digest(encoder.state_dict(), facts)
+    digest = embedding_digest(encoder, accelerator.mixed_precision)
     lengths = part.prepared.lengths[m]
-    keys = {i: embedding_key(part.dataset.input_key(i, m), weights) for i, length in enumerate(lengths) if length > 0}
+    keys = {i: embedding_key(part.dataset.input_key(i, m), digest) for i, length in enumerate(lengths) if length > 0}
     values = torch.zeros(len(lengths), encoder.out_dim)
 
     def compute(batch: Batch) -> list[torch.Tensor]:

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from multiemo.data.cache.keys import embedding_key, weights_digest
+from multiemo.data.cache.keys import embedding_key
 from multiemo.data.cache.tensors import TensorCache
 from multiemo.data.collate import Collate
 from multiemo.encoders.base import Encoder
 from multiemo.errors import MediaError
 from multiemo.inputs.dataset import MEMORY_LIMIT
 from multiemo.runs.batches import Part
+from multiemo.runs.frozen.identity import states_digest
 from multiemo.runs.frozen.once import Computer
-from multiemo.types import Batch, Modality, spec_to_dict
+from multiemo.types import Batch, Modality
 
 #: Clips at a time. The states of all layers of a large model take a hundred times the memory of its input.
 _BATCH = 16
@@ -65,8 +66,8 @@ class CachedStates:
 def cache_states(part: Part, m: Modality, encoder: Encoder, computer: Computer) -> CachedStates | None:
     """Compute the hidden states of every clip of a part that has the modality; cached ones are reused.
 
-    The cache key covers the preprocessed input, the backbone's weights and the settings that its output depends on, so
-    cached states are never stale.
+    The cache key covers the preprocessed input, the backbone's weights and architecture, and the settings that its
+    output depends on, so cached states are never stale.
 
     Args:
         part: preprocessed part.
@@ -85,8 +86,7 @@ def cache_states(part: Part, m: Modality, encoder: Encoder, computer: Computer) 
         return None
     accelerator = computer.accelerator
     encoder = encoder.to(accelerator.device).eval()
-    facts = ["states", type(encoder).__name__, frozen.settings, spec_to_dict(encoder.input_spec)]
-    weights = weights_digest(frozen.weights, [*facts, accelerator.mixed_precision])
+    digest = states_digest(encoder, frozen, accelerator.mixed_precision)
 
     def compute(batch: Batch) -> list[Tensor]:
         states, steps = encoder.frozen_states(batch.inputs[m], batch.masks[m])
@@ -101,7 +101,7 @@ def cache_states(part: Part, m: Modality, encoder: Encoder, computer: Computer) 
             "pooling 'mean', or shorten max_seconds"
         )
         return None
-    keys = {i: embedding_key(part.dataset.input_key(i, m), weights) for i in rows}
+    keys = {i: embedding_key(part.dataset.input_key(i, m), digest) for i in rows}
     values: dict[int, Tensor] | None = {} if size <= MEMORY_LIMIT else None
 
     def receive(row: int, states: Tensor) -> None:

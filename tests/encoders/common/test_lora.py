@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from multiemo.encoders.common.lora import Lora
+from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
+from multiemo.encoders.face.face_timm import TimmFaceEncoder
 from multiemo.errors import ConfigError
 from multiemo.registry import encoders
 from tests.support.parameters import trained
+from tests.support.tensors import crops
 from tests.support.tiny_text import ARCHITECTURES, batch, save_tiny, tiny
 
 
@@ -98,3 +100,75 @@ def test_from_a_config(tmp_path: Path):
 def test_not_together_with_freeze(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"encoders\.text\.freeze and encoders\.text\.lora"):
         tiny(tmp_path, "bert", freeze=True, lora=Lora())
+
+
+#: Vision transformers that add the bias of query and value apart from the layer, at their smallest.
+VISION = {
+    "beit_base_patch16_224": (32, {"img_size": 32, "depth": 2, "embed_dim": 24, "num_heads": 3}),
+    "beitv2_base_patch16_224": (32, {"img_size": 32, "depth": 2, "embed_dim": 24, "num_heads": 3}),
+    "eva02_tiny_patch14_224": (28, {"img_size": 28, "depth": 2, "embed_dim": 24, "num_heads": 3}),
+    "swinv2_tiny_window8_256": (32, {"img_size": 32, "window_size": 4, "embed_dim": 12, "depths": (1, 1, 1, 1)}),
+}
+
+
+@pytest.mark.parametrize("name", VISION)
+def test_adapters_learn_where_a_vision_transformer_has_its_bias_apart(name):
+    size, options = VISION[name]
+    torch.manual_seed(0)
+    given = {"backbone": name, "backbone_options": options, "size": size, "dim": 8}
+    encoder, plain = TimmFaceEncoder(**given, lora=Lora(rank=2)), TimmFaceEncoder(**given)
+    plain.load_state_dict(
+        {k.replace(".base_layer", ""): v for k, v in encoder.state_dict().items() if ".lora_" not in k}
+    )
+    x, mask = crops(2, 1, size=size)
+    torch.testing.assert_close(encoder.eval()(x, mask), plain.eval()(x, mask), atol=1e-5, rtol=1e-5)
+    fill(encoder)
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.LayerNorm):  # those of Swin-V2 start at zero
+            torch.nn.init.ones_(module.weight)
+    encoder(x, mask).square().sum().backward()
+    adapters = [p for n, p in encoder.named_parameters() if "lora_" in n]
+    assert adapters
+    assert all(p.grad is not None and p.grad.any() for p in adapters)
+
+
+class Folded(torch.nn.Module):
+    """Attention that reads the weights of its projection, and a layer that it calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+        self.query = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = self.query(x)
+        return self.attention(x, x, x)[0]
+
+
+@pytest.mark.parametrize(("targets", "count"), [(("out_proj",), 1), (("out_proj", "query"), 1), (("query",), 0)])
+def test_an_adapter_of_a_layer_that_is_never_called_is_refused(targets, count):
+    backbone = Folded().train()
+    add_lora(backbone, Lora(rank=2, targets=targets), "encoders.x")
+
+    def check():
+        check_adapters(backbone, lambda: backbone(torch.zeros(1, 3, 4)), "encoders.x")
+
+    if count:
+        with pytest.raises(
+            ConfigError, match=r"encoders\.x\.lora\.targets: .* nothing in 1 layers, .*'attention\.out_proj'"
+        ):
+            check()
+    else:
+        check()
+        assert backbone.training
+        assert all(p.grad is None for p in backbone.parameters())
+
+
+def test_a_check_of_adapters_draws_no_random_numbers(tmp_path, monkeypatch):
+    """What is initialised after it starts as before."""
+    states = []
+    for name in ("checked", "unchecked"):
+        if name == "unchecked":
+            monkeypatch.setattr("multiemo.encoders.text.text_pretrained.check_adapters", lambda *_: None)
+        states.append(tiny(tmp_path / name, "bert", pooling="attention", lora=Lora(rank=2)).state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +150,50 @@ def test_a_model_hears_at_its_own_rate(rate: int, prosody: bool, tmp_path: Path)
     assert_trains(encoder, *padded(clips))
 
 
-def test_weights_that_are_not_all_there_are_refused(tmp_path: Path) -> None:
-    folder = save_model("hubert", tmp_path)
+def rename(folder: Path, change: Callable[[str], str | None]) -> str:
+    """Rename the weights of a model folder, or remove those whose new name is ``None``."""
     weights = load_file(folder / "model.safetensors")
-    kept = {n: w for n, w in weights.items() if ".layers.1." not in n}
+    kept = {name: value for old, value in weights.items() if (name := change(old)) is not None}
+    assert kept.keys() != weights.keys()
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ConfigError, match=r"encoders\.speech\.model: .*lacks the weights of 16 parameters .*layers\.1"):
-        SpeechPretrained(model=str(folder))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("hubert", "encoder.layers.1."), ("hubert", "feature_extractor.conv_layers.0.conv."),
+        ("wavlm", "feature_projection.projection."), ("wav2vec2-layer", "encoder.pos_conv_embed.conv."),
+        ("wav2vec2-group", "encoder.layer_norm."), ("wav2vec2-bert", "feature_projection."),
+        ("sew", "encoder.layers.1."), ("sew-d", "encoder.encoder.layer.1."), ("whisper", "encoder.conv1."),
+        ("whisper", "encoder.conv2."), ("whisper", "encoder.layer_norm."), ("whisper", "encoder.layers.1."),
+    ],
+)  # fmt: skip
+def test_weights_that_are_not_all_there_are_refused(kind: str, part: str, tmp_path: Path) -> None:
+    folder = rename(save_model(kind, tmp_path), lambda name: None if name.startswith(part) else name)
+    own = part.removeprefix("encoder.") if kind == "whisper" else part
+    with pytest.raises(ConfigError, match=rf"encoders\.speech\.model: .*lacks the weights of \d+ parameters .*'{own}"):
+        SpeechPretrained(model=folder)
+
+
+UNREAD = ("masked_spec_embed", "encoder.upsample.", "decoder.")
+
+
+@pytest.mark.parametrize("kind", ["hubert", "sew", "whisper", "wav2vec2-conformer", "wav2vec2-bert"])
+def test_weights_that_are_never_read_may_be_missing(kind: str, tmp_path: Path) -> None:
+    unread = (*UNREAD, "encoder.pos_conv_embed.") if kind == "wav2vec2-conformer" else UNREAD
+    folder = rename(save_model(kind, tmp_path), lambda name: None if name.startswith(unread) else name)
+    SpeechPretrained(model=folder)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2-layer", "wavlm", "sew", "unispeech-sat"])
+def test_weights_are_found_under_the_names_of_earlier_versions_of_torch(kind: str, tmp_path: Path) -> None:
+    """The positional convolution was stored as ``weight_g`` and ``weight_v`` once."""
+    plain = build(kind, tmp_path).backbone.state_dict()
+    new, old = [f"parametrizations.weight.original{i}" for i in (0, 1)], ["weight_g", "weight_v"]
+    folder = rename(tmp_path / kind, lambda name: name.replace(new[0], old[0]).replace(new[1], old[1]))
+    found = SpeechPretrained(model=folder).backbone.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in plain.items())
 
 
 #: Kinds of which padded clips share a batch.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from multiemo.encoders.common.lora import Lora
@@ -16,7 +18,19 @@ from multiemo.preprocess.text import TextPreprocessor
 from tests.support.no_sync import no_sync, skip_what_waits
 from tests.support.parameters import gradients, names
 from tests.support.tiny_decoders import decoder, padded
-from tests.support.tiny_text import ARCHITECTURES, LAYERS, SAVERS, SDPA, batch, save_bert, save_gpt2, tiny, tokens
+from tests.support.tiny_text import (
+    ARCHITECTURES,
+    LAYERS,
+    SAVERS,
+    SDPA,
+    WORDS,
+    batch,
+    save_bert,
+    save_gpt2,
+    save_tiny,
+    tiny,
+    tokens,
+)
 
 
 def step(encoder, seed: int = 0) -> torch.Tensor:
@@ -246,3 +260,66 @@ def test_the_states_of_a_frozen_model_stand_for_its_input(tmp_path: Path, name, 
 def padded_states(rows: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     mask = torch.arange(max(map(len, rows))) < torch.tensor([[len(row)] for row in rows])
     return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask
+
+
+def without(folder: Path, *parts: str) -> Path:
+    """Remove from a model folder the weights whose name contains one of these parts."""
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not any(part in name for part in parts)}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("bert", "encoder.layer.2."), ("bert", "word_embeddings"), ("bert", "embeddings.LayerNorm"),
+        ("t5", "block.1."), ("distilbert", "position_embeddings"), ("modernbert", "final_norm"),
+    ],
+)  # fmt: skip
+def test_a_model_without_some_of_its_weights_is_refused(tmp_path: Path, name, part):
+    folder = without(save_tiny(tmp_path / name, name), part)
+    with pytest.raises(ConfigError, match=rf"encoders\.text\.model: .* lacks the weights of \d+ .*{part}"):
+        TextPretrained(model=str(folder), max_tokens=24)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("auto", ["AutoModelForMaskedLM", "AutoModelForSequenceClassification"])
+def test_a_model_of_another_task_is_complete_without_its_head(tmp_path: Path, name, auto):
+    save_tiny(tmp_path, name)
+    if name == "t5":
+        auto = {"AutoModelForMaskedLM": "T5EncoderModel"}.get(auto, "T5ForConditionalGeneration")
+        built = getattr(transformers, auto)(ARCHITECTURES[name]())
+    else:
+        built = getattr(transformers, auto).from_config(ARCHITECTURES[name]())
+    built.save_pretrained(tmp_path)
+    encoder = TextPretrained(model=str(tmp_path), max_tokens=24)
+    theirs = built.get_encoder() if name == "t5" else built.base_model
+    expected = {key: value for key, value in theirs.state_dict().items() if not key.startswith("pooler.")}
+    found = encoder.backbone.state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in expected.items())
+
+
+def test_a_model_without_a_limit_of_positions_reads_any_length(tmp_path: Path):
+    folder = save_tiny(tmp_path / "bert", "bert")
+    config = transformers.XLNetConfig(vocab_size=len(WORDS), d_model=16, n_layer=2, n_head=2, d_inner=32)
+    transformers.XLNetModel(config).save_pretrained(folder)
+    assert config.max_position_embeddings == -1
+    encoder = TextPretrained(model=str(folder), max_tokens=24)
+    assert encoder.eval()(*batch()).isfinite().all()
+
+
+def test_deberta_of_the_first_version_runs_in_float32_under_autocast(tmp_path: Path):
+    folder = save_tiny(tmp_path / "bert", "bert")
+    config = transformers.DebertaConfig(
+        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=40, relative_attention=True, pos_att_type=["p2c", "c2p"], type_vocab_size=0,
+    )  # fmt: skip
+    transformers.DebertaModel(config).save_pretrained(folder)
+    encoder = TextPretrained(model=str(folder), max_tokens=24).eval()
+    expected = encoder(*batch())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(encoder(*batch()), expected)
+        encoder.train()(*batch()).square().sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)

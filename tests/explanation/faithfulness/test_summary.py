@@ -12,7 +12,7 @@ from multiemo.explanation.faithfulness.records import Difference, ViewFaithfulne
 from multiemo.explanation.faithfulness.summary import ClipFigures, decide_trust, summarise
 from multiemo.metrics import mean_estimate
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 
 
 def clip(speaker: str, deletion: float, *, similarity: float = 0.0) -> ClipFigures:
@@ -40,6 +40,15 @@ def test_views_are_kept_apart_and_methods_are_listed() -> None:
     ]
 
 
+def test_speakers_who_are_all_alike_say_nothing_of_others(conforms: object) -> None:
+    """Such an interval had no width, and two equal clips passed."""
+    for names in ("ab", "abcdefgh"):
+        found = summarise([clip(s, 1e-6) for s in names], {})[0]
+        assert (found.deletion.mean, found.trust) == (1e-6, "not measured")
+    assert found["deletion"] == {"mean": 1e-6, "interval": [None, None]}
+    conforms(found, ViewFaithfulness)  # type: ignore[operator]
+
+
 def test_clips_without_a_comparison_do_not_count_for_it(conforms: object) -> None:
     clips = [clip("a", 1.0, similarity=0.2), clip("b", 1.0, similarity=NAN), clip("c", 1.2, similarity=0.2)]
     found = summarise(clips, {})[0]
@@ -60,6 +69,10 @@ def test_clips_without_a_comparison_do_not_count_for_it(conforms: object) -> Non
         (3, (0.4, 0.1, 0.7), (0.8, 0.7, 0.9), "failed", "learnt"),
         (1, (0.4, -0.1, 0.9), (0.1, 0.0, 0.2), "failed", "not clearly better"),
         (9, (0.4, 0.1, 0.7), (NAN, NAN, NAN), "not measured", "three parts"),
+        (9, (0.4, -INF, INF), (0.1, 0.0, 0.2), "not measured", "no spread"),
+        (9, (0.4, 0.1, 0.7), (0.3, -INF, 0.6), "not measured", "no spread"),
+        (9, (0.4, -0.1, 0.9), (0.3, -INF, 0.6), "failed", "not clearly better"),
+        (9, (0.0, -INF, INF), (0.1, 0.0, 0.2), "failed", "not clearly better"),
     ],
 )  # fmt: skip
 def test_decision(

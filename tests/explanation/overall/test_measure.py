@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+from torch import Tensor, nn
 
+from multiemo.explanation.emap import compare_additive
 from multiemo.explanation.faithfulness.stored import FAITHFULNESS, measure_run
+from multiemo.explanation.overall import measure
 from multiemo.explanation.overall.measure import explain_run
+from multiemo.explanation.overall.outcomes import Outcomes
 from multiemo.explanation.overall.records import ModelExplanation
 from multiemo.report.overall import model_lines, write_model_page
-from multiemo.runs.evaluation import evaluate_run
+from multiemo.runs.evaluation import evaluate_bundle, evaluate_run
 from multiemo.runs.folder.evaluation_log import reads_of_test
 from multiemo.runs.folder.required_files import model_folder
+from multiemo.runs.model_folder import load_bundle
 from tests.support.injection import inert, injected
 
 pytestmark = pytest.mark.slow
@@ -53,6 +62,48 @@ def test_effects_and_cues_are_by_decided_label(explained) -> None:
     assert {("speech", "cue"), ("face", "region")} <= kinds
     assert explained.additive is not None
     assert 0 <= explained.additive.same_label <= 1
+
+
+def test_interactions_are_measured_on_the_labels_that_the_model_decides(tiny_run, monkeypatch) -> None:
+    bundle = load_bundle(tiny_run)
+    count = len(bundle.labels)
+    calibration = replace(
+        bundle.calibration,
+        temperatures={"TSF": 2.0},
+        biases={"TSF": np.linspace(1, -1, count).tolist()},
+        costs={"TSF": np.linspace(1, 3, count).tolist()},
+    )
+    bundle = replace(bundle, calibration=calibration)
+    bundle.model.reliability = nn.ModuleDict({"text": _Doubtful()})
+    seen: dict[str, Any] = {}
+
+    def compare(projection, truth, speakers):
+        seen["full"] = projection.full.argmax(1)
+        return compare_additive(projection, truth, speakers)
+
+    def outcomes(report, bundle, clips):
+        seen["outcomes"] = Outcomes.of(report, bundle, clips)
+        return seen["outcomes"]
+
+    def evaluate(bundle, part, **options):
+        seen["data"] = part.dataset
+        return evaluate_bundle(bundle, part, **options)
+
+    monkeypatch.setattr(measure, "load_bundle", lambda folder: bundle)
+    monkeypatch.setattr(measure, "evaluate_bundle", evaluate)
+    monkeypatch.setattr(measure, "compare_additive", compare)
+    monkeypatch.setattr(measure, "Outcomes", SimpleNamespace(of=outcomes))
+    explain_run(tiny_run, clips=1)
+    found, data = seen["outcomes"], seen["data"]
+    whole = [i for i, row in enumerate(found.rows) if len(data[row].inputs) == 3 and found.truth[i] >= 0]
+    assert seen["full"].tolist() == [found.said[i] for i in whole]
+
+
+class _Doubtful(nn.Module):
+    """Reliability that falls with the number of tokens."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return 1 / (1 + mask.sum(1))
 
 
 def test_the_page_stands_alone_and_the_record_keeps_its_schema(explained, conforms, tmp_path) -> None:

@@ -1,9 +1,10 @@
-"""Detectors: the choice of one, error messages, and that they survive pickling and forking."""
+"""Detectors: the choice of one, error messages, and that they survive threads, pickling and forking."""
 
 from __future__ import annotations
 
 import multiprocessing
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -73,6 +74,22 @@ def test_changing_picture_shapes_do_not_spoil_the_detector(real_data: Path) -> N
     again = detector.detect(frames[0])
     assert len(first) == len(again) == 1
     assert again[0].box == pytest.approx(first[0].box)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("centerface", marks=needs_centerface), pytest.param("haar", marks=needs_haar)]
+)
+def test_threads_share_a_detector(name: str, real_data: Path) -> None:
+    """OpenCV's networks keep the picture between two calls; two threads would read each other's."""
+    frames = read_media(real_data / "face_media" / "single_face.jpg", fps=1, max_side=320).frames
+    assert frames is not None
+    detector = make_detector(name, size=320, min_score=0.5, min_face=0.04)
+    pictures = [frames[0], np.full_like(frames[0], 90), np.ascontiguousarray(frames[0][:, ::-1])]
+    alone = [[face.box for face in detector.detect(picture)] for picture in pictures]
+    assert [len(boxes) for boxes in alone] == [1, 0, 1]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(detector.detect, pictures * 10))
+    assert [[face.box for face in faces] for faces in together] == alone * 10
 
 
 def _count_faces(preprocessor: FacePreprocessor, frame: np.ndarray, queue: multiprocessing.Queue[int]) -> None:

@@ -1,4 +1,4 @@
-"""Several processes prepare a corpus: each its share, and none gives up while another is at work."""
+"""Embeddings of frozen encoders: from the cache only if they are still right, and each process computes its share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from multiemo.config import load_config
+from multiemo.runs import train
 from tests.support.processes import start
+from tests.support.tiny_decoders import save_decoder
 from tests.support.wait_in_processes import CLIPS
 
 MODULE = "tests.support.wait_in_processes"
@@ -48,3 +51,17 @@ def test_a_collective_would_have_given_up(folder: Path) -> None:
     done = start(MODULE, folder, "collective")
     assert done.returncode != 0
     assert "timeout" in done.stderr.lower() or "timed out" in done.stderr.lower()
+
+
+def test_a_changed_option_of_a_frozen_encoder_is_not_answered_from_the_cache(tiny_config, tmp_path: Path) -> None:
+    model = save_decoder(tmp_path / "model")
+    encoder = f"{{name: text_pretrained, model: '{model}', max_tokens: 40}}"
+    path = tiny_config(tmp_path, modalities=("text",), encoders=f"{{text: {encoder}}}", training="{freeze: [text]}")
+
+    def losses(cache: str, pooling: str) -> list[float]:
+        given = [f"data.cache={tmp_path / cache}", f"encoders.text.pooling={pooling}", "training.epochs=1"]
+        run = train(load_config(path, given), tmp_path / f"{cache}-{pooling}")
+        return [epoch["val"]["loss"] for epoch in run.stages["text"].history]
+
+    first = losses("shared", "mean")
+    assert losses("shared", "last") == losses("fresh", "last") != first

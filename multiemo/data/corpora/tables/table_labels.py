@@ -77,7 +77,7 @@ class LabelColumns:
                 self.became(word, None)
                 raise RowTroubleError(
                     f"label {word!r} is not one of {', '.join(self.allowed)}; define its meaning, like "
-                    f"label_map={word}:{self.allowed[0]}, or leave it out: label_map={word}:"
+                    f"label_map={word}:LABEL, or leave it out: label_map={word}:"
                 )
         self.became(word, label)
         return label

@@ -10,7 +10,7 @@ TEXTS: Mapping[str, str] = {
     # 标题与结论
     "title": "为什么：{name}",
     "verdict": "模型判断为“{label}”，置信度 {percent}。",
-    "verdict_uncertain": "模型不作判断：最可能的是“{label}”，但 {percent} 的置信度过低。",
+    "verdict_uncertain": "模型不作判断：最可能的是“{label}”，置信度为 {percent}。",
     "verdict_threshold": "置信度达到 {threshold} 才给出标签，以使错误率不超过 {error}。",
     "verdict_no_threshold": "仅凭这些模态，没有任何阈值能使错误率不超过 {error}，因此不给出标签。",
     "verdict_dimensions": "模型的估计：{values}。",

@@ -8,9 +8,7 @@ TEXTS: Mapping[str, str] = {
     # Title and verdict
     "title": "Why: {name}",
     "verdict": "The model reads this as {label}, with a confidence of {percent}.",
-    "verdict_uncertain": (
-        "The model does not commit itself: {label} is its best guess, but a confidence of {percent} is too low."
-    ),
+    "verdict_uncertain": "The model does not commit itself: {label} is its best guess, with a confidence of {percent}.",
     "verdict_threshold": "It gives a label from {threshold} on, to keep its error rate at {error} or less.",
     "verdict_no_threshold": (
         "It gives no label from these modalities alone, because no threshold keeps its error rate at {error} or less."
