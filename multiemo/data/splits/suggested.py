@@ -93,10 +93,11 @@ def _by_circles(clips: Sequence[Clip]) -> dict[str, str] | None:
 
 
 def speaker_notes(clips: Sequence[Clip]) -> list[str]:
-    """Return a warning if clips do not name their speaker, else an empty list."""
+    """Return a warning if clips do not name their speaker, or name only one; else an empty list."""
     nameless = sum(clip.speaker is None for clip in clips)
     if not nameless:
-        return []
+        alone = len({(clip.corpus, clip.speaker) for clip in clips}) == 1
+        return ["all clips are of one speaker: figures on them say nothing about other people"] if alone else []
     some = f"{nameless} of {len(clips)} clips name no speaker"
     subject = "no clip names its speaker" if nameless == len(clips) else some
     return [f"{subject}: unless the split is by groups of speakers, a person may be in both train and test"]

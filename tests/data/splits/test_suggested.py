@@ -103,6 +103,7 @@ def test_label_sets_and_several_labels() -> None:
 
 def test_who_is_unknown_is_said() -> None:
     assert speaker_notes(clips(3)) == []
+    assert speaker_notes(clips(1)) == ["all clips are of one speaker: figures on them say nothing about other people"]
     assert speaker_notes(clips(0))[0].startswith("no clip names its speaker: unless the split")
     some = [replace(c, speaker=None) if n < 5 else c for n, c in enumerate(clips(3))]
     assert speaker_notes(some)[0].startswith("5 of 24 clips name no speaker: ")

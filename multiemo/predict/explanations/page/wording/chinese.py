@@ -86,7 +86,7 @@ TEXTS: Mapping[str, str] = {
     "evidence_face": "面部的依据",
     "evidence_help": (
         "每一部分的分数是它使“{label}”的对数几率增加的量（方法："
-        "{method}；被去除的部分以 {baseline} 代替）。"
+        "{method}；被去除的部分以 {baseline} 代替）。模态的百分点则以训练中的占比为起点，因此两者的正负可能不同。"
     ),
     "evidence_help_dimension": (
         "每一部分的分数是它使“{label}”的估计值增加的量（方法："

@@ -94,7 +94,8 @@ TEXTS: Mapping[str, str] = {
     "evidence_face": "In the face",
     "evidence_help": (
         "Each part is scored by what it adds to the log-odds of {label} (method: {method}; a removed part is replaced "
-        "with {baseline})."
+        "with {baseline}). The points of a modality start at the share in training instead, so the two can differ in "
+        "sign."
     ),
     "evidence_help_dimension": (
         "Each part is scored by what it adds to the estimate of {label} (method: {method}; a removed part is replaced "
