@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from multiemo.arrays import Floats
-from multiemo.encoders.common.pretrained import resolve_model
-from multiemo.encoders.speech.backbones import load_weights, quiet
+from multiemo.encoders.common.pretrained import load_weights, quiet, resolve_model
 from multiemo.errors import ConfigError
 from multiemo.runs.device import resolve_device
 from multiemo.transcripts import Cue, Transcript

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 
-from multiemo.encoders.common.pretrained import resolve_model
+from multiemo.encoders.common.pretrained import quiet, resolve_model
 from multiemo.encoders.common.prompts import Prompt
-from multiemo.encoders.speech.backbones import quiet
 from multiemo.errors import CheckpointError, ConfigError, first_line
 from multiemo.files import parse_json, write_atomically
 

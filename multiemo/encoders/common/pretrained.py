@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import torch
+from torch import nn
 from transformers.utils import logging
 
 from multiemo import network
@@ -111,3 +116,58 @@ def _from_hub(name: str, where: str, local_only: bool) -> str:
         ) from None
     _require_model(Path(found), f"{where}: {name!r}")
     return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress the library's warnings."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def load_weights(
+    auto: Any,
+    folder: str,
+    config: Any,
+    what: str,
+    *,
+    used: Callable[[Any], nn.Module] = lambda built: built,
+    unread: tuple[str, ...] = (),
+) -> Any:
+    """Load a model with the weights of a folder, in float32.
+
+    Args:
+        auto: class of the library that builds the model.
+        folder: folder of the model.
+        config: configuration of the model.
+        what: description of the model, for messages.
+        used: returns the part of the model that is used; weights of the rest may be missing.
+        unread: beginnings of the names of parameters of that part that may be missing.
+
+    Raises:
+        ConfigError: weights are missing.
+    """
+    with quiet():  # the library reports unused weights, such as those of a decoder
+        built, report = auto.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    weights = built.state_dict(keep_vars=True)
+    lacking = {id(weights[name]) for name in report["missing_keys"] if name in weights}
+    names = [name for name, weight in used(built).state_dict(keep_vars=True).items() if id(weight) in lacking]
+    missing = sorted(name for name in names if not name.startswith(unread))
+    if missing:
+        raise ConfigError(
+            f"{what} lacks the weights of {len(missing)} parameters of its layers, such as {missing[0]!r}; "
+            "they would be random: save the whole model with model.save_pretrained()"
+        )
+    return built

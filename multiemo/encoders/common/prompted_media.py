@@ -13,9 +13,9 @@ from torch import Tensor
 
 from multiemo.encoders.common.label_scores import PER_TOKEN, extended, plain_scores, shared_scores
 from multiemo.encoders.common.language_models import find_folder, load_language_model, model_class, record_of
+from multiemo.encoders.common.pretrained import quiet
 from multiemo.encoders.common.prompted import PromptedEncoder, agree, dimensions_error
 from multiemo.encoders.common.prompts import answer_ids, render, token_ids
-from multiemo.encoders.speech.backbones import quiet
 from multiemo.errors import ConfigError, first_line
 from multiemo.labels.words import Language
 from multiemo.types import DIMENSIONS, Modality

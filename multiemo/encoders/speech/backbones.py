@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from transformers.utils import logging
 
 from multiemo.encoders.common.attention import keep_on_device
 from multiemo.encoders.common.half_precision import suit_half_precision
-from multiemo.encoders.common.pretrained import resolve_model
+from multiemo.encoders.common.pretrained import load_weights, resolve_model
 from multiemo.errors import ConfigError, first_line
 
 # Models that read the waveform. In those of ONE_BY_ONE padding would change a clip's end, so they process single clips.
@@ -122,61 +120,6 @@ def _freeze_unread(backbone: Any) -> None:
     for name, parameter in backbone.named_parameters():
         if name.startswith(_unread(backbone.config)):
             parameter.requires_grad_(False)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress the library's warnings."""
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-
-
-def load_weights(
-    auto: Any,
-    folder: str,
-    config: Any,
-    what: str,
-    *,
-    used: Callable[[Any], nn.Module] = lambda built: built,
-    unread: tuple[str, ...] = (),
-) -> Any:
-    """Load a model with the weights of a folder, in float32.
-
-    Args:
-        auto: class of the library that builds the model.
-        folder: folder of the model.
-        config: configuration of the model.
-        what: description of the model, for messages.
-        used: returns the part of the model that is used; weights of the rest may be missing.
-        unread: beginnings of the names of parameters of that part that may be missing.
-
-    Raises:
-        ConfigError: weights are missing.
-    """
-    with quiet():  # the library reports unused weights, such as those of a decoder
-        built, report = auto.from_pretrained(
-            folder,
-            config=config,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    weights = built.state_dict(keep_vars=True)
-    lacking = {id(weights[name]) for name in report["missing_keys"] if name in weights}
-    names = [name for name, weight in used(built).state_dict(keep_vars=True).items() if id(weight) in lacking]
-    missing = sorted(name for name in names if not name.startswith(unread))
-    if missing:
-        raise ConfigError(
-            f"{what} lacks the weights of {len(missing)} parameters of its layers, such as {missing[0]!r}; "
-            "they would be random: save the whole model with model.save_pretrained()"
-        )
-    return built
 
 
 def fused_attention(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *more: bool) -> tuple[Tensor, None]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from multiemo.encoders.base import Encoder, FrozenPart, masked_mean
 from multiemo.encoders.common.attention import keep_on_device, recompute_layers, takes_no_mask
@@ -17,9 +18,8 @@ from multiemo.encoders.common.depth import depth_groups
 from multiemo.encoders.common.half_precision import suit_half_precision
 from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
 from multiemo.encoders.common.lower_layers import LowerLayers
-from multiemo.encoders.common.pretrained import resolve_model
-from multiemo.encoders.speech.backbones import load_weights
-from multiemo.encoders.text.decoders import is_causal, last_state, last_utterance_mask, text_part
+from multiemo.encoders.common.pretrained import load_weights, resolve_model
+from multiemo.encoders.text.decoders import is_causal, last_state, last_utterance_mask, reads_padding, text_part
 from multiemo.encoders.text.masked_tokens import MaskedTokens
 from multiemo.encoders.text.text_transformer import AttentionPool, utterance_mask
 from multiemo.errors import ConfigError, first_line
@@ -111,6 +111,14 @@ class TextPretrained(Encoder):
         padding = getattr(config, "pad_token_id", None)
         rows = self.backbone.get_input_embeddings().num_embeddings
         self.padding: int = padding if padding is not None and 0 <= padding < rows else 0
+        if assets is None:
+            config.multiemo_one_by_one = reads_padding(self.backbone, self.padding)
+        self.clip_by_clip = getattr(config, "multiemo_one_by_one", False)
+        if self.clip_by_clip and frozen_layers:
+            raise ConfigError(
+                f"{_WHERE}.frozen_layers: {model!r} reads the padding behind a text, so each text runs alone, and its "
+                f"layers cannot be run apart; leave it out, or freeze all of the model with {_WHERE}.freeze"
+            )
         self.freeze = freeze
         self.lower = LowerLayers(self.backbone, frozen_layers, _WHERE, self._example) if frozen_layers else None
         if lora is not None:
@@ -229,6 +237,8 @@ class TextPretrained(Encoder):
         Returns:
             ``[B, L, D]``.
         """
+        if padded and self.clip_by_clip:
+            return torch.cat([self._alone(x[i : i + 1], mask[i : i + 1]) for i in range(len(x))])
         if padded or self.causal or not takes_no_mask(self.backbone):
             inputs = {"input_ids": x.masked_fill(~mask, self.padding), "attention_mask": mask.long()}
         else:
@@ -239,6 +249,12 @@ class TextPretrained(Encoder):
         with torch.autocast(x.device.type, enabled=False) if whole else nullcontext():
             states: Tensor = self.backbone(**inputs).last_hidden_state
         return states
+
+    def _alone(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The states of one text without its padding, ``[1, L, D]``."""
+        real = int(mask.sum())
+        states = self.token_states(x[:, :real], mask[:, :real], padded=False)
+        return F.pad(states, (0, 0, 0, x.shape[1] - real))
 
     def token_table(self) -> nn.Embedding:
         """The backbone's input embeddings."""

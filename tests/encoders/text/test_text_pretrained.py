@@ -323,3 +323,42 @@ def test_deberta_of_the_first_version_runs_in_float32_under_autocast(tmp_path: P
         assert torch.equal(encoder(*batch()), expected)
         encoder.train()(*batch()).square().sum().backward()
     assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
+
+
+PADDING_READ = {
+    "convbert": lambda: transformers.ConvBertConfig(
+        vocab_size=len(WORDS), hidden_size=16, embedding_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=40, head_ratio=1, conv_kernel_size=3,
+    ),
+    "mobilebert": lambda: transformers.MobileBertConfig(
+        vocab_size=len(WORDS), hidden_size=16, embedding_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=40, intra_bottleneck_size=16, normalization_type="layer_norm",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PADDING_READ)
+def test_a_model_that_reads_padding_reads_each_text_alone(tmp_path: Path, name, monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, name, PADDING_READ[name])
+    folder = save_tiny(tmp_path / name, name)
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][0] = 1.0  # as in published models, padding has a vector
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    encoder = TextPretrained(model=str(folder), max_tokens=24).eval()
+    assert encoder.clip_by_clip
+    x, mask = batch()
+    assert not mask.all()
+    together = encoder(x, mask)
+    for row, (ids, real) in enumerate(zip(x, mask, strict=True)):
+        alone = encoder(ids[None, real], real[None, real])
+        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-5)
+    encoder.save_assets(tmp_path / "assets")
+    rebuilt = TextPretrained(model="x", max_tokens=24, assets=tmp_path / "assets")
+    assert rebuilt.clip_by_clip
+    with pytest.raises(ConfigError, match=r"frozen_layers: .* reads the padding behind a text"):
+        TextPretrained(model=str(folder), max_tokens=24, frozen_layers=1)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_other_models_read_a_batch_at_once(tmp_path: Path, name):
+    assert not tiny(tmp_path, name).clip_by_clip
