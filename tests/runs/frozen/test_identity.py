@@ -132,7 +132,8 @@ def changes() -> Iterator[Any]:
                 yield pytest.param(name, argument, marks=slow, id=f"{name}-{argument}")
 
 
-@pytest.mark.parametrize("name", encoders)
+# other tests register encoders of their own
+@pytest.mark.parametrize("name", [name for name in encoders if encoders._modules.get(name, "").startswith("multiemo.")])
 def test_two_values_of_every_argument_are_compared(name: str) -> None:
     taken = inspect.signature(encoders.get(name, where="x")).parameters.keys() - _PLACES
     assert taken == ARGUMENTS[name].keys(), "state two values of each argument above"
