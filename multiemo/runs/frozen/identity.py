@@ -41,7 +41,7 @@ def states_digest(encoder: Encoder, frozen: FrozenPart, precision: str) -> str:
 
 def _facts(encoder: Encoder) -> list[Any]:
     """The class, the input and the assets of an encoder, as JSON values."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(prefix="multiemo-") as folder:
         encoder.save_assets(Path(folder))
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         assets = {path.relative_to(folder).as_posix(): content_digest(path) for path in files}
