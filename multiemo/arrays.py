@@ -24,3 +24,13 @@ def has_winner(votes: Array) -> NDArray[np.bool_]:
     """
     top = np.sort(votes, axis=1)[:, ::-1]
     return np.asarray(top[:, 0] - (top[:, 1] if votes.shape[1] > 1 else 0) > 1e-6)
+
+
+def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
+    """``[N]``: whether a clip has a definite label; with votes, whether one label has more than any other.
+
+    Args:
+        task: task of the model.
+        target: ``[N, C]``.
+    """
+    return has_winner(target) if task == "soft" else np.ones(len(target), dtype=bool)

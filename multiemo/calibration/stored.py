@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.arrays import Array, has_winner
+from multiemo.arrays import Array, clear_clips
 from multiemo.calibration.confidence import abstention_threshold, top_label
 from multiemo.calibration.conflict import ConflictCalibration
 from multiemo.calibration.decision import DEFAULT_THRESHOLD, decide, fit_thresholds
@@ -257,7 +257,7 @@ def fit_calibration(
         if max_error is not None:
             decided = None if task == "multi" else decide(calibrated, task, costs=own)
             confidence, correct = top_label(calibrated, target[rows], task, decided)
-            clear = has_winner(target[rows]) if task == "soft" else np.ones(len(confidence), dtype=bool)
+            clear = clear_clips(task, target[rows])
             people = None if groups is None else groups[clear]
             thresholds[key] = abstention_threshold(confidence[clear], correct[clear], max_error, people=people)
     heads = {}

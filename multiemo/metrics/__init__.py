@@ -4,6 +4,7 @@ A *figure* is one number. A *measure* maps truth, predictions and clip weights t
 tests and averages over seeds are implemented once for all tasks.
 """
 
+from multiemo.arrays import clear_clips
 from multiemo.metrics.answer_sets import SET_FIGURES, set_measure
 from multiemo.metrics.comparisons import (
     SWAP_SPEAKERS,
@@ -42,7 +43,6 @@ from multiemo.metrics.subsets import MeasuredSubsets, Scores, compare_subsets, m
 from multiemo.metrics.tasks import (
     MAIN_FIGURE,
     calibration_error,
-    clear_clips,
     guessing,
     mean_loss,
     means_of,

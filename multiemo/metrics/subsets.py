@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.arrays import Array
+from multiemo.arrays import Array, clear_clips
 from multiemo.metrics.comparisons import adjusted, paired_tests
 from multiemo.metrics.figures import FIGURES, confusion, per_class
 from multiemo.metrics.intervals import estimates
@@ -27,7 +27,6 @@ from multiemo.metrics.tasks import (
     MAIN_FIGURE,
     by_dimension,
     calibration_error,
-    clear_clips,
     guessing,
     mean_loss,
     measure_of,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiemo.arrays import Array, has_winner
+from multiemo.arrays import Array, clear_clips
 from multiemo.metrics.figures import FIGURES, calibration_gap, expected_calibration_error, label_measure
 from multiemo.metrics.measures import Measure, ratio
 from multiemo.metrics.multilabel import counted, multi_measure
@@ -63,16 +63,6 @@ def scored(
         return target, probabilities
     columns = decided[..., None] if task == "soft" else decided
     return target, np.concatenate([probabilities, columns], axis=-1)
-
-
-def clear_clips(task: str, target: Array) -> NDArray[np.bool_]:
-    """``[N]``: whether a clip has a definite label; with votes, whether one label has more than any other.
-
-    Args:
-        task: task of the model.
-        target: ``[N, C]``.
-    """
-    return has_winner(target) if task == "soft" else np.ones(len(target), dtype=bool)
 
 
 def by_dimension(target: Array, values: Array, names: Sequence[str]) -> dict[str, DimensionFigures]:

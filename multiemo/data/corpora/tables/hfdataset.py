@@ -233,16 +233,16 @@ def _cells(row: Mapping[str, Any], named: Mapping[str, str], names: Mapping[str,
     cells: ClipCells = {}
     for key, column in named.items():
         cell = row[column]
+        if isinstance(cell, float) and math.isnan(cell):
+            cell = None
         if column in names and isinstance(cell, int):
             cell = names[column][cell] if 0 <= cell < len(names[column]) else None
-        elif key == "label" and isinstance(cell, int | float) and not (isinstance(cell, float) and math.isnan(cell)):
+        elif key == "label" and isinstance(cell, int | float):
             raise ManifestError(
                 f"hfdataset: label={column}: {file} has numbers such as {cell} without names for them (ClassLabel)"
             )
         if isinstance(cell, dict):
             cell = cell if cell.get("bytes") or cell.get("path") else None
-        elif isinstance(cell, float) and math.isnan(cell):
-            cell = None
         elif cell is not None and not (key in MEDIA_KEYS and isinstance(cell, bytes)):
             cell = str(cell).strip()
         if cell:

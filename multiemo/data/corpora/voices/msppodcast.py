@@ -168,14 +168,16 @@ def _partitions(listing: Path | None) -> dict[str, str]:
 
 def _votes(table: Path | None, skip: Skip) -> dict[str, dict[str, float]]:
     """Return {turn: {label: number of votes}}; votes for other emotions are ignored. Another format has no votes."""
+    if table is None:
+        return {}
     found: dict[str, Counter[str]] = defaultdict(Counter)
     try:
-        for name, word in () if table is None else _single_votes(table):
+        for name, word in _single_votes(table):
             label = find_label(word, _LABELS)
             if label is not None:
                 found[name.rsplit(".", 1)[0]][label] += 1
     except (ManifestError, ValueError, AttributeError, KeyError, TypeError) as error:
-        skip(_DETAILED[0] if table is None else table.name, f"is not read, so clips have no votes ({error})")
+        skip(table.name, f"is not read, so clips have no votes ({error})")
         return {}
     return {name: dict(votes) for name, votes in found.items()}
 
