@@ -30,8 +30,12 @@ from measure import fused, kernels, trainer
 from measure.batched_faces import BatchedCenterFace
 
 from multiemo.benchmark.environment import describe_environment
+from multiemo.encoders.base import encode_rows
 from multiemo.preprocess.faces.detection import CenterFace, centerface_file
 from multiemo.preprocess.voice.prosody import prosody
+from multiemo.training.casts import cast_together
+from multiemo.training.graphs import OCCURRENCES, graph_encoder
+from multiemo.types import MODALITIES, Modality
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Kinds of kernels, by what their names contain; the first that fits counts.
@@ -72,10 +76,10 @@ def ways(device: str) -> dict[str, Callable[[Any], float]]:
     return {
         "bare loop": lambda work: trainer.bare(work, device),
         "multiemo": lambda work: trainer.ours(work, device),
-        "multiemo, compiled": lambda work: trainer.ours(work, device, compile_encoders=True),
         "multiemo, CUDA graphs": lambda work: trainer.ours(work, device, cuda_graphs=True),
         "Hugging Face": lambda work: trainer.hugging_face(work, device),
         "Lightning": lambda work: trainer.lightning(work, device),
+        "multiemo, compiled": lambda work: trainer.ours(work, device, compile_encoders=True),
     }
 
 
@@ -121,6 +125,52 @@ def kernel_kinds(device: str, size: fused.Size, steps: int) -> dict[str, float]:
         kind = next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), "other")
         found[kind] += row.self_device_time_total / 1e3 / steps
     return dict(found)
+
+
+def branch(m: Modality, device: str, size: fused.Size) -> dict[str, float]:
+    """Milliseconds of one branch alone, forward and backward: as the trainer runs it, and as a CUDA graph.
+
+    Args:
+        m: its modality.
+        device: only ``cuda`` has kernels.
+        size: size of the clips and of the models.
+
+    Raises:
+        NotMeasured: there is no GPU.
+    """
+    if device != "cuda":
+        raise NotMeasured("no GPU")
+    encoder = fused.fused_model(size).encoders[m].to(device).train()
+    batch = fused.one_batch(size).to(device)
+
+    def once() -> None:
+        with torch.autocast(device, torch.bfloat16):
+            made = encode_rows(encoder, m, batch)
+        made.float().sum().backward()
+        encoder.zero_grad()
+
+    cast_together(encoder, trainer.refuse)
+    found = _wall_and_kernels(once, "")
+    graph_encoder(encoder, trainer.refuse)
+    return found | _wall_and_kernels(once, "graph_")
+
+
+def _wall_and_kernels(once: Callable[[], None], prefix: str, times: int = 10) -> dict[str, float]:
+    from torch.profiler import ProfilerActivity, profile
+
+    for _ in range(OCCURRENCES + 1):
+        once()
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(times):
+        once()
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        once()
+        torch.cuda.synchronize()
+    kernels_ms = sum(row.self_device_time_total for row in profiled.key_averages()) / 1e3
+    return {f"{prefix}ms": 1e3 * seconds / times, f"{prefix}kernels_ms": kernels_ms}
 
 
 def real_training(device: str) -> dict[str, float]:
@@ -238,12 +288,15 @@ def measure(device: str, size: fused.Size, steps: int, seconds: float) -> dict[s
 
     found: dict[str, Any] = {"environment": attempt(describe_environment), "device": _device_name(device)}
     found["floor"] = attempt(floor)
-    found["step"] = {name: attempt(lambda name=name: timed(name, device, size, steps)) for name in ways(device)}
+    *first, last = ways(device)  # compilation takes longest
+    found["step"] = {name: attempt(lambda name=name: timed(name, device, size, steps)) for name in first}
+    found["branch"] = {m: attempt(lambda m=m: branch(m, device, size)) for m in MODALITIES}
     found["kernel_ms"] = attempt(lambda: kernel_kinds(device, size, steps))
     found["bulk_prediction"] = attempt(lambda: bulk_prediction(device, size, steps))
     found["preparation"] = attempt(lambda: preparation(device, size.clips))
-    found["queued"] = {way: attempt(lambda way=way: kernels.queued(size, way)) for way in kernels.WAYS}
+    found["step"][last] = attempt(lambda: timed(last, device, size, steps))
     found["ravdess"] = attempt(lambda: real_training(device))
+    found["queued"] = {way: attempt(lambda way=way: kernels.queued(size, way)) for way in kernels.WAYS}
     found["seconds"] = time.perf_counter() - began
     return found
 
@@ -265,6 +318,7 @@ def table(found: dict[str, Any]) -> str:
     bound = f"{least['compute_ms'] + least['memory_ms']:.1f} ms" if least else cell(found["floor"])
     lines.append(f"{'floor of the large step on an H100':<36}{bound}")
     lines += [f"{'step: ' + name:<36}{cell(value)}" for name, value in found["step"].items()]
+    lines += [f"{'alone: ' + m:<36}{cell(value)}" for m, value in found["branch"].items()]
     lines.append(f"{'kernels by kind, ms a step':<36}{cell(found['kernel_ms'])}")
     lines.append(f"{'bulk prediction':<36}{cell(found['bulk_prediction'])}")
     lines.append(f"{'prosody and faces in batches':<36}{cell(found['preparation'])}")

@@ -14,6 +14,7 @@ from multiemo.training.casts import cast_together
 from multiemo.types import MODALITIES
 
 from . import fake_gpu, fused
+from .trainer import refuse
 
 #: {way to compute the step: (our layers, masks left away, weights cast together)}, each with what is before it.
 WAYS = {
@@ -43,7 +44,7 @@ def queued(size: fused.Size, way: str) -> dict[str, Any]:
     model = objective.model
     if together:
         for m in model.modalities:
-            cast_together(model.encoders[m], _refuse)
+            cast_together(model.encoders[m], refuse)
     found: dict[str, Any] = {}
     batch = fused.one_batch(size)
     with mode:
@@ -74,7 +75,3 @@ def queued(size: fused.Size, way: str) -> dict[str, Any]:
 
 def _figures(counted: fake_gpu.Queued) -> dict[str, int]:
     return {"kernels": counted.kernels, "moved": counted.moved, "operations": counted.operations}
-
-
-def _refuse(error: str) -> None:
-    raise RuntimeError(error)

@@ -44,10 +44,10 @@ def run_faster(
     for m in model.modalities:
         if compile_encoders:
             compile_encoder(model.encoders[m], partial(failed, m, "torch.compile"))
-        elif cuda_graphs and obstacle is None:
-            graph_encoder(model.encoders[m], partial(failed, m, "capturing a CUDA graph"))
         elif mixed and accelerator.num_processes == 1 and not settings.gradient_checkpointing:
             cast_together(model.encoders[m], partial(failed, m, "casting its weights together"))
+        if cuda_graphs and obstacle is None:
+            graph_encoder(model.encoders[m], partial(failed, m, "capturing a CUDA graph"))
 
 
 def _obstacle(accelerator: Accelerator, settings: TrainingConfig) -> str | None:

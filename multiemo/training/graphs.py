@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multiemo.encoders.common.fused_layers import captured_pass
 from multiemo.errors import first_line
 
 T = TypeVar("T")
@@ -38,11 +39,12 @@ def graph_encoder(encoder: Any, failed: Callable[[str], None], record: Record[An
     continue their stream in every replay. Gradients are copied out of the graph, so they can be accumulated.
 
     Args:
-        encoder: an ``Encoder`` on its device; undone by :func:`~multiemo.training.compiled.run_plainly`.
+        encoder: an ``Encoder`` on its device, whose weights may be cast together; undone by
+            :func:`~multiemo.training.compiled.run_plainly`.
         failed: receives the first line of the error of a failed capture, once.
         record: how to capture; by default as a CUDA graph.
     """
-    plain: Callable[..., Tensor] = encoder._call_impl
+    plain: Callable[..., Tensor] = encoder._compiled_call_impl or encoder._call_impl
     capture = record or _recorder()
     pads = not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in encoder.modules())
     longest = _longest(encoder.input_spec)
@@ -79,6 +81,9 @@ def graph_encoder(encoder: Any, failed: Callable[[str], None], record: Record[An
 class PassGraph:
     """One pass of an encoder in one shape, forward and backward.
 
+    The pass reads the weights under other names. Autograd ties a weight to the stream in which it was used first, and
+    orders every backward pass that reaches it by that stream, which a capture does not allow.
+
     Args:
         function: computes embeddings ``[B, D]`` from an input and its mask.
         inputs: input and mask of the first batch.
@@ -89,9 +94,9 @@ class PassGraph:
     def __init__(
         self, function: Callable[..., Tensor], inputs: Sequence[Tensor], encoder: nn.Module, record: Record[Any]
     ) -> None:
-        self.weights = [p for p in encoder.parameters() if p.requires_grad]
+        self._aliases = {p: p.detach().requires_grad_() for p in encoder.parameters() if p.requires_grad}
         self._inputs = [x.clone() for x in inputs]
-        self._function = function
+        self._function, self._encoder = function, encoder
         with _kept(encoder.buffers()):
             with _beside(self._inputs[0].device):
                 for _ in range(_WARM_UPS):
@@ -128,14 +133,14 @@ class PassGraph:
         cast: AbstractContextManager[Any] = nullcontext()
         if torch.is_autocast_enabled(device):  # autocast's cache would hold memory of the graph, or the other way round
             cast = torch.autocast(device, torch.get_autocast_dtype(device), cache_enabled=False)
-        with torch.enable_grad(), cast:
+        with torch.enable_grad(), cast, captured_pass(), _replaced(self._encoder, self._aliases):
             made: Tensor = self._function(*self._inputs)
         self._live = made
         return made
 
     def _backward(self) -> Sequence[Tensor | None]:
         assert self._live is not None
-        return torch.autograd.grad(self._live, self.weights, self._given, allow_unused=True)
+        return torch.autograd.grad(self._live, list(self._aliases.values()), self._given, allow_unused=True)
 
 
 class _Replay(torch.autograd.Function):
@@ -180,6 +185,19 @@ def _extended(x: Tensor, length: int) -> Tensor:
 
 
 @contextmanager
+def _replaced(encoder: nn.Module, values: dict[nn.Parameter, Tensor]) -> Iterator[None]:
+    """Within it, modules have other tensors in place of their parameters."""
+    places = [(m._parameters, name, p) for m in encoder.modules() for name, p in m._parameters.items() if p in values]
+    try:
+        for parameters, name, p in places:
+            parameters[name] = values[p]  # type: ignore[assignment, index]
+        yield
+    finally:
+        for parameters, name, p in places:
+            parameters[name] = p
+
+
+@contextmanager
 def _kept(buffers: Iterator[Tensor]) -> Iterator[None]:
     """Restore running statistics afterwards."""
     before = [(buffer, buffer.clone()) for buffer in buffers]
@@ -212,8 +230,24 @@ def _recorder() -> Record[Any]:
         pool = pool or torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
         graph = torch.cuda.CUDAGraph()
         # Other threads pin memory for the next batches meanwhile.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        with _undone_if_it_fails(pool), torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             result = run()
         return graph.replay, result
 
     return record
+
+
+@contextmanager
+def _undone_if_it_fails(pool: Any) -> Iterator[None]:
+    """Leave a failed capture completely. Torch leaves its stream, random numbers and memory in the capture's state."""
+    device, stream = torch.cuda.current_device(), torch.cuda.current_stream()
+    numbers = torch.cuda.default_generators[device]
+    before = numbers.clone_state()
+    try:
+        yield
+    except BaseException:
+        torch.cuda.set_stream(stream)
+        numbers.graphsafe_set_state(before)
+        with suppress(RuntimeError):  # if it has been left
+            torch._C._cuda_endAllocateToPool(device, pool)
+        raise

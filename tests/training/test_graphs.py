@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from multiemo.encoders.common import fused_layers
 from multiemo.encoders.common.lora import Lora
 from multiemo.registry import encoders
 from multiemo.training import graphs
@@ -137,7 +138,8 @@ def test_a_thawed_layer_is_not_missing_from_the_gradients(tmp_path: Path) -> Non
     assert encoder.token_table().weight.grad.abs().sum() > 0
 
 
-def test_half_precision_is_autocast_s(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_half_precision_is_autocast_s(together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, x, mask = texts(tmp_path)
     still(encoder)
 
@@ -149,11 +151,66 @@ def test_half_precision_is_autocast_s(tmp_path: Path) -> None:
         return [made.detach(), *(p.grad.clone() for p in encoder.parameters() if p.grad is not None)]
 
     expected = gradients()
+    if together:
+        cast_together(encoder, pytest.fail)
     graph_encoder(encoder, pytest.fail, Recorder())
-    for _ in range(OCCURRENCES + 1):
-        got = gradients()
+    for _ in range(OCCURRENCES):
+        gradients()
+    copied: list[int] = []
+    real = torch._foreach_copy_
+    monkeypatch.setattr(torch, "_foreach_copy_", lambda to, of: (copied.append(len(to)), real(to, of))[1])
+    got = gradients()
+    # Replays copy the gradients out of the graph; weights cast together are cast within it, as are their gradients.
+    assert len(copied) == (3 if together else 1)
     for ours, theirs in zip(got, expected, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_captured_pass_does_not_reach_the_weights_that_autograd_knows(
+    kind: str, together: bool, tmp_path: Path
+) -> None:
+    """Those are tied to another stream while any loss that reads them is alive, and the capture of a backward fails."""
+    encoder, x, mask = ENCODERS[kind](tmp_path)
+    still(encoder)
+    if together:
+        cast_together(encoder, pytest.fail)
+    reached: list[torch.Tensor] = []
+
+    def record(run: Any) -> Any:
+        made = run()
+        if isinstance(made, torch.Tensor):
+            pending, known = [made.grad_fn], set()
+            while pending:
+                node = pending.pop()
+                if node is not None and node not in known:
+                    known.add(node)
+                    pending += [parent for parent, _ in node.next_functions]
+                    reached.extend([node.variable] if hasattr(node, "variable") else [])
+        return (lambda: None), made
+
+    graph_encoder(encoder, pytest.fail, record)
+    with torch.autocast("cpu", torch.bfloat16, enabled=together):
+        for _ in range(OCCURRENCES):
+            encoder(x, mask)
+    own = {id(p) for p in encoder.parameters()}
+    assert len(reached) > 4
+    assert not [r for r in reached if id(r) in own]
+    assert {r.data_ptr() for r in reached} <= {p.data_ptr() for p in encoder.parameters()}
+    assert all(isinstance(p, nn.Parameter) for p in encoder.parameters())
+
+
+def test_only_captured_passes_may_use_kernels_that_are_slow_to_start(tmp_path: Path) -> None:
+    encoder, x, mask = texts(tmp_path)
+    captured: list[bool] = []
+    encoder.register_forward_pre_hook(lambda *_: captured.append(fused_layers._captured.get()))
+    graph_encoder(encoder.train(), pytest.fail, Recorder())
+    for _ in range(OCCURRENCES):
+        encoder(x, mask)
+    assert captured[: OCCURRENCES - 1] == [False] * (OCCURRENCES - 1)
+    assert len(captured) > OCCURRENCES
+    assert all(captured[OCCURRENCES - 1 :])
 
 
 def test_dropout_differs_from_replay_to_replay(tmp_path: Path) -> None:

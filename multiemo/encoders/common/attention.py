@@ -20,10 +20,13 @@ _ALWAYS_MASKED = "sdpa_always_masked"
 
 def _mask(*args: Any, **options: Any) -> Any:
     padding = options.get("attention_mask")
-    if padding is None:
-        return sdpa_mask(*args, **options)
-    queries = options.get("q_length")  # earlier versions of the library state positions instead
     two_way = options.get("mask_function") is bidirectional_mask_function
+    if padding is None:
+        # While a CUDA graph is captured, some versions of the library make a mask that hides nothing, and no fast
+        # kernel takes it.
+        skipped = two_way and options.get("allow_is_bidirectional_skip")
+        return None if skipped else sdpa_mask(*args, **options)
+    queries = options.get("q_length")  # earlier versions of the library state positions instead
     if two_way and queries is not None and _covers(padding, options):
         return padding[:, None, None, :].expand(-1, 1, queries, -1)
     return sdpa_mask(*args, **{**options, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})

@@ -14,7 +14,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_HALF_DTYPES = (torch.bfloat16, torch.float16)
+#: Dtypes in which matrix units compute.
+HALF_DTYPES = (torch.bfloat16, torch.float16)
 #: Grouped convolutions with a kernel of at least this many steps are computed through FFTs.
 _LONG_KERNEL = 64
 #: Matrix units need row lengths that are multiples of this.
@@ -46,7 +47,7 @@ def half_of(x: Tensor) -> torch.dtype | None:
     if not x.is_cuda:
         return None
     dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
-    return dtype if dtype in _HALF_DTYPES else None
+    return dtype if dtype in HALF_DTYPES else None
 
 
 def strided_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:

@@ -17,6 +17,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from multiemo.encoders.common.depth import depth_groups
+from multiemo.encoders.face.fused_blocks import fuse_layers
 from multiemo.errors import CheckpointError, ConfigError, first_line
 from multiemo.files import parse_json, write_atomically
 from multiemo.types import FaceSpec
@@ -132,6 +133,7 @@ def _instantiate(name: str, options: Mapping[str, Any], **weights: Any) -> nn.Mo
             ) from error
         key, value = ("backbone", name) if folder else ("backbone_options", dict(options))
         raise ConfigError(f"{_WHERE}.{key}: timm cannot build {name!r} from {value!r}: {reason}") from error
+    fuse_layers(model)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

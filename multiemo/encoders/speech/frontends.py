@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multiemo.encoders.common.fused_layers import instance_norm
 from multiemo.encoders.common.half_precision import half_of
 
 
@@ -31,6 +32,9 @@ class MaskedGroupNorm(nn.Module):
 
         The attribute ``lengths`` ``[B]`` must be set before; ``None`` if all steps are real.
         """
+        fused = instance_norm(x, self.weight, self.bias, self.eps, self.lengths)
+        if fused is not None:
+            return fused
         if (steps := self.lengths) is None:
             return self._unmasked(x)
         real = (torch.arange(x.shape[2], device=x.device) < steps.unsqueeze(1)).unsqueeze(1)

@@ -89,3 +89,18 @@ def test_the_short_way_to_a_mask_makes_the_library_s(function) -> None:
         "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False,
     }  # fmt: skip
     assert torch.equal(attention._mask(**options), sdpa_mask(**options))
+
+
+@pytest.mark.skipif(EARLY, reason="this version of transformers makes masks in another way, which is left to it")
+def test_no_mask_stays_no_mask_while_a_graph_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some versions of the library then make one that hides nothing, with which attention is slow."""
+    monkeypatch.setattr(attention, "sdpa_mask", lambda *_, **__: pytest.fail("made a mask"))
+    options = {"batch_size": 3, "q_length": 5, "kv_length": 5, "mask_function": bidirectional_mask_function}
+    assert attention._mask(**options, attention_mask=None, allow_is_bidirectional_skip=True) is None
+
+
+@pytest.mark.parametrize(("function", "skip"), [(bidirectional_mask_function, False), (causal_mask_function, True)])
+def test_masks_that_are_needed_are_made_without_padding(function, skip: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "sdpa_mask", lambda *_, **__: "made")
+    options = {"mask_function": function, "attention_mask": None, "allow_is_bidirectional_skip": skip}
+    assert attention._mask(**options) == "made"

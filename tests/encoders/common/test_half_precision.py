@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
-from multiemo.encoders.common import half_precision
+from multiemo.encoders.common import fused_layers, half_precision
 from multiemo.encoders.common.half_precision import spectral_convolution, strided_convolution, suit_half_precision
 from multiemo.encoders.speech import frontends
 from multiemo.encoders.speech.speech_pretrained import SpeechPretrained
 from tests.support.tensors import padded, waves
-from tests.support.tiny_speech import KINDS, save_model
+from tests.support.tiny_speech import KINDS, build, save_model
 
 
 @pytest.fixture
@@ -110,3 +111,25 @@ def test_norms_keep_half_precision(as_on_a_gpu: None) -> None:
     x = torch.randn(4, 8)
     assert layer(x.bfloat16()).dtype == torch.bfloat16
     torch.testing.assert_close(layer(x.bfloat16()).float(), nn.LayerNorm(8)(x), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="needs Triton's interpreter")
+@pytest.mark.parametrize("seconds", [[0.3, 0.3], [0.3, 0.2]])
+def test_the_kernels_norm_of_the_waveform_is_the_plain_one(seconds: list[float], tmp_path: Path, monkeypatch) -> None:
+    encoder = build("wav2vec2-group", tmp_path, prosody=False, freeze="none").eval()
+    x, mask = padded(waves(seconds))
+    options = {} if len(set(seconds)) > 1 else {"padded": False}
+
+    def results() -> list[torch.Tensor]:
+        encoder.zero_grad()
+        made = encoder(x, mask, **options)
+        made.square().sum().backward()
+        return [made.detach(), *(p.grad for p in encoder.parameters() if p.grad is not None)]
+
+    wanted, used = results(), []
+    monkeypatch.setattr(fused_layers, "suited", lambda x: not used.append(x.shape))
+    got = results()
+    assert len(used) == 1
+    largest = max(float(w.norm()) for w in wanted)
+    for ours, plain in zip(got, wanted, strict=True):
+        assert float((ours - plain).norm()) <= 1e-4 * float(plain.norm()) + 1e-6 * largest
