@@ -173,6 +173,30 @@ class EmotionModel(nn.Module):
         """
         return expected_over_presence(lambda shown: self._logits(embeddings, shown), presence, reliability)
 
+    def fuse_dimensions(
+        self,
+        embeddings: Mapping[Modality, Tensor],
+        presence: Mapping[Modality, Tensor],
+        reliability: Mapping[Modality, Tensor] = MappingProxyType({}),
+    ) -> Tensor:
+        """Compute valence, arousal and dominance ``[B, 3]`` of a model with a head for them.
+
+        Rows without any modality get the means of train. Dimensions that were never learnt are NaN.
+
+        Args:
+            embeddings, presence, reliability: as for :meth:`fuse`.
+        """
+        return expected_over_presence(lambda shown: self._dimensions(embeddings, shown), presence, reliability)
+
+    def branch_logits(self, m: Modality, embedding: Tensor) -> Tensor:
+        """Logits ``[B, C]`` of one branch's own head.
+
+        Args:
+            m: modality of the branch.
+            embedding: ``[B, D]``.
+        """
+        return self._mask_unlearnt(self._branch(m, embedding))
+
     def _logits(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
         """Logits ``[B, C]`` of modalities that are either present or absent."""
         any_present = self._any_present(presence)
@@ -233,15 +257,13 @@ class EmotionModel(nn.Module):
             embeddings = {m: share * e + (1 - share) * e[partner] for m, e in embeddings.items()}
         shown = drop_modalities(presence, modality_dropout) if modality_dropout > 0 else presence
         reliability = self.input_reliability(batch)
-        branch_logits = {m: self._mask_unlearnt(self._branch(m, embeddings[m])) for m in self.modalities}
+        branch_logits = {m: self.branch_logits(m, embeddings[m]) for m in self.modalities}
         logits = self.fuse(embeddings, shown, reliability)
         output = Output(logits, branch_logits, embeddings=embeddings, reliability=reliability)
         if self.task == "dimensions":
             output.dimensions = output.logits.tanh()
         elif self.dimension_head is not None:
-            output.dimensions = expected_over_presence(
-                lambda given: self._dimensions(embeddings, given), shown, reliability
-            )
+            output.dimensions = self.fuse_dimensions(embeddings, shown, reliability)
         for key in subsets:
             members = [m for m in SUBSETS[key] if m in self.modalities]
             if members and subset_key(members) == key:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ import pytest
 from multiemo import extras
 from tests.support.paths import ROOT
 
+#: The packages of the extra, which an installation may lack.
+served = pytest.mark.skipif(find_spec("fastapi") is None, reason='pip install "multiemo[serve]"')
 
+
+@served
 @pytest.mark.parametrize(("number", "code", "said"), [(signal.SIGINT, 0, "stopped\n"), (signal.SIGTERM, 143, "")])
 def test_it_answers_until_it_is_stopped(tiny_run: Path, number: signal.Signals, code: int, said: str) -> None:
     command = [sys.executable, "-m", "multiemo", "serve", str(tiny_run), "--port", "0"]
@@ -56,6 +61,7 @@ def test_what_it_needs_is_named(
     assert (code, said) == (2, 'error: multiemo serve needs fastapi: pip install "multiemo[serve]"\n')
 
 
+@served
 def test_other_machines_are_let_in_only_with_a_note(
     cli: Callable[..., tuple[int, str, str]], tiny_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

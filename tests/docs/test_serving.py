@@ -23,7 +23,7 @@ def test_the_service_answers_as_the_model_does(
     (tmp_path / "runs/demo").symlink_to(tiny_run)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERVICE_TOKEN", "secret")
-    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    _, block = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"__name__": "docs"}
     exec(block, names)
     films = sorted(small_corpus.parent.rglob("*.mp4"))[:2]
