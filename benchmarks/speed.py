@@ -114,10 +114,9 @@ def main() -> None:
     found: dict[str, Any] = {"environment": describe_environment(), "threads": torch.get_num_threads()}
     for name in arguments.parts or PARTS:
         found[name] = PARTS[name]()
-    line = json.dumps(found)
-    print(line)
-    if arguments.json:
-        arguments.json.write_text(line + "\n", "utf-8")
+        if arguments.json:  # after each part, so that an error in a later one loses nothing
+            arguments.json.write_text(json.dumps(found) + "\n", "utf-8")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -157,11 +157,12 @@ def memory(run: Path, film: Path, scratch: Path) -> dict[str, Any]:
 
 
 def demo_film(run: Path) -> Path:
-    """A film of a demo run."""
-    films = sorted((run / "corpus" / "media").glob("*.mp4"))
-    if not films:
-        raise SystemExit(f"{run}: not a demo run; create one with `multiemo demo --out {run}`, or give --film FILE")
-    return films[0]
+    """A film of a demo run with pictures and sound; some of its films have no sound."""
+    for film in sorted((run / "corpus" / "media").glob("*.mp4")):
+        with av.open(film) as container:
+            if container.streams.video and container.streams.audio:
+                return film
+    raise SystemExit(f"{run}: not a demo run; create one with `multiemo demo --out {run}`, or give --film FILE")
 
 
 def _item(film: Path) -> Item:
