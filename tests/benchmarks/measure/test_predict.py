@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.measure.predict import demo_film
 
+from benchmarks.measure.predict import demo_film
 from tests.support.media_files import grid, tone, write
 
 
