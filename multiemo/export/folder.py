@@ -62,7 +62,9 @@ def export_model(run: str | Path, out: str | Path, *, progress: Progress | None 
     given = sample_inputs(bundle)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECORD).unlink(missing_ok=True)
+        write_atomically(folder / RECORD, "{}\n")  # marks the folder as ours until the record is complete
+        for earlier in [*folder.glob("*.onnx*"), *folder.glob("*_tokenizer.json")]:
+            earlier.unlink()
         encoders: dict[Modality, Graph] = {}
         embedded: list[Tensor] = []
         reliability: list[Tensor] = []

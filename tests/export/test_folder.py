@@ -210,6 +210,25 @@ def test_a_network_that_cannot_be_traced_is_named(tmp_path: Path) -> None:
         folder._exported(Untraceable(), inputs, ["clip_embedding"], tmp_path / "x.onnx", "encoders.face")
 
 
+def test_after_an_error_the_same_command_can_be_repeated(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise MultiemoError("encoders.text: differs")
+
+    monkeypatch.setattr(folder, "_exported", fails)
+    out = tmp_path / "onnx"
+    for _ in range(2):
+        with pytest.raises(MultiemoError, match=r"^encoders\.text: differs$"):
+            export_model(tiny_run, out)
+        with pytest.raises(MultiemoError, match="name"):  # nobody takes it for a finished export
+            Exported.read(out / "export.json")
+        (out / "face.onnx").write_bytes(b"of an earlier export")
+    with pytest.raises(MultiemoError):
+        export_model(tiny_run, out)
+    assert not (out / "face.onnx").exists()
+
+
 def test_other_files_are_not_replaced(tiny_run: Path, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     code, _, said = cli("export", tiny_run, "--out", tmp_path)
