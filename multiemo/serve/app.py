@@ -15,20 +15,18 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import anyio
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
-from starlette.exceptions import HTTPException
-
 from multiemo.errors import DefectError, MultiemoError
 from multiemo.pages import page_template
 from multiemo.predict.prediction import Prediction
 from multiemo.predict.sources import Item, file_item
 from multiemo.serve.limit import BodyLimit
-from multiemo.version import __version__
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.datastructures import FormData, UploadFile
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+    from starlette.responses import Response
 
     from multiemo.predict import Predictor
 
@@ -48,7 +46,7 @@ _HEADERS = {
 
 def create_app(
     predictor: Predictor, *, local_only: bool = True, most_mb: float = 500.0, at_once: int = 2, notice: str = ""
-) -> FastAPI:
+) -> Starlette:
     """Make the service of a loaded model: ``GET /``, ``GET /health``, ``GET /model`` and ``POST /predict``.
 
     Args:
@@ -66,13 +64,17 @@ def create_app(
 
         app = create_app(multiemo.load("runs/demo"))  # uvicorn module:app
     """
-    app = FastAPI(title="multiemo", version=__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, most=int(most_mb * 1e6))
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.responses import HTMLResponse
+    from starlette.routing import Route
+
     turns = _Turns(at_once)
     description = predictor.describe()
     page = page_template(Path(__file__).with_name("page.html"))
 
-    @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         refusal = _refusal(request.headers, local_only)
         response = _error(403, refusal) if refusal else await answer(request)
@@ -80,12 +82,10 @@ def create_app(
             response.headers.setdefault(name, value)
         return response
 
-    @app.exception_handler(HTTPException)
-    async def explain(_: Request, error: HTTPException) -> Response:
+    async def refuse(_: Request, error: Any) -> Response:
         return _error(error.status_code, str(error.detail), error.headers)
 
-    @app.get("/", response_class=HTMLResponse)
-    async def index() -> Response:
+    async def index(_: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
@@ -94,15 +94,12 @@ def create_app(
         content = page.render(model=description, notice=notice, nonce=nonce)
         return HTMLResponse(content, headers={"Content-Security-Policy": policy})
 
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health(_: Request) -> Response:
+        return _json({"status": "ok"})
 
-    @app.get("/model")
-    async def model() -> Response:
+    async def model(_: Request) -> Response:
         return _json(description)
 
-    @app.post("/predict")
     async def predict(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
@@ -110,9 +107,18 @@ def create_app(
         if kind == "multipart/form-data":
             async with request.form(max_files=1, max_fields=2, max_part_size=_MOST_TEXT) as form:
                 return await _predicted(predictor, turns, *_form_parts(form))
-        raise HTTPException(415, 'send multipart/form-data with "file", "text" or both, or JSON: {"text": "..."}')
+        raise _http(415, 'send multipart/form-data with "file", "text" or both, or JSON: {"text": "..."}')
 
-    return app
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/health", health),
+            Route("/model", model),
+            Route("/predict", predict, methods=["POST"]),
+        ],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=guard), Middleware(BodyLimit, most=int(most_mb * 1e6))],
+        exception_handlers={HTTPException: refuse},
+    )
 
 
 class _Turns:
@@ -123,12 +129,14 @@ class _Turns:
     """
 
     def __init__(self, at_once: int) -> None:
+        import anyio
+
         self.limiter = anyio.CapacityLimiter(at_once)
         self.most, self.here = at_once * (1 + _WAITING), 0
 
     def __enter__(self) -> None:
         if self.here >= self.most:
-            raise HTTPException(503, "too many requests are waiting; try again later", {"Retry-After": "5"})
+            raise _http(503, "too many requests are waiting; try again later", {"Retry-After": "5"})
         self.here += 1
 
     def __exit__(self, *_: object) -> None:
@@ -136,6 +144,8 @@ class _Turns:
 
 
 async def _predicted(predictor: Predictor, turns: _Turns, text: str | None, file: UploadFile | None) -> Response:
+    import anyio
+
     def work() -> Response:
         if file is None:
             return _answer(predictor, Item("text", text=text))
@@ -165,11 +175,11 @@ async def _json_text(request: Request) -> str:
     try:
         given = json.loads(await request.body())
     except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is not JSON") from None
+        raise _http(400, "the body is not JSON") from None
     if not isinstance(given, dict) or set(given) != {"text"} or not isinstance(given["text"], str):
-        raise HTTPException(400, 'JSON: send {"text": "..."} and nothing else; files need multipart/form-data')
+        raise _http(400, 'JSON: send {"text": "..."} and nothing else; files need multipart/form-data')
     if len(given["text"]) > _MOST_TEXT:
-        raise HTTPException(413, f"the text is longer than {_MOST_TEXT} characters")
+        raise _http(413, f"the text is longer than {_MOST_TEXT} characters")
     return given["text"]
 
 
@@ -177,14 +187,14 @@ def _form_parts(form: FormData) -> tuple[str | None, UploadFile | None]:
     """``text`` and ``file`` of a form, of which one may be missing."""
     unknown = sorted(set(form) - {"text", "file"})
     if unknown:
-        raise HTTPException(400, f"unknown parts of the form: {', '.join(unknown)}; known are file and text")
+        raise _http(400, f"unknown parts of the form: {', '.join(unknown)}; known are file and text")
     text, file = form.get("text"), form.get("file")
     if file == "" or (not isinstance(file, str | None) and not file.filename and not file.size):
         file = None  # a form of a browser without a chosen file
     if isinstance(file, str) or not isinstance(text, str | None):
-        raise HTTPException(400, 'send "file" as a file and "text" as text')
+        raise _http(400, 'send "file" as a file and "text" as text')
     if file is None and not text:
-        raise HTTPException(400, 'nothing to predict: send "file", "text" or both')
+        raise _http(400, 'nothing to predict: send "file", "text" or both')
     return text or None, file
 
 
@@ -211,9 +221,19 @@ def _ending(name: str) -> str:
     return ending if ending[1:].isascii() and ending[1:].isalnum() and len(ending) <= 8 else ""
 
 
+def _http(status: int, message: str, headers: Mapping[str, str] | None = None) -> HTTPException:
+    from starlette.exceptions import HTTPException
+
+    return HTTPException(status, message, headers)
+
+
 def _json(value: Mapping[str, Any]) -> Response:
+    from starlette.responses import Response
+
     return Response(json.dumps(value, ensure_ascii=True, allow_nan=False), media_type="application/json")
 
 
 def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    from starlette.responses import JSONResponse
+
     return JSONResponse({"error": message}, status, headers)

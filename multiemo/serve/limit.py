@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
-
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +27,8 @@ class BodyLimit:
             return
         stated = dict(scope["headers"]).get(b"content-length", b"0")
         if not stated.isdigit() or int(stated) > self.most:
+            from starlette.responses import JSONResponse
+
             await JSONResponse({"error": self.why}, 413)(scope, receive, send)
             return
         arrived = 0
@@ -39,6 +38,8 @@ class BodyLimit:
             message = await receive()
             arrived += len(message.get("body", b""))
             if arrived > self.most:
+                from starlette.exceptions import HTTPException
+
                 raise HTTPException(413, self.why)
             return message
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multiemo.errors import ConfigError, MultiemoError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -42,7 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
     return made
 
 
-def run_server(app: FastAPI, reserved: socket.socket) -> None:
+def run_server(app: Starlette, reserved: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM; requests that have begun are answered first.
 
     Args:

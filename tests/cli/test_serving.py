@@ -18,7 +18,7 @@ from multiemo import extras
 from tests.support.paths import ROOT
 
 #: The packages of the extra, which an installation may lack.
-served = pytest.mark.skipif(find_spec("fastapi") is None, reason='pip install "multiemo[serve]"')
+served = pytest.mark.skipif(find_spec("starlette") is None, reason='pip install "multiemo[serve]"')
 
 
 @served
@@ -58,7 +58,7 @@ def test_what_it_needs_is_named(
 
     monkeypatch.setattr(extras, "import_module", missing)
     code, _, said = cli("serve", tiny_run)
-    assert (code, said) == (2, 'error: multiemo serve needs fastapi: pip install "multiemo[serve]"\n')
+    assert (code, said) == (2, 'error: multiemo serve needs starlette: pip install "multiemo[serve]"\n')
 
 
 @served
