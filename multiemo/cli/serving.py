@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,6 @@ def serve(
     typer.echo(f"{predictor.describe().name}: http://{shown}:{address[1]}   (Ctrl-C ends it)")
     if not local_only:
         typer.echo("note: whoever can reach this address can use the model, without login or encryption", err=True)
-    try:
+    with suppress(KeyboardInterrupt):
         run_server(app, reserved)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+    typer.echo("stopped", err=True)
