@@ -163,7 +163,8 @@ def test_fusions_and_tasks(name: str, task: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     dims = {"text": 8, "face": 6}
     parts: Any = {m: encoders.build("features", {"hidden": d}, where=m, modality=m, dim=5) for m, d in dims.items()}
-    fusion = fusions.build(name, {}, where="fusion", dims={m: e.out_dim for m, e in parts.items()})
+    votes = getattr(fusions.get(name, where="fusion"), "level", "") == "decision"
+    fusion = fusions.build(name, {}, where="fusion", dims={m: 3 if votes else e.out_dim for m, e in parts.items()})
     prior = torch.tensor([0.5, 0.3, 0.2]) if task != "dimensions" else torch.tensor([0.1, float("nan"), -0.2])
     model = EmotionModel(parts, 3, fusion=fusion, task=task, prior=prior, dimensions=task == "single")
     calibration = Calibration(
