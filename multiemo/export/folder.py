@@ -77,7 +77,7 @@ def export_model(run: str | Path, out: str | Path, *, progress: Progress | None 
             reliability += made[1:]
         shown.stage("fusion")
         fusion = FusionGraph(model, bundle.calibration)
-        values = [*embedded, *(p for p in _presence(len(embedded[0]), len(embedded))), *reliability]
+        values = [*embedded, *_presence(len(embedded[0]), len(embedded)), *reliability]
         named = dict(zip(fusion.inputs, values, strict=True))
         fused, _ = _exported(fusion, named, fusion.outputs, folder / "fusion.onnx", "fusion")
         _copy_tokenizers(model_folder(Path(run)), model.modalities, folder)
@@ -149,7 +149,7 @@ def _exported(
         steps = max(1, int(mask.sum(1).min()) // 2)
         tried += [(x[:1], mask[:1]), (x[:, :steps], mask[:, :steps])]
     made = _outputs(network, arguments)
-    difference = max(_difference(network, path, list(inputs), given, where) for given in tried)
+    difference = _difference(network, path, list(inputs), tried, where)
     described = {name: _shape(x, where) for name, x in inputs.items()}
     return Graph(file=path.name, inputs=described, outputs=outputs, difference=difference), made
 
@@ -159,29 +159,34 @@ def _outputs(network: nn.Module, given: Sequence[Tensor]) -> list[Tensor]:
         return list(network(*given))
 
 
-def _difference(network: nn.Module, path: Path, names: list[str], given: Sequence[Tensor], where: str) -> float:
+def _difference(
+    network: nn.Module, path: Path, names: list[str], tried: Sequence[Sequence[Tensor]], where: str
+) -> float:
     """The largest difference of an output of the file from that of the network."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
+    largest = 0.0
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         known = {given.name for given in session.get_inputs()}  # those that no output depends on are left out
-        fed = {name: x.numpy() for name, x in zip(names, given, strict=True) if name in known}
-        computed = session.run(None, fed)
+        computed = [
+            session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True) if name in known})
+            for given in tried
+        ]
     except Exception as error:  # of the runtime, in classes of its own
         raise MultiemoError(f"{where}: ONNX Runtime cannot compute it ({first_line(error)})") from None
-    largest = 0.0
-    for ours, theirs in zip(_outputs(network, given), computed, strict=True):
-        expected: NDArray[np.float32] = ours.numpy()
-        if expected.shape != theirs.shape or not np.array_equal(np.isnan(expected), np.isnan(theirs)):
-            raise MultiemoError(f"{where}: ONNX Runtime computes another output than the model; it is not exported")
-        apart = float(np.nanmax(np.abs(expected - theirs), initial=0.0))
-        if apart > TOLERANCE * max(1.0, float(np.nanmax(np.abs(expected), initial=0.0))):
-            raise MultiemoError(
-                f"{where}: an output of ONNX Runtime differs from the model's by {apart:.2g}; it is not exported"
-            )
-        largest = max(largest, apart)
+    for given, outputs in zip(tried, computed, strict=True):
+        for ours, theirs in zip(_outputs(network, given), outputs, strict=True):
+            expected: NDArray[np.float32] = ours.numpy()
+            if expected.shape != theirs.shape or not np.array_equal(np.isnan(expected), np.isnan(theirs)):
+                raise MultiemoError(f"{where}: ONNX Runtime computes another output than the model; it is not exported")
+            apart = float(np.nanmax(np.abs(expected - theirs), initial=0.0))
+            if apart > TOLERANCE * max(1.0, float(np.nanmax(np.abs(expected), initial=0.0))):
+                raise MultiemoError(
+                    f"{where}: an output of ONNX Runtime differs from the model's by {apart:.2g}; it is not exported"
+                )
+            largest = max(largest, apart)
     return largest
 
 
