@@ -31,10 +31,12 @@ class Picture:
     Args:
         time: presentation time, seconds from the file's beginning.
         frame: PyAV frame.
+        orientation: how the stored picture becomes upright.
     """
 
     time: float
     frame: Any
+    orientation: Orientation
 
 
 class VideoTrack:
@@ -55,6 +57,8 @@ class VideoTrack:
         self.step = step
         self._tick = float(stream.time_base or 0)
         self._stamps: deque[int] = deque(maxlen=8)
+        self._rotation: float | None = None
+        self._orientation = Orientation()
         stream.thread_type = "AUTO"
         limits = current_limits()
         self._remaining, self._limit = limits.frames, limits.frames
@@ -84,7 +88,18 @@ class VideoTrack:
                 self.time = time
             else:
                 self.time = 0.0 if math.isinf(self.time) else self.time + self.period
-            yield Picture(self.time, frame)
+            yield Picture(self.time, frame, self._oriented(frame))
+
+    def _oriented(self, frame: Any) -> Orientation:
+        """The orientation of a frame: that of the frame before it, unless the rotation changes.
+
+        Only the side data say whether a picture is mirrored. A PyAV frame whose side data are read is part of a
+        reference cycle, which keeps its pixels until Python's next full garbage collection; with every frame of a film
+        that would be gigabytes.
+        """
+        if frame.rotation != self._rotation:
+            self._rotation, self._orientation = frame.rotation, Orientation.of_frame(frame)
+        return self._orientation
 
     def _skip(self, packet: Any) -> None:
         """Skip non-reference frames while the frames of the stream are denser than requested.
@@ -129,11 +144,12 @@ def convert_frame(frame: Any, width: int, height: int, pixels: str) -> Pixels:
     return np.asarray(made.to_ndarray(), dtype=np.uint8)
 
 
-def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
+def to_rgb(frame: Any, orientation: Orientation, aspect: float, max_side: int | None) -> Pixels:
     """Convert a frame to upright RGB with square pixels, on a white background.
 
     Args:
         frame: PyAV frame; may outlive its container.
+        orientation: how the stored picture becomes upright.
         aspect: aspect ratio of the stored pixels, from :func:`pixel_aspect`.
         max_side: maximum length of the longer side, pixels; ``None`` keeps the size.
 
@@ -146,7 +162,7 @@ def to_rgb(frame: Any, aspect: float, max_side: int | None) -> Pixels:
     picture = (
         on_white(convert_frame(frame, *size, "rgba")) if has_alpha(frame) else convert_frame(frame, *size, "rgb24")
     )
-    return Orientation.of_frame(frame).upright(picture)
+    return orientation.upright(picture)
 
 
 def fit_picture(picture: Pixels, height: int, width: int) -> Pixels:

@@ -81,6 +81,7 @@ class DecodedFrame:
 
     Args:
         frame: PyAV frame.
+        orientation: how the stored picture becomes upright.
         aspect: width of a stored pixel over its height. It is passed in because the stream is gone once the file is
             closed.
 
@@ -89,10 +90,8 @@ class DecodedFrame:
         height: of the upright picture, pixels.
     """
 
-    def __init__(self, frame: Any, aspect: float) -> None:
-        self._frame, self._aspect = frame, aspect
-        self._orientation = Orientation.of_frame(frame)
-
+    def __init__(self, frame: Any, orientation: Orientation, aspect: float) -> None:
+        self._frame, self._orientation, self._aspect = frame, orientation, aspect
         self.width, self.height = self._orientation.size(max(1, round(frame.width * aspect)), int(frame.height))
 
     def grey(self, side: int) -> Pixels:
@@ -114,11 +113,11 @@ class DecodedFrame:
 
     def rgb(self, side: int | None = None) -> Pixels:
         """Return the picture as ``[h, w, 3]`` uint8 RGB, upright, its longer side at most ``side`` pixels if given."""
-        return self._full if side is None else to_rgb(self._frame, self._aspect, side)
+        return self._full if side is None else to_rgb(self._frame, self._orientation, self._aspect, side)
 
     @cached_property
     def _full(self) -> Pixels:
-        return to_rgb(self._frame, self._aspect, None)
+        return to_rgb(self._frame, self._orientation, self._aspect, None)
 
 
 class Playback:
@@ -203,7 +202,8 @@ class Playback:
                         yield from sound.rest()
                     if piece.time >= due - TIME_TOLERANCE:
                         due = (math.floor((piece.time + TIME_TOLERANCE) / step) + 1) * step
-                        yield PlayedFrame(max(piece.time, 0.0), DecodedFrame(piece.frame, self._aspect))
+                        frame = DecodedFrame(piece.frame, piece.orientation, self._aspect)
+                        yield PlayedFrame(max(piece.time, 0.0), frame)
         yield from sound.rest()
         self._conclude(began, max(sound.seconds, last, 0.0), late, sound.jumped)
 

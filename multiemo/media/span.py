@@ -178,7 +178,7 @@ class SpanReader:
         elif piece.time >= self.end:
             self.run.video = None
         elif self.grid.due(time):
-            picture = to_rgb(piece.frame, self.aspect, self.max_side)
+            picture = to_rgb(piece.frame, piece.orientation, self.aspect, self.max_side)
             self.frames.append((max(time, 0.0), picture))
             self._kept(picture.nbytes)
             if self.max_frames and not self.grid.times and len(self.frames) >= 2 * self.max_frames:
@@ -250,7 +250,8 @@ class SpanReader:
         """
         if not self.frames and self.previous_picture is not None and self.video is not None:
             # The picture on screen when the span starts.
-            self.frames.append((0.0, to_rgb(self.previous_picture.frame, self.aspect, self.max_side)))
+            shown = self.previous_picture
+            self.frames.append((0.0, to_rgb(shown.frame, shown.orientation, self.aspect, self.max_side)))
         self.problems += [*self.run.problems, *animation_problems(self.file)]
         reached = max(self.run.reached - self.start, self.sound_end, self.frames[-1][0] if self.frames else 0.0)
         covered = reached if self.run.exhausted or math.isinf(self.span) else max(reached, self.span)

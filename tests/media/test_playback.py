@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from av.subtitles.subtitle import SubtitleSet
 
 from multiemo.errors import MediaError
-from multiemo.media.reading import Playback, PlayedSound, iter_media, probe, read_media
+from multiemo.media.reading import PlayedFrame, Playback, PlayedSound, iter_media, probe, read_media
 from tests.support.media_files import grid, picture, tone, write
 from tests.support.subtitled_films import STYLES
 
@@ -164,3 +165,20 @@ def test_a_cut_off_file_whose_clock_begins_below_0_is_read_as_far_as_it_can_be(t
     assert read_media(cut(path), rate=RATE, start=1.2).duration == pytest.approx(0.66, abs=0.1)
     with pytest.raises(MediaError, match=r"nothing could be decoded from 1\.20 s on .*; the file is cut off"):
         read_media(cut(path, 0.3), rate=RATE, start=1.2)
+
+
+def test_a_film_does_not_keep_its_pictures_until_the_next_garbage_collection(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", stamps=grid(50), frames=[picture(n) for n in range(50)])
+    gc.collect()
+    gc.disable()
+    try:
+        for piece in Playback(film, rate=None, fps=25.0).pieces():
+            assert isinstance(piece, PlayedFrame)
+            piece.frame.rgb(32)
+        frames = read_media(film, fps=25.0).frames
+        del piece
+        kept = sum(isinstance(entry, av.VideoFrame) for entry in gc.get_objects())
+    finally:
+        gc.enable()
+    assert frames is not None and len(frames) == 50
+    assert kept < 10

@@ -69,7 +69,7 @@ class FilmFrames:
         with Pass(container, origin, None, VideoTrack(stream, origin, 0.0), recordings=recordings) as run:
             for piece in run:
                 if isinstance(piece, Picture):
-                    picture = to_rgb(piece.frame, aspect, None)
+                    picture = to_rgb(piece.frame, piece.orientation, aspect, None)
                     shape = shape or (picture.shape[0], picture.shape[1])
                     yield piece.time, fit_picture(picture, *shape)
             self.problems = list(run.problems)

@@ -127,7 +127,7 @@ def _by_ffmpeg(file: Path, kind: str, where: str) -> Pixels:
         for frame in container.decode(video=0):
             if frame.is_corrupt:
                 raise ValueError("part of it cannot be decoded")
-            return to_rgb(frame, pixel_aspect(stream), None)
+            return to_rgb(frame, Orientation.of_frame(frame), pixel_aspect(stream), None)
     raise ValueError("it has no picture")
 
 
