@@ -12,7 +12,7 @@ import pytest
 from av.subtitles.subtitle import SubtitleSet
 
 from multiemo.errors import MediaError
-from multiemo.media.reading import PlayedFrame, Playback, PlayedSound, iter_media, probe, read_media
+from multiemo.media.reading import Playback, PlayedFrame, PlayedSound, iter_media, probe, read_media
 from tests.support.media_files import grid, picture, tone, write
 from tests.support.subtitled_films import STYLES
 
@@ -180,5 +180,6 @@ def test_a_film_does_not_keep_its_pictures_until_the_next_garbage_collection(tmp
         kept = sum(isinstance(entry, av.VideoFrame) for entry in gc.get_objects())
     finally:
         gc.enable()
-    assert frames is not None and len(frames) == 50
+    assert frames is not None
+    assert len(frames) == 50
     assert kept < 10
