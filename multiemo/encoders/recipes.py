@@ -26,7 +26,7 @@ _FEATURES = RecipeSettings(
 
 #: FER2013 from scratch (configs/fer2013_face.yaml).
 _FACE_FROM_SCRATCH = RecipeSettings(
-    epochs=40, lr=2.0e-3, batch_size=64, weight_decay=0.05, label_smoothing=0.1, ema=0.998, patience=40
+    epochs=60, lr=2.0e-3, batch_size=64, weight_decay=0.05, label_smoothing=0.1, ema=0.998, patience=60
 )
 _FACE_PRETRAINED = RecipeSettings(
     epochs=20, lr=1.0e-3, batch_size=32, branch_lr=1.0e-4, weight_decay=0.05, label_smoothing=0.1
