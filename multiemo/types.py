@@ -378,6 +378,8 @@ class Batch:
         embeddings: {modality: ``[B, D]``} of frozen encoders, zeros where absent; their inputs are empty.
         states: {modality: ``[B, T, K]``} hidden states of frozen backbones, zero-padded.
         state_masks: {modality: ``[B, T]`` bool}, true for real steps of ``states``.
+        speaker_offsets: {modality: ``[B, M]``} to subtract from every step of the input ``[B, T, M]``: how the speaker
+            of each clip usually differs from others, see ``encoders/common/speaker_offset.py``.
         rows: {modality: rows that have it, int64, or ``None`` if all have it}. Computed on the CPU, so that a step on a
             GPU does not wait for it; empty for a batch created on another device.
         together: {modality: time steps in the whole batch of which this is one process's share}; empty outside
@@ -400,6 +402,7 @@ class Batch:
     embeddings: dict[Modality, Tensor] = field(default_factory=dict)
     states: dict[Modality, Tensor] = field(default_factory=dict)
     state_masks: dict[Modality, Tensor] = field(default_factory=dict)
+    speaker_offsets: dict[Modality, Tensor] = field(default_factory=dict)
     together: dict[Modality, int] = field(default_factory=dict)
     rows: dict[Modality, Tensor | None] = field(init=False, repr=False)
     unpadded: frozenset[Modality] = field(init=False, repr=False)
@@ -444,7 +447,7 @@ class Batch:
 
         names = ("inputs", "masks", "presence", "target", "labelled", "dimensions", "other_targets")
         batch = copy(self)  # not ``replace``, which would compute ``rows`` again
-        for name in (*names, "embeddings", "states", "state_masks", "rows"):
+        for name in (*names, "embeddings", "states", "state_masks", "speaker_offsets", "rows"):
             setattr(batch, name, changed(getattr(self, name)))
         return batch
 

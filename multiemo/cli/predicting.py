@@ -53,6 +53,13 @@ def predict(
     ] = None,
     hop: Annotated[float | None, typer.Option(help="Seconds from one window to the next; default: no overlap.")] = None,
     track: TrackOption = None,
+    enrol: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Other recordings (file, folder or manifest) of the one person in the inputs, unlabelled; for models "
+            "with speaker_normalization."
+        ),
+    ] = None,
     limits: LimitsOption = None,  # takes effect when it is parsed
     cropped: Annotated[
         bool, typer.Option("--cropped", help="Images are already face crops; no face is searched in them.")
@@ -90,10 +97,10 @@ def predict(
     model_folder(run)
     print_notice()
     if out is not None:
-        chosen = timeline or transcript or asr or asr_language or segments != "auto"
+        chosen = timeline or transcript or asr or asr_language or enrol or segments != "auto"
         if chosen or any(option is not None for option in (hop, window, track)):
             raise ConfigError(
-                "--out cannot be combined with --timeline, --transcript, --asr, --track or options of segments"
+                "--out cannot be combined with --timeline, --transcript, --asr, --track, --enrol or options of segments"
             )
         _predict_bulk(
             out,
@@ -130,6 +137,9 @@ def predict(
         track=track,
         **settings,
     )
+    if enrol:
+        known = predictor.enrol(enrol)
+        typer.echo("enrolled: " + ", ".join(f"{count} clips of {m}" for m, count in known.items()), err=True)
     left_out: list[LeftOut] = []
     items = expand(
         inputs or (), text=text, transcript=words, context=predictor.context, cropped=cropped, left_out=left_out

@@ -104,6 +104,14 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Part of the run's own split: test (default), val or train.")
     ] = None,
+    enrol_clips: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Compare each clip with this many others of its speaker, unlabelled (speaker_normalization); the "
+            "run's own report stays as it is.",
+        ),
+    ] = 0,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
@@ -115,9 +123,11 @@ def evaluate(
     from multiemo.runs.folder.evaluation_log import run_folder_of
 
     with ConsoleProgress() as progress:
-        report: Report = evaluate_run(run, manifest=manifest, split=split, device=device, progress=progress)
+        report: Report = evaluate_run(
+            run, manifest=manifest, split=split, device=device, enrol_clips=enrol_clips, progress=progress
+        )
     folder = run_folder_of(run) if run.name == "model" else run
-    stored = report.split == "test" and (manifest is None or split is not None)
+    stored = report.split == "test" and (manifest is None or split is not None) and not enrol_clips
     if stored:
         save_evaluation(folder, report)
     if json_file != "-":

@@ -191,6 +191,12 @@ class Config(Frozen):
             )
         if self.reliability:
             raise ConfigError("reliability: is fitted to training clips without privacy; set it to false")
+        for m, part in self.encoders.items():
+            if part.options.get("speaker_normalization"):
+                raise ConfigError(
+                    f"encoders.{m}.speaker_normalization: the gradient of a clip would depend on other clips of its "
+                    "speaker, so the guarantee of privacy would not hold; set it to false"
+                )
         if self.precision == "fp16":
             raise ConfigError("precision: fp16 skips steps depending on the clips; use bf16 or no with privacy")
         if self.compile:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multiemo.encoders.common.speaker_offset import SpeakerOffset
 from multiemo.errors import ConfigError
 from multiemo.types import Batch, InputSpec, Modality
 
@@ -52,6 +53,9 @@ class Encoder(nn.Module):
         referenced: modules that it uses, but that are neither trained nor stored with it.
         leaves_masks: whether its ``forward`` accepts the keyword ``padded``. False states that all steps of ``x`` are
             real, which the host knows without asking the device; masks can then be left away.
+        speaker_offset: estimates how a speaker's inputs usually differ from others', from other clips of the speaker;
+            what it estimates is subtracted from the input ``[B, T, M]``. ``None`` if the encoder does not normalise
+            speakers.
         clip_by_clip: whether its layers run once per clip. Processes with different numbers of clips then run them a
             different number of times.
     """
@@ -65,6 +69,11 @@ class Encoder(nn.Module):
     referenced: tuple[nn.Module, ...] = ()
     leaves_masks: ClassVar[bool] = False
     clip_by_clip: bool = False
+    speaker_offset: SpeakerOffset | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speaker_offset = None
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
@@ -192,6 +201,8 @@ def encode_rows(encoder: nn.Module, m: Modality, batch: Batch, rows: Tensor | No
         return x if rows is None else x[rows]
 
     x, mask = chosen(batch.inputs[m]), chosen(batch.masks[m])
+    if m in batch.speaker_offsets:
+        x = x - chosen(batch.speaker_offsets[m]).unsqueeze(1) * mask.unsqueeze(-1)
     if m not in batch.states:
         options = {"padded": False} if encoder.leaves_masks and m in batch.unpadded else {}
         return encoder(x, mask, **options)  # type: ignore[no-any-return]

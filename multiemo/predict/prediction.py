@@ -253,6 +253,7 @@ class ModelDescription(Record):
             the last two say nothing about people.
         validation: figures on the validation part.
         calibration: how probabilities were calibrated on the validation part.
+        enrolled: {modality: number of other clips} from which the model knows what is usual for the person.
     """
 
     name: str
@@ -263,6 +264,7 @@ class ModelDescription(Record):
     trained_on: str
     validation: dict[str, float]
     calibration: Calibration
+    enrolled: dict[Modality, int] | None = None
 
 
 @record

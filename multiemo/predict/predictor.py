@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.data.collate import Collate
+from multiemo.encoders.common.speaker_offset import SpeakerOffset
 from multiemo.errors import CheckpointError, ConfigError, MediaError, MultiemoError
 from multiemo.inputs.base import context_width
 from multiemo.predict.answers import Answer, Pending, Watch, as_multiemo_error
 from multiemo.predict.dimensions import DimensionEstimator
+from multiemo.predict.enrolment import Enrolment, enrol
 from multiemo.predict.estimates import LabelEstimator
 from multiemo.predict.prediction import (
     FacePrediction,
@@ -27,12 +29,13 @@ from multiemo.predict.prediction import (
 from multiemo.predict.reader import WINDOW, Options, Reader, Segments
 from multiemo.predict.segmentation.stream import Segment
 from multiemo.predict.smoothing import Smoothing
-from multiemo.predict.sources import Item, file_item
+from multiemo.predict.sources import Item, expand, file_item
 from multiemo.predict.streaming import Stream
 from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.faces.selection import SpanFaces
 from multiemo.runs.device import compute_of, predict
 from multiemo.runs.model_folder import Bundle, load_bundle
+from multiemo.runs.speakers import not_normalised_error
 from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ class Predictor:
         self.reader = Reader(bundle.inputs, self.options)
         self.model = bundle.model.to(self.compute.device).eval()
         self.labels: Sequence[str] = bundle.labels
+        self._enrolled: Enrolment | None = None
         self.calibration = bundle.calibration
         self._subsets = [k for k, members in SUBSETS.items() if set(members) <= set(self.model.modalities)]
         self._collate = Collate(self.model.modalities, len(self.labels))
@@ -182,7 +186,41 @@ class Predictor:
             trained_on=facts.get("corpus_kind", "real"),
             validation=facts.get("validation", {}),
             calibration=self.calibration,
+            enrolled=None if self._enrolled is None else self._enrolled.clips,
         )
+
+    def enrol(self, sources: Iterable[str | Path]) -> dict[Modality, int]:
+        """Learn what is usual for one person; all predictions after this are for that person.
+
+        The person's register, loudness, timbre and resting face are subtracted from what the model reads, if its
+        encoders were trained with ``speaker_normalization: true``. Labels are not needed. A new enrolment replaces the
+        one before it; an empty one forgets it.
+
+        Args:
+            sources: files, folders or manifests with recordings of that person alone.
+
+        Returns:
+            {modality: number of clips or segments that were read}.
+
+        Raises:
+            ConfigError: no encoder of the model normalises speakers.
+            MediaError: a recording cannot be read, or shows nothing of the person.
+
+        Example::
+
+            model = multiemo.load("runs/voices")
+            model.enrol(["monday.wav", "tuesday.wav"])
+            model.predict("wednesday.wav")
+        """
+        self._enrolled = None
+        every = {m: self.model.encoders[m].speaker_offset for m in self.model.modalities}
+        estimators = {m: offset for m, offset in every.items() if isinstance(offset, SpeakerOffset)}
+        if not estimators:
+            raise not_normalised_error("--enrol")
+        items = expand(sources)
+        if items:
+            self._enrolled = enrol(self.reader, estimators, items)
+        return {} if self._enrolled is None else self._enrolled.clips
 
     def _predict_batch(self, batch: Sequence[tuple[Pending, Segment]]) -> None:
         """Predict some segments. If that fails, predict each by itself, to find out which item is at fault."""
@@ -276,7 +314,11 @@ class Predictor:
             samples: B samples, of which it makes one batch.
             subsets: the subsets of modalities (``TS``) for which there should be logits too.
         """
-        return predict(self.model, self.compute, self._collate(samples), subsets)
+        batch = self._collate(samples)
+        if self._enrolled is not None:
+            offsets = self._enrolled.offsets
+            batch.speaker_offsets = {m: offsets[m].expand(len(batch), -1) for m in offsets if m in batch.inputs}
+        return predict(self.model, self.compute, batch, subsets)
 
     @torch.inference_mode()
     def classify(self, segments: Sequence[Segment]) -> list[tuple[SegmentPrediction, dict[Modality, torch.Tensor]]]:

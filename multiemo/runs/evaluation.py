@@ -28,6 +28,7 @@ from multiemo.runs.folder.source import part_of, stored_source
 from multiemo.runs.missing_labels import missing_label_notes
 from multiemo.runs.model_folder import Bundle, load_bundle
 from multiemo.runs.sources import has_label
+from multiemo.runs.speakers import not_normalised_error, speaker_draws
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample
@@ -79,6 +80,7 @@ def evaluate_bundle(
     compute: Compute,
     intervals: bool = True,
     processes: tuple[int, int] = (0, 1),
+    enrol_clips: int = 0,
 ) -> Report:
     """Evaluate all subsets on one preprocessed part, with calibrated probabilities.
 
@@ -91,10 +93,11 @@ def evaluate_bundle(
         compute: device and precision.
         intervals: also compute bootstrap intervals and paired tests (slower).
         processes: (rank of this process, number of processes).
+        enrol_clips: as in :func:`evaluate_run`.
     """
     dimensions = bundle.config.task == "dimensions"
     report = evaluate_model(
-        *_model_and_batches(bundle, part, compute, processes),
+        *_model_and_batches(bundle, part, compute, processes, enrol_clips),
         label_set=bundle.labels,
         prior=bundle.prior.double().numpy(),
         split=split,
@@ -107,6 +110,11 @@ def evaluate_bundle(
     if split == "val" and bundle.calibration.temperatures:
         what = "temperatures, biases and thresholds were fitted on this part"
         notes.append(f"{what}: its calibrated figures are optimistic")
+    if enrol_clips:
+        notes.append(
+            f"each clip is compared with up to {enrol_clips} other clips of its speaker in this part, drawn at random, "
+            "whose labels are not used"
+        )
     notes += missing_label_notes(bundle.labels, bundle.prior, part.prepared, split=split, task=bundle.config.task)
     if "privacy" in bundle.facts:
         notes.append(PrivacyFacts.from_json(dict(bundle.facts["privacy"])).note())
@@ -205,15 +213,27 @@ def dialogues_of(ids: Sequence[str], clips: Sequence[Clip]) -> list[list[Turn]]:
 
 
 def _model_and_batches(
-    bundle: Bundle, part: batches.Part, compute: Compute, processes: tuple[int, int]
+    bundle: Bundle, part: batches.Part, compute: Compute, processes: tuple[int, int], enrol_clips: int = 0
 ) -> tuple[Predicts, Iterable[Batch]]:
-    """A function that predicts all subsets of a batch, and the batches of the part's labelled clips."""
+    """A function that predicts all subsets of a batch, and the batches of the part's labelled clips.
+
+    Raises:
+        ConfigError: clips are to be enrolled, and no encoder of the model normalises speakers.
+    """
     model = bundle.model.to(compute.device).eval()
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
     rows = [i for i, known in enumerate(part.prepared.labelled) if known]
     budget = bundle.config.training.budget
     loader = evaluation_loader(part, model.modalities, rows, budget=budget, processes=processes)
-    return partial(predict, model, compute, subsets=keys), loader
+    predicts = partial(predict, model, compute, subsets=keys)
+    if not enrol_clips:
+        return predicts, loader
+    draws = speaker_draws(part, {m: model.encoders[m] for m in model.modalities})
+    if draws is None:
+        raise not_normalised_error("--enrol-clips")
+    generator = torch.Generator().manual_seed(bundle.config.seed)
+
+    return predicts, (draws.drawn(batch.to(compute.device), (enrol_clips,), generator) for batch in loader)
 
 
 def evaluate_run(
@@ -223,6 +243,7 @@ def evaluate_run(
     split: str | None = None,
     device: str | torch.device = "auto",
     by: str = "evaluate",
+    enrol_clips: int = 0,
     progress: Progress | None = None,
 ) -> Report:
     """Evaluate a finished run on a part of its own split, or on all labelled rows of another manifest.
@@ -236,6 +257,8 @@ def evaluate_run(
         split: part of the run's own split; ``None`` is ``test``.
         device: device, as in :func:`multiemo.runs.device.compute_of`; the precision is that of training.
         by: name of the reader in the evaluation log.
+        enrol_clips: with encoders that normalise speakers, the number of other clips of its speaker that each clip is
+            compared with, without their labels; all there are if a speaker has fewer.
         progress: receives the current stage and its progress.
 
     Raises:
@@ -277,11 +300,11 @@ def evaluate_run(
             f"{path}: no clip has {' or '.join(bundle.model.modalities)}, which this model reads{_mostly(part)}"
         )
     progress.stage("evaluate")
-    report = evaluate_bundle(bundle, part, split=split, compute=compute)
+    report = evaluate_bundle(bundle, part, split=split, compute=compute, enrol_clips=enrol_clips)
     notes += count_read(
         bundle,
         clips,
-        by=by,
+        by=f"{by} --enrol-clips {enrol_clips}" if enrol_clips else by,
         split=split,
         compute=compute,
         manifest=path if other else None,

@@ -30,6 +30,7 @@ from multiemo.runs.frozen.once import Computer
 from multiemo.runs.frozen.samples import WithFrozen
 from multiemo.runs.frozen.states import cache_states
 from multiemo.runs.private import StagePlan
+from multiemo.runs.speakers import speaker_draws
 from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import ProcessBarrier
@@ -242,7 +243,9 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
         census = stage.train.census(modalities, trainable_rows(stage.train, modalities, settings, "train"))
         draws = loader.batch_sampler.weights  # type: ignore[union-attr]
     frequencies = stage.train.prepared.frequencies
-    given: dict[str, Any] = {"census": census, "draws": draws, "speakers": speakers}
+    trained = {m: stage.model.encoders[m] for m in modalities if m not in settings.freeze}
+    others = speaker_draws(stage.train, trained)
+    given: dict[str, Any] = {"census": census, "draws": draws, "speakers": speakers, "others": others}
     return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, **given)
 
 

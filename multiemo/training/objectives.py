@@ -19,6 +19,7 @@ from multiemo.training.auxiliary import AuxiliaryHeads, auxiliary_loss, auxiliar
 from multiemo.training.mixup import mix_pairs
 from multiemo.training.modulation import Modulation
 from multiemo.training.parallel import gather_rows, sum_over_processes
+from multiemo.training.speaker_draws import SpeakerDraws
 from multiemo.types import Batch, Modality, Output
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Labels(Objective):
         census: all N training clips as one batch without inputs; required with a budget.
         draws: ``[N]`` relative sampling weight of each clip; by default equal.
         speakers: names of the training speakers; required with a speaker adversary.
+        others: draws other clips of each speaker, for encoders that normalise speakers; ``None`` if there are none.
     """
 
     weights: Tensor | None
@@ -96,8 +98,10 @@ class Labels(Objective):
         census: Batch | None = None,
         draws: Tensor | None = None,
         speakers: Sequence[str] = (),
+        others: SpeakerDraws | None = None,
     ) -> None:
         super().__init__(model)
+        self.others = others
         self.settings, self.task = settings, task
         self.fused = model.fusion is not None
         power = settings.class_weights
@@ -168,6 +172,8 @@ class Labels(Objective):
     def forward(self, batch: Batch, masses: Masses | None = None) -> Tensor:
         """The weighted sum of the stage's losses; see :meth:`Objective.forward`."""
         settings, given = self.settings, masses or {}
+        if self.others is not None and self.training:
+            batch = self.others.drawn(batch)
         mix: tuple[Tensor, Tensor] | None = None
         if settings.mixup > 0:
             batch, mix = mix_pairs(batch, settings.mixup)

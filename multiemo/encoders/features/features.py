@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize, masked_mean
+from multiemo.encoders.common.speaker_offset import SpeakerOffset
 from multiemo.encoders.features.masked_features import MaskedFeatures
 from multiemo.errors import ConfigError
 from multiemo.registry import Share, Size, encoders
@@ -29,6 +30,7 @@ class FeatureEncoder(Encoder):
         pooling: method of pooling over time: ``mean``; ``attention`` (attentive mean and deviation); ``gru``
             (bidirectional, then mean). Use ``mean`` for single vectors.
         noise: standard deviation of the normal noise added in training, in standard deviations of the feature.
+        speaker_normalization: subtract what is usual for the speaker, as far as other clips of the speaker show it.
         feature_dropout: share of columns set to their mean in training, the same columns for all steps of a clip.
         max_steps: longer sequences are subsampled evenly to this many steps.
         columns: names of the columns, if the data name them; given by the data, not by the config.
@@ -49,6 +51,7 @@ class FeatureEncoder(Encoder):
         dropout: Share = 0.5,
         pooling: Literal["mean", "attention", "gru"] = "mean",
         noise: float = 0.5,
+        speaker_normalization: bool = False,
         feature_dropout: Share = 0.2,
         max_steps: Size = 256,
         columns: tuple[str, ...] = (),
@@ -66,6 +69,8 @@ class FeatureEncoder(Encoder):
         self.noise = noise
         self.feature_dropout = feature_dropout
         self.standardize = Standardize(dim)
+        if speaker_normalization:
+            self.speaker_offset = SpeakerOffset(torch.ones(dim, dtype=torch.bool))
         widths = [dim] + [hidden] * layers
         self.steps = nn.Sequential(
             *(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multiemo.encoders.base import AttentiveStatistics, Encoder, Standardize
+from multiemo.encoders.common.speaker_offset import SpeakerOffset
 from multiemo.encoders.speech.augmentation import SpeechAugment, mask_spans
 from multiemo.encoders.speech.masked_frames import MaskedRows
 from multiemo.errors import ConfigError
@@ -49,6 +50,8 @@ class SpeechProsody(Encoder):
         tilt: the spectrum is tilted by up to this many dB in training, from the lowest to the highest band.
         noise: noise is added in training with probability one half, at least this many dB below the loudest band; 0
             adds none.
+        speaker_normalization: subtract what is usual for the speaker, as far as other clips of the speaker show it,
+            from the log-mel bands and from the prosody channels of register, level and voice quality.
         time_mask: longest masked span, as a share of the clip; two spans are drawn.
         mel_mask: widest masked band, as a share of the mel bands; two bands are drawn.
         channel_mask: probability of dropping a prosody channel for a clip in training.
@@ -77,6 +80,7 @@ class SpeechProsody(Encoder):
         gain: float = 6.0,
         tilt: float = 6.0,
         noise: float = 30.0,
+        speaker_normalization: bool = False,
         time_mask: Share = 0.15,
         mel_mask: Share = 0.15,
         channel_mask: Share = 0.1,
@@ -93,7 +97,11 @@ class SpeechProsody(Encoder):
         self.augment = SpeechAugment(
             stretch=stretch, mel_shift=mel_shift, pitch_shift=pitch_shift, gain=gain, tilt=tilt, noise=noise
         )
-        self.standardize = Standardize(n_mels + (len(PROSODY_CHANNELS) if prosody else 0))
+        channels = PROSODY_CHANNELS if prosody else ()
+        self.standardize = Standardize(n_mels + len(channels))
+        if speaker_normalization:
+            shifted = [True] * n_mels + [name in RELATIVE for name in channels]
+            self.speaker_offset = SpeakerOffset(torch.tensor(shifted))
         self.mel = MelStream(n_mels, width) if n_mels else None
         self.prosody = ProsodyStream(4 * width) if prosody else None
         joined = (8 * width if self.mel else 0) + (4 * width if self.prosody else 0)
