@@ -69,6 +69,7 @@ class Row:
         options: further words of the command.
         before: commands that run first, without the leading ``multiemo``.
         composite: trained and evaluated once per seed, since a composite cannot be benchmarked.
+        enrol_clips: number of other clips of its speaker that each test clip is compared with (``enrolment.py``).
     """
 
     corpora: tuple[str, ...]
@@ -78,6 +79,7 @@ class Row:
     options: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     composite: bool = False
+    enrol_clips: int = 0
 
 
 SIX_FOLDS = ("--folds", "6")
@@ -103,6 +105,16 @@ ROWS: dict[str, Row] = {
             Figure("fused, voice by Whisper-base", "uar", "TSF"),
         ),
         "configs/ravdess_av_whisper.yaml", SIX_FOLDS,
+    ),
+    "ravdess_known": Row(
+        ("ravdess",), RAVDESS,
+        (
+            Figure("face (action units) of people known from 8 other clips, unlabelled", "uar", "F"),
+            Figure("fused, voice by Whisper-base, face as in the row above", "uar", "TSF"),
+        ),
+        "configs/ravdess_av_whisper.yaml",
+        (*SIX_FOLDS, "--seeds", "1", "encoders.face.speaker_normalization=true", "benchmark.baselines=false"),
+        enrol_clips=8,
     ),
     "ravdess_whisper_prosody": Row(
         ("ravdess",), RAVDESS, (Figure("voice, Whisper-base frozen, and prosody", "uar", "S"),),
@@ -185,6 +197,10 @@ def run(name: str, data: Path, out: Path) -> dict[str, Any]:
         words = [*options, *seeds, "benchmark.robustness=false"]  # the table quotes no corrupted clips
         done.append(_call(["benchmark", row.config, *words, "--out", str(runs / name)], out))
         result = json.loads((runs / name / "benchmark.json").read_text("utf-8"))
+        if row.enrol_clips:
+            known = _enrol(runs / name, row.enrol_clips)
+            done.append(known["command"])
+            return {"commands": done, "seeds": result["seeds"], "systems": known["systems"]}
         return {"commands": done, "seeds": result["seeds"], "systems": result["systems"]}
     folders = [runs / f"{name}_seed{seed}" for seed in range(SEEDS)]
     for seed, folder in enumerate(folders):
@@ -203,6 +219,24 @@ def _prepare(corpus: str, data: Path, out: Path) -> str | None:
     if manifest.is_file():
         return None
     return _call(["prepare", corpus, str((data / FOLDERS[corpus]).resolve()), "--out", str(manifest)], out)
+
+
+def _enrol(folder: Path, clips: int) -> dict[str, Any]:
+    """Test a benchmark's trainings again on known people; ``stranger`` are the same trainings on unknown ones."""
+    words = [
+        "benchmarks/enrolment.py",
+        str(folder),
+        "--clips",
+        "0",
+        str(clips),
+        "--json",
+        str(folder / "enrolment.json"),
+    ]
+    line = " ".join(["python", *words])
+    print(f"$ {line}", flush=True)
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+    found = json.loads((folder / "enrolment.json").read_text("utf-8"))["clips"]
+    return {"command": line, "systems": {"multiemo": found[str(clips)], "stranger": found["0"]}}
 
 
 def _call(words: Sequence[str], out: Path) -> str:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.data.collate import Collate
-from multiemo.encoders.common.speaker_offset import SpeakerOffset
+from multiemo.encoders.common.speaker_offset import SpeakerOffset, not_normalised_error
 from multiemo.errors import CheckpointError, ConfigError, MediaError, MultiemoError
 from multiemo.inputs.base import context_width
 from multiemo.predict.answers import Answer, Pending, Watch, as_multiemo_error
@@ -35,7 +35,6 @@ from multiemo.predict.tracing import Tracing
 from multiemo.preprocess.faces.selection import SpanFaces
 from multiemo.runs.device import compute_of, predict
 from multiemo.runs.model_folder import Bundle, load_bundle
-from multiemo.runs.speakers import not_normalised_error
 from multiemo.types import DIMENSIONS, SUBSETS, Modality, Output, Sample
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.splits.grouping import GROUP_BY
+from multiemo.encoders.common.speaker_offset import not_normalised_error
 from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
 from multiemo.progress import Progress
@@ -28,7 +29,7 @@ from multiemo.runs.folder.source import part_of, stored_source
 from multiemo.runs.missing_labels import missing_label_notes
 from multiemo.runs.model_folder import Bundle, load_bundle
 from multiemo.runs.sources import has_label
-from multiemo.runs.speakers import not_normalised_error, speaker_draws
+from multiemo.runs.speakers import speaker_draws
 from multiemo.smoothing import Turn, fit_stay
 from multiemo.training.parallel import gather_objects
 from multiemo.types import SUBSETS, Batch, Clip, Modality, Predicts, Sample

@@ -59,11 +59,3 @@ def speaker_draws(part: Part, encoders: Mapping[Modality, nn.Module]) -> Speaker
         clips[row].id: speaker_name(clips[row]) for row in sorted({row for rows in named.values() for row in rows})
     }
     return SpeakerDraws(offsets, means, speakers)
-
-
-def not_normalised_error(option: str) -> ConfigError:
-    """The error for an option that a model without speaker normalisation cannot follow."""
-    return ConfigError(
-        f"{option}: no encoder of this model normalises speakers; train it with speaker_normalization: true in "
-        "encoders.face or encoders.speech (encoders features and speech_prosody)"
-    )

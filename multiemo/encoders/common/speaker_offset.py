@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from multiemo.errors import ConfigError
+
 #: Least variance between speakers, as a share of the variance within them; below it a column is hardly shifted.
 _LEAST_BETWEEN = 1e-3
 
@@ -76,3 +78,11 @@ class SpeakerOffset(nn.Module):
 def clip_mean(x: Tensor) -> Tensor:
     """The mean over time of a clip's input ``[T, M]``, as ``[M]`` float32."""
     return x.float().mean(0)
+
+
+def not_normalised_error(option: str) -> ConfigError:
+    """The error for an option that a model without speaker normalisation cannot follow."""
+    return ConfigError(
+        f"{option}: no encoder of this model normalises speakers; train it with speaker_normalization: true in "
+        "encoders.face or encoders.speech (encoders features and speech_prosody)"
+    )
