@@ -53,9 +53,10 @@ class Encoder(nn.Module):
         referenced: modules that it uses, but that are neither trained nor stored with it.
         leaves_masks: whether its ``forward`` accepts the keyword ``padded``. False states that all steps of ``x`` are
             real, which the host knows without asking the device; masks can then be left away.
-        speaker_offset: estimates how a speaker's inputs usually differ from others', from other clips of the speaker;
-            what it estimates is subtracted from the input ``[B, T, M]``. ``None`` if the encoder does not normalise
-            speakers.
+        speaker_offset: estimates how a speaker usually differs from others, from :meth:`speaker_vector` of other clips;
+            ``None`` if the encoder does not normalise speakers.
+        shifts_states: whether ``forward`` subtracts that offset itself, which it then takes as the keyword ``offset``;
+            otherwise it is subtracted from the input ``[B, T, M]``.
         clip_by_clip: whether its layers run once per clip. Processes with different numbers of clips then run them a
             different number of times.
     """
@@ -70,6 +71,7 @@ class Encoder(nn.Module):
     leaves_masks: ClassVar[bool] = False
     clip_by_clip: bool = False
     speaker_offset: SpeakerOffset | None
+    shifts_states: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,6 +93,18 @@ class Encoder(nn.Module):
             ``[B, D]``, independent of the padding.
         """
         raise NotImplementedError
+
+    def speaker_vector(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What is averaged over the clips of a speaker, by default the mean of the input over time.
+
+        Args:
+            x: as in :meth:`forward`.
+            mask: as in :meth:`forward`.
+
+        Returns:
+            ``[B, M]`` float32.
+        """
+        return over_time(x, mask)
 
     def frozen_part(self) -> FrozenPart | None:
         """The frozen layers that the encoder begins with, if it has some whose output can be cached.
@@ -200,13 +214,24 @@ def encode_rows(encoder: nn.Module, m: Modality, batch: Batch, rows: Tensor | No
     def chosen(x: Tensor) -> Tensor:
         return x if rows is None else x[rows]
 
-    x, mask = chosen(batch.inputs[m]), chosen(batch.masks[m])
+    x, mask, options = chosen(batch.inputs[m]), chosen(batch.masks[m]), dict[str, Any]()
     if m in batch.speaker_offsets:
-        x = x - chosen(batch.speaker_offsets[m]).unsqueeze(1) * mask.unsqueeze(-1)
-    if m not in batch.states:
-        options = {"padded": False} if encoder.leaves_masks and m in batch.unpadded else {}
-        return encoder(x, mask, **options)  # type: ignore[no-any-return]
-    return encoder(x, mask, (chosen(batch.states[m]), chosen(batch.state_masks[m])))  # type: ignore[no-any-return]
+        offset = chosen(batch.speaker_offsets[m])
+        if encoder.shifts_states:
+            options["offset"] = offset
+        else:
+            x = x - offset.unsqueeze(1) * mask.unsqueeze(-1)
+    if m in batch.states:
+        options["states"] = chosen(batch.states[m]), chosen(batch.state_masks[m])
+    elif encoder.leaves_masks and m in batch.unpadded:
+        options["padded"] = False
+    return encoder(x, mask, **options)  # type: ignore[no-any-return]
+
+
+def over_time(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean over time of each clip, ``[B, M]`` float32, of ``[B, T, M]`` with the mask ``[B, T]``."""
+    weights = mask.unsqueeze(-1).float()
+    return (x.float() * weights).sum(1) / weights.sum(1)
 
 
 class EvidenceHead(nn.Module):

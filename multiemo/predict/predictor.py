@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from multiemo.data.collate import Collate
-from multiemo.encoders.common.speaker_offset import SpeakerOffset, not_normalised_error
+from multiemo.encoders.base import Encoder
+from multiemo.encoders.common.speaker_offset import not_normalised_error
 from multiemo.errors import CheckpointError, ConfigError, MediaError, MultiemoError
 from multiemo.inputs.base import context_width
 from multiemo.predict.answers import Answer, Pending, Watch, as_multiemo_error
@@ -212,13 +213,13 @@ class Predictor:
             model.predict("wednesday.wav")
         """
         self._enrolled = None
-        every = {m: self.model.encoders[m].speaker_offset for m in self.model.modalities}
-        estimators = {m: offset for m, offset in every.items() if isinstance(offset, SpeakerOffset)}
-        if not estimators:
+        every = {m: e for m in self.model.modalities if isinstance(e := self.model.encoders[m], Encoder)}
+        normalised = {m: encoder for m, encoder in every.items() if encoder.speaker_offset is not None}
+        if not normalised:
             raise not_normalised_error("--enrol")
         items = expand(sources)
         if items:
-            self._enrolled = enrol(self.reader, estimators, items)
+            self._enrolled = enrol(self.reader, normalised, items, self.compute)
         return {} if self._enrolled is None else self._enrolled.clips
 
     def _predict_batch(self, batch: Sequence[tuple[Pending, Segment]]) -> None:

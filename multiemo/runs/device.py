@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from multiemo.config import Config
+from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError
 from multiemo.types import Batch, Output
 
@@ -162,3 +163,17 @@ def predict(model: nn.Module, compute: Compute, batch: Batch, subsets: Sequence[
     with compute.autocast():
         output: Output = model(batch.to(compute.device), subsets=subsets)
     return output
+
+
+@torch.inference_mode()
+def speaker_vector(encoder: Encoder, x: Tensor, compute: Compute) -> Tensor:
+    """What is averaged over the clips of a speaker (``Encoder.speaker_vector``) for one clip, ``[M]`` on the CPU.
+
+    Args:
+        encoder: encoder on the device of ``compute``.
+        x: its input ``[T, ...]``.
+        compute: device and precision.
+    """
+    mask = torch.ones(1, len(x), dtype=torch.bool, device=compute.device)
+    with compute.autocast():
+        return encoder.speaker_vector(x.unsqueeze(0).to(compute.device), mask)[0].float().cpu()

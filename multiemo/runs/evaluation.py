@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from multiemo.calibration import Calibration, fit_calibration, shown_keys
 from multiemo.data.manifest.reading import read_manifest
 from multiemo.data.splits.grouping import GROUP_BY
+from multiemo.encoders.base import Encoder
 from multiemo.encoders.common.speaker_offset import not_normalised_error
 from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
@@ -229,7 +230,8 @@ def _model_and_batches(
     predicts = partial(predict, model, compute, subsets=keys)
     if not enrol_clips:
         return predicts, loader
-    draws = speaker_draws(part, {m: model.encoders[m] for m in model.modalities})
+    encoders = {m: e for m in model.modalities if isinstance(e := model.encoders[m], Encoder)}
+    draws = speaker_draws(part, encoders, compute=compute)
     if draws is None:
         raise not_normalised_error("--enrol-clips")
     generator = torch.Generator().manual_seed(bundle.config.seed)

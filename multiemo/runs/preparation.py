@@ -33,7 +33,6 @@ from multiemo.runs.parts import build_encoder, uses_features
 from multiemo.runs.priors import dimension_means
 from multiemo.runs.private import StagePlan, check_unprotected, plan_private
 from multiemo.runs.sources import Source, learns_labels, source_columns
-from multiemo.runs.speakers import fit_speaker_offset
 from multiemo.runs.stage import stage_seed, trainable_rows
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import FeatureSpec, Modality
@@ -307,11 +306,8 @@ class Preparation:
             part: preprocessed training part.
             rows: indices into the part.
         """
-        encoder = self.encoders[m]
         if m not in self.config.init:
-            encoder.fit_statistics(part.dataset[i].inputs[m] for i in rows)
-            if encoder.speaker_offset is not None:
-                fit_speaker_offset(encoder.speaker_offset, part, m, rows)
+            self.encoders[m].fit_statistics(part.dataset[i].inputs[m] for i in rows)
 
     def fit_reliability(self, model: EmotionModel, part: batches.Part) -> None:
         """Fit the reliabilities that a model has, each to at most 2000 training clips.

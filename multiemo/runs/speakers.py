@@ -1,61 +1,75 @@
-"""The mean inputs of a part's clips, by which speakers are normalised (``speaker_normalization`` of an encoder)."""
+"""The clips of a part by which speakers are normalised (``speaker_normalization`` of an encoder)."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from multiemo.encoders.common.speaker_offset import SpeakerOffset, clip_mean
+from multiemo.encoders.base import Encoder
 from multiemo.errors import ConfigError
 from multiemo.inputs.dataset import speaker_name
 from multiemo.runs.batches import Part
+from multiemo.runs.device import Compute, speaker_vector
 from multiemo.training.speaker_draws import SpeakerDraws
-from multiemo.types import Modality
+from multiemo.types import Modality, Sample
 
 
-def fit_speaker_offset(offset: SpeakerOffset, part: Part, m: Modality, rows: Sequence[int]) -> None:
-    """Fit what is usual for speakers to training clips.
-
-    Args:
-        offset: estimator of an encoder.
-        part: preprocessed training part.
-        m: modality of the encoder, which all of the clips have.
-        rows: indices into the part.
-
-    Raises:
-        ConfigError: fewer than two speakers are named that have several clips.
-    """
-    clips = part.dataset.clips
-    named = [row for row in rows if clips[row].speaker is not None]
-    speakers = [speaker_name(clips[row]) for row in named]
-    several = sum(count > 1 for count in Counter(speakers).values())
-    if several < 2:
-        raise ConfigError(
-            f"encoders.{m}.speaker_normalization: needs speakers with several clips each, but train names {several}; "
-            "add speakers to the manifest, or set it to false"
-        )
-    offset.fit(torch.stack([clip_mean(part.dataset[row].inputs[m]) for row in named]), speakers)
-
-
-def speaker_draws(part: Part, encoders: Mapping[Modality, nn.Module]) -> SpeakerDraws | None:
+def speaker_draws(
+    part: Part,
+    encoders: Mapping[Modality, Encoder],
+    samples: Dataset[Sample] | None = None,
+    *,
+    compute: Compute | None = None,
+) -> SpeakerDraws | None:
     """Draws from the clips of a part whose speaker is named; ``None`` if no encoder normalises speakers.
 
     Args:
         part: preprocessed part.
         encoders: {modality: encoder}.
+        samples: dataset to read instead of the part's own, with the same indices; hidden states in it are not computed
+            again.
+        compute: device of the encoders, and precision; by default the CPU in float32.
     """
-    offsets = {m: o for m, e in encoders.items() if isinstance(o := e.speaker_offset, SpeakerOffset)}
-    if not offsets:
+    normalised = {m: encoder for m, encoder in encoders.items() if encoder.speaker_offset is not None}
+    if not normalised:
         return None
-    clips = part.dataset.clips
-    named = {
-        m: [row for row in part.rows_with((m,), labelled=False) if clips[row].speaker is not None] for m in offsets
-    }
-    means = {m: {clips[row].id: clip_mean(part.dataset[row].inputs[m]) for row in rows} for m, rows in named.items()}
-    speakers = {
-        clips[row].id: speaker_name(clips[row]) for row in sorted({row for rows in named.values() for row in rows})
-    }
+    clips, compute = part.dataset.clips, compute or Compute(torch.device("cpu"))
+    means: dict[Modality, dict[str, Tensor]] = {m: {} for m in normalised}
+    speakers: dict[str, str] = {}
+    for row in part.rows_with(tuple(normalised), labelled=False):
+        if clips[row].speaker is None:
+            continue
+        sample = (part.dataset if samples is None else samples)[row]
+        for m, encoder in normalised.items():
+            if (found := _vector(encoder, m, sample, compute)) is not None:
+                means[m][sample.id] = found
+                speakers[sample.id] = speaker_name(clips[row])
+    offsets = {m: encoder.speaker_offset for m, encoder in normalised.items() if encoder.speaker_offset is not None}
     return SpeakerDraws(offsets, means, speakers)
+
+
+def fit_offsets(draws: SpeakerDraws) -> None:
+    """Fit what is usual for speakers to the clips of train; offsets that another run has fitted are kept.
+
+    Raises:
+        ConfigError: fewer than two speakers are named that have several clips.
+    """
+    for m in draws.offsets:
+        several = draws.fit(m)
+        if several < 2:
+            raise ConfigError(
+                f"encoders.{m}.speaker_normalization: needs speakers with several clips each, but train names "
+                f"{several}; add speakers to the manifest, or set it to false"
+            )
+
+
+def _vector(encoder: Encoder, m: Modality, sample: Sample, compute: Compute) -> Tensor | None:
+    """What is averaged over the clips of a speaker, ``[M]`` on the CPU; ``None`` if the sample lacks the modality."""
+    if m in sample.states:
+        return sample.states[m].float().mean(0)
+    if m not in sample.inputs:
+        return None
+    return speaker_vector(encoder, sample.inputs[m], compute)

@@ -30,7 +30,7 @@ from multiemo.runs.frozen.once import Computer
 from multiemo.runs.frozen.samples import WithFrozen
 from multiemo.runs.frozen.states import cache_states
 from multiemo.runs.private import StagePlan
-from multiemo.runs.speakers import speaker_draws
+from multiemo.runs.speakers import fit_offsets, speaker_draws
 from multiemo.training.epochs import Epoch
 from multiemo.training.objectives import Contrastive, Labels, Masked, Objective
 from multiemo.training.parallel import ProcessBarrier
@@ -243,8 +243,12 @@ def _objective(stage: Stage, loader: DataLoader[Any]) -> Objective:
         census = stage.train.census(modalities, trainable_rows(stage.train, modalities, settings, "train"))
         draws = loader.batch_sampler.weights  # type: ignore[union-attr]
     frequencies = stage.train.prepared.frequencies
-    trained = {m: stage.model.encoders[m] for m in modalities if m not in settings.freeze}
-    others = speaker_draws(stage.train, trained)
+    trained = {
+        m: e for m in modalities if m not in settings.freeze and isinstance(e := stage.model.encoders[m], Encoder)
+    }
+    others = speaker_draws(stage.train, trained, loader.dataset.dataset)  # type: ignore[attr-defined]
+    if others is not None:
+        fit_offsets(others)
     given: dict[str, Any] = {"census": census, "draws": draws, "speakers": speakers, "others": others}
     return Labels(stage.model, settings, task=stage.config.task, frequencies=frequencies, **given)
 

@@ -21,7 +21,7 @@ class SpeakerDraws:
 
     Args:
         offsets: {modality: estimator of an encoder that normalises speakers}.
-        means: {modality: {clip id: ``[M]``}}, the mean input of the clips that can be drawn.
+        means: {modality: {clip id: ``[M]``}}, ``Encoder.speaker_vector`` of the clips that can be drawn.
         speakers: {clip id: speaker} of these clips.
     """
 
@@ -45,6 +45,18 @@ class SpeakerDraws:
         for clip, speaker in speakers.items():
             clips.setdefault(speaker, []).append(self._places[clip])
         self._clips = {speaker: torch.tensor(places) for speaker, places in clips.items()}
+
+    def fit(self, m: Modality) -> int:
+        """Fit the estimator of a modality to all clips, unless it is fitted.
+
+        Returns:
+            The number of speakers with several clips.
+        """
+        known = {speaker: places[self._known[m][places] > 0] for speaker, places in self._clips.items()}
+        if not self.offsets[m].fitted:
+            places = torch.cat([*known.values(), torch.zeros(0, dtype=torch.long)])
+            self.offsets[m].fit(self._rows[m][places], [s for s, those in known.items() for _ in those])
+        return sum(len(places) > 1 for places in known.values())
 
     def drawn(self, batch: Batch, sizes: Sequence[int] = SIZES, generator: torch.Generator | None = None) -> Batch:
         """The batch with ``speaker_offsets`` for the modalities whose inputs it has.

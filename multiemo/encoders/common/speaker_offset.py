@@ -40,11 +40,16 @@ class SpeakerOffset(nn.Module):
         self.register_buffer("mean", torch.zeros(len(columns)))
         self.register_buffer("ratio", torch.full((len(columns),), torch.inf))
 
+    @property
+    def fitted(self) -> bool:
+        """Whether :meth:`fit` has found how speakers differ."""
+        return bool(torch.isfinite(self.ratio).any())
+
     def fit(self, means: Tensor, speakers: Sequence[str]) -> None:
         """Fit mean and ratio to training clips; with fewer than two speakers of two clips no offset is ever estimated.
 
         Args:
-            means: ``[N, M]`` from :func:`clip_mean`.
+            means: ``[N, M]``, of the input or hidden states of each clip over time.
             speakers: speaker of each of the N clips.
         """
         rows: dict[str, list[int]] = {}
@@ -75,14 +80,9 @@ class SpeakerOffset(nn.Module):
         return ((total - count * self.mean) / (count + self.ratio)).masked_fill(~self.columns, 0.0)
 
 
-def clip_mean(x: Tensor) -> Tensor:
-    """The mean over time of a clip's input ``[T, M]``, as ``[M]`` float32."""
-    return x.float().mean(0)
-
-
 def not_normalised_error(option: str) -> ConfigError:
     """The error for an option that a model without speaker normalisation cannot follow."""
     return ConfigError(
         f"{option}: no encoder of this model normalises speakers; train it with speaker_normalization: true in "
-        "encoders.face or encoders.speech (encoders features and speech_prosody)"
+        "encoders.face or encoders.speech (encoders features, speech_prosody, and frozen speech_pretrained)"
     )

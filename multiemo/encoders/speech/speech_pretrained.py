@@ -10,11 +10,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart
+from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart, over_time
 from multiemo.encoders.common.attention import recompute_layers
 from multiemo.encoders.common.depth import depth_groups
 from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
 from multiemo.encoders.common.lower_layers import LowerLayers
+from multiemo.encoders.common.speaker_offset import SpeakerOffset
 from multiemo.encoders.speech.augmentation import mask_spans
 from multiemo.encoders.speech.backbones import ONE_BY_ONE, build_speech_model, frame_mask
 from multiemo.encoders.speech.frontends import KaldiFrontEnd, MaskedGroupNorm, WhisperFrontEnd
@@ -56,6 +57,8 @@ class SpeechPretrained(Encoder):
             Park et al. 2019). They are hidden after the convolutions over the waveform, as in wav2vec 2.0 (Baevski et
             al. 2020), or in the mel bands.
         feature_mask: the same across the features, or the mel bands. Input of frozen layers is not masked.
+        speaker_normalization: with ``freeze: all``, subtract what is usual for the speaker from the hidden states of
+            every layer, as far as other clips of the speaker show it.
         whisper_window: what Whisper reads: the ``clip`` and half a second of silence, or ``30s``, padded with silence
             as in its own training. The clip alone is about ten times faster for a clip of 4 s.
         max_seconds: longest speech that is read, from its beginning; at most 30 s for Whisper.
@@ -65,10 +68,11 @@ class SpeechPretrained(Encoder):
 
     Raises:
         ConfigError: ``model`` is unavailable or not a speech model; or adapters are given for a completely frozen
-            model or for layers it does not have.
+            model or for layers it does not have; or speakers are to be normalised and the model is not frozen.
     """
 
     modality = "speech"
+    shifts_states = True
     input_spec: WaveformSpec
     input_kind = "waveform"
     leaves_masks = True
@@ -86,6 +90,7 @@ class SpeechPretrained(Encoder):
         dropout: Share = 0.1,
         time_mask: Share = 0.1,
         feature_mask: Share = 0.1,
+        speaker_normalization: bool = False,
         whisper_window: Literal["clip", "30s"] = "clip",
         max_seconds: Positive = 12.0,
         trim: float = 40.0,
@@ -99,6 +104,11 @@ class SpeechPretrained(Encoder):
         if freeze == "all" and frozen_layers:
             raise ConfigError(
                 f"{_WHERE}.freeze is 'all' and {_WHERE}.frozen_layers {frozen_layers}; remove one of them"
+            )
+        if speaker_normalization and freeze != "all":
+            raise ConfigError(
+                f"{_WHERE}.speaker_normalization: compares hidden states, which must not change: set {_WHERE}.freeze "
+                "to 'all', or remove it"
             )
         self.backbone, extractor = build_speech_model(model, assets, f"{_WHERE}.model")
         self.extractor = extractor
@@ -126,7 +136,10 @@ class SpeechPretrained(Encoder):
             prosody=prosody,
         )
         hidden = int(self.backbone.config.hidden_size)
-        self.layer_weights = nn.Parameter(torch.zeros(int(self.backbone.config.num_hidden_layers) + 1))
+        count = int(self.backbone.config.num_hidden_layers) + 1
+        self.layer_weights = nn.Parameter(torch.zeros(count))
+        if speaker_normalization:
+            self.speaker_offset = SpeakerOffset(torch.ones(count * hidden, dtype=torch.bool))
         self.pool = AttentiveStatistics(hidden) if pooling == "attentive" else None
         self.prosody = SpeechProsody(n_mels=0, sample_rate=self.input_spec.sample_rate) if prosody else None
         wide = (2 * hidden if self.pool is not None else hidden) + (self.prosody.out_dim if self.prosody else 0)
@@ -162,7 +175,13 @@ class SpeechPretrained(Encoder):
             self.prosody.fit_statistics(x[:, self.input_spec.row_samples :] for x in inputs)
 
     def forward(
-        self, x: Tensor, mask: Tensor, states: tuple[Tensor, Tensor] | None = None, *, padded: bool = True
+        self,
+        x: Tensor,
+        mask: Tensor,
+        states: tuple[Tensor, Tensor] | None = None,
+        *,
+        padded: bool = True,
+        offset: Tensor | None = None,
     ) -> Tensor:
         """Embed a padded batch.
 
@@ -171,6 +190,7 @@ class SpeechPretrained(Encoder):
             mask: ``[B, N]`` or ``[B, T]`` bool.
             states: result of :meth:`frozen_states`, if it is known.
             padded: false if all steps are real.
+            offset: ``[B, L * H]``, subtracted from the states of all layers, side by side.
 
         Returns:
             ``[B, D]``.
@@ -181,6 +201,9 @@ class SpeechPretrained(Encoder):
             layers, steps = self._hidden(wave, real, padded=padded)
         else:
             layers, steps = self._unpacked(*states)
+        if offset is not None:
+            shift = offset.to(layers.dtype).view(len(offset), len(layers), 1, -1)
+            layers = layers - shift.transpose(0, 1)
         if self.pool is None:
             pooled = self._mixed(self._averaged(layers, steps)).squeeze(1)
         else:
@@ -189,6 +212,10 @@ class SpeechPretrained(Encoder):
             pooled = torch.cat([pooled, self.prosody(prosody, mask)], 1)
         embedding: Tensor = self.project(pooled)
         return embedding
+
+    def speaker_vector(self, x: Tensor, mask: Tensor) -> Tensor:
+        """As :meth:`Encoder.speaker_vector`: the mean over time of every layer's hidden states, side by side."""
+        return over_time(*self.frozen_states(x, mask))
 
     def frozen_part(self) -> FrozenPart | None:
         """As :meth:`Encoder.frozen_part`: the whole model with ``freeze: all``, or Whisper's lower layers."""

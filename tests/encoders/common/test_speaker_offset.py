@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from multiemo.encoders.base import encode_rows
-from multiemo.encoders.common.speaker_offset import SpeakerOffset, clip_mean
+from multiemo.encoders.common.speaker_offset import SpeakerOffset
 from multiemo.encoders.features.features import FeatureEncoder
 from multiemo.encoders.speech.speech_prosody import SpeechProsody
 from multiemo.types import PROSODY_CHANNELS, Batch
@@ -102,5 +102,7 @@ def test_prosody_that_is_no_matter_of_register_is_not_shifted() -> None:
     assert shifted.columns[:8].all()
 
 
-def test_the_mean_of_a_clip() -> None:
-    assert clip_mean(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [2, 3]
+def test_the_vector_of_a_clip_is_its_mean_over_real_steps() -> None:
+    encoder = FeatureEncoder(modality="face", dim=2)
+    x = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]])
+    assert encoder.speaker_vector(x, torch.tensor([[True, True, False]])).tolist() == [[2, 3]]

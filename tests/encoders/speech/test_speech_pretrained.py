@@ -264,3 +264,26 @@ def test_the_columns_of_a_frozen_model_are_standardised_and_one_clip_can_be_trai
     assert (seen[0].std(0, correction=0) > 0.9).float().mean() > 0.5
     assert_trains(encoder, x[:1], mask[:1])
     assert isinstance(build("hubert", tmp_path, freeze="none").project[0], torch.nn.LayerNorm)
+
+
+@pytest.mark.parametrize("kind", ["whisper", "hubert"])
+@pytest.mark.parametrize("pooling", ["mean", "attentive"])
+def test_what_is_usual_for_a_speaker_is_subtracted_from_every_layer(kind: str, pooling: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = build(kind, tmp_path, freeze="all", pooling=pooling, speaker_normalization=True).eval()
+    x, mask = padded(waves([1.0, 0.6]))
+    with torch.no_grad():
+        vectors = encoder.speaker_vector(x, mask)
+        states, steps = encoder.frozen_states(x, mask)
+        assert vectors.shape == (2, states.shape[2]) == (2, len(encoder.speaker_offset.mean))
+        torch.testing.assert_close(vectors[1], states[1, steps[1]].mean(0))
+        offset = torch.randn_like(vectors)
+        expected = encoder(x, mask, (states - offset.unsqueeze(1), steps))
+        torch.testing.assert_close(encoder(x, mask, offset=offset), expected)
+        torch.testing.assert_close(encoder(x, mask, (states, steps), offset=offset), expected)
+        assert not torch.allclose(expected, encoder(x, mask), atol=1e-3)
+
+
+def test_states_that_change_are_not_compared(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="speaker_normalization: compares hidden states, which must not change: set"):
+        build("hubert", tmp_path, speaker_normalization=True)

@@ -11,8 +11,9 @@ import torch
 from multiemo.config import load_config
 from multiemo.errors import MediaError
 from multiemo.progress import Progress
-from multiemo.runs import Run, train
+from multiemo.runs import Run, evaluate_run, train
 from multiemo.runs.frozen import states as frozen_states
+from multiemo.runs.model_folder import load_bundle
 from tests.support.tiny_decoders import save_decoder
 from tests.support.tiny_speech import save_model
 
@@ -166,3 +167,14 @@ def test_values_beyond_half_precision_keep_their_range() -> None:
     torch.testing.assert_close(frozen_states._compact(states).float(), states, rtol=1e-3, atol=1e-6)
     large = torch.tensor([[1.0, 1e6]])
     assert torch.equal(frozen_states._compact(large), large)
+
+
+def test_speakers_are_normalised_by_cached_states(speech_run: Train, backbone_runs: list[int]) -> None:
+    speech_run("first")
+    first = sum(backbone_runs)
+    run = speech_run("normal", "whisper", "encoders.speech.speaker_normalization=true")
+    assert sum(backbone_runs) - first < first, "what is usual for speakers is read from the cache"
+    offset = load_bundle(run.folder).model.encoders["speech"].speaker_offset
+    assert offset.fitted
+    stranger, known = (evaluate_run(run.folder, split="val", enrol_clips=count) for count in (0, 3))
+    assert known.predictions != stranger.predictions
