@@ -107,13 +107,17 @@ ROWS: dict[str, Row] = {
         "configs/ravdess_av_whisper.yaml", SIX_FOLDS,
     ),
     "ravdess_known": Row(
-        ("ravdess",), RAVDESS,
+        ("ravdess",), f"{RAVDESS}, people known from 8 other clips without labels",
         (
-            Figure("face (action units) of people known from 8 other clips, unlabelled", "uar", "F"),
-            Figure("fused, voice by Whisper-base, face as in the row above", "uar", "TSF"),
+            Figure("voice, Whisper-base frozen", "uar", "S"),
+            Figure("face (action units)", "uar", "F"),
+            Figure("fused, voice by Whisper-base", "uar", "TSF"),
         ),
         "configs/ravdess_av_whisper.yaml",
-        (*SIX_FOLDS, "--seeds", "1", "encoders.face.speaker_normalization=true", "benchmark.baselines=false"),
+        (
+            *SIX_FOLDS, "--seeds", "1", "benchmark.baselines=false",
+            "encoders.face.speaker_normalization=true", "encoders.speech.speaker_normalization=true",
+        ),
         enrol_clips=8,
     ),
     "ravdess_whisper_prosody": Row(
