@@ -222,8 +222,8 @@ def encode_rows(encoder: nn.Module, m: Modality, batch: Batch, rows: Tensor | No
         else:
             x = x - offset.unsqueeze(1) * mask.unsqueeze(-1)
     if m in batch.states:
-        options["states"] = chosen(batch.states[m]), chosen(batch.state_masks[m])
-    elif encoder.leaves_masks and m in batch.unpadded:
+        return encoder(x, mask, (chosen(batch.states[m]), chosen(batch.state_masks[m])), **options)  # type: ignore[no-any-return]
+    if encoder.leaves_masks and m in batch.unpadded:
         options["padded"] = False
     return encoder(x, mask, **options)  # type: ignore[no-any-return]
 

@@ -55,7 +55,9 @@ def graph_encoder(encoder: Any, failed: Callable[[str], None], record: Record[An
     def call(x: Tensor, mask: Tensor, *states: Any, **options: Any) -> Tensor:
         nonlocal usable
         weights = [p for p in encoder.parameters() if p.requires_grad]
-        if not usable or states or not weights or not (encoder.training and torch.is_grad_enabled()):
+        # A graph would repeat the values that other tensors had when it was captured.
+        given = bool(states) or any(isinstance(value, Tensor) for value in options.values())
+        if not usable or given or not weights or not (encoder.training and torch.is_grad_enabled()):
             return plain(x, mask, *states, **options)
         length = padded_length(x.shape[1], longest) if pads else x.shape[1]
         filled = {**options, "padded": True} if length > x.shape[1] and "padded" in options else options

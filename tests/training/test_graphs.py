@@ -213,6 +213,19 @@ def test_only_captured_passes_may_use_kernels_that_are_slow_to_start(tmp_path: P
     assert all(captured[OCCURRENCES - 1 :])
 
 
+def test_a_pass_with_another_tensor_is_not_captured(tmp_path: Path) -> None:
+    encoder = build("wav2vec2-layer", tmp_path, freeze="all", speaker_normalization=True)
+    clips = padded(waves([0.3, 0.3]))
+    recorder = Recorder()
+    encoder.train()
+    encoder.project.eval()
+    graph_encoder(encoder, failed=pytest.fail, record=recorder)
+    offset = torch.randn(2, len(encoder.speaker_offset.mean))
+    for _ in range(OCCURRENCES + 2):
+        encoder(*clips, offset=offset)
+    assert recorder.captured == 0
+
+
 def test_dropout_differs_from_replay_to_replay(tmp_path: Path) -> None:
     encoder, x, mask = texts(tmp_path)
     graph_encoder(encoder.train(), pytest.fail, Recorder())
