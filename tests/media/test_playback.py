@@ -177,7 +177,7 @@ def test_a_film_does_not_keep_its_pictures_until_the_next_garbage_collection(tmp
             piece.frame.rgb(32)
         frames = read_media(film, fps=25.0).frames
         del piece
-        kept = sum(isinstance(entry, av.VideoFrame) for entry in gc.get_objects())
+        kept = sum(type(entry) is av.VideoFrame for entry in gc.get_objects())
     finally:
         gc.enable()
     assert frames is not None

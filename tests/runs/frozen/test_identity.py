@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Any, Any]]] = {
     "features": {
         "modality": ("face", "text"), "dim": (3, 4), "hidden": (8, 12), "layers": (1, 2), "dropout": (0.5, 0.4),
         "pooling": ("mean", "attention"), "noise": (0.5, 0.4), "feature_dropout": (0.2, 0.1), "max_steps": (9, 8),
-        "columns": (("a", "b", "c"), ("a", "b", "d")),
+        "columns": (("a", "b", "c"), ("a", "b", "d")), "speaker_normalization": (False, True),
     },
     "face_timm": {
         "backbone": ("default", "mobilenetv3_small_050"), "backbone_options": (None, {"stem_width": 4}),
@@ -51,12 +51,13 @@ ARGUMENTS: dict[str, dict[str, tuple[Any, Any]]] = {
         "trim": (40.0, 0.0), "width": (4, 8), "out_dim": (8, 16), "dropout": (0.3, 0.1), "stretch": (0.15, 0.0),
         "mel_shift": (2.0, 0.0), "pitch_shift": (2.0, 0.0), "gain": (6.0, 0.0), "tilt": (6.0, 0.0),
         "noise": (30.0, 0.0), "time_mask": (0.15, 0.0), "mel_mask": (0.15, 0.0), "channel_mask": (0.1, 0.0),
+        "speaker_normalization": (False, True),
     },
     "speech_pretrained": {
         "pooling": ("attentive", "mean"), "freeze": ("none", "feature_extractor"), "frozen_layers": (0, 1),
         "lora": ({"rank": 2, "alpha": 4.0}, {"rank": 2, "alpha": 8.0}), "prosody": (False, True), "out_dim": (8, 12),
         "dropout": (0.1, 0.2), "time_mask": (0.1, 0.0), "feature_mask": (0.1, 0.0), "whisper_window": ("clip", "30s"),
-        "max_seconds": (3.0, 2.0), "trim": (40.0, 0.0),
+        "max_seconds": (3.0, 2.0), "trim": (40.0, 0.0), "speaker_normalization": (False, True),
     },
     "speech_prompted": {
         "language": ("en", "zh"), "max_seconds": (2.0, 1.0), "trim": (40.0, 0.0),
@@ -116,6 +117,8 @@ def pair(name: str, argument: str, models: dict[str, str], **fixed: Any) -> tupl
     plain = {key: one for key, (one, _) in ARGUMENTS[name].items()} | fixed
     if argument == "freeze":
         plain["lora"] = None  # the two exclude each other
+    if (name, argument) == ("speech_pretrained", "speaker_normalization"):
+        plain |= {"freeze": "all", "frozen_layers": 0, "lora": None}  # which it needs
     one = made(name, models, **plain)
     other = made(name, models, **plain | {argument: ARGUMENTS[name][argument][1]})
     shapes = [{key: value.shape for key, value in each.state_dict().items()} for each in (one, other)]
