@@ -103,6 +103,25 @@ def tiny_run(tiny_config: Callable[..., str], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
+def resting_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of feature vectors of people who differ more at rest than between emotions."""
+    from tests.support.resting_faces import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("resting"))
+
+
+@pytest.fixture(scope="session")
+def resting_run(resting_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run over that corpus, whose encoder normalises speakers."""
+    from multiemo.runs import train
+    from tests.support.resting_faces import config
+
+    folder = tmp_path_factory.mktemp("resting") / "run"
+    train(config(resting_corpus), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def conforms() -> Callable[[object, type], None]:
     """Holds what was written, a value or the path of a JSON or JSON Lines file, against the schema of its record."""
     from multiemo.records import json_schema_of

@@ -104,7 +104,7 @@ class Encoder(nn.Module):
         Returns:
             ``[B, M]`` float32.
         """
-        return over_time(x, mask)
+        return masked_mean(x.float(), mask)
 
     def frozen_part(self) -> FrozenPart | None:
         """The frozen layers that the encoder begins with, if it has some whose output can be cached.
@@ -226,12 +226,6 @@ def encode_rows(encoder: nn.Module, m: Modality, batch: Batch, rows: Tensor | No
     if encoder.leaves_masks and m in batch.unpadded:
         options["padded"] = False
     return encoder(x, mask, **options)  # type: ignore[no-any-return]
-
-
-def over_time(x: Tensor, mask: Tensor) -> Tensor:
-    """The mean over time of each clip, ``[B, M]`` float32, of ``[B, T, M]`` with the mask ``[B, T]``."""
-    weights = mask.unsqueeze(-1).float()
-    return (x.float() * weights).sum(1) / weights.sum(1)
 
 
 class EvidenceHead(nn.Module):

@@ -10,36 +10,22 @@ import pytest
 
 import multiemo
 from multiemo.errors import ConfigError, MediaError
-from multiemo.runs import train
-from tests.support.resting_faces import config, write_corpus
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
-
-
-@pytest.fixture(scope="module")
-def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run") / "run"
-    train(config(corpus), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def people(run: Path, corpus: Path) -> dict[str, tuple[Path, Path, list[str]]]:
+def people(resting_run: Path, resting_corpus: Path) -> dict[str, tuple[Path, Path, list[str]]]:
     """Of each person in test: a manifest with half of the clips, one with the others, and the labels of these."""
-    splits = json.loads((run / "splits.json").read_text("utf-8"))
+    splits = json.loads((resting_run / "splits.json").read_text("utf-8"))
     tested = set(next(iter(splits.values()))["parts"]["test"])
     rows = defaultdict(list)
-    for line in corpus.read_text("utf-8").splitlines():
+    for line in resting_corpus.read_text("utf-8").splitlines():
         if (row := json.loads(line))["id"] in tested:
             rows[row["speaker"]].append(row)
     found = {}
     for speaker, clips in rows.items():
         paths = []
         for name, part in (("enrol", clips[:12]), ("new", clips[12:])):
-            path = corpus.with_name(f"{speaker}-{name}.jsonl")
+            path = resting_corpus.with_name(f"{speaker}-{name}.jsonl")
             bare = [{k: v for k, v in row.items() if k not in ("label", "label_set")} for row in part]
             path.write_text("".join(json.dumps(row) + "\n" for row in bare), "utf-8")
             paths.append(path)
@@ -51,11 +37,11 @@ def said(prediction: dict) -> list[str]:
     return [entry["segments"][0]["best"] for entry in prediction["inputs"]]
 
 
-def test_a_known_person_is_understood_better(run: Path, people, cli) -> None:
+def test_a_known_person_is_understood_better(resting_run: Path, people, cli) -> None:
     right = defaultdict(int)
     for enrol, new, labels in people.values():
         for name, more in (("stranger", ()), ("known", ("--enrol", enrol))):
-            code, out, err = cli("predict", run, new, *more, "--json", "-")
+            code, out, err = cli("predict", resting_run, new, *more, "--json", "-")
             assert code == 0, err
             prediction = json.loads(out)
             right[name] += sum(a == b for a, b in zip(said(prediction), labels, strict=True))
@@ -66,10 +52,10 @@ def test_a_known_person_is_understood_better(run: Path, people, cli) -> None:
     assert right["known"] > right["stranger"] + 0.15 * count
 
 
-def test_a_new_enrolment_replaces_the_one_before_and_an_empty_one_forgets(run: Path, people) -> None:
+def test_a_new_enrolment_replaces_the_one_before_and_an_empty_one_forgets(resting_run: Path, people) -> None:
     (first, new, _), (second, *_) = list(people.values())[:2]
     row = json.loads(new.read_text("utf-8").splitlines()[0])
-    model = multiemo.load(run)
+    model = multiemo.load(resting_run)
 
     def probs() -> dict[str, float]:
         item = multiemo.predict.expand([new])[0]
@@ -96,16 +82,16 @@ def test_a_model_that_does_not_normalise_refuses(tiny_run: Path, small_corpus: P
     assert "speaker_normalization: true" in err
 
 
-def test_recordings_without_the_modality_are_refused(run: Path, corpus: Path, tmp_path: Path) -> None:
+def test_recordings_without_the_modality_are_refused(resting_run: Path, resting_corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "words.jsonl"
     path.write_text('{"id": "w", "corpus": "x", "text": "hello"}\n', "utf-8")
     with pytest.raises(MediaError, match=r"--enrol: nothing in these recordings shows the person's face \(face: "):
-        multiemo.load(run).enrol([path])
+        multiemo.load(resting_run).enrol([path])
     with pytest.raises(MediaError, match=r"--enrol: .*gone\.wav"):
-        multiemo.load(run).enrol([tmp_path / "gone.wav"])
+        multiemo.load(resting_run).enrol([tmp_path / "gone.wav"])
 
 
-def test_bulk_predictions_refuse_it(run: Path, corpus: Path, tmp_path: Path, cli) -> None:
-    code, _, err = cli("predict", run, corpus, "--enrol", corpus, "--out", tmp_path / "out")
+def test_bulk_predictions_refuse_it(resting_run: Path, resting_corpus: Path, tmp_path: Path, cli) -> None:
+    code, _, err = cli("predict", resting_run, resting_corpus, "--enrol", resting_corpus, "--out", tmp_path / "out")
     assert code == 2
     assert "--enrol" in err

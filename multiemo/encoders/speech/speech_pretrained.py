@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart, over_time
+from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart, masked_mean
 from multiemo.encoders.common.attention import recompute_layers
 from multiemo.encoders.common.depth import depth_groups
 from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
@@ -215,7 +215,8 @@ class SpeechPretrained(Encoder):
 
     def speaker_vector(self, x: Tensor, mask: Tensor) -> Tensor:
         """As :meth:`Encoder.speaker_vector`: the mean over time of every layer's hidden states, side by side."""
-        return over_time(*self.frozen_states(x, mask))
+        states, steps = self.frozen_states(x, mask)
+        return masked_mean(states.float(), steps)
 
     def frozen_part(self) -> FrozenPart | None:
         """As :meth:`Encoder.frozen_part`: the whole model with ``freeze: all``, or Whisper's lower layers."""
