@@ -90,11 +90,16 @@ def pad(tensors: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
     return x, mask
 
 
-class BucketSampler(Sampler[list[int]]):
-    """Samples batches of clips of similar length, in an order that depends only on seed and epoch.
+#: Batches that are sorted by length together.
+_POOL = 16
 
-    Clips are shuffled (or drawn with ``weights``), divided into pools of ``pool`` batches, sorted by length within each
-    pool and divided into batches; the batches are then shuffled. This needs little padding and is still nearly random.
+
+class BucketSampler(Sampler[list[int]]):
+    """Samples batches, of clips of similar length if wanted, in an order that depends only on seed and epoch.
+
+    Clips are shuffled (or drawn with ``weights``) and divided into batches. With ``similar_lengths`` pools of 16 batches
+    are sorted by length before they are divided, and the batches are then shuffled: little is padded. Length goes with
+    the label, however, and from a batch of clips of one length batch normalisation removes what tells it from others.
     Of every batch, process ``rank`` takes each ``processes``-th clip, so that all processes take the same number of
     steps and no clip is used twice.
 
@@ -103,7 +108,7 @@ class BucketSampler(Sampler[list[int]]):
         batch_size: maximum number of clips per batch, over all processes.
         seed: seed of the order.
         shuffle: false keeps the order of the manifest (evaluation).
-        pool: number of batches per pool.
+        similar_lengths: whether the clips of a shuffled batch have similar lengths; false draws every batch at random.
         weights: sampling weight of every clip; as many clips as there are are then drawn with replacement.
         costs: one (steps of every clip, maximum padded steps per batch) for each modality with a budget. The padded
             steps of a batch are its number of clips times the steps of the longest.
@@ -122,7 +127,7 @@ class BucketSampler(Sampler[list[int]]):
         *,
         seed: int = 0,
         shuffle: bool = True,
-        pool: int = 16,
+        similar_lengths: bool = True,
         weights: Sequence[float] | None = None,
         costs: Sequence[tuple[Sequence[int], float]] = (),
         steps: Mapping[Modality, Sequence[int]] | None = None,
@@ -135,7 +140,7 @@ class BucketSampler(Sampler[list[int]]):
         self.batch_size = max(batch_size, processes)
         self.seed = seed
         self.shuffle = shuffle
-        self.pool = pool
+        self.similar_lengths = similar_lengths
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float64)
         self.costs = [(list(steps), limit) for steps, limit in costs]
         self.steps = {m: list(each) for m, each in (steps or {}).items()}
@@ -171,7 +176,7 @@ class BucketSampler(Sampler[list[int]]):
                 order = torch.randperm(len(order), generator=generator).tolist()
             else:
                 order = torch.multinomial(self.weights, len(order), replacement=True, generator=generator).tolist()
-            width = self.batch_size * self.pool
+            width = self.batch_size * (_POOL if self.similar_lengths else 1)
             pools = (sorted(order[i : i + width], key=self.lengths.__getitem__) for i in range(0, len(order), width))
             order = [i for part in pools for i in part]
         batches = self._make_batches(order)

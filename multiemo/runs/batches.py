@@ -72,6 +72,7 @@ class Part:
         seed: int = 0,
         shuffle: bool = False,
         balance: float = 0.0,
+        similar_lengths: bool = True,
         budget: Mapping[Modality, float] | None = None,
         samples: Dataset[Sample] | None = None,
         processes: tuple[int, int] = (0, 1),
@@ -85,6 +86,7 @@ class Part:
             seed: seed of the order.
             shuffle: draw a new order each epoch.
             balance: draw each clip in proportion to its label's frequency to the power of ``-balance``; 0 draws evenly.
+            similar_lengths: whether shuffled batches have clips of similar length, for less padding.
             budget: {modality: maximum amount in one process's batch}, see ``training.budget``.
             samples: dataset to read instead of the part's own, with the same indices.
             processes: (rank of this process, number of processes).
@@ -96,6 +98,7 @@ class Part:
             batch_size,
             seed=seed,
             shuffle=shuffle,
+            similar_lengths=similar_lengths,
             weights=self.draw_weights(rows, balance) if balance > 0 else None,
             costs=self.costs(modalities, rows, budget or {}, count),
             steps={m: [lengths[m][i] for i in rows] for m in modalities},

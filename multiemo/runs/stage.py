@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from multiemo.config import Config, TrainingConfig
@@ -198,10 +199,17 @@ def _loaders(stage: Stage) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
             loaders.append(stage.private.loader(part, modalities, shared["samples"]))
             continue
         order: dict[str, Any] = {"seed": stage_seed(stage.config, stage.name), "shuffle": True}
-        order |= {"balance": settings.balanced_sampling}
+        order |= {"balance": settings.balanced_sampling, "similar_lengths": not _normalises_over_batches(stage)}
         loaders.append(part.loader(modalities, rows, settings.batch_size, **order, **shared))
     stage.progress.stage(stage.name)
     return loaders[0], loaders[1] if len(loaders) > 1 else None
+
+
+def _normalises_over_batches(stage: Stage) -> bool:
+    """Whether a layer that is trained normalises over the clips of a batch."""
+    stage.model.train()
+    trained = [stage.model.encoders[m] for m in stage.model.modalities if m not in stage.settings.freeze]
+    return any(isinstance(layer, _BatchNorm) and layer.training for e in trained for layer in e.modules())
 
 
 def _frozen_samples(stage: Stage, part: Part, name: str) -> WithFrozen | None:

@@ -41,6 +41,9 @@ def test_bucket_sampler_covers_everything_once_and_repeats_by_seed():
     assert batches != list(sampler)
     spread = np.mean([np.ptp([lengths[i] for i in b]) for b in batches])
     assert spread < 30
+    mixed = list(BucketSampler(lengths, 10, seed=3, similar_lengths=False))
+    assert sorted(i for b in mixed for i in b) == list(range(103))
+    assert np.mean([np.ptp([lengths[i] for i in b]) for b in mixed]) > 60
     assert min(len(b) for b in BucketSampler([1] * 21, 10)) == 10  # no batch of one
     assert next(iter(BucketSampler(lengths, 50, shuffle=False))) == list(range(50))
 

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ import multiemo
 from multiemo.cli import main
 from multiemo.config import load_config, save_config
 from multiemo.data.cache.tensors import TensorCache
+from multiemo.data.collate import BucketSampler
 from multiemo.data.manifest.reading import read_manifest, write_manifest
 from multiemo.errors import CheckpointError, ConfigError, ManifestError, SplitError
 from multiemo.inputs import dataset
@@ -341,3 +343,27 @@ def test_a_part_larger_than_memory_is_read_by_workers_with_the_same_outcome(tiny
     monkeypatch.undo()
     held = train(fused, tmp_path / "fused_held")
     assert read.stages["fuse"].history[0]["loss"] == held.stages["fuse"].history[0]["loss"]
+
+
+# Length goes with the label: from a batch of clips of one length, batch normalisation removes what tells it from others.
+@pytest.mark.parametrize(
+    ("stage", "freeze", "at_random"),
+    [("speech", "[]", True), ("text", "[]", False), ("fuse", "[]", True), ("fuse", "[speech, face]", False)],
+)
+def test_batches_of_layers_that_normalise_over_them_are_drawn_at_random(
+    stage, freeze, at_random, tiny_config, tiny_run, tmp_path, monkeypatch
+):
+    asked = []
+
+    class Recorder(BucketSampler):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            asked.append((self.shuffle, self.similar_lengths))
+
+    monkeypatch.setattr("multiemo.runs.batches.BucketSampler", Recorder)
+    freezing = f"per_stage={{fuse: {{freeze: {freeze}}}}}"
+    if stage == "fuse":
+        fuse_frozen(tiny_config, tiny_run, tmp_path / "config", tmp_path / "run", freezing)
+    else:
+        train(load_config(tiny_config(tmp_path, modalities=(stage,))), tmp_path / "run")
+    assert [similar for shuffled, similar in asked if shuffled] == [not at_random]

@@ -31,7 +31,7 @@ _WHERE = "encoders.speech"
 
 @encoders.register("speech_pretrained", modality="speech")
 class SpeechPretrained(Encoder):
-    """Mixes the layers of a pretrained model with learnt weights (Yang et al. 2021, SUPERB) and pools over time.
+    """Pools the layers of a pretrained model over time, and mixes them with learnt weights (Yang et al. 2021, SUPERB).
 
     The columns of a completely frozen model are then standardised over the batch, since their scales differ by orders
     of magnitude; those of a trained one by layer normalisation.
@@ -43,7 +43,10 @@ class SpeechPretrained(Encoder):
     Args:
         model: a model folder, ``package:NAME`` for one inside an installed package, or the name of a hub model
             ("microsoft/wavlm-base-plus").
-        pooling: ``mean``, or ``attentive`` mean and standard deviation.
+        pooling: over time: ``mean``; ``statistics``, the mean and standard deviation of every layer (Snyder et al.
+            2018); or ``attentive`` mean and standard deviation of the mixture of layers (Okabe et al. 2018).
+        layers: ``mixed`` with learnt weights, or ``concatenated``. With few clips and a frozen model, ``statistics`` of
+            ``concatenated`` layers with a ``dropout`` of 0.7 were best.
         freeze: ``none``; ``feature_extractor``, the convolutions over the waveform (or Whisper's over the mel bands);
             or ``all`` of the pretrained model.
         frozen_layers: number of layers, from the input on, that are not trained either, nor what precedes them. What
@@ -81,7 +84,8 @@ class SpeechPretrained(Encoder):
         self,
         *,
         model: str,
-        pooling: Literal["mean", "attentive"] = "attentive",
+        pooling: Literal["mean", "statistics", "attentive"] = "attentive",
+        layers: Literal["mixed", "concatenated"] = "mixed",
         freeze: Literal["none", "feature_extractor", "all"] = "feature_extractor",
         frozen_layers: Count = 0,
         lora: Lora | None = None,
@@ -137,12 +141,17 @@ class SpeechPretrained(Encoder):
         )
         hidden = int(self.backbone.config.hidden_size)
         count = int(self.backbone.config.num_hidden_layers) + 1
-        self.layer_weights = nn.Parameter(torch.zeros(count))
+        self.layer_weights = nn.Parameter(torch.zeros(count)) if layers == "mixed" else None
+        self.pooling = pooling
+        self.layer_width = 2 * hidden if pooling == "statistics" else hidden
         if speaker_normalization:
-            self.speaker_offset = SpeakerOffset(torch.ones(count * hidden, dtype=torch.bool))
-        self.pool = AttentiveStatistics(hidden) if pooling == "attentive" else None
+            self.speaker_offset = SpeakerOffset(torch.ones(count * self.layer_width, dtype=torch.bool))
+        side_by_side = count if layers == "concatenated" else 1
+        self.pool = AttentiveStatistics(side_by_side * hidden) if pooling == "attentive" else None
+        self.sequence_dim = side_by_side * hidden
         self.prosody = SpeechProsody(n_mels=0, sample_rate=self.input_spec.sample_rate) if prosody else None
-        wide = (2 * hidden if self.pool is not None else hidden) + (self.prosody.out_dim if self.prosody else 0)
+        wide = side_by_side * (hidden if pooling == "mean" else 2 * hidden)
+        wide += self.prosody.out_dim if self.prosody else 0
         norm = BatchStandardize(wide) if freeze == "all" else nn.LayerNorm(wide)
         self.project = nn.Sequential(norm, nn.Dropout(dropout), nn.Linear(wide, out_dim))
         self.out_dim = out_dim
@@ -190,7 +199,8 @@ class SpeechPretrained(Encoder):
             mask: ``[B, N]`` or ``[B, T]`` bool.
             states: result of :meth:`frozen_states`, if it is known.
             padded: false if all steps are real.
-            offset: ``[B, L * H]``, subtracted from the states of all layers, side by side.
+            offset: ``[B, L * W]``, subtracted from the states of all layers, or from their mean and standard deviation,
+                side by side.
 
         Returns:
             ``[B, D]``.
@@ -201,20 +211,26 @@ class SpeechPretrained(Encoder):
             layers, steps = self._hidden(wave, real, padded=padded)
         else:
             layers, steps = self._unpacked(*states)
+        if self.pool is None and (states is None or self.lower is not None):
+            layers = self._summaries(layers, steps)
         if offset is not None:
             shift = offset.to(layers.dtype).view(len(offset), len(layers), 1, -1)
             layers = layers - shift.transpose(0, 1)
+        pooled = self._combined(layers)
         if self.pool is None:
-            pooled = self._mixed(self._averaged(layers, steps)).squeeze(1)
+            pooled = pooled.squeeze(1).to(self.project[-1].weight.dtype)
         else:
-            pooled = self.pool(self._mixed(layers), steps)
+            pooled = self.pool(pooled, steps)
         if self.prosody is not None:
             pooled = torch.cat([pooled, self.prosody(prosody, mask)], 1)
         embedding: Tensor = self.project(pooled)
         return embedding
 
     def speaker_vector(self, x: Tensor, mask: Tensor) -> Tensor:
-        """As :meth:`Encoder.speaker_vector`: the mean over time of every layer's hidden states, side by side."""
+        """As :meth:`Encoder.speaker_vector`: the mean over time of every layer's hidden states, side by side.
+
+        For pooling ``statistics``, also their standard deviation.
+        """
         states, steps = self.frozen_states(x, mask)
         return masked_mean(states.float(), steps)
 
@@ -222,14 +238,14 @@ class SpeechPretrained(Encoder):
         """As :meth:`Encoder.frozen_part`: the whole model with ``freeze: all``, or Whisper's lower layers."""
         beside = self.input_spec.row_samples if self.prosody is not None else None
         if self.freeze == "all":
-            settings = {"pooled": self.pool is None, "window": self.whisper_window}
+            settings = {"pooling": "" if self.pool else self.pooling, "window": self.whisper_window}
             return FrozenPart(self.backbone.state_dict(), settings, beside)
         if self.lower is None or self.kind != "whisper" or self.whisper_window != "clip":
             return None
         return FrozenPart(self.lower.weights(), {"layers": self.lower.count}, beside)
 
     def frozen_states(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`Encoder.frozen_states`: every layer side by side, already averaged over time for pooling ``mean``.
+        """As :meth:`Encoder.frozen_states`: every layer side by side; already pooled over time if not attentively.
 
         With ``frozen_layers``, the input of each of them and of the layer above, for all steps that are attended to. A
         last column is one for the steps of the clip, and zero for the silence after it.
@@ -243,7 +259,7 @@ class SpeechPretrained(Encoder):
             return self._lower_states(wave, real, self.lower)
         layers, steps = self._hidden(wave, real)
         if self.pool is None:
-            layers, steps = self._averaged(layers, steps), steps[:, :1]
+            layers, steps = self._summaries(layers, steps), steps[:, :1]
         return _side_by_side(layers), steps
 
     def _lower_states(self, wave: Tensor, real: Tensor, lower: LowerLayers) -> tuple[Tensor, Tensor]:
@@ -253,23 +269,41 @@ class SpeechPretrained(Encoder):
         return torch.cat([_side_by_side(torch.stack(layers)), steps.unsqueeze(2)], 2), attended
 
     def _unpacked(self, states: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states of every layer, ``[L, B, T, H]``, and the mask ``[B, T]`` of the clip, from cached states."""
-        states, hidden = states.to(self.layer_weights.dtype), int(self.backbone.config.hidden_size)
+        """Hidden states of every layer, ``[L, B, T, H]``, and the mask ``[B, T]`` of the clip, from cached states.
+
+        Of a model that is frozen as a whole and not pooled attentively, ``[L, B, 1, W]`` (:meth:`_summaries`).
+        """
+        states = states.to(self.project[-1].weight.dtype)
         if self.lower is None:
-            return states.view(*steps.shape, -1, hidden).permute(2, 0, 1, 3), steps
+            return states.view(*steps.shape, -1, self.layer_width).permute(2, 0, 1, 3), steps
+        hidden = int(self.backbone.config.hidden_size)
         layers = states[..., :-1].reshape(*steps.shape, -1, hidden).permute(2, 0, 1, 3)
         above = encode_above(self.backbone, layers[-1], steps, self.lower.count)
         return torch.cat([layers, torch.stack(above)]), steps & (states[..., -1] > 0)
 
-    def _mixed(self, layers: Tensor) -> Tensor:
-        """Mix hidden states ``[L, B, T, H]`` with the learnt weights to ``[B, T, H]``."""
+    def _combined(self, layers: Tensor) -> Tensor:
+        """Layers ``[L, B, T, W]``, mixed with the learnt weights to ``[B, T, W]`` or side by side ``[B, T, L * W]``."""
+        if self.layer_weights is None:
+            return _side_by_side(layers)
         return torch.einsum("lbtd,l->btd", layers, self.layer_weights.softmax(0))
 
-    @staticmethod
-    def _averaged(layers: Tensor, steps: Tensor) -> Tensor:
-        """The mean over time of each layer: ``[L, B, T, H]`` and ``[B, T]`` to ``[L, B, 1, H]``."""
-        weights = steps.to(layers.dtype)
-        return torch.einsum("lbtd,bt->lbd", layers, weights / weights.sum(1, keepdim=True)).unsqueeze(2)
+    def _summaries(self, layers: Tensor, steps: Tensor) -> Tensor:
+        """The mean over time of each layer, and for pooling ``statistics`` also the standard deviation.
+
+        Args:
+            layers: ``[L, B, T, H]``.
+            steps: ``[B, T]`` bool, true for real steps.
+
+        Returns:
+            ``[L, B, 1, W]``, with W = H or 2 H.
+        """
+        layers, weights = layers.float(), steps.float().unsqueeze(2)
+        weights = weights / weights.sum(1, keepdim=True)
+        mean = (layers * weights).sum(2, keepdim=True)
+        if self.pooling == "mean":
+            return mean
+        variance = ((layers - mean).square() * weights).sum(2, keepdim=True)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], 3)
 
     def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split the input: waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
@@ -286,10 +320,11 @@ class SpeechPretrained(Encoder):
             hidden: ``[B, N]`` bool, true for samples to hide from the model; masking in training is then off.
 
         Returns:
-            ``[B, T, H]``, the mixture of layers, and the mask ``[B, T]`` of real steps.
+            ``[B, T, H]``, the mixture of layers, or ``[B, T, L * H]``, all of them, and the mask ``[B, T]`` of real
+            steps.
         """
         layers, steps = self._hidden(wave, real, hidden)
-        return self._mixed(layers), steps
+        return self._combined(layers), steps
 
     def _hidden(
         self, wave: Tensor, real: Tensor, hidden: Tensor | None = None, *, padded: bool = True
@@ -338,7 +373,7 @@ class SpeechPretrained(Encoder):
         """
         if self.freeze == "all":
             raise ConfigError(f"{_WHERE}.freeze: 'all' leaves objective 'masked' nothing to train; freeze less")
-        return MaskedWave(int(self.backbone.config.hidden_size), self._stride(), self.input_spec.sample_rate)
+        return MaskedWave(self.sequence_dim, self._stride(), self.input_spec.sample_rate)
 
     def save_assets(self, folder: Path) -> None:
         """Write the architecture and the feature extractor's settings."""

@@ -98,7 +98,7 @@ def cache_states(part: Part, m: Modality, encoder: Encoder, computer: Computer) 
         computer.progress.note(
             f"{m}: the hidden states of the frozen backbone need {size / 1e9:.1f} GB, and {cache.folder} has room for "
             f"{_SHARE * room / 1e9:.1f} GB; it runs again in every epoch instead. Raise $MULTIEMO_CACHE_GB, use "
-            "pooling 'mean', or shorten max_seconds"
+            "pooling 'mean' or 'statistics', or shorten max_seconds"
         )
         return None
     keys = {i: embedding_key(part.dataset.input_key(i, m), digest) for i in rows}

@@ -267,7 +267,39 @@ def test_the_columns_of_a_frozen_model_are_standardised_and_one_clip_can_be_trai
 
 
 @pytest.mark.parametrize("kind", ["whisper", "hubert"])
-@pytest.mark.parametrize("pooling", ["mean", "attentive"])
+@pytest.mark.parametrize("freeze", ["none", "all"])
+def test_statistics_of_all_layers_are_the_mean_and_deviation_of_each_clip_s_own_steps(
+    kind: str, freeze: str, tmp_path: Path
+) -> None:
+    encoder = build(kind, tmp_path, freeze=freeze, pooling="statistics", layers="concatenated").eval()
+    pooled: list[torch.Tensor] = []
+    encoder.project[0].register_forward_hook(lambda _, inputs, output: pooled.append(inputs[0]))
+    x, mask = padded(waves([1.0, 0.6]))
+    with torch.no_grad():
+        encoder(x, mask)
+        layers, steps = encoder._hidden(x.flatten(1), mask)
+        if freeze == "all":
+            encoder(x, mask, encoder.frozen_states(x, mask))
+    for clip in range(2):
+        own = layers[:, clip, steps[clip]].double()
+        expected = torch.cat([own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt()], 1).flatten()
+        for found in pooled:
+            torch.testing.assert_close(found[clip].double(), expected, atol=1e-5, rtol=1e-4)
+    assert len(pooled) == (2 if freeze == "all" else 1)
+    assert_trains(encoder, x, mask)
+
+
+def test_objective_masked_reads_concatenated_layers(tmp_path: Path) -> None:
+    encoder = build("hubert", tmp_path, freeze="none", layers="concatenated")
+    x, mask = padded(waves([1.0, 0.6]))
+    sequence, _ = encoder.sequence(x.flatten(1), mask)
+    assert sequence.shape[2] == encoder.sequence_dim == encoder.backbone.config.hidden_size * 3
+    total, count = encoder.masked_task()(encoder, x, mask)
+    assert total.isfinite() and count > 0
+
+
+@pytest.mark.parametrize("kind", ["whisper", "hubert"])
+@pytest.mark.parametrize("pooling", ["mean", "statistics", "attentive"])
 def test_what_is_usual_for_a_speaker_is_subtracted_from_every_layer(kind: str, pooling: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = build(kind, tmp_path, freeze="all", pooling=pooling, speaker_normalization=True).eval()

@@ -54,7 +54,8 @@ ARGUMENTS: dict[str, dict[str, tuple[Any, Any]]] = {
         "speaker_normalization": (False, True),
     },
     "speech_pretrained": {
-        "pooling": ("attentive", "mean"), "freeze": ("none", "feature_extractor"), "frozen_layers": (0, 1),
+        "pooling": ("attentive", "mean"), "layers": ("mixed", "concatenated"),
+        "freeze": ("none", "feature_extractor"), "frozen_layers": (0, 1),
         "lora": ({"rank": 2, "alpha": 4.0}, {"rank": 2, "alpha": 8.0}), "prosody": (False, True), "out_dim": (8, 12),
         "dropout": (0.1, 0.2), "time_mask": (0.1, 0.0), "feature_mask": (0.1, 0.0), "whisper_window": ("clip", "30s"),
         "max_seconds": (3.0, 2.0), "trim": (40.0, 0.0), "speaker_normalization": (False, True),
