@@ -97,9 +97,10 @@ _POOL = 16
 class BucketSampler(Sampler[list[int]]):
     """Samples batches, of clips of similar length if wanted, in an order that depends only on seed and epoch.
 
-    Clips are shuffled (or drawn with ``weights``) and divided into batches. With ``similar_lengths`` pools of 16 batches
-    are sorted by length before they are divided, and the batches are then shuffled: little is padded. Length goes with
-    the label, however, and from a batch of clips of one length batch normalisation removes what tells it from others.
+    Clips are shuffled (or drawn with ``weights``) and divided into batches. With ``similar_lengths``, pools of 16
+    batches are sorted by length before they are divided, and the batches are then shuffled: little is padded. Length
+    goes with the label, however, and from a batch of clips of one length batch normalisation removes what tells it from
+    others.
     Of every batch, process ``rank`` takes each ``processes``-th clip, so that all processes take the same number of
     steps and no clip is used twice.
 

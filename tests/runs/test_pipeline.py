@@ -345,7 +345,7 @@ def test_a_part_larger_than_memory_is_read_by_workers_with_the_same_outcome(tiny
     assert read.stages["fuse"].history[0]["loss"] == held.stages["fuse"].history[0]["loss"]
 
 
-# Length goes with the label: from a batch of clips of one length, batch normalisation removes what tells it from others.
+# Length goes with the label: from clips of one length, batch normalisation removes what tells them from others.
 @pytest.mark.parametrize(
     ("stage", "freeze", "at_random"),
     [("speech", "[]", True), ("text", "[]", False), ("fuse", "[]", True), ("fuse", "[speech, face]", False)],

@@ -217,10 +217,8 @@ class SpeechPretrained(Encoder):
             shift = offset.to(layers.dtype).view(len(offset), len(layers), 1, -1)
             layers = layers - shift.transpose(0, 1)
         pooled = self._combined(layers)
-        if self.pool is None:
-            pooled = pooled.squeeze(1).to(self.project[-1].weight.dtype)
-        else:
-            pooled = self.pool(pooled, steps)
+        pooled = pooled.squeeze(1) if self.pool is None else self.pool(pooled, steps)
+        pooled = pooled.to(self._dtype)
         if self.prosody is not None:
             pooled = torch.cat([pooled, self.prosody(prosody, mask)], 1)
         embedding: Tensor = self.project(pooled)
@@ -273,13 +271,18 @@ class SpeechPretrained(Encoder):
 
         Of a model that is frozen as a whole and not pooled attentively, ``[L, B, 1, W]`` (:meth:`_summaries`).
         """
-        states = states.to(self.project[-1].weight.dtype)
+        states = states.to(self._dtype)
         if self.lower is None:
             return states.view(*steps.shape, -1, self.layer_width).permute(2, 0, 1, 3), steps
         hidden = int(self.backbone.config.hidden_size)
         layers = states[..., :-1].reshape(*steps.shape, -1, hidden).permute(2, 0, 1, 3)
         above = encode_above(self.backbone, layers[-1], steps, self.lower.count)
         return torch.cat([layers, torch.stack(above)]), steps & (states[..., -1] > 0)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of the weights that are trained."""
+        return next(self.project.parameters()).dtype
 
     def _combined(self, layers: Tensor) -> Tensor:
         """Layers ``[L, B, T, W]``, mixed with the learnt weights to ``[B, T, W]`` or side by side ``[B, T, L * W]``."""

@@ -295,7 +295,8 @@ def test_objective_masked_reads_concatenated_layers(tmp_path: Path) -> None:
     sequence, _ = encoder.sequence(x.flatten(1), mask)
     assert sequence.shape[2] == encoder.sequence_dim == encoder.backbone.config.hidden_size * 3
     total, count = encoder.masked_task()(encoder, x, mask)
-    assert total.isfinite() and count > 0
+    assert total.isfinite()
+    assert count > 0
 
 
 @pytest.mark.parametrize("kind", ["whisper", "hubert"])
