@@ -61,7 +61,8 @@ class SpeechPretrained(Encoder):
             al. 2020), or in the mel bands.
         feature_mask: the same across the features, or the mel bands. Input of frozen layers is not masked.
         speaker_normalization: with ``freeze: all``, subtract what is usual for the speaker from the hidden states of
-            every layer, as far as other clips of the speaker show it.
+            every layer (or from their mean and standard deviation, if those are pooled), as far as other clips of the
+            speaker show it.
         whisper_window: what Whisper reads: the ``clip`` and half a second of silence, or ``30s``, padded with silence
             as in its own training. The clip alone is about ten times faster for a clip of 4 s.
         max_seconds: longest speech that is read, from its beginning; at most 30 s for Whisper.
