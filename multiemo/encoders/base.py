@@ -331,10 +331,15 @@ class AttentiveStatistics(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool ``[B, T, D]`` with the mask ``[B, T]`` to ``[B, 2 D]``."""
         scores = self.score(x).squeeze(-1).masked_fill(~mask, float("-inf"))
-        weights = scores.softmax(dim=1).unsqueeze(-1)
-        mean = (weights * x).sum(1)
-        variance = (weights * (x - mean.unsqueeze(1)).square()).sum(1)
-        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+        return weighted_statistics(x, scores.softmax(dim=1))
+
+
+def weighted_statistics(x: Tensor, weights: Tensor) -> Tensor:
+    """Mean and standard deviation over time: ``[..., T, D]`` and weights ``[..., T]``, sum one, to ``[..., 2 D]``."""
+    weights = weights.unsqueeze(-1)
+    mean = (weights * x).sum(-2)
+    variance = (weights * (x - mean.unsqueeze(-2)).square()).sum(-2)
+    return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -10,7 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from multiemo.encoders.base import AttentiveStatistics, BatchStandardize, Encoder, FrozenPart, masked_mean
+from multiemo.encoders.base import (
+    AttentiveStatistics,
+    BatchStandardize,
+    Encoder,
+    FrozenPart,
+    masked_mean,
+    weighted_statistics,
+)
 from multiemo.encoders.common.attention import recompute_layers
 from multiemo.encoders.common.depth import depth_groups
 from multiemo.encoders.common.lora import Lora, add_lora, check_adapters
@@ -301,13 +308,10 @@ class SpeechPretrained(Encoder):
         Returns:
             ``[L, B, 1, W]``, with W = H or 2 H.
         """
-        layers, weights = layers.float(), steps.float().unsqueeze(2)
-        weights = weights / weights.sum(1, keepdim=True)
-        mean = (layers * weights).sum(2, keepdim=True)
         if self.pooling == "mean":
-            return mean
-        variance = ((layers - mean).square() * weights).sum(2, keepdim=True)
-        return torch.cat([mean, (variance + 1e-5).sqrt()], 3)
+            return torch.stack([masked_mean(layer.float(), steps) for layer in layers]).unsqueeze(2)
+        weights = steps.float()
+        return weighted_statistics(layers.float(), weights / weights.sum(1, keepdim=True)).unsqueeze(2)
 
     def split(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split the input: waveform ``[B, N]``, zero where padded, its mask ``[B, N]``, and prosody ``[B, T, P]``."""
