@@ -43,7 +43,7 @@ _SPEECH_PRETRAINED = RecipeSettings(epochs=20, lr=1.0e-3, batch_size=32, branch_
 
 #: RAVDESS, folds by actor (configs/ravdess_whisper.yaml).
 _SPEECH_FROZEN = RecipeSettings(
-    epochs=30, lr=1.0e-3, batch_size=16, weight_decay=0.05, class_weights=1.0, label_smoothing=0.1, mixup=0.8,
+    epochs=30, lr=1.0e-3, batch_size=16, weight_decay=0.05, class_weights=1.0, label_smoothing=0.1, mixup=0.2,
     ema=0.99, select="last",
 )  # fmt: skip
 
