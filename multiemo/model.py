@@ -14,6 +14,7 @@ from multiemo.arrays import Array
 from multiemo.encoders.base import Encoder, EvidenceHead, encode_rows
 from multiemo.encoders.common.deferred import Encoders
 from multiemo.encoders.common.reliability import InputReliability
+from multiemo.encoders.common.side_streams import side_by_side
 from multiemo.fusion.base import Fusion
 from multiemo.types import MODALITIES, SMALLEST_PRIOR, SUBSETS, Batch, Modality, Output, subset_key
 
@@ -116,25 +117,24 @@ class EmotionModel(nn.Module):
         clip is encoded and its result discarded. All processes then exchange the same weights and gradients, and the
         gradients of this clip are zero.
         """
-        embeddings: dict[Modality, Tensor] = {}
-        for m in self.modalities:
-            if m in batch.embeddings:
-                embeddings[m] = batch.embeddings[m]
-                continue
-            rows = batch.rows[m] if m in batch.rows else batch.presence[m].nonzero().squeeze(1)
-            if rows is None:
-                embeddings[m] = encode_rows(self.encoders[m], m, batch)
-            elif rows.numel():
-                encoded = encode_rows(self.encoders[m], m, batch, rows)
-                empty = encoded.new_zeros(len(batch), encoded.shape[1])
-                embeddings[m] = empty.index_copy(0, rows, encoded)
-            else:
-                embeddings[m] = self.prior.new_zeros(len(batch), self._widths[m])
-                if batch.together.get(m):
+        embeddings = {m: batch.embeddings[m] for m in self.modalities if m in batch.embeddings}
+        encoded: dict[Modality, tuple[Tensor, Tensor | None]] = {}
+        with side_by_side():
+            for m in self.modalities:
+                if m in embeddings:
+                    continue
+                rows = batch.rows[m] if m in batch.rows else batch.presence[m].nonzero().squeeze(1)
+                if rows is None or rows.numel():
+                    encoded[m] = encode_rows(self.encoders[m], m, batch, rows), rows
+                elif batch.together.get(m):
                     # ``forward`` instead of a call, which may be compiled for other norms (``Replica.step``).
-                    encoded = self.encoders[m].forward(batch.inputs[m], batch.masks[m])[:0]
-                    embeddings[m] = embeddings[m].to(encoded.dtype).index_copy(0, rows, encoded)
-        return embeddings
+                    encoded[m] = self.encoders[m].forward(batch.inputs[m], batch.masks[m])[:0], rows
+                else:
+                    embeddings[m] = self.prior.new_zeros(len(batch), self._widths[m])
+        for m, (own, rows) in encoded.items():
+            empty = own.new_zeros(len(batch), self._widths[m])
+            embeddings[m] = own if rows is None else empty.index_copy(0, rows, own)
+        return {m: embeddings[m] for m in self.modalities}
 
     def input_reliability(self, batch: Batch) -> dict[Modality, Tensor]:
         """Reliability ``[B]`` within 0..1 of the inputs of each modality, see :class:`InputReliability`.

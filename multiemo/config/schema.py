@@ -52,8 +52,9 @@ class Config(Frozen):
         compile: run the encoders through ``torch.compile``; needs a C++ compiler and pays off in long trainings. An
             encoder that cannot be compiled goes on without it, and a note says so.
         cuda_graphs: on one GPU, capture the passes of the encoders in training as CUDA graphs, for shapes that recur,
-            and replay them. It takes memory for each shape. What cannot be captured goes on without it, and a note says
-            so. Not together with ``compile``.
+            and replay them. It takes memory for the largest of them. What cannot be captured goes on without it, and a
+            note says so. It has no effect on a CPU, with several processes, with ``gradient_checkpointing``, or with
+            ``compile``.
         parallel: with several processes, ``ddp`` (each holds the whole model) or ``fsdp`` (each holds a part of it).
         trackers: where learning curves go besides the run folder.
 
@@ -88,7 +89,7 @@ class Config(Frozen):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     compile: bool = False
-    cuda_graphs: bool = False
+    cuda_graphs: bool = True
     parallel: Literal["ddp", "fsdp"] = "ddp"
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
 
@@ -137,8 +138,6 @@ class Config(Frozen):
     def _consistent(self) -> Config:
         if not self.encoders:
             raise ValueError("encoders: name at least one")
-        if self.compile and self.cuda_graphs:
-            raise ValueError("cuda_graphs: compiled encoders are not captured as well; set compile or cuda_graphs")
         if not self.stages:
             raise ValueError("stages: name at least one")
         for stage in self.stages:

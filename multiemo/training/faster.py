@@ -20,7 +20,7 @@ def run_faster(
     settings: TrainingConfig,
     *,
     compile_encoders: bool = False,
-    cuda_graphs: bool = False,
+    cuda_graphs: bool = True,
     note: Callable[[str], None],
 ) -> None:
     """Run the encoders in the fastest way that is asked for and possible; undone by ``run_plainly``.
@@ -30,30 +30,22 @@ def run_faster(
         accelerator: device, precision and processes.
         settings: training settings of the stage.
         compile_encoders: use ``torch.compile``.
-        cuda_graphs: replay the encoders' passes as CUDA graphs.
+        cuda_graphs: replay the encoders' passes as CUDA graphs, on one GPU, where they are not compiled or recomputed
+            and do not read lengths back (``clip_by_clip``).
         note: called with a message for the user.
     """
 
     def failed(m: str, what: str, error: str) -> None:
         note(f"encoders.{m}: {what} failed, and the encoder goes on without it ({error})")
 
-    obstacle = _obstacle(accelerator, settings)
-    if cuda_graphs and obstacle is not None:
-        note(f"cuda_graphs has no effect: {obstacle}")
-    mixed = str(accelerator.mixed_precision) != "no"
+    alone = accelerator.num_processes == 1  # several processes exchange gradients within a pass
+    recomputed = settings.gradient_checkpointing
     for m in model.modalities:
+        encoder = model.encoders[m]
         if compile_encoders:
-            compile_encoder(model.encoders[m], partial(failed, m, "torch.compile"))
-        elif mixed and accelerator.num_processes == 1 and not settings.gradient_checkpointing:
-            cast_together(model.encoders[m], partial(failed, m, "casting its weights together"))
-        if cuda_graphs and obstacle is None:
-            graph_encoder(model.encoders[m], partial(failed, m, "capturing a CUDA graph"))
-
-
-def _obstacle(accelerator: Accelerator, settings: TrainingConfig) -> str | None:
-    """Why a training cannot be captured as CUDA graphs; ``None`` if it can."""
-    if accelerator.device.type != "cuda":
-        return f"this training runs on {accelerator.device.type}"
-    if accelerator.num_processes > 1:
-        return "several processes exchange gradients within a pass"
-    return "activations are recomputed" if settings.gradient_checkpointing else None
+            compile_encoder(encoder, partial(failed, m, "torch.compile"))
+        elif alone and not recomputed:
+            if str(accelerator.mixed_precision) != "no":
+                cast_together(encoder, partial(failed, m, "casting its weights together"))
+            if cuda_graphs and accelerator.device.type == "cuda" and not encoder.clip_by_clip:
+                graph_encoder(encoder, partial(failed, m, "capturing a CUDA graph"))

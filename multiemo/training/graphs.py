@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multiemo.encoders.common.fused_layers import captured_pass
+from multiemo.encoders.common.side_streams import on_stream
 from multiemo.errors import first_line
 
 T = TypeVar("T")
@@ -36,7 +37,12 @@ def graph_encoder(encoder: Any, failed: Callable[[str], None], record: Record[An
 
     Sequences are padded to one of eight lengths per octave, so that fewer shapes occur. Batch normalisation would see
     the padding, so encoders that have it are captured in the exact shapes only. Random numbers (dropout, augmentation)
-    continue their stream in every replay. Gradients are copied out of the graph, so they can be accumulated.
+    continue their stream in every replay. Gradients are copied out of the graph, so they can be accumulated. The graphs
+    of an encoder run on a stream of its own, beside those of other encoders
+    (:func:`~multiemo.encoders.common.side_streams.side_by_side`).
+
+    If the memory of the GPU does not suffice for a capture, or for a pass in a shape that is not captured, the graphs
+    are given up.
 
     Args:
         encoder: an ``Encoder`` on its device, whose weights may be cast together; undone by
@@ -45,37 +51,57 @@ def graph_encoder(encoder: Any, failed: Callable[[str], None], record: Record[An
         record: how to capture; by default as a CUDA graph.
     """
     plain: Callable[..., Tensor] = encoder._compiled_call_impl or encoder._call_impl
-    capture = record or _recorder()
+    stream = torch.cuda.Stream(next(encoder.parameters()).device) if record is None else None  # type: ignore[no-untyped-call]
+    capture = record or _recorder(stream)
     pads = not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in encoder.modules())
     longest = _longest(encoder.input_spec)
     graphs: dict[Any, PassGraph] = {}
     seen: Counter[Any] = Counter()
     usable = True
 
-    def call(x: Tensor, mask: Tensor, *states: Any, **options: Any) -> Tensor:
+    def give_up(error: Exception) -> None:
         nonlocal usable
+        usable = False
+        graphs.clear()
+        failed(first_line(error))
+
+    def run(x: Tensor, mask: Tensor, *states: Any, **options: Any) -> Tensor:
+        try:
+            return plain(x, mask, *states, **options)
+        except torch.OutOfMemoryError as error:
+            if not graphs:
+                raise
+            give_up(error)
+        torch.cuda.empty_cache()
+        return plain(x, mask, *states, **options)
+
+    def call(x: Tensor, mask: Tensor, *states: Any, **options: Any) -> Tensor:
         weights = [p for p in encoder.parameters() if p.requires_grad]
         # A graph would repeat the values that other tensors had when it was captured.
         given = bool(states) or any(isinstance(value, Tensor) for value in options.values())
         if not usable or given or not weights or not (encoder.training and torch.is_grad_enabled()):
-            return plain(x, mask, *states, **options)
+            return run(x, mask, *states, **options)
         length = padded_length(x.shape[1], longest) if pads else x.shape[1]
         filled = {**options, "padded": True} if length > x.shape[1] and "padded" in options else options
         cast = torch.is_autocast_enabled(x.device.type), torch.get_autocast_dtype(x.device.type)
         key = (x.shape[0], length, *x.shape[2:], x.dtype, *filled.items(), cast, *map(id, weights))
         seen[key] += 1
         if key not in graphs and (seen[key] < OCCURRENCES or len(graphs) == MOST_GRAPHS):
-            return plain(x, mask, **options)
+            return run(x, mask, **options)
         inputs = _extended(x, length), _extended(mask, length)
         if key not in graphs:
             try:
-                graphs[key] = PassGraph(partial(plain, **filled), inputs, encoder, capture)
+                graphs[key] = PassGraph(partial(plain, **filled), inputs, encoder, capture, stream)
             except Exception as error:
-                usable = False
-                graphs.clear()
-                failed(first_line(error))
+                give_up(error)
                 return plain(x, mask, **options)
-        return _Replay.apply(graphs[key], *inputs, *weights)  # type: ignore[no-untyped-call,no-any-return]
+        graph = graphs[key]
+        graph.read(inputs)
+        with on_stream(stream):  # the backward pass too, since autograd runs it where it recorded the forward pass
+            made: Tensor = _Replay.apply(graph, *weights)  # type: ignore[no-untyped-call]
+        if stream is not None:
+            made.record_stream(torch.cuda.current_stream(stream.device))
+        return made
 
     encoder._compiled_call_impl = call
 
@@ -91,16 +117,22 @@ class PassGraph:
         inputs: input and mask of the first batch.
         encoder: module with the weights; its buffers stay as they are.
         record: how to capture.
+        stream: stream of the capture, which libraries are made ready for; ``None`` without a GPU.
     """
 
     def __init__(
-        self, function: Callable[..., Tensor], inputs: Sequence[Tensor], encoder: nn.Module, record: Record[Any]
+        self,
+        function: Callable[..., Tensor],
+        inputs: Sequence[Tensor],
+        encoder: nn.Module,
+        record: Record[Any],
+        stream: torch.cuda.Stream | None,
     ) -> None:
         self._aliases = {p: p.detach().requires_grad_() for p in encoder.parameters() if p.requires_grad}
         self._inputs = [x.clone() for x in inputs]
         self._function, self._encoder = function, encoder
         with _kept(encoder.buffers()):
-            with _beside(self._inputs[0].device):
+            with on_stream(stream):
                 for _ in range(_WARM_UPS):
                     self._given = torch.zeros_like(self._forward())
                     self._backward()
@@ -109,10 +141,13 @@ class PassGraph:
             self._replay_backward, self._gradients = record(self._backward)
         self._live: Tensor | None = None
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Embeddings ``[B, D]`` of an input and its mask."""
+    def read(self, inputs: Sequence[Tensor]) -> None:
+        """Copy an input and its mask to where the next forward pass finds them."""
         for own, given in zip(self._inputs, inputs, strict=True):
             own.copy_(given)
+
+    def forward(self) -> Tensor:
+        """Embeddings ``[B, D]`` of the input and mask that were read last."""
         self._replay_forward()
         return self._made.clone()
 
@@ -147,13 +182,13 @@ class PassGraph:
 
 class _Replay(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: PassGraph, x: Tensor, mask: Tensor, *_: Tensor) -> Tensor:
+    def forward(ctx: Any, graph: PassGraph, *_: Tensor) -> Tensor:
         ctx.graph = graph
-        return graph.forward(x, mask)
+        return graph.forward()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return None, None, None, *ctx.graph.backward(gradients[0])
+        return None, *ctx.graph.backward(gradients[0])
 
 
 def padded_length(steps: int, longest: int | None) -> int:
@@ -210,21 +245,8 @@ def _kept(buffers: Iterator[Tensor]) -> Iterator[None]:
             buffer.copy_(value)
 
 
-@contextmanager
-def _beside(device: torch.device) -> Iterator[None]:
-    """On a GPU, a stream of its own, as a capture needs for what precedes it."""
-    if device.type != "cuda":
-        yield
-        return
-    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)  # type: ignore[no-untyped-call]
-    stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        yield
-    current.wait_stream(stream)
-
-
-def _recorder() -> Record[Any]:
-    """Captures CUDA graphs that share their memory, since an encoder runs one pass at a time."""
+def _recorder(stream: torch.cuda.Stream | None) -> Record[Any]:
+    """Captures CUDA graphs on a stream. They share their memory, since an encoder runs one pass at a time."""
     pool: Any = None
 
     def record(run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
@@ -232,7 +254,8 @@ def _recorder() -> Record[Any]:
         pool = pool or torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
         graph = torch.cuda.CUDAGraph()
         # Other threads pin memory for the next batches meanwhile.
-        with _undone_if_it_fails(pool), torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        captured = torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local")
+        with _undone_if_it_fails(pool), captured:
             result = run()
         return graph.replay, result
 

@@ -88,7 +88,7 @@ class Trainer:
         states: folder of resumable states; ``None`` stores none.
         shard: use FSDP instead of DDP with several processes.
         compile_encoders: run the encoders through ``torch.compile``, where it can compile them.
-        cuda_graphs: replay the encoders' passes as CUDA graphs, on one GPU.
+        cuda_graphs: replay the encoders' passes as CUDA graphs, on one GPU, unless they are compiled.
         private: mechanism of differential privacy; ``None`` trains without it.
         note: called with a message for the user.
     """
@@ -102,7 +102,7 @@ class Trainer:
         states: States | None = None,
         shard: bool = False,
         compile_encoders: bool = False,
-        cuda_graphs: bool = False,
+        cuda_graphs: bool = True,
         private: PrivateStage | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -184,6 +184,7 @@ class Trainer:
                             self._backward(loss)
                         parts.total += loss.detach()
                         watch.add(loss, batch.ids)
+                        del loss  # its graph would tie the weights to the stream that read them
                     self._step(parts, share)
                     if on_step is not None:
                         on_step(progress.step, steps)

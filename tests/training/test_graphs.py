@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from multiemo.encoders.common import fused_layers
 from multiemo.encoders.common.lora import Lora
+from multiemo.encoders.common.side_streams import side_by_side
 from multiemo.registry import encoders
 from multiemo.training import graphs
 from multiemo.training.casts import cast_together
@@ -19,6 +21,8 @@ from multiemo.training.graphs import OCCURRENCES, graph_encoder
 from tests.support.tensors import crops, padded, waves
 from tests.support.tiny_speech import build
 from tests.support.tiny_text import tiny
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
 class Recorder:
@@ -231,6 +235,81 @@ def test_dropout_differs_from_replay_to_replay(tmp_path: Path) -> None:
     graph_encoder(encoder.train(), pytest.fail, Recorder())
     made = [encoder(x, mask).detach() for _ in range(OCCURRENCES + 2)]
     assert not torch.equal(made[-1], made[-2])
+
+
+def test_graphs_are_given_up_for_a_pass_that_needs_their_memory(tmp_path: Path) -> None:
+    encoder, x, mask = texts(tmp_path)
+    still(encoder)
+    expected = encoder(x[:, :12], mask[:, :12])
+    plain, full = encoder._call_impl, [False]
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if full[0]:
+            full[0] = False
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+        return plain(*arguments, **options)
+
+    encoder._compiled_call_impl = call
+    notes: list[str] = []
+    graph_encoder(encoder, notes.append, Recorder())
+    full[0] = True
+    with pytest.raises(torch.OutOfMemoryError):  # no graph holds memory yet
+        encoder(x, mask)
+    for _ in range(OCCURRENCES):
+        encoder(x, mask)
+    full[0] = True
+    torch.testing.assert_close(encoder(x[:, :12], mask[:, :12]), expected)
+    assert notes == ["CUDA out of memory. Tried to allocate 2 GiB"]
+    torch.testing.assert_close(encoder(x[:, :12], mask[:, :12]), expected)
+
+
+@on_a_gpu
+def test_branches_beside_each_other_on_a_gpu_train_as_without_graphs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    torch.manual_seed(0)
+    texts_, speech_, faces_ = texts(tmp_path / "t"), speech(tmp_path / "s"), faces(tmp_path)
+    parts: dict[Any, Any] = {"text": texts_, "speech": speech_, "face": faces_}
+    made = []
+    for graphed in (False, True):
+        copies = {m: still(copy.deepcopy(part[0])).cuda() for m, part in parts.items()}
+        if graphed:
+            for encoder in copies.values():
+                graph_encoder(encoder, pytest.fail)
+        optimizer = torch.optim.SGD([p for e in copies.values() for p in e.parameters() if p.requires_grad], lr=1e-3)
+        losses = []
+        for step in range(3 * OCCURRENCES):
+            with side_by_side():
+                out = [copies[m](x.cuda().roll(step, 0), k.cuda().roll(step, 0)) for m, (_, x, k) in parts.items()]
+            loss = torch.stack([e.square().mean() for e in out]).sum()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+        made.append([torch.stack(losses), *(p.detach() for e in copies.values() for p in e.parameters())])
+    for theirs, ours in zip(*made, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-4, atol=2e-5)
+
+
+@on_a_gpu
+def test_a_value_that_is_read_back_ends_a_capture_and_nothing_else(tmp_path: Path) -> None:
+    encoder, x, mask = texts(tmp_path)
+    encoder.cuda().train()
+    notes: list[str] = []
+    reads = encoder.register_forward_hook(lambda _, __, made: made * float(made.detach().sum().item() < 1e9))
+    graph_encoder(encoder, notes.append)
+    random = torch.cuda.get_rng_state()
+    for _ in range(OCCURRENCES + 3):
+        encoder(x.cuda(), mask.cuda()).sum().backward()
+    assert len(notes) == 1, notes
+    assert "captur" in notes[0].lower()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
+    assert not torch.equal(torch.cuda.get_rng_state(), random), "dropout still draws"
+    assert not torch.equal(*torch.rand(2, 8, device="cuda"))
+    reads.remove()
+    run_plainly(encoder)
+    graph_encoder(encoder, pytest.fail)  # a later training of the same process captures
+    for _ in range(OCCURRENCES + 1):
+        encoder(x.cuda(), mask.cuda()).sum().backward()
 
 
 def test_after_a_failed_capture_training_goes_on_and_one_note_says_so(tmp_path: Path) -> None:

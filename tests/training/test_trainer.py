@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from multiemo.config import TrainingConfig
 from multiemo.errors import CheckpointError, TrainingError
 from multiemo.training import checkpoint
+from multiemo.training.objectives import Labels
 from tests.support.tiny_training import Killed, assert_same_weights, fit, make_model, make_samples
 
 
@@ -190,3 +192,19 @@ def test_states_leave_out_what_is_frozen_and_resume_without_it(tmp_path):
         assert not [k for k in checkpoint.load_tensors(path)[0] if ".speech." in k and "encoders" in k]
     fit(resumed, settings, tmp_path / "b")
     assert_same_weights(straight, resumed)
+
+
+def test_no_step_keeps_the_graph_of_the_one_before(monkeypatch):
+    """While it is alive, weights stay tied to the stream that read them, though a CUDA graph reads them on another."""
+    made = []
+    forward = Labels.forward
+
+    def watched(self, *arguments):
+        assert not any(loss() is not None for loss in made), len(made)
+        loss = forward(self, *arguments)
+        made.append(weakref.ref(loss))
+        return loss
+
+    monkeypatch.setattr(Labels, "forward", watched)
+    fit(make_model(), TrainingConfig(epochs=2, accumulate=2))
+    assert len(made) >= 10
