@@ -144,13 +144,20 @@ class EmotionModel(nn.Module):
         """
         found: dict[Modality, Tensor] = {}
         for m in self.modalities if not self.training else ():
-            if m not in self.reliability or m in batch.embeddings or m in batch.states:
+            if m not in self.reliability or not self._has_inputs(m, batch):
                 continue
             found[m] = torch.ones(len(batch), device=batch.presence[m].device)
             rows = batch.presence[m].nonzero().squeeze(1)
             if rows.numel():
                 found[m][rows] = self.reliability[m](batch.inputs[m][rows], batch.masks[m][rows])
         return found
+
+    def _has_inputs(self, m: Modality, batch: Batch) -> bool:
+        """Whether a batch has the whole inputs of a modality, not only embeddings or hidden states of them."""
+        if m in batch.embeddings or m not in batch.states:
+            return m not in batch.embeddings
+        frozen = self.encoders[m].frozen_part()  # type: ignore[operator]
+        return batch.inputs[m].ndim > 2 and (frozen is None or not frozen.beside)
 
     def fuse(
         self,

@@ -18,6 +18,7 @@ from multiemo.encoders.base import Encoder
 from multiemo.encoders.common.speaker_offset import not_normalised_error
 from multiemo.errors import ManifestError
 from multiemo.evaluation import Collected, Gather, Report, collect, evaluate_model, join
+from multiemo.model import EmotionModel
 from multiemo.progress import Progress
 from multiemo.runs import batches
 from multiemo.runs.checks import check_labels, no_labels_error
@@ -27,6 +28,9 @@ from multiemo.runs.folder.evaluation_log import count_read, run_folder_of
 from multiemo.runs.folder.privacy_facts import PrivacyFacts
 from multiemo.runs.folder.recorded_paths import cache_of
 from multiemo.runs.folder.source import part_of, stored_source
+from multiemo.runs.frozen.once import Computer
+from multiemo.runs.frozen.samples import WithFrozen
+from multiemo.runs.frozen.states import cache_states
 from multiemo.runs.missing_labels import missing_label_notes
 from multiemo.runs.model_folder import Bundle, load_bundle
 from multiemo.runs.sources import has_label
@@ -219,6 +223,8 @@ def _model_and_batches(
 ) -> tuple[Predicts, Iterable[Batch]]:
     """A function that predicts all subsets of a batch, and the batches of the part's labelled clips.
 
+    Frozen models whose hidden states are pooled over time are not run again on clips whose states the cache has.
+
     Raises:
         ConfigError: clips are to be enrolled, and no encoder of the model normalises speakers.
     """
@@ -226,17 +232,36 @@ def _model_and_batches(
     keys = [k for k, members in SUBSETS.items() if set(members) <= set(model.modalities)]
     rows = [i for i, known in enumerate(part.prepared.labelled) if known]
     budget = bundle.config.training.budget
-    loader = evaluation_loader(part, model.modalities, rows, budget=budget, processes=processes)
+    encoders = {m: e for m in model.modalities if isinstance(e := model.encoders[m], Encoder)}
+    computer = Computer(compute, None, budget, EVALUATION_BATCH, Progress())
+    samples = _pooled_states(part, model, encoders, computer) if processes[1] == 1 else None
+    loader = evaluation_loader(part, model.modalities, rows, budget=budget, samples=samples, processes=processes)
     predicts = partial(predict, model, compute, subsets=keys)
     if not enrol_clips:
         return predicts, loader
-    encoders = {m: e for m in model.modalities if isinstance(e := model.encoders[m], Encoder)}
-    draws = speaker_draws(part, encoders, compute=compute)
+    draws = speaker_draws(part, encoders, samples, compute=compute)
     if draws is None:
         raise not_normalised_error("--enrol-clips")
     generator = torch.Generator().manual_seed(bundle.config.seed)
 
     return predicts, (draws.drawn(batch.to(compute.device), (enrol_clips,), generator) for batch in loader)
+
+
+def _pooled_states(
+    part: batches.Part, model: EmotionModel, encoders: Mapping[Modality, Encoder], computer: Computer
+) -> WithFrozen | None:
+    """The samples of a part with what frozen models computed from them, pooled over time; ``None`` if there is none.
+
+    Inputs whose reliability the model measures are read as well.
+    """
+    states = {}
+    for m, encoder in encoders.items():
+        frozen = encoder.frozen_part()
+        if frozen is None or (m in model.reliability and frozen.beside):
+            continue  # with states, such an encoder gets only a part of the input
+        if (found := cache_states(part, m, encoder, computer, pooled=True)) is not None:
+            states[m] = found
+    return WithFrozen(part, {}, states, kept=[m for m in states if m in model.reliability]) if states else None
 
 
 def evaluate_run(

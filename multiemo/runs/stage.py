@@ -231,7 +231,7 @@ def _frozen_samples(stage: Stage, part: Part, name: str) -> WithFrozen | None:
     if not frozen and not partly:
         return None
     stage.progress.stage(f"embed {name}")
-    computer = Computer(stage.accelerator, stage.barrier, settings.budget, EVALUATION_BATCH, stage.progress)
+    computer = Computer(stage.compute, stage.barrier, settings.budget, EVALUATION_BATCH, stage.progress)
     embedded = {m: embed_part(part, m, encoders[m], computer) for m in frozen}
     states = {m: cache_states(part, m, encoders[m], computer) for m in partly}
     return WithFrozen(part, embedded, {m: s for m, s in states.items() if s is not None})

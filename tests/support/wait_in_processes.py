@@ -21,6 +21,7 @@ from multiemo.inputs.sound import SpeechInput
 from multiemo.media.reading import Media
 from multiemo.progress import Progress
 from multiemo.runs.batches import prepare_part
+from multiemo.runs.device import accelerator_compute
 from multiemo.runs.frozen.embeddings import embed_part
 from multiemo.runs.frozen.once import Computer
 from multiemo.training.parallel import ProcessBarrier, leave_processes
@@ -67,7 +68,8 @@ def main(folder: Path, how: str) -> None:
         torch.manual_seed(0)
         for parameter in encoder.parameters():
             torch.nn.init.normal_(parameter)
-        made = embed_part(part, "speech", encoder, Computer(accelerator, barrier, {}, 64, Progress()))
+        computer = Computer(accelerator_compute(accelerator), barrier, {}, 64, Progress())
+        made = embed_part(part, "speech", encoder, computer)
         with barrier.main_first():
             if rank == 0:
                 time.sleep(1.5 * SECONDS)

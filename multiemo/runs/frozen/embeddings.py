@@ -27,9 +27,8 @@ def embed_part(part: Part, m: Modality, encoder: Encoder, computer: Computer) ->
         encoder: frozen encoder; it runs in evaluation mode, as frozen encoders do in training.
         computer: device, precision and processes.
     """
-    accelerator = computer.accelerator
-    encoder = encoder.to(accelerator.device).eval()
-    digest = embedding_digest(encoder, accelerator.mixed_precision)
+    encoder = encoder.to(computer.compute.device).eval()
+    digest = embedding_digest(encoder, computer.compute.precision)
     lengths = part.prepared.lengths[m]
     keys = {i: embedding_key(part.dataset.input_key(i, m), digest) for i, length in enumerate(lengths) if length > 0}
     values = torch.zeros(len(lengths), encoder.out_dim)

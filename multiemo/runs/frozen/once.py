@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -14,6 +13,7 @@ from multiemo.data.cache.tensors import TensorCache
 from multiemo.data.collate import BucketSampler, Collate
 from multiemo.progress import Progress
 from multiemo.runs.batches import Part
+from multiemo.runs.device import Compute
 from multiemo.training.parallel import ProcessBarrier
 from multiemo.types import Batch, Modality, Sample
 
@@ -26,15 +26,15 @@ class Computer:
     """Where and how values are computed.
 
     Args:
-        accelerator: device and precision.
-        barrier: synchronises the processes.
+        compute: device and precision.
+        barrier: synchronises the processes; ``None`` for one process.
         budget: {modality: maximum amount in one process's batch}, see ``training.budget``.
         batch_size: clips at a time.
         progress: receives the number of finished clips.
     """
 
-    accelerator: Accelerator
-    barrier: ProcessBarrier
+    compute: Compute
+    barrier: ProcessBarrier | None
     budget: Mapping[Modality, float]
     batch_size: int
     progress: Progress
@@ -65,11 +65,13 @@ class Computer:
         cache, barrier = part.dataset.cache, self.barrier
         assert cache is not None
         rows = list(keys)
-        turns = [rows[barrier.rank :: barrier.processes], rows] if barrier.processes > 1 else [rows]
+        shared = barrier is not None and barrier.processes > 1
+        turns = [rows[barrier.rank :: barrier.processes], rows] if barrier is not None and shared else [rows]
         for turn in turns:
             missing = list(_missing(cache, {i: keys[i] for i in turn}, receive))
             self._compute(part, m, missing, keys, compute, receive, samples)
-            barrier.wait()
+            if barrier is not None:
+                barrier.wait()
         cache.close()
 
     def _compute(
@@ -91,8 +93,8 @@ class Computer:
         dataset = Subset(part.dataset if samples is None else samples(), rows)
         done = 0
         for batch, places in zip(DataLoader(dataset, batch_sampler=sampler, collate_fn=collate), sampler, strict=True):
-            with torch.inference_mode(), self.accelerator.autocast():
-                values = [value.cpu() for value in compute(batch.to(self.accelerator.device))]
+            with torch.inference_mode(), self.compute.autocast():
+                values = [value.cpu() for value in compute(batch.to(self.compute.device))]
             chosen = [rows[place] for place in places]
             for i, value in zip(chosen, values, strict=True):
                 receive(i, value)

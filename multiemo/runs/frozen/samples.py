@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -35,13 +35,18 @@ class WithFrozen(Dataset[Sample]):
         part: preprocessed part.
         embedded: {modality: embeddings of its frozen encoder}.
         states: {modality: hidden states of its frozen backbone}.
+        kept: modalities whose inputs are read beside their states, though the encoder does not need them.
     """
 
     def __init__(
-        self, part: Part, embedded: Mapping[Modality, Embedded], states: Mapping[Modality, CachedStates]
+        self,
+        part: Part,
+        embedded: Mapping[Modality, Embedded],
+        states: Mapping[Modality, CachedStates],
+        kept: Collection[Modality] = (),
     ) -> None:
         self.dataset, self.embedded, self.states = part.dataset, dict(embedded), dict(states)
-        replaced = {*embedded, *(m for m, each in states.items() if each.beside is None)}
+        replaced = {*embedded, *(m for m, each in states.items() if each.beside is None and m not in kept)}
         self.read = [m for m in part.dataset.inputs if m not in replaced]
         samples, in_memory = part.dataset.samples, all(each.values is not None for each in states.values())
         self.samples = [self._with(i, s) for i, s in enumerate(samples)] if samples is not None and in_memory else None

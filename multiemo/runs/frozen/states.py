@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -63,7 +63,9 @@ class CachedStates:
         return found
 
 
-def cache_states(part: Part, m: Modality, encoder: Encoder, computer: Computer) -> CachedStates | None:
+def cache_states(
+    part: Part, m: Modality, encoder: Encoder, computer: Computer, *, pooled: bool = False
+) -> CachedStates | None:
     """Compute the hidden states of every clip of a part that has the modality; cached ones are reused.
 
     The cache key covers the preprocessed input, the backbone's weights and architecture, and the settings that its
@@ -74,26 +76,31 @@ def cache_states(part: Part, m: Modality, encoder: Encoder, computer: Computer) 
         m: modality of the encoder.
         encoder: its :meth:`Encoder.frozen_part` is cached.
         computer: device, precision and processes.
+        pooled: only states that are already pooled over time, which are small.
 
     Returns:
-        ``None`` if the encoder has no frozen part, or if its states need more space than there is. The backbone then
-        runs in every epoch; a note says so.
+        ``None`` if the encoder has no frozen part (or none that is pooled), or if its states need more space than there
+        is. The backbone then runs in every epoch; a note says so.
     """
     frozen, cache = encoder.frozen_part(), part.dataset.cache
     lengths = part.prepared.lengths[m]
     rows = [i for i, length in enumerate(lengths) if length > 0]
     if frozen is None or cache is None or not rows:
         return None
-    accelerator = computer.accelerator
-    encoder = encoder.to(accelerator.device).eval()
-    digest = states_digest(encoder, frozen, accelerator.mixed_precision)
+    encoder = encoder.to(computer.compute.device).eval()
+    digest = states_digest(encoder, frozen, computer.compute.precision)
 
     def compute(batch: Batch) -> list[Tensor]:
         states, steps = encoder.frozen_states(batch.inputs[m], batch.masks[m])
         counts = steps.sum(1).tolist()
         return [_compact(clip[:count]) for clip, count in zip(states, counts, strict=True)]
 
-    size = _expected_bytes(part, m, rows, compute, computer)
+    longest = max(rows, key=lengths.__getitem__)
+    states = _states_of(part, m, longest, compute, computer)
+    if pooled and len(states) > 1:
+        return None
+    share = 1.0 if len(states) == 1 else sum(lengths[i] for i in rows) / lengths[longest] / len(rows)
+    size = states.nbytes * share * len(rows)
     if size > MEMORY_LIMIT and size > _SHARE * (room := _room(cache)):
         computer.progress.note(
             f"{m}: the hidden states of the frozen backbone need {size / 1e9:.1f} GB, and {cache.folder} has room for "
@@ -119,18 +126,14 @@ def _compact(states: Tensor) -> Tensor:
     return half if bool(half.isfinite().all()) else states.float()
 
 
-def _expected_bytes(
-    part: Part, m: Modality, rows: Sequence[int], compute: Callable[[Batch], list[Tensor]], computer: Computer
-) -> float:
-    """Bytes that the states of the rows need, judged by those of the longest clip."""
-    lengths = part.prepared.lengths[m]
-    longest = max(rows, key=lengths.__getitem__)
-    batch = Collate((m,), len(part.dataset.space.labels))([part.dataset.read(longest, (m,))])
-    with torch.inference_mode(), computer.accelerator.autocast():
-        (states,) = compute(batch.to(computer.accelerator.device))
-    if len(states) == 1:  # already pooled
-        return float(states.nbytes * len(rows))
-    return states.nbytes / lengths[longest] * sum(lengths[i] for i in rows)
+def _states_of(
+    part: Part, m: Modality, row: int, compute: Callable[[Batch], list[Tensor]], computer: Computer
+) -> Tensor:
+    """The states of one row, ``[T, K]``."""
+    batch = Collate((m,), len(part.dataset.space.labels))([part.dataset.read(row, (m,))])
+    with torch.inference_mode(), computer.compute.autocast():
+        (states,) = compute(batch.to(computer.compute.device))
+    return states
 
 
 def _room(cache: TensorCache) -> int:

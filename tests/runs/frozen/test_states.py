@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from multiemo.config import load_config
+from multiemo.encoders.common import reliability
 from multiemo.errors import MediaError
 from multiemo.progress import Progress
 from multiemo.runs import Run, evaluate_run, train
@@ -167,6 +168,39 @@ def test_values_beyond_half_precision_keep_their_range() -> None:
     torch.testing.assert_close(frozen_states._compact(states).float(), states, rtol=1e-3, atol=1e-6)
     large = torch.tensor([[1.0, 1e6]])
     assert torch.equal(frozen_states._compact(large), large)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_evaluation_reads_pooled_states_from_the_cache(
+    beside: bool, tiny_config, tmp_path: Path, backbone_runs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("FEWEST_CLIPS", 5), ("CLEAN", 0.0)):
+        monkeypatch.setattr(reliability, name, value)  # every input is less reliable than the most usual one of train
+    model, prosody = save_model("whisper", tmp_path), str(beside).lower()
+    encoder = (
+        f"{{name: speech_pretrained, model: '{model}', freeze: all, pooling: statistics, out_dim: 8, max_seconds: 1.5, "
+        f"prosody: {prosody}}}"
+    )
+    face = "{name: face_timm, backbone: mobilenetv3_small_050, size: 32, frames: 3, dim: 32}"
+    encoders = f"{{speech: {encoder}, face: {face}}}"
+    options = {"encoders": encoders, "reliability": "true", "fusion": "{name: decision}"}
+    config = tiny_config(tmp_path, modalities=("speech", "face"), **options)
+    run = train(load_config(config, [f"data.cache={tmp_path / 'cache'}"]), tmp_path / "run")
+    backbone_runs.clear()
+    again = evaluate_run(run.folder, split="val")
+    # Only that of the longest clip, to see that its states are pooled. What is beside states is no whole input.
+    assert (sum(backbone_runs) == 1) != beside
+    test = evaluate_run(run.folder)
+    computed = sum(backbone_runs)
+    assert evaluate_run(run.folder).predictions == test.predictions
+    assert (sum(backbone_runs) == computed + 1) != beside
+    computed = sum(backbone_runs)
+    monkeypatch.setattr("multiemo.runs.evaluation.cache_states", lambda *_, **__: None)
+    looped = evaluate_run(run.folder, split="val")
+    assert sum(backbone_runs) > computed + 2
+    for ours, theirs in zip(again.predictions, looped.predictions, strict=True):
+        for key, values in theirs["probs"].items():
+            assert ours["probs"][key] == pytest.approx(values, abs=2e-3)
 
 
 def test_speakers_are_normalised_by_cached_states(speech_run: Train, backbone_runs: list[int]) -> None:
