@@ -124,10 +124,6 @@ ROWS: dict[str, Row] = {
         ("ravdess",), RAVDESS, (Figure("voice, Whisper-base frozen, and prosody", "uar", "S"),),
         WHISPER, (*SIX_FOLDS, "encoders.speech.prosody=true"),
     ),
-    "ravdess_whisper_30s": Row(
-        ("ravdess",), RAVDESS, (Figure("voice, Whisper-base frozen, padded to 30 s", "uar", "S"),),
-        WHISPER, (*SIX_FOLDS, "encoders.speech.whisper_window=30s"),
-    ),
     "ravdess_whisper_lora": Row(
         ("ravdess",), RAVDESS, (Figure("voice, Whisper-base with adapters", "uar", "S"),),
         "configs/ravdess_whisper_lora.yaml", (*SIX_FOLDS, "--seeds", "1"),

@@ -17,10 +17,11 @@ from multiemo.types import Modality
 class DecisionFusion(Fusion):
     """A weighted sum of the branches' evidence, with one weight per modality and class.
 
-    ``evidence_c = bias_c + sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities. The model adds the
-    log-prior once (``EmotionModel.fuse``). Weights start at one and biases at zero, which is Bayes' rule for modalities
-    that are independent given the label (Bordley 1982, "A multiplicative formula for aggregating probability
-    assessments"). It has few parameters, so it suits small corpora, and the weights show the influence of each branch.
+    ``evidence_c = sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities. The model adds the log-prior
+    once (``EmotionModel.fuse``). Weights start at one, which is Bayes' rule for modalities that are independent given
+    the label (Bordley 1982, "A multiplicative formula for aggregating probability assessments"). It has few parameters,
+    so it suits small corpora, and the weights show the influence of each branch. A bias per class would follow what
+    branches answer on the clips they were trained on, and is left out (docs/experiments/fusion.md).
 
     Args:
         dims: {modality: C}, the same C for all.
@@ -34,7 +35,6 @@ class DecisionFusion(Fusion):
         self.out_dim = next(iter(dims.values()))
         # Weights are stored as logarithms, so that they may approach zero but never become negative.
         self.log_weight = nn.Parameter(torch.zeros(len(dims), self.out_dim))
-        self.bias = nn.Parameter(torch.zeros(self.out_dim))
 
     def forward(self, embeddings: Mapping[Modality, Tensor], presence: Mapping[Modality, Tensor]) -> Tensor:
         """Combine the evidence of the branches.
@@ -48,4 +48,4 @@ class DecisionFusion(Fusion):
         """
         present = stack_presence(presence, self.order).unsqueeze(-1)
         votes = torch.stack([embeddings[m] for m in self.order], dim=1).masked_fill(~present, 0.0)
-        return (votes * self.log_weight.exp()).sum(dim=1) + self.bias
+        return (votes * self.log_weight.exp()).sum(dim=1)

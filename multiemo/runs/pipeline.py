@@ -191,14 +191,17 @@ class _Session:
         torch.manual_seed(stage_seed(self.config, "fuse"))
         config, learnt = self._training_statistics("fuse", modalities)
         kept = {m: b for m, b in self.prepared.branches.items() if b.config.label_set == self.config.label_set}
-        if self.config.training_of("fuse").branch_loss == 0:  # the branch heads are not trained again
-            learnt["branch_priors"] = {m: b.model.effective_prior for m, b in kept.items()}
-            if "fuse" in self.weighted_heads:
-                self.weighted_heads["fuse"] -= set(kept)
-                self.weighted_heads["fuse"] |= {m for m, b in kept.items() if m in b.calibration.costs}
+        settings = self.config.training_of("fuse")
+        unchanged = {m: b for m, b in kept.items() if m in settings.freeze or settings.branch_loss == 0}
+        learnt["branch_priors"] = {m: b.model.effective_prior for m, b in unchanged.items()}
+        if "fuse" in self.weighted_heads:
+            self.weighted_heads["fuse"] -= set(unchanged)
+            self.weighted_heads["fuse"] |= {m for m, b in unchanged.items() if m in b.calibration.costs}
         model = assemble(config, self.prepared.encoders, fused=True, **learnt)
         for m, branch in kept.items():
             model.branch_heads[m].load_state_dict(branch.model.branch_heads[m].state_dict())
+            # On clips that the branch has learnt already, its head would learn to be certain.
+            model.branch_heads[m].requires_grad_(m not in settings.freeze)
         self.prepared.fit_reliability(model, train_part)
         result = self._fit("fuse", model)
         if self.prepared.learns_labels("fuse"):

@@ -261,6 +261,8 @@ class Trainer:
         for m in self.settings.freeze:
             if m in objective.model.modalities:
                 objective.model.encoders[m].eval()
+                head = objective.model.branch_heads[m]
+                head.train(any(p.requires_grad for p in head.parameters()))
 
     def _backward(self, loss: Tensor) -> None:
         scaler = self.accelerator.scaler
