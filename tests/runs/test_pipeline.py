@@ -220,6 +220,21 @@ def test_frozen_encoders_feed_the_fusion_from_the_cache_with_the_same_outcome(
         torch.testing.assert_close(value, state[key], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("fusion", ["{name: decision}", "{name: gated, dim: 16}"])
+def test_the_fusion_does_not_train_the_heads_of_frozen_branches_again(tiny_config, tmp_path, fusion):
+    """They would learn to be certain of clips that their branches have learnt by heart."""
+    per_stage = "{fuse: {freeze: [speech], epochs: 4, lr: 1.0e-2}}"
+    config = tiny_config(tmp_path, modalities=("text", "speech"), fusion=fusion, per_stage=per_stage)
+    run = train(load_config(config), tmp_path / "run")
+    model = load_bundle(run.folder).model
+    for m, kept in (("speech", True), ("text", False)):
+        before = load_bundle(run.folder / "branches" / m).model
+        after = model.branch_heads[m].state_dict()
+        assert all(torch.equal(x, after[k]) for k, x in before.branch_heads[m].state_dict().items()) == kept, m
+        prior = model.branch_priors[model.modalities.index(m)]
+        assert torch.equal(prior, (before if kept else model).effective_prior)
+
+
 @pytest.mark.slow
 def test_embeddings_are_computed_once_and_again_for_other_weights(tiny_config, tiny_run, tmp_path, monkeypatch):
     fuse_frozen(tiny_config, tiny_run, tmp_path / "a", tmp_path / "first")
