@@ -171,8 +171,8 @@ class TrainingConfig(Frozen):
         branch_lr: peak learning rate of each encoder. Untrained parameters beside pretrained ones, such as the pooling
             and projection over a pretrained model, use ``lr``.
         layer_decay: factor between the learning rate of an encoder layer and that of the layer below it.
-        freeze: encoders whose weights are kept, in the fused stage together with the heads of their pretrained branches.
-            The embedding of each clip is computed once and cached.
+        freeze: encoders whose weights are kept, in the fused stage together with the heads of their pretrained
+            branches. The embedding of each clip is computed once and cached.
         unfreeze: gradual unfreezing: the last layer of the encoder trains from the start, and after every so many
             epochs the next layer below it does too.
         gradient_checkpointing: recompute activations in the backward pass instead of storing them.

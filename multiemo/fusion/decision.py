@@ -17,11 +17,11 @@ from multiemo.types import Modality
 class DecisionFusion(Fusion):
     """A weighted sum of the branches' evidence, with one weight per modality and class.
 
-    ``evidence_c = sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities. The model adds the log-prior
-    once (``EmotionModel.fuse``). Weights start at one, which is Bayes' rule for modalities that are independent given
-    the label (Bordley 1982, "A multiplicative formula for aggregating probability assessments"). It has few parameters,
-    so it suits small corpora, and the weights show the influence of each branch. A bias per class would follow what
-    branches answer on the clips they were trained on, and is left out (docs/experiments/fusion.md).
+    ``evidence_c = sum_m w_mc * (log p_m(c) - log prior_m(c))`` over the present modalities. The model adds the
+    log-prior once (``EmotionModel.fuse``). Weights start at one, which is Bayes' rule for modalities that are
+    independent given the label (Bordley 1982, "A multiplicative formula for aggregating probability assessments"). It
+    has few parameters, so it suits small corpora, and the weights show the influence of each branch. A bias per class
+    would follow what branches answer on the clips they were trained on, and is left out (docs/experiments/fusion.md).
 
     Args:
         dims: {modality: C}, the same C for all.
