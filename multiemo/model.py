@@ -132,8 +132,9 @@ class EmotionModel(nn.Module):
                 else:
                     embeddings[m] = self.prior.new_zeros(len(batch), self._widths[m])
         for m, (own, rows) in encoded.items():
-            empty = own.new_zeros(len(batch), self._widths[m])
-            embeddings[m] = own if rows is None else empty.index_copy(0, rows, own)
+            if rows is not None:
+                own = own.new_zeros(len(batch), self._widths[m]).index_copy(0, rows, own)
+            embeddings[m] = own
         return {m: embeddings[m] for m in self.modalities}
 
     def input_reliability(self, batch: Batch) -> dict[Modality, Tensor]:
